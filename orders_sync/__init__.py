@@ -1,0 +1,1 @@
+"""Every marketplace order in your own PostgreSQL, its stock locked exactly once."""

@@ -1,0 +1,62 @@
+"""How to reach the orders database: `ORDERS_DATABASE_URL`, or the embedded server when it is not set."""
+
+import os
+from typing import Any, cast
+
+import psycopg
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.engine import make_url
+
+from orders_sync.database.embedded import ORDERS_DATABASE, embedded_url
+from orders_sync.settings import ORDERS_DATABASE_URL
+
+#: Ours is the newest major version we know to lack nothing we use; older ones are refused with a clear word.
+OLDEST_POSTGRESQL = 15
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+class DatabaseUnreachable(RuntimeError):
+    """The orders database does not answer, or is not one that can be used."""
+
+
+def database_url() -> str:
+    """The orders database's URL in libpq's form (`postgresql://…`)."""
+    configured = os.environ.get(ORDERS_DATABASE_URL)
+    if not configured:
+        return embedded_url(ORDERS_DATABASE)
+    url = make_url(configured)
+    if url.get_backend_name() not in ("postgresql", "postgres"):
+        raise DatabaseUnreachable(
+            f"{ORDERS_DATABASE_URL} names a {url.get_backend_name()} database; allowed is postgresql://…"
+        )
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def engine(url: str | None = None) -> Engine:
+    """A SQLAlchemy engine on the orders database (psycopg 3)."""
+    return create_engine(
+        make_url(url or database_url()).set(drivername="postgresql+psycopg"), pool_pre_ping=True
+    )
+
+
+def connect(url: str | None = None, *, application: str = "orders_sync") -> Connection:
+    """A psycopg connection of its own, in autocommit; `application` is what pg_stat_activity shows of it.
+
+    Raises DatabaseUnreachable with the host and the reason, never with the password.
+    """
+    url = url or database_url()
+    try:
+        connection = psycopg.connect(
+            url, application_name=application[:63], autocommit=True, connect_timeout=10
+        )
+    except psycopg.OperationalError as error:
+        where = make_url(url).render_as_string(hide_password=True)
+        raise DatabaseUnreachable(f"The orders database {where} does not answer: {error}") from None
+    if connection.info.server_version < OLDEST_POSTGRESQL * 10000:
+        version = connection.info.server_version // 10000
+        connection.close()
+        raise DatabaseUnreachable(
+            f"The orders database runs PostgreSQL {version}; {OLDEST_POSTGRESQL} or newer is needed."
+        )
+    return cast(Connection, connection)

@@ -1,0 +1,280 @@
+"""The tables of the orders database, each with what its columns mean.
+
+Keys are always (account, the marketplace's own id): ids of two marketplaces may be equal. Times are
+`timestamptz`; amounts are `numeric` in the currency of their row. The alembic migrations build these tables; a
+test holds the two together.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData()
+
+NOW = func.now()
+EMPTY_JSON = text("'{}'::jsonb")
+
+ADDRESS_PARTS = (
+    "first_name", "last_name", "company", "street", "street2",
+    "postal_code", "city", "state", "country", "phone",
+)  # fmt: skip
+
+
+def _time(name: str, comment: str, *, now: bool = False) -> Column[object]:
+    if now:
+        return Column(name, DateTime(timezone=True), nullable=False, server_default=NOW, comment=comment)
+    return Column(name, DateTime(timezone=True), comment=comment)
+
+
+def _address(kind: str) -> list[Column[str]]:
+    return [Column(f"{kind}_{part}", Text, comment="buyer's data") for part in ADDRESS_PARTS]
+
+
+orders = Table(
+    "orders",
+    metadata,
+    Column("account", Text, primary_key=True, comment="the seller account, by the name of its folder"),
+    Column("order_id", Text, primary_key=True, comment="the marketplace's own id"),
+    Column("status", Text, nullable=False, comment="our vocabulary, see sync/statuses.py"),
+    Column("marketplace_state", Text, comment="the marketplace's own word for the state"),
+    _time("created_at", "when the buyer ordered, by the marketplace"),
+    _time("modified_at", "last change, by the marketplace; never goes back"),
+    _time("paid_at", "when it was paid, by the marketplace"),
+    _time("shipped_at", "when it was shipped, by the marketplace"),
+    _time("dispatch_due_at", "when the marketplace expects the dispatch"),
+    Column("currency", Text, comment="ISO 4217 code of the order's amounts"),
+    Column("items_total", Numeric, comment="price of all items, tax included, without shipping"),
+    Column("shipping_total", Numeric, comment="price of shipping, tax included"),
+    Column("sales_taxes", Numeric, comment="sales taxes where the marketplace tells them"),
+    Column("country_code", Text, comment="the marketplace's country code, e.g. fr-fr"),
+    Column("payment_method", Text, comment="the marketplace's word, e.g. PAYPAL"),
+    Column("marketplace_shipping", Boolean, comment="the marketplace makes the shipping label"),
+    Column("carrier", Text, comment="name of the shipper"),
+    Column("tracking_number", Text),
+    Column("tracking_url", Text),
+    Column("delivery_note_url", Text, comment="the delivery note; stored, never fetched"),
+    Column("label_url", Text, comment="the shipping label; stored, never fetched"),
+    Column("buyer_email", Text, comment="buyer's data"),
+    *_address("shipping"),
+    *_address("billing"),
+    Column("raw", JSONB, nullable=False, comment="the marketplace's own record, whole"),
+    Column("fingerprint", LargeBinary, nullable=False, comment="hash of the raw record, to tell unchanged ones"),
+    Column("revision", Integer, nullable=False, server_default="1", comment="counts the stored changes, from 1"),
+    _time("first_stored_at", "when we stored it first", now=True),
+    _time("stored_at", "when we stored its last change", now=True),
+    comment="One row an order of an account.",
+)
+Index("orders_created", orders.c.account, orders.c.created_at)
+Index(
+    "orders_lacking_papers", orders.c.account, orders.c.created_at,
+    postgresql_where=text("delivery_note_url IS NULL OR label_url IS NULL"),
+)  # fmt: skip
+
+order_items = Table(
+    "order_items",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("item_id", Text, primary_key=True, comment="the marketplace's id of the orderline"),
+    Column("order_id", Text, nullable=False),
+    Column("sku", Text, nullable=False),
+    Column("quantity", Integer, nullable=False),
+    Column("status", Text, nullable=False, comment="our vocabulary, see sync/statuses.py"),
+    Column("marketplace_state", Text, comment="the marketplace's own word for the state"),
+    _time("created_at", "by the marketplace"),
+    Column("currency", Text, comment="ISO 4217 code of the item's amounts"),
+    Column("price", Numeric, comment="price of the item for its whole quantity, tax included, without shipping"),
+    Column("shipping_price", Numeric),
+    Column("fee", Numeric, comment="the marketplace's commission"),
+    Column("product", Text, comment="title of the product"),
+    Column("listing_id", Text, comment="the marketplace's id of the listing"),
+    Column("imei", Text),
+    Column("serial_number", Text),
+    Column("care_id", Text, comment="the latest care record of this item"),
+    _time("first_stored_at", "when we stored it first", now=True),
+    _time("stored_at", "when we stored its last change", now=True),
+    comment="One row an order item (the marketplace's orderline).",
+)
+Index("order_items_order", order_items.c.account, order_items.c.order_id)
+
+care_records = Table(
+    "care_records",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("care_id", Text, primary_key=True, comment="the marketplace's id of the care case"),
+    Column("item_id", Text, comment="the order item it is about, as the marketplace names it"),
+    Column("kind", Text, nullable=False, comment="replacement, return, refund or other"),
+    Column("state", Text, nullable=False, comment="open, closed or unknown"),
+    Column("marketplace_state", Text),
+    _time("opened_at", "by the marketplace"),
+    _time("modified_at", "by the marketplace; never goes back"),
+    _time("closed_at", "by the marketplace"),
+    _time("linked_at", "when it was linked to a stored item; empty while the item isn't known yet"),
+    Column("raw", JSONB, nullable=False, comment="the marketplace's own record, whole"),
+    Column("fingerprint", LargeBinary, nullable=False),
+    _time("first_stored_at", "when we stored it first", now=True),
+    _time("stored_at", "when we stored its last change", now=True),
+    comment="One row a care case: replacement, return, refund or other.",
+)
+Index("care_records_item", care_records.c.account, care_records.c.item_id)
+Index("care_records_unlinked", care_records.c.account, postgresql_where=text("linked_at IS NULL"))
+
+order_events = Table(
+    "order_events",
+    metadata,
+    Column("event_id", BigInteger, Identity(), primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("order_id", Text, nullable=False),
+    Column("item_id", Text, nullable=False, server_default="", comment="empty: the event is about the order"),
+    Column("kind", Text, nullable=False, comment="OrderCreated or OrderStatusChanged"),
+    Column("revision", Integer, nullable=False, comment="the order's revision that this event belongs to"),
+    Column("old_status", Text),
+    Column("new_status", Text, nullable=False),
+    Column("items", JSONB, comment="OrderCreated: the status of each item at creation"),
+    _time("recorded_at", "when the change was stored", now=True),
+    _time("applied_at", "when the stock job applied it; empty while pending"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("problem", Text, comment="why it could not be applied"),
+    UniqueConstraint("account", "order_id", "item_id", "kind", "revision", name="order_events_once"),
+    comment="The outbox: written in the transaction that changed the order.",
+)
+Index("order_events_pending", order_events.c.event_id, postgresql_where=text("applied_at IS NULL"))
+
+lanes = Table(
+    "lanes",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("sync_type", Text, primary_key=True),
+    _time("watermark", "up to when this lane has seen everything, by the marketplace's clock"),
+    Column("last_run_id", Text, comment="Dagster's run id, or cli-…"),
+    _time("last_started_at", ""),
+    _time("last_finished_at", ""),
+    _time("last_succeeded_at", ""),
+    Column("last_outcome", Text, comment="running, succeeded or failed"),
+    Column("last_problem", Text, comment="one line an operator understands"),
+    Column("last_summary", JSONB, nullable=False, server_default=EMPTY_JSON),
+    comment="One row a lane (account and sync type).",
+)
+
+lane_runs = Table(
+    "lane_runs",
+    metadata,
+    Column("lane_run_id", BigInteger, Identity(), primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("sync_type", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    _time("started_at", "", now=True),
+    _time("finished_at", ""),
+    Column("outcome", Text, nullable=False, comment="running, succeeded or failed"),
+    Column("problem", Text),
+    Column("summary", JSONB, nullable=False, server_default=EMPTY_JSON),
+    comment="Every pass of every lane, whoever launched it.",
+)
+Index("lane_runs_lane", lane_runs.c.account, lane_runs.c.sync_type, lane_runs.c.started_at)
+
+rejected_records = Table(
+    "rejected_records",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("kind", Text, primary_key=True, comment="order or care"),
+    Column("record_id", Text, primary_key=True, comment="the marketplace's id, or the hash of an unusable one"),
+    Column("raw", LargeBinary, nullable=False, comment="the record as it came, byte for byte"),
+    Column("reasons", JSONB, nullable=False, comment="a list of {where, what, allowed}"),
+    _time("first_seen_at", "", now=True),
+    _time("last_seen_at", "", now=True),
+    Column("attempts", Integer, nullable=False, server_default="1"),
+    _time("resolved_at", "when a later version of it passed; empty while rejected"),
+    comment="Records that failed validation, whole, with the reasons, until they pass.",
+)
+
+acceptances = Table(
+    "acceptances",
+    metadata,
+    Column("acceptance_id", BigInteger, Identity(), primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("order_id", Text, nullable=False),
+    Column("sku", Text, nullable=False),
+    Column("state", Text, nullable=False, comment="requested, accepted, refused, lost or left"),
+    Column("request", JSONB, nullable=False, comment="what was asked"),
+    Column("answer_status", Integer, comment="HTTP status; empty when no answer came"),
+    Column("answer", Text, comment="what was answered, in one line without buyer's data"),
+    _time("requested_at", "", now=True),
+    _time("answered_at", ""),
+    comment="The only writes to a marketplace: each request to accept waiting orderlines, with its answer.",
+)
+Index("acceptances_order", acceptances.c.account, acceptances.c.order_id)
+
+rate_limits = Table(
+    "rate_limits",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("bucket", Text, primary_key=True),
+    Column("next_slot", DateTime(timezone=True), nullable=False, comment="when the next call may start"),
+    _time("blocked_until", "told by the marketplace (429)"),
+    Column("day", Date, comment="the UTC day that day_calls counts"),
+    Column("day_calls", Integer, nullable=False, server_default="0"),
+    prefixes=["UNLOGGED"],
+    comment="The pace of calls, shared by all lanes of an account on all machines.",
+)
+
+stock_levels = Table(
+    "stock_levels",
+    metadata,
+    Column("sku", Text, primary_key=True),
+    Column("on_hand", Integer, comment="pieces in the warehouse; empty for a SKU that no import knows"),
+    Column("reserved", Integer, nullable=False, server_default="0", comment="pieces under an active lock"),
+    _time("imported_at", "when on_hand was last imported"),
+    CheckConstraint("reserved >= 0", name="stock_levels_reserved_not_negative"),
+    comment="Stock by SKU. Available is on_hand - reserved.",
+)
+
+stock_locks = Table(
+    "stock_locks",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("item_id", Text, primary_key=True),
+    Column("order_id", Text, nullable=False),
+    Column("sku", Text, nullable=False),
+    Column("quantity", Integer, nullable=False),
+    Column("state", Text, nullable=False, comment="locked, released, consumed or short"),
+    Column("problem", Text, comment="why it is short"),
+    Column("revision", Integer, nullable=False, comment="the order's revision it was last decided by"),
+    _time("since", "when it came into this state", now=True),
+    CheckConstraint("state IN ('locked','released','consumed','short')", name="stock_locks_state"),
+    comment="One row an order item: the reservation of its quantity.",
+)
+Index("stock_locks_sku", stock_locks.c.sku, stock_locks.c.state)
+
+stock_lock_history = Table(
+    "stock_lock_history",
+    metadata,
+    Column("entry_id", BigInteger, Identity(), primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("item_id", Text, nullable=False),
+    Column("sku", Text, nullable=False),
+    Column("event_id", BigInteger, comment="the event that caused it; empty: a stock import did"),
+    Column("cause", Text, nullable=False),
+    Column("from_state", Text),
+    Column("to_state", Text, nullable=False),
+    Column("quantity", Integer, nullable=False),
+    _time("at", "", now=True),
+    comment="Every step of every lock, with its cause.",
+)
+Index("stock_lock_history_item", stock_lock_history.c.account, stock_lock_history.c.item_id)
+Index("stock_lock_history_sku", stock_lock_history.c.sku)

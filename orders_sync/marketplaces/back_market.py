@@ -1,0 +1,473 @@
+"""Back Market: the seller API as published (OpenAPI 0.1.1), orders, Care folders, Backship labels.
+
+Facts of the contract that shape this file: `page-size` is at most 50; an order carries its orderlines; order
+states and line states are two different code tables; no field is required; `next` may name another host, so only
+its page number is used; the Care list has ten a page and its `count` is that of the page; `labelUrl` may be a path.
+"""
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from orders_sync.accounts import Account
+from orders_sync.marketplaces.base import Answer, NotFound, OrdersBy, RawRecord, check_filter
+from orders_sync.marketplaces.http import MarketplaceClient
+from orders_sync.marketplaces.limits import Limit, OwnPace, SharedPace
+from orders_sync.marketplaces.paging import Page, fingerprint, read_counted, read_linked
+from orders_sync.sync.records import Address, CareRecord, Order, OrderItem, Papers, Reason, Rejected
+from orders_sync.sync.statuses import Status
+
+BASE_URLS: Final = {
+    ("eu", False): "https://www.backmarket.fr",
+    ("eu", True): "https://preprod.backmarket.fr",
+    ("na", False): "https://www.backmarket.com",
+    ("na", True): "https://preprod.backmarket.com",
+    ("ap", False): "https://www.backmarket.co.jp",
+    ("ap", True): "https://preprod.backmarket.co.jp",
+}
+
+#: "above 200 requests in 10 seconds being blocked for 10 seconds"
+EDGE = Limit("edge", 200, 10.0)
+PENALTY_SECONDS = 10.0
+CARE_LIST = Limit("care_list", 520, 60.0, a_day=4_000)
+CARE_DETAIL = Limit("care_detail", 600, 60.0, a_day=40_000)
+LARGEST_PAGE = 50
+CARE_PAGE = 10
+
+#: Order states (schema OrderState).
+ORDER_STATUS: Final = {
+    0: Status.AWAITING_PAYMENT,
+    10: Status.AWAITING_PAYMENT,
+    1: Status.PENDING,
+    3: Status.ACCEPTED,
+    8: Status.UNPAID,
+    9: Status.SHIPPED,
+}
+WAITING_STATE = 1
+#: Line states (schema OrderLineState): another table, equal numbers mean other things.
+ITEM_STATUS: Final = {
+    0: Status.AWAITING_PAYMENT,
+    8: Status.AWAITING_PAYMENT,
+    9: Status.AWAITING_PAYMENT,
+    1: Status.PENDING,
+    2: Status.ACCEPTED,
+    3: Status.SHIPPED,
+    4: Status.CANCELLED,
+    5: Status.REFUNDED_BEFORE_SHIPPING,
+    6: Status.REFUNDED_AFTER_SHIPPING,
+    7: Status.UNPAID,
+}
+ACCEPTED_LINE_STATE = 2
+CARE_STATE: Final = {0: "open", 9: "closed"}
+#: The buyer's choice (schema claim, resolution_choice) that tells a care record's kind.
+CARE_KIND: Final = {
+    "REPLACE": "replacement",
+    "REPAIR_REPLACE": "replacement",
+    "REFUND": "refund",
+    "REPAIR": "other",
+    "REMOTE_ASSISTANCE": "other",
+}
+
+#: Changes when what is hashed changes; then every record is compared for real once.
+_FINGERPRINT_VERSION = b"backmarket-1"
+
+
+class _Head(msgspec.Struct, gc=False):
+    order_id: int | str
+    date_creation: datetime | None = None
+    date_modification: datetime | None = None
+
+
+class _List(msgspec.Struct, gc=False):
+    results: list[msgspec.Raw]
+    count: int | None = None
+    next: str | None = None
+
+
+class _Address(msgspec.Struct, gc=False, rename="camel"):
+    first_name: str | None = None
+    last_name: str | None = None
+    company: str | None = None
+    street: str | None = None
+    street2: str | None = None
+    postal_code: str | None = None
+    city: str | None = None
+    state: str | None = None
+    country: str | None = None
+    phone_number: str | None = None
+
+
+class _OrderLine(msgspec.Struct, gc=False):
+    id: int | str
+    quantity: int
+    listing: str | None = None
+    state: int | None = None
+    date_creation: datetime | None = None
+    price: Decimal | None = None
+    shipping_price: Decimal | None = None
+    currency: str | None = None
+    orderline_fee: Decimal | None = None
+    product: str | None = None
+    listing_id: int | str | None = None
+    imei: str | None = None
+    serial_number: str | None = None
+
+
+class _Order(msgspec.Struct, gc=False):
+    order_id: int | str
+    state: int | None = None
+    orderlines: list[_OrderLine] | None = None
+    date_creation: datetime | None = None
+    date_modification: datetime | None = None
+    date_payment: datetime | None = None
+    date_shipping: datetime | None = None
+    expected_dispatch_date: datetime | None = None
+    currency: str | None = None
+    price: Decimal | None = None
+    shipping_price: Decimal | None = None
+    sales_taxes: Decimal | None = None
+    country_code: str | None = None
+    payment_method: str | None = None
+    is_backship: bool | None = None
+    shipper_display: str | None = None
+    tracking_number: str | None = None
+    tracking_url: str | None = None
+    delivery_note: str | None = None
+    shipping_address: _Address | None = None
+    billing_address: _Address | None = None
+
+
+class _Note(msgspec.Struct, gc=False):
+    delivery_note: str | None = None
+
+
+class _CareHead(msgspec.Struct, gc=False):
+    id: int | str
+    date_creation: datetime | None = None
+    date_modification: datetime | None = None
+
+
+class _ReturnLabel(msgspec.Struct, gc=False):
+    kind: str | None = None
+
+
+class _Claim(msgspec.Struct, gc=False):
+    resolution_choice: str | None = None
+    return_labels: list[_ReturnLabel] | None = None
+
+
+class _CareLine(msgspec.Struct, gc=False):
+    id: int | str | None = None
+
+
+class _CareFolder(msgspec.Struct, gc=False):
+    id: int | str
+    orderline: _CareLine | int | None = None
+    state: int | None = None
+    date_creation: datetime | None = None
+    date_modification: datetime | None = None
+    date_closed: datetime | None = None
+    lines: list[_Claim | int] | None = None
+
+
+class _Delivery(msgspec.Struct, gc=False, rename="camel"):
+    order: int | str | None = None
+    label_url: str | None = None
+
+
+class _Deliveries(msgspec.Struct, gc=False):
+    results: list[_Delivery]
+
+
+_decode_list = msgspec.json.Decoder(_List).decode
+_decode_head = msgspec.json.Decoder(_Head).decode
+_decode_order = msgspec.json.Decoder(_Order).decode
+_decode_note = msgspec.json.Decoder(_Note).decode
+_decode_care_head = msgspec.json.Decoder(_CareHead).decode
+_decode_care = msgspec.json.Decoder(_CareFolder).decode
+_decode_deliveries = msgspec.json.Decoder(_Deliveries).decode
+
+
+def open_back_market(account: Account, *, page_size: int | None = None) -> "BackMarket":
+    """The adapter of a Back Market account. Raises AccountProblem when its token is not set."""
+    settings = account.settings
+    base_url = settings.base_url or BASE_URLS[settings.region, settings.preprod]
+    client = MarketplaceClient(
+        base_url,
+        {
+            "Authorization": f"Basic {account.credential()}",
+            "Accept": "application/json",
+            "Accept-Language": settings.accept_language,
+            "User-Agent": settings.user_agent,
+        },
+        SharedPace(account.name, [EDGE, CARE_LIST, CARE_DETAIL], settings.limits.share)
+        if settings.limits.enforced
+        else OwnPace(),
+        connections=settings.limits.connections,
+        penalty=PENALTY_SECONDS,
+    )
+    return BackMarket(client, min(page_size or settings.page_size, LARGEST_PAGE), settings.limits.connections)
+
+
+class BackMarket:
+    """One Back Market account; see base.Adapter for what each method answers."""
+
+    def __init__(self, client: MarketplaceClient, page_size: int, connections: int) -> None:
+        self.client = client
+        self.page_size = page_size
+        self.connections = connections
+
+    def orders(self, by: OrdersBy, since: datetime | None) -> Iterator[list[RawRecord]]:
+        query = {"page-size": str(self.page_size)}
+        if by == "waiting":
+            query["state"] = str(WAITING_STATE)
+        elif since is not None:
+            name = "date_creation" if by == "created" else "date_modification"
+            query[name] = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+        def fetch(number: int) -> Page:
+            page = self._page("/ws/orders", {**query, "page": str(number)}, [EDGE], _order_record)
+            check_filter(page.records, by, since)
+            return page
+
+        yield from read_counted(fetch, self.page_size, self.connections)
+
+    def order(self, order_id: str) -> RawRecord | None:
+        try:
+            raw = self.client.get(f"/ws/orders/{_path_part(order_id)}", {}, [EDGE], _json_object)
+        except NotFound:
+            return None
+        return _order_record(raw)
+
+    def decode_order(self, raw: bytes) -> Order:
+        try:
+            order = _decode_order(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise Rejected([_reason(error)]) from None
+        status = ORDER_STATUS.get(order.state, Status.UNKNOWN) if order.state is not None else Status.UNKNOWN
+        shipping, billing = order.shipping_address, order.billing_address
+        return Order(
+            str(order.order_id),
+            status,
+            None if order.orderlines is None else [_item(line, status) for line in order.orderlines],
+            None if order.state is None else str(order.state),
+            order.date_creation,
+            order.date_modification,
+            order.date_payment,
+            order.date_shipping,
+            _in_utc(order.expected_dispatch_date),
+            order.currency,
+            order.price,
+            order.shipping_price,
+            order.sales_taxes,
+            order.country_code,
+            order.payment_method,
+            order.is_backship,
+            order.shipper_display,
+            order.tracking_number,
+            order.tracking_url,
+            order.delivery_note,
+            None,
+            None,
+            _address(shipping) if shipping is not None else Address(),
+            _address(billing) if billing is not None else Address(),
+        )
+
+    def care_records(self, since: datetime) -> Iterator[list[RawRecord]]:
+        changed_since = since.astimezone(UTC).strftime("%Y-%m-%d-%H-%M")
+
+        def fetch(number: int) -> Page:
+            query = {"last_modification_date": changed_since, "page": str(number)}
+            return self._page("/ws/sav", query, [EDGE, CARE_LIST], _care_list_record)
+
+        yield from read_linked(fetch)
+
+    def care_record(self, record: RawRecord) -> bytes:
+        path = f"/ws/sav/{_path_part(record.record_id)}"
+        return self.client.get(path, {}, [EDGE, CARE_DETAIL], _json_object)
+
+    def decode_care_record(self, raw: bytes) -> CareRecord:
+        try:
+            folder = _decode_care(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise Rejected([_reason(error)]) from None
+        line = folder.orderline
+        line_id = line.id if isinstance(line, _CareLine) else line
+        return CareRecord(
+            str(folder.id),
+            None if line_id is None else str(line_id),
+            _care_kind(folder.lines or []),
+            CARE_STATE.get(folder.state, "unknown") if folder.state is not None else "unknown",
+            None if folder.state is None else str(folder.state),
+            folder.date_creation,
+            folder.date_modification,
+            folder.date_closed,
+        )
+
+    def papers(self, order_id: str, *, delivery_note: bool, label: bool) -> Papers:
+        note_url = label_url = None
+        if delivery_note:
+            path = f"/ws/orders/{_path_part(order_id)}"
+            with contextlib.suppress(NotFound):
+                note_url = self.client.get(path, {}, [EDGE], _decode_note).delivery_note
+        if label:
+            query = {"order_id": order_id}
+            deliveries = self.client.get("/ws/shipping/v1/deliveries", query, [EDGE], _decode_deliveries)
+            # A filter may be ignored: only a delivery that names this order counts.
+            mine = [d.label_url for d in deliveries.results if str(d.order) == order_id and d.label_url]
+            label_url = self._absolute(mine[0]) if mine else None
+        return Papers(note_url or None, label_url)
+
+    def accept(self, order_id: str, sku: str) -> Answer:
+        body = {
+            "order_id": int(order_id) if order_id.isdecimal() else order_id,
+            "new_state": ACCEPTED_LINE_STATE,
+            "sku": sku,
+        }
+        status, raw = self.client.post(f"/ws/orders/{_path_part(order_id)}", body, [EDGE], _json_object)
+        record = _order_record(raw) if raw is not None else None
+        return Answer(status, record if record is not None and record.record_id == order_id else None)
+
+    def now(self) -> datetime:
+        return self.client.now()
+
+    def metrics(self) -> Mapping[str, float]:
+        return self.client.metrics()
+
+    def close(self) -> None:
+        self.client.close()
+
+    def _page(
+        self,
+        path: str,
+        query: dict[str, str],
+        limits: list[Limit],
+        record: Callable[[bytes], RawRecord],
+    ) -> Page:
+        answer = self.client.get(path, query, limits, _decode_list)
+        return Page([record(bytes(raw)) for raw in answer.results], answer.count, _page_number(answer.next))
+
+    def _absolute(self, url: str) -> str:
+        return self.client.base_url + url if url.startswith("/") else url
+
+
+def _order_record(raw: bytes) -> RawRecord:
+    mark = fingerprint(raw, _FINGERPRINT_VERSION)
+    try:
+        head = _decode_head(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return RawRecord(_loose_id(raw, "order_id"), raw, mark)
+    return RawRecord(str(head.order_id), raw, mark, head.date_creation, head.date_modification)
+
+
+def _care_list_record(raw: bytes) -> RawRecord:
+    mark = fingerprint(raw, _FINGERPRINT_VERSION)
+    try:
+        head = _decode_care_head(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return RawRecord(_loose_id(raw, "id"), raw, mark)
+    return RawRecord(str(head.id), raw, mark, head.date_creation, head.date_modification)
+
+
+def _loose_id(raw: bytes, key: str) -> str:
+    """The id of a record whose head can't be decoded, if at least that can be read."""
+    try:
+        value = msgspec.json.decode(raw, type=dict[str, msgspec.Raw]).get(key)
+        return str(msgspec.json.decode(value, type=int | str)) if value is not None else ""
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
+
+
+def _item(line: _OrderLine, order_status: Status) -> OrderItem:
+    # A line that does not tell its own state is where its order is.
+    state = line.state
+    return OrderItem(
+        str(line.id),
+        line.listing or "",
+        line.quantity,
+        order_status if state is None else ITEM_STATUS.get(state, Status.UNKNOWN),
+        None if state is None else str(state),
+        line.date_creation,
+        line.currency,
+        line.price,
+        line.shipping_price,
+        line.orderline_fee,
+        line.product,
+        None if line.listing_id is None else str(line.listing_id),
+        line.imei or None,
+        line.serial_number or None,
+    )
+
+
+def _address(address: _Address) -> Address:
+    return Address(
+        address.first_name,
+        address.last_name,
+        address.company,
+        address.street,
+        address.street2,
+        address.postal_code,
+        address.city,
+        address.state,
+        address.country,
+        address.phone_number,
+    )
+
+
+def _care_kind(claims: list[_Claim | int]) -> str:
+    kinds = {
+        CARE_KIND.get(claim.resolution_choice, "other")
+        for claim in claims
+        if isinstance(claim, _Claim) and claim.resolution_choice
+    }
+    for kind in ("replacement", "refund"):
+        if kind in kinds:
+            return kind
+    returned = any(
+        label.kind == "CUSTOMER_TO_MERCHANT"
+        for claim in claims
+        if isinstance(claim, _Claim)
+        for label in claim.return_labels or []
+    )
+    return "return" if returned else "other"
+
+
+def _in_utc(value: datetime | None) -> datetime | None:
+    """`expected_dispatch_date` is published without a zone; it is read as UTC."""
+    return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+
+
+def _json_object(body: bytes) -> bytes:
+    msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    return body
+
+
+_PAGE = re.compile(r"[?&]page=(\d+)")
+
+
+def _page_number(url: str | None) -> int | None:
+    """The page that a `next` link names; None when there is none (the contract's examples also say "null")."""
+    found = _PAGE.search(url) if url else None
+    return int(found.group(1)) if found else None
+
+
+def _path_part(record_id: str) -> str:
+    if not re.fullmatch(r"[\w.-]+", record_id):
+        raise NotFound("An id with other characters than letters, digits, '.', '_' and '-' can't be asked for.", 404)
+    return record_id
+
+
+_WHERE = re.compile(r" - at `\$\.?(.*)`$")
+
+
+def _reason(error: Exception) -> Reason:
+    """msgspec's message names types and the place, never the value."""
+    message = str(error)
+    found = _WHERE.search(message)
+    where = (found.group(1) if found else "") or "record"
+    return Reason(where, _WHERE.sub("", message), "what Back Market's contract says")

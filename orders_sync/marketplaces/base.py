@@ -1,0 +1,145 @@
+"""What an adapter must answer, on one page.
+
+An adapter is one file: it turns a marketplace's published contract into the calls below. Lists are read page by
+page and may be read in any order; reading a list to its end means that every record of it was seen, or it raises
+IncompletePass. Everything else (limits, retries, storing, events, stock) is not the adapter's business.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Literal, Protocol
+
+import msgspec
+
+from orders_sync.sync.records import CareRecord, Order, Papers
+
+
+class MarketplaceError(RuntimeError):
+    """Something a marketplace did that stops a pass; the text is one line for an operator, without buyers' data."""
+
+
+class Refused(MarketplaceError):
+    """The marketplace understood and said no (4xx). `status` is the HTTP status."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class CredentialRefused(Refused):
+    """401 or 403: the token is wrong, expired or lacks a right."""
+
+
+class NotFound(Refused):
+    """404: the marketplace knows no such record."""
+
+
+class Unavailable(MarketplaceError):
+    """The marketplace does not answer, or only with errors, after all retries."""
+
+
+class AnswerLost(MarketplaceError):
+    """A write was sent and no answer came: whether it was done must be asked, never assumed."""
+
+
+class BadAnswer(MarketplaceError):
+    """The answer is not what the contract says (no JSON, cut off, too large)."""
+
+
+class DailyBudgetSpent(MarketplaceError):
+    """The marketplace's published number of calls a day is used up."""
+
+
+class IncompletePass(MarketplaceError):
+    """A list could not be read to its end with certainty. Never an end: the watermark stays where it is."""
+
+
+class RawRecord(msgspec.Struct, frozen=True, gc=False):
+    """A record of a list, not decoded yet but for what tells whether it is new."""
+
+    record_id: str
+    """The marketplace's id; empty when the record has none that can be used."""
+    raw: bytes
+    """The record's JSON as it came."""
+    fingerprint: bytes
+    """A hash of the record without its volatile parts."""
+    created_at: datetime | None = None
+    modified_at: datetime | None = None
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """What the marketplace answered to a request to accept orderlines."""
+
+    status: int
+    order: RawRecord | None
+    """The order as it is now, if the answer carries it."""
+
+
+#: How a list of orders is asked for: by what time, and from when on (None: what waits for the merchant).
+OrdersBy = Literal["created", "modified", "waiting"]
+
+
+class Adapter(Protocol):
+    """One marketplace account, ready to be asked."""
+
+    def orders(self, by: OrdersBy, since: datetime | None) -> Iterator[list[RawRecord]]:
+        """All orders created or modified at or after `since`, or all that wait for the merchant; in pages."""
+        ...
+
+    def order(self, order_id: str) -> RawRecord | None:
+        """One order as it is now; None if the marketplace does not know it."""
+        ...
+
+    def decode_order(self, raw: bytes) -> Order:
+        """The canonical order of a raw record. Raises Rejected with reasons, where the record is unusable."""
+        ...
+
+    def care_records(self, since: datetime) -> Iterator[list[RawRecord]]:
+        """All care records changed at or after `since`, in pages."""
+        ...
+
+    def care_record(self, record: RawRecord) -> bytes:
+        """The whole of one care record of the list (a further call where the list is not whole)."""
+        ...
+
+    def decode_care_record(self, raw: bytes) -> CareRecord:
+        """The canonical care record. Raises Rejected with reasons."""
+        ...
+
+    def papers(self, order_id: str, *, delivery_note: bool, label: bool) -> Papers:
+        """The order's papers as far as they exist now; asks only for those that are wanted."""
+        ...
+
+    def accept(self, order_id: str, sku: str) -> Answer:
+        """Accepts an order's waiting lines of a SKU: the only write. Raises Refused, or AnswerLost."""
+        ...
+
+    def now(self) -> datetime:
+        """The marketplace's own clock, as its answers tell it; our clock before the first answer."""
+        ...
+
+    def metrics(self) -> Mapping[str, float]:
+        """calls, throttled_seconds, retries, too_many_requests and received_bytes so far."""
+        ...
+
+    def close(self) -> None:
+        """Closes connections."""
+        ...
+
+
+#: How much earlier than asked a record may lie: marketplaces cut fractions of a second off what they are asked.
+FILTER_TOLERANCE = timedelta(seconds=1)
+
+
+def check_filter(records: list[RawRecord], by: OrdersBy, since: datetime | None) -> None:
+    """Raises IncompletePass when a list holds records that were not asked for: its filter was ignored."""
+    if since is None:
+        return
+    floor = since - FILTER_TOLERANCE
+    for record in records:
+        at = record.created_at if by == "created" else record.modified_at
+        if at is not None and at.tzinfo is not None and at < floor:
+            raise IncompletePass(
+                f"The marketplace was asked for orders {by} since {since.isoformat()} and listed order "
+                f"{record.record_id} of {at.isoformat()}: it ignores the filter."
+            )

@@ -1,0 +1,268 @@
+"""The HTTP side that all adapters share: pace, retries where they are safe, bounded answers, clear errors."""
+
+import contextlib
+import random
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import TypeVar
+
+import httpx
+import msgspec
+
+from orders_sync.marketplaces.base import (
+    AnswerLost,
+    BadAnswer,
+    CredentialRefused,
+    MarketplaceError,
+    NotFound,
+    Refused,
+    Unavailable,
+)
+from orders_sync.marketplaces.limits import Limit, Pace
+
+LARGEST_ANSWER = 20 * 1024 * 1024
+"""Bytes; a page of 50 orders has some 150 kB."""
+LONGEST_ANSWER = 120.0
+"""Seconds for a whole answer, however slowly it drips."""
+TRIES = 6
+LONGEST_BACKOFF = 20.0
+LONGEST_PENALTY = 900.0
+"""Seconds; a Retry-After beyond is told as an error instead of waited for."""
+REDIRECTS = 3
+
+Decoded = TypeVar("Decoded")
+
+
+class _TryAgain(Exception):
+    def __init__(self, problem: str, *, wait: float | None = None, final: type[MarketplaceError] = Unavailable):
+        super().__init__(problem)
+        self.wait = wait
+        self.final = final
+
+
+class MarketplaceClient:
+    """An HTTP client of one account at one marketplace. May be used from several threads."""
+
+    def __init__(
+        self,
+        base_url: str,
+        headers: Mapping[str, str],
+        pace: Pace,
+        *,
+        connections: int,
+        penalty: float,
+        backoff: float = 0.5,
+    ) -> None:
+        """`penalty`: seconds to keep still after a 429 that names no time, from the published contract."""
+        self.base_url = base_url.rstrip("/")
+        self.host = httpx.URL(self.base_url).host
+        self.pace = pace
+        self.penalty = penalty
+        self.backoff = backoff
+        self._http = httpx.Client(
+            headers=dict(headers),
+            timeout=httpx.Timeout(30.0, connect=10.0),
+            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+            follow_redirects=False,
+            trust_env=False,
+        )
+        self._lock = threading.Lock()
+        self._counts = {
+            "calls": 0.0, "throttled_seconds": 0.0, "retries": 0.0, "too_many_requests": 0.0,
+            "received_bytes": 0.0,
+        }  # fmt: skip
+        self._clock_offset = timedelta(0)
+
+    def get(
+        self,
+        path: str,
+        params: Mapping[str, str],
+        limits: Sequence[Limit],
+        decode: Callable[[bytes], Decoded],
+    ) -> Decoded:
+        """GETs and decodes; repeats what is safe to repeat. Raises a MarketplaceError told in one line."""
+        for attempt in range(1, TRIES + 1):
+            try:
+                body = self._exchange("GET", path, params, None, limits)[1]
+                return self._decoded(body, decode, path)
+            except _TryAgain as problem:
+                if attempt == TRIES:
+                    raise problem.final(f"{problem} ({TRIES} tries)") from None
+                self._count(retries=1)
+                time.sleep(problem.wait if problem.wait is not None else self._jittered(attempt))
+        raise AssertionError("unreachable")
+
+    def post(
+        self, path: str, body: object, limits: Sequence[Limit], decode: Callable[[bytes], Decoded]
+    ) -> tuple[int, Decoded | None]:
+        """POSTs once. Repeats only what was certainly not done (429, connection refused).
+
+        Raises Refused on a 4xx answer, and AnswerLost when the marketplace may have done it.
+        """
+        content = msgspec.json.encode(body)
+        for attempt in range(1, TRIES + 1):
+            try:
+                status, answer = self._exchange("POST", path, {}, content, limits)
+            except _TryAgain as problem:
+                if not isinstance(problem.__cause__, httpx.ConnectError) and problem.wait is None:
+                    raise AnswerLost(str(problem)) from None
+                if attempt == TRIES:
+                    raise problem.final(f"{problem} ({TRIES} tries)") from None
+                self._count(retries=1)
+                time.sleep(problem.wait if problem.wait is not None else self._jittered(attempt))
+                continue
+            try:
+                return status, self._decoded(answer, decode, path)
+            except _TryAgain:
+                return status, None
+        raise AssertionError("unreachable")
+
+    def now(self) -> datetime:
+        """The marketplace's clock, from the Date header of its answers."""
+        return datetime.now(UTC) + self._clock_offset
+
+    def metrics(self) -> dict[str, float]:
+        with self._lock:
+            return dict(self._counts)
+
+    def close(self) -> None:
+        self._http.close()
+        self.pace.close()
+
+    def _exchange(
+        self, method: str, path: str, params: Mapping[str, str], content: bytes | None, limits: Sequence[Limit]
+    ) -> tuple[int, bytes]:
+        url = httpx.URL(self.base_url + path, params=dict(params) or None)
+        headers = {"Content-Type": "application/json"} if content is not None else None
+        for _ in range(REDIRECTS + 1):
+            self._count(throttled_seconds=self.pace.wait(limits), calls=1)
+            try:
+                with self._http.stream(method, url, content=content, headers=headers) as response:
+                    body = self._bounded(response, path)
+            except httpx.TransportError as error:
+                reason = str(error).strip() or type(error).__name__
+                raise _TryAgain(f"{self.host} does not answer {method} {path}: {reason}") from error
+            self._learn_clock(response)
+            if response.is_redirect and method == "GET":
+                url = self._redirected(url, response, path)
+                continue
+            self._raise_for_status(response, body, method, path)
+            return response.status_code, body
+        raise BadAnswer(f"{self.host} redirects {path} more than {REDIRECTS} times.")
+
+    def _bounded(self, response: httpx.Response, path: str) -> bytes:
+        deadline = time.monotonic() + LONGEST_ANSWER
+        chunks: list[bytes] = []
+        size = 0
+        for chunk in response.iter_bytes():
+            size += len(chunk)
+            if size > LARGEST_ANSWER:
+                raise BadAnswer(
+                    f"{self.host} answers {path} with more than {LARGEST_ANSWER // 1024**2} MB; allowed is less."
+                )
+            if time.monotonic() > deadline:
+                raise _TryAgain(f"{self.host} needs more than {LONGEST_ANSWER:.0f} s to answer {path}")
+            chunks.append(chunk)
+        self._count(received_bytes=size)
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def _decoded(self, body: bytes, decode: Callable[[bytes], Decoded], path: str) -> Decoded:
+        try:
+            return decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            what = "an HTML page" if body.lstrip()[:1] == b"<" else f"no valid JSON of its contract ({error})"
+            raise _TryAgain(f"{self.host} answers {path} with {what}", final=BadAnswer) from None
+
+    def _redirected(self, url: httpx.URL, response: httpx.Response, path: str) -> httpx.URL:
+        target = url.join(response.headers.get("Location", ""))
+        if (target.scheme, target.host, target.port) != (url.scheme, url.host, url.port):
+            raise BadAnswer(f"{self.host} redirects {path} to another host ({target.host}): not followed.")
+        return target
+
+    def _raise_for_status(self, response: httpx.Response, body: bytes, method: str, path: str) -> None:
+        status = response.status_code
+        if status < 300:
+            return
+        said = error_text(body)
+        where = f"{self.host} answers {method} {path} with {status}"
+        if status == 429:
+            self._count(too_many_requests=1)
+            wait = retry_after(response.headers.get("Retry-After"), self.now())
+            wait = self.penalty if wait is None else wait
+            if wait > LONGEST_PENALTY:
+                raise Unavailable(f"{where} and asks to wait {wait:.0f} s: {said}")
+            self.pace.block(wait)
+            raise _TryAgain(f"{where}: {said}", wait=wait)
+        if status >= 500:
+            raise _TryAgain(f"{where}: {said}")
+        if status in (401, 403):
+            html = body.lstrip()[:1] == b"<"
+            hint = (
+                "its firewall blocks us; ray " + response.headers.get("cf-ray", "unknown")
+                if html
+                else f"the credential is wrong or lacks a right: {said}"
+            )
+            raise CredentialRefused(f"{where}: {hint}", status)
+        if status == 404:
+            raise NotFound(f"{where}: {said}", status)
+        raise Refused(f"{where}: {said}", status)
+
+    def _learn_clock(self, response: httpx.Response) -> None:
+        with contextlib.suppress(KeyError, ValueError, TypeError):
+            told = parsedate_to_datetime(response.headers["Date"])
+            offset = told - datetime.now(UTC)
+            # The header has whole seconds: only what exceeds that is a difference of clocks.
+            self._clock_offset = offset if abs(offset) > timedelta(seconds=2) else timedelta(0)
+
+    def _jittered(self, attempt: int) -> float:
+        return min(LONGEST_BACKOFF, self.backoff * 2**attempt) * random.uniform(0.5, 1.0)
+
+    def _count(self, **amounts: float) -> None:
+        with self._lock:
+            for name, amount in amounts.items():
+                self._counts[name] += amount
+
+
+def retry_after(value: str | None, now: datetime) -> float | None:
+    """Seconds that a Retry-After header asks for (seconds or an HTTP date, RFC 9110); None if it says nothing."""
+    if not value:
+        return None
+    if value.strip().isdigit():
+        return float(value)
+    try:
+        return max(0.0, (parsedate_to_datetime(value) - now).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
+
+_PERSONAL = re.compile(r"[^\s@]+@[^\s@]+|\+?\d[\d\s().-]{7,}\d")
+
+
+def error_text(body: bytes) -> str:
+    """What an error answer says, in one short line: code and message of the known envelopes, never its data.
+
+    Envelopes: RFC 7807 (type, title, detail), {"error": {code, message}}, {"errors": [{code, message}]}; Back
+    Market's contract has all three.
+    """
+    if body.lstrip()[:1] == b"<":
+        return "an HTML page"
+    try:
+        document = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return "no JSON"
+    if not isinstance(document, dict):
+        return "JSON of an unknown form"
+    errors = document.get("errors") or [document.get("error", document)]
+    parts: list[str] = []
+    for error in errors if isinstance(errors, list) else [errors]:
+        if isinstance(error, dict):
+            told = [error.get(key) for key in ("code", "type", "title", "message", "detail")]
+            parts.append(" ".join(str(part) for part in told if isinstance(part, str | int) and str(part)))
+        elif isinstance(error, str):
+            parts.append(error)
+    text = "; ".join(part for part in parts if part) or "no reason given"
+    return _PERSONAL.sub("…", " ".join(text.split()))[:300]

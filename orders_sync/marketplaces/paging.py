@@ -1,0 +1,182 @@
+"""Reading paged lists to their end, with certainty, while they change."""
+
+import hashlib
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from math import ceil
+
+import msgspec
+
+from orders_sync.marketplaces.base import IncompletePass, RawRecord
+
+MOST_PAGES = 200_000
+"""A list longer than that is an error, never an end."""
+SWEEPS = 5
+"""How often a list that changes under the reader is read again before the pass gives up."""
+
+
+class Page(msgspec.Struct, frozen=True, gc=False):
+    """One page of a list: its records, how many the whole list holds (if told), and the next page's number."""
+
+    records: list[RawRecord]
+    total: int | None
+    next: int | None
+
+
+class _Seen:
+    """Counts distinct records in 8 bytes each, whatever the list's length."""
+
+    def __init__(self) -> None:
+        self._keys = array("q")
+
+    def add(self, records: list[RawRecord]) -> None:
+        self._keys.extend([hash(record.record_id or record.fingerprint) for record in records])
+
+    def distinct(self) -> int:
+        if not self._keys:
+            return 0
+        ordered = sorted(self._keys)
+        return 1 + sum(1 for a, b in zip(ordered, ordered[1:], strict=False) if a != b)
+
+
+def read_counted(
+    fetch: Callable[[int], Page], page_size: int, connections: int
+) -> Iterator[list[RawRecord]]:
+    """All records of a list of numbered pages whose answers tell the list's length.
+
+    Pages are fetched ahead, `connections` at once. Records may come twice. While pages are read, records may be
+    added, and change places, but none leaves the list (its filter has no upper bound): when as many distinct
+    records were seen as the list holds in the end, none was missed. Else the ends of the list are read again,
+    then all of it; a list that never holds still raises IncompletePass.
+    """
+    first = fetch(1)
+    if first.total is None:
+        yield first.records
+        for _, page in _follow(first, fetch):
+            yield page.records
+        return
+    reading = _Reading(first, first.total)
+    yield first.records
+    for page in _pages(fetch, range(2, _page_count(first.total, page_size) + 1), connections):
+        yield reading.note(page)
+    # Arrivals since: at the end of the list if it is sorted oldest first, else on the first page.
+    read_to = _page_count(first.total, page_size)
+    while read_to < _page_count(reading.total, page_size) or (reading.last.next or 0) > read_to > 0:
+        read_to += 1
+        yield reading.note(_not_empty(read_to, fetch(read_to)))
+    for sweep in range(1, SWEEPS + 1):
+        if reading.complete():
+            return
+        last = max(1, _page_count(reading.total, page_size))
+        again = sorted({1, last}) if sweep == 1 and not reading.shrunk else list(range(1, last + 1))
+        reading.shrunk = False
+        for page in _pages(fetch, again, connections):
+            yield reading.note(page)
+    if not reading.complete():
+        raise IncompletePass(
+            f"The marketplace says that its list holds {reading.total} records, and {SWEEPS} readings found "
+            f"{reading.seen.distinct()} of them while it kept changing."
+        )
+
+
+class _Reading:
+    """What was seen of a list so far, against what it says to hold."""
+
+    def __init__(self, first: Page, total: int) -> None:
+        self.seen = _Seen()
+        self.seen.add(first.records)
+        self.total = total
+        self.last = first
+        self.shrunk = False
+
+    def note(self, page: Page) -> list[RawRecord]:
+        if page.total is not None:
+            # A record that left the list moved all later ones up: one may have slipped past the reader.
+            self.shrunk = self.shrunk or page.total < self.total
+            self.total = page.total
+        self.last = page
+        self.seen.add(page.records)
+        return page.records
+
+    def complete(self) -> bool:
+        return not self.shrunk and self.seen.distinct() >= self.total
+
+
+def read_linked(fetch: Callable[[int], Page]) -> Iterator[list[RawRecord]]:
+    """All records of a list of pages that each name the next one and do not tell the list's length.
+
+    When the list changed while it was read, seen by its first or last page, it is read again: a record that
+    moves within the list can hide another from a single reading.
+    """
+    for _ in range(SWEEPS):
+        first = fetch(1)
+        last_number, last = 1, first
+        yield first.records
+        for last_number, last in _follow(first, fetch):
+            yield last.records
+        if last_number == 1:
+            return
+        if _ids(fetch(1)) == _ids(first) and _ids(fetch(last_number)) == _ids(last):
+            return
+    raise IncompletePass(f"The marketplace's list changed during each of {SWEEPS} readings.")
+
+
+def _follow(first: Page, fetch: Callable[[int], Page]) -> Iterator[tuple[int, Page]]:
+    number, page = 1, first
+    while page.next is not None:
+        if page.next <= number:
+            raise IncompletePass(f"Page {number} of the marketplace's list names page {page.next} as its next one.")
+        if not page.records:
+            raise IncompletePass(f"Page {number} of the marketplace's list is empty, yet names a next one.")
+        if page.next > MOST_PAGES:
+            raise IncompletePass(f"The marketplace's list has more than {MOST_PAGES} pages.")
+        number = page.next
+        page = fetch(number)
+        yield number, page
+
+
+def _pages(fetch: Callable[[int], Page], numbers: range | list[int], connections: int) -> Iterator[Page]:
+    """The pages of these numbers, in their order, fetched ahead by threads; never more than 2 a connection wait."""
+    if connections == 1 or len(numbers) <= 1:
+        for number in numbers:
+            yield _not_empty(number, fetch(number))
+        return
+    with ThreadPoolExecutor(connections, thread_name_prefix="fetch") as pool:
+        ahead: deque[tuple[int, Future[Page]]] = deque()
+        waiting = iter(numbers)
+        try:
+            for number in waiting:
+                ahead.append((number, pool.submit(fetch, number)))
+                if len(ahead) >= 2 * connections:
+                    number, future = ahead.popleft()
+                    yield _not_empty(number, future.result())
+            while ahead:
+                number, future = ahead.popleft()
+                yield _not_empty(number, future.result())
+        finally:
+            for _, future in ahead:
+                future.cancel()
+
+
+def _not_empty(number: int, page: Page) -> Page:
+    if not page.records and page.next is not None:
+        raise IncompletePass(f"Page {number} of the marketplace's list is empty, yet names a next one.")
+    return page
+
+
+def _page_count(total: int, page_size: int) -> int:
+    pages = ceil(total / page_size)
+    if pages > MOST_PAGES:
+        raise IncompletePass(f"The marketplace's list has {pages} pages; more than {MOST_PAGES} are not read.")
+    return pages
+
+
+def _ids(page: Page) -> list[str]:
+    return [record.record_id for record in page.records]
+
+
+def fingerprint(raw: bytes, version: bytes) -> bytes:
+    """A 16-byte hash of a raw record. `version` is the adapter's: a new one makes every record count as changed."""
+    return hashlib.blake2b(raw, digest_size=16, person=version).digest()

@@ -1,0 +1,519 @@
+"""The sandbox's world: orders that arrive, are paid, accepted, cancelled and shipped; care folders; papers.
+
+Everything follows from the seed and from what the merchant does over the API: the same seed and the same deeds
+give the same world. It moves by a clock of its own, which may run faster than ours. Records have the form of Back
+Market's published contract.
+"""
+
+import heapq
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+
+#: Line states of the contract.
+NEW, PAID, ACCEPTED, SHIPPED, CANCELLED, REFUNDED_EARLY, REFUNDED_LATE, NOT_PAID = 0, 1, 2, 3, 4, 5, 6, 7
+#: Which line states the merchant may ask for, and from where (schema OrderLineState, "possible next states").
+MERCHANT_MOVES = {ACCEPTED: PAID, CANCELLED: PAID, SHIPPED: ACCEPTED, REFUNDED_EARLY: ACCEPTED, REFUNDED_LATE: SHIPPED}
+
+_FIRST_NAMES = ["Victor", "Zoë", "Jürgen", "Łucja", "Amélie", "Søren", "Inês", "Giulia", "Noah", "Αλέξανδρος"]
+_LAST_NAMES = ["Hugo", "O'Brien", "Müller", "Kowalska", "de la Cruz", "Ångström", "Silva", "Rossi", "Smith"]
+_CITIES = [("Paris", "75003", "FR"), ("Köln", "50667", "DE"), ("Madrid", "28001", "ES"), ("Torino", "10121", "IT")]
+_COUNTRY_CODES = {"FR": "fr-fr", "DE": "de-de", "ES": "es-es", "IT": "it-it"}
+_MODELS = [
+    ("IPHONE13", "iPhone 13 128 GB", "apple", 389), ("IPHONE12", "iPhone 12 64 GB", "apple", 279),
+    ("GALAXYS22", "Galaxy S22 128 GB", "samsung", 319), ("PIXEL7", "Pixel 7 128 GB", "google", 259),
+    ("MACBOOKAIR", "MacBook Air M1", "apple", 699), ("IPADAIR4", "iPad Air 4 64 GB", "apple", 349),
+    ("PS5", "PlayStation 5", "sony", 379), ("AIRPODSPRO", "AirPods Pro", "apple", 129),
+]  # fmt: skip
+_COLOURS = ["BLACK", "WHITE", "BLUE", "GREEN"]
+UNKNOWN_SKU = "MYSTERY-BOX"
+"""A SKU that is sold now and then and is in no stock list."""
+
+
+@dataclass
+class Line:
+    id: int
+    sku: str
+    product: str
+    brand: str
+    quantity: int
+    price: int
+    """Unit price in cents."""
+    state: int = NEW
+
+
+@dataclass
+class SandboxOrder:
+    id: int
+    created: datetime
+    lines: list[Line]
+    buyer: dict[str, Any]
+    country_code: str
+    rng: random.Random
+    modified: datetime
+    paid: datetime | None = None
+    shipped: datetime | None = None
+    note: str | None = None
+    label: str | None = None
+    label_made: datetime | None = None
+    tracking: str | None = None
+    rendered: bytes | None = field(default=None, repr=False)
+
+
+@dataclass
+class Folder:
+    id: int
+    order_id: int
+    line_id: int
+    choice: str | None
+    returned: bool
+    created: datetime
+    modified: datetime
+    closed: datetime | None = None
+
+
+class World:
+    """All orders and care folders as they are at the world's `now`. Not thread-safe: one server, one world."""
+
+    def __init__(self, seed: int, orders: int, start: datetime, *, days: int = 90, arrivals_a_day: float = 480.0):
+        """`orders` spread over the `days` before `start`; from then on `arrivals_a_day`."""
+        self.seed = seed
+        self.start = start
+        self.days = days
+        self.now = start - timedelta(days=days)
+        self.gap = timedelta(days=1 / arrivals_a_day) if arrivals_a_day > 0 else None
+        self.orders: dict[int, SandboxOrder] = {}
+        self.folders: dict[int, Folder] = {}
+        self.scripted: dict[int, dict[str, Any]] = {}
+        self.scripted_folders: dict[int, dict[str, Any]] = {}
+        self.by_line: dict[int, int] = {}
+        self.deeds: list[dict[str, Any]] = []
+        self.version = 0
+        self._agenda: list[tuple[datetime, int, Callable[[datetime], None]]] = []
+        self._counter = 0
+        self._next_order = 50_000_001
+        self._next_line = 90_000_001
+        self._next_folder = 700_001
+        spread = random.Random(f"{seed}/arrivals")
+        moments = sorted(spread.random() for _ in range(orders))
+        for moment in moments:
+            self._plan(self.now + timedelta(days=days) * moment, self._arrive)
+        if self.gap is not None:
+            self._plan(start + self.gap, self._arrive_and_plan)
+
+    # -- time
+
+    def advance(self, to: datetime) -> None:
+        """Lets everything happen that happens until then."""
+        while self._agenda and self._agenda[0][0] <= to:
+            at, _, happen = heapq.heappop(self._agenda)
+            self.now = max(self.now, at)
+            happen(at)
+            self.version += 1
+        self.now = max(self.now, to)
+
+    def _plan(self, at: datetime, happen: Callable[[datetime], None]) -> None:
+        self._counter += 1
+        heapq.heappush(self._agenda, (at, self._counter, happen))
+
+    # -- the life of an order
+
+    def _arrive_and_plan(self, at: datetime) -> None:
+        self._arrive(at)
+        assert self.gap is not None
+        jitter = random.Random(f"{self.seed}/gap/{self._next_order}").uniform(0.5, 1.5)
+        self._plan(at + self.gap * jitter, self._arrive_and_plan)
+
+    def _arrive(self, at: datetime) -> None:
+        rng = random.Random(f"{self.seed}/{self._next_order}")
+        city, postal_code, country = rng.choice(_CITIES)
+        first, last = rng.choice(_FIRST_NAMES), rng.choice(_LAST_NAMES)
+        order = SandboxOrder(
+            id=self._next_order,
+            created=at,
+            modified=at,
+            lines=[self._line(rng) for _ in range(rng.choices([1, 2, 3], [70, 22, 8])[0])],
+            buyer={
+                "id": self._next_order, "country": country, "city": city, "postalCode": postal_code,
+                "firstName": first, "lastName": last, "company": "", "phoneNumber": f"+336{rng.randrange(10**8):08d}",
+                "state": "", "street": f"{rng.randrange(1, 200)}, Imaginary Street", "street2": "",
+            },
+            country_code=_COUNTRY_CODES[country],
+            rng=rng,
+        )  # fmt: skip
+        self._next_order += 1
+        self.orders[order.id] = order
+        for line in order.lines:
+            self.by_line[line.id] = order.id
+        live = at > self.start - DAY
+        pace = 1.0 if not live else 0.25
+        if rng.random() < 0.03:
+            self._plan(at + rng.uniform(1, 4) * HOUR * pace, lambda t: self._set_all(order, NOT_PAID, t))
+            return
+        # Most pay at once; a few take hours, and then appear behind everybody's watermark.
+        delay = MINUTE * rng.uniform(0.1, 2) if rng.random() < 0.95 else HOUR * rng.uniform(1, 8) * pace
+        self._plan(at + delay, lambda t: self._pay(order, t))
+
+    def _line(self, rng: random.Random) -> Line:
+        code, product, brand, price = rng.choice(_MODELS)
+        colour = rng.choice(_COLOURS)
+        sku = UNKNOWN_SKU if rng.random() < 0.004 else f"{code}-{colour}"
+        line = Line(
+            self._next_line, sku, f"{product} - {colour.title()}", brand,
+            rng.choices([1, 2], [95, 5])[0], price * 100 + rng.randrange(0, 5000),
+        )  # fmt: skip
+        self._next_line += 1
+        return line
+
+    def _pay(self, order: SandboxOrder, at: datetime) -> None:
+        order.paid = at
+        self._set_all(order, PAID, at)
+        rng = order.rng
+        self._plan(at + rng.uniform(1, 20) * MINUTE, lambda t: self._make_note(order, t))
+        if rng.random() < 0.04:
+            self._plan(at + rng.uniform(10, 50) * MINUTE, lambda t: self._cancel_waiting(order, t))
+        if at < self.start - 6 * HOUR:
+            # Before the sandbox starts, somebody in the back office accepts.
+            self._plan(at + rng.uniform(20, 90) * MINUTE, lambda t: self._accept_all(order, t))
+        self._plan(at + DAY, lambda t: self._cancel_waiting(order, t))
+
+    def _accept_all(self, order: SandboxOrder, at: datetime) -> None:
+        for line in order.lines:
+            if line.state == PAID:
+                self._set(order, line, ACCEPTED, at)
+        self._prepare(order, at)
+
+    def _prepare(self, order: SandboxOrder, at: datetime) -> None:
+        rng = order.rng
+        if not any(line.state == ACCEPTED for line in order.lines) or order.label_made is not None:
+            return
+        order.label_made = at + rng.uniform(2, 60) * MINUTE
+        self._plan(order.label_made, lambda t: self._make_label(order, t))
+        if rng.random() < 0.02:
+            self._plan(at + rng.uniform(1, 5) * HOUR, lambda t: self._refund_early(order, t))
+        self._plan(at + rng.uniform(6, 40) * HOUR, lambda t: self._ship(order, t))
+
+    def _make_note(self, order: SandboxOrder, at: datetime) -> None:
+        order.note = f"https://documents.example.com/delivery_note/{order.id}.pdf"
+        self._touch(order, at)
+
+    def _make_label(self, order: SandboxOrder, at: datetime) -> None:
+        order.label = f"/static/shipment_labels/eu-{order.id}-1.pdf"
+
+    def _refund_early(self, order: SandboxOrder, at: datetime) -> None:
+        line = order.lines[0]
+        if line.state == ACCEPTED:
+            self._set(order, line, REFUNDED_EARLY, at)
+
+    def _cancel_waiting(self, order: SandboxOrder, at: datetime) -> None:
+        for line in order.lines:
+            if line.state == PAID:
+                self._set(order, line, CANCELLED, at)
+
+    def _ship(self, order: SandboxOrder, at: datetime) -> None:
+        ready = [line for line in order.lines if line.state == ACCEPTED]
+        if not ready:
+            return
+        order.shipped = at
+        order.tracking = f"TRACK{order.id}"
+        for line in ready:
+            self._set(order, line, SHIPPED, at)
+        rng = order.rng
+        if rng.random() < 0.08:
+            self._plan(at + rng.uniform(2, 12) * DAY, lambda t: self._open_folder(order, ready[0], t))
+
+    def _open_folder(self, order: SandboxOrder, line: Line, at: datetime) -> None:
+        rng = order.rng
+        folder = Folder(
+            self._next_folder, order.id, line.id,
+            choice=rng.choices(["REPLACE", "REFUND", "REPAIR", None], [35, 35, 15, 15])[0],
+            returned=rng.random() < 0.6, created=at, modified=at,
+        )  # fmt: skip
+        self._next_folder += 1
+        self.folders[folder.id] = folder
+        self._plan(at + rng.uniform(1, 9) * DAY, lambda t: self._close_folder(folder, order, line, t))
+
+    def _close_folder(self, folder: Folder, order: SandboxOrder, line: Line, at: datetime) -> None:
+        folder.closed = folder.modified = at
+        if folder.choice == "REFUND" and line.state == SHIPPED:
+            self._set(order, line, REFUNDED_LATE, at)
+
+    def _set_all(self, order: SandboxOrder, state: int, at: datetime) -> None:
+        for line in order.lines:
+            self._set(order, line, state, at)
+
+    def _set(self, order: SandboxOrder, line: Line, state: int, at: datetime) -> None:
+        line.state = state
+        self._touch(order, at)
+
+    def _touch(self, order: SandboxOrder, at: datetime) -> None:
+        order.modified = at
+        order.rendered = None
+        self.version += 1
+
+    # -- what the merchant does
+
+    def merchant_sets(self, order_id: int, new_state: int, sku: str | None, at: datetime) -> str | None:
+        """The merchant moves the lines of a SKU (all, where none is named). Returns why not, or None when done."""
+        if order_id in self.scripted:
+            return self._move_scripted(self.scripted[order_id], new_state, sku, at)
+        order = self.orders[order_id]
+        lines = [line for line in order.lines if sku is None or line.sku == sku]
+        if not lines:
+            return f"no orderline of this order has the SKU {sku}"
+        movable = [line for line in lines if line.state == MERCHANT_MOVES.get(new_state)]
+        if not movable:
+            return f"no orderline can go to state {new_state} from state {lines[0].state}"
+        self.deeds.append({"at": at.isoformat(), "order": order_id, "state": new_state, "sku": sku})
+        for line in movable:
+            self._set(order, line, new_state, at)
+        if new_state == ACCEPTED:
+            self._prepare(order, at)
+        if new_state == SHIPPED:
+            order.shipped = at
+        return None
+
+    def _move_scripted(
+        self, order: dict[str, Any], new_state: int, sku: str | None, at: datetime
+    ) -> str | None:
+        movable = [
+            line
+            for line in order["orderlines"]
+            if (sku is None or line["listing"] == sku) and line["state"] == MERCHANT_MOVES.get(new_state)
+        ]
+        if not movable:
+            return f"no orderline can go to state {new_state}"
+        for line in movable:
+            line["state"] = new_state
+        states = {line["state"] for line in order["orderlines"]}
+        order["state"] = 1 if PAID in states else 3 if ACCEPTED in states else order["state"]
+        order["date_modification"] = stamp(at)
+        self.version += 1
+        return None
+
+    # -- its memory: what can't be told from the seed
+
+    def remember(self, path: Path) -> None:
+        """Appends the merchant's deeds since the last call."""
+        if self.deeds:
+            with path.open("a") as file:
+                file.writelines(json.dumps(deed) + "\n" for deed in self.deeds)
+            self.deeds.clear()
+
+    def recall(self, path: Path) -> None:
+        """Lets the deeds of earlier runs happen again, each at its time."""
+        if not path.exists():
+            return
+        for text in path.read_text().splitlines():
+            deed = json.loads(text)
+            at = datetime.fromisoformat(deed["at"])
+            self.advance(at)
+            self.merchant_sets(deed["order"], deed["state"], deed["sku"], at)
+        self.deeds.clear()
+
+    # -- as the contract's records
+
+    def order_records(self) -> list[dict[str, Any]]:
+        """All orders, newest first."""
+        records = [order_record(order) for order in self.orders.values()]
+        records += self.scripted.values()
+        return sorted(records, key=lambda record: str(record.get("date_creation")), reverse=True)
+
+
+def order_state(order: SandboxOrder) -> int:
+    """The order's state that its lines' states imply (schema OrderState)."""
+    states = {line.state for line in order.lines}
+    if states == {NEW}:
+        return 0
+    if states == {NOT_PAID}:
+        return 8
+    if PAID in states:
+        return 1
+    if ACCEPTED in states:
+        return 3
+    return 9
+
+
+def order_record(order: SandboxOrder) -> dict[str, Any]:
+    """An order as the contract's schema Order has it."""
+    total = sum(line.price * line.quantity for line in order.lines)
+    record: dict[str, Any] = {
+        "order_id": order.id,
+        "shipping_address": order.buyer,
+        "billing_address": order.buyer,
+        "expected_dispatch_date": (order.created + 2 * DAY).strftime("%Y-%m-%dT%H:%M:%S"),
+        "tracking_number": order.tracking or "",
+        "tracking_url": f"https://carrier.example.com/{order.tracking}" if order.tracking else "",
+        "shipper_display": "Colissimo",
+        "is_backship": True,
+        "date_creation": stamp(order.created),
+        "date_modification": stamp(order.modified),
+        "state": order_state(order),
+        "orderlines": [line_record(line, order) for line in order.lines],
+        "price": cents(total),
+        "shipping_price": "5.99",
+        "currency": "EUR",
+        "country_code": order.country_code,
+        "paypal_reference": None,
+        "installment_payment": False,
+        "payment_method": "CARD" if order.id % 3 else "PAYPAL",
+        "sales_taxes": "0.00",
+    }
+    if order.note:
+        record["delivery_note"] = order.note
+    if order.paid:
+        record["date_payment"] = stamp(order.paid)
+    if order.shipped:
+        record["date_shipping"] = stamp(order.shipped)
+    return record
+
+
+def line_record(line: Line, order: SandboxOrder) -> dict[str, Any]:
+    """An orderline as the contract's schema OrderLine has it."""
+    return {
+        "id": line.id,
+        "date_creation": stamp(order.created),
+        "state": line.state,
+        "price": cents(line.price * line.quantity),
+        "shipping_price": "5.99",
+        "shipping_delay": 48,
+        "currency": "EUR",
+        "return_reason": 0,
+        "return_message": "",
+        "listing": line.sku,
+        "listing_id": 100_000 + sum(map(ord, line.sku)),
+        "orderline_fee": cents(line.price * line.quantity // 10),
+        "product": line.product,
+        "quantity": line.quantity,
+        "brand": line.brand,
+        "product_id": 1_000 + sum(map(ord, line.sku)),
+        "backcare": False,
+        "backcare_price": 0,
+        "sales_taxes": "0.00",
+        "imei": "",
+        "serial_number": "",
+        "condition": 11,
+    }
+
+
+def delivery_record(order: SandboxOrder) -> dict[str, Any]:
+    """A delivery as the contract's schema Delivery has it; only where a label exists."""
+    assert order.label_made is not None
+    made = order.label_made.isoformat(timespec="seconds")
+    return {
+        "order": order.id,
+        "shipmentId": order.id + 1,
+        "carrierId": 42,
+        "orderlines": [line.id for line in order.lines],
+        "referenceNumber": str(order.id),
+        "trackingNumber": order.tracking or f"TRACK{order.id}",
+        "trackingUrl": f"https://carrier.example.com/TRACK{order.id}",
+        "carrierName": "Chronopost",
+        "hubScanned": order.shipped is not None,
+        "invoicedCurrency": "EUR",
+        "invoicedPrice": 30,
+        "datePickup": made,
+        "dateCreation": made,
+        "dateDelivery": made,
+        "labelUrl": order.label,
+        "type": "DELIVERY",
+        "pickupInfo": {
+            "confirmationNumber": "1231NB",
+            "datePickupActual": made,
+            "datePickupRangeStart": made,
+            "datePickupRangeEnd": made,
+            "datePickupRequested": made[:10],
+            "isCanceled": False,
+            "pickupId": 42,
+        },
+    }
+
+
+def folder_record(folder: Folder) -> dict[str, Any]:
+    """A Care folder as the list's schema careFolder has it."""
+    record: dict[str, Any] = {
+        "id": folder.id,
+        "client": folder.order_id,
+        "merchant": 789,
+        "orderline": folder.line_id,
+        "date_creation": iso(folder.created),
+        "date_modification": iso(folder.modified),
+        "date_last_message": iso(folder.created),
+        "state": 9 if folder.closed else 0,
+        "lines": [folder.id * 10],
+        "country_code": "fr-fr",
+        "backcare": False,
+    }
+    if folder.closed:
+        record["date_closed"] = iso(folder.closed)
+    return record
+
+
+def folder_detail(folder: Folder, order: SandboxOrder) -> dict[str, Any]:
+    """A Care folder as the detail's schema getCareFolderDetailsResponse has it."""
+    line = next(line for line in order.lines if line.id == folder.line_id)
+    labels = [
+        {
+            "date_creation": iso(folder.created),
+            "state": "USED" if folder.closed else "ALIVE",
+            "label": f"https://documents.example.com/return_label/{folder.id}.pdf",
+            "initiator": "Merchant",
+            "kind": "CUSTOMER_TO_MERCHANT",
+        }
+    ]
+    claim: dict[str, Any] = {
+        "id": folder.id * 10,
+        "issues": [{"customerIssue": "BATTERY_NOT_CHARGING", "tag": "TECHNICAL"}],
+        "state": 9 if folder.closed else 0,
+        "declared_warranty_state": "IN_WARRANTY",
+        "return_labels": labels if folder.returned else [],
+    }
+    if folder.choice:
+        claim["resolution_choice"] = folder.choice
+    detail = folder_record(folder)
+    del detail["client"], detail["merchant"]
+    return {
+        **detail,
+        "client": {
+            "first_name": order.buyer["firstName"],
+            "last_name": order.buyer["lastName"],
+            "email": f"buyer{order.id}@mail.example.com",
+        },
+        "merchant": {"id": 789, "username": "seller", "first_name": "Rose", "last_name": "Bush"},
+        "lines": [claim],
+        "messages": [],
+        "orderline": {
+            "id": line.id,
+            "order": {"order_id": order.id, "state": 9 if order.shipped else 3, "currency": "EUR"},
+            "quantity": line.quantity,
+            "price": cents(line.price),
+            "state": line.state,
+        },
+    }
+
+
+def stock_levels(world: World) -> dict[str, int]:
+    """Pieces on hand to start with: enough of most SKUs, few of some, so that shortages can be seen."""
+    rng = random.Random(f"{world.seed}/stock")
+    skus = [f"{model[0]}-{colour}" for model in _MODELS for colour in _COLOURS]
+    return {sku: rng.choice([3, 40, 150, 400]) for sku in skus}
+
+
+def stamp(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def iso(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def cents(amount: int) -> str:
+    return f"{amount // 100}.{amount % 100:02d}"

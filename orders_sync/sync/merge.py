@@ -1,0 +1,498 @@
+"""Merging a batch of order records into the tables: only what is new or changed is decoded, checked and written.
+
+One batch is one transaction: orders, items and events stand or fall together. The way of a batch:
+
+1. Ask by primary key which records are known with the same fingerprint; these are done.
+2. Decode and check the others; the rejected ones are kept with their reasons.
+3. New orders are copied straight into the tables. Should one exist after all (another lane was faster), the whole
+   lot takes way 4.
+4. Changed orders are copied into temporary staging tables and merged from there; older copies are left aside, what
+   a record leaves out keeps its value, and each change of a status becomes an event.
+5. A record that PostgreSQL refuses is found by halving the batch, and rejected like any other.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import psycopg
+from psycopg import Cursor
+from psycopg.errors import DeadlockDetected, SerializationFailure, UniqueViolation
+from psycopg.sql import SQL, Composed, Identifier
+
+from orders_sync.database.copy import NULL, copy_lines, escaped, field as copy_field
+from orders_sync.database.engine import Connection
+from orders_sync.database.tables import ADDRESS_PARTS
+from orders_sync.marketplaces.base import RawRecord
+from orders_sync.sync import care_links, rejected
+from orders_sync.sync.records import NO_ADDRESS, Address, Order, OrderItem, Reason, Rejected
+from orders_sync.sync.rejected import RejectedRecord
+from orders_sync.sync.statuses import Status
+from orders_sync.sync.summary import Summary
+from orders_sync.sync.validate import check_order
+
+ORDER_COLUMNS = (
+    "account", "order_id", "status", "marketplace_state", "created_at", "modified_at", "paid_at", "shipped_at",
+    "dispatch_due_at", "currency", "items_total", "shipping_total", "sales_taxes", "country_code",
+    "payment_method", "marketplace_shipping", "carrier", "tracking_number", "tracking_url", "delivery_note_url",
+    "label_url", "buyer_email",
+    *(f"shipping_{part}" for part in ADDRESS_PARTS),
+    *(f"billing_{part}" for part in ADDRESS_PARTS),
+    "raw", "fingerprint",
+)  # fmt: skip
+ITEM_COLUMNS = (
+    "account", "item_id", "order_id", "sku", "quantity", "status", "marketplace_state", "created_at", "currency",
+    "price", "shipping_price", "fee", "product", "listing_id", "imei", "serial_number",
+)  # fmt: skip
+EVENT_COLUMNS = (
+    "account", "order_id", "item_id", "kind", "revision", "old_status", "new_status", "items",
+)  # fmt: skip
+
+CREATED = "OrderCreated"
+STATUS_CHANGED = "OrderStatusChanged"
+
+DEADLOCK_TRIES = 5
+
+_Cursor = Cursor[tuple[Any, ...]]
+
+
+class Accepted(msgspec.Struct, frozen=True, gc=False):
+    """A record that passed the check, with its raw form."""
+
+    order: Order
+    record: RawRecord
+    text: str
+    """The record's JSON as text."""
+
+
+@dataclass
+class BatchResult:
+    """What became of a batch."""
+
+    created: list[Accepted] = field(default_factory=list)
+    changed: list[Accepted] = field(default_factory=list)
+    unchanged: int = 0
+    rejected: list[RejectedRecord] = field(default_factory=list)
+    events: int = 0
+
+
+class OrderMerger:
+    """Merges batches of one account's order records over one connection. Commits nothing itself."""
+
+    def __init__(self, connection: Connection, account: str, decode: Callable[[bytes], Order]) -> None:
+        self.connection = connection
+        self.account = account
+        self.decode = decode
+        self._rejected_before = set(rejected.unresolved(connection, account, "order"))
+
+    def merge_and_commit(self, records: Sequence[RawRecord], summary: Summary) -> BatchResult:
+        """One batch in one transaction, repeated when it collides with another writer's locks."""
+        for attempt in range(1, DEADLOCK_TRIES + 1):
+            try:
+                with self.connection.transaction():
+                    result = self.merge(records)
+                break
+            except (DeadlockDetected, SerializationFailure):
+                if attempt == DEADLOCK_TRIES:
+                    raise
+        summary.fetched += len(records)
+        summary.created += len(result.created)
+        summary.changed += len(result.changed)
+        summary.unchanged += result.unchanged
+        summary.rejected += len(result.rejected)
+        summary.events += result.events
+        return result
+
+    def merge(self, records: Sequence[RawRecord]) -> BatchResult:
+        """Merges within the caller's transaction."""
+        result = BatchResult()
+        newest, refused = _newest_of_each(records)
+        result.rejected += refused
+        known = self._known(list(newest))
+        new: list[Accepted] = []
+        changed: list[Accepted] = []
+        for record_id, record in newest.items():
+            before = known.get(record_id)
+            if before is not None and (before.fingerprint == record.fingerprint or before.is_newer_than(record)):
+                result.unchanged += 1
+                continue
+            try:
+                accepted = self._checked(record, is_new=before is None)
+            except Rejected as problem:
+                result.rejected.append(RejectedRecord("order", record_id, record.raw, problem.reasons))
+                continue
+            (new if before is None else changed).append(accepted)
+        result.unchanged += len(records) - len(newest) - len(refused)
+        new = self._without_shared_items(new, result)
+        if new:
+            self._guarded(new, result, self._copy_new)
+        if changed:
+            self._guarded(changed, result, self._merge_staged)
+        self._keep_rejected(result)
+        return result
+
+    # -- which records are new or changed
+
+    def _known(self, record_ids: list[str]) -> dict[str, "_Known"]:
+        rows = self.connection.execute(
+            "SELECT order_id, fingerprint, modified_at FROM orders WHERE account = %s AND order_id = ANY(%s)",
+            [self.account, record_ids],
+            binary=True,
+        )
+        return {order_id: _Known(fingerprint, modified_at) for order_id, fingerprint, modified_at in rows}
+
+    def _checked(self, record: RawRecord, *, is_new: bool) -> Accepted:
+        order = self.decode(record.raw)
+        check_order(order)
+        if is_new and order.items is None:
+            raise Rejected([Reason("items", "are missing, and the order is not known yet", "one item or more")])
+        if b"\\u0000" in record.raw and _holds_nul(msgspec.json.decode(record.raw)):
+            raise Rejected([Reason("record", "a text holds the character NUL", "text without NUL")])
+        try:
+            text = record.raw.decode()
+        except UnicodeDecodeError:
+            raise Rejected([Reason("record", "holds bytes that are not UTF-8", "UTF-8 text")]) from None
+        return Accepted(order, record, text)
+
+    def _without_shared_items(self, new: list[Accepted], result: BatchResult) -> list[Accepted]:
+        """Two orders of a batch can't own the same item: the second one is rejected."""
+        owner: dict[str, str] = {}
+        kept: list[Accepted] = []
+        for accepted in new:
+            taken = [item.item_id for item in accepted.order.items or [] if item.item_id in owner]
+            if taken:
+                result.rejected.append(_item_taken(accepted, taken[0], owner[taken[0]]))
+                continue
+            for item in accepted.order.items or []:
+                owner[item.item_id] = accepted.order.order_id
+            kept.append(accepted)
+        return kept
+
+    def _keep_rejected(self, result: BatchResult) -> None:
+        rejected.keep(self.connection, self.account, result.rejected)
+        if self._rejected_before:
+            passed = {a.order.order_id for a in (*result.created, *result.changed)} & self._rejected_before
+            rejected.resolve(self.connection, self.account, "order", sorted(passed))
+            self._rejected_before -= passed
+        self._rejected_before |= {rejected.record_key(r.record_id, r.raw) for r in result.rejected}
+
+    # -- writing, with the record that PostgreSQL refuses singled out
+
+    def _guarded(
+        self, batch: list[Accepted], result: BatchResult, write: Callable[[list[Accepted], BatchResult], None]
+    ) -> None:
+        attempt = BatchResult()
+        try:
+            with self.connection.transaction():
+                write(batch, attempt)
+        except UniqueViolation:
+            if write == self._merge_staged:
+                raise
+            self._guarded(batch, result, self._merge_staged)
+            return
+        except psycopg.DataError as error:
+            if len(batch) > 1:
+                middle = len(batch) // 2
+                self._guarded(batch[:middle], result, write)
+                self._guarded(batch[middle:], result, write)
+                return
+            record = batch[0].record
+            reason = Reason("record", f"PostgreSQL can't store it (SQLSTATE {error.sqlstate})", "valid JSON text")
+            result.rejected.append(RejectedRecord("order", record.record_id, record.raw, [reason]))
+            return
+        result.created += attempt.created
+        result.changed += attempt.changed
+        result.unchanged += attempt.unchanged
+        result.rejected += attempt.rejected
+        result.events += attempt.events
+
+    # -- new orders, straight into the tables
+
+    def _copy_new(self, batch: list[Accepted], result: BatchResult) -> None:
+        batch.sort(key=lambda accepted: accepted.order.order_id)  # one order of locks for all writers
+        with self.connection.cursor() as cursor:
+            self._copy_orders_and_items(cursor, batch, "orders", "order_items")
+            copy_lines(cursor, "order_events", EVENT_COLUMNS, [_created_event(self.account, a) for a in batch])
+        care_links.link_items(self.connection, self.account, [a.order for a in batch])
+        result.created += batch
+        result.events += len(batch)
+
+    def _copy_orders_and_items(
+        self, cursor: _Cursor, batch: list[Accepted], orders: str, items: str
+    ) -> None:
+        account = escaped(self.account)
+        copy_lines(cursor, orders, ORDER_COLUMNS, [_order_line(account, a) for a in batch])
+        copy_lines(
+            cursor,
+            items,
+            ITEM_COLUMNS,
+            [_item_line(account, a.order.order_id, item) for a in batch for item in a.order.items or []],
+        )
+
+    # -- changed orders, over staging tables
+
+    def _merge_staged(self, batch: list[Accepted], result: BatchResult) -> None:
+        by_id = {accepted.order.order_id: accepted for accepted in batch}
+        with self.connection.cursor() as cursor:
+            cursor.execute(_OPEN_STAGING)
+            self._copy_orders_and_items(cursor, batch, "stage_orders", "stage_items")
+            self._reject_taken_items(cursor, by_id, result)
+            created = {order_id for (order_id,) in cursor.execute(_INSERT_ORDERS)}
+            before = self._lock_known(cursor, by_id, created, result)
+            events = _Events(self.account)
+            for order_id in sorted(created):
+                events.lines.append(_created_event(self.account, by_id[order_id]))
+            for order_id, status, revision in cursor.execute(_UPDATE_ORDERS, [sorted(before)]).fetchall():
+                before[order_id].revision = revision
+                if status != before[order_id].status:
+                    events.add(order_id, "", revision, before[order_id].status, status)
+            self._merge_items(cursor, by_id, before, events)
+            if events.lines:
+                copy_lines(cursor, "order_events", EVENT_COLUMNS, events.lines)
+            cursor.execute("TRUNCATE stage_orders, stage_items")
+        stored = [by_id[order_id] for order_id in (*sorted(created), *sorted(before))]
+        care_links.link_items(self.connection, self.account, [accepted.order for accepted in stored])
+        result.created += [by_id[order_id] for order_id in sorted(created)]
+        result.changed += [by_id[order_id] for order_id in sorted(before)]
+        result.events += len(events.lines)
+
+    def _reject_taken_items(
+        self, cursor: _Cursor, by_id: dict[str, Accepted], result: BatchResult
+    ) -> None:
+        taken = cursor.execute(_TAKEN_ITEMS).fetchall()
+        for order_id, item_id, owner in taken:
+            if order_id in by_id:
+                result.rejected.append(_item_taken(by_id.pop(order_id), item_id, owner))
+        self._unstage(cursor, [order_id for order_id, _, _ in taken])
+
+    def _lock_known(
+        self, cursor: _Cursor, by_id: dict[str, Accepted], created: set[str], result: BatchResult
+    ) -> dict[str, "_Before"]:
+        """Locks the rows to be changed, in one order for all writers; leaves aside what is not newer."""
+        rows = cursor.execute(_LOCK_ORDERS, [self.account, [i for i in by_id if i not in created]]).fetchall()
+        before: dict[str, _Before] = {}
+        passed_by: list[str] = []
+        for order_id, status, modified_at, mark in rows:
+            record = by_id[order_id].record
+            known = _Known(mark, modified_at)
+            if known.fingerprint == record.fingerprint or known.is_newer_than(record):
+                passed_by.append(order_id)
+            else:
+                before[order_id] = _Before(status)
+        result.unchanged += len(passed_by)
+        self._unstage(cursor, passed_by)
+        return before
+
+    def _unstage(self, cursor: _Cursor, order_ids: list[str]) -> None:
+        if order_ids:
+            cursor.execute("DELETE FROM stage_orders WHERE order_id = ANY(%s)", [order_ids])
+            cursor.execute("DELETE FROM stage_items WHERE order_id = ANY(%s)", [order_ids])
+
+    def _merge_items(
+        self, cursor: _Cursor, by_id: dict[str, Accepted], before: dict[str, "_Before"], events: "_Events"
+    ) -> None:
+        told = [order_id for order_id in sorted(before) if by_id[order_id].order.items is not None]
+        old = {
+            item_id: status
+            for item_id, status in cursor.execute(_ITEM_STATUSES, [self.account, told]).fetchall()
+        }
+        updated = cursor.execute(_UPDATE_ITEMS).fetchall()
+        inserted = cursor.execute(_INSERT_ITEMS).fetchall()
+        removed = cursor.execute(
+            _REMOVE_ITEMS, [Status.REMOVED, self.account, told, Status.REMOVED]
+        ).fetchall()
+        for order_id, item_id, status in sorted((*updated, *inserted, *removed)):
+            if order_id in before and old.get(item_id) != status:
+                events.add(order_id, item_id, before[order_id].revision, old.get(item_id), status)
+
+
+@dataclass
+class _Known:
+    fingerprint: bytes
+    modified_at: datetime | None
+
+    def is_newer_than(self, record: RawRecord) -> bool:
+        if self.modified_at is None or record.modified_at is None or record.modified_at.tzinfo is None:
+            return False
+        return self.modified_at > record.modified_at
+
+
+@dataclass
+class _Before:
+    status: str
+    revision: int = 0
+
+
+class _Events:
+    def __init__(self, account: str) -> None:
+        self.account = account
+        self.lines: list[str] = []
+
+    def add(self, order_id: str, item_id: str, revision: int, old: str | None, new: str) -> None:
+        values = (self.account, order_id, item_id, STATUS_CHANGED, revision, old, new, None)
+        self.lines.append("\t".join(map(copy_field, values)) + "\n")
+
+
+def _newest_of_each(records: Sequence[RawRecord]) -> tuple[dict[str, RawRecord], list[RejectedRecord]]:
+    """The newest copy of each record of a batch (of equal ones the last), and those that have no usable id."""
+    newest: dict[str, RawRecord] = {}
+    refused: list[RejectedRecord] = []
+    for record in records:
+        if not record.record_id or "\x00" in record.record_id:
+            reason = Reason("order_id", "is missing or can't be read", "the marketplace's id")
+            refused.append(RejectedRecord("order", "", record.raw, [reason]))
+            continue
+        known = newest.get(record.record_id)
+        if known is None or not _Known(b"", known.modified_at).is_newer_than(record):
+            newest[record.record_id] = record
+    return newest, refused
+
+
+def _item_taken(accepted: Accepted, item_id: str, owner: str) -> RejectedRecord:
+    reason = Reason("items", f"item {item_id} belongs to order {owner}", "an item of this order alone")
+    return RejectedRecord("order", accepted.order.order_id, accepted.record.raw, [reason])
+
+
+def _holds_nul(value: object) -> bool:
+    if isinstance(value, str):
+        return "\x00" in value
+    if isinstance(value, dict):
+        return any(_holds_nul(key) or _holds_nul(part) for key, part in value.items())
+    if isinstance(value, list):
+        return any(_holds_nul(part) for part in value)
+    return False
+
+
+# -- rows as COPY wants them; the hot path of a first load
+
+_NO_ADDRESS_FIELDS = "\t".join([NULL] * len(ADDRESS_PARTS))
+
+
+def _text(value: str | None) -> str:
+    if value is None:
+        return NULL
+    if "\\" in value or "\n" in value or "\t" in value or "\r" in value:
+        return escaped(value)
+    return value
+
+
+def _plain(value: object) -> str:
+    return NULL if value is None else str(value)
+
+
+def _address_fields(address: Address) -> str:
+    if address is NO_ADDRESS:
+        return _NO_ADDRESS_FIELDS
+    return (
+        f"{_text(address.first_name)}\t{_text(address.last_name)}\t{_text(address.company)}\t"
+        f"{_text(address.street)}\t{_text(address.street2)}\t{_text(address.postal_code)}\t"
+        f"{_text(address.city)}\t{_text(address.state)}\t{_text(address.country)}\t{_text(address.phone)}"
+    )
+
+
+def _order_line(account: str, accepted: Accepted) -> str:
+    o = accepted.order
+    record = accepted.record
+    return (
+        f"{account}\t{_text(o.order_id)}\t{o.status}\t{_text(o.marketplace_state)}\t{_plain(o.created_at)}\t"
+        f"{_plain(o.modified_at)}\t{_plain(o.paid_at)}\t{_plain(o.shipped_at)}\t{_plain(o.dispatch_due_at)}\t"
+        f"{_plain(o.currency)}\t{_plain(o.items_total)}\t{_plain(o.shipping_total)}\t{_plain(o.sales_taxes)}\t"
+        f"{_text(o.country_code)}\t{_text(o.payment_method)}\t{_plain(o.marketplace_shipping)}\t"
+        f"{_text(o.carrier)}\t{_text(o.tracking_number)}\t{_text(o.tracking_url)}\t"
+        f"{_text(o.delivery_note_url or None)}\t{_text(o.label_url or None)}\t{_text(o.buyer_email)}\t"
+        f"{_address_fields(o.shipping)}\t{_address_fields(o.billing)}\t"
+        f"{_text(accepted.text)}\t\\\\x{record.fingerprint.hex()}\n"
+    )
+
+
+def _item_line(account: str, order_id: str, i: OrderItem) -> str:
+    return (
+        f"{account}\t{_text(i.item_id)}\t{_text(order_id)}\t{_text(i.sku)}\t{i.quantity}\t{i.status}\t"
+        f"{_text(i.marketplace_state)}\t{_plain(i.created_at)}\t{_plain(i.currency)}\t{_plain(i.price)}\t"
+        f"{_plain(i.shipping_price)}\t{_plain(i.fee)}\t{_text(i.product)}\t{_text(i.listing_id)}\t"
+        f"{_text(i.imei)}\t{_text(i.serial_number)}\n"
+    )
+
+
+def _created_event(account: str, accepted: Accepted) -> str:
+    o = accepted.order
+    items = msgspec.json.encode({item.item_id: str(item.status) for item in o.items or []}).decode()
+    return (
+        f"{escaped(account)}\t{_text(o.order_id)}\t\t{CREATED}\t1\t{NULL}\t{o.status}\t{_text(items)}\n"
+    )
+
+
+# -- the statements of the staged way
+
+_OPEN_STAGING = """
+CREATE TEMP TABLE IF NOT EXISTS stage_orders (LIKE orders INCLUDING DEFAULTS);
+CREATE TEMP TABLE IF NOT EXISTS stage_items (LIKE order_items INCLUDING DEFAULTS)
+"""
+_TAKEN_ITEMS = """
+SELECT DISTINCT staged.order_id, staged.item_id, known.order_id
+FROM stage_items staged JOIN order_items known USING (account, item_id)
+WHERE known.order_id <> staged.order_id
+UNION
+SELECT later.order_id, later.item_id, min(earlier.order_id)
+FROM stage_items later JOIN stage_items earlier USING (account, item_id)
+WHERE earlier.order_id < later.order_id GROUP BY 1, 2
+"""
+_LOCK_ORDERS = """
+SELECT order_id, status, modified_at, fingerprint FROM orders
+WHERE account = %s AND order_id = ANY(%s) ORDER BY order_id FOR UPDATE
+"""
+_ITEM_STATUSES = "SELECT item_id, status FROM order_items WHERE account = %s AND order_id = ANY(%s)"
+_REMOVE_ITEMS = """
+UPDATE order_items known SET status = %s, marketplace_state = NULL, stored_at = now()
+WHERE account = %s AND order_id = ANY(%s) AND status <> %s
+  AND NOT EXISTS (SELECT FROM stage_items staged WHERE staged.item_id = known.item_id)
+RETURNING order_id, item_id, status
+"""
+
+
+def _names(columns: Sequence[str]) -> Composed:
+    return SQL(", ").join(Identifier(column) for column in columns)
+
+
+def _kept_where_unknown(columns: Sequence[str]) -> Composed:
+    """`column = what is staged, or what is known where the record leaves it out`."""
+    return SQL(", ").join(
+        SQL("{0} = coalesce(staged.{0}, known.{0})").format(Identifier(column)) for column in columns
+    )
+
+
+_STATUS_KEPT_WHERE_UNKNOWN = SQL(
+    "status = CASE WHEN staged.marketplace_state IS NULL AND known.status <> 'removed' "
+    "THEN known.status ELSE staged.status END"
+)
+_ORDER_VALUES = [c for c in ORDER_COLUMNS if c not in ("account", "order_id", "status", "raw", "fingerprint")]
+_ITEM_VALUES = [c for c in ITEM_COLUMNS if c not in ("account", "item_id", "order_id", "status")]
+
+_INSERT_ORDERS = SQL(
+    "INSERT INTO orders ({columns}) SELECT {columns} FROM stage_orders ORDER BY order_id "
+    "ON CONFLICT DO NOTHING RETURNING order_id"
+).format(columns=_names(ORDER_COLUMNS))
+_UPDATE_ORDERS = SQL(
+    "UPDATE orders known SET {values}, {status}, raw = staged.raw, fingerprint = staged.fingerprint, "
+    "revision = known.revision + 1, stored_at = now() FROM stage_orders staged "
+    "WHERE known.account = staged.account AND known.order_id = staged.order_id AND known.order_id = ANY(%s) "
+    "RETURNING known.order_id, known.status, known.revision"
+).format(values=_kept_where_unknown(_ORDER_VALUES), status=_STATUS_KEPT_WHERE_UNKNOWN)
+_UPDATE_ITEMS = SQL(
+    "UPDATE order_items known SET {values}, {status}, stored_at = now() FROM stage_items staged "
+    "WHERE known.account = staged.account AND known.item_id = staged.item_id "
+    "AND (({staged}) IS DISTINCT FROM ({known}) OR staged.status <> known.status "
+    "AND (staged.marketplace_state IS NOT NULL OR known.status = 'removed')) "
+    "RETURNING known.order_id, known.item_id, known.status"
+).format(
+    values=_kept_where_unknown(_ITEM_VALUES),
+    status=_STATUS_KEPT_WHERE_UNKNOWN,
+    staged=SQL(", ").join(SQL("coalesce(staged.{0}, known.{0})").format(Identifier(c)) for c in _ITEM_VALUES),
+    known=SQL(", ").join(SQL("known.{}").format(Identifier(c)) for c in _ITEM_VALUES),
+)
+_INSERT_ITEMS = SQL(
+    "INSERT INTO order_items ({columns}) SELECT {columns} FROM stage_items ORDER BY item_id "
+    "ON CONFLICT DO NOTHING RETURNING order_id, item_id, status"
+).format(columns=_names(ITEM_COLUMNS))

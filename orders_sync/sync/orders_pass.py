@@ -1,0 +1,65 @@
+"""What `new` and `modified` share: reading lists of orders and merging them batch by batch."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from orders_sync.marketplaces.base import RawRecord
+from orders_sync.sync import lanes
+from orders_sync.sync.merge import BatchResult, OrderMerger
+from orders_sync.sync.passes import BATCH, Pass
+
+
+def pass_start(work: Pass, window_start: datetime | None) -> datetime:
+    """Where a pass starts: at the window's start or the watermark, whichever is earlier, less the overlap.
+
+    A backfill starts at its window's start. A first pass without a window starts `months_back` ago.
+    """
+    settings = work.request.account.settings
+    overlap = timedelta(minutes=settings.overlap_minutes)
+    if work.request.backfill and window_start is not None:
+        return window_start
+    mark = lanes.watermark(work.connection, work.lane)
+    if mark is None:
+        furthest = work.adapter.now() - timedelta(days=31 * settings.months_back)
+        return min(window_start, furthest) if window_start is not None else furthest
+    return (min(window_start, mark) if window_start is not None else mark) - overlap
+
+
+def merge_all(work: Pass, merger: OrderMerger, pages: Iterable[list[RawRecord]]) -> None:
+    """Merges all pages of a list, a batch a transaction."""
+    batch: list[RawRecord] = []
+    for page in pages:
+        batch += page
+        if len(batch) >= BATCH:
+            merge_batch(work, merger, batch)
+            batch = []
+    if batch:
+        merge_batch(work, merger, batch)
+
+
+def merge_batch(work: Pass, merger: OrderMerger, batch: list[RawRecord]) -> BatchResult:
+    """Merges one batch and notes what is to be told of it."""
+    result = merger.merge_and_commit(batch, work.summary)
+    for record in result.rejected:
+        reasons = "; ".join(f"{reason.where} {reason.what}" for reason in record.reasons)
+        work.summary.problems.append(f"order {record.record_id or 'without id'} rejected: {reasons}")
+    work.note_progress()
+    return result
+
+
+def finish(work: Pass, ends: datetime) -> None:
+    """The pass was whole: the watermark moves to its end (a backfill leaves it)."""
+    work.summary.range_end = ends
+    if work.request.backfill:
+        work.summary.watermark = lanes.watermark(work.connection, work.lane)
+        return
+    with work.connection.transaction():
+        work.summary.watermark = lanes.advance_watermark(work.connection, work.lane, ends)
+
+
+def window_end(work: Pass) -> datetime:
+    """The moment up to which a pass that begins now can vouch: a little before now, by the source's lag.
+
+    By the marketplace's clock, so ask it once something was answered.
+    """
+    return work.adapter.now() - timedelta(seconds=work.request.account.settings.lag_seconds)

@@ -1,0 +1,124 @@
+"""The record check: what a record must satisfy before it is stored.
+
+Every rule adds a Reason, so that one look tells everything that is wrong with a record.
+"""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from orders_sync.sync.records import CareRecord, Order, OrderItem, Reason, Rejected
+
+#: ISO 4217, active codes of currencies in circulation.
+CURRENCIES = frozenset(
+    """AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD
+    CDF CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD
+    HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL
+    LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR
+    PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP
+    TRY TTD TWD TZS UAH UGX USD UYU UZS VES VND VUV WST XAF XCD XOF XPF YER ZAR ZMW ZWG""".split()
+)
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+LATEST = datetime(2100, 1, 1, tzinfo=UTC)
+LARGEST_QUANTITY = 10_000
+LARGEST_AMOUNT = Decimal(10) ** 12
+MOST_DECIMALS = 6
+LONGEST_ID = 200
+
+
+def check_order(order: Order) -> None:
+    """Raises Rejected with every reason why `order` can't be stored."""
+    reasons: list[Reason] = []
+    _id(reasons, "order_id", order.order_id)
+    if order.created_at is None:
+        reasons.append(Reason("created_at", "is missing", "a time with zone"))
+    else:
+        _time(reasons, "created_at", order.created_at)
+    _time(reasons, "modified_at", order.modified_at)
+    _time(reasons, "paid_at", order.paid_at)
+    _time(reasons, "shipped_at", order.shipped_at)
+    _time(reasons, "dispatch_due_at", order.dispatch_due_at)
+    _currency(reasons, "currency", order.currency)
+    _amount(reasons, "items_total", order.items_total)
+    _amount(reasons, "shipping_total", order.shipping_total)
+    _amount(reasons, "sales_taxes", order.sales_taxes)
+    if order.items is not None:
+        if not order.items:
+            reasons.append(Reason("items", "the order has no items", "one item or more"))
+        seen: set[str] = set()
+        for position, item in enumerate(order.items):
+            _check_item(reasons, f"items[{position}]", item)
+            if item.item_id in seen:
+                reasons.append(
+                    Reason(f"items[{position}].item_id", "stands twice in the order", "an id of its own")
+                )
+            seen.add(item.item_id)
+    if reasons:
+        raise Rejected(reasons)
+
+
+def _check_item(reasons: list[Reason], where: str, item: OrderItem) -> None:
+    _id(reasons, f"{where}.item_id", item.item_id)
+    sku = item.sku
+    if not sku or not sku.strip():
+        reasons.append(Reason(f"{where}.sku", "is missing", "the SKU of the listing"))
+    elif len(sku) > LONGEST_ID:
+        reasons.append(Reason(f"{where}.sku", f"is {len(sku)} characters long", f"at most {LONGEST_ID}"))
+    if not 1 <= item.quantity <= LARGEST_QUANTITY:
+        reasons.append(
+            Reason(f"{where}.quantity", f"is {item.quantity}", f"a whole number from 1 to {LARGEST_QUANTITY}")
+        )
+    _time(reasons, f"{where}.created_at", item.created_at)
+    _currency(reasons, f"{where}.currency", item.currency)
+    _amount(reasons, f"{where}.price", item.price)
+    _amount(reasons, f"{where}.shipping_price", item.shipping_price)
+    _amount(reasons, f"{where}.fee", item.fee)
+
+
+def check_care_record(record: CareRecord) -> None:
+    """Raises Rejected with every reason why `record` can't be stored."""
+    reasons: list[Reason] = []
+    _id(reasons, "care_id", record.care_id)
+    if record.item_id is None:
+        reasons.append(Reason("item_id", "names no order item", "the id of an orderline"))
+    _time(reasons, "opened_at", record.opened_at)
+    _time(reasons, "modified_at", record.modified_at)
+    _time(reasons, "closed_at", record.closed_at)
+    if reasons:
+        raise Rejected(reasons)
+
+
+def _id(reasons: list[Reason], where: str, value: str) -> None:
+    if not value or not value.strip():
+        reasons.append(Reason(where, "is missing", "the marketplace's id"))
+    elif len(value) > LONGEST_ID:
+        reasons.append(Reason(where, f"is {len(value)} characters long", f"at most {LONGEST_ID}"))
+
+
+def _time(reasons: list[Reason], where: str, value: datetime | None) -> None:
+    if value is None:
+        return
+    if value.tzinfo is None:
+        reasons.append(Reason(where, "has no time zone", "an RFC 3339 time with zone"))
+    elif not EARLIEST <= value < LATEST:
+        reasons.append(Reason(where, f"lies in the year {value.year}", "a time from 2000 to 2099"))
+
+
+def _currency(reasons: list[Reason], where: str, value: str | None) -> None:
+    if value is not None and value not in CURRENCIES:
+        shown = value if len(value) <= 8 and value.isprintable() else "not a code"
+        reasons.append(Reason(where, f"is {shown!r}", "an ISO 4217 code, e.g. EUR"))
+
+
+def _amount(reasons: list[Reason], where: str, value: Decimal | None) -> None:
+    if value is None:
+        return
+    if not value.is_finite():
+        reasons.append(Reason(where, "is not a number", "a decimal amount"))
+        return
+    if value < 0:
+        reasons.append(Reason(where, "is negative", "zero or more"))
+    if value >= LARGEST_AMOUNT:
+        reasons.append(Reason(where, "is too large", "less than 10^12"))
+    exponent = value.as_tuple().exponent
+    if isinstance(exponent, int) and -exponent > MOST_DECIMALS:
+        reasons.append(Reason(where, f"has {-exponent} decimals", f"at most {MOST_DECIMALS}"))
