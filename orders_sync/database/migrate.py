@@ -2,35 +2,49 @@
 
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
+import psycopg
 from sqlalchemy import Connection, text
 
 from orders_sync.database.engine import connect, database_url, engine
+
+MIGRATIONS = Path(__file__).parent / "migrations"
 
 #: Serialises migrations of several processes that start at once; any constant number does.
 MIGRATION_LOCK = 4_206_001
 
 
-def alembic_config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    return config
-
-
 def migrate(url: str | None = None, revision: str = "head") -> None:
-    """Upgrades the orders database; does nothing when it is up to date. Safe to call from many processes.
+    """Upgrades the orders database; one quick look when it is up to date. Safe to call from many processes.
 
     Raises DatabaseUnreachable when the database does not answer.
     """
     url = url or database_url()
-    connect(url).close()  # a clear error first
+    if revision == "head" and _is_up_to_date(url):
+        return
     with engine(url).connect() as connection, connection.begin():
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
-        _run(connection, revision)
+        _upgrade(connection, revision)
 
 
-def _run(connection: Connection, revision: str) -> None:
-    config = alembic_config()
+def newest_revision() -> str:
+    """The revision that the code needs: the last of migrations/versions, whose names begin with it."""
+    return max(path.name for path in (MIGRATIONS / "versions").glob("*.py")).split("_")[0]
+
+
+def _is_up_to_date(url: str) -> bool:
+    with connect(url) as connection:
+        try:
+            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        except psycopg.errors.UndefinedTable:
+            return False
+    return row is not None and row[0] == newest_revision()
+
+
+def _upgrade(connection: Connection, revision: str) -> None:
+    from alembic import command  # imported late: half a second that a run does not need
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
     command.upgrade(config, revision)

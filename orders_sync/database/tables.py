@@ -278,3 +278,27 @@ stock_lock_history = Table(
 )
 Index("stock_lock_history_item", stock_lock_history.c.account, stock_lock_history.c.item_id)
 Index("stock_lock_history_sku", stock_lock_history.c.sku)
+
+schedule_ticks = Table(
+    "schedule_ticks",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("sync_type", Text, primary_key=True),
+    Column("tick_at", DateTime(timezone=True), primary_key=True),
+    _time("taken_at", "", now=True),
+    comment="Which schedule ticks were taken, so that of several daemons only one acts on a tick.",
+)
+
+daily_summary = Table(
+    "daily_summary",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("day", Date, primary_key=True, comment="the UTC day on which the orders were created"),
+    Column("currency", Text, primary_key=True),
+    Column("orders", Integer, nullable=False),
+    Column("items", Integer, nullable=False, comment="pieces, without cancelled and removed ones"),
+    Column("revenue", Numeric, nullable=False, comment="price of items that were not cancelled or refunded"),
+    Column("cancelled_items", Integer, nullable=False),
+    Column("incomplete_papers", Integer, nullable=False, comment="orders that lack a paper they should have"),
+    comment="The daily report, one row an account, day and currency.",
+)

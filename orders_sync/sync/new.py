@@ -25,27 +25,23 @@ def sync(work: Pass) -> None:
     ends = window_end(work)
     merge_batch(work, merger, waiting)
     merge_all(work, merger, work.adapter.orders("created", start))
-    retry_rejected(work, merger)
+    retry_rejected(work, merger, most=RETRIES_A_PASS)
     finish(work, ends)
     acceptance.accept_waiting(work, merger, [record.record_id for record in waiting])
 
 
-def retry_rejected(work: Pass, merger: OrderMerger) -> int:
+def retry_rejected(work: Pass, merger: OrderMerger, *, most: int | None) -> None:
     """Tries rejected orders again: asks for each anew, and checks the kept record where that brings none.
 
-    Returns how many pass now.
+    At most `most` of them, the oldest first.
     """
     kept = rejected.unresolved(work.connection, work.lane.account, "order")
-    passed = 0
-    for record_id, raw in list(kept.items())[:RETRIES_A_PASS]:
+    for record_id, raw in list(kept.items())[:most]:
         record = None if record_id.startswith("hash:") else work.adapter.order(record_id)
         if record is None:
             record = RawRecord("" if record_id.startswith("hash:") else record_id, raw, b"")
-        if record.raw == raw and not _passes(work, raw):
-            continue
-        result = merge_batch(work, merger, [record])
-        passed += len(result.created) + len(result.changed)
-    return passed
+        if record.raw != raw or _passes(work, raw):
+            merge_batch(work, merger, [record])
 
 
 def _passes(work: Pass, raw: bytes) -> bool:

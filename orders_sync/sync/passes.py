@@ -132,3 +132,24 @@ def _note_failure(
 def _in_words(summary: Summary) -> str:
     numbers = summary.numbers()
     return ", ".join(f"{name} {numbers[name]}" for name in numbers if numbers[name])
+
+
+def retry_rejected_orders(account: Account, run_id: str) -> tuple[int, int]:
+    """Tries an account's rejected orders again, all of them; returns how many pass and how many are left.
+
+    Works under the lane of `new`. Raises LaneBusy, AccountProblem or a MarketplaceError.
+    """
+    from orders_sync.sync import new, rejected
+    from orders_sync.sync.merge import OrderMerger
+
+    lane = Lane(account.name, SyncType.NEW)
+    with lanes.hold(lane, run_id, wait_seconds=30.0) as connection:
+        adapter = open_adapter(account)
+        try:
+            work = Pass(PassRequest(account, SyncType.NEW, run_id), lane, adapter, connection, Summary())
+            merger = OrderMerger(connection, account.name, adapter.decode_order)
+            new.retry_rejected(work, merger, most=None)
+        finally:
+            adapter.close()
+        left = len(rejected.unresolved(connection, account.name, "order"))
+    return work.summary.created + work.summary.changed, left

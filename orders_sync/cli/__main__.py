@@ -1,0 +1,3 @@
+from orders_sync.cli import main
+
+main()

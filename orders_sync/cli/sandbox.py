@@ -1,0 +1,37 @@
+"""`orders-sync sandbox`: the marketplace to run on a laptop."""
+
+import click
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Loopback only.")
+@click.option("--port", default=8765, show_default=True)
+@click.option("--seed", default=1, show_default=True, help="The same seed gives the same world.")
+@click.option("--orders", default=2500, show_default=True, help="Orders of its history, at start.")
+@click.option("--days", default=90, show_default=True, help="Days of history.")
+@click.option("--arrivals", default=480.0, show_default=True, help="Orders a day that arrive from now on.")
+@click.option("--speed", default=1.0, show_default=True, help="How fast its clock runs.")
+@click.option("--limits/--no-limits", default=True, show_default=True, help="Enforce the published rate limits.")
+@click.option("--forget", is_flag=True, help="Keep no memory: start a new world, and don't save it.")
+def sandbox(
+    host: str, port: int, seed: int, orders: int, days: int, arrivals: float, speed: float, limits: bool, forget: bool
+) -> None:
+    """Serve a sandbox marketplace that speaks Back Market's published contract.
+
+    It goes on where it stopped. Faults can be switched on by POST /sandbox/faults, its clock be moved by POST
+    /sandbox/clock.
+    """
+    from orders_sync.accounts import SANDBOX_CREDENTIALS
+    from orders_sync.sandbox.server import open_sandbox, serve
+    from orders_sync.settings import state_folder
+
+    token = SANDBOX_CREDENTIALS["BACK_MARKET_SANDBOX_TOKEN"]
+    memory = None if forget else state_folder() / "sandbox"
+    world = open_sandbox(
+        memory, token=token, seed=seed, orders=orders, days=days, arrivals_a_day=arrivals, speed=speed, limits=limits
+    )
+    click.echo(f"Sandbox marketplace on http://{host}:{port} with {len(world.world.orders)} orders.")
+    try:
+        serve(world, host, port)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None

@@ -1,0 +1,119 @@
+"""`orders-sync sync`: what `php artisan v2:sync-orders` was."""
+
+import sys
+import uuid
+from datetime import UTC, datetime
+
+import click
+
+from orders_sync.cli.output import EXIT_BUSY, EXIT_FAILED, console, table
+from orders_sync.sync.lanes import LaneBusy, SyncType
+from orders_sync.sync.passes import PassFailed, PassRequest, run_pass
+from orders_sync.sync.summary import Summary
+
+SHOWN = ("fetched", "created", "changed", "unchanged", "rejected", "events", "accepted", "papers_found", "api_calls")
+
+
+@click.command()
+@click.option(
+    "--type", "sync_type", type=click.Choice([*SyncType, "all"]), required=True,
+    help="Which sync; `all` runs new, modified, care and incomplete, in this order.",
+)  # fmt: skip
+@click.option("--account", "names", multiple=True, help="The account (all of them by default); may be repeated.")
+@click.option(
+    "--since", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"]),
+    help="Fetch from this moment (UTC) on; by default from the watermark.",
+)  # fmt: skip
+@click.option("--page-size", type=click.IntRange(1, 50), help="Orders asked for with one call.")
+@click.option("--days-back", type=click.IntRange(1, 90), help="How far `incomplete` looks back, in days.")
+@click.option("--wait", type=click.IntRange(0), default=0, help="Wait up to so many seconds for a busy lane.")
+def sync(
+    sync_type: str,
+    names: tuple[str, ...],
+    since: datetime | None,
+    page_size: int | None,
+    days_back: int | None,
+    wait: int,
+) -> None:
+    """Run a sync now, in this process.
+
+    Prints a summary. Exit code 1 if a sync failed, 3 if its lane was busy. One account's failure, or one bad order,
+    does not stop the others.
+    """
+    from orders_sync.accounts import find_account, load_accounts
+    from orders_sync.database.migrate import migrate
+    from orders_sync.sync.logs import log_to_file
+
+    migrate()
+    if names:
+        accounts, problems = {name: find_account(name) for name in names}, {}
+    else:
+        accounts, problems = load_accounts()
+    exit_code = 0
+    for problem in problems.values():
+        console.print(f"[red]{problem}[/red]", markup=True)
+        exit_code = EXIT_FAILED
+    types = list(SyncType) if sync_type == "all" else [SyncType(sync_type)]
+    results: list[tuple[str, Summary]] = []
+    with log_to_file():
+        for name, account in accounts.items():
+            for chosen in types:
+                request = PassRequest(
+                    account,
+                    chosen,
+                    f"cli-{uuid.uuid4().hex[:8]}",
+                    start=since.replace(tzinfo=UTC) if since else None,
+                    page_size=page_size,
+                    days_back=days_back,
+                    lane_wait_seconds=wait,
+                )
+                code, summary = run_with_progress(request)
+                exit_code = exit_code or code
+                if summary is not None:
+                    results.append((f"{name}/{chosen}", summary))
+    _print_summary(results)
+    sys.exit(exit_code)
+
+
+def run_with_progress(request: PassRequest) -> tuple[int, Summary | None]:
+    """Runs one pass under a progress line. Returns the exit code and the summary, if there is one."""
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+
+    lane = f"{request.account.name}/{request.sync_type}"
+    with Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=12), TextColumn("{task.fields[so_far]}"),
+        TimeElapsedColumn(), console=console, transient=True,
+    ) as progress:  # fmt: skip
+        task = progress.add_task(lane, total=None, so_far="asking the marketplace")
+
+        def show(summary: Summary) -> None:
+            so_far = f"{summary.fetched} fetched, {summary.created} created, {summary.changed} changed"
+            progress.update(task, so_far=f"{so_far}, {summary.api_calls} calls")
+
+        request.progress = show
+        try:
+            return 0, run_pass(request)
+        except LaneBusy as busy:
+            console.print(f"[yellow]{busy}[/yellow]")
+            return EXIT_BUSY, None
+        except PassFailed as problem:
+            console.print(f"[red]{problem}[/red]")
+            return EXIT_FAILED, None
+
+
+def _print_summary(results: list[tuple[str, Summary]]) -> None:
+    if not results:
+        return
+    summary_table = table("What was done", "lane", *SHOWN, "throttled s", "seconds")
+    for lane, summary in results:
+        summary_table.add_row(
+            lane,
+            *(str(getattr(summary, name)) for name in SHOWN),
+            f"{summary.throttled_seconds:.1f}",
+            f"{summary.seconds:.1f}",
+        )
+    console.print(summary_table)
+    for lane, summary in results:
+        for problem in summary.problems:
+            console.print(f"{lane}: {problem}", markup=False)

@@ -1,0 +1,1 @@
+"""The Dagster components behind the YAML files of defs/."""

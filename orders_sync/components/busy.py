@@ -1,0 +1,37 @@
+"""Whether a lane is busy, however its run was launched."""
+
+import dagster as dg
+from dagster import DagsterRunStatus
+
+from orders_sync.components.lane_assets import SYNC_TYPES, job_name, lane_key
+from orders_sync.database.engine import Connection
+from orders_sync.sync import lanes
+from orders_sync.sync.lanes import Lane
+
+UNDER_WAY = [
+    DagsterRunStatus.QUEUED,
+    DagsterRunStatus.NOT_STARTED,
+    DagsterRunStatus.STARTING,
+    DagsterRunStatus.STARTED,
+    DagsterRunStatus.CANCELING,
+]
+
+
+def runs_under_way(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
+    """All runs that are queued or running."""
+    return list(instance.get_runs(filters=dg.RunsFilter(statuses=UNDER_WAY)))
+
+
+def busy_with(lane: Lane, runs: list[dg.DagsterRun], connection: Connection) -> str | None:
+    """Who works on the lane or waits for it (`run 1a2b3c4d (started)`, `run cli-…`), or None.
+
+    A run from "Materialize" or a backfill bears no job's tags, so what a run works on is told by its assets; a job
+    launched whole names none, so it works on all of its sync type.
+    """
+    key = lane_key(lane)
+    jobs = {job_name(sync_type) for sync_type in SYNC_TYPES.values() if sync_type is lane.sync_type}
+    for run in runs:
+        selected = run.asset_selection
+        if (selected is not None and key in selected) or (selected is None and run.job_name in jobs):
+            return f"run {run.run_id[:8]} ({run.status.value.lower()})"
+    return lanes.holder(connection, lane)

@@ -1,0 +1,48 @@
+"""The synced tables in the lineage: what the accounts' syncs write, and what stock and reports read."""
+
+import dagster as dg
+
+from orders_sync.accounts import load_accounts
+from orders_sync.components.lane_assets import lane_key
+from orders_sync.components.table_assets import column_schema
+from orders_sync.database import tables
+from orders_sync.sync.lanes import Lane, SyncType
+
+GROUP = "orders"
+OWNERS = ["team:orders"]
+
+
+def _written_by(*sync_types: SyncType) -> list[dg.AssetKey]:
+    accounts, problems = load_accounts()
+    return [lane_key(Lane(name, sync_type)) for name in (*accounts, *problems) for sync_type in sync_types]
+
+
+def _table(name: str, deps: list[dg.AssetKey] | list[str], description: str) -> dg.AssetSpec:
+    table = tables.metadata.tables[name]
+    return dg.AssetSpec(
+        name,
+        deps=deps,
+        group_name=GROUP,
+        owners=OWNERS,
+        kinds={"table", "postgres"},
+        description=description,
+        metadata={"dagster/column_schema": column_schema(table), "dagster/table_name": name},
+    )
+
+
+orders = _table(
+    "orders",
+    _written_by(SyncType.NEW, SyncType.MODIFIED, SyncType.INCOMPLETE),
+    "Every order of every account, as the marketplaces have them.",
+)
+order_items = _table(
+    "order_items",
+    _written_by(SyncType.NEW, SyncType.MODIFIED, SyncType.CARE),
+    "Every order item (orderline), with the latest care record's id.",
+)
+care_records = _table("care_records", _written_by(SyncType.CARE), "Replacements, returns and refunds.")
+order_events = _table(
+    "order_events",
+    _written_by(SyncType.NEW, SyncType.MODIFIED),
+    "The outbox: `OrderCreated` and `OrderStatusChanged`, written with the change they tell.",
+)

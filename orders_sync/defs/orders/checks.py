@@ -1,0 +1,88 @@
+"""What must hold of the synced tables, shown as asset checks with the rows that break it."""
+
+from typing import Any
+
+import dagster as dg
+
+from orders_sync.components.row_checks import rows_check
+
+ITEMS_WITHOUT_ORDER = """
+SELECT item.account, item.order_id, item.item_id FROM order_items item
+LEFT JOIN orders USING (account, order_id) WHERE orders.order_id IS NULL
+"""
+ORDERS_WITHOUT_ITEMS = """
+SELECT account, order_id FROM orders placed
+WHERE NOT EXISTS (SELECT FROM order_items item WHERE (item.account, item.order_id) = (placed.account, placed.order_id))
+"""
+TOTALS = """
+SELECT placed.account, placed.order_id, placed.items_total::text AS order_total, sum(item.price)::text AS items_total
+FROM orders placed JOIN order_items item USING (account, order_id)
+WHERE item.status <> 'removed' AND placed.items_total IS NOT NULL
+GROUP BY placed.account, placed.order_id, placed.items_total
+HAVING count(*) = count(item.price) AND placed.items_total <> sum(item.price)
+"""
+UNKNOWN_STATES = """
+SELECT account, order_id, '' AS item_id, marketplace_state FROM orders WHERE status = 'unknown'
+UNION ALL
+SELECT account, order_id, item_id, marketplace_state FROM order_items WHERE status = 'unknown'
+"""
+LATE_ORDERS = """
+SELECT account, order_id, status, dispatch_due_at::text FROM orders
+WHERE status IN ('pending', 'accepted') AND dispatch_due_at < now()
+"""
+REJECTED = """
+SELECT account, kind, record_id, reasons::text, attempts FROM rejected_records WHERE resolved_at IS NULL
+"""
+CREATED_ONCE = """
+SELECT placed.account, placed.order_id, count(event.event_id) AS created_events
+FROM orders placed LEFT JOIN order_events event
+  ON (event.account, event.order_id, event.kind) = (placed.account, placed.order_id, 'OrderCreated')
+GROUP BY placed.account, placed.order_id HAVING count(event.event_id) <> 1
+"""
+UNLINKED = """
+SELECT account, care_id, item_id, kind FROM care_records
+WHERE linked_at IS NULL AND first_stored_at < now() - interval '1 day'
+"""
+ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
+
+
+def _checks() -> list[Any]:
+    return [
+        rows_check("order_items", "every_item_has_its_order", ITEMS_WITHOUT_ORDER, ERROR, "Items without order."),
+        rows_check("orders", "every_order_has_items", ORDERS_WITHOUT_ITEMS, ERROR, "Orders without items."),
+        rows_check(
+            "orders", "totals_add_up", TOTALS, WARN, "Orders whose total is not the sum of their items' prices."
+        ),
+        rows_check(
+            "orders", "states_are_known", UNKNOWN_STATES, WARN, "States that the marketplace has not published."
+        ),
+        rows_check(
+            "orders", "no_late_orders", LATE_ORDERS, WARN, "Orders not shipped by the date the marketplace expects."
+        ),
+        rows_check("orders", "no_rejected_records", REJECTED, WARN, "Records kept aside until they pass."),
+        rows_check(
+            "order_events", "every_order_created_once", CREATED_ONCE, ERROR, "Orders without their one OrderCreated."
+        ),
+        rows_check(
+            "care_records", "every_record_is_linked", UNLINKED, WARN, "Care records whose item isn't known after a day."
+        ),
+    ]
+
+
+checks = _checks()
+checks_job = dg.define_asset_job(
+    "check_orders",
+    selection=dg.AssetSelection.checks(*checks),
+    description="All checks of the synced tables.",
+    executor_def=dg.in_process_executor,
+)
+
+
+@dg.schedule(
+    job=checks_job,
+    cron_schedule="30 * * * *",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Checks the synced tables every hour, between the syncs.",
+)
+def check_orders_schedule() -> dg.RunRequest:
+    return dg.RunRequest()

@@ -1,0 +1,67 @@
+"""Reports for people: the daily summary, with its plot."""
+
+from typing import Any
+
+import dagster as dg
+
+from orders_sync.components.liveness import alive
+from orders_sync.components.table_assets import column_schema
+from orders_sync.database import tables
+from orders_sync.database.engine import engine
+from orders_sync.database.migrate import migrate
+from orders_sync.reports.daily import refresh_daily_summary
+from orders_sync.reports.plots import summary_plot
+
+SHOWN_DAYS = 14
+
+
+@dg.asset(
+    deps=["orders", "order_items", "stock_locks"],
+    group_name="reports",
+    owners=["team:orders"],
+    kinds={"pandas", "postgres"},
+    pool="reports",
+    description="Orders, items, revenue, cancellations and incomplete papers by account and day.",
+    metadata={
+        "dagster/column_schema": column_schema(tables.daily_summary),
+        "dagster/table_name": "daily_summary",
+    },
+)
+def daily_summary(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+    migrate()
+    with alive(context.run_id):
+        summary = refresh_daily_summary(engine())
+    metadata: dict[str, Any] = {"dagster/row_count": len(summary)}
+    if not summary.empty:
+        latest = summary.sort_values(["day", "account"], ascending=False).head(SHOWN_DAYS)
+        metadata |= {
+            "orders": int(summary["orders"].sum()),
+            "incomplete_papers": int(summary["incomplete_papers"].sum()),
+            "plot": dg.MetadataValue.md(f"![orders and revenue by day]({summary_plot(summary)})"),
+            "latest days": dg.MetadataValue.md(_as_markdown(latest)),
+        }
+    return dg.MaterializeResult(metadata=metadata)
+
+
+def _as_markdown(frame: Any) -> str:
+    head = "| " + " | ".join(frame.columns) + " |\n|" + "---|" * len(frame.columns)
+    rows = ["| " + " | ".join(str(value) for value in row) + " |" for row in frame.itertuples(index=False)]
+    return "\n".join([head, *rows])
+
+
+daily_reports = dg.define_asset_job(
+    "daily_reports",
+    selection=dg.AssetSelection.assets("daily_summary"),
+    description="The daily reports.",
+    executor_def=dg.in_process_executor,
+)
+
+
+@dg.schedule(
+    job=daily_reports,
+    cron_schedule="15 5 * * *",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="The daily reports, after the night's syncs.",
+)
+def daily_reports_schedule() -> dg.RunRequest:
+    return dg.RunRequest()

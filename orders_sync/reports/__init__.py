@@ -1,0 +1,1 @@
+"""Figures and plots out of the orders database. Knows no Dagster."""
