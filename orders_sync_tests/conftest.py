@@ -1,0 +1,111 @@
+"""What the tests share: a real PostgreSQL, a database a test, a sandbox marketplace over real HTTP."""
+
+import os
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from orders_sync.accounts import Account
+from orders_sync.database.engine import Connection
+from orders_sync_tests import debian_packages
+from orders_sync_tests.marketplace import Marketplace, sandbox_account
+
+
+def _state_of_this_run() -> Path:
+    """One state folder for all workers of a test run, short enough for a socket's path."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
+    folder = Path(tempfile.gettempdir()) / f"orders-sync-{run[:12]}"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+STATE = _state_of_this_run()
+os.environ["ORDERS_SYNC_STATE"] = str(STATE)
+os.environ.pop("ORDERS_DATABASE_URL", None)
+os.environ.pop("DAGSTER_POSTGRES_URL", None)
+os.environ.pop("DAGSTER_HOME", None)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark in item.iter_markers("needs"):
+        tool = mark.args[0]
+        if debian_packages.find(tool) is None:
+            missing = f"needs Debian's package {debian_packages.PACKAGES[tool]}, which is not installed"
+            if os.environ.get("CI"):
+                pytest.fail(missing)
+            pytest.skip(missing)
+
+
+@pytest.fixture(scope="session")
+def template() -> str:
+    """The URL of the server's maintenance database, once the template of all test databases is migrated."""
+    import fcntl
+
+    from orders_sync.database.embedded import embedded_url
+    from orders_sync.database.migrate import migrate
+
+    with (STATE / "template.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        server = embedded_url("postgres")
+        if not (STATE / "template.done").exists():
+            with psycopg.connect(server, autocommit=True) as connection:
+                connection.execute("ALTER SYSTEM SET fsync = off")
+                connection.execute("ALTER SYSTEM SET max_connections = 300")
+                connection.execute("SELECT pg_reload_conf()")
+            migrate(embedded_url("template_orders"))
+            (STATE / "template.done").touch()
+    return server
+
+
+@pytest.fixture
+def database_url(template: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URL of an empty, migrated database of the test's own; the code under test uses it."""
+    name = f"t_{uuid.uuid4().hex[:16]}"
+    with psycopg.connect(template, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE template_orders")
+    url = template.replace("/postgres?", f"/{name}?")
+    monkeypatch.setenv("ORDERS_DATABASE_URL", url)
+    yield url
+    with psycopg.connect(template, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[Connection]:
+    """A connection to the test's database."""
+    from orders_sync.database.engine import connect
+
+    with connect(database_url, application="test") as opened:
+        yield opened
+
+
+@pytest.fixture
+def marketplace() -> Iterator[Marketplace]:
+    """An empty sandbox marketplace on a port of its own, without rate limits, its time standing where we set it."""
+    with Marketplace() as opened:
+        yield opened
+
+
+@pytest.fixture
+def living_marketplace() -> Iterator[Marketplace]:
+    """A sandbox marketplace with 300 orders of history."""
+    with Marketplace(orders=300, days=20) as opened:
+        yield opened
+
+
+@pytest.fixture
+def account(marketplace: Marketplace) -> Account:
+    """An account at the empty marketplace."""
+    return sandbox_account(marketplace)
+
+
+@pytest.fixture
+def wait_for() -> Callable[..., object]:
+    """Waits until a condition holds, and returns what it returned."""
+    from orders_sync_tests.waiting import wait_for as wait
+
+    return wait

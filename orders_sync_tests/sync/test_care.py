@@ -1,0 +1,78 @@
+"""`care`: the latest care records, linked to their items whichever came first."""
+
+from orders_sync.accounts import Account
+from orders_sync.database.engine import Connection
+from orders_sync.sandbox.world import iso
+from orders_sync_tests.invariants import nothing_changed, snapshot
+from orders_sync_tests.marketplace import Marketplace, an_order, sandbox_account, sync
+
+CARE = "SELECT care_id, item_id, kind, state, linked_at IS NOT NULL FROM care_records ORDER BY 1"
+
+
+def test_a_care_record_lands_on_its_item(marketplace: Marketplace, account: Account, connection: Connection) -> None:
+    an_order(marketplace, 1, state=9, line_state=3)
+    sync(account)
+    marketplace.put_folder(900, 100, "REPLACE")
+    assert sync(account, "care").linked == 1
+    assert connection.execute(CARE).fetchall() == [("900", "100", "replacement", "open", True)]
+    assert connection.execute("SELECT care_id FROM order_items").fetchone() == ("900",)
+
+
+def test_a_record_of_an_item_that_is_not_known_yet_is_kept_and_linked_when_it_arrives(
+    marketplace: Marketplace, account: Account, connection: Connection
+) -> None:
+    marketplace.put_folder(900, 100)
+    sync(account, "care")
+    assert connection.execute(CARE).fetchall() == [("900", "100", "replacement", "open", False)]
+    an_order(marketplace, 1)
+    sync(account)
+    assert connection.execute(CARE).fetchall() == [("900", "100", "replacement", "open", True)]
+    assert connection.execute("SELECT care_id FROM order_items").fetchone() == ("900",)
+
+
+def test_a_later_change_of_an_older_folder_is_seen(
+    marketplace: Marketplace, account: Account, connection: Connection
+) -> None:
+    """The cursor by highest id missed it."""
+    marketplace.put_folder(900, 100)
+    marketplace.put_folder(901, 200)
+    sync(account, "care")
+    marketplace.pass_time(days=3)
+    marketplace.put_folder(900, 100, "REFUND", state=9, date_closed=iso(marketplace.now()))
+    sync(account, "care")
+    assert connection.execute(CARE).fetchall()[0] == ("900", "100", "refund", "closed", False)
+
+
+def test_several_folders_of_one_item_are_all_kept_and_the_latest_is_on_the_item(
+    marketplace: Marketplace, account: Account, connection: Connection
+) -> None:
+    """One folder a line was kept."""
+    an_order(marketplace, 1)
+    sync(account)
+    marketplace.put_folder(900, 100)
+    marketplace.pass_time(days=1)
+    marketplace.put_folder(901, 100, "REFUND")
+    sync(account, "care")
+    assert len(connection.execute(CARE).fetchall()) == 2
+    assert connection.execute("SELECT care_id FROM order_items").fetchone() == ("901",)
+
+
+def test_pages_are_read_to_their_end_and_a_second_pass_asks_little(
+    marketplace: Marketplace, account: Account, connection: Connection
+) -> None:
+    for number in range(1, 46):
+        marketplace.put_folder(number, number)
+    summary = sync(account, "care")
+    assert summary.created == 45
+    before = snapshot(connection)
+    again = sync(account, "care")
+    nothing_changed(again)
+    assert again.api_calls == 5 + 2  # five pages, the first and last once more; no detail
+    assert snapshot(connection) == before
+
+
+def test_kinds_are_told_apart(connection: Connection) -> None:
+    with Marketplace(orders=500, days=60) as living:
+        sync(sandbox_account(living), "care")
+    kinds = {row[0] for row in connection.execute("SELECT kind FROM care_records")}
+    assert kinds == {"replacement", "refund", "return", "other"}
