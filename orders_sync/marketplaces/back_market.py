@@ -285,7 +285,7 @@ class BackMarket:
             query = {"last_modification_date": changed_since, "page": str(number)}
             return self._page("/ws/sav", query, [EDGE, CARE_LIST], _care_list_record)
 
-        yield from read_linked(fetch)
+        yield from read_linked(fetch, self.client.now)
 
     def care_record(self, record: RawRecord) -> bytes:
         path = f"/ws/sav/{_path_part(record.record_id)}"

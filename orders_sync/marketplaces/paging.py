@@ -5,6 +5,7 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime, timedelta
 from math import ceil
 
 import msgspec
@@ -15,6 +16,9 @@ MOST_PAGES = 200_000
 """A list longer than that is an error, never an end."""
 SWEEPS = 5
 """How often a list that changes under the reader is read again before the pass gives up."""
+
+CLOCK_MARGIN = timedelta(seconds=5)
+"""How far the marketplace's clock may be misread: its Date header has whole seconds, and answers take a while."""
 
 
 class Page(msgspec.Struct, frozen=True, gc=False):
@@ -104,22 +108,29 @@ class _Reading:
         return not self.shrunk and self.seen.distinct() >= self.total
 
 
-def read_linked(fetch: Callable[[int], Page]) -> Iterator[list[RawRecord]]:
+def read_linked(fetch: Callable[[int], Page], now: Callable[[], datetime]) -> Iterator[list[RawRecord]]:
     """All records of a list of pages that each name the next one and do not tell the list's length.
 
-    When the list changed while it was read, seen by its first or last page, it is read again: a record that
-    moves within the list can hide another from a single reading.
+    A record that moves within the list while it is read can hide another one. Records move when they are modified:
+    where the first or last page changed meanwhile, or a record was modified since the reading began, the list is
+    read again, until two readings agree. `now` is the marketplace's clock.
     """
+    before: set[tuple[str, datetime | None]] | None = None
     for _ in range(SWEEPS):
         first = fetch(1)
+        began = now() - CLOCK_MARGIN
+        seen = {(record.record_id, record.modified_at) for record in first.records}
         last_number, last = 1, first
         yield first.records
         for last_number, last in _follow(first, fetch):
+            seen |= {(record.record_id, record.modified_at) for record in last.records}
             yield last.records
-        if last_number == 1:
+        if last_number == 1 or seen == before:
             return
-        if _ids(fetch(1)) == _ids(first) and _ids(fetch(last_number)) == _ids(last):
+        moved = any(at is not None and at.tzinfo is not None and at >= began for _, at in seen)
+        if not moved and _ids(fetch(1)) == _ids(first) and _ids(fetch(last_number)) == _ids(last):
             return
+        before = seen
     raise IncompletePass(f"The marketplace's list changed during each of {SWEEPS} readings.")
 
 

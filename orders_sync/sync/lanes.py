@@ -5,6 +5,7 @@ deployments and the CLI, and is free the moment the process or its connection di
 pg_stat_activity, so a refusal names the run.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
+import psycopg
 from psycopg.types.json import Jsonb
 
 from orders_sync.database.engine import Connection, connect
@@ -87,6 +89,9 @@ def hold(
         _acquire(connection, lane, wait_seconds, told)
         yield connection
     finally:
+        # Closing alone frees the lock a moment later, when the server has noticed.
+        with contextlib.suppress(psycopg.Error):
+            connection.execute("SELECT pg_advisory_unlock_all()")
         connection.close()
 
 

@@ -119,7 +119,7 @@ class OrderMerger:
                 result.unchanged += 1
                 continue
             try:
-                accepted = self._checked(record, is_new=before is None)
+                accepted = self.check(record, is_new=before is None)
             except Rejected as problem:
                 result.rejected.append(RejectedRecord("order", record_id, record.raw, problem.reasons))
                 continue
@@ -143,7 +143,8 @@ class OrderMerger:
         )
         return {order_id: _Known(fingerprint, modified_at) for order_id, fingerprint, modified_at in rows}
 
-    def _checked(self, record: RawRecord, *, is_new: bool) -> Accepted:
+    def check(self, record: RawRecord, *, is_new: bool) -> Accepted:
+        """The record decoded and checked. Raises Rejected with every reason why it can't be stored."""
         order = self.decode(record.raw)
         check_order(order)
         if is_new and order.items is None:

@@ -10,7 +10,6 @@ from orders_sync.sync.merge import OrderMerger
 from orders_sync.sync.orders_pass import finish, merge_all, merge_batch, pass_start, window_end
 from orders_sync.sync.passes import Pass
 from orders_sync.sync.records import Rejected
-from orders_sync.sync.validate import check_order
 
 RETRIES_A_PASS = 20
 """Rejected orders asked for again in one pass, oldest first."""
@@ -35,18 +34,20 @@ def retry_rejected(work: Pass, merger: OrderMerger, *, most: int | None) -> None
 
     At most `most` of them, the oldest first.
     """
-    kept = rejected.unresolved(work.connection, work.lane.account, "order")
-    for record_id, raw in list(kept.items())[:most]:
-        record = None if record_id.startswith("hash:") else work.adapter.order(record_id)
-        if record is None:
-            record = RawRecord("" if record_id.startswith("hash:") else record_id, raw, b"")
-        if record.raw != raw or _passes(work, raw):
-            merge_batch(work, merger, [record])
+    kept = rejected.unresolved(work.connection, work.lane.account, "order", most=most, before=work.began)
+    for record_id, raw in kept.items():
+        asked = "" if record_id.startswith("hash:") else record_id
+        record = work.adapter.order(asked) if asked else None
+        if record is None or record.raw == raw:
+            record = RawRecord(asked, raw, b"")
+            if not _passes_now(merger, record):
+                continue
+        merge_batch(work, merger, [record])
 
 
-def _passes(work: Pass, raw: bytes) -> bool:
+def _passes_now(merger: OrderMerger, record: RawRecord) -> bool:
     try:
-        check_order(work.adapter.decode_order(raw))
+        merger.check(record, is_new=False)
     except Rejected:
         return False
     return True

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 import psycopg
 
@@ -53,6 +53,8 @@ class Pass:
     adapter: Adapter
     connection: Connection
     summary: Summary
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
+    """By our own clock."""
 
     def note_progress(self) -> None:
         metrics = self.adapter.metrics()

@@ -1,6 +1,7 @@
 """Rejected records: kept whole with their reasons until they pass."""
 
 import hashlib
+from datetime import datetime
 
 import msgspec
 from psycopg.types.json import Jsonb
@@ -64,13 +65,25 @@ def resolve(connection: Connection, account: str, kind: str, record_ids: list[st
         )
 
 
-def unresolved(connection: Connection, account: str, kind: str) -> dict[str, bytes]:
-    """The raw records that are rejected now, by key."""
+def unresolved(
+    connection: Connection,
+    account: str,
+    kind: str,
+    *,
+    most: int | None = None,
+    before: datetime | None = None,
+) -> dict[str, bytes]:
+    """The raw records that are rejected now, by key; those longest not looked at first.
+
+    At most `most`, and only those not looked at since `before`.
+    """
     rows = connection.execute(
         """
         SELECT record_id, raw FROM rejected_records
-        WHERE account = %s AND kind = %s AND resolved_at IS NULL ORDER BY first_seen_at, record_id
+        WHERE account = %(account)s AND kind = %(kind)s AND resolved_at IS NULL
+          AND (%(before)s::timestamptz IS NULL OR last_seen_at < %(before)s)
+        ORDER BY last_seen_at, record_id LIMIT %(most)s
         """,
-        [account, kind],
+        {"account": account, "kind": kind, "before": before, "most": most},
     )
     return {record_id: bytes(raw) for record_id, raw in rows}

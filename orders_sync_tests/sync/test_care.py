@@ -62,6 +62,7 @@ def test_pages_are_read_to_their_end_and_a_second_pass_asks_little(
 ) -> None:
     for number in range(1, 46):
         marketplace.put_folder(number, number)
+    marketplace.pass_time(minutes=1)
     summary = sync(account, "care")
     assert summary.created == 45
     before = snapshot(connection)

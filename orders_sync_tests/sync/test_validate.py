@@ -1,0 +1,128 @@
+"""The record check, and records that are out to break it."""
+
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from orders_sync.accounts import Account
+from orders_sync.database.engine import Connection
+from orders_sync_tests.invariants import check_invariants, every_listed_order_is_stored_or_rejected
+from orders_sync_tests.marketplace import Marketplace, an_order, sandbox_account, sync
+
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"price": "12,50"}, "price"),
+    ({"price": "-1.00"}, "items_total"),
+    ({"price": "1.00000000001"}, "items_total"),
+    ({"price": "NaN"}, "items_total"),
+    ({"currency": "EURO"}, "currency"),
+    ({"date_creation": "2099-01-01T00:00:00"}, "created_at"),
+    ({"date_creation": None}, "created_at"),
+    ({"date_payment": "1970-01-01T00:00:00Z"}, "paid_at"),
+    ({"date_modification": "2999-01-01T00:00:00Z"}, "modified_at"),
+    ({"orderlines": []}, "items"),
+    ({"orderlines": "none"}, "orderlines"),
+    ({"state": "three"}, "state"),
+    ({"delivery_note": "a\u0000b"}, "record"),
+    ({"surprise": {"deep": ["\u0000"]}}, "record"),
+    ({"order_id": None}, "order_id"),
+]
+
+
+@pytest.mark.parametrize(("fields", "where"), BAD, ids=lambda value: str(value)[:40])
+def test_a_bad_record_is_kept_with_its_place_and_stops_no_other(
+    marketplace: Marketplace, account: Account, connection: Connection, fields: dict[str, Any], where: str
+) -> None:
+    an_order(marketplace, 1)
+    an_order(marketplace, 2)
+    marketplace.world.scripted[2].update(fields)
+    summary = sync(account)
+    assert (summary.created, summary.rejected) == (1, 1)
+    reasons = connection.execute("SELECT reasons FROM rejected_records").fetchone()
+    assert reasons is not None
+    assert where in {reason["where"] for reason in reasons[0]}
+    assert all(reason["what"] and reason["allowed"] for reason in reasons[0])
+    check_invariants(connection)
+
+
+LINES: list[tuple[dict[str, Any], str]] = [
+    ({"quantity": 0}, "items[0].quantity"),
+    ({"quantity": -3}, "items[0].quantity"),
+    ({"quantity": 10**9}, "items[0].quantity"),
+    ({"quantity": "2"}, "orderlines[0].quantity"),
+    ({"listing": ""}, "items[0].sku"),
+    ({"listing": "x" * 500}, "items[0].sku"),
+    ({"price": "1e400"}, "items[0].price"),
+]
+
+
+@pytest.mark.parametrize(("fields", "where"), LINES, ids=lambda value: str(value)[:40])
+def test_a_bad_line_rejects_its_order(
+    marketplace: Marketplace, account: Account, connection: Connection, fields: dict[str, Any], where: str
+) -> None:
+    an_order(marketplace, 1)["orderlines"][0].update(fields)
+    assert sync(account).rejected == 1
+    reasons = connection.execute("SELECT reasons FROM rejected_records").fetchone()
+    assert reasons is not None
+    assert where in {reason["where"] for reason in reasons[0]}
+
+
+def test_two_lines_or_two_orders_with_one_id_are_told(
+    marketplace: Marketplace, account: Account, connection: Connection
+) -> None:
+    twice = an_order(marketplace, 1)
+    twice["orderlines"].append(dict(twice["orderlines"][0]))
+    an_order(marketplace, 2)
+    an_order(marketplace, 3)["orderlines"][0]["id"] = 200
+    sync(account)
+    an_order(marketplace, 4)["orderlines"][0]["id"] = 200
+    sync(account)
+    rows = connection.execute("SELECT record_id, reasons->0->>'what' FROM rejected_records ORDER BY 1").fetchall()
+    told = dict(rows)
+    assert told["1"] == "stands twice in the order"
+    assert told["4"].startswith("item 200 belongs to order")
+    assert len(told) == 3
+    check_invariants(connection)
+
+
+WEIRD = st.text(min_size=1, max_size=40)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(texts=st.lists(st.tuples(WEIRD, WEIRD, WEIRD), min_size=1, max_size=8))
+def test_any_text_is_stored_as_it_came_or_rejected(connection: Connection, texts: list[tuple[str, str, str]]) -> None:
+    """Quotes, SQL, slashes, tabs, NUL, emoji, lone surrogates: through COPY and back."""
+    connection.execute("TRUNCATE orders, order_items, order_events, rejected_records, lanes")
+    with Marketplace() as shop:
+        for number, (sku, product, city) in enumerate(texts, 1):
+            order = an_order(shop, number, skus=(sku,), shipping_address={"city": city, "street2": product})
+            order["orderlines"][0]["product"] = product
+        sync(sandbox_account(shop))
+        every_listed_order_is_stored_or_rejected(connection, "shop", list(shop.world.scripted.values()))
+    stored = connection.execute(
+        "SELECT order_id::int, sku, product, shipping_city, shipping_street2, raw FROM orders JOIN order_items USING (order_id)"
+    ).fetchall()
+    for number, sku, product, city, street2, raw in stored:
+        assert (sku, product, city, street2) == (
+            texts[number - 1][0], texts[number - 1][1], texts[number - 1][2], texts[number - 1][1],
+        )  # fmt: skip
+        assert raw["orderlines"][0]["product"] == product
+    check_invariants(connection)
+
+
+def test_a_record_that_only_postgresql_refuses_is_found_among_a_thousand(
+    marketplace: Marketplace, account: Account, connection: Connection
+) -> None:
+    """A poison record must not block its batch: a number that jsonb can't hold, in a field nobody decodes."""
+    for number in range(1, 1_001):
+        an_order(marketplace, number)
+    sys.set_int_max_str_digits(0)
+    marketplace.world.scripted[500]["surprise"] = int("9" * 140_000)
+    summary = sync(account)
+    assert (summary.created, summary.rejected) == (999, 1)
+    what = connection.execute("SELECT reasons->0->>'what' FROM rejected_records").fetchone()
+    assert what is not None
+    assert "PostgreSQL can't store it" in what[0]
+    check_invariants(connection)
