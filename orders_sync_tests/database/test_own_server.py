@@ -1,0 +1,88 @@
+"""The same code on a PostgreSQL server of one's own: Debian's, older than the embedded one."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orders_sync.database.engine import DatabaseUnreachable, connect
+from orders_sync.database.migrate import migrate
+from orders_sync.stock.levels import import_levels
+from orders_sync.stock.locks import apply_pending
+from orders_sync_tests import debian_packages
+from orders_sync_tests.deployment import copy_project, environment, free_port
+from orders_sync_tests.invariants import check_invariants
+from orders_sync_tests.marketplace import Marketplace, sandbox_account, sync
+
+pytestmark = pytest.mark.needs("postgresql")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """The URL of a fresh server of Debian's, on loopback."""
+    programs = debian_packages.find("postgresql")
+    assert programs is not None
+    port = free_port()
+    as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
+    with tempfile.TemporaryDirectory(prefix="ospg-") as folder:
+        if as_user:
+            subprocess.run(["chown", "postgres", folder], check=True)
+        data = f"{folder}/data"
+        subprocess.run(
+            [*as_user, f"{programs}/initdb", "-D", data, "-U", "orders", "--auth=trust"], check=True, capture_output=True
+        )
+        control = [*as_user, f"{programs}/pg_ctl", "-D", data, "-w", "-l", f"{folder}/log"]
+        subprocess.run([*control, "-o", f"-h 127.0.0.1 -p {port} -k {folder}", "start"], check=True, capture_output=True)
+        try:
+            yield f"postgresql://orders@127.0.0.1:{port}"
+        finally:
+            subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True)
+
+
+def test_syncs_and_stock_work_on_it(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with connect(f"{server}/postgres") as connection:
+        connection.execute("CREATE DATABASE orders")
+    monkeypatch.setenv("ORDERS_DATABASE_URL", f"{server}/orders")
+    migrate()
+    with Marketplace(orders=200, days=10) as marketplace, connect() as connection:
+        account = sandbox_account(marketplace, accept_orderlines=True)
+        import_levels(connection, {"IPHONE13-BLACK": 5})
+        for sync_type in ("new", "modified", "care", "incomplete"):
+            sync(account, sync_type)
+        apply_pending(connection)
+        check_invariants(connection)
+        assert connection.info.server_version // 10_000 < 18
+        assert connection.execute("SELECT count(*) > 100 FROM orders").fetchone() == (True,)
+
+
+def test_dagster_keeps_its_own_there_too(server: str, tmp_path: Path) -> None:
+    """A job run through Dagster, with both URLs set, starts no embedded server."""
+    with connect(f"{server}/postgres") as connection:
+        connection.execute("CREATE DATABASE dagster")
+        connection.execute("CREATE DATABASE orders2")
+    project = copy_project(tmp_path)
+    variables = environment(
+        ORDERS_DATABASE_URL=f"{server}/orders2", DAGSTER_POSTGRES_URL=f"{server}/dagster", PYTHONPATH=str(project)
+    )
+    program = (
+        "from orders_sync.definitions import defs; from orders_sync.instance import open_instance\n"
+        "with open_instance() as instance:\n"
+        "    result = defs().resolve_job_def('daily_reports').execute_in_process(instance=instance)\n"
+        "    assert result.success; print(instance.get_runs_count())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=project, env=variables, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.strip().endswith("1")
+    assert not (project / ".state" / "postgres").exists()
+
+
+def test_a_url_of_another_kind_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORDERS_DATABASE_URL", "mysql://root@127.0.0.1/x")
+    with pytest.raises(DatabaseUnreachable, match="names a mysql database; allowed is postgresql://"):
+        migrate()
