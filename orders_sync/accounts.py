@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -37,7 +37,8 @@ class AccountSettings(BaseModel):
     region: Literal["eu", "na", "ap"] = Field(default="eu", description="Which of the marketplace's platforms.")
     preprod: bool = Field(default=False, description="Use the marketplace's rehearsal platform.")
     base_url: str | None = Field(
-        default=None, description="Overrides the region's address, e.g. for the sandbox: http://127.0.0.1:8765"
+        default=None,
+        description="Overrides the region's address, e.g. for the sandbox: http://127.0.0.1:8765",
     )
     token: str = Field(
         description="NAME of the environment variable that holds the API token; never the token itself.",
@@ -54,18 +55,22 @@ class AccountSettings(BaseModel):
     accept_orderlines: bool = Field(
         default=False, description="Accept waiting orderlines at the marketplace once they are stored."
     )
-    accept_short_lines: bool = Field(
-        default=True, description="Accept also lines whose stock can't be locked."
-    )
+    accept_short_lines: bool = Field(default=True, description="Accept also lines whose stock can't be locked.")
     allow_oversell: bool = Field(default=False, description="Lock stock even below zero.")
     page_size: int = Field(default=50, ge=1, le=50, description="Orders asked for with one call.")
     days_back: int = Field(default=2, ge=1, le=90, description="How far `incomplete` looks back, in days.")
     months_back: int = Field(default=3, ge=1, le=24, description="How far `modified` looks back, in months.")
     overlap_minutes: int = Field(
-        default=60, ge=1, le=10080, description="How far a pass starts before the watermark, for late arrivals."
+        default=60,
+        ge=1,
+        le=10080,
+        description="How far a pass starts before the watermark, for late arrivals.",
     )
     lag_seconds: int = Field(
-        default=120, ge=0, le=3600, description="How late the marketplace shows a change: windows end that early."
+        default=120,
+        ge=0,
+        le=3600,
+        description="How late the marketplace shows a change: windows end that early.",
     )
     owners: list[str] = Field(default_factory=lambda: ["team:orders"], description="Shown in the Dagster UI.")
     limits: Limits = Field(default_factory=Limits, description="How hard the marketplace may be asked.")
@@ -148,9 +153,9 @@ def read_attributes(path: Path) -> Any:
         document = yaml.safe_load(path.read_text())
     except (OSError, yaml.YAMLError) as error:
         raise AccountProblem(f"{path}: is not readable YAML: {error}") from None
-    if not isinstance(document, dict) or document.get("type") != COMPONENT_TYPE:
+    if not isinstance(document, dict) or cast(dict[str, Any], document).get("type") != COMPONENT_TYPE:
         raise AccountProblem(f"{path}: type: must be {COMPONENT_TYPE}")
-    return document.get("attributes")
+    return cast(dict[str, Any], document).get("attributes")
 
 
 def find_account(name: str) -> Account:

@@ -89,9 +89,7 @@ def open_instance() -> dg.DagsterInstance:
     """The project's Dagster instance, for the CLI: that of DAGSTER_HOME, or the one of the project's folder."""
     if os.environ.get("DAGSTER_HOME"):
         return dg.DagsterInstance.get()
-    return dg.DagsterInstance.from_ref(
-        InstanceRef.from_dir(str(_folder("dagster")), config_dir=str(PROJECT_ROOT))
-    )
+    return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(_folder("dagster")), config_dir=str(PROJECT_ROOT)))
 
 
 def _folder(name: str) -> Path:

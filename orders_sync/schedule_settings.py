@@ -68,9 +68,7 @@ class ScheduleSettings(BaseModel):
     def last_tick(self, sync_type: SyncType, before: datetime) -> datetime:
         """The latest tick of one sync type at or before a moment."""
         zone = ZoneInfo(self.timezone)
-        return croniter(self.schedules.of(sync_type), before.astimezone(zone) + timedelta(seconds=1)).get_prev(
-            datetime
-        )
+        return croniter(self.schedules.of(sync_type), before.astimezone(zone) + timedelta(seconds=1)).get_prev(datetime)
 
 
 def check_schedules(attributes: Any, file: str) -> ScheduleSettings:

@@ -1,16 +1,17 @@
 """A whole deployment in a copy of the project: `dagster dev` with its daemon, and a marketplace that we hold."""
 
+import contextlib
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import psycopg
 
 from orders_sync.settings import PROJECT_ROOT
@@ -114,15 +115,22 @@ class Deployment:
             except subprocess.TimeoutExpired:
                 pass
             finally:
-                try:
+                with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
         self.processes.clear()
         subprocess.run(
             [sys.executable, "-c", "from orders_sync.database.embedded import *; embedded_url('orders')"],
             cwd=self.folder, env=environment(), check=False, timeout=60,
         )  # fmt: skip
+
+    def kill(self) -> None:
+        """Kills all its processes at once but the database's, as when a machine loses its power."""
+        for process in psutil.process_iter(["cwd", "name"]):
+            if process.info["cwd"] == str(self.folder) and process.info["name"] != "postgres":
+                process.kill()
+        for process in self.processes:
+            process.wait(10)
+        self.processes.clear()
 
     def log(self) -> str:
         return (self.folder / "output.log").read_text(errors="replace")
@@ -165,7 +173,11 @@ class Deployment:
         data = self.graphql(
             """query($selector: InstigationSelector!) {instigationStateOrError(instigationSelector: $selector) {
             ... on InstigationState {ticks(limit: 100) {status skipReason timestamp runIds}}}}""",
-            selector={"repositoryLocationName": "orders_sync", "repositoryName": "__repository__", "name": name},
+            selector={
+                "repositoryLocationName": "orders_sync",
+                "repositoryName": "__repository__",
+                "name": name,
+            },
         )
         return data["instigationStateOrError"].get("ticks", [])
 
@@ -202,8 +214,3 @@ class Deployment:
             wait_for(synced, seconds=seconds, what="the first passes")
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.log()[-5000:]}") from None
-
-
-def settle(seconds: float) -> None:
-    """Lets a deployment go on for a while."""
-    time.sleep(seconds)

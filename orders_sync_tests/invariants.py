@@ -175,7 +175,8 @@ def snapshot(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
             "SELECT account, item_id, order_id, sku, quantity, status, price, care_id FROM order_items ORDER BY 1, 2",
         ),
         "care": _rows(
-            connection, "SELECT account, care_id, item_id, kind, state, closed_at FROM care_records ORDER BY 1, 2"
+            connection,
+            "SELECT account, care_id, item_id, kind, state, closed_at FROM care_records ORDER BY 1, 2",
         ),
         "events": _rows(
             connection,

@@ -32,7 +32,12 @@ def test_a_wrong_setting_is_told(attributes: dict[str, object], told: str) -> No
 
 
 def test_one_bad_file_takes_no_other_account_down(tmp_path: Path) -> None:
-    for name, text in {"good": GOOD, "broken": "a: [", "other": "type: something.Else\n", "wrong": GOOD + "  days_back: 0\n"}.items():
+    for name, text in {
+        "good": GOOD,
+        "broken": "a: [",
+        "other": "type: something.Else\n",
+        "wrong": GOOD + "  days_back: 0\n",
+    }.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / "defs.yaml").write_text(text)
     accounts, problems = load_accounts(tmp_path)

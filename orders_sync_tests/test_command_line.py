@@ -147,7 +147,9 @@ def test_a_database_that_does_not_answer_is_told_without_its_password(
     assert "secret" not in result.output
 
 
-@pytest.mark.parametrize("command", ["sync", "schedule", "status", "log", "doctor", "rejected", "stock", "accounts", "up"])
+@pytest.mark.parametrize(
+    "command", ["sync", "schedule", "status", "log", "doctor", "rejected", "stock", "accounts", "up"]
+)
 def test_every_command_has_help(command: str) -> None:
     result = run(command, "--help")
     assert result.exit_code == 0

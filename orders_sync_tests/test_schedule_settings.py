@@ -8,7 +8,13 @@ from zoneinfo import ZoneInfo
 import pytest
 from dagster._utils.schedules import cron_string_iterator
 
-from orders_sync.schedule_settings import Crons, ScheduleProblem, ScheduleSettings, check_schedules, load_schedules
+from orders_sync.schedule_settings import (
+    Crons,
+    ScheduleProblem,
+    ScheduleSettings,
+    check_schedules,
+    load_schedules,
+)
 from orders_sync.sync.lanes import SyncType
 
 HOURS = {
@@ -78,9 +84,15 @@ def test_the_hourly_example_of_the_brief() -> None:
 @pytest.mark.parametrize(
     ("attributes", "told"),
     [
-        ({"schedules": {"new": "every two hours"}}, "schedules.new: 'every two hours' is no cron expression; allowed are"),
+        (
+            {"schedules": {"new": "every two hours"}},
+            "schedules.new: 'every two hours' is no cron expression; allowed are",
+        ),
         ({"schedules": {"new": "0 25 * * *"}}, "schedules.new: '0 25 * * *' is no cron expression"),
-        ({"schedules": {"fresh": "0 * * * *"}}, "schedules.fresh: no such setting; allowed are new, modified, care"),
+        (
+            {"schedules": {"fresh": "0 * * * *"}},
+            "schedules.fresh: no such setting; allowed are new, modified, care",
+        ),
         ({"timezone": "Berlin"}, "timezone: 'Berlin' is no time zone; allowed are IANA names"),
         ({"partitions_start": "soon"}, "partitions_start: "),
         ({"when": 1}, "when: no such setting; allowed are timezone, partitions_start, schedules"),

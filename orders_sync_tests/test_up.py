@@ -40,12 +40,21 @@ def test_it_comes_up_syncs_stops_and_goes_on(tmp_path: Path) -> None:
         timeout=240, check=False,
     )  # fmt: skip
     assert first.returncode == 0, first.stdout + first.stderr
-    for told in (f"the Dagster UI answers on http://127.0.0.1:{ui}", "back_market_sandbox/new: done", "stock locks:"):
+    for told in (
+        f"the Dagster UI answers on http://127.0.0.1:{ui}",
+        "back_market_sandbox/new: done",
+        "stock locks:",
+    ):
         assert told in first.stdout
     assert _left_behind(project) == []
     with (tmp_path / "second.log").open("w") as log:
         second = subprocess.Popen(
-            _up(project, ui, sandbox), cwd=project, env=environment(), stdout=log, stderr=log, start_new_session=True
+            _up(project, ui, sandbox),
+            cwd=project,
+            env=environment(),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
     try:
         from orders_sync_tests.waiting import wait_for
@@ -57,7 +66,12 @@ def test_it_comes_up_syncs_stops_and_goes_on(tmp_path: Path) -> None:
             lambda: "back_market_sandbox/new: done" in output.read_text(), seconds=20
         )
         again = subprocess.run(
-            _up(project, ui, sandbox), cwd=project, env=environment(), capture_output=True, text=True, check=False
+            _up(project, ui, sandbox),
+            cwd=project,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert again.returncode == 1
         assert "is in use. Is orders-sync running already?" in again.stdout.replace("\n", " ")

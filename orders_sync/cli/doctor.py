@@ -178,7 +178,8 @@ def _records() -> Iterator[Finding]:
             "{} rejected records", "`orders-sync rejected list` tells why; `orders-sync rejected retry` tries again.",
         ),
         (
-            "SELECT count(*) FROM order_events WHERE applied_at IS NULL AND recorded_at < now() - interval '10 minutes'",
+            "SELECT count(*) FROM order_events "
+            "WHERE applied_at IS NULL AND recorded_at < now() - interval '10 minutes'",
             "{} order events wait for the stock job for more than 10 minutes",
             "Is the daemon alive? `orders-sync stock apply` applies them now.",
         ),

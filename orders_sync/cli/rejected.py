@@ -35,7 +35,14 @@ def list_rejected(account: str | None) -> None:
         console.print("No rejected records.")
         return
     shown = table(
-        f"{len(rows)} rejected records", "account", "kind", "id", "where: what (allowed)", "tries", "first", "last"
+        f"{len(rows)} rejected records",
+        "account",
+        "kind",
+        "id",
+        "where: what (allowed)",
+        "tries",
+        "first",
+        "last",
     )
     for account_name, kind, record_id, reasons, attempts, first, last in rows:
         told = "\n".join(f"{r['where']}: {r['what']} ({r['allowed']})" for r in reasons)
@@ -52,7 +59,8 @@ def show(account: str, record_id: str) -> None:
 
     with connect() as connection:
         row = connection.execute(
-            "SELECT raw, reasons FROM rejected_records WHERE account = %s AND record_id = %s", [account, record_id]
+            "SELECT raw, reasons FROM rejected_records WHERE account = %s AND record_id = %s",
+            [account, record_id],
         ).fetchone()
     if row is None:
         console.print(f"[red]Account {account} has no rejected record {record_id}.[/red]")

@@ -14,7 +14,15 @@ import click
 @click.option("--limits/--no-limits", default=True, show_default=True, help="Enforce the published rate limits.")
 @click.option("--forget", is_flag=True, help="Keep no memory: start a new world, and don't save it.")
 def sandbox(
-    host: str, port: int, seed: int, orders: int, days: int, arrivals: float, speed: float, limits: bool, forget: bool
+    host: str,
+    port: int,
+    seed: int,
+    orders: int,
+    days: int,
+    arrivals: float,
+    speed: float,
+    limits: bool,
+    forget: bool,
 ) -> None:
     """Serve a sandbox marketplace that speaks Back Market's published contract.
 
@@ -28,7 +36,14 @@ def sandbox(
     token = SANDBOX_CREDENTIALS["BACK_MARKET_SANDBOX_TOKEN"]
     memory = None if forget else state_folder() / "sandbox"
     world = open_sandbox(
-        memory, token=token, seed=seed, orders=orders, days=days, arrivals_a_day=arrivals, speed=speed, limits=limits
+        memory,
+        token=token,
+        seed=seed,
+        orders=orders,
+        days=days,
+        arrivals_a_day=arrivals,
+        speed=speed,
+        limits=limits,
     )
     click.echo(f"Sandbox marketplace on http://{host}:{port} with {len(world.world.orders)} orders.")
     try:

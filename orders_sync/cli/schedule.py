@@ -74,8 +74,7 @@ def run_due(dry_run: bool) -> None:
     due = [
         state.lane
         for state in known
-        if state.last_started_at is None
-        or state.last_started_at < settings.last_tick(state.lane.sync_type, now)
+        if state.last_started_at is None or state.last_started_at < settings.last_tick(state.lane.sync_type, now)
     ]
     if not due:
         console.print("Nothing is due.")

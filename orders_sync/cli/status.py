@@ -42,7 +42,16 @@ def status(as_json: bool) -> None:
         click.echo(json_module.dumps(rows, indent=2))
         return
     shown = table(
-        "Lanes", "lane", "watermark (UTC)", "lag", "last run", "outcome", "created", "changed", "rejected", "now"
+        "Lanes",
+        "lane",
+        "watermark (UTC)",
+        "lag",
+        "last run",
+        "outcome",
+        "created",
+        "changed",
+        "rejected",
+        "now",
     )
     for state in known:
         shown.add_row(

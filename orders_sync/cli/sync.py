@@ -11,7 +11,17 @@ from orders_sync.sync.lanes import LaneBusy, SyncType
 from orders_sync.sync.passes import PassFailed, PassRequest, run_pass
 from orders_sync.sync.summary import Summary
 
-SHOWN = ("fetched", "created", "changed", "unchanged", "rejected", "events", "accepted", "papers_found", "api_calls")
+SHOWN = (
+    "fetched",
+    "created",
+    "changed",
+    "unchanged",
+    "rejected",
+    "events",
+    "accepted",
+    "papers_found",
+    "api_calls",
+)
 
 
 @click.command()
@@ -78,7 +88,6 @@ def sync(
 def run_with_progress(request: PassRequest) -> tuple[int, Summary | None]:
     """Runs one pass under a progress line. Returns the exit code and the summary, if there is one."""
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
 
     lane = f"{request.account.name}/{request.sync_type}"
     with Progress(

@@ -35,7 +35,10 @@ def up(port: int, with_sandbox: bool, sandbox_port: int, until_synced: bool) -> 
     from orders_sync.database.embedded import stop_if_last
     from orders_sync.database.migrate import migrate
 
-    for name, wanted in (("the Dagster UI", port), *([("the sandbox", sandbox_port)] if with_sandbox else [])):
+    for name, wanted in (
+        ("the Dagster UI", port),
+        *([("the sandbox", sandbox_port)] if with_sandbox else []),
+    ):
         _insist_on_port(name, wanted)
     for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(sign, _as_interrupt)
@@ -77,7 +80,8 @@ def up(port: int, with_sandbox: bool, sandbox_port: int, until_synced: bool) -> 
 @click.command()
 def migrate() -> None:
     """Bring the orders database to the newest schema."""
-    from orders_sync.database.migrate import migrate as run, newest_revision
+    from orders_sync.database.migrate import migrate as run
+    from orders_sync.database.migrate import newest_revision
 
     run()
     console.print(f"The orders database is at revision {newest_revision()}.")
@@ -96,7 +100,12 @@ class _Part:
         self.log.parent.mkdir(exist_ok=True)
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
-                command, cwd=PROJECT_ROOT, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+                command,
+                cwd=PROJECT_ROOT,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
             )
 
     def insist(self) -> None:
@@ -203,7 +212,9 @@ def _watch(parts: list[_Part], began: float, until_synced: bool) -> None:
                 if state.last_outcome is not None and told.get(str(state.lane)) != now:
                     told[str(state.lane)] = now
                     _say(began, f"{state.lane}: {_outcome(state)}")
-            locks = connection.execute("SELECT state, count(*) FROM stock_locks GROUP BY state ORDER BY state").fetchall()
+            locks = connection.execute(
+                "SELECT state, count(*) FROM stock_locks GROUP BY state ORDER BY state"
+            ).fetchall()
             if locks != locks_told:
                 locks_told = locks
                 _say(began, "stock locks: " + ", ".join(f"{count} {state}" for state, count in locks))

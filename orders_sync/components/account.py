@@ -193,5 +193,3 @@ class _Progress:
             self.told = now
             numbers = ", ".join(f"{name} {value}" for name, value in summary.numbers().items() if value)
             self.context.log.info(f"So far: {numbers}")
-
-

@@ -8,22 +8,24 @@ from orders_sync.database.engine import Connection
 from orders_sync.sync import lanes
 from orders_sync.sync.lanes import Lane
 
+#: Those at work before those that wait.
 UNDER_WAY = [
-    DagsterRunStatus.QUEUED,
-    DagsterRunStatus.NOT_STARTED,
-    DagsterRunStatus.STARTING,
     DagsterRunStatus.STARTED,
     DagsterRunStatus.CANCELING,
+    DagsterRunStatus.STARTING,
+    DagsterRunStatus.NOT_STARTED,
+    DagsterRunStatus.QUEUED,
 ]
 
 
 def runs_under_way(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
-    """All runs that are queued or running."""
-    return list(instance.get_runs(filters=dg.RunsFilter(statuses=UNDER_WAY)))
+    """All runs that are queued or running; those at work first."""
+    runs = instance.get_runs(filters=dg.RunsFilter(statuses=UNDER_WAY))
+    return sorted(runs, key=lambda run: UNDER_WAY.index(run.status))
 
 
 def busy_with(lane: Lane, runs: list[dg.DagsterRun], connection: Connection) -> str | None:
-    """Who works on the lane or waits for it (`run 1a2b3c4d (started)`, `run cli-…`), or None.
+    """Who works on the lane, or else waits for it (`run 1a2b3c4d (started)`, `run cli-…`), or None.
 
     A run from "Materialize" or a backfill bears no job's tags, so what a run works on is told by its assets; a job
     launched whole names none, so it works on all of its sync type.

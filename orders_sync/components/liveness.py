@@ -1,6 +1,6 @@
 """Telling a living run from a dead one: each run holds a database lock that bears its id."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from orders_sync.database.engine import Connection, connect
@@ -9,11 +9,11 @@ _KEY = "hashtextextended('orders_sync run ' || %s, 0)"
 
 
 @contextmanager
-def alive(run_id: str) -> Iterator[None]:
+def alive(run_id: str) -> Generator[None]:
     """Shows that a run lives for the length of the block; a killed process shows it no longer."""
     connection = connect(application=f"orders_sync run {run_id}")
     try:
-        connection.execute(f"SELECT pg_advisory_lock({_KEY})", [run_id])  # noqa: S608
+        connection.execute(f"SELECT pg_advisory_lock({_KEY})", [run_id])
         yield
     finally:
         connection.close()
@@ -22,5 +22,5 @@ def alive(run_id: str) -> Iterator[None]:
 def is_alive(connection: Connection, run_id: str) -> bool:
     """Whether some process holds the run's lock."""
     with connection.transaction():
-        row = connection.execute(f"SELECT pg_try_advisory_xact_lock({_KEY})", [run_id]).fetchone()  # noqa: S608
+        row = connection.execute(f"SELECT pg_try_advisory_xact_lock({_KEY})", [run_id]).fetchone()
     return row is not None and not row[0]

@@ -21,7 +21,7 @@ def rows_check(
 
     @dg.asset_check(asset=asset, name=name, description=description)
     def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        with alive(context.run_id):
+        with alive(context.run.run_id):
             return run_rows_check(query, severity)
 
     return check

@@ -127,9 +127,7 @@ def requests_of_tick(
         yield dg.SkipReason("\n".join(skipped) or "There are no accounts: add one in defs/accounts.")
 
 
-def request_of(
-    connection: Connection, lane: Lane, settings: ScheduleSettings, run_key: str | None
-) -> dg.RunRequest:
+def request_of(connection: Connection, lane: Lane, settings: ScheduleSettings, run_key: str | None) -> dg.RunRequest:
     """A run of one lane from its watermark on, covering the days since then."""
     tags = {
         ACCOUNT_TAG: lane.account,

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import IO
 
 import psycopg
+from psycopg.sql import SQL, Identifier
 
 from orders_sync.settings import state_folder
 
@@ -138,6 +139,4 @@ def _create_database(socket: str, database: str) -> None:
     with psycopg.connect(f"postgresql://postgres@/postgres?host={socket}", autocommit=True) as connection:
         known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone()
         if not known:
-            connection.execute(
-                psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(database))
-            )
+            connection.execute(SQL("CREATE DATABASE {}").format(Identifier(database)))

@@ -1,7 +1,7 @@
 """How to reach the orders database: `ORDERS_DATABASE_URL`, or the embedded server when it is not set."""
 
 import os
-from typing import Any, cast
+from typing import Any
 
 import psycopg
 from sqlalchemy import Engine, create_engine
@@ -35,9 +35,7 @@ def database_url() -> str:
 
 def engine(url: str | None = None) -> Engine:
     """A SQLAlchemy engine on the orders database (psycopg 3)."""
-    return create_engine(
-        make_url(url or database_url()).set(drivername="postgresql+psycopg"), pool_pre_ping=True
-    )
+    return create_engine(make_url(url or database_url()).set(drivername="postgresql+psycopg"), pool_pre_ping=True)
 
 
 def connect(url: str | None = None, *, application: str = "orders_sync") -> Connection:
@@ -47,9 +45,7 @@ def connect(url: str | None = None, *, application: str = "orders_sync") -> Conn
     """
     url = url or database_url()
     try:
-        connection = psycopg.connect(
-            url, application_name=application[:63], autocommit=True, connect_timeout=10
-        )
+        connection = psycopg.connect(url, application_name=application[:63], autocommit=True, connect_timeout=10)
     except psycopg.OperationalError as error:
         where = make_url(url).render_as_string(hide_password=True)
         raise DatabaseUnreachable(f"The orders database {where} does not answer: {error}") from None
@@ -59,4 +55,4 @@ def connect(url: str | None = None, *, application: str = "orders_sync") -> Conn
         raise DatabaseUnreachable(
             f"The orders database runs PostgreSQL {version}; {OLDEST_POSTGRESQL} or newer is needed."
         )
-    return cast(Connection, connection)
+    return connection

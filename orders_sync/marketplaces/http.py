@@ -134,7 +134,12 @@ class MarketplaceClient:
         self.pace.close()
 
     def _exchange(
-        self, method: str, path: str, params: Mapping[str, str], content: bytes | None, limits: Sequence[Limit]
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str],
+        content: bytes | None,
+        limits: Sequence[Limit],
     ) -> tuple[int, bytes]:
         url = httpx.URL(self.base_url + path, params=dict(params) or None)
         headers = {"Content-Type": "application/json"} if content is not None else None
@@ -239,6 +244,21 @@ def retry_after(value: str | None, now: datetime) -> float | None:
         return None
 
 
+class _Error(msgspec.Struct, gc=False):
+    """One error of any of the envelopes; what else it holds may be about a buyer, and is not read."""
+
+    code: str | int | None = None
+    type: str | None = None
+    title: str | None = None
+    message: str | None = None
+    detail: str | None = None
+
+
+class _ErrorAnswer(_Error, gc=False):
+    error: _Error | str | None = None
+    errors: list[_Error | str] | None = None
+
+
 _PERSONAL = re.compile(r"[^\s@]+@[^\s@]+|\+?\d[\d\s().-]{7,}\d")
 
 
@@ -251,18 +271,16 @@ def error_text(body: bytes) -> str:
     if body.lstrip()[:1] == b"<":
         return "an HTML page"
     try:
-        document = msgspec.json.decode(body)
+        document = msgspec.json.decode(body, type=_ErrorAnswer)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return "no JSON"
-    if not isinstance(document, dict):
-        return "JSON of an unknown form"
-    errors = document.get("errors") or [document.get("error", document)]
-    parts: list[str] = []
-    for error in errors if isinstance(errors, list) else [errors]:
-        if isinstance(error, dict):
-            told = [error.get(key) for key in ("code", "type", "title", "message", "detail")]
-            parts.append(" ".join(str(part) for part in told if isinstance(part, str | int) and str(part)))
-        elif isinstance(error, str):
-            parts.append(error)
-    text = "; ".join(part for part in parts if part) or "no reason given"
+        return "no JSON of a known form"
+    errors = document.errors or [document.error if document.error is not None else document]
+    text = "; ".join(part for part in map(_told, errors) if part) or "no reason given"
     return _PERSONAL.sub("…", " ".join(text.split()))[:300]
+
+
+def _told(error: "_Error | str") -> str:
+    if isinstance(error, str):
+        return error
+    parts = (error.code, error.type, error.title, error.message, error.detail)
+    return " ".join(str(part) for part in parts if part not in (None, ""))

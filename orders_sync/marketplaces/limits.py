@@ -42,9 +42,11 @@ BURST = 4
 
 _SPACE = """
 INSERT INTO rate_limits AS known (account, bucket, next_slot, day, day_calls)
-VALUES (%(account)s, %(bucket)s, clock_timestamp() + %(interval)s::interval, (clock_timestamp() AT TIME ZONE 'UTC')::date, 1)
+VALUES (%(account)s, %(bucket)s, clock_timestamp() + %(interval)s::interval,
+  (clock_timestamp() AT TIME ZONE 'UTC')::date, 1)
 ON CONFLICT (account, bucket) DO UPDATE SET
-  next_slot = greatest(known.next_slot, clock_timestamp() - %(burst)s::interval, known.blocked_until) + %(interval)s::interval,
+  next_slot = greatest(known.next_slot, clock_timestamp() - %(burst)s::interval, known.blocked_until)
+    + %(interval)s::interval,
   day_calls = CASE WHEN known.day = excluded.day THEN known.day_calls ELSE 0 END + 1,
   day = excluded.day
 RETURNING extract(epoch FROM next_slot - %(interval)s::interval - clock_timestamp())::float8, day_calls

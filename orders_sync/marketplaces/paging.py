@@ -1,6 +1,7 @@
 """Reading paged lists to their end, with certainty, while they change."""
 
 import hashlib
+import itertools
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -42,12 +43,10 @@ class _Seen:
         if not self._keys:
             return 0
         ordered = sorted(self._keys)
-        return 1 + sum(1 for a, b in zip(ordered, ordered[1:], strict=False) if a != b)
+        return 1 + sum(1 for a, b in itertools.pairwise(ordered) if a != b)
 
 
-def read_counted(
-    fetch: Callable[[int], Page], page_size: int, connections: int
-) -> Iterator[list[RawRecord]]:
+def read_counted(fetch: Callable[[int], Page], page_size: int, connections: int) -> Iterator[list[RawRecord]]:
     """All records of a list of numbered pages whose answers tell the list's length.
 
     Pages are fetched ahead, `connections` at once. Records may come twice. While pages are read, records may be
@@ -122,7 +121,8 @@ def read_linked(fetch: Callable[[int], Page], now: Callable[[], datetime]) -> It
         seen = {(record.record_id, record.modified_at) for record in first.records}
         last_number, last = 1, first
         yield first.records
-        for last_number, last in _follow(first, fetch):
+        for number, page in _follow(first, fetch):
+            last_number, last = number, page
             seen |= {(record.record_id, record.modified_at) for record in last.records}
             yield last.records
         if last_number == 1 or seen == before:

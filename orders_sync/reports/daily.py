@@ -39,7 +39,8 @@ def refresh_daily_summary(engine: Engine) -> pd.DataFrame:
         summary = summarise(orders, items)
         connection.execute(delete(daily_summary))
         if not summary.empty:
-            connection.execute(insert(daily_summary), summary.to_dict("records"))
+            rows = [dict(zip(COLUMNS, row, strict=True)) for row in summary.itertuples(index=False)]
+            connection.execute(insert(daily_summary), rows)
     return summary
 
 
@@ -55,7 +56,10 @@ def summarise(orders: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
     )
     by_order = items.groupby(["account", "order_id"], as_index=False).agg(
         items=("items", "sum"),
-        revenue=("revenue", lambda prices: sum(price for price in prices if price is not None and price == price)),
+        revenue=(
+            "revenue",
+            lambda prices: sum(price for price in prices if price is not None and price == price),
+        ),
         cancelled_items=("cancelled_items", "sum"),
     )
     joined = orders.merge(by_order, on=["account", "order_id"], how="left").fillna(

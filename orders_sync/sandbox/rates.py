@@ -43,4 +43,4 @@ class Limits:
             windows += self.care_list
         elif path.startswith("/ws/sav/"):
             windows += self.care_detail
-        return all([window.admits() for window in windows])
+        return all(window.admits() for window in windows)

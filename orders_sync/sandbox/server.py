@@ -244,7 +244,9 @@ class Sandbox:
         if self.limits is not None and not self.limits.admits(request.url.path):
             return _v1_error(429, "rate_limited", "Too many requests. Client has been rate limited.")
         if not USER_AGENT.match(request.headers.get("user-agent", "")):
-            page = "<html><head><title>Attention Required!</title></head><body>Sorry, you have been blocked</body></html>"
+            page = (
+                "<html><head><title>Attention Required!</title></head><body>Sorry, you have been blocked</body></html>"
+            )
             return Response(page, 403, headers={"cf-ray": "931354450813d142-CDG"}, media_type="text/html")
         if request.headers.get("authorization") != f"Basic {self.token}":
             return _v1_error(401, "unauthorized", "Guest user not allowed")
@@ -408,6 +410,4 @@ def _v2_error(status: int, code: str, message: str) -> Response:
 
 
 def _problem(status: int, kind: str, title: str) -> Response:
-    return JSONResponse(
-        {"type": kind, "title": title, "status": status}, status, media_type="application/problem+json"
-    )
+    return JSONResponse({"type": kind, "title": title, "status": status}, status, media_type="application/problem+json")

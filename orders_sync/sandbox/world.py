@@ -21,11 +21,22 @@ DAY = timedelta(days=1)
 #: Line states of the contract.
 NEW, PAID, ACCEPTED, SHIPPED, CANCELLED, REFUNDED_EARLY, REFUNDED_LATE, NOT_PAID = 0, 1, 2, 3, 4, 5, 6, 7
 #: Which line states the merchant may ask for, and from where (schema OrderLineState, "possible next states").
-MERCHANT_MOVES = {ACCEPTED: PAID, CANCELLED: PAID, SHIPPED: ACCEPTED, REFUNDED_EARLY: ACCEPTED, REFUNDED_LATE: SHIPPED}
+MERCHANT_MOVES = {
+    ACCEPTED: PAID,
+    CANCELLED: PAID,
+    SHIPPED: ACCEPTED,
+    REFUNDED_EARLY: ACCEPTED,
+    REFUNDED_LATE: SHIPPED,
+}
 
 _FIRST_NAMES = ["Victor", "Zoë", "Jürgen", "Łucja", "Amélie", "Søren", "Inês", "Giulia", "Noah", "Αλέξανδρος"]
 _LAST_NAMES = ["Hugo", "O'Brien", "Müller", "Kowalska", "de la Cruz", "Ångström", "Silva", "Rossi", "Smith"]
-_CITIES = [("Paris", "75003", "FR"), ("Köln", "50667", "DE"), ("Madrid", "28001", "ES"), ("Torino", "10121", "IT")]
+_CITIES = [
+    ("Paris", "75003", "FR"),
+    ("Köln", "50667", "DE"),
+    ("Madrid", "28001", "ES"),
+    ("Torino", "10121", "IT"),
+]
 _COUNTRY_CODES = {"FR": "fr-fr", "DE": "de-de", "ES": "es-es", "IT": "it-it"}
 _MODELS = [
     ("IPHONE13", "iPhone 13 128 GB", "apple", 389), ("IPHONE12", "iPhone 12 64 GB", "apple", 279),
@@ -281,9 +292,7 @@ class World:
             order.shipped = at
         return None
 
-    def _move_scripted(
-        self, order: dict[str, Any], new_state: int, sku: str | None, at: datetime
-    ) -> str | None:
+    def _move_scripted(self, order: dict[str, Any], new_state: int, sku: str | None, at: datetime) -> str | None:
         movable = [
             line
             for line in order["orderlines"]

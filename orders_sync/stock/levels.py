@@ -79,8 +79,7 @@ def _mark_what_no_longer_fits(connection: Connection, skus: Iterable[str], appli
     for account, item_id, sku, quantity, on_hand in rows:
         problem = f"an import left {on_hand} pieces"
         connection.execute(
-            "UPDATE stock_locks SET state = 'short', problem = %s, since = now() "
-            "WHERE account = %s AND item_id = %s",
+            "UPDATE stock_locks SET state = 'short', problem = %s, since = now() WHERE account = %s AND item_id = %s",
             [problem, account, item_id],
         )
         connection.execute("UPDATE stock_levels SET reserved = reserved - %s WHERE sku = %s", [quantity, sku])

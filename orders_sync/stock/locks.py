@@ -188,9 +188,7 @@ def _steps_of(connection: Connection, events: list[tuple[Any, ...]]) -> Iterable
                 yield _Step(account, unknown_id, order_id, effect, revision, event_id, cause)
 
 
-def _apply_steps(
-    connection: Connection, steps: list[_Step], applied: Applied, oversell: frozenset[str]
-) -> None:
+def _apply_steps(connection: Connection, steps: list[_Step], applied: Applied, oversell: frozenset[str]) -> None:
     steps = [step for step in steps if step.effect is not Effect.KEEP]
     if not steps:
         return
@@ -199,9 +197,7 @@ def _apply_steps(
     skus = {item.sku for item in items.values()}
     skus |= {sku for (sku,) in connection.execute(_LOCK_SKUS, _columns(keys, 2))}
     levels = _lock_levels(connection, sorted(skus))
-    locks = {
-        (row[0], row[1]): _Lock(*row) for row in connection.execute(_LOCKS, _columns(keys, 2)).fetchall()
-    }
+    locks = {(row[0], row[1]): _Lock(*row) for row in connection.execute(_LOCKS, _columns(keys, 2)).fetchall()}
     history: list[tuple[Any, ...]] = []
     for step in steps:
         key = (step.account, step.item_id)
@@ -210,9 +206,7 @@ def _apply_steps(
         lock = locks.get(key)
         if lock is None:
             item = items[key]
-            lock = locks[key] = _Lock(
-                step.account, step.item_id, step.order_id, item.sku, item.quantity, None, 0
-            )
+            lock = locks[key] = _Lock(step.account, step.item_id, step.order_id, item.sku, item.quantity, None, 0)
         before = lock.state
         if step.event_id is not None and step.revision < lock.revision:
             continue
@@ -222,7 +216,16 @@ def _apply_steps(
             lock.touched = True
             cause = step.cause if lock.problem is None else f"{step.cause}: {lock.problem}"
             history.append(
-                (step.account, step.item_id, lock.sku, step.event_id, cause, before, lock.state, lock.quantity)
+                (
+                    step.account,
+                    step.item_id,
+                    lock.sku,
+                    step.event_id,
+                    cause,
+                    before,
+                    lock.state,
+                    lock.quantity,
+                )
             )
             applied.steps[lock.state] += 1
         else:
@@ -271,12 +274,9 @@ def _step(lock: _Lock, step: _Step, item: "_Item", levels: dict[str, _Level], *,
 
 
 def _lock_levels(connection: Connection, skus: list[str]) -> dict[str, _Level]:
-    connection.execute(
-        "INSERT INTO stock_levels (sku) SELECT unnest(%s::text[]) ON CONFLICT DO NOTHING", [skus]
-    )
+    connection.execute("INSERT INTO stock_levels (sku) SELECT unnest(%s::text[]) ON CONFLICT DO NOTHING", [skus])
     rows = connection.execute(
-        "SELECT sku, on_hand, reserved, imported_at FROM stock_levels WHERE sku = ANY(%s) "
-        "ORDER BY sku FOR UPDATE",
+        "SELECT sku, on_hand, reserved, imported_at FROM stock_levels WHERE sku = ANY(%s) ORDER BY sku FOR UPDATE",
         [skus],
     )
     return {row[0]: _Level(*row[1:]) for row in rows}

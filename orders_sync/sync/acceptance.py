@@ -56,9 +56,7 @@ def accept_waiting(work: Pass, merger: OrderMerger, order_ids: list[str]) -> Non
     ).fetchall()
     earlier = {
         (order_id, sku): _Earlier(count, state)
-        for order_id, sku, count, state in work.connection.execute(
-            _EARLIER, [work.lane.account, order_ids]
-        )
+        for order_id, sku, count, state in work.connection.execute(_EARLIER, [work.lane.account, order_ids])
     }
     answers: list[RawRecord] = []
     for order_id, sku, short in rows:

@@ -86,9 +86,7 @@ def _merge_page(work: Pass, page: list[RawRecord]) -> None:
     summary.rejected += len(refused)
 
 
-def _store(
-    work: Pass, care: CareRecord, record: RawRecord, text: str, refused: list[RejectedRecord]
-) -> None:
+def _store(work: Pass, care: CareRecord, record: RawRecord, text: str, refused: list[RejectedRecord]) -> None:
     values = [
         work.lane.account, care.care_id, care.item_id, care.kind, care.state, care.marketplace_state,
         care.opened_at, care.modified_at, care.closed_at, text, record.fingerprint,

@@ -51,9 +51,7 @@ def sync(work: Pass) -> None:
             continue
         found = (papers.delivery_note_url is not None) + (papers.label_url is not None)
         if found:
-            work.connection.execute(
-                _FILL_IN, [papers.delivery_note_url, papers.label_url, work.lane.account, order_id]
-            )
+            work.connection.execute(_FILL_IN, [papers.delivery_note_url, papers.label_url, work.lane.account, order_id])
             work.summary.papers_found += found
             work.summary.changed += 1
         else:

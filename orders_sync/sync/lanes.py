@@ -7,11 +7,11 @@ pg_stat_activity, so a refusal names the run.
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg.types.json import Jsonb
@@ -79,7 +79,7 @@ def hold(
     wait_seconds: float = 0.0,
     told: Callable[[str], None] = lambda _: None,
     url: str | None = None,
-) -> Iterator[Connection]:
+) -> Generator[Connection]:
     """Holds the lane for the length of the block and gives the connection that holds it.
 
     Waits up to `wait_seconds` for a busy lane, saying so through `told`; then raises LaneBusy.
@@ -115,9 +115,7 @@ def _acquire(connection: Connection, lane: Lane, wait_seconds: float, told: Call
 
 def watermark(connection: Connection, lane: Lane) -> datetime | None:
     """Up to when the lane has seen everything, by the marketplace's clock; None before its first whole pass."""
-    row = connection.execute(
-        "SELECT watermark FROM lanes WHERE account = %s AND sync_type = %s", [*lane]
-    ).fetchone()
+    row = connection.execute("SELECT watermark FROM lanes WHERE account = %s AND sync_type = %s", [*lane]).fetchone()
     return row[0] if row else None
 
 
@@ -163,16 +161,13 @@ def started(connection: Connection, lane: Lane, run_id: str) -> int:
     return int(row[0])
 
 
-def finished(
-    connection: Connection, lane: Lane, lane_run_id: int, summary: Summary, problem: str | None
-) -> None:
+def finished(connection: Connection, lane: Lane, lane_run_id: int, summary: Summary, problem: str | None) -> None:
     """Notes how a pass ended; `problem` is the one line that says why it failed."""
     outcome = "failed" if problem else "succeeded"
     values = [outcome, problem, Jsonb(summary.as_json())]
     with connection.transaction():
         connection.execute(
-            "UPDATE lane_runs SET outcome = %s, problem = %s, summary = %s, finished_at = now() "
-            "WHERE lane_run_id = %s",
+            "UPDATE lane_runs SET outcome = %s, problem = %s, summary = %s, finished_at = now() WHERE lane_run_id = %s",
             [*values, lane_run_id],
         )
         connection.execute(
@@ -217,9 +212,9 @@ def states(connection: Connection, accounts: list[str]) -> list[LaneState]:
             """
         )
     }
-    unknown = (None, None, None, None, None, None, None, {})
+    unknown: tuple[Any, ...] = (None, None, None, None, None, None, None, {})
     return [
-        LaneState(lane, *rows.get(tuple(lane), unknown), holder=holder(connection, lane))
+        LaneState(lane, *rows.get((lane.account, lane.sync_type.value), unknown), holder=holder(connection, lane))
         for account in accounts
         for lane in (Lane(account, sync_type) for sync_type in SyncType)
     ]

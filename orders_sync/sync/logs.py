@@ -1,7 +1,7 @@
 """The log of all syncs of a machine in one file, whoever launched them: what `orders-sync log --follow` shows."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from logging.handlers import WatchedFileHandler
 
@@ -11,7 +11,7 @@ LOGGER = logging.getLogger("orders_sync")
 
 
 @contextmanager
-def log_to_file() -> Iterator[None]:
+def log_to_file() -> Generator[None]:
     """Appends what the core logs to the sync log for the length of the block; lines hold no buyers' data."""
     handler = WatchedFileHandler(sync_log_file(), encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s OrderSync %(message)s"))

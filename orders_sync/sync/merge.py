@@ -14,7 +14,7 @@ One batch is one transaction: orders, items and events stand or fall together. T
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import psycopg
@@ -22,7 +22,8 @@ from psycopg import Cursor
 from psycopg.errors import DeadlockDetected, SerializationFailure, UniqueViolation
 from psycopg.sql import SQL, Composed, Identifier
 
-from orders_sync.database.copy import NULL, copy_lines, escaped, field as copy_field
+from orders_sync.database.copy import NULL, copy_lines, escaped
+from orders_sync.database.copy import field as copy_field
 from orders_sync.database.engine import Connection
 from orders_sync.database.tables import ADDRESS_PARTS
 from orders_sync.marketplaces.base import RawRecord
@@ -63,41 +64,78 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
 
     order: Order
     record: RawRecord
-    text: str
-    """The record's JSON as text."""
+    order_line: str
+    item_lines: str
+    created_line: str
+    """The record as COPY wants it: its row, its items' rows, and the event of its creation."""
+
+
+@dataclass
+class Prepared:
+    """A batch that was looked up, decoded and checked, and waits to be written."""
+
+    fetched: int = 0
+    unchanged: int = 0
+    new: list[Accepted] = field(default_factory=list[Accepted])
+    changed: list[Accepted] = field(default_factory=list[Accepted])
+    rejected: list[RejectedRecord] = field(default_factory=list[RejectedRecord])
 
 
 @dataclass
 class BatchResult:
     """What became of a batch."""
 
-    created: list[Accepted] = field(default_factory=list)
-    changed: list[Accepted] = field(default_factory=list)
+    created: list[Accepted] = field(default_factory=list[Accepted])
+    changed: list[Accepted] = field(default_factory=list[Accepted])
     unchanged: int = 0
-    rejected: list[RejectedRecord] = field(default_factory=list)
+    rejected: list[RejectedRecord] = field(default_factory=list[RejectedRecord])
     events: int = 0
 
 
 class OrderMerger:
-    """Merges batches of one account's order records over one connection. Commits nothing itself."""
+    """Merges batches of one account's order records.
 
-    def __init__(self, connection: Connection, account: str, decode: Callable[[bytes], Order]) -> None:
+    `connection` writes; `reader` looks up, so that a batch can be prepared while the one before it is written. Where
+    both are the same connection, batches must be prepared and written in turn.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        account: str,
+        decode: Callable[[bytes], Order],
+        *,
+        reader: Connection | None = None,
+    ) -> None:
         self.connection = connection
+        self.reader = reader or connection
         self.account = account
         self.decode = decode
         self._rejected_before = set(rejected.unresolved(connection, account, "order"))
 
-    def merge_and_commit(self, records: Sequence[RawRecord], summary: Summary) -> BatchResult:
-        """One batch in one transaction, repeated when it collides with another writer's locks."""
-        for attempt in range(1, DEADLOCK_TRIES + 1):
+    def prepare(self, records: Sequence[RawRecord]) -> Prepared:
+        """Looks a batch up, and decodes and checks what is new or changed. Writes nothing."""
+        newest, refused = _newest_of_each(records)
+        batch = Prepared(fetched=len(records), unchanged=len(records) - len(newest) - len(refused), rejected=refused)
+        known = self._known(list(newest))
+        for record_id, record in newest.items():
+            before = known.get(record_id)
+            if before is not None and (before.fingerprint == record.fingerprint or before.is_newer_than(record)):
+                batch.unchanged += 1
+                continue
             try:
-                with self.connection.transaction():
-                    result = self.merge(records)
-                break
-            except (DeadlockDetected, SerializationFailure):
-                if attempt == DEADLOCK_TRIES:
-                    raise
-        summary.fetched += len(records)
+                accepted = self.check(record, is_new=before is None)
+            except Rejected as problem:
+                batch.rejected.append(RejectedRecord("order", record_id, record.raw, problem.reasons))
+                continue
+            (batch.new if before is None else batch.changed).append(accepted)
+        batch.new = _without_shared_items(batch.new, batch.rejected)
+        return batch
+
+    def write(self, batch: Prepared, summary: Summary) -> BatchResult:
+        """Writes a batch in one transaction, repeated when it collides with another writer's locks."""
+        result = self._write_repeatedly(batch)
+        summary.fetched += batch.fetched
         summary.created += len(result.created)
         summary.changed += len(result.changed)
         summary.unchanged += result.unchanged
@@ -105,38 +143,32 @@ class OrderMerger:
         summary.events += result.events
         return result
 
-    def merge(self, records: Sequence[RawRecord]) -> BatchResult:
-        """Merges within the caller's transaction."""
-        result = BatchResult()
-        newest, refused = _newest_of_each(records)
-        result.rejected += refused
-        known = self._known(list(newest))
-        new: list[Accepted] = []
-        changed: list[Accepted] = []
-        for record_id, record in newest.items():
-            before = known.get(record_id)
-            if before is not None and (before.fingerprint == record.fingerprint or before.is_newer_than(record)):
-                result.unchanged += 1
-                continue
+    def _write_repeatedly(self, batch: Prepared) -> BatchResult:
+        attempt = 1
+        while True:
+            result = BatchResult(unchanged=batch.unchanged, rejected=list(batch.rejected))
+            if not (batch.new or batch.changed or batch.rejected):
+                return result
             try:
-                accepted = self.check(record, is_new=before is None)
-            except Rejected as problem:
-                result.rejected.append(RejectedRecord("order", record_id, record.raw, problem.reasons))
-                continue
-            (new if before is None else changed).append(accepted)
-        result.unchanged += len(records) - len(newest) - len(refused)
-        new = self._without_shared_items(new, result)
-        if new:
-            self._guarded(new, result, self._copy_new)
-        if changed:
-            self._guarded(changed, result, self._merge_staged)
+                with self.connection.transaction():
+                    self._write(batch, result)
+                return result
+            except (DeadlockDetected, SerializationFailure):
+                if attempt == DEADLOCK_TRIES:
+                    raise
+                attempt += 1
+
+    def _write(self, batch: Prepared, result: BatchResult) -> None:
+        if batch.new:
+            self._guarded(batch.new, result, self._copy_new)
+        if batch.changed:
+            self._guarded(batch.changed, result, self._merge_staged)
         self._keep_rejected(result)
-        return result
 
     # -- which records are new or changed
 
     def _known(self, record_ids: list[str]) -> dict[str, "_Known"]:
-        rows = self.connection.execute(
+        rows = self.reader.execute(
             "SELECT order_id, fingerprint, modified_at FROM orders WHERE account = %s AND order_id = ANY(%s)",
             [self.account, record_ids],
             binary=True,
@@ -155,21 +187,14 @@ class OrderMerger:
             text = record.raw.decode()
         except UnicodeDecodeError:
             raise Rejected([Reason("record", "holds bytes that are not UTF-8", "UTF-8 text")]) from None
-        return Accepted(order, record, text)
-
-    def _without_shared_items(self, new: list[Accepted], result: BatchResult) -> list[Accepted]:
-        """Two orders of a batch can't own the same item: the second one is rejected."""
-        owner: dict[str, str] = {}
-        kept: list[Accepted] = []
-        for accepted in new:
-            taken = [item.item_id for item in accepted.order.items or [] if item.item_id in owner]
-            if taken:
-                result.rejected.append(_item_taken(accepted, taken[0], owner[taken[0]]))
-                continue
-            for item in accepted.order.items or []:
-                owner[item.item_id] = accepted.order.order_id
-            kept.append(accepted)
-        return kept
+        account = escaped(self.account)
+        return Accepted(
+            order,
+            record,
+            _order_line(account, order, text, record.fingerprint),
+            "".join([_item_line(account, order.order_id, item) for item in order.items or ()]),
+            _created_line(account, order),
+        )
 
     def _keep_rejected(self, result: BatchResult) -> None:
         rejected.keep(self.connection, self.account, result.rejected)
@@ -215,22 +240,14 @@ class OrderMerger:
         batch.sort(key=lambda accepted: accepted.order.order_id)  # one order of locks for all writers
         with self.connection.cursor() as cursor:
             self._copy_orders_and_items(cursor, batch, "orders", "order_items")
-            copy_lines(cursor, "order_events", EVENT_COLUMNS, [_created_event(self.account, a) for a in batch])
+            copy_lines(cursor, "order_events", EVENT_COLUMNS, [a.created_line for a in batch])
         care_links.link_items(self.connection, self.account, [a.order for a in batch])
         result.created += batch
         result.events += len(batch)
 
-    def _copy_orders_and_items(
-        self, cursor: _Cursor, batch: list[Accepted], orders: str, items: str
-    ) -> None:
-        account = escaped(self.account)
-        copy_lines(cursor, orders, ORDER_COLUMNS, [_order_line(account, a) for a in batch])
-        copy_lines(
-            cursor,
-            items,
-            ITEM_COLUMNS,
-            [_item_line(account, a.order.order_id, item) for a in batch for item in a.order.items or []],
-        )
+    def _copy_orders_and_items(self, cursor: _Cursor, batch: list[Accepted], orders: str, items: str) -> None:
+        copy_lines(cursor, orders, ORDER_COLUMNS, [a.order_line for a in batch])
+        copy_lines(cursor, items, ITEM_COLUMNS, [a.item_lines for a in batch])
 
     # -- changed orders, over staging tables
 
@@ -244,7 +261,7 @@ class OrderMerger:
             before = self._lock_known(cursor, by_id, created, result)
             events = _Events(self.account)
             for order_id in sorted(created):
-                events.lines.append(_created_event(self.account, by_id[order_id]))
+                events.lines.append(by_id[order_id].created_line)
             for order_id, status, revision in cursor.execute(_UPDATE_ORDERS, [sorted(before)]).fetchall():
                 before[order_id].revision = revision
                 if status != before[order_id].status:
@@ -259,9 +276,7 @@ class OrderMerger:
         result.changed += [by_id[order_id] for order_id in sorted(before)]
         result.events += len(events.lines)
 
-    def _reject_taken_items(
-        self, cursor: _Cursor, by_id: dict[str, Accepted], result: BatchResult
-    ) -> None:
+    def _reject_taken_items(self, cursor: _Cursor, by_id: dict[str, Accepted], result: BatchResult) -> None:
         taken = cursor.execute(_TAKEN_ITEMS).fetchall()
         for order_id, item_id, owner in taken:
             if order_id in by_id:
@@ -295,15 +310,10 @@ class OrderMerger:
         self, cursor: _Cursor, by_id: dict[str, Accepted], before: dict[str, "_Before"], events: "_Events"
     ) -> None:
         told = [order_id for order_id in sorted(before) if by_id[order_id].order.items is not None]
-        old = {
-            item_id: status
-            for item_id, status in cursor.execute(_ITEM_STATUSES, [self.account, told]).fetchall()
-        }
+        old = dict(cursor.execute(_ITEM_STATUSES, [self.account, told]).fetchall())
         updated = cursor.execute(_UPDATE_ITEMS).fetchall()
         inserted = cursor.execute(_INSERT_ITEMS).fetchall()
-        removed = cursor.execute(
-            _REMOVE_ITEMS, [Status.REMOVED, self.account, told, Status.REMOVED]
-        ).fetchall()
+        removed = cursor.execute(_REMOVE_ITEMS, [Status.REMOVED, self.account, told, Status.REMOVED]).fetchall()
         for order_id, item_id, status in sorted((*updated, *inserted, *removed)):
             if order_id in before and old.get(item_id) != status:
                 events.add(order_id, item_id, before[order_id].revision, old.get(item_id), status)
@@ -351,18 +361,34 @@ def _newest_of_each(records: Sequence[RawRecord]) -> tuple[dict[str, RawRecord],
     return newest, refused
 
 
+def _without_shared_items(new: list[Accepted], refused: list[RejectedRecord]) -> list[Accepted]:
+    """Two orders of a batch can't own the same item: the second one is rejected."""
+    owner: dict[str, str] = {}
+    kept: list[Accepted] = []
+    for accepted in new:
+        items = [item.item_id for item in accepted.order.items or ()]
+        taken = next((item_id for item_id in items if item_id in owner), None)
+        if taken is not None:
+            refused.append(_item_taken(accepted, taken, owner[taken]))
+            continue
+        owner.update(dict.fromkeys(items, accepted.order.order_id))
+        kept.append(accepted)
+    return kept
+
+
 def _item_taken(accepted: Accepted, item_id: str, owner: str) -> RejectedRecord:
     reason = Reason("items", f"item {item_id} belongs to order {owner}", "an item of this order alone")
     return RejectedRecord("order", accepted.order.order_id, accepted.record.raw, [reason])
 
 
-def _holds_nul(value: object) -> bool:
+def _holds_nul(value: Any) -> bool:
     if isinstance(value, str):
         return "\x00" in value
     if isinstance(value, dict):
-        return any(_holds_nul(key) or _holds_nul(part) for key, part in value.items())
+        pairs = cast(dict[str, Any], value)
+        return any("\x00" in key or _holds_nul(part) for key, part in pairs.items())
     if isinstance(value, list):
-        return any(_holds_nul(part) for part in value)
+        return any(_holds_nul(part) for part in cast(list[Any], value))
     return False
 
 
@@ -393,9 +419,7 @@ def _address_fields(address: Address) -> str:
     )
 
 
-def _order_line(account: str, accepted: Accepted) -> str:
-    o = accepted.order
-    record = accepted.record
+def _order_line(account: str, o: Order, text: str, fingerprint: bytes) -> str:
     return (
         f"{account}\t{_text(o.order_id)}\t{o.status}\t{_text(o.marketplace_state)}\t{_plain(o.created_at)}\t"
         f"{_plain(o.modified_at)}\t{_plain(o.paid_at)}\t{_plain(o.shipped_at)}\t{_plain(o.dispatch_due_at)}\t"
@@ -404,7 +428,7 @@ def _order_line(account: str, accepted: Accepted) -> str:
         f"{_text(o.carrier)}\t{_text(o.tracking_number)}\t{_text(o.tracking_url)}\t"
         f"{_text(o.delivery_note_url or None)}\t{_text(o.label_url or None)}\t{_text(o.buyer_email)}\t"
         f"{_address_fields(o.shipping)}\t{_address_fields(o.billing)}\t"
-        f"{_text(accepted.text)}\t\\\\x{record.fingerprint.hex()}\n"
+        f"{_text(text)}\t\\\\x{fingerprint.hex()}\n"
     )
 
 
@@ -417,12 +441,9 @@ def _item_line(account: str, order_id: str, i: OrderItem) -> str:
     )
 
 
-def _created_event(account: str, accepted: Accepted) -> str:
-    o = accepted.order
-    items = msgspec.json.encode({item.item_id: str(item.status) for item in o.items or []}).decode()
-    return (
-        f"{escaped(account)}\t{_text(o.order_id)}\t\t{CREATED}\t1\t{NULL}\t{o.status}\t{_text(items)}\n"
-    )
+def _created_line(account: str, o: Order) -> str:
+    items = msgspec.json.encode({item.item_id: str(item.status) for item in o.items or ()}).decode()
+    return f"{account}\t{_text(o.order_id)}\t\t{CREATED}\t1\t{NULL}\t{o.status}\t{_text(items)}\n"
 
 
 # -- the statements of the staged way
@@ -459,9 +480,7 @@ def _names(columns: Sequence[str]) -> Composed:
 
 def _kept_where_unknown(columns: Sequence[str]) -> Composed:
     """`column = what is staged, or what is known where the record leaves it out`."""
-    return SQL(", ").join(
-        SQL("{0} = coalesce(staged.{0}, known.{0})").format(Identifier(column)) for column in columns
-    )
+    return SQL(", ").join(SQL("{0} = coalesce(staged.{0}, known.{0})").format(Identifier(column)) for column in columns)
 
 
 _STATUS_KEPT_WHERE_UNKNOWN = SQL(

@@ -3,23 +3,21 @@
 from datetime import timedelta
 from itertools import chain
 
-from orders_sync.sync.merge import OrderMerger
-from orders_sync.sync.orders_pass import finish, merge_all, pass_start, window_end
+from orders_sync.marketplaces.base import RawRecord
+from orders_sync.sync.orders_pass import finish, merge_all, open_merger, pass_start, window_end
 from orders_sync.sync.passes import Pass
 
 
 def sync(work: Pass) -> None:
     """One pass. Raises a MarketplaceError where the pass could not be whole."""
-    merger = OrderMerger(work.connection, work.lane.account, work.adapter.decode_order)
     start = work.request.start
     if start is None:
         start = work.adapter.now() - timedelta(days=31 * work.request.account.settings.months_back)
     start = pass_start(work, start)
     work.summary.range_start = start
     pages = work.adapter.orders("modified", start)
-    first = next(pages, [])  # the first answer tells the marketplace's clock
+    first: list[RawRecord] = next(pages, list[RawRecord]())  # the first answer tells the marketplace's clock
     ends = window_end(work)
-    merge_all(work, merger, chain([first], pages))
+    with open_merger(work) as merger:
+        merge_all(work, merger, chain([first], pages))
     finish(work, ends)
-
-

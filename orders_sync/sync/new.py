@@ -7,7 +7,14 @@ it was created appears behind the watermark.
 from orders_sync.marketplaces.base import RawRecord
 from orders_sync.sync import acceptance, rejected
 from orders_sync.sync.merge import OrderMerger
-from orders_sync.sync.orders_pass import finish, merge_all, merge_batch, pass_start, window_end
+from orders_sync.sync.orders_pass import (
+    finish,
+    merge_all,
+    merge_batch,
+    open_merger,
+    pass_start,
+    window_end,
+)
 from orders_sync.sync.passes import Pass
 from orders_sync.sync.records import Rejected
 
@@ -17,16 +24,16 @@ RETRIES_A_PASS = 20
 
 def sync(work: Pass) -> None:
     """One pass. Raises a MarketplaceError where the pass could not be whole."""
-    merger = OrderMerger(work.connection, work.lane.account, work.adapter.decode_order)
     start = pass_start(work, work.request.start)
     work.summary.range_start = start
-    waiting = [record for page in work.adapter.orders("waiting", None) for record in page]
-    ends = window_end(work)
-    merge_batch(work, merger, waiting)
-    merge_all(work, merger, work.adapter.orders("created", start))
-    retry_rejected(work, merger, most=RETRIES_A_PASS)
-    finish(work, ends)
-    acceptance.accept_waiting(work, merger, [record.record_id for record in waiting])
+    with open_merger(work) as merger:
+        waiting = [record for page in work.adapter.orders("waiting", None) for record in page]
+        ends = window_end(work)
+        merge_batch(work, merger, waiting)
+        merge_all(work, merger, work.adapter.orders("created", start))
+        retry_rejected(work, merger, most=RETRIES_A_PASS)
+        finish(work, ends)
+        acceptance.accept_waiting(work, merger, [record.record_id for record in waiting])
 
 
 def retry_rejected(work: Pass, merger: OrderMerger, *, most: int | None) -> None:

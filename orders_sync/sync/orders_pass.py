@@ -1,8 +1,11 @@
 """What `new` and `modified` share: reading lists of orders and merging them batch by batch."""
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
+from orders_sync.database.engine import connect
 from orders_sync.marketplaces.base import RawRecord
 from orders_sync.sync import lanes
 from orders_sync.sync.merge import BatchResult, OrderMerger
@@ -25,26 +28,52 @@ def pass_start(work: Pass, window_start: datetime | None) -> datetime:
     return (min(window_start, mark) if window_start is not None else mark) - overlap
 
 
+@contextmanager
+def open_merger(work: Pass) -> Generator[OrderMerger]:
+    """A merger with a connection of its own to look up, so that looking up and writing go on side by side."""
+    reader = connect(application=f"orders_sync reader {work.lane}")
+    try:
+        yield OrderMerger(work.connection, work.lane.account, work.adapter.decode_order, reader=reader)
+    finally:
+        reader.close()
+
+
 def merge_all(work: Pass, merger: OrderMerger, pages: Iterable[list[RawRecord]]) -> None:
-    """Merges all pages of a list, a batch a transaction."""
+    """Merges all pages of a list, a batch a transaction; while one is written, the next one is prepared."""
+    with ThreadPoolExecutor(1, thread_name_prefix="write") as writer:
+        under_way: Future[BatchResult] | None = None
+        for records in _batches(pages):
+            prepared = merger.prepare(records)
+            if under_way is not None:
+                _note(work, under_way.result())
+            under_way = writer.submit(merger.write, prepared, work.summary)
+        if under_way is not None:
+            _note(work, under_way.result())
+
+
+def merge_batch(work: Pass, merger: OrderMerger, records: list[RawRecord]) -> BatchResult:
+    """Merges one batch and notes what is to be told of it."""
+    result = merger.write(merger.prepare(records), work.summary)
+    _note(work, result)
+    return result
+
+
+def _batches(pages: Iterable[list[RawRecord]]) -> Iterator[list[RawRecord]]:
     batch: list[RawRecord] = []
     for page in pages:
         batch += page
         if len(batch) >= BATCH:
-            merge_batch(work, merger, batch)
+            yield batch
             batch = []
     if batch:
-        merge_batch(work, merger, batch)
+        yield batch
 
 
-def merge_batch(work: Pass, merger: OrderMerger, batch: list[RawRecord]) -> BatchResult:
-    """Merges one batch and notes what is to be told of it."""
-    result = merger.merge_and_commit(batch, work.summary)
+def _note(work: Pass, result: BatchResult) -> None:
     for record in result.rejected:
         reasons = "; ".join(f"{reason.where} {reason.what}" for reason in record.reasons)
         work.summary.problems.append(f"order {record.record_id or 'without id'} rejected: {reasons}")
     work.note_progress()
-    return result
 
 
 def finish(work: Pass, ends: datetime) -> None:

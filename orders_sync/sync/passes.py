@@ -73,9 +73,7 @@ def run_pass(request: PassRequest) -> Summary:
     """
     lane = Lane(request.account.name, request.sync_type)
     began = time.monotonic()
-    with lanes.hold(
-        lane, request.run_id, wait_seconds=request.lane_wait_seconds, told=log.info
-    ) as connection:
+    with lanes.hold(lane, request.run_id, wait_seconds=request.lane_wait_seconds, told=log.info) as connection:
         lane_run_id = lanes.started(connection, lane, request.run_id)
         summary = Summary()
         log.info("%s: run %s begins", lane, request.run_id)
@@ -122,9 +120,7 @@ def told(error: Exception) -> str:
     return first_line or type(error).__name__
 
 
-def _note_failure(
-    connection: Connection, lane: Lane, lane_run_id: int, summary: Summary, problem: str
-) -> None:
+def _note_failure(connection: Connection, lane: Lane, lane_run_id: int, summary: Summary, problem: str) -> None:
     try:
         lanes.finished(connection, lane, lane_run_id, summary, problem)
     except psycopg.Error:

@@ -44,9 +44,7 @@ def keep(connection: Connection, account: str, records: list[RejectedRecord]) ->
                     record.kind,
                     record_key(record.record_id, record.raw),
                     record.raw,
-                    Jsonb(
-                        [{"where": r.where, "what": r.what, "allowed": r.allowed} for r in record.reasons]
-                    ),
+                    Jsonb([{"where": r.where, "what": r.what, "allowed": r.allowed} for r in record.reasons]),
                 )
                 for record in sorted(records, key=lambda record: record.record_id)
             ],

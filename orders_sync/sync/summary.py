@@ -26,7 +26,7 @@ class Summary:
     range_start: datetime | None = None
     range_end: datetime | None = None
     watermark: datetime | None = None
-    problems: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list[str])
     """What went wrong with single records without stopping the pass, one line each."""
 
     def numbers(self) -> dict[str, int | float]:

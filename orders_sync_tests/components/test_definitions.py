@@ -6,9 +6,11 @@ import dagster as dg
 import pytest
 
 from orders_sync.components.account import Account
+from orders_sync.database.engine import connect
 from orders_sync.definitions import defs
 from orders_sync.settings import PROJECT_ROOT
 from orders_sync.sync.lanes import SyncType
+from orders_sync_tests.marketplace import Marketplace, an_order, sandbox_account, sync
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,9 @@ def test_the_lineage_runs_from_the_syncs_to_stock_and_reports(loaded: dg.Definit
 def test_backfills_are_one_run_and_lanes_are_pools(loaded: dg.Definitions) -> None:
     graph = loaded.resolve_asset_graph()
     for sync_type in SyncType:
-        name = {"new": "new_orders", "modified": "modified_orders", "care": "care_records"}.get(sync_type, "incomplete_orders")
+        name = {"new": "new_orders", "modified": "modified_orders", "care": "care_records"}.get(
+            sync_type, "incomplete_orders"
+        )
         node = graph.get(dg.AssetKey(["back_market_sandbox", name]))
         assert node.pools == {f"back_market_sandbox/{sync_type}"}
         if sync_type is SyncType.INCOMPLETE:
@@ -67,7 +71,9 @@ def test_a_bad_account_is_told_in_its_assets_and_its_runs_fail_with_the_reason()
     told = "page_size: Input should be less than or equal to 50"
     assert told in str(asset.descriptions_by_key)  # type: ignore[union-attr]
     result = dg.materialize(
-        [asset], partition_key="2026-01-01", raise_on_error=False  # type: ignore[list-item]
+        [asset],
+        partition_key="2026-01-01",
+        raise_on_error=False,  # type: ignore[list-item]
     )
     assert not result.success
     failure = result.get_step_failure_events()[0].step_failure_data
@@ -84,3 +90,27 @@ def test_the_core_never_imports_dagster() -> None:
         text = path.read_text()
         assert "import dagster" not in text, place
         assert "from dagster" not in text, place
+
+
+def test_the_checks_pass_on_a_healthy_database_and_show_the_rows_that_break_them(
+    loaded: dg.Definitions, database_url: str
+) -> None:
+    with Marketplace(orders=60, days=10) as marketplace, connect() as connection:
+        sync(sandbox_account(marketplace))
+        an_order(marketplace, 1, state=77, price="1.00", skus=("A", "B"))
+        marketplace.change(1, price="5.00")
+        sync(sandbox_account(marketplace))
+        results = check_results(loaded)
+        failed = {name for name, passed in results.items() if not passed}
+        assert failed <= {"states_are_known", "totals_add_up", "no_late_orders"}
+        assert {"states_are_known", "totals_add_up"} <= failed
+        assert len(results) == 8
+        connection.execute("DELETE FROM order_events WHERE order_id = '1'")
+        connection.execute("DELETE FROM orders WHERE order_id = '1'")
+        assert not check_results(loaded)["every_item_has_its_order"]
+
+
+def check_results(loaded: dg.Definitions) -> dict[str, bool]:
+    result = loaded.resolve_job_def("check_orders").execute_in_process(raise_on_error=False)
+    assert result.success
+    return {e.check_name: e.passed for e in result.get_asset_check_evaluations()}

@@ -33,10 +33,14 @@ def server() -> Iterator[str]:
             subprocess.run(["chown", "postgres", folder], check=True)
         data = f"{folder}/data"
         subprocess.run(
-            [*as_user, f"{programs}/initdb", "-D", data, "-U", "orders", "--auth=trust"], check=True, capture_output=True
+            [*as_user, f"{programs}/initdb", "-D", data, "-U", "orders", "--auth=trust"],
+            check=True,
+            capture_output=True,
         )
         control = [*as_user, f"{programs}/pg_ctl", "-D", data, "-w", "-l", f"{folder}/log"]
-        subprocess.run([*control, "-o", f"-h 127.0.0.1 -p {port} -k {folder}", "start"], check=True, capture_output=True)
+        subprocess.run(
+            [*control, "-o", f"-h 127.0.0.1 -p {port} -k {folder}", "start"], check=True, capture_output=True
+        )
         try:
             yield f"postgresql://orders@127.0.0.1:{port}"
         finally:
@@ -66,7 +70,9 @@ def test_dagster_keeps_its_own_there_too(server: str, tmp_path: Path) -> None:
         connection.execute("CREATE DATABASE orders2")
     project = copy_project(tmp_path)
     variables = environment(
-        ORDERS_DATABASE_URL=f"{server}/orders2", DAGSTER_POSTGRES_URL=f"{server}/dagster", PYTHONPATH=str(project)
+        ORDERS_DATABASE_URL=f"{server}/orders2",
+        DAGSTER_POSTGRES_URL=f"{server}/dagster",
+        PYTHONPATH=str(project),
     )
     program = (
         "from orders_sync.definitions import defs; from orders_sync.instance import open_instance\n"
@@ -75,7 +81,12 @@ def test_dagster_keeps_its_own_there_too(server: str, tmp_path: Path) -> None:
         "    assert result.success; print(instance.get_runs_count())"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=project, env=variables, capture_output=True, text=True, check=False
+        [sys.executable, "-c", program],
+        cwd=project,
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.strip().endswith("1")

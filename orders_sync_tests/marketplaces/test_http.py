@@ -53,7 +53,7 @@ LASTING = [
     ({"kind": "html"}, "with an HTML page"),
     ({"kind": "huge"}, "with more than 20 MB"),
     ({"kind": "redirect", "location": "https://evil.example.com/ws/orders"}, "to another host (evil.example.com)"),
-    ({"kind": "looping_next", "page": 3}, "names page 3 as its next one|readings found"),
+    ({"kind": "looping_next", "page": 3}, "readings found"),
     ({"kind": "no_filter"}, "it ignores the filter"),
     ({"kind": "patch", "fields": {"order_id": 1}}, "readings found"),
 ]  # fmt: skip
@@ -89,7 +89,7 @@ def test_a_lasting_fault_is_an_error_in_one_line_and_never_an_end(
 def test_nobody_answers(connection: Connection) -> None:
     with Marketplace() as gone:
         account = sandbox_account(gone)
-    with pytest.raises(PassFailed, match="127.0.0.1 does not answer GET /ws/orders: .*refused"):
+    with pytest.raises(PassFailed, match=r"127\.0\.0\.1 does not answer GET /ws/orders: .*refused"):
         sync(account)
 
 

@@ -107,7 +107,10 @@ def test_a_list_that_never_holds_what_it_says_is_an_error() -> None:
 
 @pytest.mark.parametrize(
     ("page", "told"),
-    [(Page([_record(1)], None, 1), "names page 1 as its next one"), (Page([], None, 2), "is empty, yet names a next")],
+    [
+        (Page([_record(1)], None, 1), "names page 1 as its next one"),
+        (Page([], None, 2), "is empty, yet names a next"),
+    ],
 )
 def test_a_link_that_leads_nowhere_is_an_error_and_not_a_loop(page: Page, told: str) -> None:
     with pytest.raises(IncompletePass, match=told):

@@ -209,7 +209,9 @@ def test_care_folders_have_the_published_form_and_ten_a_page(client: httpx.Clien
                            "date_modification", "id", "lines", "merchant", "messages", "orderline", "state"}  # fmt: skip
     late = client.get("/ws/sav", params={"last_modification_date": "2099-01-01-00-00"}).json()
     assert late["results"] == []
-    assert all(f["id"] > folder["id"] for f in client.get("/ws/sav", params={"last_id": folder["id"]}).json()["results"])
+    assert all(
+        f["id"] > folder["id"] for f in client.get("/ws/sav", params={"last_id": folder["id"]}).json()["results"]
+    )
 
 
 def test_deliveries_have_the_published_form(client: httpx.Client) -> None:
@@ -269,7 +271,7 @@ def test_it_listens_on_loopback_only() -> None:
     from orders_sync.sandbox.server import open_sandbox, serve
 
     with pytest.raises(ValueError, match="loopback only"):
-        serve(open_sandbox(None, token="t", orders=1), "0.0.0.0", 1)  # noqa: S104
+        serve(open_sandbox(None, token="t", orders=1), "0.0.0.0", 1)
 
 
 def test_it_goes_on_where_it_stopped(tmp_path: Any) -> None:

@@ -13,7 +13,9 @@ from orders_sync_tests.invariants import check_invariants
 from orders_sync_tests.marketplace import Marketplace, an_order, sync
 
 
-@pytest.mark.parametrize("text", ["sku,on_hand\nA,1\nB,22\n", "\ufeffsku;on_hand\r\nA;1\r\nB;22\r\n", "on_hand,x,sku\n1,,A\n22,,B"])
+@pytest.mark.parametrize(
+    "text", ["sku,on_hand\nA,1\nB,22\n", "\ufeffsku;on_hand\r\nA;1\r\nB;22\r\n", "on_hand,x,sku\n1,,A\n22,,B"]
+)
 def test_a_file_is_read(tmp_path: Path, text: str) -> None:
     (tmp_path / "s.csv").write_text(text)
     assert read_stock_file(tmp_path / "s.csv") == {"A": 1, "B": 22}

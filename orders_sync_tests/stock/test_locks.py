@@ -143,7 +143,9 @@ def test_however_events_are_grouped_the_locks_are_the_same(
 
     results = []
     for at_once in (True, False):
-        connection.execute("TRUNCATE orders, order_items, order_events, lanes, stock_locks, stock_levels, stock_lock_history")
+        connection.execute(
+            "TRUNCATE orders, order_items, order_events, lanes, stock_locks, stock_levels, stock_lock_history"
+        )
         with Marketplace() as shop:
             from orders_sync_tests.marketplace import sandbox_account
 

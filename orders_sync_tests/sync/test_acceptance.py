@@ -71,7 +71,10 @@ def test_a_lost_request_is_sent_again_only_after_asking(marketplace: Marketplace
     sync(account)
     assert marketplace.sandbox.writes == []
     sync(account)
-    assert connection.execute(ON_RECORD).fetchall() == [("1", "PHONE", "lost", None), ("1", "PHONE", "accepted", 200)]
+    assert connection.execute(ON_RECORD).fetchall() == [
+        ("1", "PHONE", "lost", None),
+        ("1", "PHONE", "accepted", 200),
+    ]
     assert marketplace.calls("GET /ws/orders/…") == 1
 
 
@@ -82,7 +85,10 @@ def test_a_refusal_is_told_and_stops_no_other(marketplace: Marketplace, connecti
     marketplace.fault("status", method="POST", path="/ws/orders/1", status=400)
     summary = sync(account)
     assert (summary.accepted, summary.refused) == (1, 1)
-    assert connection.execute(ON_RECORD).fetchall() == [("1", "PHONE", "refused", 400), ("2", "PHONE", "accepted", 200)]
+    assert connection.execute(ON_RECORD).fetchall() == [
+        ("1", "PHONE", "refused", 400),
+        ("2", "PHONE", "accepted", 200),
+    ]
 
 
 def test_a_line_cancelled_meanwhile_is_left_alone(marketplace: Marketplace, connection: Connection) -> None:

@@ -38,12 +38,22 @@ class AnyOrder(RuleBasedStateMachine):
     def stock(self, levels: dict[str, int]) -> None:
         import_levels(CONNECTION, levels)
 
-    @rule(skus=st.lists(st.sampled_from(["PHONE", "CASE", "UNKNOWN"]), min_size=1, max_size=3), step=st.integers(0, 3))
+    @rule(
+        skus=st.lists(st.sampled_from(["PHONE", "CASE", "UNKNOWN"]), min_size=1, max_size=3),
+        step=st.integers(0, 3),
+    )
     def an_order_arrives(self, skus: list[str], step: int) -> None:
         self.number += 1
         self.marketplace.pass_time(seconds=61)
         state, line_state = LIFE[step]
-        an_order(self.marketplace, self.number, state=state, line_state=line_state, skus=tuple(skus), age=timedelta(0))
+        an_order(
+            self.marketplace,
+            self.number,
+            state=state,
+            line_state=line_state,
+            skus=tuple(skus),
+            age=timedelta(0),
+        )
 
     @rule(data=st.data(), end=st.sampled_from([None, None, *ENDS]))
     def an_order_moves(self, data: st.DataObject, end: tuple[int, int] | None) -> None:
@@ -64,7 +74,10 @@ class AnyOrder(RuleBasedStateMachine):
             line = data.draw(st.integers(1, self.number + 2)) * 100
             self.marketplace.put_folder(1000 + len(self.marketplace.world.scripted_folders), line)
 
-    @rule(sync_type=st.sampled_from(["new", "modified", "care", "incomplete"]), days=st.sampled_from([None, 1, 30]))
+    @rule(
+        sync_type=st.sampled_from(["new", "modified", "care", "incomplete"]),
+        days=st.sampled_from([None, 1, 30]),
+    )
     def a_sync_runs(self, sync_type: str, days: int | None) -> None:
         start = None if days is None else self.marketplace.now() - timedelta(days=days)
         sync(self.account, sync_type, start=start)
@@ -106,6 +119,9 @@ def test_any_order_of_syncs_gives_the_same_tables_and_events(database_url: str, 
         run_state_machine_as_test(
             AnyOrder,
             settings=settings(
-                max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+                max_examples=25,
+                stateful_step_count=25,
+                deadline=None,
+                suppress_health_check=list(HealthCheck),
             ),
         )

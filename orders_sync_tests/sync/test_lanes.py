@@ -31,7 +31,11 @@ def test_a_busy_lane_refuses_and_names_the_run(
 
 def test_a_lane_is_waited_for(connection: Connection) -> None:
     said: list[str] = []
-    with lanes.hold(LANE, "one"), pytest.raises(LaneBusy), lanes.hold(LANE, "two", wait_seconds=0.3, told=said.append):
+    with (
+        lanes.hold(LANE, "one"),
+        pytest.raises(LaneBusy),
+        lanes.hold(LANE, "two", wait_seconds=0.3, told=said.append),
+    ):
         pass
     assert "waiting up to" in said[0]
 

@@ -19,7 +19,10 @@ def test_a_change_of_status_fires_old_and_new_for_the_order_and_its_items(
     marketplace.set_states(1, 3, 2)
     summary = sync(account, "modified")
     assert (summary.changed, summary.events) == (1, 2)
-    assert connection.execute(CHANGES).fetchall() == [("", "pending", "accepted"), ("100", "pending", "accepted")]
+    assert connection.execute(CHANGES).fetchall() == [
+        ("", "pending", "accepted"),
+        ("100", "pending", "accepted"),
+    ]
     check_invariants(connection)
 
 
@@ -73,7 +76,14 @@ def test_what_an_answer_leaves_out_erases_nothing(
     an_order(marketplace, 1, delivery_note="https://x.example.com/1.pdf", tracking_number="T")
     sync(account)
     order = {"order_id": 1, "date_creation": marketplace.world.scripted[1]["date_creation"]}
-    marketplace.put({**order, "date_modification": stamp(marketplace.now()), "delivery_note": None, "tracking_number": None})
+    marketplace.put(
+        {
+            **order,
+            "date_modification": stamp(marketplace.now()),
+            "delivery_note": None,
+            "tracking_number": None,
+        }
+    )
     sync(account, "modified")
     row = connection.execute("SELECT delivery_note_url, tracking_number, status, country_code FROM orders").fetchone()
     assert row == ("https://x.example.com/1.pdf", "T", "accepted", "fr-fr")
@@ -116,7 +126,12 @@ def test_an_unknown_state_is_kept_and_not_crashed_on(
 def test_times_keep_their_zones_and_our_own_times_are_our_own(
     marketplace: Marketplace, account: Account, connection: Connection
 ) -> None:
-    an_order(marketplace, 1, date_creation="2026-03-29T01:30:00+05:30", date_modification="2026-03-29T02:30:00.123456Z")
+    an_order(
+        marketplace,
+        1,
+        date_creation="2026-03-29T01:30:00+05:30",
+        date_modification="2026-03-29T02:30:00.123456Z",
+    )
     sync(account, start=marketplace.now() - timedelta(days=600))
     created, modified, stored = connection.execute(
         "SELECT created_at AT TIME ZONE 'UTC', modified_at AT TIME ZONE 'UTC', stored_at FROM orders"
@@ -126,7 +141,9 @@ def test_times_keep_their_zones_and_our_own_times_are_our_own(
     assert abs(marketplace.now() - stored) < timedelta(minutes=1)
 
 
-def test_a_living_marketplace_ends_in_the_same_tables_however_often_it_is_read(connection: Connection) -> None:
+def test_a_living_marketplace_ends_in_the_same_tables_however_often_it_is_read(
+    connection: Connection,
+) -> None:
     with Marketplace(orders=200, days=20) as living:
         account = sandbox_account(living)
         for sync_type in ("new", "modified", "care", "incomplete"):

@@ -107,7 +107,10 @@ def test_a_rejected_order_is_kept_whole_and_stored_once_it_is_right(
     record_id, raw, reasons = connection.execute("SELECT record_id, raw, reasons FROM rejected_records").fetchone()  # type: ignore[misc]
     assert record_id == "2"
     assert b'"ZZZ"' in raw
-    assert [(r["where"], r["what"]) for r in reasons] == [("currency", "is 'ZZZ'"), ("items[0].quantity", "is 0")]
+    assert [(r["where"], r["what"]) for r in reasons] == [
+        ("currency", "is 'ZZZ'"),
+        ("items[0].quantity", "is 0"),
+    ]
     marketplace.put({**bad, "order_id": 2})
     sync(account)
     assert connection.execute("SELECT resolved_at IS NOT NULL FROM rejected_records").fetchone() == (True,)

@@ -51,20 +51,40 @@ def _checks() -> list[Any]:
         rows_check("order_items", "every_item_has_its_order", ITEMS_WITHOUT_ORDER, ERROR, "Items without order."),
         rows_check("orders", "every_order_has_items", ORDERS_WITHOUT_ITEMS, ERROR, "Orders without items."),
         rows_check(
-            "orders", "totals_add_up", TOTALS, WARN, "Orders whose total is not the sum of their items' prices."
+            "orders",
+            "totals_add_up",
+            TOTALS,
+            WARN,
+            "Orders whose total is not the sum of their items' prices.",
         ),
         rows_check(
-            "orders", "states_are_known", UNKNOWN_STATES, WARN, "States that the marketplace has not published."
+            "orders",
+            "states_are_known",
+            UNKNOWN_STATES,
+            WARN,
+            "States that the marketplace has not published.",
         ),
         rows_check(
-            "orders", "no_late_orders", LATE_ORDERS, WARN, "Orders not shipped by the date the marketplace expects."
+            "orders",
+            "no_late_orders",
+            LATE_ORDERS,
+            WARN,
+            "Orders not shipped by the date the marketplace expects.",
         ),
         rows_check("orders", "no_rejected_records", REJECTED, WARN, "Records kept aside until they pass."),
         rows_check(
-            "order_events", "every_order_created_once", CREATED_ONCE, ERROR, "Orders without their one OrderCreated."
+            "order_events",
+            "every_order_created_once",
+            CREATED_ONCE,
+            ERROR,
+            "Orders without their one OrderCreated.",
         ),
         rows_check(
-            "care_records", "every_record_is_linked", UNLINKED, WARN, "Care records whose item isn't known after a day."
+            "care_records",
+            "every_record_is_linked",
+            UNLINKED,
+            WARN,
+            "Care records whose item isn't known after a day.",
         ),
     ]
 

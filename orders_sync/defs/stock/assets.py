@@ -41,7 +41,10 @@ stock_levels = dg.AssetSpec(
     owners=OWNERS,
     kinds={"table", "postgres"},
     description="Pieces by SKU: on hand (imported by `orders-sync stock import`) and reserved.",
-    metadata={"dagster/column_schema": column_schema(tables.stock_levels), "dagster/table_name": "stock_levels"},
+    metadata={
+        "dagster/column_schema": column_schema(tables.stock_levels),
+        "dagster/table_name": "stock_levels",
+    },
 )
 
 
@@ -51,10 +54,11 @@ stock_levels = dg.AssetSpec(
     owners=OWNERS,
     kinds={"python", "postgres"},
     pool="stock",
-    description=(
-        "Applies pending order events to the locks: each event once, each item one lock.\n\n" + as_markdown()
-    ),
-    metadata={"dagster/column_schema": column_schema(tables.stock_locks), "dagster/table_name": "stock_locks"},
+    description=("Applies pending order events to the locks: each event once, each item one lock.\n\n" + as_markdown()),
+    metadata={
+        "dagster/column_schema": column_schema(tables.stock_locks),
+        "dagster/table_name": "stock_locks",
+    },
     check_specs=[
         dg.AssetCheckSpec("no_shortages", asset="stock_locks", description="Items whose stock can't be locked."),
         dg.AssetCheckSpec(

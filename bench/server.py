@@ -1,0 +1,134 @@
+"""Back Market's order list served from memory, as fast as a small server can: what is measured is the client.
+
+    python -m bench.server --orders 100000 --port 8900
+
+`GET /bench?changed=0.02&latency=0.15` changes a share of the orders, and lets each page take so long.
+`GET /bench` answers with the number of pages served so far.
+"""
+
+import argparse
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from math import ceil
+from urllib.parse import parse_qs, urlsplit
+
+from orders_sync.sandbox.world import stamp
+
+START = datetime(2026, 9, 1, tzinfo=UTC)
+LINES = (2, 3)
+"""Lines an order has, in turn: two and a half on average."""
+
+
+def order(number: int, version: int = 0) -> dict[str, object]:
+    """An order in the form of the contract; of version 1 it is shipped, and was modified later."""
+    created = START + timedelta(seconds=number)
+    modified = created + timedelta(hours=version)
+    address = {
+        "id": number, "country": "FR", "city": "Paris", "postalCode": "75003", "firstName": "Victor",
+        "lastName": "Hugo", "company": "", "phoneNumber": "+33639981234", "state": "",
+        "street": "3, Imaginary Street", "street2": "",
+    }  # fmt: skip
+    lines = [
+        {
+            "id": number * 10 + line, "date_creation": stamp(created), "state": 3 if version else 2,
+            "price": "229.00", "shipping_price": "0.00", "shipping_delay": 48, "currency": "EUR",
+            "return_reason": 0, "return_message": "", "listing": f"IPHONE-{(number + line) % 500}",
+            "listing_id": 142, "orderline_fee": "22.90", "product": "Apple iPhone 13 128 GB - Midnight",
+            "quantity": 1, "brand": "apple", "product_id": 141, "backcare": False, "backcare_price": 0,
+            "sales_taxes": "0.00", "imei": "", "serial_number": "", "condition": 11,
+        }
+        for line in range(LINES[number % len(LINES)])
+    ]  # fmt: skip
+    return {
+        "order_id": number, "shipping_address": address, "billing_address": address,
+        "delivery_note": f"https://documents.example.com/{number}.pdf",
+        "expected_dispatch_date": "2026-09-03T00:00:00", "tracking_number": "", "tracking_url": "",
+        "shipper_display": "Colissimo", "is_backship": True, "date_creation": stamp(created),
+        "date_modification": stamp(modified), "date_payment": stamp(created), "state": 9 if version else 3,
+        "orderlines": lines, "price": f"{229 * len(lines)}.00", "shipping_price": "5.99", "currency": "EUR",
+        "country_code": "fr-fr", "paypal_reference": None, "installment_payment": False,
+        "payment_method": "CARD", "sales_taxes": "0.00",
+    }  # fmt: skip
+
+
+class Pages:
+    """All pages, encoded before anything is measured."""
+
+    def __init__(self, orders: int, page_size: int) -> None:
+        self.orders, self.page_size = orders, page_size
+        self.count = ceil(orders / page_size)
+        self.changed = 0.0
+        self.latency = 0.0
+        self.served = 0
+        self.pages = [self._page(number) for number in range(1, self.count + 1)]
+
+    def change(self, share: float) -> None:
+        """Gives a share of the orders, spread evenly, their next version."""
+        self.changed = share
+        self.pages = [self._page(number) for number in range(1, self.count + 1)]
+
+    def _page(self, number: int) -> bytes:
+        step = round(1 / self.changed) if self.changed else 0
+        first = (number - 1) * self.page_size + 1
+        last = min(self.orders, first + self.page_size - 1)
+        rows = [order(n, 1 if step and n % step == 0 else 0) for n in range(first, last + 1)]
+        following = f"https://www.backmarket.fr/ws/orders?page={number + 1}" if number < self.count else None
+        body = json.dumps({"count": self.orders, "next": following, "previous": None, "results": rows}).encode()
+        return _answer(body)
+
+
+def _answer(body: bytes) -> bytes:
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+EMPTY = _answer(b'{"count": 0, "next": null, "previous": null, "results": []}')
+
+
+class Server(asyncio.Protocol):
+    pages: Pages
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport: asyncio.Transport = transport  # type: ignore[assignment]
+        self.buffer = b""
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        while b"\r\n\r\n" in self.buffer:
+            head, self.buffer = self.buffer.split(b"\r\n\r\n", 1)
+            target = urlsplit(head.split(b" ", 2)[1].decode())
+            query = {name: values[0] for name, values in parse_qs(target.query).items()}
+            asyncio.get_running_loop().call_later(self.pages.latency, self._send, self._respond(target.path, query))
+
+    def _send(self, answer: bytes) -> None:
+        self.transport.write(answer)
+
+    def _respond(self, path: str, query: dict[str, str]) -> bytes:
+        pages = self.pages
+        if path == "/bench":
+            if "changed" in query:
+                pages.change(float(query["changed"]))
+            pages.latency = float(query.get("latency", pages.latency))
+            return _answer(json.dumps({"served": pages.served}).encode())
+        pages.served += 1
+        if "state" in query:
+            return EMPTY
+        number = int(query.get("page", "1"))
+        return pages.pages[number - 1] if number <= pages.count else EMPTY
+
+
+async def serve(port: int, pages: Pages) -> None:
+    Server.pages = pages
+    listening = await asyncio.get_running_loop().create_server(Server, "127.0.0.1", port)
+    print("ready", flush=True)
+    await listening.serve_forever()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--orders", type=int, default=100_000)
+    parser.add_argument("--page-size", type=int, default=50)
+    parser.add_argument("--port", type=int, default=8900)
+    chosen = parser.parse_args()
+    asyncio.run(serve(chosen.port, Pages(chosen.orders, chosen.page_size)))
