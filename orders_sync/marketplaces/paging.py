@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import time
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ MOST_PAGES = 200_000
 SWEEPS = 5
 """How often a list that changes under the reader is read again before the pass gives up."""
 
+WORTH_A_THREAD = 3.0
+"""A page must take so many times the work it makes us, for each further connection to be worth its thread."""
 CLOCK_MARGIN = timedelta(seconds=5)
 """How far the marketplace's clock may be misread: its Date header has whole seconds, and answers take a while."""
 
@@ -149,14 +152,25 @@ def _follow(first: Page, fetch: Callable[[int], Page]) -> Iterator[tuple[int, Pa
 
 
 def _pages(fetch: Callable[[int], Page], numbers: range | list[int], connections: int) -> Iterator[Page]:
-    """The pages of these numbers, in their order, fetched ahead by threads; never more than 2 a connection wait."""
-    if connections == 1 or len(numbers) <= 1:
-        for number in numbers:
+    """The pages of these numbers, in their order, fetched ahead; never more than 2 a connection wait.
+
+    As many connections are used as the marketplace's latency calls for: threads that wait for nothing but each
+    other cost more than they bring.
+    """
+    waiting = iter(numbers)
+    for number in waiting:
+        began, worked = time.perf_counter(), time.thread_time()
+        page = fetch(number)
+        latency, work = time.perf_counter() - began, time.thread_time() - worked
+        yield _not_empty(number, page)
+        connections = min(connections, max(1, round(latency / max(work, 1e-6) / WORTH_A_THREAD)))
+        break
+    if connections == 1:
+        for number in waiting:
             yield _not_empty(number, fetch(number))
         return
     with ThreadPoolExecutor(connections, thread_name_prefix="fetch") as pool:
         ahead: deque[tuple[int, Future[Page]]] = deque()
-        waiting = iter(numbers)
         try:
             for number in waiting:
                 ahead.append((number, pool.submit(fetch, number)))

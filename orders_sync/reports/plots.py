@@ -16,8 +16,8 @@ def summary_plot(summary: pd.DataFrame) -> str:
     figure, (above, below) = pyplot.subplots(2, 1, figsize=(8, 4.5), sharex=True, layout="constrained")
     for account, rows in summary.groupby("account"):
         by_day = rows.groupby("day").sum(numeric_only=True)
-        above.plot(by_day.index, by_day["orders"], label=str(account))
-        below.plot(by_day.index, by_day["cancelled_items"], label=str(account))
+        above.plot(by_day.index, by_day["orders"], label=str(account), marker=".")
+        below.plot(by_day.index, by_day["cancelled_items"], label=str(account), marker=".")
     above.set_ylabel("orders")
     below.set_ylabel("cancelled items")
     above.legend(loc="upper left", fontsize="small")

@@ -187,7 +187,7 @@ class OrderMerger:
             text = record.raw.decode()
         except UnicodeDecodeError:
             raise Rejected([Reason("record", "holds bytes that are not UTF-8", "UTF-8 text")]) from None
-        account = escaped(self.account)
+        account = self.account
         return Accepted(
             order,
             record,
@@ -394,56 +394,61 @@ def _holds_nul(value: Any) -> bool:
 
 # -- rows as COPY wants them; the hot path of a first load
 
-_NO_ADDRESS_FIELDS = "\t".join([NULL] * len(ADDRESS_PARTS))
+_UNKNOWN = "\x01"
+"""Stands for NULL while a row is put together, so that one look at the whole row finds what needs escaping."""
+_NO_ADDRESS = (None,) * len(ADDRESS_PARTS)
 
 
-def _text(value: str | None) -> str:
-    if value is None:
-        return NULL
-    if "\\" in value or "\n" in value or "\t" in value or "\r" in value:
-        return escaped(value)
-    return value
+def _line(values: Sequence[str | None]) -> str:
+    """A row as COPY wants it; `values` are texts, or None for NULL."""
+    joined = "\t".join([_UNKNOWN if value is None else value for value in values])
+    if (
+        "\\" in joined
+        or "\n" in joined
+        or "\r" in joined
+        or joined.count("\t") >= len(values)
+        or joined.count(_UNKNOWN) != values.count(None)
+    ):
+        return "\t".join([NULL if value is None else escaped(value) for value in values])
+    return joined.replace(_UNKNOWN, NULL)
 
 
-def _plain(value: object) -> str:
-    return NULL if value is None else str(value)
-
-
-def _address_fields(address: Address) -> str:
-    if address is NO_ADDRESS:
-        return _NO_ADDRESS_FIELDS
-    return (
-        f"{_text(address.first_name)}\t{_text(address.last_name)}\t{_text(address.company)}\t"
-        f"{_text(address.street)}\t{_text(address.street2)}\t{_text(address.postal_code)}\t"
-        f"{_text(address.city)}\t{_text(address.state)}\t{_text(address.country)}\t{_text(address.phone)}"
-    )
+def _plain(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
 def _order_line(account: str, o: Order, text: str, fingerprint: bytes) -> str:
+    values = (
+        account, o.order_id, o.status, o.marketplace_state, _plain(o.created_at), _plain(o.modified_at),
+        _plain(o.paid_at), _plain(o.shipped_at), _plain(o.dispatch_due_at), o.currency, _plain(o.items_total),
+        _plain(o.shipping_total), _plain(o.sales_taxes), o.country_code, o.payment_method,
+        _plain(o.marketplace_shipping), o.carrier, o.tracking_number, o.tracking_url, o.delivery_note_url or None,
+        o.label_url or None, o.buyer_email, *_address_fields(o.shipping), *_address_fields(o.billing),
+    )  # fmt: skip
+    return f"{_line(values)}\t{escaped(text)}\t\\\\x{fingerprint.hex()}\n"
+
+
+def _address_fields(address: Address) -> tuple[str | None, ...]:
+    if address is NO_ADDRESS:
+        return _NO_ADDRESS
     return (
-        f"{account}\t{_text(o.order_id)}\t{o.status}\t{_text(o.marketplace_state)}\t{_plain(o.created_at)}\t"
-        f"{_plain(o.modified_at)}\t{_plain(o.paid_at)}\t{_plain(o.shipped_at)}\t{_plain(o.dispatch_due_at)}\t"
-        f"{_plain(o.currency)}\t{_plain(o.items_total)}\t{_plain(o.shipping_total)}\t{_plain(o.sales_taxes)}\t"
-        f"{_text(o.country_code)}\t{_text(o.payment_method)}\t{_plain(o.marketplace_shipping)}\t"
-        f"{_text(o.carrier)}\t{_text(o.tracking_number)}\t{_text(o.tracking_url)}\t"
-        f"{_text(o.delivery_note_url or None)}\t{_text(o.label_url or None)}\t{_text(o.buyer_email)}\t"
-        f"{_address_fields(o.shipping)}\t{_address_fields(o.billing)}\t"
-        f"{_text(text)}\t\\\\x{fingerprint.hex()}\n"
-    )
+        address.first_name, address.last_name, address.company, address.street, address.street2,
+        address.postal_code, address.city, address.state, address.country, address.phone,
+    )  # fmt: skip
 
 
 def _item_line(account: str, order_id: str, i: OrderItem) -> str:
-    return (
-        f"{account}\t{_text(i.item_id)}\t{_text(order_id)}\t{_text(i.sku)}\t{i.quantity}\t{i.status}\t"
-        f"{_text(i.marketplace_state)}\t{_plain(i.created_at)}\t{_plain(i.currency)}\t{_plain(i.price)}\t"
-        f"{_plain(i.shipping_price)}\t{_plain(i.fee)}\t{_text(i.product)}\t{_text(i.listing_id)}\t"
-        f"{_text(i.imei)}\t{_text(i.serial_number)}\n"
-    )
+    values = (
+        account, i.item_id, order_id, i.sku, str(i.quantity), i.status, i.marketplace_state, _plain(i.created_at),
+        i.currency, _plain(i.price), _plain(i.shipping_price), _plain(i.fee), i.product, i.listing_id, i.imei,
+        i.serial_number,
+    )  # fmt: skip
+    return _line(values) + "\n"
 
 
 def _created_line(account: str, o: Order) -> str:
     items = msgspec.json.encode({item.item_id: str(item.status) for item in o.items or ()}).decode()
-    return f"{account}\t{_text(o.order_id)}\t\t{CREATED}\t1\t{NULL}\t{o.status}\t{_text(items)}\n"
+    return _line((account, o.order_id, "", CREATED, "1", None, o.status, items)) + "\n"
 
 
 # -- the statements of the staged way

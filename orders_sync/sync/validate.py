@@ -6,6 +6,7 @@ Every rule adds a Reason, so that one look tells everything that is wrong with a
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 
 from orders_sync.sync.records import CareRecord, Order, OrderItem, Reason, Rejected
 
@@ -239,6 +240,11 @@ def check_care_record(record: CareRecord) -> None:
         raise Rejected(reasons)
 
 
+@lru_cache(maxsize=10_000)
+def _is_usual(amount: Decimal) -> bool:
+    return _USUAL_AMOUNT.fullmatch(str(amount)) is not None
+
+
 def _id(reasons: list[Reason], where: str, value: str) -> None:
     if not value or not value.strip():
         reasons.append(Reason(where, "is missing", "the marketplace's id"))
@@ -262,7 +268,7 @@ def _currency(reasons: list[Reason], where: str, value: str | None) -> None:
 
 
 def _amount(reasons: list[Reason], where: str, value: Decimal | None) -> None:
-    if value is None or _USUAL_AMOUNT.fullmatch(str(value)):
+    if value is None or _is_usual(value):
         return
     if not value.is_finite():
         reasons.append(Reason(where, "is not a number", "a decimal amount"))

@@ -338,12 +338,7 @@ def upgrade() -> None:
         sa.Column("billing_state", sa.Text(), nullable=True, comment="buyer's data"),
         sa.Column("billing_country", sa.Text(), nullable=True, comment="buyer's data"),
         sa.Column("billing_phone", sa.Text(), nullable=True, comment="buyer's data"),
-        sa.Column(
-            "raw",
-            postgresql.JSONB(astext_type=sa.Text()),
-            nullable=False,
-            comment="the marketplace's own record, whole",
-        ),
+        sa.Column("raw", sa.JSON(), nullable=False, comment="the marketplace's own record, whole, as it came"),
         sa.Column(
             "fingerprint",
             sa.LargeBinary(),
