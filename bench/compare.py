@@ -132,9 +132,10 @@ def passes(bench: Bench, orders: int) -> list[str]:
         after = bench.connection.execute("SELECT count(*) FROM orders WHERE revision > 1").fetchone()
         for name, variant in others:
             note("2 % changed", name, variant)
-    assert before and after
+    assert before
+    assert after
     ours_first, ours_unchanged = _median(firsts), _median(unchanged)
-    fewest = -(-orders // PAGE_SIZE) + 0
+    fewest = -(-orders // PAGE_SIZE)
     lines = _table(rows)
     lines += [
         "",

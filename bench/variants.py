@@ -176,10 +176,14 @@ def dlt_arrow(url: str) -> int:
     import msgspec
     import pyarrow as pa
 
-    order_columns = ("order_id", "state", "date_creation", "date_modification", "date_payment", "currency",
-                     "price", "shipping_price", "country_code", "payment_method", "delivery_note", "tracking_number")  # fmt: skip
-    line_columns = ("id", "state", "listing", "quantity", "price", "shipping_price", "currency", "orderline_fee",
-                    "product", "listing_id")  # fmt: skip
+    order_columns = (
+        "order_id", "state", "date_creation", "date_modification", "date_payment", "currency", "price",
+        "shipping_price", "country_code", "payment_method", "delivery_note", "tracking_number",
+    )  # fmt: skip
+    line_columns = (
+        "id", "state", "listing", "quantity", "price", "shipping_price", "currency", "orderline_fee", "product",
+        "listing_id",
+    )  # fmt: skip
     pages_a_table = 100
 
     def tables() -> Iterator[Any]:
