@@ -253,6 +253,8 @@ def _table(rows: list[tuple[str, str, dict[str, Any]]]) -> list[str]:
 
 
 def main() -> None:
+    from orders_sync.database.embedded import stop_if_last
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--orders", type=int, default=100_000)
     orders = parser.parse_args().orders
@@ -275,6 +277,7 @@ def main() -> None:
             *(f"* {line}" for line in (*latency(bench), *memory(bench), *rate_limit())),
         ]
         bench.connection.close()
+        stop_if_last()
     text += [f"* {line}" for line in commit_to_lock()]
     README.write_text("\n".join(text) + "\n" + NOTES)
     print(README.read_text())
