@@ -32,8 +32,9 @@ def ours(url: str, connections: int = 4) -> int:
     """The `modified` sync of this project, whole: lock, watermark, validation, events."""
     from datetime import UTC, datetime
 
+    from orders_sync.sync.context import PassRequest
     from orders_sync.sync.lanes import SyncType
-    from orders_sync.sync.passes import PassRequest, run_pass
+    from orders_sync.sync.passes import run_pass
 
     request = PassRequest(account(url, connections), SyncType.MODIFIED, "bench", start=datetime(2026, 8, 1, tzinfo=UTC))
     return run_pass(request).fetched

@@ -1,6 +1,7 @@
 """What the tests share: a real PostgreSQL, a database a test, a sandbox marketplace over real HTTP."""
 
 import os
+import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -14,20 +15,30 @@ from orders_sync.database.engine import Connection
 from orders_sync_tests import debian_packages
 from orders_sync_tests.marketplace import Marketplace, sandbox_account
 
-
-def _state_of_this_run() -> Path:
-    """One state folder for all workers of a test run, short enough for a socket's path."""
-    run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
-    folder = Path(tempfile.gettempdir()) / f"orders-sync-{run[:12]}"
-    folder.mkdir(exist_ok=True)
-    return folder
-
-
-STATE = _state_of_this_run()
+RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
+#: One state folder for all workers of a test run, its path short enough for a socket.
+STATE = Path(tempfile.gettempdir()) / f"orders-sync-{RUN[:12]}"
+STATE.mkdir(exist_ok=True)
 os.environ["ORDERS_SYNC_STATE"] = str(STATE)
 os.environ.pop("ORDERS_DATABASE_URL", None)
 os.environ.pop("DAGSTER_POSTGRES_URL", None)
 os.environ.pop("DAGSTER_HOME", None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        config.option.testrunuid = RUN
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leaves nothing behind once all workers are gone."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        from orders_sync.database.embedded import embedded_url, stop_if_last
+
+        if (STATE / "postgres").exists():
+            embedded_url("postgres")
+            stop_if_last()
+        shutil.rmtree(STATE, ignore_errors=True)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

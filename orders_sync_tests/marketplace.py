@@ -10,10 +10,12 @@ import uvicorn
 
 from orders_sync.accounts import Account, check_account
 from orders_sync.sandbox.faults import Fault
+from orders_sync.sandbox.records import iso, stamp
 from orders_sync.sandbox.server import Clock, Sandbox
-from orders_sync.sandbox.world import World, iso, stamp
+from orders_sync.sandbox.world import World
+from orders_sync.sync.context import PassRequest
 from orders_sync.sync.lanes import SyncType
-from orders_sync.sync.passes import PassRequest, run_pass
+from orders_sync.sync.passes import run_pass
 from orders_sync.sync.summary import Summary
 
 TOKEN = "sandbox-token"

@@ -61,9 +61,9 @@ def run_due(dry_run: bool) -> None:
     from orders_sync.database.engine import connect
     from orders_sync.database.migrate import migrate
     from orders_sync.schedule_settings import load_schedules
+    from orders_sync.sync.context import PassRequest
     from orders_sync.sync.lanes import states
     from orders_sync.sync.logs import log_to_file
-    from orders_sync.sync.passes import PassRequest
 
     migrate()
     settings = load_schedules()

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 import click
 
 from orders_sync.cli.output import EXIT_BUSY, EXIT_FAILED, console, table
+from orders_sync.sync.context import PassRequest
 from orders_sync.sync.lanes import LaneBusy, SyncType
-from orders_sync.sync.passes import PassFailed, PassRequest, run_pass
+from orders_sync.sync.passes import PassFailed, run_pass
 from orders_sync.sync.summary import Summary
 
 SHOWN = (

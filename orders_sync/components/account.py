@@ -19,9 +19,10 @@ from orders_sync.components.lane_assets import (
 from orders_sync.components.liveness import alive
 from orders_sync.database.migrate import migrate
 from orders_sync.schedule_settings import ScheduleSettings, load_schedules
+from orders_sync.sync.context import PassRequest
 from orders_sync.sync.lanes import Lane, LaneBusy, SyncType
 from orders_sync.sync.logs import log_to_file
-from orders_sync.sync.passes import PassFailed, PassRequest, run_pass
+from orders_sync.sync.passes import PassFailed, run_pass
 from orders_sync.sync.summary import Summary
 
 DESCRIPTIONS = {

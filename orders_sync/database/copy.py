@@ -1,14 +1,11 @@
 """COPY in text format: how rows reach PostgreSQL fastest."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
-from decimal import Decimal
 
 from psycopg import Cursor
 from psycopg.sql import SQL, Identifier
 
 NULL = "\\N"
-Value = str | int | bool | datetime | Decimal | None
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"})
 
@@ -18,15 +15,6 @@ def escaped(text: str) -> str:
     if "\\" in text or "\n" in text or "\t" in text or "\r" in text:
         return text.translate(_ESCAPES)
     return text
-
-
-def field(value: Value) -> str:
-    """One field as COPY wants it."""
-    if value is None:
-        return NULL
-    if isinstance(value, str):
-        return escaped(value)
-    return str(value)
 
 
 def copy_lines(cursor: Cursor[tuple[object, ...]], table: str, columns: Sequence[str], lines: Iterable[str]) -> None:

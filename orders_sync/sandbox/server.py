@@ -20,10 +20,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from orders_sync.sandbox import world as worlds
+from orders_sync.sandbox import records
 from orders_sync.sandbox.faults import Fault, change_document, deliver, instead
 from orders_sync.sandbox.rates import Limits
-from orders_sync.sandbox.world import World
+from orders_sync.sandbox.world import World, stock_levels
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 USER_AGENT = re.compile(r"^BM-[^-;]+-[^;]+;[^@\s]+@[^@\s]+$")
@@ -151,7 +151,7 @@ class Sandbox:
             last_id, page = int(query.get("last_id", "0")), int(query.get("page", "1"))
         except ValueError as error:
             return _v1_error(400, "bad_request", str(error))
-        folders = [worlds.folder_record(folder) for folder in self.world.folders.values()]
+        folders = [records.folder_record(folder) for folder in self.world.folders.values()]
         folders += [dict(folder["list"]) for folder in self.world.scripted_folders.values()]
         found = sorted(
             (
@@ -177,7 +177,7 @@ class Sandbox:
         folder = self.world.folders.get(number)
         if folder is None:
             return _v1_error(404, "not_found", "Care Folder does not exist")
-        return worlds.folder_detail(folder, self.world.orders[folder.order_id])
+        return records.folder_detail(folder, self.world.orders[folder.order_id])
 
     async def deliveries(self, request: Request) -> dict[str, Any] | Response:
         query = request.query_params
@@ -191,7 +191,7 @@ class Sandbox:
                 422,
             )
         orders = [self.world.orders.get(int(asked))] if asked else list(self.world.orders.values())
-        found = [worlds.delivery_record(order) for order in orders if order is not None and order.label]
+        found = [records.delivery_record(order) for order in orders if order is not None and order.label]
         found += [
             delivery
             for record in self.world.scripted.values()
@@ -259,11 +259,11 @@ class Sandbox:
 
     def _orders(self) -> list[dict[str, Any]]:
         if self._listed[0] != self.world.version:
-            records = [
+            listed = [
                 {key: value for key, value in record.items() if key != "_deliveries"}
                 for record in self.world.order_records()
             ]
-            self._listed = (self.world.version, records)
+            self._listed = (self.world.version, listed)
         return self._listed[1]
 
     def _order(self, number: int) -> dict[str, Any] | None:
@@ -271,7 +271,7 @@ class Sandbox:
             record = self.world.scripted[number]
             return {key: value for key, value in record.items() if key != "_deliveries"}
         order = self.world.orders.get(number)
-        return worlds.order_record(order) if order is not None else None
+        return records.order_record(order) if order is not None else None
 
     # -- the sandbox's own endpoints, for tests and demonstrations
 
@@ -319,7 +319,7 @@ class Sandbox:
         text = io.StringIO()
         writer = csv.writer(text)
         writer.writerow(["sku", "on_hand"])
-        writer.writerows(worlds.stock_levels(self.world).items())
+        writer.writerows(stock_levels(self.world).items())
         return Response(text.getvalue(), media_type="text/csv")
 
 

@@ -12,9 +12,9 @@ from psycopg.types.json import Jsonb
 
 from orders_sync.marketplaces.base import AnswerLost, MarketplaceError, RawRecord, Refused, Unavailable
 from orders_sync.stock.locks import apply_pending
+from orders_sync.sync.context import Pass
 from orders_sync.sync.merge import OrderMerger
 from orders_sync.sync.orders_pass import merge_batch
-from orders_sync.sync.passes import Pass
 from orders_sync.sync.statuses import Status
 
 log = logging.getLogger("orders_sync.sync")

@@ -6,8 +6,8 @@ from psycopg.errors import DataError
 
 from orders_sync.marketplaces.base import RawRecord
 from orders_sync.sync import care_links, rejected
+from orders_sync.sync.context import Pass
 from orders_sync.sync.orders_pass import finish, pass_start, window_end
-from orders_sync.sync.passes import Pass
 from orders_sync.sync.records import CareRecord, Reason, Rejected
 from orders_sync.sync.rejected import RejectedRecord
 from orders_sync.sync.validate import check_care_record

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from orders_sync.marketplaces.base import Refused
 from orders_sync.sync import lanes
-from orders_sync.sync.passes import Pass
+from orders_sync.sync.context import Pass
 from orders_sync.sync.statuses import DELIVERY_NOTE_DUE, LABEL_DUE
 
 _LACKING = """

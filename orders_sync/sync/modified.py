@@ -4,8 +4,8 @@ from datetime import timedelta
 from itertools import chain
 
 from orders_sync.marketplaces.base import RawRecord
+from orders_sync.sync.context import Pass
 from orders_sync.sync.orders_pass import finish, merge_all, open_merger, pass_start, window_end
-from orders_sync.sync.passes import Pass
 
 
 def sync(work: Pass) -> None:

@@ -6,6 +6,7 @@ it was created appears behind the watermark.
 
 from orders_sync.marketplaces.base import RawRecord
 from orders_sync.sync import acceptance, rejected
+from orders_sync.sync.context import Pass
 from orders_sync.sync.merge import OrderMerger
 from orders_sync.sync.orders_pass import (
     finish,
@@ -15,7 +16,6 @@ from orders_sync.sync.orders_pass import (
     pass_start,
     window_end,
 )
-from orders_sync.sync.passes import Pass
 from orders_sync.sync.records import Rejected
 
 RETRIES_A_PASS = 20

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from orders_sync.database.engine import connect
 from orders_sync.marketplaces.base import RawRecord
 from orders_sync.sync import lanes
+from orders_sync.sync.context import BATCH, Pass
 from orders_sync.sync.merge import BatchResult, OrderMerger
-from orders_sync.sync.passes import BATCH, Pass
 
 
 def pass_start(work: Pass, window_start: datetime | None) -> datetime:

@@ -3,66 +3,31 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 import psycopg
 
 from orders_sync.accounts import Account
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces import open_adapter
-from orders_sync.marketplaces.base import Adapter
-from orders_sync.sync import lanes
+from orders_sync.sync import care, incomplete, lanes, modified, new, rejected
+from orders_sync.sync.context import Pass, PassRequest
 from orders_sync.sync.lanes import Lane, SyncType
+from orders_sync.sync.merge import OrderMerger
 from orders_sync.sync.summary import Summary
 
 log = logging.getLogger("orders_sync.sync")
 
-BATCH = 1000
-"""Records merged in one transaction: enough to be set-based, few enough to keep memory flat."""
+
+SYNCS: dict[SyncType, Callable[[Pass], None]] = {
+    SyncType.NEW: new.sync,
+    SyncType.MODIFIED: modified.sync,
+    SyncType.CARE: care.sync,
+    SyncType.INCOMPLETE: incomplete.sync,
+}
 
 
 class PassFailed(RuntimeError):
     """A pass that stopped; the text is one line for an operator, without buyers' data."""
-
-
-@dataclass
-class PassRequest:
-    """What to do: which lane, and what differs from the account's settings."""
-
-    account: Account
-    sync_type: SyncType
-    run_id: str
-    start: datetime | None = None
-    """Fetch from here on at the latest; earlier if the watermark lies earlier. None: from the watermark."""
-    backfill: bool = False
-    """Fetch from `start` on whatever the watermark says, and leave the watermark alone."""
-    page_size: int | None = None
-    days_back: int | None = None
-    lane_wait_seconds: float = 0.0
-    progress: Callable[[Summary], None] = field(default=lambda _: None)
-    """Called after each batch."""
-
-
-@dataclass
-class Pass:
-    """A pass under way: what the four syncs work with."""
-
-    request: PassRequest
-    lane: Lane
-    adapter: Adapter
-    connection: Connection
-    summary: Summary
-    began: datetime = field(default_factory=lambda: datetime.now(UTC))
-    """By our own clock."""
-
-    def note_progress(self) -> None:
-        metrics = self.adapter.metrics()
-        self.summary.api_calls = int(metrics["calls"])
-        self.summary.retries = int(metrics["retries"])
-        self.summary.too_many_requests = int(metrics["too_many_requests"])
-        self.summary.throttled_seconds = metrics["throttled_seconds"]
-        self.request.progress(self.summary)
 
 
 def run_pass(request: PassRequest) -> Summary:
@@ -81,7 +46,7 @@ def run_pass(request: PassRequest) -> Summary:
             adapter = open_adapter(request.account, page_size=request.page_size)
             try:
                 work = Pass(request, lane, adapter, connection, summary)
-                _sync_of(request.sync_type)(work)
+                SYNCS[request.sync_type](work)
                 work.note_progress()
             finally:
                 adapter.close()
@@ -95,17 +60,6 @@ def run_pass(request: PassRequest) -> Summary:
         lanes.finished(connection, lane, lane_run_id, summary, None)
         log.info("%s: run %s done: %s", lane, request.run_id, _in_words(summary))
     return summary
-
-
-def _sync_of(sync_type: SyncType) -> Callable[[Pass], None]:
-    from orders_sync.sync import care, incomplete, modified, new
-
-    return {
-        SyncType.NEW: new.sync,
-        SyncType.MODIFIED: modified.sync,
-        SyncType.CARE: care.sync,
-        SyncType.INCOMPLETE: incomplete.sync,
-    }[sync_type]
 
 
 def told(error: Exception) -> str:
@@ -137,9 +91,6 @@ def retry_rejected_orders(account: Account, run_id: str) -> tuple[int, int]:
 
     Works under the lane of `new`. Raises LaneBusy, AccountProblem or a MarketplaceError.
     """
-    from orders_sync.sync import new, rejected
-    from orders_sync.sync.merge import OrderMerger
-
     lane = Lane(account.name, SyncType.NEW)
     with lanes.hold(lane, run_id, wait_seconds=30.0) as connection:
         adapter = open_adapter(account)

@@ -75,7 +75,8 @@ def test_a_run_killed_between_its_steps_leaves_whole_orders_only(
 import os
 from orders_sync.accounts import check_account
 from orders_sync.sync.merge import OrderMerger
-from orders_sync.sync.passes import PassRequest, run_pass
+from orders_sync.sync.context import PassRequest
+from orders_sync.sync.passes import run_pass
 from orders_sync.sync.lanes import SyncType
 settings = {account.settings.model_dump()!r}
 real = OrderMerger.{step}

@@ -1,0 +1,93 @@
+"""When the database fails in the middle of a pass: told in one line, nothing half stored, the next pass mends it."""
+
+import threading
+
+import pytest
+
+from orders_sync.accounts import Account
+from orders_sync.database.engine import Connection, connect
+from orders_sync.sync.merge import OrderMerger, Prepared
+from orders_sync.sync.passes import PassFailed
+from orders_sync.sync.summary import Summary
+from orders_sync_tests.invariants import check_invariants
+from orders_sync_tests.marketplace import Marketplace, an_order, sandbox_account, sync
+
+
+def test_a_connection_that_is_cut_in_the_middle_of_a_batch(
+    marketplace: Marketplace, account: Account, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(1, 2_501):
+        an_order(marketplace, number)
+    write = OrderMerger._write
+    batches = 0
+
+    def cut(self: OrderMerger, batch: Prepared, result: object) -> None:
+        nonlocal batches
+        write(self, batch, result)  # type: ignore[arg-type]
+        batches += 1
+        if batches == 3:
+            connection.execute("SELECT pg_terminate_backend(%s)", [self.connection.info.backend_pid])
+
+    with monkeypatch.context() as broken:
+        broken.setattr(OrderMerger, "_write", cut)
+        with pytest.raises(PassFailed) as problem:
+            sync(account)
+    assert "\n" not in str(problem.value)
+    assert "the orders database refused or broke off" in str(problem.value)
+    check_invariants(connection)
+    sync(account)
+    assert connection.execute("SELECT count(*) FROM orders").fetchone() == (2_500,)
+    check_invariants(connection)
+
+
+def test_two_lanes_that_store_the_same_orders_at_once(connection: Connection) -> None:
+    """`new` and `modified` may both see an order first: it is created once."""
+    with Marketplace() as marketplace:
+        for number in range(1, 1_501):
+            an_order(marketplace, number)
+        account = sandbox_account(marketplace)
+        summaries: list[Summary] = []
+        lanes = [
+            threading.Thread(target=lambda kind=kind: summaries.append(sync(account, kind)))
+            for kind in ("new", "modified")
+        ]
+        for lane in lanes:
+            lane.start()
+        for lane in lanes:
+            lane.join()
+    assert sum(summary.created for summary in summaries) == 1_500
+    assert sum(summary.events for summary in summaries) == 1_500
+    check_invariants(connection)
+
+
+def test_a_role_that_may_not_write_is_told(
+    marketplace: Marketplace,
+    account: Account,
+    connection: Connection,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    an_order(marketplace, 1)
+    connection.execute("DROP ROLE IF EXISTS reader_only")
+    connection.execute("CREATE ROLE reader_only LOGIN")
+    connection.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader_only")
+    connection.execute("GRANT INSERT, UPDATE ON lanes, lane_runs, rate_limits TO reader_only")
+    try:
+        monkeypatch.setenv("ORDERS_DATABASE_URL", database_url.replace("postgres@", "reader_only@"))
+        with pytest.raises(PassFailed, match=r"permission denied for table orders \(SQLSTATE 42501\)"):
+            sync(account)
+    finally:
+        connection.execute("DROP OWNED BY reader_only")
+        connection.execute("DROP ROLE reader_only")
+
+
+def test_a_value_that_postgresql_quotes_in_its_error_is_not_told(connection: Connection) -> None:
+    """PostgreSQL's DETAIL and CONTEXT quote rows: buyers' data must not come out that way."""
+    import psycopg
+
+    from orders_sync.sync.passes import told
+
+    with connect() as own, pytest.raises(psycopg.Error) as error:
+        own.execute("INSERT INTO orders (account, order_id, shipping_last_name) VALUES ('a', '1', 'Qplanted')")
+    assert "Qplanted" in str(error.value)
+    assert "Qplanted" not in told(error.value)
