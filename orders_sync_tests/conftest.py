@@ -4,8 +4,9 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -14,6 +15,9 @@ from orders_sync.accounts import Account
 from orders_sync.database.engine import Connection
 from orders_sync_tests import debian_packages
 from orders_sync_tests.marketplace import Marketplace, sandbox_account
+
+if TYPE_CHECKING:
+    from orders_sync_tests.deployment import Deployment
 
 RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
 #: One state folder for all workers of a test run, its path short enough for a socket.
@@ -114,9 +118,23 @@ def account(marketplace: Marketplace) -> Account:
     return sandbox_account(marketplace)
 
 
-@pytest.fixture
-def wait_for() -> Callable[..., object]:
-    """Waits until a condition holds, and returns what it returned."""
-    from orders_sync_tests.waiting import wait_for as wait
+@pytest.fixture(scope="session")
+def deployment() -> Iterator["Deployment"]:
+    """For all tests with a daemon: `dagster dev`, first passes done, and a marketplace of 40 orders in our hands.
 
-    return wait
+    The schedule of `new` ticks every minute.
+    """
+    from orders_sync_tests.deployment import Deployment
+    from orders_sync_tests.marketplace import an_order
+
+    with tempfile.TemporaryDirectory(prefix="osd-") as folder, Marketplace() as marketplace:
+        Path(folder).chmod(0o755)
+        for number in range(1, 41):
+            an_order(marketplace, number, state=1, line_state=1)
+        deployment = Deployment(Path(folder), marketplace, new="* * * * *")
+        sensors = deployment.folder / "orders_sync" / "defs" / "operations" / "sensors.py"
+        # The patience of a test: 5 seconds instead of 90.
+        sensors.write_text(sensors.read_text().replace("DEAD_AFTER_SECONDS = 90", "DEAD_AFTER_SECONDS = 5"))
+        with deployment:
+            deployment.wait_until_synced(seconds=240)
+            yield deployment

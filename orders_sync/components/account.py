@@ -59,7 +59,7 @@ class _AnyAttributes(BaseModel):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: Any, handler: Any) -> Any:
-        return AccountSettings.model_json_schema()
+        return handler(AccountSettings.__pydantic_core_schema__)
 
 
 class Account(dg.Component):

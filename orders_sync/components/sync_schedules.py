@@ -43,7 +43,7 @@ class _AnyAttributes(BaseModel):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: Any, handler: Any) -> Any:
-        return ScheduleSettings.model_json_schema()
+        return handler(ScheduleSettings.__pydantic_core_schema__)
 
 
 class SyncSchedules(dg.Component):

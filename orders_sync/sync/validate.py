@@ -201,12 +201,29 @@ def check_order(order: Order) -> None:
             reasons.append(Reason("items", "the order has no items", "one item or more"))
         seen: set[str] = set()
         for position, item in enumerate(order.items):
-            _check_item(reasons, f"items[{position}]", item)
+            if not _is_plainly_right(item):
+                _check_item(reasons, f"items[{position}]", item)
             if item.item_id in seen:
                 reasons.append(Reason(f"items[{position}].item_id", "stands twice in the order", "an id of its own"))
             seen.add(item.item_id)
     if reasons:
         raise Rejected(reasons)
+
+
+def _is_plainly_right(item: OrderItem) -> bool:
+    """Whether an item satisfies every rule at a glance, as nearly all do; `_check_item` tells what is wrong."""
+    at = item.created_at
+    return (
+        0 < len(item.item_id) <= LONGEST_ID
+        and 0 < len(item.sku) <= LONGEST_ID
+        and not (item.item_id.isspace() or item.sku.isspace())
+        and 1 <= item.quantity <= LARGEST_QUANTITY
+        and (item.currency is None or item.currency in CURRENCIES)
+        and (at is None or (at.tzinfo is not None and EARLIEST <= at < LATEST))
+        and (item.price is None or _is_usual(item.price))
+        and (item.shipping_price is None or _is_usual(item.shipping_price))
+        and (item.fee is None or _is_usual(item.fee))
+    )
 
 
 def _check_item(reasons: list[Reason], where: str, item: OrderItem) -> None:

@@ -9,11 +9,9 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from orders_sync.settings import PROJECT_ROOT
 from orders_sync_tests import debian_packages
-from orders_sync_tests.daemon.conftest import deployment as _deployment
 from orders_sync_tests.deployment import ACCOUNT, Deployment
 from orders_sync_tests.waiting import wait_for
 
-deployment = _deployment
 pytestmark = [
     pytest.mark.ui,
     pytest.mark.daemon,
