@@ -29,13 +29,6 @@ def lane_key(lane: Lane) -> dg.AssetKey:
     return dg.AssetKey([lane.account, ASSET_NAMES[lane.sync_type]])
 
 
-def lane_of(key: dg.AssetKey) -> Lane | None:
-    """The lane of an asset, or None if it is not a lane's."""
-    if len(key.path) == 2 and key.path[1] in SYNC_TYPES:
-        return Lane(key.path[0], SYNC_TYPES[key.path[1]])
-    return None
-
-
 def job_name(sync_type: SyncType) -> str:
     """The job of a sync type across accounts."""
     return f"sync_{ASSET_NAMES[sync_type]}"

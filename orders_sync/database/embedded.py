@@ -66,11 +66,6 @@ def stop_if_last(folder: Path | None = None) -> bool:
         return True
 
 
-def running_socket(folder: Path | None = None) -> str | None:
-    """The socket folder of the embedded server if it answers, else None. Starts nothing."""
-    return _running_socket(folder or state_folder())
-
-
 class _exclusively:
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -1,7 +1,7 @@
 """What the sandbox's world is made of."""
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -48,7 +48,6 @@ class SandboxOrder:
     label: str | None = None
     label_made: datetime | None = None
     tracking: str | None = None
-    rendered: bytes | None = field(default=None, repr=False)
 
 
 @dataclass

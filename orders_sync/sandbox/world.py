@@ -227,7 +227,6 @@ class World:
 
     def _touch(self, order: SandboxOrder, at: datetime) -> None:
         order.modified = at
-        order.rendered = None
         self.version += 1
 
     # -- what the merchant does

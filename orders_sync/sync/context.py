@@ -23,8 +23,6 @@ class PassRequest:
     run_id: str
     start: datetime | None = None
     """Fetch from here on at the latest; earlier if the watermark lies earlier. None: from the watermark."""
-    backfill: bool = False
-    """Fetch from `start` on whatever the watermark says, and leave the watermark alone."""
     page_size: int | None = None
     days_back: int | None = None
     lane_wait_seconds: float = 0.0

@@ -16,12 +16,10 @@ from orders_sync.sync.merge import BatchResult, OrderMerger
 def pass_start(work: Pass, window_start: datetime | None) -> datetime:
     """Where a pass starts: at the window's start or the watermark, whichever is earlier, less the overlap.
 
-    A backfill starts at its window's start. A first pass without a window starts `months_back` ago.
+    So a pass never leaves a gap behind the watermark. A first pass starts `months_back` ago at the latest.
     """
     settings = work.request.account.settings
     overlap = timedelta(minutes=settings.overlap_minutes)
-    if work.request.backfill and window_start is not None:
-        return window_start
     mark = lanes.watermark(work.connection, work.lane)
     if mark is None:
         furthest = work.adapter.now() - timedelta(days=31 * settings.months_back)
@@ -89,11 +87,8 @@ def _note(work: Pass, result: BatchResult) -> None:
 
 
 def finish(work: Pass, ends: datetime) -> None:
-    """The pass was whole: the watermark moves to its end (a backfill leaves it)."""
+    """The pass was whole: the watermark moves to its end, and never back."""
     work.summary.range_end = ends
-    if work.request.backfill:
-        work.summary.watermark = lanes.watermark(work.connection, work.lane)
-        return
     with work.connection.transaction():
         work.summary.watermark = lanes.advance_watermark(work.connection, work.lane, ends)
 
