@@ -35,7 +35,7 @@ def test_a_sync_prints_a_summary(shop: Marketplace) -> None:
     assert result.exit_code == 0, result.output
     assert "shop/new" in result.output
     assert "created" in result.output
-    assert "page-size=20" not in result.output
+    assert [shop.sandbox.seen["GET /ws/orders"]] == [2]  # what waits, and one page
 
 
 def test_all_syncs_run_in_their_order(shop: Marketplace, connection: Connection) -> None:

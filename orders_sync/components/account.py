@@ -4,10 +4,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from orders_sync.accounts import Account as AccountConfiguration
 from orders_sync.accounts import AccountProblem, AccountSettings, check_account
+from orders_sync.components.free_attributes import attributes_of
 from orders_sync.components.freshness import freshness_of
 from orders_sync.components.lane_assets import (
     FROM_WATERMARK_TAG,
@@ -49,19 +50,6 @@ LANE_WAIT_SECONDS = 900.0
 PROGRESS_SECONDS = 5.0
 
 
-class _AnyAttributes(BaseModel):
-    """Takes whatever the file says: a bad account must not take down the code location, it is told when it loads.
-
-    Its schema is that of the settings, for `dg docs` and editors.
-    """
-
-    model_config = ConfigDict(extra="allow")
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: Any) -> Any:
-        return handler(AccountSettings.__pydantic_core_schema__)
-
-
 class Account(dg.Component):
     """One seller account at one marketplace: four sync assets, in a group of the account's name.
 
@@ -74,7 +62,7 @@ class Account(dg.Component):
 
     @classmethod
     def get_model_cls(cls) -> type[BaseModel]:
-        return _AnyAttributes
+        return attributes_of(AccountSettings)
 
     @classmethod
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> "Account":

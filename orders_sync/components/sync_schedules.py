@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from orders_sync.accounts import load_accounts
 from orders_sync.components.busy import busy_with, runs_under_way
+from orders_sync.components.free_attributes import attributes_of
 from orders_sync.components.lane_assets import (
     ACCOUNT_TAG,
     FROM_WATERMARK_TAG,
@@ -36,16 +37,6 @@ RETAKE_AFTER = timedelta(minutes=5)
 """A tick that a daemon took and then died with, before its run existed, may be taken again after so long."""
 
 
-class _AnyAttributes(BaseModel):
-    """Validation is check_schedules', whose messages name file and key."""
-
-    model_config = ConfigDict(extra="allow")
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: Any) -> Any:
-        return handler(ScheduleSettings.__pydantic_core_schema__)
-
-
 class SyncSchedules(dg.Component):
     """The four sync jobs and their schedules: cron windows, time zone, first day of the partitions."""
 
@@ -54,7 +45,7 @@ class SyncSchedules(dg.Component):
 
     @classmethod
     def get_model_cls(cls) -> type[BaseModel]:
-        return _AnyAttributes
+        return attributes_of(ScheduleSettings)
 
     @classmethod
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> "SyncSchedules":
