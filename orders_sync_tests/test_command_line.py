@@ -38,6 +38,12 @@ def test_a_sync_prints_a_summary(shop: Marketplace) -> None:
     assert [shop.sandbox.seen["GET /ws/orders"]] == [2]  # what waits, and one page
 
 
+def test_a_range_that_ends_before_it_begins_is_wrong_usage(shop: Marketplace) -> None:
+    wrong = run("sync", "--type", "new", "--since", "2026-02-01", "--until", "2026-01-01")
+    assert wrong.exit_code == 2
+    assert "--since 2026-02-01 00:00 must lie before --until 2026-01-01 00:00" in wrong.output
+
+
 def test_all_syncs_run_in_their_order(shop: Marketplace, connection: Connection) -> None:
     assert run("sync", "--type", "all", "--days-back", "5").exit_code == 0
     rows = connection.execute("SELECT sync_type FROM lane_runs ORDER BY lane_run_id").fetchall()

@@ -72,13 +72,13 @@ def show(account: str, record_id: str) -> None:
 @rejected.command("retry")
 @click.option("--account", "names", multiple=True, help="Only this account's; may be repeated.")
 def retry(names: tuple[str, ...]) -> None:
-    """Try the rejected orders again now: each is asked for anew at its marketplace."""
+    """Try the rejected records again now: each is asked for anew at its marketplace."""
     from orders_sync.accounts import find_account, load_accounts
     from orders_sync.database.migrate import migrate
-    from orders_sync.sync.passes import retry_rejected_orders
+    from orders_sync.sync.passes import retry_rejected_records
 
     migrate()
     accounts = [find_account(name) for name in names] if names else list(load_accounts()[0].values())
     for account in accounts:
-        passed, left = retry_rejected_orders(account, f"cli-{uuid.uuid4().hex[:8]}")
+        passed, left = retry_rejected_records(account, f"cli-{uuid.uuid4().hex[:8]}")
         console.print(f"{account.name}: {passed} passed, {left} still rejected.")

@@ -35,6 +35,10 @@ SHOWN = (
     "--since", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"]),
     help="Fetch from this moment (UTC) on; by default from the watermark.",
 )  # fmt: skip
+@click.option(
+    "--until", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"]),
+    help="Leave aside what came after this moment (UTC); by default nothing.",
+)  # fmt: skip
 @click.option("--page-size", type=click.IntRange(1, 50), help="Orders asked for with one call.")
 @click.option("--days-back", type=click.IntRange(1, 90), help="How far `incomplete` looks back, in days.")
 @click.option("--wait", type=click.IntRange(0), default=0, help="Wait up to so many seconds for a busy lane.")
@@ -42,6 +46,7 @@ def sync(
     sync_type: str,
     names: tuple[str, ...],
     since: datetime | None,
+    until: datetime | None,
     page_size: int | None,
     days_back: int | None,
     wait: int,
@@ -55,6 +60,8 @@ def sync(
     from orders_sync.database.migrate import migrate
     from orders_sync.sync.logs import log_to_file
 
+    if since and until and since >= until:
+        raise click.UsageError(f"--since {since:%Y-%m-%d %H:%M} must lie before --until {until:%Y-%m-%d %H:%M}.")
     migrate()
     if names:
         accounts, problems = {name: find_account(name) for name in names}, {}
@@ -74,6 +81,7 @@ def sync(
                     chosen,
                     f"cli-{uuid.uuid4().hex[:8]}",
                     start=since.replace(tzinfo=UTC) if since else None,
+                    end=until.replace(tzinfo=UTC) if until else None,
                     page_size=page_size,
                     days_back=days_back,
                     lane_wait_seconds=wait,

@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 
 from orders_sync.components.liveness import alive
+from orders_sync.components.markdown import as_markdown_table
 from orders_sync.database.engine import connect
 from orders_sync.database.migrate import migrate
 
@@ -36,15 +37,5 @@ def run_rows_check(query: str, severity: dg.AssetCheckSeverity) -> dg.AssetCheck
         rows = cursor.fetchall()
     metadata: dict[str, Any] = {"rows": len(rows)}
     if rows:
-        metadata["first rows"] = dg.MetadataValue.md(_table(names, rows[:ROWS_SHOWN]))
+        metadata["first rows"] = dg.MetadataValue.md(as_markdown_table(names, rows[:ROWS_SHOWN]))
     return dg.AssetCheckResult(passed=not rows, severity=severity, metadata=metadata)
-
-
-def _table(names: list[str], rows: list[tuple[Any, ...]]) -> str:
-    lines = [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
-    lines += [f"| {' | '.join(_cell(value) for value in row)} |" for row in rows]
-    return "\n".join(lines)
-
-
-def _cell(value: object) -> str:
-    return "" if value is None else str(value).replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")[:200]

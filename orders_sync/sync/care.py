@@ -1,13 +1,15 @@
 """`care`: the latest care records since the watermark; each lands on its item as `care_id`."""
 
+import contextlib
 from datetime import timedelta
+from typing import NamedTuple
 
 from psycopg.errors import DataError
 
-from orders_sync.marketplaces.base import RawRecord
+from orders_sync.marketplaces.base import RawRecord, Refused
 from orders_sync.sync import care_links, rejected
 from orders_sync.sync.context import Pass
-from orders_sync.sync.orders_pass import finish, pass_start, window_end
+from orders_sync.sync.orders_pass import RETRIES_A_PASS, finish, pass_start, up_to_end, window_end
 from orders_sync.sync.records import CareRecord, Reason, Rejected
 from orders_sync.sync.rejected import RejectedRecord
 from orders_sync.sync.validate import check_care_record
@@ -38,55 +40,82 @@ def sync(work: Pass) -> None:
     start = start.replace(second=0, microsecond=0) - timedelta(minutes=1)
     work.summary.range_start = start
     ends = None
-    for page in work.adapter.care_records(start):
+    for page in up_to_end(work, "modified", work.adapter.care_records(start)):
         ends = ends or window_end(work)
         _merge_page(work, page)
         work.note_progress()
+    retry_rejected(work, most=RETRIES_A_PASS)
     finish(work, ends or window_end(work))
+
+
+def retry_rejected(work: Pass, *, most: int | None) -> None:
+    """Tries rejected care records again, each asked for anew where the list is not whole.
+
+    At most `most` of them. One that still fails stays as it is, with the date it was first rejected.
+    """
+    kept = rejected.unresolved(work.connection, work.lane.account, "care", most=most, before=work.began)
+    for record_id, raw in kept.items():
+        if record_id.startswith("hash:"):
+            continue  # nothing to ask for: it has no id of its own
+        with contextlib.suppress(Rejected, Refused):
+            _store_all(work, [_checked(work, RawRecord(record_id, raw, b""))], [])
+
+
+class _Checked(NamedTuple):
+    care: CareRecord
+    record: RawRecord
+    whole: str
+    """The whole record's JSON."""
+
+
+def _checked(work: Pass, record: RawRecord) -> _Checked:
+    """The care record, whole, decoded and checked. Raises Rejected with every reason why it can't be stored."""
+    if not record.record_id:
+        raise Rejected([Reason("id", "is missing or can't be read", "the care record's id")])
+    whole = work.adapter.care_record(record)
+    care = work.adapter.decode_care_record(whole)
+    check_care_record(care)
+    try:
+        return _Checked(care, record, whole.decode())
+    except UnicodeDecodeError:
+        raise Rejected([Reason("record", "holds bytes that are not UTF-8", "UTF-8 text")]) from None
 
 
 def _merge_page(work: Pass, page: list[RawRecord]) -> None:
     summary = work.summary
     summary.fetched += len(page)
     known = _fingerprints(work, [record.record_id for record in page])
-    changed: list[tuple[CareRecord, RawRecord, str]] = []
+    changed: list[_Checked] = []
     refused: list[RejectedRecord] = []
     for record in page:
         if known.get(record.record_id) == record.fingerprint:
             summary.unchanged += 1
             continue
         try:
-            if not record.record_id:
-                raise Rejected([Reason("id", "is missing or can't be read", "the care record's id")])
-            whole = work.adapter.care_record(record)
-            care = work.adapter.decode_care_record(whole)
-            check_care_record(care)
-            changed.append((care, record, whole.decode()))
-        except (Rejected, UnicodeDecodeError) as problem:
-            reasons = (
-                problem.reasons
-                if isinstance(problem, Rejected)
-                else [Reason("record", "holds bytes that are not UTF-8", "UTF-8 text")]
-            )
-            refused.append(RejectedRecord("care", record.record_id, record.raw, reasons))
-            summary.problems.append(
-                f"care record {record.record_id or 'without id'} rejected: "
-                + "; ".join(f"{reason.where} {reason.what}" for reason in reasons)
-            )
+            changed.append(_checked(work, record))
+        except Rejected as problem:
+            refused.append(RejectedRecord("care", record.record_id, record.raw, problem.reasons))
+            summary.problems.append(f"care record {record.record_id or 'without id'} rejected: {problem}")
+    _store_all(work, changed, refused)
+
+
+def _store_all(work: Pass, changed: list[_Checked], refused: list[RejectedRecord]) -> None:
+    """Stores care records and links them to their items, in one transaction."""
     with work.connection.transaction():
-        for care, record, text in changed:
-            _store(work, care, record, text, refused)
-        items = [care.item_id for care, _, _ in changed if care.item_id is not None]
+        for checked in changed:
+            _store(work, checked, refused)
+        items = [checked.care.item_id for checked in changed if checked.care.item_id is not None]
         if items:
-            summary.linked += care_links.link(work.connection, work.lane.account, items)
+            work.summary.linked += care_links.link(work.connection, work.lane.account, items)
         rejected.keep(work.connection, work.lane.account, refused)
         bad = {record.record_id for record in refused}
-        good = [care.care_id for care, _, _ in changed if care.care_id not in bad]
+        good = [checked.care.care_id for checked in changed if checked.care.care_id not in bad]
         rejected.resolve(work.connection, work.lane.account, "care", good)
-    summary.rejected += len(refused)
+    work.summary.rejected += len(refused)
 
 
-def _store(work: Pass, care: CareRecord, record: RawRecord, text: str, refused: list[RejectedRecord]) -> None:
+def _store(work: Pass, checked: _Checked, refused: list[RejectedRecord]) -> None:
+    care, record, text = checked
     values = [
         work.lane.account, care.care_id, care.item_id, care.kind, care.state, care.marketplace_state,
         care.opened_at, care.modified_at, care.closed_at, text, record.fingerprint,

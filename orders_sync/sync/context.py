@@ -23,6 +23,8 @@ class PassRequest:
     run_id: str
     start: datetime | None = None
     """Fetch from here on at the latest; earlier if the watermark lies earlier. None: from the watermark."""
+    end: datetime | None = None
+    """Leave aside what was created (`modified`, `care`: modified) after this moment. None: up to now."""
     page_size: int | None = None
     days_back: int | None = None
     lane_wait_seconds: float = 0.0

@@ -5,7 +5,7 @@ from itertools import chain
 
 from orders_sync.marketplaces.base import RawRecord
 from orders_sync.sync.context import Pass
-from orders_sync.sync.orders_pass import finish, merge_all, open_merger, pass_start, window_end
+from orders_sync.sync.orders_pass import finish, merge_all, open_merger, pass_start, up_to_end, window_end
 
 
 def sync(work: Pass) -> None:
@@ -19,5 +19,5 @@ def sync(work: Pass) -> None:
     first: list[RawRecord] = next(pages, list[RawRecord]())  # the first answer tells the marketplace's clock
     ends = window_end(work)
     with open_merger(work) as merger:
-        merge_all(work, merger, chain([first], pages))
+        merge_all(work, merger, up_to_end(work, "modified", chain([first], pages)))
     finish(work, ends)

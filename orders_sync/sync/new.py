@@ -9,17 +9,16 @@ from orders_sync.sync import acceptance, rejected
 from orders_sync.sync.context import Pass
 from orders_sync.sync.merge import OrderMerger
 from orders_sync.sync.orders_pass import (
+    RETRIES_A_PASS,
     finish,
     merge_all,
     merge_batch,
     open_merger,
     pass_start,
+    up_to_end,
     window_end,
 )
 from orders_sync.sync.records import Rejected
-
-RETRIES_A_PASS = 20
-"""Rejected orders asked for again in one pass, oldest first."""
 
 
 def sync(work: Pass) -> None:
@@ -30,7 +29,7 @@ def sync(work: Pass) -> None:
         waiting = [record for page in work.adapter.orders("waiting", None) for record in page]
         ends = window_end(work)
         merge_batch(work, merger, waiting)
-        merge_all(work, merger, work.adapter.orders("created", start))
+        merge_all(work, merger, up_to_end(work, "created", work.adapter.orders("created", start)))
         retry_rejected(work, merger, most=RETRIES_A_PASS)
         finish(work, ends)
         acceptance.accept_waiting(work, merger, [record.record_id for record in waiting])

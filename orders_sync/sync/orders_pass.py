@@ -7,10 +7,13 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from orders_sync.database.engine import connect
-from orders_sync.marketplaces.base import RawRecord
+from orders_sync.marketplaces.base import OrdersBy, RawRecord
 from orders_sync.sync import lanes
 from orders_sync.sync.context import BATCH, Pass
 from orders_sync.sync.merge import BatchResult, OrderMerger
+
+RETRIES_A_PASS = 20
+"""Rejected records asked for again in one pass, those longest not looked at first."""
 
 
 def pass_start(work: Pass, window_start: datetime | None) -> datetime:
@@ -86,8 +89,24 @@ def _note(work: Pass, result: BatchResult) -> None:
     work.note_progress()
 
 
+def up_to_end(work: Pass, by: OrdersBy, pages: Iterable[list[RawRecord]]) -> Iterator[list[RawRecord]]:
+    """The pages without the records that lie behind the end that was asked for; all of them where none was.
+
+    Marketplaces publish lower bounds only, or read an upper one as they like: so it is kept to here.
+    """
+    end = work.request.end
+    for page in pages:
+        yield page if end is None else [record for record in page if not _is_after(record, by, end)]
+
+
+def _is_after(record: RawRecord, by: OrdersBy, end: datetime) -> bool:
+    at = record.created_at if by == "created" else record.modified_at
+    return at is not None and at.tzinfo is not None and at > end
+
+
 def finish(work: Pass, ends: datetime) -> None:
     """The pass was whole: the watermark moves to its end, and never back."""
+    ends = min(ends, work.request.end) if work.request.end is not None else ends
     work.summary.range_end = ends
     with work.connection.transaction():
         work.summary.watermark = lanes.advance_watermark(work.connection, work.lane, ends)

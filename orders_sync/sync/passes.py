@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 
 import psycopg
 
@@ -86,19 +87,28 @@ def _in_words(summary: Summary) -> str:
     return ", ".join(f"{name} {numbers[name]}" for name in numbers if numbers[name])
 
 
-def retry_rejected_orders(account: Account, run_id: str) -> tuple[int, int]:
-    """Tries an account's rejected orders again, all of them; returns how many pass and how many are left.
+def retry_rejected_records(account: Account, run_id: str) -> tuple[int, int]:
+    """Tries an account's rejected records again, all of them; returns how many pass and how many are left.
 
-    Works under the lane of `new`. Raises LaneBusy, AccountProblem or a MarketplaceError.
+    Works under the lanes of `new` and `care`. Raises LaneBusy, AccountProblem or a MarketplaceError.
     """
-    lane = Lane(account.name, SyncType.NEW)
+    with _lane_at_work(account, SyncType.NEW, run_id) as work:
+        new.retry_rejected(work, OrderMerger(work.connection, account.name, work.adapter.decode_order), most=None)
+        passed = work.summary.created + work.summary.changed
+    with _lane_at_work(account, SyncType.CARE, run_id) as work:
+        care.retry_rejected(work, most=None)
+        passed += work.summary.created + work.summary.changed
+        left = sum(len(rejected.unresolved(work.connection, account.name, kind)) for kind in ("order", "care"))
+    return passed, left
+
+
+@contextmanager
+def _lane_at_work(account: Account, sync_type: SyncType, run_id: str) -> Generator[Pass]:
+    """A lane held, and its adapter open, for work that is not a whole pass."""
+    lane = Lane(account.name, sync_type)
     with lanes.hold(lane, run_id, wait_seconds=30.0) as connection:
         adapter = open_adapter(account)
         try:
-            work = Pass(PassRequest(account, SyncType.NEW, run_id), lane, adapter, connection, Summary())
-            merger = OrderMerger(connection, account.name, adapter.decode_order)
-            new.retry_rejected(work, merger, most=None)
+            yield Pass(PassRequest(account, sync_type, run_id), lane, adapter, connection, Summary())
         finally:
             adapter.close()
-        left = len(rejected.unresolved(connection, account.name, "order"))
-    return work.summary.created + work.summary.changed, left

@@ -9,6 +9,7 @@ from orders_sync.components.account import Account
 from orders_sync.database.engine import connect
 from orders_sync.definitions import defs
 from orders_sync.settings import PROJECT_ROOT
+from orders_sync.stock.locks import apply_pending
 from orders_sync.sync.lanes import SyncType
 from orders_sync_tests.marketplace import Marketplace, an_order, sandbox_account, sync
 
@@ -114,3 +115,24 @@ def check_results(loaded: dg.Definitions) -> dict[str, bool]:
     result = loaded.resolve_job_def("check_orders").execute_in_process(raise_on_error=False)
     assert result.success
     return {e.check_name: e.passed for e in result.get_asset_check_evaluations()}
+
+
+def test_a_lock_is_explained_in_the_ui(loaded: dg.Definitions, database_url: str) -> None:
+    with Marketplace() as marketplace, connect() as connection:
+        an_order(marketplace, 1, skus=("PHONE",))
+        sync(sandbox_account(marketplace))
+        apply_pending(connection)
+        marketplace.set_states(1, 9, 4)
+        sync(sandbox_account(marketplace), "modified")
+        apply_pending(connection)
+    job = loaded.resolve_job_def("explain_lock")
+
+    def explained(question: str) -> dg.ExecuteInProcessResult:
+        config = {"ops": {"explain_lock_steps": {"config": {"item_or_sku": question}}}}
+        return job.execute_in_process(run_config=config, raise_on_error=False)
+
+    told = explained("PHONE").get_asset_observation_events()[0].asset_observation_data.asset_observation
+    steps = str(told.metadata["steps"].value).splitlines()[2:]
+    assert [step.split(" | ")[6:8] for step in steps] == [["", "short"], ["short", "released"]]
+    assert "OrderStatusChanged cancelled" in steps[1]
+    assert not explained("NOBODY").success

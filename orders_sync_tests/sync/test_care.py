@@ -77,3 +77,21 @@ def test_kinds_are_told_apart(connection: Connection) -> None:
         sync(sandbox_account(living), "care")
     kinds = {row[0] for row in connection.execute("SELECT kind FROM care_records")}
     assert kinds == {"replacement", "refund", "return", "other"}
+
+
+def test_a_rejected_record_is_kept_and_tried_again_in_later_passes(
+    marketplace: Marketplace, account: Account, connection: Connection
+) -> None:
+    """It is behind the watermark by then, and would not be listed any more."""
+    marketplace.put_folder(900, 100)
+    folder = marketplace.world.scripted_folders[900]
+    whole = folder["detail"]
+    folder["detail"] = {**whole, "orderline": None}
+    summary = sync(account, "care")
+    assert (summary.rejected, summary.created) == (1, 0)
+    assert connection.execute("SELECT kind, record_id FROM rejected_records").fetchall() == [("care", "900")]
+    marketplace.pass_time(days=5)
+    folder["detail"] = whole
+    assert sync(account, "care").created == 1
+    assert connection.execute("SELECT count(*) FROM rejected_records WHERE resolved_at IS NULL").fetchone() == (0,)
+    nothing_changed(sync(account, "care"))

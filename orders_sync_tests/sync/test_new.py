@@ -135,3 +135,15 @@ def test_few_calls_are_made(marketplace: Marketplace, account: Account, connecti
     for number in range(1, 231):
         an_order(marketplace, number)
     assert sync(account).api_calls == 1 + 5
+
+
+def test_a_pass_up_to_a_moment_leaves_later_orders_to_the_next_one(
+    marketplace: Marketplace, account: Account, connection: Connection
+) -> None:
+    an_order(marketplace, 1, age=timedelta(days=9))
+    an_order(marketplace, 2, age=timedelta(days=2))
+    end = marketplace.now() - timedelta(days=5)
+    summary = sync(account, start=marketplace.now() - timedelta(days=20), end=end)
+    assert (summary.created, summary.watermark) == (1, end)
+    assert connection.execute("SELECT order_id FROM orders").fetchall() == [("1",)]
+    assert sync(account).created == 1

@@ -97,7 +97,7 @@ def test_the_daily_summary_shows_its_plot(page: Page, deployment: Deployment) ->
     )  # fmt: skip
     page.goto(f"{deployment.url}/assets/daily_summary")
     page.get_by_text("Show Markdown").first.click()
-    expect(page.get_by_role("img", name="orders and revenue by day")).to_be_visible()
+    expect(page.get_by_role("img", name="orders and cancelled items by day")).to_be_visible()
     page.wait_for_timeout(1000)
     keep(page, "daily_summary")
 

@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 
 from orders_sync.components.liveness import alive
+from orders_sync.components.markdown import as_markdown_table
 from orders_sync.components.table_assets import column_schema
 from orders_sync.database import tables
 from orders_sync.database.engine import engine
@@ -37,16 +38,12 @@ def daily_summary(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any
         metadata |= {
             "orders": int(summary["orders"].sum()),
             "incomplete_papers": int(summary["incomplete_papers"].sum()),
-            "plot": dg.MetadataValue.md(f"![orders and revenue by day]({summary_plot(summary)})"),
-            "latest days": dg.MetadataValue.md(_as_markdown(latest)),
+            "plot": dg.MetadataValue.md(f"![orders and cancelled items by day]({summary_plot(summary)})"),
+            "latest days": dg.MetadataValue.md(
+                as_markdown_table(list(latest.columns), list(latest.itertuples(index=False)))
+            ),
         }
     return dg.MaterializeResult(metadata=metadata)
-
-
-def _as_markdown(frame: Any) -> str:
-    head = "| " + " | ".join(frame.columns) + " |\n|" + "---|" * len(frame.columns)
-    rows = ["| " + " | ".join(str(value) for value in row) + " |" for row in frame.itertuples(index=False)]
-    return "\n".join([head, *rows])
 
 
 daily_reports = dg.define_asset_job(

@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 
 from orders_sync.components.liveness import alive
+from orders_sync.components.markdown import as_markdown_table
 from orders_sync.components.row_checks import run_rows_check
 from orders_sync.components.table_assets import column_schema
 from orders_sync.database import tables
@@ -98,9 +99,9 @@ def stock_locks(context: dg.AssetExecutionContext) -> Any:
 
 
 def _steps_table(rows: list[tuple[Any, ...]]) -> dg.MarkdownMetadataValue:
-    head = "| at | account | item | SKU | pieces | cause | before | after |\n|---|---|---|---|---|---|---|---|"
-    lines = ["| " + " | ".join(str(value) for value in row) + " |" for row in rows]
-    return dg.MetadataValue.md("\n".join([head, *lines, "", "`orders-sync stock explain ITEM` tells one lock whole."]))
+    columns = ["at", "account", "item", "SKU", "pieces", "cause", "before", "after"]
+    hint = "The job `explain_lock`, or `orders-sync stock explain ITEM`, tells one lock whole."
+    return dg.MetadataValue.md(as_markdown_table(columns, rows) + "\n\n" + hint)
 
 
 apply_order_events = dg.define_asset_job(
