@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
+from urllib.parse import urlencode
 
 import httpx
 import msgspec
@@ -63,9 +64,9 @@ class MarketplaceClient:
         self.pace = pace
         self.penalty = penalty
         self.backoff = backoff
+        self._headers = [("Accept-Encoding", "gzip, deflate"), ("Connection", "keep-alive"), *headers.items()]
+        self._extensions = {"timeout": httpx.Timeout(30.0, connect=10.0).as_dict()}
         self._http = httpx.Client(
-            headers=dict(headers),
-            timeout=httpx.Timeout(30.0, connect=10.0),
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
             follow_redirects=False,
             trust_env=False,
@@ -141,12 +142,11 @@ class MarketplaceClient:
         content: bytes | None,
         limits: Sequence[Limit],
     ) -> tuple[int, bytes]:
-        url = httpx.URL(self.base_url + path, params=dict(params) or None)
-        headers = {"Content-Type": "application/json"} if content is not None else None
+        url = httpx.URL(f"{self.base_url}{path}?{urlencode(params)}" if params else self.base_url + path)
         for _ in range(REDIRECTS + 1):
             self._count(throttled_seconds=self.pace.wait(limits), calls=1)
             try:
-                with self._http.stream(method, url, content=content, headers=headers) as response:
+                with contextlib.closing(self._send(method, url, content)) as response:
                     body = self._bounded(response, path)
             except httpx.TransportError as error:
                 reason = str(error).strip() or type(error).__name__
@@ -158,6 +158,12 @@ class MarketplaceClient:
             self._raise_for_status(response, body, method, path)
             return response.status_code, body
         raise BadAnswer(f"{self.host} redirects {path} more than {REDIRECTS} times.")
+
+    def _send(self, method: str, url: httpx.URL, content: bytes | None) -> httpx.Response:
+        """The answer, whose body is not read yet. Put together here, which takes httpx.Client.stream half its time."""
+        headers = self._headers if content is None else [*self._headers, ("Content-Type", "application/json")]
+        request = httpx.Request(method, url, headers=headers, content=content, extensions=self._extensions)
+        return self._http.send(request, stream=True)
 
     def _bounded(self, response: httpx.Response, path: str) -> bytes:
         deadline = time.monotonic() + LONGEST_ANSWER

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from orders_sync.database.copy import NULL, escaped
+from orders_sync.database.copy import Row
 from orders_sync.database.tables import ADDRESS_PARTS
 from orders_sync.sync.records import NO_ADDRESS, Address, Order, OrderItem
 
@@ -28,38 +28,24 @@ EVENT_COLUMNS = (
 CREATED = "OrderCreated"
 STATUS_CHANGED = "OrderStatusChanged"
 
-_UNKNOWN = "\x01"
-"""Stands for NULL while a row is put together, so that one look at the whole row finds what needs escaping."""
+_texts = msgspec.to_builtins
+"""Times and amounts as PostgreSQL reads them, several at a time: five times as fast as str() of each."""
 _NO_ADDRESS = (None,) * len(ADDRESS_PARTS)
 
 
-def _line(values: Sequence[str | None]) -> str:
-    """A row as COPY wants it; `values` are texts, or None for NULL."""
-    joined = "\t".join([_UNKNOWN if value is None else value for value in values])
-    if (
-        "\\" in joined
-        or "\n" in joined
-        or "\r" in joined
-        or joined.count("\t") >= len(values)
-        or joined.count(_UNKNOWN) != values.count(None)
-    ):
-        return "\t".join([NULL if value is None else escaped(value) for value in values])
-    return joined.replace(_UNKNOWN, NULL)
-
-
-def _plain(value: object) -> str | None:
-    return None if value is None else str(value)
-
-
-def order_line(account: str, o: Order, text: str, fingerprint: bytes) -> str:
-    values = (
-        account, o.order_id, o.status, o.marketplace_state, _plain(o.created_at), _plain(o.modified_at),
-        _plain(o.paid_at), _plain(o.shipped_at), _plain(o.dispatch_due_at), o.currency, _plain(o.items_total),
-        _plain(o.shipping_total), _plain(o.sales_taxes), o.country_code, o.payment_method,
-        _plain(o.marketplace_shipping), o.carrier, o.tracking_number, o.tracking_url, o.delivery_note_url or None,
-        o.label_url or None, o.buyer_email, *_address_fields(o.shipping), *_address_fields(o.billing),
+def order_row(account: str, o: Order) -> Row:
+    """All of an order's columns but `raw` and `fingerprint`."""
+    created_at, modified_at, paid_at, shipped_at, dispatch_due_at, items_total, shipping_total, sales_taxes = _texts(
+        (o.created_at, o.modified_at, o.paid_at, o.shipped_at, o.dispatch_due_at,
+         o.items_total, o.shipping_total, o.sales_taxes)
     )  # fmt: skip
-    return f"{_line(values)}\t{escaped(text)}\t\\\\x{fingerprint.hex()}\n"
+    return (
+        account, o.order_id, o.status, o.marketplace_state, created_at, modified_at, paid_at, shipped_at,
+        dispatch_due_at, o.currency, items_total, shipping_total, sales_taxes, o.country_code, o.payment_method,
+        None if o.marketplace_shipping is None else str(o.marketplace_shipping), o.carrier, o.tracking_number,
+        o.tracking_url, o.delivery_note_url or None, o.label_url or None, o.buyer_email,
+        *_address_fields(o.shipping), *_address_fields(o.billing),
+    )  # fmt: skip
 
 
 def _address_fields(address: Address) -> tuple[str | None, ...]:
@@ -71,20 +57,24 @@ def _address_fields(address: Address) -> tuple[str | None, ...]:
     )  # fmt: skip
 
 
-def item_line(account: str, order_id: str, i: OrderItem) -> str:
-    values = (
-        account, i.item_id, order_id, i.sku, str(i.quantity), i.status, i.marketplace_state, _plain(i.created_at),
-        i.currency, _plain(i.price), _plain(i.shipping_price), _plain(i.fee), i.product, i.listing_id, i.imei,
-        i.serial_number,
-    )  # fmt: skip
-    return _line(values) + "\n"
+def item_rows(account: str, order_id: str, items: Sequence[OrderItem]) -> list[Row]:
+    """The rows of an order's items."""
+    texts = _texts([(i.created_at, i.price, i.shipping_price, i.fee) for i in items])
+    return [
+        (
+            account, i.item_id, order_id, i.sku, str(i.quantity), i.status, i.marketplace_state, created_at,
+            i.currency, price, shipping_price, fee, i.product, i.listing_id, i.imei, i.serial_number,
+        )
+        for i, (created_at, price, shipping_price, fee) in zip(items, texts, strict=True)
+    ]  # fmt: skip
 
 
-def created_line(account: str, o: Order) -> str:
-    items = msgspec.json.encode({item.item_id: str(item.status) for item in o.items or ()}).decode()
-    return _line((account, o.order_id, "", CREATED, "1", None, o.status, items)) + "\n"
+def created_row(account: str, o: Order) -> Row:
+    """The event of an order's creation, with the status of each item."""
+    items = msgspec.json.encode({item.item_id: item.status for item in o.items or ()}).decode()
+    return (account, o.order_id, "", CREATED, "1", None, o.status, items)
 
 
-def changed_line(account: str, order_id: str, item_id: str, revision: int, old: str | None, new: str) -> str:
+def changed_row(account: str, order_id: str, item_id: str, revision: int, old: str | None, new: str) -> Row:
     """The event of a change of status; `item_id` is empty for the order's own."""
-    return _line((account, order_id, item_id, STATUS_CHANGED, str(revision), old, new, None)) + "\n"
+    return (account, order_id, item_id, STATUS_CHANGED, str(revision), old, new, None)

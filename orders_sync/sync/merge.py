@@ -14,6 +14,7 @@ One batch is one transaction: orders, items and events stand or fall together. T
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any, cast
 
 import msgspec
@@ -22,7 +23,7 @@ from psycopg import Cursor
 from psycopg.errors import DeadlockDetected, SerializationFailure, UniqueViolation
 from psycopg.sql import SQL, Composed, Identifier
 
-from orders_sync.database.copy import copy_lines
+from orders_sync.database.copy import Row, copy_into, in_copy_format, with_tails
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.base import RawRecord
 from orders_sync.sync import care_links, rejected
@@ -30,10 +31,10 @@ from orders_sync.sync.copy_rows import (
     EVENT_COLUMNS,
     ITEM_COLUMNS,
     ORDER_COLUMNS,
-    changed_line,
-    created_line,
-    item_line,
-    order_line,
+    changed_row,
+    created_row,
+    item_rows,
+    order_row,
 )
 from orders_sync.sync.records import Order, Reason, Rejected
 from orders_sync.sync.rejected import RejectedRecord
@@ -51,20 +52,48 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
 
     order: Order
     record: RawRecord
-    order_line: str
-    item_lines: str
-    created_line: str
-    """The record as COPY wants it: its row, its items' rows, and the event of its creation."""
+
+
+class Batch:
+    """Accepted records that are written together, and what is copied for them (put together when first asked for)."""
+
+    def __init__(self, account: str, accepted: Sequence[Accepted]) -> None:
+        self.account = account
+        # One order of locks for all writers.
+        self.accepted = sorted(accepted, key=lambda one: one.order.order_id)
+
+    def halves(self) -> "tuple[Batch, Batch]":
+        middle = len(self.accepted) // 2
+        return Batch(self.account, self.accepted[:middle]), Batch(self.account, self.accepted[middle:])
+
+    @cached_property
+    def orders(self) -> bytes:
+        content = in_copy_format(lambda: (order_row(self.account, one.order) for one in self.accepted))
+        return with_tails(content, ((one.record.raw, one.record.fingerprint) for one in self.accepted))
+
+    @cached_property
+    def items(self) -> str:
+        return in_copy_format(
+            lambda: (
+                row
+                for one in self.accepted
+                for row in item_rows(self.account, one.order.order_id, one.order.items or ())
+            )
+        )
+
+    @cached_property
+    def created_events(self) -> str:
+        return in_copy_format(lambda: (created_row(self.account, one.order) for one in self.accepted))
 
 
 @dataclass
 class Prepared:
-    """A batch that was looked up, decoded and checked, and waits to be written."""
+    """A batch of records that was looked up, decoded and checked, and waits to be written."""
 
+    new: Batch
+    changed: Batch
     fetched: int = 0
     unchanged: int = 0
-    new: list[Accepted] = field(default_factory=list[Accepted])
-    changed: list[Accepted] = field(default_factory=list[Accepted])
     rejected: list[RejectedRecord] = field(default_factory=list[RejectedRecord])
 
 
@@ -103,20 +132,27 @@ class OrderMerger:
     def prepare(self, records: Sequence[RawRecord]) -> Prepared:
         """Looks a batch up, and decodes and checks what is new or changed. Writes nothing."""
         newest, refused = _newest_of_each(records)
-        batch = Prepared(fetched=len(records), unchanged=len(records) - len(newest) - len(refused), rejected=refused)
+        unchanged = len(records) - len(newest) - len(refused)
+        new: list[Accepted] = []
+        changed: list[Accepted] = []
         known = self._known(list(newest))
         for record_id, record in newest.items():
             before = known.get(record_id)
             if before is not None and (before.fingerprint == record.fingerprint or before.is_newer_than(record)):
-                batch.unchanged += 1
+                unchanged += 1
                 continue
             try:
                 accepted = self.check(record, is_new=before is None)
             except Rejected as problem:
-                batch.rejected.append(RejectedRecord("order", record_id, record.raw, problem.reasons))
+                refused.append(RejectedRecord("order", record_id, record.raw, problem.reasons))
                 continue
-            (batch.new if before is None else batch.changed).append(accepted)
-        batch.new = _without_shared_items(batch.new, batch.rejected)
+            (new if before is None else changed).append(accepted)
+        batch = Prepared(
+            Batch(self.account, _without_shared_items(new, refused)), Batch(self.account, changed),
+            fetched=len(records), unchanged=unchanged, rejected=refused,
+        )  # fmt: skip
+        # Put together here, so that the writer has nothing to do but wait for PostgreSQL.
+        _ = (batch.new.orders, batch.new.items, batch.new.created_events)
         return batch
 
     def write(self, batch: Prepared, summary: Summary) -> BatchResult:
@@ -134,7 +170,7 @@ class OrderMerger:
         attempt = 1
         while True:
             result = BatchResult(unchanged=batch.unchanged, rejected=list(batch.rejected))
-            if not (batch.new or batch.changed or batch.rejected):
+            if not (batch.new.accepted or batch.changed.accepted or batch.rejected):
                 return result
             try:
                 with self.connection.transaction():
@@ -146,9 +182,9 @@ class OrderMerger:
                 attempt += 1
 
     def _write(self, batch: Prepared, result: BatchResult) -> None:
-        if batch.new:
+        if batch.new.accepted:
             self._guarded(batch.new, result, self._copy_new)
-        if batch.changed:
+        if batch.changed.accepted:
             self._guarded(batch.changed, result, self._merge_staged)
         self._keep_rejected(result)
 
@@ -170,18 +206,12 @@ class OrderMerger:
             raise Rejected([Reason("items", "are missing, and the order is not known yet", "one item or more")])
         if b"\\u0000" in record.raw and _holds_nul(msgspec.json.decode(record.raw)):
             raise Rejected([Reason("record", "a text holds the character NUL", "text without NUL")])
-        try:
-            text = record.raw.decode()
-        except UnicodeDecodeError:
-            raise Rejected([Reason("record", "holds bytes that are not UTF-8", "UTF-8 text")]) from None
-        account = self.account
-        return Accepted(
-            order,
-            record,
-            order_line(account, order, text, record.fingerprint),
-            "".join([item_line(account, order.order_id, item) for item in order.items or ()]),
-            created_line(account, order),
-        )
+        if not record.raw.isascii():
+            try:
+                record.raw.decode()
+            except UnicodeDecodeError:
+                raise Rejected([Reason("record", "holds bytes that are not UTF-8", "UTF-8 text")]) from None
+        return Accepted(order, record)
 
     def _keep_rejected(self, result: BatchResult) -> None:
         rejected.keep(self.connection, self.account, result.rejected)
@@ -193,9 +223,7 @@ class OrderMerger:
 
     # -- writing, with the record that PostgreSQL refuses singled out
 
-    def _guarded(
-        self, batch: list[Accepted], result: BatchResult, write: Callable[[list[Accepted], BatchResult], None]
-    ) -> None:
+    def _guarded(self, batch: Batch, result: BatchResult, write: Callable[[Batch, BatchResult], None]) -> None:
         attempt = BatchResult()
         try:
             with self.connection.transaction():
@@ -206,12 +234,11 @@ class OrderMerger:
             self._guarded(batch, result, self._merge_staged)
             return
         except psycopg.DataError as error:
-            if len(batch) > 1:
-                middle = len(batch) // 2
-                self._guarded(batch[:middle], result, write)
-                self._guarded(batch[middle:], result, write)
+            if len(batch.accepted) > 1:
+                for half in batch.halves():
+                    self._guarded(half, result, write)
                 return
-            record = batch[0].record
+            record = batch.accepted[0].record
             reason = Reason("record", f"PostgreSQL can't store it (SQLSTATE {error.sqlstate})", "valid JSON text")
             result.rejected.append(RejectedRecord("order", record.record_id, record.raw, [reason]))
             return
@@ -223,23 +250,22 @@ class OrderMerger:
 
     # -- new orders, straight into the tables
 
-    def _copy_new(self, batch: list[Accepted], result: BatchResult) -> None:
-        batch.sort(key=lambda accepted: accepted.order.order_id)  # one order of locks for all writers
+    def _copy_new(self, batch: Batch, result: BatchResult) -> None:
         with self.connection.cursor() as cursor:
             self._copy_orders_and_items(cursor, batch, "orders", "order_items")
-            copy_lines(cursor, "order_events", EVENT_COLUMNS, [a.created_line for a in batch])
-        care_links.link_items(self.connection, self.account, [a.order for a in batch])
-        result.created += batch
-        result.events += len(batch)
+            copy_into(cursor, "order_events", EVENT_COLUMNS, batch.created_events)
+        care_links.link_items(self.connection, self.account, [one.order for one in batch.accepted])
+        result.created += batch.accepted
+        result.events += len(batch.accepted)
 
-    def _copy_orders_and_items(self, cursor: _Cursor, batch: list[Accepted], orders: str, items: str) -> None:
-        copy_lines(cursor, orders, ORDER_COLUMNS, [a.order_line for a in batch])
-        copy_lines(cursor, items, ITEM_COLUMNS, [a.item_lines for a in batch])
+    def _copy_orders_and_items(self, cursor: _Cursor, batch: Batch, orders: str, items: str) -> None:
+        copy_into(cursor, orders, ORDER_COLUMNS, batch.orders)
+        copy_into(cursor, items, ITEM_COLUMNS, batch.items)
 
     # -- changed orders, over staging tables
 
-    def _merge_staged(self, batch: list[Accepted], result: BatchResult) -> None:
-        by_id = {accepted.order.order_id: accepted for accepted in batch}
+    def _merge_staged(self, batch: Batch, result: BatchResult) -> None:
+        by_id = {accepted.order.order_id: accepted for accepted in batch.accepted}
         with self.connection.cursor() as cursor:
             cursor.execute(_OPEN_STAGING)
             self._copy_orders_and_items(cursor, batch, "stage_orders", "stage_items")
@@ -248,20 +274,19 @@ class OrderMerger:
             before = self._lock_known(cursor, by_id, created, result)
             events = _Events(self.account)
             for order_id in sorted(created):
-                events.lines.append(by_id[order_id].created_line)
+                events.rows.append(created_row(self.account, by_id[order_id].order))
             for order_id, status, revision in cursor.execute(_UPDATE_ORDERS, [sorted(before)]).fetchall():
                 before[order_id].revision = revision
                 if status != before[order_id].status:
                     events.add(order_id, "", revision, before[order_id].status, status)
             self._merge_items(cursor, by_id, before, events)
-            if events.lines:
-                copy_lines(cursor, "order_events", EVENT_COLUMNS, events.lines)
+            copy_into(cursor, "order_events", EVENT_COLUMNS, in_copy_format(lambda: events.rows))
             cursor.execute("TRUNCATE stage_orders, stage_items")
         stored = [by_id[order_id] for order_id in (*sorted(created), *sorted(before))]
         care_links.link_items(self.connection, self.account, [accepted.order for accepted in stored])
         result.created += [by_id[order_id] for order_id in sorted(created)]
         result.changed += [by_id[order_id] for order_id in sorted(before)]
-        result.events += len(events.lines)
+        result.events += len(events.rows)
 
     def _reject_taken_items(self, cursor: _Cursor, by_id: dict[str, Accepted], result: BatchResult) -> None:
         taken = cursor.execute(_TAKEN_ITEMS).fetchall()
@@ -326,10 +351,10 @@ class _Before:
 class _Events:
     def __init__(self, account: str) -> None:
         self.account = account
-        self.lines: list[str] = []
+        self.rows: list[Row] = []
 
     def add(self, order_id: str, item_id: str, revision: int, old: str | None, new: str) -> None:
-        self.lines.append(changed_line(self.account, order_id, item_id, revision, old, new))
+        self.rows.append(changed_row(self.account, order_id, item_id, revision, old, new))
 
 
 def _newest_of_each(records: Sequence[RawRecord]) -> tuple[dict[str, RawRecord], list[RejectedRecord]]:
