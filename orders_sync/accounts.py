@@ -1,14 +1,18 @@
 """The accounts: one YAML file each, read and checked the same way by Dagster's component and by the CLI."""
 
 import os
+import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Generic, cast
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from typing_extensions import TypeVar
 
 from orders_sync.settings import accounts_folder
 
+ENVIRONMENT_NAME = r"^[A-Z][A-Z0-9_]*$"
 COMPONENT_TYPE = "orders_sync.components.account.Account"
 
 
@@ -29,35 +33,24 @@ class Limits(BaseModel):
 
 
 class AccountSettings(BaseModel):
-    """One seller account at one marketplace."""
+    """What every account has, whatever its marketplace; each adapter adds its own settings to these."""
 
     model_config = ConfigDict(extra="forbid")
 
-    marketplace: Literal["back_market"] = Field(description="The adapter that speaks the marketplace's API.")
-    region: Literal["eu", "na", "ap"] = Field(default="eu", description="Which of the marketplace's platforms.")
-    preprod: bool = Field(default=False, description="Use the marketplace's rehearsal platform.")
+    #: The settings that name environment variables with credentials.
+    CREDENTIALS: ClassVar[tuple[str, ...]] = ()
+
+    marketplace: str = Field(description="The adapter that speaks the marketplace's API.")
     base_url: str | None = Field(
         default=None,
-        description="Overrides the region's address, e.g. for the sandbox: http://127.0.0.1:8765",
-    )
-    token: str = Field(
-        description="NAME of the environment variable that holds the API token; never the token itself.",
-        pattern=r"^[A-Z][A-Z0-9_]*$",
-    )
-    accept_language: str = Field(
-        default="fr-fr", pattern=r"^[a-z]{2}-[a-z]{2}$", description="Country code sent with each request."
-    )
-    user_agent: str = Field(
-        default="BM-OrdersSync-Orders;orders-sync@example.com",
-        pattern=r"^BM-[^-;]+-[^;]+;[^@\s]+@[^@\s]+$",
-        description="Mandatory at Back Market: BM-{Company}-{Integration};contact@mail",
+        description="The API's address; overrides the marketplace's own, e.g. for the sandbox: http://127.0.0.1:8765",
     )
     accept_orderlines: bool = Field(
         default=False, description="Accept waiting orderlines at the marketplace once they are stored."
     )
     accept_short_lines: bool = Field(default=True, description="Accept also lines whose stock can't be locked.")
     allow_oversell: bool = Field(default=False, description="Lock stock even below zero.")
-    page_size: int = Field(default=50, ge=1, le=50, description="Orders asked for with one call.")
+    page_size: int = Field(default=50, ge=1, le=100, description="Orders asked for with one call.")
     days_back: int = Field(default=2, ge=1, le=90, description="How far `incomplete` looks back, in days.")
     months_back: int = Field(default=3, ge=1, le=24, description="How far `modified` looks back, in months.")
     overlap_minutes: int = Field(
@@ -80,55 +73,81 @@ class AccountSettings(BaseModel):
     def _plain_http_on_loopback_only(cls, value: str | None) -> str | None:
         if value is None or value.startswith("https://"):
             return value
-        if value.startswith(("http://127.0.0.1", "http://localhost", "http://[::1]")):
+        if re.match(r"http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?(/|$)", value):
             return value
         raise ValueError("must start with https:// (http:// is allowed on loopback only)")
 
 
-class Account(BaseModel):
+class TokenSettings(AccountSettings):
+    """An account whose credential is one token."""
+
+    CREDENTIALS: ClassVar[tuple[str, ...]] = ("token",)
+
+    token: str = Field(
+        description="NAME of the environment variable that holds the API token; never the token itself.",
+        pattern=ENVIRONMENT_NAME,
+    )
+
+
+Settings = TypeVar("Settings", bound=AccountSettings, covariant=True, default=AccountSettings)
+
+
+@dataclass(frozen=True)
+class Account(Generic[Settings]):
     """A usable account: its name (that of its folder) and its settings."""
 
     name: str
     file: str
-    settings: AccountSettings
+    settings: Settings
 
-    def credential(self) -> str:
-        """The API token, from the environment, at the moment it is needed.
+    def credential(self, key: str = "token") -> str:
+        """A credential, from the environment, at the moment it is needed. `key`: the setting that names the variable.
 
         Raises AccountProblem with the variable's name when it is not set.
         """
-        value = os.environ.get(self.settings.token) or SANDBOX_CREDENTIALS.get(self.settings.token)
+        variable = str(getattr(self.settings, key))
+        value = os.environ.get(variable) or SANDBOX_CREDENTIALS.get(variable)
         if not value:
             raise AccountProblem(
-                f"{self.file}: token: the environment variable {self.settings.token} is not set; "
-                f"set it to the API token of account {self.name}."
+                f"{self.file}: {key}: the environment variable {variable} is not set; "
+                f"set it to the {key.replace('_', ' ')} of account {self.name}."
             )
         return value
 
 
-#: The sandbox asks for a token as the real one does; this one is no secret and opens nothing else.
-SANDBOX_CREDENTIALS = {"BACK_MARKET_SANDBOX_TOKEN": "sandbox-token"}
+#: The sandbox asks for a token as the real ones do; these are no secret and open nothing else.
+SANDBOX_CREDENTIALS = {
+    "BACK_MARKET_SANDBOX_TOKEN": "sandbox-token",
+    "REFURBED_SANDBOX_TOKEN": "sandbox-token-refurbed",
+    "MIRAKL_SANDBOX_KEY": "sandbox-key-mirakl",
+}
 
 
 def check_account(name: str, attributes: Any, file: str) -> Account:
     """The account of one file's `attributes`. Raises AccountProblem with file, key, reason and what is allowed."""
+    from orders_sync import marketplaces  # late: adapters build on this module
+
+    chosen = cast(dict[str, Any], attributes).get("marketplace") if isinstance(attributes, dict) else None
+    if not isinstance(chosen, str) or chosen not in marketplaces.names():
+        what = "is missing" if chosen is None else f"{chosen!r} is no marketplace we know"
+        raise AccountProblem(f"{file}: marketplace: {what}; allowed are {', '.join(marketplaces.names())}")
+    model = marketplaces.find(chosen).settings
     try:
-        settings = AccountSettings.model_validate(attributes or {})
+        settings = model.model_validate(attributes)
     except ValidationError as error:
-        raise AccountProblem("\n".join(_told(file, problem) for problem in error.errors())) from None
-    return Account(name=name, file=file, settings=settings)
+        raise AccountProblem("\n".join(_told(file, model, problem) for problem in error.errors())) from None
+    return Account(name, file, settings)
 
 
-def _told(file: str, problem: Any) -> str:
+def _told(file: str, model: type[AccountSettings], problem: Any) -> str:
     key = ".".join(str(part) for part in problem["loc"])
-    field = AccountSettings.model_fields.get(str(problem["loc"][0])) if problem["loc"] else None
+    field = model.model_fields.get(str(problem["loc"][0])) if problem["loc"] else None
     if problem["type"] == "extra_forbidden":
-        allowed = ", ".join(AccountSettings.model_fields)
-        return f"{file}: {key}: no such setting; allowed are {allowed}"
+        return f"{file}: {key}: no such setting; allowed are {', '.join(model.model_fields)}"
     if problem["type"] == "missing":
         return f"{file}: {key}: is missing. {field.description if field else ''}"
     meaning = f" {field.description}" if field else ""
-    return f"{file}: {key}: {problem['msg']}.{meaning}"
+    return f"{file}: {key}: {problem['msg'].removeprefix('Value error, ')}.{meaning}"
 
 
 def load_accounts(folder: Path | None = None) -> tuple[dict[str, Account], dict[str, AccountProblem]]:

@@ -176,7 +176,8 @@ def snapshot(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
         ),
         "care": _rows(
             connection,
-            "SELECT account, care_id, item_id, kind, state, closed_at FROM care_records ORDER BY 1, 2",
+            "SELECT account, care_id, item_id, kind, state, closed_at FROM care_records "
+            "JOIN care_record_items USING (account, care_id) ORDER BY 1, 2, 3",
         ),
         "events": _rows(
             connection,

@@ -13,7 +13,7 @@ GOOD = "type: orders_sync.components.account.Account\nattributes:\n  marketplace
     ("attributes", "told"),
     [
         ({"token": "T"}, "marketplace: is missing"),
-        ({"marketplace": "ebay", "token": "T"}, "marketplace: Input should be 'back_market'"),
+        ({"marketplace": "ebay", "token": "T"}, "marketplace: 'ebay' is no marketplace we know; allowed are back_market,"),
         ({"marketplace": "back_market"}, "token: is missing. NAME of the environment variable"),
         ({"marketplace": "back_market", "token": "secret-abc="}, "token: String should match pattern"),
         ({"marketplace": "back_market", "token": "T", "regoin": "eu"}, "regoin: no such setting; allowed are marketplace,"),

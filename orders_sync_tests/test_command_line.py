@@ -1,6 +1,7 @@
 """`orders-sync` on the command line, as a user and as scripts use it."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -129,7 +130,15 @@ def test_stock_is_imported_applied_and_explained(shop: Marketplace, tmp_path: Pa
 
 def test_accounts_are_listed_and_checked(shop: Marketplace, tmp_path: Path) -> None:
     assert run("accounts", "list").exit_code == 0
-    assert "shop: orders can be read" in run("accounts", "check").output
+    checked = run("accounts", "check")
+    assert checked.exit_code == 0
+    for endpoint in ("GET /ws/orders", "GET /ws/sav", "GET /ws/shipping/v1/deliveries"):
+        assert re.search(rf"shop.*{endpoint} .*yes", checked.output), checked.output
+    assert shop.calls() == 3
+    shop.fault("status", path="/ws/sav", status=403, times=1)
+    checked = run("accounts", "check", "shop")
+    assert checked.exit_code == 1
+    assert re.search(r"GET /ws/sav .*no .*lacks a right", checked.output), checked.output
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "defs.yaml").write_text("type: orders_sync.components.account.Account\nattributes: {}\n")
     result = run("accounts", "list")

@@ -61,8 +61,9 @@ def _accounts() -> Iterator[Finding]:
         yield Finding(False, str(problem), "Mend that file; `orders-sync accounts list` shows when it is right.")
     for account in accounts.values():
         try:
-            account.credential()
-            yield Finding(True, f"{account.name}: its settings and its token are there")
+            for key in account.settings.CREDENTIALS:
+                account.credential(key)
+            yield Finding(True, f"{account.name}: its settings and its credentials are there")
         except AccountProblem as problem:
             yield Finding(False, str(problem), "Set it for the daemon and the web server too, and restart them.")
     if not accounts and not problems:

@@ -6,8 +6,9 @@ from typing import Any
 import dagster as dg
 from pydantic import BaseModel
 
+from orders_sync import marketplaces
 from orders_sync.accounts import Account as AccountConfiguration
-from orders_sync.accounts import AccountProblem, AccountSettings, check_account
+from orders_sync.accounts import AccountProblem, check_account
 from orders_sync.components.free_attributes import attributes_of
 from orders_sync.components.freshness import freshness_of
 from orders_sync.components.lane_assets import (
@@ -62,7 +63,7 @@ class Account(dg.Component):
 
     @classmethod
     def get_model_cls(cls) -> type[BaseModel]:
-        return attributes_of(AccountSettings)
+        return attributes_of(*(marketplaces.find(name).settings for name in marketplaces.names()))
 
     @classmethod
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> "Account":

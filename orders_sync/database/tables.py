@@ -66,7 +66,8 @@ orders = Table(
     Column("sales_taxes", Numeric, comment="sales taxes where the marketplace tells them"),
     Column("country_code", Text, comment="the marketplace's country code, e.g. fr-fr"),
     Column("payment_method", Text, comment="the marketplace's word, e.g. PAYPAL"),
-    Column("marketplace_shipping", Boolean, comment="the marketplace makes the shipping label"),
+    Column("marketplace_shipping", Boolean, comment="false: the marketplace makes no shipping label"),
+    Column("marketplace_delivery_note", Boolean, comment="false: the marketplace makes no delivery note"),
     Column("carrier", Text, comment="name of the shipper"),
     Column("tracking_number", Text),
     Column("tracking_url", Text),
@@ -78,6 +79,7 @@ orders = Table(
     # json, not jsonb: it keeps the record as it came, and storing it costs half (bench/README.md).
     Column("raw", JSON, nullable=False, comment="the marketplace's own record, whole, as it came"),
     Column("fingerprint", LargeBinary, nullable=False, comment="hash of the raw record, to tell unchanged ones"),
+    _time("buyer_data_blanked_at", "when the account's retention blanked the buyer's data"),
     Column("revision", Integer, nullable=False, server_default="1", comment="counts the stored changes, from 1"),
     _time("first_stored_at", "when we stored it first", now=True),
     _time("stored_at", "when we stored its last change", now=True),
@@ -120,22 +122,30 @@ care_records = Table(
     metadata,
     Column("account", Text, primary_key=True),
     Column("care_id", Text, primary_key=True, comment="the marketplace's id of the care case"),
-    Column("item_id", Text, comment="the order item it is about, as the marketplace names it"),
     Column("kind", Text, nullable=False, comment="replacement, return, refund or other"),
     Column("state", Text, nullable=False, comment="open, closed or unknown"),
     Column("marketplace_state", Text),
     _time("opened_at", "by the marketplace"),
     _time("modified_at", "by the marketplace; never goes back"),
     _time("closed_at", "by the marketplace"),
-    _time("linked_at", "when it was linked to a stored item; empty while the item isn't known yet"),
     Column("raw", JSONB, nullable=False, comment="the marketplace's own record, whole"),
     Column("fingerprint", LargeBinary, nullable=False),
+    _time("buyer_data_blanked_at", "when the account's retention blanked the buyer's data"),
     _time("first_stored_at", "when we stored it first", now=True),
     _time("stored_at", "when we stored its last change", now=True),
     comment="One row a care case: replacement, return, refund or other.",
 )
-Index("care_records_item", care_records.c.account, care_records.c.item_id)
-Index("care_records_unlinked", care_records.c.account, postgresql_where=text("linked_at IS NULL"))
+care_record_items = Table(
+    "care_record_items",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("care_id", Text, primary_key=True),
+    Column("item_id", Text, primary_key=True, comment="the order item it is about, as the marketplace names it"),
+    _time("linked_at", "when it was linked to the stored item; empty while the item isn't known yet"),
+    comment="Which order items a care case is about.",
+)
+Index("care_record_items_item", care_record_items.c.account, care_record_items.c.item_id)
+Index("care_record_items_unlinked", care_record_items.c.account, postgresql_where=text("linked_at IS NULL"))
 
 order_events = Table(
     "order_events",
@@ -211,7 +221,8 @@ acceptances = Table(
     Column("acceptance_id", BigInteger, Identity(), primary_key=True),
     Column("account", Text, nullable=False),
     Column("order_id", Text, nullable=False),
-    Column("sku", Text, nullable=False),
+    Column("sku", Text, nullable=False, comment="empty: all waiting lines of the order"),
+    Column("item_id", Text, nullable=False, server_default="", comment="empty: all waiting lines of the SKU"),
     Column("state", Text, nullable=False, comment="requested, accepted, refused, lost or left"),
     Column("request", JSONB, nullable=False, comment="what was asked"),
     Column("answer_status", Integer, comment="HTTP status; empty when no answer came"),

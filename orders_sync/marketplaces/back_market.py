@@ -7,19 +7,32 @@ its page number is used; the Care list has ten a page and its `count` is that of
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
+from pydantic import Field
 
-from orders_sync.accounts import Account
-from orders_sync.marketplaces.base import Answer, NotFound, OrdersBy, RawRecord, check_filter
+from orders_sync.accounts import Account, TokenSettings
+from orders_sync.marketplaces.auth import HeaderToken
+from orders_sync.marketplaces.base import (
+    Answer,
+    Lacking,
+    Marketplace,
+    NotFound,
+    OrdersBy,
+    RawRecord,
+    Refused,
+    Waiting,
+    check_filter,
+)
+from orders_sync.marketplaces.decoding import json_object, loose_id, path_part, reason_of
 from orders_sync.marketplaces.http import MarketplaceClient
-from orders_sync.marketplaces.limits import Limit, OwnPace, SharedPace
+from orders_sync.marketplaces.limits import Limit, pace_of
 from orders_sync.marketplaces.paging import Page, fingerprint, read_counted, read_linked
-from orders_sync.sync.records import Address, CareRecord, Order, OrderItem, Papers, Reason, Rejected
+from orders_sync.sync.records import Address, CareRecord, Order, OrderItem, Papers, Rejected
 from orders_sync.sync.statuses import Status
 
 BASE_URLS: Final = {
@@ -184,6 +197,26 @@ class _Deliveries(msgspec.Struct, gc=False):
     results: list[_Delivery]
 
 
+class BackMarketSettings(TokenSettings):
+    """An account at Back Market."""
+
+    region: Literal["eu", "na", "ap"] = Field(default="eu", description="Which of the marketplace's platforms.")
+    preprod: bool = Field(default=False, description="Use the marketplace's rehearsal platform.")
+    accept_language: str = Field(
+        default="fr-fr", pattern=r"^[a-z]{2}-[a-z]{2}$", description="Country code sent with each request."
+    )
+    user_agent: str = Field(
+        default="BM-OrdersSync-Orders;orders-sync@example.com",
+        pattern=r"^BM-[^-;]+-[^;]+;[^@\s]+@[^@\s]+$",
+        description="Mandatory at Back Market: BM-{Company}-{Integration};contact@mail",
+    )
+    page_size: int = Field(default=50, ge=1, le=LARGEST_PAGE, description="Orders asked for with one call.")
+    accept_by: Literal["sku", "order"] = Field(
+        default="sku",
+        description="Accept the waiting lines of each SKU, or a whole order with one call (where nothing is short).",
+    )
+
+
 _decode_list = msgspec.json.Decoder(_List).decode
 _decode_head = msgspec.json.Decoder(_Head).decode
 _decode_order = msgspec.json.Decoder(_Order).decode
@@ -193,34 +226,34 @@ _decode_care = msgspec.json.Decoder(_CareFolder).decode
 _decode_deliveries = msgspec.json.Decoder(_Deliveries).decode
 
 
-def open_back_market(account: Account, *, page_size: int | None = None) -> "BackMarket":
+def open_back_market(account: Account[BackMarketSettings], page_size: int | None = None) -> "BackMarket":
     """The adapter of a Back Market account. Raises AccountProblem when its token is not set."""
     settings = account.settings
-    base_url = settings.base_url or BASE_URLS[settings.region, settings.preprod]
     client = MarketplaceClient(
-        base_url,
+        settings.base_url or BASE_URLS[settings.region, settings.preprod],
         {
-            "Authorization": f"Basic {account.credential()}",
             "Accept": "application/json",
             "Accept-Language": settings.accept_language,
             "User-Agent": settings.user_agent,
         },
-        SharedPace(account.name, [EDGE, CARE_LIST, CARE_DETAIL], settings.limits.share)
-        if settings.limits.enforced
-        else OwnPace(),
+        pace_of(account, [EDGE, CARE_LIST, CARE_DETAIL]),
+        auth=HeaderToken(f"Basic {account.credential()}"),
         connections=settings.limits.connections,
         penalty=PENALTY_SECONDS,
     )
-    return BackMarket(client, min(page_size or settings.page_size, LARGEST_PAGE), settings.limits.connections)
+    return BackMarket(client, settings, min(page_size or settings.page_size, LARGEST_PAGE))
 
 
 class BackMarket:
     """One Back Market account; see base.Adapter for what each method answers."""
 
-    def __init__(self, client: MarketplaceClient, page_size: int, connections: int) -> None:
+    new_orders_by: Sequence[OrdersBy] = ("waiting", "created")
+
+    def __init__(self, client: MarketplaceClient, settings: BackMarketSettings, page_size: int) -> None:
         self.client = client
         self.page_size = page_size
-        self.connections = connections
+        self.connections = settings.limits.connections
+        self.accepts_by: Literal["sku", "item", "order"] | None = settings.accept_by
 
     def orders(self, by: OrdersBy, since: datetime | None) -> Iterator[list[RawRecord]]:
         query = {"page-size": str(self.page_size)}
@@ -228,7 +261,7 @@ class BackMarket:
             query["state"] = str(WAITING_STATE)
         elif since is not None:
             name = "date_creation" if by == "created" else "date_modification"
-            query[name] = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            query[name] = _rfc3339(since)
 
         def fetch(number: int) -> Page:
             page = self._page("/ws/orders", {**query, "page": str(number)}, [EDGE], _order_record)
@@ -239,7 +272,7 @@ class BackMarket:
 
     def order(self, order_id: str) -> RawRecord | None:
         try:
-            raw = self.client.get(f"/ws/orders/{_path_part(order_id)}", {}, [EDGE], _json_object)
+            raw = self.client.get(f"/ws/orders/{path_part(order_id)}", {}, [EDGE], json_object)
         except NotFound:
             return None
         return _order_record(raw)
@@ -248,7 +281,7 @@ class BackMarket:
         try:
             order = _decode_order(raw)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Rejected([_reason(error)]) from None
+            raise Rejected([reason_of(error, "Back Market")]) from None
         status = ORDER_STATUS.get(order.state, Status.UNKNOWN) if order.state is not None else Status.UNKNOWN
         shipping, billing = order.shipping_address, order.billing_address
         return Order(
@@ -268,6 +301,7 @@ class BackMarket:
             order.country_code,
             order.payment_method,
             order.is_backship,
+            None,
             order.shipper_display,
             order.tracking_number,
             order.tracking_url,
@@ -279,7 +313,7 @@ class BackMarket:
         )
 
     def care_records(self, since: datetime) -> Iterator[list[RawRecord]]:
-        changed_since = since.astimezone(UTC).strftime("%Y-%m-%d-%H-%M")
+        changed_since = _to_the_minute(since)
 
         def fetch(number: int) -> Page:
             query = {"last_modification_date": changed_since, "page": str(number)}
@@ -288,19 +322,19 @@ class BackMarket:
         yield from read_linked(fetch, self.client.now)
 
     def care_record(self, record: RawRecord) -> bytes:
-        path = f"/ws/sav/{_path_part(record.record_id)}"
-        return self.client.get(path, {}, [EDGE, CARE_DETAIL], _json_object)
+        path = f"/ws/sav/{path_part(record.record_id)}"
+        return self.client.get(path, {}, [EDGE, CARE_DETAIL], json_object)
 
     def decode_care_record(self, raw: bytes) -> CareRecord:
         try:
             folder = _decode_care(raw)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Rejected([_reason(error)]) from None
+            raise Rejected([reason_of(error, "Back Market")]) from None
         line = folder.orderline
         line_id = line.id if isinstance(line, _CareLine) else line
         return CareRecord(
             str(folder.id),
-            None if line_id is None else str(line_id),
+            [] if line_id is None else [str(line_id)],
             _care_kind(folder.lines or []),
             CARE_STATE.get(folder.state, "unknown") if folder.state is not None else "unknown",
             None if folder.state is None else str(folder.state),
@@ -309,29 +343,50 @@ class BackMarket:
             folder.date_closed,
         )
 
-    def papers(self, order_id: str, *, delivery_note: bool, label: bool) -> Papers:
+    def papers(self, lacking: Sequence[Lacking]) -> Iterator[tuple[str, Papers | Refused]]:
+        for wanted in lacking:
+            try:
+                yield wanted.order_id, self._papers(wanted)
+            except Refused as problem:
+                yield wanted.order_id, problem
+
+    def _papers(self, wanted: Lacking) -> Papers:
         note_url = label_url = None
-        if delivery_note:
-            path = f"/ws/orders/{_path_part(order_id)}"
+        if wanted.delivery_note:
+            path = f"/ws/orders/{path_part(wanted.order_id)}"
             with contextlib.suppress(NotFound):
                 note_url = self.client.get(path, {}, [EDGE], _decode_note).delivery_note
-        if label:
-            query = {"order_id": order_id}
+        if wanted.label:
+            query = {"order_id": wanted.order_id}
             deliveries = self.client.get("/ws/shipping/v1/deliveries", query, [EDGE], _decode_deliveries)
             # A filter may be ignored: only a delivery that names this order counts.
-            mine = [d.label_url for d in deliveries.results if str(d.order) == order_id and d.label_url]
+            mine = [d.label_url for d in deliveries.results if str(d.order) == wanted.order_id and d.label_url]
             label_url = self._absolute(mine[0]) if mine else None
         return Papers(note_url or None, label_url)
 
-    def accept(self, order_id: str, sku: str) -> Answer:
-        body = {
+    def accept(self, waiting: Waiting) -> Answer:
+        order_id = waiting.order_id
+        body: dict[str, int | str] = {
             "order_id": int(order_id) if order_id.isdecimal() else order_id,
             "new_state": ACCEPTED_LINE_STATE,
-            "sku": sku,
         }
-        status, raw = self.client.post(f"/ws/orders/{_path_part(order_id)}", body, [EDGE], _json_object)
+        if waiting.sku:
+            body["sku"] = waiting.sku
+        status, raw = self.client.post(f"/ws/orders/{path_part(order_id)}", body, [EDGE], json_object)
         record = _order_record(raw) if raw is not None else None
         return Answer(status, record if record is not None and record.record_id == order_id else None)
+
+    def probes(self) -> Mapping[str, Callable[[], object]]:
+        now = datetime.now(UTC)
+        orders = {"page-size": "1", "date_modification": _rfc3339(now)}
+        folders = {"last_modification_date": _to_the_minute(now)}
+        return {
+            "GET /ws/orders": lambda: self.client.get("/ws/orders", orders, [EDGE], _decode_list),
+            "GET /ws/sav": lambda: self.client.get("/ws/sav", folders, [EDGE, CARE_LIST], _decode_list),
+            "GET /ws/shipping/v1/deliveries": lambda: self.client.get(
+                "/ws/shipping/v1/deliveries", {"order_id": "1"}, [EDGE], _decode_deliveries
+            ),
+        }
 
     def now(self) -> datetime:
         return self.client.now()
@@ -361,7 +416,7 @@ def _order_record(raw: bytes) -> RawRecord:
     try:
         head = _decode_head(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return RawRecord(_loose_id(raw, "order_id"), raw, mark)
+        return RawRecord(loose_id(raw, "order_id"), raw, mark)
     return RawRecord(str(head.order_id), raw, mark, head.date_creation, head.date_modification)
 
 
@@ -370,17 +425,8 @@ def _care_list_record(raw: bytes) -> RawRecord:
     try:
         head = _decode_care_head(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return RawRecord(_loose_id(raw, "id"), raw, mark)
+        return RawRecord(loose_id(raw, "id"), raw, mark)
     return RawRecord(str(head.id), raw, mark, head.date_creation, head.date_modification)
-
-
-def _loose_id(raw: bytes, key: str) -> str:
-    """The id of a record whose head can't be decoded, if at least that can be read."""
-    try:
-        value = msgspec.json.decode(raw, type=dict[str, msgspec.Raw]).get(key)
-        return str(msgspec.json.decode(value, type=int | str)) if value is not None else ""
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return ""
 
 
 def _item(line: _OrderLine, order_status: Status) -> OrderItem:
@@ -442,9 +488,13 @@ def _in_utc(value: datetime | None) -> datetime | None:
     return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
 
 
-def _json_object(body: bytes) -> bytes:
-    msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    return body
+def _rfc3339(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _to_the_minute(at: datetime) -> str:
+    """The Care list's own date format."""
+    return at.astimezone(UTC).strftime("%Y-%m-%d-%H-%M")
 
 
 _PAGE = re.compile(r"[?&]page=(\d+)")
@@ -456,18 +506,15 @@ def _page_number(url: str | None) -> int | None:
     return int(found.group(1)) if found else None
 
 
-def _path_part(record_id: str) -> str:
-    if not re.fullmatch(r"[\w.-]+", record_id):
-        raise NotFound("An id with other characters than letters, digits, '.', '_' and '-' can't be asked for.", 404)
-    return record_id
-
-
-_WHERE = re.compile(r" - at `\$\.?(.*)`$")
-
-
-def _reason(error: Exception) -> Reason:
-    """msgspec's message names types and the place, never the value."""
-    message = str(error)
-    found = _WHERE.search(message)
-    where = (found.group(1) if found else "") or "record"
-    return Reason(where, _WHERE.sub("", message), "what Back Market's contract says")
+MARKETPLACE = Marketplace(
+    "Back Market",
+    BackMarketSettings,
+    open_back_market,
+    {"order": ORDER_STATUS, "item": ITEM_STATUS},
+    notes=(
+        "Order states and line states are two different tables: equal numbers mean other things. The list of orders "
+        "leaves out 0 and 8. Lines in state 1 wait for the merchant and are accepted by `POST /ws/orders/{order_id}` "
+        "with `new_state` 2, by SKU or for the whole order (`accept_by`); `PATCH /ws/orderlines/{orderline_id}` takes "
+        "IMEI and serial number only, as published."
+    ),
+)

@@ -5,13 +5,16 @@ page and may be read in any order; reading a list to its end means that every re
 IncompletePass. Everything else (limits, retries, storing, events, stock) is not the adapter's business.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
+from orders_sync.accounts import AccountSettings
 from orders_sync.sync.records import CareRecord, Order, Papers
+from orders_sync.sync.statuses import Status
 
 
 class MarketplaceError(RuntimeError):
@@ -75,12 +78,37 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     """The order as it is now, if the answer carries it."""
 
 
+class Lacking(NamedTuple):
+    """An order, and which of its papers are looked for."""
+
+    order_id: str
+    delivery_note: bool
+    label: bool
+
+
+class Waiting(NamedTuple):
+    """What one request accepts: all waiting lines of an order, those of one SKU, or one item."""
+
+    order_id: str
+    sku: str = ""
+    item_id: str = ""
+
+    def __str__(self) -> str:
+        sku = f", SKU {self.sku}" if self.sku else ""
+        return f"order {self.order_id}{sku}" + (f", item {self.item_id}" if self.item_id else "")
+
+
 #: How a list of orders is asked for: by what time, and from when on (None: what waits for the merchant).
 OrdersBy = Literal["created", "modified", "waiting"]
 
 
 class Adapter(Protocol):
     """One marketplace account, ready to be asked."""
+
+    new_orders_by: Sequence[OrdersBy]
+    """The lists that `new` reads, in this order: `waiting` too where the one by creation leaves some orders out."""
+    accepts_by: Literal["sku", "item", "order"] | None
+    """How waiting lines are accepted; None where the published contract has no way."""
 
     def orders(self, by: OrdersBy, since: datetime | None) -> Iterator[list[RawRecord]]:
         """All orders created or modified at or after `since`, or all that wait for the merchant; in pages."""
@@ -106,12 +134,19 @@ class Adapter(Protocol):
         """The canonical care record. Raises Rejected with reasons."""
         ...
 
-    def papers(self, order_id: str, *, delivery_note: bool, label: bool) -> Papers:
-        """The order's papers as far as they exist now; asks only for those that are wanted."""
+    def papers(self, lacking: Sequence[Lacking]) -> Iterator[tuple[str, Papers | Refused]]:
+        """The papers of these orders as far as they exist now, or why an order could not be asked for.
+
+        Asks only for what is wanted, for as many orders with one call as the contract allows.
+        """
         ...
 
-    def accept(self, order_id: str, sku: str) -> Answer:
-        """Accepts an order's waiting lines of a SKU: the only write. Raises Refused, or AnswerLost."""
+    def accept(self, waiting: Waiting) -> Answer:
+        """Accepts what waits: the only write. Raises Refused, or AnswerLost."""
+        ...
+
+    def probes(self) -> Mapping[str, Callable[[], object]]:
+        """One cheap call for each endpoint that the syncs use, by the endpoint's name in the contract."""
         ...
 
     def now(self) -> datetime:
@@ -127,19 +162,35 @@ class Adapter(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Marketplace:
+    """What a marketplace is to the rest of the project: the `MARKETPLACE` of its module."""
+
+    title: str
+    settings: type[AccountSettings]
+    open: Callable[[Any, int | None], Adapter]
+    """The adapter of an account, with a page size of one's own or that of the account."""
+    states: Mapping[str, Mapping[Any, Status]]
+    """The tables of the marketplace's states, each by what it is of (`order`, `item`), onto ours."""
+    notes: str = ""
+    """What docs/states.md has to say of them."""
+
+
 #: How much earlier than asked a record may lie: marketplaces cut fractions of a second off what they are asked.
 FILTER_TOLERANCE = timedelta(seconds=1)
 
 
-def check_filter(records: list[RawRecord], by: OrdersBy, since: datetime | None) -> None:
+def check_filter(
+    records: list[RawRecord], by: OrdersBy, since: datetime | None, tolerance: timedelta = FILTER_TOLERANCE
+) -> None:
     """Raises IncompletePass when a list holds records that were not asked for: its filter was ignored."""
     if since is None:
         return
-    floor = since - FILTER_TOLERANCE
+    floor = since - tolerance
     for record in records:
         at = record.created_at if by == "created" else record.modified_at
         if at is not None and at.tzinfo is not None and at < floor:
             raise IncompletePass(
-                f"The marketplace was asked for orders {by} since {since.isoformat()} and listed order "
+                f"The marketplace was asked for records {by} since {since.isoformat()} and listed "
                 f"{record.record_id} of {at.isoformat()}: it ignores the filter."
             )

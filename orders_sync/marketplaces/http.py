@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 from urllib.parse import urlencode
 
 import httpx
@@ -36,6 +36,15 @@ LONGEST_PENALTY = 900.0
 REDIRECTS = 3
 
 Decoded = TypeVar("Decoded")
+Params = Mapping[str, str] | Sequence[tuple[str, str]]
+
+
+class Signalled(NamedTuple):
+    """The response headers that tell a rate limit: the limit, the calls left, and when it resets (unix time)."""
+
+    limit: str = "X-RateLimit-Limit"
+    remaining: str = "X-RateLimit-Remaining"
+    reset: str = "X-RateLimit-Reset"
 
 
 class _TryAgain(Exception):
@@ -54,15 +63,23 @@ class MarketplaceClient:
         headers: Mapping[str, str],
         pace: Pace,
         *,
+        auth: httpx.Auth,
         connections: int,
         penalty: float,
+        signalled: Signalled | None = None,
         backoff: float = 0.5,
     ) -> None:
-        """`penalty`: seconds to keep still after a 429 that names no time, from the published contract."""
+        """`penalty`: seconds to keep still after a 429 that names no time, from the published contract.
+
+        `signalled`: the headers by which the marketplace tells how many calls are left, where it does.
+        """
         self.base_url = base_url.rstrip("/")
         self.host = httpx.URL(self.base_url).host
         self.pace = pace
+        self.auth = auth
+        self.connections = connections
         self.penalty = penalty
+        self.signalled = signalled
         self.backoff = backoff
         self._headers = [("Accept-Encoding", "gzip, deflate"), ("Connection", "keep-alive"), *headers.items()]
         self._extensions = {"timeout": httpx.Timeout(30.0, connect=10.0).as_dict()}
@@ -81,14 +98,29 @@ class MarketplaceClient:
     def get(
         self,
         path: str,
-        params: Mapping[str, str],
+        params: Params,
         limits: Sequence[Limit],
         decode: Callable[[bytes], Decoded],
     ) -> Decoded:
         """GETs and decodes; repeats what is safe to repeat. Raises a MarketplaceError told in one line."""
+        return self._repeatable("GET", path, params, None, limits, decode)
+
+    def ask(self, path: str, body: object, limits: Sequence[Limit], decode: Callable[[bytes], Decoded]) -> Decoded:
+        """A POST that only reads (as gRPC transports have it): repeated like a GET."""
+        return self._repeatable("POST", path, {}, msgspec.json.encode(body), limits, decode)
+
+    def _repeatable(
+        self,
+        method: str,
+        path: str,
+        params: Params,
+        content: bytes | None,
+        limits: Sequence[Limit],
+        decode: Callable[[bytes], Decoded],
+    ) -> Decoded:
         for attempt in range(1, TRIES + 1):
             try:
-                body = self._exchange("GET", path, params, None, limits)[1]
+                body = self._exchange(method, path, params, content, limits)[1]
                 return self._decoded(body, decode, path)
             except _TryAgain as problem:
                 if attempt == TRIES:
@@ -138,7 +170,7 @@ class MarketplaceClient:
         self,
         method: str,
         path: str,
-        params: Mapping[str, str],
+        params: Params,
         content: bytes | None,
         limits: Sequence[Limit],
     ) -> tuple[int, bytes]:
@@ -152,6 +184,7 @@ class MarketplaceClient:
                 reason = str(error).strip() or type(error).__name__
                 raise _TryAgain(f"{self.host} does not answer {method} {path}: {reason}") from error
             self._learn_clock(response)
+            self._learn_pace(response)
             if response.is_redirect and method == "GET":
                 url = self._redirected(url, response, path)
                 continue
@@ -163,7 +196,7 @@ class MarketplaceClient:
         """The answer, whose body is not read yet. Put together here, which takes httpx.Client.stream half its time."""
         headers = self._headers if content is None else [*self._headers, ("Content-Type", "application/json")]
         request = httpx.Request(method, url, headers=headers, content=content, extensions=self._extensions)
-        return self._http.send(request, stream=True)
+        return self._http.send(request, stream=True, auth=self.auth)
 
     def _bounded(self, response: httpx.Response, path: str) -> bytes:
         deadline = time.monotonic() + LONGEST_ANSWER
@@ -228,6 +261,19 @@ class MarketplaceClient:
             offset = told - datetime.now(UTC)
             # The header has whole seconds: only what exceeds that is a difference of clocks.
             self._clock_offset = offset if abs(offset) > timedelta(seconds=2) else timedelta(0)
+
+    def _learn_pace(self, response: httpx.Response) -> None:
+        """Keeps still until the limit resets once few calls are left: those under way elsewhere need them."""
+        if self.signalled is None:
+            return
+        with contextlib.suppress(KeyError, ValueError):
+            headers = response.headers
+            remaining, reset = int(headers[self.signalled.remaining]), float(headers[self.signalled.reset])
+            limit = int(headers.get(self.signalled.limit, "0"))
+            if remaining <= min(2 * self.connections, limit // 4):
+                wait = min(LONGEST_PENALTY, reset - self.now().timestamp())
+                if wait > 0:
+                    self.pace.block(wait)
 
     def _jittered(self, attempt: int) -> float:
         return min(LONGEST_BACKOFF, self.backoff * 2**attempt) * random.uniform(0.5, 1.0)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from orders_sync.accounts import Account
 from orders_sync.database.engine import Connection, connect
 from orders_sync.marketplaces.base import DailyBudgetSpent
 
@@ -106,7 +107,7 @@ class SharedPace:
                         "account": self.account,
                         "bucket": limit.bucket,
                         "interval": _interval(spacing),
-                        "burst": _interval(spacing * BURST),
+                        "burst": _interval(spacing * min(BURST, limit.calls // 10)),
                     },
                 )
                 .fetchone()
@@ -144,6 +145,12 @@ class OwnPace:
 
     def close(self) -> None:
         pass
+
+
+def pace_of(account: Account, limits: Sequence[Limit]) -> Pace:
+    """The pace of an account under its marketplace's published limits, as far as its file says to keep to them."""
+    settings = account.settings.limits
+    return SharedPace(account.name, limits, settings.share) if settings.enforced else OwnPace()
 
 
 def _interval(seconds: float) -> str:

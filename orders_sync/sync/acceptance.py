@@ -10,7 +10,14 @@ from dataclasses import dataclass
 
 from psycopg.types.json import Jsonb
 
-from orders_sync.marketplaces.base import AnswerLost, MarketplaceError, RawRecord, Refused, Unavailable
+from orders_sync.marketplaces.base import (
+    AnswerLost,
+    MarketplaceError,
+    RawRecord,
+    Refused,
+    Unavailable,
+    Waiting,
+)
 from orders_sync.stock.locks import apply_pending
 from orders_sync.sync.context import Pass
 from orders_sync.sync.merge import OrderMerger
@@ -20,21 +27,23 @@ from orders_sync.sync.statuses import Status
 log = logging.getLogger("orders_sync.sync")
 
 MOST_REQUESTS = 5
-"""Requests for one order and SKU; then a person has to look (`orders-sync doctor` tells)."""
+"""Requests for the same lines; then a person has to look (`orders-sync doctor` tells)."""
 
 _WAITING = """
-SELECT item.order_id, item.sku, bool_or(lock.state = 'short' OR lock.state IS NULL) AS short
+SELECT item.order_id, CASE WHEN %(by)s = 'order' THEN '' ELSE item.sku END AS sku,
+       CASE WHEN %(by)s = 'item' THEN item.item_id ELSE '' END AS item_id,
+       bool_or(lock.state = 'short' OR lock.state IS NULL) AS short
 FROM order_items item
 LEFT JOIN stock_locks lock ON lock.account = item.account AND lock.item_id = item.item_id
 WHERE item.account = %(account)s AND item.order_id = ANY(%(orders)s) AND item.status = %(pending)s
   AND NOT EXISTS (
     SELECT FROM rejected_records bad WHERE bad.account = item.account AND bad.kind = 'order'
       AND bad.record_id = item.order_id AND bad.resolved_at IS NULL)
-GROUP BY item.order_id, item.sku ORDER BY item.order_id, item.sku
+GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 """
 _EARLIER = """
-SELECT order_id, sku, count(*), (array_agg(state ORDER BY acceptance_id DESC))[1]
-FROM acceptances WHERE account = %s AND order_id = ANY(%s) GROUP BY order_id, sku
+SELECT order_id, sku, item_id, count(*), (array_agg(state ORDER BY acceptance_id DESC))[1]
+FROM acceptances WHERE account = %s AND order_id = ANY(%s) GROUP BY order_id, sku, item_id
 """
 
 
@@ -47,22 +56,27 @@ class _Earlier:
 def accept_waiting(work: Pass, merger: OrderMerger, order_ids: list[str]) -> None:
     """Accepts the waiting lines of these orders, if the account says so. One refusal does not stop the others."""
     settings = work.request.account.settings
-    if not settings.accept_orderlines or not order_ids:
+    if not settings.accept_orderlines or work.adapter.accepts_by is None or not order_ids:
         return
     if not settings.accept_short_lines:
         apply_pending(work.connection)  # which lines are short must be known before they are accepted
     rows = work.connection.execute(
-        _WAITING, {"account": work.lane.account, "orders": order_ids, "pending": Status.PENDING}
-    ).fetchall()
+        _WAITING,
+        {
+            "account": work.lane.account, "orders": order_ids, "pending": Status.PENDING,
+            "by": work.adapter.accepts_by,
+        },
+    ).fetchall()  # fmt: skip
     earlier = {
-        (order_id, sku): _Earlier(count, state)
-        for order_id, sku, count, state in work.connection.execute(_EARLIER, [work.lane.account, order_ids])
+        Waiting(order_id, sku, item_id): _Earlier(count, state)
+        for order_id, sku, item_id, count, state in work.connection.execute(_EARLIER, [work.lane.account, order_ids])
     }
     answers: list[RawRecord] = []
-    for order_id, sku, short in rows:
+    for order_id, sku, item_id, short in rows:
         if short and not settings.accept_short_lines:
             continue
-        answer = _accept(work, order_id, sku, earlier.get((order_id, sku)))
+        waiting = Waiting(order_id, sku, item_id)
+        answer = _accept(work, waiting, earlier.get(waiting))
         if answer is not None:
             answers.append(answer)
         work.note_progress()
@@ -72,56 +86,57 @@ def accept_waiting(work: Pass, merger: OrderMerger, order_ids: list[str]) -> Non
         work.summary.fetched = fetched
 
 
-def _accept(work: Pass, order_id: str, sku: str, before: _Earlier | None) -> RawRecord | None:
+def _accept(work: Pass, waiting: Waiting, before: _Earlier | None) -> RawRecord | None:
     """One request, unless an earlier one was sent and the line has left the waiting state since."""
     if before is not None:
-        record = work.adapter.order(order_id)
-        if record is None or not _still_waits(work, record, sku):
-            _resolve_earlier(work, order_id, sku, before)
+        record = work.adapter.order(waiting.order_id)
+        if record is None or not _still_waits(work, record, waiting):
+            _resolve_earlier(work, waiting, before)
             return record
         if before.requests >= MOST_REQUESTS:
-            work.summary.problems.append(
-                f"order {order_id}, SKU {sku}: still waits after {before.requests} requests; please look at it"
-            )
+            work.summary.problems.append(f"{waiting}: still waits after {before.requests} requests; please look at it")
             return None
-    acceptance_id = _requested(work, order_id, sku)
+    acceptance_id = _requested(work, waiting)
     try:
-        answer = work.adapter.accept(order_id, sku)
+        answer = work.adapter.accept(waiting)
     except AnswerLost as problem:
         _answered(work, acceptance_id, "lost", None, str(problem))
-        work.summary.problems.append(f"order {order_id}, SKU {sku}: acceptance without answer: {problem}")
+        work.summary.problems.append(f"{waiting}: acceptance without answer: {problem}")
         return None
     except Refused as problem:
         _answered(work, acceptance_id, "refused", problem.status, str(problem))
         work.summary.refused += 1
-        work.summary.problems.append(f"order {order_id}, SKU {sku}: acceptance refused: {problem}")
+        work.summary.problems.append(f"{waiting}: acceptance refused: {problem}")
         return None
     except Unavailable as problem:
         # Certainly not done (429, or no connection at all): on record, and tried again in the next pass.
         _answered(work, acceptance_id, "refused", None, str(problem))
-        work.summary.problems.append(f"order {order_id}, SKU {sku}: not accepted: {problem}")
+        work.summary.problems.append(f"{waiting}: not accepted: {problem}")
         return None
     except MarketplaceError as problem:
         _answered(work, acceptance_id, "lost", None, str(problem))
         raise
     _answered(work, acceptance_id, "accepted", answer.status, "accepted")
     work.summary.accepted += 1
-    log.info("%s: accepted order %s, SKU %s", work.lane, order_id, sku)
+    log.info("%s: accepted %s", work.lane, waiting)
     return answer.order
 
 
-def _still_waits(work: Pass, record: RawRecord, sku: str) -> bool:
+def _still_waits(work: Pass, record: RawRecord, waiting: Waiting) -> bool:
     items = work.adapter.decode_order(record.raw).items or []
-    return any(item.sku == sku and item.status == Status.PENDING for item in items)
+    return any(
+        item.status == Status.PENDING and waiting.sku in ("", item.sku) and waiting.item_id in ("", item.item_id)
+        for item in items
+    )
 
 
-def _requested(work: Pass, order_id: str, sku: str) -> int:
+def _requested(work: Pass, waiting: Waiting) -> int:
     row = work.connection.execute(
         """
-        INSERT INTO acceptances (account, order_id, sku, state, request) VALUES (%s, %s, %s, 'requested', %s)
-        RETURNING acceptance_id
+        INSERT INTO acceptances (account, order_id, sku, item_id, state, request)
+        VALUES (%s, %s, %s, %s, 'requested', %s) RETURNING acceptance_id
         """,
-        [work.lane.account, order_id, sku, Jsonb({"order_id": order_id, "sku": sku, "accept": True})],
+        [work.lane.account, *waiting, Jsonb({**waiting._asdict(), "accept": True})],
     ).fetchone()
     assert row is not None
     return int(row[0])
@@ -135,14 +150,14 @@ def _answered(work: Pass, acceptance_id: int, state: str, status: int | None, an
     )
 
 
-def _resolve_earlier(work: Pass, order_id: str, sku: str, before: _Earlier) -> None:
+def _resolve_earlier(work: Pass, waiting: Waiting, before: _Earlier) -> None:
     """Asking again showed that the line no longer waits: the lost or cut-off request is settled."""
     if before.state in ("requested", "lost"):
         work.connection.execute(
             """
             UPDATE acceptances SET state = 'left', answered_at = now(),
               answer = coalesce(answer || '; ', '') || 'asked again: the line no longer waits'
-            WHERE account = %s AND order_id = %s AND sku = %s AND state IN ('requested', 'lost')
+            WHERE account = %s AND order_id = %s AND sku = %s AND item_id = %s AND state IN ('requested', 'lost')
             """,
-            [work.lane.account, order_id, sku],
+            [work.lane.account, *waiting],
         )

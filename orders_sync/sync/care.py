@@ -16,10 +16,9 @@ from orders_sync.sync.validate import check_care_record
 
 _STORE = """
 INSERT INTO care_records AS known (
-  account, care_id, item_id, kind, state, marketplace_state, opened_at, modified_at, closed_at, raw, fingerprint
-) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s)
+  account, care_id, kind, state, marketplace_state, opened_at, modified_at, closed_at, raw, fingerprint
+) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s)
 ON CONFLICT (account, care_id) DO UPDATE SET
-  item_id = coalesce(excluded.item_id, known.item_id),
   kind = CASE WHEN excluded.kind = 'other' THEN known.kind ELSE excluded.kind END,
   state = CASE WHEN excluded.state = 'unknown' AND excluded.marketplace_state IS NULL
           THEN known.state ELSE excluded.state END,
@@ -30,6 +29,11 @@ ON CONFLICT (account, care_id) DO UPDATE SET
   raw = excluded.raw, fingerprint = excluded.fingerprint, stored_at = now()
 WHERE known.modified_at IS NULL OR excluded.modified_at IS NULL OR excluded.modified_at >= known.modified_at
 RETURNING (xmax = 0)
+"""
+_STORE_ITEMS = """
+INSERT INTO care_record_items (account, care_id, item_id)
+SELECT %s, care_id, item_id FROM unnest(%s::text[], %s::text[]) AS about (care_id, item_id)
+ON CONFLICT DO NOTHING
 """
 
 
@@ -104,12 +108,15 @@ def _store_all(work: Pass, changed: list[_Checked], refused: list[RejectedRecord
     with work.connection.transaction():
         for checked in changed:
             _store(work, checked, refused)
-        items = [checked.care.item_id for checked in changed if checked.care.item_id is not None]
-        if items:
-            work.summary.linked += care_links.link(work.connection, work.lane.account, items)
         rejected.keep(work.connection, work.lane.account, refused)
         bad = {record.record_id for record in refused}
-        good = [checked.care.care_id for checked in changed if checked.care.care_id not in bad]
+        stored = [checked.care for checked in changed if checked.care.care_id not in bad]
+        pairs = sorted({(care.care_id, item_id) for care in stored for item_id in care.item_ids})
+        if pairs:
+            care_ids, item_ids = map(list, zip(*pairs, strict=True))
+            work.connection.execute(_STORE_ITEMS, [work.lane.account, care_ids, item_ids])
+            work.summary.linked += care_links.link(work.connection, work.lane.account, item_ids)
+        good = [care.care_id for care in stored]
         rejected.resolve(work.connection, work.lane.account, "care", good)
     work.summary.rejected += len(refused)
 
@@ -117,7 +124,7 @@ def _store_all(work: Pass, changed: list[_Checked], refused: list[RejectedRecord
 def _store(work: Pass, checked: _Checked, refused: list[RejectedRecord]) -> None:
     care, record, text = checked
     values = [
-        work.lane.account, care.care_id, care.item_id, care.kind, care.state, care.marketplace_state,
+        work.lane.account, care.care_id, care.kind, care.state, care.marketplace_state,
         care.opened_at, care.modified_at, care.closed_at, text, record.fingerprint,
     ]  # fmt: skip
     try:

@@ -6,19 +6,20 @@ from orders_sync.sync.records import Order
 _LINK = """
 UPDATE order_items item SET care_id = latest.care_id
 FROM (
-  SELECT DISTINCT ON (item_id) item_id, care_id FROM care_records
-  WHERE account = %(account)s AND item_id = ANY(%(items)s)
-  ORDER BY item_id, opened_at DESC NULLS LAST, care_id DESC
+  SELECT DISTINCT ON (about.item_id) about.item_id, care.care_id
+  FROM care_record_items about JOIN care_records care USING (account, care_id)
+  WHERE about.account = %(account)s AND about.item_id = ANY(%(items)s)
+  ORDER BY about.item_id, care.opened_at DESC NULLS LAST, care.care_id DESC
 ) latest
 WHERE item.account = %(account)s AND item.item_id = latest.item_id
   AND item.care_id IS DISTINCT FROM latest.care_id
 """
 _MARK = """
-UPDATE care_records care SET linked_at = now()
-WHERE care.account = %(account)s AND care.item_id = ANY(%(items)s) AND care.linked_at IS NULL
-  AND EXISTS (SELECT FROM order_items item WHERE item.account = care.account AND item.item_id = care.item_id)
+UPDATE care_record_items about SET linked_at = now()
+WHERE about.account = %(account)s AND about.item_id = ANY(%(items)s) AND about.linked_at IS NULL
+  AND EXISTS (SELECT FROM order_items item WHERE item.account = about.account AND item.item_id = about.item_id)
 """
-_ANY_UNLINKED = "SELECT EXISTS (SELECT FROM care_records WHERE account = %s AND linked_at IS NULL)"
+_ANY_UNLINKED = "SELECT EXISTS (SELECT FROM care_record_items WHERE account = %s AND linked_at IS NULL)"
 
 
 def link(connection: Connection, account: str, item_ids: list[str]) -> int:

@@ -11,8 +11,8 @@ from orders_sync.sync.records import NO_ADDRESS, Address, Order, OrderItem
 ORDER_COLUMNS = (
     "account", "order_id", "status", "marketplace_state", "created_at", "modified_at", "paid_at", "shipped_at",
     "dispatch_due_at", "currency", "items_total", "shipping_total", "sales_taxes", "country_code",
-    "payment_method", "marketplace_shipping", "carrier", "tracking_number", "tracking_url", "delivery_note_url",
-    "label_url", "buyer_email",
+    "payment_method", "marketplace_shipping", "marketplace_delivery_note", "carrier", "tracking_number",
+    "tracking_url", "delivery_note_url", "label_url", "buyer_email",
     *(f"shipping_{part}" for part in ADDRESS_PARTS),
     *(f"billing_{part}" for part in ADDRESS_PARTS),
     "raw", "fingerprint",
@@ -42,10 +42,14 @@ def order_row(account: str, o: Order) -> Row:
     return (
         account, o.order_id, o.status, o.marketplace_state, created_at, modified_at, paid_at, shipped_at,
         dispatch_due_at, o.currency, items_total, shipping_total, sales_taxes, o.country_code, o.payment_method,
-        None if o.marketplace_shipping is None else str(o.marketplace_shipping), o.carrier, o.tracking_number,
+        _flag(o.marketplace_shipping), _flag(o.marketplace_delivery_note), o.carrier, o.tracking_number,
         o.tracking_url, o.delivery_note_url or None, o.label_url or None, o.buyer_email,
         *_address_fields(o.shipping), *_address_fields(o.billing),
     )  # fmt: skip
+
+
+def _flag(value: bool | None) -> str | None:
+    return None if value is None else str(value)
 
 
 def _address_fields(address: Address) -> tuple[str | None, ...]:

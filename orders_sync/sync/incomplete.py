@@ -6,19 +6,20 @@ no event tells.
 
 from datetime import timedelta
 
-from orders_sync.marketplaces.base import Refused
+from orders_sync.marketplaces.base import Lacking, Refused
 from orders_sync.sync import lanes
 from orders_sync.sync.context import Pass
 from orders_sync.sync.statuses import DELIVERY_NOTE_DUE, LABEL_DUE
 
 _LACKING = """
-SELECT order_id, delivery_note_url IS NULL AND status = ANY(%(note_due)s) AS lacks_note,
-       label_url IS NULL AND marketplace_shipping IS NOT FALSE AND status = ANY(%(label_due)s) AS lacks_label
-FROM orders
-WHERE account = %(account)s AND created_at >= %(since)s
-  AND ((delivery_note_url IS NULL AND status = ANY(%(note_due)s))
-    OR (label_url IS NULL AND marketplace_shipping IS NOT FALSE AND status = ANY(%(label_due)s)))
-ORDER BY created_at, order_id
+SELECT order_id, note, label FROM (
+  SELECT order_id, created_at,
+    delivery_note_url IS NULL AND marketplace_delivery_note IS NOT FALSE AND status = ANY(%(note_due)s) AS note,
+    label_url IS NULL AND marketplace_shipping IS NOT FALSE AND status = ANY(%(label_due)s) AS label
+  FROM orders WHERE account = %(account)s AND created_at >= %(since)s
+    AND (delivery_note_url IS NULL OR label_url IS NULL)
+) lacking
+WHERE note OR label ORDER BY created_at, order_id
 """
 _FILL_IN = """
 UPDATE orders SET delivery_note_url = coalesce(%s, delivery_note_url), label_url = coalesce(%s, label_url)
@@ -42,12 +43,10 @@ def sync(work: Pass) -> None:
             "label_due": [str(status) for status in LABEL_DUE],
         },
     ).fetchall()
-    for order_id, lacks_note, lacks_label in lacking:
+    for order_id, papers in work.adapter.papers([Lacking(*row) for row in lacking]):
         work.summary.fetched += 1
-        try:
-            papers = work.adapter.papers(order_id, delivery_note=lacks_note, label=lacks_label)
-        except Refused as problem:
-            work.summary.problems.append(f"order {order_id}: {problem}")
+        if isinstance(papers, Refused):
+            work.summary.problems.append(f"order {order_id}: {papers}")
             continue
         found = (papers.delivery_note_url is not None) + (papers.label_url is not None)
         if found:

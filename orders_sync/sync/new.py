@@ -4,6 +4,9 @@ What waits is asked for as well because the list by creation leaves out unpaid o
 it was created appears behind the watermark.
 """
 
+from collections.abc import Iterator
+from itertools import chain
+
 from orders_sync.marketplaces.base import RawRecord
 from orders_sync.sync import acceptance, rejected
 from orders_sync.sync.context import Pass
@@ -25,14 +28,24 @@ def sync(work: Pass) -> None:
     """One pass. Raises a MarketplaceError where the pass could not be whole."""
     start = pass_start(work, work.request.start)
     work.summary.range_start = start
+    waiting: list[str] = []
+    ends = None
     with open_merger(work) as merger:
-        waiting = [record for page in work.adapter.orders("waiting", None) for record in page]
-        ends = window_end(work)
-        merge_batch(work, merger, waiting)
-        merge_all(work, merger, up_to_end(work, "created", work.adapter.orders("created", start)))
+        for by in work.adapter.new_orders_by:
+            pages = work.adapter.orders(by, None if by == "waiting" else start)
+            first = next(pages, list[RawRecord]())  # the first answer tells the marketplace's clock
+            ends = ends or window_end(work)
+            found = up_to_end(work, by, chain([first], pages))
+            merge_all(work, merger, _noting(found, waiting) if by == "waiting" else found)
         retry_rejected(work, merger, most=RETRIES_A_PASS)
-        finish(work, ends)
-        acceptance.accept_waiting(work, merger, [record.record_id for record in waiting])
+        finish(work, ends or window_end(work))
+        acceptance.accept_waiting(work, merger, waiting)
+
+
+def _noting(pages: Iterator[list[RawRecord]], order_ids: list[str]) -> Iterator[list[RawRecord]]:
+    for page in pages:
+        order_ids += [record.record_id for record in page]
+        yield page
 
 
 def retry_rejected(work: Pass, merger: OrderMerger, *, most: int | None) -> None:

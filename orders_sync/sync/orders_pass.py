@@ -100,7 +100,7 @@ def up_to_end(work: Pass, by: OrdersBy, pages: Iterable[list[RawRecord]]) -> Ite
 
 
 def _is_after(record: RawRecord, by: OrdersBy, end: datetime) -> bool:
-    at = record.created_at if by == "created" else record.modified_at
+    at = {"created": record.created_at, "modified": record.modified_at, "waiting": None}[by]
     return at is not None and at.tzinfo is not None and at > end
 
 

@@ -67,6 +67,9 @@ class Order(msgspec.Struct, frozen=True, gc=False):
     country_code: str | None = None
     payment_method: str | None = None
     marketplace_shipping: bool | None = None
+    """Whether the marketplace makes the shipping label."""
+    marketplace_delivery_note: bool | None = None
+    """Whether the marketplace makes the delivery note."""
     carrier: str | None = None
     tracking_number: str | None = None
     tracking_url: str | None = None
@@ -81,7 +84,8 @@ class CareRecord(msgspec.Struct, frozen=True, gc=False):
     """A care case. `kind` is replacement, return, refund or other; `state` open, closed or unknown."""
 
     care_id: str
-    item_id: str | None
+    item_ids: list[str]
+    """The order items it is about; empty where it names none."""
     kind: str
     state: str
     marketplace_state: str | None = None

@@ -268,8 +268,10 @@ def check_care_record(record: CareRecord) -> None:
     """Raises Rejected with every reason why `record` can't be stored."""
     reasons: list[Reason] = []
     _id(reasons, "care_id", record.care_id)
-    if record.item_id is None:
+    if not record.item_ids:
         reasons.append(Reason("item_id", "names no order item", "the id of an orderline"))
+    for position, item_id in enumerate(record.item_ids):
+        _id(reasons, f"item_ids[{position}]", item_id)
     _time(reasons, "opened_at", record.opened_at)
     _time(reasons, "modified_at", record.modified_at)
     _time(reasons, "closed_at", record.closed_at)

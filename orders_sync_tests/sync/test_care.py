@@ -6,7 +6,10 @@ from orders_sync.sandbox.records import iso
 from orders_sync_tests.invariants import nothing_changed, snapshot
 from orders_sync_tests.marketplace import Marketplace, an_order, sandbox_account, sync
 
-CARE = "SELECT care_id, item_id, kind, state, linked_at IS NOT NULL FROM care_records ORDER BY 1"
+CARE = (
+    "SELECT care_id, item_id, kind, state, linked_at IS NOT NULL "
+    "FROM care_records JOIN care_record_items USING (account, care_id) ORDER BY 1, 2"
+)
 
 
 def test_a_care_record_lands_on_its_item(marketplace: Marketplace, account: Account, connection: Connection) -> None:

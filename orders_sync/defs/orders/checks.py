@@ -40,8 +40,9 @@ FROM orders placed LEFT JOIN order_events event
 GROUP BY placed.account, placed.order_id HAVING count(event.event_id) <> 1
 """
 UNLINKED = """
-SELECT account, care_id, item_id, kind FROM care_records
-WHERE linked_at IS NULL AND first_stored_at < now() - interval '1 day'
+SELECT account, care_id, about.item_id, care.kind
+FROM care_record_items about JOIN care_records care USING (account, care_id)
+WHERE about.linked_at IS NULL AND care.first_stored_at < now() - interval '1 day'
 """
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 

@@ -14,17 +14,16 @@ def upgrade() -> None:
         sa.Column("acceptance_id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("account", sa.Text(), nullable=False),
         sa.Column("order_id", sa.Text(), nullable=False),
-        sa.Column("sku", sa.Text(), nullable=False),
+        sa.Column("sku", sa.Text(), nullable=False, comment="empty: all waiting lines of the order"),
+        sa.Column(
+            "item_id", sa.Text(), server_default="", nullable=False, comment="empty: all waiting lines of the SKU"
+        ),
         sa.Column("state", sa.Text(), nullable=False, comment="requested, accepted, refused, lost or left"),
         sa.Column("request", postgresql.JSONB(astext_type=sa.Text()), nullable=False, comment="what was asked"),
         sa.Column("answer_status", sa.Integer(), nullable=True, comment="HTTP status; empty when no answer came"),
         sa.Column("answer", sa.Text(), nullable=True, comment="what was answered, in one line without buyer's data"),
         sa.Column(
-            "requested_at",
-            sa.DateTime(timezone=True),
-            server_default=sa.text("now()"),
-            nullable=False,
-            comment="",
+            "requested_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False, comment=""
         ),
         sa.Column("answered_at", sa.DateTime(timezone=True), nullable=True, comment=""),
         sa.PrimaryKeyConstraint("acceptance_id"),
@@ -32,32 +31,41 @@ def upgrade() -> None:
     )
     op.create_index("acceptances_order", "acceptances", ["account", "order_id"], unique=False)
     op.create_table(
+        "care_record_items",
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("care_id", sa.Text(), nullable=False),
+        sa.Column(
+            "item_id", sa.Text(), nullable=False, comment="the order item it is about, as the marketplace names it"
+        ),
+        sa.Column(
+            "linked_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="when it was linked to the stored item; empty while the item isn't known yet",
+        ),
+        sa.PrimaryKeyConstraint("account", "care_id", "item_id"),
+        comment="Which order items a care case is about.",
+    )
+    op.create_index("care_record_items_item", "care_record_items", ["account", "item_id"], unique=False)
+    op.create_index(
+        "care_record_items_unlinked",
+        "care_record_items",
+        ["account"],
+        unique=False,
+        postgresql_where=sa.text("linked_at IS NULL"),
+    )
+    op.create_table(
         "care_records",
         sa.Column("account", sa.Text(), nullable=False),
         sa.Column("care_id", sa.Text(), nullable=False, comment="the marketplace's id of the care case"),
-        sa.Column(
-            "item_id",
-            sa.Text(),
-            nullable=True,
-            comment="the order item it is about, as the marketplace names it",
-        ),
         sa.Column("kind", sa.Text(), nullable=False, comment="replacement, return, refund or other"),
         sa.Column("state", sa.Text(), nullable=False, comment="open, closed or unknown"),
         sa.Column("marketplace_state", sa.Text(), nullable=True),
         sa.Column("opened_at", sa.DateTime(timezone=True), nullable=True, comment="by the marketplace"),
         sa.Column(
-            "modified_at",
-            sa.DateTime(timezone=True),
-            nullable=True,
-            comment="by the marketplace; never goes back",
+            "modified_at", sa.DateTime(timezone=True), nullable=True, comment="by the marketplace; never goes back"
         ),
         sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True, comment="by the marketplace"),
-        sa.Column(
-            "linked_at",
-            sa.DateTime(timezone=True),
-            nullable=True,
-            comment="when it was linked to a stored item; empty while the item isn't known yet",
-        ),
         sa.Column(
             "raw",
             postgresql.JSONB(astext_type=sa.Text()),
@@ -65,6 +73,12 @@ def upgrade() -> None:
             comment="the marketplace's own record, whole",
         ),
         sa.Column("fingerprint", sa.LargeBinary(), nullable=False),
+        sa.Column(
+            "buyer_data_blanked_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="when the account's retention blanked the buyer's data",
+        ),
         sa.Column(
             "first_stored_at",
             sa.DateTime(timezone=True),
@@ -82,14 +96,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("account", "care_id"),
         comment="One row a care case: replacement, return, refund or other.",
     )
-    op.create_index("care_records_item", "care_records", ["account", "item_id"], unique=False)
-    op.create_index(
-        "care_records_unlinked",
-        "care_records",
-        ["account"],
-        unique=False,
-        postgresql_where=sa.text("linked_at IS NULL"),
-    )
     op.create_table(
         "daily_summary",
         sa.Column("account", sa.Text(), nullable=False),
@@ -98,17 +104,11 @@ def upgrade() -> None:
         sa.Column("orders", sa.Integer(), nullable=False),
         sa.Column("items", sa.Integer(), nullable=False, comment="pieces, without cancelled and removed ones"),
         sa.Column(
-            "revenue",
-            sa.Numeric(),
-            nullable=False,
-            comment="price of items that were not cancelled or refunded",
+            "revenue", sa.Numeric(), nullable=False, comment="price of items that were not cancelled or refunded"
         ),
         sa.Column("cancelled_items", sa.Integer(), nullable=False),
         sa.Column(
-            "incomplete_papers",
-            sa.Integer(),
-            nullable=False,
-            comment="orders that lack a paper they should have",
+            "incomplete_papers", sa.Integer(), nullable=False, comment="orders that lack a paper they should have"
         ),
         sa.PrimaryKeyConstraint("account", "day", "currency"),
         comment="The daily report, one row an account, day and currency.",
@@ -120,20 +120,13 @@ def upgrade() -> None:
         sa.Column("sync_type", sa.Text(), nullable=False),
         sa.Column("run_id", sa.Text(), nullable=False),
         sa.Column(
-            "started_at",
-            sa.DateTime(timezone=True),
-            server_default=sa.text("now()"),
-            nullable=False,
-            comment="",
+            "started_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False, comment=""
         ),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True, comment=""),
         sa.Column("outcome", sa.Text(), nullable=False, comment="running, succeeded or failed"),
         sa.Column("problem", sa.Text(), nullable=True),
         sa.Column(
-            "summary",
-            postgresql.JSONB(astext_type=sa.Text()),
-            server_default=sa.text("'{}'::jsonb"),
-            nullable=False,
+            "summary", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'::jsonb"), nullable=False
         ),
         sa.PrimaryKeyConstraint("lane_run_id"),
         comment="Every pass of every lane, whoever launched it.",
@@ -170,19 +163,10 @@ def upgrade() -> None:
         sa.Column("account", sa.Text(), nullable=False),
         sa.Column("order_id", sa.Text(), nullable=False),
         sa.Column(
-            "item_id",
-            sa.Text(),
-            server_default="",
-            nullable=False,
-            comment="empty: the event is about the order",
+            "item_id", sa.Text(), server_default="", nullable=False, comment="empty: the event is about the order"
         ),
         sa.Column("kind", sa.Text(), nullable=False, comment="OrderCreated or OrderStatusChanged"),
-        sa.Column(
-            "revision",
-            sa.Integer(),
-            nullable=False,
-            comment="the order's revision that this event belongs to",
-        ),
+        sa.Column("revision", sa.Integer(), nullable=False, comment="the order's revision that this event belongs to"),
         sa.Column("old_status", sa.Text(), nullable=True),
         sa.Column("new_status", sa.Text(), nullable=False),
         sa.Column(
@@ -277,17 +261,9 @@ def upgrade() -> None:
             nullable=True,
             comment="last change, by the marketplace; never goes back",
         ),
+        sa.Column("paid_at", sa.DateTime(timezone=True), nullable=True, comment="when it was paid, by the marketplace"),
         sa.Column(
-            "paid_at",
-            sa.DateTime(timezone=True),
-            nullable=True,
-            comment="when it was paid, by the marketplace",
-        ),
-        sa.Column(
-            "shipped_at",
-            sa.DateTime(timezone=True),
-            nullable=True,
-            comment="when it was shipped, by the marketplace",
+            "shipped_at", sa.DateTime(timezone=True), nullable=True, comment="when it was shipped, by the marketplace"
         ),
         sa.Column(
             "dispatch_due_at",
@@ -297,10 +273,7 @@ def upgrade() -> None:
         ),
         sa.Column("currency", sa.Text(), nullable=True, comment="ISO 4217 code of the order's amounts"),
         sa.Column(
-            "items_total",
-            sa.Numeric(),
-            nullable=True,
-            comment="price of all items, tax included, without shipping",
+            "items_total", sa.Numeric(), nullable=True, comment="price of all items, tax included, without shipping"
         ),
         sa.Column("shipping_total", sa.Numeric(), nullable=True, comment="price of shipping, tax included"),
         sa.Column("sales_taxes", sa.Numeric(), nullable=True, comment="sales taxes where the marketplace tells them"),
@@ -310,7 +283,13 @@ def upgrade() -> None:
             "marketplace_shipping",
             sa.Boolean(),
             nullable=True,
-            comment="the marketplace makes the shipping label",
+            comment="false: the marketplace makes no shipping label",
+        ),
+        sa.Column(
+            "marketplace_delivery_note",
+            sa.Boolean(),
+            nullable=True,
+            comment="false: the marketplace makes no delivery note",
         ),
         sa.Column("carrier", sa.Text(), nullable=True, comment="name of the shipper"),
         sa.Column("tracking_number", sa.Text(), nullable=True),
@@ -340,17 +319,16 @@ def upgrade() -> None:
         sa.Column("billing_phone", sa.Text(), nullable=True, comment="buyer's data"),
         sa.Column("raw", sa.JSON(), nullable=False, comment="the marketplace's own record, whole, as it came"),
         sa.Column(
-            "fingerprint",
-            sa.LargeBinary(),
-            nullable=False,
-            comment="hash of the raw record, to tell unchanged ones",
+            "fingerprint", sa.LargeBinary(), nullable=False, comment="hash of the raw record, to tell unchanged ones"
         ),
         sa.Column(
-            "revision",
-            sa.Integer(),
-            server_default="1",
-            nullable=False,
-            comment="counts the stored changes, from 1",
+            "buyer_data_blanked_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="when the account's retention blanked the buyer's data",
+        ),
+        sa.Column(
+            "revision", sa.Integer(), server_default="1", nullable=False, comment="counts the stored changes, from 1"
         ),
         sa.Column(
             "first_stored_at",
@@ -382,12 +360,7 @@ def upgrade() -> None:
         sa.Column("account", sa.Text(), nullable=False),
         sa.Column("bucket", sa.Text(), nullable=False),
         sa.Column("next_slot", sa.DateTime(timezone=True), nullable=False, comment="when the next call may start"),
-        sa.Column(
-            "blocked_until",
-            sa.DateTime(timezone=True),
-            nullable=True,
-            comment="told by the marketplace (429)",
-        ),
+        sa.Column("blocked_until", sa.DateTime(timezone=True), nullable=True, comment="told by the marketplace (429)"),
         sa.Column("day", sa.Date(), nullable=True, comment="the UTC day that day_calls counts"),
         sa.Column("day_calls", sa.Integer(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("account", "bucket"),
@@ -399,10 +372,7 @@ def upgrade() -> None:
         sa.Column("account", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False, comment="order or care"),
         sa.Column(
-            "record_id",
-            sa.Text(),
-            nullable=False,
-            comment="the marketplace's id, or the hash of an unusable one",
+            "record_id", sa.Text(), nullable=False, comment="the marketplace's id, or the hash of an unusable one"
         ),
         sa.Column("raw", sa.LargeBinary(), nullable=False, comment="the record as it came, byte for byte"),
         sa.Column(
@@ -412,18 +382,10 @@ def upgrade() -> None:
             comment="a list of {where, what, allowed}",
         ),
         sa.Column(
-            "first_seen_at",
-            sa.DateTime(timezone=True),
-            server_default=sa.text("now()"),
-            nullable=False,
-            comment="",
+            "first_seen_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False, comment=""
         ),
         sa.Column(
-            "last_seen_at",
-            sa.DateTime(timezone=True),
-            server_default=sa.text("now()"),
-            nullable=False,
-            comment="",
+            "last_seen_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False, comment=""
         ),
         sa.Column("attempts", sa.Integer(), server_default="1", nullable=False),
         sa.Column(
@@ -440,13 +402,7 @@ def upgrade() -> None:
         sa.Column("account", sa.Text(), nullable=False),
         sa.Column("sync_type", sa.Text(), nullable=False),
         sa.Column("tick_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column(
-            "taken_at",
-            sa.DateTime(timezone=True),
-            server_default=sa.text("now()"),
-            nullable=False,
-            comment="",
-        ),
+        sa.Column("taken_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False, comment=""),
         sa.PrimaryKeyConstraint("account", "sync_type", "tick_at"),
         comment="Which schedule ticks were taken, so that of several daemons only one acts on a tick.",
     )
@@ -459,13 +415,7 @@ def upgrade() -> None:
             nullable=True,
             comment="pieces in the warehouse; empty for a SKU that no import knows",
         ),
-        sa.Column(
-            "reserved",
-            sa.Integer(),
-            server_default="0",
-            nullable=False,
-            comment="pieces under an active lock",
-        ),
+        sa.Column("reserved", sa.Integer(), server_default="0", nullable=False, comment="pieces under an active lock"),
         sa.Column("imported_at", sa.DateTime(timezone=True), nullable=True, comment="when on_hand was last imported"),
         sa.CheckConstraint("reserved >= 0", name="stock_levels_reserved_not_negative"),
         sa.PrimaryKeyConstraint("sku"),
@@ -478,10 +428,7 @@ def upgrade() -> None:
         sa.Column("item_id", sa.Text(), nullable=False),
         sa.Column("sku", sa.Text(), nullable=False),
         sa.Column(
-            "event_id",
-            sa.BigInteger(),
-            nullable=True,
-            comment="the event that caused it; empty: a stock import did",
+            "event_id", sa.BigInteger(), nullable=True, comment="the event that caused it; empty: a stock import did"
         ),
         sa.Column("cause", sa.Text(), nullable=False),
         sa.Column("from_state", sa.Text(), nullable=True),
@@ -515,35 +462,3 @@ def upgrade() -> None:
         comment="One row an order item: the reservation of its quantity.",
     )
     op.create_index("stock_locks_sku", "stock_locks", ["sku", "state"], unique=False)
-
-
-def downgrade() -> None:
-    op.drop_index("stock_locks_sku", table_name="stock_locks")
-    op.drop_table("stock_locks")
-    op.drop_index("stock_lock_history_sku", table_name="stock_lock_history")
-    op.drop_index("stock_lock_history_item", table_name="stock_lock_history")
-    op.drop_table("stock_lock_history")
-    op.drop_table("stock_levels")
-    op.drop_table("schedule_ticks")
-    op.drop_table("rejected_records")
-    op.drop_table("rate_limits")
-    op.drop_index(
-        "orders_lacking_papers",
-        table_name="orders",
-        postgresql_where=sa.text("delivery_note_url IS NULL OR label_url IS NULL"),
-    )
-    op.drop_index("orders_created", table_name="orders")
-    op.drop_table("orders")
-    op.drop_index("order_items_order", table_name="order_items")
-    op.drop_table("order_items")
-    op.drop_index("order_events_pending", table_name="order_events", postgresql_where=sa.text("applied_at IS NULL"))
-    op.drop_table("order_events")
-    op.drop_table("lanes")
-    op.drop_index("lane_runs_lane", table_name="lane_runs")
-    op.drop_table("lane_runs")
-    op.drop_table("daily_summary")
-    op.drop_index("care_records_unlinked", table_name="care_records", postgresql_where=sa.text("linked_at IS NULL"))
-    op.drop_index("care_records_item", table_name="care_records")
-    op.drop_table("care_records")
-    op.drop_index("acceptances_order", table_name="acceptances")
-    op.drop_table("acceptances")
