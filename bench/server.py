@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from math import ceil
 from urllib.parse import parse_qs, urlsplit
 
-from orders_sync.sandbox.records import stamp
+from orders_sync.sandbox.forms import stamp
 
 START = datetime(2026, 9, 1, tzinfo=UTC)
 LINES = (2, 3)

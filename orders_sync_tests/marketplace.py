@@ -8,28 +8,49 @@ from typing import Any
 
 import uvicorn
 
-from orders_sync.accounts import Account, check_account
+from orders_sync.accounts import SANDBOX_CREDENTIALS, Account, check_account
+from orders_sync.sandbox.back_market import BackMarketFront
+from orders_sync.sandbox.clock import Clock
 from orders_sync.sandbox.faults import Fault
-from orders_sync.sandbox.records import iso, stamp
-from orders_sync.sandbox.server import Clock, Sandbox
+from orders_sync.sandbox.forms import iso, stamp
+from orders_sync.sandbox.front import Front, Shared
+from orders_sync.sandbox.server import FRONTS, Sandbox
 from orders_sync.sandbox.world import World
 from orders_sync.sync.context import PassRequest
 from orders_sync.sync.lanes import SyncType
 from orders_sync.sync.passes import run_pass
 from orders_sync.sync.summary import Summary
 
-TOKEN = "sandbox-token"
+#: The setting `token` of an account at each front of the sandbox: these need no environment variable.
+TOKEN_NAMES = {
+    "back_market": "BACK_MARKET_SANDBOX_TOKEN",
+    "refurbed": "REFURBED_SANDBOX_TOKEN",
+    "mirakl": "MIRAKL_SANDBOX_KEY",
+}
+TOKEN = SANDBOX_CREDENTIALS[TOKEN_NAMES["back_market"]]
 
 
 class Marketplace:
     """A sandbox on a free port. `put` and `change` script its orders; `fault` switches faults on."""
 
-    def __init__(self, *, orders: int = 0, days: int = 90, limits: bool = False, seed: int = 1) -> None:
+    def __init__(
+        self,
+        front: type[Front] = BackMarketFront,
+        *,
+        orders: int = 0,
+        days: int = 90,
+        limits: bool = False,
+        seed: int = 1,
+    ) -> None:
         start = datetime.now(UTC).replace(microsecond=0)
-        self.world = World(seed, orders, start, days=days, arrivals_a_day=0)
+        self.world = World(seed, orders, start, days=days, arrivals_a_day=0, **FRONTS[front][1])
         self.clock = Clock(start)
         self.world.advance(start)
-        self.sandbox = Sandbox(self.world, self.clock, token=TOKEN, limits=limits)
+        shared = Shared(self.clock)
+        self.front: Any = front(
+            self.world, shared, token=SANDBOX_CREDENTIALS[TOKEN_NAMES[front.name]], limits=limits, memory=None
+        )
+        self.sandbox = Sandbox([self.front], shared)
 
     def __enter__(self) -> "Marketplace":
         self._socket = socket.socket()
@@ -54,6 +75,10 @@ class Marketplace:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    def listed(self) -> list[dict[str, Any]]:
+        """All orders in the contract's form."""
+        return self.front.listed()
 
     def now(self) -> datetime:
         return self.clock.now()
@@ -110,11 +135,11 @@ class Marketplace:
 
 def sandbox_account(marketplace: Marketplace, name: str = "shop", **settings: Any) -> Account:
     """An account at a marketplace; without rate limits, accepting nothing, unless told otherwise."""
+    contract = marketplace.front.name
     attributes: dict[str, Any] = {
-        "marketplace": "back_market",
+        "marketplace": contract,
         "base_url": marketplace.url,
-        "token": "BACK_MARKET_SANDBOX_TOKEN",
-        "user_agent": "BM-Tests-Orders;tests@example.com",
+        "token": TOKEN_NAMES[contract],
         "limits": {"enforced": False, "connections": 4},
         **settings,
     }

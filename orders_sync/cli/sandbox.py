@@ -24,7 +24,7 @@ def sandbox(
     limits: bool,
     forget: bool,
 ) -> None:
-    """Serve a sandbox marketplace that speaks Back Market's published contract.
+    """Serve sandbox marketplaces that speak the published contracts of Back Market, refurbed and Mirakl.
 
     It goes on where it stopped. Faults can be switched on by POST /sandbox/faults, its clock be moved by POST
     /sandbox/clock.
@@ -33,11 +33,15 @@ def sandbox(
     from orders_sync.sandbox.server import open_sandbox, serve
     from orders_sync.settings import state_folder
 
-    token = SANDBOX_CREDENTIALS["BACK_MARKET_SANDBOX_TOKEN"]
+    tokens = {
+        "back_market": SANDBOX_CREDENTIALS["BACK_MARKET_SANDBOX_TOKEN"],
+        "refurbed": SANDBOX_CREDENTIALS["REFURBED_SANDBOX_TOKEN"],
+        "mirakl": SANDBOX_CREDENTIALS["MIRAKL_SANDBOX_KEY"],
+    }
     memory = None if forget else state_folder() / "sandbox"
-    world = open_sandbox(
+    opened = open_sandbox(
         memory,
-        token=token,
+        tokens=tokens,
         seed=seed,
         orders=orders,
         days=days,
@@ -45,8 +49,9 @@ def sandbox(
         speed=speed,
         limits=limits,
     )
-    click.echo(f"Sandbox marketplace on http://{host}:{port} with {len(world.world.orders)} orders.")
+    count = sum(len(front.world.orders) for front in opened.fronts.values())
+    click.echo(f"Sandbox marketplaces ({', '.join(opened.fronts)}) on http://{host}:{port} with {count} orders.")
     try:
-        serve(world, host, port)
+        serve(opened, host, port)
     except ValueError as error:
         raise click.UsageError(str(error)) from None

@@ -11,7 +11,7 @@ from functools import cache
 from orders_sync.accounts import Account
 from orders_sync.marketplaces.base import Adapter, Marketplace
 
-_KIT = ("auth", "base", "decoding", "http", "limits", "paging")
+_KIT = ("auth", "base", "decoding", "http", "limits", "paging", "states")
 
 
 @cache

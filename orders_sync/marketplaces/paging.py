@@ -137,6 +137,37 @@ def read_linked(fetch: Callable[[int], Page], now: Callable[[], datetime]) -> It
     raise IncompletePass(f"The marketplace's list changed during each of {SWEEPS} readings.")
 
 
+class CursorPage(msgspec.Struct, frozen=True, gc=False):
+    """One page of a list that is walked by a cursor: its records, and where the next page starts (None: at its end)."""
+
+    records: list[RawRecord]
+    next: str | None
+
+
+def read_cursor(fetch: Callable[[str | None], CursorPage]) -> Iterator[list[RawRecord]]:
+    """All records of a list that is sorted by something that never changes (an id, the time of creation).
+
+    What is added or changed while it is read moves nothing, so one reading is enough. Raises IncompletePass for a
+    cursor that does not advance, and for an empty page that is not the last.
+    """
+    cursor: str | None = None
+    seen: set[str] = set()
+    for number in itertools.count(1):
+        page = fetch(cursor)
+        if page.next is None:
+            yield page.records
+            return
+        if not page.records:
+            raise IncompletePass(f"Page {number} of the marketplace's list is empty, yet there is more.")
+        if page.next in seen:
+            raise IncompletePass(f"Page {number} of the marketplace's list leads back to where it has been.")
+        if number >= MOST_PAGES:
+            raise IncompletePass(f"The marketplace's list has more than {MOST_PAGES} pages.")
+        seen.add(page.next)
+        cursor = page.next
+        yield page.records
+
+
 def _follow(first: Page, fetch: Callable[[int], Page]) -> Iterator[tuple[int, Page]]:
     number, page = 1, first
     while page.next is not None:

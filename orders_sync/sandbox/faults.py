@@ -9,6 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+#: What the contracts call the records of a list's answer.
+LISTS = ("results", "orders", "returns", "tickets", "data")
 KINDS = {
     "status": "answers with `status`, `headers` and `body`, without doing anything",
     "lose_answer": "does what was asked, then breaks the connection",
@@ -95,20 +97,21 @@ def instead(fault: Fault) -> Response | None:
 
 def change_document(fault: Fault, document: dict[str, Any], request: Request) -> None:
     """What a fault does to a list's answer."""
-    results = document.get("results")
-    if not isinstance(results, list):
+    name = next((name for name in LISTS if isinstance(document.get(name), list)), None)
+    if name is None:
         return
+    results = document[name]
     fields = fault.details.get("fields")
     if fault.kind == "empty_page":
-        document["results"] = []
+        document[name] = []
     elif fault.kind == "looping_next":
         document["next"] = f"https://www.backmarket.fr{request.url.path}?page={request.query_params.get('page', '1')}"
     elif fault.kind == "sparse" and fields:
-        document["results"] = [{k: v for k, v in record.items() if k not in fields} for record in results]
+        document[name] = [{k: v for k, v in record.items() if k not in fields} for record in results]
     elif fault.kind == "patch" and fields:
-        document["results"] = [{**record, **fields} for record in results]
+        document[name] = [{**record, **fields} for record in results]
     elif fault.kind == "repeat" and results:
-        document["results"] = [*results, results[-1]]
+        document[name] = [*results, results[-1]]
 
 
 async def deliver(fault: Fault, content: bytes) -> Response:

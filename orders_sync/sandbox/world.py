@@ -29,7 +29,6 @@ from orders_sync.sandbox.entities import (
     Line,
     SandboxOrder,
 )
-from orders_sync.sandbox.records import order_record, stamp
 
 _FIRST_NAMES = ["Victor", "Zoë", "Jürgen", "Łucja", "Amélie", "Søren", "Inês", "Giulia", "Noah", "Αλέξανδρος"]
 _LAST_NAMES = ["Hugo", "O'Brien", "Müller", "Kowalska", "de la Cruz", "Ångström", "Silva", "Rossi", "Smith"]
@@ -54,8 +53,24 @@ UNKNOWN_SKU = "MYSTERY-BOX"
 class World:
     """All orders and care folders as they are at the world's `now`. Not thread-safe: one server, one world."""
 
-    def __init__(self, seed: int, orders: int, start: datetime, *, days: int = 90, arrivals_a_day: float = 480.0):
-        """`orders` spread over the `days` before `start`; from then on `arrivals_a_day`."""
+    def __init__(
+        self,
+        seed: int | str,
+        orders: int,
+        start: datetime,
+        *,
+        days: int = 90,
+        arrivals_a_day: float = 480.0,
+        largest_quantity: int = 2,
+        self_accepting: bool = False,
+    ):
+        """`orders` spread over the `days` before `start`; from then on `arrivals_a_day`.
+
+        `largest_quantity` of a line: 1 where the contract has one line a piece. `self_accepting`: somebody in the back
+        office accepts all orders, always, since the contract has no call for it.
+        """
+        self.largest_quantity = largest_quantity
+        self.self_accepting = self_accepting
         self.seed = seed
         self.start = start
         self.days = days
@@ -133,13 +148,18 @@ class World:
         delay = MINUTE * rng.uniform(0.1, 2) if rng.random() < 0.95 else HOUR * rng.uniform(1, 8) * pace
         self._plan(at + delay, lambda t: self._pay(order, t))
 
+    def arrive_paid(self, at: datetime) -> None:
+        """A new order arrives and is paid, now."""
+        self._arrive(at)
+        self._pay(self.orders[max(self.orders)], at)
+
     def _line(self, rng: random.Random) -> Line:
         code, product, brand, price = rng.choice(_MODELS)
         colour = rng.choice(_COLOURS)
         sku = UNKNOWN_SKU if rng.random() < 0.004 else f"{code}-{colour}"
         line = Line(
             self._next_line, sku, f"{product} - {colour.title()}", brand,
-            rng.choices([1, 2], [95, 5])[0], price * 100 + rng.randrange(0, 5000),
+            min(rng.choices([1, 2], [95, 5])[0], self.largest_quantity), price * 100 + rng.randrange(0, 5000),
         )  # fmt: skip
         self._next_line += 1
         return line
@@ -151,7 +171,7 @@ class World:
         self._plan(at + rng.uniform(1, 20) * MINUTE, lambda t: self._make_note(order, t))
         if rng.random() < 0.04:
             self._plan(at + rng.uniform(10, 50) * MINUTE, lambda t: self._cancel_waiting(order, t))
-        if at < self.start - 6 * HOUR:
+        if self.self_accepting or at < self.start - 6 * HOUR:
             # Before the sandbox starts, somebody in the back office accepts.
             self._plan(at + rng.uniform(20, 90) * MINUTE, lambda t: self._accept_all(order, t))
         self._plan(at + DAY, lambda t: self._cancel_waiting(order, t))
@@ -231,40 +251,24 @@ class World:
 
     # -- what the merchant does
 
-    def merchant_sets(self, order_id: int, new_state: int, sku: str | None, at: datetime) -> str | None:
-        """The merchant moves the lines of a SKU (all, where none is named). Returns why not, or None when done."""
-        if order_id in self.scripted:
-            return self._move_scripted(self.scripted[order_id], new_state, sku, at)
+    def merchant_sets(
+        self, order_id: int, new_state: int, sku: str | None, at: datetime, line_id: int | None = None
+    ) -> str | None:
+        """The merchant moves the lines of a SKU, or one line, or all. Returns why not, or None when done."""
         order = self.orders[order_id]
-        lines = [line for line in order.lines if sku is None or line.sku == sku]
+        lines = [line for line in order.lines if sku in (None, line.sku) and line_id in (None, line.id)]
         if not lines:
             return f"no orderline of this order has the SKU {sku}"
         movable = [line for line in lines if line.state == MERCHANT_MOVES.get(new_state)]
         if not movable:
             return f"no orderline can go to state {new_state} from state {lines[0].state}"
-        self.deeds.append({"at": at.isoformat(), "order": order_id, "state": new_state, "sku": sku})
+        self.deeds.append({"at": at.isoformat(), "order": order_id, "state": new_state, "sku": sku, "line": line_id})
         for line in movable:
             self._set(order, line, new_state, at)
         if new_state == ACCEPTED:
             self._prepare(order, at)
         if new_state == SHIPPED:
             order.shipped = at
-        return None
-
-    def _move_scripted(self, order: dict[str, Any], new_state: int, sku: str | None, at: datetime) -> str | None:
-        movable = [
-            line
-            for line in order["orderlines"]
-            if (sku is None or line["listing"] == sku) and line["state"] == MERCHANT_MOVES.get(new_state)
-        ]
-        if not movable:
-            return f"no orderline can go to state {new_state}"
-        for line in movable:
-            line["state"] = new_state
-        states = {line["state"] for line in order["orderlines"]}
-        order["state"] = 1 if PAID in states else 3 if ACCEPTED in states else order["state"]
-        order["date_modification"] = stamp(at)
-        self.version += 1
         return None
 
     # -- its memory: what can't be told from the seed
@@ -284,16 +288,8 @@ class World:
             deed = json.loads(text)
             at = datetime.fromisoformat(deed["at"])
             self.advance(at)
-            self.merchant_sets(deed["order"], deed["state"], deed["sku"], at)
+            self.merchant_sets(deed["order"], deed["state"], deed["sku"], at, deed.get("line"))
         self.deeds.clear()
-
-    # -- as the contract's records
-
-    def order_records(self) -> list[dict[str, Any]]:
-        """All orders, newest first."""
-        records = [order_record(order) for order in self.orders.values()]
-        records += self.scripted.values()
-        return sorted(records, key=lambda record: str(record.get("date_creation")), reverse=True)
 
 
 def stock_levels(world: World) -> dict[str, int]:

@@ -31,6 +31,9 @@ EFFECTS: dict[Status, Meaning] = {
     Status.REFUNDED_AFTER_SHIPPING: Meaning(
         Effect.KEEP, "the piece left when it was shipped; what comes back enters stock by an import"
     ),
+    Status.RETURNED: Meaning(
+        Effect.KEEP, "the piece left when it was shipped; what comes back enters stock by an import"
+    ),
     Status.UNPAID: Meaning(Effect.RELEASE, "the payment failed: nothing is sold"),
     Status.REMOVED: Meaning(Effect.RELEASE, "the order no longer lists the item"),
     Status.UNKNOWN: Meaning(Effect.KEEP, "nobody knows what the marketplace means; a check reports it"),

@@ -45,6 +45,9 @@ _EARLIER = """
 SELECT order_id, sku, item_id, count(*), (array_agg(state ORDER BY acceptance_id DESC))[1]
 FROM acceptances WHERE account = %s AND order_id = ANY(%s) GROUP BY order_id, sku, item_id
 """
+_UNANSWERED = """
+SELECT DISTINCT order_id FROM acceptances WHERE account = %s AND state IN ('requested', 'lost')
+"""
 
 
 @dataclass
@@ -54,9 +57,16 @@ class _Earlier:
 
 
 def accept_waiting(work: Pass, merger: OrderMerger, order_ids: list[str]) -> None:
-    """Accepts the waiting lines of these orders, if the account says so. One refusal does not stop the others."""
+    """Accepts the waiting lines of these orders, if the account says so. One refusal does not stop the others.
+
+    Orders with a request whose answer is not known are looked at as well: if it was done, they no longer wait.
+    """
     settings = work.request.account.settings
-    if not settings.accept_orderlines or work.adapter.accepts_by is None or not order_ids:
+    if not settings.accept_orderlines or work.adapter.accepts_by is None:
+        return
+    unanswered = work.connection.execute(_UNANSWERED, [work.lane.account]).fetchall()
+    order_ids = sorted({*order_ids, *(order_id for (order_id,) in unanswered)})
+    if not order_ids:
         return
     if not settings.accept_short_lines:
         apply_pending(work.connection)  # which lines are short must be known before they are accepted
@@ -72,6 +82,8 @@ def accept_waiting(work: Pass, merger: OrderMerger, order_ids: list[str]) -> Non
         for order_id, sku, item_id, count, state in work.connection.execute(_EARLIER, [work.lane.account, order_ids])
     }
     answers: list[RawRecord] = []
+    accepted_before = work.summary.accepted
+    told: dict[str, bool] = {}
     for order_id, sku, item_id, short in rows:
         if short and not settings.accept_short_lines:
             continue
@@ -79,7 +91,13 @@ def accept_waiting(work: Pass, merger: OrderMerger, order_ids: list[str]) -> Non
         answer = _accept(work, waiting, earlier.get(waiting))
         if answer is not None:
             answers.append(answer)
+        if work.summary.accepted > accepted_before:
+            accepted_before, told[order_id] = work.summary.accepted, answer is not None
         work.note_progress()
+    for order_id in (order_id for order_id, is_told in told.items() if not is_told):
+        # The answer does not carry the order: ask for it, so that what follows from the acceptance need not wait.
+        now = work.adapter.order(order_id)
+        answers += [now] if now is not None else []
     if answers:
         fetched = work.summary.fetched
         merge_batch(work, merger, answers)

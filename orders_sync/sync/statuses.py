@@ -20,6 +20,8 @@ class Status(StrEnum):
     """Accepted, then refunded before it was shipped."""
     REFUNDED_AFTER_SHIPPING = "refunded_after_shipping"
     """Shipped, then refunded on the buyer's request."""
+    RETURNED = "returned"
+    """Shipped, and come back from the buyer."""
     UNPAID = "unpaid"
     """The payment failed."""
     REMOVED = "removed"

@@ -13,6 +13,8 @@ from orders_sync.stock.locks import apply_pending
 from orders_sync.sync.lanes import SyncType
 from orders_sync_tests.marketplace import Marketplace, an_order, sandbox_account, sync
 
+ACCOUNTS = ("back_market_sandbox", "refurbed_sandbox", "mirakl_sandbox")
+
 
 @pytest.fixture(scope="module")
 def loaded() -> dg.Definitions:
@@ -21,14 +23,15 @@ def loaded() -> dg.Definitions:
 
 def test_each_account_has_four_assets_in_its_group(loaded: dg.Definitions) -> None:
     graph = loaded.resolve_asset_graph()
-    names = {key.path[-1] for key in graph.get_all_asset_keys() if key.path[0] == "back_market_sandbox"}
-    assert names == {"new_orders", "modified_orders", "care_records", "incomplete_orders"}
+    for account in ACCOUNTS:
+        names = {key.path[-1] for key in graph.get_all_asset_keys() if key.path[0] == account}
+        assert names == {"new_orders", "modified_orders", "care_records", "incomplete_orders"}
     for key in graph.get_all_asset_keys():
         node = graph.get(key)
         assert node.description, key
         assert node.owners, key
         assert node.kinds, key
-        assert node.group_name in ("back_market_sandbox", "orders", "stock", "reports")
+        assert node.group_name in (*ACCOUNTS, "orders", "stock", "reports", "operations")
 
 
 def test_the_lineage_runs_from_the_syncs_to_stock_and_reports(loaded: dg.Definitions) -> None:

@@ -261,29 +261,35 @@ def test_the_published_rate_limit_is_enforced_with_its_penalty() -> None:
 def test_the_same_seed_gives_the_same_world_and_it_lives() -> None:
     with Marketplace(orders=100, days=5) as one, Marketplace(orders=100, days=5) as two:
         two.world.advance(one.world.now)
-        assert [o["price"] for o in one.world.order_records()] == [o["price"] for o in two.world.order_records()]
-        before = {o["order_id"]: o["date_modification"] for o in one.world.order_records()}
+        assert [o["price"] for o in one.listed()] == [o["price"] for o in two.listed()]
+        before = {o["order_id"]: o["date_modification"] for o in one.listed()}
         one.pass_time(days=1)
-        after = {o["order_id"]: o["date_modification"] for o in one.world.order_records()}
+        after = {o["order_id"]: o["date_modification"] for o in one.listed()}
         assert before != after
+
+
+TOKENS = {"back_market": "t", "refurbed": "r", "mirakl": "m"}
 
 
 def test_it_listens_on_loopback_only() -> None:
     from orders_sync.sandbox.server import open_sandbox, serve
 
     with pytest.raises(ValueError, match="loopback only"):
-        serve(open_sandbox(None, token="t", orders=1), "0.0.0.0", 1)
+        serve(open_sandbox(None, tokens=TOKENS, orders=1), "0.0.0.0", 1)
 
 
 def test_it_goes_on_where_it_stopped(tmp_path: Any) -> None:
+    from orders_sync.sandbox.back_market import BackMarketFront
     from orders_sync.sandbox.server import open_sandbox
 
-    first = open_sandbox(tmp_path, token="t", orders=400, days=5)
-    waiting = next(o for o in first.world.order_records() if o["state"] == 1)
+    first = open_sandbox(tmp_path, tokens=TOKENS, orders=400, days=5).fronts["back_market"]
+    assert isinstance(first, BackMarketFront)
+    waiting = next(o for o in first.listed() if o["state"] == 1)
     sku = waiting["orderlines"][0]["listing"]
     assert first.world.merchant_sets(waiting["order_id"], 2, sku, first.clock.now()) is None
-    first.world.remember(tmp_path / "deeds.jsonl")
-    again = open_sandbox(tmp_path, token="t", orders=1)
+    first.remember()
+    again = open_sandbox(tmp_path, tokens=TOKENS, orders=1).fronts["back_market"]
+    assert isinstance(again, BackMarketFront)
     assert len(again.world.orders) >= 400
-    order = next(o for o in again.world.order_records() if o["order_id"] == waiting["order_id"])
+    order = next(o for o in again.listed() if o["order_id"] == waiting["order_id"])
     assert order["orderlines"][0]["state"] in (2, 3)

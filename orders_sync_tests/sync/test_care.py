@@ -2,7 +2,7 @@
 
 from orders_sync.accounts import Account
 from orders_sync.database.engine import Connection
-from orders_sync.sandbox.records import iso
+from orders_sync.sandbox.forms import iso
 from orders_sync_tests.invariants import nothing_changed, snapshot
 from orders_sync_tests.marketplace import Marketplace, an_order, sandbox_account, sync
 

@@ -39,7 +39,7 @@ def test_a_whole_history_is_stored_and_a_second_pass_finds_nothing(
     before = snapshot(connection)
     nothing_changed(sync(account))
     assert snapshot(connection) == before
-    every_listed_order_is_stored_or_rejected(connection, account.name, living_marketplace.world.order_records())
+    every_listed_order_is_stored_or_rejected(connection, account.name, living_marketplace.listed())
     check_invariants(connection)
 
 

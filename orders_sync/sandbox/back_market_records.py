@@ -1,9 +1,9 @@
 """The world's orders, deliveries and Care folders in the form of Back Market's published schemas."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from orders_sync.sandbox.entities import ACCEPTED, DAY, NEW, NOT_PAID, PAID, Folder, Line, SandboxOrder
+from orders_sync.sandbox.forms import cents, iso, stamp
 
 
 def order_state(order: SandboxOrder) -> int:
@@ -176,15 +176,3 @@ def folder_detail(folder: Folder, order: SandboxOrder) -> dict[str, Any]:
             "state": line.state,
         },
     }
-
-
-def stamp(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def iso(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="seconds")
-
-
-def cents(amount: int) -> str:
-    return f"{amount // 100}.{amount % 100:02d}"

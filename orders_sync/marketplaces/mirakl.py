@@ -1,0 +1,438 @@
+"""Mirakl: the seller API of any operator's instance, as published (OR11, OR72, RT11).
+
+Facts of the contract that shape this file: OR11 is paged by `max` (at most 100) and `offset`, sorted by creation, and
+tells `total_count`; its `start_update_date` is moved back by the server, so repeats are expected; RT11 is walked by
+page tokens; each operation publishes how often it may be used, and a listing with all its pages counts as one use;
+new fields and new states may appear at any time; amounts are JSON numbers.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Final, Literal
+from urllib.parse import urlencode
+
+import msgspec
+from pydantic import Field, field_validator
+
+from orders_sync.accounts import Account, TokenSettings
+from orders_sync.marketplaces.auth import HeaderToken
+from orders_sync.marketplaces.base import (
+    Answer,
+    Lacking,
+    Marketplace,
+    OrdersBy,
+    RawRecord,
+    Refused,
+    Waiting,
+    check_filter,
+)
+from orders_sync.marketplaces.decoding import loose_id, reason_of
+from orders_sync.marketplaces.http import MarketplaceClient
+from orders_sync.marketplaces.limits import Limit, pace_of
+from orders_sync.marketplaces.paging import CursorPage, Page, fingerprint, read_counted, read_cursor
+from orders_sync.sync.records import Address, CareRecord, Order, OrderItem, Papers, Rejected
+from orders_sync.sync.statuses import Status
+
+LARGEST_PAGE = 100
+#: "Maximum usage: once per minute" (OR11) and "every 5 minutes" (RT11). One use is a listing with all its pages.
+ORDERS_USE = Limit("or11", 1, 60.0)
+RETURNS_USE = Limit("rt11", 1, 300.0)
+#: The pages of a listing, and what may be used "at each page display" (OR72): as a busy person would.
+PAGES = Limit("pages", 300, 60.0)
+PENALTY_SECONDS = 60.0
+SERVER_DELTA = timedelta(days=1)
+"""How far back of what was asked a record may lie: "Mirakl will subtract a time delta", which it does not tell."""
+DOCUMENTS_AT_ONCE = 50
+"""Orders whose documents are asked for with one call; keeps the address below 4 kB."""
+DELIVERY_BILL = "SYSTEM_DELIVERY_BILL"
+
+#: States of orders and of order lines: one vocabulary (schema OR11, order_state and order_line_state).
+ORDER_STATUS: Final = {
+    "STAGING": Status.AWAITING_PAYMENT,
+    "WAITING_ACCEPTANCE": Status.PENDING,
+    "WAITING_DEBIT": Status.ACCEPTED,
+    "WAITING_DEBIT_PAYMENT": Status.ACCEPTED,
+    "SHIPPING": Status.ACCEPTED,
+    "SHIPPED": Status.SHIPPED,
+    "TO_COLLECT": Status.SHIPPED,
+    "RECEIVED": Status.SHIPPED,
+    "CLOSED": Status.SHIPPED,
+    "REFUSED": Status.CANCELLED,
+    "CANCELED": Status.CANCELLED,
+}
+#: A refund leaves a line's state as it is: an order refunded in full, and a refund on the line, tell it.
+REFUNDED: Final = {
+    Status.ACCEPTED: Status.REFUNDED_BEFORE_SHIPPING,
+    Status.SHIPPED: Status.REFUNDED_AFTER_SHIPPING,
+}
+RETURN_STATE: Final = {
+    "WAITING_ACCEPTANCE": "open",
+    "IN_PROGRESS": "open",
+    "RECEIVED": "open",
+    "NO_RECEPTION": "open",
+    "REFUSED": "closed",
+    "CLOSED": "closed",
+    "CANCELED": "closed",
+}
+
+_FINGERPRINT_VERSION = b"mirakl-1"
+
+
+class MiraklSettings(TokenSettings):
+    """An account at an operator's Mirakl instance."""
+
+    base_url: str = Field(description="The operator's instance, e.g. https://operator.mirakl.net")  # pyright: ignore[reportIncompatibleVariableOverride, reportGeneralTypeIssues]
+    shop_id: int | None = Field(default=None, description="The shop, where the key's user has access to several.")
+    page_size: int = Field(default=100, ge=1, le=LARGEST_PAGE, description="Orders asked for with one call.")
+    label_document_types: list[str] = Field(
+        default_factory=lambda: ["SHIPPING_LABEL", "SYSTEM_SHIPPING_LABEL"],
+        description="Codes of the order documents that are shipping labels (the operator chooses them); [] for none.",
+    )
+
+    @field_validator("accept_orderlines")
+    @classmethod
+    def _has_no_acceptance(cls, value: bool) -> bool:
+        if value:
+            raise ValueError("must be false: the published contract (OR11, OR72, RT11, ST11) has no acceptance")
+        return value
+
+
+class _Head(msgspec.Struct, gc=False):
+    order_id: str
+    created_date: datetime | None = None
+    last_updated_date: datetime | None = None
+
+
+class _ReturnHead(msgspec.Struct, gc=False):
+    id: str
+    date_created: datetime | None = None
+    last_updated: datetime | None = None
+
+
+class _Orders(msgspec.Struct, gc=False):
+    orders: list[msgspec.Raw]
+    total_count: int
+
+
+class _Returns(msgspec.Struct, gc=False):
+    data: list[msgspec.Raw]
+    next_page_token: str | None = None
+
+
+class _Refund(msgspec.Struct, gc=False):
+    amount: Decimal | None = None
+
+
+class _Line(msgspec.Struct, gc=False):
+    order_line_id: str
+    quantity: int
+    offer_sku: str | None = None
+    order_line_state: str | None = None
+    created_date: datetime | None = None
+    price: Decimal | None = None
+    shipping_price: Decimal | None = None
+    total_commission: Decimal | None = None
+    product_title: str | None = None
+    offer_id: int | str | None = None
+    refunds: list[_Refund] | None = None
+    shipped_date: datetime | None = None
+
+
+class _Address(msgspec.Struct, gc=False):
+    firstname: str | None = None
+    lastname: str | None = None
+    company: str | None = None
+    street_1: str | None = None
+    street_2: str | None = None
+    zip_code: str | None = None
+    city: str | None = None
+    state: str | None = None
+    country_iso_code: str | None = None
+    country: str | None = None
+    phone: str | None = None
+
+
+class _Customer(msgspec.Struct, gc=False):
+    firstname: str | None = None
+    lastname: str | None = None
+    shipping_address: _Address | None = None
+    billing_address: _Address | None = None
+
+
+class _Channel(msgspec.Struct, gc=False):
+    code: str | None = None
+
+
+class _Order(msgspec.Struct, gc=False):
+    order_id: str
+    order_state: str | None = None
+    order_lines: list[_Line] | None = None
+    created_date: datetime | None = None
+    last_updated_date: datetime | None = None
+    customer_debited_date: datetime | None = None
+    shipping_deadline: datetime | None = None
+    currency_iso_code: str | None = None
+    price: Decimal | None = None
+    shipping_price: Decimal | None = None
+    fully_refunded: bool | None = None
+    channel: _Channel | None = None
+    payment_type: str | None = None
+    shipping_company: str | None = None
+    shipping_tracking: str | None = None
+    shipping_tracking_url: str | None = None
+    customer_notification_email: str | None = None
+    customer: _Customer | None = None
+
+
+class _ReturnLine(msgspec.Struct, gc=False):
+    order_line_id: str
+
+
+class _Return(msgspec.Struct, gc=False):
+    id: str
+    state: str | None = None
+    date_created: datetime | None = None
+    last_updated: datetime | None = None
+    return_lines: list[_ReturnLine] | None = None
+
+
+class _Document(msgspec.Struct, gc=False):
+    id: int
+    order_id: str
+    type: str | None = None
+
+
+class _Documents(msgspec.Struct, gc=False):
+    order_documents: list[_Document]
+
+
+_decode_head = msgspec.json.Decoder(_Head).decode
+_decode_return_head = msgspec.json.Decoder(_ReturnHead).decode
+_decode_orders = msgspec.json.Decoder(_Orders).decode
+_decode_returns = msgspec.json.Decoder(_Returns).decode
+_decode_order = msgspec.json.Decoder(_Order).decode
+_decode_return = msgspec.json.Decoder(_Return).decode
+_decode_documents = msgspec.json.Decoder(_Documents).decode
+
+
+def open_mirakl(account: Account[MiraklSettings], page_size: int | None = None) -> "Mirakl":
+    """The adapter of an account at a Mirakl instance. Raises AccountProblem when its key is not set."""
+    settings = account.settings
+    client = MarketplaceClient(
+        settings.base_url,
+        {"Accept": "application/json", "User-Agent": "orders-sync"},
+        pace_of(account, [ORDERS_USE, RETURNS_USE, PAGES]),
+        auth=HeaderToken(account.credential()),
+        connections=settings.limits.connections,
+        penalty=PENALTY_SECONDS,
+    )
+    return Mirakl(client, settings, min(page_size or settings.page_size, LARGEST_PAGE))
+
+
+class Mirakl:
+    """One account at a Mirakl instance; see base.Adapter for what each method answers."""
+
+    # What was created or paid since was updated since: one use of OR11 instead of two.
+    new_orders_by: Sequence[OrdersBy] = ("modified",)
+    accepts_by: Literal["sku", "item", "order"] | None = None
+
+    def __init__(self, client: MarketplaceClient, settings: MiraklSettings, page_size: int) -> None:
+        self.client = client
+        self.page_size = page_size
+        self.connections = settings.limits.connections
+        self.label_types = frozenset(settings.label_document_types)
+        self.shop = [("shop_id", str(settings.shop_id))] if settings.shop_id is not None else []
+
+    def orders(self, by: OrdersBy, since: datetime | None) -> Iterator[list[RawRecord]]:
+        query = [*self.shop, ("max", str(self.page_size))]
+        if by == "waiting":
+            query.append(("order_state_codes", "WAITING_ACCEPTANCE"))
+        elif since is not None:
+            query.append(("start_date" if by == "created" else "start_update_date", _rfc3339(since)))
+
+        def fetch(number: int) -> Page:
+            offset = (number - 1) * self.page_size
+            answer = self.client.get(
+                "/api/orders", [*query, ("offset", str(offset))], [ORDERS_USE if number == 1 else PAGES], _decode_orders
+            )
+            records = [_order_record(bytes(raw)) for raw in answer.orders]
+            check_filter(records, by, since, SERVER_DELTA)
+            more = offset + len(records) < answer.total_count
+            return Page(records, answer.total_count, number + 1 if more else None)
+
+        yield from read_counted(fetch, self.page_size, self.connections)
+
+    def order(self, order_id: str) -> RawRecord | None:
+        # OR12 is deprecated: "please use OR11 with the query parameter 'order_ids' instead".
+        answer = self.client.get("/api/orders", [*self.shop, ("order_ids", order_id)], [PAGES], _decode_orders)
+        found = [_order_record(bytes(raw)) for raw in answer.orders]
+        return next((record for record in found if record.record_id == order_id), None)
+
+    def decode_order(self, raw: bytes) -> Order:
+        try:
+            order = _decode_order(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise Rejected([reason_of(error, "Mirakl")]) from None
+        state, lines, customer = order.order_state, order.order_lines, order.customer or _Customer()
+        shipped = [line.shipped_date for line in lines or [] if line.shipped_date is not None]
+        return Order(
+            order.order_id,
+            Status.UNKNOWN if state is None else ORDER_STATUS.get(state, Status.UNKNOWN),
+            None if lines is None else [_item(line, order) for line in lines],
+            state,
+            order.created_date,
+            order.last_updated_date,
+            order.customer_debited_date,
+            max(shipped, default=None),
+            order.shipping_deadline,
+            order.currency_iso_code,
+            order.price,
+            order.shipping_price,
+            country_code=order.channel.code if order.channel is not None else None,
+            payment_method=order.payment_type,
+            marketplace_shipping=None if self.label_types else False,
+            carrier=order.shipping_company,
+            tracking_number=order.shipping_tracking,
+            tracking_url=order.shipping_tracking_url,
+            buyer_email=order.customer_notification_email,
+            shipping=_address(customer.shipping_address, customer),
+            billing=_address(customer.billing_address, customer),
+        )
+
+    def care_records(self, since: datetime) -> Iterator[list[RawRecord]]:
+        query = [*self.shop, ("limit", str(LARGEST_PAGE)), ("return_last_updated_from", _rfc3339(since))]
+
+        def fetch(token: str | None) -> CursorPage:
+            asked = query if token is None else [*query, ("page_token", token)]
+            answer = self.client.get("/api/returns", asked, [RETURNS_USE if token is None else PAGES], _decode_returns)
+            records = [_return_record(bytes(raw)) for raw in answer.data]
+            check_filter(records, "modified", since)
+            return CursorPage(records, answer.next_page_token)
+
+        yield from read_cursor(fetch)
+
+    def care_record(self, record: RawRecord) -> bytes:
+        return record.raw
+
+    def decode_care_record(self, raw: bytes) -> CareRecord:
+        try:
+            told = _decode_return(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise Rejected([reason_of(error, "Mirakl")]) from None
+        state = RETURN_STATE.get(told.state or "", "unknown")
+        return CareRecord(
+            told.id,
+            list(dict.fromkeys(line.order_line_id for line in told.return_lines or [])),
+            "return",
+            state,
+            told.state,
+            told.date_created,
+            told.last_updated,
+            told.last_updated if state == "closed" else None,
+        )
+
+    def papers(self, lacking: Sequence[Lacking]) -> Iterator[tuple[str, Papers | Refused]]:
+        for start in range(0, len(lacking), DOCUMENTS_AT_ONCE):
+            batch = lacking[start : start + DOCUMENTS_AT_ONCE]
+            asked = [*self.shop, ("order_ids", ",".join(wanted.order_id for wanted in batch))]
+            try:
+                documents = self.client.get("/api/orders/documents", asked, [PAGES], _decode_documents).order_documents
+            except Refused as problem:
+                yield from ((wanted.order_id, problem) for wanted in batch)
+                continue
+            for wanted in batch:
+                mine = [document for document in documents if document.order_id == wanted.order_id]
+                bill = next((d for d in mine if d.type == DELIVERY_BILL), None) if wanted.delivery_note else None
+                label = next((d for d in mine if d.type in self.label_types), None) if wanted.label else None
+                yield wanted.order_id, Papers(self._download(bill), self._download(label))
+
+    def _download(self, document: _Document | None) -> str | None:
+        """OR73's address of a document; it needs the account's key."""
+        if document is None:
+            return None
+        query = urlencode([("document_ids", str(document.id)), *self.shop])
+        return f"{self.client.base_url}/api/orders/documents/download?{query}"
+
+    def accept(self, waiting: Waiting) -> Answer:
+        raise Refused("Mirakl's published contract has no acceptance of order lines.", 405)
+
+    def probes(self) -> Mapping[str, Callable[[], object]]:
+        one = [*self.shop, ("max", "1"), ("order_state_codes", "WAITING_ACCEPTANCE")]
+        returns = [*self.shop, ("limit", "1"), ("return_state", "WAITING_ACCEPTANCE")]
+        documents = [*self.shop, ("order_ids", "orders-sync-asks-for-nothing")]
+        return {
+            "OR11 GET /api/orders": lambda: self.client.get("/api/orders", one, [PAGES], _decode_orders),
+            "OR72 GET /api/orders/documents": lambda: self.client.get(
+                "/api/orders/documents", documents, [PAGES], _decode_documents
+            ),
+            "RT11 GET /api/returns": lambda: self.client.get("/api/returns", returns, [PAGES], _decode_returns),
+        }
+
+    def now(self) -> datetime:
+        return self.client.now()
+
+    def metrics(self) -> Mapping[str, float]:
+        return self.client.metrics()
+
+    def close(self) -> None:
+        self.client.close()
+
+
+def _rfc3339(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _order_record(raw: bytes) -> RawRecord:
+    mark = fingerprint(raw, _FINGERPRINT_VERSION)
+    try:
+        head = _decode_head(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return RawRecord(loose_id(raw, "order_id"), raw, mark)
+    return RawRecord(head.order_id, raw, mark, head.created_date, head.last_updated_date)
+
+
+def _return_record(raw: bytes) -> RawRecord:
+    mark = fingerprint(raw, _FINGERPRINT_VERSION)
+    try:
+        head = _decode_return_head(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return RawRecord(loose_id(raw, "id"), raw, mark)
+    return RawRecord(head.id, raw, mark, head.date_created, head.last_updated)
+
+
+def _item(line: _Line, order: _Order) -> OrderItem:
+    state = line.order_line_state if line.order_line_state is not None else order.order_state
+    status = Status.UNKNOWN if state is None else ORDER_STATUS.get(state, Status.UNKNOWN)
+    if order.fully_refunded and line.refunds:
+        status = REFUNDED.get(status, status)
+    return OrderItem(
+        line.order_line_id, line.offer_sku or "", line.quantity, status, line.order_line_state, line.created_date,
+        order.currency_iso_code, line.price, line.shipping_price, line.total_commission, line.product_title,
+        None if line.offer_id is None else str(line.offer_id),
+    )  # fmt: skip
+
+
+def _address(address: _Address | None, customer: _Customer) -> Address:
+    """Null before shipping or acceptance, as the operator chose: then only the buyer's name is known."""
+    if address is None:
+        return Address(customer.firstname, customer.lastname)
+    return Address(
+        address.firstname or customer.firstname, address.lastname or customer.lastname, address.company,
+        address.street_1, address.street_2, address.zip_code, address.city, address.state,
+        address.country_iso_code or address.country, address.phone,
+    )  # fmt: skip
+
+
+MARKETPLACE = Marketplace(
+    "Mirakl",
+    MiraklSettings,
+    open_mirakl,
+    {"order and order line": ORDER_STATUS},
+    notes=(
+        "A line with a refund, of an order that is refunded in full, counts as refunded, before or after shipping by "
+        "its state. The published contract has no acceptance. The delivery note is OR72's document of type "
+        "SYSTEM_DELIVERY_BILL; which documents are labels is a setting, `label_document_types`. ST11 is not asked: "
+        "OR11 carries carrier, tracking and shipping dates. Returns (RT11) are care records of kind `return`."
+    ),
+)

@@ -1,0 +1,259 @@
+"""Mirakl's published operations over a world: OR11 (orders), OR72 (their documents), RT11 (returns)."""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from orders_sync.sandbox.entities import (
+    ACCEPTED,
+    CANCELLED,
+    DAY,
+    MINUTE,
+    NEW,
+    NOT_PAID,
+    PAID,
+    REFUNDED_EARLY,
+    REFUNDED_LATE,
+    SHIPPED,
+    Folder,
+    Line,
+    SandboxOrder,
+)
+from orders_sync.sandbox.forms import stamp
+from orders_sync.sandbox.front import Front, at_or_after, moment
+
+LARGEST_PAGE = 100
+DEFAULT_PAGE = 10
+DELTA = 2 * MINUTE
+"""What it subtracts from start_update_date, as its documentation says it does."""
+
+STATE = {
+    NEW: "STAGING",
+    NOT_PAID: "CANCELED",
+    PAID: "WAITING_ACCEPTANCE",
+    ACCEPTED: "SHIPPING",
+    REFUNDED_EARLY: "SHIPPING",
+    SHIPPED: "SHIPPED",
+    CANCELLED: "CANCELED",
+    REFUNDED_LATE: "RECEIVED",
+}
+#: An order is where the line is that has the longest way to go.
+PROGRESS = ("STAGING", "WAITING_ACCEPTANCE", "SHIPPING", "SHIPPED", "RECEIVED", "CANCELED")
+ISO_3 = {"FR": "FRA", "DE": "DEU", "ES": "ESP", "IT": "ITA"}
+
+
+class MiraklFront(Front):
+    """Mirakl's contract over a world in which somebody in the back office accepts the orders."""
+
+    name = "mirakl"
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/api/orders", self.guarded(self.list_orders)),
+            Route("/api/orders/documents", self.guarded(self.list_documents)),
+            Route("/api/returns", self.guarded(self.list_returns)),
+        ]
+
+    def refused(self, request: Request) -> Response | None:
+        if request.headers.get("authorization") != self.token:
+            return JSONResponse({"message": "Unauthorized", "status": 401}, 401)
+        return None
+
+    async def list_orders(self, request: Request) -> dict[str, Any] | Response:
+        query = request.query_params
+        try:
+            created, updated = moment(query.get("start_date")), moment(query.get("start_update_date"))
+            created_to, updated_to = moment(query.get("end_date")), moment(query.get("end_update_date"))
+            size, offset = int(query.get("max", str(DEFAULT_PAGE))), int(query.get("offset", "0"))
+        except ValueError as error:
+            return _bad_request(str(error))
+        if not 1 <= size <= LARGEST_PAGE or offset < 0:
+            return _bad_request(f"max must be between 1 and {LARGEST_PAGE}")
+        if self.struck(request, "no_filter"):
+            created = updated = None
+        ids = query["order_ids"].split(",") if "order_ids" in query else None
+        states = query["order_state_codes"].split(",") if "order_state_codes" in query else None
+        found = [
+            record
+            for record in self.listed()
+            if (ids is None or record["order_id"] in ids)
+            and (states is None or record["order_state"] in states)
+            and (created is None or at_or_after(record.get("created_date"), created))
+            and (created_to is None or not at_or_after(record.get("created_date"), created_to))
+            and (updated is None or at_or_after(record.get("last_updated_date"), updated - DELTA))
+            and (updated_to is None or not at_or_after(record.get("last_updated_date"), updated_to))
+        ]
+        return {"orders": found[offset : offset + size], "total_count": len(found)}
+
+    async def list_documents(self, request: Request) -> dict[str, Any] | Response:
+        if "order_ids" not in request.query_params:
+            return _bad_request("order_ids is required")
+        asked = set(request.query_params["order_ids"].split(","))
+        documents: list[dict[str, Any]] = []
+        for order in self.world.orders.values():
+            if order_id(order) not in asked:
+                continue
+            for number, (is_there, kind) in enumerate(
+                ((order.note, "SYSTEM_DELIVERY_BILL"), (order.label, "SHIPPING_LABEL"))
+            ):
+                if is_there:
+                    documents.append(
+                        {
+                            "id": order.id * 10 + number,
+                            "order_id": order_id(order),
+                            "type": kind,
+                            "file_name": f"{kind.lower()}-{order.id}.pdf",
+                            "file_size": 64_890,
+                            "date_uploaded": stamp(order.modified),
+                        }
+                    )
+        return {"order_documents": documents, "total_count": len(documents)}
+
+    async def list_returns(self, request: Request) -> dict[str, Any] | Response:
+        query = request.query_params
+        since = moment(query.get("return_last_updated_from"))
+        states = query.getlist("return_state")
+        limit, start = int(query.get("limit", "10")), int(query.get("page_token", "0"))
+        folders = sorted(self.world.folders.values(), key=lambda folder: (folder.created, folder.id))
+        found = [return_record(folder, self.world.orders[folder.order_id]) for folder in folders]
+        found += self.world.scripted_folders.values()
+        found = [
+            record
+            for record in found
+            if (since is None or at_or_after(record["last_updated"], since))
+            and (not states or record["state"] in states)
+        ]
+        page: dict[str, Any] = {"data": found[start : start + limit]}
+        if start + limit < len(found):
+            page["next_page_token"] = str(start + limit)
+        if start:
+            page["previous_page_token"] = str(max(0, start - limit))
+        return page
+
+    def listed(self) -> list[dict[str, Any]]:
+        """All orders, sorted by creation."""
+        made = [order_record(order) for order in self.world.orders.values()]
+        made += self.world.scripted.values()
+        return sorted(made, key=lambda record: (str(record.get("created_date")), str(record["order_id"])))
+
+
+def order_id(order: SandboxOrder) -> str:
+    return f"Order_{order.id}-A"
+
+
+def order_record(order: SandboxOrder) -> dict[str, Any]:
+    """An order as OR11 has it."""
+    lines = [line_record(number, line, order) for number, line in enumerate(order.lines, 1)]
+    states = {line["order_line_state"] for line in lines}
+    price = sum(line.price * line.quantity for line in order.lines)
+    address = {
+        "firstname": order.buyer["firstName"], "lastname": order.buyer["lastName"], "street_1": order.buyer["street"],
+        "zip_code": order.buyer["postalCode"], "city": order.buyer["city"], "country": order.buyer["country"],
+        "country_iso_code": ISO_3[order.buyer["country"]], "phone": order.buyer["phoneNumber"],
+    }  # fmt: skip
+    refunded = [line for line in order.lines if line.state in (REFUNDED_EARLY, REFUNDED_LATE)]
+    is_accepted = not states & {"STAGING", "WAITING_ACCEPTANCE"}
+    return {
+        "order_id": order_id(order),
+        "commercial_id": f"Order_{order.id}",
+        "created_date": stamp(order.created),
+        "last_updated_date": stamp(order.modified),
+        "customer_debited_date": stamp(order.paid) if order.paid else None,
+        "shipping_deadline": stamp(order.created + 2 * DAY),
+        "order_state": next(state for state in PROGRESS if state in states),
+        "currency_iso_code": "EUR",
+        "price": price / 100,
+        "shipping_price": 5.99,
+        "total_price": (price + 599) / 100,
+        "total_commission": price // 10 / 100,
+        "payment_type": "CARD",
+        "paymentType": "CARD",
+        "payment_workflow": "PAY_ON_ACCEPTANCE",
+        "order_tax_mode": "TAX_INCLUDED",
+        "shipping_type_code": "STD",
+        "shipping_type_label": "Standard",
+        "shipping_zone_code": "EU",
+        "shipping_zone_label": "Europe",
+        "shipping_company": "Chronopost",
+        "shipping_tracking": order.tracking,
+        "shipping_tracking_url": f"https://carrier.example.com/{order.tracking}" if order.tracking else None,
+        "leadtime_to_ship": 2,
+        "can_cancel": False,
+        "can_shop_ship": "SHIPPING" in states,
+        "fully_refunded": bool(refunded) and len(refunded) == len([s for s in states if s != "CANCELED"]),
+        "has_customer_message": False,
+        "has_incident": False,
+        "has_invoice": False,
+        "fulfillment": {"center": {"code": "DEFAULT"}},
+        "channel": {"code": order.country_code[-2:].upper(), "label": "Website"},
+        "customer_notification_email": f"buyer{order.id}@mail.example.com",
+        "customer": {
+            "customer_id": f"Customer_{order.id}",
+            "firstname": order.buyer["firstName"],
+            "lastname": order.buyer["lastName"],
+            # "Null before shipping (or acceptance, depending on platform setting)."
+            "shipping_address": address if is_accepted else None,
+            "billing_address": address if is_accepted else None,
+        },
+        "order_lines": lines,
+    }
+
+
+def line_record(number: int, line: Line, order: SandboxOrder) -> dict[str, Any]:
+    """An order line as OR11 has it."""
+    price = line.price * line.quantity / 100
+    refund = {
+        "id": str(line.id), "amount": price, "quantity": line.quantity, "refund_state": "REFUNDED",
+        "state": "REFUNDED", "reason_code": "34", "created_date": stamp(order.modified),
+    }  # fmt: skip
+    return {
+        "order_line_id": line_id(number, order),
+        "order_line_index": number,
+        "order_line_state": STATE[line.state],
+        "offer_id": 100_000 + sum(map(ord, line.sku)),
+        "offer_sku": line.sku,
+        "offer_state_code": "11",
+        "product_sku": f"MKP{sum(map(ord, line.sku))}",
+        "product_title": line.product,
+        "quantity": line.quantity,
+        "price": price,
+        "price_unit": line.price / 100,
+        "shipping_price": 5.99,
+        "total_price": price,
+        "total_commission": line.price * line.quantity // 10 / 100,
+        "created_date": stamp(order.created),
+        "last_updated_date": stamp(order.modified),
+        "shipped_date": stamp(order.shipped) if order.shipped and line.state in (SHIPPED, REFUNDED_LATE) else None,
+        "cancelations": [],
+        "refunds": [refund] if line.state in (REFUNDED_EARLY, REFUNDED_LATE) else [],
+    }
+
+
+def line_id(number: int, order: SandboxOrder) -> str:
+    return f"{order_id(order)}-{number}"
+
+
+def return_record(folder: Folder, order: SandboxOrder) -> dict[str, Any]:
+    """A return as RT11 has it."""
+    number = next(number for number, line in enumerate(order.lines, 1) if line.id == folder.line_id)
+    return {
+        "id": f"return-{folder.id}",
+        "order_id": order_id(order),
+        "order_commercial_id": f"Order_{order.id}",
+        "state": "CLOSED" if folder.closed else "IN_PROGRESS",
+        "date_created": stamp(folder.created),
+        "last_updated": stamp(folder.modified),
+        "method_code": "RETURN_METHOD_BY_MAIL",
+        "reason_code": "RETURN_CHANGED_MIND",
+        "return_address": {"city": "Paris", "country_iso_code": "FRA"},
+        "return_lines": [
+            {"order_line_id": line_id(number, order), "quantity": 1, "reason_code": "RETURN_CHANGED_MIND"}
+        ],
+        "documents": [],
+    }
+
+
+def _bad_request(message: str) -> Response:
+    return JSONResponse({"message": message, "status": 400}, 400)

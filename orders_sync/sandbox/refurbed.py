@@ -1,0 +1,273 @@
+"""refurbed's published methods over a world: orders, labels, returns, tickets, and the acceptance of items."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from orders_sync.sandbox.entities import (
+    ACCEPTED,
+    CANCELLED,
+    NEW,
+    NOT_PAID,
+    PAID,
+    REFUNDED_EARLY,
+    REFUNDED_LATE,
+    SHIPPED,
+    Folder,
+    Line,
+    SandboxOrder,
+)
+from orders_sync.sandbox.forms import cents, stamp
+from orders_sync.sandbox.front import Front, Shared, at_or_after, moment
+from orders_sync.sandbox.world import World
+
+LARGEST_PAGE = 100
+CALLS, SECONDS = 600, 60
+"""The limit that its headers tell: so many calls in each window of so many seconds."""
+
+ITEM_STATE = {
+    PAID: "NEW",
+    ACCEPTED: "ACCEPTED",
+    REFUNDED_EARLY: "ACCEPTED",
+    SHIPPED: "SHIPPED",
+    CANCELLED: "CANCELLED",
+    REFUNDED_LATE: "RETURNED",
+}
+
+
+class RefurbedFront(Front):
+    """refurbed's contract over a world whose lines are single pieces."""
+
+    name = "refurbed"
+
+    def __init__(self, world: World, shared: Shared, *, token: str, limits: bool, memory: Path | None) -> None:
+        super().__init__(world, shared, token=token, limits=limits, memory=memory)
+        self._window = (0, 0)
+
+    def routes(self) -> list[Route]:
+        methods = {
+            "OrderService/ListOrders": self.list_orders,
+            "OrderService/GetOrder": self.get_order,
+            "OrderService/ListShippingLabels": self.list_labels,
+            "OrderItemService/UpdateOrderItemState": self.update_item,
+            "OrderItemReturnService/ListOrderItemReturns": self.list_returns,
+            "TicketService/ListTickets": self.list_tickets,
+        }
+        return [
+            Route(f"/refb.merchant.v1.{name}", self.guarded(_with_body(method)), methods=["POST"])
+            for name, method in methods.items()
+        ]
+
+    def refused(self, request: Request) -> Response | None:
+        number = int(self.clock.now().timestamp()) // SECONDS
+        self._window = (number, self._window[1] + 1 if self._window[0] == number else 1)
+        if self.enforces_limits and self._window[1] > CALLS:
+            return _status(429, 8, "rate limit is exceeded")
+        if request.headers.get("authorization") != f"Plain {self.token}":
+            return _status(401, 16, "authorization header is malformed or invalid")
+        return None
+
+    def headers(self) -> dict[str, str]:
+        number, calls = self._window
+        return {
+            "X-RateLimit-Limit": str(CALLS),
+            "X-RateLimit-Remaining": str(max(0, CALLS - calls)),
+            "X-RateLimit-Reset": str((number + 1) * SECONDS),
+        }
+
+    async def list_orders(self, request: Request, body: dict[str, Any]) -> dict[str, Any] | Response:
+        wanted = {} if self.struck(request, "no_filter") else body.get("filter", {})
+        since = moment(wanted.get("released_at", {}).get("ge"))
+        states = wanted.get("state", {}).get("any_of")
+        found = [
+            record
+            for record in self.listed()
+            if (since is None or at_or_after(record.get("released_at"), since))
+            and (states is None or record["state"] in states)
+        ]
+        return _page("orders", found, body)
+
+    async def get_order(self, request: Request, body: dict[str, Any]) -> dict[str, Any] | Response:
+        record = next((record for record in self.listed() if record["id"] == str(body.get("id"))), None)
+        return {"order": record} if record is not None else _status(404, 5, "order is not found")
+
+    async def list_labels(self, request: Request, body: dict[str, Any]) -> dict[str, Any] | Response:
+        text = str(body.get("order_id"))
+        order = self.world.orders.get(int(text)) if text.isdecimal() else None
+        if order is None:
+            return _status(404, 5, "order is not found")
+        if order.label is None:
+            return {"shipping_labels": []}
+        label = {
+            "id": str(order.id),
+            "label_printer_url": f"https://labels.example.com/{order.id}.zpl",
+            "normal_printer_urls": {"top_left": f"https://labels.example.com/{order.id}.pdf"},
+            "tracking_data": {"carrier": "ups", "tracking_number": order.tracking or f"TRACK{order.id}"},
+        }
+        return {"shipping_labels": [label]}
+
+    async def update_item(self, request: Request, body: dict[str, Any]) -> dict[str, Any] | Response:
+        text = str(body.get("id"))
+        order_id = self.world.by_line.get(int(text)) if text.isdecimal() else None
+        if order_id is None:
+            return _status(404, 5, "the updated order item is not found")
+        wanted = {"ACCEPTED": ACCEPTED, "CANCELLED": CANCELLED, "REJECTED": CANCELLED}.get(str(body.get("state")), NEW)
+        problem = self.world.merchant_sets(order_id, wanted, None, self.clock.now(), int(text))
+        self.shared.writes.append({"item_id": text, "state": body.get("state"), "problem": problem})
+        if problem:
+            return _status(400, 3, "illegal state transition is attempted")
+        self.remember()
+        order = self.world.orders[order_id]
+        return {"order_item": next(item_record(line, order) for line in order.lines if line.id == int(text))}
+
+    async def list_returns(self, request: Request, body: dict[str, Any]) -> dict[str, Any] | Response:
+        since = moment(body.get("filter", {}).get("return_initiated_at", {}).get("ge"))
+        found = [return_record(folder) for folder in self.world.folders.values() if folder.returned]
+        return _page(
+            "returns", [r for r in found if since is None or at_or_after(r["return_initiated_at"], since)], body
+        )
+
+    async def list_tickets(self, request: Request, body: dict[str, Any]) -> dict[str, Any] | Response:
+        found = [self._ticket(folder) for folder in self.world.folders.values() if not folder.returned]
+        return _page("tickets", found, body)
+
+    def listed(self) -> list[dict[str, Any]]:
+        """All orders that were released, by id."""
+        made = [order_record(order) for order in self.world.orders.values() if _is_released(order)]
+        made += self.world.scripted.values()
+        return made
+
+    def _ticket(self, folder: Folder) -> dict[str, Any]:
+        order = self.world.orders[folder.order_id]
+        topic = {"REPLACE": "request_replacement", "REFUND": "request_refund"}.get(folder.choice or "", "other")
+        return {
+            "id": str(folder.id),
+            "status": "CLOSED" if folder.closed else "OPEN",
+            "created_at": stamp(folder.created),
+            "updated_at": stamp(folder.modified),
+            "marketplace_order_item": {"order_item_id": str(folder.line_id), "order_id": str(folder.order_id)},
+            "topic_slug": topic,
+            "country": order.buyer["country"],
+            "customer": {"email": f"buyer{order.id}@mail.example.com", "name": order.buyer["firstName"]},
+        }
+
+
+def _is_released(order: SandboxOrder) -> bool:
+    return order.paid is not None and any(line.state not in (NEW, NOT_PAID) for line in order.lines)
+
+
+def order_record(order: SandboxOrder) -> dict[str, Any]:
+    """An order as the contract's definition Order has it."""
+    assert order.paid is not None
+    items = [item_record(line, order) for line in order.lines]
+    total = sum(line.price for line in order.lines)
+    refunded = sum(line.price for line in order.lines if line.state in (REFUNDED_EARLY, REFUNDED_LATE))
+    return {
+        "id": str(order.id),
+        "released_at": stamp(order.paid),
+        "state": _order_state({item["state"] for item in items}),
+        "labels": [],
+        "customer_email": f"buyer{order.id}@mail.example.com",
+        "shipping_address": _address(order),
+        "invoice_address": _address(order),
+        "currency_code": "EUR",
+        "settlement_currency_code": "EUR",
+        "settlement_exchange_rate": "1",
+        "total_charged": cents(total),
+        "total_discount": "0.00",
+        "total_paid": cents(total - refunded),
+        "total_refunded": cents(refunded),
+        "total_vat_charged": "0.00",
+        "has_invoice": False,
+        "items": items,
+        "payment_method": "PAYPAL" if order.id % 3 == 0 else "STRIPE_CARDS",
+    }
+
+
+def item_record(line: Line, order: SandboxOrder) -> dict[str, Any]:
+    """An item as the contract's definition OrderItem has it."""
+    is_refunded = line.state in (REFUNDED_EARLY, REFUNDED_LATE)
+    return {
+        "id": str(line.id),
+        "order_id": str(order.id),
+        "name": line.product,
+        "state": ITEM_STATE.get(line.state, "UNSPECIFIED"),
+        "sku": line.sku,
+        "currency_code": "EUR",
+        "total_charged": cents(line.price),
+        "total_paid": cents(0 if is_refunded else line.price),
+        "total_refunded": cents(line.price if is_refunded else 0),
+        "settlement_total_commission": cents(line.price // 10),
+        "taxation": "MARGINAL",
+        "offer_data": {"offer_id": str(100_000 + sum(map(ord, line.sku))), "offer_grading": "A", "shipping_costs": "0"},
+        "parcel_tracking_url": f"https://carrier.example.com/{order.tracking}" if order.tracking else "",
+        "item_identifiers": [],
+    }
+
+
+def return_record(folder: Folder) -> dict[str, Any]:
+    """A return as the contract's definition OrderItemReturn has it."""
+    record = {
+        "id": str(folder.id),
+        "order_id": str(folder.order_id),
+        "order_item_id": str(folder.line_id),
+        "return_initiated_at": stamp(folder.created),
+        "state": "CONCLUDED" if folder.closed else "INITIATED",
+        "tracking_number": f"RETURN{folder.id}",
+    }
+    return record | ({"delivered_at": stamp(folder.closed)} if folder.closed else {})
+
+
+def _order_state(states: set[str]) -> str:
+    """As the definition OrderState derives it from the items' states."""
+    if len(states) == 1:
+        return next(iter(states))
+    if "NEW" in states:
+        return "NEW"
+    if "ACCEPTED" in states:
+        return "ACCEPTED"
+    if states <= {"SHIPPED", "RETURNED"}:
+        return "FULFILLED"
+    return "UNFULFILLED" if states <= {"REJECTED", "CANCELLED"} else "PARTIALLY_FULFILLED"
+
+
+def _address(order: SandboxOrder) -> dict[str, Any]:
+    number, street = str(order.buyer["street"]).split(", ")
+    return {
+        "first_name": order.buyer["firstName"], "family_name": order.buyer["lastName"], "entity": "UNSPECIFIED",
+        "country_code": order.buyer["country"], "post_code": order.buyer["postalCode"], "town": order.buyer["city"],
+        "street_name": street, "house_no": number, "phone_number": order.buyer["phoneNumber"],
+    }  # fmt: skip
+
+
+def _with_body(method: Any) -> Any:
+    async def endpoint(request: Request) -> dict[str, Any] | Response:
+        try:
+            body = json.loads(await request.body() or b"{}")
+        except ValueError:
+            return _status(400, 3, "the body is no JSON")
+        return await method(request, body)
+
+    return endpoint
+
+
+def _page(name: str, found: list[dict[str, Any]], body: dict[str, Any]) -> dict[str, Any] | Response:
+    pagination = body.get("pagination", {})
+    limit, after = int(pagination.get("limit", LARGEST_PAGE)), pagination.get("starting_after")
+    if not 1 <= limit <= LARGEST_PAGE:
+        return _status(400, 3, f"pagination limit must be between 1 and {LARGEST_PAGE}")
+    if after is not None and "ending_before" in pagination:
+        return _status(400, 3, "ending_before and starting_after exclude each other")
+    found = sorted(found, key=lambda record: int(record["id"]))
+    if after is not None:
+        found = [record for record in found if int(record["id"]) > int(after)]
+    return {name: found[:limit], "has_more": len(found) > limit}
+
+
+def _status(http: int, code: int, message: str) -> Response:
+    """google.rpc.Status."""
+    return JSONResponse({"code": code, "message": message, "details": []}, http)

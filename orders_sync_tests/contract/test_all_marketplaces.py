@@ -1,0 +1,211 @@
+"""What holds for every adapter, against a server that speaks its published contract over real HTTP."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from orders_sync import marketplaces
+from orders_sync.accounts import Account
+from orders_sync.database.engine import Connection
+from orders_sync.sandbox.back_market import BackMarketFront
+from orders_sync.sandbox.front import Front
+from orders_sync.sandbox.mirakl import MiraklFront
+from orders_sync.sandbox.refurbed import RefurbedFront
+from orders_sync.stock.levels import import_levels
+from orders_sync.stock.locks import apply_pending
+from orders_sync.sync.passes import PassFailed
+from orders_sync_tests.invariants import check_invariants, nothing_changed, snapshot
+from orders_sync_tests.marketplace import Marketplace, sandbox_account, sync
+
+ALL = ("new", "modified", "care", "incomplete")
+
+
+@dataclass
+class Contract:
+    """Where a contract's order list is, and what its records call things."""
+
+    front: type[Front]
+    orders: str
+    order_id: str
+    state: str
+    unlisted: tuple[Any, ...]
+    unknown_state: Any
+
+
+CONTRACTS = {
+    "back_market": Contract(BackMarketFront, "/ws/orders", "order_id", "state", (0, 8), 77),
+    "refurbed": Contract(RefurbedFront, "/refb.merchant.v1.OrderService/ListOrders", "id", "state", (), "TELEPORTED"),
+    "mirakl": Contract(MiraklFront, "/api/orders", "order_id", "order_state", (), "TELEPORTED"),
+}
+
+
+@pytest.fixture(params=CONTRACTS)
+def contract(request: pytest.FixtureRequest) -> Contract:
+    return CONTRACTS[request.param]
+
+
+@pytest.fixture
+def living(contract: Contract) -> Iterator[Marketplace]:
+    with Marketplace(contract.front, orders=260, days=40) as opened:
+        yield opened
+
+
+@pytest.fixture
+def shop(living: Marketplace) -> Account:
+    return sandbox_account(living)
+
+
+def listed(living: Marketplace, contract: Contract) -> dict[str, dict[str, Any]]:
+    return {
+        str(record[contract.order_id]): record
+        for record in living.listed()
+        if record[contract.state] not in contract.unlisted
+    }
+
+
+def statuses(connection: Connection) -> dict[str, str]:
+    return dict(connection.execute("SELECT order_id, status FROM orders").fetchall())
+
+
+def test_all_four_syncs_bring_everything_and_then_find_nothing(
+    living: Marketplace, shop: Account, contract: Contract, connection: Connection
+) -> None:
+    import_levels(connection, {"IPHONE13-BLACK": 50})
+    for sync_type in ALL:
+        sync(shop, sync_type)
+    apply_pending(connection)
+    assert set(statuses(connection)) == set(listed(living, contract))
+    assert connection.execute("SELECT count(*) FROM care_records").fetchone() != (0,)
+    assert connection.execute("SELECT count(*) FROM care_record_items WHERE linked_at IS NULL").fetchone() == (0,)
+    assert connection.execute("SELECT count(*) FROM rejected_records").fetchone() == (0,)
+    check_invariants(connection)
+    before = snapshot(connection)
+    for sync_type in ("new", "modified", "care"):
+        nothing_changed(sync(shop, sync_type))
+    assert snapshot(connection) == before
+
+
+def test_what_happens_at_the_marketplace_arrives(
+    living: Marketplace, shop: Account, contract: Contract, connection: Connection
+) -> None:
+    for sync_type in ALL:
+        sync(shop, sync_type)
+    before = statuses(connection)
+    for _ in range(3):
+        living.pass_time(hours=30)
+        for sync_type in ALL:
+            sync(shop, sync_type)
+        apply_pending(connection)
+        check_invariants(connection)
+    table = next(iter(marketplaces.find(shop.settings.marketplace).states.values()))
+    now = listed(living, contract)
+    assert statuses(connection) == {order_id: table[record[contract.state]] for order_id, record in now.items()}
+    assert statuses(connection) != before
+
+
+def test_orders_that_arrive_while_pages_are_read_are_not_lost(
+    living: Marketplace, shop: Account, contract: Contract, connection: Connection
+) -> None:
+    living.fault("arrive", path=contract.orders, times=25)
+    sync(shop, "new", page_size=20)
+    living.calm()
+    living.pass_time(minutes=5)
+    sync(shop, "new", page_size=20)
+    assert set(statuses(connection)) == set(listed(living, contract))
+    check_invariants(connection)
+
+
+def test_a_state_that_nobody_published_is_kept_and_reported(
+    living: Marketplace, shop: Account, contract: Contract, connection: Connection
+) -> None:
+    living.fault("patch", path=contract.orders, times=0, fields={contract.state: contract.unknown_state})
+    sync(shop, "modified")
+    assert set(statuses(connection).values()) == {"unknown"}
+    kept = connection.execute("SELECT DISTINCT marketplace_state FROM orders").fetchall()
+    assert kept == [(str(contract.unknown_state),)]
+    living.calm()
+    living.pass_time(minutes=1)
+    sync(shop, "modified")
+    assert "unknown" not in statuses(connection).values()
+    check_invariants(connection)
+
+
+def test_a_field_that_nobody_published_is_kept_raw(
+    living: Marketplace, shop: Account, contract: Contract, connection: Connection
+) -> None:
+    living.fault("patch", path=contract.orders, times=0, fields={"brand_new": {"and": ["nested"]}})
+    sync(shop, "modified")
+    kept = connection.execute("SELECT DISTINCT raw->'brand_new'->'and'->>0 FROM orders").fetchall()
+    assert kept == [("nested",)]
+
+
+def test_the_record_is_kept_whole(
+    living: Marketplace, shop: Account, contract: Contract, connection: Connection
+) -> None:
+    sync(shop, "modified")
+    expected = {order_id: json.loads(json.dumps(record)) for order_id, record in listed(living, contract).items()}
+    assert dict(connection.execute("SELECT order_id, raw FROM orders").fetchall()) == expected
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ({"kind": "status", "status": 401, "body": {"message": "no", "code": 16}}, "the credential is wrong"),
+        ({"kind": "status", "status": 403, "body": "<html>blocked</html>"}, "its firewall blocks us"),
+        ({"kind": "status", "status": 400, "body": {"message": "end of the world", "code": 3}}, "end of the world"),
+        ({"kind": "no_filter"}, "it ignores the filter"),
+        ({"kind": "huge", "bytes": 30_000_000}, "more than 20 MB"),
+        ({"kind": "redirect", "location": "http://127.0.0.2/elsewhere"}, ""),
+    ],
+)
+def test_what_can_not_be_read_stops_the_pass_with_one_clear_line(
+    living: Marketplace,
+    contract: Contract,
+    connection: Connection,
+    fault: dict[str, Any],
+    told: str,
+) -> None:
+    living.fault(**fault, path=contract.orders, times=0)
+    with pytest.raises(PassFailed) as problem:
+        sync(sandbox_account(living, months_back=1), "modified")  # some of its orders are 40 days old
+    assert told in str(problem.value)
+    assert "\n" not in str(problem.value)
+    row = connection.execute("SELECT watermark FROM lanes WHERE sync_type = 'modified'").fetchone()
+    assert row == (None,)
+
+
+@pytest.mark.parametrize("kind", ["status", "truncate", "html", "reset"])
+def test_what_passes_by_is_tried_again(
+    living: Marketplace, shop: Account, contract: Contract, connection: Connection, kind: str
+) -> None:
+    living.fault(kind, path=contract.orders, times=1, status=503)
+    summary = sync(shop, "modified")
+    assert summary.retries == 1
+    assert set(statuses(connection)) == set(listed(living, contract))
+
+
+def test_being_told_to_slow_down_is_obeyed(
+    living: Marketplace, shop: Account, contract: Contract, connection: Connection
+) -> None:
+    living.fault("status", path=contract.orders, times=1, status=429, headers={"Retry-After": "1"})
+    summary = sync(shop, "modified")
+    assert summary.too_many_requests == 1
+    assert summary.throttled_seconds + 1 >= 1
+    assert set(statuses(connection)) == set(listed(living, contract))
+
+
+def test_each_probe_is_one_cheap_call(living: Marketplace, shop: Account) -> None:
+    adapter = marketplaces.open_adapter(shop)
+    try:
+        for endpoint, probe in adapter.probes().items():
+            before = living.calls()
+            try:
+                probe()
+            except marketplaces.base.NotFound:
+                assert endpoint == "ListShippingLabels"
+            assert living.calls() == before + 1
+    finally:
+        adapter.close()

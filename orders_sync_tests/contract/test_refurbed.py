@@ -1,0 +1,146 @@
+"""refurbed's published contract: every state, every field, acceptance of items, labels, returns and tickets."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from orders_sync.accounts import Account
+from orders_sync.database.engine import Connection
+from orders_sync.marketplaces.refurbed import ITEM_STATUS, ORDER_STATUS, RETURN_STATE, TICKET_STATE, Refurbed
+from orders_sync.sandbox.refurbed import RefurbedFront
+from orders_sync.sync.statuses import Status
+from orders_sync_tests.invariants import check_invariants
+from orders_sync_tests.marketplace import Marketplace, sandbox_account, sync
+
+EXAMPLE: dict[str, Any] = {
+    "id": "8100", "released_at": "2026-03-01T10:00:00.123Z", "state": "PARTIALLY_FULFILLED",
+    "labels": ["PARTIALLY_SHIPPED"], "customer_email": "ada@example.com",
+    "shipping_address": {
+        "first_name": "Ada", "family_name": "Lovelace", "entity": "FEMALE", "country_code": "AT", "post_code": "1010",
+        "town": "Wien", "street_name": "Ring", "house_no": "1a", "supplement": "Top 3", "phone_number": "+431",
+    },
+    "invoice_address": {"company_name": "Engines", "company_vatin": "ATU1", "country_code": "AT", "street_name": "Ring"},
+    "currency_code": "PLN", "settlement_currency_code": "EUR", "settlement_exchange_rate": "0.23",
+    "total_charged": "1200.10", "total_paid": "1000.00", "total_refunded": "200.10", "total_vat_charged": "0",
+    "payment_method": "STRIPE_KLARNA",
+    "items": [
+        {
+            "id": "91", "order_id": "8100", "name": "iPhone 12 | 64 GB | blue", "state": "SHIPPED", "sku": "IP12-64-B",
+            "currency_code": "PLN", "total_charged": "1000.00", "total_paid": "1000.00", "total_refunded": "0",
+            "settlement_total_commission": "23.5", "parcel_tracking_url": "https://carrier.example.com/1",
+            "offer_data": {"offer_id": "77", "offer_version": "3", "shipping_costs": "12.50"},
+            "item_identifiers": [{"identifier_type": "IMEI", "value": "356938035643809"}],
+        },
+        {
+            "id": "92", "state": "ACCEPTED", "sku": "", "total_charged": "200.10", "total_paid": "0.00",
+            "total_refunded": "200.10", "offer_data": {"offer_id": "78"}, "item_identifier": "SN-1",
+        },
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture
+def refurbed() -> Iterator[Marketplace]:
+    with Marketplace(RefurbedFront, orders=120, days=20) as opened:
+        yield opened
+
+
+@pytest.fixture
+def shop(refurbed: Marketplace) -> Account:
+    return sandbox_account(refurbed, accept_orderlines=True)
+
+
+def test_every_published_state_is_mapped() -> None:
+    assert set(ORDER_STATUS) == {
+        "NEW", "REJECTED", "CANCELLED", "ACCEPTED", "SHIPPED", "RETURNED", "FULFILLED", "UNFULFILLED",
+        "PARTIALLY_FULFILLED",
+    }  # fmt: skip
+    assert set(ITEM_STATUS) == {"NEW", "REJECTED", "CANCELLED", "ACCEPTED", "SHIPPED", "RETURNED"}
+    assert set(RETURN_STATE) == {"INITIATED", "IN_TRANSIT", "DELIVERED", "REFUNDED", "CONCLUDED"}
+    assert set(TICKET_STATE) == {"OPEN", "PENDING", "SOLVED", "CLOSED"}
+
+
+def test_every_field_is_mapped() -> None:
+    import json
+
+    order = Refurbed.decode_order(None, json.dumps(EXAMPLE).encode())  # type: ignore[arg-type]
+    assert (order.order_id, order.status, order.currency) == ("8100", Status.SHIPPED, "PLN")
+    assert (order.items_total, order.country_code, order.payment_method) == (Decimal("1200.10"), "AT", "STRIPE_KLARNA")
+    assert order.created_at is not None
+    assert order.created_at.isoformat() == "2026-03-01T10:00:00.123000+00:00"
+    assert order.buyer_email == "ada@example.com"
+    assert (order.shipping.street, order.shipping.street2, order.shipping.city) == ("Ring 1a", "Top 3", "Wien")
+    assert order.billing.company == "Engines"
+    assert order.tracking_url == "https://carrier.example.com/1"
+    shipped, refunded = order.items or []
+    assert (shipped.sku, shipped.quantity, shipped.price, shipped.fee) == (
+        "IP12-64-B",
+        1,
+        Decimal("1000.00"),
+        Decimal("23.5"),
+    )
+    assert (shipped.imei, shipped.shipping_price, shipped.listing_id) == ("356938035643809", Decimal("12.50"), "77")
+    assert (refunded.sku, refunded.status) == ("offer-78", Status.REFUNDED_BEFORE_SHIPPING)
+    assert refunded.serial_number == "SN-1"
+
+
+def test_waiting_items_are_accepted_one_by_one_after_they_are_stored(
+    refurbed: Marketplace, shop: Account, connection: Connection
+) -> None:
+    waiting = {item["id"] for order in refurbed.listed() for item in order["items"] if item["state"] == "NEW"}
+    assert waiting
+    summary = sync(shop)
+    assert summary.accepted == len(waiting)
+    assert {write["item_id"] for write in refurbed.sandbox.writes} == waiting
+    rows = connection.execute("SELECT state, item_id, answer_status FROM acceptances").fetchall()
+    assert {(state, status) for state, _, status in rows} == {("accepted", 200)}
+    assert {item_id for _, item_id, _ in rows} == waiting
+    assert connection.execute("SELECT count(*) FROM order_items WHERE status = 'pending'").fetchone() == (0,)
+    assert sync(shop).accepted == 0
+    assert len(refurbed.sandbox.writes) == len(waiting)
+    check_invariants(connection)
+
+
+def test_an_answer_that_got_lost_is_asked_for_and_never_repeated(
+    refurbed: Marketplace, shop: Account, connection: Connection
+) -> None:
+    refurbed.fault("lose_answer", path="/refb.merchant.v1.OrderItemService", times=1)
+    first = sync(shop)
+    assert any("acceptance without answer" in problem for problem in first.problems)
+    done = len(refurbed.sandbox.writes)
+    sync(shop)
+    assert len(refurbed.sandbox.writes) == done
+    assert connection.execute("SELECT count(*) FROM acceptances WHERE state = 'lost'").fetchone() in ((0,), (1,))
+    assert connection.execute("SELECT count(*) FROM order_items WHERE status = 'pending'").fetchone() == (0,)
+
+
+def test_labels_appear_and_there_is_no_delivery_note_to_wait_for(
+    refurbed: Marketplace, shop: Account, connection: Connection
+) -> None:
+    sync(shop)
+    refurbed.pass_time(hours=2)
+    summary = sync(shop, "incomplete")
+    assert summary.papers_found > 0
+    assert connection.execute("SELECT count(*) FROM orders WHERE delivery_note_url IS NOT NULL").fetchone() == (0,)
+    assert sync(shop, "incomplete").fetched == 0
+
+
+def test_returns_and_tickets_are_care_records_with_ids_of_their_own(
+    refurbed: Marketplace, shop: Account, connection: Connection
+) -> None:
+    sync(shop)
+    sync(shop, "care")
+    kinds = connection.execute("SELECT split_part(care_id, '-', 1), kind FROM care_records GROUP BY 1, 2").fetchall()
+    assert ("return", "return") in kinds
+    assert {kind for prefix, kind in kinds if prefix == "ticket"} <= {"replacement", "refund", "other"}
+
+
+def test_the_limit_that_the_headers_tell_is_kept_to(connection: Connection) -> None:
+    """600 calls a minute: a pass of 720 calls waits for the next window instead of being refused."""
+    with Marketplace(RefurbedFront, orders=700, days=20, limits=True) as refurbed:
+        refurbed.clock.set_speed(30)  # a window of two seconds
+        summary = sync(sandbox_account(refurbed), page_size=1)
+    assert summary.api_calls > 600
+    assert summary.too_many_requests == 0
