@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 3000
 
-.PHONY: run test test-fast lint types lock bench docs clean
+.PHONY: run test test-fast test-medusa lint types lock bench docs clean
 
 run: .venv/installed ## set everything up and run the main job: sandbox, Dagster UI and daemon, first syncs
 	$(BIN)/orders-sync up --port $(PORT)
@@ -15,6 +15,10 @@ test: .venv/installed-dev ## set everything up and pass all the tests
 
 test-fast: .venv/installed-dev ## the tests that need neither a daemon nor a browser
 	$(BIN)/pytest -n 4 -m "not ui and not daemon"
+
+test-medusa: .venv/installed-dev ## all four syncs against a real Medusa 2 server (npm, downloads some 700 MB into .medusa)
+	$(BIN)/python -m orders_sync_tests.debian_packages
+	$(BIN)/pytest -s orders_sync_tests/medusa
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -1,9 +1,7 @@
 """The same code on a PostgreSQL server of one's own: Debian's, older than the embedded one."""
 
-import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +11,8 @@ from orders_sync.database.engine import DatabaseUnreachable, connect
 from orders_sync.database.migrate import migrate
 from orders_sync.stock.levels import import_levels
 from orders_sync.stock.locks import apply_pending
-from orders_sync_tests import debian_packages
-from orders_sync_tests.deployment import copy_project, environment, free_port
+from orders_sync_tests.debian_postgresql import debian_server
+from orders_sync_tests.deployment import copy_project, environment
 from orders_sync_tests.invariants import check_invariants
 from orders_sync_tests.marketplace import Marketplace, sandbox_account, sync
 
@@ -23,28 +21,8 @@ pytestmark = pytest.mark.needs("postgresql")
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    """The URL of a fresh server of Debian's, on loopback."""
-    programs = debian_packages.find("postgresql")
-    assert programs is not None
-    port = free_port()
-    as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
-    with tempfile.TemporaryDirectory(prefix="ospg-") as folder:
-        if as_user:
-            subprocess.run(["chown", "postgres", folder], check=True)
-        data = f"{folder}/data"
-        subprocess.run(
-            [*as_user, f"{programs}/initdb", "-D", data, "-U", "orders", "--auth=trust"],
-            check=True,
-            capture_output=True,
-        )
-        control = [*as_user, f"{programs}/pg_ctl", "-D", data, "-w", "-l", f"{folder}/log"]
-        subprocess.run(
-            [*control, "-o", f"-h 127.0.0.1 -p {port} -k {folder}", "start"], check=True, capture_output=True
-        )
-        try:
-            yield f"postgresql://orders@127.0.0.1:{port}"
-        finally:
-            subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True)
+    with debian_server() as url:
+        yield url
 
 
 def test_syncs_and_stock_work_on_it(server: str, monkeypatch: pytest.MonkeyPatch) -> None:

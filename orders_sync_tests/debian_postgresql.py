@@ -1,0 +1,36 @@
+"""A PostgreSQL server of Debian's package: older than the embedded one, and reached over TCP."""
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from orders_sync_tests import debian_packages
+from orders_sync_tests.deployment import free_port
+
+
+@contextmanager
+def debian_server() -> Iterator[str]:
+    """The URL, without a database, of a fresh server on loopback; it is gone after the block."""
+    programs = debian_packages.find("postgresql")
+    assert programs is not None
+    port = free_port()
+    as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
+    with tempfile.TemporaryDirectory(prefix="ospg-") as folder:
+        if as_user:
+            subprocess.run(["chown", "postgres", folder], check=True)
+        data = f"{folder}/data"
+        subprocess.run(
+            [*as_user, f"{programs}/initdb", "-D", data, "-U", "orders", "--auth=trust"],
+            check=True,
+            capture_output=True,
+        )
+        control = [*as_user, f"{programs}/pg_ctl", "-D", data, "-w", "-l", f"{folder}/log"]
+        subprocess.run(
+            [*control, "-o", f"-h 127.0.0.1 -p {port} -k {folder}", "start"], check=True, capture_output=True
+        )
+        try:
+            yield f"postgresql://orders@127.0.0.1:{port}"
+        finally:
+            subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True)

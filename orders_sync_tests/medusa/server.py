@@ -1,0 +1,101 @@
+"""A real Medusa 2 server: installed with npm, on a PostgreSQL of Debian's, on loopback."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import psycopg
+
+from orders_sync.settings import PROJECT_ROOT
+from orders_sync_tests.debian_postgresql import debian_server
+from orders_sync_tests.deployment import free_port
+from orders_sync_tests.waiting import wait_for
+
+FOLDER = PROJECT_ROOT / ".medusa"
+VERSION = "2.21.2"
+PACKAGE = {
+    "name": "orders-sync-medusa",
+    "private": True,
+    "dependencies": {f"@medusajs/{name}": VERSION for name in ("cli", "framework", "medusa")},
+}
+CONFIGURATION = """
+const { defineConfig } = require("@medusajs/framework/utils")
+module.exports = defineConfig({
+  projectConfig: {
+    databaseUrl: process.env.DATABASE_URL,
+    databaseDriverOptions: { connection: { ssl: false } },
+    http: { storeCors: "*", adminCors: "*", authCors: "*", jwtSecret: "a test", cookieSecret: "a test" },
+  },
+  admin: { disable: true },
+})
+"""
+USER = {"email": "merchant@example.com", "password": "a test's password"}
+
+
+@contextmanager
+def medusa_server() -> Iterator[tuple[str, str]]:
+    """The address of a fresh, empty shop, and a secret API key for it."""
+    _install()
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with debian_server() as postgres:
+        with psycopg.connect(f"{postgres}/postgres", autocommit=True) as connection:
+            connection.execute("CREATE DATABASE medusa")
+        environment = {
+            **os.environ, "DATABASE_URL": f"{postgres}/medusa", "MEDUSA_DISABLE_TELEMETRY": "1",
+            "HOST": "127.0.0.1", "PORT": str(port),
+        }  # fmt: skip
+        for command in (["db:migrate"], ["user", "-e", USER["email"], "-p", USER["password"]]):
+            _run(["npx", "--no-install", "medusa", *command], environment)
+        with (FOLDER / "server.log").open("w") as log:
+            process = subprocess.Popen(
+                ["npx", "--no-install", "medusa", "start"],
+                cwd=FOLDER, env=environment, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        try:
+            wait_for(lambda: _answers(url), seconds=120, what="Medusa")
+            yield url, _api_key(url)
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _install() -> None:
+    assert shutil.which("npm"), "Medusa needs Node.js 20.19 or newer with npm."
+    FOLDER.mkdir(exist_ok=True)
+    (FOLDER / "src").mkdir(exist_ok=True)
+    (FOLDER / "medusa-config.js").write_text(CONFIGURATION)
+    package = FOLDER / "package.json"
+    wanted = json.dumps(PACKAGE, indent=2)
+    is_there = package.exists() and package.read_text() == wanted
+    if not is_there or not (FOLDER / "node_modules" / ".bin" / "medusa").exists():
+        package.write_text(wanted)
+        _run(["npm", "install", "--no-audit", "--no-fund", "--loglevel=error"], dict(os.environ))
+
+
+def _run(command: list[str], environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        command, cwd=FOLDER, env=environment, capture_output=True, text=True, timeout=900, check=False
+    )
+    assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health", timeout=5, trust_env=False).is_success
+    except httpx.TransportError:
+        return False
+
+
+def _api_key(url: str) -> str:
+    with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
+        token = client.post("/auth/user/emailpass", json=USER).json()["token"]
+        key = client.post(
+            "/admin/api-keys", json={"title": "sync", "type": "secret"}, headers={"Authorization": f"Bearer {token}"}
+        )
+        return str(key.json()["api_key"]["token"])
