@@ -65,6 +65,11 @@ class AccountSettings(BaseModel):
         le=3600,
         description="How late the marketplace shows a change: windows end that early.",
     )
+    retention_days: int | None = Field(
+        default=None,
+        ge=1,
+        description="Blank buyers' data of orders older than so many days; never, where it is not set.",
+    )
     owners: list[str] = Field(default_factory=lambda: ["team:orders"], description="Shown in the Dagster UI.")
     limits: Limits = Field(default_factory=Limits, description="How hard the marketplace may be asked.")
 

@@ -511,6 +511,7 @@ MARKETPLACE = Marketplace(
     BackMarketSettings,
     open_back_market,
     {"order": ORDER_STATUS, "item": ITEM_STATUS},
+    frozenset(["shipping_address", "billing_address", "client"]),
     notes=(
         "Order states and line states are two different tables: equal numbers mean other things. The list of orders "
         "leaves out 0 and 8. Lines in state 1 wait for the merchant and are accepted by `POST /ws/orders/{order_id}` "

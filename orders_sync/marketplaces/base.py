@@ -172,6 +172,8 @@ class Marketplace:
     """The adapter of an account, with a page size of one's own or that of the account."""
     states: Mapping[str, Mapping[Any, Status]]
     """The tables of the marketplace's states, each by what it is of (`order`, `item`), onto ours."""
+    buyer_keys: frozenset[str]
+    """The keys of its JSON records, at any depth, whose values are about the buyer: what a retention blanks."""
     notes: str = ""
     """What docs/states.md has to say of them."""
 

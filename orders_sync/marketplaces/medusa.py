@@ -465,6 +465,7 @@ MARKETPLACE = Marketplace(
     MedusaSettings,
     open_medusa,
     _STATES,
+    frozenset(["email", "customer", "shipping_address", "billing_address", "delivery_address"]),
     notes=(
         "An order's status is decided by the first of the tables that names its state; an item's by the quantities "
         "that were shipped and came back. A refund of what has left makes it refunded after shipping. Returns, claims "

@@ -429,6 +429,7 @@ MARKETPLACE = Marketplace(
     MiraklSettings,
     open_mirakl,
     {"order and order line": ORDER_STATUS},
+    frozenset(["customer", "customer_notification_email"]),
     notes=(
         "A line with a refund, of an order that is refunded in full, counts as refunded, before or after shipping by "
         "its state. The published contract has no acceptance. The delivery note is OR72's document of type "

@@ -505,6 +505,7 @@ MARKETPLACE = Marketplace(
     RefurbedSettings,
     open_refurbed,
     {"order": ORDER_STATUS, "item": ITEM_STATUS},
+    frozenset(["customer_email", "shipping_address", "invoice_address", "shipping_label_address", "customer"]),
     notes=(
         "An item for which nothing is paid any more and something was refunded counts as refunded, before or after "
         "shipping by its state. refurbed makes no delivery note; labels are those of ListShippingLabels. Items in "

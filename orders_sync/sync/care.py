@@ -26,7 +26,7 @@ ON CONFLICT (account, care_id) DO UPDATE SET
   opened_at = coalesce(excluded.opened_at, known.opened_at),
   modified_at = coalesce(excluded.modified_at, known.modified_at),
   closed_at = coalesce(excluded.closed_at, known.closed_at),
-  raw = excluded.raw, fingerprint = excluded.fingerprint, stored_at = now()
+  raw = excluded.raw, fingerprint = excluded.fingerprint, stored_at = now(), buyer_data_blanked_at = NULL
 WHERE known.modified_at IS NULL OR excluded.modified_at IS NULL OR excluded.modified_at >= known.modified_at
 RETURNING (xmax = 0)
 """

@@ -453,7 +453,7 @@ _INSERT_ORDERS = SQL(
 ).format(columns=_names(ORDER_COLUMNS))
 _UPDATE_ORDERS = SQL(
     "UPDATE orders known SET {values}, {status}, raw = staged.raw, fingerprint = staged.fingerprint, "
-    "revision = known.revision + 1, stored_at = now() FROM stage_orders staged "
+    "revision = known.revision + 1, stored_at = now(), buyer_data_blanked_at = NULL FROM stage_orders staged "
     "WHERE known.account = staged.account AND known.order_id = staged.order_id AND known.order_id = ANY(%s) "
     "RETURNING known.order_id, known.status, known.revision"
 ).format(values=_kept_where_unknown(_ORDER_VALUES), status=_STATUS_KEPT_WHERE_UNKNOWN)
