@@ -33,8 +33,8 @@ def _left_behind(project: Path) -> list[str]:
 def test_it_comes_up_syncs_stops_and_goes_on(tmp_path: Path) -> None:
     project = copy_project(tmp_path)
     ui, sandbox = free_port(), free_port()
-    account = project / "orders_sync" / "defs" / "accounts" / "back_market_sandbox" / "defs.yaml"
-    account.write_text(account.read_text().replace(":8765", f":{sandbox}"))
+    for account in (project / "orders_sync" / "defs" / "accounts").glob("*/defs.yaml"):
+        account.write_text(account.read_text().replace(":8765", f":{sandbox}"))
     first = subprocess.run(
         _up(project, ui, sandbox, "--until-synced"), cwd=project, env=environment(), capture_output=True, text=True,
         timeout=240, check=False,
@@ -43,6 +43,8 @@ def test_it_comes_up_syncs_stops_and_goes_on(tmp_path: Path) -> None:
     for told in (
         f"the Dagster UI answers on http://127.0.0.1:{ui}",
         "back_market_sandbox/new: done",
+        "refurbed_sandbox/care: done",
+        "mirakl_sandbox/modified: done",
         "stock locks:",
     ):
         assert told in first.stdout
@@ -94,11 +96,21 @@ def test_dg_dev_works_too(tmp_path: Path) -> None:
             deployment.stop()
 
 
-@pytest.mark.parametrize("command", ["check defs"])
-def test_dg_checks_the_definitions(tmp_path: Path, command: str) -> None:
-    project = copy_project(tmp_path)
+def _dg(project: Path, *arguments: str) -> str:
     done = subprocess.run(
-        [str(Path(sys.executable).parent / "dg"), *command.split()], cwd=project,
+        [str(Path(sys.executable).parent / "dg"), *arguments], cwd=project,
         env=environment(VIRTUAL_ENV=str(Path(sys.executable).parent.parent)), capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_dg_scaffolds_an_account_and_checks_the_definitions(tmp_path: Path) -> None:
+    """`dg` runs in a copy of the project, whose package it imports from there."""
+    project = copy_project(tmp_path)
+    component = "orders_sync.components.account.Account"
+    _dg(project, "scaffold", "defs", component, "accounts/my_shop", "--marketplace", "refurbed")
+    text = (project / "orders_sync" / "defs" / "accounts" / "my_shop" / "defs.yaml").read_text()
+    assert "token: MY_SHOP_TOKEN" in text
+    assert "# retention_days: " in text
+    _dg(project, "check", "defs")

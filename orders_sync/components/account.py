@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from orders_sync import marketplaces
 from orders_sync.accounts import Account as AccountConfiguration
 from orders_sync.accounts import AccountProblem, check_account
+from orders_sync.components.account_scaffolder import AccountScaffolder
 from orders_sync.components.free_attributes import attributes_of
 from orders_sync.components.freshness import freshness_of
 from orders_sync.components.lane_assets import (
@@ -51,6 +52,7 @@ LANE_WAIT_SECONDS = 900.0
 PROGRESS_SECONDS = 5.0
 
 
+@dg.scaffold_with(AccountScaffolder)
 class Account(dg.Component):
     """One seller account at one marketplace: four sync assets, in a group of the account's name.
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from math import ceil
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -166,6 +167,17 @@ def read_cursor(fetch: Callable[[str | None], CursorPage]) -> Iterator[list[RawR
         seen.add(page.next)
         cursor = page.next
         yield page.records
+
+
+def path_of_link(link: str, base_url: str) -> str:
+    """The path and query of a link to the next page. Raises IncompletePass for one that leads to another host.
+
+    The account's own address is asked, whatever the link says of it.
+    """
+    there, here = urlsplit(link), urlsplit(base_url)
+    if there.netloc and there.netloc != here.netloc:
+        raise IncompletePass(f"The marketplace's list goes on at another host ({there.hostname}): not followed.")
+    return there.path.removeprefix(here.path.rstrip("/")) + (f"?{there.query}" if there.query else "")
 
 
 def _follow(first: Page, fetch: Callable[[int], Page]) -> Iterator[tuple[int, Page]]:

@@ -1,6 +1,7 @@
 """Reading lists to their end while they change: every record that was listed all the while is seen, or it is told."""
 
 import random
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orders_sync.marketplaces.base import IncompletePass, RawRecord
-from orders_sync.marketplaces.paging import Page, read_counted, read_linked
+from orders_sync.marketplaces.paging import CursorPage, Page, path_of_link, read_counted, read_cursor, read_linked
 
 
 class ChangingList:
@@ -115,3 +116,39 @@ def test_a_list_that_never_holds_what_it_says_is_an_error() -> None:
 def test_a_link_that_leads_nowhere_is_an_error_and_not_a_loop(page: Page, told: str) -> None:
     with pytest.raises(IncompletePass, match=told):
         list(read_linked(lambda number: page, now))
+
+
+def _cursor_pages(*pages: tuple[list[str], str | None]) -> Callable[[str | None], CursorPage]:
+    """Pages by their cursors: the first one's is None, the others' is what the one before names."""
+    by_cursor = dict(zip([None, *(following for _, following in pages)], pages, strict=False))
+
+    def fetch(cursor: str | None) -> CursorPage:
+        ids, following = by_cursor[cursor]
+        return CursorPage([RawRecord(record_id, b"{}", b"") for record_id in ids], following)
+
+    return fetch
+
+
+def test_a_cursor_is_followed_to_the_end() -> None:
+    fetch = _cursor_pages((["1", "2"], "2"), (["3"], "3"), ([], None))
+    assert [[record.record_id for record in page] for page in read_cursor(fetch)] == [["1", "2"], ["3"], []]
+
+
+@pytest.mark.parametrize(
+    ("pages", "told"),
+    [
+        ([(["1"], "1"), ([], "2"), (["3"], None)], "Page 2 of the marketplace's list is empty, yet there is more"),
+        ([(["1"], "1"), (["2"], "1")], "Page 2 of the marketplace's list leads back to where it has been"),
+    ],
+)
+def test_a_cursor_that_leads_nowhere_is_an_error(pages: list[tuple[list[str], str | None]], told: str) -> None:
+    with pytest.raises(IncompletePass, match=told):
+        list(read_cursor(_cursor_pages(*pages)))
+
+
+def test_a_link_is_followed_on_the_accounts_own_host_only() -> None:
+    base = "https://api.example.com/shop"
+    assert path_of_link("https://api.example.com/shop/orders?page=2", base) == "/orders?page=2"
+    assert path_of_link("/shop/orders?page=2", base) == "/orders?page=2"
+    with pytest.raises(IncompletePass, match=r"another host \(evil.example.com\): not followed"):
+        path_of_link("https://evil.example.com/orders", base)

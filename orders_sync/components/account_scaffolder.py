@@ -1,0 +1,58 @@
+"""`dg scaffold defs orders_sync.components.account.Account accounts/NAME`: an account file to fill in."""
+
+import re
+from typing import Any
+
+from dagster.components.scaffold.scaffold import Scaffolder, ScaffoldRequest
+from pydantic import BaseModel, Field
+
+from orders_sync import marketplaces
+
+
+class AccountChoice(BaseModel):
+    """Which marketplace the account is at."""
+
+    marketplace: str = Field(default="back_market", description="The marketplace, as in docs/states.md.")
+
+
+class AccountScaffolder(Scaffolder[AccountChoice]):
+    """Writes every setting with its meaning: those that must be filled in, the others commented out."""
+
+    @classmethod
+    def get_scaffold_params(cls) -> type[AccountChoice]:
+        return AccountChoice
+
+    def scaffold(self, request: ScaffoldRequest[AccountChoice]) -> None:
+        text = account_file(request.type_name, request.params.marketplace, request.target_path.name)
+        (request.target_path / "defs.yaml").write_text(text)
+
+
+def account_file(type_name: str, marketplace: str, name: str) -> str:
+    """The text of an account's file. Raises LookupError for a marketplace that nobody knows."""
+    settings = marketplaces.find(marketplace).settings
+    title = marketplaces.find(marketplace).title
+    lines = [
+        f"# One account at {title}. Credentials are NAMES of environment variables.",
+        f"type: {type_name}", "", "attributes:", f"  marketplace: {marketplace}",
+    ]  # fmt: skip
+    for key, field in settings.model_fields.items():
+        if key == "marketplace":
+            continue
+        lines.append(f"  # {field.description}")
+        if key in settings.CREDENTIALS:
+            lines.append(f"  {key}: {re.sub(r'[^A-Z0-9]', '_', f'{name}_{key}'.upper())}")
+        elif field.is_required():
+            lines.append(f"  {key}: # fill in")
+        else:
+            lines.append(f"  # {key}: {_as_yaml(field.get_default(call_default_factory=True))}")
+    return "\n".join(lines) + "\n"
+
+
+def _as_yaml(value: Any) -> str:
+    if isinstance(value, BaseModel):
+        return "{" + ", ".join(f"{key}: {_as_yaml(part)}" for key, part in value) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(str, value)) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(value)

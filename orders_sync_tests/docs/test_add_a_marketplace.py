@@ -1,0 +1,190 @@
+"""docs/add-a-marketplace.md: its file and its account are all that a new marketplace takes."""
+
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+import yaml
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from orders_sync import marketplaces
+from orders_sync.accounts import Account, AccountProblem, check_account
+from orders_sync.components.account_scaffolder import account_file
+from orders_sync.database.engine import Connection
+from orders_sync.settings import PROJECT_ROOT
+from orders_sync.stock.locks import apply_pending
+from orders_sync.sync.passes import PassFailed
+from orders_sync_tests.invariants import check_invariants, nothing_changed
+from orders_sync_tests.marketplace import sync
+
+TEXT = (PROJECT_ROOT / "docs" / "add-a-marketplace.md").read_text()
+REQUESTS_A_TOKEN = 3
+
+
+def block(language: str) -> str:
+    found = re.search(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
+    assert found
+    return found.group(1)
+
+
+class BazaarServer:
+    """Bazaar's contract, over real HTTP; an access token lives for three requests."""
+
+    def __init__(self) -> None:
+        now = datetime.now(UTC) - timedelta(minutes=5)
+        self.orders: dict[str, dict[str, Any]] = {
+            f"O{n:03}": {
+                "id": f"O{n:03}", "placed": now.isoformat(), "changed": now.isoformat(), "state": "paid",
+                "currency": "EUR", "amount": "10.00", "buyer": {"name": "Ada"},
+                "lines": [{"id": f"L{n:03}", "article": "PHONE", "pieces": 1, "state": "paid", "amount": "10.00"}],
+            }
+            for n in range(1, 26)
+        }  # fmt: skip
+        self.cases: list[dict[str, Any]] = []
+        self.tokens = 0
+        self.left = 0
+        self.next_host = ""
+
+    def app(self) -> Starlette:
+        return Starlette(
+            routes=[
+                Route("/oauth/token", self.token, methods=["POST"]),
+                Route("/v1/orders", self.guarded(self.list_orders)),
+                Route("/v1/orders/{id}", self.guarded(self.one_order)),
+                Route("/v1/orders/{id}/papers", self.guarded(self.papers)),
+                Route("/v1/lines/{id}/confirm", self.guarded(self.confirm), methods=["POST"]),
+                Route("/v1/cases", self.guarded(self.list_cases)),
+            ]
+        )
+
+    async def token(self, request: Request) -> Response:
+        form = (await request.body()).decode()
+        if request.headers["authorization"] != "Basic bWU6c2VjcmV0" or "grant_type=client_credentials" not in form:
+            return JSONResponse({"error": "invalid_client"}, 401)
+        self.tokens, self.left = self.tokens + 1, REQUESTS_A_TOKEN
+        return JSONResponse({"access_token": f"token-{self.tokens}", "expires_in": 3600, "token_type": "Bearer"})
+
+    def guarded(self, endpoint: Any) -> Any:
+        async def answer(request: Request) -> Response:
+            self.left -= 1
+            if request.headers.get("authorization") != f"Bearer token-{self.tokens}" or self.left < 0:
+                return JSONResponse({"error": {"code": "expired", "message": "token expired"}}, 401)
+            return endpoint(request)
+
+        return answer
+
+    def list_orders(self, request: Request) -> Response:
+        state = request.query_params.get("state")
+        found = [order for order in self.orders.values() if state in (None, order["state"])]
+        after, limit = request.query_params.get("after", ""), int(request.query_params["limit"])
+        page = [order for order in found if order["id"] > after]
+        following = None
+        if len(page) > limit:
+            following = f"{self.next_host}/v1/orders?limit={limit}&after={page[limit - 1]['id']}"
+            following += f"&state={state}" if state else ""
+        return JSONResponse({"data": page[:limit], "next": following})
+
+    def one_order(self, request: Request) -> Response:
+        return JSONResponse(self.orders[request.path_params["id"]])
+
+    def papers(self, request: Request) -> Response:
+        order_id = request.path_params["id"]
+        return JSONResponse(
+            {"note": f"https://b.example.com/{order_id}/n.pdf", "label": f"https://b.example.com/{order_id}/l.pdf"}
+        )
+
+    def confirm(self, request: Request) -> Response:
+        order = next(o for o in self.orders.values() if o["lines"][0]["id"] == request.path_params["id"])
+        order["state"] = order["lines"][0]["state"] = "confirmed"
+        order["changed"] = datetime.now(UTC).isoformat()
+        return JSONResponse(order)
+
+    def list_cases(self, request: Request) -> Response:
+        return JSONResponse({"data": self.cases})
+
+
+@pytest.fixture
+def bazaar() -> Iterator[tuple[BazaarServer, str]]:
+    served = BazaarServer()
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(served.app(), log_level="critical", lifespan="off"))
+        thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        yield served, f"http://127.0.0.1:{listening.getsockname()[1]}"
+        server.should_exit = server.force_exit = True
+        thread.join(10)
+
+
+@pytest.fixture
+def account(bazaar: tuple[BazaarServer, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
+    """One new file among the adapters, and one account file."""
+    (tmp_path / "bazaar.py").write_text(block("python"))
+    monkeypatch.setattr(marketplaces, "__path__", [*marketplaces.__path__, str(tmp_path)])
+    marketplaces.names.cache_clear()
+    monkeypatch.setenv("BAZAAR_CLIENT_ID", "me")
+    monkeypatch.setenv("BAZAAR_CLIENT_SECRET", "secret")
+    attributes = yaml.safe_load(block("yaml"))["attributes"]
+    yield check_account("my_stall", {**attributes, "base_url": bazaar[1], "page_size": 10}, "defs.yaml")
+    marketplaces.names.cache_clear()
+    marketplaces.find.cache_clear()
+
+
+def test_one_file_and_one_account_are_all_it_takes(
+    bazaar: tuple[BazaarServer, str], account: Account, connection: Connection
+) -> None:
+    served, _ = bazaar
+    summary = sync(account)
+    assert (summary.created, summary.accepted, summary.rejected) == (25, 25, 0)
+    assert served.tokens > 5, "tokens expired in mid-pass and were renewed"
+    assert sync(account, "incomplete").papers_found == 50
+    served.cases.append({"id": "C1", "line": "L003", "wish": "new one", "placed": served.orders["O003"]["placed"]})
+    assert sync(account, "care").linked == 1
+    served.orders["O001"] |= {"state": "sent", "lines": [{**served.orders["O001"]["lines"][0], "state": "sent"}]}
+    sync(account, "modified")
+    apply_pending(connection)
+    assert connection.execute("SELECT status FROM orders WHERE order_id = 'O001'").fetchone() == ("shipped",)
+    nothing_changed(sync(account, "modified"))
+    check_invariants(connection)
+
+
+def test_a_wrong_secret_and_a_foreign_link_are_told(
+    bazaar: tuple[BazaarServer, str], account: Account, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served, _ = bazaar
+    served.next_host = "https://elsewhere.example.com"
+    with pytest.raises(PassFailed, match=r"goes on at another host \(elsewhere.example.com\): not followed"):
+        sync(account, "modified")
+    monkeypatch.setenv("BAZAAR_CLIENT_SECRET", "hunter2")
+    with pytest.raises(PassFailed, match="gives no access token") as problem:
+        sync(account, "modified")
+    assert "hunter2" not in str(problem.value)
+    monkeypatch.delenv("BAZAAR_CLIENT_SECRET")
+    with pytest.raises(
+        (PassFailed, AccountProblem), match="client_secret: the environment variable BAZAAR_CLIENT_SECRET"
+    ):
+        sync(account, "modified")
+
+
+@pytest.mark.parametrize("marketplace", ["back_market", "refurbed", "mirakl", "medusa"])
+def test_a_scaffolded_account_needs_only_to_be_filled_in(marketplace: str) -> None:
+    text = account_file("orders_sync.components.account.Account", marketplace, "my_shop")
+    filled = text.replace("base_url: # fill in", "base_url: https://shop.example.com")
+    account = check_account("my_shop", yaml.safe_load(filled)["attributes"], "defs.yaml")
+    assert account.settings.CREDENTIALS == ("token",)
+    assert "token: MY_SHOP_TOKEN" in text
+    uncommented = re.sub(r"^  # (\w+): (?=\S)", r"  \1: ", filled, flags=re.MULTILINE)
+    again = check_account("my_shop", yaml.safe_load(uncommented)["attributes"], "defs.yaml")
+    assert again.settings.model_dump(exclude={"base_url"}) == account.settings.model_dump(exclude={"base_url"})
