@@ -29,11 +29,23 @@ def main() -> None:
 
 
 def _add_commands() -> None:
-    from orders_sync.cli import accounts, doctor, log, rejected, sandbox, schedule, status, stock, sync, up
+    from orders_sync.cli import (
+        accounts,
+        doctor,
+        log,
+        migration,
+        rejected,
+        sandbox,
+        schedule,
+        status,
+        stock,
+        sync,
+        up,
+    )  # fmt: skip
 
     for command in (
         sync.sync, schedule.schedule, status.status, log.log, doctor.doctor, rejected.rejected, stock.stock,
-        accounts.accounts, sandbox.sandbox, up.up, up.migrate,
+        accounts.accounts, migration.migration, sandbox.sandbox, up.up, up.migrate,
     ):  # fmt: skip
         main.add_command(command)
 

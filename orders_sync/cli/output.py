@@ -18,11 +18,13 @@ def told_errors() -> tuple[type[Exception], ...]:
     from orders_sync.database.embedded import EmbeddedServerError
     from orders_sync.database.engine import DatabaseUnreachable
     from orders_sync.marketplaces.base import MarketplaceError
+    from orders_sync.migration.settings import MigrationProblem
     from orders_sync.schedule_settings import ScheduleProblem
     from orders_sync.stock.levels import StockFileProblem
 
     return (
-        AccountProblem, DatabaseUnreachable, EmbeddedServerError, MarketplaceError, ScheduleProblem, StockFileProblem,
+        AccountProblem, DatabaseUnreachable, EmbeddedServerError, MarketplaceError, MigrationProblem,
+        ScheduleProblem, StockFileProblem,
     )  # fmt: skip
 
 

@@ -17,13 +17,13 @@ def stock() -> None:
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 def import_file(file: Path) -> None:
     """Set the pieces on hand from a CSV FILE with the columns sku and on_hand."""
-    from orders_sync.database.engine import connect
     from orders_sync.database.migrate import migrate
+    from orders_sync.migration.shadow import stock_connection
     from orders_sync.stock.levels import import_levels, read_stock_file
 
     migrate()
     levels = read_stock_file(file)
-    with connect() as connection:
+    with stock_connection("orders_sync stock") as connection:
         applied = import_levels(connection, levels)
     console.print(f"{len(levels)} SKUs imported.")
     for state, count in sorted(applied.steps.items()):
@@ -34,11 +34,11 @@ def import_file(file: Path) -> None:
 @click.option("--short", "only_short", is_flag=True, help="Only SKUs with short locks.")
 def show_levels(only_short: bool) -> None:
     """Show the stock by SKU."""
-    from orders_sync.database.engine import connect
     from orders_sync.database.migrate import migrate
+    from orders_sync.migration.shadow import stock_connection
 
     migrate()
-    with connect() as connection:
+    with stock_connection("orders_sync stock") as connection:
         rows = connection.execute(
             """
             SELECT level.sku, level.on_hand, level.reserved, coalesce(level.on_hand, 0) - level.reserved,
@@ -57,12 +57,12 @@ def show_levels(only_short: bool) -> None:
 @stock.command("apply")
 def apply() -> None:
     """Apply pending order events to the locks now (the stock job does this by itself)."""
-    from orders_sync.database.engine import connect
     from orders_sync.database.migrate import migrate
+    from orders_sync.migration.shadow import stock_connection
     from orders_sync.stock.locks import apply_pending
 
     migrate()
-    with connect() as connection:
+    with stock_connection("orders_sync stock") as connection:
         applied = apply_pending(connection)
     steps = ", ".join(f"{count} {state}" for state, count in sorted(applied.steps.items())) or "no lock changed"
     console.print(f"{applied.events} events applied: {steps}.")
@@ -75,12 +75,12 @@ def apply() -> None:
 @click.argument("item_or_sku")
 def explain_lock(item_or_sku: str) -> None:
     """Tell the events that made, consumed or released a lock, in order. ITEM_OR_SKU: an item's id, or a SKU."""
-    from orders_sync.database.engine import connect
     from orders_sync.database.migrate import migrate
+    from orders_sync.migration.shadow import stock_connection
     from orders_sync.stock.explain import explain
 
     migrate()
-    with connect() as connection:
+    with stock_connection("orders_sync stock") as connection:
         levels, steps = explain(connection, item_or_sku)
     if not levels and not steps:
         console.print(f"[red]Neither an item with a lock nor a SKU is called {item_or_sku}.[/red]")

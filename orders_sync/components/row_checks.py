@@ -1,12 +1,14 @@
 """Asset checks that are a query: the rows it finds break the rule, and are shown."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import dagster as dg
 
 from orders_sync.components.liveness import alive
 from orders_sync.components.markdown import as_markdown_table
-from orders_sync.database.engine import connect
+from orders_sync.database.engine import Connection, connect
 from orders_sync.database.migrate import migrate
 
 ROWS_SHOWN = 25
@@ -28,10 +30,14 @@ def rows_check(
     return check
 
 
-def run_rows_check(query: str, severity: dg.AssetCheckSeverity) -> dg.AssetCheckResult:
-    """Runs the query of a check."""
+def run_rows_check(
+    query: str,
+    severity: dg.AssetCheckSeverity,
+    connection_for: Callable[[str], AbstractContextManager[Connection]] | None = None,
+) -> dg.AssetCheckResult:
+    """Runs the query of a check, on a connection of its own or one that `connection_for` opens."""
     migrate()
-    with connect(application="orders_sync check") as connection:
+    with (connection_for or (lambda name: connect(application=name)))("orders_sync check") as connection:
         cursor = connection.execute(query)  # pyright: ignore[reportArgumentType,reportCallIssue]
         names = [column.name for column in cursor.description or []]
         rows = cursor.fetchall()

@@ -163,10 +163,14 @@ order_events = Table(
     _time("applied_at", "when the stock job applied it; empty while pending"),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("problem", Text, comment="why it could not be applied"),
+    _time("shadow_applied_at", "when it was applied in shadow, while V1 was the truth"),
+    Column("shadow_attempts", Integer, nullable=False, server_default="0"),
+    Column("shadow_problem", Text),
     UniqueConstraint("account", "order_id", "item_id", "kind", "revision", name="order_events_once"),
     comment="The outbox: written in the transaction that changed the order.",
 )
 Index("order_events_pending", order_events.c.event_id, postgresql_where=text("applied_at IS NULL"))
+Index("order_events_shadow_pending", order_events.c.event_id, postgresql_where=text("shadow_applied_at IS NULL"))
 
 lanes = Table(
     "lanes",
@@ -315,3 +319,60 @@ daily_summary = Table(
     Column("incomplete_papers", Integer, nullable=False, comment="orders that lack a paper they should have"),
     comment="The daily report, one row an account, day and currency.",
 )
+
+migration_moves = Table(
+    "migration_moves",
+    metadata,
+    Column("move_id", BigInteger, Identity(), primary_key=True),
+    Column("from_phase", Text, nullable=False, comment="parallel, monitor or live"),
+    Column("to_phase", Text, nullable=False),
+    _time("moved_at", "", now=True),
+    Column("moved_by", Text, nullable=False, comment="the user and machine"),
+    Column("forced", Boolean, nullable=False, comment="moved although checks did not pass"),
+    Column("reason", Text, nullable=False),
+    Column("checks", JSONB, nullable=False, comment="the checks as they stood"),
+    comment="Every move of the migration from V1 to V2.",
+)
+
+migration_comparisons = Table(
+    "migration_comparisons",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("day", Date, primary_key=True, comment="the UTC day on which the orders were created"),
+    _time("compared_at", "", now=True),
+    Column("orders_v1", Integer, nullable=False),
+    Column("orders_v2", Integer, nullable=False),
+    Column("only_in_v1", Integer, nullable=False, comment="missing in V2"),
+    Column("only_in_v2", Integer, nullable=False, comment="missing in V1"),
+    Column("differing", Integer, nullable=False, comment="orders in both that differ"),
+    Column("in_flight", Integer, nullable=False, comment="differences that one side could not know of yet"),
+    Column("agreement", Numeric, nullable=False, comment="per cent of the day's orders"),
+    Column("locks_v1", Integer, nullable=False),
+    Column("locks_v2", Integer, nullable=False),
+    Column("locks_differing", Integer, nullable=False),
+    Column("first_in_v1", Integer, nullable=False, comment="orders that V1 stored first"),
+    Column("first_in_v2", Integer, nullable=False),
+    Column("v2_later_seconds", Numeric, comment="median of how much later V2 stored an order; below 0: earlier"),
+    Column("calls_v1", Integer, comment="API calls of the day; empty where V1 does not tell"),
+    Column("calls_v2", Integer, nullable=False),
+    Column("too_many_requests_v2", Integer, nullable=False),
+    Column("verdict", Text, nullable=False, comment="one line"),
+    comment="V1 and V2 compared, one row an account and day.",
+)
+
+migration_differences = Table(
+    "migration_differences",
+    metadata,
+    Column("difference_id", BigInteger, Identity(), primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("day", Date, nullable=False),
+    Column("order_id", Text, nullable=False),
+    Column("item_id", Text, nullable=False, server_default=""),
+    Column("kind", Text, nullable=False, comment="only in V1, only in V2, differs, lock only in V1, …"),
+    Column("field", Text, nullable=False, server_default=""),
+    Column("v1", Text),
+    Column("v2", Text),
+    Column("in_flight", Boolean, nullable=False, comment="one side could not know of it yet"),
+    comment="What differs between V1 and V2, field by field.",
+)
+Index("migration_differences_day", migration_differences.c.account, migration_differences.c.day)

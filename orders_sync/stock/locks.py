@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 
@@ -69,8 +69,7 @@ class _Item:
     shipped_at: datetime | None
 
 
-@dataclass(frozen=True)
-class _Step:
+class Step(NamedTuple):
     """What is asked of one item's lock, and by what."""
 
     account: str
@@ -103,10 +102,10 @@ def retry_short(connection: Connection, applied: Applied, oversell: frozenset[st
     with connection.transaction():
         rows = connection.execute(_LOCKABLE_SHORT).fetchall()
         steps = [
-            _Step(account, item_id, order_id, Effect.LOCK, revision, None, "stock became available")
+            Step(account, item_id, order_id, Effect.LOCK, revision, None, "stock became available")
             for account, item_id, order_id, revision in rows
         ]
-        _apply_steps(connection, steps, applied, oversell)
+        apply_steps(connection, steps, applied, oversell)
 
 
 def mend_quantities(connection: Connection, applied: Applied, oversell: frozenset[str] = frozenset()) -> None:
@@ -117,11 +116,11 @@ def mend_quantities(connection: Connection, applied: Applied, oversell: frozense
             step
             for account, item_id, order_id, revision in rows
             for step in (
-                _Step(account, item_id, order_id, Effect.RELEASE, revision, None, "quantity or SKU changed"),
-                _Step(account, item_id, order_id, Effect.LOCK, revision, None, "quantity or SKU changed"),
+                Step(account, item_id, order_id, Effect.RELEASE, revision, None, "quantity or SKU changed"),
+                Step(account, item_id, order_id, Effect.LOCK, revision, None, "quantity or SKU changed"),
             )
         ]
-        _apply_steps(connection, steps, applied, oversell)
+        apply_steps(connection, steps, applied, oversell)
 
 
 def pending_events(connection: Connection) -> int:
@@ -143,7 +142,7 @@ def _apply_batch(connection: Connection, applied: Applied, oversell: frozenset[s
             events = connection.execute(_CLAIM, [MOST_ATTEMPTS, size]).fetchall()
             claimed = [event[0] for event in events]
             attempt = Applied()
-            _apply_steps(connection, list(_steps_of(connection, events)), attempt, oversell)
+            apply_steps(connection, list(_steps_of(connection, events)), attempt, oversell)
             connection.execute(
                 "UPDATE order_events SET applied_at = now(), attempts = attempts + 1, problem = NULL "
                 "WHERE event_id = ANY(%s)",
@@ -169,15 +168,15 @@ def _apply_batch(connection: Connection, applied: Applied, oversell: frozenset[s
     return len(claimed)
 
 
-def _steps_of(connection: Connection, events: list[tuple[Any, ...]]) -> Iterable[_Step]:
+def _steps_of(connection: Connection, events: list[tuple[Any, ...]]) -> Iterable[Step]:
     for event_id, account, order_id, item_id, kind, revision, new_status, items in events:
         cause = f"{kind} {new_status}"
         if items is not None:
             for created_id, status in items.items():
                 effect = effect_of(status, new_status)
-                yield _Step(account, created_id, order_id, effect, revision, event_id, f"{kind} {status}")
+                yield Step(account, created_id, order_id, effect, revision, event_id, f"{kind} {status}")
         elif item_id:
-            yield _Step(account, item_id, order_id, effect_of(new_status), revision, event_id, cause)
+            yield Step(account, item_id, order_id, effect_of(new_status), revision, event_id, cause)
         else:
             unknown = connection.execute(
                 "SELECT item_id FROM order_items WHERE account = %s AND order_id = %s AND status = 'unknown'",
@@ -185,10 +184,11 @@ def _steps_of(connection: Connection, events: list[tuple[Any, ...]]) -> Iterable
             )
             for (unknown_id,) in unknown:
                 effect = effect_of("unknown", new_status)
-                yield _Step(account, unknown_id, order_id, effect, revision, event_id, cause)
+                yield Step(account, unknown_id, order_id, effect, revision, event_id, cause)
 
 
-def _apply_steps(connection: Connection, steps: list[_Step], applied: Applied, oversell: frozenset[str]) -> None:
+def apply_steps(connection: Connection, steps: list[Step], applied: Applied, oversell: frozenset[str]) -> None:
+    """Moves the locks of these items, and the levels with them, in the caller's transaction; notes what it did."""
     steps = [step for step in steps if step.effect is not Effect.KEEP]
     if not steps:
         return
@@ -233,7 +233,7 @@ def _apply_steps(connection: Connection, steps: list[_Step], applied: Applied, o
     _store(connection, locks.values(), levels, history)
 
 
-def _step(lock: _Lock, step: _Step, item: "_Item", levels: dict[str, _Level], *, allowed: bool) -> None:
+def _step(lock: _Lock, step: Step, item: "_Item", levels: dict[str, _Level], *, allowed: bool) -> None:
     """Moves one lock, and the levels with it."""
     if lock.state == CONSUMED:
         return  # the goods have left; nothing later brings them back but an import

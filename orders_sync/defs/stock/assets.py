@@ -9,8 +9,9 @@ from orders_sync.components.markdown import as_markdown_table
 from orders_sync.components.row_checks import run_rows_check
 from orders_sync.components.table_assets import column_schema
 from orders_sync.database import tables
-from orders_sync.database.engine import connect
 from orders_sync.database.migrate import migrate
+from orders_sync.migration.phase import Phase, current_phase
+from orders_sync.migration.shadow import stock_connection
 from orders_sync.stock.effects import as_markdown
 from orders_sync.stock.locks import apply_pending
 
@@ -76,12 +77,14 @@ stock_levels = dg.AssetSpec(
 )
 def stock_locks(context: dg.AssetExecutionContext) -> Any:
     migrate()
-    with alive(context.run_id), connect(application=f"orders_sync stock {context.run_id}") as connection:
+    with alive(context.run_id), stock_connection(f"orders_sync stock {context.run_id}") as connection:
+        phase = current_phase(connection)
         applied = apply_pending(connection)
         states = dict(connection.execute("SELECT state, count(*) FROM stock_locks GROUP BY state").fetchall())
         latest = connection.execute(LATEST_STEPS).fetchall()
     yield dg.MaterializeResult(
         metadata={
+            "phase": phase.value if phase is Phase.LIVE else f"{phase} (in shadow: V1 is the truth)",
             "events_applied": applied.events,
             "events_failed": applied.failed,
             **{f"steps_to_{state}": count for state, count in applied.steps.items()},
@@ -95,7 +98,9 @@ def stock_locks(context: dg.AssetExecutionContext) -> Any:
         ("reserved_is_what_is_locked", RESERVED, error),
         ("every_event_could_be_applied", FAILED_EVENTS, error),
     ):
-        yield run_rows_check(query, severity)._replace(check_name=name, asset_key=dg.AssetKey("stock_locks"))
+        yield run_rows_check(query, severity, stock_connection)._replace(
+            check_name=name, asset_key=dg.AssetKey("stock_locks")
+        )
 
 
 def _steps_table(rows: list[tuple[Any, ...]]) -> dg.MarkdownMetadataValue:

@@ -6,8 +6,8 @@ import dagster as dg
 
 from orders_sync.components.liveness import alive
 from orders_sync.components.markdown import as_markdown_table
-from orders_sync.database.engine import connect
 from orders_sync.database.migrate import migrate
+from orders_sync.migration.shadow import stock_connection
 from orders_sync.stock.explain import Level, Step, explain
 
 
@@ -21,7 +21,7 @@ class Question(dg.Config):
 @dg.op(description="Tells the events that made, consumed or released a lock, in order, as metadata of this run.")
 def explain_lock_steps(context: dg.OpExecutionContext, config: Question) -> None:
     migrate()
-    with alive(context.run_id), connect(application=f"orders_sync explain {context.run_id}") as connection:
+    with alive(context.run_id), stock_connection(f"orders_sync explain {context.run_id}") as connection:
         levels, steps = explain(connection, config.item_or_sku)
     if not levels and not steps:
         raise dg.Failure(f"Neither an item with a lock nor a SKU is called {config.item_or_sku}.", allow_retries=False)

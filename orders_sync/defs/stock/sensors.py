@@ -3,9 +3,9 @@
 import dagster as dg
 
 from orders_sync.components.busy import runs_under_way
-from orders_sync.database.engine import connect
 from orders_sync.database.migrate import migrate
 from orders_sync.defs.stock.assets import apply_order_events
+from orders_sync.migration.shadow import stock_connection
 from orders_sync.stock.locks import pending_events
 
 
@@ -20,7 +20,7 @@ from orders_sync.stock.locks import pending_events
 )
 def order_events_sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     migrate()
-    with connect(application="orders_sync sensor") as connection:
+    with stock_connection("orders_sync sensor") as connection:
         waiting = pending_events(connection)
     if waiting == 0:
         return dg.SkipReason("No order event waits.")

@@ -1,0 +1,88 @@
+"""Moving a migration from phase to phase: forward when the checks pass, and back at any time."""
+
+import getpass
+import socket
+from collections.abc import Callable, Sequence
+
+from orders_sync.database.engine import Connection
+from orders_sync.migration.phase import Move, Phase, current_phase, note_move
+from orders_sync.migration.readiness import Check, checks_to_live, checks_to_monitor
+from orders_sync.migration.settings import MigrationProblem, MigrationSettings
+from orders_sync.migration.shadow import hand_back, take_over
+from orders_sync.migration.v1 import V1
+
+
+class NotReady(MigrationProblem):
+    """The checks do not pass; `checks` are all of them."""
+
+    def __init__(self, checks: Sequence[Check]) -> None:
+        failed = [check for check in checks if not check.passed]
+        super().__init__("Not ready: " + "; ".join(f"{check.name}: {check.what}" for check in failed))
+        self.checks = checks
+
+
+def begin(connection: Connection, *, reason: str) -> Move:
+    """Puts V1 and V2 side by side: V1 is the truth from here on. Raises MigrationProblem if one is under way."""
+    phase = current_phase(connection)
+    if phase is not Phase.LIVE:
+        raise MigrationProblem(f"The migration is under way already, in phase {phase}.")
+    return _back_to_parallel(connection, reason)
+
+
+def back(connection: Connection, *, reason: str) -> Move:
+    """One phase back, at any time: from live, V2's locks are released and V1 is the truth again."""
+    phase = current_phase(connection)
+    if phase is Phase.PARALLEL:
+        raise MigrationProblem("The migration is in its first phase; there is nothing to go back to.")
+    if phase is Phase.LIVE:
+        return _back_to_parallel(connection, reason)
+    with connection.transaction():
+        return note_move(connection, Phase.PARALLEL, by=_who(), reason=reason)
+
+
+def advance(
+    connection: Connection,
+    settings: MigrationSettings,
+    *,
+    reason: str,
+    force: bool,
+    switch_v1_off: Callable[[], Sequence[str]],
+) -> Move:
+    """One phase forward, if its checks pass or `force` is set, which then is on record with its reason.
+
+    Going live switches V1's schedules off first (`switch_v1_off` returns those that still run), takes V1's locks
+    over, and moves, in one transaction. Raises NotReady, or MigrationProblem.
+    """
+    phase = current_phase(connection)
+    if phase is Phase.LIVE:
+        raise MigrationProblem("V2 is live already; `orders-sync migration begin` puts V1 beside it.")
+    checks = (checks_to_monitor if phase is Phase.PARALLEL else checks_to_live)(connection, settings)
+    if not force and not all(check.passed for check in checks):
+        raise NotReady(checks)
+    told = [check._asdict() for check in checks]
+    if phase is Phase.PARALLEL:
+        with connection.transaction():
+            return note_move(connection, Phase.MONITOR, by=_who(), reason=reason, forced=force, checks=told)
+    still_on = switch_v1_off()
+    if still_on:
+        raise MigrationProblem(f"V1's schedules do not stay off: {', '.join(still_on)} still on. Nothing was moved.")
+    v1 = V1(settings)
+    try:
+        locks = v1.all_locks()
+    finally:
+        v1.close()
+    with connection.transaction():
+        move = note_move(connection, Phase.LIVE, by=_who(), reason=reason, forced=force, checks=told)
+        take_over(connection, locks)
+    return move
+
+
+def _back_to_parallel(connection: Connection, reason: str) -> Move:
+    with connection.transaction():
+        move = note_move(connection, Phase.PARALLEL, by=_who(), reason=reason)
+        hand_back(connection)
+    return move
+
+
+def _who() -> str:
+    return f"{getpass.getuser()}@{socket.gethostname()}"

@@ -1,0 +1,70 @@
+"""The phases of a migration, and who moved it from one to the next: every move is a row.
+
+`parallel` and `monitor`: V1 is the truth. V2 fetches, stores and writes events, but accepts nothing at a marketplace
+and touches no stock; its locks are computed in shadow. `live`: V2 is the truth. A project that never had a V1 is live.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from psycopg.types.json import Jsonb
+
+from orders_sync.database.engine import Connection
+
+
+class Phase(StrEnum):
+    """A phase of the migration, in their order."""
+
+    PARALLEL = "parallel"
+    MONITOR = "monitor"
+    LIVE = "live"
+
+
+MEANING = {
+    Phase.PARALLEL: "V1 and V2 run side by side; V1 is the truth, V2 acts on nothing outside its own tables",
+    Phase.MONITOR: "as parallel, and V2's agreement is counted day by day until it is ready",
+    Phase.LIVE: "V2 is the truth: it accepts orderlines and owns the stock locks; V1's schedules are off",
+}
+
+
+class Move(NamedTuple):
+    """One move from phase to phase."""
+
+    from_phase: Phase
+    to_phase: Phase
+    moved_at: datetime
+    moved_by: str
+    forced: bool
+    reason: str
+
+
+def current_phase(connection: Connection) -> Phase:
+    """The phase now; live where no migration was ever begun."""
+    row = connection.execute("SELECT to_phase FROM migration_moves ORDER BY move_id DESC LIMIT 1").fetchone()
+    return Phase(row[0]) if row is not None else Phase.LIVE
+
+
+def moves(connection: Connection) -> list[Move]:
+    """All moves, oldest first."""
+    rows = connection.execute(
+        "SELECT from_phase, to_phase, moved_at, moved_by, forced, reason FROM migration_moves ORDER BY move_id"
+    )
+    return [Move(Phase(row[0]), Phase(row[1]), *row[2:]) for row in rows]
+
+
+def note_move(
+    connection: Connection, to: Phase, *, by: str, reason: str, forced: bool = False, checks: Any = None
+) -> Move:
+    """Writes a move. Call it in the transaction that does what the move means."""
+    connection.execute("LOCK TABLE migration_moves IN EXCLUSIVE MODE")  # two people do not move at once
+    before = current_phase(connection)
+    row = connection.execute(
+        """
+        INSERT INTO migration_moves (from_phase, to_phase, moved_by, forced, reason, checks)
+        VALUES (%s, %s, %s, %s, %s, %s) RETURNING moved_at
+        """,
+        [before, to, by, forced, reason, Jsonb(checks or [])],
+    ).fetchone()
+    assert row is not None
+    return Move(before, to, row[0], by, forced, reason)
