@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 #: What a test names with @pytest.mark.needs, the package that brings it, and how to find it.
-PACKAGES = {"chromium": "chromium", "postgresql": "postgresql"}
+PACKAGES = {"chromium": "chromium", "postgresql": "postgresql", "mariadbd": "mariadb-server"}
 
 
 def find(tool: str) -> str | None:
@@ -15,7 +15,7 @@ def find(tool: str) -> str | None:
     if tool == "postgresql":
         folders = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
         return str(folders[-1].parent) if folders else None
-    return shutil.which(tool)
+    return shutil.which(tool) or shutil.which(tool, path="/usr/sbin")
 
 
 def main() -> None:

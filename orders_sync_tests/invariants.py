@@ -113,6 +113,9 @@ def locks_are_right(connection: Connection) -> None:
         (account, item_id): "locked" if state == "short" else state
         for account, item_id, state in _rows(connection, "SELECT account, item_id, state FROM stock_locks")
     }
+    if _rows(connection, "SELECT 1 FROM migration_moves LIMIT 1"):
+        # What was locked and released in shadow only, while V1 was the truth, has no lock of ours.
+        wanted = {key: state for key, state in wanted.items() if state != "released" or key in states}
     assert states == wanted, f"locks that differ from what is asked: {set(states.items()) ^ set(wanted.items())}"
     _nothing(
         connection,

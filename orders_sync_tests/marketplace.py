@@ -41,9 +41,12 @@ class Marketplace:
         days: int = 90,
         limits: bool = False,
         seed: int = 1,
+        arrivals_a_day: float = 0,
+        ago: timedelta = timedelta(0),
     ) -> None:
-        start = datetime.now(UTC).replace(microsecond=0)
-        self.world = World(seed, orders, start, days=days, arrivals_a_day=0, **FRONTS[front][1])
+        """`ago`: how far back the clock begins, for tests that let it come up to the present."""
+        start = datetime.now(UTC).replace(microsecond=0) - ago
+        self.world = World(seed, orders, start, days=days, arrivals_a_day=arrivals_a_day, **FRONTS[front][1])
         self.clock = Clock(start)
         self.world.advance(start)
         shared = Shared(self.clock)

@@ -20,7 +20,7 @@ from orders_sync.migration.phase import Phase, current_phase
 from orders_sync.migration.settings import MigrationSettings
 from orders_sync.migration.v1 import V1
 from orders_sync.sync.lanes import Lane, SyncType, watermark
-from orders_sync.sync.statuses import Status
+from orders_sync.sync.statuses import DELIVERY_NOTE_DUE, LABEL_DUE, Status
 
 DIFFERENCES = ["order_id", "item_id", "kind", "field", "v1", "v2", "in_flight"]
 ONLY_V1, ONLY_V2, DIFFERS = "only in V1", "only in V2", "differs"
@@ -101,17 +101,26 @@ class _InFlight:
         self.both = both
 
     def only_in_v1(self, order_id: str) -> bool:
-        """V2 has not looked since V1 stored it, or V1 stored it just now."""
+        """V1 stored it just now, or V2 has not looked at everything since.
+
+        `new` lists what was created since its last pass and what waits: an order paid late and accepted by V1 is in
+        neither, and comes with the nightly `modified`.
+        """
         seen = self.both.v1_orders.loc[order_id, "seen_at"]
-        return _after(seen, self.young) or self.new_seen is None or _after(seen, self.new_seen)
+        looked = (self.new_seen, self.modified_seen)
+        return _after(seen, self.young) or any(mark is None or _after(seen, mark) for mark in looked)
 
     def only_in_v2(self, order_id: str) -> bool:
-        return _after(self.both.v2_orders.loc[order_id, "first_stored_at"], self.young)
+        """The marketplace has had it, or changed it, for too short a time for V1 to have seen it for certain."""
+        v2 = self.both.v2_orders.loc[order_id]
+        return _after(v2["created_at"], self.young) or _after(v2["modified_at"], self.young)
 
     def field(self, order_id: str, name: str) -> bool:
-        """One side wrote after the other's last look."""
+        """One side wrote after the other's last look; or it is a paper of an order that has left."""
         v1, v2 = self.both.v1_orders.loc[order_id], self.both.v2_orders.loc[order_id]
         seen = self.papers_seen if name in PAPERS else self.care_seen if name == "care_id" else self.modified_seen
+        if name in PAPERS and v2["status"] not in (*DELIVERY_NOTE_DUE, *LABEL_DUE):
+            return True
         return (
             seen is None
             or _after(v1["updated_at"], min(seen, self.young))
@@ -318,7 +327,8 @@ def _or_none(value: Any) -> str | None:
 
 
 _V2_ORDERS = """
-SELECT order_id, status, currency, items_total AS total, first_stored_at, modified_at, delivery_note_url, label_url
+SELECT order_id, status, currency, items_total AS total, created_at, first_stored_at, modified_at,
+  delivery_note_url, label_url
 FROM orders WHERE account = %(account)s AND created_at >= %(start)s AND created_at < %(end)s
 """
 _V2_ITEMS = """

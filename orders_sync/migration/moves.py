@@ -3,6 +3,7 @@
 import getpass
 import socket
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from orders_sync.database.engine import Connection
 from orders_sync.migration.phase import Move, Phase, current_phase, note_move
@@ -47,6 +48,7 @@ def advance(
     reason: str,
     force: bool,
     switch_v1_off: Callable[[], Sequence[str]],
+    now: datetime | None = None,
 ) -> Move:
     """One phase forward, if its checks pass or `force` is set, which then is on record with its reason.
 
@@ -56,7 +58,7 @@ def advance(
     phase = current_phase(connection)
     if phase is Phase.LIVE:
         raise MigrationProblem("V2 is live already; `orders-sync migration begin` puts V1 beside it.")
-    checks = (checks_to_monitor if phase is Phase.PARALLEL else checks_to_live)(connection, settings)
+    checks = (checks_to_monitor if phase is Phase.PARALLEL else checks_to_live)(connection, settings, now)
     if not force and not all(check.passed for check in checks):
         raise NotReady(checks)
     told = [check._asdict() for check in checks]

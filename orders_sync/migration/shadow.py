@@ -11,7 +11,7 @@ from typing import NamedTuple
 from orders_sync.database.engine import Connection, connect
 from orders_sync.migration.phase import Phase, current_phase
 from orders_sync.stock.effects import Effect, effect_of
-from orders_sync.stock.locks import Applied, Step, apply_steps
+from orders_sync.stock.locks import Applied, Step, apply_steps, overselling_accounts
 
 
 class V1Lock(NamedTuple):
@@ -78,8 +78,6 @@ def take_over(connection: Connection, v1_locks: Sequence[V1Lock]) -> Applied:
         (account, item_id): (order_id, revision, status)
         for account, item_id, order_id, revision, status in connection.execute(_ITEMS).fetchall()
     }
-    # What V1 has locked is locked, even if that is more than there is: it was promised.
-    everyone = frozenset(account for account, _ in known)
     taken: list[Step] = []
     for lock in v1_locks:
         if (lock.account, lock.item_id) in known:
@@ -90,10 +88,13 @@ def take_over(connection: Connection, v1_locks: Sequence[V1Lock]) -> Applied:
         Step(account, item_id, order_id, effect_of(status), revision, None, f"going live: {status}")
         for (account, item_id), (order_id, revision, status) in known.items()
     ]
-    apply_steps(connection, [*taken, *(step for step in asked if step.effect is not Effect.LOCK)], applied, everyone)
+    oversell = overselling_accounts()
+    # What V1 has promised beyond what there is is not lost: it is short, and shown as such.
+    connection.execute(_COUNT_OF_THE_SHADOW)
+    apply_steps(connection, [*taken, *(step for step in asked if step.effect is not Effect.LOCK)], applied, oversell)
     # The shadow has followed what left the warehouse all the while: its count is the one that is right.
     connection.execute(_COUNT_OF_THE_SHADOW)
-    apply_steps(connection, [step for step in asked if step.effect is Effect.LOCK], applied, frozenset())
+    apply_steps(connection, [step for step in asked if step.effect is Effect.LOCK], applied, oversell)
     return applied
 
 

@@ -5,7 +5,6 @@ what changed meanwhile; no transaction around an order, its items and its locks;
 lines accepted before it is stored. It speaks Back Market's contract and writes Laravel-like tables of its own.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -111,11 +110,19 @@ class StandIn:
             self._store(self._call("GET", f"/ws/orders/{listed['order_id']}"))
 
     def _orders(self) -> None:
-        """Everything modified since the last run, without an overlap; three months the first time."""
+        """Everything modified since the last run, without an overlap; three months the first time. Then what lacks
+        papers, of the last two days."""
         began = self.now()
         for listed in self._list("/ws/orders", {"date_modification": _stamp(self._cursor("refresh:orders"))}):
             self._store(self._call("GET", f"/ws/orders/{listed['order_id']}"))
         self._move_cursor("refresh:orders", began)
+        lacking = self.connection.execute(
+            "SELECT marketplace_order_id FROM orders WHERE ordered_at >= %s AND status IN (1, 2) "
+            "AND (delivery_note_url IS NULL OR label_url IS NULL)",
+            [_naive(began - timedelta(days=2))],
+        ).fetchall()
+        for (order_id,) in lacking:
+            self._store(self._call("GET", f"/ws/orders/{order_id}"))
 
     def _latest(self) -> None:
         """Care folders after the highest known id: later changes of older ones are never seen."""
@@ -247,11 +254,9 @@ def run_stand_in(settings: MigrationSettings, command: str) -> CommandRun:
     """One command of the stand-in, for the account that its marketplace is here."""
     marketplace, name = next(iter(settings.marketplaces.items()))
     url = settings.v1_url().replace("postgresql+psycopg://", "postgresql://", 1)
-    began = time.monotonic()
     with psycopg.connect(url, autocommit=True, application_name=f"V1 {command}") as connection:
         stand_in = StandIn(connection, find_account(name), marketplace)
         try:
             return stand_in.command(command)
         finally:
             stand_in.close()
-            del began

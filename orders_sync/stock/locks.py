@@ -86,7 +86,7 @@ def apply_pending(connection: Connection, *, oversell: frozenset[str] | None = N
 
     `oversell`: the accounts that lock stock below zero; by default those whose file says so.
     """
-    oversell = _overselling_accounts() if oversell is None else oversell
+    oversell = overselling_accounts() if oversell is None else oversell
     applied = Applied()
     while True:
         claimed = _apply_batch(connection, applied, oversell, BATCH)
@@ -307,7 +307,8 @@ def _columns(rows: list[tuple[Any, ...]], width: int) -> list[list[Any]]:
     return [[row[position] for row in rows] for position in range(width)]
 
 
-def _overselling_accounts() -> frozenset[str]:
+def overselling_accounts() -> frozenset[str]:
+    """The accounts whose file lets them lock stock below zero."""
     accounts, _ = load_accounts()
     return frozenset(name for name, account in accounts.items() if account.settings.allow_oversell)
 
