@@ -20,6 +20,16 @@ class ScheduleProblem(ValueError):
     """A schedule setting that can't be used: file, key, what is wrong, what is allowed."""
 
 
+CALLS_OF_A_QUIET_PASS = 2
+"""API calls of a pass of `new` that finds little: what waits, and what was created (Back Market)."""
+
+
+def _checked_cron(value: str) -> str:
+    if len(value.split()) != 5 or not croniter.is_valid(value):
+        raise ValueError(f"{value!r} is no cron expression; allowed are five fields, e.g. '0 6-22/2 * * *'")
+    return value
+
+
 class Crons(BaseModel):
     """One cron window for each sync type."""
 
@@ -33,9 +43,7 @@ class Crons(BaseModel):
     @field_validator("new", "modified", "care", "incomplete")
     @classmethod
     def _is_cron(cls, value: str) -> str:
-        if len(value.split()) != 5 or not croniter.is_valid(value):
-            raise ValueError(f"{value!r} is no cron expression; allowed are five fields, e.g. '0 6-22/2 * * *'")
-        return value
+        return _checked_cron(value)
 
     def of(self, sync_type: SyncType) -> str:
         """The cron of one sync type."""
@@ -50,6 +58,14 @@ class ScheduleSettings(BaseModel):
     timezone: str = Field(default="UTC", description="IANA name of the time zone that the crons are read in.")
     partitions_start: date = Field(default=date(2025, 1, 1), description="The first day of the partitions.")
     schedules: Crons = Field(default_factory=Crons, description="One cron window for each sync type.")
+    frequent_new: str | None = Field(
+        default=None, description="A cron for further, cheap passes of `new`, so that orders are seen sooner; or none."
+    )
+
+    @field_validator("frequent_new")
+    @classmethod
+    def _is_cron(cls, value: str | None) -> str | None:
+        return None if value is None else _checked_cron(value)
 
     @field_validator("timezone")
     @classmethod
@@ -57,6 +73,17 @@ class ScheduleSettings(BaseModel):
         if value not in available_timezones():
             raise ValueError(f"{value!r} is no time zone; allowed are IANA names, e.g. UTC or Europe/Berlin")
         return value
+
+    def frequent_cost(self) -> str:
+        """What the further passes of `new` cost, in words; empty where there are none."""
+        if self.frequent_new is None:
+            return ""
+        midnight = datetime(2026, 1, 5, tzinfo=ZoneInfo(self.timezone))
+        cron, count = croniter(self.frequent_new, midnight - timedelta(seconds=1)), 0
+        while cron.get_next(datetime) < midnight + timedelta(days=1):
+            count += 1
+        calls = count * CALLS_OF_A_QUIET_PASS
+        return f"{count} ticks a day, some {calls} API calls a day for each account while little is new"
 
     def ticks(self, sync_type: SyncType, after: datetime) -> Iterator[datetime]:
         """The ticks of one sync type after a moment, in time order, without end."""

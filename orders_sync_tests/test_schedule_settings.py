@@ -3,11 +3,13 @@
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import pytest
 from dagster._utils.schedules import cron_string_iterator
 
+from orders_sync.components.sync_schedules import SyncSchedules
 from orders_sync.schedule_settings import (
     Crons,
     ScheduleProblem,
@@ -109,3 +111,17 @@ def test_a_file_that_is_no_yaml_is_told(tmp_path: Path) -> None:
     (tmp_path / "defs.yaml").write_text("a: [")
     with pytest.raises(ScheduleProblem, match="is not readable YAML"):
         load_schedules(tmp_path / "defs.yaml")
+
+
+def test_further_passes_of_new_tell_what_they_cost() -> None:
+    settings = check_schedules({"frequent_new": "*/10 6-22 * * *"}, "f")
+    assert settings.frequent_cost() == (
+        "102 ticks a day, some 204 API calls a day for each account while little is new"
+    )
+    component = SyncSchedules({"frequent_new": "*/10 6-22 * * *"})
+    schedules = component.build_defs(SimpleNamespace(path=Path("defs/sync"))).schedules or []  # type: ignore[arg-type]
+    frequent = next(s for s in schedules if s.name == "sync_new_orders_frequent_schedule")  # type: ignore[union-attr]
+    assert "102 ticks a day" in str(frequent.description)  # type: ignore[union-attr]
+    assert load_schedules().frequent_new is None
+    with pytest.raises(ScheduleProblem, match="f: frequent_new: 'often' is no cron expression"):
+        check_schedules({"frequent_new": "often"}, "f")

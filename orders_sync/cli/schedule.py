@@ -47,6 +47,8 @@ def list_schedules() -> None:
             shown.add_row(*head, name, moment(started), (state and state.last_outcome) or "never ran")
             head = [""] * 4
     console.print(shown)
+    if settings.frequent_new:
+        console.print(f"Further passes of new: {settings.frequent_new} ({settings.frequent_cost()}).")
 
 
 @schedule.command("run")

@@ -56,7 +56,10 @@ class SyncSchedules(dg.Component):
         jobs = {sync_type: _job(sync_type) for sync_type in SyncType}
         return dg.Definitions(
             jobs=list(jobs.values()),
-            schedules=[_schedule(sync_type, jobs[sync_type], settings) for sync_type in SyncType],
+            schedules=[
+                *(_schedule(sync_type, jobs[sync_type], settings) for sync_type in SyncType),
+                *([_frequent_schedule(jobs[SyncType.NEW], settings)] if settings.frequent_new else []),
+            ],
         )
 
 
@@ -71,13 +74,27 @@ def _job(sync_type: SyncType) -> Any:
 
 
 def _schedule(sync_type: SyncType, job: Any, settings: ScheduleSettings) -> dg.ScheduleDefinition:
+    name, cron = f"{job_name(sync_type)}_schedule", settings.schedules.of(sync_type)
+    return _ticking(name, sync_type, job, cron, settings, DESCRIPTIONS[sync_type])
+
+
+def _frequent_schedule(job: Any, settings: ScheduleSettings) -> dg.ScheduleDefinition:
+    name, cron = f"{job_name(SyncType.NEW)}_frequent_schedule", settings.frequent_new
+    assert cron is not None
+    description = f"New orders sooner, between the ticks of their schedule: {settings.frequent_cost()}."
+    return _ticking(name, SyncType.NEW, job, cron, settings, description)
+
+
+def _ticking(
+    name: str, sync_type: SyncType, job: Any, cron: str, settings: ScheduleSettings, description: str
+) -> dg.ScheduleDefinition:
     @dg.schedule(
-        name=f"{job_name(sync_type)}_schedule",
+        name=name,
         job=job,
-        cron_schedule=settings.schedules.of(sync_type),
+        cron_schedule=cron,
         execution_timezone=settings.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=f"{DESCRIPTIONS[sync_type]} A tick on a busy lane is skipped; the skip names the run.",
+        description=f"{description} A tick on a busy lane is skipped; the skip names the run.",
         tags={SYNC_TYPE_TAG: sync_type.value},
     )
     def tick(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
