@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 3000
 
-.PHONY: run test test-fast test-medusa lint types lock bench docs clean
+.PHONY: run test test-fast test-medusa lint types lock bench bench-migration clean
 
 run: .venv/installed ## set everything up and run the main job: sandbox, Dagster UI and daemon, first syncs
 	$(BIN)/orders-sync up --port $(PORT)
@@ -34,6 +34,9 @@ lock: .venv/installed-dev ## compile the hashed locks anew (needs uv: pip instal
 bench: .venv/installed-dev ## measure everything in bench/README.md
 	$(BIN)/pip install --quiet -r bench/requirements.txt
 	$(BIN)/python -m bench.compare
+
+bench-migration: .venv/installed-dev ## measure V1 against V2 over a simulated week, into bench/README.md
+	$(BIN)/python -m bench.migration
 
 clean: ## forget everything but the code: the databases, the sandbox, the environment
 	rm -rf .venv .state

@@ -22,6 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bench.migration import MARK as WEEK
 from bench.variants import ORM_SAMPLE, PAGE_SIZE
 
 PORT = 8907
@@ -279,7 +280,8 @@ def main() -> None:
         bench.connection.close()
         stop_if_last()
     text += [f"* {line}" for line in commit_to_lock()]
-    README.write_text("\n".join(text) + "\n" + NOTES)
+    week = README.read_text().partition(WEEK)
+    README.write_text("\n".join(text) + "\n" + NOTES + ("\n" + WEEK + week[2] if week[1] else ""))
     print(README.read_text())
 
 
