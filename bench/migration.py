@@ -5,13 +5,15 @@
 V1 is the stand-in (orders_sync/migration/stand_in.py), every 2 and 5 minutes as its schedules say; V2 is this project,
 on the brief's schedules, and once more with further passes of `new` every ten minutes. Each has a marketplace of its
 own, of the same seed, whose clock is moved minute by minute. Faults: the marketplace answers 503 for an hour a day,
-loses one answer to an acceptance a day, and each system is killed once a day in the middle of storing an order.
+loses one answer to an acceptance a day, and each system is killed once a day in the middle of storing an order. V1's
+commands that start in the same minute run at the same time, as V1's do.
 """
 
 import argparse
 import os
 import statistics
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -95,11 +97,13 @@ def _faults(marketplace: Any, now: datetime) -> None:
 class V1Week:
     """V1's schedules, minute by minute."""
 
-    def __init__(self, marketplace: Any, account: Any, measured: Measured, connection: Any) -> None:
+    def __init__(self, marketplace: Any, account: Any, measured: Measured, url: str) -> None:
         from orders_sync.migration.stand_in import StandIn
 
-        self.marketplace, self.measured, self.connection = marketplace, measured, connection
-        self.v1 = StandIn(connection, account, now=marketplace.now)
+        self.marketplace, self.measured = marketplace, measured
+        # Two processes: V1's commands do not wait for one another.
+        self.connection, other = (psycopg.connect(url, autocommit=True) for _ in range(2))
+        self.v1, self.other = (StandIn(c, account, now=marketplace.now) for c in (self.connection, other))
         self.seen: set[str] = set()
         self.killed_on = 0
 
@@ -107,23 +111,31 @@ class V1Week:
         self._run("refresh:orders")
 
     def __call__(self, now: datetime, number: int) -> None:
+        at_once: list[threading.Thread] = []
         if number % 2 == 0:
-            self._run("refresh:new", killed=now.hour == 10 and self.killed_on != now.day)
+            killed = now.hour == 10 and self.killed_on != now.day
+            at_once.append(threading.Thread(target=self._run, args=("refresh:new",), kwargs={"killed": killed}))
+        if number % 5 == 0:
+            at_once.append(threading.Thread(target=self._run, args=("refresh:orders", self.other)))
+        for command in at_once:
+            command.start()
+        for command in at_once:
+            command.join()
         if number % 5 == 0:
             self._run("refresh:latest")
-            self._run("refresh:orders")
 
-    def _run(self, command: str, *, killed: bool = False) -> None:
+    def _run(self, command: str, system: Any = None, *, killed: bool = False) -> None:
+        v1 = system or self.v1
         if killed:
-            self.v1._store_line = self._die  # type: ignore[method-assign]
+            v1._store_line = self._die
         try:
-            self.v1.command(command)
+            v1.command(command)
         except Exception:
             self.measured.failed_runs += 1
         finally:
             if killed:
-                del self.v1._store_line
-            self.measured.too_many += self.v1.run.too_many_requests
+                del v1._store_line
+            self.measured.too_many += v1.run.too_many_requests
 
     def _die(self, *_: Any) -> None:
         self.killed_on = self.marketplace.now().day
@@ -139,7 +151,8 @@ class V1Week:
     def count_locks(self, active: set[str]) -> None:
         rows = self.connection.execute(
             "SELECT item.orderline_id, count(*) FROM stock_locks held "
-            "JOIN order_items item ON item.id = held.order_item_id WHERE released_at IS NULL AND consumed_at IS NULL GROUP BY 1"
+            "JOIN order_items item ON item.id = held.order_item_id "
+            "WHERE released_at IS NULL AND consumed_at IS NULL GROUP BY 1"
         ).fetchall()
         _count(self.measured, active, dict(rows))
 
@@ -285,8 +298,7 @@ def _system(name: str, frequent: int | None) -> Any:
         database = "week_" + "".join(letter for letter in name.lower() if letter.isalnum())
         url = embedded_url(database)
         if frequent is None:
-            with psycopg.connect(url, autocommit=True) as connection:
-                yield V1Week(marketplace, account, measured, connection)
+            yield V1Week(marketplace, account, measured, url)
             return
         os.environ["ORDERS_DATABASE_URL"] = url
         migrate(url)
