@@ -28,11 +28,11 @@ from orders_sync.marketplaces.base import (
     Waiting,
     check_filter,
 )
-from orders_sync.marketplaces.decoding import json_object, loose_id, path_part, reason_of
-from orders_sync.marketplaces.http import MarketplaceClient
+from orders_sync.marketplaces.decoding import decoded, json_object, path_part, record_reader, rfc3339
+from orders_sync.marketplaces.http import MarketplaceClient, OverHttp
 from orders_sync.marketplaces.limits import Limit, pace_of
-from orders_sync.marketplaces.paging import Page, fingerprint, read_counted, read_linked
-from orders_sync.sync.records import Address, CareRecord, Order, OrderItem, Papers, Rejected
+from orders_sync.marketplaces.paging import Page, read_counted, read_linked
+from orders_sync.sync.records import Address, CareRecord, Order, OrderItem, Papers
 from orders_sync.sync.statuses import Status
 
 BASE_URLS: Final = {
@@ -88,12 +88,6 @@ CARE_KIND: Final = {
 
 #: Changes when what is hashed changes; then every record is compared for real once.
 _FINGERPRINT_VERSION = b"backmarket-1"
-
-
-class _Head(msgspec.Struct, gc=False):
-    order_id: int | str
-    date_creation: datetime | None = None
-    date_modification: datetime | None = None
 
 
 class _List(msgspec.Struct, gc=False):
@@ -159,12 +153,6 @@ class _Note(msgspec.Struct, gc=False):
     delivery_note: str | None = None
 
 
-class _CareHead(msgspec.Struct, gc=False):
-    id: int | str
-    date_creation: datetime | None = None
-    date_modification: datetime | None = None
-
-
 class _ReturnLabel(msgspec.Struct, gc=False):
     kind: str | None = None
 
@@ -217,11 +205,15 @@ class BackMarketSettings(TokenSettings):
     )
 
 
+_order_record = record_reader(
+    _FINGERPRINT_VERSION, record_id="order_id", created="date_creation", modified="date_modification"
+)
+_care_list_record = record_reader(
+    _FINGERPRINT_VERSION, record_id="id", created="date_creation", modified="date_modification"
+)
 _decode_list = msgspec.json.Decoder(_List).decode
-_decode_head = msgspec.json.Decoder(_Head).decode
 _decode_order = msgspec.json.Decoder(_Order).decode
 _decode_note = msgspec.json.Decoder(_Note).decode
-_decode_care_head = msgspec.json.Decoder(_CareHead).decode
 _decode_care = msgspec.json.Decoder(_CareFolder).decode
 _decode_deliveries = msgspec.json.Decoder(_Deliveries).decode
 
@@ -244,13 +236,13 @@ def open_back_market(account: Account[BackMarketSettings], page_size: int | None
     return BackMarket(client, settings, min(page_size or settings.page_size, LARGEST_PAGE))
 
 
-class BackMarket:
+class BackMarket(OverHttp):
     """One Back Market account; see base.Adapter for what each method answers."""
 
     new_orders_by: Sequence[OrdersBy] = ("waiting", "created")
 
     def __init__(self, client: MarketplaceClient, settings: BackMarketSettings, page_size: int) -> None:
-        self.client = client
+        super().__init__(client)
         self.page_size = page_size
         self.connections = settings.limits.connections
         self.accepts_by: Literal["sku", "item", "order"] | None = settings.accept_by
@@ -261,7 +253,7 @@ class BackMarket:
             query["state"] = str(WAITING_STATE)
         elif since is not None:
             name = "date_creation" if by == "created" else "date_modification"
-            query[name] = _rfc3339(since)
+            query[name] = rfc3339(since)
 
         def fetch(number: int) -> Page:
             page = self._page("/ws/orders", {**query, "page": str(number)}, [EDGE], _order_record)
@@ -278,10 +270,7 @@ class BackMarket:
         return _order_record(raw)
 
     def decode_order(self, raw: bytes) -> Order:
-        try:
-            order = _decode_order(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Rejected([reason_of(error, "Back Market")]) from None
+        order = decoded(_decode_order, raw, "Back Market")
         status = ORDER_STATUS.get(order.state, Status.UNKNOWN) if order.state is not None else Status.UNKNOWN
         shipping, billing = order.shipping_address, order.billing_address
         return Order(
@@ -326,10 +315,7 @@ class BackMarket:
         return self.client.get(path, {}, [EDGE, CARE_DETAIL], json_object)
 
     def decode_care_record(self, raw: bytes) -> CareRecord:
-        try:
-            folder = _decode_care(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Rejected([reason_of(error, "Back Market")]) from None
+        folder = decoded(_decode_care, raw, "Back Market")
         line = folder.orderline
         line_id = line.id if isinstance(line, _CareLine) else line
         return CareRecord(
@@ -378,7 +364,7 @@ class BackMarket:
 
     def probes(self) -> Mapping[str, Callable[[], object]]:
         now = datetime.now(UTC)
-        orders = {"page-size": "1", "date_modification": _rfc3339(now)}
+        orders = {"page-size": "1", "date_modification": rfc3339(now)}
         folders = {"last_modification_date": _to_the_minute(now)}
         return {
             "GET /ws/orders": lambda: self.client.get("/ws/orders", orders, [EDGE], _decode_list),
@@ -387,15 +373,6 @@ class BackMarket:
                 "/ws/shipping/v1/deliveries", {"order_id": "1"}, [EDGE], _decode_deliveries
             ),
         }
-
-    def now(self) -> datetime:
-        return self.client.now()
-
-    def metrics(self) -> Mapping[str, float]:
-        return self.client.metrics()
-
-    def close(self) -> None:
-        self.client.close()
 
     def _page(
         self,
@@ -409,24 +386,6 @@ class BackMarket:
 
     def _absolute(self, url: str) -> str:
         return self.client.base_url + url if url.startswith("/") else url
-
-
-def _order_record(raw: bytes) -> RawRecord:
-    mark = fingerprint(raw, _FINGERPRINT_VERSION)
-    try:
-        head = _decode_head(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return RawRecord(loose_id(raw, "order_id"), raw, mark)
-    return RawRecord(str(head.order_id), raw, mark, head.date_creation, head.date_modification)
-
-
-def _care_list_record(raw: bytes) -> RawRecord:
-    mark = fingerprint(raw, _FINGERPRINT_VERSION)
-    try:
-        head = _decode_care_head(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return RawRecord(loose_id(raw, "id"), raw, mark)
-    return RawRecord(str(head.id), raw, mark, head.date_creation, head.date_modification)
 
 
 def _item(line: _OrderLine, order_status: Status) -> OrderItem:
@@ -486,10 +445,6 @@ def _care_kind(claims: list[_Claim | int]) -> str:
 def _in_utc(value: datetime | None) -> datetime | None:
     """`expected_dispatch_date` is published without a zone; it is read as UTC."""
     return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
-
-
-def _rfc3339(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _to_the_minute(at: datetime) -> str:

@@ -1,11 +1,65 @@
 """What adapters share to read records: loose ids, JSON kept as it came, errors without values."""
 
 import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Protocol, TypeVar, cast
 
 import msgspec
 
-from orders_sync.marketplaces.base import NotFound
-from orders_sync.sync.records import Reason
+from orders_sync.marketplaces.base import NotFound, RawRecord
+from orders_sync.marketplaces.paging import fingerprint
+from orders_sync.sync.records import Reason, Rejected
+
+Struct = TypeVar("Struct")
+
+
+class _Head(Protocol):
+    """What tells whether a record is new."""
+
+    record_id: int | str
+    created_at: datetime | None
+    modified_at: datetime | None
+
+
+def record_reader(
+    version: bytes, *, record_id: str, created: str, modified: str | None, prefix: str = ""
+) -> Callable[[bytes], RawRecord]:
+    """Reads of a record what tells whether it is new, by the contract's names for its id and times.
+
+    One that can't be decoded keeps its id, if at least that can be read. `version`: of what is hashed; a new one makes
+    every record count as changed. `modified`: None where there is no such time. `prefix`: of the ids, where lists with
+    ids of their own become one.
+    """
+    fields: list[Any] = [("record_id", int | str), ("created_at", datetime | None, None)]
+    fields.append(("modified_at", datetime | None, None))
+    names = {"record_id": record_id, "created_at": created, "modified_at": modified or "(there is none)"}
+    decode = cast(
+        Callable[[bytes], _Head], msgspec.json.Decoder(msgspec.defstruct("Head", fields, rename=names)).decode
+    )
+
+    def record(raw: bytes) -> RawRecord:
+        mark = fingerprint(raw, version)
+        try:
+            told = decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return RawRecord(prefix + loose_id(raw, record_id), raw, mark)
+        return RawRecord(f"{prefix}{told.record_id}", raw, mark, told.created_at, told.modified_at)
+
+    return record
+
+
+def decoded(decode: Callable[[bytes], Struct], raw: bytes, marketplace: str) -> Struct:
+    """A record decoded by its contract. Raises Rejected with the reason where it is not as that says."""
+    try:
+        return decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Rejected([reason_of(error, marketplace)]) from None
+
+
+def rfc3339(at: datetime) -> str:
+    """A time in UTC to the second, as most contracts want it in queries."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def json_object(body: bytes) -> bytes:

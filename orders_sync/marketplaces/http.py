@@ -47,6 +47,22 @@ class Signalled(NamedTuple):
     reset: str = "X-RateLimit-Reset"
 
 
+class OverHttp:
+    """The part of an adapter that is the same for all that speak HTTP."""
+
+    def __init__(self, client: "MarketplaceClient") -> None:
+        self.client = client
+
+    def now(self) -> datetime:
+        return self.client.now()
+
+    def metrics(self) -> Mapping[str, float]:
+        return self.client.metrics()
+
+    def close(self) -> None:
+        self.client.close()
+
+
 class _TryAgain(Exception):
     def __init__(self, problem: str, *, wait: float | None = None, final: type[MarketplaceError] = Unavailable):
         super().__init__(problem)

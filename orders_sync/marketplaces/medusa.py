@@ -8,7 +8,7 @@ floats beside exact ones (`raw_…`, a decimal text); a shop has no acceptance: 
 
 import base64
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import chain
 from typing import Any, Final, Literal
@@ -29,11 +29,11 @@ from orders_sync.marketplaces.base import (
     Waiting,
     check_filter,
 )
-from orders_sync.marketplaces.decoding import loose_id, path_part, reason_of
-from orders_sync.marketplaces.http import MarketplaceClient
+from orders_sync.marketplaces.decoding import decoded, path_part, record_reader, rfc3339
+from orders_sync.marketplaces.http import MarketplaceClient, OverHttp
 from orders_sync.marketplaces.limits import Limit, pace_of
-from orders_sync.marketplaces.paging import Page, fingerprint, read_counted
-from orders_sync.sync.records import Address, CareRecord, Order, OrderItem, Papers, Rejected
+from orders_sync.marketplaces.paging import Page, read_counted
+from orders_sync.sync.records import Address, CareRecord, Order, OrderItem, Papers
 from orders_sync.sync.statuses import Status
 
 LARGEST_PAGE = 100
@@ -93,12 +93,6 @@ class MedusaSettings(TokenSettings):
         le=10080,
         description="How far a pass starts before the watermark: a payment does not move `updated_at`.",
     )
-
-
-class _Head(msgspec.Struct, gc=False):
-    id: str
-    created_at: datetime | None = None
-    updated_at: datetime | None = None
 
 
 class _Orders(msgspec.Struct, gc=False):
@@ -204,7 +198,7 @@ class _Care(msgspec.Struct, gc=False, rename={"return_": "return"}):
     received_at: datetime | None = None
 
 
-_decode_head = msgspec.json.Decoder(_Head).decode
+_record = record_reader(_FINGERPRINT_VERSION, record_id="id", created="created_at", modified="updated_at")
 _decode_orders = msgspec.json.Decoder(_Orders).decode
 _decode_one = msgspec.json.Decoder(_OneOrder).decode
 _decode_order = msgspec.json.Decoder(_Order).decode
@@ -228,14 +222,14 @@ def open_medusa(account: Account[MedusaSettings], page_size: int | None = None) 
     return Medusa(client, min(page_size or settings.page_size, LARGEST_PAGE), settings.limits.connections)
 
 
-class Medusa:
+class Medusa(OverHttp):
     """One account at a Medusa shop; see base.Adapter for what each method answers."""
 
     new_orders_by: Sequence[OrdersBy] = ("created",)
     accepts_by: Literal["sku", "item", "order"] | None = None
 
     def __init__(self, client: MarketplaceClient, page_size: int, connections: int) -> None:
-        self.client = client
+        super().__init__(client)
         self.page_size = page_size
         self.connections = connections
 
@@ -243,7 +237,7 @@ class Medusa:
         if since is None:
             yield from self._orders("created", None, {})
             return
-        moment = _iso(since)
+        moment = rfc3339(since)
         yield from self._orders("created", since, {"created_at[$gte]": moment})
         if by == "modified":
             yield from self._orders("modified", since, {"updated_at[$gte]": moment, "created_at[$lt]": moment})
@@ -269,10 +263,7 @@ class Medusa:
         return _record(bytes(answer.order))
 
     def decode_order(self, raw: bytes) -> Order:
-        try:
-            order = _decode_order(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Rejected([reason_of(error, "Medusa")]) from None
+        order = decoded(_decode_order, raw, "Medusa")
         currency = order.currency_code.upper() if order.currency_code else None
         # An item that an edit of the order took out stays in it with quantity 0.
         items = None if order.items is None else [item for item in order.items if item.quantity > 0]
@@ -310,7 +301,7 @@ class Medusa:
 
     def _care(self, name: str, since: datetime) -> Iterator[list[RawRecord]]:
         query = {
-            "created_at[$gte]": _iso(since), "fields": _CARE_FIELDS[name], "order": "created_at",
+            "created_at[$gte]": rfc3339(since), "fields": _CARE_FIELDS[name], "order": "created_at",
             "limit": str(LARGEST_PAGE),
         }  # fmt: skip
 
@@ -330,10 +321,7 @@ class Medusa:
         return record.raw
 
     def decode_care_record(self, raw: bytes) -> CareRecord:
-        try:
-            care = _decode_care(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Rejected([reason_of(error, "Medusa")]) from None
+        care = decoded(_decode_care, raw, "Medusa")
         if care.id.startswith("claim_"):
             kind, state = CLAIM_KIND.get(care.type or "", "other"), "closed" if care.canceled_at else "open"
         elif care.id.startswith("oexc_"):
@@ -370,28 +358,6 @@ class Medusa:
             f"GET /admin/{name}": lambda path=f"/admin/{name}": self.client.get(path, one, [OWN_SHOP], _decode_any)
             for name in ("orders", *_CARE_FIELDS)
         }
-
-    def now(self) -> datetime:
-        return self.client.now()
-
-    def metrics(self) -> Mapping[str, float]:
-        return self.client.metrics()
-
-    def close(self) -> None:
-        self.client.close()
-
-
-def _iso(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _record(raw: bytes) -> RawRecord:
-    mark = fingerprint(raw, _FINGERPRINT_VERSION)
-    try:
-        head = _decode_head(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return RawRecord(loose_id(raw, "id"), raw, mark)
-    return RawRecord(head.id, raw, mark, head.created_at, head.updated_at)
 
 
 def _names_an_item(record: RawRecord) -> bool:

@@ -7,7 +7,7 @@ new fields and new states may appear at any time; amounts are JSON numbers.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final, Literal
 from urllib.parse import urlencode
@@ -27,11 +27,11 @@ from orders_sync.marketplaces.base import (
     Waiting,
     check_filter,
 )
-from orders_sync.marketplaces.decoding import loose_id, reason_of
-from orders_sync.marketplaces.http import MarketplaceClient
+from orders_sync.marketplaces.decoding import decoded, record_reader, rfc3339
+from orders_sync.marketplaces.http import MarketplaceClient, OverHttp
 from orders_sync.marketplaces.limits import Limit, pace_of
-from orders_sync.marketplaces.paging import CursorPage, Page, fingerprint, read_counted, read_cursor
-from orders_sync.sync.records import Address, CareRecord, Order, OrderItem, Papers, Rejected
+from orders_sync.marketplaces.paging import CursorPage, Page, read_counted, read_cursor
+from orders_sync.sync.records import Address, CareRecord, Order, OrderItem, Papers
 from orders_sync.sync.statuses import Status
 
 LARGEST_PAGE = 100
@@ -96,18 +96,6 @@ class MiraklSettings(TokenSettings):
         if value:
             raise ValueError("must be false: the published contract (OR11, OR72, RT11, ST11) has no acceptance")
         return value
-
-
-class _Head(msgspec.Struct, gc=False):
-    order_id: str
-    created_date: datetime | None = None
-    last_updated_date: datetime | None = None
-
-
-class _ReturnHead(msgspec.Struct, gc=False):
-    id: str
-    date_created: datetime | None = None
-    last_updated: datetime | None = None
 
 
 class _Orders(msgspec.Struct, gc=False):
@@ -207,8 +195,10 @@ class _Documents(msgspec.Struct, gc=False):
     order_documents: list[_Document]
 
 
-_decode_head = msgspec.json.Decoder(_Head).decode
-_decode_return_head = msgspec.json.Decoder(_ReturnHead).decode
+_order_record = record_reader(
+    _FINGERPRINT_VERSION, record_id="order_id", created="created_date", modified="last_updated_date"
+)
+_return_record = record_reader(_FINGERPRINT_VERSION, record_id="id", created="date_created", modified="last_updated")
 _decode_orders = msgspec.json.Decoder(_Orders).decode
 _decode_returns = msgspec.json.Decoder(_Returns).decode
 _decode_order = msgspec.json.Decoder(_Order).decode
@@ -230,7 +220,7 @@ def open_mirakl(account: Account[MiraklSettings], page_size: int | None = None) 
     return Mirakl(client, settings, min(page_size or settings.page_size, LARGEST_PAGE))
 
 
-class Mirakl:
+class Mirakl(OverHttp):
     """One account at a Mirakl instance; see base.Adapter for what each method answers."""
 
     # What was created or paid since was updated since: one use of OR11 instead of two.
@@ -238,7 +228,7 @@ class Mirakl:
     accepts_by: Literal["sku", "item", "order"] | None = None
 
     def __init__(self, client: MarketplaceClient, settings: MiraklSettings, page_size: int) -> None:
-        self.client = client
+        super().__init__(client)
         self.page_size = page_size
         self.connections = settings.limits.connections
         self.label_types = frozenset(settings.label_document_types)
@@ -249,7 +239,7 @@ class Mirakl:
         if by == "waiting":
             query.append(("order_state_codes", "WAITING_ACCEPTANCE"))
         elif since is not None:
-            query.append(("start_date" if by == "created" else "start_update_date", _rfc3339(since)))
+            query.append(("start_date" if by == "created" else "start_update_date", rfc3339(since)))
 
         def fetch(number: int) -> Page:
             offset = (number - 1) * self.page_size
@@ -270,10 +260,7 @@ class Mirakl:
         return next((record for record in found if record.record_id == order_id), None)
 
     def decode_order(self, raw: bytes) -> Order:
-        try:
-            order = _decode_order(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Rejected([reason_of(error, "Mirakl")]) from None
+        order = decoded(_decode_order, raw, "Mirakl")
         state, lines, customer = order.order_state, order.order_lines, order.customer or _Customer()
         shipped = [line.shipped_date for line in lines or [] if line.shipped_date is not None]
         return Order(
@@ -301,7 +288,7 @@ class Mirakl:
         )
 
     def care_records(self, since: datetime) -> Iterator[list[RawRecord]]:
-        query = [*self.shop, ("limit", str(LARGEST_PAGE)), ("return_last_updated_from", _rfc3339(since))]
+        query = [*self.shop, ("limit", str(LARGEST_PAGE)), ("return_last_updated_from", rfc3339(since))]
 
         def fetch(token: str | None) -> CursorPage:
             asked = query if token is None else [*query, ("page_token", token)]
@@ -316,10 +303,7 @@ class Mirakl:
         return record.raw
 
     def decode_care_record(self, raw: bytes) -> CareRecord:
-        try:
-            told = _decode_return(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Rejected([reason_of(error, "Mirakl")]) from None
+        told = decoded(_decode_return, raw, "Mirakl")
         state = RETURN_STATE.get(told.state or "", "unknown")
         return CareRecord(
             told.id,
@@ -368,37 +352,6 @@ class Mirakl:
             ),
             "RT11 GET /api/returns": lambda: self.client.get("/api/returns", returns, [PAGES], _decode_returns),
         }
-
-    def now(self) -> datetime:
-        return self.client.now()
-
-    def metrics(self) -> Mapping[str, float]:
-        return self.client.metrics()
-
-    def close(self) -> None:
-        self.client.close()
-
-
-def _rfc3339(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _order_record(raw: bytes) -> RawRecord:
-    mark = fingerprint(raw, _FINGERPRINT_VERSION)
-    try:
-        head = _decode_head(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return RawRecord(loose_id(raw, "order_id"), raw, mark)
-    return RawRecord(head.order_id, raw, mark, head.created_date, head.last_updated_date)
-
-
-def _return_record(raw: bytes) -> RawRecord:
-    mark = fingerprint(raw, _FINGERPRINT_VERSION)
-    try:
-        head = _decode_return_head(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return RawRecord(loose_id(raw, "id"), raw, mark)
-    return RawRecord(head.id, raw, mark, head.date_created, head.last_updated)
 
 
 def _item(line: _Line, order: _Order) -> OrderItem:

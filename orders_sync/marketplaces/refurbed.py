@@ -7,7 +7,7 @@ be empty; ids are int64 written as text; limits are told by three X-RateLimit he
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, Literal
 
@@ -27,11 +27,11 @@ from orders_sync.marketplaces.base import (
     Waiting,
     check_filter,
 )
-from orders_sync.marketplaces.decoding import json_object, loose_id, reason_of
-from orders_sync.marketplaces.http import MarketplaceClient, Signalled
+from orders_sync.marketplaces.decoding import decoded, json_object, record_reader, rfc3339
+from orders_sync.marketplaces.http import MarketplaceClient, OverHttp, Signalled
 from orders_sync.marketplaces.limits import Limit, pace_of
-from orders_sync.marketplaces.paging import CursorPage, fingerprint, read_cursor
-from orders_sync.sync.records import Address, CareRecord, Order, OrderItem, Papers, Rejected
+from orders_sync.marketplaces.paging import CursorPage, read_cursor
+from orders_sync.sync.records import Address, CareRecord, Order, OrderItem, Papers
 from orders_sync.sync.statuses import Status
 
 BASE_URL: Final = "https://api.refurbed.com"
@@ -94,20 +94,7 @@ class RefurbedSettings(TokenSettings):
     page_size: int = Field(default=100, ge=1, le=LARGEST_PAGE, description="Orders asked for with one call.")
 
 
-class _Head(msgspec.Struct, gc=False):
-    id: int | str
-    released_at: datetime | None = None
-
-
-class _ReturnHead(msgspec.Struct, gc=False):
-    id: int | str
-    return_initiated_at: datetime | None = None
-
-
 class _TicketHead(msgspec.Struct, gc=False):
-    id: int | str
-    created_at: datetime | None = None
-    updated_at: datetime | None = None
     marketplace_order_item: msgspec.Raw | None = None
 
 
@@ -215,8 +202,13 @@ class _Labels(msgspec.Struct, gc=False):
     shipping_labels: list[_Label] = []
 
 
-_decode_head = msgspec.json.Decoder(_Head).decode
-_decode_return_head = msgspec.json.Decoder(_ReturnHead).decode
+_order_record = record_reader(_FINGERPRINT_VERSION, record_id="id", created="released_at", modified=None)
+_return_record = record_reader(
+    _FINGERPRINT_VERSION, record_id="id", created="return_initiated_at", modified=None, prefix="return-"
+)
+_ticket_record = record_reader(
+    _FINGERPRINT_VERSION, record_id="id", created="created_at", modified="updated_at", prefix="ticket-"
+)
 _decode_ticket_head = msgspec.json.Decoder(_TicketHead).decode
 _decode_orders = msgspec.json.Decoder(_Orders).decode
 _decode_returns = msgspec.json.Decoder(_Returns).decode
@@ -242,14 +234,14 @@ def open_refurbed(account: Account[RefurbedSettings], page_size: int | None = No
     return Refurbed(client, min(page_size or settings.page_size, LARGEST_PAGE))
 
 
-class Refurbed:
+class Refurbed(OverHttp):
     """One refurbed account; see base.Adapter for what each method answers."""
 
     new_orders_by: Sequence[OrdersBy] = ("waiting", "created")
     accepts_by: Literal["sku", "item", "order"] | None = "item"
 
     def __init__(self, client: MarketplaceClient, page_size: int) -> None:
-        self.client = client
+        super().__init__(client)
         self.page_size = page_size
 
     def orders(self, by: OrdersBy, since: datetime | None) -> Iterator[list[RawRecord]]:
@@ -257,7 +249,7 @@ class Refurbed:
         if by == "waiting":
             wanted["state"] = {"any_of": ["NEW"]}
         elif since is not None:
-            wanted["released_at"] = {"ge": _rfc3339(since)}
+            wanted["released_at"] = {"ge": rfc3339(since)}
 
         def fetch(cursor: str | None) -> CursorPage:
             answer = self._list("OrderService/ListOrders", wanted, "ID", cursor, _decode_orders, self.page_size)
@@ -276,10 +268,7 @@ class Refurbed:
         return _order_record(bytes(answer.order))
 
     def decode_order(self, raw: bytes) -> Order:
-        try:
-            order = _decode_order(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Rejected([reason_of(error, "refurbed")]) from None
+        order = decoded(_decode_order, raw, "refurbed")
         state, items = order.state, order.items
         tracking = next((item.parcel_tracking_url for item in items or [] if item.parcel_tracking_url), None)
         shipping, invoice = order.shipping_address, order.invoice_address
@@ -303,7 +292,7 @@ class Refurbed:
 
     def care_records(self, since: datetime) -> Iterator[list[RawRecord]]:
         began_since = min(since, self.now() - RETURNS_BACK)
-        wanted = {"return_initiated_at": {"ge": _rfc3339(began_since)}}
+        wanted = {"return_initiated_at": {"ge": rfc3339(began_since)}}
 
         def returns(cursor: str | None) -> CursorPage:
             method = "OrderItemReturnService/ListOrderItemReturns"
@@ -327,10 +316,7 @@ class Refurbed:
         return record.raw
 
     def decode_care_record(self, raw: bytes) -> CareRecord:
-        try:
-            care = _decode_care(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Rejected([reason_of(error, "refurbed")]) from None
+        care = decoded(_decode_care, raw, "refurbed")
         if care.marketplace_order_item is not None or care.order_item_id is None:
             item = care.marketplace_order_item
             item_id = item.order_item_id if item is not None else None
@@ -385,15 +371,6 @@ class Refurbed:
             "ListTickets": lambda: self._ask("TicketService/ListTickets", one, _decode_tickets),
         }
 
-    def now(self) -> datetime:
-        return self.client.now()
-
-    def metrics(self) -> Mapping[str, float]:
-        return self.client.metrics()
-
-    def close(self) -> None:
-        self.client.close()
-
     def _ask(self, method: str, body: object, decode: Callable[[bytes], Any]) -> Any:
         return self.client.ask(_path(method), body, [DEFAULT], decode)
 
@@ -417,41 +394,10 @@ def _path(method: str) -> str:
     return f"/refb.merchant.v1.{method}"
 
 
-def _rfc3339(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def _page(records: list[RawRecord], has_more: bool, prefix: str = "") -> CursorPage:
     if not has_more:
         return CursorPage(records, None)
     return CursorPage(records, records[-1].record_id.removeprefix(prefix) if records else "")
-
-
-def _order_record(raw: bytes) -> RawRecord:
-    mark = fingerprint(raw, _FINGERPRINT_VERSION)
-    try:
-        head = _decode_head(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return RawRecord(loose_id(raw, "id"), raw, mark)
-    return RawRecord(str(head.id), raw, mark, head.released_at)
-
-
-def _return_record(raw: bytes) -> RawRecord:
-    mark = fingerprint(raw, _FINGERPRINT_VERSION)
-    try:
-        head = _decode_return_head(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return RawRecord(f"return-{loose_id(raw, 'id')}", raw, mark)
-    return RawRecord(f"return-{head.id}", raw, mark, head.return_initiated_at)
-
-
-def _ticket_record(raw: bytes) -> RawRecord:
-    mark = fingerprint(raw, _FINGERPRINT_VERSION)
-    try:
-        head = _decode_ticket_head(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return RawRecord(f"ticket-{loose_id(raw, 'id')}", raw, mark)
-    return RawRecord(f"ticket-{head.id}", raw, mark, head.created_at, head.updated_at)
 
 
 def _is_about_an_item(ticket: RawRecord) -> bool:

@@ -206,17 +206,22 @@ def _summed_up(
     later = _lead(both)
     calls_v1 = _calls_v1(connection, settings, day)
     calls_v2, too_many = _calls_v2(connection, account, day)
+    in_flight = int(differences["in_flight"].astype(bool).sum())
     return Comparison(
-        account, day, len(both.v1_orders), len(both.v2_orders), only_v1, only_v2, differing,
-        int(differences["in_flight"].astype(bool).sum()), agreement,
-        len(both.v1_locks[both.v1_locks["state"] != "released"]) if len(both.v1_locks) else 0,
-        int((both.v2_locks["state"] != "released").sum()) if len(both.v2_locks) else 0, locks_differing,
+        account, day, len(both.v1_orders), len(both.v2_orders), only_v1, only_v2, differing, in_flight, agreement,
+        _held(both.v1_locks), _held(both.v2_locks), locks_differing,
         int((later > 0).sum()), int((later < 0).sum()), float(later.median()) if len(later) else None,
-        calls_v1, calls_v2, too_many, _verdict(every, only_v1, only_v2, differing, locks_differing), differences,
+        calls_v1, calls_v2, too_many, _verdict(every, only_v1, only_v2, differing, locks_differing, in_flight),
+        differences,
     )  # fmt: skip
 
 
-def _verdict(every: int, only_v1: int, only_v2: int, differing: int, locks: int) -> str:
+def _held(locks: pd.DataFrame) -> int:
+    """Locks that are not released."""
+    return int((locks["state"] != "released").sum()) if len(locks) else 0
+
+
+def _verdict(every: int, only_v1: int, only_v2: int, differing: int, locks: int, in_flight: int) -> str:
     if every == 0:
         return "No orders on this day."
     parts = [
@@ -229,7 +234,8 @@ def _verdict(every: int, only_v1: int, only_v2: int, differing: int, locks: int)
         )
         if count
     ]
-    return f"All {every} orders agree." if not parts else f"Of {every} orders: {', '.join(parts)}."
+    verdict = f"All {every} orders agree" if not parts else f"Of {every} orders: {', '.join(parts)}"
+    return verdict + (f"; {in_flight} differences are in flight." if in_flight else ".")
 
 
 def _lead(both: _Sides) -> "pd.Series[float]":

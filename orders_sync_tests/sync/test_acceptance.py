@@ -3,6 +3,7 @@
 import pytest
 
 from orders_sync.database.engine import Connection
+from orders_sync.migration import moves
 from orders_sync.stock.levels import import_levels
 from orders_sync.sync.passes import PassFailed
 from orders_sync_tests.invariants import check_invariants
@@ -129,3 +130,28 @@ def test_a_crash_between_storing_and_accepting_loses_neither_order_nor_acceptanc
 
 def _die(*_: object) -> int:
     raise RuntimeError("killed")
+
+
+def test_a_whole_order_is_accepted_with_one_call_where_the_account_says_so(
+    marketplace: Marketplace, connection: Connection
+) -> None:
+    """The contract's other way: without a SKU, for all waiting lines; not where one of them is short."""
+    import_levels(connection, {"PHONE": 1, "CASE": 9})
+    settings = {"accept_orderlines": True, "accept_short_lines": False, "accept_by": "order"}
+    account = sandbox_account(marketplace, **settings)
+    an_order(marketplace, 1, state=1, line_state=1, skus=("PHONE", "CASE"))
+    an_order(marketplace, 2, state=1, line_state=1, skus=("PHONE", "CASE"))
+    assert sync(account).accepted == 1
+    assert [(write["order_id"], write["sku"]) for write in marketplace.sandbox.writes] == [(1, None)]
+    assert connection.execute(ON_RECORD).fetchall() == [("1", "", "accepted", 200)]
+    statuses = connection.execute("SELECT order_id, status FROM order_items ORDER BY item_id").fetchall()
+    assert statuses == [("1", "accepted"), ("1", "accepted"), ("2", "pending"), ("2", "pending")]
+    check_invariants(connection)
+
+
+def test_while_v1_is_the_truth_nothing_is_accepted(marketplace: Marketplace, connection: Connection) -> None:
+    moves.begin(connection, reason="a test")
+    an_order(marketplace, 1, state=1, line_state=1)
+    sync(sandbox_account(marketplace, accept_orderlines=True))
+    assert marketplace.sandbox.writes == []
+    assert connection.execute(ON_RECORD).fetchall() == []

@@ -59,7 +59,7 @@ def test_the_schedules_page_shows_the_four_schedules_with_their_next_ticks(page:
 
 
 def test_the_lineage_page_shows_the_assets(page: Page, deployment: Deployment) -> None:
-    page.set_viewport_size({"width": 2100, "height": 2100})
+    page.set_viewport_size({"width": 2100, "height": 2800})
     try:
         page.goto(f"{deployment.url}/asset-groups?expanded={','.join(f'global@global:{group}' for group in GROUPS)}")
         graph = page.locator("svg")

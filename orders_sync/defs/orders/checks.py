@@ -93,8 +93,8 @@ def _checks() -> list[Any]:
 checks = _checks()
 checks_job = dg.define_asset_job(
     "check_orders",
-    selection=dg.AssetSelection.checks(*checks),
-    description="All checks of the synced tables.",
+    selection=dg.AssetSelection.checks(*checks) | dg.AssetSelection.checks_for_assets("migration_phase"),
+    description="All checks of the synced tables, and that a V1 that was switched off stays off.",
     executor_def=dg.in_process_executor,
 )
 

@@ -1,0 +1,96 @@
+"""V1's commands as jobs: however V1 is called, a failure is a red run, and once V2 is live none runs."""
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import dagster as dg
+import psycopg
+import pytest
+
+from orders_sync.database.engine import Connection
+from orders_sync.definitions import defs
+from orders_sync.defs.migration import jobs
+from orders_sync.migration import moves
+from orders_sync.migration.settings import MigrationSettings, Run
+from orders_sync.migration.stand_in import TABLES
+
+Launch = Callable[[Run], dg.ExecuteInProcessResult]
+
+
+@pytest.fixture
+def launch(connection: Connection, settings: MigrationSettings, monkeypatch: pytest.MonkeyPatch) -> Launch:
+    """Runs the job refresh_new as v1.yaml would say, in phase parallel."""
+    moves.begin(connection, reason="a test")
+
+    def run(how: Run) -> dg.ExecuteInProcessResult:
+        monkeypatch.setattr(jobs, "load_migration", lambda: settings.model_copy(update={"run": how}))
+        return jobs.refresh_new.execute_in_process(raise_on_error=False)
+
+    return run
+
+
+def failure(result: dg.ExecuteInProcessResult) -> str:
+    data = result.get_step_failure_events()[0].step_failure_data
+    return f"{data.error} {data.user_failure_data}"
+
+
+def test_a_shell_command_is_run_and_its_failure_told(launch: Launch) -> None:
+    assert launch(Run(kind="command", command="test {command} = refresh:new")).success
+    failed = launch(Run(kind="command", command="exit 3"))
+    assert not failed.success
+    assert "`exit 3` ended with exit code 3." in failure(failed)
+
+
+def test_an_address_is_called_and_its_failure_told(launch: Launch) -> None:
+    asked: list[str] = []
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append(self.path)
+            self.send_response(204 if self.path == "/run/refresh:new" else 500)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        assert launch(Run(kind="url", url=f"{address}/run/{{command}}")).success
+        failed = launch(Run(kind="url", url=f"{address}/gone/{{command}}"))
+        server.shutdown()
+    assert asked == ["/run/refresh:new", "/gone/refresh:new"]
+    assert "V1 answers refresh:new with 500." in failure(failed)
+
+
+def test_once_v2_is_live_v1_does_not_run(launch: Launch, connection: Connection) -> None:
+    from orders_sync.migration.phase import Phase, note_move
+
+    with connection.transaction():
+        note_move(connection, Phase.LIVE, by="a test", reason="a test")
+    failed = launch(Run(kind="command", command="true"))
+    assert not failed.success
+    assert "V2 is live: V1 is switched off." in failure(failed)
+
+
+def test_a_v1_that_still_writes_once_v2_is_live_is_shown(connection: Connection, v1_url: str) -> None:
+    """The check `v1_stays_off`, every hour."""
+    from orders_sync.migration.phase import Phase, note_move
+
+    def stays_off() -> bool:
+        result = defs().resolve_job_def("check_orders").execute_in_process(raise_on_error=False)
+        return next(e.passed for e in result.get_asset_check_evaluations() if e.check_name == "v1_stays_off")
+
+    with psycopg.connect(v1_url, autocommit=True) as v1:
+        v1.execute(TABLES)
+        now = datetime.now(UTC).replace(tzinfo=None)
+        v1.execute("INSERT INTO orders (marketplace_order_id, updated_at) VALUES ('1', %s)", [now - timedelta(hours=1)])
+        moves.begin(connection, reason="a test")
+        assert stays_off()
+        with connection.transaction():
+            note_move(connection, Phase.LIVE, by="a test", reason="a test")
+        assert stays_off()
+        v1.execute("UPDATE orders SET updated_at = %s", [now + timedelta(minutes=5)])
+        assert not stays_off()
