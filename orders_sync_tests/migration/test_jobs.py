@@ -11,6 +11,7 @@ import pytest
 
 from orders_sync.database.engine import Connection
 from orders_sync.definitions import defs
+from orders_sync.instance import open_instance
 from orders_sync.defs.migration import jobs
 from orders_sync.migration import moves
 from orders_sync.migration.settings import MigrationSettings, Run
@@ -80,7 +81,9 @@ def test_a_v1_that_still_writes_once_v2_is_live_is_shown(connection: Connection,
     from orders_sync.migration.phase import Phase, note_move
 
     def stays_off() -> bool:
-        result = defs().resolve_job_def("check_orders").execute_in_process(raise_on_error=False)
+        with open_instance() as instance:  # a real one: it knows schedules
+            job = defs().resolve_job_def("check_orders")
+            result = job.execute_in_process(raise_on_error=False, instance=instance)
         return next(e.passed for e in result.get_asset_check_evaluations() if e.check_name == "v1_stays_off")
 
     with psycopg.connect(v1_url, autocommit=True) as v1:
