@@ -11,8 +11,8 @@ import pytest
 
 from orders_sync.database.engine import Connection
 from orders_sync.definitions import defs
-from orders_sync.instance import open_instance
 from orders_sync.defs.migration import jobs
+from orders_sync.instance import open_instance
 from orders_sync.migration import moves
 from orders_sync.migration.settings import MigrationSettings, Run
 from orders_sync.migration.stand_in import TABLES
