@@ -26,8 +26,10 @@ def both() -> Iterator[Deployment]:
     """A deployment whose account is V1's as well, with forty orders of yesterday."""
     with tempfile.TemporaryDirectory(prefix="osm-") as folder, Marketplace() as marketplace:
         Path(folder).chmod(0o755)
+        now = datetime.now(UTC)
+        noon_of_yesterday = (now - timedelta(days=1)).replace(hour=12, minute=0, second=0)
         for number in range(1, 41):
-            an_order(marketplace, number, age=timedelta(hours=26))
+            an_order(marketplace, number, age=now - noon_of_yesterday)
         deployment = Deployment(Path(folder), marketplace)
         v1 = deployment.folder / "orders_sync" / "defs" / "migration" / "v1.yaml"
         v1.write_text(v1.read_text().replace("back_market: back_market_sandbox", f"back_market: {ACCOUNT}"))
@@ -102,7 +104,7 @@ def test_the_runbook(both: Deployment) -> None:
 
     # Phase 2: a difference shows in the CSV, and stands in the way.
     ours, v1 = both.connect(), both.connect("v1")
-    v1.execute("UPDATE orders SET updated_at = updated_at - interval '1 day'")  # else it counts as in flight
+    v1.execute("UPDATE orders SET updated_at = updated_at - interval '40 minutes'")  # else it counts as in flight
     ours.execute("UPDATE order_items SET quantity = 7 WHERE order_id = '3'")
     assert "1 differ" in told(both, "orders-sync migration compare")
     told(both, "orders-sync migration differences --csv differences.csv")
