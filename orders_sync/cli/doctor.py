@@ -89,6 +89,7 @@ def _daemon() -> Iterator[Finding]:
 def _schedules() -> Iterator[Finding]:
     from dagster._core.scheduler.instigation import InstigatorStatus, InstigatorType
 
+    from orders_sync.components.v1_schedules import NAMES as V1_SCHEDULES
     from orders_sync.instance import open_instance
     from orders_sync.schedule_settings import load_schedules
 
@@ -99,7 +100,7 @@ def _schedules() -> Iterator[Finding]:
             state.instigator_name
             for kind in (InstigatorType.SCHEDULE, InstigatorType.SENSOR)
             for state in instance.all_instigator_state(instigator_type=kind)
-            if state.status == InstigatorStatus.STOPPED
+            if state.status == InstigatorStatus.STOPPED and state.instigator_name not in V1_SCHEDULES
         ]
     for name in stopped:
         yield Finding(False, f"{name} is switched off", "Switch it on in the UI, Automation.")

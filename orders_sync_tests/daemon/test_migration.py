@@ -124,6 +124,7 @@ def test_the_runbook(both: Deployment) -> None:
     line = 'orders-sync migration advance --force --reason "the one difference is known and harmless"'
     assert "Moved from monitor to live" in told(both, line)
     assert schedule_status(both, "refresh_new") == "STOPPED"
+    assert "ok   schedules: no schedule or sensor is switched off" in both.cli("doctor").stdout  # V1's are meant to be
     assert "V2 is live: V1 is switched off." in run_job(both, "refresh_new")
     held = v1.execute("SELECT count(*) FROM stock_locks WHERE released_at IS NULL AND consumed_at IS NULL").fetchone()
     taken = ours.execute(
