@@ -71,6 +71,13 @@ def test_the_lineage_page_shows_the_assets(page: Page, deployment: Deployment) -
         page.set_viewport_size({"width": 1500, "height": 950})
 
 
+def test_the_docs_of_the_account_component_are_shown(page: Page, deployment: Deployment) -> None:
+    page.goto(f"{deployment.url}/locations/orders_sync/components/library/packages/orders_sync")
+    expect(page.get_by_text("orders_sync.components.account.Account").first).to_be_visible()
+    expect(page.get_by_text("One seller account at one marketplace").first).to_be_visible()
+    keep(page, "components")
+
+
 def test_an_assets_page_tells_its_numbers_its_owner_and_its_code(page: Page, deployment: Deployment) -> None:
     page.goto(f"{deployment.url}/assets/{ACCOUNT}/new_orders")
     for text in (
