@@ -1,6 +1,7 @@
 """What holds for every adapter, against a server that speaks its published contract over real HTTP."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -158,7 +159,7 @@ def test_the_record_is_kept_whole(
         ({"kind": "status", "status": 400, "body": {"message": "end of the world", "code": 3}}, "end of the world"),
         ({"kind": "no_filter"}, "it ignores the filter"),
         ({"kind": "huge", "bytes": 30_000_000}, "more than 20 MB"),
-        ({"kind": "redirect", "location": "http://127.0.0.2/elsewhere"}, ""),
+        ({"kind": "redirect", "location": "http://127.0.0.2/elsewhere"}, r"redirects .* to another host|with 302"),
     ],
 )
 def test_what_can_not_be_read_stops_the_pass_with_one_clear_line(
@@ -171,7 +172,7 @@ def test_what_can_not_be_read_stops_the_pass_with_one_clear_line(
     living.fault(**fault, path=contract.orders, times=0)
     with pytest.raises(PassFailed) as problem:
         sync(sandbox_account(living, months_back=1), "modified")  # some of its orders are 40 days old
-    assert told in str(problem.value)
+    assert re.search(told, str(problem.value)), str(problem.value)
     assert "\n" not in str(problem.value)
     row = connection.execute("SELECT watermark FROM lanes WHERE sync_type = 'modified'").fetchone()
     assert row == (None,)
@@ -193,7 +194,7 @@ def test_being_told_to_slow_down_is_obeyed(
     living.fault("status", path=contract.orders, times=1, status=429, headers={"Retry-After": "1"})
     summary = sync(shop, "modified")
     assert summary.too_many_requests == 1
-    assert summary.throttled_seconds + 1 >= 1
+    assert summary.seconds >= 1
     assert set(statuses(connection)) == set(listed(living, contract))
 
 
