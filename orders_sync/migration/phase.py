@@ -45,6 +45,24 @@ def current_phase(connection: Connection) -> Phase:
     return Phase(row[0]) if row is not None else Phase.LIVE
 
 
+_KEY = "hashtextextended('orders_sync migration phase', 0)"
+
+
+def keep_phase(connection: Connection) -> Phase:
+    """Keeps the phase as it is until the connection closes or `let_phase_move` is called; returns it.
+
+    What acts outside (stock, acceptances) does so under it: a move waits until that is done, so that nothing begun
+    in one phase goes on into the next.
+    """
+    connection.execute(f"SELECT pg_advisory_lock_shared({_KEY})")
+    return current_phase(connection)
+
+
+def let_phase_move(connection: Connection) -> None:
+    """Ends what `keep_phase` began."""
+    connection.execute(f"SELECT pg_advisory_unlock_shared({_KEY})")
+
+
 def moves(connection: Connection) -> list[Move]:
     """All moves, oldest first."""
     rows = connection.execute(
@@ -57,7 +75,8 @@ def note_move(
     connection: Connection, to: Phase, *, by: str, reason: str, forced: bool = False, checks: Any = None
 ) -> Move:
     """Writes a move. Call it in the transaction that does what the move means."""
-    connection.execute("LOCK TABLE migration_moves IN EXCLUSIVE MODE")  # two people do not move at once
+    # Two people do not move at once, and nobody acts meanwhile.
+    connection.execute(f"SELECT pg_advisory_xact_lock({_KEY})")
     before = current_phase(connection)
     row = connection.execute(
         """

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from orders_sync.database.engine import Connection, connect
-from orders_sync.migration.phase import Phase, current_phase
+from orders_sync.migration.phase import Phase, keep_phase
 from orders_sync.stock.effects import Effect, effect_of
 from orders_sync.stock.locks import Applied, Step, apply_steps, overselling_accounts
 
@@ -27,7 +27,7 @@ class V1Lock(NamedTuple):
 def stock_connection(application: str) -> Generator[Connection]:
     """A connection for everything that concerns stock: in shadow while V1 is the truth, in earnest when V2 is."""
     with connect(application=application) as connection:
-        if current_phase(connection) is not Phase.LIVE:
+        if keep_phase(connection) is not Phase.LIVE:
             look_at_shadow(connection)
         yield connection
 

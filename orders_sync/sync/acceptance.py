@@ -18,7 +18,7 @@ from orders_sync.marketplaces.base import (
     Unavailable,
     Waiting,
 )
-from orders_sync.migration.phase import Phase, current_phase
+from orders_sync.migration.phase import Phase, keep_phase, let_phase_move
 from orders_sync.stock.locks import apply_pending
 from orders_sync.sync.context import Pass
 from orders_sync.sync.merge import OrderMerger
@@ -65,8 +65,15 @@ def accept_waiting(work: Pass, merger: OrderMerger, order_ids: list[str]) -> Non
     settings = work.request.account.settings
     if not settings.accept_orderlines or work.adapter.accepts_by is None:
         return
-    if current_phase(work.connection) is not Phase.LIVE:
-        return  # V1 is the truth: V2 acts on nothing outside
+    try:
+        if keep_phase(work.connection) is Phase.LIVE:  # else V1 is the truth: V2 acts on nothing outside
+            _accept_all(work, merger, order_ids)
+    finally:
+        let_phase_move(work.connection)
+
+
+def _accept_all(work: Pass, merger: OrderMerger, order_ids: list[str]) -> None:
+    settings = work.request.account.settings
     unanswered = work.connection.execute(_UNANSWERED, [work.lane.account]).fetchall()
     order_ids = sorted({*order_ids, *(order_id for (order_id,) in unanswered)})
     if not order_ids:

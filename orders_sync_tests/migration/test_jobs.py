@@ -9,12 +9,13 @@ import dagster as dg
 import psycopg
 import pytest
 
-from orders_sync.database.engine import Connection
+from orders_sync.database.engine import Connection, connect
 from orders_sync.definitions import defs
 from orders_sync.defs.migration import jobs
 from orders_sync.instance import open_instance
 from orders_sync.migration import moves
 from orders_sync.migration.settings import MigrationSettings, Run
+from orders_sync.migration.shadow import stock_connection
 from orders_sync.migration.stand_in import TABLES
 
 Launch = Callable[[Run], dg.ExecuteInProcessResult]
@@ -97,3 +98,12 @@ def test_a_v1_that_still_writes_once_v2_is_live_is_shown(connection: Connection,
         assert stays_off()
         v1.execute("UPDATE orders SET updated_at = %s", [now + timedelta(minutes=5)])
         assert not stays_off()
+
+
+def test_a_move_waits_for_what_acts_outside(connection: Connection, database_url: str) -> None:
+    """A stock job that began while V2 was the truth does not go on once V1 is."""
+    with connect(database_url) as other, stock_connection("test"):
+        other.execute("SET lock_timeout = '300ms'")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            moves.begin(other, reason="too early")
+    moves.begin(connection, reason="the stock job is done")
