@@ -1,17 +1,15 @@
 """COPY in text format: how rows reach PostgreSQL fastest."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from psycopg import Cursor
 from psycopg.sql import SQL, Identifier
 
-Row = tuple[str | None, ...]
-"""A row as texts that PostgreSQL can read; None is NULL."""
+Column = Sequence[str | None]
+"""A column as texts that PostgreSQL can read; None is NULL."""
 
 NULL = "\\N"
 
-_UNKNOWN = "\x01"
-"""Stands for NULL while rows are put together, so that one look at them all finds what needs escaping."""
 _ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"})
 
 
@@ -26,37 +24,33 @@ def copy_into(cursor: Cursor[tuple[object, ...]], table: str, columns: Sequence[
         copy.write(content)
 
 
-def in_copy_format(rows: Callable[[], Iterable[Row]]) -> str:
-    """Rows of one width as COPY's text format wants them; every line ends with a newline.
+def in_copy_format(columns: Sequence[Column]) -> str:
+    """Columns of one length as COPY's text format wants them; every line ends with a newline.
 
-    `rows` may be asked twice: first all rows are put together as if nothing needed escaping, and one look at the
-    whole tells whether that was right. Rows are not kept: hundreds of thousands of tuples are work for the garbage
-    collector.
+    First all is put together as if nothing needed escaping, and one look at the whole tells whether that was right.
     """
-    lines: list[str] = []
-    tabs = nulls = 0
-    for row in rows():
-        lines.append("\t".join([_UNKNOWN if value is None else value for value in row]))
-        nulls += row.count(None)
-        tabs += len(row) - 1
-    if not lines:
+    if not columns or not columns[0]:
         return ""
-    lines.append("")
-    text = "\n".join(lines)
+    nulls = [column.count(None) for column in columns]
+    text = _lines(
+        [
+            [NULL if value is None else value for value in column] if any_null else column
+            for column, any_null in zip(columns, nulls, strict=True)
+        ]
+    )
+    rows = len(columns[0])
     if (
-        "\\" in text
-        or "\r" in text
-        or text.count("\n") != len(lines) - 1
-        or text.count("\t") != tabs
-        or text.count(_UNKNOWN) != nulls
+        text.count("\\") == sum(nulls)
+        and text.count("\n") == rows
+        and text.count("\t") == rows * (len(columns) - 1)
+        and "\r" not in text
     ):
-        return "".join(
-            [
-                "\t".join([NULL if value is None else value.translate(_ESCAPES) for value in row]) + "\n"
-                for row in rows()
-            ]
-        )
-    return text.replace(_UNKNOWN, NULL)
+        return text
+    return _lines([[NULL if value is None else value.translate(_ESCAPES) for value in column] for column in columns])
+
+
+def _lines(columns: Sequence[Sequence[str | None]]) -> str:
+    return "\n".join([*map("\t".join, zip(*columns, strict=True)), ""])
 
 
 def with_tails(content: str, tails: Iterable[tuple[bytes, bytes]]) -> bytes:

@@ -134,4 +134,10 @@ def _create_database(socket: str, database: str) -> None:
     with psycopg.connect(f"postgresql://postgres@/postgres?host={socket}", autocommit=True) as connection:
         known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone()
         if not known:
-            connection.execute(SQL("CREATE DATABASE {}").format(Identifier(database)))
+            # Texts compare byte by byte, on every machine alike: with the machine's own locale, its next upgrade may
+            # put texts in another order than their indexes have.
+            connection.execute(
+                SQL("CREATE DATABASE {} TEMPLATE template0 LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'").format(
+                    Identifier(database)
+                )
+            )

@@ -1,14 +1,16 @@
 """How to reach the orders database: `ORDERS_DATABASE_URL`, or the embedded server when it is not set."""
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import psycopg
-from sqlalchemy import Engine, create_engine
-from sqlalchemy.engine import make_url
 
 from orders_sync.database.embedded import ORDERS_DATABASE, embedded_url
 from orders_sync.settings import ORDERS_DATABASE_URL
+
+if TYPE_CHECKING:  # SQLAlchemy takes 0.1 s to import, which a sync has no use for.
+    from sqlalchemy import Engine
 
 #: Ours is the newest major version we know to lack nothing we use; older ones are refused with a clear word.
 OLDEST_POSTGRESQL = 15
@@ -25,16 +27,20 @@ def database_url() -> str:
     configured = os.environ.get(ORDERS_DATABASE_URL)
     if not configured:
         return embedded_url(ORDERS_DATABASE)
-    url = make_url(configured)
-    if url.get_backend_name() not in ("postgresql", "postgres"):
+    kind = urlsplit(configured).scheme.partition("+")[0]
+    if kind not in ("postgresql", "postgres"):
         raise DatabaseUnreachable(
-            f"{ORDERS_DATABASE_URL} names a {url.get_backend_name()} database; allowed is postgresql://…"
+            f"{ORDERS_DATABASE_URL} names {f'a {kind} database' if kind else 'no kind of database'}; "
+            "allowed is postgresql://…"
         )
-    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+    return f"postgresql://{configured.partition('://')[2]}"
 
 
-def engine(url: str | None = None) -> Engine:
+def engine(url: str | None = None) -> "Engine":
     """A SQLAlchemy engine on the orders database (psycopg 3)."""
+    from sqlalchemy import create_engine
+    from sqlalchemy.engine import make_url
+
     return create_engine(make_url(url or database_url()).set(drivername="postgresql+psycopg"), pool_pre_ping=True)
 
 
@@ -47,7 +53,7 @@ def connect(url: str | None = None, *, application: str = "orders_sync") -> Conn
     try:
         connection = psycopg.connect(url, application_name=application[:63], autocommit=True, connect_timeout=10)
     except psycopg.OperationalError as error:
-        where = make_url(url).render_as_string(hide_password=True)
+        where = _without_password(url)
         raise DatabaseUnreachable(f"The orders database {where} does not answer: {error}") from None
     if connection.info.server_version < OLDEST_POSTGRESQL * 10000:
         version = connection.info.server_version // 10000
@@ -56,3 +62,8 @@ def connect(url: str | None = None, *, application: str = "orders_sync") -> Conn
             f"The orders database runs PostgreSQL {version}; {OLDEST_POSTGRESQL} or newer is needed."
         )
     return connection
+
+
+def _without_password(url: str) -> str:
+    where, at, host = url.partition("://")[2].rpartition("@")
+    return f"postgresql://{where.partition(':')[0]}{at}{host}"

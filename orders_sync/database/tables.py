@@ -86,10 +86,6 @@ orders = Table(
     comment="One row an order of an account.",
 )
 Index("orders_created", orders.c.account, orders.c.created_at)
-Index(
-    "orders_lacking_papers", orders.c.account, orders.c.created_at,
-    postgresql_where=text("delivery_note_url IS NULL OR label_url IS NULL"),
-)  # fmt: skip
 
 order_items = Table(
     "order_items",
@@ -170,7 +166,6 @@ order_events = Table(
     comment="The outbox: written in the transaction that changed the order.",
 )
 Index("order_events_pending", order_events.c.event_id, postgresql_where=text("applied_at IS NULL"))
-Index("order_events_shadow_pending", order_events.c.event_id, postgresql_where=text("shadow_applied_at IS NULL"))
 
 lanes = Table(
     "lanes",

@@ -9,7 +9,6 @@ import contextlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Final, Literal
 
 import msgspec
@@ -32,7 +31,7 @@ from orders_sync.marketplaces.decoding import decoded, json_object, path_part, r
 from orders_sync.marketplaces.http import MarketplaceClient, OverHttp
 from orders_sync.marketplaces.limits import Limit, pace_of
 from orders_sync.marketplaces.paging import Page, read_counted, read_linked
-from orders_sync.sync.records import Address, CareRecord, Order, OrderItem, Papers
+from orders_sync.sync.records import NO_ADDRESS, Address, CareRecord, Order, OrderItem, Papers
 from orders_sync.sync.statuses import Status
 
 BASE_URLS: Final = {
@@ -90,13 +89,19 @@ CARE_KIND: Final = {
 _FINGERPRINT_VERSION = b"backmarket-1"
 
 
+_Amount = str | int | float
+"""Published as a text; should a number come, it is read as one."""
+
+
 class _List(msgspec.Struct, gc=False):
     results: list[msgspec.Raw]
     count: int | None = None
     next: str | None = None
 
 
-class _Address(msgspec.Struct, gc=False, rename="camel"):
+class _Address(Address, frozen=True, gc=False, rename="camel"):
+    """The canonical address by the contract's names."""
+
     first_name: str | None = None
     last_name: str | None = None
     company: str | None = None
@@ -106,7 +111,7 @@ class _Address(msgspec.Struct, gc=False, rename="camel"):
     city: str | None = None
     state: str | None = None
     country: str | None = None
-    phone_number: str | None = None
+    phone: str | None = msgspec.field(default=None, name="phoneNumber")
 
 
 class _OrderLine(msgspec.Struct, gc=False):
@@ -115,10 +120,10 @@ class _OrderLine(msgspec.Struct, gc=False):
     listing: str | None = None
     state: int | None = None
     date_creation: datetime | None = None
-    price: Decimal | None = None
-    shipping_price: Decimal | None = None
+    price: _Amount | None = None
+    shipping_price: _Amount | None = None
     currency: str | None = None
-    orderline_fee: Decimal | None = None
+    orderline_fee: _Amount | None = None
     product: str | None = None
     listing_id: int | str | None = None
     imei: str | None = None
@@ -135,9 +140,9 @@ class _Order(msgspec.Struct, gc=False):
     date_shipping: datetime | None = None
     expected_dispatch_date: datetime | None = None
     currency: str | None = None
-    price: Decimal | None = None
-    shipping_price: Decimal | None = None
-    sales_taxes: Decimal | None = None
+    price: _Amount | None = None
+    shipping_price: _Amount | None = None
+    sales_taxes: _Amount | None = None
     country_code: str | None = None
     payment_method: str | None = None
     is_backship: bool | None = None
@@ -284,9 +289,9 @@ class BackMarket(OverHttp):
             order.date_shipping,
             _in_utc(order.expected_dispatch_date),
             order.currency,
-            order.price,
-            order.shipping_price,
-            order.sales_taxes,
+            _amount(order.price),
+            _amount(order.shipping_price),
+            _amount(order.sales_taxes),
             order.country_code,
             order.payment_method,
             order.is_backship,
@@ -297,8 +302,8 @@ class BackMarket(OverHttp):
             order.delivery_note,
             None,
             None,
-            _address(shipping) if shipping is not None else Address(),
-            _address(billing) if billing is not None else Address(),
+            NO_ADDRESS if shipping is None else shipping,
+            NO_ADDRESS if billing is None else billing,
         )
 
     def care_records(self, since: datetime) -> Iterator[list[RawRecord]]:
@@ -399,9 +404,9 @@ def _item(line: _OrderLine, order_status: Status) -> OrderItem:
         None if state is None else str(state),
         line.date_creation,
         line.currency,
-        line.price,
-        line.shipping_price,
-        line.orderline_fee,
+        _amount(line.price),
+        _amount(line.shipping_price),
+        _amount(line.orderline_fee),
         line.product,
         None if line.listing_id is None else str(line.listing_id),
         line.imei or None,
@@ -409,19 +414,8 @@ def _item(line: _OrderLine, order_status: Status) -> OrderItem:
     )
 
 
-def _address(address: _Address) -> Address:
-    return Address(
-        address.first_name,
-        address.last_name,
-        address.company,
-        address.street,
-        address.street2,
-        address.postal_code,
-        address.city,
-        address.state,
-        address.country,
-        address.phone_number,
-    )
+def _amount(told: _Amount | None) -> str | None:
+    return told if told is None or isinstance(told, str) else str(told)
 
 
 def _care_kind(claims: list[_Claim | int]) -> str:

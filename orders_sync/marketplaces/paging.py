@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from math import ceil
+from operator import ne
 from urllib.parse import urlsplit
 
 import msgspec
@@ -47,7 +48,7 @@ class _Seen:
         if not self._keys:
             return 0
         ordered = sorted(self._keys)
-        return 1 + sum(1 for a, b in itertools.pairwise(ordered) if a != b)
+        return 1 + sum(map(ne, ordered, itertools.islice(ordered, 1, None)))
 
 
 def read_counted(fetch: Callable[[int], Page], page_size: int, connections: int) -> Iterator[list[RawRecord]]:

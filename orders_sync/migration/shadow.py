@@ -55,6 +55,7 @@ def hand_back(connection: Connection) -> int:
     connection.execute(
         "UPDATE order_events SET shadow_applied_at = applied_at, shadow_attempts = attempts, shadow_problem = problem"
     )
+    connection.execute(_INDEX_PENDING)
     rows = connection.execute(
         "SELECT account, item_id, order_id, revision FROM stock_locks WHERE state IN ('locked', 'short')"
     ).fetchall()
@@ -73,6 +74,7 @@ def take_over(connection: Connection, v1_locks: Sequence[V1Lock]) -> Applied:
     as applied. Call it in the move's transaction, once V1 stands still.
     """
     applied = Applied()
+    connection.execute("DROP INDEX IF EXISTS order_events_shadow_pending")
     connection.execute("UPDATE order_events SET applied_at = now(), problem = NULL WHERE applied_at IS NULL")
     known = {
         (account, item_id): (order_id, revision, status)
@@ -98,6 +100,10 @@ def take_over(connection: Connection, v1_locks: Sequence[V1Lock]) -> Applied:
     return applied
 
 
+# While a migration is under way only: for years after it, and where there is none, it would cost every order.
+_INDEX_PENDING = """
+CREATE INDEX IF NOT EXISTS order_events_shadow_pending ON order_events (event_id) WHERE shadow_applied_at IS NULL
+"""
 _ITEMS = """
 SELECT item.account, item.item_id, item.order_id, placed.revision,
        CASE WHEN item.status = 'unknown' THEN placed.status ELSE item.status END

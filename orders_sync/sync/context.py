@@ -10,7 +10,7 @@ from orders_sync.marketplaces.base import Adapter
 from orders_sync.sync.lanes import Lane, SyncType
 from orders_sync.sync.summary import Summary
 
-BATCH = 1000
+BATCH = 2000
 """Records merged in one transaction: enough to be set-based, few enough to keep memory flat."""
 
 

@@ -66,7 +66,7 @@ def retry_rejected(work: Pass, merger: OrderMerger, *, most: int | None) -> None
 
 def _passes_now(merger: OrderMerger, record: RawRecord) -> bool:
     try:
-        merger.check(record, is_new=False)
+        merger.check(record)
     except Rejected:
         return False
     return True

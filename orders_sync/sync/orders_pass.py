@@ -1,5 +1,6 @@
 """What `new` and `modified` share: reading lists of orders and merging them batch by batch."""
 
+import gc
 import sys
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -42,7 +43,7 @@ def open_merger(work: Pass) -> Generator[OrderMerger]:
 
 def merge_all(work: Pass, merger: OrderMerger, pages: Iterable[list[RawRecord]]) -> None:
     """Merges all pages of a list, a batch a transaction; while one is written, the next one is prepared."""
-    with ThreadPoolExecutor(1, thread_name_prefix="write") as writer, _switching_quickly():
+    with ThreadPoolExecutor(1, thread_name_prefix="write") as writer, _tuned():
         under_way: Future[BatchResult] | None = None
         for records in _batches(pages):
             prepared = merger.prepare(records)
@@ -54,14 +55,20 @@ def merge_all(work: Pass, merger: OrderMerger, pages: Iterable[list[RawRecord]])
 
 
 @contextmanager
-def _switching_quickly() -> Generator[None]:
-    """Lets Python's threads take turns ten times as often: the writer waits for PostgreSQL, not for the preparer."""
-    usual = sys.getswitchinterval()
-    sys.setswitchinterval(usual / 10)
+def _tuned() -> Generator[None]:
+    """Python tuned for many short-lived objects and two threads, one of which mostly waits for PostgreSQL.
+
+    The writer gets its turn after 0.05 ms instead of 5: it has little to do between two answers of PostgreSQL. And
+    garbage is looked for after 50,000 objects more instead of 700: a batch leaves none, and looking took a tenth.
+    """
+    turns, thresholds = sys.getswitchinterval(), gc.get_threshold()
+    sys.setswitchinterval(50e-6)
+    gc.set_threshold(50_000, *thresholds[1:])
     try:
         yield
     finally:
-        sys.setswitchinterval(usual)
+        sys.setswitchinterval(turns)
+        gc.set_threshold(*thresholds)
 
 
 def merge_batch(work: Pass, merger: OrderMerger, records: list[RawRecord]) -> BatchResult:

@@ -7,6 +7,10 @@ import msgspec
 
 from orders_sync.sync.statuses import Status
 
+Amount = Decimal | str
+"""A decimal amount, or its text as the marketplace wrote it: both reach PostgreSQL's numeric exactly, and the record
+check is as strict with either. A text spares a first load half a million Decimals."""
+
 
 class Address(msgspec.Struct, frozen=True, gc=False):
     """Parts of a buyer's address; None is not told."""
@@ -36,9 +40,9 @@ class OrderItem(msgspec.Struct, frozen=True, gc=False):
     marketplace_state: str | None = None
     created_at: datetime | None = None
     currency: str | None = None
-    price: Decimal | None = None
-    shipping_price: Decimal | None = None
-    fee: Decimal | None = None
+    price: Amount | None = None
+    shipping_price: Amount | None = None
+    fee: Amount | None = None
     product: str | None = None
     listing_id: str | None = None
     imei: str | None = None
@@ -61,9 +65,9 @@ class Order(msgspec.Struct, frozen=True, gc=False):
     shipped_at: datetime | None = None
     dispatch_due_at: datetime | None = None
     currency: str | None = None
-    items_total: Decimal | None = None
-    shipping_total: Decimal | None = None
-    sales_taxes: Decimal | None = None
+    items_total: Amount | None = None
+    shipping_total: Amount | None = None
+    sales_taxes: Amount | None = None
     country_code: str | None = None
     payment_method: str | None = None
     marketplace_shipping: bool | None = None

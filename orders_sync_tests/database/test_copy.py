@@ -18,7 +18,7 @@ def test_every_text_and_null_arrives_as_it_was(
 ) -> None:
     connection.execute("CREATE TEMP TABLE IF NOT EXISTS copied (n int, a text, b text, raw text, mark bytea)")
     connection.execute("TRUNCATE copied")
-    content = in_copy_format(lambda: [(str(n), a, b) for n, (a, b, _, _) in enumerate(rows)])
+    content = in_copy_format(list(zip(*((str(n), a, b) for n, (a, b, _, _) in enumerate(rows)), strict=True)))
     tailed = with_tails(content, [((raw or "").encode(), mark) for _, _, raw, mark in rows])
     with connection.cursor() as cursor:
         copy_into(cursor, "copied", ("n", "a", "b", "raw", "mark"), tailed)

@@ -6,6 +6,7 @@ import pytest
 
 from orders_sync.accounts import Account
 from orders_sync.database.engine import Connection, connect
+from orders_sync.sync import orders_pass
 from orders_sync.sync.merge import OrderMerger, Prepared
 from orders_sync.sync.passes import PassFailed
 from orders_sync.sync.summary import Summary
@@ -16,8 +17,9 @@ from orders_sync_tests.marketplace import Marketplace, an_order, sandbox_account
 def test_a_connection_that_is_cut_in_the_middle_of_a_batch(
     marketplace: Marketplace, account: Account, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for number in range(1, 2_501):
+    for number in range(1, 251):
         an_order(marketplace, number)
+    monkeypatch.setattr(orders_pass, "BATCH", 100)
     write = OrderMerger._write
     batches = 0
 
@@ -36,7 +38,7 @@ def test_a_connection_that_is_cut_in_the_middle_of_a_batch(
     assert "the orders database refused or broke off" in str(problem.value)
     check_invariants(connection)
     sync(account)
-    assert connection.execute("SELECT count(*) FROM orders").fetchone() == (2_500,)
+    assert connection.execute("SELECT count(*) FROM orders").fetchone() == (250,)
     check_invariants(connection)
 
 

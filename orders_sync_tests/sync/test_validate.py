@@ -1,18 +1,28 @@
 """The record check, and records that are out to break it."""
 
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orders_sync.accounts import Account
 from orders_sync.database.engine import Connection
+from orders_sync.sync.fields import OrderFields
+from orders_sync.sync.records import Order, OrderItem, Rejected
+from orders_sync.sync.statuses import Status
+from orders_sync.sync.validate import are_plainly_right, check_order
 from orders_sync_tests.invariants import check_invariants, every_listed_order_is_stored_or_rejected
 from orders_sync_tests.marketplace import Marketplace, an_order, sandbox_account, sync
 
 BAD: list[tuple[dict[str, Any], str]] = [
-    ({"price": "12,50"}, "price"),
+    ({"price": "12,50"}, "items_total"),
+    ({"price": "１２"}, "items_total"),
+    ({"price": "1_000"}, "items_total"),
+    ({"price": ["12.50"]}, "price"),
     ({"price": "-1.00"}, "items_total"),
     ({"price": "1.00000000001"}, "items_total"),
     ({"price": "NaN"}, "items_total"),
@@ -109,6 +119,70 @@ def test_any_text_is_stored_as_it_came_or_rejected(connection: Connection, texts
         )  # fmt: skip
         assert raw["orderlines"][0]["product"] == product
     check_invariants(connection)
+
+
+IDS = st.sampled_from(["1", "abc", "", "  ", "x" * 200, "x" * 201])
+TIMES = st.none() | st.datetimes(timezones=st.none() | st.just(UTC)) | st.just(datetime(2026, 11, 24, tzinfo=UTC))
+AMOUNTS = st.none() | st.sampled_from(
+    [
+        "229.00",
+        "0",
+        "-1",
+        "1e3",
+        "1e400",
+        "NaN",
+        "",
+        "12,5",
+        " 1",
+        "1_0",
+        "１２",
+        "1.0000001",
+        Decimal("2.50"),
+        Decimal("NaN"),
+    ]
+)
+CURRENCY = st.sampled_from([None, "EUR", "EURO", "eur"])
+QUANTITY = st.integers(-1, 10_001)
+ITEMS = st.builds(
+    OrderItem, IDS, IDS, QUANTITY, st.just(Status.PENDING),
+    created_at=TIMES, currency=CURRENCY, price=AMOUNTS, shipping_price=AMOUNTS, fee=AMOUNTS,
+)  # fmt: skip
+ORDERS = st.builds(
+    Order, IDS, st.just(Status.PENDING), st.none() | st.lists(ITEMS, max_size=3),
+    created_at=TIMES, modified_at=TIMES, paid_at=TIMES, shipped_at=TIMES, dispatch_due_at=TIMES,
+    currency=CURRENCY, items_total=AMOUNTS, shipping_total=AMOUNTS, sales_taxes=AMOUNTS,
+)  # fmt: skip
+RIGHT = Order(
+    "1", Status.PENDING, [OrderItem("11", "A", 1, Status.PENDING, price="229.00")],
+    created_at=datetime(2026, 11, 24, tzinfo=UTC), currency="EUR", items_total=Decimal("229"),
+)  # fmt: skip
+
+
+@settings(max_examples=500, deadline=None)
+@given(data=st.data())
+def test_the_glance_at_a_batch_lets_nothing_pass_that_the_record_check_rejects(data: st.DataObject) -> None:
+    """One field of a right order is replaced at a time, or two: so that each rule alone decides."""
+    names = data.draw(st.lists(st.sampled_from(Order.__struct_fields__[:13]), max_size=2))
+    weird = data.draw(ORDERS)
+    order = msgspec.structs.replace(RIGHT, **{name: getattr(weird, name) for name in names})
+    if order.items and data.draw(st.booleans()):
+        name = data.draw(st.sampled_from(OrderItem.__struct_fields__[:10]))
+        other = data.draw(ITEMS)
+        order = msgspec.structs.replace(
+            order, items=[msgspec.structs.replace(order.items[0], **{name: getattr(other, name)}), *order.items[1:]]
+        )
+    try:
+        check_order(order)
+    except Rejected:
+        assert not are_plainly_right(OrderFields([order]))
+        assert not are_plainly_right(OrderFields([RIGHT, order]))
+
+
+def test_the_glance_lets_what_is_right_pass() -> None:
+    check_order(RIGHT)
+    assert are_plainly_right(OrderFields([RIGHT]))
+    assert are_plainly_right(OrderFields([]))
+    assert not are_plainly_right(OrderFields([RIGHT, msgspec.structs.replace(RIGHT, order_id="2")])), "shares an item"
 
 
 def test_a_record_that_only_postgresql_refuses_is_found_among_a_thousand(

@@ -1,0 +1,74 @@
+"""Orders, items and events as columns for COPY: the hot path of a first load."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from orders_sync.database.copy import Column
+from orders_sync.sync.fields import ORDER_TIMES, OrderFields, by_field, texts_of
+from orders_sync.sync.records import Address, Order
+
+_ADDRESS_PARTS = Address.__struct_fields__
+ORDER_COLUMNS = (
+    "account", "order_id", "status", "marketplace_state", "created_at", "modified_at", "paid_at", "shipped_at",
+    "dispatch_due_at", "currency", "items_total", "shipping_total", "sales_taxes", "country_code",
+    "payment_method", "marketplace_shipping", "marketplace_delivery_note", "carrier", "tracking_number",
+    "tracking_url", "delivery_note_url", "label_url", "buyer_email",
+    *(f"shipping_{part}" for part in _ADDRESS_PARTS),
+    *(f"billing_{part}" for part in _ADDRESS_PARTS),
+    "raw", "fingerprint",
+)  # fmt: skip
+ITEM_COLUMNS = (
+    "account", "item_id", "order_id", "sku", "quantity", "status", "marketplace_state", "created_at", "currency",
+    "price", "shipping_price", "fee", "product", "listing_id", "imei", "serial_number",
+)  # fmt: skip
+EVENT_COLUMNS = (
+    "account", "order_id", "item_id", "kind", "revision", "old_status", "new_status", "items",
+)  # fmt: skip
+EventRow = tuple[str | None, ...]
+"""The texts of EVENT_COLUMNS."""
+
+CREATED = "OrderCreated"
+STATUS_CHANGED = "OrderStatusChanged"
+
+
+def order_columns(account: str, fields: OrderFields) -> list[Column]:
+    """The columns ORDER_COLUMNS but for `raw` and `fingerprint`, which stay bytes."""
+    columns = dict(fields.orders)
+    columns["account"] = [account] * len(columns["order_id"])
+    for time in ORDER_TIMES:
+        columns[time] = texts_of(columns[time])
+    for flag in ("marketplace_shipping", "marketplace_delivery_note"):
+        columns[flag] = [None if value is None else str(value) for value in columns[flag]]
+    for paper in ("delivery_note_url", "label_url"):
+        columns[paper] = [url or None for url in columns[paper]]
+    for address in ("shipping", "billing"):
+        for part, column in by_field(Address, columns[address]).items():
+            columns[f"{address}_{part}"] = column
+    return [columns[name] for name in ORDER_COLUMNS[:-2]]
+
+
+def item_columns(account: str, fields: OrderFields) -> list[Column]:
+    """The columns ITEM_COLUMNS of all items."""
+    columns = dict(fields.items)
+    columns["account"] = [account] * len(columns["item_id"])
+    columns["order_id"] = fields.order_id_of_items
+    columns["created_at"] = texts_of(columns["created_at"])
+    columns["quantity"] = [str(quantity) for quantity in columns["quantity"]]
+    return [columns[name] for name in ITEM_COLUMNS]
+
+
+def event_columns(rows: Sequence[EventRow]) -> list[Column]:
+    """The columns EVENT_COLUMNS."""
+    return list(zip(*rows, strict=True))
+
+
+def created_row(account: str, o: Order) -> EventRow:
+    """The event of an order's creation, with the status of each item."""
+    items = msgspec.json.encode({item.item_id: item.status for item in o.items or ()}).decode()
+    return (account, o.order_id, "", CREATED, "1", None, o.status, items)
+
+
+def changed_row(account: str, order_id: str, item_id: str, revision: int, old: str | None, new: str) -> EventRow:
+    """The event of a change of status; `item_id` is empty for the order's own."""
+    return (account, order_id, item_id, STATUS_CHANGED, str(revision), old, new, None)
