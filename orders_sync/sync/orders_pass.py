@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
+from orders_sync.database.copy import with_room
 from orders_sync.database.engine import connect
 from orders_sync.marketplaces.base import OrdersBy, RawRecord
 from orders_sync.sync import lanes
@@ -36,7 +37,7 @@ def open_merger(work: Pass) -> Generator[OrderMerger]:
     """A merger with a connection of its own to look up, so that looking up and writing go on side by side."""
     reader = connect(application=f"orders_sync reader {work.lane}")
     try:
-        yield OrderMerger(work.connection, work.lane.account, work.adapter.decode_order, reader=reader)
+        yield OrderMerger(with_room(work.connection), work.lane.account, work.adapter.decode_order, reader=reader)
     finally:
         reader.close()
 
