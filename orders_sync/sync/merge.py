@@ -150,6 +150,10 @@ class OrderMerger:
                 refused.append(RejectedRecord("order", record_id, record.raw, problem.reasons))
                 continue
             (new if before is None else changed).append(read)
+        if not self._holds_orders and any(one.order.items is None for one in new):
+            # Whether such a record will do depends on whether its order is known: so it has to be asked after all.
+            self._holds_orders = True
+            return self.prepare(records)
         batch = Prepared(
             self._checked(new, refused, are_new=True), self._checked(changed, refused, are_new=False),
             fetched=len(records), unchanged=unchanged, rejected=refused,
