@@ -28,6 +28,7 @@ KINDS = {
     "repeat": "lists the page's last record twice",
     "redirect": "redirects to `location`",
     "arrive": "lets a new order arrive after each page",
+    "time": "lets `minutes` pass after each page: orders arrive, change, and change places",
 }
 
 

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,8 @@ class Front(ABC):
         if fault is not None:
             if fault.kind == "arrive":
                 self.world.arrive_paid(self.clock.now())
+            elif fault.kind == "time":
+                self.clock.skipped += timedelta(minutes=float(fault.details.get("minutes", 60)))
             return await deliver(fault, content)
         return Response(content, media_type="application/json")
 

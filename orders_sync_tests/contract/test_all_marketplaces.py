@@ -119,6 +119,27 @@ def test_orders_that_arrive_while_pages_are_read_are_not_lost(
     check_invariants(connection)
 
 
+def test_orders_that_change_while_pages_are_read_are_not_lost(
+    living: Marketplace, shop: Account, contract: Contract, connection: Connection
+) -> None:
+    """What is modified moves in its list, and may push others over the edge of a page that was read already."""
+    sync(shop, "modified", page_size=20)
+    apply_pending(connection)
+    before = statuses(connection)
+    living.pass_time(hours=20)
+    living.fault("time", path=contract.orders, times=25, minutes=40)
+    during = sync(shop, "modified", page_size=20)
+    assert during.changed > 0
+    living.calm()
+    living.pass_time(minutes=5)
+    sync(shop, "modified", page_size=20)
+    apply_pending(connection)
+    table = next(iter(marketplaces.find(shop.settings.marketplace).states.values()))
+    now = {order_id: table[record[contract.state]] for order_id, record in listed(living, contract).items()}
+    assert statuses(connection) == now != before
+    check_invariants(connection)
+
+
 def test_a_state_that_nobody_published_is_kept_and_reported(
     living: Marketplace, shop: Account, contract: Contract, connection: Connection
 ) -> None:
