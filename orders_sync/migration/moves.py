@@ -52,8 +52,8 @@ def advance(
 ) -> Move:
     """One phase forward, if its checks pass or `force` is set, which then is on record with its reason.
 
-    Going live switches V1's schedules off first (`switch_v1_off` returns those that still run), takes V1's locks
-    over, and moves, in one transaction. Raises NotReady, or MigrationProblem.
+    Going live switches V1 off first (`switch_v1_off` returns what of it is still at work); then it takes V1's locks
+    over and moves, in one transaction. Raises NotReady, or MigrationProblem.
     """
     phase = current_phase(connection)
     if phase is Phase.LIVE:
@@ -65,9 +65,9 @@ def advance(
     if phase is Phase.PARALLEL:
         with connection.transaction():
             return note_move(connection, Phase.MONITOR, by=_who(), reason=reason, forced=force, checks=told)
-    still_on = switch_v1_off()
-    if still_on:
-        raise MigrationProblem(f"V1's schedules do not stay off: {', '.join(still_on)} still on. Nothing was moved.")
+    at_work = switch_v1_off()
+    if at_work:
+        raise MigrationProblem(f"V1 is still at work: {', '.join(at_work)}. Nothing was moved.")
     v1 = V1(settings)
     try:
         locks = v1.all_locks()

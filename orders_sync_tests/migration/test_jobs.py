@@ -9,6 +9,7 @@ import dagster as dg
 import psycopg
 import pytest
 
+from orders_sync.components.v1_schedules import switch_v1_off
 from orders_sync.database.engine import Connection, connect
 from orders_sync.definitions import defs
 from orders_sync.defs.migration import jobs
@@ -98,6 +99,16 @@ def test_a_v1_that_still_writes_once_v2_is_live_is_shown(connection: Connection,
         assert stays_off()
         v1.execute("UPDATE orders SET updated_at = %s", [now + timedelta(minutes=5)])
         assert not stays_off()
+
+
+def test_v1_is_off_once_its_runs_under_way_have_ended() -> None:
+    with open_instance() as instance:
+        run = instance.create_run_for_job(jobs.refresh_new, status=dg.DagsterRunStatus.STARTED)
+        assert switch_v1_off(instance, wait_seconds=0.1) == [f"run {run.run_id[:8]} of refresh_new"]
+        ending = threading.Timer(1.0, lambda: instance.report_run_failed(run))
+        ending.start()
+        assert switch_v1_off(instance) == []
+        ending.join()
 
 
 def test_a_move_waits_for_what_acts_outside(connection: Connection, database_url: str) -> None:
