@@ -173,6 +173,37 @@ def test_the_record_is_kept_whole(
 
 
 @pytest.mark.parametrize(
+    "form",
+    ["Qplanted", ["Qplanted"], {"firstName": ["Qplanted"], "first_name": ["Qplanted"], "firstname": ["Qplanted"]}],
+    ids=["text", "list", "part"],
+)
+def test_nothing_of_a_buyer_is_told_when_a_record_is_rejected(
+    living: Marketplace,
+    shop: Account,
+    contract: Contract,
+    connection: Connection,
+    caplog: pytest.LogCaptureFixture,
+    form: Any,
+) -> None:
+    """What a pass tells goes into Dagster's tables and logs, which no retention reaches."""
+    keys = marketplaces.find(shop.settings.marketplace).buyer_keys
+    for key in sorted(keys):
+        living.fault("patch", path=contract.orders, times=0, fields={key: form})
+        with caplog.at_level("DEBUG"):
+            summary = sync(shop, "modified")
+        living.calm()
+        assert "Qplanted" not in repr(summary)
+    kept = connection.execute("SELECT count(*) FROM rejected_records WHERE raw LIKE '%Qplanted%'::bytea").fetchone()
+    assert kept is not None
+    assert kept[0] > 0
+    told = (
+        "SELECT (SELECT string_agg(reasons::text, '') FROM rejected_records), string_agg(r::text, '') FROM lane_runs r"
+    )
+    assert "Qplanted" not in repr(connection.execute(told).fetchone())
+    assert "Qplanted" not in caplog.text
+
+
+@pytest.mark.parametrize(
     ("fault", "told"),
     [
         ({"kind": "status", "status": 401, "body": {"message": "no", "code": 16}}, "the credential is wrong"),
