@@ -2,7 +2,6 @@
 
 import os
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import psycopg
 
@@ -27,13 +26,14 @@ def database_url() -> str:
     configured = os.environ.get(ORDERS_DATABASE_URL)
     if not configured:
         return embedded_url(ORDERS_DATABASE)
-    kind = urlsplit(configured).scheme.partition("+")[0]
+    scheme, separator, rest = configured.partition("://")
+    kind = scheme.partition("+")[0] if separator else ""
     if kind not in ("postgresql", "postgres"):
         raise DatabaseUnreachable(
             f"{ORDERS_DATABASE_URL} names {f'a {kind} database' if kind else 'no kind of database'}; "
             "allowed is postgresql://…"
         )
-    return f"postgresql://{configured.partition('://')[2]}"
+    return f"postgresql://{rest}"
 
 
 def engine(url: str | None = None) -> "Engine":
@@ -52,7 +52,7 @@ def connect(url: str | None = None, *, application: str = "orders_sync") -> Conn
     url = url or database_url()
     try:
         connection = psycopg.connect(url, application_name=application[:63], autocommit=True, connect_timeout=10)
-    except psycopg.OperationalError as error:
+    except (psycopg.OperationalError, psycopg.ProgrammingError) as error:  # the latter: a URL that can't be read
         where = _without_password(url)
         raise DatabaseUnreachable(f"The orders database {where} does not answer: {error}") from None
     if connection.info.server_version < OLDEST_POSTGRESQL * 10000:
@@ -65,5 +65,5 @@ def connect(url: str | None = None, *, application: str = "orders_sync") -> Conn
 
 
 def _without_password(url: str) -> str:
-    where, at, host = url.partition("://")[2].rpartition("@")
-    return f"postgresql://{where.partition(':')[0]}{at}{host}"
+    login, at, host = url.partition("://")[2].partition("?")[0].rpartition("@")
+    return f"postgresql://{login.partition(':')[0]}{at}{host}"

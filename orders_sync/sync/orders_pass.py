@@ -80,12 +80,15 @@ def merge_batch(work: Pass, merger: OrderMerger, records: list[RawRecord]) -> Ba
 
 
 def _batches(pages: Iterable[list[RawRecord]]) -> Iterator[list[RawRecord]]:
+    """Small batches first, then larger ones: writing begins at once, and so does what a user sees of it."""
     batch: list[RawRecord] = []
+    enough = BATCH // 8
     for page in pages:
         batch += page
-        if len(batch) >= BATCH:
+        if len(batch) >= enough:
             yield batch
             batch = []
+            enough = min(BATCH, 2 * enough)
     if batch:
         yield batch
 

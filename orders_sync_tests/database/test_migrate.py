@@ -1,8 +1,10 @@
 """The migrations and the tables they build."""
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from orders_sync.database.embedded import embedded_url
 from orders_sync.database.engine import connect, engine
 from orders_sync.database.migrate import migrate, newest_revision
 from orders_sync.database.tables import metadata
@@ -21,3 +23,25 @@ def test_migrating_again_changes_nothing(database_url: str) -> None:
     migrate(database_url)
     with connect(database_url) as connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == (newest_revision(),)
+
+
+@pytest.mark.parametrize(("phase", "kept"), [("parallel", True), ("live", False), (None, False)])
+def test_an_upgrade_keeps_the_shadows_index_while_a_migration_is_under_way(
+    template: str, phase: str | None, kept: bool
+) -> None:
+    name = f"t_upgraded_{phase}".lower()
+    url = embedded_url(name)
+    migrate(url, "0002")
+    with connect(url) as connection:
+        if phase is not None:
+            connection.execute(
+                "INSERT INTO migration_moves (from_phase, to_phase, moved_by, forced, reason, checks) "
+                "VALUES ('live', %s, 'a test', false, 'a test', '[]')",
+                [phase],
+            )
+        migrate(url)
+        index = connection.execute("SELECT to_regclass('order_events_shadow_pending')").fetchone()
+        assert (index != (None,)) is kept
+        assert connection.execute("SELECT to_regclass('orders_lacking_papers')").fetchone() == (None,)
+    with connect(template) as server:
+        server.execute(f"DROP DATABASE {name}")

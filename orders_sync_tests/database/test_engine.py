@@ -1,0 +1,25 @@
+"""Reaching the orders database."""
+
+import pytest
+
+from orders_sync.database.engine import DatabaseUnreachable, connect
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("mysql://root@127.0.0.1/x", "names a mysql database; allowed is postgresql://"),
+        ("orders", "names no kind of database; allowed is postgresql://"),
+        ("postgresql://me:secret@127.0.0.1:1/orders", "postgresql://me@127.0.0.1:1/orders does not answer"),
+        ("postgresql+psycopg://me@127.0.0.1:1/orders?password=secret", "postgresql://me@127.0.0.1:1/orders does not"),
+        ("postgresql://127.0.0.1/orders?nonsense=1", 'does not answer: invalid URI query parameter: "nonsense"'),
+    ],
+)
+def test_a_url_that_can_not_be_used_is_told_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, url: str, told: str
+) -> None:
+    monkeypatch.setenv("ORDERS_DATABASE_URL", url)
+    with pytest.raises(DatabaseUnreachable) as problem:
+        connect()
+    assert told in str(problem.value)
+    assert "secret" not in str(problem.value)
