@@ -293,6 +293,12 @@ NOTES = """
 * Threads that fetch pages from a server that answers at once cost more than they bring: with 4 connections 21,000
   orders/s were fetched, with one 46,000. So a pass opens as many connections as the latency of a page is worth.
 * Looking up by primary key what is known, and comparing 16-byte hashes, is what makes an unchanged pass cheap.
+* A first load is bound by one Python core and one of PostgreSQL, side by side. What made it half as fast again: a batch
+  checked and written field by field instead of order by order; amounts kept as the text that came (half a million
+  Decimals were a tenth); the garbage collector asked to look after 50,000 objects instead of 700 (a tenth); httpx's
+  transport instead of its client; turns of 0.05 ms for the writing thread, and a send buffer that holds a batch; no
+  index that nobody needs (1 to 2 µs an order each); no look-up while an account has no orders.
+* Of PostgreSQL's 31 µs an order, 7 compress the raw record. Kept uncompressed, it costs half as much WAL again.
 * Between load and unchanged pass the bench runs VACUUM and CHECKPOINT, as autovacuum would: else hint bits of freshly
   loaded pages count as the pass's WAL (124 MB, once).
 """
