@@ -13,7 +13,7 @@ from typing import Any, cast
 from psycopg.sql import SQL, Identifier
 
 from orders_sync import marketplaces
-from orders_sync.accounts import Account
+from orders_sync.account_settings import Account
 from orders_sync.database.engine import Connection
 from orders_sync.database.tables import ADDRESS_PARTS
 

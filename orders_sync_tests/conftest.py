@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from orders_sync.accounts import Account
+from orders_sync.account_settings import Account
 from orders_sync.database.engine import Connection
 from orders_sync_tests import debian_packages
 from orders_sync_tests.marketplace import Marketplace, sandbox_account

@@ -8,7 +8,8 @@ from typing import Any
 
 import uvicorn
 
-from orders_sync.accounts import SANDBOX_CREDENTIALS, Account, check_account
+from orders_sync.account_settings import SANDBOX_CREDENTIALS, Account
+from orders_sync.accounts import check_account
 from orders_sync.sandbox.back_market import BackMarketFront
 from orders_sync.sandbox.clock import Clock
 from orders_sync.sandbox.faults import Fault

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from orders_sync.accounts import AccountProblem, check_account, load_accounts
+from orders_sync.account_settings import AccountProblem
+from orders_sync.accounts import check_account, load_accounts
 
 GOOD = "type: orders_sync.components.account.Account\nattributes:\n  marketplace: back_market\n  token: A_TOKEN\n"
 

@@ -40,7 +40,8 @@ def check(names: tuple[str, ...]) -> None:
 
     Exit code 1 if something does not work.
     """
-    from orders_sync.accounts import AccountProblem, find_account, load_accounts
+    from orders_sync.account_settings import AccountProblem
+    from orders_sync.accounts import find_account, load_accounts
     from orders_sync.database.migrate import migrate
     from orders_sync.marketplaces import open_adapter
     from orders_sync.marketplaces.base import MarketplaceError, NotFound

@@ -54,7 +54,8 @@ def _database() -> Iterator[Finding]:
 
 
 def _accounts() -> Iterator[Finding]:
-    from orders_sync.accounts import AccountProblem, load_accounts
+    from orders_sync.account_settings import AccountProblem
+    from orders_sync.accounts import load_accounts
 
     accounts, problems = load_accounts()
     for problem in problems.values():

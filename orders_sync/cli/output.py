@@ -14,7 +14,7 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else 180)
 
 def told_errors() -> tuple[type[Exception], ...]:
     """Errors whose text is for the user."""
-    from orders_sync.accounts import AccountProblem
+    from orders_sync.account_settings import AccountProblem
     from orders_sync.database.embedded import EmbeddedServerError
     from orders_sync.database.engine import DatabaseUnreachable
     from orders_sync.marketplaces.base import MarketplaceError

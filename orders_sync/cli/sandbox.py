@@ -29,7 +29,7 @@ def sandbox(
     It goes on where it stopped. Faults can be switched on by POST /sandbox/faults, its clock be moved by POST
     /sandbox/clock.
     """
-    from orders_sync.accounts import SANDBOX_CREDENTIALS
+    from orders_sync.account_settings import SANDBOX_CREDENTIALS
     from orders_sync.sandbox.server import open_sandbox, serve
     from orders_sync.settings import state_folder
 

@@ -7,8 +7,9 @@ import dagster as dg
 from pydantic import BaseModel
 
 from orders_sync import marketplaces
-from orders_sync.accounts import Account as AccountConfiguration
-from orders_sync.accounts import AccountProblem, check_account
+from orders_sync.account_settings import Account as AccountConfiguration
+from orders_sync.account_settings import AccountProblem
+from orders_sync.accounts import check_account
 from orders_sync.components.account_scaffolder import AccountScaffolder
 from orders_sync.components.free_attributes import attributes_of
 from orders_sync.components.freshness import freshness_of

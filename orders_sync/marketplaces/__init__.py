@@ -8,7 +8,7 @@ import importlib
 import pkgutil
 from functools import cache
 
-from orders_sync.accounts import Account
+from orders_sync.account_settings import Account
 from orders_sync.marketplaces.base import Adapter, Marketplace
 
 _KIT = ("auth", "base", "decoding", "http", "limits", "paging", "states")

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
-from orders_sync.accounts import AccountSettings
+from orders_sync.account_settings import AccountSettings
 from orders_sync.sync.records import CareRecord, Order, Papers
 from orders_sync.sync.statuses import Status
 

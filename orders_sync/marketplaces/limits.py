@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from orders_sync.accounts import Account
+from orders_sync.account_settings import Account
 from orders_sync.database.engine import Connection, connect
 from orders_sync.marketplaces.base import DailyBudgetSpent
 

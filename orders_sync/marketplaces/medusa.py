@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 import msgspec
 from pydantic import Field
 
-from orders_sync.accounts import Account, TokenSettings
+from orders_sync.account_settings import Account, TokenSettings
 from orders_sync.marketplaces.auth import HeaderToken
 from orders_sync.marketplaces.base import (
     Answer,

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import msgspec
 from pydantic import Field, field_validator
 
-from orders_sync.accounts import Account, TokenSettings
+from orders_sync.account_settings import Account, TokenSettings
 from orders_sync.marketplaces.auth import HeaderToken
 from orders_sync.marketplaces.base import (
     Answer,

@@ -9,7 +9,7 @@ import yaml
 from croniter import croniter
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from orders_sync.accounts import ENVIRONMENT_NAME
+from orders_sync.account_settings import ENVIRONMENT_NAME
 from orders_sync.database.embedded import embedded_url
 from orders_sync.sync.statuses import Status
 

@@ -13,7 +13,8 @@ from typing import Any
 import httpx
 import psycopg
 
-from orders_sync.accounts import Account, find_account
+from orders_sync.account_settings import Account
+from orders_sync.accounts import find_account
 from orders_sync.marketplaces.back_market import BackMarketSettings
 from orders_sync.migration.settings import MigrationSettings
 

@@ -12,21 +12,20 @@ One batch is one transaction: orders, items and events stand or fall together. T
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from typing import Any, cast
 
 import msgspec
 import psycopg
 from psycopg import Cursor
 from psycopg.errors import DeadlockDetected, SerializationFailure, UniqueViolation
-from psycopg.sql import SQL, Composed, Identifier
 
-from orders_sync.database.copy import copy_into, in_copy_format, with_tails
+from orders_sync.database.copy import copy_into, in_copy_format
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.base import RawRecord
-from orders_sync.sync import care_links, rejected
+from orders_sync.sync import care_links, rejected, staging
+from orders_sync.sync.batch import Accepted, Batch, BatchResult, Prepared
 from orders_sync.sync.copy_columns import (
     EVENT_COLUMNS,
     ITEM_COLUMNS,
@@ -35,10 +34,7 @@ from orders_sync.sync.copy_columns import (
     changed_row,
     created_row,
     event_columns,
-    item_columns,
-    order_columns,
 )
-from orders_sync.sync.fields import OrderFields
 from orders_sync.sync.records import Order, Reason, Rejected
 from orders_sync.sync.rejected import RejectedRecord
 from orders_sync.sync.statuses import Status
@@ -49,65 +45,6 @@ DEADLOCK_TRIES = 5
 _ITEMS_MISSING = Reason("items", "are missing, and the order is not known yet", "one item or more")
 
 _Cursor = Cursor[tuple[Any, ...]]
-
-
-class Accepted(msgspec.Struct, frozen=True, gc=False):
-    """A record that passed the check, with its raw form."""
-
-    order: Order
-    record: RawRecord
-
-
-class Batch:
-    """Accepted records that are written together, and what is copied for them (put together when first asked for)."""
-
-    def __init__(self, account: str, accepted: Sequence[Accepted]) -> None:
-        self.account = account
-        # One order of locks for all writers.
-        self.accepted = sorted(accepted, key=lambda one: one.order.order_id)
-
-    def halves(self) -> "tuple[Batch, Batch]":
-        middle = len(self.accepted) // 2
-        return Batch(self.account, self.accepted[:middle]), Batch(self.account, self.accepted[middle:])
-
-    @cached_property
-    def fields(self) -> OrderFields:
-        return OrderFields([one.order for one in self.accepted])
-
-    @cached_property
-    def orders(self) -> bytes:
-        content = in_copy_format(order_columns(self.account, self.fields))
-        return with_tails(content, ((one.record.raw, one.record.fingerprint) for one in self.accepted))
-
-    @cached_property
-    def items(self) -> str:
-        return in_copy_format(item_columns(self.account, self.fields))
-
-    @cached_property
-    def created_events(self) -> str:
-        return in_copy_format(event_columns([created_row(self.account, one.order) for one in self.accepted]))
-
-
-@dataclass
-class Prepared:
-    """A batch of records that was looked up, decoded and checked, and waits to be written."""
-
-    new: Batch
-    changed: Batch
-    fetched: int = 0
-    unchanged: int = 0
-    rejected: list[RejectedRecord] = field(default_factory=list[RejectedRecord])
-
-
-@dataclass
-class BatchResult:
-    """What became of a batch."""
-
-    created: list[Accepted] = field(default_factory=list[Accepted])
-    changed: list[Accepted] = field(default_factory=list[Accepted])
-    unchanged: int = 0
-    rejected: list[RejectedRecord] = field(default_factory=list[RejectedRecord])
-    events: int = 0
 
 
 class OrderMerger:
@@ -301,15 +238,15 @@ class OrderMerger:
     def _merge_staged(self, batch: Batch, result: BatchResult) -> None:
         by_id = {accepted.order.order_id: accepted for accepted in batch.accepted}
         with self.connection.cursor() as cursor:
-            cursor.execute(_OPEN_STAGING)
+            cursor.execute(staging.OPEN_STAGING)
             self._copy_orders_and_items(cursor, batch, "stage_orders", "stage_items")
             self._reject_taken_items(cursor, by_id, result)
-            created = {order_id for (order_id,) in cursor.execute(_INSERT_ORDERS)}
+            created = {order_id for (order_id,) in cursor.execute(staging.INSERT_ORDERS)}
             before = self._lock_known(cursor, by_id, created, result)
             events = _Events(self.account)
             for order_id in sorted(created):
                 events.rows.append(created_row(self.account, by_id[order_id].order))
-            for order_id, status, revision in cursor.execute(_UPDATE_ORDERS, [sorted(before)]).fetchall():
+            for order_id, status, revision in cursor.execute(staging.UPDATE_ORDERS, [sorted(before)]).fetchall():
                 before[order_id].revision = revision
                 if status != before[order_id].status:
                     events.add(order_id, "", revision, before[order_id].status, status)
@@ -323,7 +260,7 @@ class OrderMerger:
         result.events += len(events.rows)
 
     def _reject_taken_items(self, cursor: _Cursor, by_id: dict[str, Accepted], result: BatchResult) -> None:
-        taken = cursor.execute(_TAKEN_ITEMS).fetchall()
+        taken = cursor.execute(staging.TAKEN_ITEMS).fetchall()
         for order_id, item_id, owner in taken:
             if order_id in by_id:
                 result.rejected.append(_item_taken(by_id.pop(order_id), item_id, owner))
@@ -333,7 +270,7 @@ class OrderMerger:
         self, cursor: _Cursor, by_id: dict[str, Accepted], created: set[str], result: BatchResult
     ) -> dict[str, "_Before"]:
         """Locks the rows to be changed, in one order for all writers; leaves aside what is not newer."""
-        rows = cursor.execute(_LOCK_ORDERS, [self.account, [i for i in by_id if i not in created]]).fetchall()
+        rows = cursor.execute(staging.LOCK_ORDERS, [self.account, [i for i in by_id if i not in created]]).fetchall()
         before: dict[str, _Before] = {}
         passed_by: list[str] = []
         for order_id, status, modified_at, mark in rows:
@@ -356,10 +293,10 @@ class OrderMerger:
         self, cursor: _Cursor, by_id: dict[str, Accepted], before: dict[str, "_Before"], events: "_Events"
     ) -> None:
         told = [order_id for order_id in sorted(before) if by_id[order_id].order.items is not None]
-        old = dict(cursor.execute(_ITEM_STATUSES, [self.account, told]).fetchall())
-        updated = cursor.execute(_UPDATE_ITEMS).fetchall()
-        inserted = cursor.execute(_INSERT_ITEMS).fetchall()
-        removed = cursor.execute(_REMOVE_ITEMS, [Status.REMOVED, self.account, told, Status.REMOVED]).fetchall()
+        old = dict(cursor.execute(staging.ITEM_STATUSES, [self.account, told]).fetchall())
+        updated = cursor.execute(staging.UPDATE_ITEMS).fetchall()
+        inserted = cursor.execute(staging.INSERT_ITEMS).fetchall()
+        removed = cursor.execute(staging.REMOVE_ITEMS, [Status.REMOVED, self.account, told, Status.REMOVED]).fetchall()
         for order_id, item_id, status in sorted((*updated, *inserted, *removed)):
             if order_id in before and old.get(item_id) != status:
                 events.add(order_id, item_id, before[order_id].revision, old.get(item_id), status)
@@ -435,75 +372,3 @@ def _holds_nul(value: Any) -> bool:
     if isinstance(value, list):
         return any(_holds_nul(part) for part in cast(list[Any], value))
     return False
-
-
-# -- the statements of the staged way
-
-_OPEN_STAGING = """
-CREATE TEMP TABLE IF NOT EXISTS stage_orders (LIKE orders INCLUDING DEFAULTS);
-CREATE TEMP TABLE IF NOT EXISTS stage_items (LIKE order_items INCLUDING DEFAULTS)
-"""
-_TAKEN_ITEMS = """
-SELECT DISTINCT staged.order_id, staged.item_id, known.order_id
-FROM stage_items staged JOIN order_items known USING (account, item_id)
-WHERE known.order_id <> staged.order_id
-UNION
-SELECT later.order_id, later.item_id, min(earlier.order_id)
-FROM stage_items later JOIN stage_items earlier USING (account, item_id)
-WHERE earlier.order_id < later.order_id GROUP BY 1, 2
-"""
-_LOCK_ORDERS = """
-SELECT order_id, status, modified_at, fingerprint FROM orders
-WHERE account = %s AND order_id = ANY(%s) ORDER BY order_id FOR UPDATE
-"""
-_ITEM_STATUSES = "SELECT item_id, status FROM order_items WHERE account = %s AND order_id = ANY(%s)"
-_REMOVE_ITEMS = """
-UPDATE order_items known SET status = %s, marketplace_state = NULL, stored_at = now()
-WHERE account = %s AND order_id = ANY(%s) AND status <> %s
-  AND NOT EXISTS (SELECT FROM stage_items staged WHERE staged.item_id = known.item_id)
-RETURNING order_id, item_id, status
-"""
-
-
-def _names(columns: Sequence[str]) -> Composed:
-    return SQL(", ").join(Identifier(column) for column in columns)
-
-
-def _kept_where_unknown(columns: Sequence[str]) -> Composed:
-    """`column = what is staged, or what is known where the record leaves it out`."""
-    return SQL(", ").join(SQL("{0} = coalesce(staged.{0}, known.{0})").format(Identifier(column)) for column in columns)
-
-
-_STATUS_KEPT_WHERE_UNKNOWN = SQL(
-    "status = CASE WHEN staged.marketplace_state IS NULL AND known.status <> 'removed' "
-    "THEN known.status ELSE staged.status END"
-)
-_ORDER_VALUES = [c for c in ORDER_COLUMNS if c not in ("account", "order_id", "status", "raw", "fingerprint")]
-_ITEM_VALUES = [c for c in ITEM_COLUMNS if c not in ("account", "item_id", "order_id", "status")]
-
-_INSERT_ORDERS = SQL(
-    "INSERT INTO orders ({columns}) SELECT {columns} FROM stage_orders ORDER BY order_id "
-    "ON CONFLICT DO NOTHING RETURNING order_id"
-).format(columns=_names(ORDER_COLUMNS))
-_UPDATE_ORDERS = SQL(
-    "UPDATE orders known SET {values}, {status}, raw = staged.raw, fingerprint = staged.fingerprint, "
-    "revision = known.revision + 1, stored_at = now(), buyer_data_blanked_at = NULL FROM stage_orders staged "
-    "WHERE known.account = staged.account AND known.order_id = staged.order_id AND known.order_id = ANY(%s) "
-    "RETURNING known.order_id, known.status, known.revision"
-).format(values=_kept_where_unknown(_ORDER_VALUES), status=_STATUS_KEPT_WHERE_UNKNOWN)
-_UPDATE_ITEMS = SQL(
-    "UPDATE order_items known SET {values}, {status}, stored_at = now() FROM stage_items staged "
-    "WHERE known.account = staged.account AND known.item_id = staged.item_id "
-    "AND (({staged}) IS DISTINCT FROM ({known}) OR staged.status <> known.status "
-    "AND (staged.marketplace_state IS NOT NULL OR known.status = 'removed')) "
-    "RETURNING known.order_id, known.item_id, known.status"
-).format(
-    values=_kept_where_unknown(_ITEM_VALUES),
-    status=_STATUS_KEPT_WHERE_UNKNOWN,
-    staged=SQL(", ").join(SQL("coalesce(staged.{0}, known.{0})").format(Identifier(c)) for c in _ITEM_VALUES),
-    known=SQL(", ").join(SQL("known.{}").format(Identifier(c)) for c in _ITEM_VALUES),
-)
-_INSERT_ITEMS = SQL(
-    "INSERT INTO order_items ({columns}) SELECT {columns} FROM stage_items ORDER BY item_id "
-    "ON CONFLICT DO NOTHING RETURNING order_id, item_id, status"
-).format(columns=_names(ITEM_COLUMNS))

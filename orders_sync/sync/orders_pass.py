@@ -11,8 +11,9 @@ from orders_sync.database.copy import with_room
 from orders_sync.database.engine import connect
 from orders_sync.marketplaces.base import OrdersBy, RawRecord
 from orders_sync.sync import lanes
+from orders_sync.sync.batch import BatchResult
 from orders_sync.sync.context import BATCH, Pass
-from orders_sync.sync.merge import BatchResult, OrderMerger
+from orders_sync.sync.merge import OrderMerger
 
 RETRIES_A_PASS = 20
 """Rejected records asked for again in one pass, those longest not looked at first."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import psycopg
 
-from orders_sync.accounts import Account
+from orders_sync.account_settings import Account
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces import open_adapter
 from orders_sync.sync import care, incomplete, lanes, modified, new, rejected

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from orders_sync import marketplaces
-from orders_sync.accounts import Account
+from orders_sync.account_settings import Account
 from orders_sync.database.engine import Connection
 from orders_sync.sandbox.back_market import BackMarketFront
 from orders_sync.sandbox.front import Front

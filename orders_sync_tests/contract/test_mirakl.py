@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from orders_sync.accounts import Account, AccountProblem, check_account
+from orders_sync.account_settings import Account, AccountProblem
+from orders_sync.accounts import check_account
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces import open_adapter
 from orders_sync.marketplaces.mirakl import ORDER_STATUS, RETURN_STATE

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orders_sync.accounts import Account
+from orders_sync.account_settings import Account
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.refurbed import ITEM_STATUS, ORDER_STATUS, RETURN_STATE, TICKET_STATE, Refurbed
 from orders_sync.sandbox.refurbed import RefurbedFront

@@ -18,7 +18,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from orders_sync import marketplaces
-from orders_sync.accounts import Account, AccountProblem, check_account
+from orders_sync.account_settings import Account, AccountProblem
+from orders_sync.accounts import check_account
 from orders_sync.components.account_scaffolder import account_file
 from orders_sync.database.engine import Connection
 from orders_sync.settings import PROJECT_ROOT

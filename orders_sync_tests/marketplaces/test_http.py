@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from orders_sync.accounts import Account
+from orders_sync.account_settings import Account
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces import http as marketplace_http
 from orders_sync.marketplaces.http import error_text, retry_after

@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from orders_sync.accounts import Account, check_account
+from orders_sync.account_settings import Account
+from orders_sync.accounts import check_account
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces import open_adapter
 from orders_sync.stock.levels import import_levels

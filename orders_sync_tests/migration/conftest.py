@@ -7,7 +7,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from orders_sync.accounts import Account
+from orders_sync.account_settings import Account
 from orders_sync.database.engine import Connection
 from orders_sync.migration.settings import MigrationSettings, load_migration
 from orders_sync.migration.stand_in import StandIn

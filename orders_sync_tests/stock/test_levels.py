@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from orders_sync.accounts import Account
+from orders_sync.account_settings import Account
 from orders_sync.database.engine import Connection
 from orders_sync.stock.explain import explain
 from orders_sync.stock.levels import StockFileProblem, import_levels, read_stock_file

@@ -11,7 +11,7 @@ from datetime import timedelta
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orders_sync.accounts import Account
+from orders_sync.account_settings import Account
 from orders_sync.database.engine import Connection, connect
 from orders_sync.stock.levels import import_levels
 from orders_sync.stock.locks import apply_pending, pending_events

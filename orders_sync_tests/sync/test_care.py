@@ -1,6 +1,6 @@
 """`care`: the latest care records, linked to their items whichever came first."""
 
-from orders_sync.accounts import Account
+from orders_sync.account_settings import Account
 from orders_sync.database.engine import Connection
 from orders_sync.sandbox.forms import iso
 from orders_sync_tests.invariants import nothing_changed, snapshot

@@ -4,10 +4,11 @@ import threading
 
 import pytest
 
-from orders_sync.accounts import Account
+from orders_sync.account_settings import Account
 from orders_sync.database.engine import Connection, connect
 from orders_sync.sync import orders_pass
-from orders_sync.sync.merge import OrderMerger, Prepared
+from orders_sync.sync.batch import Prepared
+from orders_sync.sync.merge import OrderMerger
 from orders_sync.sync.passes import PassFailed
 from orders_sync.sync.summary import Summary
 from orders_sync_tests.invariants import check_invariants

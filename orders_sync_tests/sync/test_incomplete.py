@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from orders_sync.accounts import Account
+from orders_sync.account_settings import Account
 from orders_sync.database.engine import Connection
 from orders_sync_tests.invariants import check_invariants, snapshot
 from orders_sync_tests.marketplace import Marketplace, an_order, sync

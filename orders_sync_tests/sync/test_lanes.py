@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from orders_sync.accounts import Account
+from orders_sync.account_settings import Account
 from orders_sync.database.engine import Connection
 from orders_sync.sync import lanes
 from orders_sync.sync.lanes import Lane, LaneBusy, SyncType

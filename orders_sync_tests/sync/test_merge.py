@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from orders_sync.accounts import Account
+from orders_sync.account_settings import Account
 from orders_sync.database.engine import Connection, connect
 from orders_sync.marketplaces import open_adapter
 from orders_sync.marketplaces.base import Adapter, RawRecord
-from orders_sync.sync.merge import BatchResult, OrderMerger
+from orders_sync.sync.batch import BatchResult
+from orders_sync.sync.merge import OrderMerger
 from orders_sync.sync.summary import Summary
 from orders_sync_tests.invariants import check_invariants
 from orders_sync_tests.marketplace import Marketplace, an_order

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from orders_sync.accounts import Account
+from orders_sync.account_settings import Account
 from orders_sync.database.engine import Connection
 from orders_sync.sandbox.forms import stamp
 from orders_sync_tests.invariants import check_invariants, nothing_changed, snapshot

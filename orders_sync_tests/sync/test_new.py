@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from orders_sync.accounts import Account
+from orders_sync.account_settings import Account
 from orders_sync.database.engine import Connection
 from orders_sync.sync.passes import PassFailed
 from orders_sync_tests.invariants import (
