@@ -4,7 +4,7 @@ It writes only the two URLs: no status, no event. A status that it saw in passin
 no event tells.
 """
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from orders_sync.marketplaces.base import Lacking, Refused
 from orders_sync.sync import lanes
@@ -56,6 +56,8 @@ def sync(work: Pass) -> None:
         else:
             work.summary.unchanged += 1
         work.note_progress()
-    work.summary.watermark = now
+    # The marketplace's clock is known once it has answered; where nothing was asked, ours has to do.
+    began = work.adapter.now() - (datetime.now(UTC) - work.began)
+    work.summary.range_end = work.summary.watermark = began
     with work.connection.transaction():
-        lanes.advance_watermark(work.connection, work.lane, now)
+        lanes.advance_watermark(work.connection, work.lane, began)

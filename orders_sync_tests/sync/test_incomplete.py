@@ -21,6 +21,21 @@ def test_what_has_appeared_is_filled_in(marketplace: Marketplace, account: Accou
     assert sync(account, "incomplete").api_calls == 0
 
 
+def test_its_watermark_goes_by_the_marketplaces_clock(
+    marketplace: Marketplace, account: Account, connection: Connection
+) -> None:
+    an_order(marketplace, 1)
+    sync(account)
+    marketplace.pass_time(hours=5)
+    summary = sync(account, "incomplete")
+    assert summary.watermark is not None
+    assert abs(summary.watermark - marketplace.now()) < timedelta(minutes=1)
+    assert summary.range_end == summary.watermark
+    assert connection.execute("SELECT watermark FROM lanes WHERE sync_type = 'incomplete'").fetchone() == (
+        summary.watermark,
+    )
+
+
 def test_a_status_seen_in_passing_is_not_stored_and_its_event_still_comes(
     marketplace: Marketplace, account: Account, connection: Connection
 ) -> None:
