@@ -9,7 +9,7 @@ from orders_sync.database.engine import Connection
 from orders_sync.migration.phase import Move, Phase, current_phase, note_move
 from orders_sync.migration.readiness import Check, checks_to_live, checks_to_monitor
 from orders_sync.migration.settings import MigrationProblem, MigrationSettings
-from orders_sync.migration.shadow import hand_back, take_over
+from orders_sync.migration.shadow import V1Lock, hand_back, take_over
 from orders_sync.migration.v1 import V1
 
 
@@ -27,7 +27,7 @@ def begin(connection: Connection, *, reason: str) -> Move:
     phase = current_phase(connection)
     if phase is not Phase.LIVE:
         raise MigrationProblem(f"The migration is under way already, in phase {phase}.")
-    return _back_to_parallel(connection, reason)
+    return _from_live_to_parallel(connection, reason)
 
 
 def back(connection: Connection, *, reason: str) -> Move:
@@ -36,9 +36,9 @@ def back(connection: Connection, *, reason: str) -> Move:
     if phase is Phase.PARALLEL:
         raise MigrationProblem("The migration is in its first phase; there is nothing to go back to.")
     if phase is Phase.LIVE:
-        return _back_to_parallel(connection, reason)
+        return _from_live_to_parallel(connection, reason)
     with connection.transaction():
-        return note_move(connection, Phase.PARALLEL, by=_who(), reason=reason)
+        return note_move(connection, Phase.PARALLEL, before=phase, by=_who(), reason=reason)
 
 
 def advance(
@@ -52,8 +52,9 @@ def advance(
 ) -> Move:
     """One phase forward, if its checks pass or `force` is set, which then is on record with its reason.
 
-    Going live switches V1 off first (`switch_v1_off` returns what of it is still at work); then it takes V1's locks
-    over and moves, in one transaction. Raises NotReady, or MigrationProblem.
+    Going live switches V1's schedules off first (`switch_v1_off` returns those that are on all the same), waits for
+    what acts outside, V1's runs among it, takes V1's locks over, and moves, in one transaction. Raises NotReady, or
+    MigrationProblem.
     """
     phase = current_phase(connection)
     if phase is Phase.LIVE:
@@ -64,24 +65,30 @@ def advance(
     told = [check._asdict() for check in checks]
     if phase is Phase.PARALLEL:
         with connection.transaction():
-            return note_move(connection, Phase.MONITOR, by=_who(), reason=reason, forced=force, checks=told)
-    at_work = switch_v1_off()
-    if at_work:
-        raise MigrationProblem(f"V1 is still at work: {', '.join(at_work)}. Nothing was moved.")
-    v1 = V1(settings)
-    try:
-        locks = v1.all_locks()
-    finally:
-        v1.close()
+            return note_move(
+                connection, Phase.MONITOR, before=phase, by=_who(), reason=reason, forced=force, checks=told
+            )
+    still_on = switch_v1_off()
+    if still_on:
+        raise MigrationProblem(f"V1's schedules do not stay off: {', '.join(still_on)} still on. Nothing was moved.")
     with connection.transaction():
-        move = note_move(connection, Phase.LIVE, by=_who(), reason=reason, forced=force, checks=told)
-        take_over(connection, locks)
+        move = note_move(connection, Phase.LIVE, before=phase, by=_who(), reason=reason, forced=force, checks=told)
+        # Read only now that V1 stands still.
+        take_over(connection, _v1_locks(settings))
     return move
 
 
-def _back_to_parallel(connection: Connection, reason: str) -> Move:
+def _v1_locks(settings: MigrationSettings) -> list[V1Lock]:
+    v1 = V1(settings)
+    try:
+        return v1.all_locks()
+    finally:
+        v1.close()
+
+
+def _from_live_to_parallel(connection: Connection, reason: str) -> Move:
     with connection.transaction():
-        move = note_move(connection, Phase.PARALLEL, by=_who(), reason=reason)
+        move = note_move(connection, Phase.PARALLEL, before=Phase.LIVE, by=_who(), reason=reason)
         hand_back(connection)
     return move
 

@@ -8,9 +8,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from psycopg.errors import LockNotAvailable
 from psycopg.types.json import Jsonb
 
 from orders_sync.database.engine import Connection
+from orders_sync.migration.settings import MigrationProblem
 
 
 class Phase(StrEnum):
@@ -45,14 +47,21 @@ def current_phase(connection: Connection) -> Phase:
     return Phase(row[0]) if row is not None else Phase.LIVE
 
 
+PATIENCE_SECONDS = 60
+"""How long a move waits for what acts outside."""
 _KEY = "hashtextextended('orders_sync migration phase', 0)"
+_ACTING = """
+SELECT DISTINCT activity.application_name FROM pg_locks held JOIN pg_stat_activity activity USING (pid)
+WHERE held.locktype = 'advisory' AND held.granted AND held.objsubid = 1 AND activity.datname = current_database()
+  AND ((held.classid::bigint << 32) | held.objid::bigint) = hashtextextended('orders_sync migration phase', 0)
+"""
 
 
 def keep_phase(connection: Connection) -> Phase:
     """Keeps the phase as it is until the connection closes or `let_phase_move` is called; returns it.
 
-    What acts outside (stock, acceptances) does so under it: a move waits until that is done, so that nothing begun
-    in one phase goes on into the next.
+    What acts outside (stock, acceptances, V1's runs) does so under it: a move waits until that is done, so that nothing
+    begun in one phase goes on into the next.
     """
     connection.execute(f"SELECT pg_advisory_lock_shared({_KEY})")
     return current_phase(connection)
@@ -61,6 +70,25 @@ def keep_phase(connection: Connection) -> Phase:
 def let_phase_move(connection: Connection) -> None:
     """Ends what `keep_phase` began."""
     connection.execute(f"SELECT pg_advisory_unlock_shared({_KEY})")
+
+
+def _let_nobody_act(connection: Connection) -> None:
+    """Until the end of the transaction; two people do not move at once either."""
+    connection.execute("SELECT set_config('lock_timeout', %s, true)", [f"{PATIENCE_SECONDS}s"])
+    try:
+        with connection.transaction():
+            connection.execute(f"SELECT pg_advisory_xact_lock({_KEY})")
+    except LockNotAvailable:
+        names = ", ".join(acting(connection)) or "something"
+        raise MigrationProblem(
+            f"Still at work after {PATIENCE_SECONDS} s: {names}. Nothing was moved; try again when it is done."
+        ) from None
+    connection.execute("SET LOCAL lock_timeout TO DEFAULT")
+
+
+def acting(connection: Connection) -> list[str]:
+    """What keeps the phase as it is, by the names of the connections."""
+    return [name for (name,) in connection.execute(_ACTING).fetchall()]
 
 
 def moves(connection: Connection) -> list[Move]:
@@ -72,12 +100,15 @@ def moves(connection: Connection) -> list[Move]:
 
 
 def note_move(
-    connection: Connection, to: Phase, *, by: str, reason: str, forced: bool = False, checks: Any = None
+    connection: Connection, to: Phase, *, by: str, reason: str, before: Phase, forced: bool = False, checks: Any = None
 ) -> Move:
-    """Writes a move. Call it in the transaction that does what the move means."""
-    # Two people do not move at once, and nobody acts meanwhile.
-    connection.execute(f"SELECT pg_advisory_xact_lock({_KEY})")
-    before = current_phase(connection)
+    """Writes a move from the phase `before`. Call it first in the transaction that does what the move means.
+
+    Raises MigrationProblem when something that acts outside is not done in time, or somebody else has moved meanwhile.
+    """
+    _let_nobody_act(connection)
+    if current_phase(connection) is not before:
+        raise MigrationProblem(f"Somebody else has moved meanwhile: the phase is {current_phase(connection)} now.")
     row = connection.execute(
         """
         INSERT INTO migration_moves (from_phase, to_phase, moved_by, forced, reason, checks)

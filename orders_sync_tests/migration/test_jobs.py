@@ -9,15 +9,16 @@ import dagster as dg
 import psycopg
 import pytest
 
-from orders_sync.components.v1_schedules import switch_v1_off
 from orders_sync.database.engine import Connection, connect
 from orders_sync.definitions import defs
 from orders_sync.defs.migration import jobs
 from orders_sync.instance import open_instance
-from orders_sync.migration import moves
-from orders_sync.migration.settings import MigrationSettings, Run
+from orders_sync.migration import moves, phase
+from orders_sync.migration.phase import Phase, current_phase, note_move
+from orders_sync.migration.settings import MigrationProblem, MigrationSettings, Run
 from orders_sync.migration.shadow import stock_connection
 from orders_sync.migration.stand_in import TABLES
+from orders_sync_tests.waiting import wait_for
 
 Launch = Callable[[Run], dg.ExecuteInProcessResult]
 
@@ -69,10 +70,8 @@ def test_an_address_is_called_and_its_failure_told(launch: Launch) -> None:
 
 
 def test_once_v2_is_live_v1_does_not_run(launch: Launch, connection: Connection) -> None:
-    from orders_sync.migration.phase import Phase, note_move
-
     with connection.transaction():
-        note_move(connection, Phase.LIVE, by="a test", reason="a test")
+        note_move(connection, Phase.LIVE, before=Phase.PARALLEL, by="a test", reason="a test")
     failed = launch(Run(kind="command", command="true"))
     assert not failed.success
     assert "V2 is live: V1 is switched off." in failure(failed)
@@ -80,7 +79,6 @@ def test_once_v2_is_live_v1_does_not_run(launch: Launch, connection: Connection)
 
 def test_a_v1_that_still_writes_once_v2_is_live_is_shown(connection: Connection, v1_url: str) -> None:
     """The check `v1_stays_off`, every hour."""
-    from orders_sync.migration.phase import Phase, note_move
 
     def stays_off() -> bool:
         with open_instance() as instance:  # a real one: it knows schedules
@@ -95,26 +93,61 @@ def test_a_v1_that_still_writes_once_v2_is_live_is_shown(connection: Connection,
         moves.begin(connection, reason="a test")
         assert stays_off()
         with connection.transaction():
-            note_move(connection, Phase.LIVE, by="a test", reason="a test")
+            note_move(connection, Phase.LIVE, before=Phase.PARALLEL, by="a test", reason="a test")
         assert stays_off()
         v1.execute("UPDATE orders SET updated_at = %s", [now + timedelta(minutes=5)])
         assert not stays_off()
 
 
-def test_v1_is_off_once_its_runs_under_way_have_ended() -> None:
-    with open_instance() as instance:
-        run = instance.create_run_for_job(jobs.refresh_new, status=dg.DagsterRunStatus.STARTED)
-        assert switch_v1_off(instance, wait_seconds=0.1) == [f"run {run.run_id[:8]} of refresh_new"]
-        ending = threading.Timer(1.0, lambda: instance.report_run_failed(run))
-        ending.start()
-        assert switch_v1_off(instance) == []
-        ending.join()
-
-
-def test_a_move_waits_for_what_acts_outside(connection: Connection, database_url: str) -> None:
+def test_a_move_waits_for_what_acts_outside(
+    connection: Connection, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A stock job that began while V2 was the truth does not go on once V1 is."""
-    with connect(database_url) as other, stock_connection("test"):
-        other.execute("SET lock_timeout = '300ms'")
-        with pytest.raises(psycopg.errors.LockNotAvailable):
+    monkeypatch.setattr(phase, "PATIENCE_SECONDS", 1)
+    with connect(database_url) as other, stock_connection("a stock job"):
+        with pytest.raises(MigrationProblem, match=r"Still at work after 1 s: a stock job\. Nothing was moved"):
             moves.begin(other, reason="too early")
+        assert current_phase(other) is Phase.LIVE
     moves.begin(connection, reason="the stock job is done")
+
+
+def test_a_move_waits_for_v1s_runs(launch: Launch, connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However they were launched: else V1 would go on once V2 is the truth."""
+    run = threading.Thread(target=launch, args=[Run(kind="command", command="sleep 3")])
+    run.start()
+    wait_for(lambda: phase.acting(connection), seconds=30)
+    monkeypatch.setattr(phase, "PATIENCE_SECONDS", 1)
+    with pytest.raises(MigrationProblem, match="Still at work after 1 s: orders_sync V1 "), connection.transaction():
+        note_move(connection, Phase.MONITOR, before=Phase.PARALLEL, by="a test", reason="too early")
+    monkeypatch.setattr(phase, "PATIENCE_SECONDS", 60)
+    with connection.transaction():
+        note_move(connection, Phase.MONITOR, before=Phase.PARALLEL, by="a test", reason="V1 is done")
+    run.join()
+
+
+def test_of_two_who_move_at_once_one_is_told(connection: Connection, database_url: str) -> None:
+    """Handing back twice would empty the shadow, taking over twice take V1's locks twice."""
+    refused: list[MigrationProblem] = []
+
+    def begin_too() -> None:
+        with connect(database_url) as other:
+            try:
+                moves.begin(other, reason="me too")
+            except MigrationProblem as problem:
+                refused.append(problem)
+
+    second = threading.Thread(target=begin_too)
+    with connect(database_url) as watching:
+        with connection.transaction():
+            note_move(connection, Phase.PARALLEL, before=Phase.LIVE, by="a test", reason="me first")
+            second.start()
+            waiting = (
+                "SELECT 1 FROM pg_locks JOIN pg_database ON oid = database "
+                "WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted"
+            )
+            wait_for(lambda: watching.execute(waiting).fetchone(), seconds=10)
+        second.join()
+        assert [str(problem) for problem in refused] == [
+            "Somebody else has moved meanwhile: the phase is parallel now."
+        ]
+        assert watching.execute("SELECT count(*) FROM migration_moves").fetchone() == (1,)

@@ -149,9 +149,9 @@ def test_the_whole_migration(both: Both, connection: Connection) -> None:
     assert len(both.marketplace.sandbox.writes) > accepted_before, "V1 has accepted meanwhile"
 
     # Going live is refused while V1's schedules stay on.
-    with pytest.raises(moves.MigrationProblem, match="V1 is still at work: schedule refresh_new_schedule"):
+    with pytest.raises(moves.MigrationProblem, match="V1's schedules do not stay off: refresh_new_schedule still on"):
         moves.advance(
-            connection, both.settings, reason="go", force=False, switch_v1_off=lambda: ["schedule refresh_new_schedule"]
+            connection, both.settings, reason="go", force=False, switch_v1_off=lambda: ["refresh_new_schedule"]
         )
     assert current_phase(connection) is Phase.MONITOR
 

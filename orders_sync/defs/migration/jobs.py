@@ -10,7 +10,7 @@ from orders_sync.components.liveness import alive
 from orders_sync.components.v1_schedules import schedule_name
 from orders_sync.database.engine import connect
 from orders_sync.database.migrate import migrate
-from orders_sync.migration.phase import Phase, current_phase
+from orders_sync.migration.phase import Phase, keep_phase
 from orders_sync.migration.settings import COMMANDS, load_migration
 
 OLD = "OLD SYSTEM (V1)"
@@ -23,10 +23,7 @@ def _job(name: str, command: str) -> dg.JobDefinition:
     def run(context: dg.OpExecutionContext) -> None:
         migrate()
         with alive(context.run_id), connect(application=f"orders_sync V1 {context.run_id}") as connection:
-            if (
-                current_phase(connection) is Phase.LIVE
-                and connection.execute("SELECT 1 FROM migration_moves").fetchone()
-            ):
+            if keep_phase(connection) is Phase.LIVE and connection.execute("SELECT 1 FROM migration_moves").fetchone():
                 raise dg.Failure("V2 is live: V1 is switched off.", allow_retries=False)
             _run(context, command)
 
