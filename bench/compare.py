@@ -223,7 +223,7 @@ def commit_to_lock(repetitions: int = 9) -> list[str]:
 
                 def locked(query: str = query, number: int = number) -> Any:
                     with deployment.connect() as connection:
-                        return connection.execute(query, [str(number)]).fetchone()
+                        return connection.execute(query.encode(), [str(number)]).fetchone()
 
                 seconds.append(wait_for(locked, seconds=60)[0])
     return [

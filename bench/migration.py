@@ -15,11 +15,12 @@ import statistics
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import psycopg
 
@@ -126,15 +127,12 @@ class V1Week:
 
     def _run(self, command: str, system: Any = None, *, killed: bool = False) -> None:
         v1 = system or self.v1
-        if killed:
-            v1._store_line = self._die
         try:
-            v1.command(command)
+            with patch.object(v1, "_store_line", self._die) if killed else nullcontext():
+                v1.command(command)
         except Exception:
             self.measured.failed_runs += 1
         finally:
-            if killed:
-                del v1._store_line
             self.measured.too_many += v1.run.too_many_requests
 
     def _die(self, *_: Any) -> None:
@@ -191,23 +189,20 @@ class V2Week:
         from orders_sync.sync.passes import PassFailed
         from orders_sync_tests.marketplace import sync
 
-        write, sleep = OrderMerger._write, http.time.sleep
-        http.time.sleep = lambda _: None  # type: ignore[assignment]  # the simulation's time does not pass meanwhile
+        write = OrderMerger._write
+
+        def die(merger: Any, batch: Any, result: Any) -> None:
+            write(merger, batch, result)
+            raise RuntimeError("killed in the middle of an order")
+
         if killed:
             self.killed_on = self.marketplace.now().day
-
-            def die(merger: Any, batch: Any, result: Any) -> None:
-                write(merger, batch, result)
-                raise RuntimeError("killed in the middle of an order")
-
-            OrderMerger._write = die  # type: ignore[method-assign]
-        try:
-            self.measured.too_many += sync(self.account, sync_type).too_many_requests
-        except (PassFailed, RuntimeError):
-            self.measured.failed_runs += 1
-        finally:
-            OrderMerger._write = write  # type: ignore[method-assign]
-            http.time.sleep = sleep
+        # The simulation's time does not pass while a client waits.
+        with patch.object(http.time, "sleep"), patch.object(OrderMerger, "_write", die if killed else write):
+            try:
+                self.measured.too_many += sync(self.account, sync_type).too_many_requests
+            except (PassFailed, RuntimeError):
+                self.measured.failed_runs += 1
 
     def stored(self) -> set[str]:
         return {row[0] for row in self.connection.execute("SELECT order_id FROM orders")}

@@ -11,6 +11,7 @@ import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from math import ceil
+from typing import cast
 from urllib.parse import parse_qs, urlsplit
 
 from orders_sync.sandbox.forms import stamp
@@ -90,7 +91,7 @@ class Server(asyncio.Protocol):
     pages: Pages
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport: asyncio.Transport = transport  # type: ignore[assignment]
+        self.transport = cast(asyncio.Transport, transport)
         self.buffer = b""
 
     def data_received(self, data: bytes) -> None:

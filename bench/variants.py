@@ -5,6 +5,9 @@
 Prints one JSON line: seconds, cpu_seconds, peak_mb, orders.
 """
 
+# dlt and pyarrow are installed by `make bench` alone (bench/requirements.txt).
+# pyright: reportMissingImports=false
+
 import json
 import os
 import resource
@@ -52,28 +55,29 @@ def ours_8(url: str) -> int:
 
 def fetch(url: str) -> int:
     """Fetching alone: the adapter's pages, undecoded but for their ids."""
-    return sum(len(page) for page in _pages(url))
+    return sum(len(page) for page in _pages(_adapter(url)))
 
 
 def fetch_and_decode(url: str) -> int:
     """Fetching, and decoding each record into its typed form."""
-    from orders_sync.marketplaces.back_market import BackMarket
-
-    decode = BackMarket.decode_order
+    adapter = _adapter(url)
     count = 0
-    for page in _pages(url):
+    for page in _pages(adapter):
         for record in page:
-            decode(None, record.raw)  # type: ignore[arg-type]
+            adapter.decode_order(record.raw)
         count += len(page)
     return count
 
 
-def _pages(url: str) -> Iterator[Any]:
-    from datetime import UTC, datetime
-
+def _adapter(url: str) -> Any:
     from orders_sync.marketplaces import open_adapter
 
-    adapter = open_adapter(account(url, 4))
+    return open_adapter(account(url, 4))
+
+
+def _pages(adapter: Any) -> Iterator[Any]:
+    from datetime import UTC, datetime
+
     yield from adapter.orders("modified", datetime(2026, 8, 1, tzinfo=UTC))
     adapter.close()
 
@@ -236,8 +240,10 @@ def _run_dlt(name: str, source: Any, **options: Any) -> int:
         destination=dlt.destinations.postgres(credentials=os.environ["BENCH_DLT_URL"]),
     )
     pipeline.run(source, **options)
-    counts = pipeline.last_trace.last_normalize_info.row_counts
-    return int(counts.get(f"{name}_orders", 0))
+    trace = pipeline.last_trace
+    assert trace is not None
+    assert trace.last_normalize_info is not None
+    return int(trace.last_normalize_info.row_counts.get(f"{name}_orders", 0))
 
 
 VARIANTS: dict[str, Callable[[str], int]] = {

@@ -14,6 +14,7 @@ import pytest
 from orders_sync.account_settings import Account
 from orders_sync.database.engine import Connection
 from orders_sync_tests import debian_packages
+from orders_sync_tests.databases import a_database
 from orders_sync_tests.marketplace import Marketplace, sandbox_account
 
 if TYPE_CHECKING:
@@ -80,13 +81,9 @@ def template() -> str:
 def database_url(template: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The URL of an empty, migrated database of the test's own; the code under test uses it."""
     name = f"t_{uuid.uuid4().hex[:16]}"
-    with psycopg.connect(template, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE template_orders")
-    url = template.replace("/postgres?", f"/{name}?")
-    monkeypatch.setenv("ORDERS_DATABASE_URL", url)
-    yield url
-    with psycopg.connect(template, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    with a_database(template, name, template="template_orders") as url:
+        monkeypatch.setenv("ORDERS_DATABASE_URL", url)
+        yield url
 
 
 @pytest.fixture

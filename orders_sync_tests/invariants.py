@@ -191,7 +191,7 @@ def snapshot(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def _rows(connection: Connection, query: str, *parameters: object) -> list[tuple[Any, ...]]:
-    return connection.execute(query, parameters or None).fetchall()  # type: ignore[arg-type,call-overload]
+    return connection.execute(query.encode(), parameters or None).fetchall()
 
 
 def _nothing(connection: Connection, what: str, query: str) -> None:

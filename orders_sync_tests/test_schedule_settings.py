@@ -4,8 +4,10 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 from zoneinfo import ZoneInfo
 
+import dagster as dg
 import pytest
 from dagster._utils.schedules import cron_string_iterator
 
@@ -119,9 +121,12 @@ def test_further_passes_of_new_tell_what_they_cost() -> None:
         "102 ticks a day, some 204 API calls a day for each account while little is new"
     )
     component = SyncSchedules({"frequent_new": "*/10 6-22 * * *"})
-    schedules = component.build_defs(SimpleNamespace(path=Path("defs/sync"))).schedules or []  # type: ignore[arg-type]
-    frequent = next(s for s in schedules if s.name == "sync_new_orders_frequent_schedule")  # type: ignore[union-attr]
-    assert "102 ticks a day" in str(frequent.description)  # type: ignore[union-attr]
+    schedules = (
+        component.build_defs(cast(dg.ComponentLoadContext, SimpleNamespace(path=Path("defs/sync")))).schedules or []
+    )
+    frequent = next(s for s in schedules if s.name == "sync_new_orders_frequent_schedule")
+    assert isinstance(frequent, dg.ScheduleDefinition)
+    assert "102 ticks a day" in str(frequent.description)
     assert load_schedules().frequent_new is None
     with pytest.raises(ScheduleProblem, match="f: frequent_new: 'often' is no cron expression"):
         check_schedules({"frequent_new": "often"}, "f")

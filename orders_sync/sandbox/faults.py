@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -124,7 +125,7 @@ async def deliver(fault: Fault, content: bytes) -> Response:
     if fault.kind == "drip":
         seconds = float(fault.details.get("seconds", 5))
 
-        async def drops():  # type: ignore[no-untyped-def]
+        async def drops() -> AsyncIterator[bytes]:
             for start in range(0, len(content), max(1, len(content) // 20)):
                 await asyncio.sleep(seconds / 20)
                 yield content[start : start + max(1, len(content) // 20)]

@@ -78,7 +78,7 @@ class World:
         self.gap = timedelta(days=1 / arrivals_a_day) if arrivals_a_day > 0 else None
         self.orders: dict[int, SandboxOrder] = {}
         self.folders: dict[int, Folder] = {}
-        self.scripted: dict[int, dict[str, Any]] = {}
+        self.scripted: dict[int | str, dict[str, Any]] = {}
         self.scripted_folders: dict[int, dict[str, Any]] = {}
         self.by_line: dict[int, int] = {}
         self.deeds: list[dict[str, Any]] = []

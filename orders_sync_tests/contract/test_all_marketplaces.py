@@ -11,6 +11,7 @@ import pytest
 from orders_sync import marketplaces
 from orders_sync.account_settings import Account
 from orders_sync.database.engine import Connection
+from orders_sync.marketplaces.base import NotFound
 from orders_sync.sandbox.back_market import BackMarketFront
 from orders_sync.sandbox.front import Front
 from orders_sync.sandbox.mirakl import MiraklFront
@@ -257,7 +258,7 @@ def test_each_probe_is_one_cheap_call(living: Marketplace, shop: Account) -> Non
             before = living.calls()
             try:
                 probe()
-            except marketplaces.base.NotFound:
+            except NotFound:
                 assert endpoint == "ListShippingLabels"
             assert living.calls() == before + 1
     finally:

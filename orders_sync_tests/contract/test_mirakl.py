@@ -131,7 +131,7 @@ def test_a_return_of_several_lines_lands_on_each_of_them(
     mirakl.world.scripted["Order_1-A"] = {
         **EXAMPLE, "order_id": "Order_1-A", "created_date": mirakl.now().isoformat(), "last_updated_date": mirakl.now().isoformat(),
         "order_lines": [{**EXAMPLE["order_lines"][0], "order_line_id": f"Order_1-A-{n}"} for n in (1, 2)],
-    }  # type: ignore[index]  # fmt: skip
+    }  # fmt: skip
     mirakl.world.scripted_folders[1] = {
         "id": "f61b5db8", "order_id": "Order_1-A", "state": "WAITING_ACCEPTANCE",
         "date_created": mirakl.now().isoformat(), "last_updated": mirakl.now().isoformat(),

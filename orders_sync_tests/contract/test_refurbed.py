@@ -1,5 +1,6 @@
 """refurbed's published contract: every state, every field, acceptance of items, labels, returns and tickets."""
 
+import json
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -8,7 +9,8 @@ import pytest
 
 from orders_sync.account_settings import Account
 from orders_sync.database.engine import Connection
-from orders_sync.marketplaces.refurbed import ITEM_STATUS, ORDER_STATUS, RETURN_STATE, TICKET_STATE, Refurbed
+from orders_sync.marketplaces import open_adapter
+from orders_sync.marketplaces.refurbed import ITEM_STATUS, ORDER_STATUS, RETURN_STATE, TICKET_STATE
 from orders_sync.sandbox.refurbed import RefurbedFront
 from orders_sync.sync.statuses import Status
 from orders_sync_tests.invariants import check_invariants
@@ -62,10 +64,10 @@ def test_every_published_state_is_mapped() -> None:
     assert set(TICKET_STATE) == {"OPEN", "PENDING", "SOLVED", "CLOSED"}
 
 
-def test_every_field_is_mapped() -> None:
-    import json
-
-    order = Refurbed.decode_order(None, json.dumps(EXAMPLE).encode())  # type: ignore[arg-type]
+def test_every_field_is_mapped(shop: Account) -> None:
+    adapter = open_adapter(shop)
+    order = adapter.decode_order(json.dumps(EXAMPLE).encode())
+    adapter.close()
     assert (order.order_id, order.status, order.currency) == ("8100", Status.SHIPPED, "PLN")
     assert (order.items_total, order.country_code, order.payment_method) == (Decimal("1200.10"), "AT", "STRIPE_KLARNA")
     assert order.created_at is not None

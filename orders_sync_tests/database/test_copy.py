@@ -11,7 +11,9 @@ TEXTS = st.none() | st.text(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(rows=st.lists(st.tuples(TEXTS, TEXTS, TEXTS, st.binary(max_size=6)), max_size=6))
 def test_every_text_and_null_arrives_as_it_was(
     connection: Connection, rows: list[tuple[str | None, str | None, str | None, bytes]]

@@ -4,10 +4,10 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from orders_sync.database.embedded import embedded_url
 from orders_sync.database.engine import connect, engine
 from orders_sync.database.migrate import migrate, newest_revision
 from orders_sync.database.tables import metadata
+from orders_sync_tests.databases import a_database
 
 
 def test_the_migrations_build_the_tables_of_the_code(database_url: str) -> None:
@@ -29,10 +29,8 @@ def test_migrating_again_changes_nothing(database_url: str) -> None:
 def test_an_upgrade_keeps_the_shadows_index_while_a_migration_is_under_way(
     template: str, phase: str | None, kept: bool
 ) -> None:
-    name = f"t_upgraded_{phase}".lower()
-    url = embedded_url(name)
-    migrate(url, "0002")
-    with connect(url) as connection:
+    with a_database(template, f"t_upgraded_{phase}".lower()) as url, connect(url) as connection:
+        migrate(url, "0002")
         if phase is not None:
             connection.execute(
                 "INSERT INTO migration_moves (from_phase, to_phase, moved_by, forced, reason, checks) "
@@ -43,5 +41,3 @@ def test_an_upgrade_keeps_the_shadows_index_while_a_migration_is_under_way(
         index = connection.execute("SELECT to_regclass('order_events_shadow_pending')").fetchone()
         assert (index != (None,)) is kept
         assert connection.execute("SELECT to_regclass('orders_lacking_papers')").fetchone() == (None,)
-    with connect(template) as server:
-        server.execute(f"DROP DATABASE {name}")

@@ -36,7 +36,7 @@ def test_a_passing_fault_costs_only_time(
 ) -> None:
     for number in range(1, 121):
         an_order(marketplace, number)
-    marketplace.fault(**{**fault, "page": 2})  # type: ignore[arg-type]
+    marketplace.fault(**{**fault, "page": 2})
     assert sync(account).created == 120
     check_invariants(connection)
 
@@ -74,7 +74,7 @@ def test_a_lasting_fault_is_an_error_in_one_line_and_never_an_end(
     an_order(marketplace, 500, age=timedelta(days=5))
     if fault["kind"] == "looping_next":
         told = ""
-    marketplace.fault(**{"times": 0, **fault})  # type: ignore[arg-type]
+    marketplace.fault(**{"times": 0, **fault})
     if fault["kind"] == "looping_next":
         sync(account)  # the count tells where the list ends: a looping link misleads nobody
         assert connection.execute("SELECT count(*) FROM orders").fetchone() == (110,)

@@ -11,6 +11,7 @@ from orders_sync.account_settings import Account
 from orders_sync.database.engine import Connection
 from orders_sync.migration.settings import MigrationSettings, load_migration
 from orders_sync.migration.stand_in import StandIn
+from orders_sync_tests.databases import a_database
 from orders_sync_tests.marketplace import Marketplace, sandbox_account, sync
 
 
@@ -37,13 +38,9 @@ class Both:
 def v1_url(template: str, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The URL of an empty database for V1, on the same server as V2's; the settings name it."""
     name = "v1_" + database_url.split("/t_")[1].split("?")[0]
-    with psycopg.connect(template, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    url = template.replace("/postgres?", f"/{name}?")
-    monkeypatch.setenv("V1_DATABASE_URL", url)
-    yield url
-    with psycopg.connect(template, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    with a_database(template, name) as url:
+        monkeypatch.setenv("V1_DATABASE_URL", url)
+        yield url
 
 
 @pytest.fixture

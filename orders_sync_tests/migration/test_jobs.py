@@ -56,7 +56,7 @@ def test_an_address_is_called_and_its_failure_told(launch: Launch) -> None:
             self.send_response(204 if self.path == "/run/refresh:new" else 500)
             self.end_headers()
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:
             pass
 
     with HTTPServer(("127.0.0.1", 0), Answer) as server:

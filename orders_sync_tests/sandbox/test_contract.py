@@ -156,7 +156,7 @@ class DeliveryList(_Published):
 
 
 @pytest.fixture
-def client(living_marketplace: Marketplace):  # type: ignore[no-untyped-def]
+def client(living_marketplace: Marketplace):
     with httpx.Client(base_url=living_marketplace.url, headers=HEADERS, trust_env=False) as opened:
         yield opened
 

@@ -130,7 +130,9 @@ def test_a_lock_follows_a_changed_quantity(marketplace: Marketplace, account: Ac
     check_invariants(connection)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     moves=st.lists(st.sampled_from([(1, 1), (3, 2), (9, 3), (9, 4), (9, 5), (9, 6)]), max_size=5),
     sizes=st.lists(st.integers(1, 3), min_size=1, max_size=6),

@@ -7,7 +7,7 @@ import pytest
 from orders_sync.account_settings import Account
 from orders_sync.database.engine import Connection, connect
 from orders_sync.sync import orders_pass
-from orders_sync.sync.batch import Prepared
+from orders_sync.sync.batch import BatchResult, Prepared
 from orders_sync.sync.merge import OrderMerger
 from orders_sync.sync.passes import PassFailed
 from orders_sync.sync.summary import Summary
@@ -24,9 +24,9 @@ def test_a_connection_that_is_cut_in_the_middle_of_a_batch(
     write = OrderMerger._write
     batches = 0
 
-    def cut(self: OrderMerger, batch: Prepared, result: object) -> None:
+    def cut(self: OrderMerger, batch: Prepared, result: BatchResult) -> None:
         nonlocal batches
-        write(self, batch, result)  # type: ignore[arg-type]
+        write(self, batch, result)
         batches += 1
         if batches == 3:
             connection.execute("SELECT pg_terminate_backend(%s)", [self.connection.info.backend_pid])

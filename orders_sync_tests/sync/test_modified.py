@@ -133,9 +133,11 @@ def test_times_keep_their_zones_and_our_own_times_are_our_own(
         date_modification="2026-03-29T02:30:00.123456Z",
     )
     sync(account, start=marketplace.now() - timedelta(days=600))
-    created, modified, stored = connection.execute(
+    row = connection.execute(
         "SELECT created_at AT TIME ZONE 'UTC', modified_at AT TIME ZONE 'UTC', stored_at FROM orders"
-    ).fetchone()  # type: ignore[misc]
+    ).fetchone()
+    assert row is not None
+    created, modified, stored = row
     assert str(created) == "2026-03-28 20:00:00"
     assert str(modified) == "2026-03-29 02:30:00.123456"
     assert abs(marketplace.now() - stored) < timedelta(minutes=1)

@@ -77,7 +77,7 @@ def test_a_pass_that_fails_leaves_the_watermark_and_keeps_what_it_stored(
     marketplace.fault("empty_page", page=2, times=0)
     with pytest.raises(PassFailed, match="Page 2 of the marketplace's list is empty, yet names a next one"):
         sync(account)
-    assert connection.execute("SELECT watermark, last_outcome FROM lanes").fetchone() == (*mark, "failed")  # type: ignore[misc]
+    assert connection.execute("SELECT watermark, last_outcome FROM lanes").fetchone() == (*(mark or ()), "failed")
     marketplace.calm()
     sync(account)
     assert connection.execute("SELECT count(*) FROM orders").fetchone() == (120,)
@@ -104,7 +104,9 @@ def test_a_rejected_order_is_kept_whole_and_stored_once_it_is_right(
     marketplace.change(2, orderlines=[{**bad["orderlines"][0], "quantity": 0}], currency="ZZZ")
     summary = sync(account)
     assert (summary.created, summary.rejected) == (1, 1)
-    record_id, raw, reasons = connection.execute("SELECT record_id, raw, reasons FROM rejected_records").fetchone()  # type: ignore[misc]
+    row = connection.execute("SELECT record_id, raw, reasons FROM rejected_records").fetchone()
+    assert row is not None
+    record_id, raw, reasons = row
     assert record_id == "2"
     assert b'"ZZZ"' in raw
     assert [(r["where"], r["what"]) for r in reasons] == [

@@ -99,7 +99,9 @@ def test_two_lines_or_two_orders_with_one_id_are_told(
 WEIRD = st.text(min_size=1, max_size=40)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(texts=st.lists(st.tuples(WEIRD, WEIRD, WEIRD), min_size=1, max_size=8))
 def test_any_text_is_stored_as_it_came_or_rejected(connection: Connection, texts: list[tuple[str, str, str]]) -> None:
     """Quotes, SQL, slashes, tabs, NUL, emoji, lone surrogates: through COPY and back."""

@@ -110,7 +110,7 @@ def _days(start: datetime, end: datetime) -> list[date]:
 def _metadata(connection: Connection, wanted: float) -> dict[str, Any]:
     import pandas as pd
 
-    from orders_sync.reports.migration import agreement_plot
+    from orders_sync.reports.plots import agreement_plot
 
     settings = load_migration()
     needed = days_still_needed(connection, settings, datetime.now(UTC).date())
