@@ -180,6 +180,42 @@ def test_the_glance_at_a_batch_lets_nothing_pass_that_the_record_check_rejects(d
         assert not are_plainly_right(OrderFields([RIGHT, order]))
 
 
+NO_IDS = ["", "  ", "x" * 201]
+NO_TIMES = [datetime(2026, 11, 24), datetime(1999, 12, 31, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)]
+NO_AMOUNTS = ["", "-1", "1e400", "NaN", "12,5", "1_0", "１２", "1.0000001", Decimal("-2.50"), Decimal("NaN")]
+TWICE = [OrderItem("11", "A", 1, Status.PENDING)] * 2
+WRONG_ORDER = {
+    "order_id": NO_IDS, "items": [[], TWICE], "created_at": [None, *NO_TIMES], "modified_at": NO_TIMES,
+    "paid_at": NO_TIMES, "shipped_at": NO_TIMES, "dispatch_due_at": NO_TIMES, "currency": ["EURO", "eur", ""],
+    "items_total": NO_AMOUNTS, "shipping_total": NO_AMOUNTS, "sales_taxes": NO_AMOUNTS,
+}  # fmt: skip
+WRONG_ITEM = {
+    "item_id": NO_IDS, "sku": NO_IDS, "quantity": [-1, 0, 10_001], "created_at": NO_TIMES, "currency": ["EURO"],
+    "price": NO_AMOUNTS, "shipping_price": NO_AMOUNTS, "fee": NO_AMOUNTS,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG_ORDER)
+def test_each_wrong_value_of_an_order_is_seen_at_a_glance_and_told(name: str) -> None:
+    for value in WRONG_ORDER[name]:
+        _is_seen_and_told(msgspec.structs.replace(RIGHT, **{name: value}), name)
+
+
+@pytest.mark.parametrize("name", WRONG_ITEM)
+def test_each_wrong_value_of_an_item_is_seen_at_a_glance_and_told(name: str) -> None:
+    assert RIGHT.items
+    for value in WRONG_ITEM[name]:
+        wrong = msgspec.structs.replace(RIGHT.items[0], **{name: value})
+        _is_seen_and_told(msgspec.structs.replace(RIGHT, items=[wrong]), f"items[0].{name}")
+
+
+def _is_seen_and_told(order: Order, where: str) -> None:
+    with pytest.raises(Rejected) as rejected:
+        check_order(order)
+    assert any(reason.where.startswith(where) for reason in rejected.value.reasons)
+    assert not are_plainly_right(OrderFields([order]))
+
+
 def test_the_glance_lets_what_is_right_pass() -> None:
     check_order(RIGHT)
     assert are_plainly_right(OrderFields([RIGHT]))

@@ -47,11 +47,9 @@ retention_job = dg.define_asset_job(
 )
 
 
-@dg.schedule(
+blank_old_buyer_data_schedule = dg.ScheduleDefinition(
     job=retention_job,
     cron_schedule="45 4 * * *",
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="The retention of buyers' data, after the night's syncs.",
 )
-def blank_old_buyer_data_schedule() -> dg.RunRequest:
-    return dg.RunRequest()

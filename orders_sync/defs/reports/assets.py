@@ -54,11 +54,9 @@ daily_reports = dg.define_asset_job(
 )
 
 
-@dg.schedule(
+daily_reports_schedule = dg.ScheduleDefinition(
     job=daily_reports,
     cron_schedule="15 5 * * *",
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="The daily reports, after the night's syncs.",
 )
-def daily_reports_schedule() -> dg.RunRequest:
-    return dg.RunRequest()
