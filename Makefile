@@ -27,9 +27,9 @@ lint: .venv/installed-dev
 types: .venv/installed-dev
 	$(BIN)/pyright
 
-lock: .venv/installed-dev ## compile the hashed locks anew (needs uv: pip install uv)
-	uv pip compile pyproject.toml --universal --generate-hashes --no-annotate --python-version 3.11 -o requirements.lock --custom-compile-command "make lock" --upgrade
-	uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-annotate --python-version 3.11 -o requirements-dev.lock --custom-compile-command "make lock" --upgrade
+lock: .venv/installed-dev ## compile the hashed locks anew, versions kept (needs uv: pip install uv)
+	uv pip compile pyproject.toml --universal --generate-hashes --no-annotate --python-version 3.11 -o requirements.lock --custom-compile-command "make lock"
+	uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-annotate --python-version 3.11 -o requirements-dev.lock --custom-compile-command "make lock"
 
 bench: .venv/installed-dev ## measure everything in bench/README.md
 	$(BIN)/pip install --quiet -r bench/requirements.txt
