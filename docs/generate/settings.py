@@ -1,6 +1,6 @@
 """docs/reference/settings.md: every setting of every YAML file, from the pydantic models that check them."""
 
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel
 
@@ -8,10 +8,13 @@ from docs.generate.markdown import code, page, sentence, table
 from orders_sync.config.account import AccountSettings
 from orders_sync.config.environment import DAGSTER_POSTGRES_URL, ORDERS_DATABASE_URL, STATE_FOLDER
 from orders_sync.config.schedules import ScheduleSettings
-from orders_sync.config.v1 import CutoverSettings
+from orders_sync.config.v1 import V1_FILE
 from orders_sync.marketplaces.kit.registry import find_marketplace, marketplace_names
 
 HEAD = ("setting", "type", "default", "meaning")
+
+REQUIRED = object()
+"""The default of a setting that has none."""
 
 ENVIRONMENT = (
     (ORDERS_DATABASE_URL, "The orders database, e.g. `postgresql://user@host/orders`. Not set: the embedded server."),
@@ -38,8 +41,8 @@ def settings_page() -> str:
         "The `attributes` of `orders_sync/defs/sync/defs.yaml`. See [Operation](../operation.md#schedules).",
         settings_table(ScheduleSettings),
         "## V1",
-        "The keys of `orders_sync/defs/cutover/v1.yaml`. See [From V1 to V2](../cutover.md).",
-        settings_table(CutoverSettings),
+        "`orders_sync/defs/cutover/v1.yaml` with every key and its default. See [From V1 to V2](../cutover.md).",
+        f"```yaml\n{V1_FILE.read_text().strip()}\n```",
         "## Environment variables",
         table(("variable", "meaning"), ((code(name), meaning) for name, meaning in ENVIRONMENT)),
         "In addition, each account names the variables of its credentials, and V1's file that of V1's database.",
@@ -55,34 +58,29 @@ def settings_table(model: type[BaseModel], without: type[BaseModel] | None = Non
         row
         for name, field in schema["properties"].items()
         if field != inherited.get(name)
-        for row in _rows(name, field, name in schema.get("required", ()), schema.get("$defs", {}))
+        for row in _rows(name, field, _default(model, name), schema.get("$defs", {}))
     ]
     return table(HEAD, rows)
 
 
-def _rows(name: str, field: dict[str, Any], required: bool, shared: dict[str, Any]) -> list[tuple[str, str, str, str]]:
-    nested = _nested(field, shared)
-    if nested is not None:
-        optional = "anyOf" in field
-        about = sentence(field.get("description") or nested.get("description", ""))
-        head = [(code(name), "mapping or null" if optional else "mapping", "", about)]
-        inner = [
-            row
-            for key, part in nested["properties"].items()
-            for row in _rows(f"{name}.{key}", part, key in nested.get("required", ()), shared)
-        ]
-        return head + inner
-    default = "required" if required else code(_as_yaml(field.get("default", _made_default(field))))
-    return [(code(name), _type(field, shared), default, sentence(field.get("description", "")))]
+def _default(model: type[BaseModel], name: str) -> Any:
+    field = model.model_fields[name]
+    return REQUIRED if field.is_required() else field.get_default(call_default_factory=True)
 
 
-def _nested(field: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any] | None:
-    """The schema of a field that is a model of its own."""
-    for candidate in (field, *field.get("anyOf", ())):
-        if "$ref" in candidate:
-            found: dict[str, Any] = shared[candidate["$ref"].rsplit("/", 1)[-1]]
-            return found if "properties" in found else None
-    return None
+def _rows(name: str, field: dict[str, Any], default: Any, shared: dict[str, Any]) -> list[tuple[str, str, str, str]]:
+    about = sentence(field.get("description", ""))
+    if not isinstance(default, BaseModel):
+        shown = "required" if default is REQUIRED else code(_as_yaml(default))
+        return [(code(name), _type(field, shared), shown, about)]
+    nested = shared[field["$ref"].rsplit("/", 1)[-1]]
+    about = about or sentence(nested.get("description", ""))
+    inner = [
+        row
+        for key, part in nested["properties"].items()
+        for row in _rows(f"{name}.{key}", part, getattr(default, key), shared)
+    ]
+    return [(code(name), "mapping", "", about), *inner]
 
 
 def _type(field: dict[str, Any], shared: dict[str, Any]) -> str:
@@ -111,14 +109,11 @@ def _type(field: dict[str, Any], shared: dict[str, Any]) -> str:
     return kind + (f", {' and '.join(bounds)}" if bounds else "")
 
 
-def _made_default(field: dict[str, Any]) -> Any:
-    """A default that a factory makes is not in the schema: an empty list or mapping."""
-    return {"array": [], "object": {}}.get(field.get("type", ""))
-
-
 def _as_yaml(value: Any) -> str:
     if value is None:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, list):
+        return f"[{', '.join(_as_yaml(part) for part in cast(list[Any], value))}]"
     return str(value)

@@ -1,8 +1,7 @@
 """docs/reference/tables.md: the data dictionary, from the comments of orders_sync/database/tables.py."""
 
-from sqlalchemy import Boolean, Column, Date, DateTime, Integer, LargeBinary, Numeric, Table
+from sqlalchemy import Column, Date, DateTime, Integer, Numeric, Table
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.types import JSON
 
 from docs.generate.markdown import code, page, sentence, table
 from orders_sync.database.tables import metadata
@@ -53,12 +52,10 @@ def unit_of(column: Column[object]) -> str:
     """The unit: as `info["unit"]` says, else by the type. Raises ValueError for a number without a unit."""
     if "unit" in column.info:
         return str(column.info["unit"])
-    by_type = (
-        (DateTime, "moment"), (Date, "UTC day"), (Boolean, "yes or no"), (LargeBinary, "bytes"), (JSON, "JSON"),
-    )  # fmt: skip
-    for kind, unit in by_type:
-        if isinstance(column.type, kind):
-            return unit
+    if isinstance(column.type, DateTime):
+        return "time"
+    if isinstance(column.type, Date):
+        return "UTC day"
     if isinstance(column.type, Integer | Numeric):
         raise ValueError(f'{column.table.name}.{column.name} has no unit: say info={{"unit": …}} in database/tables.py')
-    return "text"
+    return ""
