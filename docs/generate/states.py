@@ -1,0 +1,29 @@
+"""The marketplaces' states, onto ours and onto stock, as docs/states.md shows them."""
+
+from orders_sync.marketplaces.kit.registry import find_marketplace, marketplace_names
+from orders_sync.stock.actions import lock_action_of
+
+HEAD = """\
+# The marketplaces' states
+
+Made from the code (`python docs/generate/states.py > docs/states.md`); a test holds the two together. A
+state that no table names is kept as it came, counts as `unknown`, and is reported by the check `states_are_known`.
+What each of our statuses means for a lock is told in [stock.md](stock.md); the item's status counts.
+"""
+
+
+def as_markdown() -> str:
+    """The whole of docs/states.md."""
+    parts = [HEAD]
+    for name in marketplace_names():
+        marketplace = find_marketplace(name)
+        parts.append(f"\n## {marketplace.title}\n")
+        for what, table in marketplace.states.items():
+            parts.append(f"\n| {what} | status | the lock |\n|---|---|---|\n")
+            parts += [f"| `{state}` | `{status}` | {lock_action_of(status)} |\n" for state, status in table.items()]
+        parts.append(f"\n{marketplace.notes}\n")
+    return "".join(parts)
+
+
+if __name__ == "__main__":
+    print(as_markdown(), end="")
