@@ -23,6 +23,7 @@ test-medusa: .venv/installed-dev ## all four syncs against a real Medusa 2 serve
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 types: .venv/installed-dev
 	$(BIN)/pyright

@@ -5,11 +5,13 @@ from typing import Any
 
 import dagster as dg
 
-from orders_sync.settings import PROJECT_ROOT
+from orders_sync.config.environment import PROJECT_ROOT
+from orders_sync.config.sandbox_credentials import provide_sandbox_credentials
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
+    provide_sandbox_credentials()
     loaded = dg.load_from_defs_folder(path_within_project=PROJECT_ROOT / "orders_sync" / "defs")
     return dg.Definitions(
         assets=_with_links_to_code(loaded.assets or []),

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from orders_sync.account_settings import Account
+from orders_sync.config.account import SellerAccount
+from orders_sync.config.sandbox_credentials import provide_sandbox_credentials
 from orders_sync.database.engine import Connection
+from orders_sync.testing.databases import a_database
+from orders_sync.testing.marketplace import Marketplace, sandbox_account
 from orders_sync_tests import debian_packages
-from orders_sync_tests.databases import a_database
-from orders_sync_tests.marketplace import Marketplace, sandbox_account
 
 if TYPE_CHECKING:
-    from orders_sync_tests.deployment import Deployment
+    from orders_sync.testing.deployment import Deployment
 
 RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
 #: One state folder for all workers of a test run, its path short enough for a socket.
@@ -28,6 +29,7 @@ os.environ["ORDERS_SYNC_STATE"] = str(STATE)
 os.environ.pop("ORDERS_DATABASE_URL", None)
 os.environ.pop("DAGSTER_POSTGRES_URL", None)
 os.environ.pop("DAGSTER_HOME", None)
+provide_sandbox_credentials()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -62,7 +64,7 @@ def template() -> str:
     import fcntl
 
     from orders_sync.database.embedded import embedded_url
-    from orders_sync.database.migrate import migrate
+    from orders_sync.database.schema import upgrade_schema
 
     with (STATE / "template.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -72,7 +74,7 @@ def template() -> str:
                 connection.execute("ALTER SYSTEM SET fsync = off")
                 connection.execute("ALTER SYSTEM SET max_connections = 300")
                 connection.execute("SELECT pg_reload_conf()")
-            migrate(embedded_url("template_orders"))
+            upgrade_schema(embedded_url("template_orders"))
             (STATE / "template.done").touch()
     return server
 
@@ -110,7 +112,7 @@ def living_marketplace() -> Iterator[Marketplace]:
 
 
 @pytest.fixture
-def account(marketplace: Marketplace) -> Account:
+def account(marketplace: Marketplace) -> SellerAccount:
     """An account at the empty marketplace."""
     return sandbox_account(marketplace)
 
@@ -121,8 +123,8 @@ def deployment() -> Iterator["Deployment"]:
 
     The schedule of `new` ticks every minute.
     """
-    from orders_sync_tests.deployment import Deployment
-    from orders_sync_tests.marketplace import an_order
+    from orders_sync.testing.deployment import Deployment
+    from orders_sync.testing.marketplace import an_order
 
     with tempfile.TemporaryDirectory(prefix="osd-") as folder, Marketplace() as marketplace:
         Path(folder).chmod(0o755)

@@ -6,8 +6,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from orders_sync.testing.deployment import free_port
 from orders_sync_tests import debian_packages
-from orders_sync_tests.deployment import free_port
 
 
 @contextmanager

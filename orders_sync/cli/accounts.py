@@ -5,6 +5,7 @@ import sys
 import click
 
 from orders_sync.cli.output import console, table
+from orders_sync.marketplaces.kit.registry import find_marketplace
 
 
 @click.group()
@@ -15,15 +16,14 @@ def accounts() -> None:
 @accounts.command("list")
 def list_accounts() -> None:
     """List the accounts; exit code 1 if one of them can't be used as configured."""
-    from orders_sync import marketplaces
-    from orders_sync.accounts import load_accounts
+    from orders_sync.marketplaces.kit.accounts import load_accounts
 
     usable, problems = load_accounts()
     shown = table("Accounts", "account", "marketplace", "address", "accepts orderlines", "credentials from")
     for name, account in usable.items():
         settings = account.settings
         shown.add_row(
-            name, marketplaces.find(settings.marketplace).title, settings.base_url or "the marketplace's own",
+            name, find_marketplace(settings.marketplace).title, settings.base_url or "the marketplace's own",
             "yes" if settings.accept_orderlines else "no",
             ", ".join(str(getattr(settings, key)) for key in settings.CREDENTIALS),
         )  # fmt: skip
@@ -40,13 +40,13 @@ def check(names: tuple[str, ...]) -> None:
 
     Exit code 1 if something does not work.
     """
-    from orders_sync.account_settings import AccountProblem
-    from orders_sync.accounts import find_account, load_accounts
-    from orders_sync.database.migrate import migrate
-    from orders_sync.marketplaces import open_adapter
-    from orders_sync.marketplaces.base import MarketplaceError, NotFound
+    from orders_sync.config.account import AccountConfigError
+    from orders_sync.database.schema import upgrade_schema
+    from orders_sync.marketplaces.kit.accounts import find_account, load_accounts
+    from orders_sync.marketplaces.kit.errors import MarketplaceError, RecordNotFoundError
+    from orders_sync.marketplaces.kit.registry import open_adapter
 
-    migrate()
+    upgrade_schema()
     usable, problems = load_accounts()
     chosen = [find_account(name) for name in names] if names else list(usable.values())
     failed = bool(problems) and not names
@@ -56,7 +56,7 @@ def check(names: tuple[str, ...]) -> None:
     for account in chosen:
         try:
             adapter = open_adapter(account)
-        except AccountProblem as problem:
+        except AccountConfigError as problem:
             failed = True
             shown.add_row(account.name, "-", "[red]no[/red]", str(problem))
             continue
@@ -64,7 +64,7 @@ def check(names: tuple[str, ...]) -> None:
             for endpoint, probe in adapter.probes().items():
                 try:
                     probe()
-                except NotFound as problem:
+                except RecordNotFoundError as problem:
                     # The endpoint answers; that it knows no such record is what a probe expects.
                     shown.add_row(account.name, endpoint, "[green]yes[/green]", f"asked for nothing: {problem.status}")
                 except MarketplaceError as problem:

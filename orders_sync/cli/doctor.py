@@ -45,17 +45,17 @@ def doctor() -> None:
 
 def _database() -> Iterator[Finding]:
     from orders_sync.database.engine import connect
-    from orders_sync.database.migrate import migrate
+    from orders_sync.database.schema import upgrade_schema
 
-    migrate()
+    upgrade_schema()
     with connect() as connection:
         version = connection.info.server_version // 10_000
     yield Finding(True, f"PostgreSQL {version} answers, and its tables are up to date")
 
 
 def _accounts() -> Iterator[Finding]:
-    from orders_sync.account_settings import AccountProblem
-    from orders_sync.accounts import load_accounts
+    from orders_sync.config.account import AccountConfigError
+    from orders_sync.marketplaces.kit.accounts import load_accounts
 
     accounts, problems = load_accounts()
     for problem in problems.values():
@@ -65,14 +65,14 @@ def _accounts() -> Iterator[Finding]:
             for key in account.settings.CREDENTIALS:
                 account.credential(key)
             yield Finding(True, f"{account.name}: its settings and its credentials are there")
-        except AccountProblem as problem:
+        except AccountConfigError as problem:
             yield Finding(False, str(problem), "Set it for the daemon and the web server too, and restart them.")
     if not accounts and not problems:
         yield Finding(False, "there is none", "Add one: README, Add an account.")
 
 
 def _daemon() -> Iterator[Finding]:
-    from orders_sync.instance import open_instance
+    from orders_sync.dagster_instance.storage import open_instance
 
     remedy = "Start it: `make run`, `dagster dev`, or `dagster-daemon run` on a server; see .state/logs/dagster.log."
     with open_instance() as instance:
@@ -90,9 +90,9 @@ def _daemon() -> Iterator[Finding]:
 def _schedules() -> Iterator[Finding]:
     from dagster._core.scheduler.instigation import InstigatorStatus, InstigatorType
 
-    from orders_sync.components.v1_schedules import NAMES as V1_SCHEDULES
-    from orders_sync.instance import open_instance
-    from orders_sync.schedule_settings import load_schedules
+    from orders_sync.config.schedules import load_schedules
+    from orders_sync.dagster_instance.storage import open_instance
+    from orders_sync.dagster_instance.v1_schedules import NAMES as V1_SCHEDULES
 
     settings = load_schedules()
     yield Finding(True, f"the cron windows are valid, in {settings.timezone}")
@@ -110,15 +110,15 @@ def _schedules() -> Iterator[Finding]:
 
 
 def _lanes() -> Iterator[Finding]:
-    from orders_sync.accounts import load_accounts
+    from orders_sync.config.schedules import load_schedules
     from orders_sync.database.engine import connect
-    from orders_sync.schedule_settings import load_schedules
-    from orders_sync.sync.lanes import states
+    from orders_sync.lanes.history import lane_states
+    from orders_sync.marketplaces.kit.accounts import load_accounts
 
     settings = load_schedules()
     now = datetime.now(UTC)
     with connect() as connection:
-        known = states(connection, list(load_accounts()[0]))
+        known = lane_states(connection, list(load_accounts()[0]))
     for state in known:
         if state.holder is not None and state.last_started_at is not None:
             age = now - state.last_started_at

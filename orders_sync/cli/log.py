@@ -12,7 +12,7 @@ import click
 @click.option("--grep", "word", help="Only lines that hold this text, e.g. an account or run id.")
 def log(follow: bool, lines: int, word: str | None) -> None:
     """Show the log of all syncs of this machine, whoever launched them."""
-    from orders_sync.settings import sync_log_file
+    from orders_sync.config.environment import sync_log_file
 
     path = sync_log_file()
     path.touch()

@@ -12,22 +12,6 @@ EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_BUSY = 0, 1, 2, 3
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 180)
 
 
-def told_errors() -> tuple[type[Exception], ...]:
-    """Errors whose text is for the user."""
-    from orders_sync.account_settings import AccountProblem
-    from orders_sync.database.embedded import EmbeddedServerError
-    from orders_sync.database.engine import DatabaseUnreachable
-    from orders_sync.marketplaces.base import MarketplaceError
-    from orders_sync.migration.settings import MigrationProblem
-    from orders_sync.schedule_settings import ScheduleProblem
-    from orders_sync.stock.levels import StockFileProblem
-
-    return (
-        AccountProblem, DatabaseUnreachable, EmbeddedServerError, MarketplaceError, MigrationProblem,
-        ScheduleProblem, StockFileProblem,
-    )  # fmt: skip
-
-
 def table(title: str, *columns: str) -> Table:
     """A table with a title; the columns fold rather than cut."""
     made = Table(title=title, title_justify="left", title_style="bold")

@@ -19,9 +19,9 @@ def rejected() -> None:
 def list_rejected(account: str | None) -> None:
     """List the rejected records with every reason."""
     from orders_sync.database.engine import connect
-    from orders_sync.database.migrate import migrate
+    from orders_sync.database.schema import upgrade_schema
 
-    migrate()
+    upgrade_schema()
     with connect() as connection:
         rows = connection.execute(
             """
@@ -73,11 +73,11 @@ def show(account: str, record_id: str) -> None:
 @click.option("--account", "names", multiple=True, help="Only this account's; may be repeated.")
 def retry(names: tuple[str, ...]) -> None:
     """Try the rejected records again now: each is asked for anew at its marketplace."""
-    from orders_sync.accounts import find_account, load_accounts
-    from orders_sync.database.migrate import migrate
-    from orders_sync.sync.passes import retry_rejected_records
+    from orders_sync.database.schema import upgrade_schema
+    from orders_sync.marketplaces.kit.accounts import find_account, load_accounts
+    from orders_sync.passes.retry_rejected import retry_rejected_records
 
-    migrate()
+    upgrade_schema()
     accounts = [find_account(name) for name in names] if names else list(load_accounts()[0].values())
     for account in accounts:
         passed, left = retry_rejected_records(account, f"cli-{uuid.uuid4().hex[:8]}")

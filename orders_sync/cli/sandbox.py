@@ -29,9 +29,9 @@ def sandbox(
     It goes on where it stopped. Faults can be switched on by POST /sandbox/faults, its clock be moved by POST
     /sandbox/clock.
     """
-    from orders_sync.account_settings import SANDBOX_CREDENTIALS
+    from orders_sync.config.environment import state_folder
+    from orders_sync.config.sandbox_credentials import SANDBOX_CREDENTIALS
     from orders_sync.sandbox.server import open_sandbox, serve
-    from orders_sync.settings import state_folder
 
     tokens = {
         "back_market": SANDBOX_CREDENTIALS["BACK_MARKET_SANDBOX_TOKEN"],

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import click
 
 from orders_sync.cli.output import console, moment, table
-from orders_sync.sync.lanes import Lane, SyncType
+from orders_sync.model.lane import Lane, SyncType
 
 
 @click.group()
@@ -18,18 +18,18 @@ def schedule() -> None:
 @schedule.command("list")
 def list_schedules() -> None:
     """List the schedules with their next ticks and each lane's last run."""
-    from orders_sync.accounts import load_accounts
+    from orders_sync.config.schedules import load_schedules
     from orders_sync.database.engine import connect
-    from orders_sync.database.migrate import migrate
-    from orders_sync.schedule_settings import load_schedules
-    from orders_sync.sync.lanes import states
+    from orders_sync.database.schema import upgrade_schema
+    from orders_sync.lanes.history import lane_states
+    from orders_sync.marketplaces.kit.accounts import load_accounts
 
-    migrate()
+    upgrade_schema()
     settings = load_schedules()
     accounts, _ = load_accounts()
     now = datetime.now(UTC)
     with connect() as connection:
-        by_lane = {state.lane: state for state in states(connection, list(accounts))}
+        by_lane = {state.lane: state for state in lane_states(connection, list(accounts))}
     shown = table(
         f"Schedules (crons in {settings.timezone}, times in UTC)",
         "sync", "cron", "next tick", "last tick", "account", "last run", "outcome",
@@ -58,21 +58,21 @@ def run_due(dry_run: bool) -> None:
 
     For machines without the Dagster daemon. Beside a running daemon it does no harm: lanes guard themselves.
     """
-    from orders_sync.accounts import load_accounts
     from orders_sync.cli.sync import run_with_progress
+    from orders_sync.config.schedules import load_schedules
     from orders_sync.database.engine import connect
-    from orders_sync.database.migrate import migrate
-    from orders_sync.schedule_settings import load_schedules
-    from orders_sync.sync.context import PassRequest
-    from orders_sync.sync.lanes import states
-    from orders_sync.sync.logs import log_to_file
+    from orders_sync.database.schema import upgrade_schema
+    from orders_sync.lanes.history import lane_states
+    from orders_sync.marketplaces.kit.accounts import load_accounts
+    from orders_sync.passes.sync_log import log_to_file
+    from orders_sync.sync.pass_request import PassRequest
 
-    migrate()
+    upgrade_schema()
     settings = load_schedules()
     accounts, _ = load_accounts()
     now = datetime.now(UTC)
     with connect() as connection:
-        known = states(connection, list(accounts))
+        known = lane_states(connection, list(accounts))
     due = [
         state.lane
         for state in known

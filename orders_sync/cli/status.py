@@ -11,15 +11,15 @@ from orders_sync.cli.output import console, moment, span, table
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 def status(as_json: bool) -> None:
     """Show each lane: watermark, last run, lag, rejected records, and who works on it now."""
-    from orders_sync.accounts import load_accounts
     from orders_sync.database.engine import connect
-    from orders_sync.database.migrate import migrate
-    from orders_sync.sync.lanes import states
+    from orders_sync.database.schema import upgrade_schema
+    from orders_sync.lanes.history import lane_states
+    from orders_sync.marketplaces.kit.accounts import load_accounts
 
-    migrate()
+    upgrade_schema()
     accounts, problems = load_accounts()
     with connect() as connection:
-        known = states(connection, list(accounts))
+        known = lane_states(connection, list(accounts))
         rejected = dict(
             connection.execute(
                 "SELECT account, count(*) FROM rejected_records WHERE resolved_at IS NULL GROUP BY account"

@@ -17,11 +17,11 @@ def stock() -> None:
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 def import_file(file: Path) -> None:
     """Set the pieces on hand from a CSV FILE with the columns sku and on_hand."""
-    from orders_sync.database.migrate import migrate
-    from orders_sync.migration.shadow import stock_connection
+    from orders_sync.database.schema import upgrade_schema
+    from orders_sync.stock.connection import stock_connection
     from orders_sync.stock.levels import import_levels, read_stock_file
 
-    migrate()
+    upgrade_schema()
     levels = read_stock_file(file)
     with stock_connection("orders_sync stock") as connection:
         applied = import_levels(connection, levels)
@@ -34,10 +34,10 @@ def import_file(file: Path) -> None:
 @click.option("--short", "only_short", is_flag=True, help="Only SKUs with short locks.")
 def show_levels(only_short: bool) -> None:
     """Show the stock by SKU."""
-    from orders_sync.database.migrate import migrate
-    from orders_sync.migration.shadow import stock_connection
+    from orders_sync.database.schema import upgrade_schema
+    from orders_sync.stock.connection import stock_connection
 
-    migrate()
+    upgrade_schema()
     with stock_connection("orders_sync stock") as connection:
         rows = connection.execute(
             """
@@ -57,13 +57,14 @@ def show_levels(only_short: bool) -> None:
 @stock.command("apply")
 def apply() -> None:
     """Apply pending order events to the locks now (the stock job does this by itself)."""
-    from orders_sync.database.migrate import migrate
-    from orders_sync.migration.shadow import stock_connection
+    from orders_sync.database.schema import upgrade_schema
+    from orders_sync.marketplaces.kit.accounts import overselling_accounts
+    from orders_sync.stock.connection import stock_connection
     from orders_sync.stock.locks import apply_pending
 
-    migrate()
+    upgrade_schema()
     with stock_connection("orders_sync stock") as connection:
-        applied = apply_pending(connection)
+        applied = apply_pending(connection, overselling_accounts())
     steps = ", ".join(f"{count} {state}" for state, count in sorted(applied.steps.items())) or "no lock changed"
     console.print(f"{applied.events} events applied: {steps}.")
     if applied.failed:
@@ -75,11 +76,11 @@ def apply() -> None:
 @click.argument("item_or_sku")
 def explain_lock(item_or_sku: str) -> None:
     """Tell the events that made, consumed or released a lock, in order. ITEM_OR_SKU: an item's id, or a SKU."""
-    from orders_sync.database.migrate import migrate
-    from orders_sync.migration.shadow import stock_connection
+    from orders_sync.database.schema import upgrade_schema
+    from orders_sync.stock.connection import stock_connection
     from orders_sync.stock.explain import explain
 
-    migrate()
+    upgrade_schema()
     with stock_connection("orders_sync stock") as connection:
         levels, steps = explain(connection, item_or_sku)
     if not levels and not steps:

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 import click
 
 from orders_sync.cli.output import EXIT_BUSY, EXIT_FAILED, console, table
-from orders_sync.sync.context import PassRequest
-from orders_sync.sync.lanes import LaneBusy, SyncType
-from orders_sync.sync.passes import PassFailed, run_pass
-from orders_sync.sync.summary import Summary
+from orders_sync.lanes.lock import LaneBusyError
+from orders_sync.model.lane import SyncType
+from orders_sync.model.pass_summary import PassSummary
+from orders_sync.passes.run_pass import PassFailedError, run_pass
+from orders_sync.sync.pass_request import PassRequest
 
 SHOWN = (
     "fetched",
@@ -20,7 +21,7 @@ SHOWN = (
     "rejected",
     "events",
     "accepted",
-    "papers_found",
+    "documents_found",
     "api_calls",
 )
 
@@ -56,13 +57,13 @@ def sync(
     Prints a summary. Exit code 1 if a sync failed, 3 if its lane was busy. One account's failure, or one bad order,
     does not stop the others.
     """
-    from orders_sync.accounts import find_account, load_accounts
-    from orders_sync.database.migrate import migrate
-    from orders_sync.sync.logs import log_to_file
+    from orders_sync.database.schema import upgrade_schema
+    from orders_sync.marketplaces.kit.accounts import find_account, load_accounts
+    from orders_sync.passes.sync_log import log_to_file
 
     if since and until and since >= until:
         raise click.UsageError(f"--since {since:%Y-%m-%d %H:%M} must lie before --until {until:%Y-%m-%d %H:%M}.")
-    migrate()
+    upgrade_schema()
     if names:
         accounts, problems = {name: find_account(name) for name in names}, {}
     else:
@@ -72,7 +73,7 @@ def sync(
         console.print(f"[red]{problem}[/red]", markup=True)
         exit_code = EXIT_FAILED
     types = list(SyncType) if sync_type == "all" else [SyncType(sync_type)]
-    results: list[tuple[str, Summary]] = []
+    results: list[tuple[str, PassSummary]] = []
     with log_to_file():
         for name, account in accounts.items():
             for chosen in types:
@@ -94,7 +95,7 @@ def sync(
     sys.exit(exit_code)
 
 
-def run_with_progress(request: PassRequest) -> tuple[int, Summary | None]:
+def run_with_progress(request: PassRequest) -> tuple[int, PassSummary | None]:
     """Runs one pass under a progress line. Returns the exit code and the summary, if there is one."""
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -105,22 +106,22 @@ def run_with_progress(request: PassRequest) -> tuple[int, Summary | None]:
     ) as progress:  # fmt: skip
         task = progress.add_task(lane, total=None, so_far="asking the marketplace")
 
-        def show(summary: Summary) -> None:
+        def show(summary: PassSummary) -> None:
             so_far = f"{summary.fetched} fetched, {summary.created} created, {summary.changed} changed"
             progress.update(task, so_far=f"{so_far}, {summary.api_calls} calls")
 
         request.progress = show
         try:
             return 0, run_pass(request)
-        except LaneBusy as busy:
+        except LaneBusyError as busy:
             console.print(f"[yellow]{busy}[/yellow]")
             return EXIT_BUSY, None
-        except PassFailed as problem:
+        except PassFailedError as problem:
             console.print(f"[red]{problem}[/red]")
             return EXIT_FAILED, None
 
 
-def _print_summary(results: list[tuple[str, Summary]]) -> None:
+def _print_summary(results: list[tuple[str, PassSummary]]) -> None:
     if not results:
         return
     summary_table = table("What was done", "lane", *SHOWN, "throttled s", "seconds")

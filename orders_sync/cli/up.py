@@ -15,8 +15,8 @@ import click
 import httpx
 
 from orders_sync.cli.output import console
-from orders_sync.settings import PROJECT_ROOT, state_folder
-from orders_sync.sync.lanes import LaneState, states
+from orders_sync.config.environment import PROJECT_ROOT, state_folder
+from orders_sync.lanes.history import LaneState, lane_states
 
 PATIENCE_SECONDS = 30.0
 """How long a part may take to stop before it is killed."""
@@ -33,7 +33,7 @@ def up(port: int, with_sandbox: bool, sandbox_port: int, until_synced: bool) -> 
     The daemon runs the first syncs at once. Ctrl-C stops everything; started again, it goes on where it was.
     """
     from orders_sync.database.embedded import stop_if_last
-    from orders_sync.database.migrate import migrate
+    from orders_sync.database.schema import upgrade_schema
 
     for name, wanted in (
         ("the Dagster UI", port),
@@ -47,7 +47,7 @@ def up(port: int, with_sandbox: bool, sandbox_port: int, until_synced: bool) -> 
     exit_code = 0
     try:
         _say(began, "preparing the databases")
-        migrate()
+        upgrade_schema()
         _prepare_dagster()
         if with_sandbox:
             sandbox = [sys.executable, "-m", "orders_sync.cli", "sandbox"]
@@ -75,16 +75,6 @@ def up(port: int, with_sandbox: bool, sandbox_port: int, until_synced: bool) -> 
         stop_if_last()
     console.print("Everything is stopped.")
     sys.exit(exit_code)
-
-
-@click.command()
-def migrate() -> None:
-    """Bring the orders database to the newest schema."""
-    from orders_sync.database.migrate import migrate as run
-    from orders_sync.database.migrate import newest_revision
-
-    run()
-    console.print(f"The orders database is at revision {newest_revision()}.")
 
 
 class _PartDied(RuntimeError):
@@ -164,7 +154,7 @@ def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 def _prepare_dagster() -> None:
     """Makes Dagster's tables once, before several of its processes would at the same time."""
-    from orders_sync.instance import open_instance
+    from orders_sync.dagster_instance.storage import open_instance
 
     with open_instance() as instance:
         instance.get_runs_count()
@@ -197,8 +187,8 @@ def _seed_stock(address: str) -> None:
 
 def _watch(parts: list[_Part], began: float, until_synced: bool) -> None:
     """Tells each change of a lane and of the locks until it is interrupted."""
-    from orders_sync.accounts import load_accounts
     from orders_sync.database.engine import connect
+    from orders_sync.marketplaces.kit.accounts import load_accounts
 
     told: dict[str, tuple[datetime | None, str | None]] = {}
     locks_told: list[tuple[str, int]] = []
@@ -206,7 +196,7 @@ def _watch(parts: list[_Part], began: float, until_synced: bool) -> None:
         while True:
             for part in parts:
                 part.insist()
-            known: list[LaneState] = states(connection, list(load_accounts()[0]))
+            known: list[LaneState] = lane_states(connection, list(load_accounts()[0]))
             for state in known:
                 now = (state.last_started_at, state.last_outcome)
                 if state.last_outcome is not None and told.get(str(state.lane)) != now:

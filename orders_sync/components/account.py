@@ -6,28 +6,22 @@ from typing import Any
 import dagster as dg
 from pydantic import BaseModel
 
-from orders_sync import marketplaces
-from orders_sync.account_settings import Account as AccountConfiguration
-from orders_sync.account_settings import AccountProblem
-from orders_sync.accounts import check_account
 from orders_sync.components.account_scaffolder import AccountScaffolder
 from orders_sync.components.free_attributes import attributes_of
-from orders_sync.components.freshness import freshness_of
-from orders_sync.components.lane_assets import (
-    FROM_WATERMARK_TAG,
-    RANGE_START_TAG,
-    days,
-    is_partitioned,
-    lane_key,
-)
-from orders_sync.components.liveness import alive
-from orders_sync.database.migrate import migrate
-from orders_sync.schedule_settings import ScheduleSettings, load_schedules
-from orders_sync.sync.context import PassRequest
-from orders_sync.sync.lanes import Lane, LaneBusy, SyncType
-from orders_sync.sync.logs import log_to_file
-from orders_sync.sync.passes import PassFailed, run_pass
-from orders_sync.sync.summary import Summary
+from orders_sync.config.account import AccountConfigError, SellerAccount
+from orders_sync.config.schedules import ScheduleSettings, load_schedules
+from orders_sync.dagster_support.freshness import freshness_of
+from orders_sync.dagster_support.lane_assets import FROM_WATERMARK_TAG, RANGE_START_TAG, days, is_partitioned, lane_key
+from orders_sync.database.schema import upgrade_schema
+from orders_sync.lanes.liveness import alive
+from orders_sync.lanes.lock import LaneBusyError
+from orders_sync.marketplaces.kit.accounts import account_from
+from orders_sync.marketplaces.kit.registry import find_marketplace, marketplace_names
+from orders_sync.model.lane import Lane, SyncType
+from orders_sync.model.pass_summary import PassSummary
+from orders_sync.passes.run_pass import PassFailedError, run_pass
+from orders_sync.passes.sync_log import log_to_file
+from orders_sync.sync.pass_request import PassRequest
 
 DESCRIPTIONS = {
     SyncType.NEW: (
@@ -66,7 +60,7 @@ class Account(dg.Component):
 
     @classmethod
     def get_model_cls(cls) -> type[BaseModel]:
-        return attributes_of(*(marketplaces.find(name).settings for name in marketplaces.names()))
+        return attributes_of(*(find_marketplace(name).settings for name in marketplace_names()))
 
     @classmethod
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> "Account":
@@ -76,8 +70,8 @@ class Account(dg.Component):
         name = context.path.name
         file = str(context.path / "defs.yaml")
         try:
-            account: AccountConfiguration | AccountProblem = check_account(name, self.attributes, file)
-        except AccountProblem as problem:
+            account: SellerAccount | AccountConfigError = account_from(name, self.attributes, file)
+        except AccountConfigError as problem:
             dg.get_dagster_logger().error("Account %s can't be used: %s", name, problem)
             account = problem
         schedules = load_schedules()
@@ -85,12 +79,12 @@ class Account(dg.Component):
 
 
 def _lane_asset(
-    lane: Lane, account: AccountConfiguration | AccountProblem, schedules: ScheduleSettings
+    lane: Lane, account: SellerAccount | AccountConfigError, schedules: ScheduleSettings
 ) -> dg.AssetsDefinition:
     description = DESCRIPTIONS[lane.sync_type]
     owners = ["team:orders"]
     kinds = {"python", "postgres"}
-    if isinstance(account, AccountProblem):
+    if isinstance(account, AccountConfigError):
         description = f"**This account can't be used:** {account}\n\n{description}"
     else:
         owners = account.settings.owners
@@ -112,7 +106,7 @@ def _lane_asset(
         op_tags={"dagster/priority": "1" if sync_type is SyncType.NEW else "0"},
     )
     def sync(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-        if isinstance(account, AccountProblem):
+        if isinstance(account, AccountConfigError):
             raise dg.Failure(description=str(account), allow_retries=False)
         return _materialize(context, account, sync_type)
 
@@ -120,9 +114,9 @@ def _lane_asset(
 
 
 def _materialize(
-    context: dg.AssetExecutionContext, account: AccountConfiguration, sync_type: SyncType
+    context: dg.AssetExecutionContext, account: SellerAccount, sync_type: SyncType
 ) -> dg.MaterializeResult[Any]:
-    migrate()
+    upgrade_schema()
     with alive(context.run_id), log_to_file():
         request = PassRequest(
             account,
@@ -134,7 +128,7 @@ def _materialize(
         )
         try:
             summary = run_pass(request)
-        except (PassFailed, LaneBusy) as problem:
+        except (PassFailedError, LaneBusyError) as problem:
             raise dg.Failure(description=str(problem), allow_retries=False) from None
     for problem in summary.problems[:20]:
         context.log.warning(problem)
@@ -153,7 +147,7 @@ def _start(context: dg.AssetExecutionContext, sync_type: SyncType) -> datetime |
     return context.partition_time_window.start
 
 
-def metadata_of(summary: Summary) -> dict[str, Any]:
+def metadata_of(summary: PassSummary) -> dict[str, Any]:
     """A pass's numbers as Dagster's metadata: numeric ones are plotted over time by the UI."""
     metadata: dict[str, Any] = dict(summary.numbers())
     for name in ("range_start", "range_end", "watermark"):
@@ -167,7 +161,7 @@ def metadata_of(summary: Summary) -> dict[str, Any]:
 
 def _report_tables(context: dg.AssetExecutionContext) -> None:
     """The pass has changed the tables: the lineage shows it on their assets, with their sizes."""
-    from orders_sync.components.table_assets import table_sizes
+    from orders_sync.dagster_support.table_assets import table_sizes
 
     for table, rows in table_sizes().items():
         context.log_event(dg.AssetMaterialization(asset_key=table, metadata={"dagster/row_count": rows}))
@@ -180,7 +174,7 @@ class _Progress:
         self.context = context
         self.told = datetime.now(UTC)
 
-    def __call__(self, summary: Summary) -> None:
+    def __call__(self, summary: PassSummary) -> None:
         now = datetime.now(UTC)
         if now - self.told >= timedelta(seconds=PROGRESS_SECONDS):
             self.told = now

@@ -6,7 +6,7 @@ from typing import Any
 from dagster.components.scaffold.scaffold import Scaffolder, ScaffoldRequest
 from pydantic import BaseModel, Field
 
-from orders_sync import marketplaces
+from orders_sync.marketplaces.kit.registry import find_marketplace
 
 
 class AccountChoice(BaseModel):
@@ -29,8 +29,8 @@ class AccountScaffolder(Scaffolder[AccountChoice]):
 
 def account_file(type_name: str, marketplace: str, name: str) -> str:
     """The text of an account's file. Raises LookupError for a marketplace that nobody knows."""
-    settings = marketplaces.find(marketplace).settings
-    title = marketplaces.find(marketplace).title
+    settings = find_marketplace(marketplace).settings
+    title = find_marketplace(marketplace).title
     lines = [
         f"# One account at {title}. Credentials are NAMES of environment variables.",
         f"type: {type_name}", "", "attributes:", f"  marketplace: {marketplace}",

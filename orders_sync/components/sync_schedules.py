@@ -7,10 +7,10 @@ from typing import Any
 import dagster as dg
 from pydantic import BaseModel
 
-from orders_sync.accounts import load_accounts
-from orders_sync.components.busy import busy_with, runs_under_way
 from orders_sync.components.free_attributes import attributes_of
-from orders_sync.components.lane_assets import (
+from orders_sync.config.schedules import ScheduleSettings, check_schedules
+from orders_sync.dagster_support.busy_lanes import busy_with, runs_under_way
+from orders_sync.dagster_support.lane_assets import (
     ACCOUNT_TAG,
     FROM_WATERMARK_TAG,
     RANGE_END_TAG,
@@ -22,10 +22,10 @@ from orders_sync.components.lane_assets import (
     lane_key,
 )
 from orders_sync.database.engine import Connection, connect
-from orders_sync.database.migrate import migrate
-from orders_sync.schedule_settings import ScheduleSettings, check_schedules
-from orders_sync.sync import lanes
-from orders_sync.sync.lanes import Lane, SyncType
+from orders_sync.database.schema import upgrade_schema
+from orders_sync.lanes.watermark import watermark
+from orders_sync.marketplaces.kit.accounts import load_accounts
+from orders_sync.model.lane import Lane, SyncType
 
 DESCRIPTIONS = {
     SyncType.NEW: "New orders of all accounts, in business hours.",
@@ -113,7 +113,7 @@ def requests_of_tick(
     told: Any = lambda _: None,
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """A run for each account whose lane is free; for the others a reason that names who works on it."""
-    migrate()
+    upgrade_schema()
     accounts, problems = load_accounts()
     skipped = [f"Account {name} can't be used: {problem}" for name, problem in problems.items()]
     runs = runs_under_way(instance)
@@ -151,7 +151,7 @@ def request_of(connection: Connection, lane: Lane, settings: ScheduleSettings, r
 def _days_covered(connection: Connection, lane: Lane, settings: ScheduleSettings) -> tuple[str, str]:
     """The partitions that the next pass covers: since the watermark; `modified` and first passes three months."""
     now = datetime.now(UTC)
-    mark = lanes.watermark(connection, lane)
+    mark = watermark(connection, lane)
     since = now - timedelta(days=92) if mark is None or lane.sync_type is SyncType.MODIFIED else mark
     keys = days(settings).get_partition_keys(current_time=now)
     first = max(min(since, now).strftime("%Y-%m-%d"), keys[0])

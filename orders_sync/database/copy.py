@@ -20,7 +20,7 @@ _ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"})
 SEND_BUFFER = 2 * 1024**2
 
 
-def with_room(connection: Connection) -> Connection:
+def with_large_send_buffer(connection: Connection) -> Connection:
     """The connection with a send buffer (bytes) that holds most of a batch, as far as the system allows.
 
     Else PostgreSQL waits for the sending thread's turn each 200 kB.
@@ -31,7 +31,7 @@ def with_room(connection: Connection) -> Connection:
 
 
 def copy_into(cursor: Cursor[tuple[object, ...]], table: str, columns: Sequence[str], content: bytes | str) -> None:
-    """Copies what `in_copy_format` made into a table."""
+    """Copies what `to_copy_text` made into a table."""
     if not content:
         return
     statement = SQL("COPY {} ({}) FROM STDIN").format(
@@ -41,7 +41,7 @@ def copy_into(cursor: Cursor[tuple[object, ...]], table: str, columns: Sequence[
         copy.write(content)
 
 
-def in_copy_format(columns: Sequence[Column]) -> str:
+def to_copy_text(columns: Sequence[Column]) -> str:
     """Columns of one length as COPY's text format wants them; every line ends with a newline.
 
     First all is put together as if nothing needed escaping, and one look at the whole tells whether that was right.
@@ -70,7 +70,7 @@ def _lines(columns: Sequence[Sequence[str | None]]) -> str:
     return "\n".join([*map("\t".join, zip(*columns, strict=True)), ""])
 
 
-def with_tails(content: str, tails: Iterable[tuple[bytes, bytes]]) -> bytes:
+def append_bytes_columns(content: str, tails: Iterable[tuple[bytes, bytes]]) -> bytes:
     """Two more columns for each line of `content`: a text in UTF-8, and a bytea.
 
     They are kept as bytes all the way: most of an order is its raw record.

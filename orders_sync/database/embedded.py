@@ -16,7 +16,8 @@ from typing import IO
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from orders_sync.settings import state_folder
+from orders_sync.config.environment import state_folder
+from orders_sync.model.errors import UserFacingError
 
 ORDERS_DATABASE = "orders"
 DAGSTER_DATABASE = "dagster"
@@ -24,7 +25,7 @@ DAGSTER_DATABASE = "dagster"
 _leases: dict[Path, IO[str]] = {}
 
 
-class EmbeddedServerError(RuntimeError):
+class EmbeddedServerError(UserFacingError):
     """The embedded PostgreSQL could not be started."""
 
 

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from orders_sync.config.environment import ORDERS_DATABASE_URL
 from orders_sync.database.embedded import ORDERS_DATABASE, embedded_url
-from orders_sync.settings import ORDERS_DATABASE_URL
+from orders_sync.model.errors import UserFacingError
 
 if TYPE_CHECKING:  # SQLAlchemy takes 0.1 s to import, which a sync has no use for.
     from sqlalchemy import Engine
@@ -17,7 +18,7 @@ OLDEST_POSTGRESQL = 15
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
-class DatabaseUnreachable(RuntimeError):
+class DatabaseUnreachableError(UserFacingError):
     """The orders database does not answer, or is not one that can be used."""
 
 
@@ -29,7 +30,7 @@ def database_url() -> str:
     scheme, separator, rest = configured.partition("://")
     kind = scheme.partition("+")[0] if separator else ""
     if kind not in ("postgresql", "postgres"):
-        raise DatabaseUnreachable(
+        raise DatabaseUnreachableError(
             f"{ORDERS_DATABASE_URL} names {f'a {kind} database' if kind else 'no kind of database'}; "
             "allowed is postgresql://…"
         )
@@ -47,18 +48,18 @@ def engine(url: str | None = None) -> "Engine":
 def connect(url: str | None = None, *, application: str = "orders_sync") -> Connection:
     """A psycopg connection of its own, in autocommit; `application` is what pg_stat_activity shows of it.
 
-    Raises DatabaseUnreachable with the host and the reason, never with the password.
+    Raises DatabaseUnreachableError with the host and the reason, never with the password.
     """
     url = url or database_url()
     try:
         connection = psycopg.connect(url, application_name=application[:63], autocommit=True, connect_timeout=10)
     except (psycopg.OperationalError, psycopg.ProgrammingError) as error:  # the latter: a URL that can't be read
         where = _without_password(url)
-        raise DatabaseUnreachable(f"The orders database {where} does not answer: {error}") from None
+        raise DatabaseUnreachableError(f"The orders database {where} does not answer: {error}") from None
     if connection.info.server_version < OLDEST_POSTGRESQL * 10000:
         version = connection.info.server_version // 10000
         connection.close()
-        raise DatabaseUnreachable(
+        raise DatabaseUnreachableError(
             f"The orders database runs PostgreSQL {version}; {OLDEST_POSTGRESQL} or newer is needed."
         )
     return connection

@@ -14,8 +14,8 @@ from starlette.routing import Route
 
 from orders_sync.sandbox import back_market_records as records
 from orders_sync.sandbox.entities import ACCEPTED, MERCHANT_MOVES, PAID
-from orders_sync.sandbox.forms import stamp
-from orders_sync.sandbox.front import Front, Shared, at_or_after, moment
+from orders_sync.sandbox.fake_marketplace import Front, Shared, at_or_after, moment
+from orders_sync.sandbox.formats import stamp
 from orders_sync.sandbox.rates import Limits
 from orders_sync.sandbox.world import World
 

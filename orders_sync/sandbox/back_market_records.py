@@ -3,7 +3,7 @@
 from typing import Any
 
 from orders_sync.sandbox.entities import ACCEPTED, DAY, NEW, NOT_PAID, PAID, Folder, Line, SandboxOrder
-from orders_sync.sandbox.forms import cents, iso, stamp
+from orders_sync.sandbox.formats import cents, iso, stamp
 
 
 def order_state(order: SandboxOrder) -> int:

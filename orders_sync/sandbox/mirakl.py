@@ -21,8 +21,8 @@ from orders_sync.sandbox.entities import (
     Line,
     SandboxOrder,
 )
-from orders_sync.sandbox.forms import stamp
-from orders_sync.sandbox.front import Front, at_or_after, moment
+from orders_sync.sandbox.fake_marketplace import Front, at_or_after, moment
+from orders_sync.sandbox.formats import stamp
 
 LARGEST_PAGE = 100
 DEFAULT_PAGE = 10

@@ -21,8 +21,8 @@ from orders_sync.sandbox.entities import (
     Line,
     SandboxOrder,
 )
-from orders_sync.sandbox.forms import cents, stamp
-from orders_sync.sandbox.front import Front, Shared, at_or_after, moment
+from orders_sync.sandbox.fake_marketplace import Front, Shared, at_or_after, moment
+from orders_sync.sandbox.formats import cents, stamp
 from orders_sync.sandbox.world import World
 
 LARGEST_PAGE = 100

@@ -17,8 +17,8 @@ from starlette.routing import Route
 
 from orders_sync.sandbox.back_market import BackMarketFront
 from orders_sync.sandbox.clock import Clock
+from orders_sync.sandbox.fake_marketplace import Front, Shared
 from orders_sync.sandbox.faults import Fault
-from orders_sync.sandbox.front import Front, Shared
 from orders_sync.sandbox.mirakl import MiraklFront
 from orders_sync.sandbox.refurbed import RefurbedFront
 from orders_sync.sandbox.world import World, stock_levels

@@ -6,15 +6,15 @@ from functools import cached_property
 
 import msgspec
 
-from orders_sync.database.copy import in_copy_format, with_tails
-from orders_sync.marketplaces.base import RawRecord
+from orders_sync.database.copy import append_bytes_columns, to_copy_text
+from orders_sync.marketplaces.kit.adapter import RawRecord
+from orders_sync.model.records import Order
+from orders_sync.sync.columnar import OrderColumns
 from orders_sync.sync.copy_columns import created_row, event_columns, item_columns, order_columns
-from orders_sync.sync.fields import OrderFields
-from orders_sync.sync.records import Order
-from orders_sync.sync.rejected import RejectedRecord
+from orders_sync.sync.rejected_records import RejectedRecord
 
 
-class Accepted(msgspec.Struct, frozen=True, gc=False):
+class CheckedOrder(msgspec.Struct, frozen=True, gc=False):
     """A record that passed the check, with its raw form."""
 
     order: Order
@@ -24,7 +24,7 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
 class Batch:
     """Accepted records that are written together, and what is copied for them (put together when first asked for)."""
 
-    def __init__(self, account: str, accepted: Sequence[Accepted]) -> None:
+    def __init__(self, account: str, accepted: Sequence[CheckedOrder]) -> None:
         self.account = account
         # One order of locks for all writers.
         self.accepted = sorted(accepted, key=lambda one: one.order.order_id)
@@ -34,21 +34,21 @@ class Batch:
         return Batch(self.account, self.accepted[:middle]), Batch(self.account, self.accepted[middle:])
 
     @cached_property
-    def fields(self) -> OrderFields:
-        return OrderFields([one.order for one in self.accepted])
+    def fields(self) -> OrderColumns:
+        return OrderColumns([one.order for one in self.accepted])
 
     @cached_property
     def orders(self) -> bytes:
-        content = in_copy_format(order_columns(self.account, self.fields))
-        return with_tails(content, ((one.record.raw, one.record.fingerprint) for one in self.accepted))
+        content = to_copy_text(order_columns(self.account, self.fields))
+        return append_bytes_columns(content, ((one.record.raw, one.record.fingerprint) for one in self.accepted))
 
     @cached_property
     def items(self) -> str:
-        return in_copy_format(item_columns(self.account, self.fields))
+        return to_copy_text(item_columns(self.account, self.fields))
 
     @cached_property
     def created_events(self) -> str:
-        return in_copy_format(event_columns([created_row(self.account, one.order) for one in self.accepted]))
+        return to_copy_text(event_columns([created_row(self.account, one.order) for one in self.accepted]))
 
 
 @dataclass
@@ -66,8 +66,8 @@ class Prepared:
 class BatchResult:
     """What became of a batch."""
 
-    created: list[Accepted] = field(default_factory=list[Accepted])
-    changed: list[Accepted] = field(default_factory=list[Accepted])
+    created: list[CheckedOrder] = field(default_factory=list[CheckedOrder])
+    changed: list[CheckedOrder] = field(default_factory=list[CheckedOrder])
     unchanged: int = 0
     rejected: list[RejectedRecord] = field(default_factory=list[RejectedRecord])
     events: int = 0

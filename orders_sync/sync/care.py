@@ -6,13 +6,14 @@ from typing import NamedTuple
 
 from psycopg.errors import DataError
 
-from orders_sync.marketplaces.base import RawRecord, Refused
-from orders_sync.sync import care_links, rejected
-from orders_sync.sync.context import Pass
-from orders_sync.sync.orders_pass import RETRIES_A_PASS, finish, pass_start, up_to_end, window_end
-from orders_sync.sync.records import CareRecord, Reason, Rejected
-from orders_sync.sync.rejected import RejectedRecord
+from orders_sync.marketplaces.kit.adapter import RawRecord
+from orders_sync.marketplaces.kit.errors import RequestRefusedError
+from orders_sync.model.records import CareRecord, Reason, RecordRejectedError
+from orders_sync.sync import care_links
+from orders_sync.sync.rejected_records import RejectedRecord, keep, resolve, unresolved
+from orders_sync.sync.running_pass import RunningPass
 from orders_sync.sync.validate import check_care_record
+from orders_sync.sync.window import RETRIES_A_PASS, finish, pass_start, up_to_end, window_end
 
 _STORE = """
 INSERT INTO care_records AS known (
@@ -37,32 +38,32 @@ ON CONFLICT DO NOTHING
 """
 
 
-def sync(work: Pass) -> None:
+def sync(pass_: RunningPass) -> None:
     """One pass. Raises a MarketplaceError where the pass could not be whole."""
-    start = pass_start(work, work.request.start)
+    start = pass_start(pass_, pass_.request.start)
     # The list is asked by the minute: start a whole minute earlier.
     start = start.replace(second=0, microsecond=0) - timedelta(minutes=1)
-    work.summary.range_start = start
+    pass_.summary.range_start = start
     ends = None
-    for page in up_to_end(work, "modified", work.adapter.care_records(start)):
-        ends = ends or window_end(work)
-        _merge_page(work, page)
-        work.note_progress()
-    retry_rejected(work, most=RETRIES_A_PASS)
-    finish(work, ends or window_end(work))
+    for page in up_to_end(pass_, "modified", pass_.adapter.care_records(start)):
+        ends = ends or window_end(pass_)
+        _merge_page(pass_, page)
+        pass_.note_progress()
+    retry_rejected(pass_, most=RETRIES_A_PASS)
+    finish(pass_, ends or window_end(pass_))
 
 
-def retry_rejected(work: Pass, *, most: int | None) -> None:
+def retry_rejected(pass_: RunningPass, *, most: int | None) -> None:
     """Tries rejected care records again, each asked for anew where the list is not whole.
 
     At most `most` of them. One that still fails stays as it is, with the date it was first rejected.
     """
-    kept = rejected.unresolved(work.connection, work.lane.account, "care", most=most, before=work.began)
+    kept = unresolved(pass_.connection, pass_.lane.account, "care", most=most, before=pass_.began)
     for record_id, raw in kept.items():
         if record_id.startswith("hash:"):
             continue  # nothing to ask for: it has no id of its own
-        with contextlib.suppress(Rejected, Refused):
-            _store_all(work, [_checked(work, RawRecord(record_id, raw, b""))], [])
+        with contextlib.suppress(RecordRejectedError, RequestRefusedError):
+            _store_all(pass_, [_checked(pass_, RawRecord(record_id, raw, b""))], [])
 
 
 class _Checked(NamedTuple):
@@ -72,23 +73,23 @@ class _Checked(NamedTuple):
     """The whole record's JSON."""
 
 
-def _checked(work: Pass, record: RawRecord) -> _Checked:
+def _checked(pass_: RunningPass, record: RawRecord) -> _Checked:
     """The care record, whole, decoded and checked. Raises Rejected with every reason why it can't be stored."""
     if not record.record_id:
-        raise Rejected([Reason("id", "is missing or can't be read", "the care record's id")])
-    whole = work.adapter.care_record(record)
-    care = work.adapter.decode_care_record(whole)
+        raise RecordRejectedError([Reason("id", "is missing or can't be read", "the care record's id")])
+    whole = pass_.adapter.care_record(record)
+    care = pass_.adapter.decode_care_record(whole)
     check_care_record(care)
     try:
         return _Checked(care, record, whole.decode())
     except UnicodeDecodeError:
-        raise Rejected([Reason("record", "holds bytes that are not UTF-8", "UTF-8 text")]) from None
+        raise RecordRejectedError([Reason("record", "holds bytes that are not UTF-8", "UTF-8 text")]) from None
 
 
-def _merge_page(work: Pass, page: list[RawRecord]) -> None:
-    summary = work.summary
+def _merge_page(pass_: RunningPass, page: list[RawRecord]) -> None:
+    summary = pass_.summary
     summary.fetched += len(page)
-    known = _fingerprints(work, [record.record_id for record in page])
+    known = _fingerprints(pass_, [record.record_id for record in page])
     changed: list[_Checked] = []
     refused: list[RejectedRecord] = []
     for record in page:
@@ -96,55 +97,55 @@ def _merge_page(work: Pass, page: list[RawRecord]) -> None:
             summary.unchanged += 1
             continue
         try:
-            changed.append(_checked(work, record))
-        except Rejected as problem:
+            changed.append(_checked(pass_, record))
+        except RecordRejectedError as problem:
             refused.append(RejectedRecord("care", record.record_id, record.raw, problem.reasons))
             summary.problems.append(f"care record {record.record_id or 'without id'} rejected: {problem}")
-    _store_all(work, changed, refused)
+    _store_all(pass_, changed, refused)
 
 
-def _store_all(work: Pass, changed: list[_Checked], refused: list[RejectedRecord]) -> None:
+def _store_all(pass_: RunningPass, changed: list[_Checked], refused: list[RejectedRecord]) -> None:
     """Stores care records and links them to their items, in one transaction."""
-    with work.connection.transaction():
+    with pass_.connection.transaction():
         for checked in changed:
-            _store(work, checked, refused)
-        rejected.keep(work.connection, work.lane.account, refused)
+            _store(pass_, checked, refused)
+        keep(pass_.connection, pass_.lane.account, refused)
         bad = {record.record_id for record in refused}
         stored = [checked.care for checked in changed if checked.care.care_id not in bad]
         pairs = sorted({(care.care_id, item_id) for care in stored for item_id in care.item_ids})
         if pairs:
             care_ids, item_ids = map(list, zip(*pairs, strict=True))
-            work.connection.execute(_STORE_ITEMS, [work.lane.account, care_ids, item_ids])
-            work.summary.linked += care_links.link(work.connection, work.lane.account, item_ids)
+            pass_.connection.execute(_STORE_ITEMS, [pass_.lane.account, care_ids, item_ids])
+            pass_.summary.linked += care_links.link(pass_.connection, pass_.lane.account, item_ids)
         good = [care.care_id for care in stored]
-        rejected.resolve(work.connection, work.lane.account, "care", good)
-    work.summary.rejected += len(refused)
+        resolve(pass_.connection, pass_.lane.account, "care", good)
+    pass_.summary.rejected += len(refused)
 
 
-def _store(work: Pass, checked: _Checked, refused: list[RejectedRecord]) -> None:
+def _store(pass_: RunningPass, checked: _Checked, refused: list[RejectedRecord]) -> None:
     care, record, text = checked
     values = [
-        work.lane.account, care.care_id, care.kind, care.state, care.marketplace_state,
+        pass_.lane.account, care.care_id, care.kind, care.state, care.marketplace_state,
         care.opened_at, care.modified_at, care.closed_at, text, record.fingerprint,
     ]  # fmt: skip
     try:
-        with work.connection.transaction():
-            row = work.connection.execute(_STORE, values).fetchone()
+        with pass_.connection.transaction():
+            row = pass_.connection.execute(_STORE, values).fetchone()
     except DataError as error:
         reason = Reason("record", f"PostgreSQL can't store it (SQLSTATE {error.sqlstate})", "valid JSON text")
         refused.append(RejectedRecord("care", record.record_id, record.raw, [reason]))
         return
     if row is None:
-        work.summary.unchanged += 1  # an older copy
+        pass_.summary.unchanged += 1  # an older copy
     elif row[0]:
-        work.summary.created += 1
+        pass_.summary.created += 1
     else:
-        work.summary.changed += 1
+        pass_.summary.changed += 1
 
 
-def _fingerprints(work: Pass, care_ids: list[str]) -> dict[str, bytes]:
-    rows = work.connection.execute(
+def _fingerprints(pass_: RunningPass, care_ids: list[str]) -> dict[str, bytes]:
+    rows = pass_.connection.execute(
         "SELECT care_id, fingerprint FROM care_records WHERE account = %s AND care_id = ANY(%s)",
-        [work.lane.account, care_ids],
+        [pass_.lane.account, care_ids],
     )
     return {care_id: bytes(mark) for care_id, mark in rows}

@@ -1,7 +1,7 @@
 """Which care record an item carries: the latest one opened for it, whichever of the two came first."""
 
 from orders_sync.database.engine import Connection
-from orders_sync.sync.records import Order
+from orders_sync.model.records import Order
 
 _LINK = """
 UPDATE order_items item SET care_id = latest.care_id

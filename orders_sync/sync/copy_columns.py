@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import msgspec
 
 from orders_sync.database.copy import Column
-from orders_sync.sync.fields import ORDER_TIMES, OrderFields, by_field, texts_of
-from orders_sync.sync.records import Address, Order
+from orders_sync.model.records import Address, Order
+from orders_sync.sync.columnar import ORDER_TIMES, OrderColumns, by_field, texts_of
 
 _ADDRESS_PARTS = Address.__struct_fields__
 ORDER_COLUMNS = (
@@ -32,7 +32,7 @@ CREATED = "OrderCreated"
 STATUS_CHANGED = "OrderStatusChanged"
 
 
-def order_columns(account: str, fields: OrderFields) -> list[Column]:
+def order_columns(account: str, fields: OrderColumns) -> list[Column]:
     """The columns ORDER_COLUMNS but for `raw` and `fingerprint`, which stay bytes."""
     columns = dict(fields.orders)
     columns["account"] = [account] * len(columns["order_id"])
@@ -40,15 +40,15 @@ def order_columns(account: str, fields: OrderFields) -> list[Column]:
         columns[time] = texts_of(columns[time])
     for flag in ("marketplace_shipping", "marketplace_delivery_note"):
         columns[flag] = [None if value is None else str(value) for value in columns[flag]]
-    for paper in ("delivery_note_url", "label_url"):
-        columns[paper] = [url or None for url in columns[paper]]
+    for document in ("delivery_note_url", "label_url"):
+        columns[document] = [url or None for url in columns[document]]
     for address in ("shipping", "billing"):
         for part, column in by_field(Address, columns[address]).items():
             columns[f"{address}_{part}"] = column
     return [columns[name] for name in ORDER_COLUMNS[:-2]]
 
 
-def item_columns(account: str, fields: OrderFields) -> list[Column]:
+def item_columns(account: str, fields: OrderColumns) -> list[Column]:
     """The columns ITEM_COLUMNS of all items."""
     columns = dict(fields.items)
     columns["account"] = [account] * len(columns["item_id"])

@@ -6,10 +6,11 @@ no event tells.
 
 from datetime import UTC, datetime, timedelta
 
-from orders_sync.marketplaces.base import Lacking, Refused
-from orders_sync.sync import lanes
-from orders_sync.sync.context import Pass
-from orders_sync.sync.statuses import DELIVERY_NOTE_DUE, LABEL_DUE
+from orders_sync.lanes.watermark import advance_watermark
+from orders_sync.marketplaces.kit.adapter import MissingDocuments
+from orders_sync.marketplaces.kit.errors import RequestRefusedError
+from orders_sync.model.statuses import DELIVERY_NOTE_DUE, LABEL_DUE
+from orders_sync.sync.running_pass import RunningPass
 
 _LACKING = """
 SELECT order_id, note, label FROM (
@@ -27,37 +28,39 @@ WHERE account = %s AND order_id = %s
 """
 
 
-def sync(work: Pass) -> None:
+def sync(pass_: RunningPass) -> None:
     """One pass over the orders of the last days that lack papers."""
-    settings = work.request.account.settings
-    days = work.request.days_back or settings.days_back
-    now = work.adapter.now()
+    settings = pass_.request.account.settings
+    days = pass_.request.days_back or settings.days_back
+    now = pass_.adapter.now()
     since = now - timedelta(days=days)
-    work.summary.range_start, work.summary.range_end = since, now
-    lacking = work.connection.execute(
+    pass_.summary.range_start, pass_.summary.range_end = since, now
+    lacking = pass_.connection.execute(
         _LACKING,
         {
-            "account": work.lane.account,
+            "account": pass_.lane.account,
             "since": since,
             "note_due": [str(status) for status in DELIVERY_NOTE_DUE],
             "label_due": [str(status) for status in LABEL_DUE],
         },
     ).fetchall()
-    for order_id, papers in work.adapter.papers([Lacking(*row) for row in lacking]):
-        work.summary.fetched += 1
-        if isinstance(papers, Refused):
-            work.summary.problems.append(f"order {order_id}: {papers}")
+    for order_id, documents in pass_.adapter.documents([MissingDocuments(*row) for row in lacking]):
+        pass_.summary.fetched += 1
+        if isinstance(documents, RequestRefusedError):
+            pass_.summary.problems.append(f"order {order_id}: {documents}")
             continue
-        found = (papers.delivery_note_url is not None) + (papers.label_url is not None)
+        found = (documents.delivery_note_url is not None) + (documents.label_url is not None)
         if found:
-            work.connection.execute(_FILL_IN, [papers.delivery_note_url, papers.label_url, work.lane.account, order_id])
-            work.summary.papers_found += found
-            work.summary.changed += 1
+            pass_.connection.execute(
+                _FILL_IN, [documents.delivery_note_url, documents.label_url, pass_.lane.account, order_id]
+            )
+            pass_.summary.documents_found += found
+            pass_.summary.changed += 1
         else:
-            work.summary.unchanged += 1
-        work.note_progress()
+            pass_.summary.unchanged += 1
+        pass_.note_progress()
     # The marketplace's clock is known once it has answered; where nothing was asked, ours has to do.
-    began = work.adapter.now() - (datetime.now(UTC) - work.began)
-    work.summary.range_end = work.summary.watermark = began
-    with work.connection.transaction():
-        lanes.advance_watermark(work.connection, work.lane, began)
+    began = pass_.adapter.now() - (datetime.now(UTC) - pass_.began)
+    pass_.summary.range_end = pass_.summary.watermark = began
+    with pass_.connection.transaction():
+        advance_watermark(pass_.connection, pass_.lane, began)

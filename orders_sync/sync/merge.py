@@ -21,11 +21,14 @@ import psycopg
 from psycopg import Cursor
 from psycopg.errors import DeadlockDetected, SerializationFailure, UniqueViolation
 
-from orders_sync.database.copy import copy_into, in_copy_format
+from orders_sync.database.copy import copy_into, to_copy_text
 from orders_sync.database.engine import Connection
-from orders_sync.marketplaces.base import RawRecord
-from orders_sync.sync import care_links, rejected, staging
-from orders_sync.sync.batch import Accepted, Batch, BatchResult, Prepared
+from orders_sync.marketplaces.kit.adapter import RawRecord
+from orders_sync.model.pass_summary import PassSummary
+from orders_sync.model.records import Order, Reason, RecordRejectedError
+from orders_sync.model.statuses import Status
+from orders_sync.sync import care_links, staging
+from orders_sync.sync.batch import Batch, BatchResult, CheckedOrder, Prepared
 from orders_sync.sync.copy_columns import (
     EVENT_COLUMNS,
     ITEM_COLUMNS,
@@ -35,13 +38,10 @@ from orders_sync.sync.copy_columns import (
     created_row,
     event_columns,
 )
-from orders_sync.sync.records import Order, Reason, Rejected
-from orders_sync.sync.rejected import RejectedRecord
-from orders_sync.sync.statuses import Status
-from orders_sync.sync.summary import Summary
-from orders_sync.sync.validate import are_plainly_right, check_order
+from orders_sync.sync.rejected_records import RejectedRecord, keep, record_key, resolve, unresolved
+from orders_sync.sync.validate import batch_is_valid, check_order
 
-DEADLOCK_TRIES = 5
+MAX_DEADLOCK_TRIES = 5
 _ITEMS_MISSING = Reason("items", "are missing, and the order is not known yet", "one item or more")
 
 _Cursor = Cursor[tuple[Any, ...]]
@@ -67,14 +67,14 @@ class OrderMerger:
         self.account = account
         self.decode = decode
         self._holds_orders = self._any_order()
-        self._rejected_before = set(rejected.unresolved(connection, account, "order"))
+        self._rejected_before = set(unresolved(connection, account, "order"))
 
     def prepare(self, records: Sequence[RawRecord]) -> Prepared:
         """Looks a batch up, and decodes and checks what is new or changed. Writes nothing."""
         newest, refused = _newest_of_each(records)
         unchanged = len(records) - len(newest) - len(refused)
-        new: list[Accepted] = []
-        changed: list[Accepted] = []
+        new: list[CheckedOrder] = []
+        changed: list[CheckedOrder] = []
         known = self._known(list(newest))
         for record_id, record in newest.items():
             before = known.get(record_id)
@@ -83,7 +83,7 @@ class OrderMerger:
                 continue
             try:
                 read = self._read(record)
-            except Rejected as problem:
+            except RecordRejectedError as problem:
                 refused.append(RejectedRecord("order", record_id, record.raw, problem.reasons))
                 continue
             (new if before is None else changed).append(read)
@@ -99,7 +99,7 @@ class OrderMerger:
         _ = (batch.new.orders, batch.new.items, batch.new.created_events)
         return batch
 
-    def write(self, batch: Prepared, summary: Summary) -> BatchResult:
+    def write(self, batch: Prepared, summary: PassSummary) -> BatchResult:
         """Writes a batch in one transaction, repeated when it collides with another writer's locks."""
         result = self._write_repeatedly(batch)
         summary.fetched += batch.fetched
@@ -121,7 +121,7 @@ class OrderMerger:
                     self._write(batch, result)
                 return result
             except (DeadlockDetected, SerializationFailure):
-                if attempt == DEADLOCK_TRIES:
+                if attempt == MAX_DEADLOCK_TRIES:
                     raise
                 attempt += 1
 
@@ -154,42 +154,42 @@ class OrderMerger:
         """Raises Rejected with every reason why the record of a known order can't be stored."""
         check_order(self._read(record).order)
 
-    def _read(self, record: RawRecord) -> Accepted:
+    def _read(self, record: RawRecord) -> CheckedOrder:
         order = self.decode(record.raw)
         # A look for one byte is four times as fast, and most records have none.
         if b"\\" in record.raw and b"\\u0000" in record.raw and _holds_nul(msgspec.json.decode(record.raw)):
-            raise Rejected([Reason("record", "a text holds the character NUL", "text without NUL")])
+            raise RecordRejectedError([Reason("record", "a text holds the character NUL", "text without NUL")])
         if not record.raw.isascii():
             try:
                 record.raw.decode()
             except UnicodeDecodeError:
-                raise Rejected([Reason("record", "holds bytes that are not UTF-8", "UTF-8 text")]) from None
-        return Accepted(order, record)
+                raise RecordRejectedError([Reason("record", "holds bytes that are not UTF-8", "UTF-8 text")]) from None
+        return CheckedOrder(order, record)
 
-    def _checked(self, read: list[Accepted], refused: list[RejectedRecord], *, are_new: bool) -> Batch:
+    def _checked(self, read: list[CheckedOrder], refused: list[RejectedRecord], *, are_new: bool) -> Batch:
         """A batch of those that satisfy every rule; the others are added to `refused`."""
         batch = Batch(self.account, read)
-        if are_plainly_right(batch.fields) and not (are_new and None in batch.fields.orders["items"]):
+        if batch_is_valid(batch.fields) and not (are_new and None in batch.fields.orders["items"]):
             return batch
-        kept: list[Accepted] = []
+        kept: list[CheckedOrder] = []
         for one in batch.accepted:
             try:
                 check_order(one.order)
                 if are_new and one.order.items is None:
-                    raise Rejected([_ITEMS_MISSING])
-            except Rejected as problem:
+                    raise RecordRejectedError([_ITEMS_MISSING])
+            except RecordRejectedError as problem:
                 refused.append(RejectedRecord("order", one.record.record_id, one.record.raw, problem.reasons))
             else:
                 kept.append(one)
         return Batch(self.account, _without_shared_items(kept, refused) if are_new else kept)
 
     def _keep_rejected(self, result: BatchResult) -> None:
-        rejected.keep(self.connection, self.account, result.rejected)
+        keep(self.connection, self.account, result.rejected)
         if self._rejected_before:
             passed = {a.order.order_id for a in (*result.created, *result.changed)} & self._rejected_before
-            rejected.resolve(self.connection, self.account, "order", sorted(passed))
+            resolve(self.connection, self.account, "order", sorted(passed))
             self._rejected_before -= passed
-        self._rejected_before |= {rejected.record_key(r.record_id, r.raw) for r in result.rejected}
+        self._rejected_before |= {record_key(r.record_id, r.raw) for r in result.rejected}
 
     # -- writing, with the record that PostgreSQL refuses singled out
 
@@ -251,7 +251,7 @@ class OrderMerger:
                 if status != before[order_id].status:
                     events.add(order_id, "", revision, before[order_id].status, status)
             self._merge_items(cursor, by_id, before, events)
-            copy_into(cursor, "order_events", EVENT_COLUMNS, in_copy_format(event_columns(events.rows)))
+            copy_into(cursor, "order_events", EVENT_COLUMNS, to_copy_text(event_columns(events.rows)))
             cursor.execute("TRUNCATE stage_orders, stage_items")
         stored = [by_id[order_id] for order_id in (*sorted(created), *sorted(before))]
         care_links.link_items(self.connection, self.account, [accepted.order for accepted in stored])
@@ -259,7 +259,7 @@ class OrderMerger:
         result.changed += [by_id[order_id] for order_id in sorted(before)]
         result.events += len(events.rows)
 
-    def _reject_taken_items(self, cursor: _Cursor, by_id: dict[str, Accepted], result: BatchResult) -> None:
+    def _reject_taken_items(self, cursor: _Cursor, by_id: dict[str, CheckedOrder], result: BatchResult) -> None:
         taken = cursor.execute(staging.TAKEN_ITEMS).fetchall()
         for order_id, item_id, owner in taken:
             if order_id in by_id:
@@ -267,7 +267,7 @@ class OrderMerger:
         self._unstage(cursor, [order_id for order_id, _, _ in taken])
 
     def _lock_known(
-        self, cursor: _Cursor, by_id: dict[str, Accepted], created: set[str], result: BatchResult
+        self, cursor: _Cursor, by_id: dict[str, CheckedOrder], created: set[str], result: BatchResult
     ) -> dict[str, "_Before"]:
         """Locks the rows to be changed, in one order for all writers; leaves aside what is not newer."""
         rows = cursor.execute(staging.LOCK_ORDERS, [self.account, [i for i in by_id if i not in created]]).fetchall()
@@ -290,7 +290,7 @@ class OrderMerger:
             cursor.execute("DELETE FROM stage_items WHERE order_id = ANY(%s)", [order_ids])
 
     def _merge_items(
-        self, cursor: _Cursor, by_id: dict[str, Accepted], before: dict[str, "_Before"], events: "_Events"
+        self, cursor: _Cursor, by_id: dict[str, CheckedOrder], before: dict[str, "_Before"], events: "_Events"
     ) -> None:
         told = [order_id for order_id in sorted(before) if by_id[order_id].order.items is not None]
         old = dict(cursor.execute(staging.ITEM_STATUSES, [self.account, told]).fetchall())
@@ -343,10 +343,10 @@ def _newest_of_each(records: Sequence[RawRecord]) -> tuple[dict[str, RawRecord],
     return newest, refused
 
 
-def _without_shared_items(new: list[Accepted], refused: list[RejectedRecord]) -> list[Accepted]:
+def _without_shared_items(new: list[CheckedOrder], refused: list[RejectedRecord]) -> list[CheckedOrder]:
     """Two orders of a batch can't own the same item: the second one is rejected."""
     owner: dict[str, str] = {}
-    kept: list[Accepted] = []
+    kept: list[CheckedOrder] = []
     for accepted in new:
         items = [item.item_id for item in accepted.order.items or ()]
         taken = next((item_id for item_id in items if item_id in owner), None)
@@ -358,7 +358,7 @@ def _without_shared_items(new: list[Accepted], refused: list[RejectedRecord]) ->
     return kept
 
 
-def _item_taken(accepted: Accepted, item_id: str, owner: str) -> RejectedRecord:
+def _item_taken(accepted: CheckedOrder, item_id: str, owner: str) -> RejectedRecord:
     reason = Reason("items", f"item {item_id} belongs to order {owner}", "an item of this order alone")
     return RejectedRecord("order", accepted.order.order_id, accepted.record.raw, [reason])
 

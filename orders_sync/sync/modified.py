@@ -3,21 +3,22 @@
 from datetime import timedelta
 from itertools import chain
 
-from orders_sync.marketplaces.base import RawRecord
-from orders_sync.sync.context import Pass
-from orders_sync.sync.orders_pass import finish, merge_all, open_merger, pass_start, up_to_end, window_end
+from orders_sync.marketplaces.kit.adapter import RawRecord
+from orders_sync.sync.merge_pages import merge_all, open_merger
+from orders_sync.sync.running_pass import RunningPass
+from orders_sync.sync.window import finish, pass_start, up_to_end, window_end
 
 
-def sync(work: Pass) -> None:
+def sync(pass_: RunningPass) -> None:
     """One pass. Raises a MarketplaceError where the pass could not be whole."""
-    start = work.request.start
+    start = pass_.request.start
     if start is None:
-        start = work.adapter.now() - timedelta(days=31 * work.request.account.settings.months_back)
-    start = pass_start(work, start)
-    work.summary.range_start = start
-    pages = work.adapter.orders("modified", start)
+        start = pass_.adapter.now() - timedelta(days=31 * pass_.request.account.settings.months_back)
+    start = pass_start(pass_, start)
+    pass_.summary.range_start = start
+    pages = pass_.adapter.orders("modified", start)
     first: list[RawRecord] = next(pages, list[RawRecord]())  # the first answer tells the marketplace's clock
-    ends = window_end(work)
-    with open_merger(work) as merger:
-        merge_all(work, merger, up_to_end(work, "modified", chain([first], pages)))
-    finish(work, ends)
+    ends = window_end(pass_)
+    with open_merger(pass_) as merger:
+        merge_all(pass_, merger, up_to_end(pass_, "modified", chain([first], pages)))
+    finish(pass_, ends)

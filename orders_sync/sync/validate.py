@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 
-from orders_sync.sync.fields import ITEM_AMOUNTS, ORDER_AMOUNTS, ORDER_TIMES, OrderFields
-from orders_sync.sync.records import Amount, CareRecord, Order, OrderItem, Reason, Rejected
+from orders_sync.model.records import Amount, CareRecord, Order, OrderItem, Reason, RecordRejectedError
+from orders_sync.sync.columnar import ITEM_AMOUNTS, ORDER_AMOUNTS, ORDER_TIMES, OrderColumns
 
 #: ISO 4217, active codes of currencies in circulation.
 CURRENCIES = frozenset(
@@ -174,16 +174,16 @@ CURRENCIES = frozenset(
 )
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
-LARGEST_QUANTITY = 10_000
-LARGEST_AMOUNT = Decimal(10) ** 12
-MOST_DECIMALS = 6
-LONGEST_ID = 200
+MAX_QUANTITY = 10_000
+AMOUNT_LIMIT = Decimal(10) ** 12
+MAX_DECIMALS = 6
+MAX_ID_LENGTH = 200
 #: Amounts that need no further look: they satisfy every rule below.
 _USUAL_AMOUNT = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,4})?")
 _NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,6})?")
 
 
-def are_plainly_right(fields: OrderFields) -> bool:
+def batch_is_valid(fields: OrderColumns) -> bool:
     """Whether a batch satisfies every rule at a glance, as nearly all do; `check_order` tells what is wrong, if at all.
 
     No item stands in two of its orders either.
@@ -198,7 +198,7 @@ def are_plainly_right(fields: OrderFields) -> bool:
         and None not in orders["created_at"]
         and all(_are_times(orders[name]) for name in ORDER_TIMES)
         and _are_times(items["created_at"])
-        and all(1 <= quantity <= LARGEST_QUANTITY for quantity in set(items["quantity"]))
+        and all(1 <= quantity <= MAX_QUANTITY for quantity in set(items["quantity"]))
         and {*orders["currency"], *items["currency"]} - {None} <= CURRENCIES
         and all(_are_usual(orders[name]) for name in ORDER_AMOUNTS)
         and all(_are_usual(items[name]) for name in ITEM_AMOUNTS)
@@ -206,7 +206,7 @@ def are_plainly_right(fields: OrderFields) -> bool:
 
 
 def _are_ids(values: Sequence[str]) -> bool:
-    return all(map(str.strip, values)) and max(map(len, values), default=1) <= LONGEST_ID
+    return all(map(str.strip, values)) and max(map(len, values), default=1) <= MAX_ID_LENGTH
 
 
 def _are_times(values: Sequence[datetime | None]) -> bool:
@@ -235,7 +235,7 @@ def check_order(order: Order) -> None:
                 reasons.append(Reason(f"items[{position}].item_id", "stands twice in the order", "an id of its own"))
             seen.add(item.item_id)
     if reasons:
-        raise Rejected(reasons)
+        raise RecordRejectedError(reasons)
 
 
 def _check_head(reasons: list[Reason], order: Order) -> None:
@@ -258,12 +258,10 @@ def _check_item(reasons: list[Reason], where: str, item: OrderItem) -> None:
     sku = item.sku
     if not sku or not sku.strip():
         reasons.append(Reason(f"{where}.sku", "is missing", "the SKU of the listing"))
-    elif len(sku) > LONGEST_ID:
-        reasons.append(Reason(f"{where}.sku", f"is {len(sku)} characters long", f"at most {LONGEST_ID}"))
-    if not 1 <= item.quantity <= LARGEST_QUANTITY:
-        reasons.append(
-            Reason(f"{where}.quantity", f"is {item.quantity}", f"a whole number from 1 to {LARGEST_QUANTITY}")
-        )
+    elif len(sku) > MAX_ID_LENGTH:
+        reasons.append(Reason(f"{where}.sku", f"is {len(sku)} characters long", f"at most {MAX_ID_LENGTH}"))
+    if not 1 <= item.quantity <= MAX_QUANTITY:
+        reasons.append(Reason(f"{where}.quantity", f"is {item.quantity}", f"a whole number from 1 to {MAX_QUANTITY}"))
     _time(reasons, f"{where}.created_at", item.created_at)
     _currency(reasons, f"{where}.currency", item.currency)
     _amount(reasons, f"{where}.price", item.price)
@@ -283,7 +281,7 @@ def check_care_record(record: CareRecord) -> None:
     _time(reasons, "modified_at", record.modified_at)
     _time(reasons, "closed_at", record.closed_at)
     if reasons:
-        raise Rejected(reasons)
+        raise RecordRejectedError(reasons)
 
 
 @lru_cache(maxsize=10_000)
@@ -294,8 +292,8 @@ def _is_usual(amount: str) -> bool:
 def _id(reasons: list[Reason], where: str, value: str) -> None:
     if not value or not value.strip():
         reasons.append(Reason(where, "is missing", "the marketplace's id"))
-    elif len(value) > LONGEST_ID:
-        reasons.append(Reason(where, f"is {len(value)} characters long", f"at most {LONGEST_ID}"))
+    elif len(value) > MAX_ID_LENGTH:
+        reasons.append(Reason(where, f"is {len(value)} characters long", f"at most {MAX_ID_LENGTH}"))
 
 
 def _time(reasons: list[Reason], where: str, value: datetime | None) -> None:
@@ -322,8 +320,8 @@ def _amount(reasons: list[Reason], where: str, told: Amount | None) -> None:
     value = Decimal(told)
     if value < 0:
         reasons.append(Reason(where, "is negative", "zero or more"))
-    if value >= LARGEST_AMOUNT:
+    if value >= AMOUNT_LIMIT:
         reasons.append(Reason(where, "is too large", "less than 10^12"))
     exponent = value.as_tuple().exponent
-    if isinstance(exponent, int) and -exponent > MOST_DECIMALS:
-        reasons.append(Reason(where, f"has {-exponent} decimals", f"at most {MOST_DECIMALS}"))
+    if isinstance(exponent, int) and -exponent > MAX_DECIMALS:
+        reasons.append(Reason(where, f"has {-exponent} decimals", f"at most {MAX_DECIMALS}"))

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from orders_sync.account_settings import Account
+from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
-from orders_sync.marketplaces import open_adapter
+from orders_sync.marketplaces.kit.registry import open_adapter
 from orders_sync.marketplaces.refurbed import ITEM_STATUS, ORDER_STATUS, RETURN_STATE, TICKET_STATE
+from orders_sync.model.statuses import Status
 from orders_sync.sandbox.refurbed import RefurbedFront
-from orders_sync.sync.statuses import Status
-from orders_sync_tests.invariants import check_invariants
-from orders_sync_tests.marketplace import Marketplace, sandbox_account, sync
+from orders_sync.testing.invariants import check_invariants
+from orders_sync.testing.marketplace import Marketplace, sandbox_account, sync
 
 EXAMPLE: dict[str, Any] = {
     "id": "8100", "released_at": "2026-03-01T10:00:00.123Z", "state": "PARTIALLY_FULFILLED",
@@ -50,7 +50,7 @@ def refurbed() -> Iterator[Marketplace]:
 
 
 @pytest.fixture
-def shop(refurbed: Marketplace) -> Account:
+def shop(refurbed: Marketplace) -> SellerAccount:
     return sandbox_account(refurbed, accept_orderlines=True)
 
 
@@ -64,7 +64,7 @@ def test_every_published_state_is_mapped() -> None:
     assert set(TICKET_STATE) == {"OPEN", "PENDING", "SOLVED", "CLOSED"}
 
 
-def test_every_field_is_mapped(shop: Account) -> None:
+def test_every_field_is_mapped(shop: SellerAccount) -> None:
     adapter = open_adapter(shop)
     order = adapter.decode_order(json.dumps(EXAMPLE).encode())
     adapter.close()
@@ -89,7 +89,7 @@ def test_every_field_is_mapped(shop: Account) -> None:
 
 
 def test_waiting_items_are_accepted_one_by_one_after_they_are_stored(
-    refurbed: Marketplace, shop: Account, connection: Connection
+    refurbed: Marketplace, shop: SellerAccount, connection: Connection
 ) -> None:
     waiting = {item["id"] for order in refurbed.listed() for item in order["items"] if item["state"] == "NEW"}
     assert waiting
@@ -106,7 +106,7 @@ def test_waiting_items_are_accepted_one_by_one_after_they_are_stored(
 
 
 def test_an_answer_that_got_lost_is_asked_for_and_never_repeated(
-    refurbed: Marketplace, shop: Account, connection: Connection
+    refurbed: Marketplace, shop: SellerAccount, connection: Connection
 ) -> None:
     refurbed.fault("lose_answer", path="/refb.merchant.v1.OrderItemService", times=1)
     first = sync(shop)
@@ -122,18 +122,18 @@ def test_an_answer_that_got_lost_is_asked_for_and_never_repeated(
 
 
 def test_labels_appear_and_there_is_no_delivery_note_to_wait_for(
-    refurbed: Marketplace, shop: Account, connection: Connection
+    refurbed: Marketplace, shop: SellerAccount, connection: Connection
 ) -> None:
     sync(shop)
     refurbed.pass_time(hours=2)
     summary = sync(shop, "incomplete")
-    assert summary.papers_found > 0
+    assert summary.documents_found > 0
     assert connection.execute("SELECT count(*) FROM orders WHERE delivery_note_url IS NOT NULL").fetchone() == (0,)
     assert sync(shop, "incomplete").fetched == 0
 
 
 def test_returns_and_tickets_are_care_records_with_ids_of_their_own(
-    refurbed: Marketplace, shop: Account, connection: Connection
+    refurbed: Marketplace, shop: SellerAccount, connection: Connection
 ) -> None:
     sync(shop)
     sync(shop, "care")

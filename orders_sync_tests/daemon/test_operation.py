@@ -11,10 +11,10 @@ from collections import Counter
 import pytest
 from psycopg.sql import SQL, Identifier
 
-from orders_sync_tests.deployment import ACCOUNT, Deployment, environment
-from orders_sync_tests.invariants import check_invariants
-from orders_sync_tests.marketplace import an_order
-from orders_sync_tests.waiting import wait_for
+from orders_sync.testing.deployment import ACCOUNT, Deployment, environment
+from orders_sync.testing.invariants import check_invariants
+from orders_sync.testing.marketplace import an_order
+from orders_sync.testing.waiting import wait_for
 
 pytestmark = [pytest.mark.daemon, pytest.mark.xdist_group("daemon")]
 

@@ -3,7 +3,7 @@
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orders_sync.database.copy import copy_into, in_copy_format, with_tails
+from orders_sync.database.copy import append_bytes_columns, copy_into, to_copy_text
 from orders_sync.database.engine import Connection
 
 TEXTS = st.none() | st.text(
@@ -20,8 +20,8 @@ def test_every_text_and_null_arrives_as_it_was(
 ) -> None:
     connection.execute("CREATE TEMP TABLE IF NOT EXISTS copied (n int, a text, b text, raw text, mark bytea)")
     connection.execute("TRUNCATE copied")
-    content = in_copy_format(list(zip(*((str(n), a, b) for n, (a, b, _, _) in enumerate(rows)), strict=True)))
-    tailed = with_tails(content, [((raw or "").encode(), mark) for _, _, raw, mark in rows])
+    content = to_copy_text(list(zip(*((str(n), a, b) for n, (a, b, _, _) in enumerate(rows)), strict=True)))
+    tailed = append_bytes_columns(content, [((raw or "").encode(), mark) for _, _, raw, mark in rows])
     with connection.cursor() as cursor:
         copy_into(cursor, "copied", ("n", "a", "b", "raw", "mark"), tailed)
     stored = connection.execute("SELECT a, b, raw, mark FROM copied ORDER BY n").fetchall()

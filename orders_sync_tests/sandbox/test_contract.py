@@ -7,7 +7,7 @@ import httpx
 import pytest
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from orders_sync_tests.marketplace import TOKEN, Marketplace, an_order
+from orders_sync.testing.marketplace import TOKEN, Marketplace, an_order
 
 HEADERS = {
     "Authorization": f"Basic {TOKEN}",

@@ -11,19 +11,19 @@ from datetime import timedelta
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orders_sync.account_settings import Account
+from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection, connect
 from orders_sync.stock.levels import import_levels
 from orders_sync.stock.locks import apply_pending, pending_events
-from orders_sync_tests.invariants import check_invariants
-from orders_sync_tests.marketplace import Marketplace, an_order, sync
+from orders_sync.testing.invariants import check_invariants
+from orders_sync.testing.marketplace import Marketplace, an_order, sync
 
 LOCKS = "SELECT item_id, state FROM stock_locks ORDER BY item_id"
 LEVEL = "SELECT on_hand, reserved FROM stock_levels WHERE sku = 'PHONE'"
 
 
 def test_pending_and_accepted_lock_shipped_consumes(
-    marketplace: Marketplace, account: Account, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     import_levels(connection, {"PHONE": 10})
     an_order(marketplace, 1, state=1, line_state=1, quantity=2)
@@ -45,7 +45,7 @@ def test_pending_and_accepted_lock_shipped_consumes(
 
 
 def test_cancelled_and_refunded_before_shipping_release(
-    marketplace: Marketplace, account: Account, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     import_levels(connection, {"PHONE": 10})
     an_order(marketplace, 1, state=1, line_state=1)
@@ -63,7 +63,7 @@ def test_cancelled_and_refunded_before_shipping_release(
 
 
 def test_an_order_first_seen_before_its_payment_is_locked_when_it_is_paid(
-    marketplace: Marketplace, account: Account, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     import_levels(connection, {"PHONE": 1})
     an_order(marketplace, 1, state=10, line_state=8)
@@ -78,7 +78,7 @@ def test_an_order_first_seen_before_its_payment_is_locked_when_it_is_paid(
 
 
 def test_a_shortage_and_an_unknown_sku_are_marked_and_locked_when_stock_comes(
-    marketplace: Marketplace, account: Account, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     import_levels(connection, {"PHONE": 1})
     an_order(marketplace, 1, quantity=2)
@@ -96,7 +96,7 @@ def test_a_shortage_and_an_unknown_sku_are_marked_and_locked_when_stock_comes(
 
 
 def test_oversell_is_allowed_where_the_account_says_so(
-    marketplace: Marketplace, account: Account, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     import_levels(connection, {"PHONE": 1})
     an_order(marketplace, 1, quantity=3)
@@ -106,7 +106,7 @@ def test_oversell_is_allowed_where_the_account_says_so(
 
 
 def test_orders_shipped_before_the_count_do_not_reduce_it(
-    marketplace: Marketplace, account: Account, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     """A first load brings months of shipped orders: they left before today's stock was counted."""
     import_levels(connection, {"PHONE": 10})
@@ -118,7 +118,9 @@ def test_orders_shipped_before_the_count_do_not_reduce_it(
     assert connection.execute(LOCKS).fetchall() == [("100", "consumed")]
 
 
-def test_a_lock_follows_a_changed_quantity(marketplace: Marketplace, account: Account, connection: Connection) -> None:
+def test_a_lock_follows_a_changed_quantity(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
+) -> None:
     import_levels(connection, {"PHONE": 10})
     order = an_order(marketplace, 1)
     sync(account)
@@ -149,7 +151,7 @@ def test_however_events_are_grouped_the_locks_are_the_same(
             "TRUNCATE orders, order_items, order_events, lanes, stock_locks, stock_levels, stock_lock_history"
         )
         with Marketplace() as shop:
-            from orders_sync_tests.marketplace import sandbox_account
+            from orders_sync.testing.marketplace import sandbox_account
 
             account = sandbox_account(shop)
             import_levels(connection, {"PHONE": 5})
@@ -163,7 +165,7 @@ def test_however_events_are_grouped_the_locks_are_the_same(
                 if not at_once:
                     apply_pending(connection)
             for size in sizes:
-                locks._apply_batch(connection, locks.Applied(), frozenset(), size)
+                locks._apply_batch(connection, locks.StockResult(), frozenset(), size)
             apply_pending(connection)
         check_invariants(connection)
         results.append((connection.execute(LOCKS).fetchall(), connection.execute(LEVEL).fetchone()))
@@ -171,7 +173,7 @@ def test_however_events_are_grouped_the_locks_are_the_same(
 
 
 def test_two_workers_at_once_leave_exactly_one_lock_an_item(
-    marketplace: Marketplace, account: Account, connection: Connection, database_url: str
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, database_url: str
 ) -> None:
     import_levels(connection, {"PHONE": 10_000, "CASE": 100})
     for number in range(1, 301):
@@ -194,7 +196,7 @@ def test_two_workers_at_once_leave_exactly_one_lock_an_item(
 
 
 def test_a_worker_killed_in_the_middle_leaves_nothing_half_done(
-    marketplace: Marketplace, account: Account, connection: Connection, database_url: str
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, database_url: str
 ) -> None:
     import_levels(connection, {"PHONE": 10_000})
     for number in range(1, 401):

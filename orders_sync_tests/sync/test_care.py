@@ -1,10 +1,10 @@
 """`care`: the latest care records, linked to their items whichever came first."""
 
-from orders_sync.account_settings import Account
+from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
-from orders_sync.sandbox.forms import iso
-from orders_sync_tests.invariants import nothing_changed, snapshot
-from orders_sync_tests.marketplace import Marketplace, an_order, sandbox_account, sync
+from orders_sync.sandbox.formats import iso
+from orders_sync.testing.invariants import nothing_changed, snapshot
+from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
 
 CARE = (
     "SELECT care_id, item_id, kind, state, linked_at IS NOT NULL "
@@ -12,7 +12,9 @@ CARE = (
 )
 
 
-def test_a_care_record_lands_on_its_item(marketplace: Marketplace, account: Account, connection: Connection) -> None:
+def test_a_care_record_lands_on_its_item(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
+) -> None:
     an_order(marketplace, 1, state=9, line_state=3)
     sync(account)
     marketplace.put_folder(900, 100, "REPLACE")
@@ -22,7 +24,7 @@ def test_a_care_record_lands_on_its_item(marketplace: Marketplace, account: Acco
 
 
 def test_a_record_of_an_item_that_is_not_known_yet_is_kept_and_linked_when_it_arrives(
-    marketplace: Marketplace, account: Account, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     marketplace.put_folder(900, 100)
     sync(account, "care")
@@ -34,7 +36,7 @@ def test_a_record_of_an_item_that_is_not_known_yet_is_kept_and_linked_when_it_ar
 
 
 def test_a_later_change_of_an_older_folder_is_seen(
-    marketplace: Marketplace, account: Account, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     """The cursor by highest id missed it."""
     marketplace.put_folder(900, 100)
@@ -47,7 +49,7 @@ def test_a_later_change_of_an_older_folder_is_seen(
 
 
 def test_several_folders_of_one_item_are_all_kept_and_the_latest_is_on_the_item(
-    marketplace: Marketplace, account: Account, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     """One folder a line was kept."""
     an_order(marketplace, 1)
@@ -61,7 +63,7 @@ def test_several_folders_of_one_item_are_all_kept_and_the_latest_is_on_the_item(
 
 
 def test_pages_are_read_to_their_end_and_a_second_pass_asks_little(
-    marketplace: Marketplace, account: Account, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     for number in range(1, 46):
         marketplace.put_folder(number, number)
@@ -83,7 +85,7 @@ def test_kinds_are_told_apart(connection: Connection) -> None:
 
 
 def test_a_rejected_record_is_kept_and_tried_again_in_later_passes(
-    marketplace: Marketplace, account: Account, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     """It is behind the watermark by then, and would not be listed any more."""
     marketplace.put_folder(900, 100)

@@ -4,23 +4,23 @@ import threading
 
 import pytest
 
-from orders_sync.account_settings import Account
+from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection, connect
-from orders_sync.sync import orders_pass
+from orders_sync.model.pass_summary import PassSummary
+from orders_sync.passes.run_pass import PassFailedError
+from orders_sync.sync import merge_pages
 from orders_sync.sync.batch import BatchResult, Prepared
 from orders_sync.sync.merge import OrderMerger
-from orders_sync.sync.passes import PassFailed
-from orders_sync.sync.summary import Summary
-from orders_sync_tests.invariants import check_invariants
-from orders_sync_tests.marketplace import Marketplace, an_order, sandbox_account, sync
+from orders_sync.testing.invariants import check_invariants
+from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
 
 
 def test_a_connection_that_is_cut_in_the_middle_of_a_batch(
-    marketplace: Marketplace, account: Account, connection: Connection, monkeypatch: pytest.MonkeyPatch
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(1, 251):
         an_order(marketplace, number)
-    monkeypatch.setattr(orders_pass, "BATCH", 100)
+    monkeypatch.setattr(merge_pages, "MAX_RECORDS_PER_BATCH", 100)
     write = OrderMerger._write
     batches = 0
 
@@ -33,7 +33,7 @@ def test_a_connection_that_is_cut_in_the_middle_of_a_batch(
 
     with monkeypatch.context() as broken:
         broken.setattr(OrderMerger, "_write", cut)
-        with pytest.raises(PassFailed) as problem:
+        with pytest.raises(PassFailedError) as problem:
             sync(account)
     assert "\n" not in str(problem.value)
     assert "the orders database refused or broke off" in str(problem.value)
@@ -49,7 +49,7 @@ def test_two_lanes_that_store_the_same_orders_at_once(connection: Connection) ->
         for number in range(1, 1_501):
             an_order(marketplace, number)
         account = sandbox_account(marketplace)
-        summaries: list[Summary] = []
+        summaries: list[PassSummary] = []
         lanes = [
             threading.Thread(target=lambda kind=kind: summaries.append(sync(account, kind)))
             for kind in ("new", "modified")
@@ -65,7 +65,7 @@ def test_two_lanes_that_store_the_same_orders_at_once(connection: Connection) ->
 
 def test_a_role_that_may_not_write_is_told(
     marketplace: Marketplace,
-    account: Account,
+    account: SellerAccount,
     connection: Connection,
     database_url: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -77,7 +77,7 @@ def test_a_role_that_may_not_write_is_told(
     connection.execute("GRANT INSERT, UPDATE ON lanes, lane_runs, rate_limits TO reader_only")
     try:
         monkeypatch.setenv("ORDERS_DATABASE_URL", database_url.replace("postgres@", "reader_only@"))
-        with pytest.raises(PassFailed, match=r"permission denied for table orders \(SQLSTATE 42501\)"):
+        with pytest.raises(PassFailedError, match=r"permission denied for table orders \(SQLSTATE 42501\)"):
             sync(account)
     finally:
         connection.execute("DROP OWNED BY reader_only")
@@ -88,9 +88,9 @@ def test_a_value_that_postgresql_quotes_in_its_error_is_not_told(connection: Con
     """PostgreSQL's DETAIL and CONTEXT quote rows: buyers' data must not come out that way."""
     import psycopg
 
-    from orders_sync.sync.passes import told
+    from orders_sync.passes.run_pass import one_line_error
 
     with connect() as own, pytest.raises(psycopg.Error) as error:
         own.execute("INSERT INTO orders (account, order_id, shipping_last_name) VALUES ('a', '1', 'Qplanted')")
     assert "Qplanted" in str(error.value)
-    assert "Qplanted" not in told(error.value)
+    assert "Qplanted" not in one_line_error(error.value)

@@ -2,27 +2,29 @@
 
 from datetime import timedelta
 
-from orders_sync.account_settings import Account
+from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
-from orders_sync_tests.invariants import check_invariants, snapshot
-from orders_sync_tests.marketplace import Marketplace, an_order, sync
+from orders_sync.testing.invariants import check_invariants, snapshot
+from orders_sync.testing.marketplace import Marketplace, an_order, sync
 
 NOTE = "https://documents.example.com/1.pdf"
 
 
-def test_what_has_appeared_is_filled_in(marketplace: Marketplace, account: Account, connection: Connection) -> None:
+def test_what_has_appeared_is_filled_in(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
+) -> None:
     an_order(marketplace, 1)
     sync(account)
     marketplace.change(1, delivery_note=NOTE, _deliveries=[{"order": 1, "labelUrl": "/static/1.pdf"}])
     summary = sync(account, "incomplete")
-    assert (summary.fetched, summary.papers_found, summary.api_calls) == (1, 2, 2)
+    assert (summary.fetched, summary.documents_found, summary.api_calls) == (1, 2, 2)
     row = connection.execute("SELECT delivery_note_url, label_url FROM orders").fetchone()
     assert row == (NOTE, f"{marketplace.url}/static/1.pdf")
     assert sync(account, "incomplete").api_calls == 0
 
 
 def test_its_watermark_goes_by_the_marketplaces_clock(
-    marketplace: Marketplace, account: Account, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     an_order(marketplace, 1)
     sync(account)
@@ -37,7 +39,7 @@ def test_its_watermark_goes_by_the_marketplaces_clock(
 
 
 def test_a_status_seen_in_passing_is_not_stored_and_its_event_still_comes(
-    marketplace: Marketplace, account: Account, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     """Stored without its event, the change would be swallowed: `modified` would find nothing to tell."""
     an_order(marketplace, 1, state=3, line_state=2)
@@ -54,7 +56,7 @@ def test_a_status_seen_in_passing_is_not_stored_and_its_event_still_comes(
 
 
 def test_only_orders_that_should_have_papers_by_now_are_asked_for(
-    marketplace: Marketplace, account: Account, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     """The old query joined its conditions with OR without brackets."""
     an_order(marketplace, 1, state=1, line_state=1)  # pending: a note, no label yet
@@ -71,11 +73,11 @@ def test_only_orders_that_should_have_papers_by_now_are_asked_for(
 
 
 def test_an_order_the_marketplace_does_not_know_any_more_stops_no_other(
-    marketplace: Marketplace, account: Account, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     an_order(marketplace, 1)
     an_order(marketplace, 2, age=timedelta(minutes=5))
     sync(account)
     del marketplace.world.scripted[1]
     marketplace.change(2, delivery_note=NOTE)
-    assert sync(account, "incomplete").papers_found == 1
+    assert sync(account, "incomplete").documents_found == 1

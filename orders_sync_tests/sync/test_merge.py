@@ -6,21 +6,21 @@ from typing import Any
 
 import pytest
 
-from orders_sync.account_settings import Account
+from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection, connect
-from orders_sync.marketplaces import open_adapter
-from orders_sync.marketplaces.base import Adapter, RawRecord
+from orders_sync.marketplaces.kit.adapter import Adapter, RawRecord
+from orders_sync.marketplaces.kit.registry import open_adapter
+from orders_sync.model.pass_summary import PassSummary
 from orders_sync.sync.batch import BatchResult
 from orders_sync.sync.merge import OrderMerger
-from orders_sync.sync.summary import Summary
-from orders_sync_tests.invariants import check_invariants
-from orders_sync_tests.marketplace import Marketplace, an_order
+from orders_sync.testing.invariants import check_invariants
+from orders_sync.testing.marketplace import Marketplace, an_order
 
 Merge = Callable[[OrderMerger, list[dict[str, Any]]], BatchResult]
 
 
 @pytest.fixture
-def adapter(account: Account) -> Adapter:
+def adapter(account: SellerAccount) -> Adapter:
     return open_adapter(account)
 
 
@@ -28,7 +28,7 @@ def adapter(account: Account) -> Adapter:
 def merge(adapter: Adapter) -> Merge:
     def merged(merger: OrderMerger, orders: list[dict[str, Any]]) -> BatchResult:
         records = [_record(order) for order in orders]
-        return merger.write(merger.prepare(records), Summary())
+        return merger.write(merger.prepare(records), PassSummary())
 
     return merged
 

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orders_sync.account_settings import Account
+from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
-from orders_sync.sync.fields import OrderFields
-from orders_sync.sync.records import Order, OrderItem, Rejected
-from orders_sync.sync.statuses import Status
-from orders_sync.sync.validate import are_plainly_right, check_order
-from orders_sync_tests.invariants import check_invariants, every_listed_order_is_stored_or_rejected
-from orders_sync_tests.marketplace import Marketplace, an_order, sandbox_account, sync
+from orders_sync.model.records import Order, OrderItem, RecordRejectedError
+from orders_sync.model.statuses import Status
+from orders_sync.sync.columnar import OrderColumns
+from orders_sync.sync.validate import batch_is_valid, check_order
+from orders_sync.testing.invariants import check_invariants, every_listed_order_is_stored_or_rejected
+from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
 
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"price": "12,50"}, "items_total"),
@@ -42,7 +42,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("fields", "where"), BAD, ids=lambda value: str(value)[:40])
 def test_a_bad_record_is_kept_with_its_place_and_stops_no_other(
-    marketplace: Marketplace, account: Account, connection: Connection, fields: dict[str, Any], where: str
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, fields: dict[str, Any], where: str
 ) -> None:
     an_order(marketplace, 1)
     an_order(marketplace, 2)
@@ -69,7 +69,7 @@ LINES: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("fields", "where"), LINES, ids=lambda value: str(value)[:40])
 def test_a_bad_line_rejects_its_order(
-    marketplace: Marketplace, account: Account, connection: Connection, fields: dict[str, Any], where: str
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, fields: dict[str, Any], where: str
 ) -> None:
     an_order(marketplace, 1)["orderlines"][0].update(fields)
     assert sync(account).rejected == 1
@@ -79,7 +79,7 @@ def test_a_bad_line_rejects_its_order(
 
 
 def test_two_lines_or_two_orders_with_one_id_are_told(
-    marketplace: Marketplace, account: Account, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     twice = an_order(marketplace, 1)
     twice["orderlines"].append(dict(twice["orderlines"][0]))
@@ -175,9 +175,9 @@ def test_the_glance_at_a_batch_lets_nothing_pass_that_the_record_check_rejects(d
         )
     try:
         check_order(order)
-    except Rejected:
-        assert not are_plainly_right(OrderFields([order]))
-        assert not are_plainly_right(OrderFields([RIGHT, order]))
+    except RecordRejectedError:
+        assert not batch_is_valid(OrderColumns([order]))
+        assert not batch_is_valid(OrderColumns([RIGHT, order]))
 
 
 NO_IDS = ["", "  ", "x" * 201]
@@ -210,21 +210,21 @@ def test_each_wrong_value_of_an_item_is_seen_at_a_glance_and_told(name: str) -> 
 
 
 def _is_seen_and_told(order: Order, where: str) -> None:
-    with pytest.raises(Rejected) as rejected:
+    with pytest.raises(RecordRejectedError) as rejected:
         check_order(order)
     assert any(reason.where.startswith(where) for reason in rejected.value.reasons)
-    assert not are_plainly_right(OrderFields([order]))
+    assert not batch_is_valid(OrderColumns([order]))
 
 
 def test_the_glance_lets_what_is_right_pass() -> None:
     check_order(RIGHT)
-    assert are_plainly_right(OrderFields([RIGHT]))
-    assert are_plainly_right(OrderFields([]))
-    assert not are_plainly_right(OrderFields([RIGHT, msgspec.structs.replace(RIGHT, order_id="2")])), "shares an item"
+    assert batch_is_valid(OrderColumns([RIGHT]))
+    assert batch_is_valid(OrderColumns([]))
+    assert not batch_is_valid(OrderColumns([RIGHT, msgspec.structs.replace(RIGHT, order_id="2")])), "shares an item"
 
 
 def test_a_record_that_only_postgresql_refuses_is_found_among_a_thousand(
-    marketplace: Marketplace, account: Account, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     """A poison record must not block its batch: here a trigger, as an operator may have one, refuses one order."""
     connection.execute("""

@@ -4,11 +4,11 @@ from typing import Any
 
 import dagster as dg
 
-from orders_sync.accounts import load_accounts
-from orders_sync.components.liveness import alive
 from orders_sync.database.engine import connect
-from orders_sync.database.migrate import migrate
-from orders_sync.retention import blank_buyers_data
+from orders_sync.database.schema import upgrade_schema
+from orders_sync.lanes.liveness import alive
+from orders_sync.marketplaces.kit.accounts import load_accounts
+from orders_sync.privacy.retention import blank_buyers_data
 
 
 @dg.asset(
@@ -23,7 +23,7 @@ from orders_sync.retention import blank_buyers_data
     ),
 )
 def buyer_data_retention(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-    migrate()
+    upgrade_schema()
     accounts, _ = load_accounts()
     metadata: dict[str, Any] = {"orders": 0, "care_records": 0, "rejected_records": 0}
     with alive(context.run_id), connect(application=f"orders_sync retention {context.run_id}") as connection:

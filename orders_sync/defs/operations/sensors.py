@@ -7,16 +7,16 @@ from operator import or_
 
 import dagster as dg
 
-from orders_sync.accounts import load_accounts
-from orders_sync.components.busy import busy_with, runs_under_way
-from orders_sync.components.lane_assets import SYNC_TYPE_TAG
-from orders_sync.components.liveness import is_alive
 from orders_sync.components.sync_schedules import request_of
+from orders_sync.config.schedules import load_schedules
+from orders_sync.dagster_support.busy_lanes import busy_with, runs_under_way
+from orders_sync.dagster_support.lane_assets import SYNC_TYPE_TAG
 from orders_sync.database.engine import connect
-from orders_sync.database.migrate import migrate
-from orders_sync.schedule_settings import load_schedules
-from orders_sync.sync import lanes
-from orders_sync.sync.lanes import Lane, SyncType
+from orders_sync.database.schema import upgrade_schema
+from orders_sync.lanes.history import lane_states
+from orders_sync.lanes.liveness import is_alive
+from orders_sync.marketplaces.kit.accounts import load_accounts
+from orders_sync.model.lane import Lane, SyncType
 
 DEAD_AFTER_SECONDS = 90
 """A started run that shows no life for so long is dead: its process holds no database lock."""
@@ -30,7 +30,7 @@ FIRST_PASS_AGAIN_SECONDS = 600
     description="Runs the lanes of a new account at once, instead of at their next ticks.",
 )
 def first_passes(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-    migrate()
+    upgrade_schema()
     accounts, _ = load_accounts()
     settings = load_schedules()
     runs = runs_under_way(context.instance)
@@ -38,7 +38,7 @@ def first_passes(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Sk
     requests: list[dg.RunRequest] = []
     with connect(application="orders_sync first passes") as connection:
         for name in accounts:
-            known = {state.lane.sync_type: state for state in lanes.states(connection, [name])}
+            known = {state.lane.sync_type: state for state in lane_states(connection, [name])}
             for sync_type in SyncType:
                 lane = Lane(name, sync_type)
                 if known[sync_type].last_succeeded_at is not None or busy_with(lane, runs, connection):
@@ -63,7 +63,7 @@ def first_passes(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Sk
     ),
 )
 def dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    migrate()
+    upgrade_schema()
     silent_since: dict[str, float] = json.loads(context.cursor or "{}")
     now = time.time()
     silent: dict[str, float] = {}

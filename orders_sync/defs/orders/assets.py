@@ -2,11 +2,11 @@
 
 import dagster as dg
 
-from orders_sync.accounts import load_accounts
-from orders_sync.components.lane_assets import lane_key
-from orders_sync.components.table_assets import column_schema
+from orders_sync.dagster_support.lane_assets import lane_key
+from orders_sync.dagster_support.table_assets import column_schema
 from orders_sync.database import tables
-from orders_sync.sync.lanes import Lane, SyncType
+from orders_sync.marketplaces.kit.accounts import load_accounts
+from orders_sync.model.lane import Lane, SyncType
 
 GROUP = "orders"
 OWNERS = ["team:orders"]

@@ -4,7 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from orders_sync.components.row_checks import rows_check
+from orders_sync.dagster_support.row_checks import rows_check
 
 ITEMS_WITHOUT_ORDER = """
 SELECT item.account, item.order_id, item.item_id FROM order_items item

@@ -4,12 +4,12 @@ from typing import Any
 
 import dagster as dg
 
-from orders_sync.components.liveness import alive
-from orders_sync.components.markdown import as_markdown_table
-from orders_sync.components.table_assets import column_schema
+from orders_sync.dagster_support.markdown import as_markdown_table
+from orders_sync.dagster_support.table_assets import column_schema
 from orders_sync.database import tables
 from orders_sync.database.engine import engine
-from orders_sync.database.migrate import migrate
+from orders_sync.database.schema import upgrade_schema
+from orders_sync.lanes.liveness import alive
 from orders_sync.reports.daily import refresh_daily_summary
 from orders_sync.reports.plots import summary_plot
 
@@ -29,7 +29,7 @@ SHOWN_DAYS = 14
     },
 )
 def daily_summary(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-    migrate()
+    upgrade_schema()
     with alive(context.run_id):
         summary = refresh_daily_summary(engine())
     metadata: dict[str, Any] = {"dagster/row_count": len(summary)}

@@ -4,15 +4,16 @@ from typing import Any
 
 import dagster as dg
 
-from orders_sync.components.liveness import alive
-from orders_sync.components.markdown import as_markdown_table
-from orders_sync.components.row_checks import run_rows_check
-from orders_sync.components.table_assets import column_schema
+from orders_sync.dagster_support.markdown import as_markdown_table
+from orders_sync.dagster_support.row_checks import run_rows_check
+from orders_sync.dagster_support.table_assets import column_schema
 from orders_sync.database import tables
-from orders_sync.database.migrate import migrate
-from orders_sync.migration.phase import Phase, current_phase
-from orders_sync.migration.shadow import stock_connection
-from orders_sync.stock.effects import as_markdown
+from orders_sync.database.schema import upgrade_schema
+from orders_sync.lanes.authority import Phase, current_phase
+from orders_sync.lanes.liveness import alive
+from orders_sync.marketplaces.kit.accounts import overselling_accounts
+from orders_sync.stock.actions import as_markdown
+from orders_sync.stock.connection import stock_connection
 from orders_sync.stock.locks import apply_pending
 
 GROUP = "stock"
@@ -76,10 +77,10 @@ stock_levels = dg.AssetSpec(
     ],
 )
 def stock_locks(context: dg.AssetExecutionContext) -> Any:
-    migrate()
+    upgrade_schema()
     with alive(context.run_id), stock_connection(f"orders_sync stock {context.run_id}") as connection:
         phase = current_phase(connection)
-        applied = apply_pending(connection)
+        applied = apply_pending(connection, overselling_accounts())
         states = dict(connection.execute("SELECT state, count(*) FROM stock_locks GROUP BY state").fetchall())
         latest = connection.execute(LATEST_STEPS).fetchall()
     yield dg.MaterializeResult(

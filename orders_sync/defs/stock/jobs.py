@@ -4,11 +4,11 @@ from typing import Any
 
 import dagster as dg
 
-from orders_sync.components.liveness import alive
-from orders_sync.components.markdown import as_markdown_table
-from orders_sync.database.migrate import migrate
-from orders_sync.migration.shadow import stock_connection
-from orders_sync.stock.explain import Level, Step, explain
+from orders_sync.dagster_support.markdown import as_markdown_table
+from orders_sync.database.schema import upgrade_schema
+from orders_sync.lanes.liveness import alive
+from orders_sync.stock.connection import stock_connection
+from orders_sync.stock.explain import LockHistoryEntry, SkuLevel, explain
 
 
 class Question(dg.Config):
@@ -20,7 +20,7 @@ class Question(dg.Config):
 
 @dg.op(description="Tells the events that made, consumed or released a lock, in order, as metadata of this run.")
 def explain_lock_steps(context: dg.OpExecutionContext, config: Question) -> None:
-    migrate()
+    upgrade_schema()
     with alive(context.run_id), stock_connection(f"orders_sync explain {context.run_id}") as connection:
         levels, steps = explain(connection, config.item_or_sku)
     if not levels and not steps:
@@ -29,7 +29,11 @@ def explain_lock_steps(context: dg.OpExecutionContext, config: Question) -> None
         dg.AssetObservation(
             "stock_locks",
             description=f"The lock of {config.item_or_sku}, explained",
-            metadata={"explained": config.item_or_sku, "levels": _table(Level, levels), "steps": _table(Step, steps)},
+            metadata={
+                "explained": config.item_or_sku,
+                "levels": _table(SkuLevel, levels),
+                "steps": _table(LockHistoryEntry, steps),
+            },
         )
     )
 

@@ -2,10 +2,10 @@
 
 import dagster as dg
 
-from orders_sync.components.busy import runs_under_way
-from orders_sync.database.migrate import migrate
+from orders_sync.dagster_support.busy_lanes import runs_under_way
+from orders_sync.database.schema import upgrade_schema
 from orders_sync.defs.stock.assets import apply_order_events
-from orders_sync.migration.shadow import stock_connection
+from orders_sync.stock.connection import stock_connection
 from orders_sync.stock.locks import pending_events
 
 
@@ -19,7 +19,7 @@ from orders_sync.stock.locks import pending_events
     ),
 )
 def order_events_sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    migrate()
+    upgrade_schema()
     with stock_connection("orders_sync sensor") as connection:
         waiting = pending_events(connection)
     if waiting == 0:

@@ -1,0 +1,1 @@
+"""The settings: environment variables and YAML files, read in one way and checked with one voice."""

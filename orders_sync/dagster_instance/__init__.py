@@ -1,0 +1,1 @@
+"""The Dagster instance: its storage, and the state of its schedules."""

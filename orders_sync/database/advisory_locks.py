@@ -1,0 +1,73 @@
+"""PostgreSQL's advisory locks by name: they hold across processes and machines, and end with their connection.
+
+A lock's name becomes a 64-bit key (`hashtextextended`). Who holds a lock can be read in pg_stat_activity by its
+application name.
+"""
+
+import contextlib
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import LiteralString
+
+import psycopg
+
+from orders_sync.database.engine import Connection
+
+KEY: LiteralString = "hashtextextended(%s, 0)"
+"""The key of a lock, as an SQL expression with one parameter: the name."""
+
+_HOLDERS: LiteralString = f"""
+SELECT DISTINCT activity.application_name FROM pg_locks held JOIN pg_stat_activity activity USING (pid)
+WHERE held.locktype = 'advisory' AND held.granted AND held.objsubid = 1
+  AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND ((held.classid::bigint << 32) | held.objid::bigint) = {KEY}
+ORDER BY 1
+"""  # noqa: S608 - the key's expression is a constant, its value a bound parameter
+
+
+def try_lock(connection: Connection, name: str) -> bool:
+    """Takes the lock until the connection closes or releases it; False when another connection holds it."""
+    return _answer(connection, f"SELECT pg_try_advisory_lock({KEY})", name)
+
+
+def lock(connection: Connection, name: str) -> None:
+    """Waits for the lock and takes it until the connection closes or releases it."""
+    connection.execute(f"SELECT pg_advisory_lock({KEY})", [name])
+
+
+@contextmanager
+def shared_lock(connection: Connection, name: str) -> Generator[None]:
+    """Waits for the lock and shares it with other sharers for the length of the block."""
+    connection.execute(f"SELECT pg_advisory_lock_shared({KEY})", [name])
+    try:
+        yield
+    finally:
+        with contextlib.suppress(psycopg.OperationalError):  # a broken connection holds no lock any more
+            connection.execute(f"SELECT pg_advisory_unlock_shared({KEY})", [name])
+
+
+def lock_for_transaction(connection: Connection, name: str) -> None:
+    """Waits for the lock and takes it until the end of the transaction that is open."""
+    connection.execute(f"SELECT pg_advisory_xact_lock({KEY})", [name])
+
+
+def is_held(connection: Connection, name: str) -> bool:
+    """Whether some connection holds the lock."""
+    with connection.transaction():
+        return not _answer(connection, f"SELECT pg_try_advisory_xact_lock({KEY})", name)
+
+
+def release_all(connection: Connection) -> None:
+    """Releases every advisory lock of the connection, at once: closing alone frees them a moment later."""
+    with contextlib.suppress(psycopg.OperationalError):
+        connection.execute("SELECT pg_advisory_unlock_all()")
+
+
+def holders(connection: Connection, name: str) -> list[str]:
+    """The application names of the connections that hold the lock, sorted."""
+    return [application for (application,) in connection.execute(_HOLDERS, [name])]
+
+
+def _answer(connection: Connection, question: LiteralString, name: str) -> bool:
+    row = connection.execute(question, [name]).fetchone()
+    return row is not None and bool(row[0])

@@ -1,0 +1,25 @@
+"""The log of all syncs of a machine in one file, whoever launched them: what `orders-sync log --follow` shows."""
+
+import logging
+from collections.abc import Generator
+from contextlib import contextmanager
+from logging.handlers import WatchedFileHandler
+
+from orders_sync.config.environment import sync_log_file
+
+LOGGER = logging.getLogger("orders_sync")
+
+
+@contextmanager
+def log_to_file() -> Generator[None]:
+    """Appends what the core logs to the sync log for the length of the block; lines hold no buyers' data."""
+    handler = WatchedFileHandler(sync_log_file(), encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s OrderSync %(message)s"))
+    LOGGER.addHandler(handler)
+    if LOGGER.level == logging.NOTSET:
+        LOGGER.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        LOGGER.removeHandler(handler)
+        handler.close()

@@ -1,0 +1,116 @@
+"""What `make run` runs: everything comes up, the first syncs run, everything stops, and goes on where it was."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from orders_sync.testing.deployment import copy_project, environment, free_port
+
+pytestmark = [pytest.mark.daemon, pytest.mark.xdist_group("up")]
+
+
+def _up(project: Path, ui_port: int, sandbox_port: int, *more: str) -> list[str]:
+    return [
+        sys.executable, "-m", "orders_sync.cli", "up", "--port", str(ui_port), "--sandbox-port", str(sandbox_port), *more
+    ]  # fmt: skip
+
+
+def _left_behind(project: Path) -> list[str]:
+    found = []
+    for process in psutil.process_iter(["cmdline", "cwd", "status"]):
+        command = " ".join(process.info["cmdline"] or [])
+        if process.info["status"] != psutil.STATUS_ZOMBIE and (
+            process.info["cwd"] == str(project) or str(project) in command
+        ):
+            found.append(command[:200])
+    return found
+
+
+def test_it_comes_up_syncs_stops_and_goes_on(tmp_path: Path) -> None:
+    project = copy_project(tmp_path)
+    ui, sandbox = free_port(), free_port()
+    for account in (project / "orders_sync" / "defs" / "accounts").glob("*/defs.yaml"):
+        account.write_text(account.read_text().replace(":8765", f":{sandbox}"))
+    first = subprocess.run(
+        _up(project, ui, sandbox, "--until-synced"), cwd=project, env=environment(), capture_output=True, text=True,
+        timeout=240, check=False,
+    )  # fmt: skip
+    assert first.returncode == 0, first.stdout + first.stderr
+    for told in (
+        f"the Dagster UI answers on http://127.0.0.1:{ui}",
+        "back_market_sandbox/new: done",
+        "refurbed_sandbox/care: done",
+        "mirakl_sandbox/modified: done",
+        "stock locks:",
+    ):
+        assert told in first.stdout
+    assert _left_behind(project) == []
+    with (tmp_path / "second.log").open("w") as log:
+        second = subprocess.Popen(
+            _up(project, ui, sandbox),
+            cwd=project,
+            env=environment(),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        from orders_sync.testing.waiting import wait_for
+
+        output = tmp_path / "second.log"
+        wait_for(lambda: "the Dagster UI answers" in output.read_text(), seconds=120, what="the second start")
+        # What was synced is still there: no first load runs again.
+        assert "back_market_sandbox/new: done" in output.read_text() or wait_for(
+            lambda: "back_market_sandbox/new: done" in output.read_text(), seconds=20
+        )
+        again = subprocess.run(
+            _up(project, ui, sandbox),
+            cwd=project,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert again.returncode == 1
+        assert "is in use. Is orders-sync running already?" in again.stdout.replace("\n", " ")
+    finally:
+        second.send_signal(signal.SIGINT)
+        second.wait(90)
+    assert "Everything is stopped." in (tmp_path / "second.log").read_text()
+    assert _left_behind(project) == []
+
+
+def test_dg_dev_works_too(tmp_path: Path) -> None:
+    from orders_sync.testing.deployment import Deployment
+    from orders_sync.testing.marketplace import Marketplace
+
+    with Marketplace() as marketplace:
+        deployment = Deployment(tmp_path, marketplace)
+        try:
+            deployment.start(str(Path(sys.executable).parent / "dg"), "dev")
+        finally:
+            deployment.stop()
+
+
+def _dg(project: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "dg"), *arguments], cwd=project,
+        env=environment(VIRTUAL_ENV=str(Path(sys.executable).parent.parent)), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_dg_scaffolds_an_account_and_checks_the_definitions(tmp_path: Path) -> None:
+    """`dg` runs in a copy of the project, whose package it imports from there."""
+    project = copy_project(tmp_path)
+    component = "orders_sync.components.account.Account"
+    _dg(project, "scaffold", "defs", component, "accounts/my_shop", "--marketplace", "refurbed")
+    text = (project / "orders_sync" / "defs" / "accounts" / "my_shop" / "defs.yaml").read_text()
+    assert "token: MY_SHOP_TOKEN" in text
+    assert "# retention_days: " in text
+    _dg(project, "check", "defs")

@@ -1,0 +1,105 @@
+"""Lanes: never over themselves, whoever holds them, and free the moment their holder dies."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from orders_sync.config.account import SellerAccount
+from orders_sync.database.engine import Connection
+from orders_sync.lanes.history import started
+from orders_sync.lanes.lock import LaneBusyError, hold, holder
+from orders_sync.model.lane import Lane, SyncType
+from orders_sync.testing.marketplace import Marketplace, an_order, sync
+from orders_sync.testing.waiting import wait_for
+
+LANE = Lane("shop", SyncType.NEW)
+
+
+def test_a_busy_lane_refuses_and_names_the_run(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
+) -> None:
+    with hold(LANE, "run-1") as holding:
+        started(holding, LANE, "run-1")
+        with pytest.raises(LaneBusyError, match="Lane shop/new is busy: run run-1 works on it"):
+            sync(account)
+        sync(account, "modified")  # another lane of the account goes on
+    sync(account)
+
+
+def test_a_lane_is_waited_for(connection: Connection) -> None:
+    said: list[str] = []
+    with (
+        hold(LANE, "one"),
+        pytest.raises(LaneBusyError),
+        hold(LANE, "two", wait_seconds=0.3, report=said.append),
+    ):
+        pass
+    assert "waiting up to" in said[0]
+
+
+def test_a_killed_run_frees_its_lane_at_once(database_url: str, connection: Connection) -> None:
+    """Laravel's lock stays for 24 hours."""
+    program = (
+        "import time\n"
+        "from orders_sync.lanes.history import started\n"
+        "from orders_sync.lanes.lock import hold\n"
+        "from orders_sync.model.lane import Lane, SyncType\n"
+        "with hold(Lane('shop', SyncType.NEW), 'doomed') as c:\n"
+        "    started(c, Lane('shop', SyncType.NEW), 'doomed'); print('held', flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, env=os.environ)
+    assert process.stdout is not None
+    process.stdout.readline()
+    assert holder(connection, LANE) == "run doomed"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    began = time.monotonic()
+    wait_for(lambda: holder(connection, LANE) is None, seconds=10)
+    assert time.monotonic() - began < 5
+    with hold(LANE, "next") as held:
+        started(held, LANE, "next")
+    rows = connection.execute("SELECT run_id, outcome, problem FROM lane_runs ORDER BY 1").fetchall()
+    assert rows[0] == ("doomed", "failed", "its process died")
+
+
+@pytest.mark.parametrize("step", ["_copy_new", "_keep_rejected"])
+def test_a_run_killed_between_its_steps_leaves_whole_orders_only(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, step: str
+) -> None:
+    """Order, items and event stand or fall together: the first V2 left orders whose stock was never locked."""
+    from orders_sync.testing.invariants import check_invariants
+
+    for number in range(1, 221):
+        an_order(marketplace, number)
+    program = f"""
+import os
+from orders_sync.marketplaces.kit.accounts import account_from
+from orders_sync.sync import merge_pages
+from orders_sync.sync.merge import OrderMerger
+from orders_sync.sync.pass_request import PassRequest
+from orders_sync.passes.run_pass import run_pass
+from orders_sync.model.lane import SyncType
+merge_pages.MAX_RECORDS_PER_BATCH = 100
+settings = {account.settings.model_dump()!r}
+real = OrderMerger.{step}
+calls = 0
+def deadly(self, *args):
+    global calls
+    real(self, *args); calls += 1
+    if calls == 3: os.kill(os.getpid(), 9)
+OrderMerger.{step} = deadly
+run_pass(PassRequest(account_from("shop", settings, "f"), SyncType.NEW, "doomed"))
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -9
+    stored = connection.execute("SELECT count(*) FROM orders").fetchone()
+    assert stored is not None
+    assert 0 < stored[0] < 220
+    check_invariants(connection)
+    wait_for(lambda: holder(connection, LANE) is None, seconds=10)
+    sync(account)
+    assert connection.execute("SELECT count(*) FROM orders").fetchone() == (220,)
+    check_invariants(connection)
