@@ -46,7 +46,9 @@ def broken_links(site: Path) -> list[str]:
             parts = urlsplit(link)
             if parts.scheme or parts.netloc:
                 continue
-            target = posixpath.normpath(posixpath.join(posixpath.dirname(name), unquote(parts.path))) if parts.path else name
+            target = (
+                posixpath.normpath(posixpath.join(posixpath.dirname(name), unquote(parts.path))) if parts.path else name
+            )
             if (site / target).is_dir():
                 target = posixpath.normpath(posixpath.join(target, "index.html"))
             anchor = unquote(parts.fragment)
@@ -76,7 +78,9 @@ def _targets(entries: Iterable[dict[str, Any]]) -> Iterable[str]:
 
 def main() -> None:
     problems = [f"broken link: {link}" for link in broken_links(SITE)]
-    problems += [f"not both a page and in the navigation of zensical.toml: {name}" for name in missing_from_navigation(TARGET)]
+    problems += [
+        f"not both a page and in the navigation of zensical.toml: {name}" for name in missing_from_navigation(TARGET)
+    ]
     if problems:
         sys.exit("\n".join(problems))
     print(f"{sum(1 for _ in SITE.rglob('*.html'))} pages, every link leads somewhere.")

@@ -18,8 +18,14 @@ REQUIRED = object()
 
 ENVIRONMENT = (
     (ORDERS_DATABASE_URL, "The orders database, e.g. `postgresql://user@host/orders`. Not set: the embedded server."),
-    (DAGSTER_POSTGRES_URL, "Dagster's own storage, e.g. `postgresql://user@host/dagster`. Not set: the embedded server."),
-    (STATE_FOLDER, "The folder of the embedded server, logs and the sandbox's memory. Not set: `.state` in the project."),
+    (
+        DAGSTER_POSTGRES_URL,
+        "Dagster's own storage, e.g. `postgresql://user@host/dagster`. Not set: the embedded server.",
+    ),
+    (
+        STATE_FOLDER,
+        "The folder of the embedded server, logs and the sandbox's memory. Not set: `.state` in the project.",
+    ),
 )
 
 

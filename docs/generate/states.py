@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import itertools
 
 from docs.generate.markdown import code, page, table
 from orders_sync.marketplaces.kit.registry import find_marketplace, marketplace_names
@@ -32,7 +33,7 @@ def states_page() -> str:
 def lock_actions_table() -> str:
     """What each status means for the lock of an item, with the reason."""
     rows = ((code(status), str(meaning.effect), meaning.why) for status, meaning in LOCK_ACTIONS.items())
-    return table(("status of the item", "lock", "why"), rows)
+    return table(("status of the item", "the lock", "why"), rows)
 
 
 def _statuses_table() -> str:
@@ -43,9 +44,7 @@ def _statuses_table() -> str:
             meanings[status.name],
             f"{lock_action_of(status)}",
             ", ".join(
-                name
-                for name, due in (("delivery note", DELIVERY_NOTE_DUE), ("label", LABEL_DUE))
-                if status in due
+                name for name, due in (("delivery note", DELIVERY_NOTE_DUE), ("label", LABEL_DUE)) if status in due
             ),
         )
         for status in Status
@@ -58,7 +57,7 @@ def _member_docstrings() -> dict[str, str]:
     tree = ast.parse(inspect.getsource(statuses))
     body = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == Status.__name__).body
     found: dict[str, str] = {}
-    for member, text in zip(body, body[1:], strict=False):
+    for member, text in itertools.pairwise(body):
         if (
             isinstance(member, ast.Assign)
             and isinstance(member.targets[0], ast.Name)

@@ -19,7 +19,9 @@ is blanked after the account's `retention_days`. The same comments are in the da
 def tables_page() -> str:
     """The whole page: an overview, then every table in the order of the code."""
     tables = list(metadata.tables.values())
-    overview = table(("table", "contents"), ((f"[{each.name}](#{each.name})", sentence(each.comment or "")) for each in tables))
+    overview = table(
+        ("table", "contents"), ((f"[{each.name}](#{each.name})", sentence(each.comment or "")) for each in tables)
+    )
     return page("Tables", INTRODUCTION, overview, *(_section(each) for each in tables))
 
 
