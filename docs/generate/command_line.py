@@ -26,9 +26,9 @@ def _helps(
     command: click.Command, path: tuple[str, ...], parent: click.Context | None
 ) -> Iterator[tuple[tuple[str, ...], str]]:
     context = click.Context(
-        command, info_name=path[-1], parent=parent, terminal_width=WIDTH, max_content_width=WIDTH,
-        **{key: value for key, value in command.context_settings.items() if key == "help_option_names"},
-    )  # fmt: skip
+        command, info_name=path[-1], parent=parent, **{**command.context_settings, "max_content_width": WIDTH}
+    )
+    context.terminal_width = WIDTH  # not that of whoever runs this
     yield path, command.get_help(context)
     if isinstance(command, click.Group):
         for name in command.list_commands(context):

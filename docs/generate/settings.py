@@ -104,7 +104,8 @@ def _type(field: dict[str, Any], shared: dict[str, Any]) -> str:
     if field.get("type") == "object" and isinstance(field.get("additionalProperties"), dict):
         return "mapping to " + _type(field["additionalProperties"], shared)
     words = {"string": "text", "boolean": "true or false", "integer": "whole number", "number": "number"}
-    kind = "date" if field.get("format") == "date" else words.get(field.get("type", ""), field.get("type", "any"))
+    name = str(field.get("type", "any"))
+    kind = "date" if field.get("format") == "date" else words.get(name, name)
     if kind == "text" and "pattern" in field:
         kind = f"text that matches {code(field['pattern'])}"
     bounds = [

@@ -30,7 +30,7 @@ def sources() -> dict[str, str]:
     inside = {
         path.relative_to(ROOT).as_posix(): path.relative_to(ROOT / "docs").as_posix()
         for path in sorted((ROOT / "docs").rglob("*"))
-        if path.suffix in (".md", ".png", ".svg")
+        if path.suffix in (".md", ".png", ".svg", ".css")
     }
     return inside | OUTSIDE
 
