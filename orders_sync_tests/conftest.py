@@ -29,6 +29,10 @@ os.environ["ORDERS_SYNC_STATE"] = str(STATE)
 os.environ.pop("ORDERS_DATABASE_URL", None)
 os.environ.pop("DAGSTER_POSTGRES_URL", None)
 os.environ.pop("DAGSTER_HOME", None)
+
+GIVEN_SERVER = "ORDERS_SYNC_TEST_POSTGRESQL"
+"""Names a PostgreSQL server for the tests' databases, e.g. postgresql://postgres@127.0.0.1:5432; the embedded one where
+it is not set. CI runs the tests on every supported version with it."""
 provide_sandbox_credentials()
 
 
@@ -68,13 +72,17 @@ def template() -> str:
 
     with (STATE / "template.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        server = embedded_url("postgres")
+        given = os.environ.get(GIVEN_SERVER)
+        server = f"{given}/postgres?" if given else embedded_url("postgres")
         if not (STATE / "template.done").exists():
             with psycopg.connect(server, autocommit=True) as connection:
                 connection.execute("ALTER SYSTEM SET fsync = off")
                 connection.execute("ALTER SYSTEM SET max_connections = 300")
                 connection.execute("SELECT pg_reload_conf()")
-            upgrade_schema(embedded_url("template_orders"))
+                if given:
+                    connection.execute("DROP DATABASE IF EXISTS template_orders")
+                    connection.execute("CREATE DATABASE template_orders")
+            upgrade_schema(f"{given}/template_orders" if given else embedded_url("template_orders"))
             (STATE / "template.done").touch()
     return server
 
