@@ -22,7 +22,7 @@ OUTSIDE = {
     "bench/README.md": "benchmarks.md",
 }
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
-FENCE = re.compile(r"^ *(```|~~~)", re.MULTILINE)
+BLOCK = re.compile(r"(^ *```.*?^ *```$)", re.MULTILINE | re.DOTALL)
 
 
 def sources() -> dict[str, str]:
@@ -37,24 +37,9 @@ def sources() -> dict[str, str]:
 
 def page_for_site(source: str, text: str) -> str:
     """A page with the links that hold on the site. Raises LookupError for a link to a file that does not exist."""
-    parts = FENCE.split(text)
-    # Parts come as text, fence, text of the block, fence, text …: links are read outside of blocks only.
-    outside = True
-    for position, part in enumerate(parts):
-        if part in ("```", "~~~"):
-            outside = not outside
-        elif outside:
-            parts[position] = LINK.sub(lambda found: _link(found, source), part)
-    return _joined(parts, text)
-
-
-def _joined(parts: list[str], text: str) -> str:
-    """Puts together what FENCE split: the indentation before each fence is in the text again."""
-    fences = [found.group(0) for found in FENCE.finditer(text)]
-    whole = parts[0]
-    for number, fence in enumerate(fences):
-        whole += fence + parts[2 * number + 2]
-    return whole
+    parts = BLOCK.split(text)  # text, block, text, …
+    parts[::2] = [LINK.sub(lambda found: _link(found, source), part) for part in parts[::2]]
+    return "".join(parts)
 
 
 def _link(found: re.Match[str], source: str) -> str:
