@@ -81,15 +81,16 @@ class Step(NamedTuple):
     cause: str
 
 
-def apply_pending(connection: Connection, *, oversell: frozenset[str] | None = None) -> Applied:
+def apply_pending(connection: Connection, *, oversell: frozenset[str] | None = None, batch: int = BATCH) -> Applied:
     """Applies all pending events, then tries short locks again, then mends quantities; returns what it did.
 
-    `oversell`: the accounts that lock stock below zero; by default those whose file says so.
+    `oversell`: the accounts that lock stock below zero; by default those whose file says so. `batch`: how many events
+    are applied in one transaction, at most.
     """
     oversell = overselling_accounts() if oversell is None else oversell
     applied = Applied()
     while True:
-        claimed = _apply_batch(connection, applied, oversell, BATCH)
+        claimed = _apply_batch(connection, applied, oversell, batch)
         if claimed == 0:
             break
     mend_quantities(connection, applied, oversell)

@@ -18,7 +18,7 @@ from orders_sync.migration.v1 import V1
 from orders_sync_tests import debian_packages
 from orders_sync_tests.debian_postgresql import debian_server
 from orders_sync_tests.deployment import free_port
-from orders_sync_tests.waiting import wait_for
+from orders_sync_tests.waiting import limit, wait_for
 
 DDL = [
     "CREATE TABLE orders (id INT PRIMARY KEY, marketplace VARCHAR(50), marketplace_order_id VARCHAR(50), status INT, "
@@ -54,7 +54,7 @@ def mariadb() -> Iterator[str]:
         common = ["--no-defaults", f"--datadir={folder}/data", "--innodb-use-native-aio=0", *as_user]
         made = subprocess.run(
             ["mariadb-install-db", *common, "--skip-test-db", "--auth-root-authentication-method=normal"],
-            capture_output=True, text=True, check=False,
+            capture_output=True, text=True, timeout=limit(120), check=False,
         )  # fmt: skip
         assert made.returncode == 0, made.stdout[-2000:] + made.stderr[-2000:]
         process = subprocess.Popen(
@@ -80,7 +80,7 @@ def mariadb() -> Iterator[str]:
             yield f"{url}/laravel"
         finally:
             process.kill()
-            process.wait()
+            process.wait(limit(10))
 
 
 @pytest.fixture(scope="module")

@@ -6,40 +6,28 @@ import pytest
 
 from orders_sync.account_settings import Account
 from orders_sync.database.engine import Connection, connect
-from orders_sync.sync import orders_pass
-from orders_sync.sync.batch import BatchResult, Prepared
-from orders_sync.sync.merge import OrderMerger
 from orders_sync.sync.passes import PassFailed
 from orders_sync.sync.summary import Summary
 from orders_sync_tests.invariants import check_invariants
 from orders_sync_tests.marketplace import Marketplace, an_order, sandbox_account, sync
+from orders_sync_tests.row_faults import BREAK_CONNECTION, fault_at_row
 
 
 def test_a_connection_that_is_cut_in_the_middle_of_a_batch(
-    marketplace: Marketplace, account: Account, connection: Connection, monkeypatch: pytest.MonkeyPatch
+    marketplace: Marketplace, account: Account, connection: Connection
 ) -> None:
-    for number in range(1, 251):
+    for number in range(1, 401):
         an_order(marketplace, number)
-    monkeypatch.setattr(orders_pass, "BATCH", 100)
-    write = OrderMerger._write
-    batches = 0
-
-    def cut(self: OrderMerger, batch: Prepared, result: BatchResult) -> None:
-        nonlocal batches
-        write(self, batch, result)
-        batches += 1
-        if batches == 3:
-            connection.execute("SELECT pg_terminate_backend(%s)", [self.connection.info.backend_pid])
-
-    with monkeypatch.context() as broken:
-        broken.setattr(OrderMerger, "_write", cut)
-        with pytest.raises(PassFailed) as problem:
-            sync(account)
+    with fault_at_row(connection, "order_items", 300, BREAK_CONNECTION), pytest.raises(PassFailed) as problem:
+        sync(account)
     assert "\n" not in str(problem.value)
     assert "the orders database refused or broke off" in str(problem.value)
+    stored = connection.execute("SELECT count(*) FROM orders").fetchone()
+    assert stored is not None
+    assert 0 < stored[0] < 300
     check_invariants(connection)
     sync(account)
-    assert connection.execute("SELECT count(*) FROM orders").fetchone() == (250,)
+    assert connection.execute("SELECT count(*) FROM orders").fetchone() == (400,)
     check_invariants(connection)
 
 

@@ -15,11 +15,10 @@ from orders_sync.components.sync_schedules import request_of
 from orders_sync.database.engine import connect
 from orders_sync.database.migrate import migrate
 from orders_sync.schedule_settings import load_schedules
+from orders_sync.settings import dead_run_seconds
 from orders_sync.sync import lanes
 from orders_sync.sync.lanes import Lane, SyncType
 
-DEAD_AFTER_SECONDS = 90
-"""A started run that shows no life for so long is dead: its process holds no database lock."""
 FIRST_PASS_AGAIN_SECONDS = 600
 
 
@@ -74,7 +73,7 @@ def dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
             if is_alive(connection, run.run_id):
                 continue
             since = silent_since.get(run.run_id, now)
-            if now - since < DEAD_AFTER_SECONDS:
+            if now - since < dead_run_seconds():
                 silent[run.run_id] = since
                 continue
             context.instance.report_run_failed(
