@@ -1,12 +1,13 @@
 """A sandbox marketplace served over real HTTP from a thread, and orders to put into it."""
 
-import socket
-import threading
-import time
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orders_sync.config.account import SellerAccount
 from orders_sync.config.sandbox_credentials import SANDBOX_CREDENTIALS
@@ -22,6 +23,7 @@ from orders_sync.sandbox.formats import iso, stamp
 from orders_sync.sandbox.server import FRONTS, Sandbox
 from orders_sync.sandbox.world import World
 from orders_sync.sync.pass_request import PassRequest
+from orders_sync.testing.http_server import served
 
 #: The setting `token` of an account at each front of the sandbox: these need no environment variable.
 TOKEN_NAMES = {
@@ -30,6 +32,16 @@ TOKEN_NAMES = {
     "mirakl": "MIRAKL_SANDBOX_KEY",
 }
 TOKEN = SANDBOX_CREDENTIALS[TOKEN_NAMES["back_market"]]
+
+
+@dataclass
+class Gate:
+    """Keeps requests to paths that start with `path` waiting while it is closed."""
+
+    path: str
+    is_open: bool = False
+    reached: bool = False
+    """Whether a request has come to it."""
 
 
 class Marketplace:
@@ -56,30 +68,38 @@ class Marketplace:
             self.world, shared, token=SANDBOX_CREDENTIALS[TOKEN_NAMES[front.name]], limits=limits, memory=None
         )
         self.sandbox = Sandbox([self.front], shared)
+        self._gates: list[Gate] = []
 
     def __enter__(self) -> "Marketplace":
-        self._socket = socket.socket()
-        self._socket.bind(("127.0.0.1", 0))
-        self.port: int = self._socket.getsockname()[1]
-        config = uvicorn.Config(
-            self.sandbox.app(), log_level="critical", access_log=False, date_header=False, lifespan="off"
-        )
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)
-        self._thread.start()
-        while not self._server.started:
-            time.sleep(0.01)
+        self._serving = served(self._gated(self.sandbox.app()))
+        self.url = self._serving.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._server.should_exit = True
-        self._server.force_exit = True
-        self._thread.join(10)
-        self._socket.close()
+    def __exit__(self, *exception: Any) -> None:
+        for gate in self._gates:
+            gate.is_open = True
+        self._serving.__exit__(*exception)
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+    def _gated(self, app: ASGIApp) -> ASGIApp:
+        async def behind_gates(scope: Scope, receive: Receive, send: Send) -> None:
+            for gate in [gate for gate in self._gates if scope["path"].startswith(gate.path)]:
+                gate.reached = True
+                while not gate.is_open:
+                    await asyncio.sleep(0.02)
+            await app(scope, receive, send)
+
+        return behind_gates
+
+    @contextmanager
+    def closed_gate(self, path: str) -> Iterator[Gate]:
+        """Keeps all requests to these paths waiting until the end of the block, or until the gate is opened."""
+        gate = Gate(path)
+        self._gates.append(gate)
+        try:
+            yield gate
+        finally:
+            gate.is_open = True
+            self._gates.remove(gate)
 
     def listed(self) -> list[dict[str, Any]]:
         """All orders in the contract's form."""
