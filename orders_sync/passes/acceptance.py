@@ -94,10 +94,8 @@ def accept_waiting(pass_: RunningPass, waiting: Sequence[str]) -> None:
         now = pass_.adapter.order(order_id)
         answers += [now] if now is not None else []
     if answers:
-        fetched = pass_.summary.fetched
         with open_merger(pass_) as merger:
             merge_batch(pass_, merger, answers)
-        pass_.summary.fetched = fetched
 
 
 def _accept(pass_: RunningPass, target: AcceptanceTarget, before: _Earlier | None) -> RawRecord | None:

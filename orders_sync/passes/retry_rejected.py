@@ -21,10 +21,10 @@ def retry_rejected_records(account: SellerAccount, run_id: str) -> tuple[int, in
     Works under the lanes of `new` and `care`. Raises LaneBusyError, AccountConfigError or a MarketplaceError.
     """
     with _lane_at_work(account, SyncType.NEW, run_id) as pass_:
-        new.retry_rejected(pass_, OrderMerger(pass_.connection, account.name, pass_.adapter.decode_order), most=None)
+        new.retry_rejected(pass_, OrderMerger(pass_.connection, account.name, pass_.adapter.decode_order), limit=None)
         passed = pass_.summary.created + pass_.summary.changed
     with _lane_at_work(account, SyncType.CARE, run_id) as pass_:
-        care.retry_rejected(pass_, most=None)
+        care.retry_rejected(pass_, limit=None)
         passed += pass_.summary.created + pass_.summary.changed
         left = sum(len(unresolved(pass_.connection, account.name, kind)) for kind in ("order", "care"))
     return passed, left

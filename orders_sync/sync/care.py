@@ -13,7 +13,7 @@ from orders_sync.sync import care_links
 from orders_sync.sync.rejected_records import RejectedRecord, keep, resolve, unresolved
 from orders_sync.sync.running_pass import RunningPass
 from orders_sync.sync.validate import check_care_record
-from orders_sync.sync.window import RETRIES_A_PASS, finish, pass_start, up_to_end, window_end
+from orders_sync.sync.window import RETRIES_PER_PASS, finish, pass_start, until_end, window_end
 
 _STORE = """
 INSERT INTO care_records AS known (
@@ -45,20 +45,20 @@ def sync(pass_: RunningPass) -> None:
     start = start.replace(second=0, microsecond=0) - timedelta(minutes=1)
     pass_.summary.range_start = start
     ends = None
-    for page in up_to_end(pass_, "modified", pass_.adapter.care_records(start)):
+    for page in until_end(pass_, "modified", pass_.adapter.care_records(start)):
         ends = ends or window_end(pass_)
         _merge_page(pass_, page)
         pass_.note_progress()
-    retry_rejected(pass_, most=RETRIES_A_PASS)
+    retry_rejected(pass_, limit=RETRIES_PER_PASS)
     finish(pass_, ends or window_end(pass_))
 
 
-def retry_rejected(pass_: RunningPass, *, most: int | None) -> None:
+def retry_rejected(pass_: RunningPass, *, limit: int | None) -> None:
     """Tries rejected care records again, each asked for anew where the list is not whole.
 
     At most `most` of them. One that still fails stays as it is, with the date it was first rejected.
     """
-    kept = unresolved(pass_.connection, pass_.lane.account, "care", most=most, before=pass_.began)
+    kept = unresolved(pass_.connection, pass_.lane.account, "care", limit=limit, before=pass_.began)
     for record_id, raw in kept.items():
         if record_id.startswith("hash:"):
             continue  # nothing to ask for: it has no id of its own

@@ -13,8 +13,10 @@ from orders_sync.database.engine import Connection
 from orders_sync.lanes.history import started
 from orders_sync.lanes.lock import LaneBusyError, hold, holder
 from orders_sync.model.lane import Lane, SyncType
+from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.marketplace import Marketplace, an_order, sync
 from orders_sync.testing.waiting import wait_for
+from orders_sync_tests.triggers import after_insert
 
 LANE = Lane("shop", SyncType.NEW)
 
@@ -66,40 +68,39 @@ def test_a_killed_run_frees_its_lane_at_once(database_url: str, connection: Conn
     assert rows[0] == ("doomed", "failed", "its process died")
 
 
-@pytest.mark.parametrize("step", ["_copy_new", "_keep_rejected"])
+@pytest.mark.parametrize("table", ["orders", "order_items", "order_events"])
 def test_a_run_killed_between_its_steps_leaves_whole_orders_only(
-    marketplace: Marketplace, account: SellerAccount, connection: Connection, step: str
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, table: str
 ) -> None:
-    """Order, items and event stand or fall together: the first V2 left orders whose stock was never locked."""
-    from orders_sync.testing.invariants import check_invariants
+    """Order, items and event are committed together: the first V2 left orders whose stock was never locked.
 
-    for number in range(1, 221):
+    The run is killed while the second batch is written: right after its rows of one table, before its commit.
+    """
+    for number in range(1, 601):
         an_order(marketplace, number)
     program = f"""
-import os
 from orders_sync.marketplaces.kit.accounts import account_from
-from orders_sync.sync import merge_pages
-from orders_sync.sync.merge import OrderMerger
 from orders_sync.sync.pass_request import PassRequest
 from orders_sync.passes.run_pass import run_pass
 from orders_sync.model.lane import SyncType
-merge_pages.MAX_RECORDS_PER_BATCH = 100
 settings = {account.settings.model_dump()!r}
-real = OrderMerger.{step}
-calls = 0
-def deadly(self, *args):
-    global calls
-    real(self, *args); calls += 1
-    if calls == 3: os.kill(os.getpid(), 9)
-OrderMerger.{step} = deadly
 run_pass(PassRequest(account_from("shop", settings, "f"), SyncType.NEW, "doomed"))
 """
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -9
-    stored = connection.execute("SELECT count(*) FROM orders").fetchone()
-    assert stored is not None
-    assert 0 < stored[0] < 220
+    halt = "SELECT pg_advisory_xact_lock(4711)"
+    waits_for_halt = (
+        "SELECT FROM pg_locks JOIN pg_database here ON here.oid = database "
+        "WHERE datname = current_database() AND locktype = 'advisory' AND objid = 4711 AND NOT granted"
+    )
+    with after_insert(connection, table, halt.replace("SELECT", "PERFORM"), if_more_than=250, of="orders"):
+        with connection.transaction():
+            connection.execute(halt)
+            run = subprocess.Popen([sys.executable, "-c", program])
+            wait_for(lambda: connection.execute(waits_for_halt).fetchone() is not None, seconds=60)
+            run.kill()
+            assert run.wait() == -signal.SIGKILL
+        wait_for(lambda: holder(connection, LANE) is None, seconds=10)
+    assert connection.execute("SELECT count(*) FROM orders").fetchone() == (250,)
     check_invariants(connection)
-    wait_for(lambda: holder(connection, LANE) is None, seconds=10)
     sync(account)
-    assert connection.execute("SELECT count(*) FROM orders").fetchone() == (220,)
+    assert connection.execute("SELECT count(*) FROM orders").fetchone() == (600,)
     check_invariants(connection)
