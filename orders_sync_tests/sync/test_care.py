@@ -100,3 +100,36 @@ def test_a_rejected_record_is_kept_and_tried_again_in_later_passes(
     assert sync(account, "care").created == 1
     assert connection.execute("SELECT count(*) FROM rejected_records WHERE resolved_at IS NULL").fetchone() == (0,)
     nothing_changed(sync(account, "care"))
+
+
+def test_what_an_answer_leaves_out_erases_nothing(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
+) -> None:
+    marketplace.put_folder(900, 100, "REFUND", state=9)
+    sync(account, "care")
+    before = connection.execute("SELECT kind, state, marketplace_state, opened_at FROM care_records").fetchall()
+    assert before[0][:2] == ("refund", "closed")
+    marketplace.pass_time(minutes=5)
+    marketplace.put_folder(900, 100, None, state=None)
+    assert sync(account, "care").changed == 1
+    after = connection.execute("SELECT kind, state, marketplace_state FROM care_records").fetchall()
+    assert after == [before[0][:3]]
+
+
+def test_a_record_that_only_postgresql_rejects_is_kept_and_stops_no_other(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
+) -> None:
+    connection.execute("""
+        CREATE FUNCTION reject() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION 'numeric field overflow' USING ERRCODE = '22003'; END $$;
+        CREATE TRIGGER reject BEFORE INSERT ON care_records FOR EACH ROW WHEN (NEW.care_id = '901')
+        EXECUTE FUNCTION reject()
+    """)
+    for folder in (900, 901, 902):
+        marketplace.put_folder(folder, folder)
+    summary = sync(account, "care")
+    assert (summary.fetched, summary.created, summary.rejected) == (3, 2, 1)
+    assert summary.problems == ["care record 901 rejected: record PostgreSQL can't store it (SQLSTATE 22003)"]
+    connection.execute("DROP FUNCTION reject CASCADE")
+    assert sync(account, "care").created == 1
+    assert connection.execute("SELECT count(*) FROM care_records").fetchone() == (3,)
