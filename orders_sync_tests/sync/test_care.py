@@ -1,4 +1,4 @@
-"""`care`: the latest care records, linked to their items whichever came first."""
+"""`care`: the latest care records, linked to their items, whichever of the two was stored first."""
 
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
@@ -23,7 +23,7 @@ def test_a_care_record_lands_on_its_item(
     assert connection.execute("SELECT care_id FROM order_items").fetchone() == ("900",)
 
 
-def test_a_record_of_an_item_that_is_not_known_yet_is_kept_and_linked_when_it_arrives(
+def test_a_record_of_an_item_that_is_not_stored_yet_is_kept_and_linked_when_it_arrives(
     marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     marketplace.put_folder(900, 100)
@@ -62,7 +62,7 @@ def test_several_folders_of_one_item_are_all_kept_and_the_latest_is_on_the_item(
     assert connection.execute("SELECT care_id FROM order_items").fetchone() == ("901",)
 
 
-def test_pages_are_read_to_their_end_and_a_second_pass_asks_little(
+def test_pages_are_read_to_their_end_and_a_second_pass_makes_few_calls(
     marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     for number in range(1, 46):
@@ -77,7 +77,7 @@ def test_pages_are_read_to_their_end_and_a_second_pass_asks_little(
     assert snapshot(connection) == before
 
 
-def test_kinds_are_told_apart(connection: Connection) -> None:
+def test_kinds_are_distinguished(connection: Connection) -> None:
     with Marketplace(orders=500, days=60) as living:
         sync(sandbox_account(living), "care")
     kinds = {row[0] for row in connection.execute("SELECT kind FROM care_records")}

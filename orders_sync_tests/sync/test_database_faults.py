@@ -24,7 +24,7 @@ def test_a_connection_that_is_cut_in_the_middle_of_a_batch(
         with pytest.raises(PassFailedError) as problem:
             sync(account)
         assert "\n" not in str(problem.value)
-        assert "the orders database refused or broke off" in str(problem.value)
+        assert "the orders database rejected a statement or closed the connection" in str(problem.value)
     assert connection.execute("SELECT count(*) FROM orders").fetchone() == (250,)
     check_invariants(connection)
     sync(account)
