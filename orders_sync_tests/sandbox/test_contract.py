@@ -243,10 +243,10 @@ def test_a_line_is_accepted_once(client: httpx.Client, living_marketplace: Marke
 
 
 def test_the_published_rate_limit_is_enforced_with_its_penalty() -> None:
-    from orders_sync.sandbox.rates import Limits
+    from orders_sync.sandbox.rates import PublishedLimits
 
     now = 0.0
-    limits = Limits(lambda: now)
+    limits = PublishedLimits(lambda: now)
     assert all(limits.admits("/ws/orders") for _ in range(200))
     assert not limits.admits("/ws/orders")
     now = 9.9
@@ -279,17 +279,17 @@ def test_it_listens_on_loopback_only() -> None:
 
 
 def test_it_goes_on_where_it_stopped(tmp_path: Any) -> None:
-    from orders_sync.sandbox.back_market import BackMarketFront
+    from orders_sync.sandbox.back_market import FakeBackMarket
     from orders_sync.sandbox.server import open_sandbox
 
-    first = open_sandbox(tmp_path, tokens=TOKENS, orders=400, days=5).fronts["back_market"]
-    assert isinstance(first, BackMarketFront)
+    first = open_sandbox(tmp_path, tokens=TOKENS, orders=400, days=5).marketplaces["back_market"]
+    assert isinstance(first, FakeBackMarket)
     waiting = next(o for o in first.listed() if o["state"] == 1)
     sku = waiting["orderlines"][0]["listing"]
     assert first.world.merchant_sets(waiting["order_id"], 2, sku, first.clock.now()) is None
-    first.remember()
-    again = open_sandbox(tmp_path, tokens=TOKENS, orders=1).fronts["back_market"]
-    assert isinstance(again, BackMarketFront)
+    first.save_actions()
+    again = open_sandbox(tmp_path, tokens=TOKENS, orders=1).marketplaces["back_market"]
+    assert isinstance(again, FakeBackMarket)
     assert len(again.world.orders) >= 400
     order = next(o for o in again.listed() if o["order_id"] == waiting["order_id"])
     assert order["orderlines"][0]["state"] in (2, 3)
