@@ -9,7 +9,7 @@ from typing import Any
 import uvicorn
 
 from orders_sync.config.account import SellerAccount
-from orders_sync.config.sandbox_credentials import SANDBOX_CREDENTIALS
+from orders_sync.config.sandbox_credentials import SANDBOX_CREDENTIALS, provide_sandbox_credentials
 from orders_sync.marketplaces.kit.accounts import account_from
 from orders_sync.model.lane import SyncType
 from orders_sync.model.pass_summary import PassSummary
@@ -27,8 +27,7 @@ TOKEN_NAMES = {
     "refurbed": "REFURBED_SANDBOX_TOKEN",
     "mirakl": "MIRAKL_SANDBOX_KEY",
 }
-"""The environment variable that an account file's `token` names, by the fake marketplace's name. The process must set
-it: `provide_sandbox_credentials()` sets all of the sandbox's."""
+"""The environment variable that an account's `token` names, by the fake marketplace's name."""
 TOKEN = SANDBOX_CREDENTIALS[TOKEN_NAMES["back_market"]]
 """The credential of the fake Back Market."""
 
@@ -160,9 +159,12 @@ class Marketplace:
 def sandbox_account(marketplace: Marketplace, name: str = "shop", **settings: Any) -> SellerAccount:
     """An account at a fake marketplace, as an account file with these `settings` would give it.
 
-    Unless the settings say otherwise, it ignores rate limits and accepts no orderlines. Raises AccountConfigError for
-    wrong settings.
+    Unless the settings say otherwise, it ignores rate limits and accepts no orderlines. An account at a marketplace
+    that the sandbox does not have needs its credential among the settings.
+
+    Raises AccountConfigError for wrong settings.
     """
+    provide_sandbox_credentials()
     contract = marketplace.fake.name
     attributes: dict[str, Any] = {
         "marketplace": contract,
