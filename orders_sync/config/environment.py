@@ -8,6 +8,7 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent.parent
 ORDERS_DATABASE_URL = "ORDERS_DATABASE_URL"
 DAGSTER_POSTGRES_URL = "DAGSTER_POSTGRES_URL"
 STATE_FOLDER = "ORDERS_SYNC_STATE"
+DEAD_RUN_SECONDS = "ORDERS_SYNC_DEAD_RUN_SECONDS"
 
 
 def state_folder() -> Path:
@@ -18,6 +19,14 @@ def state_folder() -> Path:
     folder = Path(os.environ.get(STATE_FOLDER) or PROJECT_ROOT / ".state").expanduser().resolve()
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def dead_run_seconds() -> float:
+    """After how many seconds without a sign of life a started run counts as dead and is failed.
+
+    `ORDERS_SYNC_DEAD_RUN_SECONDS` changes it; by default 90.
+    """
+    return float(os.environ.get(DEAD_RUN_SECONDS) or 90)
 
 
 def accounts_folder() -> Path:

@@ -1,12 +1,13 @@
 """A fake marketplace served over real HTTP from a thread of the test, an account at it, and orders to put into it."""
 
-import socket
-import threading
-import time
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orders_sync.config.account import SellerAccount
 from orders_sync.config.sandbox_credentials import SANDBOX_CREDENTIALS, provide_sandbox_credentials
@@ -21,6 +22,7 @@ from orders_sync.sandbox.faults import Fault
 from orders_sync.sandbox.formats import iso, stamp
 from orders_sync.sandbox.server import MARKETPLACES, Sandbox, WorldProfile
 from orders_sync.sync.pass_request import PassRequest
+from orders_sync.testing.http_server import served
 
 TOKEN_NAMES = {
     "back_market": "BACK_MARKET_SANDBOX_TOKEN",
@@ -30,6 +32,16 @@ TOKEN_NAMES = {
 """The environment variable that an account's `token` names, by the fake marketplace's name."""
 TOKEN = SANDBOX_CREDENTIALS[TOKEN_NAMES["back_market"]]
 """The credential of the fake Back Market."""
+
+
+@dataclass
+class Gate:
+    """Holds back requests whose path starts with `path` while it is closed."""
+
+    path: str
+    is_open: bool = False
+    reached: bool = False
+    """Whether a request waits at it, or has."""
 
 
 class Marketplace:
@@ -69,31 +81,39 @@ class Marketplace:
             token = SANDBOX_CREDENTIALS[TOKEN_NAMES[fake.name]]
         self.fake = fake(self.world, controls, token=token, limits=limits, actions_file=None)
         self.sandbox = Sandbox([self.fake], controls)
+        self._gates: list[Gate] = []
 
     def __enter__(self) -> "Marketplace":
-        self._socket = socket.socket()
-        self._socket.bind(("127.0.0.1", 0))
-        self.port: int = self._socket.getsockname()[1]
-        config = uvicorn.Config(
-            self.sandbox.app(), log_level="critical", access_log=False, date_header=False, lifespan="off"
-        )
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)
-        self._thread.start()
-        while not self._server.started:
-            time.sleep(0.01)
+        self._serving = served(self._gated(self.sandbox.app()))
+        self.url = self._serving.__enter__()
+        """Its address, for an account's `base_url`."""
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._server.should_exit = True
-        self._server.force_exit = True
-        self._thread.join(10)
-        self._socket.close()
+    def __exit__(self, *exception: Any) -> None:
+        for gate in self._gates:
+            gate.is_open = True
+        self._serving.__exit__(*exception)
 
-    @property
-    def url(self) -> str:
-        """Its address, for an account's `base_url`."""
-        return f"http://127.0.0.1:{self.port}"
+    def _gated(self, app: ASGIApp) -> ASGIApp:
+        async def behind_gates(scope: Scope, receive: Receive, send: Send) -> None:
+            for gate in [gate for gate in self._gates if scope["path"].startswith(gate.path)]:
+                gate.reached = True
+                while not gate.is_open:
+                    await asyncio.sleep(0.02)
+            await app(scope, receive, send)
+
+        return behind_gates
+
+    @contextmanager
+    def closed_gate(self, path: str) -> Iterator[Gate]:
+        """Holds back all requests whose path starts with `path`, until the block ends or `is_open` is set."""
+        gate = Gate(path)
+        self._gates.append(gate)
+        try:
+            yield gate
+        finally:
+            gate.is_open = True
+            self._gates.remove(gate)
 
     def listed(self) -> list[dict[str, Any]]:
         """All its orders in the contract's form, whatever their state."""

@@ -8,6 +8,7 @@ from orders_sync.passes.run_pass import PassFailedError
 from orders_sync.stock.levels import import_levels
 from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
+from orders_sync.testing.row_faults import FAIL, fault_at_row
 
 ON_RECORD = "SELECT order_id, sku, state, answer_status FROM acceptances ORDER BY acceptance_id"
 
@@ -112,24 +113,19 @@ def test_short_lines_are_not_accepted_if_the_account_says_so(marketplace: Market
 
 
 def test_a_crash_between_storing_and_accepting_loses_neither_order_nor_acceptance(
-    marketplace: Marketplace, connection: Connection, monkeypatch: pytest.MonkeyPatch
+    marketplace: Marketplace, connection: Connection
 ) -> None:
     """The first V2 accepted first: after a crash, `new` never saw the order again."""
-    from orders_sync.passes import acceptance
-
     account = sandbox_account(marketplace, accept_orderlines=True)
     an_order(marketplace, 1, state=1, line_state=1)
-    with monkeypatch.context() as broken:
-        broken.setattr(acceptance, "_requested", _die)
-        with pytest.raises(PassFailedError):
-            sync(account)
+    with (
+        fault_at_row(connection, "acceptances", 1, FAIL),
+        pytest.raises(PassFailedError, match="switched on by a test"),
+    ):
+        sync(account)
     assert connection.execute("SELECT count(*) FROM orders").fetchone() == (1,)
     assert marketplace.sandbox.writes == []
     assert sync(account).accepted == 1
-
-
-def _die(*_: object) -> int:
-    raise RuntimeError("killed")
 
 
 def test_a_whole_order_is_accepted_with_one_call_where_the_account_says_so(

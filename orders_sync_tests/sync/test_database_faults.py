@@ -8,38 +8,26 @@ from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection, connect
 from orders_sync.model.pass_summary import PassSummary
 from orders_sync.passes.run_pass import PassFailedError
-from orders_sync.sync import merge_pages
-from orders_sync.sync.batch import BatchResult, Prepared
-from orders_sync.sync.merge import OrderMerger
 from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
+from orders_sync.testing.row_faults import BREAK_CONNECTION, fault_at_row
 
 
 def test_a_connection_that_is_cut_in_the_middle_of_a_batch(
-    marketplace: Marketplace, account: SellerAccount, connection: Connection, monkeypatch: pytest.MonkeyPatch
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
-    for number in range(1, 251):
+    for number in range(1, 401):
         an_order(marketplace, number)
-    monkeypatch.setattr(merge_pages, "MAX_RECORDS_PER_BATCH", 100)
-    write = OrderMerger._write
-    batches = 0
-
-    def cut(self: OrderMerger, batch: Prepared, result: BatchResult) -> None:
-        nonlocal batches
-        write(self, batch, result)
-        batches += 1
-        if batches == 3:
-            connection.execute("SELECT pg_terminate_backend(%s)", [self.connection.info.backend_pid])
-
-    with monkeypatch.context() as broken:
-        broken.setattr(OrderMerger, "_write", cut)
-        with pytest.raises(PassFailedError) as problem:
-            sync(account)
+    with fault_at_row(connection, "order_items", 300, BREAK_CONNECTION), pytest.raises(PassFailedError) as problem:
+        sync(account)
     assert "\n" not in str(problem.value)
     assert "the orders database refused or broke off" in str(problem.value)
+    stored = connection.execute("SELECT count(*) FROM orders").fetchone()
+    assert stored is not None
+    assert 0 < stored[0] < 300
     check_invariants(connection)
     sync(account)
-    assert connection.execute("SELECT count(*) FROM orders").fetchone() == (250,)
+    assert connection.execute("SELECT count(*) FROM orders").fetchone() == (400,)
     check_invariants(connection)
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
+from orders_sync.marketplaces import back_market
 from orders_sync.marketplaces.kit import http as marketplace_http
 from orders_sync.marketplaces.kit.http import error_text, retry_after
 from orders_sync.passes.run_pass import PassFailedError
@@ -15,7 +16,7 @@ from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_accou
 
 @pytest.fixture(autouse=True)
 def quick_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(marketplace_http.MarketplaceClient, "_jittered", lambda *_: 0.01)
+    monkeypatch.setattr(marketplace_http, "MAX_BACKOFF_SECONDS", 0.01)
 
 
 PASSING = [
@@ -96,7 +97,7 @@ def test_nobody_answers(connection: Connection) -> None:
 def test_a_penalty_without_a_time_is_waited_for_by_the_published_one(
     marketplace: Marketplace, account: SellerAccount, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orders_sync.marketplaces.back_market.PENALTY_SECONDS", 1.5)
+    monkeypatch.setattr(back_market, "PENALTY_SECONDS", 1.5)
     marketplace.fault("status", status=429)
     began = time.monotonic()
     assert sync(account).too_many_requests == 1
