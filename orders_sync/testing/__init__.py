@@ -21,6 +21,8 @@ Nothing here is a mock: passes fetch over HTTP and write to PostgreSQL.
   contract of your own, derive from `orders_sync.sandbox.fake_marketplace.FakeMarketplace`.
 * `databases`: a database for one test.
 * `invariants`: checks of everything that must hold after every pass.
+* `row_faults`: breaks the connection, fails or waits when a certain row is written.
+* `http_server`: serves an ASGI application of your own, e.g. the contract of your marketplace.
+* `waiting`: waits for a condition, with time limits that fit the machine's speed.
 * `deployment`: the whole project under `dagster dev`, in a folder of its own. It needs the package `psutil`.
-* `waiting`: waits for a condition with a time limit.
 """

@@ -29,19 +29,19 @@ def a_database(server: str, name: str, *, template: str = "template1") -> Iterat
 
 
 @contextmanager
-def orders_database() -> Iterator[str]:
-    """Creates an orders database with all its tables on the embedded server, and drops it afterwards.
+def orders_database(server: str | None = None) -> Iterator[str]:
+    """Creates an orders database with all its tables, yields its URL, and drops it afterwards.
 
-    Yields its URL. Within the block, ORDERS_DATABASE_URL names it, so that passes write to it.
+    Within the block, ORDERS_DATABASE_URL names it, so that passes write to it. `server`: the URL of the server's
+    database `postgres`; None: the embedded server.
     """
     before = os.environ.get(ORDERS_DATABASE_URL)
-    with a_database(embedded_url("postgres"), f"test_{uuid.uuid4().hex[:16]}") as url:
+    with a_database(server or embedded_url("postgres"), f"test_{uuid.uuid4().hex[:16]}") as url:
         upgrade_schema(url)
         os.environ[ORDERS_DATABASE_URL] = url
         try:
             yield url
         finally:
-            if before is None:
-                del os.environ[ORDERS_DATABASE_URL]
-            else:
+            del os.environ[ORDERS_DATABASE_URL]
+            if before is not None:
                 os.environ[ORDERS_DATABASE_URL] = before
