@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 
 from orders_sync.components.account import Account
+from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.database.engine import connect
 from orders_sync.definitions import defs
 from orders_sync.model.lane import SyncType
@@ -69,7 +70,7 @@ def test_the_four_schedules_run_by_default(loaded: dg.Definitions) -> None:
     assert all(s.default_status == dg.DefaultScheduleStatus.RUNNING for s in schedules.values())
 
 
-def test_a_bad_account_is_told_in_its_assets_and_its_runs_fail_with_the_reason() -> None:
+def test_a_bad_account_is_told_in_its_assets_and_its_runs_fail_with_the_reason(database_url: str) -> None:
     context = cast(dg.ComponentLoadContext, SimpleNamespace(path=Path("defs/accounts/broken")))  # all that is read
     definitions = Account({"marketplace": "back_market", "token": "T", "page_size": 900}).build_defs(context)
     asset = next(iter(definitions.assets or []))
@@ -80,6 +81,7 @@ def test_a_bad_account_is_told_in_its_assets_and_its_runs_fail_with_the_reason()
         [asset],
         partition_key="2026-01-01",
         raise_on_error=False,
+        resources={"orders_database": OrdersDatabase()},
     )
     assert not result.success
     failure = result.get_step_failure_events()[0].step_failure_data
