@@ -75,8 +75,8 @@ def advance(force: bool, reason: str) -> None:
     """Move to the next phase, if its checks pass. Going live switches V1's schedules off and takes its locks over."""
     from orders_sync.cutover.moves import NotReadyError
     from orders_sync.cutover.moves import advance as run
-    from orders_sync.dagster_instance.storage import open_instance
-    from orders_sync.dagster_instance.v1_schedules import switch_v1_off
+    from orders_sync.dagster_instance.automation import switch_v1_off
+    from orders_sync.dagster_instance.instance import open_instance
 
     if force and not reason:
         raise click.UsageError("--force needs --reason: it is on record with the move.")
@@ -178,7 +178,7 @@ def _move(work: Any) -> None:
 
     from orders_sync.config.v1 import load_cutover_settings
     from orders_sync.cutover.phases import MEANING
-    from orders_sync.dagster_instance.storage import open_instance
+    from orders_sync.dagster_instance.instance import open_instance
     from orders_sync.database.engine import connect
     from orders_sync.database.schema import upgrade_schema
 

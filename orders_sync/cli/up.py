@@ -154,7 +154,7 @@ def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 def _prepare_dagster() -> None:
     """Makes Dagster's tables once, before several of its processes would at the same time."""
-    from orders_sync.dagster_instance.storage import open_instance
+    from orders_sync.dagster_instance.instance import open_instance
 
     with open_instance() as instance:
         instance.get_runs_count()
