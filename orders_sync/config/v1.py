@@ -16,6 +16,9 @@ V1_FILE = Path(__file__).resolve().parent.parent / "defs" / "cutover" / "v1.yaml
 COMMANDS = {"refresh_latest": "refresh:latest", "refresh_new": "refresh:new", "refresh_orders": "refresh:orders"}
 """V1's commands, by the names of the jobs that run them."""
 
+RENAMED_KEYS = {"readiness.calls_a_day": "readiness.calls_per_day"}
+"""Keys that were renamed in 0.2: the old name, which is accepted until 0.3, and the present one."""
+
 
 class CutoverError(UserFacingError):
     """A person must correct something about V1 or about the cutover; the text says what and where."""
@@ -106,7 +109,7 @@ class Readiness(_Settings):
     in_flight_minutes: int = Field(
         default=30, ge=1, le=1440, description="Differences younger than this are still in flight and do not count."
     )
-    calls_a_day: int = Field(default=20_000, ge=1, description="V2's budget of API calls per day for each account.")
+    calls_per_day: int = Field(default=20_000, ge=1, description="V2's budget of API calls per day for each account.")
 
 
 class CutoverSettings(_Settings):
@@ -160,5 +163,5 @@ def load_cutover_settings(path: Path = V1_FILE) -> CutoverSettings:
 
 
 def check_cutover_settings(document: Any, file: str) -> CutoverSettings:
-    """The settings of a document. Raises CutoverConfigError."""
-    return validate(document, CutoverSettings, file, CutoverConfigError)
+    """The settings of a document. Raises CutoverConfigError; a key under its old name is reported by a warning."""
+    return validate(document, CutoverSettings, file, CutoverConfigError, renamed=RENAMED_KEYS)
