@@ -1,5 +1,7 @@
 """The alembic revisions and the tables that they build."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -71,6 +73,14 @@ def test_an_upgrade_brings_the_comments_to_a_database_of_an_older_revision(templ
         assert connection.execute(comment).fetchone() == ("hash of the raw record, to tell unchanged ones",)
         upgrade_schema(url)
         assert connection.execute(comment).fetchone() == (metadata.tables["orders"].c.fingerprint.comment,)
+
+
+def test_several_may_upgrade_at_once(template: str) -> None:
+    with a_database(template, "t_upgraded_at_once") as url:
+        with ThreadPoolExecutor(3) as threads:
+            list(threads.map(upgrade_schema, [url] * 3))
+        with connect(url) as connection:
+            assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(newest_revision(),)]
 
 
 def test_a_second_upgrade_changes_nothing(database_url: str) -> None:
