@@ -36,8 +36,8 @@ def read_yaml(path: Path, error: type[ConfigError] = ConfigError) -> Any:
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.MarkedYAMLError as problem:
-        mark = problem.problem_mark
-        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
+        place = problem.problem_mark
+        where = f"line {place.line + 1}, column {place.column + 1}: " if place is not None else ""
         raise error(f"{path}: is not readable YAML: {where}{problem.problem or problem.context}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as problem:
         raise error(f"{path}: is not readable YAML: {type(problem).__name__}") from None
