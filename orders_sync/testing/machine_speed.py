@@ -9,7 +9,7 @@ VARIABLE = "TESTS_SLOWNESS"
 """Set it to a number to skip the measurement, e.g. 3 on a machine that becomes busy only during the run."""
 REFERENCE_SECONDS = 0.50
 """Seconds that WORK takes on the machine on which the limits were chosen: two cores of 2024, otherwise idle."""
-LONGEST_SECONDS = 60.0
+MAX_SECONDS = 60.0
 """A machine that needs longer than this for WORK is too slow for these tests."""
 
 WORK = """
@@ -40,4 +40,4 @@ def _measured_seconds() -> float:
     processes = [
         subprocess.Popen([sys.executable, "-c", WORK], stdout=subprocess.PIPE, text=True) for _ in range(cores)
     ]
-    return sum(float(process.communicate(timeout=LONGEST_SECONDS)[0]) for process in processes) / cores
+    return sum(float(process.communicate(timeout=MAX_SECONDS)[0]) for process in processes) / cores

@@ -13,10 +13,10 @@ from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit.errors import RecordNotFoundError
 from orders_sync.marketplaces.kit.registry import find_marketplace, open_adapter
 from orders_sync.passes.run_pass import PassFailedError
-from orders_sync.sandbox.back_market import BackMarketFront
-from orders_sync.sandbox.fake_marketplace import Front
-from orders_sync.sandbox.mirakl import MiraklFront
-from orders_sync.sandbox.refurbed import RefurbedFront
+from orders_sync.sandbox.back_market import FakeBackMarket
+from orders_sync.sandbox.fake_marketplace import FakeMarketplace
+from orders_sync.sandbox.mirakl import FakeMirakl
+from orders_sync.sandbox.refurbed import FakeRefurbed
 from orders_sync.stock.levels import import_levels
 from orders_sync.stock.locks import apply_pending
 from orders_sync.testing.invariants import check_invariants, nothing_changed, snapshot
@@ -29,7 +29,7 @@ ALL = ("new", "modified", "care", "incomplete")
 class Contract:
     """Where a contract's order list is, and what its records call things."""
 
-    front: type[Front]
+    fake: type[FakeMarketplace]
     orders: str
     order_id: str
     state: str
@@ -38,9 +38,9 @@ class Contract:
 
 
 CONTRACTS = {
-    "back_market": Contract(BackMarketFront, "/ws/orders", "order_id", "state", (0, 8), 77),
-    "refurbed": Contract(RefurbedFront, "/refb.merchant.v1.OrderService/ListOrders", "id", "state", (), "TELEPORTED"),
-    "mirakl": Contract(MiraklFront, "/api/orders", "order_id", "order_state", (), "TELEPORTED"),
+    "back_market": Contract(FakeBackMarket, "/ws/orders", "order_id", "state", (0, 8), 77),
+    "refurbed": Contract(FakeRefurbed, "/refb.merchant.v1.OrderService/ListOrders", "id", "state", (), "TELEPORTED"),
+    "mirakl": Contract(FakeMirakl, "/api/orders", "order_id", "order_state", (), "TELEPORTED"),
 }
 
 
@@ -51,7 +51,7 @@ def contract(request: pytest.FixtureRequest) -> Contract:
 
 @pytest.fixture
 def living(contract: Contract) -> Iterator[Marketplace]:
-    with Marketplace(contract.front, orders=260, days=40) as opened:
+    with Marketplace(contract.fake, orders=260, days=40) as opened:
         yield opened
 
 

@@ -13,7 +13,7 @@ from orders_sync.marketplaces.kit.accounts import account_from
 from orders_sync.marketplaces.kit.registry import open_adapter
 from orders_sync.marketplaces.mirakl import ORDER_STATUS, RETURN_STATE
 from orders_sync.model.statuses import Status
-from orders_sync.sandbox.mirakl import MiraklFront
+from orders_sync.sandbox.mirakl import FakeMirakl
 from orders_sync.testing.marketplace import Marketplace, sandbox_account, sync
 
 EXAMPLE: dict[str, Any] = {
@@ -46,7 +46,7 @@ EXAMPLE: dict[str, Any] = {
 
 @pytest.fixture
 def mirakl() -> Iterator[Marketplace]:
-    with Marketplace(MiraklFront, orders=150, days=20) as opened:
+    with Marketplace(FakeMirakl, orders=150, days=20) as opened:
         yield opened
 
 
@@ -147,7 +147,7 @@ def test_a_return_of_several_lines_lands_on_each_of_them(
 
 def test_one_listing_is_one_use_of_the_operation(connection: Connection) -> None:
     """OR11: at most once a minute. A pass is one use, whatever its pages; the next one within the minute waits."""
-    with Marketplace(MiraklFront, orders=60, days=5) as mirakl:
+    with Marketplace(FakeMirakl, orders=60, days=5) as mirakl:
         account = sandbox_account(mirakl, limits={"enforced": True, "connections": 2})
         summary = sync(account, page_size=10)
         assert summary.api_calls == 6

@@ -12,7 +12,7 @@ from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit.registry import open_adapter
 from orders_sync.marketplaces.refurbed import ITEM_STATUS, ORDER_STATUS, RETURN_STATE, TICKET_STATE
 from orders_sync.model.statuses import Status
-from orders_sync.sandbox.refurbed import RefurbedFront
+from orders_sync.sandbox.refurbed import FakeRefurbed
 from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.marketplace import Marketplace, sandbox_account, sync
 
@@ -45,7 +45,7 @@ EXAMPLE: dict[str, Any] = {
 
 @pytest.fixture
 def refurbed() -> Iterator[Marketplace]:
-    with Marketplace(RefurbedFront, orders=120, days=20) as opened:
+    with Marketplace(FakeRefurbed, orders=120, days=20) as opened:
         yield opened
 
 
@@ -144,7 +144,7 @@ def test_returns_and_tickets_are_care_records_with_ids_of_their_own(
 
 def test_the_limit_that_the_headers_tell_is_kept_to(connection: Connection) -> None:
     """600 calls a minute: a pass of 720 calls waits for the next window instead of being refused."""
-    with Marketplace(RefurbedFront, orders=700, days=20, limits=True) as refurbed:
+    with Marketplace(FakeRefurbed, orders=700, days=20, limits=True) as refurbed:
         refurbed.clock.set_speed(30)  # a window of two seconds
         summary = sync(sandbox_account(refurbed), page_size=1)
     assert summary.api_calls > 600
