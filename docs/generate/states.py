@@ -18,7 +18,7 @@ def as_markdown() -> str:
     for name in marketplace_names():
         marketplace = find_marketplace(name)
         parts.append(f"\n## {marketplace.title}\n")
-        for what, table in marketplace.states.items():
+        for what, table in marketplace.status_tables.items():
             parts.append(f"\n| {what} | status | the lock |\n|---|---|---|\n")
             parts += [f"| `{state}` | `{status}` | {lock_action_of(status)} |\n" for state, status in table.items()]
         parts.append(f"\n{marketplace.notes}\n")
