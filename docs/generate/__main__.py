@@ -30,7 +30,7 @@ PARTS: dict[str, dict[str, Callable[[], str]]] = {
 
 
 def contents() -> dict[Path, str]:
-    """What each generated file must hold. Raises ImportError when an adapter can't be imported, so that none is missing."""
+    """What each generated file must hold. Raises ImportError for an adapter that can't be imported."""
     if unusable_modules():
         raise ImportError(
             "; ".join(f"orders_sync/marketplaces/{name}.py {why}" for name, why in unusable_modules().items())
