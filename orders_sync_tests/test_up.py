@@ -74,6 +74,7 @@ def test_it_comes_up_syncs_stops_and_goes_on(tmp_path: Path) -> None:
         wait_for(lambda: "the Dagster UI answers" in output.read_text(), seconds=120, what="the second start")
         # What was synced is still there: no first load runs again.
         wait_for(lambda: "back_market_sandbox/new: done" in output.read_text(), seconds=30, what="the lanes' state")
+        assert _left_behind(project) != []
         again = subprocess.run(
             _up(project, ui, sandbox), cwd=project, env=environment(), capture_output=True, text=True,
             timeout=limit(60), check=False,
