@@ -81,24 +81,24 @@ def test_once_v2_is_live_v1_does_not_run(launch: Launch, connection: Connection)
 
 def test_a_v1_that_still_writes_once_v2_is_live_is_shown(connection: Connection, v1_url: str) -> None:
     """The check `v1_stays_off`, every hour."""
+    job = defs().resolve_job_def("check_orders")
 
-    def stays_off() -> bool:
-        with open_instance() as instance:  # a real one: it knows schedules
-            job = defs().resolve_job_def("check_orders")
-            result = job.execute_in_process(raise_on_error=False, instance=instance)
+    def stays_off(instance: dg.DagsterInstance) -> bool:
+        result = job.execute_in_process(raise_on_error=False, instance=instance)
         return next(e.passed for e in result.get_asset_check_evaluations() if e.check_name == "v1_stays_off")
 
-    with psycopg.connect(v1_url, autocommit=True) as v1:
+    # A real instance: it knows schedules.
+    with psycopg.connect(v1_url, autocommit=True) as v1, open_instance() as instance:
         v1.execute(TABLES)
         now = datetime.now(UTC).replace(tzinfo=None)
         v1.execute("INSERT INTO orders (marketplace_order_id, updated_at) VALUES ('1', %s)", [now - timedelta(hours=1)])
         moves.begin(connection, reason="a test")
-        assert stays_off()
+        assert stays_off(instance)
         with connection.transaction():
             note_move(connection, Phase.LIVE, before=Phase.PARALLEL, by="a test", reason="a test")
-        assert stays_off()
+        assert stays_off(instance)
         v1.execute("UPDATE orders SET updated_at = %s", [now + timedelta(minutes=5)])
-        assert not stays_off()
+        assert not stays_off(instance)
 
 
 def test_a_move_waits_for_what_acts_outside(
