@@ -90,7 +90,8 @@ def test_it_comes_up_syncs_stops_and_goes_on(tmp_path: Path) -> None:
 
 def _dg(project: Path, *arguments: str) -> str:
     done = subprocess.run(
-        [program("dg"), *arguments], cwd=project, env=environment(VIRTUAL_ENV=str(Path(sys.executable).parent.parent)),
+        [program("dg"), *arguments], cwd=project,
+        env=environment(VIRTUAL_ENV=str(Path(sys.executable).parent.parent), PYTHONPATH=str(project)),
         capture_output=True, text=True, timeout=limit(120), check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
