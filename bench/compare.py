@@ -35,10 +35,10 @@ class Bench:
     def __init__(self, folder: str) -> None:
         os.environ["ORDERS_SYNC_STATE"] = folder
         from orders_sync.database.engine import connect, database_url
-        from orders_sync.database.migrate import migrate
+        from orders_sync.database.schema import upgrade_schema
 
         url = database_url()
-        migrate(url)
+        upgrade_schema(url)
         socket = url.split("host=")[1]
         self.environment = {
             **os.environ,
@@ -185,7 +185,7 @@ def memory(bench: Bench) -> list[str]:
 def rate_limit() -> list[str]:
     """A pass against the sandbox with its published limit on (200 calls in 10 s, then 10 s of refusals)."""
     from orders_sync.database.engine import connect
-    from orders_sync_tests.marketplace import Marketplace, sandbox_account, sync
+    from orders_sync.testing.marketplace import Marketplace, sandbox_account, sync
 
     with connect() as connection:
         connection.execute("TRUNCATE orders, order_items, order_events, lanes, lane_runs, rate_limits")
@@ -203,9 +203,9 @@ def rate_limit() -> list[str]:
 
 def commit_to_lock(repetitions: int = 9) -> list[str]:
     """From the commit of an order to its stock lock, by Dagster's daemon, sensor, queue and a run's process."""
-    from orders_sync_tests.deployment import Deployment
-    from orders_sync_tests.marketplace import Marketplace, an_order
-    from orders_sync_tests.waiting import wait_for
+    from orders_sync.testing.deployment import Deployment
+    from orders_sync.testing.marketplace import Marketplace, an_order
+    from orders_sync.testing.waiting import wait_for
 
     with tempfile.TemporaryDirectory(prefix="osb-") as folder, Marketplace() as marketplace:
         Path(folder).chmod(0o755)

@@ -47,7 +47,7 @@ class Measured:
 
 def week(days: int, orders_a_day: float, system: Any) -> Measured:
     """A week of one system. `system` opens what acts in each minute of the simulation: V1Week or V2Week."""
-    from orders_sync_tests.marketplace import Marketplace, sandbox_account
+    from orders_sync.testing.marketplace import Marketplace, sandbox_account
 
     measured = Measured()
     listed_at: dict[str, datetime] = {}
@@ -99,12 +99,12 @@ class V1Week:
     """V1's schedules, minute by minute."""
 
     def __init__(self, marketplace: Any, account: Any, measured: Measured, url: str) -> None:
-        from orders_sync.migration.stand_in import StandIn
+        from orders_sync.sandbox.v1 import V1StandIn
 
         self.marketplace, self.measured = marketplace, measured
         # Two processes: V1's commands do not wait for one another.
         self.connection, other = (psycopg.connect(url, autocommit=True) for _ in range(2))
-        self.v1, self.other = (StandIn(c, account, now=marketplace.now) for c in (self.connection, other))
+        self.v1, self.other = (V1StandIn(c, account, now=marketplace.now) for c in (self.connection, other))
         self.seen: set[str] = set()
         self.killed_on = 0
 
@@ -184,25 +184,33 @@ class V2Week:
         apply_pending(self.connection, oversell=frozenset(["shop"]))
 
     def _run(self, sync_type: str, *, killed: bool = False) -> None:
-        from orders_sync.marketplaces import http
-        from orders_sync.sync.merge import OrderMerger
-        from orders_sync.sync.passes import PassFailed
-        from orders_sync_tests.marketplace import sync
-
-        write = OrderMerger._write
-
-        def die(merger: Any, batch: Any, result: Any) -> None:
-            write(merger, batch, result)
-            raise RuntimeError("killed in the middle of an order")
+        from orders_sync.marketplaces.kit import http
+        from orders_sync.passes.run_pass import PassFailedError
+        from orders_sync.testing.marketplace import sync
 
         if killed:
             self.killed_on = self.marketplace.now().day
         # The simulation's time does not pass while a client waits.
-        with patch.object(http.time, "sleep"), patch.object(OrderMerger, "_write", die if killed else write):
+        with patch.object(http.time, "sleep"), self._killed() if killed else nullcontext():
             try:
                 self.measured.too_many += sync(self.account, sync_type).too_many_requests
-            except (PassFailed, RuntimeError):
+            except PassFailedError:
                 self.measured.failed_runs += 1
+
+    @contextmanager
+    def _killed(self) -> Iterator[None]:
+        """Cuts the connection of whoever stores an order: after the order's own row, before its items."""
+        self.connection.execute(
+            """
+            CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$;
+            CREATE TRIGGER cut AFTER INSERT OR UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION cut()
+            """
+        )
+        try:
+            yield
+        finally:
+            self.connection.execute("DROP FUNCTION cut CASCADE")
 
     def stored(self) -> set[str]:
         return {row[0] for row in self.connection.execute("SELECT order_id FROM orders")}
@@ -288,7 +296,7 @@ def _system(name: str, frequent: int | None) -> Any:
     def opened(marketplace: Any, account: Any, measured: Measured) -> Iterator[Any]:
         from orders_sync.database.embedded import embedded_url
         from orders_sync.database.engine import connect
-        from orders_sync.database.migrate import migrate
+        from orders_sync.database.schema import upgrade_schema
 
         database = "week_" + "".join(letter for letter in name.lower() if letter.isalnum())
         url = embedded_url(database)
@@ -296,7 +304,7 @@ def _system(name: str, frequent: int | None) -> Any:
             yield V1Week(marketplace, account, measured, url)
             return
         os.environ["ORDERS_DATABASE_URL"] = url
-        migrate(url)
+        upgrade_schema(url)
         with connect(url) as connection:
             yield V2Week(marketplace, account, measured, connection, frequent)
 

@@ -14,7 +14,7 @@ from math import ceil
 from typing import cast
 from urllib.parse import parse_qs, urlsplit
 
-from orders_sync.sandbox.forms import stamp
+from orders_sync.sandbox.formats import stamp
 
 START = datetime(2026, 9, 1, tzinfo=UTC)
 LINES = (2, 3)

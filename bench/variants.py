@@ -22,22 +22,22 @@ ORM_SAMPLE = 5_000
 
 
 def account(url: str, connections: int) -> Any:
-    from orders_sync.accounts import check_account
+    from orders_sync.marketplaces.kit.accounts import account_from
 
     settings = {
         "marketplace": "back_market", "base_url": url, "token": "BACK_MARKET_SANDBOX_TOKEN",
         "limits": {"enforced": False, "connections": connections},
     }  # fmt: skip
-    return check_account("bench", settings, "bench")
+    return account_from("bench", settings, "bench")
 
 
 def ours(url: str, connections: int = 4) -> int:
     """The `modified` sync of this project, whole: lock, watermark, validation, events."""
     from datetime import UTC, datetime
 
-    from orders_sync.sync.context import PassRequest
-    from orders_sync.sync.lanes import SyncType
-    from orders_sync.sync.passes import run_pass
+    from orders_sync.model.lane import SyncType
+    from orders_sync.passes.run_pass import run_pass
+    from orders_sync.sync.pass_request import PassRequest
 
     request = PassRequest(account(url, connections), SyncType.MODIFIED, "bench", start=datetime(2026, 8, 1, tzinfo=UTC))
     return run_pass(request).fetched
@@ -70,7 +70,7 @@ def fetch_and_decode(url: str) -> int:
 
 
 def _adapter(url: str) -> Any:
-    from orders_sync.marketplaces import open_adapter
+    from orders_sync.marketplaces.kit.registry import open_adapter
 
     return open_adapter(account(url, 4))
 

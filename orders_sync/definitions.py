@@ -1,15 +1,18 @@
-"""The one entry: everything that Dagster sees is loaded from defs/; what cuts across is added here."""
+"""The entry point of Dagster: loads everything in defs/, and adds what concerns all of it."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
 
-from orders_sync.settings import PROJECT_ROOT
+from orders_sync.config.environment import PROJECT_ROOT
+from orders_sync.config.sandbox_credentials import provide_sandbox_credentials
+from orders_sync.dagster_support.orders_database import OrdersDatabase
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
+    provide_sandbox_credentials()
     loaded = dg.load_from_defs_folder(path_within_project=PROJECT_ROOT / "orders_sync" / "defs")
     return dg.Definitions(
         assets=_with_links_to_code(loaded.assets or []),
@@ -17,7 +20,8 @@ def defs() -> dg.Definitions:
         jobs=loaded.jobs,
         schedules=loaded.schedules,
         sensors=loaded.sensors,
-        # A step process an asset would double what importing Dagster costs each run.
+        resources={"orders_database": OrdersDatabase()},
+        # One process for each asset would double what a run pays for importing Dagster.
         executor=dg.in_process_executor,
         metadata=loaded.metadata,
         component_tree=loaded.component_tree,
@@ -25,5 +29,5 @@ def defs() -> dg.Definitions:
 
 
 def _with_links_to_code(assets: Any) -> Sequence[Any]:
-    """Each asset's page in the UI links to the code that makes it."""
+    """The page of each asset in the UI links to its code."""
     return dg.with_source_code_references(assets)

@@ -11,14 +11,15 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from orders_sync.account_settings import Account
+from orders_sync.config.account import SellerAccount
+from orders_sync.config.sandbox_credentials import provide_sandbox_credentials
 from orders_sync.database.engine import Connection
+from orders_sync.testing.databases import a_database
+from orders_sync.testing.deployment import Deployment
+from orders_sync.testing.marketplace import Marketplace, sandbox_account
+from orders_sync.testing.shared_deployment import SHARED
+from orders_sync.testing.waiting import limit
 from orders_sync_tests import debian_packages
-from orders_sync_tests.databases import a_database
-from orders_sync_tests.deployment import Deployment
-from orders_sync_tests.marketplace import Marketplace, sandbox_account
-from orders_sync_tests.shared_deployment import SHARED
-from orders_sync_tests.waiting import limit
 
 RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
 #: One state folder for all workers of a test run, its path short enough for a socket.
@@ -29,6 +30,10 @@ os.environ.pop("ORDERS_DATABASE_URL", None)
 os.environ.pop("DAGSTER_POSTGRES_URL", None)
 os.environ.pop("DAGSTER_HOME", None)
 
+GIVEN_SERVER = "ORDERS_SYNC_TEST_POSTGRESQL"
+"""Names a PostgreSQL server for the tests' databases, e.g. postgresql://postgres@127.0.0.1:5432; the embedded one where
+it is not set. CI runs the tests on every supported version with it."""
+provide_sandbox_credentials()
 TEST_SECONDS = 300.0
 """How long one test may take on the reference machine, its fixtures not counted: they have limits of their own."""
 
@@ -102,17 +107,21 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def template() -> str:
     """The URL of the server's maintenance database, once the template of all test databases is migrated."""
     from orders_sync.database.embedded import embedded_url
-    from orders_sync.database.migrate import migrate
+    from orders_sync.database.schema import upgrade_schema
 
     with (STATE / "template.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        server = embedded_url("postgres")
+        given = os.environ.get(GIVEN_SERVER)
+        server = f"{given}/postgres?" if given else embedded_url("postgres")
         if not (STATE / "template.done").exists():
             with psycopg.connect(server, autocommit=True) as connection:
                 connection.execute("ALTER SYSTEM SET fsync = off")
                 connection.execute("ALTER SYSTEM SET max_connections = 300")
                 connection.execute("SELECT pg_reload_conf()")
-            migrate(embedded_url("template_orders"))
+                if given:
+                    connection.execute("DROP DATABASE IF EXISTS template_orders")
+                    connection.execute("CREATE DATABASE template_orders")
+            upgrade_schema(f"{given}/template_orders" if given else embedded_url("template_orders"))
             (STATE / "template.done").touch()
     return server
 
@@ -150,7 +159,7 @@ def living_marketplace() -> Iterator[Marketplace]:
 
 
 @pytest.fixture
-def account(marketplace: Marketplace) -> Account:
+def account(marketplace: Marketplace) -> SellerAccount:
     """An account at the empty marketplace."""
     return sandbox_account(marketplace)
 

@@ -6,9 +6,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from orders_sync.testing.deployment import free_port
+from orders_sync.testing.waiting import limit
 from orders_sync_tests import debian_packages
-from orders_sync_tests.deployment import free_port
-from orders_sync_tests.waiting import limit
 
 
 @contextmanager

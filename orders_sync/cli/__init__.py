@@ -1,21 +1,41 @@
-"""`orders-sync`: the project on the command line. Commands import what they need when they run."""
+"""`orders-sync`: the project on the command line.
+
+Each command imports what it needs when it runs, so that `--help` and light commands are fast.
+"""
 
 import sys
 
 import click
 
-from orders_sync.cli.output import EXIT_FAILED, told_errors
+from orders_sync.cli.output import EXIT_BUSY, EXIT_FAILED
+from orders_sync.config.sandbox_credentials import provide_sandbox_credentials
+from orders_sync.lanes.lock import LaneBusyError
+from orders_sync.model.errors import UserFacingError
+
+RENAMED = {"migrate": "db upgrade", "migration": "cutover"}
+"""The present names of the commands that were renamed in 0.2, by their old names. The old names end with 0.3."""
 
 
 class OrdersSyncGroup(click.Group):
-    """Tells errors that a user can mend in one line instead of a traceback."""
+    """Accepts the old names of renamed commands, and prints errors that a user can resolve without a traceback."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] in RENAMED:
+            old, new = args[0], RENAMED[args[0]]
+            click.secho(
+                f"`orders-sync {old}` is now `orders-sync {new}`. The old name ends with 0.3.", fg="yellow", err=True
+            )
+            args = [*new.split(), *args[1:]]
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
-        except told_errors() as error:
+        except UserFacingError as error:
             click.secho(f"Error: {error}", fg="red", err=True)
-            sys.exit(EXIT_FAILED)
+            sys.exit(EXIT_BUSY if isinstance(error, LaneBusyError) else EXIT_FAILED)
 
 
 @click.group(
@@ -25,27 +45,16 @@ class OrdersSyncGroup(click.Group):
 )
 @click.version_option(package_name="orders-sync")
 def main() -> None:
-    """Every marketplace order in your own PostgreSQL, its stock locked exactly once."""
+    """Copy marketplace orders into your own PostgreSQL and lock their stock exactly once."""
+    provide_sandbox_credentials()
 
 
 def _add_commands() -> None:
-    from orders_sync.cli import (
-        accounts,
-        doctor,
-        log,
-        migration,
-        rejected,
-        sandbox,
-        schedule,
-        status,
-        stock,
-        sync,
-        up,
-    )  # fmt: skip
+    from orders_sync.cli import accounts, cutover, db, doctor, log, rejected, sandbox, schedule, status, stock, sync, up
 
     for command in (
         sync.sync, schedule.schedule, status.status, log.log, doctor.doctor, rejected.rejected, stock.stock,
-        accounts.accounts, migration.migration, sandbox.sandbox, up.up, up.migrate,
+        accounts.accounts, cutover.cutover, db.db, sandbox.sandbox, up.up,
     ):  # fmt: skip
         main.add_command(command)
 

@@ -14,25 +14,24 @@ from typing import Final, Literal
 import msgspec
 from pydantic import Field
 
-from orders_sync.account_settings import Account, TokenSettings
-from orders_sync.marketplaces.auth import HeaderToken
-from orders_sync.marketplaces.base import (
-    Answer,
-    Lacking,
+from orders_sync.config.account import SellerAccount, TokenSettings
+from orders_sync.marketplaces.kit.adapter import (
+    AcceptanceAnswer,
+    AcceptanceTarget,
     Marketplace,
-    NotFound,
-    OrdersBy,
+    MissingDocuments,
+    OrderListing,
     RawRecord,
-    Refused,
-    Waiting,
     check_filter,
 )
-from orders_sync.marketplaces.decoding import decoded, json_object, path_part, record_reader, rfc3339
-from orders_sync.marketplaces.http import MarketplaceClient, OverHttp
-from orders_sync.marketplaces.limits import Limit, pace_of
-from orders_sync.marketplaces.paging import Page, read_counted, read_linked
-from orders_sync.sync.records import NO_ADDRESS, Address, CareRecord, Order, OrderItem, Papers
-from orders_sync.sync.statuses import Status
+from orders_sync.marketplaces.kit.auth import HeaderToken
+from orders_sync.marketplaces.kit.decoding import decoded, json_object, path_part, record_reader, rfc3339
+from orders_sync.marketplaces.kit.errors import RecordNotFoundError, RequestRefusedError
+from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient
+from orders_sync.marketplaces.kit.paging import Page, read_counted, read_linked
+from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
+from orders_sync.model.records import NO_ADDRESS, Address, CareRecord, Documents, Order, OrderItem
+from orders_sync.model.statuses import Status
 
 BASE_URLS: Final = {
     ("eu", False): "https://www.backmarket.fr",
@@ -44,10 +43,10 @@ BASE_URLS: Final = {
 }
 
 #: "above 200 requests in 10 seconds being blocked for 10 seconds"
-EDGE = Limit("edge", 200, 10.0)
+EDGE = RateLimit("edge", 200, 10.0)
 PENALTY_SECONDS = 10.0
-CARE_LIST = Limit("care_list", 520, 60.0, a_day=4_000)
-CARE_DETAIL = Limit("care_detail", 600, 60.0, a_day=40_000)
+CARE_LIST = RateLimit("care_list", 520, 60.0, a_day=4_000)
+CARE_DETAIL = RateLimit("care_detail", 600, 60.0, a_day=40_000)
 LARGEST_PAGE = 50
 CARE_PAGE = 10
 
@@ -223,8 +222,8 @@ _decode_care = msgspec.json.Decoder(_CareFolder).decode
 _decode_deliveries = msgspec.json.Decoder(_Deliveries).decode
 
 
-def open_back_market(account: Account[BackMarketSettings], page_size: int | None = None) -> "BackMarket":
-    """The adapter of a Back Market account. Raises AccountProblem when its token is not set."""
+def open_back_market(account: SellerAccount[BackMarketSettings], page_size: int | None = None) -> "BackMarket":
+    """The adapter of a Back Market account. Raises AccountConfigError when its token is not set."""
     settings = account.settings
     client = MarketplaceClient(
         settings.base_url or BASE_URLS[settings.region, settings.preprod],
@@ -233,7 +232,7 @@ def open_back_market(account: Account[BackMarketSettings], page_size: int | None
             "Accept-Language": settings.accept_language,
             "User-Agent": settings.user_agent,
         },
-        pace_of(account, [EDGE, CARE_LIST, CARE_DETAIL]),
+        rate_limiter_for(account, [EDGE, CARE_LIST, CARE_DETAIL]),
         auth=HeaderToken(f"Basic {account.credential()}"),
         connections=settings.limits.connections,
         penalty=PENALTY_SECONDS,
@@ -241,28 +240,28 @@ def open_back_market(account: Account[BackMarketSettings], page_size: int | None
     return BackMarket(client, settings, min(page_size or settings.page_size, LARGEST_PAGE))
 
 
-class BackMarket(OverHttp):
+class BackMarket(HttpAdapter):
     """One Back Market account; see base.Adapter for what each method answers."""
 
-    new_orders_by: Sequence[OrdersBy] = ("waiting", "created")
+    new_order_listings: Sequence[OrderListing] = ("waiting", "created")
 
     def __init__(self, client: MarketplaceClient, settings: BackMarketSettings, page_size: int) -> None:
         super().__init__(client)
         self.page_size = page_size
         self.connections = settings.limits.connections
-        self.accepts_by: Literal["sku", "item", "order"] | None = settings.accept_by
+        self.acceptance_unit: Literal["sku", "item", "order"] | None = settings.accept_by
 
-    def orders(self, by: OrdersBy, since: datetime | None) -> Iterator[list[RawRecord]]:
+    def orders(self, listing: OrderListing, since: datetime | None) -> Iterator[list[RawRecord]]:
         query = {"page-size": str(self.page_size)}
-        if by == "waiting":
+        if listing == "waiting":
             query["state"] = str(WAITING_STATE)
         elif since is not None:
-            name = "date_creation" if by == "created" else "date_modification"
+            name = "date_creation" if listing == "created" else "date_modification"
             query[name] = rfc3339(since)
 
         def fetch(number: int) -> Page:
             page = self._page("/ws/orders", {**query, "page": str(number)}, [EDGE], _order_record)
-            check_filter(page.records, by, since)
+            check_filter(page.records, listing, since)
             return page
 
         yield from read_counted(fetch, self.page_size, self.connections)
@@ -270,7 +269,7 @@ class BackMarket(OverHttp):
     def order(self, order_id: str) -> RawRecord | None:
         try:
             raw = self.client.get(f"/ws/orders/{path_part(order_id)}", {}, [EDGE], json_object)
-        except NotFound:
+        except RecordNotFoundError:
             return None
         return _order_record(raw)
 
@@ -334,18 +333,18 @@ class BackMarket(OverHttp):
             folder.date_closed,
         )
 
-    def papers(self, lacking: Sequence[Lacking]) -> Iterator[tuple[str, Papers | Refused]]:
+    def documents(self, lacking: Sequence[MissingDocuments]) -> Iterator[tuple[str, Documents | RequestRefusedError]]:
         for wanted in lacking:
             try:
                 yield wanted.order_id, self._papers(wanted)
-            except Refused as problem:
+            except RequestRefusedError as problem:
                 yield wanted.order_id, problem
 
-    def _papers(self, wanted: Lacking) -> Papers:
+    def _papers(self, wanted: MissingDocuments) -> Documents:
         note_url = label_url = None
         if wanted.delivery_note:
             path = f"/ws/orders/{path_part(wanted.order_id)}"
-            with contextlib.suppress(NotFound):
+            with contextlib.suppress(RecordNotFoundError):
                 note_url = self.client.get(path, {}, [EDGE], _decode_note).delivery_note
         if wanted.label:
             query = {"order_id": wanted.order_id}
@@ -353,9 +352,9 @@ class BackMarket(OverHttp):
             # A filter may be ignored: only a delivery that names this order counts.
             mine = [d.label_url for d in deliveries.results if str(d.order) == wanted.order_id and d.label_url]
             label_url = self._absolute(mine[0]) if mine else None
-        return Papers(note_url or None, label_url)
+        return Documents(note_url or None, label_url)
 
-    def accept(self, waiting: Waiting) -> Answer:
+    def accept(self, waiting: AcceptanceTarget) -> AcceptanceAnswer:
         order_id = waiting.order_id
         body: dict[str, int | str] = {
             "order_id": int(order_id) if order_id.isdecimal() else order_id,
@@ -365,7 +364,7 @@ class BackMarket(OverHttp):
             body["sku"] = waiting.sku
         status, raw = self.client.post(f"/ws/orders/{path_part(order_id)}", body, [EDGE], json_object)
         record = _order_record(raw) if raw is not None else None
-        return Answer(status, record if record is not None and record.record_id == order_id else None)
+        return AcceptanceAnswer(status, record if record is not None and record.record_id == order_id else None)
 
     def probes(self) -> Mapping[str, Callable[[], object]]:
         now = datetime.now(UTC)
@@ -383,7 +382,7 @@ class BackMarket(OverHttp):
         self,
         path: str,
         query: dict[str, str],
-        limits: list[Limit],
+        limits: list[RateLimit],
         record: Callable[[bytes], RawRecord],
     ) -> Page:
         answer = self.client.get(path, query, limits, _decode_list)

@@ -16,29 +16,28 @@ from typing import Any, Final, Literal
 import msgspec
 from pydantic import Field
 
-from orders_sync.account_settings import Account, TokenSettings
-from orders_sync.marketplaces.auth import HeaderToken
-from orders_sync.marketplaces.base import (
-    Answer,
-    Lacking,
+from orders_sync.config.account import SellerAccount, TokenSettings
+from orders_sync.marketplaces.kit.adapter import (
+    AcceptanceAnswer,
+    AcceptanceTarget,
     Marketplace,
-    NotFound,
-    OrdersBy,
+    MissingDocuments,
+    OrderListing,
     RawRecord,
-    Refused,
-    Waiting,
     check_filter,
 )
-from orders_sync.marketplaces.decoding import decoded, path_part, record_reader, rfc3339
-from orders_sync.marketplaces.http import MarketplaceClient, OverHttp
-from orders_sync.marketplaces.limits import Limit, pace_of
-from orders_sync.marketplaces.paging import Page, read_counted
-from orders_sync.sync.records import Address, CareRecord, Order, OrderItem, Papers
-from orders_sync.sync.statuses import Status
+from orders_sync.marketplaces.kit.auth import HeaderToken
+from orders_sync.marketplaces.kit.decoding import decoded, path_part, record_reader, rfc3339
+from orders_sync.marketplaces.kit.errors import RecordNotFoundError, RequestRefusedError
+from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient
+from orders_sync.marketplaces.kit.paging import Page, read_counted
+from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
+from orders_sync.model.records import Address, CareRecord, Documents, Order, OrderItem
+from orders_sync.model.statuses import Status
 
 LARGEST_PAGE = 100
 #: A shop of one's own publishes no limit: a pace that leaves it room for its buyers.
-OWN_SHOP = Limit("api", 600, 60.0)
+OWN_SHOP = RateLimit("api", 600, 60.0)
 PENALTY_SECONDS = 10.0
 CARE_BACK = timedelta(days=93)
 """Returns, claims and exchanges of three months are listed: their `updated_at` does not tell every change."""
@@ -207,14 +206,14 @@ _decode_any = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
-def open_medusa(account: Account[MedusaSettings], page_size: int | None = None) -> "Medusa":
-    """The adapter of an account at a Medusa shop. Raises AccountProblem when its key is not set."""
+def open_medusa(account: SellerAccount[MedusaSettings], page_size: int | None = None) -> "Medusa":
+    """The adapter of an account at a Medusa shop. Raises AccountConfigError when its key is not set."""
     settings = account.settings
     key = base64.b64encode(f"{account.credential()}:".encode()).decode()
     client = MarketplaceClient(
         settings.base_url,
         {"Accept": "application/json", "User-Agent": "orders-sync"},
-        pace_of(account, [OWN_SHOP]),
+        rate_limiter_for(account, [OWN_SHOP]),
         auth=HeaderToken(f"Basic {key}"),
         connections=settings.limits.connections,
         penalty=PENALTY_SECONDS,
@@ -222,34 +221,36 @@ def open_medusa(account: Account[MedusaSettings], page_size: int | None = None) 
     return Medusa(client, min(page_size or settings.page_size, LARGEST_PAGE), settings.limits.connections)
 
 
-class Medusa(OverHttp):
+class Medusa(HttpAdapter):
     """One account at a Medusa shop; see base.Adapter for what each method answers."""
 
-    new_orders_by: Sequence[OrdersBy] = ("created",)
-    accepts_by: Literal["sku", "item", "order"] | None = None
+    new_order_listings: Sequence[OrderListing] = ("created",)
+    acceptance_unit: Literal["sku", "item", "order"] | None = None
 
     def __init__(self, client: MarketplaceClient, page_size: int, connections: int) -> None:
         super().__init__(client)
         self.page_size = page_size
         self.connections = connections
 
-    def orders(self, by: OrdersBy, since: datetime | None) -> Iterator[list[RawRecord]]:
+    def orders(self, listing: OrderListing, since: datetime | None) -> Iterator[list[RawRecord]]:
         if since is None:
             yield from self._orders("created", None, {})
             return
         moment = rfc3339(since)
         yield from self._orders("created", since, {"created_at[$gte]": moment})
-        if by == "modified":
+        if listing == "modified":
             yield from self._orders("modified", since, {"updated_at[$gte]": moment, "created_at[$lt]": moment})
 
-    def _orders(self, by: OrdersBy, since: datetime | None, wanted: Mapping[str, str]) -> Iterator[list[RawRecord]]:
+    def _orders(
+        self, listing: OrderListing, since: datetime | None, wanted: Mapping[str, str]
+    ) -> Iterator[list[RawRecord]]:
         query = {**wanted, "fields": _ORDER_FIELDS, "order": "created_at", "limit": str(self.page_size)}
 
         def fetch(number: int) -> Page:
             offset = (number - 1) * self.page_size
             answer = self.client.get("/admin/orders", {**query, "offset": str(offset)}, [OWN_SHOP], _decode_orders)
             records = [_record(bytes(raw)) for raw in answer.orders]
-            check_filter(records, by, since)
+            check_filter(records, listing, since)
             return Page(records, answer.count, number + 1 if offset + len(records) < answer.count else None)
 
         return read_counted(fetch, self.page_size, self.connections)
@@ -258,7 +259,7 @@ class Medusa(OverHttp):
         try:
             path = f"/admin/orders/{path_part(order_id)}"
             answer = self.client.get(path, {"fields": _ORDER_FIELDS}, [OWN_SHOP], _decode_one)
-        except NotFound:
+        except RecordNotFoundError:
             return None
         return _record(bytes(answer.order))
 
@@ -333,24 +334,24 @@ class Medusa(OverHttp):
             care.id, _items_of(care), kind, state, care.status, care.created_at, care.updated_at, closed_at
         )
 
-    def papers(self, lacking: Sequence[Lacking]) -> Iterator[tuple[str, Papers | Refused]]:
+    def documents(self, lacking: Sequence[MissingDocuments]) -> Iterator[tuple[str, Documents | RequestRefusedError]]:
         for start in range(0, len(lacking), AT_ONCE):
             batch = [wanted.order_id for wanted in lacking[start : start + AT_ONCE]]
             query = [("fields", "id,*fulfillments,*fulfillments.labels"), ("limit", str(AT_ONCE))]
             query += [("id[]", order_id) for order_id in batch]
             try:
                 answer = self.client.get("/admin/orders", query, [OWN_SHOP], _decode_orders)
-            except Refused as problem:
+            except RequestRefusedError as problem:
                 yield from ((order_id, problem) for order_id in batch)
                 continue
             found = {order.id: order for order in (_decode_order(raw) for raw in answer.orders)}
             for order_id in batch:
                 fulfillments = (found[order_id].fulfillments if order_id in found else None) or []
                 urls = [label.label_url for f in fulfillments for label in f.labels or [] if label.label_url]
-                yield order_id, Papers(None, urls[0] if urls else None)
+                yield order_id, Documents(None, urls[0] if urls else None)
 
-    def accept(self, waiting: Waiting) -> Answer:
-        raise Refused("A Medusa shop has no acceptance of order lines: what is paid is to be shipped.", 405)
+    def accept(self, waiting: AcceptanceTarget) -> AcceptanceAnswer:
+        raise RequestRefusedError("A Medusa shop has no acceptance of order lines: what is paid is to be shipped.", 405)
 
     def probes(self) -> Mapping[str, Callable[[], object]]:
         one = {"limit": "1"}

@@ -15,31 +15,31 @@ from urllib.parse import urlencode
 import msgspec
 from pydantic import Field, field_validator
 
-from orders_sync.account_settings import Account, TokenSettings
-from orders_sync.marketplaces.auth import HeaderToken
-from orders_sync.marketplaces.base import (
-    Answer,
-    Lacking,
+from orders_sync.config.account import SellerAccount, TokenSettings
+from orders_sync.marketplaces.kit.adapter import (
+    AcceptanceAnswer,
+    AcceptanceTarget,
     Marketplace,
-    OrdersBy,
+    MissingDocuments,
+    OrderListing,
     RawRecord,
-    Refused,
-    Waiting,
     check_filter,
 )
-from orders_sync.marketplaces.decoding import decoded, record_reader, rfc3339
-from orders_sync.marketplaces.http import MarketplaceClient, OverHttp
-from orders_sync.marketplaces.limits import Limit, pace_of
-from orders_sync.marketplaces.paging import CursorPage, Page, read_counted, read_cursor
-from orders_sync.sync.records import Address, CareRecord, Order, OrderItem, Papers
-from orders_sync.sync.statuses import Status
+from orders_sync.marketplaces.kit.auth import HeaderToken
+from orders_sync.marketplaces.kit.decoding import decoded, record_reader, rfc3339
+from orders_sync.marketplaces.kit.errors import RequestRefusedError
+from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient
+from orders_sync.marketplaces.kit.paging import CursorPage, Page, read_counted, read_cursor
+from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
+from orders_sync.model.records import Address, CareRecord, Documents, Order, OrderItem
+from orders_sync.model.statuses import Status
 
 LARGEST_PAGE = 100
 #: "Maximum usage: once per minute" (OR11) and "every 5 minutes" (RT11). One use is a listing with all its pages.
-ORDERS_USE = Limit("or11", 1, 60.0)
-RETURNS_USE = Limit("rt11", 1, 300.0)
+ORDERS_USE = RateLimit("or11", 1, 60.0)
+RETURNS_USE = RateLimit("rt11", 1, 300.0)
 #: The pages of a listing, and what may be used "at each page display" (OR72): as a busy person would.
-PAGES = Limit("pages", 300, 60.0)
+PAGES = RateLimit("pages", 300, 60.0)
 PENALTY_SECONDS = 60.0
 SERVER_DELTA = timedelta(days=1)
 """How far back of what was asked a record may lie: "Mirakl will subtract a time delta", which it does not tell."""
@@ -206,13 +206,13 @@ _decode_return = msgspec.json.Decoder(_Return).decode
 _decode_documents = msgspec.json.Decoder(_Documents).decode
 
 
-def open_mirakl(account: Account[MiraklSettings], page_size: int | None = None) -> "Mirakl":
-    """The adapter of an account at a Mirakl instance. Raises AccountProblem when its key is not set."""
+def open_mirakl(account: SellerAccount[MiraklSettings], page_size: int | None = None) -> "Mirakl":
+    """The adapter of an account at a Mirakl instance. Raises AccountConfigError when its key is not set."""
     settings = account.settings
     client = MarketplaceClient(
         settings.base_url,
         {"Accept": "application/json", "User-Agent": "orders-sync"},
-        pace_of(account, [ORDERS_USE, RETURNS_USE, PAGES]),
+        rate_limiter_for(account, [ORDERS_USE, RETURNS_USE, PAGES]),
         auth=HeaderToken(account.credential()),
         connections=settings.limits.connections,
         penalty=PENALTY_SECONDS,
@@ -220,12 +220,12 @@ def open_mirakl(account: Account[MiraklSettings], page_size: int | None = None) 
     return Mirakl(client, settings, min(page_size or settings.page_size, LARGEST_PAGE))
 
 
-class Mirakl(OverHttp):
+class Mirakl(HttpAdapter):
     """One account at a Mirakl instance; see base.Adapter for what each method answers."""
 
     # What was created or paid since was updated since: one use of OR11 instead of two.
-    new_orders_by: Sequence[OrdersBy] = ("modified",)
-    accepts_by: Literal["sku", "item", "order"] | None = None
+    new_order_listings: Sequence[OrderListing] = ("modified",)
+    acceptance_unit: Literal["sku", "item", "order"] | None = None
 
     def __init__(self, client: MarketplaceClient, settings: MiraklSettings, page_size: int) -> None:
         super().__init__(client)
@@ -234,12 +234,12 @@ class Mirakl(OverHttp):
         self.label_types = frozenset(settings.label_document_types)
         self.shop = [("shop_id", str(settings.shop_id))] if settings.shop_id is not None else []
 
-    def orders(self, by: OrdersBy, since: datetime | None) -> Iterator[list[RawRecord]]:
+    def orders(self, listing: OrderListing, since: datetime | None) -> Iterator[list[RawRecord]]:
         query = [*self.shop, ("max", str(self.page_size))]
-        if by == "waiting":
+        if listing == "waiting":
             query.append(("order_state_codes", "WAITING_ACCEPTANCE"))
         elif since is not None:
-            query.append(("start_date" if by == "created" else "start_update_date", rfc3339(since)))
+            query.append(("start_date" if listing == "created" else "start_update_date", rfc3339(since)))
 
         def fetch(number: int) -> Page:
             offset = (number - 1) * self.page_size
@@ -247,7 +247,7 @@ class Mirakl(OverHttp):
                 "/api/orders", [*query, ("offset", str(offset))], [ORDERS_USE if number == 1 else PAGES], _decode_orders
             )
             records = [_order_record(bytes(raw)) for raw in answer.orders]
-            check_filter(records, by, since, SERVER_DELTA)
+            check_filter(records, listing, since, SERVER_DELTA)
             more = offset + len(records) < answer.total_count
             return Page(records, answer.total_count, number + 1 if more else None)
 
@@ -316,20 +316,20 @@ class Mirakl(OverHttp):
             told.last_updated if state == "closed" else None,
         )
 
-    def papers(self, lacking: Sequence[Lacking]) -> Iterator[tuple[str, Papers | Refused]]:
+    def documents(self, lacking: Sequence[MissingDocuments]) -> Iterator[tuple[str, Documents | RequestRefusedError]]:
         for start in range(0, len(lacking), DOCUMENTS_AT_ONCE):
             batch = lacking[start : start + DOCUMENTS_AT_ONCE]
             asked = [*self.shop, ("order_ids", ",".join(wanted.order_id for wanted in batch))]
             try:
                 documents = self.client.get("/api/orders/documents", asked, [PAGES], _decode_documents).order_documents
-            except Refused as problem:
+            except RequestRefusedError as problem:
                 yield from ((wanted.order_id, problem) for wanted in batch)
                 continue
             for wanted in batch:
                 mine = [document for document in documents if document.order_id == wanted.order_id]
                 bill = next((d for d in mine if d.type == DELIVERY_BILL), None) if wanted.delivery_note else None
                 label = next((d for d in mine if d.type in self.label_types), None) if wanted.label else None
-                yield wanted.order_id, Papers(self._download(bill), self._download(label))
+                yield wanted.order_id, Documents(self._download(bill), self._download(label))
 
     def _download(self, document: _Document | None) -> str | None:
         """OR73's address of a document; it needs the account's key."""
@@ -338,8 +338,8 @@ class Mirakl(OverHttp):
         query = urlencode([("document_ids", str(document.id)), *self.shop])
         return f"{self.client.base_url}/api/orders/documents/download?{query}"
 
-    def accept(self, waiting: Waiting) -> Answer:
-        raise Refused("Mirakl's published contract has no acceptance of order lines.", 405)
+    def accept(self, waiting: AcceptanceTarget) -> AcceptanceAnswer:
+        raise RequestRefusedError("Mirakl's published contract has no acceptance of order lines.", 405)
 
     def probes(self) -> Mapping[str, Callable[[], object]]:
         one = [*self.shop, ("max", "1"), ("order_state_codes", "WAITING_ACCEPTANCE")]

@@ -14,30 +14,29 @@ from typing import Any, Final, Literal
 import msgspec
 from pydantic import Field
 
-from orders_sync.account_settings import Account, TokenSettings
-from orders_sync.marketplaces.auth import HeaderToken
-from orders_sync.marketplaces.base import (
-    Answer,
-    Lacking,
+from orders_sync.config.account import SellerAccount, TokenSettings
+from orders_sync.marketplaces.kit.adapter import (
+    AcceptanceAnswer,
+    AcceptanceTarget,
     Marketplace,
-    NotFound,
-    OrdersBy,
+    MissingDocuments,
+    OrderListing,
     RawRecord,
-    Refused,
-    Waiting,
     check_filter,
 )
-from orders_sync.marketplaces.decoding import decoded, json_object, record_reader, rfc3339
-from orders_sync.marketplaces.http import MarketplaceClient, OverHttp, Signalled
-from orders_sync.marketplaces.limits import Limit, pace_of
-from orders_sync.marketplaces.paging import CursorPage, read_cursor
-from orders_sync.sync.records import Address, CareRecord, Order, OrderItem, Papers
-from orders_sync.sync.statuses import Status
+from orders_sync.marketplaces.kit.auth import HeaderToken
+from orders_sync.marketplaces.kit.decoding import decoded, json_object, record_reader, rfc3339
+from orders_sync.marketplaces.kit.errors import RecordNotFoundError, RequestRefusedError
+from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient, RateLimitHeaders
+from orders_sync.marketplaces.kit.paging import CursorPage, read_cursor
+from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
+from orders_sync.model.records import Address, CareRecord, Documents, Order, OrderItem
+from orders_sync.model.statuses import Status
 
 BASE_URL: Final = "https://api.refurbed.com"
 LARGEST_PAGE = 100
 #: What nobody publishes in numbers: a moderate pace until the first answer's headers tell the real one.
-DEFAULT = Limit("api", 600, 60.0)
+DEFAULT = RateLimit("api", 600, 60.0)
 PENALTY_SECONDS = 30.0
 
 #: Order states, derived by refurbed from those of the items (definition OrderState).
@@ -219,34 +218,34 @@ _decode_care = msgspec.json.Decoder(_Care).decode
 _decode_labels = msgspec.json.Decoder(_Labels).decode
 
 
-def open_refurbed(account: Account[RefurbedSettings], page_size: int | None = None) -> "Refurbed":
-    """The adapter of a refurbed account. Raises AccountProblem when its token is not set."""
+def open_refurbed(account: SellerAccount[RefurbedSettings], page_size: int | None = None) -> "Refurbed":
+    """The adapter of a refurbed account. Raises AccountConfigError when its token is not set."""
     settings = account.settings
     client = MarketplaceClient(
         settings.base_url or BASE_URL,
         {"Accept": "application/json", "User-Agent": "orders-sync"},
-        pace_of(account, [DEFAULT]),
+        rate_limiter_for(account, [DEFAULT]),
         auth=HeaderToken(f"Plain {account.credential()}"),
         connections=settings.limits.connections,
         penalty=PENALTY_SECONDS,
-        signalled=Signalled(),
+        rate_limit_headers=RateLimitHeaders(),
     )
     return Refurbed(client, min(page_size or settings.page_size, LARGEST_PAGE))
 
 
-class Refurbed(OverHttp):
+class Refurbed(HttpAdapter):
     """One refurbed account; see base.Adapter for what each method answers."""
 
-    new_orders_by: Sequence[OrdersBy] = ("waiting", "created")
-    accepts_by: Literal["sku", "item", "order"] | None = "item"
+    new_order_listings: Sequence[OrderListing] = ("waiting", "created")
+    acceptance_unit: Literal["sku", "item", "order"] | None = "item"
 
     def __init__(self, client: MarketplaceClient, page_size: int) -> None:
         super().__init__(client)
         self.page_size = page_size
 
-    def orders(self, by: OrdersBy, since: datetime | None) -> Iterator[list[RawRecord]]:
+    def orders(self, listing: OrderListing, since: datetime | None) -> Iterator[list[RawRecord]]:
         wanted: dict[str, Any] = {}
-        if by == "waiting":
+        if listing == "waiting":
             wanted["state"] = {"any_of": ["NEW"]}
         elif since is not None:
             wanted["released_at"] = {"ge": rfc3339(since)}
@@ -263,7 +262,7 @@ class Refurbed(OverHttp):
     def order(self, order_id: str) -> RawRecord | None:
         try:
             answer = self._ask("OrderService/GetOrder", {"id": order_id}, _decode_one)
-        except NotFound:
+        except RecordNotFoundError:
             return None
         return _order_record(bytes(answer.order))
 
@@ -343,20 +342,20 @@ class Refurbed(OverHttp):
             care.delivered_at if state == "closed" else None,
         )
 
-    def papers(self, lacking: Sequence[Lacking]) -> Iterator[tuple[str, Papers | Refused]]:
+    def documents(self, lacking: Sequence[MissingDocuments]) -> Iterator[tuple[str, Documents | RequestRefusedError]]:
         for wanted in lacking:
             try:
                 answer = self._ask("OrderService/ListShippingLabels", {"order_id": wanted.order_id}, _decode_labels)
-            except Refused as problem:
+            except RequestRefusedError as problem:
                 yield wanted.order_id, problem
                 continue
             urls = [url for label in answer.shipping_labels for url in _label_urls(label)]
-            yield wanted.order_id, Papers(None, urls[0] if urls else None)
+            yield wanted.order_id, Documents(None, urls[0] if urls else None)
 
-    def accept(self, waiting: Waiting) -> Answer:
+    def accept(self, waiting: AcceptanceTarget) -> AcceptanceAnswer:
         path, body = _path("OrderItemService/UpdateOrderItemState"), {"id": waiting.item_id, "state": "ACCEPTED"}
         status, _ = self.client.post(path, body, [DEFAULT], json_object)
-        return Answer(status, None)  # the answer is the item; the order is asked for in the next pass
+        return AcceptanceAnswer(status, None)  # the answer is the item; the order is asked for in the next pass
 
     def probes(self) -> Mapping[str, Callable[[], object]]:
         one = {"pagination": {"limit": 1}}
@@ -378,7 +377,7 @@ class Refurbed(OverHttp):
         self,
         method: str,
         wanted: Mapping[str, Any],
-        by: str,
+        listing: str,
         cursor: str | None,
         decode: Callable[[bytes], Any],
         size: int,
@@ -386,7 +385,7 @@ class Refurbed(OverHttp):
         pagination: dict[str, Any] = {"limit": size}
         if cursor is not None:
             pagination["starting_after"] = cursor
-        body = {"pagination": pagination, "sort": {"by": by, "order": "ASC"}, "filter": wanted}
+        body = {"pagination": pagination, "sort": {"by": listing, "order": "ASC"}, "filter": wanted}
         return self._ask(method, body, decode)
 
 

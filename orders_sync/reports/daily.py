@@ -4,7 +4,7 @@ import pandas as pd
 from sqlalchemy import Engine, delete, insert, text
 
 from orders_sync.database.tables import daily_summary
-from orders_sync.sync.statuses import DELIVERY_NOTE_DUE, LABEL_DUE, Status
+from orders_sync.model.statuses import DELIVERY_NOTE_DUE, LABEL_DUE, Status
 
 DAYS = 92
 """How far back the report goes."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from orders_sync.database.engine import Connection
 
 
-class Step(NamedTuple):
+class LockHistoryEntry(NamedTuple):
     """One step of one lock. `event_id` is None where no event but an import caused it."""
 
     at: datetime
@@ -21,14 +21,14 @@ class Step(NamedTuple):
     event_id: int | None
 
 
-class Level(NamedTuple):
+class SkuLevel(NamedTuple):
     sku: str
     on_hand: int | None
     reserved: int
     short: int
 
 
-def explain(connection: Connection, item_or_sku: str) -> tuple[list[Level], list[Step]]:
+def explain(connection: Connection, item_or_sku: str) -> tuple[list[SkuLevel], list[LockHistoryEntry]]:
     """The levels and the steps of all locks of an item id, an `account/item id`, or a SKU; oldest first."""
     account, _, item = item_or_sku.rpartition("/")
     rows = connection.execute(
@@ -42,7 +42,7 @@ def explain(connection: Connection, item_or_sku: str) -> tuple[list[Level], list
         """,
         {"asked": item_or_sku, "account": account, "item": item},
     ).fetchall()
-    steps = [Step(*row) for row in rows]
+    steps = [LockHistoryEntry(*row) for row in rows]
     skus = sorted({step.sku for step in steps} | {item_or_sku})
     levels = connection.execute(
         """
@@ -52,4 +52,4 @@ def explain(connection: Connection, item_or_sku: str) -> tuple[list[Level], list
         """,
         [skus],
     ).fetchall()
-    return [Level(*row) for row in levels], steps
+    return [SkuLevel(*row) for row in levels], steps

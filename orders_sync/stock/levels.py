@@ -5,19 +5,20 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from orders_sync.database.engine import Connection
-from orders_sync.stock.locks import Applied, retry_short
+from orders_sync.model.errors import UserFacingError
+from orders_sync.stock.locks import StockResult, retry_short
 
-LARGEST_STOCK = 10_000_000
+MAX_ON_HAND = 10_000_000
 
 
-class StockFileProblem(ValueError):
+class StockFileError(UserFacingError):
     """A stock file that can't be used: file, line, what is wrong, what is allowed."""
 
 
 def read_stock_file(path: Path) -> dict[str, int]:
     """SKU → pieces on hand, of a CSV file with the columns `sku` and `on_hand` (comma or semicolon).
 
-    Raises StockFileProblem that names the line.
+    Raises StockFileError that names the line.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -26,13 +27,13 @@ def read_stock_file(path: Path) -> dict[str, int]:
             file.seek(0)
             return _levels(path, csv.DictReader(file, delimiter=delimiter))
     except (OSError, UnicodeDecodeError) as error:
-        raise StockFileProblem(f"{path}: can't be read: {error}") from None
+        raise StockFileError(f"{path}: can't be read: {error}") from None
 
 
 def _levels(path: Path, rows: "csv.DictReader[str]") -> dict[str, int]:
     columns = [name.strip() for name in rows.fieldnames or []]
     if not {"sku", "on_hand"} <= set(columns):
-        raise StockFileProblem(
+        raise StockFileError(
             f"{path}: line 1: the columns are {', '.join(columns) or 'missing'}; needed are sku, on_hand"
         )
     levels: dict[str, int] = {}
@@ -41,23 +42,23 @@ def _levels(path: Path, rows: "csv.DictReader[str]") -> dict[str, int]:
         text = (row.get("on_hand") or "").strip()
         where = f"{path}: line {rows.line_num}"
         if not sku:
-            raise StockFileProblem(f"{where}: sku is empty")
+            raise StockFileError(f"{where}: sku is empty")
         if sku in levels:
-            raise StockFileProblem(f"{where}: SKU {sku} stands twice in the file")
-        if not text.isdecimal() or int(text) > LARGEST_STOCK:
-            raise StockFileProblem(
-                f"{where}: on_hand of SKU {sku} is {text!r}; allowed is a whole number from 0 to {LARGEST_STOCK}"
+            raise StockFileError(f"{where}: SKU {sku} stands twice in the file")
+        if not text.isdecimal() or int(text) > MAX_ON_HAND:
+            raise StockFileError(
+                f"{where}: on_hand of SKU {sku} is {text!r}; allowed is a whole number from 0 to {MAX_ON_HAND}"
             )
         levels[sku] = int(text)
     return levels
 
 
-def import_levels(connection: Connection, levels: dict[str, int]) -> Applied:
+def import_levels(connection: Connection, levels: dict[str, int]) -> StockResult:
     """Sets the pieces on hand of these SKUs, marks locks short that no longer fit, and locks what now can be.
 
     Returns the locks' steps.
     """
-    applied = Applied()
+    applied = StockResult()
     skus = sorted(levels)
     with connection.transaction():
         connection.execute(
@@ -73,7 +74,7 @@ def import_levels(connection: Connection, levels: dict[str, int]) -> Applied:
     return applied
 
 
-def _mark_what_no_longer_fits(connection: Connection, skus: Iterable[str], applied: Applied) -> None:
+def _mark_what_no_longer_fits(connection: Connection, skus: Iterable[str], applied: StockResult) -> None:
     """Where more is reserved than there is, the newest locks become short."""
     rows = connection.execute(_OVERDRAWN, [list(skus)]).fetchall()
     for account, item_id, sku, quantity, on_hand in rows:

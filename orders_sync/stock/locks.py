@@ -14,19 +14,18 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from orders_sync.accounts import load_accounts
 from orders_sync.database.engine import Connection
-from orders_sync.stock.effects import Effect, effect_of
+from orders_sync.stock.actions import LockAction, lock_action_of
 
 LOCKED, RELEASED, CONSUMED, SHORT = "locked", "released", "consumed", "short"
 
-BATCH = 500
-MOST_ATTEMPTS = 5
+MAX_EVENTS_PER_TRANSACTION = 500
+MAX_ATTEMPTS = 5
 """After so many failures an event is left for a person; a check shows it."""
 
 
 @dataclass
-class Applied:
+class StockResult:
     """What a run of the stock job did."""
 
     events: int = 0
@@ -36,7 +35,7 @@ class Applied:
 
 
 @dataclass
-class _Level:
+class StockLevel:
     on_hand: int | None
     reserved: int
     imported_at: datetime | None
@@ -69,26 +68,26 @@ class _Item:
     shipped_at: datetime | None
 
 
-class Step(NamedTuple):
+class LockCommand(NamedTuple):
     """What is asked of one item's lock, and by what."""
 
     account: str
     item_id: str
     order_id: str
-    effect: Effect
+    effect: LockAction
     revision: int
     event_id: int | None
     cause: str
 
 
-def apply_pending(connection: Connection, *, oversell: frozenset[str] | None = None, batch: int = BATCH) -> Applied:
+def apply_pending(
+    connection: Connection, oversell: frozenset[str] = frozenset(), *, batch: int = MAX_EVENTS_PER_TRANSACTION
+) -> StockResult:
     """Applies all pending events, then tries short locks again, then mends quantities; returns what it did.
 
-    `oversell`: the accounts that lock stock below zero; by default those whose file says so. `batch`: how many events
-    are applied in one transaction, at most.
+    `oversell`: the accounts that may lock stock below zero. `batch`: how many events are applied in one transaction.
     """
-    oversell = overselling_accounts() if oversell is None else oversell
-    applied = Applied()
+    applied = StockResult()
     while True:
         claimed = _apply_batch(connection, applied, oversell, batch)
         if claimed == 0:
@@ -98,18 +97,18 @@ def apply_pending(connection: Connection, *, oversell: frozenset[str] | None = N
     return applied
 
 
-def retry_short(connection: Connection, applied: Applied, oversell: frozenset[str] = frozenset()) -> None:
+def retry_short(connection: Connection, applied: StockResult, oversell: frozenset[str] = frozenset()) -> None:
     """Locks what was short and can be had now, the oldest first."""
     with connection.transaction():
         rows = connection.execute(_LOCKABLE_SHORT).fetchall()
         steps = [
-            Step(account, item_id, order_id, Effect.LOCK, revision, None, "stock became available")
+            LockCommand(account, item_id, order_id, LockAction.LOCK, revision, None, "stock became available")
             for account, item_id, order_id, revision in rows
         ]
         apply_steps(connection, steps, applied, oversell)
 
 
-def mend_quantities(connection: Connection, applied: Applied, oversell: frozenset[str] = frozenset()) -> None:
+def mend_quantities(connection: Connection, applied: StockResult, oversell: frozenset[str] = frozenset()) -> None:
     """Active locks follow an item whose quantity or SKU the marketplace changed (which fires no event)."""
     with connection.transaction():
         rows = connection.execute(_OUT_OF_STEP).fetchall()
@@ -117,8 +116,8 @@ def mend_quantities(connection: Connection, applied: Applied, oversell: frozense
             step
             for account, item_id, order_id, revision in rows
             for step in (
-                Step(account, item_id, order_id, Effect.RELEASE, revision, None, "quantity or SKU changed"),
-                Step(account, item_id, order_id, Effect.LOCK, revision, None, "quantity or SKU changed"),
+                LockCommand(account, item_id, order_id, LockAction.RELEASE, revision, None, "quantity or SKU changed"),
+                LockCommand(account, item_id, order_id, LockAction.LOCK, revision, None, "quantity or SKU changed"),
             )
         ]
         apply_steps(connection, steps, applied, oversell)
@@ -127,12 +126,12 @@ def mend_quantities(connection: Connection, applied: Applied, oversell: frozense
 def pending_events(connection: Connection) -> int:
     """How many events wait for the stock job."""
     row = connection.execute(
-        "SELECT count(*) FROM order_events WHERE applied_at IS NULL AND attempts < %s", [MOST_ATTEMPTS]
+        "SELECT count(*) FROM order_events WHERE applied_at IS NULL AND attempts < %s", [MAX_ATTEMPTS]
     ).fetchone()
     return int(row[0]) if row else 0
 
 
-def _apply_batch(connection: Connection, applied: Applied, oversell: frozenset[str], size: int) -> int:
+def _apply_batch(connection: Connection, applied: StockResult, oversell: frozenset[str], size: int) -> int:
     """Claims and applies up to `size` events; returns how many it claimed.
 
     When a batch fails, its events are tried one by one, so that a bad one stops no other.
@@ -140,9 +139,9 @@ def _apply_batch(connection: Connection, applied: Applied, oversell: frozenset[s
     claimed: list[int] = []
     try:
         with connection.transaction():
-            events = connection.execute(_CLAIM, [MOST_ATTEMPTS, size]).fetchall()
+            events = connection.execute(_CLAIM, [MAX_ATTEMPTS, size]).fetchall()
             claimed = [event[0] for event in events]
-            attempt = Applied()
+            attempt = StockResult()
             apply_steps(connection, list(_steps_of(connection, events)), attempt, oversell)
             connection.execute(
                 "UPDATE order_events SET applied_at = now(), attempts = attempts + 1, problem = NULL "
@@ -169,28 +168,30 @@ def _apply_batch(connection: Connection, applied: Applied, oversell: frozenset[s
     return len(claimed)
 
 
-def _steps_of(connection: Connection, events: list[tuple[Any, ...]]) -> Iterable[Step]:
+def _steps_of(connection: Connection, events: list[tuple[Any, ...]]) -> Iterable[LockCommand]:
     for event_id, account, order_id, item_id, kind, revision, new_status, items in events:
         cause = f"{kind} {new_status}"
         if items is not None:
             for created_id, status in items.items():
-                effect = effect_of(status, new_status)
-                yield Step(account, created_id, order_id, effect, revision, event_id, f"{kind} {status}")
+                effect = lock_action_of(status, new_status)
+                yield LockCommand(account, created_id, order_id, effect, revision, event_id, f"{kind} {status}")
         elif item_id:
-            yield Step(account, item_id, order_id, effect_of(new_status), revision, event_id, cause)
+            yield LockCommand(account, item_id, order_id, lock_action_of(new_status), revision, event_id, cause)
         else:
             unknown = connection.execute(
                 "SELECT item_id FROM order_items WHERE account = %s AND order_id = %s AND status = 'unknown'",
                 [account, order_id],
             )
             for (unknown_id,) in unknown:
-                effect = effect_of("unknown", new_status)
-                yield Step(account, unknown_id, order_id, effect, revision, event_id, cause)
+                effect = lock_action_of("unknown", new_status)
+                yield LockCommand(account, unknown_id, order_id, effect, revision, event_id, cause)
 
 
-def apply_steps(connection: Connection, steps: list[Step], applied: Applied, oversell: frozenset[str]) -> None:
+def apply_steps(
+    connection: Connection, steps: list[LockCommand], applied: StockResult, oversell: frozenset[str]
+) -> None:
     """Moves the locks of these items, and the levels with them, in the caller's transaction; notes what it did."""
-    steps = [step for step in steps if step.effect is not Effect.KEEP]
+    steps = [step for step in steps if step.effect is not LockAction.KEEP]
     if not steps:
         return
     keys = sorted({(step.account, step.item_id) for step in steps})
@@ -234,11 +235,11 @@ def apply_steps(connection: Connection, steps: list[Step], applied: Applied, ove
     _store(connection, locks.values(), levels, history)
 
 
-def _step(lock: _Lock, step: Step, item: "_Item", levels: dict[str, _Level], *, allowed: bool) -> None:
+def _step(lock: _Lock, step: LockCommand, item: "_Item", levels: dict[str, StockLevel], *, allowed: bool) -> None:
     """Moves one lock, and the levels with it."""
     if lock.state == CONSUMED:
         return  # the goods have left; nothing later brings them back but an import
-    if step.effect is Effect.LOCK:
+    if step.effect is LockAction.LOCK:
         if lock.state == LOCKED:
             return
         lock.sku, lock.quantity = item.sku, item.quantity
@@ -253,7 +254,7 @@ def _step(lock: _Lock, step: Step, item: "_Item", levels: dict[str, _Level], *, 
             lock.state, lock.problem = LOCKED, None
         return
     level = levels[lock.sku]
-    if step.effect is Effect.CONSUME:
+    if step.effect is LockAction.CONSUME:
         if lock.state == LOCKED:
             level.reserved -= lock.quantity
             level.on_hand = (level.on_hand or 0) - lock.quantity
@@ -274,17 +275,17 @@ def _step(lock: _Lock, step: Step, item: "_Item", levels: dict[str, _Level], *, 
         lock.state, lock.problem = RELEASED, None
 
 
-def _lock_levels(connection: Connection, skus: list[str]) -> dict[str, _Level]:
+def _lock_levels(connection: Connection, skus: list[str]) -> dict[str, StockLevel]:
     connection.execute("INSERT INTO stock_levels (sku) SELECT unnest(%s::text[]) ON CONFLICT DO NOTHING", [skus])
     rows = connection.execute(
         "SELECT sku, on_hand, reserved, imported_at FROM stock_levels WHERE sku = ANY(%s) ORDER BY sku FOR UPDATE",
         [skus],
     )
-    return {row[0]: _Level(*row[1:]) for row in rows}
+    return {row[0]: StockLevel(*row[1:]) for row in rows}
 
 
 def _store(
-    connection: Connection, locks: Iterable[_Lock], levels: dict[str, _Level], history: list[tuple[Any, ...]]
+    connection: Connection, locks: Iterable[_Lock], levels: dict[str, StockLevel], history: list[tuple[Any, ...]]
 ) -> None:
     touched = sorted(
         (
@@ -306,12 +307,6 @@ def _store(
 
 def _columns(rows: list[tuple[Any, ...]], width: int) -> list[list[Any]]:
     return [[row[position] for row in rows] for position in range(width)]
-
-
-def overselling_accounts() -> frozenset[str]:
-    """The accounts whose file lets them lock stock below zero."""
-    accounts, _ = load_accounts()
-    return frozenset(name for name, account in accounts.items() if account.settings.allow_oversell)
 
 
 _CLAIM = """

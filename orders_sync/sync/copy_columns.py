@@ -1,12 +1,12 @@
-"""Orders, items and events as columns for COPY: the hot path of a first load."""
+"""Orders, items and events as columns for COPY. A first load spends much of its time here."""
 
 from collections.abc import Sequence
 
 import msgspec
 
 from orders_sync.database.copy import Column
-from orders_sync.sync.fields import ORDER_TIMES, OrderFields, by_field, texts_of
-from orders_sync.sync.records import Address, Order
+from orders_sync.model.records import Address, Order
+from orders_sync.sync.columnar import ORDER_TIMES, OrderColumns, by_field, texts_of
 
 _ADDRESS_PARTS = Address.__struct_fields__
 ORDER_COLUMNS = (
@@ -26,29 +26,29 @@ EVENT_COLUMNS = (
     "account", "order_id", "item_id", "kind", "revision", "old_status", "new_status", "items",
 )  # fmt: skip
 EventRow = tuple[str | None, ...]
-"""The texts of EVENT_COLUMNS."""
+"""One event: the texts of EVENT_COLUMNS."""
 
 CREATED = "OrderCreated"
 STATUS_CHANGED = "OrderStatusChanged"
 
 
-def order_columns(account: str, fields: OrderFields) -> list[Column]:
-    """The columns ORDER_COLUMNS but for `raw` and `fingerprint`, which stay bytes."""
+def order_columns(account: str, fields: OrderColumns) -> list[Column]:
+    """The columns ORDER_COLUMNS without `raw` and `fingerprint`, which stay bytes."""
     columns = dict(fields.orders)
     columns["account"] = [account] * len(columns["order_id"])
     for time in ORDER_TIMES:
         columns[time] = texts_of(columns[time])
     for flag in ("marketplace_shipping", "marketplace_delivery_note"):
         columns[flag] = [None if value is None else str(value) for value in columns[flag]]
-    for paper in ("delivery_note_url", "label_url"):
-        columns[paper] = [url or None for url in columns[paper]]
+    for document in ("delivery_note_url", "label_url"):
+        columns[document] = [url or None for url in columns[document]]
     for address in ("shipping", "billing"):
         for part, column in by_field(Address, columns[address]).items():
             columns[f"{address}_{part}"] = column
     return [columns[name] for name in ORDER_COLUMNS[:-2]]
 
 
-def item_columns(account: str, fields: OrderFields) -> list[Column]:
+def item_columns(account: str, fields: OrderColumns) -> list[Column]:
     """The columns ITEM_COLUMNS of all items."""
     columns = dict(fields.items)
     columns["account"] = [account] * len(columns["item_id"])
@@ -63,12 +63,12 @@ def event_columns(rows: Sequence[EventRow]) -> list[Column]:
     return list(zip(*rows, strict=True))
 
 
-def created_row(account: str, o: Order) -> EventRow:
-    """The event of an order's creation, with the status of each item."""
-    items = msgspec.json.encode({item.item_id: item.status for item in o.items or ()}).decode()
-    return (account, o.order_id, "", CREATED, "1", None, o.status, items)
+def created_row(account: str, order: Order) -> EventRow:
+    """The event that an order was created, with the status of each item."""
+    items = msgspec.json.encode({item.item_id: item.status for item in order.items or ()}).decode()
+    return (account, order.order_id, "", CREATED, "1", None, order.status, items)
 
 
 def changed_row(account: str, order_id: str, item_id: str, revision: int, old: str | None, new: str) -> EventRow:
-    """The event of a change of status; `item_id` is empty for the order's own."""
+    """The event that a status changed; `item_id` is empty if it is the order's own. `old` is None for an added item."""
     return (account, order_id, item_id, STATUS_CHANGED, str(revision), old, new, None)

@@ -4,9 +4,9 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from orders_sync import marketplaces
 from orders_sync.components.account import Account
 from orders_sync.components.free_attributes import attributes_of
+from orders_sync.marketplaces.kit.registry import find_marketplace, marketplace_names
 
 
 class First(BaseModel):
@@ -44,5 +44,5 @@ def test_required_is_what_all_settings_require() -> None:
 
 def test_an_accounts_schema_has_every_setting_of_every_marketplace() -> None:
     shown = Account.get_model_cls().model_json_schema()["properties"]
-    for name in marketplaces.names():
-        assert set(marketplaces.find(name).settings.model_fields) <= set(shown), name
+    for name in marketplace_names():
+        assert set(find_marketplace(name).settings.model_fields) <= set(shown), name

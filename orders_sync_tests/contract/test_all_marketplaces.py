@@ -8,19 +8,19 @@ from typing import Any
 
 import pytest
 
-from orders_sync import marketplaces
-from orders_sync.account_settings import Account
+from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
-from orders_sync.marketplaces.base import NotFound
-from orders_sync.sandbox.back_market import BackMarketFront
-from orders_sync.sandbox.front import Front
-from orders_sync.sandbox.mirakl import MiraklFront
-from orders_sync.sandbox.refurbed import RefurbedFront
+from orders_sync.marketplaces.kit.errors import RecordNotFoundError
+from orders_sync.marketplaces.kit.registry import find_marketplace, open_adapter
+from orders_sync.passes.run_pass import PassFailedError
+from orders_sync.sandbox.back_market import FakeBackMarket
+from orders_sync.sandbox.fake_marketplace import FakeMarketplace
+from orders_sync.sandbox.mirakl import FakeMirakl
+from orders_sync.sandbox.refurbed import FakeRefurbed
 from orders_sync.stock.levels import import_levels
 from orders_sync.stock.locks import apply_pending
-from orders_sync.sync.passes import PassFailed
-from orders_sync_tests.invariants import check_invariants, nothing_changed, snapshot
-from orders_sync_tests.marketplace import Marketplace, sandbox_account, sync
+from orders_sync.testing.invariants import check_invariants, nothing_changed, snapshot
+from orders_sync.testing.marketplace import Marketplace, sandbox_account, sync
 
 ALL = ("new", "modified", "care", "incomplete")
 
@@ -29,7 +29,7 @@ ALL = ("new", "modified", "care", "incomplete")
 class Contract:
     """Where a contract's order list is, and what its records call things."""
 
-    front: type[Front]
+    fake: type[FakeMarketplace]
     orders: str
     order_id: str
     state: str
@@ -38,9 +38,9 @@ class Contract:
 
 
 CONTRACTS = {
-    "back_market": Contract(BackMarketFront, "/ws/orders", "order_id", "state", (0, 8), 77),
-    "refurbed": Contract(RefurbedFront, "/refb.merchant.v1.OrderService/ListOrders", "id", "state", (), "TELEPORTED"),
-    "mirakl": Contract(MiraklFront, "/api/orders", "order_id", "order_state", (), "TELEPORTED"),
+    "back_market": Contract(FakeBackMarket, "/ws/orders", "order_id", "state", (0, 8), 77),
+    "refurbed": Contract(FakeRefurbed, "/refb.merchant.v1.OrderService/ListOrders", "id", "state", (), "TELEPORTED"),
+    "mirakl": Contract(FakeMirakl, "/api/orders", "order_id", "order_state", (), "TELEPORTED"),
 }
 
 
@@ -51,12 +51,12 @@ def contract(request: pytest.FixtureRequest) -> Contract:
 
 @pytest.fixture
 def living(contract: Contract) -> Iterator[Marketplace]:
-    with Marketplace(contract.front, orders=260, days=40) as opened:
+    with Marketplace(contract.fake, orders=260, days=40) as opened:
         yield opened
 
 
 @pytest.fixture
-def shop(living: Marketplace) -> Account:
+def shop(living: Marketplace) -> SellerAccount:
     return sandbox_account(living)
 
 
@@ -73,7 +73,7 @@ def statuses(connection: Connection) -> dict[str, str]:
 
 
 def test_all_four_syncs_bring_everything_and_then_find_nothing(
-    living: Marketplace, shop: Account, contract: Contract, connection: Connection
+    living: Marketplace, shop: SellerAccount, contract: Contract, connection: Connection
 ) -> None:
     import_levels(connection, {"IPHONE13-BLACK": 50})
     for sync_type in ALL:
@@ -91,7 +91,7 @@ def test_all_four_syncs_bring_everything_and_then_find_nothing(
 
 
 def test_what_happens_at_the_marketplace_arrives(
-    living: Marketplace, shop: Account, contract: Contract, connection: Connection
+    living: Marketplace, shop: SellerAccount, contract: Contract, connection: Connection
 ) -> None:
     for sync_type in ALL:
         sync(shop, sync_type)
@@ -102,14 +102,14 @@ def test_what_happens_at_the_marketplace_arrives(
             sync(shop, sync_type)
         apply_pending(connection)
         check_invariants(connection)
-    table = next(iter(marketplaces.find(shop.settings.marketplace).states.values()))
+    table = next(iter(find_marketplace(shop.settings.marketplace).states.values()))
     now = listed(living, contract)
     assert statuses(connection) == {order_id: table[record[contract.state]] for order_id, record in now.items()}
     assert statuses(connection) != before
 
 
 def test_orders_that_arrive_while_pages_are_read_are_not_lost(
-    living: Marketplace, shop: Account, contract: Contract, connection: Connection
+    living: Marketplace, shop: SellerAccount, contract: Contract, connection: Connection
 ) -> None:
     living.fault("arrive", path=contract.orders, times=25)
     sync(shop, "new", page_size=20)
@@ -121,7 +121,7 @@ def test_orders_that_arrive_while_pages_are_read_are_not_lost(
 
 
 def test_orders_that_change_while_pages_are_read_are_not_lost(
-    living: Marketplace, shop: Account, contract: Contract, connection: Connection
+    living: Marketplace, shop: SellerAccount, contract: Contract, connection: Connection
 ) -> None:
     """What is modified moves in its list, and may push others over the edge of a page that was read already."""
     sync(shop, "modified", page_size=20)
@@ -135,14 +135,14 @@ def test_orders_that_change_while_pages_are_read_are_not_lost(
     living.pass_time(minutes=5)
     sync(shop, "modified", page_size=20)
     apply_pending(connection)
-    table = next(iter(marketplaces.find(shop.settings.marketplace).states.values()))
+    table = next(iter(find_marketplace(shop.settings.marketplace).states.values()))
     now = {order_id: table[record[contract.state]] for order_id, record in listed(living, contract).items()}
     assert statuses(connection) == now != before
     check_invariants(connection)
 
 
 def test_a_state_that_nobody_published_is_kept_and_reported(
-    living: Marketplace, shop: Account, contract: Contract, connection: Connection
+    living: Marketplace, shop: SellerAccount, contract: Contract, connection: Connection
 ) -> None:
     living.fault("patch", path=contract.orders, times=0, fields={contract.state: contract.unknown_state})
     sync(shop, "modified")
@@ -157,7 +157,7 @@ def test_a_state_that_nobody_published_is_kept_and_reported(
 
 
 def test_a_field_that_nobody_published_is_kept_raw(
-    living: Marketplace, shop: Account, contract: Contract, connection: Connection
+    living: Marketplace, shop: SellerAccount, contract: Contract, connection: Connection
 ) -> None:
     living.fault("patch", path=contract.orders, times=0, fields={"brand_new": {"and": ["nested"]}})
     sync(shop, "modified")
@@ -166,7 +166,7 @@ def test_a_field_that_nobody_published_is_kept_raw(
 
 
 def test_the_record_is_kept_whole(
-    living: Marketplace, shop: Account, contract: Contract, connection: Connection
+    living: Marketplace, shop: SellerAccount, contract: Contract, connection: Connection
 ) -> None:
     sync(shop, "modified")
     expected = {order_id: json.loads(json.dumps(record)) for order_id, record in listed(living, contract).items()}
@@ -180,14 +180,14 @@ def test_the_record_is_kept_whole(
 )
 def test_nothing_of_a_buyer_is_told_when_a_record_is_rejected(
     living: Marketplace,
-    shop: Account,
+    shop: SellerAccount,
     contract: Contract,
     connection: Connection,
     caplog: pytest.LogCaptureFixture,
     form: Any,
 ) -> None:
     """What a pass tells goes into Dagster's tables and logs, which no retention reaches."""
-    keys = marketplaces.find(shop.settings.marketplace).buyer_keys
+    keys = find_marketplace(shop.settings.marketplace).buyer_keys
     for key in sorted(keys):
         living.fault("patch", path=contract.orders, times=0, fields={key: form})
         with caplog.at_level("DEBUG"):
@@ -223,7 +223,7 @@ def test_what_can_not_be_read_stops_the_pass_with_one_clear_line(
     told: str,
 ) -> None:
     living.fault(**fault, path=contract.orders, times=0)
-    with pytest.raises(PassFailed) as problem:
+    with pytest.raises(PassFailedError) as problem:
         sync(sandbox_account(living, months_back=1), "modified")  # some of its orders are 40 days old
     assert re.search(told, str(problem.value)), str(problem.value)
     assert "\n" not in str(problem.value)
@@ -233,7 +233,7 @@ def test_what_can_not_be_read_stops_the_pass_with_one_clear_line(
 
 @pytest.mark.parametrize("kind", ["status", "truncate", "html", "reset"])
 def test_what_passes_by_is_tried_again(
-    living: Marketplace, shop: Account, contract: Contract, connection: Connection, kind: str
+    living: Marketplace, shop: SellerAccount, contract: Contract, connection: Connection, kind: str
 ) -> None:
     living.fault(kind, path=contract.orders, times=1, status=503)
     summary = sync(shop, "modified")
@@ -242,7 +242,7 @@ def test_what_passes_by_is_tried_again(
 
 
 def test_being_told_to_slow_down_is_obeyed(
-    living: Marketplace, shop: Account, contract: Contract, connection: Connection
+    living: Marketplace, shop: SellerAccount, contract: Contract, connection: Connection
 ) -> None:
     living.fault("status", path=contract.orders, times=1, status=429, headers={"Retry-After": "1"})
     summary = sync(shop, "modified")
@@ -251,15 +251,15 @@ def test_being_told_to_slow_down_is_obeyed(
     assert set(statuses(connection)) == set(listed(living, contract))
 
 
-def test_each_probe_is_one_cheap_call(living: Marketplace, shop: Account) -> None:
-    adapter = marketplaces.open_adapter(shop)
+def test_each_probe_is_one_cheap_call(living: Marketplace, shop: SellerAccount) -> None:
+    adapter = open_adapter(shop)
     try:
         assert adapter.probes()
         for endpoint, probe in adapter.probes().items():
             before = living.calls()
             try:
                 probe()
-            except NotFound:
+            except RecordNotFoundError:
                 assert endpoint == "ListShippingLabels"
             assert living.calls() == before + 1
     finally:

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from orders_sync.account_settings import Account, AccountProblem
-from orders_sync.accounts import check_account
+from orders_sync.config.account import AccountConfigError, SellerAccount
 from orders_sync.database.engine import Connection
-from orders_sync.marketplaces import open_adapter
+from orders_sync.marketplaces.kit.accounts import account_from
+from orders_sync.marketplaces.kit.registry import open_adapter
 from orders_sync.marketplaces.mirakl import ORDER_STATUS, RETURN_STATE
-from orders_sync.sandbox.mirakl import MiraklFront
-from orders_sync.sync.statuses import Status
-from orders_sync_tests.marketplace import Marketplace, sandbox_account, sync
+from orders_sync.model.statuses import Status
+from orders_sync.sandbox.mirakl import FakeMirakl
+from orders_sync.testing.marketplace import Marketplace, sandbox_account, sync
 
 EXAMPLE: dict[str, Any] = {
     "order_id": "Order_00010-A", "commercial_id": "Order_00010", "order_state": "RECEIVED",
@@ -46,12 +46,12 @@ EXAMPLE: dict[str, Any] = {
 
 @pytest.fixture
 def mirakl() -> Iterator[Marketplace]:
-    with Marketplace(MiraklFront, orders=150, days=20) as opened:
+    with Marketplace(FakeMirakl, orders=150, days=20) as opened:
         yield opened
 
 
 @pytest.fixture
-def shop(mirakl: Marketplace) -> Account:
+def shop(mirakl: Marketplace) -> SellerAccount:
     return sandbox_account(mirakl)
 
 
@@ -110,13 +110,13 @@ def test_an_order_refunded_in_full_is_refunded(mirakl: Marketplace) -> None:
 
 
 def test_documents_of_many_orders_are_asked_for_with_one_call(
-    mirakl: Marketplace, shop: Account, connection: Connection
+    mirakl: Marketplace, shop: SellerAccount, connection: Connection
 ) -> None:
     sync(shop)
     mirakl.pass_time(hours=2)
     mirakl.sandbox.seen.clear()
     summary = sync(shop, "incomplete")
-    assert summary.papers_found > 5
+    assert summary.documents_found > 5
     assert mirakl.calls() == -(-summary.fetched // 50)
     url, label = connection.execute(
         "SELECT delivery_note_url, label_url FROM orders WHERE label_url IS NOT NULL AND delivery_note_url IS NOT NULL"
@@ -126,7 +126,7 @@ def test_documents_of_many_orders_are_asked_for_with_one_call(
 
 
 def test_a_return_of_several_lines_lands_on_each_of_them(
-    mirakl: Marketplace, shop: Account, connection: Connection
+    mirakl: Marketplace, shop: SellerAccount, connection: Connection
 ) -> None:
     mirakl.world.scripted["Order_1-A"] = {
         **EXAMPLE, "order_id": "Order_1-A", "created_date": mirakl.now().isoformat(), "last_updated_date": mirakl.now().isoformat(),
@@ -147,7 +147,7 @@ def test_a_return_of_several_lines_lands_on_each_of_them(
 
 def test_one_listing_is_one_use_of_the_operation(connection: Connection) -> None:
     """OR11: at most once a minute. A pass is one use, whatever its pages; the next one within the minute waits."""
-    with Marketplace(MiraklFront, orders=60, days=5) as mirakl:
+    with Marketplace(FakeMirakl, orders=60, days=5) as mirakl:
         account = sandbox_account(mirakl, limits={"enforced": True, "connections": 2})
         summary = sync(account, page_size=10)
         assert summary.api_calls == 6
@@ -166,7 +166,7 @@ def test_acceptance_is_refused_in_the_settings_with_the_reason() -> None:
         "token": "T",
         "accept_orderlines": True,
     }
-    with pytest.raises(AccountProblem, match="accept_orderlines: must be false: the published contract"):
-        check_account("shop", settings, "f")
-    with pytest.raises(AccountProblem, match=r"base_url: is missing\. The operator's instance"):
-        check_account("shop", {"marketplace": "mirakl", "token": "T"}, "f")
+    with pytest.raises(AccountConfigError, match="accept_orderlines: must be false: the published contract"):
+        account_from("shop", settings, "f")
+    with pytest.raises(AccountConfigError, match=r"base_url: is missing\. The operator's instance"):
+        account_from("shop", {"marketplace": "mirakl", "token": "T"}, "f")

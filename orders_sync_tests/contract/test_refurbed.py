@@ -7,15 +7,14 @@ from typing import Any
 
 import pytest
 
-from orders_sync.account_settings import Account
+from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
-from orders_sync.marketplaces import open_adapter
+from orders_sync.marketplaces.kit.registry import open_adapter
 from orders_sync.marketplaces.refurbed import ITEM_STATUS, ORDER_STATUS, RETURN_STATE, TICKET_STATE
-from orders_sync.sandbox import refurbed as sandbox_refurbed
-from orders_sync.sandbox.refurbed import RefurbedFront
-from orders_sync.sync.statuses import Status
-from orders_sync_tests.invariants import check_invariants
-from orders_sync_tests.marketplace import Marketplace, sandbox_account, sync
+from orders_sync.model.statuses import Status
+from orders_sync.sandbox.refurbed import FakeRefurbed
+from orders_sync.testing.invariants import check_invariants
+from orders_sync.testing.marketplace import Marketplace, sandbox_account, sync
 
 EXAMPLE: dict[str, Any] = {
     "id": "8100", "released_at": "2026-03-01T10:00:00.123Z", "state": "PARTIALLY_FULFILLED",
@@ -46,12 +45,12 @@ EXAMPLE: dict[str, Any] = {
 
 @pytest.fixture
 def refurbed() -> Iterator[Marketplace]:
-    with Marketplace(RefurbedFront, orders=120, days=20) as opened:
+    with Marketplace(FakeRefurbed, orders=120, days=20) as opened:
         yield opened
 
 
 @pytest.fixture
-def shop(refurbed: Marketplace) -> Account:
+def shop(refurbed: Marketplace) -> SellerAccount:
     return sandbox_account(refurbed, accept_orderlines=True)
 
 
@@ -65,7 +64,7 @@ def test_every_published_state_is_mapped() -> None:
     assert set(TICKET_STATE) == {"OPEN", "PENDING", "SOLVED", "CLOSED"}
 
 
-def test_every_field_is_mapped(shop: Account) -> None:
+def test_every_field_is_mapped(shop: SellerAccount) -> None:
     adapter = open_adapter(shop)
     order = adapter.decode_order(json.dumps(EXAMPLE).encode())
     adapter.close()
@@ -90,7 +89,7 @@ def test_every_field_is_mapped(shop: Account) -> None:
 
 
 def test_waiting_items_are_accepted_one_by_one_after_they_are_stored(
-    refurbed: Marketplace, shop: Account, connection: Connection
+    refurbed: Marketplace, shop: SellerAccount, connection: Connection
 ) -> None:
     waiting = {item["id"] for order in refurbed.listed() for item in order["items"] if item["state"] == "NEW"}
     assert waiting
@@ -107,7 +106,7 @@ def test_waiting_items_are_accepted_one_by_one_after_they_are_stored(
 
 
 def test_an_answer_that_got_lost_is_asked_for_and_never_repeated(
-    refurbed: Marketplace, shop: Account, connection: Connection
+    refurbed: Marketplace, shop: SellerAccount, connection: Connection
 ) -> None:
     refurbed.fault("lose_answer", path="/refb.merchant.v1.OrderItemService", times=1)
     first = sync(shop)
@@ -123,18 +122,18 @@ def test_an_answer_that_got_lost_is_asked_for_and_never_repeated(
 
 
 def test_labels_appear_and_there_is_no_delivery_note_to_wait_for(
-    refurbed: Marketplace, shop: Account, connection: Connection
+    refurbed: Marketplace, shop: SellerAccount, connection: Connection
 ) -> None:
     sync(shop)
     refurbed.pass_time(hours=2)
     summary = sync(shop, "incomplete")
-    assert summary.papers_found > 0
+    assert summary.documents_found > 0
     assert connection.execute("SELECT count(*) FROM orders WHERE delivery_note_url IS NOT NULL").fetchone() == (0,)
     assert sync(shop, "incomplete").fetched == 0
 
 
 def test_returns_and_tickets_are_care_records_with_ids_of_their_own(
-    refurbed: Marketplace, shop: Account, connection: Connection
+    refurbed: Marketplace, shop: SellerAccount, connection: Connection
 ) -> None:
     sync(shop)
     sync(shop, "care")
@@ -144,13 +143,10 @@ def test_returns_and_tickets_are_care_records_with_ids_of_their_own(
     assert set() != of_tickets <= {"replacement", "refund", "other"}
 
 
-def test_the_limit_that_the_headers_tell_is_kept_to(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    """20 calls in two seconds: a pass of more waits for the next window instead of being refused."""
-    monkeypatch.setattr(sandbox_refurbed, "CALLS", 20)
-    monkeypatch.setattr(sandbox_refurbed, "SECONDS", 2)
-    with Marketplace(RefurbedFront, orders=40, days=20, limits=True) as refurbed:
-        refurbed.pass_time(seconds=1)  # it began at a whole second: its clock must not be behind ours
+def test_the_limit_that_the_headers_tell_is_kept_to(connection: Connection) -> None:
+    """600 calls a minute: a pass of 720 calls waits for the next window instead of being refused."""
+    with Marketplace(FakeRefurbed, orders=700, days=20, limits=True) as refurbed:
+        refurbed.clock.set_speed(30)  # a window of two seconds
         summary = sync(sandbox_account(refurbed), page_size=1)
-    assert summary.api_calls > 20
-    assert summary.throttled_seconds > 0
+    assert summary.api_calls > 600
     assert summary.too_many_requests == 0

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import pytest
 from psycopg.sql import SQL, Identifier
 
-from orders_sync_tests.deployment import ACCOUNT, Deployment
-from orders_sync_tests.invariants import check_invariants
-from orders_sync_tests.marketplace import an_order
-from orders_sync_tests.shared_deployment import SHARED
-from orders_sync_tests.waiting import limit, wait_for
+from orders_sync.testing.deployment import ACCOUNT, Deployment
+from orders_sync.testing.invariants import check_invariants
+from orders_sync.testing.marketplace import an_order
+from orders_sync.testing.shared_deployment import SHARED
+from orders_sync.testing.waiting import limit, wait_for
 
 pytestmark = [pytest.mark.daemon, pytest.mark.xdist_group("deployment")]
 

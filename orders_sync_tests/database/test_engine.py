@@ -2,7 +2,7 @@
 
 import pytest
 
-from orders_sync.database.engine import DatabaseUnreachable, connect
+from orders_sync.database.engine import DatabaseUnreachableError, connect
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ def test_a_url_that_can_not_be_used_is_told_without_its_password(
     monkeypatch: pytest.MonkeyPatch, url: str, told: str
 ) -> None:
     monkeypatch.setenv("ORDERS_DATABASE_URL", url)
-    with pytest.raises(DatabaseUnreachable) as problem:
+    with pytest.raises(DatabaseUnreachableError) as problem:
         connect()
     assert told in str(problem.value)
     assert "secret" not in str(problem.value)

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from orders_sync.database.engine import connect
-from orders_sync.database.migrate import migrate
+from orders_sync.database.schema import upgrade_schema
 from orders_sync.stock.levels import import_levels
 from orders_sync.stock.locks import apply_pending
+from orders_sync.testing.deployment import copy_project, environment
+from orders_sync.testing.invariants import check_invariants
+from orders_sync.testing.marketplace import Marketplace, sandbox_account, sync
+from orders_sync.testing.waiting import limit
 from orders_sync_tests.debian_postgresql import debian_server
-from orders_sync_tests.deployment import copy_project, environment
-from orders_sync_tests.invariants import check_invariants
-from orders_sync_tests.marketplace import Marketplace, sandbox_account, sync
-from orders_sync_tests.waiting import limit
 
 pytestmark = pytest.mark.needs("postgresql")
 
@@ -30,7 +30,7 @@ def test_syncs_and_stock_work_on_it(server: str, monkeypatch: pytest.MonkeyPatch
     with connect(f"{server}/postgres") as connection:
         connection.execute("CREATE DATABASE orders")
     monkeypatch.setenv("ORDERS_DATABASE_URL", f"{server}/orders")
-    migrate()
+    upgrade_schema()
     with Marketplace(orders=200, days=10) as marketplace, connect() as connection:
         account = sandbox_account(marketplace, accept_orderlines=True)
         import_levels(connection, {"IPHONE13-BLACK": 5})
@@ -54,7 +54,7 @@ def test_dagster_keeps_its_own_there_too(server: str, tmp_path: Path) -> None:
         PYTHONPATH=str(project),
     )
     program = (
-        "from orders_sync.definitions import defs; from orders_sync.instance import open_instance\n"
+        "from orders_sync.definitions import defs; from orders_sync.dagster_instance.instance import open_instance\n"
         "with open_instance() as instance:\n"
         "    result = defs().resolve_job_def('daily_reports').execute_in_process(instance=instance)\n"
         "    assert result.success; print(instance.get_runs_count())"

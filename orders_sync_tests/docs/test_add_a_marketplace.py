@@ -14,16 +14,17 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from orders_sync import marketplaces
-from orders_sync.account_settings import Account, AccountProblem
-from orders_sync.accounts import check_account
 from orders_sync.components.account_scaffolder import account_file
+from orders_sync.config.account import AccountConfigError, SellerAccount
+from orders_sync.config.environment import PROJECT_ROOT
 from orders_sync.database.engine import Connection
-from orders_sync.settings import PROJECT_ROOT
+from orders_sync.marketplaces.kit import registry
+from orders_sync.marketplaces.kit.accounts import account_from
+from orders_sync.passes.run_pass import PassFailedError
 from orders_sync.stock.locks import apply_pending
-from orders_sync.sync.passes import PassFailed
-from orders_sync_tests.http_server import served
-from orders_sync_tests.invariants import check_invariants, nothing_changed
-from orders_sync_tests.marketplace import sync
+from orders_sync.testing.http_server import served
+from orders_sync.testing.invariants import check_invariants, nothing_changed
+from orders_sync.testing.marketplace import sync
 
 TEXT = (PROJECT_ROOT / "docs" / "add-a-marketplace.md").read_text()
 REQUESTS_A_TOKEN = 3
@@ -59,7 +60,7 @@ class BazaarServer:
                 Route("/oauth/token", self.token, methods=["POST"]),
                 Route("/v1/orders", self.guarded(self.list_orders)),
                 Route("/v1/orders/{id}", self.guarded(self.one_order)),
-                Route("/v1/orders/{id}/papers", self.guarded(self.papers)),
+                Route("/v1/orders/{id}/papers", self.guarded(self.documents)),
                 Route("/v1/lines/{id}/confirm", self.guarded(self.confirm), methods=["POST"]),
                 Route("/v1/cases", self.guarded(self.list_cases)),
             ]
@@ -95,7 +96,7 @@ class BazaarServer:
     def one_order(self, request: Request) -> Response:
         return JSONResponse(self.orders[request.path_params["id"]])
 
-    def papers(self, request: Request) -> Response:
+    def documents(self, request: Request) -> Response:
         order_id = request.path_params["id"]
         return JSONResponse(
             {"note": f"https://b.example.com/{order_id}/n.pdf", "label": f"https://b.example.com/{order_id}/l.pdf"}
@@ -119,27 +120,28 @@ def bazaar() -> Iterator[tuple[BazaarServer, str]]:
 
 
 @pytest.fixture
-def account(bazaar: tuple[BazaarServer, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
+def account(
+    bazaar: tuple[BazaarServer, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[SellerAccount]:
     """One new file among the adapters, and one account file."""
     (tmp_path / "bazaar.py").write_text(block("python"))
     monkeypatch.setattr(marketplaces, "__path__", [*marketplaces.__path__, str(tmp_path)])
-    marketplaces.names.cache_clear()
+    registry.reload()
     monkeypatch.setenv("BAZAAR_CLIENT_ID", "me")
     monkeypatch.setenv("BAZAAR_CLIENT_SECRET", "secret")
     attributes = yaml.safe_load(block("yaml"))["attributes"]
-    yield check_account("my_stall", {**attributes, "base_url": bazaar[1], "page_size": 10}, "defs.yaml")
-    marketplaces.names.cache_clear()
-    marketplaces.find.cache_clear()
+    yield account_from("my_stall", {**attributes, "base_url": bazaar[1], "page_size": 10}, "defs.yaml")
+    registry.reload()
 
 
 def test_one_file_and_one_account_are_all_it_takes(
-    bazaar: tuple[BazaarServer, str], account: Account, connection: Connection
+    bazaar: tuple[BazaarServer, str], account: SellerAccount, connection: Connection
 ) -> None:
     server, _ = bazaar
     summary = sync(account)
     assert (summary.created, summary.accepted, summary.rejected) == (25, 25, 0)
     assert server.tokens > 5, "tokens expired in mid-pass and were renewed"
-    assert sync(account, "incomplete").papers_found == 50
+    assert sync(account, "incomplete").documents_found == 50
     server.cases.append({"id": "C1", "line": "L003", "wish": "new one", "placed": server.orders["O003"]["placed"]})
     assert sync(account, "care").linked == 1
     server.orders["O001"] |= {"state": "sent", "lines": [{**server.orders["O001"]["lines"][0], "state": "sent"}]}
@@ -151,19 +153,19 @@ def test_one_file_and_one_account_are_all_it_takes(
 
 
 def test_a_wrong_secret_and_a_foreign_link_are_told(
-    bazaar: tuple[BazaarServer, str], account: Account, connection: Connection, monkeypatch: pytest.MonkeyPatch
+    bazaar: tuple[BazaarServer, str], account: SellerAccount, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server, _ = bazaar
     server.next_host = "https://elsewhere.example.com"
-    with pytest.raises(PassFailed, match=r"goes on at another host \(elsewhere.example.com\): not followed"):
+    with pytest.raises(PassFailedError, match=r"goes on at another host \(elsewhere.example.com\): not followed"):
         sync(account, "modified")
     monkeypatch.setenv("BAZAAR_CLIENT_SECRET", "hunter2")
-    with pytest.raises(PassFailed, match="gives no access token") as problem:
+    with pytest.raises(PassFailedError, match="gives no access token") as problem:
         sync(account, "modified")
     assert "hunter2" not in str(problem.value)
     monkeypatch.delenv("BAZAAR_CLIENT_SECRET")
     with pytest.raises(
-        (PassFailed, AccountProblem), match="client_secret: the environment variable BAZAAR_CLIENT_SECRET"
+        (PassFailedError, AccountConfigError), match="client_secret: the environment variable BAZAAR_CLIENT_SECRET"
     ):
         sync(account, "modified")
 
@@ -172,9 +174,9 @@ def test_a_wrong_secret_and_a_foreign_link_are_told(
 def test_a_scaffolded_account_needs_only_to_be_filled_in(marketplace: str) -> None:
     text = account_file("orders_sync.components.account.Account", marketplace, "my_shop")
     filled = text.replace("base_url: # fill in", "base_url: https://shop.example.com")
-    account = check_account("my_shop", yaml.safe_load(filled)["attributes"], "defs.yaml")
+    account = account_from("my_shop", yaml.safe_load(filled)["attributes"], "defs.yaml")
     assert account.settings.CREDENTIALS == ("token",)
     assert "token: MY_SHOP_TOKEN" in text
     uncommented = re.sub(r"^  # (\w+): (?=\S)", r"  \1: ", filled, flags=re.MULTILINE)
-    again = check_account("my_shop", yaml.safe_load(uncommented)["attributes"], "defs.yaml")
+    again = account_from("my_shop", yaml.safe_load(uncommented)["attributes"], "defs.yaml")
     assert again.settings.model_dump(exclude={"base_url"}) == account.settings.model_dump(exclude={"base_url"})

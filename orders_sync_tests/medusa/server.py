@@ -11,10 +11,10 @@ from contextlib import contextmanager
 import httpx
 import psycopg
 
-from orders_sync.settings import PROJECT_ROOT
+from orders_sync.config.environment import PROJECT_ROOT
+from orders_sync.testing.deployment import free_port
+from orders_sync.testing.waiting import limit, wait_for
 from orders_sync_tests.debian_postgresql import debian_server
-from orders_sync_tests.deployment import free_port
-from orders_sync_tests.waiting import limit, wait_for
 
 FOLDER = PROJECT_ROOT / ".medusa"
 VERSION = "2.21.2"

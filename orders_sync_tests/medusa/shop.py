@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx
 
-from orders_sync_tests.waiting import limit
+from orders_sync.testing.waiting import limit
 
 ADDRESS = {
     "first_name": "Ada", "last_name": "Lovelace", "address_1": "Ring 1", "city": "Berlin", "country_code": "de",

@@ -6,15 +6,15 @@ from decimal import Decimal
 
 import pytest
 
-from orders_sync.account_settings import Account
-from orders_sync.accounts import check_account
+from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
-from orders_sync.marketplaces import open_adapter
+from orders_sync.marketplaces.kit.accounts import account_from
+from orders_sync.marketplaces.kit.registry import open_adapter
+from orders_sync.model.statuses import Status
 from orders_sync.stock.levels import import_levels
 from orders_sync.stock.locks import apply_pending
-from orders_sync.sync.statuses import Status
-from orders_sync_tests.invariants import check_invariants, nothing_changed, snapshot
-from orders_sync_tests.marketplace import sync
+from orders_sync.testing.invariants import check_invariants, nothing_changed, snapshot
+from orders_sync.testing.marketplace import sync
 from orders_sync_tests.medusa.server import medusa_server
 from orders_sync_tests.medusa.shop import Shop
 
@@ -33,11 +33,11 @@ def shop(server: tuple[str, str]) -> Shop:
 
 
 @pytest.fixture
-def account(server: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> Account:
+def account(server: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> SellerAccount:
     url, key = server
     monkeypatch.setenv("MEDUSA_KEY", key)
     settings = {"marketplace": "medusa", "base_url": url, "token": "MEDUSA_KEY", "lag_seconds": 0}
-    return check_account("shop", {**settings, "limits": {"enforced": False, "connections": 4}}, "defs.yaml")
+    return account_from("shop", {**settings, "limits": {"enforced": False, "connections": 4}}, "defs.yaml")
 
 
 def statuses(connection: Connection, order_id: str) -> tuple[str, list[str]]:
@@ -49,7 +49,7 @@ def statuses(connection: Connection, order_id: str) -> tuple[str, list[str]]:
     return row[0], [status for (status,) in items]
 
 
-def pass_all(account: Account, connection: Connection) -> None:
+def pass_all(account: SellerAccount, connection: Connection) -> None:
     for sync_type in ALL:
         sync(account, sync_type)
     apply_pending(connection)
@@ -57,7 +57,7 @@ def pass_all(account: Account, connection: Connection) -> None:
 
 
 def test_orders_in_every_state_are_synced_followed_and_agree_with_what_the_server_says(
-    shop: Shop, account: Account, connection: Connection
+    shop: Shop, account: SellerAccount, connection: Connection
 ) -> None:
     import_levels(connection, {"PHONE": 50, "CASE": 50})
     unpaid, paid, shipped, cancelled = (shop.order(PHONE=1, CASE=2) for _ in range(4))
@@ -117,7 +117,7 @@ def test_orders_in_every_state_are_synced_followed_and_agree_with_what_the_serve
 
 
 def test_orders_that_arrive_while_pages_are_read_are_not_lost(
-    shop: Shop, account: Account, connection: Connection
+    shop: Shop, account: SellerAccount, connection: Connection
 ) -> None:
     """Offset paging drifts: a page later, records have moved."""
     for _ in range(12):
@@ -132,8 +132,10 @@ def test_orders_that_arrive_while_pages_are_read_are_not_lost(
     check_invariants(connection)
 
 
-def test_its_endpoints_can_be_probed_and_a_wrong_key_is_told(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-    from orders_sync.marketplaces.base import CredentialRefused
+def test_its_endpoints_can_be_probed_and_a_wrong_key_is_told(
+    account: SellerAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from orders_sync.marketplaces.kit.errors import CredentialRefusedError
 
     adapter = open_adapter(account)
     for probe in adapter.probes().values():
@@ -141,6 +143,6 @@ def test_its_endpoints_can_be_probed_and_a_wrong_key_is_told(account: Account, m
     adapter.close()
     monkeypatch.setenv("MEDUSA_KEY", "sk_wrong")
     adapter = open_adapter(account)
-    with pytest.raises(CredentialRefused, match="the credential is wrong"):
+    with pytest.raises(CredentialRefusedError, match="the credential is wrong"):
         next(iter(adapter.probes().values()))()
     adapter.close()

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from orders_sync.database.engine import Connection, engine
+from orders_sync.model.statuses import Status
 from orders_sync.reports.daily import COLUMNS, refresh_daily_summary, summarise
-from orders_sync.sync.statuses import Status
-from orders_sync_tests.marketplace import Marketplace, an_order, sandbox_account, sync
+from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
 
 DAY = date(2026, 3, 1)
 

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from orders_sync.account_settings import Account
+from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
 from orders_sync.stock.explain import explain
-from orders_sync.stock.levels import StockFileProblem, import_levels, read_stock_file
+from orders_sync.stock.levels import StockFileError, import_levels, read_stock_file
 from orders_sync.stock.locks import apply_pending
-from orders_sync_tests.invariants import check_invariants
-from orders_sync_tests.marketplace import Marketplace, an_order, sync
+from orders_sync.testing.invariants import check_invariants
+from orders_sync.testing.marketplace import Marketplace, an_order, sync
 
 
 @pytest.mark.parametrize(
@@ -34,13 +34,13 @@ def test_a_file_is_read(tmp_path: Path, text: str) -> None:
 )
 def test_what_is_wrong_with_a_file_is_told(tmp_path: Path, text: str, told: str) -> None:
     (tmp_path / "s.csv").write_text(text)
-    with pytest.raises(StockFileProblem) as problem:
+    with pytest.raises(StockFileError) as problem:
         read_stock_file(tmp_path / "s.csv")
     assert told in str(problem.value)
 
 
 def test_an_import_that_leaves_too_little_makes_the_newest_locks_short(
-    marketplace: Marketplace, account: Account, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     import_levels(connection, {"PHONE": 5})
     for number in (1, 2, 3):
@@ -54,7 +54,7 @@ def test_an_import_that_leaves_too_little_makes_the_newest_locks_short(
 
 
 def test_a_lock_is_explained_by_its_events_in_order(
-    marketplace: Marketplace, account: Account, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     import_levels(connection, {"PHONE": 1})
     an_order(marketplace, 1, state=1, line_state=1)

@@ -9,21 +9,21 @@ from datetime import timedelta
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orders_sync.account_settings import Account
+from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection, connect
 from orders_sync.stock.levels import import_levels
 from orders_sync.stock.locks import apply_pending, pending_events
-from orders_sync_tests.invariants import check_invariants
-from orders_sync_tests.marketplace import Marketplace, an_order, sync
-from orders_sync_tests.row_faults import stop_at_row
-from orders_sync_tests.waiting import limit, wait_for
+from orders_sync.testing.invariants import check_invariants
+from orders_sync.testing.marketplace import Marketplace, an_order, sync
+from orders_sync.testing.row_faults import stop_at_row
+from orders_sync.testing.waiting import limit, wait_for
 
 LOCKS = "SELECT item_id, state FROM stock_locks ORDER BY item_id"
 LEVEL = "SELECT on_hand, reserved FROM stock_levels WHERE sku = 'PHONE'"
 
 
 def test_pending_and_accepted_lock_shipped_consumes(
-    marketplace: Marketplace, account: Account, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     import_levels(connection, {"PHONE": 10})
     an_order(marketplace, 1, state=1, line_state=1, quantity=2)
@@ -45,7 +45,7 @@ def test_pending_and_accepted_lock_shipped_consumes(
 
 
 def test_cancelled_and_refunded_before_shipping_release(
-    marketplace: Marketplace, account: Account, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     import_levels(connection, {"PHONE": 10})
     an_order(marketplace, 1, state=1, line_state=1)
@@ -63,7 +63,7 @@ def test_cancelled_and_refunded_before_shipping_release(
 
 
 def test_an_order_first_seen_before_its_payment_is_locked_when_it_is_paid(
-    marketplace: Marketplace, account: Account, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     import_levels(connection, {"PHONE": 1})
     an_order(marketplace, 1, state=10, line_state=8)
@@ -78,7 +78,7 @@ def test_an_order_first_seen_before_its_payment_is_locked_when_it_is_paid(
 
 
 def test_a_shortage_and_an_unknown_sku_are_marked_and_locked_when_stock_comes(
-    marketplace: Marketplace, account: Account, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     import_levels(connection, {"PHONE": 1})
     an_order(marketplace, 1, quantity=2)
@@ -96,7 +96,7 @@ def test_a_shortage_and_an_unknown_sku_are_marked_and_locked_when_stock_comes(
 
 
 def test_oversell_is_allowed_where_the_account_says_so(
-    marketplace: Marketplace, account: Account, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     import_levels(connection, {"PHONE": 1})
     an_order(marketplace, 1, quantity=3)
@@ -106,7 +106,7 @@ def test_oversell_is_allowed_where_the_account_says_so(
 
 
 def test_orders_shipped_before_the_count_do_not_reduce_it(
-    marketplace: Marketplace, account: Account, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     """A first load brings months of shipped orders: they left before today's stock was counted."""
     import_levels(connection, {"PHONE": 10})
@@ -118,7 +118,9 @@ def test_orders_shipped_before_the_count_do_not_reduce_it(
     assert connection.execute(LOCKS).fetchall() == [("100", "consumed")]
 
 
-def test_a_lock_follows_a_changed_quantity(marketplace: Marketplace, account: Account, connection: Connection) -> None:
+def test_a_lock_follows_a_changed_quantity(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
+) -> None:
     import_levels(connection, {"PHONE": 10})
     order = an_order(marketplace, 1)
     sync(account)
@@ -141,7 +143,7 @@ def test_a_lock_follows_a_changed_quantity(marketplace: Marketplace, account: Ac
 )
 def test_however_events_are_grouped_the_locks_are_the_same(
     marketplace: Marketplace,
-    account: Account,
+    account: SellerAccount,
     connection: Connection,
     moves: list[tuple[int, tuple[int, int]]],
     size: int,
@@ -169,7 +171,7 @@ def test_however_events_are_grouped_the_locks_are_the_same(
 
 
 def test_two_workers_at_once_leave_exactly_one_lock_an_item(
-    marketplace: Marketplace, account: Account, connection: Connection, database_url: str
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, database_url: str
 ) -> None:
     import_levels(connection, {"PHONE": 10_000, "CASE": 100})
     for number in range(1, 301):
@@ -192,7 +194,7 @@ def test_two_workers_at_once_leave_exactly_one_lock_an_item(
 
 
 def test_a_worker_killed_in_the_middle_leaves_nothing_half_done(
-    marketplace: Marketplace, account: Account, connection: Connection, database_url: str
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, database_url: str
 ) -> None:
     import_levels(connection, {"PHONE": 10_000})
     for number in range(1, 401):

@@ -11,8 +11,8 @@ from orders_sync.database.engine import Connection, connect
 from orders_sync.marketplaces.back_market import ITEM_STATUS, ORDER_STATUS
 from orders_sync.stock.levels import import_levels
 from orders_sync.stock.locks import apply_pending
-from orders_sync_tests.invariants import check_invariants, every_listed_order_is_stored_or_rejected
-from orders_sync_tests.marketplace import Marketplace, an_order, sandbox_account, sync
+from orders_sync.testing.invariants import check_invariants, every_listed_order_is_stored_or_rejected
+from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
 
 #: (order state, line state) as they follow one another in the contract.
 LIFE = [(0, 0), (1, 1), (3, 2), (9, 3), (9, 6)]

@@ -1,27 +1,28 @@
-"""When the database fails in the middle of a pass: told in one line, nothing half stored, the next pass mends it."""
+"""When the database fails in the middle of a pass: one line says so, nothing is half stored, the next pass mends it."""
 
 import threading
 
 import pytest
 
-from orders_sync.account_settings import Account
+from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection, connect
-from orders_sync.sync.passes import PassFailed
-from orders_sync.sync.summary import Summary
-from orders_sync_tests.invariants import check_invariants
-from orders_sync_tests.marketplace import Marketplace, an_order, sandbox_account, sync
-from orders_sync_tests.row_faults import BREAK_CONNECTION, fault_at_row
+from orders_sync.model.pass_summary import PassSummary
+from orders_sync.passes.run_pass import PassFailedError
+from orders_sync.testing.invariants import check_invariants
+from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
+from orders_sync.testing.row_faults import BREAK_CONNECTION, fault_at_row
 
 
+@pytest.mark.parametrize("table", ["orders", "order_items", "order_events"])
 def test_a_connection_that_is_cut_in_the_middle_of_a_batch(
-    marketplace: Marketplace, account: Account, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, table: str
 ) -> None:
     for number in range(1, 401):
         an_order(marketplace, number)
-    with fault_at_row(connection, "order_items", 300, BREAK_CONNECTION), pytest.raises(PassFailed) as problem:
+    with fault_at_row(connection, table, 300, BREAK_CONNECTION), pytest.raises(PassFailedError) as problem:
         sync(account)
     assert "\n" not in str(problem.value)
-    assert "the orders database refused or broke off" in str(problem.value)
+    assert "the orders database rejected a statement or closed the connection" in str(problem.value)
     stored = connection.execute("SELECT count(*) FROM orders").fetchone()
     assert stored is not None
     assert 0 < stored[0] < 300
@@ -37,7 +38,7 @@ def test_two_lanes_that_store_the_same_orders_at_once(connection: Connection) ->
         for number in range(1, 1_501):
             an_order(marketplace, number)
         account = sandbox_account(marketplace)
-        summaries: list[Summary] = []
+        summaries: list[PassSummary] = []
         lanes = [
             threading.Thread(target=lambda kind=kind: summaries.append(sync(account, kind)))
             for kind in ("new", "modified")
@@ -51,9 +52,9 @@ def test_two_lanes_that_store_the_same_orders_at_once(connection: Connection) ->
     check_invariants(connection)
 
 
-def test_a_role_that_may_not_write_is_told(
+def test_a_role_that_may_not_write_fails_the_pass_with_a_reason(
     marketplace: Marketplace,
-    account: Account,
+    account: SellerAccount,
     connection: Connection,
     database_url: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -65,20 +66,20 @@ def test_a_role_that_may_not_write_is_told(
     connection.execute("GRANT INSERT, UPDATE ON lanes, lane_runs, rate_limits TO reader_only")
     try:
         monkeypatch.setenv("ORDERS_DATABASE_URL", database_url.replace("postgres@", "reader_only@"))
-        with pytest.raises(PassFailed, match=r"permission denied for table orders \(SQLSTATE 42501\)"):
+        with pytest.raises(PassFailedError, match=r"permission denied for table orders \(SQLSTATE 42501\)"):
             sync(account)
     finally:
         connection.execute("DROP OWNED BY reader_only")
         connection.execute("DROP ROLE reader_only")
 
 
-def test_a_value_that_postgresql_quotes_in_its_error_is_not_told(connection: Connection) -> None:
+def test_a_value_that_postgresql_quotes_in_its_error_is_left_out(connection: Connection) -> None:
     """PostgreSQL's DETAIL and CONTEXT quote rows: buyers' data must not come out that way."""
     import psycopg
 
-    from orders_sync.sync.passes import told
+    from orders_sync.passes.run_pass import one_line_error
 
     with connect() as own, pytest.raises(psycopg.Error) as error:
         own.execute("INSERT INTO orders (account, order_id, shipping_last_name) VALUES ('a', '1', 'Qplanted')")
     assert "Qplanted" in str(error.value)
-    assert "Qplanted" not in told(error.value)
+    assert "Qplanted" not in one_line_error(error.value)

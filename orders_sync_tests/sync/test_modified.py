@@ -1,18 +1,18 @@
-"""`modified`: updates orders and items, and tells each change of a status once."""
+"""`modified`: updates orders and items, and writes one event for each change of a status."""
 
 from datetime import timedelta
 
-from orders_sync.account_settings import Account
+from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
-from orders_sync.sandbox.forms import stamp
-from orders_sync_tests.invariants import check_invariants, nothing_changed, snapshot
-from orders_sync_tests.marketplace import Marketplace, an_order, sandbox_account, sync
+from orders_sync.sandbox.formats import stamp
+from orders_sync.testing.invariants import check_invariants, nothing_changed, snapshot
+from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
 
 CHANGES = "SELECT item_id, old_status, new_status FROM order_events WHERE kind = 'OrderStatusChanged' ORDER BY event_id"
 
 
 def test_a_change_of_status_fires_old_and_new_for_the_order_and_its_items(
-    marketplace: Marketplace, account: Account, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     an_order(marketplace, 1, state=1, line_state=1)
     sync(account)
@@ -27,7 +27,7 @@ def test_a_change_of_status_fires_old_and_new_for_the_order_and_its_items(
 
 
 def test_a_change_of_anything_else_fires_nothing_and_touches_nothing_else(
-    marketplace: Marketplace, account: Account, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     an_order(marketplace, 1)
     an_order(marketplace, 2)
@@ -42,7 +42,7 @@ def test_a_change_of_anything_else_fires_nothing_and_touches_nothing_else(
     assert connection.execute("SELECT xmin, ctid FROM order_items ORDER BY item_id").fetchall() == items
 
 
-def test_items_are_added_and_removed(marketplace: Marketplace, account: Account, connection: Connection) -> None:
+def test_items_are_added_and_removed(marketplace: Marketplace, account: SellerAccount, connection: Connection) -> None:
     order = an_order(marketplace, 1, skus=("PHONE", "CASE"))
     sync(account)
     phone = order["orderlines"][0]
@@ -61,18 +61,18 @@ def test_items_are_added_and_removed(marketplace: Marketplace, account: Account,
 
 
 def test_three_months_are_read_as_many_pages_as_there_are(
-    marketplace: Marketplace, account: Account, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
-    """The first V2 said three months, asked for two days, and stopped after 40 pages."""
+    """The first V2 said three months, requested two days, and stopped after 40 pages."""
     for number in range(1, 2_551):
         an_order(marketplace, number, age=timedelta(days=number % 85))
     assert sync(account, "modified").created == 2_550
 
 
 def test_what_an_answer_leaves_out_erases_nothing(
-    marketplace: Marketplace, account: Account, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
-    """A sparse answer erased a delivery note's URL that was known."""
+    """A sparse answer erased the stored URL of a delivery note."""
     an_order(marketplace, 1, delivery_note="https://x.example.com/1.pdf", tracking_number="T")
     sync(account)
     order = {"order_id": 1, "date_creation": marketplace.world.scripted[1]["date_creation"]}
@@ -92,7 +92,7 @@ def test_what_an_answer_leaves_out_erases_nothing(
 
 
 def test_an_older_copy_never_overwrites_a_newer_one(
-    marketplace: Marketplace, account: Account, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     old = an_order(marketplace, 1, state=3, line_state=2)
     marketplace.set_states(1, 9, 3)
@@ -104,7 +104,7 @@ def test_an_older_copy_never_overwrites_a_newer_one(
 
 
 def test_order_states_and_line_states_are_two_code_tables(
-    marketplace: Marketplace, account: Account, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     """State 3 is `to ship` of an order and `shipped` of a line; mixed up, shipped became pending."""
     an_order(marketplace, 1, state=3, line_state=3)
@@ -114,7 +114,7 @@ def test_order_states_and_line_states_are_two_code_tables(
 
 
 def test_an_unknown_state_is_kept_and_not_crashed_on(
-    marketplace: Marketplace, account: Account, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     an_order(marketplace, 1, state=77, line_state=78)
     assert sync(account).created == 1
@@ -124,7 +124,7 @@ def test_an_unknown_state_is_kept_and_not_crashed_on(
 
 
 def test_times_keep_their_zones_and_our_own_times_are_our_own(
-    marketplace: Marketplace, account: Account, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     an_order(
         marketplace,

@@ -4,21 +4,21 @@ from datetime import timedelta
 
 import pytest
 
-from orders_sync.account_settings import Account
+from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
-from orders_sync.sync.passes import PassFailed
-from orders_sync_tests.invariants import (
+from orders_sync.passes.run_pass import PassFailedError
+from orders_sync.testing.invariants import (
     check_invariants,
     every_listed_order_is_stored_or_rejected,
     nothing_changed,
     snapshot,
 )
-from orders_sync_tests.marketplace import Marketplace, an_order, sandbox_account, sync
-from orders_sync_tests.waiting import limit
+from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
+from orders_sync.testing.waiting import limit
 
 
 def test_an_order_is_stored_with_its_items_and_one_event(
-    marketplace: Marketplace, account: Account, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     an_order(marketplace, 7, skus=("PHONE", "CASE"), price="199.90")
     summary = sync(account)
@@ -45,7 +45,7 @@ def test_a_whole_history_is_stored_and_a_second_pass_finds_nothing(
 
 
 def test_the_watermark_moves_to_a_little_before_now_and_never_back(
-    marketplace: Marketplace, account: Account, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     an_order(marketplace)
     first = sync(account).watermark
@@ -59,7 +59,7 @@ def test_the_watermark_moves_to_a_little_before_now_and_never_back(
 
 
 def test_after_downtime_the_next_pass_fetches_everything_since_the_watermark(
-    marketplace: Marketplace, account: Account, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     sync(account)
     for day in range(3):
@@ -70,16 +70,16 @@ def test_after_downtime_the_next_pass_fetches_everything_since_the_watermark(
 
 
 def test_a_pass_that_fails_leaves_the_watermark_and_keeps_what_it_stored(
-    marketplace: Marketplace, account: Account, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     sync(account)
-    mark = connection.execute("SELECT watermark FROM lanes").fetchone()
+    before = connection.execute("SELECT watermark FROM lanes").fetchone()
     for number in range(1, 121):
         an_order(marketplace, number, age=timedelta(seconds=1))
     marketplace.fault("empty_page", page=2, times=0)
-    with pytest.raises(PassFailed, match="Page 2 of the marketplace's list is empty, yet names a next one"):
+    with pytest.raises(PassFailedError, match="Page 2 of the marketplace's list is empty, yet names a next one"):
         sync(account)
-    assert connection.execute("SELECT watermark, last_outcome FROM lanes").fetchone() == (*(mark or ()), "failed")
+    assert connection.execute("SELECT watermark, last_outcome FROM lanes").fetchone() == (*(before or ()), "failed")
     marketplace.calm()
     sync(account)
     assert connection.execute("SELECT count(*) FROM orders").fetchone() == (120,)
@@ -87,7 +87,7 @@ def test_a_pass_that_fails_leaves_the_watermark_and_keeps_what_it_stored(
 
 
 def test_an_order_paid_long_after_it_was_created_is_found_at_once(
-    marketplace: Marketplace, account: Account, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     """The list by creation leaves out unpaid orders: this one appears behind the watermark."""
     an_order(marketplace, 5, state=0, line_state=0)
@@ -99,7 +99,7 @@ def test_an_order_paid_long_after_it_was_created_is_found_at_once(
 
 
 def test_a_rejected_order_is_kept_whole_and_stored_once_it_is_right(
-    marketplace: Marketplace, account: Account, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     an_order(marketplace, 1)
     bad = an_order(marketplace, 2)
@@ -134,7 +134,7 @@ def test_equal_ids_of_two_accounts_do_not_collide(connection: Connection) -> Non
     check_invariants(connection)
 
 
-def test_few_calls_are_made(marketplace: Marketplace, account: Account, connection: Connection) -> None:
+def test_few_calls_are_made(marketplace: Marketplace, account: SellerAccount, connection: Connection) -> None:
     """One call for what waits, and one a page of 50."""
     for number in range(1, 231):
         an_order(marketplace, number)
@@ -142,7 +142,7 @@ def test_few_calls_are_made(marketplace: Marketplace, account: Account, connecti
 
 
 def test_a_pass_up_to_a_moment_leaves_later_orders_to_the_next_one(
-    marketplace: Marketplace, account: Account, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     an_order(marketplace, 1, age=timedelta(days=9))
     an_order(marketplace, 2, age=timedelta(days=2))

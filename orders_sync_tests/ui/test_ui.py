@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from orders_sync.settings import PROJECT_ROOT
+from orders_sync.config.environment import PROJECT_ROOT
+from orders_sync.testing.deployment import ACCOUNT, Deployment
+from orders_sync.testing.waiting import limit, wait_for
 from orders_sync_tests import debian_packages
-from orders_sync_tests.deployment import ACCOUNT, Deployment
-from orders_sync_tests.waiting import limit, wait_for
 
 pytestmark = [
     pytest.mark.ui,

@@ -1,0 +1,218 @@
+"""`orders-sync cutover`: the move from V1 to V2, phase by phase."""
+
+import csv
+import sys
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from orders_sync.cli.database import orders_database
+from orders_sync.cli.output import EXIT_FAILED, console, moment, print_error, table, yes_or_no
+
+APPLICATION = "orders_sync cutover"
+
+
+@click.group()
+def cutover() -> None:
+    """Move from V1 to V2 in phases.
+
+    V1 and V2 run side by side and are compared every day; then V1 is switched off. See docs/cutover.md.
+    """
+
+
+@cutover.command()
+def status() -> None:
+    """Show the phase, its checks, and the comparisons.
+
+    Shows also how many good days are still needed.
+    """
+    from orders_sync.config.v1 import load_cutover_settings
+    from orders_sync.cutover.phases import MEANING, moves
+    from orders_sync.cutover.readiness import checks_to_live, checks_to_monitor, days_still_needed
+    from orders_sync.lanes.authority import Phase, current_phase
+
+    settings = load_cutover_settings()
+    with orders_database(APPLICATION) as connection:
+        phase = current_phase(connection)
+        console.print(f"Phase [bold]{phase}[/bold]: {MEANING[phase]}.")
+        if phase is not Phase.LIVE:
+            checks = (checks_to_monitor if phase is Phase.PARALLEL else checks_to_live)(connection, settings)
+            shown = table("Checks before the next phase", "check", "passed", "finding")
+            for check in checks:
+                shown.add_row(check.name, yes_or_no(check.passed), check.what)
+            console.print(shown)
+            needed = days_still_needed(connection, settings, datetime.now(UTC).date())
+            console.print(f"{needed} good days in a row are still needed before V1 can be switched off.")
+        rows = connection.execute(
+            "SELECT account, day, agreement, v2_later_seconds, calls_v1, calls_v2, verdict FROM migration_comparisons "
+            "ORDER BY day DESC, account LIMIT 14"
+        ).fetchall()
+        made = moves(connection)
+    if rows:
+        shown = table("Comparisons", "account", "day", "agreement", "V2 later", "calls V1", "calls V2", "verdict")
+        for account, day, agreement, later, calls_v1, calls_v2, verdict in rows:
+            lag = "-" if later is None else f"{float(later) / 60:.1f} min"
+            calls = "-" if calls_v1 is None else str(calls_v1)
+            shown.add_row(account, str(day), f"{agreement:.2f} %", lag, calls, str(calls_v2), verdict)
+        console.print(shown)
+    if made:
+        shown = table("Moves", "at (UTC)", "from", "to", "by", "forced", "reason")
+        for move in made:
+            forced = "yes" if move.forced else ""
+            shown.add_row(moment(move.moved_at), move.from_phase, move.to_phase, move.moved_by, forced, move.reason)
+        console.print(shown)
+
+
+@cutover.command()
+@click.option("--reason", default="V1 and V2 side by side", show_default=True, help="Reason, recorded with the move.")
+def begin(reason: str) -> None:
+    """Begin a cutover.
+
+    V1 has the authority; V2 acts on nothing outside its own tables.
+    """
+    from orders_sync.cutover.moves import begin as run
+
+    _move(lambda connection, _: run(connection, reason=reason))
+
+
+@cutover.command()
+@click.option("--force", is_flag=True, help="Move although checks do not pass; needs --reason.")
+@click.option("--reason", default="", help="Reason, recorded with the move.")
+def advance(force: bool, reason: str) -> None:
+    """Move to the next phase, if its checks pass.
+
+    The move to live switches V1's schedules off and takes over V1's stock locks.
+    """
+    from orders_sync.cutover.moves import NotReadyError
+    from orders_sync.cutover.moves import advance as run
+    from orders_sync.dagster_instance.automation import switch_v1_off
+    from orders_sync.dagster_instance.instance import open_instance
+
+    if force and not reason:
+        raise click.UsageError("--force needs --reason, which is recorded with the move.")
+
+    def forward(connection: Any, settings: Any) -> Any:
+        with open_instance() as instance:
+            return run(
+                connection, settings, reason=reason or "the checks pass", force=force,
+                switch_v1_off=lambda: switch_v1_off(instance),
+            )  # fmt: skip
+
+    try:
+        _move(forward)
+    except NotReadyError as problem:
+        for check in problem.checks:
+            console.print(yes_or_no(check.passed), f"{check.name}: {check.what}", markup=False)
+        print_error("Not ready; nothing was moved. `--force --reason WHY` moves in spite of the checks.")
+        sys.exit(EXIT_FAILED)
+
+
+@cutover.command()
+@click.option("--reason", required=True, help="Reason, recorded with the move.")
+def back(reason: str) -> None:
+    """Move one phase back, at any time.
+
+    The move back from live releases V2's stock locks; V1 has the authority again.
+    """
+    from orders_sync.cutover.moves import back as run
+
+    _move(lambda connection, _: run(connection, reason=reason))
+    console.print("V1's schedules are still off. If Dagster runs V1's commands, switch them on in the UI, Automation.")
+
+
+@cutover.command()
+@click.option(
+    "--day",
+    "days",
+    type=click.DateTime(["%Y-%m-%d"]),
+    multiple=True,
+    help="UTC day of the orders, yesterday by default. May be repeated.",
+)
+@click.option(
+    "--account", "names", multiple=True, help="Compare this account, all accounts of V1 by default. May be repeated."
+)
+def compare(days: tuple[datetime, ...], names: tuple[str, ...]) -> None:
+    """Compare the orders of a day in V1 and V2 now."""
+    from orders_sync.config.v1 import load_cutover_settings
+    from orders_sync.cutover.comparison import compare_day
+    from orders_sync.cutover.v1_database import V1Database
+
+    settings = load_cutover_settings()
+    chosen: list[date] = [day.date() for day in days] or [datetime.now(UTC).date() - timedelta(days=1)]
+    shown = table("Comparison", "account", "day", "agreement", "in flight", "locks differ", "verdict")
+    v1 = V1Database(settings)
+    try:
+        with orders_database("orders_sync comparison") as connection:
+            for account in names or sorted(set(settings.marketplaces.values())):
+                for day in chosen:
+                    made = compare_day(connection, v1, settings, account, day)
+                    shown.add_row(
+                        account, str(day), f"{made.agreement:.2f} %", str(made.in_flight), str(made.locks_differing),
+                        made.verdict,
+                    )  # fmt: skip
+    finally:
+        v1.close()
+    console.print(shown)
+
+
+@cutover.command()
+@click.option(
+    "--csv", "file", type=click.Path(path_type=Path, dir_okay=False), help="Write all differences to this file."
+)
+@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="Show only orders of this UTC day.")
+@click.option(
+    "--in-flight",
+    is_flag=True,
+    help="Include differences that do not count, since one side could not have the data yet.",
+)
+def differences(file: Path | None, day: datetime | None, in_flight: bool) -> None:
+    """List the differences between V1 and V2, one per field."""
+
+    columns = ["account", "day", "order_id", "item_id", "kind", "field", "v1", "v2", "in_flight"]
+    with orders_database(APPLICATION) as connection:
+        rows = connection.execute(
+            """
+            SELECT account, day::text, order_id, item_id, kind, field, v1, v2, in_flight FROM migration_differences
+            WHERE (%(day)s::date IS NULL OR day = %(day)s) AND (%(all)s OR NOT in_flight)
+            ORDER BY day, account, order_id, item_id, kind, field
+            """,
+            {"day": day.date() if day else None, "all": in_flight},
+        ).fetchall()
+    if file is not None:
+        with file.open("w", newline="", encoding="utf-8") as opened:
+            writer = csv.writer(opened)
+            writer.writerow(columns)
+            writer.writerows(rows)
+        console.print(f"{len(rows)} differences written to {file}.")
+        return
+    shown = table(f"{len(rows)} differences", *columns)
+    for row in rows[:200]:
+        shown.add_row(*("" if value is None else str(value) for value in row))
+    console.print(shown)
+
+
+def _move(move_phase: Any) -> None:
+    """Moves the cutover, prints the move, and reports it as an event of the asset migration_phase."""
+    import dagster as dg
+
+    from orders_sync.config.v1 import load_cutover_settings
+    from orders_sync.cutover.phases import MEANING
+    from orders_sync.dagster_instance.instance import open_instance
+
+    settings = load_cutover_settings()
+    with orders_database(APPLICATION) as connection:
+        move = move_phase(connection, settings)
+    console.print(f"Moved from {move.from_phase} to [bold]{move.to_phase}[/bold]: {MEANING[move.to_phase]}.")
+    with open_instance() as instance:
+        instance.report_runless_asset_event(
+            dg.AssetMaterialization(
+                "migration_phase",
+                description=f"From {move.from_phase} to {move.to_phase}",
+                metadata={
+                    "from": move.from_phase.value, "to": move.to_phase.value, "by": move.moved_by,
+                    "forced": move.forced, "reason": move.reason,
+                },
+            )
+        )  # fmt: skip

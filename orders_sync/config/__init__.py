@@ -1,0 +1,1 @@
+"""The settings: environment variables and YAML files, with one reader and one form of errors."""

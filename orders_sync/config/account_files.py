@@ -1,0 +1,28 @@
+"""The account files: one YAML file for each account, read and checked in one way for Dagster and the CLI."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from orders_sync.config.account import AccountConfigError, AccountSettings, SellerAccount
+from orders_sync.config.yaml_files import read_component, validate
+
+COMPONENT_TYPE = "orders_sync.components.account.Account"
+
+
+def check_account(name: str, attributes: Any, file: str, models: Mapping[str, type[AccountSettings]]) -> SellerAccount:
+    """The account of one file's `attributes`, checked by the model of the marketplace that it names.
+
+    `models`: the settings model of each marketplace, by name. Raises AccountConfigError with the file, the key, the
+    reason and what is allowed.
+    """
+    chosen = cast(dict[str, Any], attributes).get("marketplace") if isinstance(attributes, dict) else None
+    if not isinstance(chosen, str) or chosen not in models:
+        problem = "is missing" if chosen is None else f"there is no marketplace {chosen!r}"
+        raise AccountConfigError(f"{file}: marketplace: {problem}; allowed are {', '.join(sorted(models))}")
+    return SellerAccount(name, file, validate(attributes, models[chosen], file, AccountConfigError))
+
+
+def read_attributes(path: Path) -> Any:
+    """The `attributes` of an account's defs.yaml. Raises AccountConfigError when it is not an account file."""
+    return read_component(path, COMPONENT_TYPE, AccountConfigError)

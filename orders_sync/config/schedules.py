@@ -1,0 +1,86 @@
+"""When the syncs run: defs/sync/defs.yaml, read in one way by Dagster's component and by the CLI."""
+
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from croniter import croniter
+from pydantic import BaseModel, ConfigDict, Field
+
+from orders_sync.config.field_types import CronExpression, TimeZone
+from orders_sync.config.yaml_files import ConfigError, read_component, validate
+from orders_sync.model.lane import SyncType
+
+COMPONENT_TYPE = "orders_sync.components.sync_schedules.SyncSchedules"
+SCHEDULES_FILE = Path(__file__).resolve().parent.parent / "defs" / "sync" / "defs.yaml"
+
+CALLS_PER_QUIET_PASS = 2
+"""API calls of a pass of `new` that finds few orders: the waiting orders, and those created since (Back Market)."""
+
+
+class ScheduleConfigError(ConfigError):
+    """The schedules can't be used as configured: which file, which key, what is wrong, what is allowed."""
+
+
+class Crons(BaseModel):
+    """One cron expression for each sync type."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    new: CronExpression = Field(default="0 6-22/2 * * *", description="New orders.")
+    modified: CronExpression = Field(default="0 2 * * *", description="Orders modified in the last three months.")
+    care: CronExpression = Field(default="0 4 * * *", description="Care records.")
+    incomplete: CronExpression = Field(default="0 */4 * * *", description="Missing delivery notes and labels.")
+
+    def of(self, sync_type: SyncType) -> str:
+        """The cron expression of one sync type."""
+        return str(getattr(self, sync_type.value))
+
+
+class ScheduleSettings(BaseModel):
+    """The settings of defs/sync/defs.yaml."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    timezone: TimeZone = Field(default="UTC", description="IANA name of the time zone of the cron expressions.")
+    partitions_start: date = Field(default=date(2025, 1, 1), description="The first day of the partitions.")
+    schedules: Crons = Field(default_factory=Crons, description="One cron expression for each sync type.")
+    frequent_new: CronExpression | None = Field(
+        default=None,
+        description="A cron expression for further, cheap passes of `new`, to find orders sooner; none when not set.",
+    )
+
+    def frequent_cost(self) -> str:
+        """What the further passes of `new` cost, as text: ticks and API calls per day. Empty when there are none."""
+        if self.frequent_new is None:
+            return ""
+        midnight = datetime(2026, 1, 5, tzinfo=ZoneInfo(self.timezone))
+        cron, count = croniter(self.frequent_new, midnight - timedelta(seconds=1)), 0
+        while cron.get_next(datetime) < midnight + timedelta(days=1):
+            count += 1
+        calls = count * CALLS_PER_QUIET_PASS
+        return f"{count} ticks per day, about {calls} API calls per day for each account while few orders are new"
+
+    def ticks(self, sync_type: SyncType, after: datetime) -> Iterator[datetime]:
+        """The ticks of one sync type after a moment, in time order, without end."""
+        zone = ZoneInfo(self.timezone)
+        cron = croniter(self.schedules.of(sync_type), after.astimezone(zone))
+        while True:
+            yield cron.get_next(datetime)
+
+    def last_tick(self, sync_type: SyncType, before: datetime) -> datetime:
+        """The latest tick of one sync type at or before a moment."""
+        zone = ZoneInfo(self.timezone)
+        return croniter(self.schedules.of(sync_type), before.astimezone(zone) + timedelta(seconds=1)).get_prev(datetime)
+
+
+def check_schedules(attributes: Any, file: str) -> ScheduleSettings:
+    """The settings of one file's `attributes`. Raises ScheduleConfigError."""
+    return validate(attributes, ScheduleSettings, file, ScheduleConfigError)
+
+
+def load_schedules(path: Path = SCHEDULES_FILE) -> ScheduleSettings:
+    """The settings of the schedules file. Raises ScheduleConfigError."""
+    return check_schedules(read_component(path, COMPONENT_TYPE, ScheduleConfigError), str(path))

@@ -1,0 +1,99 @@
+"""Moving a migration from phase to phase: forward when the checks pass, and back at any time."""
+
+import getpass
+import socket
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from orders_sync.config.v1 import CutoverError, CutoverSettings
+from orders_sync.cutover.phases import Move, note_move
+from orders_sync.cutover.readiness import Check, checks_to_live, checks_to_monitor
+from orders_sync.cutover.stock_handover import V1Lock, hand_back, take_over
+from orders_sync.cutover.v1_database import V1Database
+from orders_sync.database.engine import Connection
+from orders_sync.lanes.authority import Phase, current_phase
+from orders_sync.marketplaces.kit.accounts import overselling_accounts
+
+
+class NotReadyError(CutoverError):
+    """The checks do not pass; `checks` are all of them."""
+
+    def __init__(self, checks: Sequence[Check]) -> None:
+        failed = [check for check in checks if not check.passed]
+        super().__init__("Not ready: " + "; ".join(f"{check.name}: {check.what}" for check in failed))
+        self.checks = checks
+
+
+def begin(connection: Connection, *, reason: str) -> Move:
+    """Puts V1 and V2 side by side: V1 is the truth from here on. Raises CutoverError if one is under way."""
+    phase = current_phase(connection)
+    if phase is not Phase.LIVE:
+        raise CutoverError(f"The migration is under way already, in phase {phase}.")
+    return _from_live_to_parallel(connection, reason)
+
+
+def back(connection: Connection, *, reason: str) -> Move:
+    """One phase back, at any time: from live, V2's locks are released and V1 is the truth again."""
+    phase = current_phase(connection)
+    if phase is Phase.PARALLEL:
+        raise CutoverError("The migration is in its first phase; there is nothing to go back to.")
+    if phase is Phase.LIVE:
+        return _from_live_to_parallel(connection, reason)
+    with connection.transaction():
+        return note_move(connection, Phase.PARALLEL, before=phase, by=_who(), reason=reason)
+
+
+def advance(
+    connection: Connection,
+    settings: CutoverSettings,
+    *,
+    reason: str,
+    force: bool,
+    switch_v1_off: Callable[[], Sequence[str]],
+    now: datetime | None = None,
+) -> Move:
+    """One phase forward, if its checks pass or `force` is set, which then is on record with its reason.
+
+    Going live switches V1's schedules off first (`switch_v1_off` returns those that are on all the same), waits for
+    what acts outside, V1's runs among it, takes V1's locks over, and moves, in one transaction. Raises NotReadyError,
+    StillActingError, or CutoverError.
+    """
+    phase = current_phase(connection)
+    if phase is Phase.LIVE:
+        raise CutoverError("V2 is live already; `orders-sync migration begin` puts V1 beside it.")
+    checks = (checks_to_monitor if phase is Phase.PARALLEL else checks_to_live)(connection, settings, now)
+    if not force and not all(check.passed for check in checks):
+        raise NotReadyError(checks)
+    told = [check._asdict() for check in checks]
+    if phase is Phase.PARALLEL:
+        with connection.transaction():
+            return note_move(
+                connection, Phase.MONITOR, before=phase, by=_who(), reason=reason, forced=force, checks=told
+            )
+    still_on = switch_v1_off()
+    if still_on:
+        raise CutoverError(f"V1's schedules do not stay off: {', '.join(still_on)} still on. Nothing was moved.")
+    with connection.transaction():
+        move = note_move(connection, Phase.LIVE, before=phase, by=_who(), reason=reason, forced=force, checks=told)
+        # Read only now that V1 stands still.
+        take_over(connection, _v1_locks(settings), overselling_accounts())
+    return move
+
+
+def _v1_locks(settings: CutoverSettings) -> list[V1Lock]:
+    v1 = V1Database(settings)
+    try:
+        return v1.all_locks()
+    finally:
+        v1.close()
+
+
+def _from_live_to_parallel(connection: Connection, reason: str) -> Move:
+    with connection.transaction():
+        move = note_move(connection, Phase.PARALLEL, before=Phase.LIVE, by=_who(), reason=reason)
+        hand_back(connection)
+    return move
+
+
+def _who() -> str:
+    return f"{getpass.getuser()}@{socket.gethostname()}"

@@ -1,0 +1,59 @@
+"""The phases of a cutover, and who moved it from one to the next: every move is a row."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from psycopg.types.json import Jsonb
+
+from orders_sync.config.v1 import CutoverError
+from orders_sync.database.engine import Connection
+from orders_sync.lanes.authority import Phase, current_phase, stop_others
+
+MEANING = {
+    Phase.PARALLEL: "V1 and V2 run side by side; V1 is the truth, V2 acts on nothing outside its own tables",
+    Phase.MONITOR: "as parallel, and V2's agreement is counted day by day until it is ready",
+    Phase.LIVE: "V2 is the truth: it accepts orderlines and owns the stock locks; V1's schedules are off",
+}
+
+
+class Move(NamedTuple):
+    """One move from phase to phase."""
+
+    from_phase: Phase
+    to_phase: Phase
+    moved_at: datetime
+    moved_by: str
+    forced: bool
+    reason: str
+
+
+def moves(connection: Connection) -> list[Move]:
+    """All moves, oldest first."""
+    rows = connection.execute(
+        "SELECT from_phase, to_phase, moved_at, moved_by, forced, reason FROM migration_moves ORDER BY move_id"
+    )
+    return [Move(Phase(row[0]), Phase(row[1]), *row[2:]) for row in rows]
+
+
+def note_move(
+    connection: Connection, to: Phase, *, by: str, reason: str, before: Phase, forced: bool = False, checks: Any = None
+) -> Move:
+    """Writes a move from the phase `before`. Call it first in the transaction that does what the move means.
+
+    Raises StillActingError when something that acts outside is not done in time, and CutoverError when somebody else
+    has moved meanwhile.
+    """
+    stop_others(connection)
+    if current_phase(connection) is not before:
+        raise CutoverError(
+            f"Somebody else has moved the cutover meanwhile. The phase is {current_phase(connection)} now."
+        )
+    row = connection.execute(
+        """
+        INSERT INTO migration_moves (from_phase, to_phase, moved_by, forced, reason, checks)
+        VALUES (%s, %s, %s, %s, %s, %s) RETURNING moved_at
+        """,
+        [before, to, by, forced, reason, Jsonb(checks or [])],
+    ).fetchone()
+    assert row is not None
+    return Move(before, to, row[0], by, forced, reason)

@@ -1,0 +1,194 @@
+"""V1 is seen: its orders, items and locks, read from its own database and never written."""
+
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+from sqlalchemy import Column, Engine, MetaData, Table, and_, create_engine, event, inspect, select
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from orders_sync.config.v1 import CutoverError, CutoverSettings
+from orders_sync.cutover.stock_handover import V1Lock
+from orders_sync.database.embedded import embedded_url
+
+_READ_ONLY = {
+    "mysql": "SET SESSION TRANSACTION READ ONLY",
+    "mariadb": "SET SESSION TRANSACTION READ ONLY",
+    "postgresql": "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+}
+ORDERS = ["order_id", "status", "currency", "total", "seen_at", "updated_at", "delivery_note_url", "label_url"]
+ITEMS = ["order_id", "item_id", "sku", "quantity", "price", "status", "care_id"]
+LOCKS = ["order_id", "item_id", "quantity", "state"]
+
+
+STAND_IN_DATABASE = "v1"
+"""The embedded server's database that V1's stand-in uses."""
+
+
+def v1_url(settings: CutoverSettings) -> str:
+    """The SQLAlchemy URL of V1's database, from the environment; that of the stand-in where the variable is not set."""
+    configured = os.environ.get(settings.database)
+    return configured or embedded_url(STAND_IN_DATABASE).replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+class V1Database:
+    """V1's database, read through the mapping of v1.yaml. Close it when done.
+
+    Raises CutoverError where it does not answer, or its tables are not those of the mapping.
+    """
+
+    def __init__(self, settings: CutoverSettings) -> None:
+        self.settings = settings
+        url = make_url(v1_url(settings))
+        backend = url.get_backend_name()
+        if backend not in _READ_ONLY:
+            raise CutoverError(
+                f"{settings.database} names a {backend} database; allowed are mysql+pymysql://… and postgresql://…"
+            )
+        if backend == "postgresql":
+            url = url.set(drivername="postgresql+psycopg")
+        self.shown = url.render_as_string(hide_password=True)
+        self.engine = create_engine(url, pool_pre_ping=True)
+        event.listen(self.engine, "connect", lambda connection, _: _make_read_only(connection, _READ_ONLY[backend]))
+        self.zone = ZoneInfo(settings.timezone)
+        try:
+            self.orders, self.items, self.locks = _mapped(self.engine, settings)
+        except SQLAlchemyError as error:
+            self.close()
+            reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+            raise CutoverError(f"V1's database {self.shown} can't be read: {reason}") from None
+        except CutoverError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    def orders_of(self, account: str, start: datetime, end: datetime) -> pd.DataFrame:
+        """V1's orders of an account that were created from `start` on and before `end`; columns as ORDERS.
+
+        Times are aware, in UTC; amounts Decimal; what V1 does not have is None.
+        """
+        o, names = self.orders, self.settings.tables.orders
+        wanted = {name: _column(o, getattr(names, name)) for name in ORDERS}
+        frame = self._read(wanted, o, self._is_of(account, start, end))
+        for name in ("seen_at", "updated_at"):
+            frame[name] = frame[name].map(self._aware)
+        return frame.astype({"order_id": str})
+
+    def items_of(self, account: str, start: datetime, end: datetime) -> pd.DataFrame:
+        """The items of these orders; columns as ITEMS."""
+        i, names = self.items, self.settings.tables.items
+        wanted = {name: _column(i, getattr(names, name)) for name in ITEMS if name != "order_id"}
+        wanted = {"order_id": self.orders.c[self.settings.tables.orders.order_id], **wanted}
+        joined = i.join(self.orders, i.c[names.order] == self.orders.c[self.settings.tables.orders.id])
+        return self._read(wanted, joined, self._is_of(account, start, end)).astype({"order_id": str, "item_id": str})
+
+    def locks_of(self, account: str, start: datetime, end: datetime) -> pd.DataFrame:
+        """The locks of these orders' items, each `locked`, `consumed` or `released`; columns as LOCKS."""
+        names = self.settings.tables.locks
+        if names is None or self.locks is None:
+            return pd.DataFrame(columns=LOCKS)
+        items, orders = self.settings.tables.items, self.settings.tables.orders
+        joined = self.locks.join(self.items, self.locks.c[names.item] == self.items.c[items.id]).join(
+            self.orders, self.items.c[items.order] == self.orders.c[orders.id]
+        )
+        wanted = {
+            "order_id": self.orders.c[orders.order_id],
+            "item_id": self.items.c[items.item_id],
+            "quantity": self.locks.c[names.quantity],
+            "released_at": _column(self.locks, names.released_at),
+            "consumed_at": _column(self.locks, names.consumed_at),
+        }
+        frame = self._read(wanted, joined, self._is_of(account, start, end))
+        frame["state"] = [
+            "released" if not pd.isna(released) else "consumed" if not pd.isna(consumed) else "locked"
+            for released, consumed in zip(frame["released_at"], frame["consumed_at"], strict=True)
+        ]
+        return frame.astype({"order_id": str, "item_id": str})[LOCKS]
+
+    def all_locks(self) -> list[V1Lock]:
+        """Every lock that is held or consumed, of all accounts: what V2 takes over."""
+        found: list[V1Lock] = []
+        for account in self.settings.marketplaces.values():
+            frame = self.locks_of(account, datetime(1970, 1, 2, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC))
+            for item_id, rows in frame[frame["state"] != "released"].groupby("item_id"):
+                # V1 may have locked an item twice: it is taken over once.
+                consumed = bool((rows["state"] == "consumed").any())
+                found.append(V1Lock(account, str(item_id), int(rows["quantity"].iloc[0]), consumed))
+        return found
+
+    def written_since(self, moment: datetime) -> int:
+        """How many of V1's orders were written after a moment: a V1 that is off writes none."""
+        names = self.settings.tables.orders
+        updated = self.orders.c[names.updated_at]
+        frame = self._read({"order_id": self.orders.c[names.order_id]}, self.orders, updated > self._naive(moment))
+        return len(frame)
+
+    def _read(self, columns: Mapping[str, Any], source: Any, where: Any) -> pd.DataFrame:
+        labelled = [column.label(name) for name, column in columns.items() if column is not None]
+        with self.engine.connect() as connection:
+            rows = connection.execute(select(*labelled).select_from(source).where(where)).mappings().all()
+        return pd.DataFrame([dict(row) for row in rows], columns=list(columns), dtype=object)
+
+    def _is_of(self, account: str, start: datetime, end: datetime) -> Any:
+        names = self.settings.tables.orders
+        words = [word for word, known in self.settings.marketplaces.items() if known == account]
+        ordered_at = self.orders.c[names.ordered_at]
+        return and_(
+            self.orders.c[names.marketplace].in_(words),
+            ordered_at >= self._naive(start),
+            ordered_at < self._naive(end),
+        )
+
+    def _naive(self, moment: datetime) -> datetime:
+        """As V1 stores times: without a zone, in its own."""
+        return moment.astimezone(self.zone).replace(tzinfo=None)
+
+    def _aware(self, moment: Any) -> datetime | None:
+        if moment is None or pd.isna(moment):
+            return None
+        told: datetime = pd.Timestamp(moment).to_pydatetime()
+        return (told if told.tzinfo else told.replace(tzinfo=self.zone)).astimezone(UTC)
+
+
+def _make_read_only(connection: Any, statement: str) -> None:
+    cursor = connection.cursor()
+    cursor.execute(statement)
+    cursor.close()
+    connection.commit()
+
+
+def _column(table: Table, name: str | None) -> Any:
+    return table.c[name] if name is not None else None
+
+
+def _mapped(engine: Engine, settings: CutoverSettings) -> tuple[Table, Table, Table | None]:
+    """The tables of the mapping. Raises CutoverError that tells what was found instead."""
+    inspector = inspect(engine)
+    known = sorted(inspector.get_table_names())
+    problems: list[str] = []
+    made: dict[str, Table] = {}
+    for key, names in (
+        ("orders", settings.tables.orders),
+        ("items", settings.tables.items),
+        ("locks", settings.tables.locks),
+    ):
+        if names is None:
+            continue
+        if names.table not in known:
+            problems.append(f"tables.{key}.table: V1 has no table {names.table!r}; it has {', '.join(known) or 'none'}")
+            continue
+        found = [column["name"] for column in inspector.get_columns(names.table)]
+        for setting, column in names:
+            if setting != "table" and column is not None and column not in found:
+                what = f"V1's table {names.table} has no column {column!r}; it has {', '.join(found)}"
+                problems.append(f"tables.{key}.{setting}: {what}")
+        made[key] = Table(names.table, MetaData(), *(Column(name) for name in found))
+    if problems:
+        raise CutoverError("\n".join(f"defs/cutover/v1.yaml: {problem}" for problem in problems))
+    return made["orders"], made["items"], made.get("locks")

@@ -1,0 +1,95 @@
+"""The classes that dagster.yaml names: Dagster's own storage, in the embedded PostgreSQL or in DAGSTER_POSTGRES_URL.
+
+With them, plain `dagster dev` and `dg dev` run from a clean checkout without any environment variable, and keep their
+history between starts.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+from dagster_postgres import DagsterPostgresStorage
+from sqlalchemy.engine import make_url
+
+from orders_sync.config.environment import DAGSTER_POSTGRES_URL, state_folder
+from orders_sync.dagster_instance.internals import ConfigurableClassData, LocalArtifactStorage, LocalComputeLogManager
+from orders_sync.database.embedded import DAGSTER_DATABASE, embedded_url
+
+
+def dagster_database_url() -> str:
+    """The URL of Dagster's own database, in the form that dagster-postgres needs (psycopg2).
+
+    Raises RuntimeError when DAGSTER_POSTGRES_URL names another kind of database.
+    """
+    configured = os.environ.get(DAGSTER_POSTGRES_URL) or embedded_url(DAGSTER_DATABASE)
+    url = make_url(configured)
+    if url.get_backend_name() not in ("postgresql", "postgres"):
+        raise RuntimeError(
+            f"{DAGSTER_POSTGRES_URL} names a {url.get_backend_name()} database; allowed is postgresql://…"
+        )
+    return url.set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
+
+
+class OrdersSyncStorage(DagsterPostgresStorage):
+    """dagster-postgres on the project's database. The environment configures it; its YAML has no settings."""
+
+    @classmethod
+    def config_type(cls) -> Any:
+        return {}
+
+    @classmethod
+    def from_config_value(cls, inst_data: Any, config_value: Any) -> "OrdersSyncStorage":
+        return cls(postgres_url=dagster_database_url(), inst_data=inst_data)
+
+    def _part(self, class_name: str) -> ConfigurableClassData:
+        return ConfigurableClassData(
+            "dagster_postgres", class_name, yaml.safe_dump({"postgres_url": self.postgres_url})
+        )
+
+    @property
+    def event_storage_data(self) -> ConfigurableClassData:
+        return self._part("PostgresEventLogStorage")
+
+    @property
+    def run_storage_data(self) -> ConfigurableClassData:
+        return self._part("PostgresRunStorage")
+
+    @property
+    def schedule_storage_data(self) -> ConfigurableClassData:
+        return self._part("PostgresScheduleStorage")
+
+
+class StateComputeLogManager(LocalComputeLogManager):
+    """Keeps the output of runs in the state folder."""
+
+    @classmethod
+    def config_type(cls) -> Any:
+        return {}
+
+    @classmethod
+    def from_config_value(cls, inst_data: Any, config_value: Any) -> "StateComputeLogManager":
+        return cls(base_dir=str(_folder("compute_logs")), inst_data=inst_data)
+
+
+class StateArtifactStorage(LocalArtifactStorage):
+    """Keeps Dagster's own files in the state folder."""
+
+    @classmethod
+    def config_type(cls) -> Any:
+        return {}
+
+    @classmethod
+    def from_config_value(cls, inst_data: Any, config_value: Any) -> "StateArtifactStorage":
+        return cls(base_dir=str(dagster_folder()), inst_data=inst_data)
+
+
+def dagster_folder() -> Path:
+    """The folder of Dagster's own files, in the state folder."""
+    return _folder("dagster")
+
+
+def _folder(name: str) -> Path:
+    folder = state_folder() / name
+    folder.mkdir(exist_ok=True)
+    return folder

@@ -1,0 +1,27 @@
+"""When an asset counts as stale: some time after each tick of its schedule."""
+
+from datetime import timedelta
+
+import dagster as dg
+
+from orders_sync.config.schedules import ScheduleSettings
+from orders_sync.model.lane import SyncType
+
+GRACE_MINUTES = 45
+"""How long after its tick a pass must have succeeded."""
+
+
+def freshness_of(sync_type: SyncType, settings: ScheduleSettings) -> dg.FreshnessPolicy:
+    """Stale when the pass of a tick has not succeeded GRACE_MINUTES after it.
+
+    Where the minute of the cron is a list, a range or too late in the hour: stale after 25 hours without a pass.
+    """
+    cron = settings.schedules.of(sync_type)
+    minute, rest = cron.split(" ", 1)
+    if minute.isdecimal() and int(minute) + GRACE_MINUTES < 60:
+        return dg.FreshnessPolicy.cron(
+            f"{int(minute) + GRACE_MINUTES} {rest}",
+            lower_bound_delta=timedelta(minutes=GRACE_MINUTES + 10),
+            timezone=settings.timezone,
+        )
+    return dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=25))

@@ -1,0 +1,44 @@
+"""The names and partitions that assets, jobs, schedules and sensors share: which asset is which lane."""
+
+from datetime import UTC, datetime, time
+
+import dagster as dg
+
+from orders_sync.config.schedules import ScheduleSettings
+from orders_sync.model.lane import Lane, SyncType
+
+#: The asset of a sync type, within its account.
+ASSET_NAMES = {
+    SyncType.NEW: "new_orders",
+    SyncType.MODIFIED: "modified_orders",
+    SyncType.CARE: "care_records",
+    SyncType.INCOMPLETE: "incomplete_orders",
+}
+
+ACCOUNT_TAG = "orders_sync/account"
+SYNC_TYPE_TAG = "orders_sync/sync_type"
+FROM_WATERMARK_TAG = "orders_sync/from"
+"""`watermark` on runs of schedules and sensors: they start at the watermark; their partitions say what they cover."""
+RANGE_START_TAG = "dagster/asset_partition_range_start"
+RANGE_END_TAG = "dagster/asset_partition_range_end"
+
+
+def lane_key(lane: Lane) -> dg.AssetKey:
+    """The asset of a lane."""
+    return dg.AssetKey([lane.account, ASSET_NAMES[lane.sync_type]])
+
+
+def job_name(sync_type: SyncType) -> str:
+    """The job of a sync type, for all accounts."""
+    return f"sync_{ASSET_NAMES[sync_type]}"
+
+
+def days(settings: ScheduleSettings) -> dg.DailyPartitionsDefinition:
+    """One partition per day (UTC), up to today. All lanes share it: the assets of a job need one definition."""
+    start = datetime.combine(settings.partitions_start, time(), UTC)
+    return dg.DailyPartitionsDefinition(start_date=start, end_offset=1)
+
+
+def is_partitioned(sync_type: SyncType) -> bool:
+    """Whether the assets have a partition per day. Those of `incomplete` have none: it fetches what is missing now."""
+    return sync_type is not SyncType.INCOMPLETE

@@ -1,0 +1,15 @@
+"""Rows as a Markdown table, for the metadata that the Dagster UI shows."""
+
+from collections.abc import Sequence
+from typing import Any
+
+
+def as_markdown_table(names: list[str], rows: Sequence[tuple[Any, ...]]) -> str:
+    """A Markdown table with the columns `names`. Cells are escaped and cut to 200 characters; None is empty."""
+    lines = [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
+    lines += [f"| {' | '.join(_cell(value) for value in row)} |" for row in rows]
+    return "\n".join(lines)
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else str(value).replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")[:200]

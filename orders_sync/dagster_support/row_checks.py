@@ -1,0 +1,38 @@
+"""Asset checks that are a query: the rows that the query finds break the rule, and the UI shows them."""
+
+from typing import Any
+
+import dagster as dg
+
+from orders_sync.dagster_support.markdown import as_markdown_table
+from orders_sync.dagster_support.orders_database import OrdersDatabase
+from orders_sync.database.engine import Connection
+
+ROWS_SHOWN = 25
+
+
+def rows_check(
+    asset: str, name: str, query: str, severity: dg.AssetCheckSeverity, description: str
+) -> dg.AssetChecksDefinition:
+    """A check of `asset` that passes when `query` finds no row. Else it shows their number and the first ROWS_SHOWN.
+
+    The query must select ids and states only, never buyers' data: Dagster stores what it shows.
+    """
+
+    @dg.asset_check(asset=asset, name=name, description=description)
+    def check(orders_database: OrdersDatabase) -> dg.AssetCheckResult:
+        with orders_database.connect("check") as connection:
+            return run_rows_check(connection, query, severity)
+
+    return check
+
+
+def run_rows_check(connection: Connection, query: str, severity: dg.AssetCheckSeverity) -> dg.AssetCheckResult:
+    """Runs the query of a check."""
+    cursor = connection.execute(query)  # pyright: ignore[reportArgumentType,reportCallIssue]
+    names = [column.name for column in cursor.description or []]
+    rows = cursor.fetchall()
+    metadata: dict[str, Any] = {"rows": len(rows)}
+    if rows:
+        metadata["first rows"] = dg.MetadataValue.md(as_markdown_table(names, rows[:ROWS_SHOWN]))
+    return dg.AssetCheckResult(passed=not rows, severity=severity, metadata=metadata)

@@ -1,0 +1,139 @@
+"""The cutover from V1 to V2: the phase, the daily comparison, and whether V2 is ready to be the truth."""
+
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+
+from orders_sync.config.schedules import load_schedules
+from orders_sync.config.v1 import CutoverSettings, load_cutover_settings
+from orders_sync.cutover.phases import MEANING
+from orders_sync.cutover.readiness import checks_to_live, days_still_needed
+from orders_sync.dagster_support.lane_assets import days
+from orders_sync.dagster_support.markdown import as_markdown_table
+from orders_sync.dagster_support.orders_database import OrdersDatabase
+from orders_sync.dagster_support.table_assets import column_schema
+from orders_sync.database import tables
+from orders_sync.database.engine import Connection
+from orders_sync.lanes.authority import current_phase
+
+GROUP = "migration"
+OWNERS = ["team:orders"]
+SHOWN = 25
+CHECKS = {
+    "days_compared": "days compared",
+    "agreement": "agreement",
+    "nothing_missing_in_v2": "nothing missing",
+    "no_lock_differs": "locks",
+    "within_api_budget": "API budget",
+    "lanes_are_fresh": "lanes",
+    "v1_is_readable": "V1",
+}
+"""The names of the readiness checks in Dagster, and in the module cutover.readiness."""
+
+migration_phase = dg.AssetSpec(
+    "migration_phase",
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"table", "postgres"},
+    description=(
+        "Whether V1 or V2 is the truth. `orders-sync cutover begin`, `advance` and `back` move it; each move is an "
+        "event here.\n\n" + "\n".join(f"* `{phase}`: {meaning}" for phase, meaning in MEANING.items())
+    ),
+    metadata={
+        "dagster/column_schema": column_schema(tables.migration_moves),
+        "dagster/table_name": "migration_moves",
+    },
+)
+
+
+@dg.asset(
+    deps=["orders", "order_items", "stock_locks", migration_phase],
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"pandas", "postgres"},
+    partitions_def=days(load_schedules()),
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    pool="migration",
+    description=(
+        "Compares V1 and V2 for the orders created on a day: orders that only one of them has, fields that differ, "
+        "which of them saw an order first, stock locks that differ, and the API calls of both. "
+        "`orders-sync cutover differences --csv FILE` writes all differences to a file."
+    ),
+    metadata={
+        "dagster/column_schema": column_schema(tables.migration_comparisons),
+        "dagster/table_name": "migration_comparisons",
+    },
+    check_specs=[
+        dg.AssetCheckSpec(name, asset="v1_v2_comparison", description=f"Whether V1 can be switched off: {what}.")
+        for name, what in CHECKS.items()
+    ],
+)
+def v1_v2_comparison(context: dg.AssetExecutionContext, orders_database: OrdersDatabase) -> Any:
+    from orders_sync.cutover.comparison import compare_day
+    from orders_sync.cutover.v1_database import V1Database
+
+    settings = load_cutover_settings()
+    window = context.partition_time_window
+    verdicts: list[tuple[Any, ...]] = []
+    with orders_database.connect("comparison") as connection, closing(V1Database(settings)) as v1:
+        for account in sorted(set(settings.marketplaces.values())):
+            for day in _days(window.start, window.end):
+                made = compare_day(connection, v1, settings, account, day)
+                verdicts.append((account, day, f"{made.agreement:.2f} %", made.verdict))
+                context.log.info(f"{account} {day}: {made.verdict}")
+        metadata = _metadata(connection, settings)
+        checks = {check.name: check for check in checks_to_live(connection, settings)}
+    yield dg.MaterializeResult(
+        metadata={
+            "verdicts": dg.MetadataValue.md(as_markdown_table(["account", "day", "agreement", "verdict"], verdicts)),
+            **metadata,
+        }
+    )
+    for name, what in CHECKS.items():
+        check = checks[what]
+        yield dg.AssetCheckResult(
+            passed=check.passed, check_name=name, asset_key="v1_v2_comparison", severity=dg.AssetCheckSeverity.WARN,
+            metadata={"result": check.what},
+        )  # fmt: skip
+
+
+def _days(start: datetime, end: datetime) -> list[date]:
+    return [start.date() + timedelta(days=n) for n in range(max(1, (end - start).days))]
+
+
+def _metadata(connection: Connection, settings: CutoverSettings) -> dict[str, Any]:
+    import pandas as pd
+
+    from orders_sync.reports.plots import agreement_plot
+
+    needed = days_still_needed(connection, settings, datetime.now(UTC).date())
+    cursor = connection.execute(
+        "SELECT account, day, agreement, v2_later_seconds, calls_v1, calls_v2, only_in_v1, only_in_v2, differing, "
+        "locks_differing FROM migration_comparisons ORDER BY day DESC, account LIMIT 200"
+    )
+    names = [column.name for column in cursor.description or []]
+    comparisons = pd.DataFrame(cursor.fetchall(), columns=names)
+    differences = connection.execute(
+        "SELECT account, order_id, item_id, kind, field, v1, v2 FROM migration_differences WHERE NOT in_flight "
+        "ORDER BY day DESC, account, order_id LIMIT %s",
+        [SHOWN],
+    ).fetchall()
+    phase = current_phase(connection)
+    metadata: dict[str, Any] = {"phase": phase.value, "days_still_needed": needed}
+    if not comparisons.empty:
+        latest = comparisons[comparisons["day"] == comparisons["day"].max()]
+        plot = agreement_plot(comparisons, settings.readiness.agreement)
+        metadata |= {
+            "agreement": float(latest["agreement"].min()),
+            "calls_v2": int(latest["calls_v2"].sum()),
+            "locks_differing": int(latest["locks_differing"].sum()),
+            "plot": dg.MetadataValue.md(f"![agreement and lag by day]({plot})"),
+        }
+        if latest["calls_v1"].notna().any():
+            metadata["calls_v1"] = int(latest["calls_v1"].fillna(0).sum())
+    if differences:
+        columns = ["account", "order", "item", "kind", "field", "V1", "V2"]
+        metadata["differences"] = dg.MetadataValue.md(as_markdown_table(columns, differences))
+    return metadata

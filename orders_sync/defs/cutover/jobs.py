@@ -1,0 +1,72 @@
+"""The job that compares V1 and V2, and V1's own commands as jobs, which fail once V2 is live."""
+
+import subprocess
+import sys
+
+import dagster as dg
+import httpx
+
+from orders_sync.config.v1 import COMMANDS, load_cutover_settings
+from orders_sync.cutover.phases import moves
+from orders_sync.dagster_support.orders_database import OrdersDatabase
+from orders_sync.lanes.authority import Phase, authority
+
+OLD = "OLD SYSTEM (V1)"
+TAGS = {"orders_sync/system": "V1"}
+TIMEOUT_SECONDS = 3600
+
+
+compare_v1_and_v2 = dg.define_asset_job(
+    "compare_v1_and_v2",
+    selection=dg.AssetSelection.assets("v1_v2_comparison"),
+    description="Compares V1 and V2 for a day.",
+    executor_def=dg.in_process_executor,
+)
+
+
+def _v1_job(name: str, command: str) -> dg.JobDefinition:
+    @dg.op(name=f"run_{name}", description=f"{OLD}: runs `{command}` as v1.yaml says.", tags={"kind": "V1"})
+    def run(context: dg.OpExecutionContext, orders_database: OrdersDatabase) -> None:
+        with orders_database.connect("V1") as connection, authority(connection) as phase:
+            if phase is Phase.LIVE and moves(connection):
+                raise dg.Failure("V2 is live: V1 is switched off.", allow_retries=False)
+            _run(context, command)
+
+    @dg.job(
+        name=name,
+        description=f"{OLD}: `{command}`, for the time when V1 and V2 run side by side. Off by default.",
+        tags=TAGS,
+        executor_def=dg.in_process_executor,
+    )
+    def job() -> None:
+        run()
+
+    return job
+
+
+def _run(context: dg.OpExecutionContext, command: str) -> None:
+    settings = load_cutover_settings()
+    if settings.run.kind == "stand_in":
+        # A process of its own, as a real V1 is: no import of the sandbox.
+        finished = subprocess.run(
+            [sys.executable, "-m", "orders_sync.sandbox.v1", command],
+            capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False,
+        )  # fmt: skip
+        if finished.returncode:
+            raise dg.Failure(f"V1's stand-in failed: {finished.stderr.strip()[-300:]}", allow_retries=False)
+        context.log.info(finished.stdout.strip())
+    elif settings.run.kind == "command":
+        line = (settings.run.command or "").replace("{command}", command)
+        finished = subprocess.run(line, shell=True, capture_output=True, timeout=TIMEOUT_SECONDS, check=False)
+        if finished.returncode:
+            raise dg.Failure(f"`{line}` ended with exit code {finished.returncode}.", allow_retries=False)
+    else:
+        answer = httpx.post((settings.run.url or "").replace("{command}", command), timeout=TIMEOUT_SECONDS)
+        if not answer.is_success:
+            raise dg.Failure(f"V1 answers {command} with {answer.status_code}.", allow_retries=False)
+
+
+V1_JOBS = {name: _v1_job(name, command) for name, command in COMMANDS.items()}
+refresh_latest, refresh_new, refresh_orders = (
+    V1_JOBS[name] for name in ("refresh_latest", "refresh_new", "refresh_orders")
+)

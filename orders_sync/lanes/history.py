@@ -1,0 +1,99 @@
+"""What each lane did: every pass with its outcome, and how each lane stands now."""
+
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from psycopg.types.json import Jsonb
+
+from orders_sync.database.engine import Connection
+from orders_sync.lanes.lock import holder
+from orders_sync.model.lane import Lane, SyncType
+from orders_sync.model.pass_summary import PassSummary
+
+
+def started(connection: Connection, lane: Lane, run_id: str) -> int:
+    """Notes that a pass begins; returns the id of its row in lane_runs."""
+    with connection.transaction():
+        connection.execute(
+            """
+            INSERT INTO lanes (account, sync_type, last_run_id, last_started_at, last_outcome)
+            VALUES (%s, %s, %s, now(), 'running')
+            ON CONFLICT (account, sync_type) DO UPDATE SET
+              last_run_id = excluded.last_run_id, last_started_at = now(), last_outcome = 'running',
+              last_problem = NULL
+            """,
+            [*lane, run_id],
+        )
+        connection.execute(
+            """
+            UPDATE lane_runs SET outcome = 'failed', problem = 'its process died', finished_at = now()
+            WHERE account = %s AND sync_type = %s AND outcome = 'running'
+            """,
+            [*lane],
+        )
+        row = connection.execute(
+            "INSERT INTO lane_runs (account, sync_type, run_id, outcome) VALUES (%s, %s, %s, 'running') "
+            "RETURNING lane_run_id",
+            [*lane, run_id],
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def finished(connection: Connection, lane: Lane, lane_run_id: int, summary: PassSummary, problem: str | None) -> None:
+    """Notes how a pass ended; `problem` is the one line that says why it failed."""
+    outcome = "failed" if problem else "succeeded"
+    values = [outcome, problem, Jsonb(summary.as_json())]
+    with connection.transaction():
+        connection.execute(
+            "UPDATE lane_runs SET outcome = %s, problem = %s, summary = %s, finished_at = now() WHERE lane_run_id = %s",
+            [*values, lane_run_id],
+        )
+        connection.execute(
+            """
+            UPDATE lanes SET last_outcome = %s, last_problem = %s, last_summary = %s, last_finished_at = now(),
+              last_succeeded_at = CASE WHEN %s THEN now() ELSE last_succeeded_at END
+            WHERE account = %s AND sync_type = %s
+            """,
+            [*values, problem is None, *lane],
+        )
+
+
+class LaneState(NamedTuple):
+    """One row of `orders-sync status`."""
+
+    lane: Lane
+    watermark: datetime | None
+    last_run_id: str | None
+    last_started_at: datetime | None
+    last_finished_at: datetime | None
+    last_succeeded_at: datetime | None
+    last_outcome: str | None
+    last_problem: str | None
+    last_summary: dict[str, object]
+    holder: str | None
+
+    def lag(self, now: datetime | None = None) -> float | None:
+        """Seconds since the watermark."""
+        if self.watermark is None:
+            return None
+        return ((now or datetime.now(UTC)) - self.watermark).total_seconds()
+
+
+def lane_states(connection: Connection, accounts: list[str]) -> list[LaneState]:
+    """How each lane of these accounts stands."""
+    rows = {
+        (row[0], row[1]): row[2:]
+        for row in connection.execute(
+            """
+            SELECT account, sync_type, watermark, last_run_id, last_started_at, last_finished_at,
+                   last_succeeded_at, last_outcome, last_problem, last_summary FROM lanes
+            """
+        )
+    }
+    unknown: tuple[Any, ...] = (None, None, None, None, None, None, None, {})
+    return [
+        LaneState(lane, *rows.get((lane.account, lane.sync_type.value), unknown), holder=holder(connection, lane))
+        for account in accounts
+        for lane in (Lane(account, sync_type) for sync_type in SyncType)
+    ]

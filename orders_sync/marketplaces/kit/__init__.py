@@ -1,0 +1,1 @@
+"""What adapters are built from: protocol, HTTP client, paging, decoding, rate limits."""

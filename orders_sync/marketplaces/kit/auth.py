@@ -1,0 +1,83 @@
+"""How requests are signed: a token in a header, or OAuth 2 client credentials with refresh in mid-pass."""
+
+import threading
+import time
+from collections.abc import Generator
+
+import httpx
+import msgspec
+
+from orders_sync.marketplaces.kit.errors import CredentialRefusedError
+
+REFRESH_BEFORE_SECONDS = 60.0
+"""A token is renewed so long before it expires, so that no request is under way with one that just did."""
+DEFAULT_LIFE_SECONDS = 300.0
+"""Of a token whose answer does not say how long it lives."""
+
+
+class _Token(msgspec.Struct):
+    access_token: str
+    expires_in: float | None = None
+
+
+class HeaderToken(httpx.Auth):
+    """A fixed `Authorization` header, e.g. `Basic …`, `Plain …`, `Bearer …`, or the bare key."""
+
+    def __init__(self, value: str) -> None:
+        self.value = value
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        request.headers["Authorization"] = self.value
+        yield request
+
+
+class ClientCredentials(httpx.Auth):
+    """OAuth 2 client credentials (RFC 6749, 4.4): fetched when needed, renewed before it expires and after a 401.
+
+    Raises CredentialRefusedError where the token endpoint says no; its text holds neither id nor secret.
+    """
+
+    requires_response_body = True
+
+    def __init__(self, token_url: str, client_id: str, client_secret: str, scope: str | None = None) -> None:
+        self.token_url = token_url
+        self._login = httpx.BasicAuth(client_id, client_secret)
+        self._form = {"grant_type": "client_credentials"} | ({"scope": scope} if scope else {})
+        self._lock = threading.Lock()
+        self._token = ""
+        self._renew_at = 0.0
+
+    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        used = yield from self._current()
+        request.headers["Authorization"] = f"Bearer {used}"
+        response = yield request
+        if response.status_code == 401:
+            with self._lock:
+                if self._token == used:  # nobody else has renewed it meanwhile
+                    self._renew_at = 0.0
+            renewed = yield from self._current()
+            request.headers["Authorization"] = f"Bearer {renewed}"
+            yield request
+
+    def _current(self) -> Generator[httpx.Request, httpx.Response, str]:
+        with self._lock:
+            if time.monotonic() < self._renew_at:
+                return self._token
+            asked = httpx.Request("POST", self.token_url, data=self._form, headers={"Accept": "application/json"})
+            response = yield next(self._login.auth_flow(asked))
+            response.read()
+            if not response.is_success:
+                raise CredentialRefusedError(
+                    f"{asked.url.host} gives no access token ({response.status_code}): client id or secret is wrong.",
+                    response.status_code,
+                )
+            try:
+                told = msgspec.json.decode(response.content, type=_Token)
+            except msgspec.DecodeError:
+                raise CredentialRefusedError(
+                    f"{asked.url.host} answers the request for a token with something else.", response.status_code
+                ) from None
+            self._token = told.access_token
+            life = told.expires_in if told.expires_in is not None else DEFAULT_LIFE_SECONDS
+            self._renew_at = time.monotonic() + max(0.0, life - min(REFRESH_BEFORE_SECONDS, life / 2))
+            return self._token

@@ -1,0 +1,122 @@
+"""The canonical records: adapters turn a marketplace's own records into these."""
+
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+
+from orders_sync.model.errors import OrdersSyncError
+from orders_sync.model.statuses import Status
+
+Amount = Decimal | str
+"""A decimal amount, or its text as the marketplace wrote it. Both reach PostgreSQL's numeric exactly, and the record
+check has the same rules for both. With texts, a first load need not create millions of Decimals."""
+
+
+class Address(msgspec.Struct, frozen=True, gc=False):
+    """The parts of a buyer's address; None if the marketplace leaves one out."""
+
+    first_name: str | None = None
+    last_name: str | None = None
+    company: str | None = None
+    street: str | None = None
+    street2: str | None = None
+    postal_code: str | None = None
+    city: str | None = None
+    state: str | None = None
+    country: str | None = None
+    phone: str | None = None
+
+
+NO_ADDRESS = Address()
+
+
+class OrderItem(msgspec.Struct, frozen=True, gc=False):
+    """An orderline. `price` is for the whole quantity, in `currency`, tax included."""
+
+    item_id: str
+    sku: str
+    quantity: int
+    status: Status
+    marketplace_state: str | None = None
+    created_at: datetime | None = None
+    currency: str | None = None
+    price: Amount | None = None
+    shipping_price: Amount | None = None
+    fee: Amount | None = None
+    product: str | None = None
+    listing_id: str | None = None
+    imei: str | None = None
+    serial_number: str | None = None
+
+
+class Order(msgspec.Struct, frozen=True, gc=False):
+    """An order with its items. None means that the record leaves a value out; a stored value is kept then.
+
+    `items` is None if the record leaves the items out: those that are stored are kept as they are.
+    """
+
+    order_id: str
+    status: Status
+    items: list[OrderItem] | None
+    marketplace_state: str | None = None
+    created_at: datetime | None = None
+    modified_at: datetime | None = None
+    paid_at: datetime | None = None
+    shipped_at: datetime | None = None
+    dispatch_due_at: datetime | None = None
+    currency: str | None = None
+    items_total: Amount | None = None
+    shipping_total: Amount | None = None
+    sales_taxes: Amount | None = None
+    country_code: str | None = None
+    payment_method: str | None = None
+    marketplace_shipping: bool | None = None
+    """Whether the marketplace makes the shipping label."""
+    marketplace_delivery_note: bool | None = None
+    """Whether the marketplace makes the delivery note."""
+    carrier: str | None = None
+    tracking_number: str | None = None
+    tracking_url: str | None = None
+    delivery_note_url: str | None = None
+    label_url: str | None = None
+    buyer_email: str | None = None
+    shipping: Address = NO_ADDRESS
+    billing: Address = NO_ADDRESS
+
+
+class CareRecord(msgspec.Struct, frozen=True, gc=False):
+    """A care case. `kind` is `replacement`, `return`, `refund` or `other`; `state` is `open`, `closed` or `unknown`."""
+
+    care_id: str
+    item_ids: list[str]
+    """The ids of the order items that it is about; empty if it names none."""
+    kind: str
+    state: str
+    marketplace_state: str | None = None
+    opened_at: datetime | None = None
+    modified_at: datetime | None = None
+    closed_at: datetime | None = None
+
+
+class Documents(msgspec.Struct, frozen=True, gc=False):
+    """The URLs of an order's documents; None for one that does not exist yet."""
+
+    delivery_note_url: str | None = None
+    label_url: str | None = None
+
+
+class Reason(msgspec.Struct, frozen=True, gc=False):
+    """Why a record was rejected: where in the record, what is wrong, what is allowed. Contains no buyer's data."""
+
+    where: str
+    what: str
+    allowed: str
+
+
+class RecordRejectedError(OrdersSyncError):
+    """A record that can't be stored; `reasons` lists everything that is wrong with it."""
+
+    def __init__(self, reasons: list[Reason]) -> None:
+        super().__init__("; ".join(f"{reason.where}: {reason.what}" for reason in reasons))
+        self.reasons = reasons

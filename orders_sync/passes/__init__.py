@@ -1,0 +1,1 @@
+"""One pass of one lane, whole: fetch and store first, then what acts outside."""

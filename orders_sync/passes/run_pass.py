@@ -1,0 +1,113 @@
+"""One pass of one lane: takes the lane's lock, syncs, accepts orderlines, stores the summary."""
+
+import logging
+import time
+
+import psycopg
+
+from orders_sync.database.engine import Connection
+from orders_sync.lanes.authority import Phase, authority
+from orders_sync.lanes.history import finished, started
+from orders_sync.lanes.lock import hold
+from orders_sync.marketplaces.kit.accounts import overselling_accounts
+from orders_sync.marketplaces.kit.registry import open_adapter
+from orders_sync.model.errors import UserFacingError
+from orders_sync.model.lane import Lane, SyncType
+from orders_sync.model.pass_summary import PassSummary
+from orders_sync.passes.acceptance import accept_waiting
+from orders_sync.stock.locks import apply_pending
+from orders_sync.sync import care, incomplete, modified, new
+from orders_sync.sync.pass_request import PassRequest
+from orders_sync.sync.running_pass import RunningPass
+
+log = logging.getLogger("orders_sync.sync")
+
+
+class PassFailedError(UserFacingError):
+    """A pass that failed. The text is one line for an operator, without buyers' data."""
+
+
+def run_pass(request: PassRequest) -> PassSummary:
+    """Runs one pass of a lane, and returns its summary.
+
+    Raises LaneBusyError if another run holds the lane, and PassFailedError if the pass fails for any other reason. What
+    was committed before a failure stays stored.
+    """
+    lane = Lane(request.account.name, request.sync_type)
+    began = time.monotonic()
+    with hold(lane, request.run_id, wait_seconds=request.lane_wait_seconds, report=log.info) as connection:
+        lane_run_id = started(connection, lane, request.run_id)
+        summary = PassSummary()
+        log.info("%s: run %s begins", lane, request.run_id)
+        try:
+            adapter = open_adapter(request.account, page_size=request.page_size)
+            try:
+                pass_ = RunningPass(request, lane, adapter, connection, summary)
+                _act_outside(pass_, _sync(pass_))
+                pass_.note_progress()
+            finally:
+                adapter.close()
+        except Exception as error:
+            problem = one_line_error(error)
+            summary.seconds = time.monotonic() - began
+            log.error("%s: run %s failed: %s", lane, request.run_id, problem)
+            _note_failure(connection, lane, lane_run_id, summary, problem)
+            raise PassFailedError(f"{lane}: {problem}") from None
+        summary.seconds = time.monotonic() - began
+        finished(connection, lane, lane_run_id, summary, None)
+        log.info("%s: run %s done: %s", lane, request.run_id, _in_words(summary))
+    return summary
+
+
+def _sync(pass_: RunningPass) -> list[str]:
+    """Fetches and stores. Returns the ids of the orders that wait for the merchant; only `new` lists these."""
+    match pass_.lane.sync_type:
+        case SyncType.NEW:
+            return new.sync(pass_)
+        case SyncType.MODIFIED:
+            modified.sync(pass_)
+        case SyncType.CARE:
+            care.sync(pass_)
+        case SyncType.INCOMPLETE:
+            incomplete.sync(pass_)
+    return []
+
+
+def _act_outside(pass_: RunningPass, waiting: list[str]) -> None:
+    """Accepts the orderlines that wait, if the account allows it and V2 has the authority. Runs after the commit."""
+    settings = pass_.request.account.settings
+    if pass_.lane.sync_type is not SyncType.NEW or not settings.accept_orderlines:
+        return
+    if pass_.adapter.acceptance_unit is None:
+        return
+    with authority(pass_.connection) as phase:
+        if phase is not Phase.LIVE:
+            return
+        if waiting and not settings.accept_short_lines:
+            apply_pending(pass_.connection, overselling_accounts())  # so that the locks show which lines are short
+        accept_waiting(pass_, waiting)
+
+
+def one_line_error(error: Exception) -> str:
+    """An error in one line, without buyers' data.
+
+    DETAIL and CONTEXT of PostgreSQL's errors may quote values of a row, so only the primary message is given.
+    """
+    if isinstance(error, psycopg.Error):
+        primary = error.diag.message_primary or str(error).splitlines()[0] if str(error) else type(error).__name__
+        code = error.sqlstate or "none"
+        return f"the orders database rejected a statement or closed the connection: {primary} (SQLSTATE {code})"
+    first_line = (str(error).splitlines() or [""])[0]
+    return first_line or type(error).__name__
+
+
+def _note_failure(connection: Connection, lane: Lane, lane_run_id: int, summary: PassSummary, problem: str) -> None:
+    try:
+        finished(connection, lane, lane_run_id, summary, problem)
+    except psycopg.Error:
+        log.warning("%s: the failure could not be stored in the database; the next run will store it.", lane)
+
+
+def _in_words(summary: PassSummary) -> str:
+    numbers = summary.numbers()
+    return ", ".join(f"{name} {numbers[name]}" for name in numbers if numbers[name])

@@ -1,0 +1,116 @@
+"""Buyers' data is blanked once an account's retention says so; what the order was stays. Knows no Dagster.
+
+The marketplace's own record is kept without the parts that are about the buyer, and its fingerprint stays: a record
+that is listed again unchanged is not filled in again. One that changes later is stored whole, and blanked anew.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+from psycopg.sql import SQL, Identifier
+
+from orders_sync.config.account import SellerAccount
+from orders_sync.database.engine import Connection
+from orders_sync.database.tables import ADDRESS_PARTS
+from orders_sync.marketplaces.kit.registry import find_marketplace
+
+MAX_RECORDS_PER_TRANSACTION = 500
+BUYER_COLUMNS = ("buyer_email", *(f"{kind}_{part}" for kind in ("shipping", "billing") for part in ADDRESS_PARTS))
+
+
+@dataclass
+class Blanked:
+    """How many records lost their buyers' data."""
+
+    orders: int = 0
+    care_records: int = 0
+    rejected_records: int = 0
+
+
+def blank_buyers_data(connection: Connection, account: SellerAccount, now: datetime | None = None) -> Blanked:
+    """Blanks what is older than the account's `retention_days` at `now` (by our clock); nothing where it has none."""
+    blanked = Blanked()
+    if account.settings.retention_days is None:
+        return blanked
+    keys = find_marketplace(account.settings.marketplace).buyer_keys
+    asked = {
+        "account": account.name,
+        "now": now,
+        "days": account.settings.retention_days,
+        "batch": MAX_RECORDS_PER_TRANSACTION,
+    }
+
+    def without_buyer(raw: Any) -> str:
+        return json.dumps(_without(raw, keys), ensure_ascii=False)
+
+    blanked.orders = _in_batches(connection, _OLD_ORDERS, _BLANK_ORDER, asked, without_buyer)
+    blanked.care_records = _in_batches(connection, _OLD_CARE, _BLANK_CARE, asked, without_buyer)
+    blanked.rejected_records = _blank_rejected(connection, asked, keys)
+    return blanked
+
+
+def _in_batches(
+    connection: Connection, select: str, update: SQL | Any, asked: dict[str, Any], blank: Callable[[Any], str]
+) -> int:
+    count = 0
+    while True:
+        with connection.transaction():
+            rows = connection.execute(select, asked).fetchall()  # pyright: ignore[reportArgumentType, reportCallIssue]
+            with connection.cursor() as cursor:
+                cursor.executemany(update, [(blank(raw), asked["account"], record_id) for record_id, raw in rows])
+        count += len(rows)
+        if len(rows) < MAX_RECORDS_PER_TRANSACTION:
+            return count
+
+
+def _blank_rejected(connection: Connection, asked: dict[str, Any], keys: frozenset[str]) -> int:
+    count = 0
+    with connection.transaction():
+        for kind, record_id, raw in connection.execute(_OLD_REJECTED, asked).fetchall():
+            try:
+                kept = json.dumps(_without(json.loads(bytes(raw)), keys), ensure_ascii=False).encode()
+            except ValueError:
+                kept = b""  # no JSON: nobody can tell what is in it
+            if kept != bytes(raw):
+                connection.execute(_BLANK_REJECTED, [kept, asked["account"], kind, record_id])
+                count += 1
+    return count
+
+
+def _without(value: Any, keys: frozenset[str]) -> Any:
+    """A JSON value with null for whatever stands under one of `keys`."""
+    if isinstance(value, dict):
+        pairs = cast(dict[str, Any], value)
+        return {key: None if key in keys else _without(part, keys) for key, part in pairs.items()}
+    if isinstance(value, list):
+        return [_without(part, keys) for part in cast(list[Any], value)]
+    return value
+
+
+_OLD_ORDERS = """
+SELECT order_id, raw FROM orders
+WHERE account = %(account)s AND buyer_data_blanked_at IS NULL
+  AND created_at < coalesce(%(now)s, now()) - make_interval(days => %(days)s)
+ORDER BY order_id LIMIT %(batch)s FOR UPDATE
+"""
+_BLANK_ORDER = SQL(
+    "UPDATE orders SET {blank}, raw = %s::json, buyer_data_blanked_at = now() WHERE account = %s AND order_id = %s"
+).format(blank=SQL(", ").join(SQL("{} = NULL").format(Identifier(column)) for column in BUYER_COLUMNS))
+_OLD_CARE = """
+SELECT care_id, raw FROM care_records
+WHERE account = %(account)s AND buyer_data_blanked_at IS NULL
+  AND coalesce(opened_at, first_stored_at) < coalesce(%(now)s, now()) - make_interval(days => %(days)s)
+ORDER BY care_id LIMIT %(batch)s FOR UPDATE
+"""
+_BLANK_CARE = SQL(
+    "UPDATE care_records SET raw = %s::jsonb, buyer_data_blanked_at = now() WHERE account = %s AND care_id = %s"
+)
+_OLD_REJECTED = """
+SELECT kind, record_id, raw FROM rejected_records
+WHERE account = %(account)s AND first_seen_at < coalesce(%(now)s, now()) - make_interval(days => %(days)s)
+ORDER BY kind, record_id FOR UPDATE
+"""
+_BLANK_REJECTED = "UPDATE rejected_records SET raw = %s WHERE account = %s AND kind = %s AND record_id = %s"

@@ -1,0 +1,41 @@
+"""Orders and their items as columns, one for each field: a batch is checked and written fastest in this form."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec.structs import astuple
+
+from orders_sync.model.records import Order, OrderItem
+
+Fields = Mapping[str, Sequence[Any]]
+"""For each field's name its values in all records, in the order of the records."""
+
+ORDER_TIMES = ("created_at", "modified_at", "paid_at", "shipped_at", "dispatch_due_at")
+ORDER_AMOUNTS = ("items_total", "shipping_total", "sales_taxes")
+ITEM_AMOUNTS = ("price", "shipping_price", "fee")
+
+texts_of = msgspec.to_builtins
+"""A sequence of amounts or times as texts that PostgreSQL can read; None stays None."""
+
+
+def by_field(kind: type[msgspec.Struct], records: Sequence[msgspec.Struct]) -> dict[str, Sequence[Any]]:
+    """The values of each field of records that are all of the class `kind`."""
+    names = kind.__struct_fields__
+    if not records:
+        return dict.fromkeys(names, ())
+    return dict(zip(names, zip(*map(astuple, records), strict=True), strict=True))
+
+
+class OrderColumns:
+    """A batch of orders and all their items as columns, amounts as texts."""
+
+    def __init__(self, orders: Sequence[Order]) -> None:
+        items = [item for order in orders for item in order.items or ()]
+        self.orders = _with_amounts_as_texts(by_field(Order, orders), ORDER_AMOUNTS)
+        self.items = _with_amounts_as_texts(by_field(OrderItem, items), ITEM_AMOUNTS)
+        self.order_id_of_items = [order.order_id for order in orders for _ in order.items or ()]
+
+
+def _with_amounts_as_texts(fields: dict[str, Sequence[Any]], amounts: Sequence[str]) -> Fields:
+    return fields | {name: texts_of(fields[name]) for name in amounts}

@@ -1,0 +1,32 @@
+"""A pass that is running: its request, connection and adapter, and what it has done so far."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from orders_sync.database.engine import Connection
+from orders_sync.marketplaces.kit.adapter import Adapter
+from orders_sync.model.lane import Lane
+from orders_sync.model.pass_summary import PassSummary
+from orders_sync.sync.pass_request import PassRequest
+
+
+@dataclass
+class RunningPass:
+    """A pass that is running: what the four syncs work with."""
+
+    request: PassRequest
+    lane: Lane
+    adapter: Adapter
+    connection: Connection
+    summary: PassSummary
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
+    """When the pass began, by our own clock."""
+
+    def note_progress(self) -> None:
+        """Updates the summary's figures of API calls, and reports the summary to whoever requested the pass."""
+        metrics = self.adapter.metrics()
+        self.summary.api_calls = int(metrics["calls"])
+        self.summary.retries = int(metrics["retries"])
+        self.summary.too_many_requests = int(metrics["too_many_requests"])
+        self.summary.throttled_seconds = metrics["throttled_seconds"]
+        self.request.progress(self.summary)

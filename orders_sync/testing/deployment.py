@@ -1,0 +1,295 @@
+"""A whole deployment in a copy of the project: `dagster dev` with its daemon, and a marketplace that we hold."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import psycopg
+import yaml
+
+from orders_sync.config.environment import PROJECT_ROOT
+from orders_sync.testing.marketplace import Marketplace
+from orders_sync.testing.one_deployment import a_turn
+from orders_sync.testing.waiting import limit, wait_for
+
+COPIED = ("orders_sync", "dagster.yaml", "workspace.yaml", "pyproject.toml")
+ACCOUNT = "shop"
+REPOSITORY = {"repositoryLocationName": "orders_sync", "repositoryName": "__repository__"}
+"""The deployment's definitions, as GraphQL selectors name them."""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def copy_project(to: Path) -> Path:
+    """A checkout of the project in an empty folder."""
+    for name in COPIED:
+        source = PROJECT_ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, to / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, to / name)
+    return to
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The environment of a user who has set nothing."""
+    ours = ("ORDERS_", "DAGSTER_")
+    return {k: v for k, v in os.environ.items() if not k.startswith(ours)} | {"PYTHONPATH": "", **more}
+
+
+def edit_yaml(file: Path, edit: Callable[[dict[str, Any]], None]) -> None:
+    """Changes a YAML file of a copied project, as its operator would: `edit` gets its document and changes it."""
+    document = yaml.safe_load(file.read_text())
+    edit(document)
+    file.write_text(yaml.safe_dump(document))
+
+
+def program(name: str) -> str:
+    """The path of a program of the environment that runs the tests."""
+    return str(Path(sys.executable).parent / name)
+
+
+DAGSTER_DEV = (sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml")
+DG_DEV = (program("dg"), "dev")
+
+
+class Deployment:
+    """`dagster dev` on a copy of the project, whose one account is at a marketplace of ours.
+
+    As a context manager it starts, and stops at the end; until then no other deployment of the test run starts.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        marketplace: Marketplace,
+        *,
+        command: tuple[str, ...] = DAGSTER_DEV,
+        crons: dict[str, str] | None = None,
+        variables: dict[str, str] | None = None,
+    ) -> None:
+        """Copies the project into the empty `folder`; starts nothing yet.
+
+        `command`: what serves the UI and runs the daemon. `crons`: the crons of schedules that differ from the
+        project's, by sync type. `variables`: further environment variables of all its processes.
+        """
+        self.folder = copy_project(folder)
+        self.marketplace = marketplace
+        self.command = command
+        self.environment = environment(**variables or {})
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        accounts = self.folder / "orders_sync" / "defs" / "accounts"
+        shutil.rmtree(accounts)
+        (accounts / ACCOUNT).mkdir(parents=True)
+        (accounts / ACCOUNT / "defs.yaml").write_text(
+            "type: orders_sync.components.account.Account\n"
+            "attributes:\n"
+            "  marketplace: back_market\n"
+            f"  base_url: {marketplace.url}\n"
+            "  token: BACK_MARKET_SANDBOX_TOKEN\n"
+        )
+        schedules = self.folder / "orders_sync" / "defs" / "sync" / "defs.yaml"
+        edit_yaml(schedules, lambda document: document["attributes"]["schedules"].update(crons or {}))
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self._until_exit = contextlib.ExitStack()
+
+    def __enter__(self) -> "Deployment":
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(a_turn(str(self.folder)))
+            stack.callback(self.stop)
+            self.start()
+            self._until_exit = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._until_exit.close()
+
+    def start(self) -> None:
+        """Starts it (again) and waits until the UI answers."""
+        self.spawn(*self.command, "-p", str(self.port), "-h", "127.0.0.1")
+        wait_for(self._answers, seconds=120, what=f"the UI of {self.folder}")
+
+    def _answers(self) -> bool:
+        assert self.processes[-1].poll() is None, self.log()[-3000:]
+        try:
+            loaded = self.graphql(
+                "{workspaceOrError {... on Workspace {locationEntries {name locationOrLoadError {__typename}}}}}"
+            )
+        except (httpx.TransportError, httpx.HTTPStatusError):
+            return False
+        entries = loaded["workspaceOrError"]["locationEntries"]
+        assert all(e["locationOrLoadError"]["__typename"] == "RepositoryLocation" for e in entries), self.log()[-3000:]
+        return [entry["name"] for entry in entries] == ["orders_sync"]
+
+    def spawn(self, *command: str) -> subprocess.Popen[bytes]:
+        """Starts a process of the deployment, in the project's folder."""
+        with (self.folder / "output.log").open("a") as log:
+            process = subprocess.Popen(
+                command, cwd=self.folder, env=self.environment, stdout=log, stderr=log, start_new_session=True
+            )
+        self.processes.append(process)
+        return process
+
+    def stop(self) -> None:
+        for process in reversed(self.processes):
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+        for process in reversed(self.processes):
+            try:
+                process.wait(limit(20))
+            except subprocess.TimeoutExpired:
+                pass
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+        self.processes.clear()
+        subprocess.run(
+            [sys.executable, "-c", "from orders_sync.database.embedded import *; embedded_url('orders')"],
+            cwd=self.folder, env=self.environment, check=False, timeout=limit(60),
+        )  # fmt: skip
+
+    def kill(self) -> None:
+        """Kills all its processes at once but the database's, as when a machine loses its power."""
+        for process in psutil.process_iter(["cwd", "name"]):
+            if process.info["cwd"] == str(self.folder) and process.info["name"] != "postgres":
+                process.kill()
+        for process in self.processes:
+            process.wait(limit(10))
+        self.processes.clear()
+
+    def log(self) -> str:
+        return (self.folder / "output.log").read_text(errors="replace")
+
+    def sync_log(self) -> str:
+        """The log of all its passes."""
+        return (self.folder / ".state" / "logs" / "sync.log").read_text(errors="replace")
+
+    def cli(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Runs `orders-sync` in this deployment."""
+        return subprocess.run(
+            [sys.executable, "-m", "orders_sync.cli", *arguments],
+            cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=limit(120), check=False,
+        )  # fmt: skip
+
+    def connect(self, database: str = "orders") -> "psycopg.Connection[tuple[Any, ...]]":
+        """A connection to one of its databases."""
+        socket_folder = (self.folder / ".state" / "postgres" / "postmaster.pid").read_text().splitlines()[4]
+        return psycopg.connect(f"postgresql://postgres@/{database}?host={socket_folder}", autocommit=True)
+
+    def graphql(self, query: str, **variables: Any) -> dict[str, Any]:
+        """What the UI asks the web server."""
+        answer = httpx.post(
+            f"{self.url}/graphql",
+            json={"query": query, "variables": variables},
+            timeout=limit(60),
+            trust_env=False,
+        )
+        answer.raise_for_status()
+        document = answer.json()
+        assert "errors" not in document, document["errors"]
+        return document["data"]
+
+    def runs(self) -> list[dict[str, Any]]:
+        """All runs, newest first."""
+        return self.graphql(
+            "{runsOrError(limit: 500) {... on Runs {results {"
+            "runId status jobName startTime endTime assetSelection {path} tags {key value}}}}}"
+        )["runsOrError"]["results"]
+
+    def runs_of(self, asset: str) -> list[dict[str, Any]]:
+        """The runs of one of the account's assets, newest first."""
+        return [run for run in self.runs() if {"path": [ACCOUNT, asset]} in (run["assetSelection"] or [])]
+
+    def ticks(self, name: str) -> list[dict[str, Any]]:
+        """The ticks of a schedule or sensor, newest first."""
+        data = self.graphql(
+            """query($selector: InstigationSelector!) {instigationStateOrError(instigationSelector: $selector) {
+            ... on InstigationState {ticks(limit: 100) {status skipReason timestamp runIds}}}}""",
+            selector={**REPOSITORY, "name": name},
+        )
+        return data["instigationStateOrError"].get("ticks", [])
+
+    def switch_on(self, schedule: str) -> None:
+        """What the UI's switch of a schedule asks for."""
+        selector = {**REPOSITORY, "scheduleName": schedule}
+        data = self.graphql(
+            "mutation($s: ScheduleSelector!) {startSchedule(scheduleSelector: $s) {__typename}}", s=selector
+        )
+        assert data["startSchedule"]["__typename"] == "ScheduleStateResult", data
+
+    def switch_off(self, schedule: str) -> None:
+        """As `switch_on`, the other way."""
+        selector = {**REPOSITORY, "scheduleName": schedule}
+        state = self.graphql(
+            "query($s: ScheduleSelector!) {"
+            "scheduleOrError(scheduleSelector: $s) {... on Schedule {scheduleState {id}}}}",
+            s=selector,
+        )["scheduleOrError"]["scheduleState"]
+        data = self.graphql("mutation($id: String!) {stopRunningSchedule(id: $id) {__typename}}", id=state["id"])
+        assert data["stopRunningSchedule"]["__typename"] == "ScheduleStateResult", data
+
+    def materialize(self, asset: str, partition: str | None = None) -> str:
+        """What the UI's button "Materialize" asks for; returns the run's id."""
+        tags = [{"key": "dagster/partition", "value": partition}] if partition else []
+        data = self.graphql(
+            """mutation($params: ExecutionParams!) {launchPipelineExecution(executionParams: $params) {
+            __typename ... on LaunchRunSuccess {run {runId}} ... on PythonError {message}}}""",
+            params={
+                "selector": {
+                    **REPOSITORY, "pipelineName": "__ASSET_JOB", "assetSelection": [{"path": [ACCOUNT, asset]}],
+                },
+                "mode": "default", "runConfigData": {}, "executionMetadata": {"tags": tags},
+            },
+        )["launchPipelineExecution"]  # fmt: skip
+        assert data["__typename"] == "LaunchRunSuccess", data
+        return str(data["run"]["runId"])
+
+    def status_of(self, run_id: str) -> str:
+        return next(run["status"] for run in self.runs() if run["runId"] == run_id)
+
+    def wait_for_run(self, run_id: str, *, seconds: float = 120) -> str:
+        """Waits until a run has ended; returns its status, and for a failure what was told of it."""
+        ended = ("SUCCESS", "FAILURE", "CANCELED")
+        wait_for(lambda: self.status_of(run_id) in ended, seconds=seconds, what=f"the end of run {run_id}")
+        status = self.status_of(run_id)
+        if status == "SUCCESS":
+            return status
+        with self.connect("dagster") as connection:
+            told = connection.execute(
+                "SELECT event FROM event_logs WHERE run_id = %s "
+                "AND dagster_event_type IN ('STEP_FAILURE', 'PIPELINE_FAILURE')",
+                [run_id],
+            ).fetchall()
+        return f"{status}: " + " / ".join(event[:3000] for (event,) in told)
+
+    def wait_until_synced(self) -> None:
+        """Waits until the first passes of all lanes have succeeded and all events are applied."""
+
+        def synced() -> bool:
+            # The UI answers before the first sensor has made the orders database and its tables.
+            try:
+                with self.connect() as connection:
+                    lanes = connection.execute("SELECT count(*) FROM lanes WHERE last_succeeded_at IS NOT NULL")
+                    waiting = connection.execute("SELECT count(*) FROM order_events WHERE applied_at IS NULL")
+                    return lanes.fetchone() == (4,) and waiting.fetchone() == (0,)
+            except (FileNotFoundError, IndexError, psycopg.OperationalError, psycopg.errors.UndefinedTable):
+                return False
+
+        try:
+            wait_for(synced, seconds=240, what="the first passes")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.log()[-5000:]}") from None

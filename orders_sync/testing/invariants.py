@@ -1,0 +1,212 @@
+"""What must hold in the orders database, whatever an adapter fetched and however a pass ended.
+
+Call `check_invariants` at the end of a test. Each function raises AssertionError, with the rows that break the
+invariant, at most ten of them.
+"""
+
+from typing import Any
+
+from orders_sync.database.engine import Connection
+from orders_sync.model.pass_summary import PassSummary
+
+
+def check_invariants(connection: Connection) -> None:
+    """Checks all invariants that the database alone can show."""
+    every_order_was_created_once(connection)
+    every_status_change_has_its_event(connection)
+    locks_are_right(connection)
+    reserved_is_what_is_locked(connection)
+    stock_is_never_negative(connection)
+    every_lock_is_explained(connection)
+
+
+def every_listed_order_is_stored_or_rejected(
+    connection: Connection, account: str, listed: list[dict[str, Any]]
+) -> None:
+    """No order that the marketplace lists is lost: it is stored, or kept as a rejected record.
+
+    `listed`: the orders in Back Market's form; those in states 0 and 8 don't count, since its API leaves them out.
+    """
+    expected = {str(order["order_id"]) for order in listed if order.get("state") not in (0, 8)}
+    stored = {row[0] for row in _rows(connection, "SELECT order_id FROM orders WHERE account = %s", account)}
+    rejected = {
+        row[0]
+        for row in _rows(
+            connection,
+            "SELECT record_id FROM rejected_records WHERE account = %s AND resolved_at IS NULL",
+            account,
+        )
+    }
+    assert expected <= stored | rejected, f"neither stored nor rejected: {sorted(expected - stored - rejected)[:10]}"
+
+
+def every_order_was_created_once(connection: Connection) -> None:
+    """Every stored order has exactly one event OrderCreated."""
+    _nothing(
+        connection,
+        "orders without exactly one OrderCreated",
+        """
+        SELECT placed.account, placed.order_id, count(event.event_id) FROM orders placed
+        LEFT JOIN order_events event USING (account, order_id)
+        WHERE event.kind = 'OrderCreated' OR event.kind IS NULL
+        GROUP BY 1, 2 HAVING count(event.event_id) <> 1
+        UNION ALL
+        SELECT account, order_id, 0 FROM orders placed WHERE NOT EXISTS (
+          SELECT FROM order_events event WHERE (event.account, event.order_id) = (placed.account, placed.order_id))
+        """,
+    )
+
+
+def every_status_change_has_its_event(connection: Connection) -> None:
+    """The events of each order and item form a chain from its creation to its current status."""
+    current: dict[tuple[str, str, str], str] = {}
+    events = _rows(
+        connection,
+        "SELECT account, order_id, item_id, kind, old_status, new_status, items FROM order_events "
+        "ORDER BY account, order_id, revision, event_id",
+    )
+    for account, order_id, item_id, kind, old, new, items in events:
+        if kind == "OrderCreated":
+            assert (account, order_id, "") not in current, f"order {order_id} was created twice"
+            current[account, order_id, ""] = new
+            for created_id, status in items.items():
+                current[account, order_id, created_id] = status
+            continue
+        subject = f"order {order_id}, item {item_id or '-'}"
+        assert old != new, f"{subject}: an event without a change of status: {old}"
+        before = current.get((account, order_id, item_id))
+        assert before == old, f"{subject}: an event changes the status from {old}, but it was {before}"
+        current[account, order_id, item_id] = new
+    stored = {
+        (account, order_id, ""): status
+        for account, order_id, status in _rows(connection, "SELECT account, order_id, status FROM orders")
+    } | {
+        (account, order_id, item_id): status
+        for account, order_id, item_id, status in _rows(
+            connection, "SELECT account, order_id, item_id, status FROM order_items"
+        )
+    }
+    assert current == stored, f"statuses that do not match the events: {set(current.items()) ^ set(stored.items())}"
+
+
+def locks_are_right(connection: Connection) -> None:
+    """Every item's lock is in the state that the history of its statuses requires.
+
+    It waits for nothing: while events are pending, there is nothing to check.
+    """
+    from orders_sync.stock.actions import LockAction, lock_action_of
+
+    if _rows(connection, "SELECT 1 FROM order_events WHERE applied_at IS NULL LIMIT 1"):
+        return
+    expected: dict[tuple[str, str], str] = {}
+    events = _rows(
+        connection,
+        "SELECT account, order_id, item_id, new_status, items FROM order_events "
+        "ORDER BY account, order_id, revision, event_id",
+    )
+    for account, _, event_item, new_status, items in events:
+        # OrderCreated carries all items with their statuses; a change of the order itself has no item.
+        statuses = items.items() if items is not None else [(event_item, new_status)] if event_item else []
+        for item_id, status in statuses:
+            key = (account, item_id)
+            action = lock_action_of(status, new_status if items is not None else None)
+            if expected.get(key) == "consumed":
+                continue
+            if action is LockAction.LOCK:
+                expected[key] = "locked"
+            elif action is LockAction.CONSUME:
+                expected[key] = "consumed"
+            elif action is LockAction.RELEASE and key in expected:
+                expected[key] = "released"
+    states = {
+        (account, item_id): "locked" if state == "short" else state
+        for account, item_id, state in _rows(connection, "SELECT account, item_id, state FROM stock_locks")
+    }
+    if _rows(connection, "SELECT 1 FROM migration_moves LIMIT 1"):
+        # Items that were locked and released in shadow, while V1 decided, have no lock here.
+        expected = {key: state for key, state in expected.items() if state != "released" or key in states}
+    assert states == expected, f"locks that differ from their history: {set(states.items()) ^ set(expected.items())}"
+    _nothing(
+        connection,
+        "locks whose quantity or SKU differs from their item's",
+        "SELECT lock.item_id, lock.quantity, item.quantity FROM stock_locks lock JOIN order_items item "
+        "USING (account, item_id) WHERE lock.state = 'locked' "
+        "AND (lock.quantity, lock.sku) <> (item.quantity, item.sku)",
+    )
+
+
+def reserved_is_what_is_locked(connection: Connection) -> None:
+    """The reserved quantity of each SKU is the sum of its active locks."""
+    _nothing(
+        connection,
+        "SKUs whose reserved quantity is not the sum of their locks",
+        """
+        SELECT level.sku, level.reserved, coalesce(sum(lock.quantity), 0) FROM stock_levels level
+        LEFT JOIN stock_locks lock ON lock.sku = level.sku AND lock.state = 'locked'
+        GROUP BY level.sku HAVING level.reserved <> coalesce(sum(lock.quantity), 0)
+        """,
+    )
+
+
+def stock_is_never_negative(connection: Connection) -> None:
+    """The available quantity of each SKU is zero or more."""
+    _nothing(
+        connection,
+        "SKUs with an available quantity below zero",
+        "SELECT sku, on_hand, reserved FROM stock_levels WHERE coalesce(on_hand, 0) - reserved < 0",
+    )
+
+
+def every_lock_is_explained(connection: Connection) -> None:
+    """The entries of the lock history form a chain that ends at each lock's state."""
+    state: dict[tuple[str, str], str | None] = {}
+    for account, item_id, before, after in _rows(
+        connection, "SELECT account, item_id, from_state, to_state FROM stock_lock_history ORDER BY entry_id"
+    ):
+        assert state.get((account, item_id)) == before, f"item {item_id}: a history entry starts at {before}"
+        state[account, item_id] = after
+    locks = {(a, i): s for a, i, s in _rows(connection, "SELECT account, item_id, state FROM stock_locks")}
+    assert state == locks, f"locks that do not match their history: {set(state.items()) ^ set(locks.items())}"
+
+
+def nothing_changed(summary: PassSummary) -> None:
+    """A repeated pass has created, changed and published nothing; `summary` is its result."""
+    assert (summary.created, summary.changed, summary.events) == (0, 0, 0), summary.numbers()
+
+
+def snapshot(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
+    """The rows of orders, items, care records and events, without the times that our own clock set.
+
+    Two equal snapshots mean that nothing changed in between.
+    """
+    return {
+        "orders": _rows(
+            connection,
+            "SELECT account, order_id, status, modified_at, items_total, delivery_note_url, label_url, revision, raw "
+            "FROM orders ORDER BY 1, 2",
+        ),
+        "items": _rows(
+            connection,
+            "SELECT account, item_id, order_id, sku, quantity, status, price, care_id FROM order_items ORDER BY 1, 2",
+        ),
+        "care": _rows(
+            connection,
+            "SELECT account, care_id, item_id, kind, state, closed_at FROM care_records "
+            "JOIN care_record_items USING (account, care_id) ORDER BY 1, 2, 3",
+        ),
+        "events": _rows(
+            connection,
+            "SELECT account, order_id, item_id, kind, revision, old_status, new_status, items FROM order_events "
+            "ORDER BY 1, 2, 5, 3",
+        ),
+    }
+
+
+def _rows(connection: Connection, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+    return connection.execute(query.encode(), parameters or None).fetchall()
+
+
+def _nothing(connection: Connection, what: str, query: str) -> None:
+    """Raises AssertionError that starts with `what` if the query returns rows."""
+    rows = _rows(connection, query)
+    assert not rows, f"{what}: {rows[:10]}"

@@ -1,0 +1,266 @@
+"""`orders-sync` on the command line, as a user and as scripts use it."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from orders_sync.cli import RENAMED, OrdersSyncGroup, main
+from orders_sync.database.engine import Connection
+from orders_sync.database.schema import newest_revision
+from orders_sync.lanes.lock import hold
+from orders_sync.marketplaces.kit import accounts
+from orders_sync.model.lane import Lane, SyncType
+from orders_sync.testing.marketplace import Marketplace, an_order
+from orders_sync.testing.waiting import limit
+
+
+@pytest.fixture
+def shop(marketplace: Marketplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_url: str) -> Marketplace:
+    """The accounts folder of the command line: one account, at the empty marketplace."""
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "defs.yaml").write_text(
+        "type: orders_sync.components.account.Account\nattributes:\n  marketplace: back_market\n"
+        f"  base_url: {marketplace.url}\n  token: BACK_MARKET_SANDBOX_TOKEN\n  limits: {{enforced: false}}\n"
+    )
+    monkeypatch.setattr(accounts, "accounts_folder", lambda: tmp_path)
+    return marketplace
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, list(arguments), catch_exceptions=True)
+
+
+def test_a_sync_prints_a_summary(shop: Marketplace) -> None:
+    for number in range(1, 31):
+        an_order(shop, number)
+    result = run("sync", "--type", "new", "--page-size", "20")
+    assert result.exit_code == 0, result.output
+    table = [[cell.strip() for cell in re.split("[┃│]", line)[1:-1]] for line in result.output.splitlines()]
+    names, values = (row for row in table if row)
+    summary = dict(zip(names, values, strict=True))
+    assert (summary["lane"], summary["created"], summary["api_calls"]) == ("shop/new", "30", "3")
+    assert shop.calls("GET /ws/orders") == 1 + 2  # what waits, and two pages of 20
+
+
+def test_a_range_that_ends_before_it_begins_is_wrong_usage(shop: Marketplace) -> None:
+    wrong = run("sync", "--type", "new", "--since", "2026-02-01", "--until", "2026-01-01")
+    assert wrong.exit_code == 2
+    assert "--since 2026-02-01 00:00 must lie before --until 2026-01-01 00:00" in wrong.output
+
+
+def test_all_syncs_run_in_their_order(shop: Marketplace, connection: Connection) -> None:
+    assert run("sync", "--type", "all", "--days-back", "5").exit_code == 0
+    rows = connection.execute("SELECT sync_type FROM lane_runs ORDER BY lane_run_id").fetchall()
+    assert [row[0] for row in rows] == ["new", "modified", "care", "incomplete"]
+
+
+def test_a_fatal_error_is_exit_code_1_and_one_bad_order_is_not(shop: Marketplace) -> None:
+    an_order(shop, 1, currency="???")
+    result = run("sync", "--type", "new")
+    assert result.exit_code == 0
+    assert "order 1 rejected: currency is '???'" in result.output
+    shop.fault("status", status=401, times=0)
+    result = run("sync", "--type", "new")
+    assert result.exit_code == 1
+    assert "the credential is wrong" in result.output
+
+
+def test_a_busy_lane_is_exit_code_3(shop: Marketplace) -> None:
+    with hold(Lane("shop", SyncType.NEW), "other"):
+        result = run("sync", "--type", "new")
+    assert result.exit_code == 3
+    assert "Lane shop/new is busy" in result.output
+
+
+def test_what_is_due_is_run_once(shop: Marketplace, connection: Connection) -> None:
+    assert "Due: shop/new, shop/modified, shop/care, shop/incomplete" in run("schedule", "run", "--dry-run").output
+    assert run("schedule", "run").exit_code == 0
+    assert "Nothing is due." in run("schedule", "run").output
+
+
+def test_the_schedules_are_listed_with_next_and_last_ticks(shop: Marketplace) -> None:
+    output = run("schedule", "list").output
+    for text in ("0 6-22/2 * * *", "0 2 * * *", "0 */4 * * *", "next tick", "last tick", "never ran"):
+        assert text in output
+
+
+def test_status_shows_each_lane_also_as_json(shop: Marketplace) -> None:
+    run("sync", "--type", "new")
+    assert "shop/new" in run("status").output
+    rows = json.loads(run("status", "--json").output)
+    assert [row["sync_type"] for row in rows] == ["new", "modified", "care", "incomplete"]
+    assert rows[0]["last_outcome"] == "succeeded"
+    # The watermark lies `lag_seconds` (a setting) before the pass.
+    assert rows[0]["lag_seconds"] < 120 + limit(60)
+
+
+def test_the_log_shows_each_run(shop: Marketplace) -> None:
+    run("sync", "--type", "new")
+    output = run("log", "--grep", "shop/new", "-n", "1").output
+    assert "OrderSync shop/new: run cli-" in output
+
+
+def test_rejected_records_are_listed_shown_and_tried_again(shop: Marketplace) -> None:
+    good = an_order(shop, 1)
+    shop.put({**good, "currency": "???"})
+    run("sync", "--type", "new")
+    assert "currency: is '???' (an ISO 4217 code, e.g. EUR)" in run("rejected", "list").output
+    assert '"order_id": 1' in run("rejected", "show", "shop", "1").output
+    assert "0 passed, 1 still rejected" in run("rejected", "retry").output
+    shop.put({**good, "currency": "USD"})
+    assert "1 passed, 0 still rejected" in run("rejected", "retry").output
+    assert "No rejected records" in run("rejected", "list").output
+
+
+def test_stock_is_imported_applied_and_explained(shop: Marketplace, tmp_path: Path) -> None:
+    file = tmp_path / "stock.csv"
+    file.write_text("sku,on_hand\nPHONE,1\n")
+    assert "1 SKUs imported" in run("stock", "import", str(file)).output
+    an_order(shop, 1)
+    an_order(shop, 2)
+    run("sync", "--type", "new")
+    assert "1 locked, 1 short" in run("stock", "apply").output
+    output = run("stock", "explain", "PHONE").output
+    assert "1 on hand, 1 reserved, 1 locks short" in output
+    assert "no lock → locked" in output
+    assert "OrderCreated accepted" in output
+    assert "PHONE" in run("stock", "levels", "--short").output
+    assert run("stock", "explain", "NOBODY").exit_code == 1
+    file.write_text("sku,on_hand\nPHONE,many\n")
+    wrong = run("stock", "import", str(file))
+    assert wrong.exit_code == 1
+    assert "line 2: on_hand of SKU PHONE is 'many'" in wrong.output
+
+
+def test_accounts_are_listed_and_checked(shop: Marketplace, tmp_path: Path) -> None:
+    assert run("accounts", "list").exit_code == 0
+    checked = run("accounts", "check")
+    assert checked.exit_code == 0
+    for endpoint in ("GET /ws/orders", "GET /ws/sav", "GET /ws/shipping/v1/deliveries"):
+        assert re.search(rf"shop.*{endpoint} .*yes", checked.output), checked.output
+    assert shop.calls() == 3
+    shop.fault("status", path="/ws/sav", status=403, times=1)
+    checked = run("accounts", "check", "shop")
+    assert checked.exit_code == 1
+    assert re.search(r"GET /ws/sav .*no .*lacks a right", checked.output), checked.output
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "defs.yaml").write_text("type: orders_sync.components.account.Account\nattributes: {}\n")
+    result = run("accounts", "list")
+    assert result.exit_code == 1
+    assert "bad/defs.yaml: marketplace: is missing" in result.output.replace("\n", "")
+
+
+def test_an_unknown_account_is_an_error_that_lists_the_accounts(shop: Marketplace) -> None:
+    result = run("sync", "--type", "new", "--account", "shoop")
+    assert result.exit_code == 1
+    assert "There is no account 'shoop';" in result.output
+
+
+def test_a_database_that_does_not_answer_is_reported_without_its_password(
+    shop: Marketplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORDERS_DATABASE_URL", "postgresql://me:secret@127.0.0.1:1/orders")
+    result = run("status")
+    assert result.exit_code == 1
+    assert "does not answer" in result.output
+    assert "secret" not in result.output
+
+
+def test_the_database_is_upgraded(shop: Marketplace) -> None:
+    result = run("db", "upgrade")
+    assert result.exit_code == 0
+    assert f"The orders database is at revision {newest_revision()}." in result.output
+
+
+def test_a_record_that_is_not_rejected_can_not_be_shown(shop: Marketplace) -> None:
+    result = run("rejected", "show", "shop", "7")
+    assert result.exit_code == 1
+    assert result.stderr == "Error: Account shop has no rejected record 7.\n"
+
+
+def test_a_busy_lane_is_exit_code_3_in_every_command(database_url: str) -> None:
+    @click.command()
+    def work() -> None:
+        with hold(Lane("shop", SyncType.NEW), "second"):
+            pass
+
+    group = OrdersSyncGroup(commands=[work])
+    assert CliRunner().invoke(group, ["work"]).exit_code == 0
+    with hold(Lane("shop", SyncType.NEW), "first"):
+        result = CliRunner().invoke(group, ["work"])
+    assert result.exit_code == 3
+    assert result.stderr == "Error: Lane shop/new is busy: orders_sync shop/new first works on it.\n"
+
+
+def test_square_brackets_of_a_record_are_shown(shop: Marketplace) -> None:
+    an_order(shop, 1, currency="[bold]")
+    run("sync", "--type", "new")
+    assert "currency: is '[bold]'" in run("rejected", "list").output
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "part"),
+    [
+        (["migrate"], ["db", "upgrade"], "The orders database is at revision"),
+        (["migration", "status"], ["cutover", "status"], "Phase live"),
+        (["migration", "differences"], ["cutover", "differences"], "0 differences"),
+        (["migration", "advance", "--force"], ["cutover", "advance", "--force"], ""),  # wrong usage
+        (["migration", "advance"], ["cutover", "advance"], ""),  # fails: V2 is live already
+        (["migration", "--help"], ["cutover", "--help"], "Move from V1 to V2"),
+    ],
+)
+def test_the_old_name_of_a_command_does_the_same_and_names_the_new_one(
+    database_url: str, old: list[str], new: list[str], part: str
+) -> None:
+    before, now = run(*old), run(*new)
+    assert before.exit_code == now.exit_code
+    assert before.stdout == now.stdout
+    assert part in before.stdout
+    hint = f"`orders-sync {old[0]}` is now `orders-sync {RENAMED[old[0]]}`. The old name ends with 0.3.\n"
+    assert before.stderr == hint + now.stderr
+
+
+def test_the_exit_codes_of_old_names_are_those_of_the_command(database_url: str) -> None:
+    assert run("migrate").exit_code == 0
+    assert run("migration", "advance", "--force").exit_code == 2
+    assert run("migration", "advance").exit_code == 1
+
+
+def test_old_names_are_not_listed() -> None:
+    listed = re.findall(r"^  (\w+)  ", run("--help").output, flags=re.MULTILINE)
+    assert "cutover" in listed
+    assert not set(RENAMED) & set(listed)
+
+
+def _commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        for name, inner in command.commands.items():
+            yield from _commands(inner, (*path, name))
+
+
+COMMANDS = dict(_commands(main))
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_every_command_has_help_for_itself_and_its_options(path: tuple[str, ...]) -> None:
+    result = run(*path, "--help")
+    assert result.exit_code == 0
+    assert result.output.startswith(f"Usage: {' '.join(('main', *path))} ")
+    command = COMMANDS[path]
+    assert command.help
+    if path:  # the lists of commands show the first sentence, and cut it off when it is long
+        assert command.get_short_help_str(limit=60).rstrip(".") == command.help.partition(".")[0]
+    for option in command.params:
+        if isinstance(option, click.Option):
+            assert option.help, option.name
+
+
+def test_there_is_help_for_all_commands() -> None:
+    assert len(COMMANDS) > 25
+    assert run("--version").output.startswith("main, version ")

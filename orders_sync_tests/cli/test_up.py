@@ -1,0 +1,109 @@
+"""What `make run` runs: everything starts, the first syncs run, everything stops, and a new start continues."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from orders_sync.testing.deployment import copy_project, edit_yaml, environment, free_port, program
+from orders_sync.testing.one_deployment import a_turn
+from orders_sync.testing.waiting import limit, wait_for
+
+pytestmark = [pytest.mark.daemon, pytest.mark.xdist_group("deployment")]
+
+
+@pytest.fixture
+def turn(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No other deployment of the test run is there."""
+    with a_turn(request.node.name):
+        yield
+
+
+def _up(project: Path, ui_port: int, sandbox_port: int, *more: str) -> list[str]:
+    return [
+        sys.executable, "-m", "orders_sync.cli", "up", "--port", str(ui_port), "--sandbox-port", str(sandbox_port), *more
+    ]  # fmt: skip
+
+
+def _left_behind(project: Path) -> list[str]:
+    found = []
+    for process in psutil.process_iter(["cmdline", "cwd", "status"]):
+        command = " ".join(process.info["cmdline"] or [])
+        if process.info["status"] != psutil.STATUS_ZOMBIE and (
+            process.info["cwd"] == str(project) or str(project) in command
+        ):
+            found.append(command[:200])
+    return found
+
+
+@pytest.mark.usefixtures("turn")
+def test_it_starts_syncs_stops_and_continues(tmp_path: Path) -> None:
+    project = copy_project(tmp_path)
+    ui, sandbox = free_port(), free_port()
+    for account in (project / "orders_sync" / "defs" / "accounts").glob("*/defs.yaml"):
+        edit_yaml(account, lambda file: file["attributes"].update(base_url=f"http://127.0.0.1:{sandbox}"))
+    first = subprocess.run(
+        _up(project, ui, sandbox, "--until-synced"), cwd=project, env=environment(), capture_output=True, text=True,
+        timeout=limit(240), check=False,
+    )  # fmt: skip
+    assert first.returncode == 0, first.stdout + first.stderr
+    for line in (
+        f"the Dagster UI answers on http://127.0.0.1:{ui}",
+        "back_market_sandbox/new: done",
+        "refurbed_sandbox/care: done",
+        "mirakl_sandbox/modified: done",
+        "stock locks:",
+    ):
+        assert line in first.stdout
+    assert _left_behind(project) == []
+    output = tmp_path / "second.log"
+    with output.open("w") as log:
+        second = subprocess.Popen(
+            _up(project, ui, sandbox),
+            cwd=project,
+            env=environment(),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        wait_for(lambda: "the Dagster UI answers" in output.read_text(), seconds=120, what="the second start")
+        # What was synced is still there: no first load runs again.
+        wait_for(lambda: "back_market_sandbox/new: done" in output.read_text(), seconds=30, what="the lanes' state")
+        assert _left_behind(project) != []
+        again = subprocess.run(
+            _up(project, ui, sandbox), cwd=project, env=environment(), capture_output=True, text=True,
+            timeout=limit(60), check=False,
+        )  # fmt: skip
+        assert again.returncode == 1
+        assert "is in use. Is orders-sync running already?" in again.stderr.replace("\n", " ")
+    finally:
+        second.send_signal(signal.SIGINT)
+        second.wait(limit(90))
+    assert "Everything is stopped." in output.read_text()
+    assert _left_behind(project) == []
+
+
+def _dg(project: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        [program("dg"), *arguments], cwd=project,
+        env=environment(VIRTUAL_ENV=str(Path(sys.executable).parent.parent), PYTHONPATH=str(project)),
+        capture_output=True, text=True, timeout=limit(120), check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_dg_scaffolds_an_account_and_checks_the_definitions(tmp_path: Path) -> None:
+    """`dg` runs in a copy of the project, whose package it imports from there."""
+    project = copy_project(tmp_path)
+    component = "orders_sync.components.account.Account"
+    _dg(project, "scaffold", "defs", component, "accounts/my_shop", "--marketplace", "refurbed")
+    text = (project / "orders_sync" / "defs" / "accounts" / "my_shop" / "defs.yaml").read_text()
+    assert "token: MY_SHOP_TOKEN" in text
+    assert "# retention_days: " in text
+    _dg(project, "check", "defs")

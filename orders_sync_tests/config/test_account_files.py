@@ -1,0 +1,53 @@
+"""Account files: an error names file, key and reason, and concerns one account only."""
+
+from pathlib import Path
+
+import pytest
+
+from orders_sync.config.account import AccountConfigError
+from orders_sync.marketplaces.kit.accounts import account_from, load_accounts
+
+GOOD = "type: orders_sync.components.account.Account\nattributes:\n  marketplace: back_market\n  token: A_TOKEN\n"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "line"),
+    [
+        ({"token": "T"}, "marketplace: is missing"),
+        ({"marketplace": "ebay", "token": "T"}, "marketplace: there is no marketplace 'ebay'; allowed are back_market,"),
+        ({"marketplace": "back_market"}, "token: is missing. NAME of the environment variable"),
+        ({"marketplace": "back_market", "token": "secret-abc="}, "token: String should match pattern"),
+        ({"marketplace": "back_market", "token": "T", "regoin": "eu"}, "regoin: no such setting; allowed are marketplace,"),
+        ({"marketplace": "back_market", "token": "T", "region": "mars"}, "region: Input should be 'eu', 'na' or 'ap'"),
+        ({"marketplace": "back_market", "token": "T", "page_size": 500}, "page_size: Input should be less than or equal to 50"),
+        ({"marketplace": "back_market", "token": "T", "base_url": "http://example.com"}, "must start with https://"),
+        ({"marketplace": "back_market", "token": "T", "limits": {"share": 2}}, "limits.share: "),
+        ({"marketplace": "back_market", "token": "T", "user_agent": "curl"}, "user_agent: String should match pattern"),
+    ],
+)  # fmt: skip
+def test_an_error_names_file_key_and_reason(attributes: dict[str, object], line: str) -> None:
+    with pytest.raises(AccountConfigError) as problem:
+        account_from("shop", attributes, "defs/accounts/shop/defs.yaml")
+    assert str(problem.value).startswith("defs/accounts/shop/defs.yaml: ")
+    assert line in str(problem.value)
+
+
+def test_a_bad_file_does_not_affect_other_accounts(tmp_path: Path) -> None:
+    for name, text in {
+        "good": GOOD,
+        "broken": "a: [",
+        "other": "type: something.Else\n",
+        "wrong": GOOD + "  days_back: 0\n",
+    }.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "defs.yaml").write_text(text)
+    accounts, problems = load_accounts(tmp_path)
+    assert list(accounts) == ["good"]
+    assert sorted(problems) == ["broken", "other", "wrong"]
+    assert "days_back: Input should be greater than or equal to 1" in str(problems["wrong"])
+
+
+def test_the_account_that_comes_with_the_project_is_usable() -> None:
+    accounts, problems = load_accounts()
+    assert not problems
+    assert accounts["back_market_sandbox"].credential()

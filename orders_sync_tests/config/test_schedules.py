@@ -1,0 +1,126 @@
+"""The cron windows: a year of ticks, both nights on which the clock changes, and wrong values."""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import pytest
+from dagster._utils.schedules import cron_string_iterator
+
+from orders_sync.components.sync_schedules import SyncSchedules
+from orders_sync.config.schedules import Crons, ScheduleConfigError, ScheduleSettings, check_schedules, load_schedules
+from orders_sync.model.lane import SyncType
+
+HOURS = {
+    SyncType.NEW: [6, 8, 10, 12, 14, 16, 18, 20, 22],
+    SyncType.MODIFIED: [2],
+    SyncType.CARE: [4],
+    SyncType.INCOMPLETE: [0, 4, 8, 12, 16, 20],
+}
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+def year_of_ticks(sync_type: SyncType, zone: str) -> list[datetime]:
+    """The ticks of Dagster's scheduler in 2026, in that zone."""
+    start = datetime(2026, 1, 1, tzinfo=ZoneInfo(zone))
+    cron = load_schedules().schedules.of(sync_type)
+    ticks = []
+    for tick in cron_string_iterator((start - timedelta(seconds=1)).timestamp(), cron, zone):
+        if tick >= datetime(2027, 1, 1, tzinfo=ZoneInfo(zone)):
+            return ticks
+        ticks.append(tick)
+    raise AssertionError("unreachable")
+
+
+@pytest.mark.parametrize("sync_type", list(SyncType))
+def test_a_year_in_utc(sync_type: SyncType) -> None:
+    by_day = Counter(tick.date() for tick in year_of_ticks(sync_type, "UTC"))
+    assert set(by_day.values()) == {len(HOURS[sync_type])}
+    assert len(by_day) == 365
+    assert [t.hour for t in year_of_ticks(sync_type, "UTC")[: len(HOURS[sync_type])]] == HOURS[sync_type]
+
+
+@pytest.mark.parametrize("sync_type", list(SyncType))
+def test_a_year_in_berlin(sync_type: SyncType) -> None:
+    """Every day has its ticks at the local hours, once each, except in the two nights on which the clock changes."""
+    ticks = [tick.astimezone(BERLIN) for tick in year_of_ticks(sync_type, "Europe/Berlin")]
+    assert len({tick.timestamp() for tick in ticks}) == len(ticks)
+    by_day: dict[str, list[int]] = {}
+    for tick in ticks:
+        by_day.setdefault(str(tick.date()), []).append(tick.hour)
+    unusual = {day: hours for day, hours in by_day.items() if hours != HOURS[sync_type]}
+    # 29 March: there is no 2 o'clock, so `modified` runs at 3. 25 October: 2 o'clock comes twice, and counts once.
+    assert unusual == ({"2026-03-29": [3]} if sync_type is SyncType.MODIFIED else {})
+    assert len(by_day) == 365
+
+
+def test_in_autumn_the_doubled_hour_ticks_once() -> None:
+    ticks = [t for t in year_of_ticks(SyncType.MODIFIED, "Europe/Berlin") if t.date() == datetime(2026, 10, 25).date()]
+    assert [tick.astimezone(UTC).hour for tick in ticks] in ([0], [1])
+
+
+def test_our_own_ticks_are_dagsters() -> None:
+    """`schedule list` and the scheduler agree."""
+    settings = load_schedules()
+    for sync_type in SyncType:
+        expected = year_of_ticks(sync_type, "UTC")[:50]
+        own = settings.ticks(sync_type, datetime(2025, 12, 31, 23, 59, 59, tzinfo=UTC))
+        assert [next(own) for _ in range(50)] == expected
+        assert settings.last_tick(sync_type, expected[7] + timedelta(minutes=3)) == expected[7]
+
+
+def test_the_hourly_example_of_the_brief() -> None:
+    settings = ScheduleSettings(schedules=Crons(new="0 6-22 * * *"))
+    ticks = settings.ticks(SyncType.NEW, datetime(2026, 1, 1, tzinfo=UTC))
+    assert [next(ticks).hour for _ in range(18)] == [*range(6, 23), 6]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "line"),
+    [
+        (
+            {"schedules": {"new": "every two hours"}},
+            "schedules.new: 'every two hours' is no cron expression; allowed are",
+        ),
+        ({"schedules": {"new": "0 25 * * *"}}, "schedules.new: '0 25 * * *' is no cron expression"),
+        (
+            {"schedules": {"fresh": "0 * * * *"}},
+            "schedules.fresh: no such setting; allowed are new, modified, care",
+        ),
+        ({"timezone": "Berlin"}, "timezone: 'Berlin' is no time zone; allowed are IANA names"),
+        ({"partitions_start": "soon"}, "partitions_start: "),
+        ({"when": 1}, "when: no such setting; allowed are timezone, partitions_start, schedules"),
+    ],
+)
+def test_an_error_names_file_key_and_reason(attributes: dict[str, object], line: str) -> None:
+    with pytest.raises(ScheduleConfigError) as problem:
+        check_schedules(attributes, "defs/sync/defs.yaml")
+    assert str(problem.value).startswith("defs/sync/defs.yaml: ")
+    assert line in str(problem.value)
+
+
+def test_a_file_that_is_no_yaml_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "defs.yaml").write_text("a: [")
+    with pytest.raises(ScheduleConfigError, match="is not readable YAML"):
+        load_schedules(tmp_path / "defs.yaml")
+
+
+def test_the_cost_of_further_passes_of_new_is_shown() -> None:
+    settings = check_schedules({"frequent_new": "*/10 6-22 * * *"}, "f")
+    assert settings.frequent_cost() == (
+        "102 ticks per day, about 204 API calls per day for each account while few orders are new"
+    )
+    component = SyncSchedules({"frequent_new": "*/10 6-22 * * *"})
+    schedules = (
+        component.build_defs(cast(dg.ComponentLoadContext, SimpleNamespace(path=Path("defs/sync")))).schedules or []
+    )
+    frequent = next(s for s in schedules if s.name == "sync_new_orders_frequent_schedule")
+    assert isinstance(frequent, dg.ScheduleDefinition)
+    assert "102 ticks per day" in str(frequent.description)
+    assert load_schedules().frequent_new is None
+    with pytest.raises(ScheduleConfigError, match="f: frequent_new: 'often' is no cron expression"):
+        check_schedules({"frequent_new": "often"}, "f")

@@ -1,0 +1,161 @@
+"""V1's commands as jobs: however V1 is called, a failure is a red run, and once V2 is live none runs."""
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import dagster as dg
+import psycopg
+import pytest
+
+from orders_sync.config.v1 import CutoverError, CutoverSettings, Run
+from orders_sync.cutover import moves
+from orders_sync.cutover.phases import note_move
+from orders_sync.dagster_instance.instance import open_instance
+from orders_sync.dagster_support.orders_database import OrdersDatabase
+from orders_sync.database import advisory_locks
+from orders_sync.database.engine import Connection, connect
+from orders_sync.definitions import defs
+from orders_sync.defs.cutover import jobs
+from orders_sync.lanes import authority
+from orders_sync.lanes.authority import Phase, StillActingError, current_phase
+from orders_sync.sandbox.v1 import TABLES
+from orders_sync.stock.connection import stock_connection
+from orders_sync.testing.waiting import wait_for
+
+Launch = Callable[[Run], dg.ExecuteInProcessResult]
+
+
+@pytest.fixture
+def launch(connection: Connection, settings: CutoverSettings, monkeypatch: pytest.MonkeyPatch) -> Launch:
+    """Runs the job refresh_new as v1.yaml would say, in phase parallel."""
+    moves.begin(connection, reason="a test")
+
+    def run(how: Run) -> dg.ExecuteInProcessResult:
+        monkeypatch.setattr(jobs, "load_cutover_settings", lambda: settings.model_copy(update={"run": how}))
+        resources = {"orders_database": OrdersDatabase()}
+        return jobs.refresh_new.execute_in_process(raise_on_error=False, resources=resources)
+
+    return run
+
+
+def failure(result: dg.ExecuteInProcessResult) -> str:
+    data = result.get_step_failure_events()[0].step_failure_data
+    return f"{data.error} {data.user_failure_data}"
+
+
+def test_a_shell_command_is_run_and_its_failure_told(launch: Launch) -> None:
+    assert launch(Run(kind="command", command="test {command} = refresh:new")).success
+    failed = launch(Run(kind="command", command="exit 3"))
+    assert not failed.success
+    assert "`exit 3` ended with exit code 3." in failure(failed)
+
+
+def test_an_address_is_called_and_its_failure_told(launch: Launch) -> None:
+    asked: list[str] = []
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append(self.path)
+            self.send_response(204 if self.path == "/run/refresh:new" else 500)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        assert launch(Run(kind="url", url=f"{address}/run/{{command}}")).success
+        failed = launch(Run(kind="url", url=f"{address}/gone/{{command}}"))
+        server.shutdown()
+    assert asked == ["/run/refresh:new", "/gone/refresh:new"]
+    assert "V1 answers refresh:new with 500." in failure(failed)
+
+
+def test_once_v2_is_live_v1_does_not_run(launch: Launch, connection: Connection) -> None:
+    with connection.transaction():
+        note_move(connection, Phase.LIVE, before=Phase.PARALLEL, by="a test", reason="a test")
+    failed = launch(Run(kind="command", command="true"))
+    assert not failed.success
+    assert "V2 is live: V1 is switched off." in failure(failed)
+
+
+def test_a_v1_that_still_writes_once_v2_is_live_is_shown(connection: Connection, v1_url: str) -> None:
+    """The check `v1_stays_off`, every hour."""
+    job = defs().resolve_job_def("check_orders")
+
+    def stays_off(instance: dg.DagsterInstance) -> bool:
+        result = job.execute_in_process(raise_on_error=False, instance=instance)
+        return next(e.passed for e in result.get_asset_check_evaluations() if e.check_name == "v1_stays_off")
+
+    # A real instance: it knows schedules.
+    with psycopg.connect(v1_url, autocommit=True) as v1, open_instance() as instance:
+        v1.execute(TABLES)
+        now = datetime.now(UTC).replace(tzinfo=None)
+        v1.execute("INSERT INTO orders (marketplace_order_id, updated_at) VALUES ('1', %s)", [now - timedelta(hours=1)])
+        moves.begin(connection, reason="a test")
+        assert stays_off(instance)
+        with connection.transaction():
+            note_move(connection, Phase.LIVE, before=Phase.PARALLEL, by="a test", reason="a test")
+        assert stays_off(instance)
+        v1.execute("UPDATE orders SET updated_at = %s", [now + timedelta(minutes=5)])
+        assert not stays_off(instance)
+
+
+def test_a_move_waits_for_what_acts_outside(
+    connection: Connection, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stock job that began while V2 was the truth does not go on once V1 is."""
+    monkeypatch.setattr(authority, "MOVE_WAIT_SECONDS", 1)
+    with connect(database_url) as other, stock_connection("a stock job"):
+        with pytest.raises(StillActingError, match=r"a stock job did not finish within 1 s\. The phase has not moved"):
+            moves.begin(other, reason="too early")
+        assert current_phase(other) is Phase.LIVE
+    moves.begin(connection, reason="the stock job is done")
+
+
+def test_a_move_waits_for_v1s_runs(launch: Launch, connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However they were launched: else V1 would go on once V2 is the truth."""
+    run = threading.Thread(target=launch, args=[Run(kind="command", command="sleep 3")])
+    run.start()
+    wait_for(lambda: advisory_locks.holders(connection, "orders_sync migration phase"), seconds=30)
+    monkeypatch.setattr(authority, "MOVE_WAIT_SECONDS", 1)
+    with (
+        pytest.raises(StillActingError, match=r"orders_sync V1 .* did not finish within 1 s"),
+        connection.transaction(),
+    ):
+        note_move(connection, Phase.MONITOR, before=Phase.PARALLEL, by="a test", reason="too early")
+    monkeypatch.setattr(authority, "MOVE_WAIT_SECONDS", 60)
+    with connection.transaction():
+        note_move(connection, Phase.MONITOR, before=Phase.PARALLEL, by="a test", reason="V1 is done")
+    run.join()
+
+
+def test_of_two_who_move_at_once_one_is_told(connection: Connection, database_url: str) -> None:
+    """Handing back twice would empty the shadow, taking over twice take V1's locks twice."""
+    refused: list[CutoverError] = []
+
+    def begin_too() -> None:
+        with connect(database_url) as other:
+            try:
+                moves.begin(other, reason="me too")
+            except CutoverError as problem:
+                refused.append(problem)
+
+    second = threading.Thread(target=begin_too)
+    with connect(database_url) as watching:
+        with connection.transaction():
+            note_move(connection, Phase.PARALLEL, before=Phase.LIVE, by="a test", reason="me first")
+            second.start()
+            waiting = (
+                "SELECT 1 FROM pg_locks JOIN pg_database ON oid = database "
+                "WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted"
+            )
+            wait_for(lambda: watching.execute(waiting).fetchone(), seconds=10)
+        second.join()
+        assert [str(problem) for problem in refused] == [
+            "Somebody else has moved the cutover meanwhile. The phase is parallel now."
+        ]
+        assert watching.execute("SELECT count(*) FROM migration_moves").fetchone() == (1,)

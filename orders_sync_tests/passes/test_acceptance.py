@@ -1,0 +1,182 @@
+"""Acceptance: the only writes to a marketplace. After the commit, once, only while the line waits, all recorded."""
+
+import pytest
+
+from orders_sync.cutover import moves
+from orders_sync.database.engine import Connection
+from orders_sync.passes.acceptance import MAX_REQUESTS
+from orders_sync.passes.run_pass import PassFailedError
+from orders_sync.stock.levels import import_levels
+from orders_sync.testing.invariants import check_invariants
+from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
+from orders_sync.testing.row_faults import FAIL, fault_at_row
+
+ON_RECORD = "SELECT order_id, sku, state, answer_status FROM acceptances ORDER BY acceptance_id"
+
+
+def test_a_waiting_line_is_accepted_once_after_it_is_stored(marketplace: Marketplace, connection: Connection) -> None:
+    account = sandbox_account(marketplace, accept_orderlines=True)
+    an_order(marketplace, 1, state=1, line_state=1)
+    summary = sync(account)
+    assert summary.accepted == 1
+    assert connection.execute(ON_RECORD).fetchall() == [("1", "PHONE", "accepted", 200)]
+    assert connection.execute("SELECT status FROM order_items").fetchone() == ("accepted",)
+    assert sync(account).accepted == 0
+    assert [write["new_state"] for write in marketplace.sandbox.writes] == [2]
+    check_invariants(connection)
+
+
+def test_nothing_is_accepted_where_the_account_does_not_say_so(
+    marketplace: Marketplace, connection: Connection
+) -> None:
+    an_order(marketplace, 1, state=1, line_state=1)
+    sync(sandbox_account(marketplace))
+    assert marketplace.sandbox.writes == []
+
+
+def test_a_rejected_order_is_never_accepted(marketplace: Marketplace, connection: Connection) -> None:
+    an_order(marketplace, 1, state=1, line_state=1, quantity=0)
+    sync(sandbox_account(marketplace, accept_orderlines=True))
+    assert marketplace.sandbox.writes == []
+
+
+def test_a_stored_order_whose_newest_version_is_rejected_is_not_accepted(
+    marketplace: Marketplace, connection: Connection
+) -> None:
+    an_order(marketplace, 1, state=1, line_state=1)
+    sync(sandbox_account(marketplace))
+    marketplace.change(1, currency="???")
+    sync(sandbox_account(marketplace, accept_orderlines=True))
+    assert marketplace.sandbox.writes == []
+
+
+def test_a_lost_answer_is_settled_by_fetching_the_order_anew(marketplace: Marketplace, connection: Connection) -> None:
+    """The marketplace did it, the answer got lost: a blind repetition would be an error at best."""
+    account = sandbox_account(marketplace, accept_orderlines=True)
+    an_order(marketplace, 1, state=1, line_state=1)
+    marketplace.fault("lose_answer", method="POST")
+    summary = sync(account)
+    assert summary.accepted == 0
+    assert "acceptance without answer" in summary.problems[0]
+    assert connection.execute(ON_RECORD).fetchall() == [("1", "PHONE", "lost", None)]
+    sync(account)
+    assert len(marketplace.sandbox.writes) == 1
+    sync(account, "modified")
+    assert connection.execute("SELECT status FROM order_items").fetchone() == ("accepted",)
+    check_invariants(connection)
+
+
+def test_a_lost_request_is_sent_again_only_after_fetching_the_order_anew(
+    marketplace: Marketplace, connection: Connection
+) -> None:
+    """Nothing was done: the order still waits when it is fetched anew, and a second request accepts it."""
+    account = sandbox_account(marketplace, accept_orderlines=True)
+    an_order(marketplace, 1, state=1, line_state=1)
+    marketplace.fault("reset", method="POST")
+    sync(account)
+    assert marketplace.sandbox.writes == []
+    sync(account)
+    assert connection.execute(ON_RECORD).fetchall() == [
+        ("1", "PHONE", "lost", None),
+        ("1", "PHONE", "accepted", 200),
+    ]
+    assert marketplace.calls("GET /ws/orders/…") == 1
+
+
+def test_a_refusal_is_reported_and_stops_no_other(marketplace: Marketplace, connection: Connection) -> None:
+    account = sandbox_account(marketplace, accept_orderlines=True)
+    an_order(marketplace, 1, state=1, line_state=1)
+    an_order(marketplace, 2, state=1, line_state=1)
+    marketplace.fault("status", method="POST", path="/ws/orders/1", status=400)
+    summary = sync(account)
+    assert (summary.accepted, summary.refused) == (1, 1)
+    assert connection.execute(ON_RECORD).fetchall() == [
+        ("1", "PHONE", "refused", 400),
+        ("2", "PHONE", "accepted", 200),
+    ]
+
+
+def test_a_line_cancelled_meanwhile_is_left_alone(marketplace: Marketplace, connection: Connection) -> None:
+    account = sandbox_account(marketplace, accept_orderlines=True)
+    an_order(marketplace, 1, state=1, line_state=1)
+    marketplace.fault("reset", method="POST")
+    sync(account)
+    marketplace.set_states(1, 9, 4)
+    sync(account)
+    assert marketplace.sandbox.writes == []
+
+
+def test_short_lines_are_not_accepted_if_the_account_says_so(marketplace: Marketplace, connection: Connection) -> None:
+    account = sandbox_account(marketplace, accept_orderlines=True, accept_short_lines=False)
+    import_levels(connection, {"PHONE": 1, "CASE": 0})
+    an_order(marketplace, 1, state=1, line_state=1, skus=("PHONE", "CASE"))
+    sync(account)
+    assert connection.execute(ON_RECORD).fetchall() == [("1", "PHONE", "accepted", 200)]
+    check_invariants(connection)
+
+
+def test_a_crash_between_storing_and_accepting_loses_neither_order_nor_acceptance(
+    marketplace: Marketplace, connection: Connection
+) -> None:
+    """The first V2 accepted first: after a crash, `new` never saw the order again."""
+    account = sandbox_account(marketplace, accept_orderlines=True)
+    an_order(marketplace, 1, state=1, line_state=1)
+    with (
+        fault_at_row(connection, "acceptances", 1, FAIL),
+        pytest.raises(PassFailedError, match="switched on by a test"),
+    ):
+        sync(account)
+    assert connection.execute("SELECT count(*) FROM orders").fetchone() == (1,)
+    assert marketplace.sandbox.writes == []
+    assert sync(account).accepted == 1
+
+
+def test_the_order_in_an_answer_is_stored_and_does_not_count_as_fetched(
+    marketplace: Marketplace, connection: Connection
+) -> None:
+    account = sandbox_account(marketplace, accept_orderlines=True)
+    an_order(marketplace, 1, state=1, line_state=1, skus=("PHONE", "CASE"))
+    listed = sync(sandbox_account(marketplace)).fetched
+    marketplace.pass_time(minutes=1)
+    summary = sync(account)
+    assert (summary.accepted, summary.changed, summary.fetched) == (2, 1, listed)
+    assert connection.execute("SELECT DISTINCT status FROM order_items").fetchall() == [("accepted",)]
+
+
+def test_lines_that_still_wait_after_many_requests_are_given_up_and_reported(
+    marketplace: Marketplace, connection: Connection
+) -> None:
+    account = sandbox_account(marketplace, accept_orderlines=True)
+    an_order(marketplace, 1, state=1, line_state=1)
+    marketplace.fault("status", method="POST", path="/ws/orders/1", status=400, times=0)
+    for _ in range(MAX_REQUESTS):
+        assert sync(account).refused == 1
+    summary = sync(account)
+    assert summary.refused == 0
+    assert summary.problems == ["order 1, SKU PHONE: still waits after 5 requests; please look at it"]
+    assert len(connection.execute(ON_RECORD).fetchall()) == MAX_REQUESTS
+
+
+def test_a_whole_order_is_accepted_with_one_call_where_the_account_says_so(
+    marketplace: Marketplace, connection: Connection
+) -> None:
+    """The contract's other way: without a SKU, for all waiting lines; not where one of them is short."""
+    import_levels(connection, {"PHONE": 1, "CASE": 9})
+    settings = {"accept_orderlines": True, "accept_short_lines": False, "accept_by": "order"}
+    account = sandbox_account(marketplace, **settings)
+    an_order(marketplace, 1, state=1, line_state=1, skus=("PHONE", "CASE"))
+    an_order(marketplace, 2, state=1, line_state=1, skus=("PHONE", "CASE"))
+    assert sync(account).accepted == 1
+    assert [(write["order_id"], write["sku"]) for write in marketplace.sandbox.writes] == [(1, None)]
+    assert connection.execute(ON_RECORD).fetchall() == [("1", "", "accepted", 200)]
+    statuses = connection.execute("SELECT order_id, status FROM order_items ORDER BY item_id").fetchall()
+    assert statuses == [("1", "accepted"), ("1", "accepted"), ("2", "pending"), ("2", "pending")]
+    check_invariants(connection)
+
+
+def test_while_v1_is_the_truth_nothing_is_accepted(marketplace: Marketplace, connection: Connection) -> None:
+    moves.begin(connection, reason="a test")
+    an_order(marketplace, 1, state=1, line_state=1)
+    sync(sandbox_account(marketplace, accept_orderlines=True))
+    assert marketplace.sandbox.writes == []
+    assert connection.execute(ON_RECORD).fetchall() == []

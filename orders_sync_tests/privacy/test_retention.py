@@ -1,0 +1,76 @@
+"""Buyers' data: blanked once it is old enough, and nothing else with it."""
+
+from datetime import timedelta
+
+import pytest
+
+from orders_sync.database.engine import Connection
+from orders_sync.privacy.retention import Blanked, blank_buyers_data
+from orders_sync.sandbox.back_market import FakeBackMarket
+from orders_sync.sandbox.fake_marketplace import FakeMarketplace
+from orders_sync.sandbox.mirakl import FakeMirakl
+from orders_sync.sandbox.refurbed import FakeRefurbed
+from orders_sync.testing.invariants import check_invariants, nothing_changed
+from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
+
+EVERYWHERE = (
+    "SELECT string_agg(t::text, ' ') FROM (SELECT o::text FROM orders o UNION ALL SELECT c::text FROM care_records c) t"
+)
+
+
+@pytest.mark.parametrize("fake", [FakeBackMarket, FakeRefurbed, FakeMirakl])
+def test_old_buyers_are_forgotten_everywhere_and_orders_stay(
+    fake: type[FakeMarketplace], connection: Connection
+) -> None:
+    with Marketplace(fake, orders=200, days=60) as marketplace:
+        account = sandbox_account(marketplace, retention_days=20)
+        for sync_type in ("new", "care"):
+            sync(account, sync_type)
+        count = connection.execute("SELECT count(*), sum(items_total) FROM orders").fetchone()
+        told = connection.execute(EVERYWHERE).fetchone()
+        assert count is not None
+        assert told is not None
+        assert "Imaginary Street" in told[0]
+        later = marketplace.now() + timedelta(days=21)
+        blanked = blank_buyers_data(connection, account, later)
+        assert blanked.orders == count[0]
+        assert blanked.care_records > 0
+        (told,) = connection.execute(EVERYWHERE).fetchone() or ("",)
+        for planted in ("Imaginary Street", "+336", "mail.example.com", "Victor", "Müller"):
+            assert planted not in told
+        assert connection.execute("SELECT count(*), sum(items_total) FROM orders").fetchone() == count
+        assert blank_buyers_data(connection, account, later) == Blanked()
+        nothing_changed(sync(account, "modified"))  # what is listed again unchanged is not filled in again
+        check_invariants(connection)
+
+
+def test_young_ones_stay_and_without_a_setting_all_do(marketplace: Marketplace, connection: Connection) -> None:
+    an_order(marketplace, 1, age=timedelta(days=50))
+    an_order(marketplace, 2, age=timedelta(days=5))
+    an_order(marketplace, 3, age=timedelta(days=5), currency="???")
+    keeps = sandbox_account(marketplace)
+    sync(keeps)
+    assert blank_buyers_data(connection, keeps) == Blanked()
+    account = sandbox_account(marketplace, retention_days=30)
+    assert blank_buyers_data(connection, account) == Blanked(orders=1)
+    rows = connection.execute("SELECT order_id, shipping_city FROM orders ORDER BY 1").fetchall()
+    assert rows == [("1", None), ("2", "Paris")]
+    later = marketplace.now() + timedelta(days=40)
+    assert blank_buyers_data(connection, account, later) == Blanked(orders=1, rejected_records=1)
+    (raw,) = connection.execute("SELECT raw FROM rejected_records").fetchone() or (b"",)
+    assert b"Paris" not in raw
+    assert b"???" in raw
+
+
+def test_one_that_changes_later_is_stored_whole_and_blanked_anew(
+    marketplace: Marketplace, connection: Connection
+) -> None:
+    an_order(marketplace, 1, age=timedelta(days=50))
+    account = sandbox_account(marketplace, retention_days=30)
+    sync(account)
+    blank_buyers_data(connection, account)
+    marketplace.set_states(1, 9, 3)
+    sync(account, "modified")
+    assert connection.execute("SELECT status, shipping_city FROM orders").fetchone() == ("shipped", "Paris")
+    assert blank_buyers_data(connection, account) == Blanked(orders=1)
+    assert connection.execute("SELECT shipping_city, raw->>'shipping_address' FROM orders").fetchone() == (None, None)

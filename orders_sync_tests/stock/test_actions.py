@@ -1,0 +1,13 @@
+"""The one table of what a status means for a lock."""
+
+from orders_sync.config.environment import PROJECT_ROOT
+from orders_sync.model.statuses import Status
+from orders_sync.stock.actions import LOCK_ACTIONS, as_markdown
+
+
+def test_every_status_has_its_meaning() -> None:
+    assert set(LOCK_ACTIONS) == set(Status)
+
+
+def test_the_docs_show_the_table_of_the_code() -> None:
+    assert as_markdown() in (PROJECT_ROOT / "docs" / "stock.md").read_text()

@@ -1,0 +1,201 @@
+"""What Dagster sees: names, groups, partitions, guards; and a bad account that takes no other down."""
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import dagster as dg
+import pytest
+import yaml
+
+from orders_sync.components.account import Account
+from orders_sync.config import crons
+from orders_sync.config.environment import PROJECT_ROOT
+from orders_sync.config.schedules import Crons
+from orders_sync.dagster_support.orders_database import OrdersDatabase
+from orders_sync.database.engine import connect
+from orders_sync.definitions import defs
+from orders_sync.model.lane import SyncType
+from orders_sync.stock.locks import apply_pending
+from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
+
+ACCOUNTS = ("back_market_sandbox", "refurbed_sandbox", "mirakl_sandbox")
+
+
+SNAPSHOT = Path(__file__).parent / "definitions.yaml"
+UPDATE = "UPDATE_SNAPSHOT"
+ASSET_JOB = "__ASSET_JOB"
+
+
+@pytest.fixture(scope="module")
+def loaded() -> dg.Definitions:
+    return defs()
+
+
+def test_the_definitions_are_those_of_the_snapshot(loaded: dg.Definitions) -> None:
+    """A change of what the UI shows is seen in review, as a change of definitions.yaml."""
+    shown = snapshot(loaded.get_repository_def())
+    if os.environ.get(UPDATE):
+        SNAPSHOT.write_text(shown)
+    assert shown.splitlines() == SNAPSHOT.read_text().splitlines(), (
+        f"The definitions have changed. If that is intended, update the snapshot and commit it:\n"
+        f"{UPDATE}=1 .venv/bin/pytest -n 0 {Path(__file__).relative_to(PROJECT_ROOT)} -k snapshot"
+    )
+
+
+def snapshot(repository: dg.RepositoryDefinition) -> str:
+    """All definitions as YAML, sorted by name."""
+    graph = repository.asset_graph
+    assets: dict[str, Any] = {}
+    for key in sorted(graph.get_all_asset_keys()):
+        node = graph.get(key)
+        assets[key.to_user_string()] = {
+            "group": node.group_name,
+            "kinds": sorted(node.kinds or []),
+            "owners": sorted(node.owners),
+            "pools": sorted(node.pools or []),
+            "partitions": type(node.partitions_def).__name__ if node.partitions_def else None,
+            "checks": sorted(check.name for check in node.check_keys),
+        }
+    jobs = {
+        job.name: {"runs": sorted(node.name for node in job.nodes)}
+        for job in sorted(repository.get_all_jobs(), key=lambda job: job.name)
+        if job.name != ASSET_JOB  # Dagster's own, of all assets
+    }
+    schedules = {
+        schedule.name: {
+            "job": schedule.job_name,
+            "cron": schedule.cron_schedule,
+            "timezone": schedule.execution_timezone or "UTC",
+            "default": schedule.default_status.value,
+        }
+        for schedule in sorted(repository.schedule_defs, key=lambda schedule: schedule.name)
+    }
+    sensors = {
+        sensor.name: {
+            "targets": str(sensor.asset_selection) if sensor.asset_selection else [t.job_name for t in sensor.targets],
+            "seconds": sensor.minimum_interval_seconds,
+            "default": sensor.default_status.value,
+        }
+        for sensor in sorted(repository.sensor_defs, key=lambda sensor: sensor.name)
+    }
+    resources = sorted(repository.get_top_level_resources())
+    everything = {"assets": assets, "jobs": jobs, "schedules": schedules, "sensors": sensors, "resources": resources}
+    return yaml.safe_dump(everything, sort_keys=False, default_flow_style=None, width=120)
+
+
+def test_each_account_has_four_assets_in_its_group(loaded: dg.Definitions) -> None:
+    graph = loaded.resolve_asset_graph()
+    for account in ACCOUNTS:
+        names = {key.path[-1] for key in graph.get_all_asset_keys() if key.path[0] == account}
+        assert names == {"new_orders", "modified_orders", "care_records", "incomplete_orders"}
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        assert node.description, key
+        assert node.owners, key
+        assert node.kinds, key
+        assert node.group_name in (*ACCOUNTS, "orders", "stock", "reports", "operations", "migration")
+
+
+def test_the_lineage_runs_from_the_syncs_to_stock_and_reports(loaded: dg.Definitions) -> None:
+    graph = loaded.resolve_asset_graph()
+    ancestors = graph.get_ancestor_asset_keys(dg.AssetKey("daily_summary"))
+    assert {dg.AssetKey(["back_market_sandbox", name]) for name in ("new_orders", "modified_orders")} <= ancestors
+    assert {dg.AssetKey(name) for name in ("orders", "order_items", "order_events", "stock_locks")} <= ancestors
+
+
+def test_backfills_are_one_run_and_lanes_are_pools(loaded: dg.Definitions) -> None:
+    graph = loaded.resolve_asset_graph()
+    for sync_type in SyncType:
+        name = {"new": "new_orders", "modified": "modified_orders", "care": "care_records"}.get(
+            sync_type, "incomplete_orders"
+        )
+        node = graph.get(dg.AssetKey(["back_market_sandbox", name]))
+        assert node.pools == {f"back_market_sandbox/{sync_type}"}
+        if sync_type is SyncType.INCOMPLETE:
+            assert node.partitions_def is None
+        else:
+            assert node.backfill_policy == dg.BackfillPolicy.single_run()
+
+
+def test_the_default_crons_of_the_syncs_are_those_of_the_list_of_crons() -> None:
+    assert Crons() == Crons(
+        new=crons.SYNC_NEW, modified=crons.SYNC_MODIFIED, care=crons.SYNC_CARE, incomplete=crons.SYNC_INCOMPLETE
+    )
+
+
+def test_the_four_schedules_run_by_default(loaded: dg.Definitions) -> None:
+    ours = [s for s in loaded.schedules or [] if s.name.startswith("sync_")]
+    schedules = {s.name: s for s in ours if isinstance(s, dg.ScheduleDefinition)}
+    assert {name: s.cron_schedule for name, s in schedules.items()} == {
+        "sync_new_orders_schedule": "0 6-22/2 * * *",
+        "sync_modified_orders_schedule": "0 2 * * *",
+        "sync_care_records_schedule": "0 4 * * *",
+        "sync_incomplete_orders_schedule": "0 */4 * * *",
+    }
+    assert len(ours) == len(schedules)
+    assert all(s.default_status == dg.DefaultScheduleStatus.RUNNING for s in schedules.values())
+
+
+def test_a_bad_account_is_told_in_its_assets_and_its_runs_fail_with_the_reason(database_url: str) -> None:
+    context = cast(dg.ComponentLoadContext, SimpleNamespace(path=Path("defs/accounts/broken")))  # all that is read
+    definitions = Account({"marketplace": "back_market", "token": "T", "page_size": 900}).build_defs(context)
+    asset = next(iter(definitions.assets or []))
+    assert isinstance(asset, dg.AssetsDefinition)
+    told = "page_size: Input should be less than or equal to 50"
+    assert told in str(asset.descriptions_by_key)
+    result = dg.materialize(
+        [asset],
+        partition_key="2026-01-01",
+        raise_on_error=False,
+        resources={"orders_database": OrdersDatabase()},
+    )
+    assert not result.success
+    failure = result.get_step_failure_events()[0].step_failure_data
+    assert told in str(failure.error) or told in str(failure.user_failure_data)
+
+
+def test_the_checks_pass_on_a_healthy_database_and_show_the_rows_that_break_them(
+    loaded: dg.Definitions, database_url: str
+) -> None:
+    with Marketplace(orders=60, days=10) as marketplace, connect() as connection:
+        sync(sandbox_account(marketplace))
+        an_order(marketplace, 1, state=77, price="1.00", skus=("A", "B"))
+        marketplace.change(1, price="5.00")
+        sync(sandbox_account(marketplace))
+        results = check_results(loaded)
+        failed = {name for name, passed in results.items() if not passed}
+        assert failed <= {"states_are_known", "totals_add_up", "no_late_orders"}
+        assert {"states_are_known", "totals_add_up"} <= failed
+        assert len(results) == 9
+        connection.execute("DELETE FROM order_events WHERE order_id = '1'")
+        connection.execute("DELETE FROM orders WHERE order_id = '1'")
+        assert not check_results(loaded)["every_item_has_its_order"]
+
+
+def check_results(loaded: dg.Definitions) -> dict[str, bool]:
+    result = loaded.resolve_job_def("check_orders").execute_in_process(raise_on_error=False)
+    assert result.success
+    return {e.check_name: e.passed for e in result.get_asset_check_evaluations()}
+
+
+def test_a_lock_is_explained_in_the_ui(loaded: dg.Definitions, database_url: str) -> None:
+    with Marketplace() as marketplace, connect() as connection:
+        an_order(marketplace, 1, skus=("PHONE",))
+        sync(sandbox_account(marketplace))
+        apply_pending(connection)
+        marketplace.set_states(1, 9, 4)
+        sync(sandbox_account(marketplace), "modified")
+        apply_pending(connection)
+    job = loaded.resolve_job_def("explain_lock")
+
+    def explained(question: str) -> dg.ExecuteInProcessResult:
+        config = {"ops": {"explain_lock_steps": {"config": {"item_or_sku": question}}}}
+        return job.execute_in_process(run_config=config, raise_on_error=False)
+
+    told = explained("PHONE").get_asset_observation_events()[0].asset_observation_data.asset_observation
+    steps = str(told.metadata["steps"].value).splitlines()[2:]
+    assert [step.split(" | ")[6:8] for step in steps] == [["", "short"], ["short", "released"]]
+    assert "OrderStatusChanged cancelled" in steps[1]
+    assert not explained("NOBODY").success
