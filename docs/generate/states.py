@@ -6,9 +6,9 @@ from orders_sync.stock.actions import lock_action_of
 HEAD = """\
 # The marketplaces' states
 
-Made from the code (`python docs/generate/states.py > docs/states.md`); a test holds the two together. A
+Generated from the code by `python docs/generate/states.py > docs/states.md`; a test compares the two. A
 state that no table names is kept as it came, counts as `unknown`, and is reported by the check `states_are_known`.
-What each of our statuses means for a lock is told in [stock.md](stock.md); the item's status counts.
+[stock.md](stock.md) says what each of our statuses means for a lock; the item's status counts.
 """
 
 

@@ -195,7 +195,7 @@ def test_waiting_items_are_accepted_one_by_one_after_they_are_stored(
     check_invariants(connection)
 
 
-def test_an_answer_that_got_lost_is_asked_for_and_never_repeated(
+def test_a_write_whose_answer_was_lost_is_looked_up_and_never_repeated(
     refurbed: Marketplace, shop: SellerAccount, connection: Connection
 ) -> None:
     refurbed.fault("lose_answer", path="/refb.merchant.v1.OrderItemService", times=1)
@@ -207,7 +207,7 @@ def test_an_answer_that_got_lost_is_asked_for_and_never_repeated(
     states = connection.execute(
         "SELECT state, count(*) FROM acceptances WHERE state <> 'accepted' GROUP BY 1"
     ).fetchall()
-    assert states == [("left", 1)]  # asked again: the line no longer waits
+    assert states == [("left", 1)]  # the next pass read the order: its line no longer waits
     assert connection.execute("SELECT count(*) FROM order_items WHERE status = 'pending'").fetchone() == (0,)
 
 
@@ -232,8 +232,8 @@ def test_returns_and_tickets_are_care_records_with_ids_of_their_own(
     assert {kind for prefix, kind in kinds if prefix == "ticket"} <= {"replacement", "refund", "other"}
 
 
-def test_the_limit_that_the_headers_tell_is_kept_to(connection: Connection) -> None:
-    """600 calls a minute: a pass of 720 calls waits for the next window instead of being refused."""
+def test_the_limit_in_the_headers_is_obeyed(connection: Connection) -> None:
+    """600 calls per minute: a pass of 720 calls waits for the next window and gets no 429."""
     with Marketplace(RefurbedFront, orders=700, days=20, limits=True) as refurbed:
         refurbed.clock.set_speed(30)  # a window of two seconds
         summary = sync(sandbox_account(refurbed), page_size=1)
