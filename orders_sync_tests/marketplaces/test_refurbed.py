@@ -196,7 +196,7 @@ def test_waiting_items_are_accepted_one_by_one_after_they_are_stored(
     check_invariants(connection)
 
 
-def test_an_answer_that_got_lost_is_asked_for_and_never_repeated(
+def test_a_write_whose_answer_was_lost_is_looked_up_and_never_repeated(
     refurbed: Marketplace, shop: SellerAccount, connection: Connection
 ) -> None:
     refurbed.fault("lose_answer", path="/refb.merchant.v1.OrderItemService", times=1)
@@ -208,7 +208,7 @@ def test_an_answer_that_got_lost_is_asked_for_and_never_repeated(
     states = connection.execute(
         "SELECT state, count(*) FROM acceptances WHERE state <> 'accepted' GROUP BY 1"
     ).fetchall()
-    assert states == [("left", 1)]  # asked again: the line no longer waits
+    assert states == [("left", 1)]  # the next pass read the order: its line no longer waits
     assert connection.execute("SELECT count(*) FROM order_items WHERE status = 'pending'").fetchone() == (0,)
 
 
@@ -234,7 +234,7 @@ def test_returns_and_tickets_are_care_records_with_ids_of_their_own(
     assert set() != of_tickets <= {"replacement", "refund", "other"}
 
 
-def test_the_limit_that_the_headers_tell_is_kept_to(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_limit_in_the_headers_is_obeyed(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     """20 calls in two seconds: a pass of more waits for the next window instead of being refused."""
     monkeypatch.setattr(sandbox_refurbed, "CALLS", 20)
     monkeypatch.setattr(sandbox_refurbed, "SECONDS", 2)
