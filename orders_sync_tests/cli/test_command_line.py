@@ -166,6 +166,23 @@ def test_a_database_that_does_not_answer_is_reported_without_its_password(
     assert "secret" not in result.output
 
 
+def test_a_cutover_begins_shows_its_checks_and_does_not_advance_without_them(shop: Marketplace) -> None:
+    begun = run("cutover", "begin", "--reason", "a test")
+    assert begun.exit_code == 0, begun.output
+    assert "Moved from live to parallel" in begun.stdout
+    status = run("cutover", "status").stdout
+    assert "Phase parallel" in status
+    assert re.search(r"│ no +│", status), status
+    assert "a test" in status  # the move with its reason
+    advanced = run("cutover", "advance")
+    assert advanced.exit_code == 1
+    assert "Not ready; nothing was moved." in advanced.stdout
+    assert re.search(r"^no .+: ", advanced.stdout, flags=re.MULTILINE)
+    back = run("cutover", "back", "--reason", "a test")
+    assert back.exit_code == 1
+    assert back.stderr.startswith("Error: ")
+
+
 def test_the_database_is_upgraded(shop: Marketplace) -> None:
     result = run("db", "upgrade")
     assert result.exit_code == 0
