@@ -93,8 +93,8 @@ def advance(force: bool, reason: str) -> None:
     """
     from orders_sync.cutover.moves import NotReadyError
     from orders_sync.cutover.moves import advance as run
-    from orders_sync.dagster_instance.storage import open_instance
-    from orders_sync.dagster_instance.v1_schedules import switch_v1_off
+    from orders_sync.dagster_instance.automation import switch_v1_off
+    from orders_sync.dagster_instance.instance import open_instance
 
     if force and not reason:
         raise click.UsageError("--force needs --reason, which is recorded with the move.")
@@ -204,7 +204,7 @@ def _move(move_phase: "Callable[[Connection, CutoverSettings], Move]") -> None:
 
     from orders_sync.config.v1 import load_cutover_settings
     from orders_sync.cutover.phases import MEANING
-    from orders_sync.dagster_instance.storage import open_instance
+    from orders_sync.dagster_instance.instance import open_instance
 
     settings = load_cutover_settings()
     with orders_database(APPLICATION) as connection:

@@ -53,7 +53,7 @@ def _examine_accounts() -> Iterator[Finding]:
 
 
 def _examine_daemon() -> Iterator[Finding]:
-    from orders_sync.dagster_instance.storage import open_instance
+    from orders_sync.dagster_instance.instance import open_instance
 
     remedy = "Start it: `make run`, `dagster dev`, or `dagster-daemon run` on a server. See .state/logs/dagster.log."
     with open_instance() as instance:
@@ -69,21 +69,14 @@ def _examine_daemon() -> Iterator[Finding]:
 
 
 def _examine_schedules() -> Iterator[Finding]:
-    from dagster._core.scheduler.instigation import InstigatorStatus, InstigatorType
-
     from orders_sync.config.schedules import load_schedules
-    from orders_sync.dagster_instance.storage import open_instance
-    from orders_sync.dagster_instance.v1_schedules import NAMES as V1_SCHEDULES
+    from orders_sync.dagster_instance.automation import stopped_instigators
+    from orders_sync.dagster_instance.instance import open_instance
 
     settings = load_schedules()
     yield Finding(True, f"the cron expressions are valid, in {settings.timezone}")
     with open_instance() as instance:
-        stopped = [
-            state.instigator_name
-            for kind in (InstigatorType.SCHEDULE, InstigatorType.SENSOR)
-            for state in instance.all_instigator_state(instigator_type=kind)
-            if state.status == InstigatorStatus.STOPPED and state.instigator_name not in V1_SCHEDULES
-        ]
+        stopped = stopped_instigators(instance)
     for name in stopped:
         yield Finding(False, f"{name} is switched off", "Switch it on in the UI, Automation.")
     if not stopped:

@@ -38,19 +38,19 @@ def sandbox(
         "refurbed": SANDBOX_CREDENTIALS["REFURBED_SANDBOX_TOKEN"],
         "mirakl": SANDBOX_CREDENTIALS["MIRAKL_SANDBOX_KEY"],
     }
-    memory = None if forget else state_folder() / "sandbox"
+    folder = None if forget else state_folder() / "sandbox"
     opened = open_sandbox(
-        memory,
+        folder,
         tokens=tokens,
         seed=seed,
         orders=orders,
         days=days,
-        arrivals_a_day=arrivals,
+        arrivals_per_day=arrivals,
         speed=speed,
         limits=limits,
     )
-    count = sum(len(front.world.orders) for front in opened.fronts.values())
-    click.echo(f"Sandbox marketplaces ({', '.join(opened.fronts)}) on http://{host}:{port} with {count} orders.")
+    count = sum(len(marketplace.world.orders) for marketplace in opened.marketplaces.values())
+    click.echo(f"Sandbox marketplaces ({', '.join(opened.marketplaces)}) on http://{host}:{port} with {count} orders.")
     try:
         serve(opened, host, port)
     except ValueError as error:

@@ -11,6 +11,8 @@ DAGSTER_POSTGRES_URL = "DAGSTER_POSTGRES_URL"
 """Names the variable with the URL of Dagster's own database; the embedded PostgreSQL serves when it is not set."""
 STATE_FOLDER = "ORDERS_SYNC_STATE"
 """Names the variable with the path of the state folder."""
+DEAD_RUN_SECONDS = "ORDERS_SYNC_DEAD_RUN_SECONDS"
+"""Names the variable with the seconds after which a run without a sign of life is dead."""
 
 
 def state_folder() -> Path:
@@ -21,6 +23,14 @@ def state_folder() -> Path:
     folder = Path(os.environ.get(STATE_FOLDER) or PROJECT_ROOT / ".state").expanduser().resolve()
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def dead_run_seconds() -> float:
+    """After how many seconds without a sign of life a started run counts as dead and is failed.
+
+    `ORDERS_SYNC_DEAD_RUN_SECONDS` changes it; by default 90.
+    """
+    return float(os.environ.get(DEAD_RUN_SECONDS) or 90)
 
 
 def accounts_folder() -> Path:
