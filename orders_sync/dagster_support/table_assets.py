@@ -21,7 +21,7 @@ def column_schema(table: Table) -> dg.TableSchema:
                 str(column.type).lower(),
                 description=column.comment,
                 constraints=dg.TableColumnConstraints(nullable=bool(column.nullable)),
-                tags={"personal_data": ""} if column.comment == "buyer's data" else {},
+                tags={"personal_data": ""} if column.info.get("personal_data") else {},
             )
             for column in table.columns
         ]

@@ -80,14 +80,16 @@ class LockCommand(NamedTuple):
     cause: str
 
 
-def apply_pending(connection: Connection, oversell: frozenset[str] = frozenset()) -> StockResult:
+def apply_pending(
+    connection: Connection, oversell: frozenset[str] = frozenset(), *, batch: int = MAX_EVENTS_PER_TRANSACTION
+) -> StockResult:
     """Applies all pending events, then tries short locks again, then mends quantities; returns what it did.
 
-    `oversell`: the accounts that may lock stock below zero.
+    `oversell`: the accounts that may lock stock below zero. `batch`: how many events are applied in one transaction.
     """
     applied = StockResult()
     while True:
-        claimed = _apply_batch(connection, applied, oversell, MAX_EVENTS_PER_TRANSACTION)
+        claimed = _apply_batch(connection, applied, oversell, batch)
         if claimed == 0:
             break
     mend_quantities(connection, applied, oversell)

@@ -14,6 +14,7 @@ from orders_sync.stock.locks import apply_pending
 from orders_sync.testing.deployment import copy_project, environment
 from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.marketplace import Marketplace, sandbox_account, sync
+from orders_sync.testing.waiting import limit
 from orders_sync_tests.debian_postgresql import debian_server
 
 pytestmark = pytest.mark.needs("postgresql")
@@ -64,6 +65,7 @@ def test_dagster_keeps_its_own_there_too(server: str, tmp_path: Path) -> None:
         env=variables,
         capture_output=True,
         text=True,
+        timeout=limit(120),
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]

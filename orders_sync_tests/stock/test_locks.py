@@ -1,11 +1,9 @@
 """Locks: each event once, each item one lock, whatever the order, repetition or concurrency."""
 
 import os
-import signal
 import subprocess
 import sys
 import threading
-import time
 from datetime import timedelta
 
 from hypothesis import HealthCheck, given, settings
@@ -16,7 +14,9 @@ from orders_sync.database.engine import Connection, connect
 from orders_sync.stock.levels import import_levels
 from orders_sync.stock.locks import apply_pending, pending_events
 from orders_sync.testing.invariants import check_invariants
-from orders_sync.testing.marketplace import Marketplace, an_order, sync
+from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
+from orders_sync.testing.row_faults import stop_at_row
+from orders_sync.testing.waiting import limit, wait_for
 
 LOCKS = "SELECT item_id, state FROM stock_locks ORDER BY item_id"
 LEVEL = "SELECT on_hand, reserved FROM stock_levels WHERE sku = 'PHONE'"
@@ -137,22 +137,18 @@ def test_a_lock_follows_a_changed_quantity(
 )
 @given(
     moves=st.lists(st.sampled_from([(1, 1), (3, 2), (9, 3), (9, 4), (9, 5), (9, 6)]), max_size=5),
-    sizes=st.lists(st.integers(1, 3), min_size=1, max_size=6),
+    size=st.integers(1, 4),
 )
 def test_however_events_are_grouped_the_locks_are_the_same(
-    connection: Connection, moves: list[tuple[int, int]], sizes: list[int]
+    connection: Connection, moves: list[tuple[int, int]], size: int
 ) -> None:
     """Applied after each change, or all at the end in batches of any size: the same locks and levels."""
-    from orders_sync.stock import locks
-
     results = []
     for at_once in (True, False):
         connection.execute(
             "TRUNCATE orders, order_items, order_events, lanes, stock_locks, stock_levels, stock_lock_history"
         )
         with Marketplace() as shop:
-            from orders_sync.testing.marketplace import sandbox_account
-
             account = sandbox_account(shop)
             import_levels(connection, {"PHONE": 5})
             an_order(shop, 1, state=0, line_state=0)
@@ -164,9 +160,7 @@ def test_however_events_are_grouped_the_locks_are_the_same(
                 sync(account, "modified")
                 if not at_once:
                     apply_pending(connection)
-            for size in sizes:
-                locks._apply_batch(connection, locks.StockResult(), frozenset(), size)
-            apply_pending(connection)
+            apply_pending(connection, batch=size)
         check_invariants(connection)
         results.append((connection.execute(LOCKS).fetchall(), connection.execute(LEVEL).fetchone()))
     assert results[0] == results[1]
@@ -203,19 +197,16 @@ def test_a_worker_killed_in_the_middle_leaves_nothing_half_done(
         an_order(marketplace, number)
     sync(account)
     program = (
-        "from orders_sync.stock import locks; from orders_sync.database.engine import connect; import time\n"
-        "store = locks._store\n"
-        "def slow(*args):\n    store(*args); print('stored', flush=True); time.sleep(60)\n"
-        "locks._store = slow; locks.apply_pending(connect(), oversell=frozenset())"
+        "from orders_sync.stock.locks import apply_pending; from orders_sync.database.engine import connect\n"
+        "apply_pending(connect(), oversell=frozenset())"
     )
-    worker = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, env=os.environ)
-    assert worker.stdout is not None
-    worker.stdout.readline()
-    worker.send_signal(signal.SIGKILL)
-    worker.wait()
+    with stop_at_row(connection, "stock_locks", 200) as is_reached:
+        worker = subprocess.Popen([sys.executable, "-c", program], env=os.environ)
+        wait_for(is_reached, seconds=60, what="the 200th lock")
+        worker.kill()
+        worker.wait(limit(10))
     assert connection.execute("SELECT count(*) FROM stock_locks").fetchone() == (0,)
-    deadline = time.monotonic() + 20
-    while pending_events(connection) and time.monotonic() < deadline:
-        apply_pending(connection)
+    apply_pending(connection)
+    assert pending_events(connection) == 0
     assert connection.execute(LEVEL).fetchone() == (10_000, 400)
     check_invariants(connection)

@@ -7,6 +7,7 @@ from operator import or_
 
 import dagster as dg
 
+from orders_sync.config.environment import dead_run_seconds
 from orders_sync.config.schedules import load_schedules
 from orders_sync.dagster_support.busy_lanes import busy_with, runs_under_way
 from orders_sync.dagster_support.lane_assets import SYNC_TYPE_TAG
@@ -17,8 +18,6 @@ from orders_sync.lanes.liveness import is_alive
 from orders_sync.marketplaces.kit.accounts import load_accounts
 from orders_sync.model.lane import Lane, SyncType
 
-DEAD_AFTER_SECONDS = 90
-"""A started run whose process holds no database lock for so long is dead."""
 FIRST_PASS_AGAIN_SECONDS = 600
 """A first pass that failed is requested again after so long."""
 
@@ -74,7 +73,7 @@ def dead_runs(context: dg.SensorEvaluationContext, orders_database: OrdersDataba
             if is_alive(connection, run.run_id):
                 continue
             since = silent_since.get(run.run_id, now)
-            if now - since < DEAD_AFTER_SECONDS:
+            if now - since < dead_run_seconds():
                 silent[run.run_id] = since
                 continue
             context.instance.report_run_failed(
