@@ -10,9 +10,7 @@ import pytest
 import yaml
 
 from orders_sync.components.account import Account
-from orders_sync.config import crons
 from orders_sync.config.environment import PROJECT_ROOT
-from orders_sync.config.schedules import Crons
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.database.engine import connect
 from orders_sync.definitions import defs
@@ -117,12 +115,6 @@ def test_backfills_are_one_run_and_lanes_are_pools(loaded: dg.Definitions) -> No
             assert node.partitions_def is None
         else:
             assert node.backfill_policy == dg.BackfillPolicy.single_run()
-
-
-def test_the_default_crons_of_the_syncs_are_those_of_the_list_of_crons() -> None:
-    assert Crons() == Crons(
-        new=crons.SYNC_NEW, modified=crons.SYNC_MODIFIED, care=crons.SYNC_CARE, incomplete=crons.SYNC_INCOMPLETE
-    )
 
 
 def test_the_four_schedules_run_by_default(loaded: dg.Definitions) -> None:
