@@ -254,6 +254,7 @@ def test_being_told_to_slow_down_is_obeyed(
 def test_each_probe_is_one_cheap_call(living: Marketplace, shop: SellerAccount) -> None:
     adapter = open_adapter(shop)
     try:
+        assert adapter.probes()
         for endpoint, probe in adapter.probes().items():
             before = living.calls()
             try:
