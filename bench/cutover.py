@@ -6,7 +6,8 @@ V1 is its stand-in (orders_sync/sandbox/v1.py), which runs every 2 and 5 minutes
 project on its default schedules, and once more with an additional pass of `new` every ten minutes. Each system has a
 marketplace of its own with the same seed, whose clock moves minute by minute. Both meet the same faults: the
 marketplace answers 503 for an hour per day and loses one response to an acceptance per day, and each system is killed
-once per day while it stores an order. Commands of V1 that start in the same minute run at the same time, as they do in V1.
+once per day while it stores an order. Commands of V1 that start in the same minute run at the same time, as they do in
+V1.
 """
 
 import argparse
