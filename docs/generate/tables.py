@@ -1,13 +1,12 @@
 """docs/reference/tables.md: the data dictionary, from the comments of orders_sync/database/tables.py."""
 
-from sqlalchemy import Column, Date, DateTime, Integer, Numeric, Table
+from sqlalchemy import Column, Table
 from sqlalchemy.dialects import postgresql
 
 from docs.generate.markdown import code, page, sentence, table
 from orders_sync.database.tables import metadata
 
-HEAD = ("column", "type", "unit", "meaning")
-BUYERS_DATA = "buyer's data"
+HEAD = ("column", "type", "meaning")
 
 INTRODUCTION = """\
 All tables of the orders database. Keys begin with `account`: ids of two marketplaces may be equal. Columns marked *not
@@ -32,32 +31,17 @@ def _section(each: Table) -> str:
 
 
 def columns_table(each: Table) -> str:
-    """The columns of a table, with type, unit and meaning."""
+    """The columns of a table, with type and meaning (unit included)."""
     return table(HEAD, (_row(column) for column in each.columns))
 
 
-def _row(column: Column[object]) -> tuple[str, str, str, str]:
+def _row(column: Column[object]) -> tuple[str, str, str]:
     kind = column.type.compile(dialect=postgresql.dialect()).lower().replace("timestamp with time zone", "timestamptz")
-    return code(column.name), kind + ("" if column.nullable else ", not null"), unit_of(column), meaning_of(column)
+    return code(column.name), kind + ("" if column.nullable else ", not null"), meaning_of(column)
 
 
 def meaning_of(column: Column[object]) -> str:
     """What the column's comment says. Raises ValueError for a column without one."""
     if not column.comment:
         raise ValueError(f"{column.table.name}.{column.name} has no comment: say its meaning in database/tables.py")
-    if column.comment == BUYERS_DATA:
-        return sentence(f"{column.name.replace('_', ' ')} ({BUYERS_DATA})")
     return sentence(column.comment)
-
-
-def unit_of(column: Column[object]) -> str:
-    """The unit: as `info["unit"]` says, else by the type. Raises ValueError for a number without a unit."""
-    if "unit" in column.info:
-        return str(column.info["unit"])
-    if isinstance(column.type, DateTime):
-        return "time"
-    if isinstance(column.type, Date):
-        return "UTC day"
-    if isinstance(column.type, Integer | Numeric):
-        raise ValueError(f'{column.table.name}.{column.name} has no unit: say info={{"unit": …}} in database/tables.py')
-    return ""

@@ -58,14 +58,14 @@ def checks_to_live(connection: Connection, settings: CutoverSettings, now: datet
         "calls": [
             f"{row[0]} {row[1]}: {row[5]} calls, {row[6]} times too many"
             for row in rows
-            if row[5] > wanted.calls_a_day or row[6]
+            if row[5] > wanted.calls_per_day or row[6]
         ],
     }
     in_words = (
         ("agreement", "agreement", f"at least {wanted.agreement} % of each day's orders agree"),
         ("nothing missing", "missing", "no order is missing in V2"),
         ("locks", "locks", "no stock lock differs"),
-        ("API budget", "calls", f"V2 made at most {wanted.calls_a_day} calls a day, and never too many at once"),
+        ("API budget", "calls", f"V2 made at most {wanted.calls_per_day} calls a day, and never too many at once"),
     )
     return [
         Check(

@@ -1,15 +1,12 @@
-"""Asset checks that are a query: the rows it finds break the rule, and are shown."""
+"""Asset checks that are a query: the rows that the query finds break the rule, and the UI shows them."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any
 
 import dagster as dg
 
 from orders_sync.dagster_support.markdown import as_markdown_table
-from orders_sync.database.engine import Connection, connect
-from orders_sync.database.schema import upgrade_schema
-from orders_sync.lanes.liveness import alive
+from orders_sync.dagster_support.orders_database import OrdersDatabase
+from orders_sync.database.engine import Connection
 
 ROWS_SHOWN = 25
 
@@ -17,30 +14,24 @@ ROWS_SHOWN = 25
 def rows_check(
     asset: str, name: str, query: str, severity: dg.AssetCheckSeverity, description: str
 ) -> dg.AssetChecksDefinition:
-    """A check of `asset` that passes when `query` finds nothing; else it shows the first rows and their number.
+    """A check of `asset` that passes when `query` finds no row. Else it shows their number and the first ROWS_SHOWN.
 
-    The query names ids and states only, never buyers' data: Dagster keeps what is shown.
+    The query must select ids and states only, never buyers' data: Dagster stores what it shows.
     """
 
     @dg.asset_check(asset=asset, name=name, description=description)
-    def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        with alive(context.run.run_id):
-            return run_rows_check(query, severity)
+    def check(orders_database: OrdersDatabase) -> dg.AssetCheckResult:
+        with orders_database.connect("check") as connection:
+            return run_rows_check(connection, query, severity)
 
     return check
 
 
-def run_rows_check(
-    query: str,
-    severity: dg.AssetCheckSeverity,
-    connection_for: Callable[[str], AbstractContextManager[Connection]] | None = None,
-) -> dg.AssetCheckResult:
-    """Runs the query of a check, on a connection of its own or one that `connection_for` opens."""
-    upgrade_schema()
-    with (connection_for or (lambda name: connect(application=name)))("orders_sync check") as connection:
-        cursor = connection.execute(query)  # pyright: ignore[reportArgumentType,reportCallIssue]
-        names = [column.name for column in cursor.description or []]
-        rows = cursor.fetchall()
+def run_rows_check(connection: Connection, query: str, severity: dg.AssetCheckSeverity) -> dg.AssetCheckResult:
+    """Runs the query of a check."""
+    cursor = connection.execute(query)  # pyright: ignore[reportArgumentType,reportCallIssue]
+    names = [column.name for column in cursor.description or []]
+    rows = cursor.fetchall()
     metadata: dict[str, Any] = {"rows": len(rows)}
     if rows:
         metadata["first rows"] = dg.MetadataValue.md(as_markdown_table(names, rows[:ROWS_SHOWN]))

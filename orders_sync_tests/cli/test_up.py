@@ -1,4 +1,4 @@
-"""What `make run` runs: everything comes up, the first syncs run, everything stops, and goes on where it was."""
+"""What `make run` runs: everything starts, the first syncs run, everything stops, and a new start continues."""
 
 import signal
 import subprocess
@@ -41,7 +41,7 @@ def _left_behind(project: Path) -> list[str]:
 
 
 @pytest.mark.usefixtures("turn")
-def test_it_comes_up_syncs_stops_and_goes_on(tmp_path: Path) -> None:
+def test_it_starts_syncs_stops_and_continues(tmp_path: Path) -> None:
     project = copy_project(tmp_path)
     ui, sandbox = free_port(), free_port()
     for account in (project / "orders_sync" / "defs" / "accounts").glob("*/defs.yaml"):
@@ -51,14 +51,14 @@ def test_it_comes_up_syncs_stops_and_goes_on(tmp_path: Path) -> None:
         timeout=limit(240), check=False,
     )  # fmt: skip
     assert first.returncode == 0, first.stdout + first.stderr
-    for told in (
+    for line in (
         f"the Dagster UI answers on http://127.0.0.1:{ui}",
         "back_market_sandbox/new: done",
         "refurbed_sandbox/care: done",
         "mirakl_sandbox/modified: done",
         "stock locks:",
     ):
-        assert told in first.stdout
+        assert line in first.stdout
     assert _left_behind(project) == []
     output = tmp_path / "second.log"
     with output.open("w") as log:
@@ -74,12 +74,13 @@ def test_it_comes_up_syncs_stops_and_goes_on(tmp_path: Path) -> None:
         wait_for(lambda: "the Dagster UI answers" in output.read_text(), seconds=120, what="the second start")
         # What was synced is still there: no first load runs again.
         wait_for(lambda: "back_market_sandbox/new: done" in output.read_text(), seconds=30, what="the lanes' state")
+        assert _left_behind(project) != []
         again = subprocess.run(
             _up(project, ui, sandbox), cwd=project, env=environment(), capture_output=True, text=True,
             timeout=limit(60), check=False,
         )  # fmt: skip
         assert again.returncode == 1
-        assert "is in use. Is orders-sync running already?" in again.stdout.replace("\n", " ")
+        assert "is in use. Is orders-sync running already?" in again.stderr.replace("\n", " ")
     finally:
         second.send_signal(signal.SIGINT)
         second.wait(limit(90))
@@ -89,7 +90,8 @@ def test_it_comes_up_syncs_stops_and_goes_on(tmp_path: Path) -> None:
 
 def _dg(project: Path, *arguments: str) -> str:
     done = subprocess.run(
-        [program("dg"), *arguments], cwd=project, env=environment(VIRTUAL_ENV=str(Path(sys.executable).parent.parent)),
+        [program("dg"), *arguments], cwd=project,
+        env=environment(VIRTUAL_ENV=str(Path(sys.executable).parent.parent), PYTHONPATH=str(project)),
         capture_output=True, text=True, timeout=limit(120), check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

@@ -54,7 +54,7 @@ def test_dagster_keeps_its_own_there_too(server: str, tmp_path: Path) -> None:
         PYTHONPATH=str(project),
     )
     program = (
-        "from orders_sync.definitions import defs; from orders_sync.dagster_instance.storage import open_instance\n"
+        "from orders_sync.definitions import defs; from orders_sync.dagster_instance.instance import open_instance\n"
         "with open_instance() as instance:\n"
         "    result = defs().resolve_job_def('daily_reports').execute_in_process(instance=instance)\n"
         "    assert result.success; print(instance.get_runs_count())"

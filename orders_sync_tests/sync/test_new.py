@@ -73,13 +73,13 @@ def test_a_pass_that_fails_leaves_the_watermark_and_keeps_what_it_stored(
     marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     sync(account)
-    mark = connection.execute("SELECT watermark FROM lanes").fetchone()
+    before = connection.execute("SELECT watermark FROM lanes").fetchone()
     for number in range(1, 121):
         an_order(marketplace, number, age=timedelta(seconds=1))
     marketplace.fault("empty_page", page=2, times=0)
     with pytest.raises(PassFailedError, match="Page 2 of the marketplace's list is empty, yet names a next one"):
         sync(account)
-    assert connection.execute("SELECT watermark, last_outcome FROM lanes").fetchone() == (*(mark or ()), "failed")
+    assert connection.execute("SELECT watermark, last_outcome FROM lanes").fetchone() == (*(before or ()), "failed")
     marketplace.calm()
     sync(account)
     assert connection.execute("SELECT count(*) FROM orders").fetchone() == (120,)

@@ -1,19 +1,17 @@
-"""Stock: the levels, and the locks that order events make, consume and release."""
+"""Stock: the levels, and the locks that order events create, consume and release."""
 
 from typing import Any
 
 import dagster as dg
 
 from orders_sync.dagster_support.markdown import as_markdown_table
+from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.dagster_support.row_checks import run_rows_check
 from orders_sync.dagster_support.table_assets import column_schema
 from orders_sync.database import tables
-from orders_sync.database.schema import upgrade_schema
 from orders_sync.lanes.authority import Phase, current_phase
-from orders_sync.lanes.liveness import alive
 from orders_sync.marketplaces.kit.accounts import overselling_accounts
 from orders_sync.stock.actions import as_markdown
-from orders_sync.stock.connection import stock_connection
 from orders_sync.stock.locks import apply_pending
 
 GROUP = "stock"
@@ -43,7 +41,7 @@ stock_levels = dg.AssetSpec(
     group_name=GROUP,
     owners=OWNERS,
     kinds={"table", "postgres"},
-    description="Pieces by SKU: on hand (imported by `orders-sync stock import`) and reserved.",
+    description="Pieces of each SKU: on hand (imported by `orders-sync stock import`) and reserved.",
     metadata={
         "dagster/column_schema": column_schema(tables.stock_levels),
         "dagster/table_name": "stock_levels",
@@ -57,7 +55,9 @@ stock_levels = dg.AssetSpec(
     owners=OWNERS,
     kinds={"python", "postgres"},
     pool="stock",
-    description=("Applies pending order events to the locks: each event once, each item one lock.\n\n" + as_markdown()),
+    description=(
+        "Applies pending order events to the locks: each event once, and one lock for each item.\n\n" + as_markdown()
+    ),
     metadata={
         "dagster/column_schema": column_schema(tables.stock_locks),
         "dagster/table_name": "stock_locks",
@@ -67,25 +67,30 @@ stock_levels = dg.AssetSpec(
         dg.AssetCheckSpec(
             "reserved_is_what_is_locked",
             asset="stock_locks",
-            description="Of each SKU, the reserved pieces are those of its active locks.",
+            description="The reserved pieces of each SKU are the pieces of its active locks.",
         ),
         dg.AssetCheckSpec(
             "every_event_could_be_applied",
             asset="stock_locks",
-            description="Events that failed and wait for another try or for a person.",
+            description="Events that could not be applied; the next run tries them again.",
         ),
     ],
 )
-def stock_locks(context: dg.AssetExecutionContext) -> Any:
-    upgrade_schema()
-    with alive(context.run_id), stock_connection(f"orders_sync stock {context.run_id}") as connection:
+def stock_locks(orders_database: OrdersDatabase) -> Any:
+    error, warn = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
+    with orders_database.connect_to_stock("stock") as connection:
         phase = current_phase(connection)
         applied = apply_pending(connection, overselling_accounts())
         states = dict(connection.execute("SELECT state, count(*) FROM stock_locks GROUP BY state").fetchall())
         latest = connection.execute(LATEST_STEPS).fetchall()
+        checks = {
+            "no_shortages": run_rows_check(connection, SHORTAGES, warn),
+            "reserved_is_what_is_locked": run_rows_check(connection, RESERVED, error),
+            "every_event_could_be_applied": run_rows_check(connection, FAILED_EVENTS, error),
+        }
     yield dg.MaterializeResult(
         metadata={
-            "phase": phase.value if phase is Phase.LIVE else f"{phase} (in shadow: V1 is the truth)",
+            "phase": phase.value if phase is Phase.LIVE else f"{phase} (shadow tables: V1 is the truth)",
             "events_applied": applied.events,
             "events_failed": applied.failed,
             **{f"steps_to_{state}": count for state, count in applied.steps.items()},
@@ -93,26 +98,11 @@ def stock_locks(context: dg.AssetExecutionContext) -> Any:
             "latest steps": _steps_table(latest),
         }
     )
-    error, warn = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
-    for name, query, severity in (
-        ("no_shortages", SHORTAGES, warn),
-        ("reserved_is_what_is_locked", RESERVED, error),
-        ("every_event_could_be_applied", FAILED_EVENTS, error),
-    ):
-        yield run_rows_check(query, severity, stock_connection)._replace(
-            check_name=name, asset_key=dg.AssetKey("stock_locks")
-        )
+    for name, result in checks.items():
+        yield result._replace(check_name=name, asset_key=dg.AssetKey("stock_locks"))
 
 
 def _steps_table(rows: list[tuple[Any, ...]]) -> dg.MarkdownMetadataValue:
     columns = ["at", "account", "item", "SKU", "pieces", "cause", "before", "after"]
-    hint = "The job `explain_lock`, or `orders-sync stock explain ITEM`, tells one lock whole."
+    hint = "The job `explain_lock`, or `orders-sync stock explain ITEM`, shows all steps of one lock."
     return dg.MetadataValue.md(as_markdown_table(columns, rows) + "\n\n" + hint)
-
-
-apply_order_events = dg.define_asset_job(
-    "apply_order_events",
-    selection=dg.AssetSelection.assets("stock_locks"),
-    description="Applies pending order events to the stock locks.",
-    executor_def=dg.in_process_executor,
-)

@@ -1,0 +1,246 @@
+"""refurbed's published contract: every state, every field, acceptance of items, labels, returns and tickets."""
+
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from orders_sync.config.account import SellerAccount
+from orders_sync.database.engine import Connection
+from orders_sync.marketplaces.kit.registry import open_adapter
+from orders_sync.marketplaces.refurbed import ITEM_STATUS, ORDER_STATUS, RETURN_STATE, TICKET_STATE
+from orders_sync.model.records import Order
+from orders_sync.model.statuses import Status
+from orders_sync.sandbox import refurbed as sandbox_refurbed
+from orders_sync.sandbox.refurbed import FakeRefurbed
+from orders_sync.testing.invariants import check_invariants
+from orders_sync.testing.marketplace import Marketplace, sandbox_account, sync
+from orders_sync_tests.marketplaces.field_mapping import address, assert_mapped, day, day_text
+
+EXAMPLE: dict[str, Any] = {
+    "id": "8100", "released_at": "2026-03-01T10:00:00.123Z", "state": "PARTIALLY_FULFILLED",
+    "labels": ["PARTIALLY_SHIPPED"], "customer_email": "ada@example.com",
+    "shipping_address": {
+        "first_name": "Ada", "family_name": "Lovelace", "entity": "FEMALE", "country_code": "AT", "post_code": "1010",
+        "town": "Wien", "street_name": "Ring", "house_no": "1a", "supplement": "Top 3", "phone_number": "+431",
+    },
+    "invoice_address": {"company_name": "Engines", "company_vatin": "ATU1", "country_code": "AT", "street_name": "Ring"},
+    "currency_code": "PLN", "settlement_currency_code": "EUR", "settlement_exchange_rate": "0.23",
+    "total_charged": "1200.10", "total_paid": "1000.00", "total_refunded": "200.10", "total_vat_charged": "0",
+    "payment_method": "STRIPE_KLARNA",
+    "items": [
+        {
+            "id": "91", "order_id": "8100", "name": "iPhone 12 | 64 GB | blue", "state": "SHIPPED", "sku": "IP12-64-B",
+            "currency_code": "PLN", "total_charged": "1000.00", "total_paid": "1000.00", "total_refunded": "0",
+            "settlement_total_commission": "23.5", "parcel_tracking_url": "https://carrier.example.com/1",
+            "offer_data": {"offer_id": "77", "offer_version": "3", "shipping_costs": "12.50"},
+            "item_identifiers": [{"identifier_type": "IMEI", "value": "356938035643809"}],
+        },
+        {
+            "id": "92", "state": "ACCEPTED", "sku": "", "total_charged": "200.10", "total_paid": "0.00",
+            "total_refunded": "200.10", "offer_data": {"offer_id": "78"}, "item_identifier": "SN-1",
+        },
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture
+def refurbed() -> Iterator[Marketplace]:
+    with Marketplace(FakeRefurbed, orders=120, days=20) as opened:
+        yield opened
+
+
+@pytest.fixture
+def shop(refurbed: Marketplace) -> SellerAccount:
+    return sandbox_account(refurbed, accept_orderlines=True)
+
+
+def test_every_published_state_is_mapped() -> None:
+    assert set(ORDER_STATUS) == {
+        "NEW", "REJECTED", "CANCELLED", "ACCEPTED", "SHIPPED", "RETURNED", "FULFILLED", "UNFULFILLED",
+        "PARTIALLY_FULFILLED",
+    }  # fmt: skip
+    assert set(ITEM_STATUS) == {"NEW", "REJECTED", "CANCELLED", "ACCEPTED", "SHIPPED", "RETURNED"}
+    assert set(RETURN_STATE) == {"INITIATED", "IN_TRANSIT", "DELIVERED", "REFUNDED", "CONCLUDED"}
+    assert set(TICKET_STATE) == {"OPEN", "PENDING", "SOLVED", "CLOSED"}
+
+
+def _address(prefix: str) -> dict[str, str]:
+    """Definition Address."""
+    return {
+        "first_name": f"{prefix} first_name", "family_name": f"{prefix} last_name", "company_name": f"{prefix} company",
+        "street_name": f"{prefix}", "house_no": "street", "supplement": f"{prefix} street2",
+        "post_code": f"{prefix} postal_code", "town": f"{prefix} city", "country_code": f"{prefix} country",
+        "phone_number": f"{prefix} phone",
+    }  # fmt: skip
+
+
+#: Definitions Order and OrderItem, each field with a value of its own.
+DISTINCT: dict[str, Any] = {
+    "id": "8100", "released_at": day_text(1), "state": "FULFILLED", "customer_email": "ada@example.com",
+    "shipping_address": _address("shipping"), "invoice_address": _address("billing"), "currency_code": "PLN",
+    "settlement_currency_code": "EUR", "total_charged": "1200.10", "total_paid": "1000.00", "total_refunded": "200.10",
+    "total_vat_charged": "230.15", "payment_method": "STRIPE_KLARNA",
+    "items": [
+        {
+            "id": "91", "order_id": "8100", "name": "iPhone 12", "state": "ACCEPTED", "sku": "IP12-64-B",
+            "currency_code": "CZK", "total_charged": "999.50", "total_paid": "999.40", "total_refunded": "0.10",
+            "settlement_total_commission": "23.5", "parcel_tracking_url": "https://example.com/track",
+            "offer_data": {"offer_id": "77", "offer_version": "3", "shipping_costs": "12.50"},
+            "item_identifiers": [
+                {"identifier_type": "SERIAL_NUMBER", "value": "SN-1"},
+                {"identifier_type": "IMEI", "value": "356938035643809"},
+            ],
+        }
+    ],
+}  # fmt: skip
+
+
+def decoded(shop: SellerAccount, record: dict[str, Any]) -> Order:
+    adapter = open_adapter(shop)
+    try:
+        return adapter.decode_order(json.dumps(record).encode())
+    finally:
+        adapter.close()
+
+
+def test_every_field_of_an_order_is_mapped(shop: SellerAccount) -> None:
+    order = decoded(shop, DISTINCT)
+    assert order.items is not None
+    assert_mapped(
+        order,
+        {
+            "order_id": "8100", "status": Status.SHIPPED, "items": order.items, "marketplace_state": "FULFILLED",
+            "created_at": day(1), "currency": "PLN", "items_total": Decimal("1200.10"),
+            "sales_taxes": Decimal("230.15"), "country_code": "shipping country", "payment_method": "STRIPE_KLARNA",
+            "marketplace_delivery_note": False, "tracking_url": "https://example.com/track",
+            "buyer_email": "ada@example.com", "shipping": address("shipping", state=None),
+            "billing": address("billing", state=None),
+        },
+        absent=[
+            "modified_at", "paid_at", "shipped_at", "dispatch_due_at", "shipping_total", "marketplace_shipping",
+            "carrier", "tracking_number", "delivery_note_url", "label_url",
+        ],
+    )  # fmt: skip
+
+
+def test_every_field_of_an_item_is_mapped(shop: SellerAccount) -> None:
+    (item,) = decoded(shop, DISTINCT).items or []
+    assert_mapped(
+        item,
+        {
+            "item_id": "91", "sku": "IP12-64-B", "quantity": 1, "status": Status.ACCEPTED,
+            "marketplace_state": "ACCEPTED", "currency": "CZK", "price": Decimal("999.50"),
+            "shipping_price": Decimal("12.50"), "fee": Decimal("23.5"), "product": "iPhone 12", "listing_id": "77",
+            "imei": "356938035643809", "serial_number": "SN-1",
+        },
+        absent=["created_at"],
+    )  # fmt: skip
+
+
+def test_every_field_of_a_return_and_of_a_ticket_is_mapped(shop: SellerAccount) -> None:
+    returned = {
+        "id": "7", "order_item_id": "91", "state": "REFUNDED", "return_initiated_at": day_text(1),
+        "delivered_at": day_text(2),
+    }  # fmt: skip
+    ticket = {
+        "id": "7", "marketplace_order_item": {"order_item_id": "91"}, "status": "SOLVED",
+        "topic_slug": "ask-for-a-replacement", "created_at": day_text(1), "updated_at": day_text(2),
+    }  # fmt: skip
+    adapter = open_adapter(shop)
+    assert_mapped(
+        adapter.decode_care_record(json.dumps(returned).encode()),
+        {
+            "care_id": "return-7", "item_ids": ["91"], "kind": "return", "state": "closed",
+            "marketplace_state": "REFUNDED", "opened_at": day(1), "closed_at": day(2),
+        },
+        absent=["modified_at"],
+    )  # fmt: skip
+    solved = adapter.decode_care_record(json.dumps(ticket).encode())
+    pending = adapter.decode_care_record(json.dumps({**ticket, "status": "PENDING"}).encode())
+    adapter.close()
+    assert_mapped(
+        pending,
+        {
+            "care_id": "ticket-7", "item_ids": ["91"], "kind": "replacement", "state": "open",
+            "marketplace_state": "PENDING", "opened_at": day(1), "modified_at": day(2),
+        },
+        absent=["closed_at"],
+    )  # fmt: skip
+    assert (solved.state, solved.closed_at) == ("closed", day(2))
+
+
+def test_an_item_without_a_sku_is_named_by_its_offer_and_a_refund_changes_its_status(shop: SellerAccount) -> None:
+    shipped, refunded = decoded(shop, EXAMPLE).items or []
+    assert (shipped.imei, shipped.serial_number) == ("356938035643809", None)
+    assert (refunded.sku, refunded.status) == ("offer-78", Status.REFUNDED_BEFORE_SHIPPING)
+    assert (refunded.imei, refunded.serial_number) == (None, "SN-1")
+
+
+def test_waiting_items_are_accepted_one_by_one_after_they_are_stored(
+    refurbed: Marketplace, shop: SellerAccount, connection: Connection
+) -> None:
+    waiting = {item["id"] for order in refurbed.listed() for item in order["items"] if item["state"] == "NEW"}
+    assert waiting
+    summary = sync(shop)
+    assert summary.accepted == len(waiting)
+    assert {write["item_id"] for write in refurbed.sandbox.writes} == waiting
+    rows = connection.execute("SELECT state, item_id, answer_status FROM acceptances").fetchall()
+    assert {(state, status) for state, _, status in rows} == {("accepted", 200)}
+    assert {item_id for _, item_id, _ in rows} == waiting
+    assert connection.execute("SELECT count(*) FROM order_items WHERE status = 'pending'").fetchone() == (0,)
+    assert sync(shop).accepted == 0
+    assert len(refurbed.sandbox.writes) == len(waiting)
+    check_invariants(connection)
+
+
+def test_an_answer_that_got_lost_is_asked_for_and_never_repeated(
+    refurbed: Marketplace, shop: SellerAccount, connection: Connection
+) -> None:
+    refurbed.fault("lose_answer", path="/refb.merchant.v1.OrderItemService", times=1)
+    first = sync(shop)
+    assert any("acceptance without answer" in problem for problem in first.problems)
+    done = len(refurbed.sandbox.writes)
+    sync(shop)
+    assert len(refurbed.sandbox.writes) == done
+    states = connection.execute(
+        "SELECT state, count(*) FROM acceptances WHERE state <> 'accepted' GROUP BY 1"
+    ).fetchall()
+    assert states == [("left", 1)]  # asked again: the line no longer waits
+    assert connection.execute("SELECT count(*) FROM order_items WHERE status = 'pending'").fetchone() == (0,)
+
+
+def test_labels_appear_and_there_is_no_delivery_note_to_wait_for(
+    refurbed: Marketplace, shop: SellerAccount, connection: Connection
+) -> None:
+    sync(shop)
+    refurbed.pass_time(hours=2)
+    summary = sync(shop, "incomplete")
+    assert summary.documents_found > 0
+    assert connection.execute("SELECT count(*) FROM orders WHERE delivery_note_url IS NOT NULL").fetchone() == (0,)
+    assert sync(shop, "incomplete").fetched == 0
+
+
+def test_returns_and_tickets_are_care_records_with_ids_of_their_own(
+    refurbed: Marketplace, shop: SellerAccount, connection: Connection
+) -> None:
+    sync(shop)
+    sync(shop, "care")
+    kinds = connection.execute("SELECT split_part(care_id, '-', 1), kind FROM care_records GROUP BY 1, 2").fetchall()
+    assert ("return", "return") in kinds
+    of_tickets = {kind for prefix, kind in kinds if prefix == "ticket"}
+    assert set() != of_tickets <= {"replacement", "refund", "other"}
+
+
+def test_the_limit_that_the_headers_tell_is_kept_to(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """20 calls in two seconds: a pass of more waits for the next window instead of being refused."""
+    monkeypatch.setattr(sandbox_refurbed, "CALLS", 20)
+    monkeypatch.setattr(sandbox_refurbed, "SECONDS", 2)
+    with Marketplace(FakeRefurbed, orders=40, days=20, limits=True) as refurbed:
+        refurbed.pass_time(seconds=1)  # it began at a whole second: its clock must not be behind ours
+        summary = sync(sandbox_account(refurbed), page_size=1)
+    assert summary.api_calls > 20
+    assert summary.throttled_seconds > 0
+    assert summary.too_many_requests == 0
