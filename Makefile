@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 3000
 
-.PHONY: run test test-fast test-medusa lint types coverage reference docs lock lock-upgrade bench bench-migration clean
+.PHONY: run test test-fast test-medusa lint types coverage reference docs lock lock-upgrade bench bench-passes bench-cutover clean
 
 run: .venv/installed ## set everything up and run the main job: sandbox, Dagster UI and daemon, first syncs
 	$(BIN)/orders-sync up --port $(PORT)
@@ -14,7 +14,7 @@ test: .venv/installed-dev ## set everything up and pass all the tests
 	$(BIN)/pytest -n 4 --dist loadgroup
 
 test-fast: .venv/installed-dev ## the tests that need neither a daemon nor a browser
-	$(BIN)/pytest -n 4 -m "not ui and not daemon"
+	$(BIN)/pytest -n 4 --dist loadgroup -m "not ui and not daemon"
 
 test-medusa: .venv/installed-dev ## all four syncs against a real Medusa 2 server (npm, downloads some 700 MB into .medusa)
 	$(BIN)/python -m orders_sync_tests.debian_packages
@@ -52,8 +52,11 @@ bench: .venv/installed-dev ## measure everything in bench/README.md
 	$(BIN)/pip install --quiet -r bench/requirements.txt
 	$(BIN)/python -m bench.compare
 
-bench-migration: .venv/installed-dev ## measure V1 against V2 over a simulated week, into bench/README.md
-	$(BIN)/python -m bench.migration
+bench-passes: .venv/installed-dev ## measure a pass; CHECKOUT=<folder> compares with another checkout, side by side
+	$(BIN)/python -m bench.passes $(if $(CHECKOUT),--checkout $(CHECKOUT))
+
+bench-cutover: .venv/installed-dev ## measure V1 against V2 over a simulated week, into bench/README.md
+	$(BIN)/python -m bench.cutover
 
 clean: ## forget everything but the code: the databases, the sandbox, the environment
 	rm -rf .venv .state
