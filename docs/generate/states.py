@@ -23,7 +23,7 @@ def states_page() -> str:
     for name in marketplace_names():
         marketplace = find_marketplace(name)
         parts.append(f"## {marketplace.title}")
-        for what, states in marketplace.states.items():
+        for what, states in marketplace.status_tables.items():
             rows = ((code(state), code(status), str(lock_action_of(status))) for state, status in states.items())
             parts.append(table((f"state of {what}", "status", "lock"), rows))
         parts.append(marketplace.notes)

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from orders_sync.config.schedules import check_schedules
-from orders_sync.dagster_support.lane_assets import ASSET_NAMES, SYNC_TYPES, days, is_partitioned, job_name, lane_key
+from orders_sync.dagster_support.lane_assets import ASSET_NAMES, days, is_partitioned, job_name, lane_key
 from orders_sync.model.lane import Lane, SyncType
 
 
@@ -24,12 +24,11 @@ def test_a_lane_has_an_asset_in_its_account_and_a_job_across_accounts(
 ) -> None:
     assert lane_key(Lane("shop", sync_type)) == dg.AssetKey(["shop", asset])
     assert job_name(sync_type) == job
-    assert SYNC_TYPES[asset] is sync_type
 
 
 def test_every_sync_type_has_a_name_of_its_own() -> None:
     assert set(ASSET_NAMES) == set(SyncType)
-    assert len(SYNC_TYPES) == len(SyncType)
+    assert len(set(ASSET_NAMES.values())) == len(SyncType)
 
 
 def test_partitions_are_days_from_the_first_one_set_to_today() -> None:

@@ -3,15 +3,16 @@
 import dagster as dg
 import pytest
 
+from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.dagster_support.row_checks import ROWS_SHOWN, rows_check, run_rows_check
-from orders_sync.database.engine import Connection, connect
+from orders_sync.database.engine import Connection
 
 WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
 NUMBERS = "SELECT n AS number, 'a|b' AS text FROM generate_series(1, {}) n"
 
 
 def test_a_query_that_finds_nothing_passes(connection: Connection) -> None:
-    result = run_rows_check(NUMBERS.format(0), ERROR)
+    result = run_rows_check(connection, NUMBERS.format(0), ERROR)
     assert result.passed
     assert result.metadata["rows"].value == 0
     assert "first rows" not in result.metadata
@@ -21,7 +22,7 @@ def test_a_query_that_finds_nothing_passes(connection: Connection) -> None:
 def test_rows_fail_it_are_counted_and_the_first_are_shown(
     connection: Connection, severity: dg.AssetCheckSeverity
 ) -> None:
-    result = run_rows_check(NUMBERS.format(ROWS_SHOWN + 5), severity)
+    result = run_rows_check(connection, NUMBERS.format(ROWS_SHOWN + 5), severity)
     assert not result.passed
     assert result.severity == severity
     assert result.metadata["rows"].value == ROWS_SHOWN + 5
@@ -30,24 +31,13 @@ def test_rows_fail_it_are_counted_and_the_first_are_shown(
     assert len(lines) == 2 + ROWS_SHOWN
 
 
-def test_it_runs_on_the_connection_that_is_handed_in(connection: Connection) -> None:
-    asked: list[str] = []
-
-    def opened(application: str) -> Connection:
-        asked.append(application)
-        return connect(application="another one")
-
-    query = "SELECT 1 WHERE current_setting('application_name') <> 'another one'"
-    assert run_rows_check(query, ERROR, opened).passed
-    assert not run_rows_check(query, ERROR).passed
-    assert asked == ["orders_sync check"]
-
-
 def test_dagster_runs_it_as_a_check_of_its_asset(connection: Connection) -> None:
     @dg.asset
     def orders() -> None: ...
 
     check = rows_check("orders", "nobody_orders", "SELECT order_id FROM orders", WARN, "Nobody orders.")
-    result = dg.materialize([orders, check], selection=dg.AssetSelection.all())
+    result = dg.materialize(
+        [orders, check], selection=dg.AssetSelection.all(), resources={"orders_database": OrdersDatabase()}
+    )
     evaluations = [(e.check_name, e.passed) for e in result.get_asset_check_evaluations()]
     assert evaluations == [("nobody_orders", True)]

@@ -60,7 +60,7 @@ class BazaarServer:
                 Route("/oauth/token", self.token, methods=["POST"]),
                 Route("/v1/orders", self.guarded(self.list_orders)),
                 Route("/v1/orders/{id}", self.guarded(self.one_order)),
-                Route("/v1/orders/{id}/papers", self.guarded(self.documents)),
+                Route("/v1/orders/{id}/documents", self.guarded(self.documents)),
                 Route("/v1/lines/{id}/confirm", self.guarded(self.confirm), methods=["POST"]),
                 Route("/v1/cases", self.guarded(self.list_cases)),
             ]

@@ -52,10 +52,10 @@ def test_a_block_holds_for_the_whole_account(database_url: str) -> None:
 
 
 def test_the_daily_budget_is_told_when_it_is_spent(connection: Connection) -> None:
-    care_list = RateLimit("care_list", 1000, 1.0, a_day=3)
-    pace = SharedRateLimiter("shop", [care_list], 1.0)
+    limit = RateLimit("care_list", 1000, 1.0, per_day=3)
+    pace = SharedRateLimiter("shop", [limit], 1.0)
     for _ in range(3):
-        pace.wait([care_list])
-    with pytest.raises(DailyBudgetSpentError, match="allows 3 calls a day to care_list"):
-        pace.wait([care_list])
+        pace.wait([limit])
+    with pytest.raises(DailyBudgetSpentError, match="allows 3 calls per day to care_list"):
+        pace.wait([limit])
     pace.close()

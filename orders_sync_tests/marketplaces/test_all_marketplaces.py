@@ -102,7 +102,7 @@ def test_what_happens_at_the_marketplace_arrives(
             sync(shop, sync_type)
         apply_pending(connection)
         check_invariants(connection)
-    table = next(iter(find_marketplace(shop.settings.marketplace).states.values()))
+    table = next(iter(find_marketplace(shop.settings.marketplace).status_tables.values()))
     now = listed(living, contract)
     assert statuses(connection) == {order_id: table[record[contract.state]] for order_id, record in now.items()}
     assert statuses(connection) != before
@@ -135,7 +135,7 @@ def test_orders_that_change_while_pages_are_read_are_not_lost(
     living.pass_time(minutes=5)
     sync(shop, "modified", page_size=20)
     apply_pending(connection)
-    table = next(iter(find_marketplace(shop.settings.marketplace).states.values()))
+    table = next(iter(find_marketplace(shop.settings.marketplace).status_tables.values()))
     now = {order_id: table[record[contract.state]] for order_id, record in listed(living, contract).items()}
     assert statuses(connection) == now != before
     check_invariants(connection)
