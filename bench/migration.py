@@ -51,7 +51,7 @@ def week(days: int, orders_a_day: float, system: Any) -> Measured:
 
     measured = Measured()
     listed_at: dict[str, datetime] = {}
-    with Marketplace(orders=150, days=30, arrivals_a_day=orders_a_day, ago=timedelta(days=days), seed=7) as marketplace:
+    with Marketplace(orders=150, days=30, arrivals_per_day=orders_a_day, ago=timedelta(days=days), seed=7) as marketplace:
         account = sandbox_account(marketplace, accept_orderlines=True, days_back=days + 3)
         with system(marketplace, account, measured) as minute:
             minute.first()
