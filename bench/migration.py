@@ -169,7 +169,8 @@ class V2Week:
             self._run(sync_type)
 
     def __call__(self, now: datetime, number: int) -> None:
-        from orders_sync.stock.locks import apply_pending
+        from orders_sync.stock.apply_events import apply_pending
+        from orders_sync.stock.connection import StockConnection
 
         on_the_hour = now.minute == 0
         is_due = (on_the_hour and now.hour % 2 == 0) or (bool(self.frequent) and now.minute % (self.frequent or 1) == 0)
@@ -181,7 +182,7 @@ class V2Week:
             self._run("care")
         if on_the_hour and now.hour % 4 == 0:
             self._run("incomplete")
-        apply_pending(self.connection, oversell=frozenset(["shop"]))
+        apply_pending(StockConnection(self.connection), oversell=frozenset(["shop"]))
 
     def _run(self, sync_type: str, *, killed: bool = False) -> None:
         from orders_sync.marketplaces.kit import http
@@ -208,11 +209,12 @@ class V2Week:
         return {row[0] for row in self.connection.execute("SELECT order_id FROM orders")}
 
     def last(self) -> None:
-        from orders_sync.stock.locks import apply_pending
+        from orders_sync.stock.apply_events import apply_pending
+        from orders_sync.stock.connection import StockConnection
 
         for sync_type in ("new", "modified"):
             self._run(sync_type)
-        apply_pending(self.connection, oversell=frozenset(["shop"]))
+        apply_pending(StockConnection(self.connection), oversell=frozenset(["shop"]))
 
     def count_locks(self, active: set[str]) -> None:
         rows = self.connection.execute(

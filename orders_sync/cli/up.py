@@ -175,6 +175,7 @@ def _await(part: _Part, url: str, seconds: float = 120.0) -> None:
 def _seed_stock(address: str) -> None:
     """The sandbox's stock list, once: a new database has no levels yet."""
     from orders_sync.database.engine import connect
+    from orders_sync.stock.connection import StockConnection
     from orders_sync.stock.levels import import_levels, read_stock_file
 
     with connect() as connection:
@@ -182,7 +183,7 @@ def _seed_stock(address: str) -> None:
             return
         file: Path = state_folder() / "sandbox" / "stock.csv"
         file.write_text(httpx.get(f"{address}/sandbox/stock.csv", trust_env=False).text)
-        import_levels(connection, read_stock_file(file))
+        import_levels(StockConnection(connection), read_stock_file(file))
 
 
 def _watch(parts: list[_Part], began: float, until_synced: bool) -> None:

@@ -1,13 +1,12 @@
 """Asset checks that are a query: the rows it finds break the rule, and are shown."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
 
 from orders_sync.dagster_support.markdown import as_markdown_table
-from orders_sync.database.engine import Connection, connect
+from orders_sync.database.engine import connect
 from orders_sync.database.schema import upgrade_schema
 from orders_sync.lanes.liveness import alive
 
@@ -30,17 +29,20 @@ def rows_check(
     return check
 
 
-def run_rows_check(
-    query: str,
-    severity: dg.AssetCheckSeverity,
-    connection_for: Callable[[str], AbstractContextManager[Connection]] | None = None,
-) -> dg.AssetCheckResult:
-    """Runs the query of a check, on a connection of its own or one that `connection_for` opens."""
+def run_rows_check(query: str, severity: dg.AssetCheckSeverity) -> dg.AssetCheckResult:
+    """Runs the query of a check on a connection of its own."""
     upgrade_schema()
-    with (connection_for or (lambda name: connect(application=name)))("orders_sync check") as connection:
+    with connect(application="orders_sync check") as connection:
         cursor = connection.execute(query)  # pyright: ignore[reportArgumentType,reportCallIssue]
         names = [column.name for column in cursor.description or []]
         rows = cursor.fetchall()
+    return rows_check_result(names, rows, severity)
+
+
+def rows_check_result(
+    names: list[str], rows: Sequence[tuple[Any, ...]], severity: dg.AssetCheckSeverity
+) -> dg.AssetCheckResult:
+    """The result of a check that passes when there are no `rows`; `names` are those of their columns."""
     metadata: dict[str, Any] = {"rows": len(rows)}
     if rows:
         metadata["first rows"] = dg.MetadataValue.md(as_markdown_table(names, rows[:ROWS_SHOWN]))

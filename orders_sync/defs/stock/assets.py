@@ -1,42 +1,41 @@
 """Stock: the levels, and the locks that order events make, consume and release."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dagster as dg
 
 from orders_sync.dagster_support.markdown import as_markdown_table
-from orders_sync.dagster_support.row_checks import run_rows_check
+from orders_sync.dagster_support.row_checks import rows_check_result
 from orders_sync.dagster_support.table_assets import column_schema
 from orders_sync.database import tables
 from orders_sync.database.schema import upgrade_schema
 from orders_sync.lanes.authority import Phase, current_phase
 from orders_sync.lanes.liveness import alive
 from orders_sync.marketplaces.kit.accounts import overselling_accounts
-from orders_sync.stock.actions import as_markdown
-from orders_sync.stock.connection import stock_connection
-from orders_sync.stock.locks import apply_pending
+from orders_sync.stock.actions import LOCK_ACTIONS
+from orders_sync.stock.apply_events import apply_pending
+from orders_sync.stock.connection import StockConnection, stock_connection
+from orders_sync.stock.queries import (
+    FailedEvent,
+    LockHistoryEntry,
+    ReservedMismatch,
+    Shortage,
+    failed_events,
+    latest_history,
+    locks_by_state,
+    reserved_mismatches,
+    shortages,
+)
 
 GROUP = "stock"
 OWNERS = ["team:warehouse"]
 
-SHORTAGES = """
-SELECT lock.account, lock.order_id, lock.item_id, lock.sku, lock.quantity, lock.problem, lock.since::text
-FROM stock_locks lock WHERE lock.state = 'short' ORDER BY lock.since
-"""
-LATEST_STEPS = """
-SELECT step.at::text, step.account, step.item_id, step.sku, step.quantity, step.cause,
-       coalesce(step.from_state, '') AS before, step.to_state AS after
-FROM stock_lock_history step ORDER BY step.entry_id DESC LIMIT 25
-"""
-RESERVED = """
-SELECT level.sku, level.reserved, coalesce(sum(lock.quantity), 0) AS locked
-FROM stock_levels level LEFT JOIN stock_locks lock ON lock.sku = level.sku AND lock.state = 'locked'
-GROUP BY level.sku, level.reserved HAVING level.reserved <> coalesce(sum(lock.quantity), 0)
-"""
-FAILED_EVENTS = """
-SELECT event_id, account, order_id, kind, problem, attempts FROM order_events
-WHERE applied_at IS NULL AND attempts > 0
-"""
+STEPS_SHOWN = 25
+LOCK_ACTIONS_TABLE = as_markdown_table(
+    ["status of the item", "the lock", "why"],
+    [(f"`{status}`", meaning.effect, meaning.why) for status, meaning in LOCK_ACTIONS.items()],
+)
 
 stock_levels = dg.AssetSpec(
     "stock_levels",
@@ -57,7 +56,9 @@ stock_levels = dg.AssetSpec(
     owners=OWNERS,
     kinds={"python", "postgres"},
     pool="stock",
-    description=("Applies pending order events to the locks: each event once, each item one lock.\n\n" + as_markdown()),
+    description=(
+        "Applies pending order events to the locks: each event once, each item one lock.\n\n" + LOCK_ACTIONS_TABLE
+    ),
     metadata={
         "dagster/column_schema": column_schema(tables.stock_locks),
         "dagster/table_name": "stock_locks",
@@ -78,11 +79,12 @@ stock_levels = dg.AssetSpec(
 )
 def stock_locks(context: dg.AssetExecutionContext) -> Any:
     upgrade_schema()
-    with alive(context.run_id), stock_connection(f"orders_sync stock {context.run_id}") as connection:
-        phase = current_phase(connection)
-        applied = apply_pending(connection, overselling_accounts())
-        states = dict(connection.execute("SELECT state, count(*) FROM stock_locks GROUP BY state").fetchall())
-        latest = connection.execute(LATEST_STEPS).fetchall()
+    with alive(context.run_id), stock_connection(f"orders_sync stock {context.run_id}") as stock:
+        phase = current_phase(stock.connection)
+        applied = apply_pending(stock, overselling_accounts())
+        states = locks_by_state(stock)
+        latest = latest_history(stock, STEPS_SHOWN)
+        checks = list(_checks(stock))
     yield dg.MaterializeResult(
         metadata={
             "phase": phase.value if phase is Phase.LIVE else f"{phase} (in shadow: V1 is the truth)",
@@ -93,20 +95,29 @@ def stock_locks(context: dg.AssetExecutionContext) -> Any:
             "latest steps": _steps_table(latest),
         }
     )
+    yield from checks
+
+
+def _checks(stock: StockConnection) -> Iterator[dg.AssetCheckResult]:
     error, warn = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
-    for name, query, severity in (
-        ("no_shortages", SHORTAGES, warn),
-        ("reserved_is_what_is_locked", RESERVED, error),
-        ("every_event_could_be_applied", FAILED_EVENTS, error),
-    ):
-        yield run_rows_check(query, severity, stock_connection)._replace(
+    found: list[tuple[str, Any, Sequence[tuple[Any, ...]], dg.AssetCheckSeverity]] = [
+        ("no_shortages", Shortage, shortages(stock), warn),
+        ("reserved_is_what_is_locked", ReservedMismatch, reserved_mismatches(stock), error),
+        ("every_event_could_be_applied", FailedEvent, failed_events(stock), error),
+    ]
+    for name, row_type, rows, severity in found:
+        yield rows_check_result(list(row_type._fields), rows, severity)._replace(
             check_name=name, asset_key=dg.AssetKey("stock_locks")
         )
 
 
-def _steps_table(rows: list[tuple[Any, ...]]) -> dg.MarkdownMetadataValue:
+def _steps_table(steps: list[LockHistoryEntry]) -> dg.MarkdownMetadataValue:
     columns = ["at", "account", "item", "SKU", "pieces", "cause", "before", "after"]
-    hint = "The job `explain_lock`, or `orders-sync stock explain ITEM`, tells one lock whole."
+    rows = [
+        (step.at, step.account, step.item_id, step.sku, step.quantity, step.cause, step.from_state, step.to_state)
+        for step in steps
+    ]
+    hint = "The job `explain_lock`, or `orders-sync stock explain ITEM`, shows all steps of one lock."
     return dg.MetadataValue.md(as_markdown_table(columns, rows) + "\n\n" + hint)
 
 

@@ -8,7 +8,8 @@ from orders_sync.dagster_support.markdown import as_markdown_table
 from orders_sync.database.schema import upgrade_schema
 from orders_sync.lanes.liveness import alive
 from orders_sync.stock.connection import stock_connection
-from orders_sync.stock.explain import LockHistoryEntry, SkuLevel, explain
+from orders_sync.stock.explain import explain
+from orders_sync.stock.queries import LockHistoryEntry, SkuLevel
 
 
 class Question(dg.Config):
@@ -21,8 +22,8 @@ class Question(dg.Config):
 @dg.op(description="Tells the events that made, consumed or released a lock, in order, as metadata of this run.")
 def explain_lock_steps(context: dg.OpExecutionContext, config: Question) -> None:
     upgrade_schema()
-    with alive(context.run_id), stock_connection(f"orders_sync explain {context.run_id}") as connection:
-        levels, steps = explain(connection, config.item_or_sku)
+    with alive(context.run_id), stock_connection(f"orders_sync explain {context.run_id}") as stock:
+        levels, steps = explain(stock, config.item_or_sku)
     if not levels and not steps:
         raise dg.Failure(f"Neither an item with a lock nor a SKU is called {config.item_or_sku}.", allow_retries=False)
     context.log_event(

@@ -5,8 +5,8 @@ import dagster as dg
 from orders_sync.dagster_support.busy_lanes import runs_under_way
 from orders_sync.database.schema import upgrade_schema
 from orders_sync.defs.stock.assets import apply_order_events
+from orders_sync.stock.apply_events import pending_events
 from orders_sync.stock.connection import stock_connection
-from orders_sync.stock.locks import pending_events
 
 
 @dg.sensor(
@@ -20,8 +20,8 @@ from orders_sync.stock.locks import pending_events
 )
 def order_events_sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     upgrade_schema()
-    with stock_connection("orders_sync sensor") as connection:
-        waiting = pending_events(connection)
+    with stock_connection("orders_sync sensor") as stock:
+        waiting = pending_events(stock)
     if waiting == 0:
         return dg.SkipReason("No order event waits.")
     for run in runs_under_way(context.instance):
