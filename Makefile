@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 3000
 
-.PHONY: run test test-fast test-medusa lint types lock bench bench-migration clean
+.PHONY: run test test-fast test-medusa lint types coverage reference docs lock lock-upgrade bench bench-migration clean
 
 run: .venv/installed ## set everything up and run the main job: sandbox, Dagster UI and daemon, first syncs
 	$(BIN)/orders-sync up --port $(PORT)
@@ -28,9 +28,25 @@ lint: .venv/installed-dev
 types: .venv/installed-dev
 	$(BIN)/pyright
 
-lock: .venv/installed-dev ## compile the hashed locks anew (needs uv: pip install uv)
-	uv pip compile pyproject.toml --universal --generate-hashes --no-annotate --python-version 3.11 -o requirements.lock --custom-compile-command "make lock" --upgrade
-	uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-annotate --python-version 3.11 -o requirements-dev.lock --custom-compile-command "make lock" --upgrade
+coverage: .venv/installed-dev ## measure the coverage of test-fast, subprocesses included (settings: pyproject.toml)
+	$(BIN)/pytest -n 4 -m "not ui and not daemon" --cov --cov-report=term:skip-covered --cov-report=xml:artifacts/coverage.xml
+
+reference: .venv/installed-dev ## write docs/reference and the generated parts of docs/ from the code
+	$(BIN)/python -m docs.generate
+
+docs: .venv/installed-dev ## build the documentation site in build/site; outdated references and broken links fail
+	$(BIN)/python -m docs.generate --check
+	$(BIN)/python -m docs.generate.site
+	$(BIN)/zensical build --clean --strict
+	$(BIN)/python -m docs.generate.links
+
+COMPILE := uv pip compile pyproject.toml --universal --generate-hashes --no-annotate --python-version 3.11 --custom-compile-command "make lock"
+lock: ## compile the hashed locks from pyproject.toml, locked versions kept (needs uv: pip install uv)
+	$(COMPILE) $(LOCK_OPTIONS) -o requirements.lock
+	$(COMPILE) $(LOCK_OPTIONS) --group dev -o requirements-dev.lock
+
+lock-upgrade: ## the same with the newest allowed versions
+	$(MAKE) lock LOCK_OPTIONS=--upgrade
 
 bench: .venv/installed-dev ## measure everything in bench/README.md
 	$(BIN)/pip install --quiet -r bench/requirements.txt

@@ -1,4 +1,4 @@
-"""The one entry: everything that Dagster sees is loaded from defs/; what cuts across is added here."""
+"""The entry point of Dagster: loads everything in defs/, and adds what concerns all of it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,6 +7,7 @@ import dagster as dg
 
 from orders_sync.config.environment import PROJECT_ROOT
 from orders_sync.config.sandbox_credentials import provide_sandbox_credentials
+from orders_sync.dagster_support.orders_database import OrdersDatabase
 
 
 @dg.definitions
@@ -19,7 +20,8 @@ def defs() -> dg.Definitions:
         jobs=loaded.jobs,
         schedules=loaded.schedules,
         sensors=loaded.sensors,
-        # A step process an asset would double what importing Dagster costs each run.
+        resources={"orders_database": OrdersDatabase()},
+        # One process for each asset would double what a run pays for importing Dagster.
         executor=dg.in_process_executor,
         metadata=loaded.metadata,
         component_tree=loaded.component_tree,
@@ -27,5 +29,5 @@ def defs() -> dg.Definitions:
 
 
 def _with_links_to_code(assets: Any) -> Sequence[Any]:
-    """Each asset's page in the UI links to the code that makes it."""
+    """The page of each asset in the UI links to its code."""
     return dg.with_source_code_references(assets)

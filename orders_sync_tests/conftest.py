@@ -1,12 +1,12 @@
 """What the tests share: a real PostgreSQL, a database a test, a sandbox marketplace over real HTTP."""
 
+import fcntl
 import os
 import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -15,11 +15,11 @@ from orders_sync.config.account import SellerAccount
 from orders_sync.config.sandbox_credentials import provide_sandbox_credentials
 from orders_sync.database.engine import Connection
 from orders_sync.testing.databases import a_database
+from orders_sync.testing.deployment import Deployment
 from orders_sync.testing.marketplace import Marketplace, sandbox_account
+from orders_sync.testing.shared_deployment import SHARED
+from orders_sync.testing.waiting import limit
 from orders_sync_tests import debian_packages
-
-if TYPE_CHECKING:
-    from orders_sync.testing.deployment import Deployment
 
 RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
 #: One state folder for all workers of a test run, its path short enough for a socket.
@@ -29,12 +29,57 @@ os.environ["ORDERS_SYNC_STATE"] = str(STATE)
 os.environ.pop("ORDERS_DATABASE_URL", None)
 os.environ.pop("DAGSTER_POSTGRES_URL", None)
 os.environ.pop("DAGSTER_HOME", None)
+
+GIVEN_SERVER = "ORDERS_SYNC_TEST_POSTGRESQL"
+"""Names a PostgreSQL server for the tests' databases, e.g. postgresql://postgres@127.0.0.1:5432; the embedded one where
+it is not set. CI runs the tests on every supported version with it."""
 provide_sandbox_credentials()
+TEST_SECONDS = 300.0
+"""How long one test may take on the reference machine, its fixtures not counted: they have limits of their own."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-timeout reads its option
 def pytest_configure(config: pytest.Config) -> None:
     if "PYTEST_XDIST_WORKER" not in os.environ:
         config.option.testrunuid = RUN
+    if config.getoption("timeout") is None:
+        config.option.timeout = limit(TEST_SECONDS)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests with a deployment come first: one after the other, they take longest.
+
+    Among them, those that share a deployment follow one another, whatever order their files have.
+    """
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    if item.get_closest_marker("daemon") is None:
+        return 2
+    return 0 if uses_shared_deployment(item) else 1
+
+
+def uses_shared_deployment(item: pytest.Item | None) -> bool:
+    return isinstance(item, pytest.Function) and "deployment" in item.fixturenames
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """A group that is not kept together would start its deployment once in every worker, without a word."""
+    if session.config.getoption("loadgroup", False):
+        loose = [i.nodeid for i in session.items if i.get_closest_marker("xdist_group") and "@" not in i.nodeid]
+        if loose:
+            raise pytest.UsageError(f"pytest-xdist ignores the mark xdist_group of {loose[0]}: see pytest-xdist #1386.")
+
+
+@pytest.hookimpl(trylast=True)  # after the fixtures' teardown
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    if not uses_shared_deployment(nextitem):
+        SHARED.stop()
+
+
+def pytest_sessionfinish() -> None:
+    SHARED.stop()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -61,20 +106,22 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.fixture(scope="session")
 def template() -> str:
     """The URL of the server's maintenance database, once the template of all test databases is migrated."""
-    import fcntl
-
     from orders_sync.database.embedded import embedded_url
     from orders_sync.database.schema import upgrade_schema
 
     with (STATE / "template.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        server = embedded_url("postgres")
+        given = os.environ.get(GIVEN_SERVER)
+        server = f"{given}/postgres?" if given else embedded_url("postgres")
         if not (STATE / "template.done").exists():
             with psycopg.connect(server, autocommit=True) as connection:
                 connection.execute("ALTER SYSTEM SET fsync = off")
                 connection.execute("ALTER SYSTEM SET max_connections = 300")
                 connection.execute("SELECT pg_reload_conf()")
-            upgrade_schema(embedded_url("template_orders"))
+                if given:
+                    connection.execute("DROP DATABASE IF EXISTS template_orders")
+                    connection.execute("CREATE DATABASE template_orders")
+            upgrade_schema(f"{given}/template_orders" if given else embedded_url("template_orders"))
             (STATE / "template.done").touch()
     return server
 
@@ -117,23 +164,7 @@ def account(marketplace: Marketplace) -> SellerAccount:
     return sandbox_account(marketplace)
 
 
-@pytest.fixture(scope="session")
-def deployment() -> Iterator["Deployment"]:
-    """For all tests with a daemon: `dagster dev`, first passes done, and a marketplace of 40 orders in our hands.
-
-    The schedule of `new` ticks every minute.
-    """
-    from orders_sync.testing.deployment import Deployment
-    from orders_sync.testing.marketplace import an_order
-
-    with tempfile.TemporaryDirectory(prefix="osd-") as folder, Marketplace() as marketplace:
-        Path(folder).chmod(0o755)
-        for number in range(1, 41):
-            an_order(marketplace, number, state=1, line_state=1)
-        deployment = Deployment(Path(folder), marketplace, new="* * * * *")
-        sensors = deployment.folder / "orders_sync" / "defs" / "operations" / "sensors.py"
-        # The patience of a test: 5 seconds instead of 90.
-        sensors.write_text(sensors.read_text().replace("DEAD_AFTER_SECONDS = 90", "DEAD_AFTER_SECONDS = 5"))
-        with deployment:
-            deployment.wait_until_synced(seconds=240)
-            yield deployment
+@pytest.fixture
+def deployment() -> Deployment:
+    """For all tests with a daemon: `dagster dev`, first passes done, and a marketplace of 40 orders in our hands."""
+    return SHARED.get()

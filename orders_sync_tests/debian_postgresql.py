@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from orders_sync.testing.deployment import free_port
+from orders_sync.testing.waiting import limit
 from orders_sync_tests import debian_packages
 
 
@@ -25,12 +26,17 @@ def debian_server() -> Iterator[str]:
             [*as_user, f"{programs}/initdb", "-D", data, "-U", "orders", "--auth=trust"],
             check=True,
             capture_output=True,
+            timeout=limit(60),
         )
         control = [*as_user, f"{programs}/pg_ctl", "-D", data, "-w", "-l", f"{folder}/log"]
+        # pg_ctl itself gives up after 60 s, unless it is told otherwise.
         subprocess.run(
-            [*control, "-o", f"-h 127.0.0.1 -p {port} -k {folder}", "start"], check=True, capture_output=True
+            [*control, "-t", f"{limit(60):.0f}", "-o", f"-h 127.0.0.1 -p {port} -k {folder}", "start"],
+            check=True,
+            capture_output=True,
+            timeout=limit(60),
         )
         try:
             yield f"postgresql://orders@127.0.0.1:{port}"
         finally:
-            subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True)
+            subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True, timeout=limit(60))

@@ -1,13 +1,19 @@
 """What Dagster sees: names, groups, partitions, guards; and a bad account that takes no other down."""
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import dagster as dg
 import pytest
+import yaml
 
 from orders_sync.components.account import Account
+from orders_sync.config import crons
+from orders_sync.config.environment import PROJECT_ROOT
+from orders_sync.config.schedules import Crons
+from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.database.engine import connect
 from orders_sync.definitions import defs
 from orders_sync.model.lane import SyncType
@@ -18,9 +24,66 @@ from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_accou
 ACCOUNTS = ("back_market_sandbox", "refurbed_sandbox", "mirakl_sandbox")
 
 
+SNAPSHOT = Path(__file__).parent / "definitions.yaml"
+UPDATE = "UPDATE_SNAPSHOT"
+ASSET_JOB = "__ASSET_JOB"
+
+
 @pytest.fixture(scope="module")
 def loaded() -> dg.Definitions:
     return defs()
+
+
+def test_the_definitions_are_those_of_the_snapshot(loaded: dg.Definitions) -> None:
+    """A change of what the UI shows is seen in review, as a change of definitions.yaml."""
+    shown = snapshot(loaded.get_repository_def())
+    if os.environ.get(UPDATE):
+        SNAPSHOT.write_text(shown)
+    assert shown.splitlines() == SNAPSHOT.read_text().splitlines(), (
+        f"The definitions have changed. If that is intended, update the snapshot and commit it:\n"
+        f"{UPDATE}=1 .venv/bin/pytest -n 0 {Path(__file__).relative_to(PROJECT_ROOT)} -k snapshot"
+    )
+
+
+def snapshot(repository: dg.RepositoryDefinition) -> str:
+    """All definitions as YAML, sorted by name."""
+    graph = repository.asset_graph
+    assets: dict[str, Any] = {}
+    for key in sorted(graph.get_all_asset_keys()):
+        node = graph.get(key)
+        assets[key.to_user_string()] = {
+            "group": node.group_name,
+            "kinds": sorted(node.kinds or []),
+            "owners": sorted(node.owners),
+            "pools": sorted(node.pools or []),
+            "partitions": type(node.partitions_def).__name__ if node.partitions_def else None,
+            "checks": sorted(check.name for check in node.check_keys),
+        }
+    jobs = {
+        job.name: {"runs": sorted(node.name for node in job.nodes)}
+        for job in sorted(repository.get_all_jobs(), key=lambda job: job.name)
+        if job.name != ASSET_JOB  # Dagster's own, of all assets
+    }
+    schedules = {
+        schedule.name: {
+            "job": schedule.job_name,
+            "cron": schedule.cron_schedule,
+            "timezone": schedule.execution_timezone or "UTC",
+            "default": schedule.default_status.value,
+        }
+        for schedule in sorted(repository.schedule_defs, key=lambda schedule: schedule.name)
+    }
+    sensors = {
+        sensor.name: {
+            "targets": str(sensor.asset_selection) if sensor.asset_selection else [t.job_name for t in sensor.targets],
+            "seconds": sensor.minimum_interval_seconds,
+            "default": sensor.default_status.value,
+        }
+        for sensor in sorted(repository.sensor_defs, key=lambda sensor: sensor.name)
+    }
+    resources = sorted(repository.get_top_level_resources())
+    everything = {"assets": assets, "jobs": jobs, "schedules": schedules, "sensors": sensors, "resources": resources}
+    return yaml.safe_dump(everything, sort_keys=False, default_flow_style=None, width=120)
 
 
 def test_each_account_has_four_assets_in_its_group(loaded: dg.Definitions) -> None:
@@ -57,6 +120,12 @@ def test_backfills_are_one_run_and_lanes_are_pools(loaded: dg.Definitions) -> No
             assert node.backfill_policy == dg.BackfillPolicy.single_run()
 
 
+def test_the_default_crons_of_the_syncs_are_those_of_the_list_of_crons() -> None:
+    assert Crons() == Crons(
+        new=crons.SYNC_NEW, modified=crons.SYNC_MODIFIED, care=crons.SYNC_CARE, incomplete=crons.SYNC_INCOMPLETE
+    )
+
+
 def test_the_four_schedules_run_by_default(loaded: dg.Definitions) -> None:
     ours = [s for s in loaded.schedules or [] if s.name.startswith("sync_")]
     schedules = {s.name: s for s in ours if isinstance(s, dg.ScheduleDefinition)}
@@ -70,7 +139,7 @@ def test_the_four_schedules_run_by_default(loaded: dg.Definitions) -> None:
     assert all(s.default_status == dg.DefaultScheduleStatus.RUNNING for s in schedules.values())
 
 
-def test_a_bad_account_is_told_in_its_assets_and_its_runs_fail_with_the_reason() -> None:
+def test_a_bad_account_is_told_in_its_assets_and_its_runs_fail_with_the_reason(database_url: str) -> None:
     context = cast(dg.ComponentLoadContext, SimpleNamespace(path=Path("defs/accounts/broken")))  # all that is read
     definitions = Account({"marketplace": "back_market", "token": "T", "page_size": 900}).build_defs(context)
     asset = next(iter(definitions.assets or []))
@@ -81,6 +150,7 @@ def test_a_bad_account_is_told_in_its_assets_and_its_runs_fail_with_the_reason()
         [asset],
         partition_key="2026-01-01",
         raise_on_error=False,
+        resources={"orders_database": OrdersDatabase()},
     )
     assert not result.success
     failure = result.get_step_failure_events()[0].step_failure_data

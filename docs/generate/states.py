@@ -1,29 +1,68 @@
-"""The marketplaces' states, onto ours and onto stock, as docs/states.md shows them."""
+"""docs/reference/states.md: our statuses, what each means for a lock, and every marketplace's states."""
 
+import ast
+import inspect
+import itertools
+
+from docs.generate.markdown import code, page, table
 from orders_sync.marketplaces.kit.registry import find_marketplace, marketplace_names
-from orders_sync.stock.actions import lock_action_of
+from orders_sync.model import statuses
+from orders_sync.model.statuses import DELIVERY_NOTE_DUE, LABEL_DUE, Status
+from orders_sync.stock.actions import LOCK_ACTIONS, lock_action_of
 
-HEAD = """\
-# The marketplaces' states
-
-Made from the code (`python docs/generate/states.py > docs/states.md`); a test holds the two together. A
-state that no table names is kept as it came, counts as `unknown`, and is reported by the check `states_are_known`.
-What each of our statuses means for a lock is told in [stock.md](stock.md); the item's status counts.
+INTRODUCTION = """\
+A *state* is the marketplace's own word or number. A *status* is ours, the same for all marketplaces, for orders and
+items alike. A state that no table here names is stored as it came, counts as `unknown`, leaves the lock as it is, and
+fails the check `states_are_known`.
 """
 
 
-def as_markdown() -> str:
-    """The whole of docs/states.md."""
-    parts = [HEAD]
+def states_page() -> str:
+    """The whole page."""
+    parts = [INTRODUCTION, "## Our statuses", _statuses_table()]
     for name in marketplace_names():
         marketplace = find_marketplace(name)
-        parts.append(f"\n## {marketplace.title}\n")
-        for what, table in marketplace.states.items():
-            parts.append(f"\n| {what} | status | the lock |\n|---|---|---|\n")
-            parts += [f"| `{state}` | `{status}` | {lock_action_of(status)} |\n" for state, status in table.items()]
-        parts.append(f"\n{marketplace.notes}\n")
-    return "".join(parts)
+        parts.append(f"## {marketplace.title}")
+        for what, states in marketplace.status_tables.items():
+            rows = ((code(state), code(status), str(lock_action_of(status))) for state, status in states.items())
+            parts.append(table((f"state of {what}", "status", "lock"), rows))
+        parts.append(marketplace.notes)
+    return page("States", *parts)
 
 
-if __name__ == "__main__":
-    print(as_markdown(), end="")
+def lock_actions_table() -> str:
+    """What each status means for the lock of an item, with the reason."""
+    rows = ((code(status), str(meaning.effect), meaning.why) for status, meaning in LOCK_ACTIONS.items())
+    return table(("status of the item", "the lock", "why"), rows)
+
+
+def _statuses_table() -> str:
+    meanings = _member_docstrings()
+    rows = [
+        (
+            code(status),
+            meanings[status.name],
+            f"{lock_action_of(status)}",
+            ", ".join(
+                name for name, due in (("delivery note", DELIVERY_NOTE_DUE), ("label", LABEL_DUE)) if status in due
+            ),
+        )
+        for status in Status
+    ]
+    return table(("status", "meaning", "lock", "documents due"), rows)
+
+
+def _member_docstrings() -> dict[str, str]:
+    """The text below each member of Status: Python keeps it in the source only."""
+    tree = ast.parse(inspect.getsource(statuses))
+    body = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == Status.__name__).body
+    found: dict[str, str] = {}
+    for member, text in itertools.pairwise(body):
+        if (
+            isinstance(member, ast.Assign)
+            and isinstance(member.targets[0], ast.Name)
+            and isinstance(text, ast.Expr)
+            and isinstance(text.value, ast.Constant)
+        ):
+            found[member.targets[0].id] = str(text.value.value)
+    return found

@@ -1,19 +1,23 @@
-"""`orders-sync`: the project on the command line. Commands import what they need when they run."""
+"""`orders-sync`: the project on the command line.
+
+Each command imports what it needs when it runs, so that `--help` and light commands are fast.
+"""
 
 import sys
 
 import click
 
-from orders_sync.cli.output import EXIT_FAILED
+from orders_sync.cli.output import EXIT_BUSY, EXIT_FAILED
 from orders_sync.config.sandbox_credentials import provide_sandbox_credentials
+from orders_sync.lanes.lock import LaneBusyError
 from orders_sync.model.errors import UserFacingError
 
 RENAMED = {"migrate": "db upgrade", "migration": "cutover"}
-"""Commands that were renamed in 0.2, by their old names, which keep working for one release."""
+"""The present names of the commands that were renamed in 0.2, by their old names. The old names end with 0.3."""
 
 
 class OrdersSyncGroup(click.Group):
-    """Prints errors that a user can resolve in one line instead of a traceback."""
+    """Accepts the old names of renamed commands, and prints errors that a user can resolve without a traceback."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -31,7 +35,7 @@ class OrdersSyncGroup(click.Group):
             return super().invoke(ctx)
         except UserFacingError as error:
             click.secho(f"Error: {error}", fg="red", err=True)
-            sys.exit(EXIT_FAILED)
+            sys.exit(EXIT_BUSY if isinstance(error, LaneBusyError) else EXIT_FAILED)
 
 
 @click.group(
@@ -41,7 +45,7 @@ class OrdersSyncGroup(click.Group):
 )
 @click.version_option(package_name="orders-sync")
 def main() -> None:
-    """Every marketplace order in your own PostgreSQL, its stock locked exactly once."""
+    """Copy marketplace orders into your own PostgreSQL and lock their stock exactly once."""
     provide_sandbox_credentials()
 
 

@@ -4,18 +4,25 @@ import sys
 
 import click
 
-from orders_sync.cli.output import console, table
+from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console, print_error, table, yes_or_no
+from orders_sync.config.account import SellerAccount
 from orders_sync.marketplaces.kit.registry import find_marketplace
+
+Probe = tuple[str, bool, str]
+"""An endpoint, whether it works, and what it answered."""
 
 
 @click.group()
 def accounts() -> None:
-    """The seller accounts."""
+    """List and check the seller accounts."""
 
 
 @accounts.command("list")
 def list_accounts() -> None:
-    """List the accounts; exit code 1 if one of them can't be used as configured."""
+    """List the accounts.
+
+    Exit code 1 if an account can't be used as configured.
+    """
     from orders_sync.marketplaces.kit.accounts import load_accounts
 
     usable, problems = load_accounts()
@@ -29,50 +36,61 @@ def list_accounts() -> None:
         )  # fmt: skip
     console.print(shown)
     for problem in problems.values():
-        console.print(f"[red]{problem}[/red]")
-    sys.exit(1 if problems else 0)
+        print_error(problem)
+    sys.exit(EXIT_FAILED if problems else EXIT_DONE)
 
 
 @accounts.command("check")
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, metavar="[ACCOUNT]...")
 def check(names: tuple[str, ...]) -> None:
-    """Try each account's credentials and each endpoint that its syncs use, with one cheap call each.
+    """Check the credentials and endpoints of accounts.
 
-    Exit code 1 if something does not work.
+    Checks all accounts by default. Sends one cheap request to each endpoint that the syncs use. Exit code 1 if
+    something does not work.
     """
-    from orders_sync.config.account import AccountConfigError
     from orders_sync.database.schema import upgrade_schema
     from orders_sync.marketplaces.kit.accounts import find_account, load_accounts
+
+    upgrade_schema()
+    if names:
+        chosen, problems = [find_account(name) for name in names], {}
+    else:
+        usable, problems = load_accounts()
+        chosen = list(usable.values())
+    for problem in problems.values():
+        print_error(problem)
+    failed = bool(problems)
+    shown = table("Endpoints", "account", "endpoint", "works", "answer")
+    for account in chosen:
+        for endpoint, works, answer in _probe_endpoints(account):
+            shown.add_row(account.name, endpoint, yes_or_no(works), answer)
+            failed = failed or not works
+    console.print(shown)
+    sys.exit(EXIT_FAILED if failed else EXIT_DONE)
+
+
+def _probe_endpoints(account: SellerAccount) -> list[Probe]:
+    """Sends one request to each endpoint of the account; a missing credential is a failed probe of them all."""
+    from orders_sync.config.account import AccountConfigError
     from orders_sync.marketplaces.kit.errors import MarketplaceError, RecordNotFoundError
     from orders_sync.marketplaces.kit.registry import open_adapter
 
-    upgrade_schema()
-    usable, problems = load_accounts()
-    chosen = [find_account(name) for name in names] if names else list(usable.values())
-    failed = bool(problems) and not names
-    for problem in problems.values() if not names else ():
-        console.print(f"[red]{problem}[/red]")
-    shown = table("Endpoints", "account", "endpoint", "works", "what it says")
-    for account in chosen:
-        try:
-            adapter = open_adapter(account)
-        except AccountConfigError as problem:
-            failed = True
-            shown.add_row(account.name, "-", "[red]no[/red]", str(problem))
-            continue
-        try:
-            for endpoint, probe in adapter.probes().items():
-                try:
-                    probe()
-                except RecordNotFoundError as problem:
-                    # The endpoint answers; that it knows no such record is what a probe expects.
-                    shown.add_row(account.name, endpoint, "[green]yes[/green]", f"asked for nothing: {problem.status}")
-                except MarketplaceError as problem:
-                    failed = True
-                    shown.add_row(account.name, endpoint, "[red]no[/red]", str(problem))
-                else:
-                    shown.add_row(account.name, endpoint, "[green]yes[/green]", "")
-        finally:
-            adapter.close()
-    console.print(shown)
-    sys.exit(1 if failed else 0)
+    try:
+        adapter = open_adapter(account)
+    except AccountConfigError as problem:
+        return [("-", False, str(problem))]
+    results: list[Probe] = []
+    try:
+        for endpoint, probe in adapter.probes().items():
+            try:
+                probe()
+            except RecordNotFoundError as problem:
+                # The endpoint works: some probes request a record that does not exist.
+                results.append((endpoint, True, f"HTTP {problem.status}, as expected"))
+            except MarketplaceError as problem:
+                results.append((endpoint, False, str(problem)))
+            else:
+                results.append((endpoint, True, ""))
+    finally:
+        adapter.close()
+    return results

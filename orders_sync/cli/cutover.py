@@ -1,4 +1,4 @@
-"""`orders-sync cutover`: from V1 to V2, phase by phase."""
+"""`orders-sync cutover`: the move from V1 to V2, phase by phase."""
 
 import csv
 import sys
@@ -8,34 +8,40 @@ from typing import Any
 
 import click
 
-from orders_sync.cli.output import EXIT_FAILED, console, moment, table
+from orders_sync.cli.database import orders_database
+from orders_sync.cli.output import EXIT_FAILED, console, moment, print_error, table, yes_or_no
+
+APPLICATION = "orders_sync cutover"
 
 
 @click.group()
 def cutover() -> None:
-    """From V1 to V2: both side by side, compared every day, then V1 off. See docs/cutover.md."""
+    """Move from V1 to V2 in phases.
+
+    V1 and V2 run side by side and are compared every day; then V1 is switched off. See docs/cutover.md.
+    """
 
 
 @cutover.command()
 def status() -> None:
-    """Show the phase, every check, the days still needed, and the latest comparisons."""
+    """Show the phase, its checks, and the comparisons.
+
+    Shows also how many good days are still needed.
+    """
     from orders_sync.config.v1 import load_cutover_settings
     from orders_sync.cutover.phases import MEANING, moves
     from orders_sync.cutover.readiness import checks_to_live, checks_to_monitor, days_still_needed
-    from orders_sync.database.engine import connect
-    from orders_sync.database.schema import upgrade_schema
     from orders_sync.lanes.authority import Phase, current_phase
 
-    upgrade_schema()
     settings = load_cutover_settings()
-    with connect() as connection:
+    with orders_database(APPLICATION) as connection:
         phase = current_phase(connection)
         console.print(f"Phase [bold]{phase}[/bold]: {MEANING[phase]}.")
         if phase is not Phase.LIVE:
             checks = (checks_to_monitor if phase is Phase.PARALLEL else checks_to_live)(connection, settings)
-            shown = table("What must hold before the next phase", "check", "passed", "what")
+            shown = table("Checks before the next phase", "check", "passed", "finding")
             for check in checks:
-                shown.add_row(check.name, "[green]yes[/green]" if check.passed else "[red]no[/red]", check.what)
+                shown.add_row(check.name, yes_or_no(check.passed), check.what)
             console.print(shown)
             needed = days_still_needed(connection, settings, datetime.now(UTC).date())
             console.print(f"{needed} good days in a row are still needed before V1 can be switched off.")
@@ -60,26 +66,32 @@ def status() -> None:
 
 
 @cutover.command()
-@click.option("--reason", default="V1 and V2 side by side", show_default=True, help="On record with the move.")
+@click.option("--reason", default="V1 and V2 side by side", show_default=True, help="Reason, recorded with the move.")
 def begin(reason: str) -> None:
-    """Put V1 and V2 side by side: V1 is the truth, V2 acts on nothing outside its own tables."""
+    """Begin a cutover.
+
+    V1 has the authority; V2 acts on nothing outside its own tables.
+    """
     from orders_sync.cutover.moves import begin as run
 
     _move(lambda connection, _: run(connection, reason=reason))
 
 
 @cutover.command()
-@click.option("--force", is_flag=True, help="Move although checks do not pass; needs --reason, which is on record.")
-@click.option("--reason", default="", help="On record with the move.")
+@click.option("--force", is_flag=True, help="Move although checks do not pass; needs --reason.")
+@click.option("--reason", default="", help="Reason, recorded with the move.")
 def advance(force: bool, reason: str) -> None:
-    """Move to the next phase, if its checks pass. Going live switches V1's schedules off and takes its locks over."""
+    """Move to the next phase, if its checks pass.
+
+    The move to live switches V1's schedules off and takes over V1's stock locks.
+    """
     from orders_sync.cutover.moves import NotReadyError
     from orders_sync.cutover.moves import advance as run
-    from orders_sync.dagster_instance.storage import open_instance
-    from orders_sync.dagster_instance.v1_schedules import switch_v1_off
+    from orders_sync.dagster_instance.automation import switch_v1_off
+    from orders_sync.dagster_instance.instance import open_instance
 
     if force and not reason:
-        raise click.UsageError("--force needs --reason: it is on record with the move.")
+        raise click.UsageError("--force needs --reason, which is recorded with the move.")
 
     def forward(connection: Any, settings: Any) -> Any:
         with open_instance() as instance:
@@ -92,41 +104,47 @@ def advance(force: bool, reason: str) -> None:
         _move(forward)
     except NotReadyError as problem:
         for check in problem.checks:
-            mark = "[green]yes[/green]" if check.passed else "[red]no [/red]"
-            console.print(f"{mark} {check.name}: ", end="")
-            console.print(check.what, markup=False)
-        console.print("[red]Not ready; nothing was moved.[/red] `--force --reason WHY` moves all the same.")
+            console.print(yes_or_no(check.passed), f"{check.name}: {check.what}", markup=False)
+        print_error("Not ready; nothing was moved. `--force --reason WHY` moves in spite of the checks.")
         sys.exit(EXIT_FAILED)
 
 
 @cutover.command()
-@click.option("--reason", required=True, help="On record with the move.")
+@click.option("--reason", required=True, help="Reason, recorded with the move.")
 def back(reason: str) -> None:
-    """Go one phase back, at any time; from live, V2's locks are released and V1 is the truth again."""
+    """Move one phase back, at any time.
+
+    The move back from live releases V2's stock locks; V1 has the authority again.
+    """
     from orders_sync.cutover.moves import back as run
 
     _move(lambda connection, _: run(connection, reason=reason))
-    console.print("V1's schedules are still off; switch them on in the UI, Automation, if V1 is run from here.")
+    console.print("V1's schedules are still off. If Dagster runs V1's commands, switch them on in the UI, Automation.")
 
 
 @cutover.command()
-@click.option("--day", "days", type=click.DateTime(["%Y-%m-%d"]), multiple=True, help="Yesterday by default.")
-@click.option("--account", "names", multiple=True, help="All accounts that V1 has, by default.")
+@click.option(
+    "--day",
+    "days",
+    type=click.DateTime(["%Y-%m-%d"]),
+    multiple=True,
+    help="UTC day of the orders, yesterday by default. May be repeated.",
+)
+@click.option(
+    "--account", "names", multiple=True, help="Compare this account, all accounts of V1 by default. May be repeated."
+)
 def compare(days: tuple[datetime, ...], names: tuple[str, ...]) -> None:
-    """Compare V1 and V2 now, for the orders created on a day."""
+    """Compare the orders of a day in V1 and V2 now."""
     from orders_sync.config.v1 import load_cutover_settings
     from orders_sync.cutover.comparison import compare_day
     from orders_sync.cutover.v1_database import V1Database
-    from orders_sync.database.engine import connect
-    from orders_sync.database.schema import upgrade_schema
 
-    upgrade_schema()
     settings = load_cutover_settings()
     chosen: list[date] = [day.date() for day in days] or [datetime.now(UTC).date() - timedelta(days=1)]
     shown = table("Comparison", "account", "day", "agreement", "in flight", "locks differ", "verdict")
     v1 = V1Database(settings)
     try:
-        with connect(application="orders_sync comparison") as connection:
+        with orders_database("orders_sync comparison") as connection:
             for account in names or sorted(set(settings.marketplaces.values())):
                 for day in chosen:
                     made = compare_day(connection, v1, settings, account, day)
@@ -140,17 +158,20 @@ def compare(days: tuple[datetime, ...], names: tuple[str, ...]) -> None:
 
 
 @cutover.command()
-@click.option("--csv", "file", type=click.Path(path_type=Path, dir_okay=False), help="Write them there, whole.")
-@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="Only of this day.")
-@click.option("--in-flight", is_flag=True, help="Also those that one side could not know of yet.")
+@click.option(
+    "--csv", "file", type=click.Path(path_type=Path, dir_okay=False), help="Write all differences to this file."
+)
+@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="Show only orders of this UTC day.")
+@click.option(
+    "--in-flight",
+    is_flag=True,
+    help="Include differences that do not count, since one side could not have the data yet.",
+)
 def differences(file: Path | None, day: datetime | None, in_flight: bool) -> None:
-    """List what differs between V1 and V2, field by field."""
-    from orders_sync.database.engine import connect
-    from orders_sync.database.schema import upgrade_schema
+    """List the differences between V1 and V2, one per field."""
 
-    upgrade_schema()
     columns = ["account", "day", "order_id", "item_id", "kind", "field", "v1", "v2", "in_flight"]
-    with connect() as connection:
+    with orders_database(APPLICATION) as connection:
         rows = connection.execute(
             """
             SELECT account, day::text, order_id, item_id, kind, field, v1, v2, in_flight FROM migration_differences
@@ -172,20 +193,17 @@ def differences(file: Path | None, day: datetime | None, in_flight: bool) -> Non
     console.print(shown)
 
 
-def _move(work: Any) -> None:
-    """Makes a move, tells it, and shows it as an event of the asset migration_phase."""
+def _move(move_phase: Any) -> None:
+    """Moves the cutover, prints the move, and reports it as an event of the asset migration_phase."""
     import dagster as dg
 
     from orders_sync.config.v1 import load_cutover_settings
     from orders_sync.cutover.phases import MEANING
-    from orders_sync.dagster_instance.storage import open_instance
-    from orders_sync.database.engine import connect
-    from orders_sync.database.schema import upgrade_schema
+    from orders_sync.dagster_instance.instance import open_instance
 
-    upgrade_schema()
     settings = load_cutover_settings()
-    with connect(application="orders_sync cutover") as connection:
-        move = work(connection, settings)
+    with orders_database(APPLICATION) as connection:
+        move = move_phase(connection, settings)
     console.print(f"Moved from {move.from_phase} to [bold]{move.to_phase}[/bold]: {MEANING[move.to_phase]}.")
     with open_instance() as instance:
         instance.report_runless_asset_event(

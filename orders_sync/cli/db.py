@@ -1,4 +1,4 @@
-"""`orders-sync db`: the orders database."""
+"""`orders-sync db`: the schema of the orders database."""
 
 import click
 
@@ -7,12 +7,15 @@ from orders_sync.cli.output import console
 
 @click.group()
 def db() -> None:
-    """The orders database."""
+    """Manage the orders database."""
 
 
 @db.command()
 def upgrade() -> None:
-    """Bring the orders database to the newest schema. Every other command does so by itself."""
+    """Upgrade the orders database to the newest schema.
+
+    Every other command does this by itself.
+    """
     from orders_sync.database.schema import newest_revision, upgrade_schema
 
     upgrade_schema()

@@ -1,4 +1,4 @@
-"""`orders-sync log`: what `tail -f storage/logs/laravel.log | grep OrderSyncService` was."""
+"""`orders-sync log`: the log of all syncs (V1: `tail -f storage/logs/laravel.log | grep OrderSyncService`)."""
 
 import time
 from collections import deque
@@ -7,17 +7,20 @@ import click
 
 
 @click.command()
-@click.option("-f", "--follow", is_flag=True, help="Go on as new lines come; Ctrl-C ends it.")
-@click.option("-n", "--lines", type=click.IntRange(0), default=20, help="How many of the last lines to show.")
-@click.option("--grep", "word", help="Only lines that hold this text, e.g. an account or run id.")
-def log(follow: bool, lines: int, word: str | None) -> None:
-    """Show the log of all syncs of this machine, whoever launched them."""
+@click.option("-f", "--follow", is_flag=True, help="Wait for new lines and show them, until Ctrl-C.")
+@click.option("-n", "--lines", type=click.IntRange(0), default=20, show_default=True, help="Number of last lines.")
+@click.option("--grep", "text", help="Show only lines with this text, e.g. an account or run id.")
+def log(follow: bool, lines: int, text: str | None) -> None:
+    """Show the log of all syncs of this machine.
+
+    It holds the syncs of Dagster and those of the command line.
+    """
     from orders_sync.config.environment import sync_log_file
 
     path = sync_log_file()
     path.touch()
     with path.open(encoding="utf-8") as file:
-        last = deque((line for line in file if word is None or word in line), maxlen=lines or 1)
+        last = deque((line for line in file if text is None or text in line), maxlen=lines or 1)
         for line in last if lines else ():
             click.echo(line, nl=False)
         if not last and not follow:
@@ -26,5 +29,5 @@ def log(follow: bool, lines: int, word: str | None) -> None:
             line = file.readline()
             if not line:
                 time.sleep(0.3)
-            elif word is None or word in line:
+            elif text is None or text in line:
                 click.echo(line, nl=False)

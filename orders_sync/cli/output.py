@@ -1,32 +1,62 @@
-"""What the commands share: tables, times, exit codes."""
+"""What the commands share: exit codes, tables, and how they print errors, times and durations."""
 
 import sys
 from datetime import UTC, datetime
 
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.style import StyleType
 from rich.table import Table
+from rich.text import Text
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_BUSY = 0, 1, 2, 3
 
-#: Into a file or pipe, tables are as wide as they need to be.
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 180)
+"""Standard output. In a file or pipe, lines are 180 characters wide."""
 
 
-def table(title: str, *columns: str) -> Table:
-    """A table with a title; the columns fold rather than cut."""
-    made = Table(title=title, title_justify="left", title_style="bold")
+class SafeTable(Table):
+    """A table whose texts appear as they are: rich's own add_row reads `[…]` in a text as markup."""
+
+    def add_row(
+        self,
+        *renderables: RenderableType | None,
+        style: StyleType | None = None,
+        end_section: bool = False,
+    ) -> None:
+        cells = [Text(cell) if isinstance(cell, str) else cell for cell in renderables]
+        super().add_row(*cells, style=style, end_section=end_section)
+
+
+def table(title: str, *columns: str) -> SafeTable:
+    """A table with a title. Long texts fold, they are never cut."""
+    made = SafeTable(title=Text(title), title_justify="left", title_style="bold")
     for column in columns:
         made.add_column(column, overflow="fold")
     return made
 
 
+def yes_or_no(value: bool) -> Text:
+    """A green yes or a red no, as a cell of a table."""
+    return Text("yes", style="green") if value else Text("no", style="red")
+
+
+def print_error(text: object) -> None:
+    """Prints an error that does not end the command, in red."""
+    console.print(str(text), style="red", markup=False)
+
+
+def print_warning(text: object) -> None:
+    """Prints a warning, in yellow."""
+    console.print(str(text), style="yellow", markup=False)
+
+
 def moment(at: datetime | None) -> str:
-    """A time to the second, in UTC."""
+    """A time to the second, in UTC; a dash for None."""
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S") if at is not None else "-"
 
 
 def span(seconds: float | None) -> str:
-    """A length of time in words."""
+    """A duration in its largest unit; a dash for None."""
     if seconds is None:
         return "-"
     seconds = int(seconds)

@@ -1,28 +1,30 @@
-"""`orders-sync rejected`: records that failed the check, and trying them again."""
+"""`orders-sync rejected`: records that failed validation."""
 
 import json
-import sys
 import uuid
 
 import click
 
+from orders_sync.cli.database import orders_database
 from orders_sync.cli.output import console, moment, table
+from orders_sync.model.errors import UserFacingError
+
+APPLICATION = "orders_sync rejected"
 
 
 @click.group()
 def rejected() -> None:
-    """Records that failed the check; kept whole until they pass."""
+    """List, show and retry rejected records.
+
+    A record that fails validation is rejected, and kept whole until it passes.
+    """
 
 
 @rejected.command("list")
-@click.option("--account", help="Only this account's.")
+@click.option("--account", help="Only records of this account.")
 def list_rejected(account: str | None) -> None:
     """List the rejected records with every reason."""
-    from orders_sync.database.engine import connect
-    from orders_sync.database.schema import upgrade_schema
-
-    upgrade_schema()
-    with connect() as connection:
+    with orders_database(APPLICATION) as connection:
         rows = connection.execute(
             """
             SELECT account, kind, record_id, reasons, attempts, first_seen_at, last_seen_at FROM rejected_records
@@ -36,17 +38,11 @@ def list_rejected(account: str | None) -> None:
         return
     shown = table(
         f"{len(rows)} rejected records",
-        "account",
-        "kind",
-        "id",
-        "where: what (allowed)",
-        "tries",
-        "first",
-        "last",
-    )
+        "account", "kind", "id", "where: what (allowed)", "attempts", "first", "last",
+    )  # fmt: skip
     for account_name, kind, record_id, reasons, attempts, first, last in rows:
-        told = "\n".join(f"{r['where']}: {r['what']} ({r['allowed']})" for r in reasons)
-        shown.add_row(account_name, kind, record_id, told, str(attempts), moment(first), moment(last))
+        lines = "\n".join(f"{reason['where']}: {reason['what']} ({reason['allowed']})" for reason in reasons)
+        shown.add_row(account_name, kind, record_id, lines, str(attempts), moment(first), moment(last))
     console.print(shown)
 
 
@@ -54,25 +50,25 @@ def list_rejected(account: str | None) -> None:
 @click.argument("account")
 @click.argument("record_id")
 def show(account: str, record_id: str) -> None:
-    """Print one rejected record whole, as it came (it may hold buyers' data)."""
-    from orders_sync.database.engine import connect
+    """Print one rejected record and its reasons.
 
-    with connect() as connection:
+    The record is printed whole, as received; it may hold buyers' data.
+    """
+    with orders_database(APPLICATION) as connection:
         row = connection.execute(
             "SELECT raw, reasons FROM rejected_records WHERE account = %s AND record_id = %s",
             [account, record_id],
         ).fetchone()
     if row is None:
-        console.print(f"[red]Account {account} has no rejected record {record_id}.[/red]")
-        sys.exit(1)
+        raise UserFacingError(f"Account {account} has no rejected record {record_id}.")
     click.echo(bytes(row[0]).decode(errors="replace"))
     click.echo(json.dumps(row[1], indent=2))
 
 
 @rejected.command("retry")
-@click.option("--account", "names", multiple=True, help="Only this account's; may be repeated.")
+@click.option("--account", "names", multiple=True, help="Only records of this account. May be repeated.")
 def retry(names: tuple[str, ...]) -> None:
-    """Try the rejected records again now: each is asked for anew at its marketplace."""
+    """Fetch the rejected records and try them again."""
     from orders_sync.database.schema import upgrade_schema
     from orders_sync.marketplaces.kit.accounts import find_account, load_accounts
     from orders_sync.passes.retry_rejected import retry_rejected_records

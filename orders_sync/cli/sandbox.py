@@ -1,18 +1,18 @@
-"""`orders-sync sandbox`: the marketplace to run on a laptop."""
+"""`orders-sync sandbox`: fake marketplaces to run on a laptop."""
 
 import click
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Loopback only.")
-@click.option("--port", default=8765, show_default=True)
-@click.option("--seed", default=1, show_default=True, help="The same seed gives the same world.")
-@click.option("--orders", default=2500, show_default=True, help="Orders of its history, at start.")
-@click.option("--days", default=90, show_default=True, help="Days of history.")
-@click.option("--arrivals", default=480.0, show_default=True, help="Orders a day that arrive from now on.")
-@click.option("--speed", default=1.0, show_default=True, help="How fast its clock runs.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; loopback only.")
+@click.option("--port", default=8765, show_default=True, help="Port to listen on.")
+@click.option("--seed", default=1, show_default=True, help="The same seed makes the same orders.")
+@click.option("--orders", default=2500, show_default=True, help="Number of orders in the history.")
+@click.option("--days", default=90, show_default=True, help="Number of days of history.")
+@click.option("--arrivals", default=480.0, show_default=True, help="New orders per day.")
+@click.option("--speed", default=1.0, show_default=True, help="Speed of the sandbox's clock; 1 is real time.")
 @click.option("--limits/--no-limits", default=True, show_default=True, help="Enforce the published rate limits.")
-@click.option("--forget", is_flag=True, help="Keep no memory: start a new world, and don't save it.")
+@click.option("--forget", is_flag=True, help="Start with new orders, and do not save them.")
 def sandbox(
     host: str,
     port: int,
@@ -24,10 +24,10 @@ def sandbox(
     limits: bool,
     forget: bool,
 ) -> None:
-    """Serve sandbox marketplaces that speak the published contracts of Back Market, refurbed and Mirakl.
+    """Serve fake marketplaces to run on a laptop.
 
-    It goes on where it stopped. Faults can be switched on by POST /sandbox/faults, its clock be moved by POST
-    /sandbox/clock.
+    They follow the published contracts of Back Market, refurbed and Mirakl. The sandbox continues where it stopped.
+    POST /sandbox/faults switches faults on, POST /sandbox/clock moves the clock.
     """
     from orders_sync.config.environment import state_folder
     from orders_sync.config.sandbox_credentials import SANDBOX_CREDENTIALS
@@ -38,19 +38,19 @@ def sandbox(
         "refurbed": SANDBOX_CREDENTIALS["REFURBED_SANDBOX_TOKEN"],
         "mirakl": SANDBOX_CREDENTIALS["MIRAKL_SANDBOX_KEY"],
     }
-    memory = None if forget else state_folder() / "sandbox"
+    folder = None if forget else state_folder() / "sandbox"
     opened = open_sandbox(
-        memory,
+        folder,
         tokens=tokens,
         seed=seed,
         orders=orders,
         days=days,
-        arrivals_a_day=arrivals,
+        arrivals_per_day=arrivals,
         speed=speed,
         limits=limits,
     )
-    count = sum(len(front.world.orders) for front in opened.fronts.values())
-    click.echo(f"Sandbox marketplaces ({', '.join(opened.fronts)}) on http://{host}:{port} with {count} orders.")
+    count = sum(len(marketplace.world.orders) for marketplace in opened.marketplaces.values())
+    click.echo(f"Sandbox marketplaces ({', '.join(opened.marketplaces)}) on http://{host}:{port} with {count} orders.")
     try:
         serve(opened, host, port)
     except ValueError as error:

@@ -1,59 +1,41 @@
-"""`orders-sync status`: how each lane stands."""
+"""`orders-sync status`: the state of each lane."""
 
-import json as json_module
+import json
 
 import click
 
-from orders_sync.cli.output import console, moment, span, table
+from orders_sync.cli.database import orders_database
+from orders_sync.cli.output import console, moment, print_error, span, table
+from orders_sync.lanes.history import LaneState
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 def status(as_json: bool) -> None:
-    """Show each lane: watermark, last run, lag, rejected records, and who works on it now."""
-    from orders_sync.database.engine import connect
-    from orders_sync.database.schema import upgrade_schema
+    """Show the state of each lane.
+
+    Columns: watermark, lag behind the present, last run with its outcome and counts, rejected records of the account,
+    and the run that works on the lane now.
+    """
     from orders_sync.lanes.history import lane_states
     from orders_sync.marketplaces.kit.accounts import load_accounts
 
-    upgrade_schema()
     accounts, problems = load_accounts()
-    with connect() as connection:
-        known = lane_states(connection, list(accounts))
+    with orders_database("orders_sync status") as connection:
+        states = lane_states(connection, list(accounts))
         rejected = dict(
             connection.execute(
                 "SELECT account, count(*) FROM rejected_records WHERE resolved_at IS NULL GROUP BY account"
             ).fetchall()
         )
     if as_json:
-        rows = [
-            {
-                "account": state.lane.account,
-                "sync_type": state.lane.sync_type.value,
-                "watermark": state.watermark.isoformat() if state.watermark else None,
-                "lag_seconds": state.lag(),
-                "last_outcome": state.last_outcome,
-                "last_problem": state.last_problem,
-                "rejected": rejected.get(state.lane.account, 0),
-                "busy_with": state.holder,
-            }
-            for state in known
-        ]
-        click.echo(json_module.dumps(rows, indent=2))
+        click.echo(json.dumps([_as_json(state, rejected.get(state.lane.account, 0)) for state in states], indent=2))
         return
     shown = table(
         "Lanes",
-        "lane",
-        "watermark (UTC)",
-        "lag",
-        "last run",
-        "outcome",
-        "created",
-        "changed",
-        "rejected",
-        "now",
-    )
-    for state in known:
+        "lane", "watermark (UTC)", "lag", "last run (UTC)", "outcome", "created", "changed", "rejected", "now",
+    )  # fmt: skip
+    for state in states:
         shown.add_row(
             str(state.lane),
             moment(state.watermark),
@@ -67,4 +49,17 @@ def status(as_json: bool) -> None:
         )
     console.print(shown)
     for problem in problems.values():
-        console.print(f"[red]{problem}[/red]")
+        print_error(problem)
+
+
+def _as_json(state: LaneState, rejected: int) -> dict[str, object]:
+    return {
+        "account": state.lane.account,
+        "sync_type": state.lane.sync_type.value,
+        "watermark": state.watermark.isoformat() if state.watermark else None,
+        "lag_seconds": state.lag(),
+        "last_outcome": state.last_outcome,
+        "last_problem": state.last_problem,
+        "rejected": rejected,
+        "busy_with": state.holder,
+    }

@@ -1,4 +1,4 @@
-"""`orders-sync sync`: what `php artisan v2:sync-orders` was."""
+"""`orders-sync sync`: one sync now (V1: `php artisan v2:sync-orders`)."""
 
 import sys
 import uuid
@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 
 import click
 
-from orders_sync.cli.output import EXIT_BUSY, EXIT_FAILED, console, table
+from orders_sync.cli.output import EXIT_BUSY, EXIT_DONE, EXIT_FAILED, console, print_error, print_warning, table
 from orders_sync.lanes.lock import LaneBusyError
 from orders_sync.model.lane import SyncType
 from orders_sync.model.pass_summary import PassSummary
 from orders_sync.passes.run_pass import PassFailedError, run_pass
 from orders_sync.sync.pass_request import PassRequest
 
-SHOWN = (
+SUMMARY_COLUMNS = (
     "fetched",
     "created",
     "changed",
@@ -29,20 +29,22 @@ SHOWN = (
 @click.command()
 @click.option(
     "--type", "sync_type", type=click.Choice([*(t.value for t in SyncType), "all"]), required=True,
-    help="Which sync; `all` runs new, modified, care and incomplete, in this order.",
+    help="Type of the sync; `all` runs new, modified, care and incomplete, in this order.",
 )  # fmt: skip
-@click.option("--account", "names", multiple=True, help="The account (all of them by default); may be repeated.")
+@click.option("--account", "names", multiple=True, help="Sync this account, all accounts by default. May be repeated.")
 @click.option(
     "--since", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"]),
-    help="Fetch from this moment (UTC) on; by default from the watermark.",
+    help="Fetch orders from this moment (UTC) on; from the watermark by default.",
 )  # fmt: skip
 @click.option(
     "--until", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"]),
-    help="Leave aside what came after this moment (UTC); by default nothing.",
+    help="Skip orders after this moment (UTC); none by default.",
 )  # fmt: skip
-@click.option("--page-size", type=click.IntRange(1, 50), help="Orders asked for with one call.")
+@click.option("--page-size", type=click.IntRange(1, 50), help="Orders per page, that is per API call.")
 @click.option("--days-back", type=click.IntRange(1, 90), help="How far `incomplete` looks back, in days.")
-@click.option("--wait", type=click.IntRange(0), default=0, help="Wait up to so many seconds for a busy lane.")
+@click.option(
+    "--wait", type=click.IntRange(0), default=0, show_default=True, help="Wait up to this many seconds for a busy lane."
+)
 def sync(
     sync_type: str,
     names: tuple[str, ...],
@@ -52,10 +54,10 @@ def sync(
     days_back: int | None,
     wait: int,
 ) -> None:
-    """Run a sync now, in this process.
+    """Run a sync now, in this process, and print a summary.
 
-    Prints a summary. Exit code 1 if a sync failed, 3 if its lane was busy. One account's failure, or one bad order,
-    does not stop the others.
+    Exit code 1 if a sync failed, 3 if its lane was busy. A failure of one account, or an invalid order, does not stop
+    the others.
     """
     from orders_sync.database.schema import upgrade_schema
     from orders_sync.marketplaces.kit.accounts import find_account, load_accounts
@@ -68,10 +70,9 @@ def sync(
         accounts, problems = {name: find_account(name) for name in names}, {}
     else:
         accounts, problems = load_accounts()
-    exit_code = 0
+    exit_code = EXIT_FAILED if problems else EXIT_DONE
     for problem in problems.values():
-        console.print(f"[red]{problem}[/red]", markup=True)
-        exit_code = EXIT_FAILED
+        print_error(problem)
     types = list(SyncType) if sync_type == "all" else [SyncType(sync_type)]
     results: list[tuple[str, PassSummary]] = []
     with log_to_file():
@@ -96,7 +97,7 @@ def sync(
 
 
 def run_with_progress(request: PassRequest) -> tuple[int, PassSummary | None]:
-    """Runs one pass under a progress line. Returns the exit code and the summary, if there is one."""
+    """Runs one pass and shows its progress. Returns the exit code, and the summary when the pass succeeded."""
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     lane = f"{request.account.name}/{request.sync_type}"
@@ -104,7 +105,7 @@ def run_with_progress(request: PassRequest) -> tuple[int, PassSummary | None]:
         SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=12), TextColumn("{task.fields[so_far]}"),
         TimeElapsedColumn(), console=console, transient=True,
     ) as progress:  # fmt: skip
-        task = progress.add_task(lane, total=None, so_far="asking the marketplace")
+        task = progress.add_task(lane, total=None, so_far="waiting for the marketplace")
 
         def show(summary: PassSummary) -> None:
             so_far = f"{summary.fetched} fetched, {summary.created} created, {summary.changed} changed"
@@ -112,23 +113,23 @@ def run_with_progress(request: PassRequest) -> tuple[int, PassSummary | None]:
 
         request.progress = show
         try:
-            return 0, run_pass(request)
+            return EXIT_DONE, run_pass(request)
         except LaneBusyError as busy:
-            console.print(f"[yellow]{busy}[/yellow]")
+            print_warning(busy)
             return EXIT_BUSY, None
         except PassFailedError as problem:
-            console.print(f"[red]{problem}[/red]")
+            print_error(problem)
             return EXIT_FAILED, None
 
 
 def _print_summary(results: list[tuple[str, PassSummary]]) -> None:
     if not results:
         return
-    summary_table = table("What was done", "lane", *SHOWN, "throttled s", "seconds")
+    summary_table = table("Summary", "lane", *SUMMARY_COLUMNS, "throttled s", "seconds")
     for lane, summary in results:
         summary_table.add_row(
             lane,
-            *(str(getattr(summary, name)) for name in SHOWN),
+            *(str(getattr(summary, name)) for name in SUMMARY_COLUMNS),
             f"{summary.throttled_seconds:.1f}",
             f"{summary.seconds:.1f}",
         )

@@ -1,226 +1,171 @@
 """`orders-sync up`: the whole project on a laptop, with the sandbox as its marketplace."""
 
-import os
 import signal
 import socket
-import subprocess
 import sys
 import time
-from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 from types import FrameType
 
 import click
 import httpx
 
-from orders_sync.cli.output import console
-from orders_sync.config.environment import PROJECT_ROOT, state_folder
+from orders_sync.cli.database import orders_database
+from orders_sync.cli.managed_process import ManagedProcess, ProcessDiedError
+from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console, print_error
+from orders_sync.config.environment import state_folder
 from orders_sync.lanes.history import LaneState, lane_states
+from orders_sync.model.errors import UserFacingError
 
-PATIENCE_SECONDS = 30.0
-"""How long a part may take to stop before it is killed."""
+APPLICATION = "orders_sync up"
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @click.command()
-@click.option("--port", default=3000, show_default=True, help="Of the Dagster UI.")
-@click.option("--sandbox/--no-sandbox", "with_sandbox", default=True, help="Start the sandbox marketplace as well.")
-@click.option("--sandbox-port", default=8765, show_default=True, help="The one that the sandbox account names.")
-@click.option("--until-synced", is_flag=True, help="Stop once all syncs and the stock job have run (for checks).")
+@click.option("--port", default=3000, show_default=True, help="Port of the Dagster UI.")
+@click.option("--sandbox/--no-sandbox", "with_sandbox", default=True, help="Start the sandbox marketplaces as well.")
+@click.option("--sandbox-port", default=8765, show_default=True, help="Port of the sandbox, as in its account files.")
+@click.option("--until-synced", is_flag=True, help="Stop when all syncs and the stock job have run (for tests).")
 def up(port: int, with_sandbox: bool, sandbox_port: int, until_synced: bool) -> None:
-    """Set up the databases and run everything: sandbox marketplace, Dagster's web server and daemon.
+    """Run everything: sandbox, Dagster UI and daemon.
 
-    The daemon runs the first syncs at once. Ctrl-C stops everything; started again, it goes on where it was.
+    Sets up the databases first. The daemon runs the first syncs at once. Ctrl-C stops everything. Started again, the
+    project continues where it stopped.
     """
     from orders_sync.database.embedded import stop_if_last
-    from orders_sync.database.schema import upgrade_schema
 
-    for name, wanted in (
-        ("the Dagster UI", port),
-        *([("the sandbox", sandbox_port)] if with_sandbox else []),
-    ):
-        _insist_on_port(name, wanted)
-    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(sign, _as_interrupt)
-    began = time.monotonic()
-    parts: list[_Part] = []
-    exit_code = 0
+    _check_port_is_free("the Dagster UI", port)
+    if with_sandbox:
+        _check_port_is_free("the sandbox", sandbox_port)
+    for sign in STOP_SIGNALS:
+        signal.signal(sign, _raise_keyboard_interrupt)
+    report = _TimedReport()
+    processes: list[ManagedProcess] = []
+    exit_code = EXIT_DONE
     try:
-        _say(began, "preparing the databases")
-        upgrade_schema()
-        _prepare_dagster()
+        report.line("preparing the databases")
+        _prepare_databases()
         if with_sandbox:
-            sandbox = [sys.executable, "-m", "orders_sync.cli", "sandbox"]
-            parts.append(_Part("sandbox", [*sandbox, "--port", str(sandbox_port)]))
-            address = f"http://127.0.0.1:{sandbox_port}"
-            _await(parts[-1], f"{address}/sandbox/clock")
-            _say(began, f"the sandbox marketplace answers on {address}")
-            _seed_stock(address)
-        dagster = [sys.executable, "-m", "dagster", "dev", "-h", "127.0.0.1", "-p", str(port)]
-        parts.append(_Part("dagster", [*dagster, "-w", "workspace.yaml"]))
-        _say(began, f"Dagster is starting; its output goes to {parts[-1].log}")
-        _await(parts[-1], f"http://127.0.0.1:{port}/server_info")
-        _say(began, f"the Dagster UI answers on http://127.0.0.1:{port}  (Ctrl-C stops everything)")
-        _watch(parts, began, until_synced)
+            _start_sandbox(processes, report, sandbox_port)
+        _start_dagster(processes, report, port)
+        _report_progress(processes, report, until_synced=until_synced)
     except KeyboardInterrupt:
         console.print("Stopping …")
-    except _PartDied as died:
-        console.print(f"[red]{died}[/red]")
-        exit_code = 1
+    except ProcessDiedError as problem:
+        print_error(problem)
+        exit_code = EXIT_FAILED
     finally:
-        for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for sign in STOP_SIGNALS:
             signal.signal(sign, signal.SIG_IGN)
-        for part in reversed(parts):
-            part.stop()
+        for process in reversed(processes):
+            process.stop()
         stop_if_last()
     console.print("Everything is stopped.")
     sys.exit(exit_code)
 
 
-class _PartDied(RuntimeError):
-    pass
+class _TimedReport:
+    """Prints lines with the seconds since the start."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+
+    def line(self, text: str) -> None:
+        console.print(f"[dim]{time.monotonic() - self._started:6.1f} s[/dim]", end="  ")
+        console.print(text, markup=False)
 
 
-class _Part:
-    """A process of ours in a session of its own, so that all it starts can be stopped with it."""
-
-    def __init__(self, name: str, command: list[str]) -> None:
-        self.name = name
-        self.log = state_folder() / "logs" / f"{name}.log"
-        self.log.parent.mkdir(exist_ok=True)
-        with self.log.open("a") as log:
-            self.process = subprocess.Popen(
-                command,
-                cwd=PROJECT_ROOT,
-                stdout=log,
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-
-    def insist(self) -> None:
-        if self.process.poll() is not None:
-            last = " / ".join(self.log.read_text(errors="replace").splitlines()[-3:])
-            raise _PartDied(f"{self.name} ended with exit code {self.process.returncode}: {last} (see {self.log})")
-
-    def stop(self) -> None:
-        """Asks it to end, then its whole session, then kills what is left."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-            try:
-                self.process.wait(PATIENCE_SECONDS)
-            except subprocess.TimeoutExpired:
-                console.print(f"{self.name} does not end; killing it.")
-        for sign in (signal.SIGTERM, signal.SIGKILL):
-            if not _signal_session(self.process.pid, sign):
-                break
-            _until(lambda: not _signal_session(self.process.pid, 0), 5.0)
-
-
-def _signal_session(session: int, sign: int) -> bool:
-    """Signals all processes of a session that we started; False when there is none left."""
-    try:
-        os.killpg(session, sign)
-    except (ProcessLookupError, PermissionError):
-        return False
-    return True
-
-
-def _until(done: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if done():
-            return True
-        time.sleep(0.1)
-    return False
-
-
-def _insist_on_port(name: str, port: int) -> None:
+def _check_port_is_free(user: str, port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
-            console.print(
-                f"[red]Port {port}, which {name} needs, is in use. Is orders-sync running already? "
-                f"`orders-sync up --port` chooses another one for the UI.[/red]"
-            )
-            sys.exit(1)
+            raise UserFacingError(
+                f"Port {port}, which {user} needs, is in use. Is orders-sync running already? "
+                f"`orders-sync up --port` chooses another port for the UI."
+            ) from None
 
 
-def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:
+def _raise_keyboard_interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _prepare_dagster() -> None:
-    """Makes Dagster's tables once, before several of its processes would at the same time."""
-    from orders_sync.dagster_instance.storage import open_instance
+def _prepare_databases() -> None:
+    """Makes the tables of the orders database and of Dagster, before several processes try to at the same time."""
+    from orders_sync.dagster_instance.instance import open_instance
+    from orders_sync.database.schema import upgrade_schema
 
+    upgrade_schema()
     with open_instance() as instance:
         instance.get_runs_count()
 
 
-def _await(part: _Part, url: str, seconds: float = 120.0) -> None:
-    def answers() -> bool:
-        part.insist()
-        try:
-            return httpx.get(url, timeout=2, trust_env=False).is_success
-        except httpx.TransportError:
-            return False
-
-    if not _until(answers, seconds):
-        raise _PartDied(f"{part.name} does not answer on {url} after {seconds:.0f} s (see {part.log})")
+def _start_sandbox(processes: list[ManagedProcess], report: _TimedReport, port: int) -> None:
+    process = ManagedProcess("sandbox", [sys.executable, "-m", "orders_sync.cli", "sandbox", "--port", str(port)])
+    processes.append(process)
+    address = f"http://127.0.0.1:{port}"
+    process.wait_until_it_answers(f"{address}/sandbox/clock")
+    report.line(f"the sandbox marketplaces answer on {address}")
+    _import_sandbox_stock(address)
 
 
-def _seed_stock(address: str) -> None:
-    """The sandbox's stock list, once: a new database has no levels yet."""
-    from orders_sync.database.engine import connect
+def _start_dagster(processes: list[ManagedProcess], report: _TimedReport, port: int) -> None:
+    command = [sys.executable, "-m", "dagster", "dev", "-h", "127.0.0.1", "-p", str(port), "-w", "workspace.yaml"]
+    process = ManagedProcess("dagster", command)
+    processes.append(process)
+    report.line(f"Dagster is starting; its output goes to {process.log}")
+    process.wait_until_it_answers(f"http://127.0.0.1:{port}/server_info")
+    report.line(f"the Dagster UI answers on http://127.0.0.1:{port}  (Ctrl-C stops everything)")
+
+
+def _import_sandbox_stock(address: str) -> None:
+    """Imports the sandbox's stock list into a database that has no stock levels yet."""
     from orders_sync.stock.connection import StockConnection
     from orders_sync.stock.levels import import_levels, read_stock_file
 
-    with connect() as connection:
+    with orders_database(APPLICATION) as connection:
         if connection.execute("SELECT EXISTS (SELECT FROM stock_levels)").fetchone() == (True,):
             return
-        file: Path = state_folder() / "sandbox" / "stock.csv"
+        file = state_folder() / "sandbox" / "stock.csv"
         file.write_text(httpx.get(f"{address}/sandbox/stock.csv", trust_env=False).text)
         import_levels(StockConnection(connection), read_stock_file(file))
 
 
-def _watch(parts: list[_Part], began: float, until_synced: bool) -> None:
-    """Tells each change of a lane and of the locks until it is interrupted."""
-    from orders_sync.database.engine import connect
+def _report_progress(processes: list[ManagedProcess], report: _TimedReport, *, until_synced: bool) -> None:
+    """Reports each change of a lane and of the stock locks until interrupted, or until all lanes have succeeded.
+
+    Raises ProcessDiedError when one of the processes ends.
+    """
     from orders_sync.marketplaces.kit.accounts import load_accounts
 
-    told: dict[str, tuple[datetime | None, str | None]] = {}
-    locks_told: list[tuple[str, int]] = []
-    with connect(application="orders_sync up") as connection:
+    reported_runs: dict[str, tuple[datetime | None, str | None]] = {}
+    reported_locks: list[tuple[str, int]] = []
+    with orders_database(APPLICATION) as connection:
         while True:
-            for part in parts:
-                part.insist()
-            known: list[LaneState] = lane_states(connection, list(load_accounts()[0]))
-            for state in known:
-                now = (state.last_started_at, state.last_outcome)
-                if state.last_outcome is not None and told.get(str(state.lane)) != now:
-                    told[str(state.lane)] = now
-                    _say(began, f"{state.lane}: {_outcome(state)}")
+            for process in processes:
+                process.check_alive()
+            states = lane_states(connection, list(load_accounts()[0]))
+            for state in states:
+                run = (state.last_started_at, state.last_outcome)
+                if state.last_outcome is not None and reported_runs.get(str(state.lane)) != run:
+                    reported_runs[str(state.lane)] = run
+                    report.line(f"{state.lane}: {_outcome(state)}")
             locks = connection.execute(
                 "SELECT state, count(*) FROM stock_locks GROUP BY state ORDER BY state"
             ).fetchall()
-            if locks != locks_told:
-                locks_told = locks
-                _say(began, "stock locks: " + ", ".join(f"{count} {state}" for state, count in locks))
-            if until_synced and locks and all(state.last_outcome == "succeeded" for state in known):
-                _say(began, "all syncs and the stock job have run")
+            if locks != reported_locks:
+                reported_locks = locks
+                report.line("stock locks: " + ", ".join(f"{count} {state}" for state, count in locks))
+            if until_synced and locks and all(state.last_outcome == "succeeded" for state in states):
+                report.line("all syncs and the stock job have run")
                 return
             time.sleep(1.0)
 
 
 def _outcome(state: LaneState) -> str:
+    """The outcome of a lane's last run, with the counts that are not zero."""
     if state.last_outcome != "succeeded":
         return state.last_problem or str(state.last_outcome)
-    numbers = {name: state.last_summary.get(name) for name in ("fetched", "created", "changed", "api_calls")}
-    return "done: " + ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in numbers.items() if value)
-
-
-def _say(began: float, text: str) -> None:
-    console.print(f"[dim]{time.monotonic() - began:6.1f} s[/dim]  {text}", markup=True)
+    counts = {name: state.last_summary.get(name) for name in ("fetched", "created", "changed", "api_calls")}
+    return "done: " + ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if count)

@@ -1,4 +1,4 @@
-"""The component behind accounts/<name>/defs.yaml: one account, four assets."""
+"""The component behind defs/accounts/<name>/defs.yaml: one account, four assets."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,47 +12,49 @@ from orders_sync.config.account import AccountConfigError, SellerAccount
 from orders_sync.config.schedules import ScheduleSettings, load_schedules
 from orders_sync.dagster_support.freshness import freshness_of
 from orders_sync.dagster_support.lane_assets import FROM_WATERMARK_TAG, RANGE_START_TAG, days, is_partitioned, lane_key
-from orders_sync.database.schema import upgrade_schema
-from orders_sync.lanes.liveness import alive
+from orders_sync.dagster_support.orders_database import OrdersDatabase
+from orders_sync.dagster_support.table_assets import table_sizes
 from orders_sync.lanes.lock import LaneBusyError
 from orders_sync.marketplaces.kit.accounts import account_from
 from orders_sync.marketplaces.kit.registry import find_marketplace, marketplace_names
 from orders_sync.model.lane import Lane, SyncType
 from orders_sync.model.pass_summary import PassSummary
 from orders_sync.passes.run_pass import PassFailedError, run_pass
-from orders_sync.passes.sync_log import log_to_file
 from orders_sync.sync.pass_request import PassRequest
 
 DESCRIPTIONS = {
     SyncType.NEW: (
-        "Orders created since the watermark, and those that wait for the merchant. Each record is checked; new "
-        "orders, their items and an `OrderCreated` event are stored in one transaction; waiting orderlines are "
-        "then accepted at the marketplace if the account says so."
+        "Fetches the orders created since the watermark, and those that wait for the merchant. Checks each record. "
+        "Stores new orders, their items and an `OrderCreated` event in one transaction. Then accepts the waiting "
+        "orderlines at the marketplace, if the account allows it."
     ),
     SyncType.MODIFIED: (
-        "Every order modified in the last three months. Changed orders and items are updated, older copies left "
-        "aside, and each change of a status becomes an `OrderStatusChanged` event."
+        "Fetches every order modified in the last three months. Updates the orders and items that have changed and "
+        "ignores copies older than the stored ones. Writes an `OrderStatusChanged` event for each change of a status."
     ),
     SyncType.CARE: (
-        "The latest care records (replacements, returns, refunds) since the watermark; the latest one of an item "
-        "is its `care_id`."
+        "Fetches the care records (replacements, returns, refunds) since the watermark. The latest care record of an "
+        "item becomes its `care_id`."
     ),
     SyncType.INCOMPLETE: (
-        "Orders of the last days that lack a delivery note or label they should have by now; fills in the two "
-        "URLs, and writes neither status nor event."
+        "Fetches the orders of the last days whose delivery note or label is missing although it is due. Stores the "
+        "two URLs, and writes neither a status nor an event."
     ),
 }
 LANE_WAIT_SECONDS = 900.0
 """How long a run waits for a lane that a run outside Dagster's queue (the CLI, another deployment) holds."""
 PROGRESS_SECONDS = 5.0
+"""How often a pass reports its progress in the log of its run."""
+MAX_PROBLEMS_LOGGED = 20
+MAX_PROBLEMS_SHOWN = 50
 
 
 @dg.scaffold_with(AccountScaffolder)
 class Account(dg.Component):
-    """One seller account at one marketplace: four sync assets, in a group of the account's name.
+    """One seller account at one marketplace: four sync assets, in a group with the account's name.
 
-    The folder's name is the account's name. A setting that can't be used is told in the log and in the assets'
-    description, and every run of the account fails with it; other accounts go on.
+    The name of the folder is the name of the account. An invalid setting is shown in the log and in the description
+    of the assets, and every run of the account fails with it. Other accounts are not affected.
     """
 
     def __init__(self, attributes: dict[str, Any]) -> None:
@@ -105,39 +107,36 @@ def _lane_asset(
         freshness_policy=freshness_of(sync_type, schedules),
         op_tags={"dagster/priority": "1" if sync_type is SyncType.NEW else "0"},
     )
-    def sync(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+    def sync(context: dg.AssetExecutionContext, orders_database: OrdersDatabase) -> dg.MaterializeResult[Any]:
         if isinstance(account, AccountConfigError):
             raise dg.Failure(description=str(account), allow_retries=False)
-        return _materialize(context, account, sync_type)
+        summary = _run_pass(context, account, sync_type)
+        for problem in summary.problems[:MAX_PROBLEMS_LOGGED]:
+            context.log.warning(problem)
+        _report_tables(context, orders_database)
+        return dg.MaterializeResult(metadata=metadata_of(summary))
 
     return sync
 
 
-def _materialize(
-    context: dg.AssetExecutionContext, account: SellerAccount, sync_type: SyncType
-) -> dg.MaterializeResult[Any]:
-    upgrade_schema()
-    with alive(context.run_id), log_to_file():
-        request = PassRequest(
-            account,
-            sync_type,
-            context.run_id,
-            start=_start(context, sync_type),
-            lane_wait_seconds=LANE_WAIT_SECONDS,
-            progress=_Progress(context),
-        )
-        try:
-            summary = run_pass(request)
-        except (PassFailedError, LaneBusyError) as problem:
-            raise dg.Failure(description=str(problem), allow_retries=False) from None
-    for problem in summary.problems[:20]:
-        context.log.warning(problem)
-    _report_tables(context)
-    return dg.MaterializeResult(metadata=metadata_of(summary))
+def _run_pass(context: dg.AssetExecutionContext, account: SellerAccount, sync_type: SyncType) -> PassSummary:
+    """Runs the pass; its errors become a failure of the run in one line."""
+    request = PassRequest(
+        account,
+        sync_type,
+        context.run_id,
+        start=_start(context, sync_type),
+        lane_wait_seconds=LANE_WAIT_SECONDS,
+        progress=_Progress(context),
+    )
+    try:
+        return run_pass(request)
+    except (PassFailedError, LaneBusyError) as problem:
+        raise dg.Failure(description=str(problem), allow_retries=False) from None
 
 
 def _start(context: dg.AssetExecutionContext, sync_type: SyncType) -> datetime | None:
-    """Where the chosen partitions begin; None for runs that go by the watermark."""
+    """Where the selected partitions begin; None for runs that start at the watermark."""
     if not is_partitioned(sync_type) or context.run.tags.get(FROM_WATERMARK_TAG) == "watermark":
         if sync_type is SyncType.MODIFIED and RANGE_START_TAG in context.run.tags:
             return datetime.fromisoformat(context.run.tags[RANGE_START_TAG]).replace(tzinfo=UTC)
@@ -148,35 +147,36 @@ def _start(context: dg.AssetExecutionContext, sync_type: SyncType) -> datetime |
 
 
 def metadata_of(summary: PassSummary) -> dict[str, Any]:
-    """A pass's numbers as Dagster's metadata: numeric ones are plotted over time by the UI."""
+    """The summary of a pass as metadata; the UI plots the numbers over time."""
     metadata: dict[str, Any] = dict(summary.numbers())
     for name in ("range_start", "range_end", "watermark"):
         at = getattr(summary, name)
         if at is not None:
             metadata[name] = dg.MetadataValue.timestamp(at)
     if summary.problems:
-        metadata["problems"] = dg.MetadataValue.md("\n".join(f"* {p}" for p in summary.problems[:50]))
+        shown = summary.problems[:MAX_PROBLEMS_SHOWN]
+        metadata["problems"] = dg.MetadataValue.md("\n".join(f"* {problem}" for problem in shown))
     return metadata
 
 
-def _report_tables(context: dg.AssetExecutionContext) -> None:
-    """The pass has changed the tables: the lineage shows it on their assets, with their sizes."""
-    from orders_sync.dagster_support.table_assets import table_sizes
-
-    for table, rows in table_sizes().items():
+def _report_tables(context: dg.AssetExecutionContext, orders_database: OrdersDatabase) -> None:
+    """Reports a materialization of each table that the syncs write, with its number of rows."""
+    with orders_database.connect("table sizes") as connection:
+        sizes = table_sizes(connection)
+    for table, rows in sizes.items():
         context.log_event(dg.AssetMaterialization(asset_key=table, metadata={"dagster/row_count": rows}))
 
 
 class _Progress:
-    """Tells the run's log how far a pass is, every few seconds."""
+    """Logs the progress of a pass in its run, every PROGRESS_SECONDS."""
 
     def __init__(self, context: dg.AssetExecutionContext) -> None:
         self.context = context
-        self.told = datetime.now(UTC)
+        self.logged_at = datetime.now(UTC)
 
     def __call__(self, summary: PassSummary) -> None:
         now = datetime.now(UTC)
-        if now - self.told >= timedelta(seconds=PROGRESS_SECONDS):
-            self.told = now
+        if now - self.logged_at >= timedelta(seconds=PROGRESS_SECONDS):
+            self.logged_at = now
             numbers = ", ".join(f"{name} {value}" for name, value in summary.numbers().items() if value)
             self.context.log.info(f"So far: {numbers}")

@@ -1,22 +1,22 @@
-"""`dg scaffold defs orders_sync.components.account.Account accounts/NAME`: an account file to fill in."""
+"""The account file that `dg scaffold defs orders_sync.components.account.Account accounts/NAME` writes."""
 
 import re
 from typing import Any
 
-from dagster.components.scaffold.scaffold import Scaffolder, ScaffoldRequest
+from dagster import Scaffolder, ScaffoldRequest
 from pydantic import BaseModel, Field
 
 from orders_sync.marketplaces.kit.registry import find_marketplace
 
 
 class AccountChoice(BaseModel):
-    """Which marketplace the account is at."""
+    """The parameters of `dg scaffold` for an account."""
 
     marketplace: str = Field(default="back_market", description="The marketplace, as in docs/states.md.")
 
 
 class AccountScaffolder(Scaffolder[AccountChoice]):
-    """Writes every setting with its meaning: those that must be filled in, the others commented out."""
+    """Writes every setting with its meaning. Settings that have a default are commented out."""
 
     @classmethod
     def get_scaffold_params(cls) -> type[AccountChoice]:
@@ -28,7 +28,7 @@ class AccountScaffolder(Scaffolder[AccountChoice]):
 
 
 def account_file(type_name: str, marketplace: str, name: str) -> str:
-    """The text of an account's file. Raises LookupError for a marketplace that nobody knows."""
+    """The text of an account file, for the marketplace of that name. Raises LookupError when there is no such one."""
     settings = find_marketplace(marketplace).settings
     title = find_marketplace(marketplace).title
     lines = [

@@ -1,4 +1,4 @@
-"""Attributes that are checked by our own settings, whose errors name file, key, reason and what is allowed."""
+"""Attributes that our own settings check, not Dagster's loader: their errors name file, key and allowed values."""
 
 from functools import reduce
 from typing import Any
@@ -7,9 +7,10 @@ from pydantic import BaseModel, ConfigDict
 
 
 def attributes_of(*settings: type[BaseModel]) -> type[BaseModel]:
-    """A model that takes whatever the file says, so that a wrong value is told by us and not by Dagster's loader.
+    """A model that accepts every attribute.
 
-    Its schema, for `dg docs` and editors, has the fields of all `settings`; required are those that all require.
+    Its JSON schema, for `dg docs` and editors, has the fields of all `settings`. It requires the fields that all of
+    them require.
     """
 
     class FreeAttributes(BaseModel):

@@ -1,1 +1,1 @@
-"""The settings: environment variables and YAML files, read in one way and checked with one voice."""
+"""The settings: environment variables and YAML files, with one reader and one form of errors."""

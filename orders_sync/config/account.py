@@ -1,4 +1,7 @@
-"""What an account is: its settings, whatever its marketplace, and its credential. Adapters add their own settings."""
+"""A seller account: the settings that every marketplace shares, and the account's credentials.
+
+Each adapter adds its own settings to these.
+"""
 
 import os
 import re
@@ -8,68 +11,71 @@ from typing import ClassVar, Generic
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from typing_extensions import TypeVar
 
-from orders_sync.model.errors import UserFacingError
+from orders_sync.config.yaml_files import ConfigError
 
 ENVIRONMENT_NAME = r"^[A-Z][A-Z0-9_]*$"
 
 
-class AccountConfigError(UserFacingError):
+class AccountConfigError(ConfigError):
     """An account can't be used as configured: which file, which key, what is wrong, what is allowed."""
 
 
 class RateLimitSettings(BaseModel):
-    """How hard the marketplace may be asked."""
+    """How fast requests may be sent to the marketplace."""
 
     model_config = ConfigDict(extra="forbid")
 
-    enforced: bool = Field(default=True, description="Keep to the marketplace's published rate limits.")
+    enforced: bool = Field(default=True, description="Obey the marketplace's published rate limits.")
     share: float = Field(
         default=0.95, gt=0, le=1, description="The share of the published rate that the syncs may use."
     )
-    connections: int = Field(default=8, ge=1, le=64, description="Requests under way at once.")
+    connections: int = Field(default=8, ge=1, le=64, description="Maximum number of concurrent requests.")
 
 
 class AccountSettings(BaseModel):
-    """What every account has, whatever its marketplace; each adapter adds its own settings to these."""
+    """The settings of every account, whatever its marketplace."""
 
     model_config = ConfigDict(extra="forbid")
 
-    #: The settings that name environment variables with credentials.
     CREDENTIALS: ClassVar[tuple[str, ...]] = ()
+    """The settings that name environment variables with credentials."""
 
-    marketplace: str = Field(description="The adapter that speaks the marketplace's API.")
+    marketplace: str = Field(description="Name of the adapter for the marketplace's API.")
     base_url: str | None = Field(
         default=None,
-        description="The API's address; overrides the marketplace's own, e.g. for the sandbox: http://127.0.0.1:8765",
+        description="The API's URL, instead of the marketplace's own; for the sandbox http://127.0.0.1:8765",
     )
     accept_orderlines: bool = Field(
-        default=False, description="Accept waiting orderlines at the marketplace once they are stored."
+        default=False, description="Accept waiting orderlines at the marketplace when they are stored."
     )
-    accept_short_lines: bool = Field(default=True, description="Accept also lines whose stock can't be locked.")
-    allow_oversell: bool = Field(default=False, description="Lock stock even below zero.")
-    page_size: int = Field(default=50, ge=1, le=100, description="Orders asked for with one call.")
+    accept_short_lines: bool = Field(default=True, description="Accept orderlines whose stock can't be locked, too.")
+    allow_oversell: bool = Field(default=False, description="Lock stock even when fewer pieces are available.")
+    page_size: int = Field(default=50, ge=1, le=100, description="Orders per page, that is per API call.")
     days_back: int = Field(default=2, ge=1, le=90, description="How far `incomplete` looks back, in days.")
     months_back: int = Field(default=3, ge=1, le=24, description="How far `modified` looks back, in months.")
     overlap_minutes: int = Field(
         default=60,
         ge=1,
         le=10080,
-        description="How far a pass starts before the watermark, for late arrivals.",
+        description="How many minutes before the watermark a pass starts, to find late arrivals.",
     )
     lag_seconds: int = Field(
         default=120,
         ge=0,
         le=3600,
-        description="How late the marketplace shows a change: windows end that early.",
+        description="How many seconds late the marketplace may show a change; the window of a pass ends that early.",
     )
     retention_days: int | None = Field(
         default=None,
         ge=1,
-        description="Blank buyers' data of orders older than so many days; never, where it is not set.",
+        description="Blank the buyer's data of orders that are older than this many days; never when not set.",
     )
-    owners: list[str] = Field(default_factory=lambda: ["team:orders"], description="Shown in the Dagster UI.")
+    owners: list[str] = Field(
+        default_factory=lambda: ["team:orders"],
+        description="Owners of the account's assets in the Dagster UI, e.g. team:orders.",
+    )
     limits: RateLimitSettings = Field(
-        default_factory=RateLimitSettings, description="How hard the marketplace may be asked."
+        default_factory=RateLimitSettings, description="How fast requests may be sent to the marketplace."
     )
 
     @field_validator("base_url")
@@ -98,16 +104,18 @@ Settings = TypeVar("Settings", bound=AccountSettings, covariant=True, default=Ac
 
 @dataclass(frozen=True)
 class SellerAccount(Generic[Settings]):
-    """A usable account: its name (that of its folder) and its settings."""
+    """An account that can be used: its settings are valid."""
 
     name: str
+    """The name of the account's folder."""
     file: str
+    """The path of the account's file, for error messages."""
     settings: Settings
 
     def credential(self, key: str = "token") -> str:
-        """A credential, from the environment, at the moment it is needed. `key`: the setting that names the variable.
+        """A credential from the environment, read when it is needed. `key`: the setting that names the variable.
 
-        Raises AccountConfigError with the variable's name when it is not set.
+        Raises AccountConfigError with the variable's name when the variable is not set.
         """
         variable = str(getattr(self.settings, key))
         value = os.environ.get(variable)

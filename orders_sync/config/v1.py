@@ -1,25 +1,31 @@
-"""Where V1 is, how it is run, and when V2 is ready: defs/cutover/v1.yaml."""
+"""Where V1 is, how its commands run, and when V2 is ready: defs/cutover/v1.yaml."""
 
 import os
 from pathlib import Path
-from typing import Any, Literal, cast
-from zoneinfo import available_timezones
+from typing import Any, Literal
 
-import yaml
-from croniter import croniter
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from orders_sync.config.account import ENVIRONMENT_NAME
+from orders_sync.config.field_types import TimeZone, checked_cron
+from orders_sync.config.yaml_files import ConfigError, read_yaml, validate
 from orders_sync.model.errors import UserFacingError
 from orders_sync.model.statuses import Status
 
 V1_FILE = Path(__file__).resolve().parent.parent / "defs" / "cutover" / "v1.yaml"
 COMMANDS = {"refresh_latest": "refresh:latest", "refresh_new": "refresh:new", "refresh_orders": "refresh:orders"}
-"""V1's commands, by the names of their jobs here."""
+"""V1's commands, by the names of the jobs that run them."""
+
+RENAMED_KEYS = {"readiness.calls_a_day": "readiness.calls_per_day"}
+"""Keys that were renamed in 0.2: the old name, which is accepted until 0.3, and the present one."""
 
 
 class CutoverError(UserFacingError):
-    """Something about V1, or about the migration, that a person must mend; the text says what and where."""
+    """A person must correct something about V1 or about the cutover; the text says what and where."""
+
+
+class CutoverConfigError(CutoverError, ConfigError):
+    """The settings of V1 can't be used: which file, which key, what is wrong, what is allowed."""
 
 
 class _Settings(BaseModel):
@@ -29,56 +35,62 @@ class _Settings(BaseModel):
 class OrdersTable(_Settings):
     """V1's orders."""
 
-    table: str = "orders"
-    id: str = "id"
-    order_id: str = "marketplace_order_id"
-    marketplace: str = "marketplace"
-    status: str = "status"
-    currency: str | None = "currency"
-    total: str | None = "total"
-    ordered_at: str = "ordered_at"
-    seen_at: str = "created_at"
-    updated_at: str = "updated_at"
-    delivery_note_url: str | None = "delivery_note_url"
-    label_url: str | None = "label_url"
+    table: str = Field(default="orders", description="Name of the table.")
+    id: str = Field(default="id", description="Column of V1's own id.")
+    order_id: str = Field(default="marketplace_order_id", description="Column of the marketplace's order id.")
+    marketplace: str = Field(default="marketplace", description="Column of V1's name of the marketplace.")
+    status: str = Field(default="status", description="Column of the order's status, a number.")
+    currency: str | None = Field(default="currency", description="Column of the ISO 4217 currency code.")
+    total: str | None = Field(default="total", description="Column of the total in that currency.")
+    ordered_at: str = Field(default="ordered_at", description="Column of the time when the buyer ordered.")
+    seen_at: str = Field(default="created_at", description="Column of the time when V1 stored the order.")
+    updated_at: str = Field(default="updated_at", description="Column of the time of V1's last change.")
+    delivery_note_url: str | None = Field(default="delivery_note_url", description="Column of the delivery note's URL.")
+    label_url: str | None = Field(default="label_url", description="Column of the shipping label's URL.")
 
 
 class ItemsTable(_Settings):
-    """V1's order items; `order` refers to the id of V1's orders."""
+    """V1's order items."""
 
-    table: str = "order_items"
-    id: str = "id"
-    order: str = "order_id"
-    item_id: str = "orderline_id"
-    sku: str = "sku"
-    quantity: str = "quantity"
-    price: str | None = "price"
-    status: str | None = "status"
-    care_id: str | None = "care_id"
+    table: str = Field(default="order_items", description="Name of the table.")
+    id: str = Field(default="id", description="Column of V1's own id.")
+    order: str = Field(default="order_id", description="Column that refers to the id of V1's orders.")
+    item_id: str = Field(default="orderline_id", description="Column of the marketplace's id of the orderline.")
+    sku: str = Field(default="sku", description="Column of the SKU.")
+    quantity: str = Field(default="quantity", description="Column of the quantity, in pieces.")
+    price: str | None = Field(default="price", description="Column of the price for the whole quantity.")
+    status: str | None = Field(default="status", description="Column of the item's status, a number.")
+    care_id: str | None = Field(default="care_id", description="Column of the id of the latest care record.")
 
 
 class LocksTable(_Settings):
-    """V1's stock locks; `item` refers to the id of V1's items."""
+    """V1's stock locks."""
 
-    table: str = "stock_locks"
-    item: str = "order_item_id"
-    quantity: str = "quantity"
-    released_at: str | None = "released_at"
-    consumed_at: str | None = "consumed_at"
+    table: str = Field(default="stock_locks", description="Name of the table.")
+    item: str = Field(default="order_item_id", description="Column that refers to the id of V1's items.")
+    quantity: str = Field(default="quantity", description="Column of the locked quantity, in pieces.")
+    released_at: str | None = Field(default="released_at", description="Column of the time of the release.")
+    consumed_at: str | None = Field(default="consumed_at", description="Column of the time of the consumption.")
 
 
 class Tables(_Settings):
-    orders: OrdersTable = Field(default_factory=OrdersTable)
-    items: ItemsTable = Field(default_factory=ItemsTable)
-    locks: LocksTable | None = Field(default_factory=LocksTable)
+    """V1's tables and columns. A column that V1 does not have is null."""
+
+    orders: OrdersTable = Field(default_factory=OrdersTable, description="V1's orders.")
+    items: ItemsTable = Field(default_factory=ItemsTable, description="V1's order items.")
+    locks: LocksTable | None = Field(
+        default_factory=LocksTable, description="V1's stock locks; null when V1 locks no stock."
+    )
 
 
 class Run(_Settings):
-    """How V1's commands are run by the jobs refresh_*."""
+    """How the jobs refresh_* run V1's commands."""
 
-    kind: Literal["stand_in", "command", "url"] = "stand_in"
-    command: str | None = None
-    url: str | None = None
+    kind: Literal["stand_in", "command", "url"] = Field(
+        default="stand_in", description="The demonstration's stand-in, a shell command, or a POST to a URL."
+    )
+    command: str | None = Field(default=None, description="The shell command; {command} is V1's command.")
+    url: str | None = Field(default=None, description="The URL; {command} is V1's command.")
 
     @model_validator(mode="after")
     def _has_what_its_kind_needs(self) -> "Run":
@@ -90,31 +102,42 @@ class Run(_Settings):
 class Readiness(_Settings):
     """When V1 may be switched off."""
 
-    days: int = Field(default=7, ge=1, le=60)
-    agreement: float = Field(default=99.95, gt=0, le=100)
-    in_flight_minutes: int = Field(default=30, ge=1, le=1440)
-    calls_a_day: int = Field(default=20_000, ge=1)
+    days: int = Field(default=7, ge=1, le=60, description="Consecutive good days, the last of them yesterday.")
+    agreement: float = Field(
+        default=99.95, gt=0, le=100, description="Per cent of the orders of each day on which V1 and V2 agree."
+    )
+    in_flight_minutes: int = Field(
+        default=30, ge=1, le=1440, description="Differences younger than this are still in flight and do not count."
+    )
+    calls_per_day: int = Field(default=20_000, ge=1, description="V2's budget of API calls per day for each account.")
 
 
 class CutoverSettings(_Settings):
     """The settings of defs/cutover/v1.yaml."""
 
-    database: str = Field(default="V1_DATABASE_URL", pattern=ENVIRONMENT_NAME)
-    timezone: str = "UTC"
-    marketplaces: dict[str, str] = {}
-    tables: Tables = Field(default_factory=Tables)
-    order_statuses: dict[int, list[Status]] = {}
-    item_statuses: dict[int, list[Status]] = {}
-    run: Run = Field(default_factory=Run)
-    schedules: dict[str, str] = {}
-    readiness: Readiness = Field(default_factory=Readiness)
-
-    @field_validator("timezone")
-    @classmethod
-    def _is_zone(cls, value: str) -> str:
-        if value not in available_timezones():
-            raise ValueError(f"{value!r} is no time zone; allowed are IANA names, e.g. UTC or Europe/Berlin")
-        return value
+    database: str = Field(
+        default="V1_DATABASE_URL",
+        pattern=ENVIRONMENT_NAME,
+        description="NAME of the environment variable that holds the URL of V1's database; never the URL itself.",
+    )
+    timezone: TimeZone = Field(default="UTC", description="IANA name of the time zone of V1's times.")
+    marketplaces: dict[str, str] = Field(
+        default_factory=dict, description="The account of each of V1's marketplaces, by V1's name of the marketplace."
+    )
+    tables: Tables = Field(default_factory=Tables, description="V1's tables and columns.")
+    order_statuses: dict[int, list[Status]] = Field(
+        default_factory=dict[int, list[Status]],
+        description="The statuses that each number of an order's status in V1 may mean.",
+    )
+    item_statuses: dict[int, list[Status]] = Field(
+        default_factory=dict[int, list[Status]],
+        description="The statuses that each number of an item's status in V1 may mean.",
+    )
+    run: Run = Field(default_factory=Run, description="How the jobs refresh_* run V1's commands.")
+    schedules: dict[str, str] = Field(
+        default_factory=dict, description="The cron expression of each of the jobs refresh_*."
+    )
+    readiness: Readiness = Field(default_factory=Readiness, description="When V1 may be switched off.")
 
     @field_validator("schedules")
     @classmethod
@@ -122,32 +145,23 @@ class CutoverSettings(_Settings):
         for name, cron in value.items():
             if name not in COMMANDS:
                 raise ValueError(f"{name!r} is no command of V1; allowed are {', '.join(COMMANDS)}")
-            if len(cron.split()) != 5 or not croniter.is_valid(cron):
-                raise ValueError(f"{name}: {cron!r} is no cron expression; allowed are five fields")
+            try:
+                checked_cron(cron)
+            except ValueError as problem:
+                raise ValueError(f"{name}: {problem}") from None
         return value
 
     @property
     def is_stand_in(self) -> bool:
-        """Whether V1 is the demonstration's, in the embedded database."""
+        """Whether V1 is the demonstration's stand-in, in the embedded database."""
         return not os.environ.get(self.database)
 
 
 def load_cutover_settings(path: Path = V1_FILE) -> CutoverSettings:
-    """The settings of the file. Raises CutoverError with file, key, reason and what is allowed."""
-    try:
-        document = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise CutoverError(f"{path}: is not readable YAML: {error}") from None
-    return check_cutover_settings(document, str(path))
+    """The settings of the file. Raises CutoverConfigError."""
+    return check_cutover_settings(read_yaml(path, CutoverConfigError), str(path))
 
 
 def check_cutover_settings(document: Any, file: str) -> CutoverSettings:
-    """The settings of a document. Raises CutoverError with file, key and reason."""
-    try:
-        return CutoverSettings.model_validate(cast(dict[str, Any], document) or {})
-    except ValidationError as error:
-        lines = [
-            f"{file}: {'.'.join(str(part) for part in problem['loc'])}: {problem['msg'].removeprefix('Value error, ')}"
-            for problem in error.errors()
-        ]
-        raise CutoverError("\n".join(lines)) from None
+    """The settings of a document. Raises CutoverConfigError; a key under its old name is reported by a warning."""
+    return validate(document, CutoverSettings, file, CutoverConfigError, renamed=RENAMED_KEYS)

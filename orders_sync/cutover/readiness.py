@@ -62,7 +62,7 @@ def checks_to_live(connection: Connection, settings: CutoverSettings, now: datet
         _orders_agree(compared, settings.readiness.agreement),
         _nothing_is_missing(compared),
         _locks_agree(compared),
-        _calls_are_within_budget(compared, settings.readiness.calls_a_day),
+        _calls_are_within_budget(compared, settings.readiness.calls_per_day),
         _lanes_are_fresh(connection, settings, now),
         _v1_is_readable(settings),
     ]

@@ -1,1 +1,1 @@
-"""The Dagster instance: its storage, and the state of its schedules."""
+"""The Dagster instance: its storage, the state of its schedules and sensors, and the private parts of Dagster."""

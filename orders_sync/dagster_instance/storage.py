@@ -1,28 +1,27 @@
-"""Dagster's own storage: the embedded PostgreSQL, or the server that DAGSTER_POSTGRES_URL names.
+"""The classes that dagster.yaml names: Dagster's own storage, in the embedded PostgreSQL or in DAGSTER_POSTGRES_URL.
 
-dagster.yaml names these classes, so that plain `dagster dev` and `dg dev` work from a clean checkout with no
-environment variable set, and keep what they know between starts.
+With them, plain `dagster dev` and `dg dev` run from a clean checkout without any environment variable, and keep their
+history between starts.
 """
 
 import os
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import yaml
-from dagster._core.instance.ref import InstanceRef
-from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
-from dagster._core.storage.root import LocalArtifactStorage
-from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 from sqlalchemy.engine import make_url
 
-from orders_sync.config.environment import DAGSTER_POSTGRES_URL, PROJECT_ROOT, state_folder
+from orders_sync.config.environment import DAGSTER_POSTGRES_URL, state_folder
+from orders_sync.dagster_instance.internals import ConfigurableClassData, LocalArtifactStorage, LocalComputeLogManager
 from orders_sync.database.embedded import DAGSTER_DATABASE, embedded_url
 
 
 def dagster_database_url() -> str:
-    """The URL of Dagster's own database, in the form that dagster-postgres needs (psycopg2)."""
+    """The URL of Dagster's own database, in the form that dagster-postgres needs (psycopg2).
+
+    Raises RuntimeError when DAGSTER_POSTGRES_URL names another kind of database.
+    """
     configured = os.environ.get(DAGSTER_POSTGRES_URL) or embedded_url(DAGSTER_DATABASE)
     url = make_url(configured)
     if url.get_backend_name() not in ("postgresql", "postgres"):
@@ -33,7 +32,7 @@ def dagster_database_url() -> str:
 
 
 class OrdersSyncStorage(DagsterPostgresStorage):
-    """dagster-postgres on the project's database; takes no configuration but the environment."""
+    """dagster-postgres on the project's database. The environment configures it; its YAML has no settings."""
 
     @classmethod
     def config_type(cls) -> Any:
@@ -62,7 +61,7 @@ class OrdersSyncStorage(DagsterPostgresStorage):
 
 
 class StateComputeLogManager(LocalComputeLogManager):
-    """The output of runs, kept in the state folder."""
+    """Keeps the output of runs in the state folder."""
 
     @classmethod
     def config_type(cls) -> Any:
@@ -74,7 +73,7 @@ class StateComputeLogManager(LocalComputeLogManager):
 
 
 class StateArtifactStorage(LocalArtifactStorage):
-    """Dagster's own files, kept in the state folder."""
+    """Keeps Dagster's own files in the state folder."""
 
     @classmethod
     def config_type(cls) -> Any:
@@ -82,14 +81,12 @@ class StateArtifactStorage(LocalArtifactStorage):
 
     @classmethod
     def from_config_value(cls, inst_data: Any, config_value: Any) -> "StateArtifactStorage":
-        return cls(base_dir=str(_folder("dagster")), inst_data=inst_data)
+        return cls(base_dir=str(dagster_folder()), inst_data=inst_data)
 
 
-def open_instance() -> dg.DagsterInstance:
-    """The project's Dagster instance, for the CLI: that of DAGSTER_HOME, or the one of the project's folder."""
-    if os.environ.get("DAGSTER_HOME"):
-        return dg.DagsterInstance.get()
-    return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(_folder("dagster")), config_dir=str(PROJECT_ROOT)))
+def dagster_folder() -> Path:
+    """The folder of Dagster's own files, in the state folder."""
+    return _folder("dagster")
 
 
 def _folder(name: str) -> Path:

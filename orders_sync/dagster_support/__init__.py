@@ -1,1 +1,1 @@
-"""What the definitions and components share: names of assets, checks, freshness, the database resource."""
+"""What definitions and components share: names of assets, run requests, checks, freshness, the database resource."""

@@ -1,4 +1,4 @@
-"""When an asset counts as stale: somewhat after each tick of its schedule."""
+"""When an asset counts as stale: some time after each tick of its schedule."""
 
 from datetime import timedelta
 
@@ -8,11 +8,14 @@ from orders_sync.config.schedules import ScheduleSettings
 from orders_sync.model.lane import SyncType
 
 GRACE_MINUTES = 45
-"""A pass has to be done so long after its tick."""
+"""How long after its tick a pass must have succeeded."""
 
 
 def freshness_of(sync_type: SyncType, settings: ScheduleSettings) -> dg.FreshnessPolicy:
-    """Stale when a tick's pass is not done in time. Crons whose minute is a list have a day's window instead."""
+    """Stale when the pass of a tick has not succeeded GRACE_MINUTES after it.
+
+    Where the minute of the cron is a list, a range or too late in the hour: stale after 25 hours without a pass.
+    """
     cron = settings.schedules.of(sync_type)
     minute, rest = cron.split(" ", 1)
     if minute.isdecimal() and int(minute) + GRACE_MINUTES < 60:

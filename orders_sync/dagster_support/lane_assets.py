@@ -1,4 +1,4 @@
-"""The names and partitions that assets, jobs, schedules and sensors share: one place says which asset is which lane."""
+"""The names and partitions that assets, jobs, schedules and sensors share: which asset is which lane."""
 
 from datetime import UTC, datetime, time
 
@@ -14,12 +14,11 @@ ASSET_NAMES = {
     SyncType.CARE: "care_records",
     SyncType.INCOMPLETE: "incomplete_orders",
 }
-SYNC_TYPES = {name: sync_type for sync_type, name in ASSET_NAMES.items()}
 
 ACCOUNT_TAG = "orders_sync/account"
 SYNC_TYPE_TAG = "orders_sync/sync_type"
 FROM_WATERMARK_TAG = "orders_sync/from"
-"""`watermark` on runs that a schedule or sensor asks for: their partitions say what they cover, not where to start."""
+"""`watermark` on runs of schedules and sensors: they start at the watermark; their partitions say what they cover."""
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
 
@@ -30,16 +29,16 @@ def lane_key(lane: Lane) -> dg.AssetKey:
 
 
 def job_name(sync_type: SyncType) -> str:
-    """The job of a sync type across accounts."""
+    """The job of a sync type, for all accounts."""
     return f"sync_{ASSET_NAMES[sync_type]}"
 
 
 def days(settings: ScheduleSettings) -> dg.DailyPartitionsDefinition:
-    """One partition a day (UTC), today included; the same for all lanes, as an asset job needs."""
+    """One partition per day (UTC), up to today. All lanes share it: the assets of a job need one definition."""
     start = datetime.combine(settings.partitions_start, time(), UTC)
     return dg.DailyPartitionsDefinition(start_date=start, end_offset=1)
 
 
 def is_partitioned(sync_type: SyncType) -> bool:
-    """`incomplete` looks at what is missing now; the others at days."""
+    """Whether the assets have a partition per day. Those of `incomplete` have none: it fetches what is missing now."""
     return sync_type is not SyncType.INCOMPLETE

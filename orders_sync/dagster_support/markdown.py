@@ -1,11 +1,11 @@
-"""Rows of a table as the Dagster UI shows them in metadata."""
+"""Rows as a Markdown table, for the metadata that the Dagster UI shows."""
 
 from collections.abc import Sequence
 from typing import Any
 
 
 def as_markdown_table(names: list[str], rows: Sequence[tuple[Any, ...]]) -> str:
-    """Rows as a table that the UI shows."""
+    """A Markdown table with the columns `names`. Cells are escaped and cut to 200 characters; None is empty."""
     lines = [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
     lines += [f"| {' | '.join(_cell(value) for value in row)} |" for row in rows]
     return "\n".join(lines)

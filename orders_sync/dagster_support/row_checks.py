@@ -1,4 +1,4 @@
-"""Asset checks that are a query: the rows it finds break the rule, and are shown."""
+"""Asset checks that are a query: the rows that the query finds break the rule, and the UI shows them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,9 +6,8 @@ from typing import Any
 import dagster as dg
 
 from orders_sync.dagster_support.markdown import as_markdown_table
-from orders_sync.database.engine import connect
-from orders_sync.database.schema import upgrade_schema
-from orders_sync.lanes.liveness import alive
+from orders_sync.dagster_support.orders_database import OrdersDatabase
+from orders_sync.database.engine import Connection
 
 ROWS_SHOWN = 25
 
@@ -16,27 +15,24 @@ ROWS_SHOWN = 25
 def rows_check(
     asset: str, name: str, query: str, severity: dg.AssetCheckSeverity, description: str
 ) -> dg.AssetChecksDefinition:
-    """A check of `asset` that passes when `query` finds nothing; else it shows the first rows and their number.
+    """A check of `asset` that passes when `query` finds no row. Else it shows their number and the first ROWS_SHOWN.
 
-    The query names ids and states only, never buyers' data: Dagster keeps what is shown.
+    The query must select ids and states only, never buyers' data: Dagster stores what it shows.
     """
 
     @dg.asset_check(asset=asset, name=name, description=description)
-    def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        with alive(context.run.run_id):
-            return run_rows_check(query, severity)
+    def check(orders_database: OrdersDatabase) -> dg.AssetCheckResult:
+        with orders_database.connect("check") as connection:
+            return run_rows_check(connection, query, severity)
 
     return check
 
 
-def run_rows_check(query: str, severity: dg.AssetCheckSeverity) -> dg.AssetCheckResult:
-    """Runs the query of a check on a connection of its own."""
-    upgrade_schema()
-    with connect(application="orders_sync check") as connection:
-        cursor = connection.execute(query)  # pyright: ignore[reportArgumentType,reportCallIssue]
-        names = [column.name for column in cursor.description or []]
-        rows = cursor.fetchall()
-    return rows_check_result(names, rows, severity)
+def run_rows_check(connection: Connection, query: str, severity: dg.AssetCheckSeverity) -> dg.AssetCheckResult:
+    """Runs the query of a check."""
+    cursor = connection.execute(query)  # pyright: ignore[reportArgumentType,reportCallIssue]
+    names = [column.name for column in cursor.description or []]
+    return rows_check_result(names, cursor.fetchall(), severity)
 
 
 def rows_check_result(

@@ -1,1 +1,1 @@
-"""The orders database: its tables, its migrations, how to reach it. Always PostgreSQL."""
+"""The orders database, always PostgreSQL: its tables, their revisions, and how to connect."""

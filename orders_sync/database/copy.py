@@ -1,4 +1,8 @@
-"""COPY in text format: how rows reach PostgreSQL fastest."""
+"""COPY in text format: the fastest way to send rows to PostgreSQL.
+
+The format (PostgreSQL's documentation, COPY, Text Format): one line per row, columns separated by tabs, `\\N` for
+NULL, and a backslash before each backslash, newline, tab and carriage return of a value.
+"""
 
 import os
 import socket
@@ -10,28 +14,31 @@ from psycopg.sql import SQL, Identifier
 from orders_sync.database.engine import Connection
 
 Column = Sequence[str | None]
-"""A column as texts that PostgreSQL can read; None is NULL."""
+"""The values of one column, one per row, as texts that PostgreSQL can read; None is NULL."""
 
-NULL = "\\N"
+SEND_BUFFER_BYTES = 2 * 1024**2
+"""Size of the send buffer that a writing connection requests: most of a batch."""
 
+_NULL = "\\N"
 _ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"})
 
 
-SEND_BUFFER = 2 * 1024**2
-
-
 def with_large_send_buffer(connection: Connection) -> Connection:
-    """The connection with a send buffer (bytes) that holds most of a batch, as far as the system allows.
+    """The same connection, with a send buffer of SEND_BUFFER_BYTES as far as the operating system allows.
 
-    Else PostgreSQL waits for the sending thread's turn each 200 kB.
+    The default buffer holds about 200 kB. When it is full, PostgreSQL waits until the sending thread runs again.
     """
+    # The duplicate descriptor is closed here; the option belongs to the socket and stays.
     with socket.socket(fileno=os.dup(connection.fileno())) as sender:
-        sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
     return connection
 
 
 def copy_into(cursor: Cursor[tuple[object, ...]], table: str, columns: Sequence[str], content: bytes | str) -> None:
-    """Copies what `to_copy_text` made into a table."""
+    """Copies rows into a table; empty content is no rows.
+
+    `columns`: the names of the columns in the order of `content`, which is in COPY's text format (`to_copy_text`).
+    """
     if not content:
         return
     statement = SQL("COPY {} ({}) FROM STDIN").format(
@@ -42,20 +49,22 @@ def copy_into(cursor: Cursor[tuple[object, ...]], table: str, columns: Sequence[
 
 
 def to_copy_text(columns: Sequence[Column]) -> str:
-    """Columns of one length as COPY's text format wants them; every line ends with a newline.
+    """Columns of equal length in COPY's text format: one line per row, each with a newline at its end.
 
-    First all is put together as if nothing needed escaping, and one look at the whole tells whether that was right.
+    Raises ValueError when the columns differ in length. Values seldom need an escape, and escaping each value
+    takes most of the time. So the text is built without escapes first. When it holds more separators than rows and
+    columns explain, the values hold some, and the text is built again with escapes.
     """
     if not columns or not columns[0]:
         return ""
+    rows = len(columns[0])
     nulls = [column.count(None) for column in columns]
     text = _lines(
         [
-            [NULL if value is None else value for value in column] if any_null else column
-            for column, any_null in zip(columns, nulls, strict=True)
+            [_NULL if value is None else value for value in column] if null_count else column
+            for column, null_count in zip(columns, nulls, strict=True)
         ]
     )
-    rows = len(columns[0])
     if (
         text.count("\\") == sum(nulls)
         and text.count("\n") == rows
@@ -63,25 +72,29 @@ def to_copy_text(columns: Sequence[Column]) -> str:
         and "\r" not in text
     ):
         return text
-    return _lines([[NULL if value is None else value.translate(_ESCAPES) for value in column] for column in columns])
+    return _lines([[_NULL if value is None else value.translate(_ESCAPES) for value in column] for column in columns])
 
 
 def _lines(columns: Sequence[Sequence[str | None]]) -> str:
     return "\n".join([*map("\t".join, zip(*columns, strict=True)), ""])
 
 
-def append_bytes_columns(content: str, tails: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Two more columns for each line of `content`: a text in UTF-8, and a bytea.
+def append_bytes_columns(content: str, values: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Appends two columns to rows in COPY's text format; returns them as UTF-8.
 
-    They are kept as bytes all the way: most of an order is its raw record.
+    `content`: the rows, from `to_copy_text`. `values`: for each row a text in UTF-8 and the value of a bytea column.
+    Both stay bytes, since most of an order is its raw record, and decoding that takes time. Raises ValueError for more
+    or fewer values than rows.
     """
+    lines = content.encode().split(b"\n")
+    lines.pop()  # what follows the last newline: nothing
     parts: list[bytes] = []
-    for line, (text, binary) in zip(content.encode().split(b"\n"), tails, strict=False):
-        parts += (line, b"\t", _escaped_bytes(text), b"\t\\\\x", binary.hex().encode(), b"\n")
+    for line, (text, binary) in zip(lines, values, strict=True):
+        parts += (line, b"\t", _escaped(text), b"\t\\\\x", binary.hex().encode(), b"\n")
     return b"".join(parts)
 
 
-def _escaped_bytes(text: bytes) -> bytes:
+def _escaped(text: bytes) -> bytes:
     if b"\\" in text:
         text = text.replace(b"\\", b"\\\\")
     if b"\n" in text or b"\t" in text or b"\r" in text:

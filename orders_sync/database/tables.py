@@ -1,8 +1,9 @@
-"""The tables of the orders database, each with what its columns mean.
+"""The tables of the orders database. The comments are the data dictionary: what each table and column means.
 
-Keys are always (account, the marketplace's own id): ids of two marketplaces may be equal. Times are
-`timestamptz`; amounts are `numeric` in the currency of their row. The alembic migrations build these tables; a
-test holds the two together.
+The comments reach the database by the alembic revisions, and tools show them (psql's `\\d+`, the Dagster UI). Keys
+are always (account, the marketplace's own id), since two marketplaces may use equal ids. Times are `timestamptz`:
+moments, whatever time zone shows them. `our clock` is that of the database server. Amounts are `numeric` in the
+currency of their row. The alembic revisions build these tables; a test holds the two together.
 """
 
 from sqlalchemy import (
@@ -32,113 +33,156 @@ metadata = MetaData()
 NOW = func.now()
 EMPTY_JSON = text("'{}'::jsonb")
 
+PERSONAL_DATA = {"personal_data": True}
+"""The `info` of columns that hold the buyer's personal data."""
+
 ADDRESS_PARTS = (
     "first_name", "last_name", "company", "street", "street2",
     "postal_code", "city", "state", "country", "phone",
 )  # fmt: skip
 
+ACCOUNT = "Name of the seller account: the name of the folder of its account file."
+ORDER_ID = "The marketplace's id of the order."
+ITEM_ID = "The marketplace's id of the order item (orderline)."
+SYNC_TYPE = "Sync type of the lane: new, modified, care or incomplete."
+STATUS = "Status in the project's vocabulary (orders_sync/model/statuses.py), e.g. pending or shipped."
+MARKETPLACE_STATE = "State as the marketplace names it."
+SKU = "Stock keeping unit: the seller's own id of the product."
+OUTCOME = "running, succeeded or failed."
+BLANKED_AT = "When the account's retention blanked the buyer's data, by our clock; empty: not blanked."
+FIRST_STORED_AT = "When we stored the row first, by our clock."
+STORED_AT = "When we stored its latest change, by our clock."
+
 
 def _time(name: str, comment: str, *, now: bool = False) -> Column[object]:
+    """A moment; with `now`, required, and the time of the insert by default."""
     if now:
         return Column(name, DateTime(timezone=True), nullable=False, server_default=NOW, comment=comment)
     return Column(name, DateTime(timezone=True), comment=comment)
 
 
 def _address(kind: str) -> list[Column[str]]:
-    return [Column(f"{kind}_{part}", Text, comment="buyer's data") for part in ADDRESS_PARTS]
+    """The ten columns of a buyer's address."""
+    return [
+        Column(
+            f"{kind}_{part}",
+            Text,
+            info=PERSONAL_DATA,
+            comment=f"Buyer's data: {part.replace('street2', 'second line of the street').replace('_', ' ')} "
+            f"of the {kind} address.",
+        )
+        for part in ADDRESS_PARTS
+    ]
 
 
 orders = Table(
     "orders",
     metadata,
-    Column("account", Text, primary_key=True, comment="the seller account, by the name of its folder"),
-    Column("order_id", Text, primary_key=True, comment="the marketplace's own id"),
-    Column("status", Text, nullable=False, comment="our vocabulary, see sync/statuses.py"),
-    Column("marketplace_state", Text, comment="the marketplace's own word for the state"),
-    _time("created_at", "when the buyer ordered, by the marketplace"),
-    _time("modified_at", "last change, by the marketplace; never goes back"),
-    _time("paid_at", "when it was paid, by the marketplace"),
-    _time("shipped_at", "when it was shipped, by the marketplace"),
-    _time("dispatch_due_at", "when the marketplace expects the dispatch"),
-    Column("currency", Text, comment="ISO 4217 code of the order's amounts"),
-    Column("items_total", Numeric, comment="price of all items, tax included, without shipping"),
-    Column("shipping_total", Numeric, comment="price of shipping, tax included"),
-    Column("sales_taxes", Numeric, comment="sales taxes where the marketplace tells them"),
-    Column("country_code", Text, comment="the marketplace's country code, e.g. fr-fr"),
-    Column("payment_method", Text, comment="the marketplace's word, e.g. PAYPAL"),
-    Column("marketplace_shipping", Boolean, comment="false: the marketplace makes no shipping label"),
-    Column("marketplace_delivery_note", Boolean, comment="false: the marketplace makes no delivery note"),
-    Column("carrier", Text, comment="name of the shipper"),
-    Column("tracking_number", Text),
-    Column("tracking_url", Text),
-    Column("delivery_note_url", Text, comment="the delivery note; stored, never fetched"),
-    Column("label_url", Text, comment="the shipping label; stored, never fetched"),
-    Column("buyer_email", Text, comment="buyer's data"),
+    Column("account", Text, primary_key=True, comment=ACCOUNT),
+    Column("order_id", Text, primary_key=True, comment=ORDER_ID),
+    Column("status", Text, nullable=False, comment=STATUS),
+    Column("marketplace_state", Text, comment=MARKETPLACE_STATE),
+    _time("created_at", "When the buyer ordered, by the marketplace's clock."),
+    _time("modified_at", "When the order last changed, by the marketplace's clock; never goes back."),
+    _time("paid_at", "When the order was paid, by the marketplace's clock."),
+    _time("shipped_at", "When the order was shipped, by the marketplace's clock."),
+    _time("dispatch_due_at", "When the marketplace expects the dispatch at the latest."),
+    Column("currency", Text, comment="ISO 4217 code of the currency of the order's amounts, e.g. EUR."),
+    Column("items_total", Numeric, comment="Price of all items in `currency`, tax included, shipping not included."),
+    Column("shipping_total", Numeric, comment="Price of the shipping in `currency`, tax included."),
+    Column("sales_taxes", Numeric, comment="Sales taxes in `currency`; empty: the marketplace does not report them."),
+    Column("country_code", Text, comment="Country code as the marketplace writes it, e.g. fr-fr."),
+    Column("payment_method", Text, comment="Payment method as the marketplace names it, e.g. PAYPAL."),
+    Column(
+        "marketplace_shipping", Boolean,
+        comment="Whether the marketplace provides the shipping label; empty: the marketplace does not say.",
+    ),
+    Column(
+        "marketplace_delivery_note", Boolean,
+        comment="Whether the marketplace provides the delivery note; empty: the marketplace does not say.",
+    ),
+    Column("carrier", Text, comment="Name of the carrier that ships the order."),
+    Column("tracking_number", Text, comment="The carrier's tracking number."),
+    Column("tracking_url", Text, comment="URL of the carrier's tracking page; stored, never fetched."),
+    Column("delivery_note_url", Text, comment="URL of the delivery note; stored, never fetched."),
+    Column("label_url", Text, comment="URL of the shipping label; stored, never fetched."),
+    Column("buyer_email", Text, info=PERSONAL_DATA, comment="Buyer's data: e-mail address."),
     *_address("shipping"),
     *_address("billing"),
-    # json, not jsonb: it keeps the record as it came, and storing it costs half (bench/README.md).
-    Column("raw", JSON, nullable=False, comment="the marketplace's own record, whole, as it came"),
-    Column("fingerprint", LargeBinary, nullable=False, comment="hash of the raw record, to tell unchanged ones"),
-    _time("buyer_data_blanked_at", "when the account's retention blanked the buyer's data"),
-    Column("revision", Integer, nullable=False, server_default="1", comment="counts the stored changes, from 1"),
-    _time("first_stored_at", "when we stored it first", now=True),
-    _time("stored_at", "when we stored its last change", now=True),
-    comment="One row an order of an account.",
-)
+    # json, not jsonb: it keeps the record as received, and storing it costs half (bench/README.md).
+    Column("raw", JSON, nullable=False, comment="The marketplace's record of the order, whole, as received."),
+    Column(
+        "fingerprint", LargeBinary, nullable=False,
+        comment="16-byte hash of the raw record; a record with the same hash is unchanged.",
+    ),
+    _time("buyer_data_blanked_at", BLANKED_AT),
+    Column(
+        "revision", Integer, nullable=False, server_default="1", comment="Number of the order's stored version, from 1."
+    ),
+    _time("first_stored_at", FIRST_STORED_AT, now=True),
+    _time("stored_at", STORED_AT, now=True),
+    comment="One row per order of an account.",
+)  # fmt: skip
 Index("orders_created", orders.c.account, orders.c.created_at)
 
 order_items = Table(
     "order_items",
     metadata,
-    Column("account", Text, primary_key=True),
-    Column("item_id", Text, primary_key=True, comment="the marketplace's id of the orderline"),
-    Column("order_id", Text, nullable=False),
-    Column("sku", Text, nullable=False),
-    Column("quantity", Integer, nullable=False),
-    Column("status", Text, nullable=False, comment="our vocabulary, see sync/statuses.py"),
-    Column("marketplace_state", Text, comment="the marketplace's own word for the state"),
-    _time("created_at", "by the marketplace"),
-    Column("currency", Text, comment="ISO 4217 code of the item's amounts"),
-    Column("price", Numeric, comment="price of the item for its whole quantity, tax included, without shipping"),
-    Column("shipping_price", Numeric),
-    Column("fee", Numeric, comment="the marketplace's commission"),
-    Column("product", Text, comment="title of the product"),
-    Column("listing_id", Text, comment="the marketplace's id of the listing"),
-    Column("imei", Text),
-    Column("serial_number", Text),
-    Column("care_id", Text, comment="the latest care record of this item"),
-    _time("first_stored_at", "when we stored it first", now=True),
-    _time("stored_at", "when we stored its last change", now=True),
-    comment="One row an order item (the marketplace's orderline).",
-)
+    Column("account", Text, primary_key=True, comment=ACCOUNT),
+    Column("item_id", Text, primary_key=True, comment=ITEM_ID),
+    Column("order_id", Text, nullable=False, comment=ORDER_ID),
+    Column("sku", Text, nullable=False, comment=SKU),
+    Column("quantity", Integer, nullable=False, comment="Ordered quantity, in pieces."),
+    Column("status", Text, nullable=False, comment=STATUS),
+    Column("marketplace_state", Text, comment=MARKETPLACE_STATE),
+    _time("created_at", "When the item was ordered, by the marketplace's clock."),
+    Column("currency", Text, comment="ISO 4217 code of the currency of the item's amounts, e.g. EUR."),
+    Column(
+        "price", Numeric,
+        comment="Price of the whole quantity in `currency`, tax included, shipping not included.",
+    ),
+    Column("shipping_price", Numeric, comment="Price of the item's shipping in `currency`, tax included."),
+    Column("fee", Numeric, comment="The marketplace's commission in `currency`."),
+    Column("product", Text, comment="Title of the product."),
+    Column("listing_id", Text, comment="The marketplace's id of the listing."),
+    Column("imei", Text, comment="IMEI of the device, when the marketplace reports it."),
+    Column("serial_number", Text, comment="Serial number of the device, when the marketplace reports it."),
+    Column("care_id", Text, comment="The marketplace's id of the latest care record about this item; empty: none."),
+    _time("first_stored_at", FIRST_STORED_AT, now=True),
+    _time("stored_at", STORED_AT, now=True),
+    comment="One row per order item (the marketplace's orderline).",
+)  # fmt: skip
 Index("order_items_order", order_items.c.account, order_items.c.order_id)
 
 care_records = Table(
     "care_records",
     metadata,
-    Column("account", Text, primary_key=True),
-    Column("care_id", Text, primary_key=True, comment="the marketplace's id of the care case"),
-    Column("kind", Text, nullable=False, comment="replacement, return, refund or other"),
-    Column("state", Text, nullable=False, comment="open, closed or unknown"),
-    Column("marketplace_state", Text),
-    _time("opened_at", "by the marketplace"),
-    _time("modified_at", "by the marketplace; never goes back"),
-    _time("closed_at", "by the marketplace"),
-    Column("raw", JSONB, nullable=False, comment="the marketplace's own record, whole"),
-    Column("fingerprint", LargeBinary, nullable=False),
-    _time("buyer_data_blanked_at", "when the account's retention blanked the buyer's data"),
-    _time("first_stored_at", "when we stored it first", now=True),
-    _time("stored_at", "when we stored its last change", now=True),
-    comment="One row a care case: replacement, return, refund or other.",
-)
+    Column("account", Text, primary_key=True, comment=ACCOUNT),
+    Column("care_id", Text, primary_key=True, comment="The marketplace's id of the care case."),
+    Column("kind", Text, nullable=False, comment="replacement, return, refund or other."),
+    Column("state", Text, nullable=False, comment="open, closed or unknown."),
+    Column("marketplace_state", Text, comment=MARKETPLACE_STATE),
+    _time("opened_at", "When the case was opened, by the marketplace's clock."),
+    _time("modified_at", "When the case last changed, by the marketplace's clock; never goes back."),
+    _time("closed_at", "When the case was closed, by the marketplace's clock."),
+    Column("raw", JSONB, nullable=False, comment="The marketplace's record of the care case, whole."),
+    Column(
+        "fingerprint", LargeBinary, nullable=False,
+        comment="16-byte hash of the raw record; a record with the same hash is unchanged.",
+    ),
+    _time("buyer_data_blanked_at", BLANKED_AT),
+    _time("first_stored_at", FIRST_STORED_AT, now=True),
+    _time("stored_at", STORED_AT, now=True),
+    comment="One row per care case: a replacement, return, refund or other.",
+)  # fmt: skip
 care_record_items = Table(
     "care_record_items",
     metadata,
-    Column("account", Text, primary_key=True),
-    Column("care_id", Text, primary_key=True),
-    Column("item_id", Text, primary_key=True, comment="the order item it is about, as the marketplace names it"),
-    _time("linked_at", "when it was linked to the stored item; empty while the item isn't known yet"),
-    comment="Which order items a care case is about.",
+    Column("account", Text, primary_key=True, comment=ACCOUNT),
+    Column("care_id", Text, primary_key=True, comment="The marketplace's id of the care case."),
+    Column("item_id", Text, primary_key=True, comment="The marketplace's id of the order item that the case is about."),
+    _time("linked_at", "When the case was linked to the stored item, by our clock; empty: the item is not stored yet."),
+    comment="The order items of each care case, one row per case and item.",
 )
 Index("care_record_items_item", care_record_items.c.account, care_record_items.c.item_id)
 Index("care_record_items_unlinked", care_record_items.c.account, postgresql_where=text("linked_at IS NULL"))
@@ -146,147 +190,182 @@ Index("care_record_items_unlinked", care_record_items.c.account, postgresql_wher
 order_events = Table(
     "order_events",
     metadata,
-    Column("event_id", BigInteger, Identity(), primary_key=True),
-    Column("account", Text, nullable=False),
-    Column("order_id", Text, nullable=False),
-    Column("item_id", Text, nullable=False, server_default="", comment="empty: the event is about the order"),
-    Column("kind", Text, nullable=False, comment="OrderCreated or OrderStatusChanged"),
-    Column("revision", Integer, nullable=False, comment="the order's revision that this event belongs to"),
-    Column("old_status", Text),
-    Column("new_status", Text, nullable=False),
-    Column("items", JSONB, comment="OrderCreated: the status of each item at creation"),
-    _time("recorded_at", "when the change was stored", now=True),
-    _time("applied_at", "when the stock job applied it; empty while pending"),
-    Column("attempts", Integer, nullable=False, server_default="0"),
-    Column("problem", Text, comment="why it could not be applied"),
-    _time("shadow_applied_at", "when it was applied in shadow, while V1 was the truth"),
-    Column("shadow_attempts", Integer, nullable=False, server_default="0"),
-    Column("shadow_problem", Text),
+    Column("event_id", BigInteger, Identity(), primary_key=True, comment="Running number of the event."),
+    Column("account", Text, nullable=False, comment=ACCOUNT),
+    Column("order_id", Text, nullable=False, comment=ORDER_ID),
+    Column(
+        "item_id", Text, nullable=False, server_default="",
+        comment="The marketplace's id of the order item; '': the event is about the order.",
+    ),
+    Column("kind", Text, nullable=False, comment="OrderCreated or OrderStatusChanged."),
+    Column("revision", Integer, nullable=False, comment="The order's revision that the event belongs to."),
+    Column("old_status", Text, comment="Status before the change; empty: OrderCreated, or a new item."),
+    Column("new_status", Text, nullable=False, comment="Status after the change."),
+    Column("items", JSONB, comment="OrderCreated: the status of each item at creation, by item id. Else empty."),
+    _time("recorded_at", "When the change was stored, by our clock.", now=True),
+    _time("applied_at", "When the stock job applied the event, by our clock; empty: pending."),
+    Column("attempts", Integer, nullable=False, server_default="0", comment="Number of attempts to apply the event."),
+    Column("problem", Text, comment="Why the last attempt failed; empty: it did not."),
+    _time("shadow_applied_at", "When the event was applied to the shadow stock (V1 has the authority), by our clock."),
+    Column(
+        "shadow_attempts", Integer, nullable=False, server_default="0",
+        comment="Number of attempts to apply the event to the shadow stock.",
+    ),
+    Column("shadow_problem", Text, comment="Why the last attempt on the shadow stock failed; empty: it did not."),
     UniqueConstraint("account", "order_id", "item_id", "kind", "revision", name="order_events_once"),
-    comment="The outbox: written in the transaction that changed the order.",
-)
+    comment="The outbox, one row per event, written in the transaction that changed the order.",
+)  # fmt: skip
 Index("order_events_pending", order_events.c.event_id, postgresql_where=text("applied_at IS NULL"))
 
 lanes = Table(
     "lanes",
     metadata,
-    Column("account", Text, primary_key=True),
-    Column("sync_type", Text, primary_key=True),
-    _time("watermark", "up to when this lane has seen everything, by the marketplace's clock"),
-    Column("last_run_id", Text, comment="Dagster's run id, or cli-…"),
-    _time("last_started_at", ""),
-    _time("last_finished_at", ""),
-    _time("last_succeeded_at", ""),
-    Column("last_outcome", Text, comment="running, succeeded or failed"),
-    Column("last_problem", Text, comment="one line an operator understands"),
-    Column("last_summary", JSONB, nullable=False, server_default=EMPTY_JSON),
-    comment="One row a lane (account and sync type).",
-)
+    Column("account", Text, primary_key=True, comment=ACCOUNT),
+    Column("sync_type", Text, primary_key=True, comment=SYNC_TYPE),
+    _time("watermark", "Up to when the lane has seen everything, by the marketplace's clock; empty: not yet."),
+    Column("last_run_id", Text, comment="Id of the last run: Dagster's run id, or cli-… for the command line."),
+    _time("last_started_at", "When the last pass started, by our clock."),
+    _time("last_finished_at", "When a pass last finished, by our clock."),
+    _time("last_succeeded_at", "When a pass last succeeded, by our clock."),
+    Column("last_outcome", Text, comment="Outcome of the last pass: " + OUTCOME),
+    Column("last_problem", Text, comment="Why the last pass failed, in one line; empty: it did not."),
+    Column(
+        "last_summary", JSONB, nullable=False, server_default=EMPTY_JSON,
+        comment="Counts of the last finished pass, as in lane_runs.summary.",
+    ),
+    comment="One row per lane (account and sync type).",
+)  # fmt: skip
 
 lane_runs = Table(
     "lane_runs",
     metadata,
-    Column("lane_run_id", BigInteger, Identity(), primary_key=True),
-    Column("account", Text, nullable=False),
-    Column("sync_type", Text, nullable=False),
-    Column("run_id", Text, nullable=False),
-    _time("started_at", "", now=True),
-    _time("finished_at", ""),
-    Column("outcome", Text, nullable=False, comment="running, succeeded or failed"),
-    Column("problem", Text),
-    Column("summary", JSONB, nullable=False, server_default=EMPTY_JSON),
-    comment="Every pass of every lane, whoever launched it.",
-)
+    Column("lane_run_id", BigInteger, Identity(), primary_key=True, comment="Running number of the pass."),
+    Column("account", Text, nullable=False, comment=ACCOUNT),
+    Column("sync_type", Text, nullable=False, comment=SYNC_TYPE),
+    Column("run_id", Text, nullable=False, comment="Dagster's run id, or cli-… for the command line."),
+    _time("started_at", "When the pass started, by our clock.", now=True),
+    _time("finished_at", "When the pass finished, by our clock; empty: it has not."),
+    Column("outcome", Text, nullable=False, comment="Outcome of the pass: " + OUTCOME),
+    Column("problem", Text, comment="Why the pass failed, in one line; empty: it did not."),
+    Column(
+        "summary", JSONB, nullable=False, server_default=EMPTY_JSON,
+        comment="Counts of the pass by name (orders_sync/model/pass_summary.py); durations in seconds.",
+    ),
+    comment="One row per pass of a lane, from Dagster and from the command line.",
+)  # fmt: skip
 Index("lane_runs_lane", lane_runs.c.account, lane_runs.c.sync_type, lane_runs.c.started_at)
 
 rejected_records = Table(
     "rejected_records",
     metadata,
-    Column("account", Text, primary_key=True),
-    Column("kind", Text, primary_key=True, comment="order or care"),
-    Column("record_id", Text, primary_key=True, comment="the marketplace's id, or the hash of an unusable one"),
-    Column("raw", LargeBinary, nullable=False, comment="the record as it came, byte for byte"),
-    Column("reasons", JSONB, nullable=False, comment="a list of {where, what, allowed}"),
-    _time("first_seen_at", "", now=True),
-    _time("last_seen_at", "", now=True),
-    Column("attempts", Integer, nullable=False, server_default="1"),
-    _time("resolved_at", "when a later version of it passed; empty while rejected"),
-    comment="Records that failed validation, whole, with the reasons, until they pass.",
-)
+    Column("account", Text, primary_key=True, comment=ACCOUNT),
+    Column("kind", Text, primary_key=True, comment="order or care."),
+    Column(
+        "record_id", Text, primary_key=True,
+        comment="The marketplace's id of the record; 'hash:…' of its bytes when it has no usable id.",
+    ),
+    Column("raw", LargeBinary, nullable=False, comment="The record byte for byte as received; may hold buyer's data."),
+    Column(
+        "reasons", JSONB, nullable=False,
+        comment="Every reason for the rejection: a list of {where, what, allowed}, without buyer's data.",
+    ),
+    _time("first_seen_at", "When the record was first rejected, by our clock.", now=True),
+    _time("last_seen_at", "When the record was last rejected, by our clock.", now=True),
+    Column(
+        "attempts", Integer, nullable=False, server_default="1", comment="Number of times that the record was rejected."
+    ),
+    _time("resolved_at", "When a later version of the record passed, by our clock; empty: still rejected."),
+    comment="One row per record that failed validation, whole, with the reasons.",
+)  # fmt: skip
 
 acceptances = Table(
     "acceptances",
     metadata,
-    Column("acceptance_id", BigInteger, Identity(), primary_key=True),
-    Column("account", Text, nullable=False),
-    Column("order_id", Text, nullable=False),
-    Column("sku", Text, nullable=False, comment="empty: all waiting lines of the order"),
-    Column("item_id", Text, nullable=False, server_default="", comment="empty: all waiting lines of the SKU"),
-    Column("state", Text, nullable=False, comment="requested, accepted, refused, lost or left"),
-    Column("request", JSONB, nullable=False, comment="what was asked"),
-    Column("answer_status", Integer, comment="HTTP status; empty when no answer came"),
-    Column("answer", Text, comment="what was answered, in one line without buyer's data"),
-    _time("requested_at", "", now=True),
-    _time("answered_at", ""),
-    comment="The only writes to a marketplace: each request to accept waiting orderlines, with its answer.",
-)
+    Column("acceptance_id", BigInteger, Identity(), primary_key=True, comment="Running number of the request."),
+    Column("account", Text, nullable=False, comment=ACCOUNT),
+    Column("order_id", Text, nullable=False, comment=ORDER_ID),
+    Column("sku", Text, nullable=False, comment="SKU of the accepted orderlines; '': all waiting lines of the order."),
+    Column(
+        "item_id", Text, nullable=False, server_default="",
+        comment="The marketplace's id of the accepted orderline; '': all waiting lines of the SKU.",
+    ),
+    Column(
+        "state", Text, nullable=False,
+        comment="requested (no answer yet), accepted, refused, lost (the answer was lost), or left (the same, and the "
+        "line no longer waits).",
+    ),
+    Column("request", JSONB, nullable=False, comment="The content of the request."),
+    Column("answer_status", Integer, comment="HTTP status of the answer; empty: no answer."),
+    Column("answer", Text, comment="The answer, or why there is none, in one line without buyer's data."),
+    _time("requested_at", "When the request was recorded, just before it was sent, by our clock.", now=True),
+    _time("answered_at", "When the answer, or its loss, was recorded, by our clock; empty: not yet."),
+    comment="One row per request to accept waiting orderlines: the only writes to a marketplace.",
+)  # fmt: skip
 Index("acceptances_order", acceptances.c.account, acceptances.c.order_id)
 
 rate_limits = Table(
     "rate_limits",
     metadata,
-    Column("account", Text, primary_key=True),
-    Column("bucket", Text, primary_key=True),
-    Column("next_slot", DateTime(timezone=True), nullable=False, comment="when the next call may start"),
-    _time("blocked_until", "told by the marketplace (429)"),
-    Column("day", Date, comment="the UTC day that day_calls counts"),
-    Column("day_calls", Integer, nullable=False, server_default="0"),
+    Column("account", Text, primary_key=True, comment=ACCOUNT),
+    Column("bucket", Text, primary_key=True, comment="Name of the published limit that these calls count against."),
+    Column(
+        "next_slot", DateTime(timezone=True), nullable=False,
+        comment="When the next call may start, by our clock.",
+    ),
+    _time("blocked_until", "No call before this moment, by our clock: the marketplace answered 429."),
+    Column("day", Date, comment="The UTC day that day_calls counts."),
+    Column("day_calls", Integer, nullable=False, server_default="0", comment="Number of API calls on that day."),
     prefixes=["UNLOGGED"],
-    comment="The pace of calls, shared by all lanes of an account on all machines.",
-)
+    comment="The rate limiter: one row per account and published limit, shared by all lanes on all machines.",
+)  # fmt: skip
 
 stock_levels = Table(
     "stock_levels",
     metadata,
-    Column("sku", Text, primary_key=True),
-    Column("on_hand", Integer, comment="pieces in the warehouse; empty for a SKU that no import knows"),
-    Column("reserved", Integer, nullable=False, server_default="0", comment="pieces under an active lock"),
-    _time("imported_at", "when on_hand was last imported"),
+    Column("sku", Text, primary_key=True, comment=SKU),
+    Column("on_hand", Integer, comment="Pieces in the warehouse; empty: the stock list does not have the SKU."),
+    Column(
+        "reserved", Integer, nullable=False, server_default="0", comment="Pieces under locks in the state locked."
+    ),
+    _time("imported_at", "When on_hand was last imported, by our clock; empty: never."),
     CheckConstraint("reserved >= 0", name="stock_levels_reserved_not_negative"),
-    comment="Stock by SKU. Available is on_hand - reserved.",
-)
+    comment="Stock, one row per SKU. Available pieces are on_hand - reserved.",
+)  # fmt: skip
 
 stock_locks = Table(
     "stock_locks",
     metadata,
-    Column("account", Text, primary_key=True),
-    Column("item_id", Text, primary_key=True),
-    Column("order_id", Text, nullable=False),
-    Column("sku", Text, nullable=False),
-    Column("quantity", Integer, nullable=False),
-    Column("state", Text, nullable=False, comment="locked, released, consumed or short"),
-    Column("problem", Text, comment="why it is short"),
-    Column("revision", Integer, nullable=False, comment="the order's revision it was last decided by"),
-    _time("since", "when it came into this state", now=True),
+    Column("account", Text, primary_key=True, comment=ACCOUNT),
+    Column("item_id", Text, primary_key=True, comment=ITEM_ID),
+    Column("order_id", Text, nullable=False, comment=ORDER_ID),
+    Column("sku", Text, nullable=False, comment=SKU),
+    Column("quantity", Integer, nullable=False, comment="Quantity of the lock, in pieces."),
+    Column(
+        "state", Text, nullable=False,
+        comment="locked, released (not needed any more), consumed (shipped) or short (can't be locked).",
+    ),
+    Column("problem", Text, comment="Why the lock is short, or what was wrong when it was consumed; empty: nothing."),
+    Column("revision", Integer, nullable=False, comment="The order's revision that last decided on the lock."),
+    _time("since", "When the lock came into this state, by our clock.", now=True),
     CheckConstraint("state IN ('locked','released','consumed','short')", name="stock_locks_state"),
-    comment="One row an order item: the reservation of its quantity.",
-)
+    comment="The stock lock of each order item: the reservation of its quantity. One row per item.",
+)  # fmt: skip
 Index("stock_locks_sku", stock_locks.c.sku, stock_locks.c.state)
 
 stock_lock_history = Table(
     "stock_lock_history",
     metadata,
-    Column("entry_id", BigInteger, Identity(), primary_key=True),
-    Column("account", Text, nullable=False),
-    Column("item_id", Text, nullable=False),
-    Column("sku", Text, nullable=False),
-    Column("event_id", BigInteger, comment="the event that caused it; empty: a stock import did"),
-    Column("cause", Text, nullable=False),
-    Column("from_state", Text),
-    Column("to_state", Text, nullable=False),
-    Column("quantity", Integer, nullable=False),
-    _time("at", "", now=True),
-    comment="Every step of every lock, with its cause.",
+    Column("entry_id", BigInteger, Identity(), primary_key=True, comment="Running number of the change."),
+    Column("account", Text, nullable=False, comment=ACCOUNT),
+    Column("item_id", Text, nullable=False, comment=ITEM_ID),
+    Column("sku", Text, nullable=False, comment=SKU),
+    Column("event_id", BigInteger, comment="The event that caused the change; empty: something else did, see cause."),
+    Column("cause", Text, nullable=False, comment="Cause of the change in one line, e.g. OrderCreated accepted."),
+    Column("from_state", Text, comment="State before; empty: there was no lock."),
+    Column("to_state", Text, nullable=False, comment="State after: locked, released, consumed or short."),
+    Column("quantity", Integer, nullable=False, comment="Quantity of the lock, in pieces."),
+    _time("at", "When the lock changed, by our clock.", now=True),
+    comment="One row per change of a stock lock, with its cause.",
 )
 Index("stock_lock_history_item", stock_lock_history.c.account, stock_lock_history.c.item_id)
 Index("stock_lock_history_sku", stock_lock_history.c.sku)
@@ -294,80 +373,103 @@ Index("stock_lock_history_sku", stock_lock_history.c.sku)
 schedule_ticks = Table(
     "schedule_ticks",
     metadata,
-    Column("account", Text, primary_key=True),
-    Column("sync_type", Text, primary_key=True),
-    Column("tick_at", DateTime(timezone=True), primary_key=True),
-    _time("taken_at", "", now=True),
-    comment="Which schedule ticks were taken, so that of several daemons only one acts on a tick.",
+    Column("account", Text, primary_key=True, comment=ACCOUNT),
+    Column("sync_type", Text, primary_key=True, comment=SYNC_TYPE),
+    Column("tick_at", DateTime(timezone=True), primary_key=True, comment="The scheduled moment of the tick."),
+    _time("taken_at", "When a daemon took the tick, by our clock.", now=True),
+    comment="One row per schedule tick that a daemon took, so that only one of several daemons acts on it.",
 )
 
 daily_summary = Table(
     "daily_summary",
     metadata,
-    Column("account", Text, primary_key=True),
-    Column("day", Date, primary_key=True, comment="the UTC day on which the orders were created"),
-    Column("currency", Text, primary_key=True),
-    Column("orders", Integer, nullable=False),
-    Column("items", Integer, nullable=False, comment="pieces, without cancelled and removed ones"),
-    Column("revenue", Numeric, nullable=False, comment="price of items that were not cancelled or refunded"),
-    Column("cancelled_items", Integer, nullable=False),
-    Column("incomplete_papers", Integer, nullable=False, comment="orders that lack a paper they should have"),
-    comment="The daily report, one row an account, day and currency.",
-)
+    Column("account", Text, primary_key=True, comment=ACCOUNT),
+    Column("day", Date, primary_key=True, comment="The UTC day on which the orders were created."),
+    Column("currency", Text, primary_key=True, comment="ISO 4217 code of the currency of `revenue`; ?: unknown."),
+    Column("orders", Integer, nullable=False, comment="Number of orders."),
+    Column("items", Integer, nullable=False, comment="Sold pieces: without those in cancelled_items."),
+    Column("revenue", Numeric, nullable=False, comment="Price of the sold items in `currency`, tax included."),
+    Column(
+        "cancelled_items", Integer, nullable=False,
+        comment="Pieces that were cancelled, removed, not paid, or refunded before shipping.",
+    ),
+    Column(
+        "incomplete_papers", Integer, nullable=False,
+        comment="Number of orders that lack a document (delivery note or label) that is due in their status.",
+    ),
+    comment="The daily report, one row per account, day and currency.",
+)  # fmt: skip
 
 migration_moves = Table(
     "migration_moves",
     metadata,
-    Column("move_id", BigInteger, Identity(), primary_key=True),
-    Column("from_phase", Text, nullable=False, comment="parallel, monitor or live"),
-    Column("to_phase", Text, nullable=False),
-    _time("moved_at", "", now=True),
-    Column("moved_by", Text, nullable=False, comment="the user and machine"),
-    Column("forced", Boolean, nullable=False, comment="moved although checks did not pass"),
-    Column("reason", Text, nullable=False),
-    Column("checks", JSONB, nullable=False, comment="the checks as they stood"),
-    comment="Every move of the migration from V1 to V2.",
+    Column("move_id", BigInteger, Identity(), primary_key=True, comment="Running number of the move."),
+    Column("from_phase", Text, nullable=False, comment="Phase before the move: parallel, monitor or live."),
+    Column("to_phase", Text, nullable=False, comment="Phase after the move: parallel, monitor or live."),
+    _time("moved_at", "When the cutover moved, by our clock.", now=True),
+    Column("moved_by", Text, nullable=False, comment="Who moved it: user@machine."),
+    Column("forced", Boolean, nullable=False, comment="Whether it moved although checks did not pass."),
+    Column("reason", Text, nullable=False, comment="The reason that the user gave."),
+    Column(
+        "checks", JSONB, nullable=False, comment="The checks at the time of the move: a list of {name, passed, what}."
+    ),
+    comment="One row per move between phases of the cutover from V1 to V2.",
 )
 
 migration_comparisons = Table(
     "migration_comparisons",
     metadata,
-    Column("account", Text, primary_key=True),
-    Column("day", Date, primary_key=True, comment="the UTC day on which the orders were created"),
-    _time("compared_at", "", now=True),
-    Column("orders_v1", Integer, nullable=False),
-    Column("orders_v2", Integer, nullable=False),
-    Column("only_in_v1", Integer, nullable=False, comment="missing in V2"),
-    Column("only_in_v2", Integer, nullable=False, comment="missing in V1"),
-    Column("differing", Integer, nullable=False, comment="orders in both that differ"),
-    Column("in_flight", Integer, nullable=False, comment="differences that one side could not know of yet"),
-    Column("agreement", Numeric, nullable=False, comment="per cent of the day's orders"),
-    Column("locks_v1", Integer, nullable=False),
-    Column("locks_v2", Integer, nullable=False),
-    Column("locks_differing", Integer, nullable=False),
-    Column("first_in_v1", Integer, nullable=False, comment="orders that V1 stored first"),
-    Column("first_in_v2", Integer, nullable=False),
-    Column("v2_later_seconds", Numeric, comment="median of how much later V2 stored an order; below 0: earlier"),
-    Column("calls_v1", Integer, comment="API calls of the day; empty where V1 does not tell"),
-    Column("calls_v2", Integer, nullable=False),
-    Column("too_many_requests_v2", Integer, nullable=False),
-    Column("verdict", Text, nullable=False, comment="one line"),
-    comment="V1 and V2 compared, one row an account and day.",
-)
+    Column("account", Text, primary_key=True, comment=ACCOUNT),
+    Column("day", Date, primary_key=True, comment="The UTC day on which the orders were created."),
+    _time("compared_at", "When V1 and V2 were compared, by our clock.", now=True),
+    Column("orders_v1", Integer, nullable=False, comment="Number of orders in V1."),
+    Column("orders_v2", Integer, nullable=False, comment="Number of orders in V2."),
+    Column("only_in_v1", Integer, nullable=False, comment="Number of orders that are missing in V2."),
+    Column("only_in_v2", Integer, nullable=False, comment="Number of orders that are missing in V1."),
+    Column("differing", Integer, nullable=False, comment="Number of orders that are in both and differ."),
+    Column(
+        "in_flight", Integer, nullable=False,
+        comment="Number of differences that do not count, since one side could not have the other's data yet.",
+    ),
+    Column("agreement", Numeric, nullable=False, comment="Per cent of the day's orders that agree, 0 to 100."),
+    Column("locks_v1", Integer, nullable=False, comment="Number of V1's stock locks that are not released."),
+    Column("locks_v2", Integer, nullable=False, comment="Number of V2's stock locks that are not released."),
+    Column("locks_differing", Integer, nullable=False, comment="Number of stock locks that differ."),
+    Column("first_in_v1", Integer, nullable=False, comment="Number of orders that V1 stored first."),
+    Column("first_in_v2", Integer, nullable=False, comment="Number of orders that V2 stored first."),
+    Column(
+        "v2_later_seconds", Numeric,
+        comment="Median of the seconds by which V2 stored an order later than V1; below 0: earlier. Empty: no orders.",
+    ),
+    Column("calls_v1", Integer, comment="V1's API calls of the day; empty when V1 does not count them."),
+    Column("calls_v2", Integer, nullable=False, comment="V2's API calls of the day."),
+    Column("too_many_requests_v2", Integer, nullable=False, comment="Number of 429 answers to V2 on the day."),
+    Column("verdict", Text, nullable=False, comment="The result in one line."),
+    comment="V1 and V2 compared, one row per account and day.",
+)  # fmt: skip
 
 migration_differences = Table(
     "migration_differences",
     metadata,
-    Column("difference_id", BigInteger, Identity(), primary_key=True),
-    Column("account", Text, nullable=False),
-    Column("day", Date, nullable=False),
-    Column("order_id", Text, nullable=False),
-    Column("item_id", Text, nullable=False, server_default=""),
-    Column("kind", Text, nullable=False, comment="only in V1, only in V2, differs, lock only in V1, …"),
-    Column("field", Text, nullable=False, server_default=""),
-    Column("v1", Text),
-    Column("v2", Text),
-    Column("in_flight", Boolean, nullable=False, comment="one side could not know of it yet"),
-    comment="What differs between V1 and V2, field by field.",
-)
+    Column("difference_id", BigInteger, Identity(), primary_key=True, comment="Running number of the difference."),
+    Column("account", Text, nullable=False, comment=ACCOUNT),
+    Column("day", Date, nullable=False, comment="The UTC day on which the order was created."),
+    Column("order_id", Text, nullable=False, comment=ORDER_ID),
+    Column(
+        "item_id", Text, nullable=False, server_default="",
+        comment="The marketplace's id of the order item; '': the difference is about the order.",
+    ),
+    Column(
+        "kind", Text, nullable=False,
+        comment="only in V1, only in V2, differs, lock only in V1, lock only in V2, or lock differs.",
+    ),
+    Column("field", Text, nullable=False, server_default="", comment="The field that differs; '': the whole row."),
+    Column("v1", Text, comment="V1's value; empty: none."),
+    Column("v2", Text, comment="V2's value; empty: none."),
+    Column(
+        "in_flight", Boolean, nullable=False,
+        comment="Whether the difference does not count, since one side could not have the other's data yet.",
+    ),
+    comment="What differs between V1 and V2, one row per field.",
+)  # fmt: skip
 Index("migration_differences_day", migration_differences.c.account, migration_differences.c.day)

@@ -1,11 +1,14 @@
-"""Back Market: the seller API as published (OpenAPI 0.1.1), orders, Care folders, Backship labels.
+"""Back Market: the seller API as published (OpenAPI 0.1.1), with orders, Care folders and Backship labels.
 
-Facts of the contract that shape this file: `page-size` is at most 50; an order carries its orderlines; order
-states and line states are two different code tables; no field is required; `next` may name another host, so only
-its page number is used; the Care list has ten a page and its `count` is that of the page; `labelUrl` may be a path.
+Facts of the contract that shape this file:
+
+* `page-size` is at most 50, and an order carries its orderlines. No field is required.
+* Order states and line states are two different code tables: equal numbers mean different things.
+* `next` may name another host, so only its page number is used.
+* The Care list has 10 folders per page, and its `count` is that of the page.
+* `labelUrl` may be a path.
 """
 
-import contextlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -25,7 +28,14 @@ from orders_sync.marketplaces.kit.adapter import (
     check_filter,
 )
 from orders_sync.marketplaces.kit.auth import HeaderToken
-from orders_sync.marketplaces.kit.decoding import decoded, json_object, path_part, record_reader, rfc3339
+from orders_sync.marketplaces.kit.decoding import (
+    check_field_order,
+    decoded,
+    json_object,
+    path_part,
+    record_reader,
+    rfc3339,
+)
 from orders_sync.marketplaces.kit.errors import RecordNotFoundError, RequestRefusedError
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient
 from orders_sync.marketplaces.kit.paging import Page, read_counted, read_linked
@@ -42,13 +52,13 @@ BASE_URLS: Final = {
     ("ap", True): "https://preprod.backmarket.co.jp",
 }
 
-#: "above 200 requests in 10 seconds being blocked for 10 seconds"
+#: All endpoints: "above 200 requests in 10 seconds being blocked for 10 seconds".
 EDGE = RateLimit("edge", 200, 10.0)
 PENALTY_SECONDS = 10.0
-CARE_LIST = RateLimit("care_list", 520, 60.0, a_day=4_000)
-CARE_DETAIL = RateLimit("care_detail", 600, 60.0, a_day=40_000)
-LARGEST_PAGE = 50
-CARE_PAGE = 10
+#: GET /ws/sav and GET /ws/sav/{id} have further limits, per minute and per day.
+CARE_LIST = RateLimit("care_list", 520, 60.0, per_day=4_000)
+CARE_DETAIL = RateLimit("care_detail", 600, 60.0, per_day=40_000)
+MAX_PAGE_SIZE = 50
 
 #: Order states (schema OrderState).
 ORDER_STATUS: Final = {
@@ -59,8 +69,9 @@ ORDER_STATUS: Final = {
     8: Status.UNPAID,
     9: Status.SHIPPED,
 }
+#: The order state that `waiting` lists: paid, the merchant must accept or cancel.
 WAITING_STATE = 1
-#: Line states (schema OrderLineState): another table, equal numbers mean other things.
+#: Line states (schema OrderLineState): another table, in which equal numbers mean different things.
 ITEM_STATUS: Final = {
     0: Status.AWAITING_PAYMENT,
     8: Status.AWAITING_PAYMENT,
@@ -73,9 +84,11 @@ ITEM_STATUS: Final = {
     6: Status.REFUNDED_AFTER_SHIPPING,
     7: Status.UNPAID,
 }
+#: The `new_state` of POST /ws/orders/{order_id} that accepts lines.
 ACCEPTED_LINE_STATE = 2
+#: States of a Care folder.
 CARE_STATE: Final = {0: "open", 9: "closed"}
-#: The buyer's choice (schema claim, resolution_choice) that tells a care record's kind.
+#: The buyer's choice (schema claim, resolution_choice) and the kind of care record that it means.
 CARE_KIND: Final = {
     "REPLACE": "replacement",
     "REPAIR_REPLACE": "replacement",
@@ -84,12 +97,12 @@ CARE_KIND: Final = {
     "REMOTE_ASSISTANCE": "other",
 }
 
-#: Changes when what is hashed changes; then every record is compared for real once.
+#: Increase it when the fingerprint's content changes; every record is then decoded and compared once.
 _FINGERPRINT_VERSION = b"backmarket-1"
 
 
 _Amount = str | int | float
-"""Published as a text; should a number come, it is read as one."""
+"""Published as a decimal text; a number is accepted as well."""
 
 
 class _List(msgspec.Struct, gc=False):
@@ -99,7 +112,7 @@ class _List(msgspec.Struct, gc=False):
 
 
 class _Address(Address, frozen=True, gc=False, rename="camel"):
-    """The canonical address by the contract's names."""
+    """The canonical address, decoded by the contract's names of its fields."""
 
     first_name: str | None = None
     last_name: str | None = None
@@ -192,8 +205,10 @@ class _Deliveries(msgspec.Struct, gc=False):
 class BackMarketSettings(TokenSettings):
     """An account at Back Market."""
 
-    region: Literal["eu", "na", "ap"] = Field(default="eu", description="Which of the marketplace's platforms.")
-    preprod: bool = Field(default=False, description="Use the marketplace's rehearsal platform.")
+    region: Literal["eu", "na", "ap"] = Field(
+        default="eu", description="The marketplace's platform: Europe, North America or Asia-Pacific."
+    )
+    preprod: bool = Field(default=False, description="Use the marketplace's preproduction platform.")
     accept_language: str = Field(
         default="fr-fr", pattern=r"^[a-z]{2}-[a-z]{2}$", description="Country code sent with each request."
     )
@@ -202,7 +217,7 @@ class BackMarketSettings(TokenSettings):
         pattern=r"^BM-[^-;]+-[^;]+;[^@\s]+@[^@\s]+$",
         description="Mandatory at Back Market: BM-{Company}-{Integration};contact@mail",
     )
-    page_size: int = Field(default=50, ge=1, le=LARGEST_PAGE, description="Orders asked for with one call.")
+    page_size: int = Field(default=50, ge=1, le=MAX_PAGE_SIZE, description="Orders per call.")
     accept_by: Literal["sku", "order"] = Field(
         default="sku",
         description="Accept the waiting lines of each SKU, or a whole order with one call (where nothing is short).",
@@ -221,6 +236,30 @@ _decode_note = msgspec.json.Decoder(_Note).decode
 _decode_care = msgspec.json.Decoder(_CareFolder).decode
 _decode_deliveries = msgspec.json.Decoder(_Deliveries).decode
 
+# The records below are constructed by position, in these orders of fields; a comment names the field of each line.
+check_field_order(
+    Order,
+    (
+        "order_id", "status", "items", "marketplace_state", "created_at", "modified_at", "paid_at", "shipped_at",
+        "dispatch_due_at", "currency", "items_total", "shipping_total", "sales_taxes", "country_code", "payment_method",
+        "marketplace_shipping", "marketplace_delivery_note", "carrier", "tracking_number", "tracking_url",
+        "delivery_note_url", "label_url", "buyer_email", "shipping", "billing",
+    ),
+)  # fmt: skip
+check_field_order(
+    OrderItem,
+    (
+        "item_id", "sku", "quantity", "status", "marketplace_state", "created_at", "currency", "price",
+        "shipping_price", "fee", "product", "listing_id", "imei", "serial_number",
+    ),
+)  # fmt: skip
+check_field_order(
+    CareRecord,
+    (
+        "care_id", "item_ids", "kind", "state", "marketplace_state", "opened_at", "modified_at", "closed_at",
+    ),
+)  # fmt: skip
+
 
 def open_back_market(account: SellerAccount[BackMarketSettings], page_size: int | None = None) -> "BackMarket":
     """The adapter of a Back Market account. Raises AccountConfigError when its token is not set."""
@@ -235,13 +274,13 @@ def open_back_market(account: SellerAccount[BackMarketSettings], page_size: int 
         rate_limiter_for(account, [EDGE, CARE_LIST, CARE_DETAIL]),
         auth=HeaderToken(f"Basic {account.credential()}"),
         connections=settings.limits.connections,
-        penalty=PENALTY_SECONDS,
+        penalty_seconds=PENALTY_SECONDS,
     )
-    return BackMarket(client, settings, min(page_size or settings.page_size, LARGEST_PAGE))
+    return BackMarket(client, settings, min(page_size or settings.page_size, MAX_PAGE_SIZE))
 
 
 class BackMarket(HttpAdapter):
-    """One Back Market account; see base.Adapter for what each method answers."""
+    """One Back Market account; `kit.adapter.Adapter` says what each method returns."""
 
     new_order_listings: Sequence[OrderListing] = ("waiting", "created")
 
@@ -278,31 +317,31 @@ class BackMarket(HttpAdapter):
         status = ORDER_STATUS.get(order.state, Status.UNKNOWN) if order.state is not None else Status.UNKNOWN
         shipping, billing = order.shipping_address, order.billing_address
         return Order(
-            str(order.order_id),
-            status,
-            None if order.orderlines is None else [_item(line, status) for line in order.orderlines],
-            None if order.state is None else str(order.state),
-            order.date_creation,
-            order.date_modification,
-            order.date_payment,
-            order.date_shipping,
-            _in_utc(order.expected_dispatch_date),
-            order.currency,
-            _amount(order.price),
-            _amount(order.shipping_price),
-            _amount(order.sales_taxes),
-            order.country_code,
-            order.payment_method,
-            order.is_backship,
-            None,
-            order.shipper_display,
-            order.tracking_number,
-            order.tracking_url,
-            order.delivery_note,
-            None,
-            None,
-            NO_ADDRESS if shipping is None else shipping,
-            NO_ADDRESS if billing is None else billing,
+            str(order.order_id),  # order_id
+            status,  # status
+            None if order.orderlines is None else [_item(line, status) for line in order.orderlines],  # items
+            None if order.state is None else str(order.state),  # marketplace_state
+            order.date_creation,  # created_at
+            order.date_modification,  # modified_at
+            order.date_payment,  # paid_at
+            order.date_shipping,  # shipped_at
+            _in_utc(order.expected_dispatch_date),  # dispatch_due_at
+            order.currency,  # currency
+            _amount(order.price),  # items_total
+            _amount(order.shipping_price),  # shipping_total
+            _amount(order.sales_taxes),  # sales_taxes
+            order.country_code,  # country_code
+            order.payment_method,  # payment_method
+            order.is_backship,  # marketplace_shipping
+            None,  # marketplace_delivery_note
+            order.shipper_display,  # carrier
+            order.tracking_number,  # tracking_number
+            order.tracking_url,  # tracking_url
+            order.delivery_note,  # delivery_note_url
+            None,  # label_url
+            None,  # buyer_email
+            NO_ADDRESS if shipping is None else shipping,  # shipping
+            NO_ADDRESS if billing is None else billing,  # billing
         )
 
     def care_records(self, since: datetime) -> Iterator[list[RawRecord]]:
@@ -323,45 +362,50 @@ class BackMarket(HttpAdapter):
         line = folder.orderline
         line_id = line.id if isinstance(line, _CareLine) else line
         return CareRecord(
-            str(folder.id),
-            [] if line_id is None else [str(line_id)],
-            _care_kind(folder.lines or []),
-            CARE_STATE.get(folder.state, "unknown") if folder.state is not None else "unknown",
-            None if folder.state is None else str(folder.state),
-            folder.date_creation,
-            folder.date_modification,
-            folder.date_closed,
+            str(folder.id),  # care_id
+            [] if line_id is None else [str(line_id)],  # item_ids
+            _care_kind(folder.lines or []),  # kind
+            CARE_STATE.get(folder.state, "unknown") if folder.state is not None else "unknown",  # state
+            None if folder.state is None else str(folder.state),  # marketplace_state
+            folder.date_creation,  # opened_at
+            folder.date_modification,  # modified_at
+            folder.date_closed,  # closed_at
         )
 
-    def documents(self, lacking: Sequence[MissingDocuments]) -> Iterator[tuple[str, Documents | RequestRefusedError]]:
-        for wanted in lacking:
+    def documents(self, missing: Sequence[MissingDocuments]) -> Iterator[tuple[str, Documents | RequestRefusedError]]:
+        for order in missing:
             try:
-                yield wanted.order_id, self._papers(wanted)
+                note_url = self._delivery_note_url(order.order_id) if order.delivery_note else None
+                label_url = self._label_url(order.order_id) if order.label else None
             except RequestRefusedError as problem:
-                yield wanted.order_id, problem
+                yield order.order_id, problem
+            else:
+                yield order.order_id, Documents(note_url, label_url)
 
-    def _papers(self, wanted: MissingDocuments) -> Documents:
-        note_url = label_url = None
-        if wanted.delivery_note:
-            path = f"/ws/orders/{path_part(wanted.order_id)}"
-            with contextlib.suppress(RecordNotFoundError):
-                note_url = self.client.get(path, {}, [EDGE], _decode_note).delivery_note
-        if wanted.label:
-            query = {"order_id": wanted.order_id}
-            deliveries = self.client.get("/ws/shipping/v1/deliveries", query, [EDGE], _decode_deliveries)
-            # A filter may be ignored: only a delivery that names this order counts.
-            mine = [d.label_url for d in deliveries.results if str(d.order) == wanted.order_id and d.label_url]
-            label_url = self._absolute(mine[0]) if mine else None
-        return Documents(note_url or None, label_url)
+    def _delivery_note_url(self, order_id: str) -> str | None:
+        try:
+            note = self.client.get(f"/ws/orders/{path_part(order_id)}", {}, [EDGE], _decode_note)
+        except RecordNotFoundError:
+            return None
+        return note.delivery_note or None
 
-    def accept(self, waiting: AcceptanceTarget) -> AcceptanceAnswer:
-        order_id = waiting.order_id
+    def _label_url(self, order_id: str) -> str | None:
+        deliveries = self.client.get(
+            "/ws/shipping/v1/deliveries", {"order_id": order_id}, [EDGE], _decode_deliveries
+        ).results
+        # The filter may be ignored: only a delivery that names this order counts.
+        urls = (delivery.label_url for delivery in deliveries if str(delivery.order) == order_id)
+        url = next((url for url in urls if url), None)
+        return None if url is None else self._absolute(url)
+
+    def accept(self, target: AcceptanceTarget) -> AcceptanceAnswer:
+        order_id = target.order_id
         body: dict[str, int | str] = {
             "order_id": int(order_id) if order_id.isdecimal() else order_id,
             "new_state": ACCEPTED_LINE_STATE,
         }
-        if waiting.sku:
-            body["sku"] = waiting.sku
+        if target.sku:
+            body["sku"] = target.sku
         status, raw = self.client.post(f"/ws/orders/{path_part(order_id)}", body, [EDGE], json_object)
         record = _order_record(raw) if raw is not None else None
         return AcceptanceAnswer(status, record if record is not None and record.record_id == order_id else None)
@@ -393,31 +437,31 @@ class BackMarket(HttpAdapter):
 
 
 def _item(line: _OrderLine, order_status: Status) -> OrderItem:
-    # A line that does not tell its own state is where its order is.
-    state = line.state
+    state = line.state  # a line without a state has the order's status
     return OrderItem(
-        str(line.id),
-        line.listing or "",
-        line.quantity,
-        order_status if state is None else ITEM_STATUS.get(state, Status.UNKNOWN),
-        None if state is None else str(state),
-        line.date_creation,
-        line.currency,
-        _amount(line.price),
-        _amount(line.shipping_price),
-        _amount(line.orderline_fee),
-        line.product,
-        None if line.listing_id is None else str(line.listing_id),
-        line.imei or None,
-        line.serial_number or None,
+        str(line.id),  # item_id
+        line.listing or "",  # sku
+        line.quantity,  # quantity
+        order_status if state is None else ITEM_STATUS.get(state, Status.UNKNOWN),  # status
+        None if state is None else str(state),  # marketplace_state
+        line.date_creation,  # created_at
+        line.currency,  # currency
+        _amount(line.price),  # price
+        _amount(line.shipping_price),  # shipping_price
+        _amount(line.orderline_fee),  # fee
+        line.product,  # product
+        None if line.listing_id is None else str(line.listing_id),  # listing_id
+        line.imei or None,  # imei
+        line.serial_number or None,  # serial_number
     )
 
 
-def _amount(told: _Amount | None) -> str | None:
-    return told if told is None or isinstance(told, str) else str(told)
+def _amount(value: _Amount | None) -> str | None:
+    return value if value is None or isinstance(value, str) else str(value)
 
 
 def _care_kind(claims: list[_Claim | int]) -> str:
+    """The kind by the buyers' choices; without a choice, a return if there is a label for one."""
     kinds = {
         CARE_KIND.get(claim.resolution_choice, "other")
         for claim in claims
@@ -436,12 +480,12 @@ def _care_kind(claims: list[_Claim | int]) -> str:
 
 
 def _in_utc(value: datetime | None) -> datetime | None:
-    """`expected_dispatch_date` is published without a zone; it is read as UTC."""
+    """A time without a zone, as `expected_dispatch_date` is published, read as UTC."""
     return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
 
 
 def _to_the_minute(at: datetime) -> str:
-    """The Care list's own date format."""
+    """A time in UTC as the filter of the Care list has it: YYYY-MM-DD-hh-mm."""
     return at.astimezone(UTC).strftime("%Y-%m-%d-%H-%M")
 
 
@@ -449,21 +493,21 @@ _PAGE = re.compile(r"[?&]page=(\d+)")
 
 
 def _page_number(url: str | None) -> int | None:
-    """The page that a `next` link names; None when there is none (the contract's examples also say "null")."""
+    """The page number of a `next` link; None without one (the contract's examples also have the text "null")."""
     found = _PAGE.search(url) if url else None
     return int(found.group(1)) if found else None
 
 
 MARKETPLACE = Marketplace(
-    "Back Market",
-    BackMarketSettings,
-    open_back_market,
-    {"order": ORDER_STATUS, "item": ITEM_STATUS},
-    frozenset(["shipping_address", "billing_address", "client"]),
+    title="Back Market",
+    settings=BackMarketSettings,
+    open=open_back_market,
+    status_tables={"order": ORDER_STATUS, "item": ITEM_STATUS},
+    buyer_keys=frozenset(["shipping_address", "billing_address", "client"]),
     notes=(
-        "Order states and line states are two different tables: equal numbers mean other things. The list of orders "
-        "leaves out 0 and 8. Lines in state 1 wait for the merchant and are accepted by `POST /ws/orders/{order_id}` "
-        "with `new_state` 2, by SKU or for the whole order (`accept_by`); `PATCH /ws/orderlines/{orderline_id}` takes "
-        "IMEI and serial number only, as published."
+        "Order states and line states are two different tables: equal numbers mean different things. The list of "
+        "orders leaves out 0 and 8. Lines in state 1 wait for the merchant; `POST /ws/orders/{order_id}` with "
+        "`new_state` 2 accepts them, by SKU or for the whole order (`accept_by`). "
+        "`PATCH /ws/orderlines/{orderline_id}` takes IMEI and serial number only, as published."
     ),
 )

@@ -1,9 +1,12 @@
-"""Medusa 2: the admin API of a shop of one's own (https://docs.medusajs.com/api/admin), as its server 2.21 answers.
+"""Medusa 2: the admin API of a seller's own shop (https://docs.medusajs.com/api/admin), as server 2.21 answers.
 
-Facts that shape this file, each seen on a running server: lists are paged by `limit` and `offset`, and `count` tells
-their length; a filter it does not know is ignored; `updated_at` does not move when an order is paid, nor when a claim
-gets its items, so lists by creation are read as well and the hash leaves the unchanged alone; amounts are binary
-floats beside exact ones (`raw_…`, a decimal text); a shop has no acceptance: what is paid is to be shipped.
+Facts that shape this file, each observed on a running server:
+
+* Lists are paged by `limit` and `offset`, and `count` is their length. Unknown filters are ignored.
+* `updated_at` does not change when an order is paid, nor when a claim gets its items: the lists by creation are read
+  as well, and the fingerprints show which records have changed.
+* Amounts are binary floats, with exact ones beside them (`raw_…`, a decimal text).
+* There is no acceptance: a paid order is to be shipped.
 """
 
 import base64
@@ -11,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import chain
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 from pydantic import Field
@@ -27,26 +30,27 @@ from orders_sync.marketplaces.kit.adapter import (
     check_filter,
 )
 from orders_sync.marketplaces.kit.auth import HeaderToken
-from orders_sync.marketplaces.kit.decoding import decoded, path_part, record_reader, rfc3339
+from orders_sync.marketplaces.kit.decoding import check_field_order, decoded, path_part, record_reader, rfc3339
 from orders_sync.marketplaces.kit.errors import RecordNotFoundError, RequestRefusedError
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient
 from orders_sync.marketplaces.kit.paging import Page, read_counted
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
-from orders_sync.model.records import Address, CareRecord, Documents, Order, OrderItem
+from orders_sync.model.records import NO_ADDRESS, Address, CareRecord, Documents, Order, OrderItem
 from orders_sync.model.statuses import Status
 
-LARGEST_PAGE = 100
-#: A shop of one's own publishes no limit: a pace that leaves it room for its buyers.
+MAX_PAGE_SIZE = 100
+#: Our choice, since no limit is published: it leaves the shop's server capacity for its buyers.
 OWN_SHOP = RateLimit("api", 600, 60.0)
 PENALTY_SECONDS = 10.0
+"""Our choice: Medusa does not publish how long to wait after a 429."""
 CARE_BACK = timedelta(days=93)
-"""Returns, claims and exchanges of three months are listed: their `updated_at` does not tell every change."""
-AT_ONCE = 50
-"""Orders whose labels are asked for with one call."""
+"""Returns, claims and exchanges of three months are listed: their `updated_at` does not show every change."""
+MAX_LABEL_ORDERS = 50
+"""Orders per call when labels are looked up."""
 
-#: Order.status; `pending` and the rest are decided by payment and fulfilment.
+#: Order.status; payment and fulfilment decide for `pending` and the others.
 ORDER_STATUS: Final = {"canceled": Status.CANCELLED}
-#: Order.payment_status, of an order that is not canceled and of which nothing has left.
+#: Order.payment_status, for an order that is not cancelled and of which nothing was shipped.
 PAYMENT_STATUS: Final = {
     "not_paid": Status.AWAITING_PAYMENT,
     "awaiting": Status.AWAITING_PAYMENT,
@@ -59,15 +63,17 @@ PAYMENT_STATUS: Final = {
     "refunded": Status.REFUNDED_BEFORE_SHIPPING,
     "canceled": Status.UNPAID,
 }
-#: Order.fulfillment_status, where it says that all has left; in part, or not yet, is decided by the payment.
+#: Order.fulfillment_status, if everything was shipped; before that, the payment decides.
 FULFILLMENT_STATUS: Final = {"shipped": Status.SHIPPED, "delivered": Status.SHIPPED}
-_KNOWN_FULFILLMENT = frozenset(
+_FULFILLMENT_STATES = frozenset(
     [*FULFILLMENT_STATUS, "not_fulfilled", "partially_fulfilled", "fulfilled", "partially_shipped",
      "partially_delivered", "canceled"]
 )  # fmt: skip
+#: Return.status.
 RETURN_STATE: Final = {
     "open": "open", "requested": "open", "partially_received": "open", "received": "closed", "canceled": "closed",
 }  # fmt: skip
+#: Claim.type.
 CLAIM_KIND: Final = {"replace": "replacement", "refund": "refund"}
 
 _ORDER_FIELDS = (
@@ -90,7 +96,7 @@ class MedusaSettings(TokenSettings):
         default=1440,
         ge=1,
         le=10080,
-        description="How far a pass starts before the watermark: a payment does not move `updated_at`.",
+        description="How far a pass starts before the watermark: a payment does not change `updated_at`.",
     )
 
 
@@ -182,7 +188,7 @@ class _Return(msgspec.Struct, gc=False):
 
 
 class _Care(msgspec.Struct, gc=False, rename={"return_": "return"}):
-    """A return, a claim or an exchange; their ids tell which."""
+    """A return, a claim (its id begins with `claim_`) or an exchange (`oexc_`)."""
 
     id: str
     status: str | None = None
@@ -205,6 +211,36 @@ _decode_care = msgspec.json.Decoder(_Care).decode
 _decode_any = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
+# The records below are constructed by position, in these orders of fields; a comment names the field of each line.
+check_field_order(
+    Order,
+    (
+        "order_id", "status", "items", "marketplace_state", "created_at", "modified_at", "paid_at", "shipped_at",
+        "dispatch_due_at", "currency", "items_total", "shipping_total", "sales_taxes", "country_code", "payment_method",
+        "marketplace_shipping", "marketplace_delivery_note", "carrier", "tracking_number", "tracking_url",
+        "delivery_note_url", "label_url", "buyer_email", "shipping", "billing",
+    ),
+)  # fmt: skip
+check_field_order(
+    OrderItem,
+    (
+        "item_id", "sku", "quantity", "status", "marketplace_state", "created_at", "currency", "price",
+        "shipping_price", "fee", "product", "listing_id", "imei", "serial_number",
+    ),
+)  # fmt: skip
+check_field_order(
+    Address,
+    (
+        "first_name", "last_name", "company", "street", "street2", "postal_code", "city", "state", "country", "phone",
+    ),
+)  # fmt: skip
+check_field_order(
+    CareRecord,
+    (
+        "care_id", "item_ids", "kind", "state", "marketplace_state", "opened_at", "modified_at", "closed_at",
+    ),
+)  # fmt: skip
+
 
 def open_medusa(account: SellerAccount[MedusaSettings], page_size: int | None = None) -> "Medusa":
     """The adapter of an account at a Medusa shop. Raises AccountConfigError when its key is not set."""
@@ -216,13 +252,13 @@ def open_medusa(account: SellerAccount[MedusaSettings], page_size: int | None = 
         rate_limiter_for(account, [OWN_SHOP]),
         auth=HeaderToken(f"Basic {key}"),
         connections=settings.limits.connections,
-        penalty=PENALTY_SECONDS,
+        penalty_seconds=PENALTY_SECONDS,
     )
-    return Medusa(client, min(page_size or settings.page_size, LARGEST_PAGE), settings.limits.connections)
+    return Medusa(client, min(page_size or settings.page_size, MAX_PAGE_SIZE), settings.limits.connections)
 
 
 class Medusa(HttpAdapter):
-    """One account at a Medusa shop; see base.Adapter for what each method answers."""
+    """One account at a Medusa shop; `kit.adapter.Adapter` says what each method returns."""
 
     new_order_listings: Sequence[OrderListing] = ("created",)
     acceptance_unit: Literal["sku", "item", "order"] | None = None
@@ -236,15 +272,15 @@ class Medusa(HttpAdapter):
         if since is None:
             yield from self._orders("created", None, {})
             return
-        moment = rfc3339(since)
-        yield from self._orders("created", since, {"created_at[$gte]": moment})
+        start = rfc3339(since)
+        yield from self._orders("created", since, {"created_at[$gte]": start})
         if listing == "modified":
-            yield from self._orders("modified", since, {"updated_at[$gte]": moment, "created_at[$lt]": moment})
+            yield from self._orders("modified", since, {"updated_at[$gte]": start, "created_at[$lt]": start})
 
     def _orders(
-        self, listing: OrderListing, since: datetime | None, wanted: Mapping[str, str]
+        self, listing: OrderListing, since: datetime | None, filters: Mapping[str, str]
     ) -> Iterator[list[RawRecord]]:
-        query = {**wanted, "fields": _ORDER_FIELDS, "order": "created_at", "limit": str(self.page_size)}
+        query = {**filters, "fields": _ORDER_FIELDS, "order": "created_at", "limit": str(self.page_size)}
 
         def fetch(number: int) -> Page:
             offset = (number - 1) * self.page_size
@@ -266,7 +302,7 @@ class Medusa(HttpAdapter):
     def decode_order(self, raw: bytes) -> Order:
         order = decoded(_decode_order, raw, "Medusa")
         currency = order.currency_code.upper() if order.currency_code else None
-        # An item that an edit of the order took out stays in it with quantity 0.
+        # An item that an edit removed from the order stays in its list with quantity 0.
         items = None if order.items is None else [item for item in order.items if item.quantity > 0]
         shipped = [f.shipped_at for f in order.fulfillments or [] if f.shipped_at is not None and f.canceled_at is None]
         paid = [p.completed_at for p in order.payment_collections or [] if p.completed_at is not None]
@@ -274,26 +310,33 @@ class Medusa(HttpAdapter):
         label = next((label for label in labels if label.label_url), labels[0] if labels else _Label())
         status = _order_status(order)
         return Order(
-            order.id,
-            status,
-            None if items is None else [_item(item, order, status, currency) for item in items],
-            "/".join(part or "?" for part in (order.status, order.payment_status, order.fulfillment_status)),
-            order.created_at,
-            order.updated_at,
-            max(paid, default=None),
-            max(shipped, default=None),
-            currency=currency,
-            items_total=_total(items),
-            shipping_total=order.shipping_total,
-            sales_taxes=order.tax_total,
-            country_code=order.shipping_address.country_code if order.shipping_address is not None else None,
-            marketplace_delivery_note=False,
-            tracking_number=label.tracking_number,
-            tracking_url=label.tracking_url,
-            label_url=label.label_url,
-            buyer_email=order.email,
-            shipping=_address(order.shipping_address),
-            billing=_address(order.billing_address),
+            order.id,  # order_id
+            status,  # status
+            None if items is None else [_item(item, order, status, currency) for item in items],  # items
+            "/".join(
+                part or "?" for part in (order.status, order.payment_status, order.fulfillment_status)
+            ),  # marketplace_state
+            order.created_at,  # created_at
+            order.updated_at,  # modified_at
+            max(paid, default=None),  # paid_at
+            max(shipped, default=None),  # shipped_at
+            None,  # dispatch_due_at
+            currency,  # currency
+            _total(items),  # items_total
+            order.shipping_total,  # shipping_total
+            order.tax_total,  # sales_taxes
+            order.shipping_address.country_code if order.shipping_address is not None else None,  # country_code
+            None,  # payment_method
+            None,  # marketplace_shipping
+            False,  # marketplace_delivery_note
+            None,  # carrier
+            label.tracking_number,  # tracking_number
+            label.tracking_url,  # tracking_url
+            None,  # delivery_note_url
+            label.label_url,  # label_url
+            order.email,  # buyer_email
+            _address(order.shipping_address),  # shipping
+            _address(order.billing_address),  # billing
         )
 
     def care_records(self, since: datetime) -> Iterator[list[RawRecord]]:
@@ -303,19 +346,19 @@ class Medusa(HttpAdapter):
     def _care(self, name: str, since: datetime) -> Iterator[list[RawRecord]]:
         query = {
             "created_at[$gte]": rfc3339(since), "fields": _CARE_FIELDS[name], "order": "created_at",
-            "limit": str(LARGEST_PAGE),
+            "limit": str(MAX_PAGE_SIZE),
         }  # fmt: skip
 
         def fetch(number: int) -> Page:
-            offset = (number - 1) * LARGEST_PAGE
+            offset = (number - 1) * MAX_PAGE_SIZE
             answer = self.client.get(f"/admin/{name}", {**query, "offset": str(offset)}, [OWN_SHOP], _decode_any)
             records = [_record(bytes(raw)) for raw in _decode_raws(bytes(answer[name]))]
             count = int(msgspec.json.decode(answer["count"], type=int))
             check_filter(records, "created", since)
             return Page(records, count, number + 1 if offset + len(records) < count else None)
 
-        for page in read_counted(fetch, LARGEST_PAGE, 1):
-            # One that was begun and not requested yet names no item: it comes with the next pass.
+        for page in read_counted(fetch, MAX_PAGE_SIZE, 1):
+            # A return that was begun and not requested yet names no item: a later pass stores it.
             yield [record for record in page if _names_an_item(record)]
 
     def care_record(self, record: RawRecord) -> bytes:
@@ -331,27 +374,34 @@ class Medusa(HttpAdapter):
             kind, state = "return", RETURN_STATE.get(care.status or "", "unknown")
         closed_at = care.canceled_at or (care.received_at if state == "closed" else None)
         return CareRecord(
-            care.id, _items_of(care), kind, state, care.status, care.created_at, care.updated_at, closed_at
+            care.id,  # care_id
+            _items_of(care),  # item_ids
+            kind,  # kind
+            state,  # state
+            care.status,  # marketplace_state
+            care.created_at,  # opened_at
+            care.updated_at,  # modified_at
+            closed_at,  # closed_at
         )
 
-    def documents(self, lacking: Sequence[MissingDocuments]) -> Iterator[tuple[str, Documents | RequestRefusedError]]:
-        for start in range(0, len(lacking), AT_ONCE):
-            batch = [wanted.order_id for wanted in lacking[start : start + AT_ONCE]]
-            query = [("fields", "id,*fulfillments,*fulfillments.labels"), ("limit", str(AT_ONCE))]
-            query += [("id[]", order_id) for order_id in batch]
+    def documents(self, missing: Sequence[MissingDocuments]) -> Iterator[tuple[str, Documents | RequestRefusedError]]:
+        for start in range(0, len(missing), MAX_LABEL_ORDERS):
+            order_ids = [order.order_id for order in missing[start : start + MAX_LABEL_ORDERS]]
+            query = [("fields", "id,*fulfillments,*fulfillments.labels"), ("limit", str(MAX_LABEL_ORDERS))]
+            query += [("id[]", order_id) for order_id in order_ids]
             try:
                 answer = self.client.get("/admin/orders", query, [OWN_SHOP], _decode_orders)
             except RequestRefusedError as problem:
-                yield from ((order_id, problem) for order_id in batch)
+                yield from ((order_id, problem) for order_id in order_ids)
                 continue
             found = {order.id: order for order in (_decode_order(raw) for raw in answer.orders)}
-            for order_id in batch:
+            for order_id in order_ids:
                 fulfillments = (found[order_id].fulfillments if order_id in found else None) or []
                 urls = [label.label_url for f in fulfillments for label in f.labels or [] if label.label_url]
                 yield order_id, Documents(None, urls[0] if urls else None)
 
-    def accept(self, waiting: AcceptanceTarget) -> AcceptanceAnswer:
-        raise RequestRefusedError("A Medusa shop has no acceptance of order lines: what is paid is to be shipped.", 405)
+    def accept(self, target: AcceptanceTarget) -> AcceptanceAnswer:
+        raise RequestRefusedError("A Medusa shop has no acceptance of order lines: a paid order is to be shipped.", 405)
 
     def probes(self) -> Mapping[str, Callable[[], object]]:
         one = {"limit": "1"}
@@ -365,77 +415,99 @@ def _names_an_item(record: RawRecord) -> bool:
     try:
         return bool(_items_of(_decode_care(record.raw)))
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return True  # to be rejected, with its reasons
+        return True  # it will be rejected, with its reasons
 
 
 def _items_of(care: _Care) -> list[str]:
-    """The items that it is about: what comes back or is complained of; else what is sent instead."""
+    """The ids of the items that come back or that the claim is about; without such, of those that are sent instead."""
     returned = care.return_.items if care.return_ is not None else None
     about = care.items or care.claim_items or returned or care.additional_items or []
     return list(dict.fromkeys(item.item_id for item in about))
 
 
 def _order_status(order: _Order) -> Status:
+    """The status by the first of these that decides: the order's own state, the fulfilment, the payment."""
     if order.status in ORDER_STATUS:
         return ORDER_STATUS[order.status]
     by_payment = PAYMENT_STATUS.get(order.payment_status or "", Status.UNKNOWN)
-    if order.fulfillment_status not in _KNOWN_FULFILLMENT:
+    if order.fulfillment_status not in _FULFILLMENT_STATES:
         return Status.UNKNOWN
-    left = FULFILLMENT_STATUS.get(order.fulfillment_status)
-    if left is not None:
-        return Status.REFUNDED_AFTER_SHIPPING if by_payment is Status.REFUNDED_BEFORE_SHIPPING else left
+    by_fulfillment = FULFILLMENT_STATUS.get(order.fulfillment_status)
+    if by_fulfillment is not None:
+        refunded = by_payment is Status.REFUNDED_BEFORE_SHIPPING
+        return Status.REFUNDED_AFTER_SHIPPING if refunded else by_fulfillment
     return by_payment
 
 
 def _item(item: _Item, order: _Order, order_status: Status, currency: str | None) -> OrderItem:
     detail = item.detail or _Detail()
-    left, back = max(detail.shipped_quantity, detail.delivered_quantity), detail.return_received_quantity
-    status = order_status
-    if order_status not in (Status.CANCELLED, Status.UNKNOWN):
-        by_payment = PAYMENT_STATUS.get(order.payment_status or "", Status.UNKNOWN)
-        if back >= item.quantity:
-            status = Status.RETURNED
-        elif left >= item.quantity:
-            status = Status.REFUNDED_AFTER_SHIPPING if by_payment is Status.REFUNDED_BEFORE_SHIPPING else Status.SHIPPED
-        else:
-            status = by_payment
+    shipped, returned = max(detail.shipped_quantity, detail.delivered_quantity), detail.return_received_quantity
     return OrderItem(
-        item.id, item.variant_sku or (f"variant-{item.variant_id}" if item.variant_id else item.title or ""),
-        item.quantity, status, f"{left} shipped, {back} returned", item.created_at, currency,
-        item.raw_total.value if item.raw_total is not None else None, None, None,
-        item.product_title or item.title, item.variant_id,
-    )  # fmt: skip
+        item.id,  # item_id
+        item.variant_sku or (f"variant-{item.variant_id}" if item.variant_id else item.title or ""),  # sku
+        item.quantity,  # quantity
+        _item_status(item.quantity, shipped, returned, order, order_status),  # status
+        f"{shipped} shipped, {returned} returned",  # marketplace_state
+        item.created_at,  # created_at
+        currency,  # currency
+        item.raw_total.value if item.raw_total is not None else None,  # price
+        None,  # shipping_price
+        None,  # fee
+        item.product_title or item.title,  # product
+        item.variant_id,  # listing_id
+        None,  # imei
+        None,  # serial_number
+    )
+
+
+def _item_status(quantity: int, shipped: int, returned: int, order: _Order, order_status: Status) -> Status:
+    """The status by the pieces that were shipped and returned; else by the payment of the order."""
+    if order_status in (Status.CANCELLED, Status.UNKNOWN):
+        return order_status
+    by_payment = PAYMENT_STATUS.get(order.payment_status or "", Status.UNKNOWN)
+    if returned >= quantity:
+        return Status.RETURNED
+    if shipped >= quantity:
+        return Status.REFUNDED_AFTER_SHIPPING if by_payment is Status.REFUNDED_BEFORE_SHIPPING else Status.SHIPPED
+    return by_payment
 
 
 def _total(items: Sequence[_Item] | None) -> Decimal | None:
-    """The exact sum: the order's own totals are binary floats."""
+    """The exact sum of the items, since the order's own total is a binary float; None if an item has no amount."""
     amounts = [item.raw_total.value for item in items or [] if item.raw_total is not None]
     return sum(amounts, Decimal(0)) if items is not None and len(amounts) == len(items) else None
 
 
 def _address(address: _Address | None) -> Address:
     if address is None:
-        return Address()
+        return NO_ADDRESS
     return Address(
-        address.first_name, address.last_name, address.company, address.address_1, address.address_2,
-        address.postal_code, address.city, address.province, address.country_code, address.phone,
-    )  # fmt: skip
+        address.first_name,  # first_name
+        address.last_name,  # last_name
+        address.company,  # company
+        address.address_1,  # street
+        address.address_2,  # street2
+        address.postal_code,  # postal_code
+        address.city,  # city
+        address.province,  # state
+        address.country_code,  # country
+        address.phone,  # phone
+    )
 
 
-_STATES: Mapping[str, Mapping[Any, Status]] = {
-    "order": ORDER_STATUS,
-    "payment (of what has not left)": PAYMENT_STATUS,
-    "fulfilment": FULFILLMENT_STATUS,
-}
 MARKETPLACE = Marketplace(
-    "Medusa 2",
-    MedusaSettings,
-    open_medusa,
-    _STATES,
-    frozenset(["email", "customer", "shipping_address", "billing_address", "delivery_address"]),
+    title="Medusa 2",
+    settings=MedusaSettings,
+    open=open_medusa,
+    status_tables={
+        "order": ORDER_STATUS,
+        "payment (before shipping)": PAYMENT_STATUS,
+        "fulfilment": FULFILLMENT_STATUS,
+    },
+    buyer_keys=frozenset(["email", "customer", "shipping_address", "billing_address", "delivery_address"]),
     notes=(
-        "An order's status is decided by the first of the tables that names its state; an item's by the quantities "
-        "that were shipped and came back. A refund of what has left makes it refunded after shipping. Returns, claims "
+        "The first of the tables that names an order's state decides its status; the quantities that were shipped and "
+        "returned decide an item's. A refund of shipped items makes them refunded after shipping. Returns, claims "
         "(replace, refund) and exchanges are care records. There is no acceptance and no delivery note; labels are "
         "those of the fulfilments."
     ),

@@ -1,9 +1,12 @@
 """Mirakl: the seller API of any operator's instance, as published (OR11, OR72, RT11).
 
-Facts of the contract that shape this file: OR11 is paged by `max` (at most 100) and `offset`, sorted by creation, and
-tells `total_count`; its `start_update_date` is moved back by the server, so repeats are expected; RT11 is walked by
-page tokens; each operation publishes how often it may be used, and a listing with all its pages counts as one use;
-new fields and new states may appear at any time; amounts are JSON numbers.
+Facts of the contract that shape this file:
+
+* OR11 is paged by `max` (at most 100) and `offset`, is sorted by creation, and answers with `total_count`.
+* The server moves `start_update_date` back, so repeats are expected.
+* RT11 is paged by page tokens.
+* Each operation has a maximum frequency of use; a listing with all its pages is one use.
+* New fields and new states may appear at any time. Amounts are JSON numbers.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,7 +29,7 @@ from orders_sync.marketplaces.kit.adapter import (
     check_filter,
 )
 from orders_sync.marketplaces.kit.auth import HeaderToken
-from orders_sync.marketplaces.kit.decoding import decoded, record_reader, rfc3339
+from orders_sync.marketplaces.kit.decoding import check_field_order, decoded, record_reader, rfc3339
 from orders_sync.marketplaces.kit.errors import RequestRefusedError
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient
 from orders_sync.marketplaces.kit.paging import CursorPage, Page, read_counted, read_cursor
@@ -34,18 +37,19 @@ from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
 from orders_sync.model.records import Address, CareRecord, Documents, Order, OrderItem
 from orders_sync.model.statuses import Status
 
-LARGEST_PAGE = 100
-#: "Maximum usage: once per minute" (OR11) and "every 5 minutes" (RT11). One use is a listing with all its pages.
+MAX_PAGE_SIZE = 100
+#: "Maximum usage: once per minute" (OR11) and "every 5 minutes" (RT11). A listing with all its pages is one use.
 ORDERS_USE = RateLimit("or11", 1, 60.0)
 RETURNS_USE = RateLimit("rt11", 1, 300.0)
-#: The pages of a listing, and what may be used "at each page display" (OR72): as a busy person would.
+#: Further pages of a listing, and operations allowed "at each page display" (OR72): no number is published.
 PAGES = RateLimit("pages", 300, 60.0)
 PENALTY_SECONDS = 60.0
 SERVER_DELTA = timedelta(days=1)
-"""How far back of what was asked a record may lie: "Mirakl will subtract a time delta", which it does not tell."""
-DOCUMENTS_AT_ONCE = 50
-"""Orders whose documents are asked for with one call; keeps the address below 4 kB."""
+"""How much earlier than the filter a record may lie: "Mirakl will subtract a time delta", of unpublished length."""
+MAX_DOCUMENT_ORDERS = 50
+"""Orders per call of OR72; keeps the URL below 4 kB."""
 DELIVERY_BILL = "SYSTEM_DELIVERY_BILL"
+"""OR72's type of a delivery note."""
 
 #: States of orders and of order lines: one vocabulary (schema OR11, order_state and order_line_state).
 ORDER_STATUS: Final = {
@@ -61,11 +65,12 @@ ORDER_STATUS: Final = {
     "REFUSED": Status.CANCELLED,
     "CANCELED": Status.CANCELLED,
 }
-#: A refund leaves a line's state as it is: an order refunded in full, and a refund on the line, tell it.
+#: The status of a refunded line by that of its state, which a refund does not change.
 REFUNDED: Final = {
     Status.ACCEPTED: Status.REFUNDED_BEFORE_SHIPPING,
     Status.SHIPPED: Status.REFUNDED_AFTER_SHIPPING,
 }
+#: States of returns (schema RT11, state).
 RETURN_STATE: Final = {
     "WAITING_ACCEPTANCE": "open",
     "IN_PROGRESS": "open",
@@ -84,10 +89,10 @@ class MiraklSettings(TokenSettings):
 
     base_url: str = Field(description="The operator's instance, e.g. https://operator.mirakl.net")  # pyright: ignore[reportIncompatibleVariableOverride, reportGeneralTypeIssues]
     shop_id: int | None = Field(default=None, description="The shop, where the key's user has access to several.")
-    page_size: int = Field(default=100, ge=1, le=LARGEST_PAGE, description="Orders asked for with one call.")
+    page_size: int = Field(default=100, ge=1, le=MAX_PAGE_SIZE, description="Orders per call.")
     label_document_types: list[str] = Field(
         default_factory=lambda: ["SHIPPING_LABEL", "SYSTEM_SHIPPING_LABEL"],
-        description="Codes of the order documents that are shipping labels (the operator chooses them); [] for none.",
+        description="Codes of the order documents that are shipping labels (the operator sets them); [] for none.",
     )
 
     @field_validator("accept_orderlines")
@@ -205,6 +210,36 @@ _decode_order = msgspec.json.Decoder(_Order).decode
 _decode_return = msgspec.json.Decoder(_Return).decode
 _decode_documents = msgspec.json.Decoder(_Documents).decode
 
+# The records below are constructed by position, in these orders of fields; a comment names the field of each line.
+check_field_order(
+    Order,
+    (
+        "order_id", "status", "items", "marketplace_state", "created_at", "modified_at", "paid_at", "shipped_at",
+        "dispatch_due_at", "currency", "items_total", "shipping_total", "sales_taxes", "country_code", "payment_method",
+        "marketplace_shipping", "marketplace_delivery_note", "carrier", "tracking_number", "tracking_url",
+        "delivery_note_url", "label_url", "buyer_email", "shipping", "billing",
+    ),
+)  # fmt: skip
+check_field_order(
+    OrderItem,
+    (
+        "item_id", "sku", "quantity", "status", "marketplace_state", "created_at", "currency", "price",
+        "shipping_price", "fee", "product", "listing_id", "imei", "serial_number",
+    ),
+)  # fmt: skip
+check_field_order(
+    Address,
+    (
+        "first_name", "last_name", "company", "street", "street2", "postal_code", "city", "state", "country", "phone",
+    ),
+)  # fmt: skip
+check_field_order(
+    CareRecord,
+    (
+        "care_id", "item_ids", "kind", "state", "marketplace_state", "opened_at", "modified_at", "closed_at",
+    ),
+)  # fmt: skip
+
 
 def open_mirakl(account: SellerAccount[MiraklSettings], page_size: int | None = None) -> "Mirakl":
     """The adapter of an account at a Mirakl instance. Raises AccountConfigError when its key is not set."""
@@ -215,15 +250,15 @@ def open_mirakl(account: SellerAccount[MiraklSettings], page_size: int | None = 
         rate_limiter_for(account, [ORDERS_USE, RETURNS_USE, PAGES]),
         auth=HeaderToken(account.credential()),
         connections=settings.limits.connections,
-        penalty=PENALTY_SECONDS,
+        penalty_seconds=PENALTY_SECONDS,
     )
-    return Mirakl(client, settings, min(page_size or settings.page_size, LARGEST_PAGE))
+    return Mirakl(client, settings, min(page_size or settings.page_size, MAX_PAGE_SIZE))
 
 
 class Mirakl(HttpAdapter):
-    """One account at a Mirakl instance; see base.Adapter for what each method answers."""
+    """One account at a Mirakl instance; `kit.adapter.Adapter` says what each method returns."""
 
-    # What was created or paid since was updated since: one use of OR11 instead of two.
+    # Each order that was created or paid since was also modified since: one use of OR11 instead of two.
     new_order_listings: Sequence[OrderListing] = ("modified",)
     acceptance_unit: Literal["sku", "item", "order"] | None = None
 
@@ -264,35 +299,39 @@ class Mirakl(HttpAdapter):
         state, lines, customer = order.order_state, order.order_lines, order.customer or _Customer()
         shipped = [line.shipped_date for line in lines or [] if line.shipped_date is not None]
         return Order(
-            order.order_id,
-            Status.UNKNOWN if state is None else ORDER_STATUS.get(state, Status.UNKNOWN),
-            None if lines is None else [_item(line, order) for line in lines],
-            state,
-            order.created_date,
-            order.last_updated_date,
-            order.customer_debited_date,
-            max(shipped, default=None),
-            order.shipping_deadline,
-            order.currency_iso_code,
-            order.price,
-            order.shipping_price,
-            country_code=order.channel.code if order.channel is not None else None,
-            payment_method=order.payment_type,
-            marketplace_shipping=None if self.label_types else False,
-            carrier=order.shipping_company,
-            tracking_number=order.shipping_tracking,
-            tracking_url=order.shipping_tracking_url,
-            buyer_email=order.customer_notification_email,
-            shipping=_address(customer.shipping_address, customer),
-            billing=_address(customer.billing_address, customer),
+            order.order_id,  # order_id
+            Status.UNKNOWN if state is None else ORDER_STATUS.get(state, Status.UNKNOWN),  # status
+            None if lines is None else [_item(line, order) for line in lines],  # items
+            state,  # marketplace_state
+            order.created_date,  # created_at
+            order.last_updated_date,  # modified_at
+            order.customer_debited_date,  # paid_at
+            max(shipped, default=None),  # shipped_at
+            order.shipping_deadline,  # dispatch_due_at
+            order.currency_iso_code,  # currency
+            order.price,  # items_total
+            order.shipping_price,  # shipping_total
+            None,  # sales_taxes
+            order.channel.code if order.channel is not None else None,  # country_code
+            order.payment_type,  # payment_method
+            None if self.label_types else False,  # marketplace_shipping
+            None,  # marketplace_delivery_note
+            order.shipping_company,  # carrier
+            order.shipping_tracking,  # tracking_number
+            order.shipping_tracking_url,  # tracking_url
+            None,  # delivery_note_url
+            None,  # label_url
+            order.customer_notification_email,  # buyer_email
+            _address(customer.shipping_address, customer),  # shipping
+            _address(customer.billing_address, customer),  # billing
         )
 
     def care_records(self, since: datetime) -> Iterator[list[RawRecord]]:
-        query = [*self.shop, ("limit", str(LARGEST_PAGE)), ("return_last_updated_from", rfc3339(since))]
+        query = [*self.shop, ("limit", str(MAX_PAGE_SIZE)), ("return_last_updated_from", rfc3339(since))]
 
         def fetch(token: str | None) -> CursorPage:
-            asked = query if token is None else [*query, ("page_token", token)]
-            answer = self.client.get("/api/returns", asked, [RETURNS_USE if token is None else PAGES], _decode_returns)
+            limit, page = (RETURNS_USE, []) if token is None else (PAGES, [("page_token", token)])
+            answer = self.client.get("/api/returns", [*query, *page], [limit], _decode_returns)
             records = [_return_record(bytes(raw)) for raw in answer.data]
             check_filter(records, "modified", since)
             return CursorPage(records, answer.next_page_token)
@@ -303,48 +342,48 @@ class Mirakl(HttpAdapter):
         return record.raw
 
     def decode_care_record(self, raw: bytes) -> CareRecord:
-        told = decoded(_decode_return, raw, "Mirakl")
-        state = RETURN_STATE.get(told.state or "", "unknown")
+        return_ = decoded(_decode_return, raw, "Mirakl")
+        state = RETURN_STATE.get(return_.state or "", "unknown")
         return CareRecord(
-            told.id,
-            list(dict.fromkeys(line.order_line_id for line in told.return_lines or [])),
-            "return",
-            state,
-            told.state,
-            told.date_created,
-            told.last_updated,
-            told.last_updated if state == "closed" else None,
+            return_.id,  # care_id
+            list(dict.fromkeys(line.order_line_id for line in return_.return_lines or [])),  # item_ids
+            "return",  # kind
+            state,  # state
+            return_.state,  # marketplace_state
+            return_.date_created,  # opened_at
+            return_.last_updated,  # modified_at
+            return_.last_updated if state == "closed" else None,  # closed_at
         )
 
-    def documents(self, lacking: Sequence[MissingDocuments]) -> Iterator[tuple[str, Documents | RequestRefusedError]]:
-        for start in range(0, len(lacking), DOCUMENTS_AT_ONCE):
-            batch = lacking[start : start + DOCUMENTS_AT_ONCE]
-            asked = [*self.shop, ("order_ids", ",".join(wanted.order_id for wanted in batch))]
+    def documents(self, missing: Sequence[MissingDocuments]) -> Iterator[tuple[str, Documents | RequestRefusedError]]:
+        for start in range(0, len(missing), MAX_DOCUMENT_ORDERS):
+            batch = missing[start : start + MAX_DOCUMENT_ORDERS]
+            query = [*self.shop, ("order_ids", ",".join(order.order_id for order in batch))]
             try:
-                documents = self.client.get("/api/orders/documents", asked, [PAGES], _decode_documents).order_documents
+                documents = self.client.get("/api/orders/documents", query, [PAGES], _decode_documents).order_documents
             except RequestRefusedError as problem:
-                yield from ((wanted.order_id, problem) for wanted in batch)
+                yield from ((order.order_id, problem) for order in batch)
                 continue
-            for wanted in batch:
-                mine = [document for document in documents if document.order_id == wanted.order_id]
-                bill = next((d for d in mine if d.type == DELIVERY_BILL), None) if wanted.delivery_note else None
-                label = next((d for d in mine if d.type in self.label_types), None) if wanted.label else None
-                yield wanted.order_id, Documents(self._download(bill), self._download(label))
+            for order in batch:
+                own = [document for document in documents if document.order_id == order.order_id]
+                bill = next((d for d in own if d.type == DELIVERY_BILL), None) if order.delivery_note else None
+                label = next((d for d in own if d.type in self.label_types), None) if order.label else None
+                yield order.order_id, Documents(self._download_url(bill), self._download_url(label))
 
-    def _download(self, document: _Document | None) -> str | None:
-        """OR73's address of a document; it needs the account's key."""
+    def _download_url(self, document: _Document | None) -> str | None:
+        """The URL of a document (OR73); its download needs the account's key."""
         if document is None:
             return None
         query = urlencode([("document_ids", str(document.id)), *self.shop])
         return f"{self.client.base_url}/api/orders/documents/download?{query}"
 
-    def accept(self, waiting: AcceptanceTarget) -> AcceptanceAnswer:
+    def accept(self, target: AcceptanceTarget) -> AcceptanceAnswer:
         raise RequestRefusedError("Mirakl's published contract has no acceptance of order lines.", 405)
 
     def probes(self) -> Mapping[str, Callable[[], object]]:
         one = [*self.shop, ("max", "1"), ("order_state_codes", "WAITING_ACCEPTANCE")]
         returns = [*self.shop, ("limit", "1"), ("return_state", "WAITING_ACCEPTANCE")]
-        documents = [*self.shop, ("order_ids", "orders-sync-asks-for-nothing")]
+        documents = [*self.shop, ("order_ids", "orders-sync-probe")]
         return {
             "OR11 GET /api/orders": lambda: self.client.get("/api/orders", one, [PAGES], _decode_orders),
             "OR72 GET /api/orders/documents": lambda: self.client.get(
@@ -360,33 +399,51 @@ def _item(line: _Line, order: _Order) -> OrderItem:
     if order.fully_refunded and line.refunds:
         status = REFUNDED.get(status, status)
     return OrderItem(
-        line.order_line_id, line.offer_sku or "", line.quantity, status, line.order_line_state, line.created_date,
-        order.currency_iso_code, line.price, line.shipping_price, line.total_commission, line.product_title,
-        None if line.offer_id is None else str(line.offer_id),
-    )  # fmt: skip
+        line.order_line_id,  # item_id
+        line.offer_sku or "",  # sku
+        line.quantity,  # quantity
+        status,  # status
+        line.order_line_state,  # marketplace_state
+        line.created_date,  # created_at
+        order.currency_iso_code,  # currency
+        line.price,  # price
+        line.shipping_price,  # shipping_price
+        line.total_commission,  # fee
+        line.product_title,  # product
+        None if line.offer_id is None else str(line.offer_id),  # listing_id
+        None,  # imei
+        None,  # serial_number
+    )
 
 
 def _address(address: _Address | None, customer: _Customer) -> Address:
-    """Null before shipping or acceptance, as the operator chose: then only the buyer's name is known."""
+    """An address; only the buyer's name while the operator hides it (before shipping or acceptance, as it chose)."""
     if address is None:
         return Address(customer.firstname, customer.lastname)
     return Address(
-        address.firstname or customer.firstname, address.lastname or customer.lastname, address.company,
-        address.street_1, address.street_2, address.zip_code, address.city, address.state,
-        address.country_iso_code or address.country, address.phone,
-    )  # fmt: skip
+        address.firstname or customer.firstname,  # first_name
+        address.lastname or customer.lastname,  # last_name
+        address.company,  # company
+        address.street_1,  # street
+        address.street_2,  # street2
+        address.zip_code,  # postal_code
+        address.city,  # city
+        address.state,  # state
+        address.country_iso_code or address.country,  # country
+        address.phone,  # phone
+    )
 
 
 MARKETPLACE = Marketplace(
-    "Mirakl",
-    MiraklSettings,
-    open_mirakl,
-    {"order and order line": ORDER_STATUS},
-    frozenset(["customer", "customer_notification_email"]),
+    title="Mirakl",
+    settings=MiraklSettings,
+    open=open_mirakl,
+    status_tables={"order and order line": ORDER_STATUS},
+    buyer_keys=frozenset(["customer", "customer_notification_email"]),
     notes=(
-        "A line with a refund, of an order that is refunded in full, counts as refunded, before or after shipping by "
-        "its state. The published contract has no acceptance. The delivery note is OR72's document of type "
-        "SYSTEM_DELIVERY_BILL; which documents are labels is a setting, `label_document_types`. ST11 is not asked: "
-        "OR11 carries carrier, tracking and shipping dates. Returns (RT11) are care records of kind `return`."
+        "A line counts as refunded if it has a refund and its order is refunded in full; its state says whether before "
+        "or after shipping. The published contract has no acceptance. The delivery note is OR72's document of type "
+        "SYSTEM_DELIVERY_BILL; which documents are labels is a setting, `label_document_types`. ST11 is not used: "
+        "OR11 has carrier, tracking and shipping dates. Returns (RT11) are care records of kind `return`."
     ),
 )

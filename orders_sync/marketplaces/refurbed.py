@@ -1,9 +1,13 @@
-"""refurbed: the merchant API as published, over its HTTP/JSON transport (POST of one JSON object a method).
+"""refurbed: the merchant API as published, over its HTTP/JSON transport (each method is a POST of one JSON object).
 
-Facts of the contract that shape this file: lists are walked by `pagination.starting_after` (an id) and `has_more`, at
-most 100 a page; orders can be filtered by `released_at` and `state` but not by a modified time, so `modified` lists
-the range of release again and the hash leaves the unchanged alone; every order item is one piece; an item's SKU may
-be empty; ids are int64 written as text; limits are told by three X-RateLimit headers; errors are google.rpc.Status.
+Facts of the contract that shape this file:
+
+* Lists are paged by `pagination.starting_after` (an id) and `has_more`, with at most 100 records per page.
+* Orders can be filtered by `released_at` and `state`, not by a modified time: `modified` lists the orders released in
+  the range again, and their fingerprints show which ones have changed.
+* Every order item is one piece. Its SKU may be empty.
+* Ids are int64, written as text.
+* Three X-RateLimit headers give the limit. Errors are google.rpc.Status.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,19 +29,20 @@ from orders_sync.marketplaces.kit.adapter import (
     check_filter,
 )
 from orders_sync.marketplaces.kit.auth import HeaderToken
-from orders_sync.marketplaces.kit.decoding import decoded, json_object, record_reader, rfc3339
+from orders_sync.marketplaces.kit.decoding import check_field_order, decoded, json_object, record_reader, rfc3339
 from orders_sync.marketplaces.kit.errors import RecordNotFoundError, RequestRefusedError
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient, RateLimitHeaders
 from orders_sync.marketplaces.kit.paging import CursorPage, read_cursor
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
-from orders_sync.model.records import Address, CareRecord, Documents, Order, OrderItem
+from orders_sync.model.records import NO_ADDRESS, Address, CareRecord, Documents, Order, OrderItem
 from orders_sync.model.statuses import Status
 
 BASE_URL: Final = "https://api.refurbed.com"
-LARGEST_PAGE = 100
-#: What nobody publishes in numbers: a moderate pace until the first answer's headers tell the real one.
+MAX_PAGE_SIZE = 100
+#: No number is published: a moderate limit, until the first answer's headers give the real one.
 DEFAULT = RateLimit("api", 600, 60.0)
 PENALTY_SECONDS = 30.0
+"""Our choice: the contract does not publish how long to wait after a 429."""
 
 #: Order states, derived by refurbed from those of the items (definition OrderState).
 ORDER_STATUS: Final = {
@@ -60,12 +65,13 @@ ITEM_STATUS: Final = {
     "SHIPPED": Status.SHIPPED,
     "RETURNED": Status.RETURNED,
 }
-#: A refund leaves an item's state as it is: paid nothing any more, and something refunded, tells it.
+#: The status of a refunded item by that of its state, which a refund does not change.
 REFUNDED: Final = {
     Status.PENDING: Status.REFUNDED_BEFORE_SHIPPING,
     Status.ACCEPTED: Status.REFUNDED_BEFORE_SHIPPING,
     Status.SHIPPED: Status.REFUNDED_AFTER_SHIPPING,
 }
+#: States of returns (definition OrderItemReturnState).
 RETURN_STATE: Final = {
     "INITIATED": "open",
     "IN_TRANSIT": "open",
@@ -73,8 +79,9 @@ RETURN_STATE: Final = {
     "REFUNDED": "closed",
     "CONCLUDED": "closed",
 }
+#: Statuses of tickets (definition TicketStatus).
 TICKET_STATE: Final = {"OPEN": "open", "PENDING": "open", "SOLVED": "closed", "CLOSED": "closed"}
-#: Words of a ticket's topic that tell its kind; the topics are not published as a list.
+#: Words in a ticket's topic and the kind of care record that they mean; the list of topics is not published.
 TICKET_KIND: Final = (
     ("replac", "replacement"),
     ("exchange", "replacement"),
@@ -82,7 +89,7 @@ TICKET_KIND: Final = (
     ("return", "return"),
 )
 RETURNS_BACK = timedelta(days=93)
-"""Returns can be filtered by when they began, not by when they changed: those of three months are listed."""
+"""Returns can be filtered by their beginning, not by their last change: the returns of three months are listed."""
 
 _FINGERPRINT_VERSION = b"refurbed-1"
 
@@ -90,7 +97,7 @@ _FINGERPRINT_VERSION = b"refurbed-1"
 class RefurbedSettings(TokenSettings):
     """An account at refurbed."""
 
-    page_size: int = Field(default=100, ge=1, le=LARGEST_PAGE, description="Orders asked for with one call.")
+    page_size: int = Field(default=100, ge=1, le=MAX_PAGE_SIZE, description="Orders per call.")
 
 
 class _TicketHead(msgspec.Struct, gc=False):
@@ -174,7 +181,7 @@ class _MarketplaceItem(msgspec.Struct, gc=False):
 
 
 class _Care(msgspec.Struct, gc=False):
-    """A return or a ticket: which it is tells `order_item_id` or `marketplace_order_item`."""
+    """A return, which has `order_item_id`, or a ticket, which may have `marketplace_order_item`."""
 
     id: int | str
     order_item_id: int | str | None = None
@@ -217,6 +224,36 @@ _decode_order = msgspec.json.Decoder(_Order).decode
 _decode_care = msgspec.json.Decoder(_Care).decode
 _decode_labels = msgspec.json.Decoder(_Labels).decode
 
+# The records below are constructed by position, in these orders of fields; a comment names the field of each line.
+check_field_order(
+    Order,
+    (
+        "order_id", "status", "items", "marketplace_state", "created_at", "modified_at", "paid_at", "shipped_at",
+        "dispatch_due_at", "currency", "items_total", "shipping_total", "sales_taxes", "country_code", "payment_method",
+        "marketplace_shipping", "marketplace_delivery_note", "carrier", "tracking_number", "tracking_url",
+        "delivery_note_url", "label_url", "buyer_email", "shipping", "billing",
+    ),
+)  # fmt: skip
+check_field_order(
+    OrderItem,
+    (
+        "item_id", "sku", "quantity", "status", "marketplace_state", "created_at", "currency", "price",
+        "shipping_price", "fee", "product", "listing_id", "imei", "serial_number",
+    ),
+)  # fmt: skip
+check_field_order(
+    Address,
+    (
+        "first_name", "last_name", "company", "street", "street2", "postal_code", "city", "state", "country", "phone",
+    ),
+)  # fmt: skip
+check_field_order(
+    CareRecord,
+    (
+        "care_id", "item_ids", "kind", "state", "marketplace_state", "opened_at", "modified_at", "closed_at",
+    ),
+)  # fmt: skip
+
 
 def open_refurbed(account: SellerAccount[RefurbedSettings], page_size: int | None = None) -> "Refurbed":
     """The adapter of a refurbed account. Raises AccountConfigError when its token is not set."""
@@ -227,14 +264,14 @@ def open_refurbed(account: SellerAccount[RefurbedSettings], page_size: int | Non
         rate_limiter_for(account, [DEFAULT]),
         auth=HeaderToken(f"Plain {account.credential()}"),
         connections=settings.limits.connections,
-        penalty=PENALTY_SECONDS,
+        penalty_seconds=PENALTY_SECONDS,
         rate_limit_headers=RateLimitHeaders(),
     )
-    return Refurbed(client, min(page_size or settings.page_size, LARGEST_PAGE))
+    return Refurbed(client, min(page_size or settings.page_size, MAX_PAGE_SIZE))
 
 
 class Refurbed(HttpAdapter):
-    """One refurbed account; see base.Adapter for what each method answers."""
+    """One refurbed account; `kit.adapter.Adapter` says what each method returns."""
 
     new_order_listings: Sequence[OrderListing] = ("waiting", "created")
     acceptance_unit: Literal["sku", "item", "order"] | None = "item"
@@ -244,16 +281,16 @@ class Refurbed(HttpAdapter):
         self.page_size = page_size
 
     def orders(self, listing: OrderListing, since: datetime | None) -> Iterator[list[RawRecord]]:
-        wanted: dict[str, Any] = {}
+        filters: dict[str, Any] = {}
         if listing == "waiting":
-            wanted["state"] = {"any_of": ["NEW"]}
+            filters["state"] = {"any_of": ["NEW"]}
         elif since is not None:
-            wanted["released_at"] = {"ge": rfc3339(since)}
+            filters["released_at"] = {"ge": rfc3339(since)}
 
         def fetch(cursor: str | None) -> CursorPage:
-            answer = self._list("OrderService/ListOrders", wanted, "ID", cursor, _decode_orders, self.page_size)
+            answer = self._list("OrderService/ListOrders", filters, "ID", cursor, _decode_orders, self.page_size)
             page = _page([_order_record(bytes(raw)) for raw in answer.orders], answer.has_more)
-            # There is no modified time: of both lists, the filter is that by release.
+            # There is no modified time: both listings filter by release.
             check_filter(page.records, "created", since)
             return page
 
@@ -261,7 +298,7 @@ class Refurbed(HttpAdapter):
 
     def order(self, order_id: str) -> RawRecord | None:
         try:
-            answer = self._ask("OrderService/GetOrder", {"id": order_id}, _decode_one)
+            answer = self._query("OrderService/GetOrder", {"id": order_id}, _decode_one)
         except RecordNotFoundError:
             return None
         return _order_record(bytes(answer.order))
@@ -272,43 +309,53 @@ class Refurbed(HttpAdapter):
         tracking = next((item.parcel_tracking_url for item in items or [] if item.parcel_tracking_url), None)
         shipping, invoice = order.shipping_address, order.invoice_address
         return Order(
-            str(order.id),
-            Status.UNKNOWN if state is None else ORDER_STATUS.get(state, Status.UNKNOWN),
-            None if items is None else [_item(item) for item in items],
-            state,
-            created_at=order.released_at,
-            currency=order.currency_code,
-            items_total=order.total_charged,
-            sales_taxes=order.total_vat_charged,
-            country_code=shipping.country_code if shipping is not None else None,
-            payment_method=order.payment_method,
-            marketplace_delivery_note=False,
-            tracking_url=tracking,
-            buyer_email=order.customer_email,
-            shipping=_address(shipping) if shipping is not None else Address(),
-            billing=_address(invoice) if invoice is not None else Address(),
+            str(order.id),  # order_id
+            Status.UNKNOWN if state is None else ORDER_STATUS.get(state, Status.UNKNOWN),  # status
+            None if items is None else [_item(item) for item in items],  # items
+            state,  # marketplace_state
+            order.released_at,  # created_at
+            None,  # modified_at
+            None,  # paid_at
+            None,  # shipped_at
+            None,  # dispatch_due_at
+            order.currency_code,  # currency
+            order.total_charged,  # items_total
+            None,  # shipping_total
+            order.total_vat_charged,  # sales_taxes
+            shipping.country_code if shipping is not None else None,  # country_code
+            order.payment_method,  # payment_method
+            None,  # marketplace_shipping
+            False,  # marketplace_delivery_note
+            None,  # carrier
+            None,  # tracking_number
+            tracking,  # tracking_url
+            None,  # delivery_note_url
+            None,  # label_url
+            order.customer_email,  # buyer_email
+            _address(shipping) if shipping is not None else NO_ADDRESS,  # shipping
+            _address(invoice) if invoice is not None else NO_ADDRESS,  # billing
         )
 
     def care_records(self, since: datetime) -> Iterator[list[RawRecord]]:
         began_since = min(since, self.now() - RETURNS_BACK)
-        wanted = {"return_initiated_at": {"ge": rfc3339(began_since)}}
+        filters = {"return_initiated_at": {"ge": rfc3339(began_since)}}
 
         def returns(cursor: str | None) -> CursorPage:
             method = "OrderItemReturnService/ListOrderItemReturns"
-            answer = self._list(method, wanted, "ID", cursor, _decode_returns, LARGEST_PAGE)
+            answer = self._list(method, filters, "ID", cursor, _decode_returns, MAX_PAGE_SIZE)
             page = _page([_return_record(bytes(raw)) for raw in answer.returns], answer.has_more, "return-")
             check_filter(page.records, "created", began_since)
             return page
 
         def tickets(cursor: str | None) -> CursorPage:
-            # Oldest first, by when they were opened: a ticket that changes meanwhile stays where it is.
+            # Sorted by creation, oldest first: a ticket that changes during the reading keeps its place.
             method, sold = "TicketService/ListTickets", {"is_buyback": {"value": False}}
-            answer = self._list(method, sold, "CREATED_AT", cursor, _decode_tickets, LARGEST_PAGE)
+            answer = self._list(method, sold, "CREATED_AT", cursor, _decode_tickets, MAX_PAGE_SIZE)
             return _page([_ticket_record(bytes(raw)) for raw in answer.tickets], answer.has_more, "ticket-")
 
         yield from read_cursor(returns)
         for page in read_cursor(tickets):
-            # There is no filter by change, nor for tickets about an order item: the others are left aside here.
+            # The contract has no filter by change, nor one for tickets about an order item.
             yield [t for t in page if _is_about_an_item(t) and (t.modified_at is None or t.modified_at >= since)]
 
     def care_record(self, record: RawRecord) -> bytes:
@@ -316,80 +363,58 @@ class Refurbed(HttpAdapter):
 
     def decode_care_record(self, raw: bytes) -> CareRecord:
         care = decoded(_decode_care, raw, "refurbed")
-        if care.marketplace_order_item is not None or care.order_item_id is None:
-            item = care.marketplace_order_item
-            item_id = item.order_item_id if item is not None else None
-            topic = (care.topic_slug or "").lower()
-            return CareRecord(
-                f"ticket-{care.id}",
-                [] if item_id is None else [str(item_id)],
-                next((kind for word, kind in TICKET_KIND if word in topic), "other"),
-                TICKET_STATE.get(care.status or "", "unknown"),
-                care.status,
-                care.created_at,
-                care.updated_at,
-                care.updated_at if TICKET_STATE.get(care.status or "") == "closed" else None,
-            )
-        state = RETURN_STATE.get(care.state or "", "unknown")
-        return CareRecord(
-            f"return-{care.id}",
-            [str(care.order_item_id)],
-            "return",
-            state,
-            care.state,
-            care.return_initiated_at,
-            None,
-            care.delivered_at if state == "closed" else None,
-        )
+        is_return = care.marketplace_order_item is None and care.order_item_id is not None
+        return _return(care) if is_return else _ticket(care)
 
-    def documents(self, lacking: Sequence[MissingDocuments]) -> Iterator[tuple[str, Documents | RequestRefusedError]]:
-        for wanted in lacking:
+    def documents(self, missing: Sequence[MissingDocuments]) -> Iterator[tuple[str, Documents | RequestRefusedError]]:
+        for order in missing:
             try:
-                answer = self._ask("OrderService/ListShippingLabels", {"order_id": wanted.order_id}, _decode_labels)
+                answer = self._query("OrderService/ListShippingLabels", {"order_id": order.order_id}, _decode_labels)
             except RequestRefusedError as problem:
-                yield wanted.order_id, problem
+                yield order.order_id, problem
                 continue
             urls = [url for label in answer.shipping_labels for url in _label_urls(label)]
-            yield wanted.order_id, Documents(None, urls[0] if urls else None)
+            yield order.order_id, Documents(None, urls[0] if urls else None)
 
-    def accept(self, waiting: AcceptanceTarget) -> AcceptanceAnswer:
-        path, body = _path("OrderItemService/UpdateOrderItemState"), {"id": waiting.item_id, "state": "ACCEPTED"}
+    def accept(self, target: AcceptanceTarget) -> AcceptanceAnswer:
+        path, body = _path("OrderItemService/UpdateOrderItemState"), {"id": target.item_id, "state": "ACCEPTED"}
         status, _ = self.client.post(path, body, [DEFAULT], json_object)
-        return AcceptanceAnswer(status, None)  # the answer is the item; the order is asked for in the next pass
+        return AcceptanceAnswer(status, None)  # the answer is the item alone
 
     def probes(self) -> Mapping[str, Callable[[], object]]:
         one = {"pagination": {"limit": 1}}
         return {
-            "ListOrders": lambda: self._ask("OrderService/ListOrders", one, _decode_orders),
-            "ListShippingLabels": lambda: self._ask(
+            "ListOrders": lambda: self._query("OrderService/ListOrders", one, _decode_orders),
+            "ListShippingLabels": lambda: self._query(
                 "OrderService/ListShippingLabels", {"order_id": "1"}, _decode_labels
             ),
-            "ListOrderItemReturns": lambda: self._ask(
+            "ListOrderItemReturns": lambda: self._query(
                 "OrderItemReturnService/ListOrderItemReturns", one, _decode_returns
             ),
-            "ListTickets": lambda: self._ask("TicketService/ListTickets", one, _decode_tickets),
+            "ListTickets": lambda: self._query("TicketService/ListTickets", one, _decode_tickets),
         }
 
-    def _ask(self, method: str, body: object, decode: Callable[[bytes], Any]) -> Any:
-        return self.client.ask(_path(method), body, [DEFAULT], decode)
+    def _query(self, method: str, body: object, decode: Callable[[bytes], Any]) -> Any:
+        return self.client.query(_path(method), body, [DEFAULT], decode)
 
     def _list(
         self,
         method: str,
-        wanted: Mapping[str, Any],
-        listing: str,
+        filters: Mapping[str, Any],
+        sort_by: str,
         cursor: str | None,
         decode: Callable[[bytes], Any],
-        size: int,
+        page_size: int,
     ) -> Any:
-        pagination: dict[str, Any] = {"limit": size}
+        pagination: dict[str, Any] = {"limit": page_size}
         if cursor is not None:
             pagination["starting_after"] = cursor
-        body = {"pagination": pagination, "sort": {"by": listing, "order": "ASC"}, "filter": wanted}
-        return self._ask(method, body, decode)
+        body = {"pagination": pagination, "sort": {"by": sort_by, "order": "ASC"}, "filter": filters}
+        return self._query(method, body, decode)
 
 
 def _path(method: str) -> str:
+    """The path of a method of the HTTP/JSON transport, e.g. of `OrderService/ListOrders`."""
     return f"/refb.merchant.v1.{method}"
 
 
@@ -400,44 +425,86 @@ def _page(records: list[RawRecord], has_more: bool, prefix: str = "") -> CursorP
 
 
 def _is_about_an_item(ticket: RawRecord) -> bool:
-    """False for a ticket that is readable and names no order item, e.g. a general question."""
+    """False for a readable ticket that names no order item, e.g. a general question."""
     try:
         return _decode_ticket_head(ticket.raw).marketplace_order_item is not None
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return True  # to be rejected, with its reasons
+        return True  # it will be rejected, with its reasons
 
 
 def _item(item: _Item) -> OrderItem:
     offer = item.offer_data
+    offer_id = None if offer is None or offer.offer_id is None else str(offer.offer_id)
     status = Status.UNKNOWN if item.state is None else ITEM_STATUS.get(item.state, Status.UNKNOWN)
     if item.total_paid is not None and item.total_paid == 0 and item.total_refunded:
         status = REFUNDED.get(status, status)
     identifiers = {i.identifier_type: i.value for i in item.item_identifiers or []}
     return OrderItem(
-        str(item.id),
-        # An offer may have no SKU; its id then stands for it, so that the item is locked and can be named in imports.
-        item.sku or (f"offer-{offer.offer_id}" if offer is not None and offer.offer_id is not None else ""),
-        1,
-        status,
-        item.state,
-        None,
-        item.currency_code,
-        item.total_charged,
-        offer.shipping_costs if offer is not None else None,
-        item.settlement_total_commission,
-        item.name,
-        None if offer is None or offer.offer_id is None else str(offer.offer_id),
-        identifiers.get("IMEI") or None,
-        identifiers.get("SERIAL_NUMBER") or (item.item_identifier if not identifiers else None) or None,
+        str(item.id),  # item_id
+        # An offer may have no SKU; its id replaces it, so that the item can be locked and named in stock imports.
+        item.sku or (f"offer-{offer_id}" if offer_id is not None else ""),  # sku
+        1,  # quantity
+        status,  # status
+        item.state,  # marketplace_state
+        None,  # created_at
+        item.currency_code,  # currency
+        item.total_charged,  # price
+        offer.shipping_costs if offer is not None else None,  # shipping_price
+        item.settlement_total_commission,  # fee
+        item.name,  # product
+        offer_id,  # listing_id
+        identifiers.get("IMEI") or None,  # imei
+        identifiers.get("SERIAL_NUMBER")
+        or (item.item_identifier if not identifiers else None)
+        or None,  # serial_number
     )
 
 
 def _address(address: _Address) -> Address:
     street = " ".join(part for part in (address.street_name, address.house_no) if part)
     return Address(
-        address.first_name, address.family_name, address.company_name, street or address.street_name,
-        address.supplement, address.post_code, address.town, None, address.country_code, address.phone_number,
-    )  # fmt: skip
+        address.first_name,  # first_name
+        address.family_name,  # last_name
+        address.company_name,  # company
+        street or address.street_name,  # street
+        address.supplement,  # street2
+        address.post_code,  # postal_code
+        address.town,  # city
+        None,  # state
+        address.country_code,  # country
+        address.phone_number,  # phone
+    )
+
+
+def _return(care: _Care) -> CareRecord:
+    state = RETURN_STATE.get(care.state or "", "unknown")
+    return CareRecord(
+        f"return-{care.id}",  # care_id
+        [str(care.order_item_id)],  # item_ids
+        "return",  # kind
+        state,  # state
+        care.state,  # marketplace_state
+        care.return_initiated_at,  # opened_at
+        None,  # modified_at
+        care.delivered_at if state == "closed" else None,  # closed_at
+    )
+
+
+def _ticket(care: _Care) -> CareRecord:
+    item = care.marketplace_order_item
+    item_id = item.order_item_id if item is not None else None
+    topic = (care.topic_slug or "").lower()
+    state = TICKET_STATE.get(care.status or "", "unknown")
+    return CareRecord(
+        f"ticket-{care.id}",  # care_id
+        [] if item_id is None else [str(item_id)],  # item_ids
+        next((kind for word, kind in TICKET_KIND if word in topic), "other"),  # kind
+        state,  # state
+        care.status,  # marketplace_state
+        care.created_at,  # opened_at
+        care.updated_at,  # modified_at
+        care.updated_at if state == "closed" else None,  # closed_at
+    )
 
 
 def _label_urls(label: _Label) -> list[str]:
@@ -446,15 +513,17 @@ def _label_urls(label: _Label) -> list[str]:
 
 
 MARKETPLACE = Marketplace(
-    "refurbed",
-    RefurbedSettings,
-    open_refurbed,
-    {"order": ORDER_STATUS, "item": ITEM_STATUS},
-    frozenset(["customer_email", "shipping_address", "invoice_address", "shipping_label_address", "customer"]),
+    title="refurbed",
+    settings=RefurbedSettings,
+    open=open_refurbed,
+    status_tables={"order": ORDER_STATUS, "item": ITEM_STATUS},
+    buyer_keys=frozenset(
+        ["customer_email", "shipping_address", "invoice_address", "shipping_label_address", "customer"]
+    ),
     notes=(
-        "An item for which nothing is paid any more and something was refunded counts as refunded, before or after "
-        "shipping by its state. refurbed makes no delivery note; labels are those of ListShippingLabels. Items in "
+        "An item counts as refunded if `total_paid` is 0 and something was refunded; its state says whether before or "
+        "after shipping. refurbed makes no delivery note; labels are those of ListShippingLabels. Items in "
         "state NEW wait for the merchant and are accepted by UpdateOrderItemState, one by one. There is no modified "
-        "time: an older copy of an order can't be told from a newer one."
+        "time: nothing shows which of two copies of an order is older."
     ),
 )

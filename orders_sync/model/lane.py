@@ -1,4 +1,4 @@
-"""The four sync types, and the lane: what must never overlap itself."""
+"""The four sync types, and the lane: one sync type of one account."""
 
 from enum import StrEnum
 from typing import NamedTuple
@@ -14,7 +14,7 @@ class SyncType(StrEnum):
 
 
 class Lane(NamedTuple):
-    """(account, sync type): what must never overlap itself."""
+    """One sync type of one account. Two runs never work on the same lane at the same time."""
 
     account: str
     sync_type: SyncType

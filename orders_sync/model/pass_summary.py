@@ -1,4 +1,4 @@
-"""What a pass did, in numbers: the same in the UI's metadata, the CLI and the tables."""
+"""What a pass did: the same figures in the UI's metadata, on the command line and in the table lane_runs."""
 
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -6,31 +6,43 @@ from datetime import datetime
 
 @dataclass
 class PassSummary:
-    """Counts of one pass of one lane. Times are by the marketplace's clock."""
+    """The figures of one pass of one lane so far. Its moments are times of the marketplace's clock."""
 
     fetched: int = 0
+    """Records that were fetched; for `incomplete`, orders whose documents were."""
     created: int = 0
     changed: int = 0
     unchanged: int = 0
+    """Records that brought nothing new."""
     rejected: int = 0
     events: int = 0
+    """Events written."""
     accepted: int = 0
+    """Requests to accept orderlines that the marketplace accepted."""
     refused: int = 0
+    """Requests to accept orderlines that the marketplace refused."""
     documents_found: int = 0
+    """URLs of delivery notes and labels that `incomplete` found."""
     linked: int = 0
+    """Items that `care` linked to another care record than before."""
     api_calls: int = 0
     retries: int = 0
+    """API calls that were repeated."""
     too_many_requests: int = 0
+    """Answers of 429."""
     throttled_seconds: float = 0.0
+    """Time spent waiting for rate limits."""
     seconds: float = 0.0
+    """The time of the whole pass."""
     range_start: datetime | None = None
     range_end: datetime | None = None
     watermark: datetime | None = None
+    """Where the lane's watermark stands after the pass; None if the pass failed."""
     problems: list[str] = field(default_factory=list[str])
     """What went wrong with single records without stopping the pass, one line each."""
 
     def numbers(self) -> dict[str, int | float]:
-        """The counts by name."""
+        """The counts and durations, by name."""
         return {
             name: round(value, 3) if isinstance(value, float) else value
             for name, value in asdict(self).items()
@@ -38,6 +50,7 @@ class PassSummary:
         }
 
     def as_json(self) -> dict[str, object]:
+        """The summary as it is stored in lane_runs, with the first 20 problems."""
         return {
             **self.numbers(),
             "range_start": _text(self.range_start),

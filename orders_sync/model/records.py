@@ -1,4 +1,4 @@
-"""The canonical records: what every adapter turns a marketplace's own records into."""
+"""The canonical records: adapters turn a marketplace's own records into these."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -9,12 +9,12 @@ from orders_sync.model.errors import OrdersSyncError
 from orders_sync.model.statuses import Status
 
 Amount = Decimal | str
-"""A decimal amount, or its text as the marketplace wrote it: both reach PostgreSQL's numeric exactly, and the record
-check is as strict with either. A text spares a first load half a million Decimals."""
+"""A decimal amount, or its text as the marketplace wrote it. Both reach PostgreSQL's numeric exactly, and the record
+check has the same rules for both. With texts, a first load need not create millions of Decimals."""
 
 
 class Address(msgspec.Struct, frozen=True, gc=False):
-    """Parts of a buyer's address; None is not told."""
+    """The parts of a buyer's address; None if the marketplace leaves one out."""
 
     first_name: str | None = None
     last_name: str | None = None
@@ -32,7 +32,7 @@ NO_ADDRESS = Address()
 
 
 class OrderItem(msgspec.Struct, frozen=True, gc=False):
-    """An orderline, past the adapter. `price` is for the whole quantity, in `currency`, tax included."""
+    """An orderline. `price` is for the whole quantity, in `currency`, tax included."""
 
     item_id: str
     sku: str
@@ -51,9 +51,9 @@ class OrderItem(msgspec.Struct, frozen=True, gc=False):
 
 
 class Order(msgspec.Struct, frozen=True, gc=False):
-    """An order with its items. None is unknown, and never erases what is known.
+    """An order with its items. None means that the record leaves a value out; a stored value is kept then.
 
-    `items` is None when the answer left the items out, which says nothing about them.
+    `items` is None if the record leaves the items out: those that are stored are kept as they are.
     """
 
     order_id: str
@@ -86,11 +86,11 @@ class Order(msgspec.Struct, frozen=True, gc=False):
 
 
 class CareRecord(msgspec.Struct, frozen=True, gc=False):
-    """A care case. `kind` is replacement, return, refund or other; `state` open, closed or unknown."""
+    """A care case. `kind` is `replacement`, `return`, `refund` or `other`; `state` is `open`, `closed` or `unknown`."""
 
     care_id: str
     item_ids: list[str]
-    """The order items it is about; empty where it names none."""
+    """The ids of the order items that it is about; empty if it names none."""
     kind: str
     state: str
     marketplace_state: str | None = None
@@ -100,14 +100,14 @@ class CareRecord(msgspec.Struct, frozen=True, gc=False):
 
 
 class Documents(msgspec.Struct, frozen=True, gc=False):
-    """What a marketplace says of an order's papers now; None is not there yet."""
+    """The URLs of an order's documents; None for one that does not exist yet."""
 
     delivery_note_url: str | None = None
     label_url: str | None = None
 
 
 class Reason(msgspec.Struct, frozen=True, gc=False):
-    """Why a record was rejected: where in the record, what is wrong, what is allowed. Holds no buyer's data."""
+    """Why a record was rejected: where in the record, what is wrong, what is allowed. Contains no buyer's data."""
 
     where: str
     what: str
@@ -115,7 +115,7 @@ class Reason(msgspec.Struct, frozen=True, gc=False):
 
 
 class RecordRejectedError(OrdersSyncError):
-    """A record that failed validation; `reasons` says everything that is wrong with it."""
+    """A record that can't be stored; `reasons` lists everything that is wrong with it."""
 
     def __init__(self, reasons: list[Reason]) -> None:
         super().__init__("; ".join(f"{reason.where}: {reason.what}" for reason in reasons))

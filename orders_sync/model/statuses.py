@@ -1,4 +1,4 @@
-"""Our vocabulary of statuses, one for orders and items alike, whatever the marketplace calls them."""
+"""The statuses of orders and items, the same for all marketplaces. Adapters map their marketplace's states to them."""
 
 from enum import StrEnum
 
@@ -7,9 +7,9 @@ class Status(StrEnum):
     """The status of an order or of an item."""
 
     AWAITING_PAYMENT = "awaiting_payment"
-    """The buyer has ordered and not paid yet: nothing to do, must not be shipped."""
+    """Ordered and not paid yet: nothing to do, must not be shipped."""
     PENDING = "pending"
-    """Paid; waits for the merchant to accept or cancel."""
+    """Paid; waits for the merchant to accept or cancel it."""
     ACCEPTED = "accepted"
     """Accepted by the merchant; to be shipped."""
     SHIPPED = "shipped"
@@ -21,15 +21,16 @@ class Status(StrEnum):
     REFUNDED_AFTER_SHIPPING = "refunded_after_shipping"
     """Shipped, then refunded on the buyer's request."""
     RETURNED = "returned"
-    """Shipped, and come back from the buyer."""
+    """Shipped, then returned by the buyer."""
     UNPAID = "unpaid"
     """The payment failed."""
     REMOVED = "removed"
     """Items only: a later version of the order no longer lists the item."""
     UNKNOWN = "unknown"
-    """A state that the marketplace has not published; kept as it came and reported by a check."""
+    """A state that the marketplace does not document. It is stored as it came, and a check reports it."""
 
 
-#: Which papers an order should have in a status. A label only where the marketplace makes it.
+#: The statuses in which an order should have a delivery note.
 DELIVERY_NOTE_DUE = (Status.PENDING, Status.ACCEPTED)
+#: The statuses in which an order should have a shipping label, if the marketplace makes it.
 LABEL_DUE = (Status.ACCEPTED,)

@@ -1,13 +1,14 @@
 """Acceptance of orderlines that wait for the merchant: the only writes to a marketplace.
 
-It follows the commit and never precedes it. Every request is a row before it is sent, and its answer lands on that
-row. A line is asked to be accepted only while it still waits: in the answer of this very pass, or, where an earlier
-request was refused or its answer got lost, after asking for the order anew.
+Acceptance follows the commit and never precedes it. Every request is stored as a row before it is sent, and its answer
+is stored in that row. A line is accepted only while it still waits: as the pass itself has just seen, or, if an earlier
+request was refused or its answer was lost, as the order shows when it is fetched anew.
 """
 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from psycopg.types.json import Jsonb
 
@@ -25,11 +26,11 @@ from orders_sync.sync.running_pass import RunningPass
 log = logging.getLogger("orders_sync.sync")
 
 MAX_REQUESTS = 5
-"""Requests for the same lines; then a person has to look (`orders-sync doctor` tells)."""
+"""How many requests are sent for the same lines. After that a person has to look: `orders-sync doctor` lists them."""
 
-_WAITING = """
-SELECT item.order_id, CASE WHEN %(by)s = 'order' THEN '' ELSE item.sku END AS sku,
-       CASE WHEN %(by)s = 'item' THEN item.item_id ELSE '' END AS item_id,
+_WAITING_LINES = """
+SELECT item.order_id, CASE WHEN %(unit)s = 'order' THEN '' ELSE item.sku END AS sku,
+       CASE WHEN %(unit)s = 'item' THEN item.item_id ELSE '' END AS item_id,
        bool_or(lock.state = 'short' OR lock.state IS NULL) AS short
 FROM order_items item
 LEFT JOIN stock_locks lock ON lock.account = item.account AND lock.item_id = item.item_id
@@ -39,7 +40,7 @@ WHERE item.account = %(account)s AND item.order_id = ANY(%(orders)s) AND item.st
       AND bad.record_id = item.order_id AND bad.resolved_at IS NULL)
 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 """
-_EARLIER = """
+_EARLIER_REQUESTS = """
 SELECT order_id, sku, item_id, count(*), (array_agg(state ORDER BY acceptance_id DESC))[1]
 FROM acceptances WHERE account = %s AND order_id = ANY(%s) GROUP BY order_id, sku, item_id
 """
@@ -48,103 +49,126 @@ SELECT DISTINCT order_id FROM acceptances WHERE account = %s AND state IN ('requ
 """
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Earlier:
+    """Earlier requests for the same lines."""
+
     requests: int
-    state: str
+    last_state: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of the lines of one target."""
+
+    target: AcceptanceTarget
+    state: Literal["accepted", "refused", "failed", "lost", "left", "given up"]
+    """`refused` by the marketplace; `failed` certainly not done; `lost` without answer; `left` the waiting state since
+    an earlier request; `given up` after MAX_REQUESTS."""
+    order: RawRecord | None = None
+    """The order as it is now, if the marketplace answered with it."""
+    problem: str | None = None
+    """What went wrong, in one line."""
 
 
 def accept_waiting(pass_: RunningPass, waiting: Sequence[str]) -> None:
-    """Accepts the waiting lines of these orders. One refusal does not stop the others.
+    """Accepts the waiting lines of these orders. A line that is refused does not stop the others.
 
-    Orders with a request whose answer was lost are looked at as well: if the request was done, they no longer wait.
-    Call it with the authority to act outside, once what the locks say of short lines is up to date.
+    Orders with a request whose answer was lost are included: if the request was done, their lines no longer wait.
+    Call this with the authority to act outside, once the stock locks show which lines are short.
+
+    Raises MarketplaceError if the marketplace answers a request with anything but an acceptance or a refusal.
     """
-    settings = pass_.request.account.settings
-    unanswered = pass_.connection.execute(_UNANSWERED, [pass_.lane.account]).fetchall()
-    order_ids = sorted({*waiting, *(order_id for (order_id,) in unanswered)})
+    outcomes: list[Outcome] = []
+    for target, earlier in _targets(pass_, waiting):
+        outcome = _accept(pass_, target, earlier)
+        outcomes.append(outcome)
+        _add(pass_, outcome)
+    records = [outcome.order for outcome in outcomes if outcome.order is not None]
+    records += _orders_missing_in_answers(pass_, outcomes)
+    if records:
+        with open_merger(pass_) as merger:
+            merge_batch(pass_, merger, records)
+
+
+def _add(pass_: RunningPass, outcome: Outcome) -> None:
+    pass_.summary.accepted += outcome.state == "accepted"
+    pass_.summary.refused += outcome.state == "refused"
+    if outcome.problem is not None:
+        pass_.summary.problems.append(outcome.problem)
+    pass_.note_progress()
+
+
+def _targets(pass_: RunningPass, waiting: Sequence[str]) -> list[tuple[AcceptanceTarget, _Earlier | None]]:
+    """The targets that wait, each with its earlier requests; short ones only if the account accepts short lines."""
+    account, connection = pass_.lane.account, pass_.connection
+    unanswered = [order_id for (order_id,) in connection.execute(_UNANSWERED, [account])]
+    order_ids = sorted({*waiting, *unanswered})
     if not order_ids:
-        return
-    rows = pass_.connection.execute(
-        _WAITING,
+        return []
+    lines = connection.execute(
+        _WAITING_LINES,
         {
-            "account": pass_.lane.account, "orders": order_ids, "pending": Status.PENDING,
-            "by": pass_.adapter.acceptance_unit,
+            "account": account, "orders": order_ids, "pending": Status.PENDING,
+            "unit": pass_.adapter.acceptance_unit,
         },
     ).fetchall()  # fmt: skip
     earlier = {
-        AcceptanceTarget(order_id, sku, item_id): _Earlier(count, state)
-        for order_id, sku, item_id, count, state in pass_.connection.execute(_EARLIER, [pass_.lane.account, order_ids])
+        AcceptanceTarget(order_id, sku, item_id): _Earlier(requests, last_state)
+        for order_id, sku, item_id, requests, last_state in connection.execute(_EARLIER_REQUESTS, [account, order_ids])
     }
-    answers: list[RawRecord] = []
-    accepted_before = pass_.summary.accepted
-    told: dict[str, bool] = {}
-    for order_id, sku, item_id, short in rows:
-        if short and not settings.accept_short_lines:
-            continue
-        target = AcceptanceTarget(order_id, sku, item_id)
-        answer = _accept(pass_, target, earlier.get(target))
-        if answer is not None:
-            answers.append(answer)
-        if pass_.summary.accepted > accepted_before:
-            accepted_before, told[order_id] = pass_.summary.accepted, answer is not None
-        pass_.note_progress()
-    for order_id in (order_id for order_id, is_told in told.items() if not is_told):
-        # The answer does not carry the order: ask for it, so that what follows from the acceptance need not wait.
-        now = pass_.adapter.order(order_id)
-        answers += [now] if now is not None else []
-    if answers:
-        fetched = pass_.summary.fetched
-        with open_merger(pass_) as merger:
-            merge_batch(pass_, merger, answers)
-        pass_.summary.fetched = fetched
+    accepts_short = pass_.request.account.settings.accept_short_lines
+    targets = [AcceptanceTarget(*target) for *target, short in lines if accepts_short or not short]
+    return [(target, earlier.get(target)) for target in targets]
 
 
-def _accept(pass_: RunningPass, target: AcceptanceTarget, before: _Earlier | None) -> RawRecord | None:
-    """One request, unless an earlier one was sent and the line has left the waiting state since."""
-    if before is not None:
-        record = pass_.adapter.order(target.order_id)
-        if record is None or not _still_waits(pass_, record, target):
-            _resolve_earlier(pass_, target, before)
-            return record
-        if before.requests >= MAX_REQUESTS:
-            pass_.summary.problems.append(f"{target}: still waits after {before.requests} requests; please look at it")
-            return None
-    acceptance_id = _requested(pass_, target)
+def _orders_missing_in_answers(pass_: RunningPass, outcomes: Sequence[Outcome]) -> list[RawRecord]:
+    """Orders whose acceptance was not answered with the order: fetched, so that their new status is stored now."""
+    last_accepted = {outcome.target.order_id: outcome for outcome in outcomes if outcome.state == "accepted"}
+    fetched = [pass_.adapter.order(order_id) for order_id, last in last_accepted.items() if last.order is None]
+    return [order for order in fetched if order is not None]
+
+
+def _accept(pass_: RunningPass, target: AcceptanceTarget, earlier: _Earlier | None) -> Outcome:
+    """One request, unless the lines left the waiting state since an earlier one, or too many were sent."""
+    if earlier is not None:
+        order = pass_.adapter.order(target.order_id)
+        if order is None or not _still_waits(pass_, order, target):
+            _settle_earlier(pass_, target, earlier)
+            return Outcome(target, "left", order)
+        if earlier.requests >= MAX_REQUESTS:
+            problem = f"{target}: still waits after {earlier.requests} requests; please look at it"
+            return Outcome(target, "given up", problem=problem)
+    acceptance_id = _store_request(pass_, target)
     try:
         answer = pass_.adapter.accept(target)
-    except AnswerLostError as problem:
-        _answered(pass_, acceptance_id, "lost", None, str(problem))
-        pass_.summary.problems.append(f"{target}: acceptance without answer: {problem}")
-        return None
-    except RequestRefusedError as problem:
-        _answered(pass_, acceptance_id, "refused", problem.status, str(problem))
-        pass_.summary.refused += 1
-        pass_.summary.problems.append(f"{target}: acceptance refused: {problem}")
-        return None
-    except MarketplaceUnavailableError as problem:
-        # Certainly not done (429, or no connection at all): on record, and tried again in the next pass.
-        _answered(pass_, acceptance_id, "refused", None, str(problem))
-        pass_.summary.problems.append(f"{target}: not accepted: {problem}")
-        return None
-    except MarketplaceError as problem:
-        _answered(pass_, acceptance_id, "lost", None, str(problem))
+    except AnswerLostError as error:
+        _store_answer(pass_, acceptance_id, "lost", None, str(error))
+        return Outcome(target, "lost", problem=f"{target}: acceptance without answer: {error}")
+    except RequestRefusedError as error:
+        _store_answer(pass_, acceptance_id, "refused", error.status, str(error))
+        return Outcome(target, "refused", problem=f"{target}: acceptance refused: {error}")
+    except MarketplaceUnavailableError as error:
+        # Certainly not done (429, or no connection at all): stored, and tried again in the next pass.
+        _store_answer(pass_, acceptance_id, "refused", None, str(error))
+        return Outcome(target, "failed", problem=f"{target}: not accepted: {error}")
+    except MarketplaceError as error:
+        _store_answer(pass_, acceptance_id, "lost", None, str(error))
         raise
-    _answered(pass_, acceptance_id, "accepted", answer.status, "accepted")
-    pass_.summary.accepted += 1
+    _store_answer(pass_, acceptance_id, "accepted", answer.status, "accepted")
     log.info("%s: accepted %s", pass_.lane, target)
-    return answer.order
+    return Outcome(target, "accepted", answer.order)
 
 
-def _still_waits(pass_: RunningPass, record: RawRecord, target: AcceptanceTarget) -> bool:
-    items = pass_.adapter.decode_order(record.raw).items or []
+def _still_waits(pass_: RunningPass, order: RawRecord, target: AcceptanceTarget) -> bool:
+    items = pass_.adapter.decode_order(order.raw).items or []
     return any(
         item.status == Status.PENDING and target.sku in ("", item.sku) and target.item_id in ("", item.item_id)
         for item in items
     )
 
 
-def _requested(pass_: RunningPass, target: AcceptanceTarget) -> int:
+def _store_request(pass_: RunningPass, target: AcceptanceTarget) -> int:
     row = pass_.connection.execute(
         """
         INSERT INTO acceptances (account, order_id, sku, item_id, state, request)
@@ -156,7 +180,7 @@ def _requested(pass_: RunningPass, target: AcceptanceTarget) -> int:
     return int(row[0])
 
 
-def _answered(pass_: RunningPass, acceptance_id: int, state: str, status: int | None, answer: str) -> None:
+def _store_answer(pass_: RunningPass, acceptance_id: int, state: str, status: int | None, answer: str) -> None:
     pass_.connection.execute(
         "UPDATE acceptances SET state = %s, answer_status = %s, answer = %s, answered_at = now() "
         "WHERE acceptance_id = %s",
@@ -164,13 +188,13 @@ def _answered(pass_: RunningPass, acceptance_id: int, state: str, status: int | 
     )
 
 
-def _resolve_earlier(pass_: RunningPass, target: AcceptanceTarget, before: _Earlier) -> None:
-    """Asking again showed that the line no longer waits: the lost or cut-off request is settled."""
-    if before.state in ("requested", "lost"):
+def _settle_earlier(pass_: RunningPass, target: AcceptanceTarget, earlier: _Earlier) -> None:
+    """Stores that the lines no longer wait, in the row of an earlier request that has no answer."""
+    if earlier.last_state in ("requested", "lost"):
         pass_.connection.execute(
             """
             UPDATE acceptances SET state = 'left', answered_at = now(),
-              answer = coalesce(answer || '; ', '') || 'asked again: the line no longer waits'
+              answer = coalesce(answer || '; ', '') || 'the order was fetched anew: the line no longer waits'
             WHERE account = %s AND order_id = %s AND sku = %s AND item_id = %s AND state IN ('requested', 'lost')
             """,
             [pass_.lane.account, *target],

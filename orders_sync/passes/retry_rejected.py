@@ -1,4 +1,4 @@
-"""Trying an account's rejected records again, all of them."""
+"""Tries all rejected records of an account again."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -16,23 +16,24 @@ from orders_sync.sync.running_pass import RunningPass
 
 
 def retry_rejected_records(account: SellerAccount, run_id: str) -> tuple[int, int]:
-    """Tries an account's rejected records again, all of them; returns how many pass and how many are left.
+    """Tries all rejected records of an account again; returns how many passed and how many are still rejected.
 
-    Works under the lanes of `new` and `care`. Raises LaneBusyError, AccountConfigError or a MarketplaceError.
+    Holds the lanes `new` and `care` of the account, one after the other. Raises LaneBusyError if another run holds
+    one of them, AccountConfigError if the account can't be used, and MarketplaceError if a record can't be fetched.
     """
-    with _lane_at_work(account, SyncType.NEW, run_id) as pass_:
-        new.retry_rejected(pass_, OrderMerger(pass_.connection, account.name, pass_.adapter.decode_order), most=None)
+    with _hold_lane(account, SyncType.NEW, run_id) as pass_:
+        new.retry_rejected(pass_, OrderMerger(pass_.connection, account.name, pass_.adapter.decode_order), limit=None)
         passed = pass_.summary.created + pass_.summary.changed
-    with _lane_at_work(account, SyncType.CARE, run_id) as pass_:
-        care.retry_rejected(pass_, most=None)
+    with _hold_lane(account, SyncType.CARE, run_id) as pass_:
+        care.retry_rejected(pass_, limit=None)
         passed += pass_.summary.created + pass_.summary.changed
         left = sum(len(unresolved(pass_.connection, account.name, kind)) for kind in ("order", "care"))
     return passed, left
 
 
 @contextmanager
-def _lane_at_work(account: SellerAccount, sync_type: SyncType, run_id: str) -> Generator[RunningPass]:
-    """A lane held, and its adapter open, for work that is not a whole pass."""
+def _hold_lane(account: SellerAccount, sync_type: SyncType, run_id: str) -> Generator[RunningPass]:
+    """Holds a lane with its adapter open, for work that is not a whole pass."""
     lane = Lane(account.name, sync_type)
     with hold(lane, run_id, wait_seconds=30.0) as connection:
         adapter = open_adapter(account)

@@ -1,4 +1,4 @@
-"""One pass of one lane, from the lane's lock to the last line of its summary. The one entry to the four syncs."""
+"""One pass of one lane: takes the lane's lock, syncs, accepts orderlines, stores the summary."""
 
 import logging
 import time
@@ -25,14 +25,14 @@ log = logging.getLogger("orders_sync.sync")
 
 
 class PassFailedError(UserFacingError):
-    """A pass that stopped; the text is one line for an operator, without buyers' data."""
+    """A pass that failed. The text is one line for an operator, without buyers' data."""
 
 
 def run_pass(request: PassRequest) -> PassSummary:
-    """Runs one pass of a lane to its end and returns what it did.
+    """Runs one pass of a lane, and returns its summary.
 
-    Raises LaneBusyError when another run works on the lane, AccountConfigError when the account can't be used, and
-    PassFailedError with one line that says why otherwise. What was stored before a failure stays stored.
+    Raises LaneBusyError if another run holds the lane, and PassFailedError if the pass fails for any other reason. What
+    was committed before a failure stays stored.
     """
     lane = Lane(request.account.name, request.sync_type)
     began = time.monotonic()
@@ -61,7 +61,7 @@ def run_pass(request: PassRequest) -> PassSummary:
 
 
 def _sync(pass_: RunningPass) -> list[str]:
-    """Fetches and stores; returns the ids of the orders that wait for the merchant, which only `new` lists."""
+    """Fetches and stores. Returns the ids of the orders that wait for the merchant; only `new` lists these."""
     match pass_.lane.sync_type:
         case SyncType.NEW:
             return new.sync(pass_)
@@ -75,7 +75,7 @@ def _sync(pass_: RunningPass) -> list[str]:
 
 
 def _act_outside(pass_: RunningPass, waiting: list[str]) -> None:
-    """Accepts the orderlines that wait, if the account says so and V2 has the authority to. Comes after the commit."""
+    """Accepts the orderlines that wait, if the account allows it and V2 has the authority. Runs after the commit."""
     settings = pass_.request.account.settings
     if pass_.lane.sync_type is not SyncType.NEW or not settings.accept_orderlines:
         return
@@ -85,19 +85,20 @@ def _act_outside(pass_: RunningPass, waiting: list[str]) -> None:
         if phase is not Phase.LIVE:
             return
         if waiting and not settings.accept_short_lines:
-            # Acceptance reads which lines are short.
+            # So that the locks show which lines are short.
             apply_pending(StockConnection(pass_.connection), overselling_accounts())
         accept_waiting(pass_, waiting)
 
 
 def one_line_error(error: Exception) -> str:
-    """An error in one line without buyers' data.
+    """An error in one line, without buyers' data.
 
-    PostgreSQL's messages may quote values of the row (DETAIL, CONTEXT): only its primary message is told.
+    DETAIL and CONTEXT of PostgreSQL's errors may quote values of a row, so only the primary message is given.
     """
     if isinstance(error, psycopg.Error):
         primary = error.diag.message_primary or str(error).splitlines()[0] if str(error) else type(error).__name__
-        return f"the orders database refused or broke off: {primary} (SQLSTATE {error.sqlstate or 'none'})"
+        code = error.sqlstate or "none"
+        return f"the orders database rejected a statement or closed the connection: {primary} (SQLSTATE {code})"
     first_line = (str(error).splitlines() or [""])[0]
     return first_line or type(error).__name__
 
@@ -106,7 +107,7 @@ def _note_failure(connection: Connection, lane: Lane, lane_run_id: int, summary:
     try:
         finished(connection, lane, lane_run_id, summary, problem)
     except psycopg.Error:
-        log.warning("%s: the failure could not be noted in the database; the next run will note it.", lane)
+        log.warning("%s: the failure could not be stored in the database; the next run will store it.", lane)
 
 
 def _in_words(summary: PassSummary) -> str:

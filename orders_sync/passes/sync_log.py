@@ -1,4 +1,4 @@
-"""The log of all syncs of a machine in one file, whoever launched them: what `orders-sync log --follow` shows."""
+"""One log file for all syncs of a machine, however they were launched: `orders-sync log --follow` shows it."""
 
 import logging
 from collections.abc import Generator
@@ -12,7 +12,7 @@ LOGGER = logging.getLogger("orders_sync")
 
 @contextmanager
 def log_to_file() -> Generator[None]:
-    """Appends what the core logs to the sync log for the length of the block; lines hold no buyers' data."""
+    """Appends what the core logs to the sync log for the length of the block. The lines contain no buyers' data."""
     handler = WatchedFileHandler(sync_log_file(), encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s OrderSync %(message)s"))
     LOGGER.addHandler(handler)

@@ -35,7 +35,7 @@ def refresh_daily_summary(engine: Engine) -> pd.DataFrame:
             connection,
             params={"days": DAYS, "note_due": list(DELIVERY_NOTE_DUE), "label_due": list(LABEL_DUE)},
         )
-        items = pd.read_sql(_ITEMS, connection, params={"days": DAYS})
+        items = pd.read_sql(_ITEMS, connection, params={"days": DAYS}, coerce_float=False)  # prices stay Decimal
         summary = summarise(orders, items)
         connection.execute(delete(daily_summary))
         if not summary.empty:

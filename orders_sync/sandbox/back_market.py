@@ -1,4 +1,4 @@
-"""Back Market's published endpoints over a world: orders, Care folders, deliveries."""
+"""The fake Back Market: the published endpoints for orders, Care folders and deliveries, over a world."""
 
 import json
 import re
@@ -14,23 +14,26 @@ from starlette.routing import Route
 
 from orders_sync.sandbox import back_market_records as records
 from orders_sync.sandbox.entities import ACCEPTED, MERCHANT_MOVES, PAID
-from orders_sync.sandbox.fake_marketplace import Front, Shared, at_or_after, moment
+from orders_sync.sandbox.fake_marketplace import FakeMarketplace, SandboxControls, at_or_after, parse_time
 from orders_sync.sandbox.formats import stamp
-from orders_sync.sandbox.rates import Limits
+from orders_sync.sandbox.rates import PublishedLimits
 from orders_sync.sandbox.world import World
 
 USER_AGENT = re.compile(r"^BM-[^-;]+-[^;]+;[^@\s]+@[^@\s]+$")
-LARGEST_PAGE, CARE_PAGE, DELIVERIES_PAGE = 50, 10, 10
+MAX_PAGE_SIZE, CARE_PAGE_SIZE, DELIVERIES_PAGE_SIZE = 50, 10, 10
 
 
-class BackMarketFront(Front):
+class FakeBackMarket(FakeMarketplace):
     """Back Market's contract over a world."""
 
     name = "back_market"
 
-    def __init__(self, world: World, shared: Shared, *, token: str, limits: bool, memory: Path | None) -> None:
-        super().__init__(world, shared, token=token, limits=limits, memory=memory)
-        self._limits = Limits(time.monotonic)
+    def __init__(
+        self, world: World, controls: SandboxControls, *, token: str, limits: bool, actions_file: Path | None
+    ) -> None:
+        super().__init__(world, controls, token=token, limits=limits, actions_file=actions_file)
+        self._limits = PublishedLimits(time.monotonic)
+        #: The world's version of which the list was made, and the list.
         self._listed: tuple[int, list[dict[str, Any]]] = (-1, [])
 
     def routes(self) -> list[Route]:
@@ -49,14 +52,14 @@ class BackMarketFront(Front):
         query = request.query_params
         try:
             page, size = int(query.get("page", "1")), int(query.get("page-size", "10"))
-            created = moment(query.get("date_creation"))
-            modified = moment(query.get("date_modification"))
+            created = parse_time(query.get("date_creation"))
+            modified = parse_time(query.get("date_modification"))
             state = int(query["state"]) if "state" in query else None
         except ValueError as error:
             return _v2_error(400, "bad_request", str(error))
-        if not 1 <= size <= LARGEST_PAGE or page < 1:
-            return _v2_error(400, "bad_request", f"page-size must be from 1 to {LARGEST_PAGE}")
-        if self.struck(request, "no_filter"):
+        if not 1 <= size <= MAX_PAGE_SIZE or page < 1:
+            return _v2_error(400, "bad_request", f"page-size must be from 1 to {MAX_PAGE_SIZE}")
+        if self.has_fault("no_filter", request):
             created = modified = None
         found = [
             record
@@ -67,7 +70,7 @@ class BackMarketFront(Front):
             and (modified is None or at_or_after(record.get("date_modification"), modified))
             and ("country_code" not in query or record.get("country_code") == query["country_code"])
         ]
-        return _paged(found, page, size, request, count=len(found))
+        return _page(found, page, size, request, count=len(found))
 
     async def order(self, request: Request) -> dict[str, Any] | Response:
         text = request.path_params["order_id"]
@@ -83,10 +86,10 @@ class BackMarketFront(Front):
             return _v2_error(400, "bad_request", "new_state is missing")
         sku = body.get("sku")
         problem = self._merchant_sets(int(text), new_state, sku)
-        self.shared.writes.append({"order_id": int(text), "new_state": new_state, "sku": sku, "problem": problem})
+        self.controls.writes.append({"order_id": int(text), "new_state": new_state, "sku": sku, "problem": problem})
         if problem:
             return _v1_error(400, "invalid_transition", problem)
-        self.remember()
+        self.save_actions()
         return self._order(int(text)) or {}
 
     async def patch_line(self, request: Request) -> dict[str, Any] | Response:
@@ -97,8 +100,8 @@ class BackMarketFront(Front):
             body = json.loads(await request.body())
         except ValueError:
             return _v2_error(400, "bad_request", "no JSON")
-        told = {key: body[key] for key in ("imei", "serial_number") if key in body}
-        return told or _v2_error(422, "unprocessable", "imei or serial_number must be provided")
+        numbers = {key: body[key] for key in ("imei", "serial_number") if key in body}
+        return numbers or _v2_error(422, "unprocessable", "imei or serial_number must be provided")
 
     async def list_folders(self, request: Request) -> dict[str, Any] | Response:
         query = request.query_params
@@ -124,10 +127,10 @@ class BackMarketFront(Front):
             ),
             key=lambda folder: folder["id"],
         )
-        answer = _paged(found, page, CARE_PAGE, request)
-        answer["count"] = len(answer["results"])  # as published: the count of this page
-        answer["previous"] = answer["previous"] or "null"
-        return answer
+        document = _page(found, page, CARE_PAGE_SIZE, request)
+        document["count"] = len(document["results"])  # as published: the count of this page
+        document["previous"] = document["previous"] or "null"
+        return document
 
     async def folder(self, request: Request) -> dict[str, Any] | Response:
         text = request.path_params["folder_id"]
@@ -141,8 +144,8 @@ class BackMarketFront(Front):
 
     async def deliveries(self, request: Request) -> dict[str, Any] | Response:
         query = request.query_params
-        asked = query.get("order_id")
-        if asked is not None and not asked.isdecimal():
+        order_id = query.get("order_id")
+        if order_id is not None and not order_id.isdecimal():
             return JSONResponse(
                 {
                     "error": {"code": "E009", "message": "Validation error"},
@@ -150,17 +153,17 @@ class BackMarketFront(Front):
                 },
                 422,
             )
-        orders = [self.world.orders.get(int(asked))] if asked else list(self.world.orders.values())
+        orders = [self.world.orders.get(int(order_id))] if order_id else list(self.world.orders.values())
         found = [records.delivery_record(order) for order in orders if order is not None and order.label]
         found += [
             delivery
             for record in self.world.scripted.values()
             for delivery in record.get("_deliveries", [])
-            if asked is None or str(delivery["order"]) == asked
+            if order_id is None or str(delivery["order"]) == order_id
         ]
-        return _paged(found, int(query.get("page", "1")), DELIVERIES_PAGE, request, count=len(found))
+        return _page(found, int(query.get("page", "1")), DELIVERIES_PAGE_SIZE, request, count=len(found))
 
-    def refused(self, request: Request) -> Response | None:
+    def precheck(self, request: Request) -> Response | None:
         if self.enforces_limits and not self._limits.admits(request.url.path):
             return _v1_error(429, "rate_limited", "Too many requests. Client has been rate limited.")
         if not USER_AGENT.match(request.headers.get("user-agent", "")):
@@ -210,14 +213,14 @@ class BackMarketFront(Front):
 
 
 def _published(record: dict[str, Any]) -> dict[str, Any]:
-    """A scripted record without what is only for the sandbox."""
+    """A scripted record without the keys that only the sandbox uses (`_…`)."""
     return {key: value for key, value in record.items() if not key.startswith("_")}
 
 
-def _paged(
+def _page(
     found: list[dict[str, Any]], page: int, size: int, request: Request, count: int | None = None
 ) -> dict[str, Any]:
-    # As in the contract's examples, links name Back Market's host, not the one that was asked.
+    # As in the contract's examples, links name Back Market's host, not the sandbox's.
     link = f"https://www.backmarket.fr{request.url.path}?page="
     pages = ceil(len(found) / size)
     return {

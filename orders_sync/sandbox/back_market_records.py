@@ -1,4 +1,4 @@
-"""The world's orders, deliveries and Care folders in the form of Back Market's published schemas."""
+"""The world's orders, deliveries and Care folders as documents of Back Market's published schemas."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from orders_sync.sandbox.formats import cents, iso, stamp
 
 
 def order_state(order: SandboxOrder) -> int:
-    """The order's state that its lines' states imply (schema OrderState)."""
+    """The order's state, derived from the states of its lines (schema OrderState)."""
     states = {line.state for line in order.lines}
     if states == {NEW}:
         return 0
@@ -21,7 +21,7 @@ def order_state(order: SandboxOrder) -> int:
 
 
 def order_record(order: SandboxOrder) -> dict[str, Any]:
-    """An order as the contract's schema Order has it."""
+    """An order as a document of the contract's schema Order."""
     total = sum(line.price * line.quantity for line in order.lines)
     record: dict[str, Any] = {
         "order_id": order.id,
@@ -55,7 +55,7 @@ def order_record(order: SandboxOrder) -> dict[str, Any]:
 
 
 def line_record(line: Line, order: SandboxOrder) -> dict[str, Any]:
-    """An orderline as the contract's schema OrderLine has it."""
+    """An orderline as a document of the contract's schema OrderLine."""
     return {
         "id": line.id,
         "date_creation": stamp(order.created),
@@ -83,7 +83,7 @@ def line_record(line: Line, order: SandboxOrder) -> dict[str, Any]:
 
 
 def delivery_record(order: SandboxOrder) -> dict[str, Any]:
-    """A delivery as the contract's schema Delivery has it; only where a label exists."""
+    """A delivery as a document of the contract's schema Delivery. The order must have a label."""
     assert order.label_made is not None
     made = order.label_made.isoformat(timespec="seconds")
     return {
@@ -116,7 +116,7 @@ def delivery_record(order: SandboxOrder) -> dict[str, Any]:
 
 
 def folder_record(folder: Folder) -> dict[str, Any]:
-    """A Care folder as the list's schema careFolder has it."""
+    """A Care folder as the list shows it: a document of the schema careFolder."""
     record: dict[str, Any] = {
         "id": folder.id,
         "client": folder.order_id,
@@ -136,7 +136,7 @@ def folder_record(folder: Folder) -> dict[str, Any]:
 
 
 def folder_detail(folder: Folder, order: SandboxOrder) -> dict[str, Any]:
-    """A Care folder as the detail's schema getCareFolderDetailsResponse has it."""
+    """A Care folder in full: a document of the schema getCareFolderDetailsResponse."""
     line = next(line for line in order.lines if line.id == folder.line_id)
     labels = [
         {

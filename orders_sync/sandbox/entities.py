@@ -1,4 +1,4 @@
-"""What the sandbox's world is made of."""
+"""The objects of the sandbox's world: orders, their lines, care folders. States are those of Back Market's contract."""
 
 import random
 from dataclasses import dataclass
@@ -9,9 +9,8 @@ MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 
-#: Line states of the contract.
+#: The contract's line states (schema OrderLineState).
 NEW, PAID, ACCEPTED, SHIPPED, CANCELLED, REFUNDED_EARLY, REFUNDED_LATE, NOT_PAID = 0, 1, 2, 3, 4, 5, 6, 7
-#: Which line states the merchant may ask for, and from where (schema OrderLineState, "possible next states").
 MERCHANT_MOVES = {
     ACCEPTED: PAID,
     CANCELLED: PAID,
@@ -19,10 +18,14 @@ MERCHANT_MOVES = {
     REFUNDED_EARLY: ACCEPTED,
     REFUNDED_LATE: SHIPPED,
 }
+"""The line states that the merchant may set, each with the state that the line must have before
+(schema OrderLineState, "possible next states")."""
 
 
 @dataclass
 class Line:
+    """A line of an order."""
+
     id: int
     sku: str
     product: str
@@ -35,28 +38,41 @@ class Line:
 
 @dataclass
 class SandboxOrder:
+    """An order. All times are aware, in UTC; None: has not happened."""
+
     id: int
     created: datetime
     lines: list[Line]
     buyer: dict[str, Any]
+    """The address, with the keys of Back Market's schema Address."""
     country_code: str
+    """The shop's language and country, e.g. `fr-fr`."""
     rng: random.Random
+    """Decides this order's further life: the same seed gives the same life."""
     modified: datetime
     paid: datetime | None = None
     shipped: datetime | None = None
     note: str | None = None
+    """URL of the delivery note."""
     label: str | None = None
+    """Path of the shipping label."""
     label_made: datetime | None = None
+    """When the label will be, or was, made."""
     tracking: str | None = None
+    """The carrier's tracking number."""
 
 
 @dataclass
 class Folder:
+    """A care folder: a buyer's claim about one line."""
+
     id: int
     order_id: int
     line_id: int
     choice: str | None
+    """The buyer's resolution: REPLACE, REFUND, REPAIR, or None before a choice was made."""
     returned: bool
+    """Whether the buyer sends the piece back."""
     created: datetime
     modified: datetime
     closed: datetime | None = None

@@ -1,4 +1,4 @@
-"""What stands before each endpoint of the sandbox, whatever contract it speaks: its world, limits, faults, its log."""
+"""What every fake marketplace does around its endpoints: rate limits, credentials, faults, the log of requests."""
 
 import asyncio
 import json
@@ -17,111 +17,127 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from orders_sync.sandbox.clock import Clock
-from orders_sync.sandbox.faults import Fault, change_document, deliver, instead
+from orders_sync.sandbox.faults import Fault, altered, delivered, replacement
 from orders_sync.sandbox.world import World
 
 
 @dataclass
-class Shared:
-    """What all contracts of one sandbox share: the clock, the faults that are switched on, the log of requests."""
+class SandboxControls:
+    """What the marketplaces of one sandbox have in common, and what /sandbox/* reads and changes."""
 
     clock: Clock
     faults: list[Fault] = field(default_factory=list[Fault])
+    """The faults that are switched on."""
     seen: Counter[str] = field(default_factory=Counter[str])
+    """How many requests came, by method and path without numbers (`GET /ws/orders/…`), and how many responses left,
+    by status (`200`)."""
     writes: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    """Every request that set a state, oldest first, with `problem`: why it was not carried out, or None."""
 
 
-class Front(ABC):
+class FakeMarketplace(ABC):
     """One marketplace's contract over a world of its own."""
 
     name: str
-    """That of its memory, and of the world in the sandbox's own endpoints."""
+    """As in an account file's `marketplace`; also the name of its folder of saved state."""
 
-    def __init__(self, world: World, shared: Shared, *, token: str, limits: bool, memory: Path | None) -> None:
+    def __init__(
+        self, world: World, controls: SandboxControls, *, token: str, limits: bool, actions_file: Path | None
+    ) -> None:
+        """`token`: the credential that requests must carry. `limits`: whether to enforce the published rate limits.
+        `actions_file`: where to save what the merchant does; None: nowhere."""
         self.world = world
-        self.shared = shared
-        self.clock = shared.clock
+        self.controls = controls
+        self.clock = controls.clock
         self.token = token
         self.enforces_limits = limits
-        self.memory = memory
+        self.actions_file = actions_file
 
     @abstractmethod
     def routes(self) -> Sequence[Route]:
         """The contract's endpoints."""
 
     @abstractmethod
-    def refused(self, request: Request) -> Response | None:
-        """What the marketplace answers before it looks at what was asked: limits, headers, credentials."""
+    def listed(self) -> list[dict[str, Any]]:
+        """All orders in the contract's form, those that tests put in included."""
+
+    @abstractmethod
+    def precheck(self, request: Request) -> Response | None:
+        """The marketplace's error for a request that exceeds the rate limit, lacks a header or carries a wrong
+        credential; None: the request is fine."""
 
     def headers(self) -> dict[str, str]:
-        """Headers of every answer."""
+        """Headers of every response."""
         return {}
 
     def guarded(self, endpoint: Any) -> Any:
-        """An endpoint behind limits, credentials and faults."""
+        """An endpoint behind rate limits, credentials and faults. `endpoint` returns a document or a response."""
 
-        async def answer(request: Request) -> Response:
+        async def respond(request: Request) -> Response:
             self.world.advance(self.clock.now())
-            self.shared.seen[f"{request.method} {_shape(request.url.path)}"] += 1
-            response = await self._answer(endpoint, request)
-            self.shared.seen[str(response.status_code)] += 1
+            self.controls.seen[f"{request.method} {_without_numbers(request.url.path)}"] += 1
+            response = await self._respond(endpoint, request)
+            self.controls.seen[str(response.status_code)] += 1
             response.headers["Date"] = format_datetime(self.clock.now().replace(microsecond=0), usegmt=True)
             response.headers.update(self.headers())
             return response
 
-        return answer
+        return respond
 
-    async def _answer(self, endpoint: Any, request: Request) -> Response:
-        refused = self.refused(request)
-        if refused is not None:
-            return refused
-        fault = next((f for f in self.shared.faults if f.kind != "no_filter" and f.strikes(request)), None)
+    async def _respond(self, endpoint: Any, request: Request) -> Response:
+        error = self.precheck(request)
+        if error is not None:
+            return error
+        fault = next((f for f in self.controls.faults if f.kind != "no_filter" and f.matches(request)), None)
         if fault is not None:
             if fault.kind == "delay":
                 await asyncio.sleep(float(fault.details.get("seconds", 1)))
-            response = instead(fault)
+            response = replacement(fault)
             if response is not None:
                 return response
-        answer = await endpoint(request)
-        if isinstance(answer, Response):
-            return answer
-        if fault is not None:
-            change_document(fault, answer, request)
-        content = json.dumps({key: value for key, value in answer.items() if not key.startswith("_")}).encode()
-        if fault is not None:
-            if fault.kind == "arrive":
-                self.world.arrive_paid(self.clock.now())
-            elif fault.kind == "time":
-                self.clock.skipped += timedelta(minutes=float(fault.details.get("minutes", 60)))
-            return await deliver(fault, content)
-        return Response(content, media_type="application/json")
+        document = await endpoint(request)
+        if isinstance(document, Response):
+            return document
+        if fault is None:
+            return Response(_encoded(document), media_type="application/json")
+        content = _encoded(altered(fault, document, request))
+        if fault.kind == "arrive":
+            self.world.arrive_paid(self.clock.now())
+        elif fault.kind == "time":
+            self.clock.skipped += timedelta(minutes=float(fault.details.get("minutes", 60)))
+        return delivered(fault, content)
 
-    def struck(self, request: Request, kind: str) -> bool:
-        """Whether a fault of this kind is switched on for this request."""
-        return any(fault.kind == kind and fault.strikes(request) for fault in self.shared.faults)
+    def has_fault(self, kind: str, request: Request) -> bool:
+        """Whether a fault of this kind affects this request. Counts the request, as Fault.matches does."""
+        return any(fault.kind == kind and fault.matches(request) for fault in self.controls.faults)
 
-    def remember(self) -> None:
-        """Keeps what the merchant did, for the next start."""
-        if self.memory is not None:
-            self.world.remember(self.memory / "deeds.jsonl")
+    def save_actions(self) -> None:
+        """Saves what the merchant did, so that the next start can replay it."""
+        if self.actions_file is not None:
+            self.world.save_actions(self.actions_file)
 
 
-def moment(text: str | None) -> datetime | None:
-    """A time of a query; without a zone it is read as UTC. Raises ValueError."""
-    if text is None:
-        return None
-    told = datetime.fromisoformat(text.replace(" ", "+"))
-    return told if told.tzinfo else told.replace(tzinfo=UTC)
+def parse_time(text: str | None) -> datetime | None:
+    """A time from a query; a time without a zone is taken as UTC. Raises ValueError."""
+    return None if text is None else _aware(datetime.fromisoformat(text.replace(" ", "+")))
 
 
 def at_or_after(text: Any, since: datetime) -> bool:
-    """Whether a record's time lies at or after a moment; a time that can't be read counts as if it did."""
+    """Whether a record's time is `since` or later. True for a time that can't be read: such records stay listed."""
     try:
-        told = datetime.fromisoformat(text)
+        return _aware(datetime.fromisoformat(text)) >= since
     except (TypeError, ValueError):
         return True
-    return (told if told.tzinfo else told.replace(tzinfo=UTC)) >= since
 
 
-def _shape(path: str) -> str:
+def _aware(time: datetime) -> datetime:
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _encoded(document: dict[str, Any]) -> bytes:
+    """The JSON of a document without its keys that only the sandbox uses (`_…`)."""
+    return json.dumps({key: value for key, value in document.items() if not key.startswith("_")}).encode()
+
+
+def _without_numbers(path: str) -> str:
     return re.sub(r"/\d+", "/…", path)

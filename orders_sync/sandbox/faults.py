@@ -1,4 +1,4 @@
-"""Faults that can be switched on by request, for tests and demonstrations."""
+"""Faults that a request to /sandbox/faults, or a test, switches on."""
 
 import asyncio
 import json
@@ -10,52 +10,64 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-#: What the contracts call the records of a list's answer.
 LISTS = ("results", "orders", "returns", "tickets", "data")
+"""The keys under which the contracts put the records of a list."""
 KINDS = {
-    "status": "answers with `status`, `headers` and `body`, without doing anything",
-    "lose_answer": "does what was asked, then breaks the connection",
-    "reset": "breaks the connection in mid-body",
+    "status": "answers with `status`, `headers` and `body`, and does nothing else",
+    "lose_answer": "carries the request out, then breaks the connection",
+    "reset": "breaks the connection in the middle of the body",
     "truncate": "sends half of the JSON with a valid length",
     "html": "answers 200 with an HTML page",
-    "drip": "sends the body a few bytes at a time, `seconds` in all",
-    "delay": "waits `seconds` first",
+    "drip": "sends the body a few bytes at a time, over `seconds` in total",
+    "delay": "waits for `seconds`, then answers",
     "huge": "answers with `bytes` bytes",
-    "empty_page": "leaves the results of the page empty, but keeps `next`",
-    "looping_next": "lets `next` name the page itself",
+    "empty_page": "removes the records of the page, but keeps `next`",
+    "looping_next": "makes `next` refer to the page itself",
     "no_filter": "ignores the filters by date",
-    "sparse": "leaves the `fields` out of every record",
+    "sparse": "removes `fields` from every record",
     "patch": "sets the values of `fields` in every record",
-    "repeat": "lists the page's last record twice",
+    "repeat": "lists the last record of the page twice",
     "redirect": "redirects to `location`",
-    "arrive": "lets a new order arrive after each page",
-    "time": "lets `minutes` pass after each page: orders arrive, change, and change places",
+    "arrive": "adds a new order after each page",
+    "time": "moves the clock by `minutes` after each page: orders arrive, change, and move between pages",
 }
+"""Every kind of fault, with what it does; the names in backticks are its `details`."""
 
 
 @dataclass
 class Fault:
-    """One fault: for requests whose path starts with `path`, `times` times (0: until it is cleared)."""
+    """A fault of a kind (KINDS) for the requests that match it."""
 
     kind: str
     path: str = "/ws"
+    """The start of the path."""
     method: str | None = None
+    """The HTTP method; None: any."""
     times: int = 1
+    """How many requests it affects; 0: all, until it is switched off."""
     after: int = 0
-    """Requests to let pass first."""
+    """How many matching requests pass unaffected first."""
     page: int | None = None
+    """The query's page number; None: any."""
     details: dict[str, Any] = field(default_factory=dict)
+    """The parameters of the kind."""
     used: int = 0
+    """How many requests it has affected."""
 
     @classmethod
-    def of(cls, document: dict[str, Any]) -> "Fault":
-        if document.get("kind") not in KINDS:
-            raise ValueError(f"kind: {document.get('kind')!r} is no fault; allowed are {', '.join(KINDS)}")
-        known = {"kind", "path", "method", "times", "after", "page"}
-        chosen = {key: value for key, value in document.items() if key in known}
-        return cls(**chosen, details={k: v for k, v in document.items() if k not in known})
+    def from_document(cls, document: dict[str, Any]) -> "Fault":
+        """A fault from a JSON object: keys that are no attribute are `details`.
 
-    def strikes(self, request: Request) -> bool:
+        Raises ValueError for an unknown kind.
+        """
+        if document.get("kind") not in KINDS:
+            raise ValueError(f"kind: there is no fault {document.get('kind')!r}; allowed are {', '.join(KINDS)}")
+        attributes = {"kind", "path", "method", "times", "after", "page"}
+        chosen = {key: value for key, value in document.items() if key in attributes}
+        return cls(**chosen, details={key: value for key, value in document.items() if key not in attributes})
+
+    def matches(self, request: Request) -> bool:
+        """Whether the fault affects this request. Counts the request: call it once for each."""
         if not request.url.path.startswith(self.path) or self.method not in (None, request.method):
             return False
         if self.page is not None and request.query_params.get("page", "1") != str(self.page):
@@ -69,8 +81,8 @@ class Fault:
         return True
 
 
-class Broken(Response):
-    """Promises more than it sends: the server then breaks the connection."""
+class BrokenResponse(Response):
+    """A response that announces more bytes than it sends, so that the server breaks the connection."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = [(b"content-type", b"application/json"), (b"content-length", b"1000000")]
@@ -78,8 +90,8 @@ class Broken(Response):
         await send({"type": "http.response.body", "body": bytes(self.body)[:100], "more_body": False})
 
 
-def instead(fault: Fault) -> Response | None:
-    """The answer of a fault that needs no real one; None for the others."""
+def replacement(fault: Fault) -> Response | None:
+    """The response that a fault sends in place of the marketplace's; None: the endpoint must be called."""
     details = fault.details
     if fault.kind == "status":
         body = details.get("body", {"error": {"code": "sandbox", "message": "switched on"}})
@@ -89,7 +101,7 @@ def instead(fault: Fault) -> Response | None:
     if fault.kind == "html":
         return Response("<html><body>Just a moment…</body></html>", media_type="text/html")
     if fault.kind == "reset":
-        return Broken(b'{"count": 1, "results": [')
+        return BrokenResponse(b'{"count": 1, "results": [')
     if fault.kind == "huge":
         return Response(b'{"x": "' + b"a" * int(details.get("bytes", 50_000_000)) + b'"}')
     if fault.kind == "redirect":
@@ -97,38 +109,41 @@ def instead(fault: Fault) -> Response | None:
     return None
 
 
-def change_document(fault: Fault, document: dict[str, Any], request: Request) -> None:
-    """What a fault does to a list's answer."""
+def altered(fault: Fault, document: dict[str, Any], request: Request) -> dict[str, Any]:
+    """A list's document as the fault changes it; the same document for other faults, and where there is no list."""
     name = next((name for name in LISTS if isinstance(document.get(name), list)), None)
     if name is None:
-        return
-    results = document[name]
+        return document
+    records = document[name]
     fields = fault.details.get("fields")
     if fault.kind == "empty_page":
-        document[name] = []
-    elif fault.kind == "looping_next":
-        document["next"] = f"https://www.backmarket.fr{request.url.path}?page={request.query_params.get('page', '1')}"
-    elif fault.kind == "sparse" and fields:
-        document[name] = [{k: v for k, v in record.items() if k not in fields} for record in results]
-    elif fault.kind == "patch" and fields:
-        document[name] = [{**record, **fields} for record in results]
-    elif fault.kind == "repeat" and results:
-        document[name] = [*results, results[-1]]
+        return {**document, name: []}
+    if fault.kind == "looping_next":
+        page = request.query_params.get("page", "1")
+        return {**document, "next": f"https://www.backmarket.fr{request.url.path}?page={page}"}
+    if fault.kind == "sparse" and fields:
+        return {**document, name: [{k: v for k, v in record.items() if k not in fields} for record in records]}
+    if fault.kind == "patch" and fields:
+        return {**document, name: [{**record, **fields} for record in records]}
+    if fault.kind == "repeat" and records:
+        return {**document, name: [*records, records[-1]]}
+    return document
 
 
-async def deliver(fault: Fault, content: bytes) -> Response:
-    """What a fault does to a finished answer."""
+def delivered(fault: Fault, content: bytes) -> Response:
+    """The response that carries a finished body, as the fault transmits it."""
     if fault.kind == "truncate":
         return Response(content[: len(content) // 2], media_type="application/json")
     if fault.kind == "lose_answer":
-        return Broken(b"{")
+        return BrokenResponse(b"{")
     if fault.kind == "drip":
         seconds = float(fault.details.get("seconds", 5))
+        size = max(1, len(content) // 20)
 
-        async def drops() -> AsyncIterator[bytes]:
-            for start in range(0, len(content), max(1, len(content) // 20)):
+        async def chunks() -> AsyncIterator[bytes]:
+            for start in range(0, len(content), size):
                 await asyncio.sleep(seconds / 20)
-                yield content[start : start + max(1, len(content) // 20)]
+                yield content[start : start + size]
 
-        return StreamingResponse(drops(), media_type="application/json")
+        return StreamingResponse(chunks(), media_type="application/json")
     return Response(content, media_type="application/json")

@@ -1,15 +1,18 @@
-"""Times and amounts in the texts that published contracts have for them."""
+"""Times and amounts as the published contracts write them."""
 
 from datetime import UTC, datetime
 
 
 def stamp(at: datetime) -> str:
+    """A time in UTC with a `Z`, to the second: `2026-09-01T08:30:00Z`."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def iso(at: datetime) -> str:
+    """A time in UTC with a numeric offset, to the second: `2026-09-01T08:30:00+00:00`."""
     return at.astimezone(UTC).isoformat(timespec="seconds")
 
 
 def cents(amount: int) -> str:
+    """An amount of cents as a decimal text: 12345 gives `123.45`."""
     return f"{amount // 100}.{amount % 100:02d}"

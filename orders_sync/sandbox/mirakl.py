@@ -1,4 +1,4 @@
-"""Mirakl's published operations over a world: OR11 (orders), OR72 (their documents), RT11 (returns)."""
+"""The fake Mirakl: the published operations OR11 (orders), OR72 (their documents) and RT11 (returns), over a world."""
 
 from typing import Any
 
@@ -21,13 +21,13 @@ from orders_sync.sandbox.entities import (
     Line,
     SandboxOrder,
 )
-from orders_sync.sandbox.fake_marketplace import Front, at_or_after, moment
+from orders_sync.sandbox.fake_marketplace import FakeMarketplace, at_or_after, parse_time
 from orders_sync.sandbox.formats import stamp
 
-LARGEST_PAGE = 100
-DEFAULT_PAGE = 10
+MAX_PAGE_SIZE = 100
+DEFAULT_PAGE_SIZE = 10
 DELTA = 2 * MINUTE
-"""What it subtracts from start_update_date, as its documentation says it does."""
+"""How far before `start_update_date` the list starts; Mirakl's documentation announces it."""
 
 STATE = {
     NEW: "STAGING",
@@ -39,13 +39,13 @@ STATE = {
     CANCELLED: "CANCELED",
     REFUNDED_LATE: "RECEIVED",
 }
-#: An order is where the line is that has the longest way to go.
+#: An order has the state of its line that is furthest from the end.
 PROGRESS = ("STAGING", "WAITING_ACCEPTANCE", "SHIPPING", "SHIPPED", "RECEIVED", "CANCELED")
 ISO_3 = {"FR": "FRA", "DE": "DEU", "ES": "ESP", "IT": "ITA"}
 
 
-class MiraklFront(Front):
-    """Mirakl's contract over a world in which somebody in the back office accepts the orders."""
+class FakeMirakl(FakeMarketplace):
+    """Mirakl's contract over a world in which the back office accepts the orders."""
 
     name = "mirakl"
 
@@ -56,7 +56,7 @@ class MiraklFront(Front):
             Route("/api/returns", self.guarded(self.list_returns)),
         ]
 
-    def refused(self, request: Request) -> Response | None:
+    def precheck(self, request: Request) -> Response | None:
         if request.headers.get("authorization") != self.token:
             return JSONResponse({"message": "Unauthorized", "status": 401}, 401)
         return None
@@ -64,14 +64,14 @@ class MiraklFront(Front):
     async def list_orders(self, request: Request) -> dict[str, Any] | Response:
         query = request.query_params
         try:
-            created, updated = moment(query.get("start_date")), moment(query.get("start_update_date"))
-            created_to, updated_to = moment(query.get("end_date")), moment(query.get("end_update_date"))
-            size, offset = int(query.get("max", str(DEFAULT_PAGE))), int(query.get("offset", "0"))
+            created, updated = parse_time(query.get("start_date")), parse_time(query.get("start_update_date"))
+            created_to, updated_to = parse_time(query.get("end_date")), parse_time(query.get("end_update_date"))
+            size, offset = int(query.get("max", str(DEFAULT_PAGE_SIZE))), int(query.get("offset", "0"))
         except ValueError as error:
             return _bad_request(str(error))
-        if not 1 <= size <= LARGEST_PAGE or offset < 0:
-            return _bad_request(f"max must be between 1 and {LARGEST_PAGE}")
-        if self.struck(request, "no_filter"):
+        if not 1 <= size <= MAX_PAGE_SIZE or offset < 0:
+            return _bad_request(f"max must be between 1 and {MAX_PAGE_SIZE}")
+        if self.has_fault("no_filter", request):
             created = updated = None
         ids = query["order_ids"].split(",") if "order_ids" in query else None
         states = query["order_state_codes"].split(",") if "order_state_codes" in query else None
@@ -90,15 +90,15 @@ class MiraklFront(Front):
     async def list_documents(self, request: Request) -> dict[str, Any] | Response:
         if "order_ids" not in request.query_params:
             return _bad_request("order_ids is required")
-        asked = set(request.query_params["order_ids"].split(","))
+        order_ids = set(request.query_params["order_ids"].split(","))
         documents: list[dict[str, Any]] = []
         for order in self.world.orders.values():
-            if order_id(order) not in asked:
+            if order_id(order) not in order_ids:
                 continue
-            for number, (is_there, kind) in enumerate(
+            for number, (document, kind) in enumerate(
                 ((order.note, "SYSTEM_DELIVERY_BILL"), (order.label, "SHIPPING_LABEL"))
             ):
-                if is_there:
+                if document:
                     documents.append(
                         {
                             "id": order.id * 10 + number,
@@ -113,7 +113,7 @@ class MiraklFront(Front):
 
     async def list_returns(self, request: Request) -> dict[str, Any] | Response:
         query = request.query_params
-        since = moment(query.get("return_last_updated_from"))
+        since = parse_time(query.get("return_last_updated_from"))
         states = query.getlist("return_state")
         limit, start = int(query.get("limit", "10")), int(query.get("page_token", "0"))
         folders = sorted(self.world.folders.values(), key=lambda folder: (folder.created, folder.id))
@@ -140,11 +140,12 @@ class MiraklFront(Front):
 
 
 def order_id(order: SandboxOrder) -> str:
+    """The id of an order in Mirakl's form."""
     return f"Order_{order.id}-A"
 
 
 def order_record(order: SandboxOrder) -> dict[str, Any]:
-    """An order as OR11 has it."""
+    """An order as a document of OR11."""
     lines = [line_record(number, line, order) for number, line in enumerate(order.lines, 1)]
     states = {line["order_line_state"] for line in lines}
     price = sum(line.price * line.quantity for line in order.lines)
@@ -202,7 +203,7 @@ def order_record(order: SandboxOrder) -> dict[str, Any]:
 
 
 def line_record(number: int, line: Line, order: SandboxOrder) -> dict[str, Any]:
-    """An order line as OR11 has it."""
+    """An order line as a document of OR11; `number` counts from 1."""
     price = line.price * line.quantity / 100
     refund = {
         "id": str(line.id), "amount": price, "quantity": line.quantity, "refund_state": "REFUNDED",
@@ -232,11 +233,12 @@ def line_record(number: int, line: Line, order: SandboxOrder) -> dict[str, Any]:
 
 
 def line_id(number: int, order: SandboxOrder) -> str:
+    """The id of an order's line; `number` counts from 1."""
     return f"{order_id(order)}-{number}"
 
 
 def return_record(folder: Folder, order: SandboxOrder) -> dict[str, Any]:
-    """A return as RT11 has it."""
+    """A return as a document of RT11."""
     number = next(number for number, line in enumerate(order.lines, 1) if line.id == folder.line_id)
     return {
         "id": f"return-{folder.id}",

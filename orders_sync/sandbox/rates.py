@@ -1,13 +1,14 @@
-"""The published rate limits, enforced as strictly as their words allow, penalty included."""
+"""Back Market's published rate limits, enforced as strictly as their wording allows, penalty included."""
 
 from collections import deque
 from collections.abc import Callable
 
 
-class Window:
-    """At most `calls` in any `seconds`; beyond it every call is refused for `penalty` seconds."""
+class RateWindow:
+    """At most `calls` in any `seconds`. After one call too many, it rejects every call for `penalty` seconds."""
 
     def __init__(self, calls: int, seconds: float, penalty: float, clock: Callable[[], float]) -> None:
+        """`clock` returns seconds that never go back, e.g. `time.monotonic`."""
         self.calls = calls
         self.seconds = seconds
         self.penalty = penalty
@@ -16,7 +17,7 @@ class Window:
         self._closed_until = 0.0
 
     def admits(self) -> bool:
-        """Counts a call; False when it is too many."""
+        """Counts a call; False if it exceeds the limit."""
         now = self.clock()
         if now < self._closed_until:
             return False
@@ -29,15 +30,16 @@ class Window:
         return True
 
 
-class Limits:
-    """All limits of Back Market's contract that the sandbox's endpoints fall under (real seconds, not sandbox time)."""
+class PublishedLimits:
+    """All limits of Back Market's contract that apply to the sandbox's endpoints (real seconds, not sandbox time)."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        self.edge = Window(200, 10.0, 10.0, clock)
-        self.care_list = [Window(520, 60.0, 10.0, clock), Window(4_000, 86_400.0, 10.0, clock)]
-        self.care_detail = [Window(600, 60.0, 10.0, clock), Window(40_000, 86_400.0, 10.0, clock)]
+        self.edge = RateWindow(200, 10.0, 10.0, clock)
+        self.care_list = [RateWindow(520, 60.0, 10.0, clock), RateWindow(4_000, 86_400.0, 10.0, clock)]
+        self.care_detail = [RateWindow(600, 60.0, 10.0, clock), RateWindow(40_000, 86_400.0, 10.0, clock)]
 
     def admits(self, path: str) -> bool:
+        """Counts a call to `path` in every window that applies to it; False if one of them is exceeded."""
         windows = [self.edge]
         if path.rstrip("/") == "/ws/sav":
             windows += self.care_list

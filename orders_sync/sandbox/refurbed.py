@@ -1,4 +1,4 @@
-"""refurbed's published methods over a world: orders, labels, returns, tickets, and the acceptance of items."""
+"""The fake refurbed: the published methods for orders, labels, returns, tickets and item states, over a world."""
 
 import json
 from pathlib import Path
@@ -21,13 +21,13 @@ from orders_sync.sandbox.entities import (
     Line,
     SandboxOrder,
 )
-from orders_sync.sandbox.fake_marketplace import Front, Shared, at_or_after, moment
+from orders_sync.sandbox.fake_marketplace import FakeMarketplace, SandboxControls, at_or_after, parse_time
 from orders_sync.sandbox.formats import cents, stamp
 from orders_sync.sandbox.world import World
 
-LARGEST_PAGE = 100
+MAX_PAGE_SIZE = 100
 CALLS, SECONDS = 600, 60
-"""The limit that its headers tell: so many calls in each window of so many seconds."""
+"""The rate limit that its headers announce: CALLS calls in each window of SECONDS seconds."""
 
 ITEM_STATE = {
     PAID: "NEW",
@@ -37,15 +37,20 @@ ITEM_STATE = {
     CANCELLED: "CANCELLED",
     REFUNDED_LATE: "RETURNED",
 }
+SETTABLE_STATE = {"ACCEPTED": ACCEPTED, "CANCELLED": CANCELLED, "REJECTED": CANCELLED}
+"""The states that the merchant may set, as states of the world's lines."""
 
 
-class RefurbedFront(Front):
-    """refurbed's contract over a world whose lines are single pieces."""
+class FakeRefurbed(FakeMarketplace):
+    """refurbed's contract over a world in which each line is one piece."""
 
     name = "refurbed"
 
-    def __init__(self, world: World, shared: Shared, *, token: str, limits: bool, memory: Path | None) -> None:
-        super().__init__(world, shared, token=token, limits=limits, memory=memory)
+    def __init__(
+        self, world: World, controls: SandboxControls, *, token: str, limits: bool, actions_file: Path | None
+    ) -> None:
+        super().__init__(world, controls, token=token, limits=limits, actions_file=actions_file)
+        #: The current window's number, and the calls in it.
         self._window = (0, 0)
 
     def routes(self) -> list[Route]:
@@ -62,7 +67,7 @@ class RefurbedFront(Front):
             for name, method in methods.items()
         ]
 
-    def refused(self, request: Request) -> Response | None:
+    def precheck(self, request: Request) -> Response | None:
         number = int(self.clock.now().timestamp()) // SECONDS
         self._window = (number, self._window[1] + 1 if self._window[0] == number else 1)
         if self.enforces_limits and self._window[1] > CALLS:
@@ -80,9 +85,9 @@ class RefurbedFront(Front):
         }
 
     async def list_orders(self, request: Request, body: dict[str, Any]) -> dict[str, Any] | Response:
-        wanted = {} if self.struck(request, "no_filter") else body.get("filter", {})
-        since = moment(wanted.get("released_at", {}).get("ge"))
-        states = wanted.get("state", {}).get("any_of")
+        filters = {} if self.has_fault("no_filter", request) else body.get("filter", {})
+        since = parse_time(filters.get("released_at", {}).get("ge"))
+        states = filters.get("state", {}).get("any_of")
         found = [
             record
             for record in self.listed()
@@ -115,17 +120,19 @@ class RefurbedFront(Front):
         order_id = self.world.by_line.get(int(text)) if text.isdecimal() else None
         if order_id is None:
             return _status(404, 5, "the updated order item is not found")
-        wanted = {"ACCEPTED": ACCEPTED, "CANCELLED": CANCELLED, "REJECTED": CANCELLED}.get(str(body.get("state")), NEW)
-        problem = self.world.merchant_sets(order_id, wanted, None, self.clock.now(), int(text))
-        self.shared.writes.append({"item_id": text, "state": body.get("state"), "problem": problem})
+        new_state = {"ACCEPTED": ACCEPTED, "CANCELLED": CANCELLED, "REJECTED": CANCELLED}.get(
+            str(body.get("state")), NEW
+        )
+        problem = self.world.merchant_sets(order_id, new_state, None, self.clock.now(), int(text))
+        self.controls.writes.append({"item_id": text, "state": body.get("state"), "problem": problem})
         if problem:
             return _status(400, 3, "illegal state transition is attempted")
-        self.remember()
+        self.save_actions()
         order = self.world.orders[order_id]
         return {"order_item": next(item_record(line, order) for line in order.lines if line.id == int(text))}
 
     async def list_returns(self, request: Request, body: dict[str, Any]) -> dict[str, Any] | Response:
-        since = moment(body.get("filter", {}).get("return_initiated_at", {}).get("ge"))
+        since = parse_time(body.get("filter", {}).get("return_initiated_at", {}).get("ge"))
         found = [return_record(folder) for folder in self.world.folders.values() if folder.returned]
         return _page(
             "returns", [r for r in found if since is None or at_or_after(r["return_initiated_at"], since)], body
@@ -136,7 +143,7 @@ class RefurbedFront(Front):
         return _page("tickets", found, body)
 
     def listed(self) -> list[dict[str, Any]]:
-        """All orders that were released, by id."""
+        """All orders that are released to the merchant."""
         made = [order_record(order) for order in self.world.orders.values() if _is_released(order)]
         made += self.world.scripted.values()
         return made
@@ -161,7 +168,7 @@ def _is_released(order: SandboxOrder) -> bool:
 
 
 def order_record(order: SandboxOrder) -> dict[str, Any]:
-    """An order as the contract's definition Order has it."""
+    """An order as a document of the contract's definition Order."""
     assert order.paid is not None
     items = [item_record(line, order) for line in order.lines]
     total = sum(line.price for line in order.lines)
@@ -189,7 +196,7 @@ def order_record(order: SandboxOrder) -> dict[str, Any]:
 
 
 def item_record(line: Line, order: SandboxOrder) -> dict[str, Any]:
-    """An item as the contract's definition OrderItem has it."""
+    """An item as a document of the contract's definition OrderItem."""
     is_refunded = line.state in (REFUNDED_EARLY, REFUNDED_LATE)
     return {
         "id": str(line.id),
@@ -210,7 +217,7 @@ def item_record(line: Line, order: SandboxOrder) -> dict[str, Any]:
 
 
 def return_record(folder: Folder) -> dict[str, Any]:
-    """A return as the contract's definition OrderItemReturn has it."""
+    """A return as a document of the contract's definition OrderItemReturn."""
     record = {
         "id": str(folder.id),
         "order_id": str(folder.order_id),
@@ -223,7 +230,7 @@ def return_record(folder: Folder) -> dict[str, Any]:
 
 
 def _order_state(states: set[str]) -> str:
-    """As the definition OrderState derives it from the items' states."""
+    """The order's state, derived from its items' states (definition OrderState)."""
     if len(states) == 1:
         return next(iter(states))
     if "NEW" in states:
@@ -257,9 +264,9 @@ def _with_body(method: Any) -> Any:
 
 def _page(name: str, found: list[dict[str, Any]], body: dict[str, Any]) -> dict[str, Any] | Response:
     pagination = body.get("pagination", {})
-    limit, after = int(pagination.get("limit", LARGEST_PAGE)), pagination.get("starting_after")
-    if not 1 <= limit <= LARGEST_PAGE:
-        return _status(400, 3, f"pagination limit must be between 1 and {LARGEST_PAGE}")
+    limit, after = int(pagination.get("limit", MAX_PAGE_SIZE)), pagination.get("starting_after")
+    if not 1 <= limit <= MAX_PAGE_SIZE:
+        return _status(400, 3, f"pagination limit must be between 1 and {MAX_PAGE_SIZE}")
     if after is not None and "ending_before" in pagination:
         return _status(400, 3, "ending_before and starting_after exclude each other")
     found = sorted(found, key=lambda record: int(record["id"]))
@@ -269,5 +276,5 @@ def _page(name: str, found: list[dict[str, Any]], body: dict[str, Any]) -> dict[
 
 
 def _status(http: int, code: int, message: str) -> Response:
-    """google.rpc.Status."""
+    """An error in the form of google.rpc.Status."""
     return JSONResponse({"code": code, "message": message, "details": []}, http)

@@ -1,8 +1,7 @@
-"""The sandbox's world: orders that arrive, are paid, accepted, cancelled and shipped; care folders; papers.
+"""A world of orders that arrive, are paid, accepted, cancelled and shipped, with their documents and care folders.
 
-Everything follows from the seed and from what the merchant does over the API: the same seed and the same deeds
-give the same world. It moves by a clock of its own, which may run faster than ours. Records have the form of Back
-Market's published contract.
+The seed and the merchant's actions over the API decide everything: equal seeds and equal actions give equal worlds, at
+whatever speed the sandbox's clock runs.
 """
 
 import heapq
@@ -47,11 +46,11 @@ _MODELS = [
 ]  # fmt: skip
 _COLOURS = ["BLACK", "WHITE", "BLUE", "GREEN"]
 UNKNOWN_SKU = "MYSTERY-BOX"
-"""A SKU that is sold now and then and is in no stock list."""
+"""A SKU that is sold now and then, but is on no stock list."""
 
 
 class World:
-    """All orders and care folders as they are at the world's `now`. Not thread-safe: one server, one world."""
+    """All orders and care folders at the time `now`. Not thread-safe: only one server may use it."""
 
     def __init__(
         self,
@@ -60,28 +59,32 @@ class World:
         start: datetime,
         *,
         days: int = 90,
-        arrivals_a_day: float = 480.0,
-        largest_quantity: int = 2,
-        self_accepting: bool = False,
+        arrivals_per_day: float = 480.0,
+        max_quantity: int = 2,
+        auto_accept: bool = False,
     ):
-        """`orders` spread over the `days` before `start`; from then on `arrivals_a_day`.
+        """`orders` orders arrive over the `days` before `start`, then `arrivals_per_day` (0: none).
 
-        `largest_quantity` of a line: 1 where the contract has one line a piece. `self_accepting`: somebody in the back
-        office accepts all orders, always, since the contract has no call for it.
+        `max_quantity`: the most pieces of one line; 1 where the contract has one line for each piece. `auto_accept`:
+        the back office accepts all orders, because the contract has no call for it.
         """
-        self.largest_quantity = largest_quantity
-        self.self_accepting = self_accepting
+        self.max_quantity = max_quantity
+        self.auto_accept = auto_accept
         self.seed = seed
         self.start = start
         self.days = days
         self.now = start - timedelta(days=days)
-        self.gap = timedelta(days=1 / arrivals_a_day) if arrivals_a_day > 0 else None
+        self.gap = timedelta(days=1 / arrivals_per_day) if arrivals_per_day > 0 else None
         self.orders: dict[int, SandboxOrder] = {}
         self.folders: dict[int, Folder] = {}
+        #: Orders that a test put in, in the contract's form, by id.
         self.scripted: dict[int | str, dict[str, Any]] = {}
         self.scripted_folders: dict[int, dict[str, Any]] = {}
+        #: The order of each line, by the line's id.
         self.by_line: dict[int, int] = {}
-        self.deeds: list[dict[str, Any]] = []
+        #: What the merchant did since the last save_actions().
+        self.unsaved_actions: list[dict[str, Any]] = []
+        #: Grows with every change, so that lists made from the world can be kept until it does.
         self.version = 0
         self._agenda: list[tuple[datetime, int, Callable[[datetime], None]]] = []
         self._counter = 0
@@ -98,7 +101,7 @@ class World:
     # -- time
 
     def advance(self, to: datetime) -> None:
-        """Lets everything happen that happens until then."""
+        """Carries out everything that is planned up to the time `to`."""
         while self._agenda and self._agenda[0][0] <= to:
             at, _, happen = heapq.heappop(self._agenda)
             self.now = max(self.now, at)
@@ -144,12 +147,12 @@ class World:
         if rng.random() < 0.03:
             self._plan(at + rng.uniform(1, 4) * HOUR * pace, lambda t: self._set_all(order, NOT_PAID, t))
             return
-        # Most pay at once; a few take hours, and then appear behind everybody's watermark.
+        # Most buyers pay at once. A few take hours: their orders then appear behind the watermark of every client.
         delay = MINUTE * rng.uniform(0.1, 2) if rng.random() < 0.95 else HOUR * rng.uniform(1, 8) * pace
         self._plan(at + delay, lambda t: self._pay(order, t))
 
     def arrive_paid(self, at: datetime) -> None:
-        """A new order arrives and is paid, now."""
+        """Adds a new order that is paid at once."""
         self._arrive(at)
         self._pay(self.orders[max(self.orders)], at)
 
@@ -159,7 +162,7 @@ class World:
         sku = UNKNOWN_SKU if rng.random() < 0.004 else f"{code}-{colour}"
         line = Line(
             self._next_line, sku, f"{product} - {colour.title()}", brand,
-            min(rng.choices([1, 2], [95, 5])[0], self.largest_quantity), price * 100 + rng.randrange(0, 5000),
+            min(rng.choices([1, 2], [95, 5])[0], self.max_quantity), price * 100 + rng.randrange(0, 5000),
         )  # fmt: skip
         self._next_line += 1
         return line
@@ -171,8 +174,8 @@ class World:
         self._plan(at + rng.uniform(1, 20) * MINUTE, lambda t: self._make_note(order, t))
         if rng.random() < 0.04:
             self._plan(at + rng.uniform(10, 50) * MINUTE, lambda t: self._cancel_waiting(order, t))
-        if self.self_accepting or at < self.start - 6 * HOUR:
-            # Before the sandbox starts, somebody in the back office accepts.
+        if self.auto_accept or at < self.start - 6 * HOUR:
+            # Until the sandbox starts, the back office accepts.
             self._plan(at + rng.uniform(20, 90) * MINUTE, lambda t: self._accept_all(order, t))
         self._plan(at + DAY, lambda t: self._cancel_waiting(order, t))
 
@@ -249,12 +252,15 @@ class World:
         order.modified = at
         self.version += 1
 
-    # -- what the merchant does
+    # -- the merchant's calls
 
     def merchant_sets(
         self, order_id: int, new_state: int, sku: str | None, at: datetime, line_id: int | None = None
     ) -> str | None:
-        """The merchant moves the lines of a SKU, or one line, or all. Returns why not, or None when done."""
+        """The merchant sets the state of all lines of an order, of those of a SKU, or of one line.
+
+        Returns why that is not allowed; None once it is done.
+        """
         order = self.orders[order_id]
         lines = [line for line in order.lines if sku in (None, line.sku) and line_id in (None, line.id)]
         if not lines:
@@ -262,7 +268,9 @@ class World:
         movable = [line for line in lines if line.state == MERCHANT_MOVES.get(new_state)]
         if not movable:
             return f"no orderline can go to state {new_state} from state {lines[0].state}"
-        self.deeds.append({"at": at.isoformat(), "order": order_id, "state": new_state, "sku": sku, "line": line_id})
+        self.unsaved_actions.append(
+            {"at": at.isoformat(), "order": order_id, "state": new_state, "sku": sku, "line": line_id}
+        )
         for line in movable:
             self._set(order, line, new_state, at)
         if new_state == ACCEPTED:
@@ -271,29 +279,38 @@ class World:
             order.shipped = at
         return None
 
-    # -- its memory: what can't be told from the seed
+    # -- the merchant's actions: the part of the world's history that does not follow from the seed
 
-    def remember(self, path: Path) -> None:
-        """Appends the merchant's deeds since the last call."""
-        if self.deeds:
+    def save_actions(self, path: Path) -> None:
+        """Appends the merchant's actions since the last call, one JSON object per line."""
+        if self.unsaved_actions:
             with path.open("a") as file:
-                file.writelines(json.dumps(deed) + "\n" for deed in self.deeds)
-            self.deeds.clear()
+                file.writelines(json.dumps(action) + "\n" for action in self.unsaved_actions)
+            self.unsaved_actions.clear()
 
-    def recall(self, path: Path) -> None:
-        """Lets the deeds of earlier runs happen again, each at its time."""
+    def replay_actions(self, path: Path) -> None:
+        """Repeats the saved actions of earlier runs, each at its time. Without a file there is nothing to repeat.
+
+        Raises ValueError with the number of a line that can't be read, or whose order this world does not have.
+        """
         if not path.exists():
             return
-        for text in path.read_text().splitlines():
-            deed = json.loads(text)
-            at = datetime.fromisoformat(deed["at"])
+        for number, text in enumerate(path.read_text().splitlines(), 1):
+            try:
+                action = json.loads(text)
+                at, order_id, new_state = datetime.fromisoformat(action["at"]), action["order"], action["state"]
+                sku, line_id = action["sku"], action.get("line")
+            except (ValueError, KeyError, TypeError) as error:
+                raise ValueError(f"line {number} is no action of a merchant ({error!r})") from None
             self.advance(at)
-            self.merchant_sets(deed["order"], deed["state"], deed["sku"], at, deed.get("line"))
-        self.deeds.clear()
+            if order_id not in self.orders:
+                raise ValueError(f"line {number}: this world has no order {order_id}")
+            self.merchant_sets(order_id, new_state, sku, at, line_id)
+        self.unsaved_actions.clear()
 
 
 def stock_levels(world: World) -> dict[str, int]:
-    """Pieces on hand to start with: enough of most SKUs, few of some, so that shortages can be seen."""
+    """The pieces on hand at the start, by SKU: enough of most SKUs, few of some, so that some orders run short."""
     rng = random.Random(f"{world.seed}/stock")
     skus = [f"{model[0]}-{colour}" for model in _MODELS for colour in _COLOURS]
     return {sku: rng.choice([3, 40, 150, 400]) for sku in skus}

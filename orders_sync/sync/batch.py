@@ -1,7 +1,7 @@
 """A batch of orders on its way into the tables: what is written together, and what became of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import msgspec
@@ -14,60 +14,88 @@ from orders_sync.sync.copy_columns import created_row, event_columns, item_colum
 from orders_sync.sync.rejected_records import RejectedRecord
 
 
-class CheckedOrder(msgspec.Struct, frozen=True, gc=False):
-    """A record that passed the check, with its raw form."""
+class DecodedOrder(msgspec.Struct, frozen=True, gc=False):
+    """An order, and the raw record that it was decoded from."""
 
     order: Order
     record: RawRecord
 
 
 class Batch:
-    """Accepted records that are written together, and what is copied for them (put together when first asked for)."""
+    """Checked orders that are written together, and the content that COPY writes for them.
 
-    def __init__(self, account: str, accepted: Sequence[CheckedOrder]) -> None:
+    The content is built when it is first read, or by `build`.
+    """
+
+    def __init__(self, account: str, checked: Sequence[DecodedOrder]) -> None:
         self.account = account
-        # One order of locks for all writers.
-        self.accepted = sorted(accepted, key=lambda one: one.order.order_id)
+        # All writers lock rows in the same order, so that they don't deadlock.
+        self.checked = sorted(checked, key=lambda decoded: decoded.order.order_id)
 
     def halves(self) -> "tuple[Batch, Batch]":
-        middle = len(self.accepted) // 2
-        return Batch(self.account, self.accepted[:middle]), Batch(self.account, self.accepted[middle:])
+        middle = len(self.checked) // 2
+        return Batch(self.account, self.checked[:middle]), Batch(self.account, self.checked[middle:])
+
+    def build(self) -> None:
+        """Builds all content now, so that a writer has nothing to do but wait for PostgreSQL."""
+        _ = (self.orders, self.items, self.created_events)
 
     @cached_property
     def fields(self) -> OrderColumns:
-        return OrderColumns([one.order for one in self.accepted])
+        return OrderColumns([decoded.order for decoded in self.checked])
 
     @cached_property
     def orders(self) -> bytes:
+        """The rows of ORDER_COLUMNS."""
         content = to_copy_text(order_columns(self.account, self.fields))
-        return append_bytes_columns(content, ((one.record.raw, one.record.fingerprint) for one in self.accepted))
+        return append_bytes_columns(
+            content, ((decoded.record.raw, decoded.record.fingerprint) for decoded in self.checked)
+        )
 
     @cached_property
     def items(self) -> str:
+        """The rows of ITEM_COLUMNS."""
         return to_copy_text(item_columns(self.account, self.fields))
 
     @cached_property
     def created_events(self) -> str:
-        return to_copy_text(event_columns([created_row(self.account, one.order) for one in self.accepted]))
+        """The rows of EVENT_COLUMNS: an OrderCreated for each order."""
+        return to_copy_text(event_columns([created_row(self.account, decoded.order) for decoded in self.checked]))
 
 
-@dataclass
-class Prepared:
-    """A batch of records that was looked up, decoded and checked, and waits to be written."""
+@dataclass(frozen=True)
+class PreparedBatch:
+    """A batch of records that was looked up, decoded and checked, ready to be written."""
 
     new: Batch
     changed: Batch
-    fetched: int = 0
-    unchanged: int = 0
-    rejected: list[RejectedRecord] = field(default_factory=list[RejectedRecord])
+    unchanged: int
+    """How many records bring nothing new."""
+    rejected: Sequence[RejectedRecord]
 
 
-@dataclass
+@dataclass(frozen=True)
 class BatchResult:
-    """What became of a batch."""
+    """What became of the records of a batch, once it is committed. `+` combines the results of parts of a batch."""
 
-    created: list[CheckedOrder] = field(default_factory=list[CheckedOrder])
-    changed: list[CheckedOrder] = field(default_factory=list[CheckedOrder])
+    created: Sequence[str] = ()
+    """The ids of the orders that were created."""
+    changed: Sequence[str] = ()
+    """The ids of the orders that were changed."""
     unchanged: int = 0
-    rejected: list[RejectedRecord] = field(default_factory=list[RejectedRecord])
+    rejected: Sequence[RejectedRecord] = ()
     events: int = 0
+
+    def __add__(self, other: "BatchResult") -> "BatchResult":
+        return BatchResult(
+            created=(*self.created, *other.created),
+            changed=(*self.changed, *other.changed),
+            unchanged=self.unchanged + other.unchanged,
+            rejected=(*self.rejected, *other.rejected),
+            events=self.events + other.events,
+        )
+
+    @property
+    def records(self) -> int:
+        """How many records the batch had: each is counted once."""
+        return len(self.created) + len(self.changed) + self.unchanged + len(self.rejected)

@@ -1,4 +1,4 @@
-"""Which care record an item carries: the latest one opened for it, whichever of the two came first."""
+"""Which care record an item is linked to: the one opened last for it, whether item or care record was stored first."""
 
 from orders_sync.database.engine import Connection
 from orders_sync.model.records import Order
@@ -14,7 +14,7 @@ FROM (
 WHERE item.account = %(account)s AND item.item_id = latest.item_id
   AND item.care_id IS DISTINCT FROM latest.care_id
 """
-_MARK = """
+_NOTE_LINKED = """
 UPDATE care_record_items about SET linked_at = now()
 WHERE about.account = %(account)s AND about.item_id = ANY(%(items)s) AND about.linked_at IS NULL
   AND EXISTS (SELECT FROM order_items item WHERE item.account = about.account AND item.item_id = about.item_id)
@@ -23,15 +23,15 @@ _ANY_UNLINKED = "SELECT EXISTS (SELECT FROM care_record_items WHERE account = %s
 
 
 def link(connection: Connection, account: str, item_ids: list[str]) -> int:
-    """Writes the latest care record's id on these items, as far as they are stored; returns how many changed."""
+    """Links these items, as far as they are stored, to their latest care records; returns how many links changed."""
     parameters = {"account": account, "items": item_ids}
     linked = connection.execute(_LINK, parameters).rowcount
-    connection.execute(_MARK, parameters)
+    connection.execute(_NOTE_LINKED, parameters)
     return linked
 
 
 def link_items(connection: Connection, account: str, orders: list[Order]) -> int:
-    """Links items that have just arrived to care records that came before them."""
+    """Links the items of orders that were just stored to care records that were stored before; returns how many."""
     row = connection.execute(_ANY_UNLINKED, [account]).fetchone()
     if row is None or not row[0]:
         return 0

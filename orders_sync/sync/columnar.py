@@ -1,4 +1,4 @@
-"""Orders and their items field by field: how a batch of them is checked and written fastest."""
+"""Orders and their items as columns, one for each field: a batch is checked and written fastest in this form."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,18 +9,18 @@ from msgspec.structs import astuple
 from orders_sync.model.records import Order, OrderItem
 
 Fields = Mapping[str, Sequence[Any]]
-"""By a field's name, its values of all records, in the order of the records."""
+"""For each field's name its values in all records, in the order of the records."""
 
 ORDER_TIMES = ("created_at", "modified_at", "paid_at", "shipped_at", "dispatch_due_at")
 ORDER_AMOUNTS = ("items_total", "shipping_total", "sales_taxes")
 ITEM_AMOUNTS = ("price", "shipping_price", "fee")
 
 texts_of = msgspec.to_builtins
-"""Amounts and times (a sequence of them) as texts that PostgreSQL reads; None stays None."""
+"""A sequence of amounts or times as texts that PostgreSQL can read; None stays None."""
 
 
 def by_field(kind: type[msgspec.Struct], records: Sequence[msgspec.Struct]) -> dict[str, Sequence[Any]]:
-    """The values of each field of `kind`, whose records these are."""
+    """The values of each field of records that are all of the class `kind`."""
     names = kind.__struct_fields__
     if not records:
         return dict.fromkeys(names, ())
@@ -28,7 +28,7 @@ def by_field(kind: type[msgspec.Struct], records: Sequence[msgspec.Struct]) -> d
 
 
 class OrderColumns:
-    """A batch of orders and all their items, field by field; amounts as texts."""
+    """A batch of orders and all their items as columns, amounts as texts."""
 
     def __init__(self, orders: Sequence[Order]) -> None:
         items = [item for order in orders for item in order.items or ()]

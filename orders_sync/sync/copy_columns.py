@@ -1,4 +1,4 @@
-"""Orders, items and events as columns for COPY: the hot path of a first load."""
+"""Orders, items and events as columns for COPY. A first load spends much of its time here."""
 
 from collections.abc import Sequence
 
@@ -26,14 +26,14 @@ EVENT_COLUMNS = (
     "account", "order_id", "item_id", "kind", "revision", "old_status", "new_status", "items",
 )  # fmt: skip
 EventRow = tuple[str | None, ...]
-"""The texts of EVENT_COLUMNS."""
+"""One event: the texts of EVENT_COLUMNS."""
 
 CREATED = "OrderCreated"
 STATUS_CHANGED = "OrderStatusChanged"
 
 
 def order_columns(account: str, fields: OrderColumns) -> list[Column]:
-    """The columns ORDER_COLUMNS but for `raw` and `fingerprint`, which stay bytes."""
+    """The columns ORDER_COLUMNS without `raw` and `fingerprint`, which stay bytes."""
     columns = dict(fields.orders)
     columns["account"] = [account] * len(columns["order_id"])
     for time in ORDER_TIMES:
@@ -63,12 +63,12 @@ def event_columns(rows: Sequence[EventRow]) -> list[Column]:
     return list(zip(*rows, strict=True))
 
 
-def created_row(account: str, o: Order) -> EventRow:
-    """The event of an order's creation, with the status of each item."""
-    items = msgspec.json.encode({item.item_id: item.status for item in o.items or ()}).decode()
-    return (account, o.order_id, "", CREATED, "1", None, o.status, items)
+def created_row(account: str, order: Order) -> EventRow:
+    """The event that an order was created, with the status of each item."""
+    items = msgspec.json.encode({item.item_id: item.status for item in order.items or ()}).decode()
+    return (account, order.order_id, "", CREATED, "1", None, order.status, items)
 
 
 def changed_row(account: str, order_id: str, item_id: str, revision: int, old: str | None, new: str) -> EventRow:
-    """The event of a change of status; `item_id` is empty for the order's own."""
+    """The event that a status changed; `item_id` is empty if it is the order's own. `old` is None for an added item."""
     return (account, order_id, item_id, STATUS_CHANGED, str(revision), old, new, None)

@@ -1,7 +1,7 @@
-"""`incomplete`: orders that lack a paper they should have by now; fills in what has appeared, and nothing else.
+"""`incomplete`: fetches the documents that orders should have by now and that are missing, and stores what it finds.
 
-It writes only the two URLs: no status, no event. A status that it saw in passing and stored would be a change that
-no event tells.
+It writes only the two URLs of documents, no status and no event: a status stored here would be a change without an
+event. `modified` stores the status, with its event.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -12,14 +12,14 @@ from orders_sync.marketplaces.kit.errors import RequestRefusedError
 from orders_sync.model.statuses import DELIVERY_NOTE_DUE, LABEL_DUE
 from orders_sync.sync.running_pass import RunningPass
 
-_LACKING = """
+_MISSING = """
 SELECT order_id, note, label FROM (
   SELECT order_id, created_at,
     delivery_note_url IS NULL AND marketplace_delivery_note IS NOT FALSE AND status = ANY(%(note_due)s) AS note,
     label_url IS NULL AND marketplace_shipping IS NOT FALSE AND status = ANY(%(label_due)s) AS label
   FROM orders WHERE account = %(account)s AND created_at >= %(since)s
     AND (delivery_note_url IS NULL OR label_url IS NULL)
-) lacking
+) missing
 WHERE note OR label ORDER BY created_at, order_id
 """
 _FILL_IN = """
@@ -29,22 +29,15 @@ WHERE account = %s AND order_id = %s
 
 
 def sync(pass_: RunningPass) -> None:
-    """One pass over the orders of the last days that lack papers."""
-    settings = pass_.request.account.settings
-    days = pass_.request.days_back or settings.days_back
+    """Runs one pass over the orders of the last `days_back` days. Raises MarketplaceError if it could not be complete.
+
+    An order that the marketplace refuses to answer for is a problem in the summary, and stops no other.
+    """
+    days = pass_.request.days_back or pass_.request.account.settings.days_back
     now = pass_.adapter.now()
     since = now - timedelta(days=days)
     pass_.summary.range_start, pass_.summary.range_end = since, now
-    lacking = pass_.connection.execute(
-        _LACKING,
-        {
-            "account": pass_.lane.account,
-            "since": since,
-            "note_due": [str(status) for status in DELIVERY_NOTE_DUE],
-            "label_due": [str(status) for status in LABEL_DUE],
-        },
-    ).fetchall()
-    for order_id, documents in pass_.adapter.documents([MissingDocuments(*row) for row in lacking]):
+    for order_id, documents in pass_.adapter.documents(_missing_documents(pass_, since)):
         pass_.summary.fetched += 1
         if isinstance(documents, RequestRefusedError):
             pass_.summary.problems.append(f"order {order_id}: {documents}")
@@ -59,8 +52,22 @@ def sync(pass_: RunningPass) -> None:
         else:
             pass_.summary.unchanged += 1
         pass_.note_progress()
-    # The marketplace's clock is known once it has answered; where nothing was asked, ours has to do.
+    # The adapter has the marketplace's clock once it has an answer; without a request, it has only ours.
     began = pass_.adapter.now() - (datetime.now(UTC) - pass_.began)
     pass_.summary.range_end = pass_.summary.watermark = began
     with pass_.connection.transaction():
         advance_watermark(pass_.connection, pass_.lane, began)
+
+
+def _missing_documents(pass_: RunningPass, since: datetime) -> list[MissingDocuments]:
+    """The orders created at or after `since` that should have a document by now which is not stored, oldest first."""
+    rows = pass_.connection.execute(
+        _MISSING,
+        {
+            "account": pass_.lane.account,
+            "since": since,
+            "note_due": [str(status) for status in DELIVERY_NOTE_DUE],
+            "label_due": [str(status) for status in LABEL_DUE],
+        },
+    )
+    return [MissingDocuments(*row) for row in rows]

@@ -1,4 +1,4 @@
-"""Merging the pages of a list batch by batch: the next batch is prepared while one is written."""
+"""Merging the pages of a list, batch by batch: while a batch is written, the next one is prepared."""
 
 import gc
 import sys
@@ -14,12 +14,12 @@ from orders_sync.sync.merge import OrderMerger
 from orders_sync.sync.running_pass import RunningPass
 
 MAX_RECORDS_PER_BATCH = 2000
-"""Records merged in one transaction: enough to be set-based, few enough to keep memory flat."""
+"""How many records are merged in one transaction: enough for set-based statements, few enough to keep memory flat."""
 
 
 @contextmanager
 def open_merger(pass_: RunningPass) -> Generator[OrderMerger]:
-    """A merger with a connection of its own to look up, so that looking up and writing go on side by side."""
+    """A merger with a second connection for its look-ups, so that it looks up one batch while it writes another."""
     reader = connect(application=f"orders_sync reader {pass_.lane}")
     try:
         yield OrderMerger(
@@ -30,24 +30,38 @@ def open_merger(pass_: RunningPass) -> Generator[OrderMerger]:
 
 
 def merge_all(pass_: RunningPass, merger: OrderMerger, pages: Iterable[list[RawRecord]]) -> None:
-    """Merges all pages of a list, a batch a transaction; while one is written, the next one is prepared."""
+    """Merges all pages of a list, one transaction for each batch, and counts their records as fetched.
+
+    While a batch is written, the next one is prepared.
+    """
     with ThreadPoolExecutor(1, thread_name_prefix="write") as writer, _tuned():
-        under_way: Future[BatchResult] | None = None
-        for records in _batches(pages):
-            prepared = merger.prepare(records)
-            if under_way is not None:
-                _note(pass_, under_way.result())
-            under_way = writer.submit(merger.write, prepared, pass_.summary)
-        if under_way is not None:
-            _note(pass_, under_way.result())
+        writing: Future[BatchResult] | None = None
+        try:
+            for records in _batches(pages):
+                prepared = merger.prepare(records)
+                done, writing = writing, None
+                if done is not None:
+                    _add_fetched(pass_, done.result())
+                writing = writer.submit(merger.write, prepared)
+        finally:  # What is written counts even if the next page can't be had.
+            if writing is not None:
+                _add_fetched(pass_, writing.result())
+
+
+def merge_batch(pass_: RunningPass, merger: OrderMerger, records: list[RawRecord]) -> BatchResult:
+    """Merges one batch, and adds what became of it to the pass's summary; does not count its records as fetched."""
+    result = merger.write(merger.prepare(records))
+    _add(pass_, result)
+    return result
 
 
 @contextmanager
 def _tuned() -> Generator[None]:
-    """Python tuned for many short-lived objects and two threads, one of which mostly waits for PostgreSQL.
+    """Tunes Python for many short-lived objects and for two threads of which one mostly waits for PostgreSQL.
 
-    The writer gets its turn after 0.05 ms instead of 5: it has little to do between two answers of PostgreSQL. And
-    garbage is looked for after 50,000 objects more instead of 700: a batch leaves none, and looking took a tenth.
+    The writing thread gets its turn after 0.05 ms instead of 5 ms, since it has little to do between two answers of
+    PostgreSQL. The garbage collector runs once for 50,000 new objects instead of once for 700: a batch leaves no
+    garbage, and the collector took a tenth of the time.
     """
     turns, thresholds = sys.getswitchinterval(), gc.get_threshold()
     sys.setswitchinterval(50e-6)
@@ -59,15 +73,8 @@ def _tuned() -> Generator[None]:
         gc.set_threshold(*thresholds)
 
 
-def merge_batch(pass_: RunningPass, merger: OrderMerger, records: list[RawRecord]) -> BatchResult:
-    """Merges one batch and notes what is to be told of it."""
-    result = merger.write(merger.prepare(records), pass_.summary)
-    _note(pass_, result)
-    return result
-
-
 def _batches(pages: Iterable[list[RawRecord]]) -> Iterator[list[RawRecord]]:
-    """Small batches first, then larger ones: writing begins at once, and so does what a user sees of it."""
+    """Batches that grow: the first ones are small, so that writing and the progress that a user sees begin at once."""
     batch: list[RawRecord] = []
     enough = MAX_RECORDS_PER_BATCH // 8
     for page in pages:
@@ -80,8 +87,17 @@ def _batches(pages: Iterable[list[RawRecord]]) -> Iterator[list[RawRecord]]:
         yield batch
 
 
-def _note(pass_: RunningPass, result: BatchResult) -> None:
-    for record in result.rejected:
-        reasons = "; ".join(f"{reason.where} {reason.what}" for reason in record.reasons)
-        pass_.summary.problems.append(f"order {record.record_id or 'without id'} rejected: {reasons}")
+def _add_fetched(pass_: RunningPass, result: BatchResult) -> None:
+    pass_.summary.fetched += result.records
+    _add(pass_, result)
+
+
+def _add(pass_: RunningPass, result: BatchResult) -> None:
+    summary = pass_.summary
+    summary.created += len(result.created)
+    summary.changed += len(result.changed)
+    summary.unchanged += result.unchanged
+    summary.rejected += len(result.rejected)
+    summary.events += result.events
+    summary.problems += [rejected.one_line() for rejected in result.rejected]
     pass_.note_progress()

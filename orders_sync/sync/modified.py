@@ -1,4 +1,4 @@
-"""`modified`: every order modified in the last months; most are unchanged and cost one look at a hash."""
+"""`modified`: every order modified in the last months. Most are unchanged, which a comparison of hashes shows."""
 
 from datetime import timedelta
 from itertools import chain
@@ -6,19 +6,19 @@ from itertools import chain
 from orders_sync.marketplaces.kit.adapter import RawRecord
 from orders_sync.sync.merge_pages import merge_all, open_merger
 from orders_sync.sync.running_pass import RunningPass
-from orders_sync.sync.window import finish, pass_start, up_to_end, window_end
+from orders_sync.sync.window import finish, pass_start, until_end, window_end
 
 
 def sync(pass_: RunningPass) -> None:
-    """One pass. Raises a MarketplaceError where the pass could not be whole."""
+    """Runs one pass. Raises MarketplaceError if the pass could not be complete."""
     start = pass_.request.start
     if start is None:
         start = pass_.adapter.now() - timedelta(days=31 * pass_.request.account.settings.months_back)
     start = pass_start(pass_, start)
     pass_.summary.range_start = start
     pages = pass_.adapter.orders("modified", start)
-    first: list[RawRecord] = next(pages, list[RawRecord]())  # the first answer tells the marketplace's clock
-    ends = window_end(pass_)
+    first: list[RawRecord] = next(pages, list[RawRecord]())  # the first answer shows the marketplace's clock
+    end = window_end(pass_)
     with open_merger(pass_) as merger:
-        merge_all(pass_, merger, up_to_end(pass_, "modified", chain([first], pages)))
-    finish(pass_, ends)
+        merge_all(pass_, merger, until_end(pass_, "modified", chain([first], pages)))
+    finish(pass_, end)

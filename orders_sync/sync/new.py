@@ -1,65 +1,75 @@
-"""`new`: orders created since the watermark, and whatever waits for the merchant.
+"""`new`: orders created since the watermark, and all orders that wait for the merchant.
 
-What waits is asked for as well because the list by creation leaves out unpaid orders: one that is paid hours after
-it was created appears behind the watermark.
+The orders that wait are listed as well because the list by creation leaves out unpaid orders: an order that is paid
+hours after its creation appears there behind the watermark.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from orders_sync.marketplaces.kit.adapter import RawRecord
 from orders_sync.model.records import RecordRejectedError
 from orders_sync.sync.merge import OrderMerger
 from orders_sync.sync.merge_pages import merge_all, merge_batch, open_merger
-from orders_sync.sync.rejected_records import unresolved
+from orders_sync.sync.rejected_records import HASH_PREFIX, unresolved
 from orders_sync.sync.running_pass import RunningPass
-from orders_sync.sync.window import RETRIES_A_PASS, finish, pass_start, up_to_end, window_end
+from orders_sync.sync.window import RETRIES_PER_PASS, finish, pass_start, until_end, window_end
 
 
 def sync(pass_: RunningPass) -> list[str]:
-    """One pass; returns the ids of the orders that wait for the merchant.
+    """Runs one pass; returns the ids of the orders that wait for the merchant.
 
-    Raises a MarketplaceError where the pass could not be whole.
+    Raises MarketplaceError if the pass could not be complete.
     """
     start = pass_start(pass_, pass_.request.start)
     pass_.summary.range_start = start
     waiting: list[str] = []
-    ends = None
+    end = None
     with open_merger(pass_) as merger:
         for listing in pass_.adapter.new_order_listings:
             pages = pass_.adapter.orders(listing, None if listing == "waiting" else start)
-            first = next(pages, list[RawRecord]())  # the first answer tells the marketplace's clock
-            ends = ends or window_end(pass_)
-            found = up_to_end(pass_, listing, chain([first], pages))
-            merge_all(pass_, merger, _noting(found, waiting) if listing == "waiting" else found)
-        retry_rejected(pass_, merger, most=RETRIES_A_PASS)
-        finish(pass_, ends or window_end(pass_))
+            first = next(pages, list[RawRecord]())  # the first answer shows the marketplace's clock
+            end = end or window_end(pass_)
+            listed = _PagesWithIds(until_end(pass_, listing, chain([first], pages)))
+            merge_all(pass_, merger, listed)
+            if listing == "waiting":
+                waiting += listed.record_ids
+        retry_rejected(pass_, merger, limit=RETRIES_PER_PASS)
+        finish(pass_, end or window_end(pass_))
     return waiting
 
 
-def _noting(pages: Iterator[list[RawRecord]], order_ids: list[str]) -> Iterator[list[RawRecord]]:
-    for page in pages:
-        order_ids += [record.record_id for record in page]
-        yield page
+class _PagesWithIds:
+    """Pages that are read once; `record_ids` has the ids of the records read so far."""
+
+    def __init__(self, pages: Iterable[list[RawRecord]]) -> None:
+        self._pages = pages
+        self.record_ids: list[str] = []
+
+    def __iter__(self) -> Iterator[list[RawRecord]]:
+        for page in self._pages:
+            self.record_ids += [record.record_id for record in page]
+            yield page
 
 
-def retry_rejected(pass_: RunningPass, merger: OrderMerger, *, most: int | None) -> None:
-    """Tries rejected orders again: asks for each anew, and checks the kept record where that brings none.
+def retry_rejected(pass_: RunningPass, merger: OrderMerger, *, limit: int | None) -> None:
+    """Tries rejected orders again: at most `limit` of them, those that were tried longest ago first.
 
-    At most `most` of them, the oldest first.
+    Each order is fetched anew. Where that brings no other record, the kept record is checked again.
     """
-    kept = unresolved(pass_.connection, pass_.lane.account, "order", most=most, before=pass_.began)
-    for record_id, raw in kept.items():
-        asked = "" if record_id.startswith("hash:") else record_id
-        record = pass_.adapter.order(asked) if asked else None
+    kept = unresolved(pass_.connection, pass_.lane.account, "order", limit=limit, before=pass_.began)
+    for key, raw in kept.items():
+        order_id = "" if key.startswith(HASH_PREFIX) else key
+        record = pass_.adapter.order(order_id) if order_id else None
         if record is None or record.raw == raw:
-            record = RawRecord(asked, raw, b"")
-            if not _passes_now(merger, record):
+            record = RawRecord(order_id, raw, b"")
+            if not _is_valid_now(merger, record):
                 continue
+        pass_.summary.fetched += 1
         merge_batch(pass_, merger, [record])
 
 
-def _passes_now(merger: OrderMerger, record: RawRecord) -> bool:
+def _is_valid_now(merger: OrderMerger, record: RawRecord) -> bool:
     try:
         merger.check(record)
     except RecordRejectedError:

@@ -11,17 +11,20 @@ from orders_sync.model.pass_summary import PassSummary
 
 @dataclass
 class PassRequest:
-    """What to do: which lane, and what differs from the account's settings."""
+    """One pass of a lane, and where it differs from the account's settings."""
 
     account: SellerAccount
     sync_type: SyncType
     run_id: str
     start: datetime | None = None
-    """Fetch from here on at the latest; earlier if the watermark lies earlier. None: from the watermark."""
+    """Fetch what is dated from this moment on, or from the watermark if that is earlier. None: from the watermark."""
     end: datetime | None = None
-    """Leave aside what was created (`modified`, `care`: modified) after this moment. None: up to now."""
+    """Ignore records created (`modified`, `care`: modified) after this moment. None: none is ignored."""
     page_size: int | None = None
+    """Records on a page. None: the account's setting."""
     days_back: int | None = None
+    """How many days `incomplete` looks back. None: the account's setting."""
     lane_wait_seconds: float = 0.0
+    """How long to wait for a lane that another run holds."""
     progress: Callable[[PassSummary], None] = field(default=lambda _: None)
-    """Called after each batch."""
+    """Called after each batch with the summary so far."""

@@ -1,6 +1,7 @@
 """Rejected records: kept whole with their reasons until they pass."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -9,34 +10,45 @@ from psycopg.types.json import Jsonb
 from orders_sync.database.engine import Connection
 from orders_sync.model.records import Reason
 
+HASH_PREFIX = "hash:"
+"""Begins the key of a rejected record that has no usable id."""
+
 
 class RejectedRecord(msgspec.Struct, frozen=True):
     """A record to keep: byte for byte as it came, with every reason."""
 
     kind: str
+    """`order` or `care`."""
     record_id: str
+    """The marketplace's id; empty if the record has none that can be used."""
     raw: bytes
-    reasons: list[Reason]
+    reasons: Sequence[Reason]
+
+    def one_line(self) -> str:
+        """The record and its reasons in one line, without buyers' data."""
+        title = "care record" if self.kind == "care" else self.kind
+        reasons = "; ".join(f"{reason.where} {reason.what}" for reason in self.reasons)
+        return f"{title} {self.record_id or 'without id'} rejected: {reasons}"
 
 
 def record_key(record_id: str, raw: bytes) -> str:
-    """The key of a rejected record: its id, or a hash where it has none that can be used."""
+    """The key of a rejected record: its id, or a hash of the record if it has no id that can be used."""
     usable = record_id and len(record_id) <= 200 and "\x00" not in record_id
-    return record_id if usable else "hash:" + hashlib.blake2b(raw, digest_size=12).hexdigest()
+    return record_id if usable else HASH_PREFIX + hashlib.blake2b(raw, digest_size=12).hexdigest()
 
 
-def keep(connection: Connection, account: str, records: list[RejectedRecord]) -> None:
-    """Stores rejected records; one that is rejected again keeps its first date."""
+def keep(connection: Connection, account: str, records: Sequence[RejectedRecord]) -> None:
+    """Stores rejected records. A record that is rejected again keeps the date of its first rejection."""
     if not records:
         return
     with connection.cursor() as cursor:
         cursor.executemany(
             """
-            INSERT INTO rejected_records AS known (account, kind, record_id, raw, reasons)
+            INSERT INTO rejected_records AS stored (account, kind, record_id, raw, reasons)
             VALUES (%s, %s, %s, %s, %s)
             ON CONFLICT (account, kind, record_id) DO UPDATE SET
               raw = excluded.raw, reasons = excluded.reasons, last_seen_at = now(),
-              attempts = known.attempts + 1, resolved_at = NULL
+              attempts = stored.attempts + 1, resolved_at = NULL
             """,
             [
                 (
@@ -52,7 +64,7 @@ def keep(connection: Connection, account: str, records: list[RejectedRecord]) ->
 
 
 def resolve(connection: Connection, account: str, kind: str, record_ids: list[str]) -> None:
-    """Marks records as passed."""
+    """Notes that these records have passed since; ids that are not rejected are ignored."""
     if record_ids:
         connection.execute(
             """
@@ -68,20 +80,20 @@ def unresolved(
     account: str,
     kind: str,
     *,
-    most: int | None = None,
+    limit: int | None = None,
     before: datetime | None = None,
 ) -> dict[str, bytes]:
-    """The raw records that are rejected now, by key; those longest not looked at first.
+    """The raw records that are rejected now, by key: those that were tried longest ago come first.
 
-    At most `most`, and only those not looked at since `before`.
+    At most `limit`, and only those that were last tried before `before`.
     """
     rows = connection.execute(
         """
         SELECT record_id, raw FROM rejected_records
         WHERE account = %(account)s AND kind = %(kind)s AND resolved_at IS NULL
           AND (%(before)s::timestamptz IS NULL OR last_seen_at < %(before)s)
-        ORDER BY last_seen_at, record_id LIMIT %(most)s
+        ORDER BY last_seen_at, record_id LIMIT %(limit)s
         """,
-        {"account": account, "kind": kind, "before": before, "most": most},
+        {"account": account, "kind": kind, "before": before, "limit": limit},
     )
     return {record_id: bytes(raw) for record_id, raw in rows}

@@ -1,4 +1,4 @@
-"""A pass under way: its request, connection, adapter and what it has done so far."""
+"""A pass that is running: its request, connection and adapter, and what it has done so far."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from orders_sync.sync.pass_request import PassRequest
 
 @dataclass
 class RunningPass:
-    """A pass under way: what the four syncs work with."""
+    """A pass that is running: what the four syncs work with."""
 
     request: PassRequest
     lane: Lane
@@ -20,9 +20,10 @@ class RunningPass:
     connection: Connection
     summary: PassSummary
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
-    """By our own clock."""
+    """When the pass began, by our own clock."""
 
     def note_progress(self) -> None:
+        """Updates the summary's figures of API calls, and reports the summary to whoever requested the pass."""
         metrics = self.adapter.metrics()
         self.summary.api_calls = int(metrics["calls"])
         self.summary.retries = int(metrics["retries"])

@@ -1,4 +1,4 @@
-"""The statements that merge changed orders: over temporary tables, where they are compared with what is stored."""
+"""The statements that merge changed orders: from temporary tables, where they are compared with the stored orders."""
 
 from collections.abc import Sequence
 
@@ -11,9 +11,9 @@ CREATE TEMP TABLE IF NOT EXISTS stage_orders (LIKE orders INCLUDING DEFAULTS);
 CREATE TEMP TABLE IF NOT EXISTS stage_items (LIKE order_items INCLUDING DEFAULTS)
 """
 TAKEN_ITEMS = """
-SELECT DISTINCT staged.order_id, staged.item_id, known.order_id
-FROM stage_items staged JOIN order_items known USING (account, item_id)
-WHERE known.order_id <> staged.order_id
+SELECT DISTINCT staged.order_id, staged.item_id, stored.order_id
+FROM stage_items staged JOIN order_items stored USING (account, item_id)
+WHERE stored.order_id <> staged.order_id
 UNION
 SELECT later.order_id, later.item_id, min(earlier.order_id)
 FROM stage_items later JOIN stage_items earlier USING (account, item_id)
@@ -25,9 +25,9 @@ WHERE account = %s AND order_id = ANY(%s) ORDER BY order_id FOR UPDATE
 """
 ITEM_STATUSES = "SELECT item_id, status FROM order_items WHERE account = %s AND order_id = ANY(%s)"
 REMOVE_ITEMS = """
-UPDATE order_items known SET status = %s, marketplace_state = NULL, stored_at = now()
+UPDATE order_items stored SET status = %s, marketplace_state = NULL, stored_at = now()
 WHERE account = %s AND order_id = ANY(%s) AND status <> %s
-  AND NOT EXISTS (SELECT FROM stage_items staged WHERE staged.item_id = known.item_id)
+  AND NOT EXISTS (SELECT FROM stage_items staged WHERE staged.item_id = stored.item_id)
 RETURNING order_id, item_id, status
 """
 
@@ -36,14 +36,16 @@ def _names(columns: Sequence[str]) -> Composed:
     return SQL(", ").join(Identifier(column) for column in columns)
 
 
-def _kept_where_unknown(columns: Sequence[str]) -> Composed:
-    """`column = what is staged, or what is known where the record leaves it out`."""
-    return SQL(", ").join(SQL("{0} = coalesce(staged.{0}, known.{0})").format(Identifier(column)) for column in columns)
+def _kept_where_missing(columns: Sequence[str]) -> Composed:
+    """`column = the staged value, or the stored value where the record leaves it out`, for each column."""
+    return SQL(", ").join(
+        SQL("{0} = coalesce(staged.{0}, stored.{0})").format(Identifier(column)) for column in columns
+    )
 
 
-_STATUS_KEPT_WHERE_UNKNOWN = SQL(
-    "status = CASE WHEN staged.marketplace_state IS NULL AND known.status <> 'removed' "
-    "THEN known.status ELSE staged.status END"
+_STATUS_KEPT_WHERE_MISSING = SQL(
+    "status = CASE WHEN staged.marketplace_state IS NULL AND stored.status <> 'removed' "
+    "THEN stored.status ELSE staged.status END"
 )
 _ORDER_VALUES = [c for c in ORDER_COLUMNS if c not in ("account", "order_id", "status", "raw", "fingerprint")]
 _ITEM_VALUES = [c for c in ITEM_COLUMNS if c not in ("account", "item_id", "order_id", "status")]
@@ -53,22 +55,22 @@ INSERT_ORDERS = SQL(
     "ON CONFLICT DO NOTHING RETURNING order_id"
 ).format(columns=_names(ORDER_COLUMNS))
 UPDATE_ORDERS = SQL(
-    "UPDATE orders known SET {values}, {status}, raw = staged.raw, fingerprint = staged.fingerprint, "
-    "revision = known.revision + 1, stored_at = now(), buyer_data_blanked_at = NULL FROM stage_orders staged "
-    "WHERE known.account = staged.account AND known.order_id = staged.order_id AND known.order_id = ANY(%s) "
-    "RETURNING known.order_id, known.status, known.revision"
-).format(values=_kept_where_unknown(_ORDER_VALUES), status=_STATUS_KEPT_WHERE_UNKNOWN)
+    "UPDATE orders stored SET {values}, {status}, raw = staged.raw, fingerprint = staged.fingerprint, "
+    "revision = stored.revision + 1, stored_at = now(), buyer_data_blanked_at = NULL FROM stage_orders staged "
+    "WHERE stored.account = staged.account AND stored.order_id = staged.order_id AND stored.order_id = ANY(%s) "
+    "RETURNING stored.order_id, stored.status, stored.revision"
+).format(values=_kept_where_missing(_ORDER_VALUES), status=_STATUS_KEPT_WHERE_MISSING)
 UPDATE_ITEMS = SQL(
-    "UPDATE order_items known SET {values}, {status}, stored_at = now() FROM stage_items staged "
-    "WHERE known.account = staged.account AND known.item_id = staged.item_id "
-    "AND (({staged}) IS DISTINCT FROM ({known}) OR staged.status <> known.status "
-    "AND (staged.marketplace_state IS NOT NULL OR known.status = 'removed')) "
-    "RETURNING known.order_id, known.item_id, known.status"
+    "UPDATE order_items stored SET {values}, {status}, stored_at = now() FROM stage_items staged "
+    "WHERE stored.account = staged.account AND stored.item_id = staged.item_id "
+    "AND (({staged}) IS DISTINCT FROM ({stored}) OR staged.status <> stored.status "
+    "AND (staged.marketplace_state IS NOT NULL OR stored.status = 'removed')) "
+    "RETURNING stored.order_id, stored.item_id, stored.status"
 ).format(
-    values=_kept_where_unknown(_ITEM_VALUES),
-    status=_STATUS_KEPT_WHERE_UNKNOWN,
-    staged=SQL(", ").join(SQL("coalesce(staged.{0}, known.{0})").format(Identifier(c)) for c in _ITEM_VALUES),
-    known=SQL(", ").join(SQL("known.{}").format(Identifier(c)) for c in _ITEM_VALUES),
+    values=_kept_where_missing(_ITEM_VALUES),
+    status=_STATUS_KEPT_WHERE_MISSING,
+    staged=SQL(", ").join(SQL("coalesce(staged.{0}, stored.{0})").format(Identifier(c)) for c in _ITEM_VALUES),
+    stored=SQL(", ").join(SQL("stored.{}").format(Identifier(c)) for c in _ITEM_VALUES),
 )
 INSERT_ITEMS = SQL(
     "INSERT INTO order_items ({columns}) SELECT {columns} FROM stage_items ORDER BY item_id "

@@ -1,4 +1,4 @@
-"""The time window of a pass: where it starts, where it ends, and what lies outside."""
+"""The time window of a pass: where it starts, where it ends, and which records lie outside."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
@@ -7,28 +7,28 @@ from orders_sync.lanes.watermark import advance_watermark, watermark
 from orders_sync.marketplaces.kit.adapter import OrderListing, RawRecord
 from orders_sync.sync.running_pass import RunningPass
 
-RETRIES_A_PASS = 20
-"""Rejected records asked for again in one pass, those longest not looked at first."""
+RETRIES_PER_PASS = 20
+"""How many rejected records a pass tries again."""
 
 
 def pass_start(pass_: RunningPass, window_start: datetime | None) -> datetime:
     """Where a pass starts: at the window's start or the watermark, whichever is earlier, less the overlap.
 
-    So a pass never leaves a gap behind the watermark. A first pass starts `months_back` ago at the latest.
+    A pass therefore never leaves a gap behind the watermark. A first pass starts at least `months_back` ago.
     """
     settings = pass_.request.account.settings
-    overlap = timedelta(minutes=settings.overlap_minutes)
-    mark = watermark(pass_.connection, pass_.lane)
-    if mark is None:
-        furthest = pass_.adapter.now() - timedelta(days=31 * settings.months_back)
-        return min(window_start, furthest) if window_start is not None else furthest
-    return (min(window_start, mark) if window_start is not None else mark) - overlap
+    reached = watermark(pass_.connection, pass_.lane)
+    if reached is None:
+        months_back = pass_.adapter.now() - timedelta(days=31 * settings.months_back)
+        return min(window_start, months_back) if window_start is not None else months_back
+    earlier = min(window_start, reached) if window_start is not None else reached
+    return earlier - timedelta(minutes=settings.overlap_minutes)
 
 
-def up_to_end(pass_: RunningPass, listing: OrderListing, pages: Iterable[list[RawRecord]]) -> Iterator[list[RawRecord]]:
-    """The pages without the records that lie behind the end that was asked for; all of them where none was.
+def until_end(pass_: RunningPass, listing: OrderListing, pages: Iterable[list[RawRecord]]) -> Iterator[list[RawRecord]]:
+    """The pages without the records behind the requested end; whole pages if no end was requested.
 
-    Marketplaces publish lower bounds only, or read an upper one as they like: so it is kept to here.
+    The end is applied here because some marketplaces publish lower bounds only, and others treat an upper one loosely.
     """
     end = pass_.request.end
     for page in pages:
@@ -40,17 +40,17 @@ def _is_after(record: RawRecord, listing: OrderListing, end: datetime) -> bool:
     return at is not None and at.tzinfo is not None and at > end
 
 
-def finish(pass_: RunningPass, ends: datetime) -> None:
-    """The pass was whole: the watermark moves to its end, and never back."""
-    ends = min(ends, pass_.request.end) if pass_.request.end is not None else ends
-    pass_.summary.range_end = ends
-    with pass_.connection.transaction():
-        pass_.summary.watermark = advance_watermark(pass_.connection, pass_.lane, ends)
-
-
 def window_end(pass_: RunningPass) -> datetime:
-    """The moment up to which a pass that begins now can vouch: a little before now, by the source's lag.
+    """The moment up to which a pass that begins now is complete: a little before now, by the source's lag.
 
-    By the marketplace's clock, so ask it once something was answered.
+    It is a time of the marketplace's clock, so call this after the marketplace's first answer.
     """
     return pass_.adapter.now() - timedelta(seconds=pass_.request.account.settings.lag_seconds)
+
+
+def finish(pass_: RunningPass, end: datetime) -> None:
+    """Ends a complete pass: the watermark moves to the window's end or the requested one, and never back."""
+    end = min(end, pass_.request.end) if pass_.request.end is not None else end
+    pass_.summary.range_end = end
+    with pass_.connection.transaction():
+        pass_.summary.watermark = advance_watermark(pass_.connection, pass_.lane, end)

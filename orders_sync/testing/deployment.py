@@ -7,19 +7,24 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 import psycopg
+import yaml
 
 from orders_sync.config.environment import PROJECT_ROOT
 from orders_sync.testing.marketplace import Marketplace
-from orders_sync.testing.waiting import wait_for
+from orders_sync.testing.one_deployment import a_turn
+from orders_sync.testing.waiting import limit, wait_for
 
 COPIED = ("orders_sync", "dagster.yaml", "workspace.yaml", "pyproject.toml")
 ACCOUNT = "shop"
+REPOSITORY = {"repositoryLocationName": "orders_sync", "repositoryName": "__repository__"}
+"""The deployment's definitions, as GraphQL selectors name them."""
 
 
 def free_port() -> int:
@@ -45,12 +50,46 @@ def environment(**more: str) -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if not k.startswith(ours)} | {"PYTHONPATH": "", **more}
 
 
-class Deployment:
-    """`dagster dev` on a copy of the project, whose one account is at a marketplace of ours."""
+def edit_yaml(file: Path, edit: Callable[[dict[str, Any]], None]) -> None:
+    """Changes a YAML file of a copied project, as its operator would: `edit` gets its document and changes it."""
+    document = yaml.safe_load(file.read_text())
+    edit(document)
+    file.write_text(yaml.safe_dump(document))
 
-    def __init__(self, folder: Path, marketplace: Marketplace, **crons: str) -> None:
+
+def program(name: str) -> str:
+    """The path of a program of the environment that runs the tests."""
+    return str(Path(sys.executable).parent / name)
+
+
+DAGSTER_DEV = (sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml")
+DG_DEV = (program("dg"), "dev")
+
+
+class Deployment:
+    """`dagster dev` on a copy of the project, whose one account is at a marketplace of ours.
+
+    As a context manager it starts, and stops at the end; until then no other deployment of the test run starts.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        marketplace: Marketplace,
+        *,
+        command: tuple[str, ...] = DAGSTER_DEV,
+        crons: dict[str, str] | None = None,
+        variables: dict[str, str] | None = None,
+    ) -> None:
+        """Copies the project into the empty `folder`; starts nothing yet.
+
+        `command`: what serves the UI and runs the daemon. `crons`: the crons of schedules that differ from the
+        project's, by sync type. `variables`: further environment variables of all its processes.
+        """
         self.folder = copy_project(folder)
         self.marketplace = marketplace
+        self.command = command
+        self.environment = environment(**variables or {})
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         accounts = self.folder / "orders_sync" / "defs" / "accounts"
@@ -64,24 +103,24 @@ class Deployment:
             "  token: BACK_MARKET_SANDBOX_TOKEN\n"
         )
         schedules = self.folder / "orders_sync" / "defs" / "sync" / "defs.yaml"
-        text = schedules.read_text()
-        for name, cron in crons.items():
-            lines = [f'    {name}: "{cron}"' if line.startswith(f"    {name}:") else line for line in text.splitlines()]
-            text = "\n".join(lines) + "\n"
-        schedules.write_text(text)
+        edit_yaml(schedules, lambda document: document["attributes"]["schedules"].update(crons or {}))
         self.processes: list[subprocess.Popen[bytes]] = []
+        self._until_exit = contextlib.ExitStack()
 
     def __enter__(self) -> "Deployment":
-        self.start()
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(a_turn(str(self.folder)))
+            stack.callback(self.stop)
+            self.start()
+            self._until_exit = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
+        self._until_exit.close()
 
-    def start(self, *command: str) -> None:
-        """Starts `dagster dev`, or another command that serves the UI, and waits until it answers."""
-        command = command or (sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml")
-        self.spawn(*command, "-p", str(self.port), "-h", "127.0.0.1")
+    def start(self) -> None:
+        """Starts it (again) and waits until the UI answers."""
+        self.spawn(*self.command, "-p", str(self.port), "-h", "127.0.0.1")
         wait_for(self._answers, seconds=120, what=f"the UI of {self.folder}")
 
     def _answers(self) -> bool:
@@ -97,10 +136,10 @@ class Deployment:
         return [entry["name"] for entry in entries] == ["orders_sync"]
 
     def spawn(self, *command: str) -> subprocess.Popen[bytes]:
-        """Starts a process of the deployment, in the project's folder, with no variable of ours set."""
+        """Starts a process of the deployment, in the project's folder."""
         with (self.folder / "output.log").open("a") as log:
             process = subprocess.Popen(
-                command, cwd=self.folder, env=environment(), stdout=log, stderr=log, start_new_session=True
+                command, cwd=self.folder, env=self.environment, stdout=log, stderr=log, start_new_session=True
             )
         self.processes.append(process)
         return process
@@ -111,7 +150,7 @@ class Deployment:
                 process.send_signal(signal.SIGINT)
         for process in reversed(self.processes):
             try:
-                process.wait(20)
+                process.wait(limit(20))
             except subprocess.TimeoutExpired:
                 pass
             finally:
@@ -120,7 +159,7 @@ class Deployment:
         self.processes.clear()
         subprocess.run(
             [sys.executable, "-c", "from orders_sync.database.embedded import *; embedded_url('orders')"],
-            cwd=self.folder, env=environment(), check=False, timeout=60,
+            cwd=self.folder, env=self.environment, check=False, timeout=limit(60),
         )  # fmt: skip
 
     def kill(self) -> None:
@@ -129,17 +168,21 @@ class Deployment:
             if process.info["cwd"] == str(self.folder) and process.info["name"] != "postgres":
                 process.kill()
         for process in self.processes:
-            process.wait(10)
+            process.wait(limit(10))
         self.processes.clear()
 
     def log(self) -> str:
         return (self.folder / "output.log").read_text(errors="replace")
 
-    def cli(self, *arguments: str, timeout: float = 120) -> "subprocess.CompletedProcess[str]":
+    def sync_log(self) -> str:
+        """The log of all its passes."""
+        return (self.folder / ".state" / "logs" / "sync.log").read_text(errors="replace")
+
+    def cli(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Runs `orders-sync` in this deployment."""
         return subprocess.run(
             [sys.executable, "-m", "orders_sync.cli", *arguments],
-            cwd=self.folder, env=environment(), capture_output=True, text=True, timeout=timeout, check=False,
+            cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=limit(120), check=False,
         )  # fmt: skip
 
     def connect(self, database: str = "orders") -> "psycopg.Connection[tuple[Any, ...]]":
@@ -150,7 +193,10 @@ class Deployment:
     def graphql(self, query: str, **variables: Any) -> dict[str, Any]:
         """What the UI asks the web server."""
         answer = httpx.post(
-            f"{self.url}/graphql", json={"query": query, "variables": variables}, timeout=60, trust_env=False
+            f"{self.url}/graphql",
+            json={"query": query, "variables": variables},
+            timeout=limit(60),
+            trust_env=False,
         )
         answer.raise_for_status()
         document = answer.json()
@@ -173,13 +219,28 @@ class Deployment:
         data = self.graphql(
             """query($selector: InstigationSelector!) {instigationStateOrError(instigationSelector: $selector) {
             ... on InstigationState {ticks(limit: 100) {status skipReason timestamp runIds}}}}""",
-            selector={
-                "repositoryLocationName": "orders_sync",
-                "repositoryName": "__repository__",
-                "name": name,
-            },
+            selector={**REPOSITORY, "name": name},
         )
         return data["instigationStateOrError"].get("ticks", [])
+
+    def switch_on(self, schedule: str) -> None:
+        """What the UI's switch of a schedule asks for."""
+        selector = {**REPOSITORY, "scheduleName": schedule}
+        data = self.graphql(
+            "mutation($s: ScheduleSelector!) {startSchedule(scheduleSelector: $s) {__typename}}", s=selector
+        )
+        assert data["startSchedule"]["__typename"] == "ScheduleStateResult", data
+
+    def switch_off(self, schedule: str) -> None:
+        """As `switch_on`, the other way."""
+        selector = {**REPOSITORY, "scheduleName": schedule}
+        state = self.graphql(
+            "query($s: ScheduleSelector!) {"
+            "scheduleOrError(scheduleSelector: $s) {... on Schedule {scheduleState {id}}}}",
+            s=selector,
+        )["scheduleOrError"]["scheduleState"]
+        data = self.graphql("mutation($id: String!) {stopRunningSchedule(id: $id) {__typename}}", id=state["id"])
+        assert data["stopRunningSchedule"]["__typename"] == "ScheduleStateResult", data
 
     def materialize(self, asset: str, partition: str | None = None) -> str:
         """What the UI's button "Materialize" asks for; returns the run's id."""
@@ -189,8 +250,7 @@ class Deployment:
             __typename ... on LaunchRunSuccess {run {runId}} ... on PythonError {message}}}""",
             params={
                 "selector": {
-                    "repositoryLocationName": "orders_sync", "repositoryName": "__repository__",
-                    "pipelineName": "__ASSET_JOB", "assetSelection": [{"path": [ACCOUNT, asset]}],
+                    **REPOSITORY, "pipelineName": "__ASSET_JOB", "assetSelection": [{"path": [ACCOUNT, asset]}],
                 },
                 "mode": "default", "runConfigData": {}, "executionMetadata": {"tags": tags},
             },
@@ -216,7 +276,7 @@ class Deployment:
             ).fetchall()
         return f"{status}: " + " / ".join(event[:3000] for (event,) in told)
 
-    def wait_until_synced(self, seconds: float = 120) -> None:
+    def wait_until_synced(self) -> None:
         """Waits until the first passes of all lanes have succeeded and all events are applied."""
 
         def synced() -> bool:
@@ -230,6 +290,6 @@ class Deployment:
                 return False
 
         try:
-            wait_for(synced, seconds=seconds, what="the first passes")
+            wait_for(synced, seconds=240, what="the first passes")
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.log()[-5000:]}") from None

@@ -1,6 +1,7 @@
-"""What must hold, whatever happens: one checker for each invariant that the database can show.
+"""What must hold in the orders database, whatever an adapter fetched and however a pass ended.
 
-Tests call `check_invariants` after whatever they did; each function raises AssertionError with the rows at fault.
+Call `check_invariants` at the end of a test. Each function raises AssertionError, with the rows that break the
+invariant, at most ten of them.
 """
 
 from typing import Any
@@ -10,7 +11,7 @@ from orders_sync.model.pass_summary import PassSummary
 
 
 def check_invariants(connection: Connection) -> None:
-    """All of them."""
+    """Checks all invariants that the database alone can show."""
     every_order_was_created_once(connection)
     every_status_change_has_its_event(connection)
     locks_are_right(connection)
@@ -22,7 +23,10 @@ def check_invariants(connection: Connection) -> None:
 def every_listed_order_is_stored_or_rejected(
     connection: Connection, account: str, listed: list[dict[str, Any]]
 ) -> None:
-    """Invariant 1, against what the marketplace lists (states 0 and 8 are not listed)."""
+    """No order that the marketplace lists is lost: it is stored, or kept as a rejected record.
+
+    `listed`: the orders in Back Market's form; those in states 0 and 8 don't count, since its API leaves them out.
+    """
     expected = {str(order["order_id"]) for order in listed if order.get("state") not in (0, 8)}
     stored = {row[0] for row in _rows(connection, "SELECT order_id FROM orders WHERE account = %s", account)}
     rejected = {
@@ -37,7 +41,7 @@ def every_listed_order_is_stored_or_rejected(
 
 
 def every_order_was_created_once(connection: Connection) -> None:
-    """Invariant 2: every stored order has exactly one OrderCreated."""
+    """Every stored order has exactly one event OrderCreated."""
     _nothing(
         connection,
         "orders without exactly one OrderCreated",
@@ -54,7 +58,7 @@ def every_order_was_created_once(connection: Connection) -> None:
 
 
 def every_status_change_has_its_event(connection: Connection) -> None:
-    """Invariant 2: from its creation on, each order's and item's events form a chain that ends at its status."""
+    """The events of each order and item form a chain from its creation to its current status."""
     current: dict[tuple[str, str, str], str] = {}
     events = _rows(
         connection,
@@ -68,9 +72,10 @@ def every_status_change_has_its_event(connection: Connection) -> None:
             for created_id, status in items.items():
                 current[account, order_id, created_id] = status
             continue
-        assert old != new, f"an event tells no change: order {order_id}, item {item_id}: {old}"
-        known = current.get((account, order_id, item_id))
-        assert known == old, f"order {order_id}, item {item_id or '-'}: the event says {old}, before it was {known}"
+        subject = f"order {order_id}, item {item_id or '-'}"
+        assert old != new, f"{subject}: an event without a change of status: {old}"
+        before = current.get((account, order_id, item_id))
+        assert before == old, f"{subject}: an event changes the status from {old}, but it was {before}"
         current[account, order_id, item_id] = new
     stored = {
         (account, order_id, ""): status
@@ -81,45 +86,49 @@ def every_status_change_has_its_event(connection: Connection) -> None:
             connection, "SELECT account, order_id, item_id, status FROM order_items"
         )
     }
-    assert current == stored, f"statuses without event: {set(current.items()) ^ set(stored.items())}"
+    assert current == stored, f"statuses that do not match the events: {set(current.items()) ^ set(stored.items())}"
 
 
 def locks_are_right(connection: Connection) -> None:
-    """Invariant 3 and 14: once all events are applied, each item's lock is what its history of statuses asks for."""
+    """Every item's lock is in the state that the history of its statuses requires.
+
+    It waits for nothing: while events are pending, there is nothing to check.
+    """
     from orders_sync.stock.actions import LockAction, lock_action_of
 
     if _rows(connection, "SELECT 1 FROM order_events WHERE applied_at IS NULL LIMIT 1"):
         return
-    wanted: dict[tuple[str, str], str] = {}
+    expected: dict[tuple[str, str], str] = {}
     events = _rows(
         connection,
         "SELECT account, order_id, item_id, new_status, items FROM order_events "
         "ORDER BY account, order_id, revision, event_id",
     )
-    for account, _, item_id, new_status, items in events:
-        told = items.items() if items is not None else [(item_id, new_status)] if item_id else []
-        for told_id, status in told:
-            key = (account, told_id)
-            effect = lock_action_of(status, new_status if items is not None else None)
-            if wanted.get(key) == "consumed":
+    for account, _, event_item, new_status, items in events:
+        # OrderCreated carries all items with their statuses; a change of the order itself has no item.
+        statuses = items.items() if items is not None else [(event_item, new_status)] if event_item else []
+        for item_id, status in statuses:
+            key = (account, item_id)
+            action = lock_action_of(status, new_status if items is not None else None)
+            if expected.get(key) == "consumed":
                 continue
-            if effect is LockAction.LOCK:
-                wanted[key] = "locked"
-            elif effect is LockAction.CONSUME:
-                wanted[key] = "consumed"
-            elif effect is LockAction.RELEASE and key in wanted:
-                wanted[key] = "released"
+            if action is LockAction.LOCK:
+                expected[key] = "locked"
+            elif action is LockAction.CONSUME:
+                expected[key] = "consumed"
+            elif action is LockAction.RELEASE and key in expected:
+                expected[key] = "released"
     states = {
         (account, item_id): "locked" if state == "short" else state
         for account, item_id, state in _rows(connection, "SELECT account, item_id, state FROM stock_locks")
     }
     if _rows(connection, "SELECT 1 FROM migration_moves LIMIT 1"):
-        # What was locked and released in shadow only, while V1 was the truth, has no lock of ours.
-        wanted = {key: state for key, state in wanted.items() if state != "released" or key in states}
-    assert states == wanted, f"locks that differ from what is asked: {set(states.items()) ^ set(wanted.items())}"
+        # Items that were locked and released in shadow, while V1 decided, have no lock here.
+        expected = {key: state for key, state in expected.items() if state != "released" or key in states}
+    assert states == expected, f"locks that differ from their history: {set(states.items()) ^ set(expected.items())}"
     _nothing(
         connection,
-        "locks of another quantity or SKU than their item",
+        "locks whose quantity or SKU differs from their item's",
         "SELECT lock.item_id, lock.quantity, item.quantity FROM stock_locks lock JOIN order_items item "
         "USING (account, item_id) WHERE lock.state = 'locked' "
         "AND (lock.quantity, lock.sku) <> (item.quantity, item.sku)",
@@ -127,10 +136,10 @@ def locks_are_right(connection: Connection) -> None:
 
 
 def reserved_is_what_is_locked(connection: Connection) -> None:
-    """Invariant 3: the sum of active locks of a SKU is its reserved quantity."""
+    """The reserved quantity of each SKU is the sum of its active locks."""
     _nothing(
         connection,
-        "SKUs whose reserved pieces are not those of their locks",
+        "SKUs whose reserved quantity is not the sum of their locks",
         """
         SELECT level.sku, level.reserved, coalesce(sum(lock.quantity), 0) FROM stock_levels level
         LEFT JOIN stock_locks lock ON lock.sku = level.sku AND lock.state = 'locked'
@@ -140,33 +149,36 @@ def reserved_is_what_is_locked(connection: Connection) -> None:
 
 
 def stock_is_never_negative(connection: Connection) -> None:
-    """Invariant 4: available stock is never below zero."""
+    """The available quantity of each SKU is zero or more."""
     _nothing(
         connection,
-        "SKUs with less than nothing available",
+        "SKUs with an available quantity below zero",
         "SELECT sku, on_hand, reserved FROM stock_levels WHERE coalesce(on_hand, 0) - reserved < 0",
     )
 
 
 def every_lock_is_explained(connection: Connection) -> None:
-    """Invariant 12: the steps on record lead to each lock's state, each from where the last one ended."""
+    """The entries of the lock history form a chain that ends at each lock's state."""
     state: dict[tuple[str, str], str | None] = {}
     for account, item_id, before, after in _rows(
         connection, "SELECT account, item_id, from_state, to_state FROM stock_lock_history ORDER BY entry_id"
     ):
-        assert state.get((account, item_id)) == before, f"item {item_id}: a step starts at {before}"
+        assert state.get((account, item_id)) == before, f"item {item_id}: a history entry starts at {before}"
         state[account, item_id] = after
     locks = {(a, i): s for a, i, s in _rows(connection, "SELECT account, item_id, state FROM stock_locks")}
-    assert state == locks, f"locks that no step explains: {set(state.items()) ^ set(locks.items())}"
+    assert state == locks, f"locks that do not match their history: {set(state.items()) ^ set(locks.items())}"
 
 
 def nothing_changed(summary: PassSummary) -> None:
-    """A repeated pass finds nothing to do."""
+    """A repeated pass has created, changed and published nothing; `summary` is its result."""
     assert (summary.created, summary.changed, summary.events) == (0, 0, 0), summary.numbers()
 
 
 def snapshot(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
-    """The tables' contents without our own clock's times: equal snapshots are equal tables and events."""
+    """The rows of orders, items, care records and events, without the times that our own clock set.
+
+    Two equal snapshots mean that nothing changed in between.
+    """
     return {
         "orders": _rows(
             connection,
@@ -195,5 +207,6 @@ def _rows(connection: Connection, query: str, *parameters: object) -> list[tuple
 
 
 def _nothing(connection: Connection, what: str, query: str) -> None:
+    """Raises AssertionError that starts with `what` if the query returns rows."""
     rows = _rows(connection, query)
     assert not rows, f"{what}: {rows[:10]}"

@@ -1,116 +1,154 @@
-"""A sandbox marketplace served over real HTTP from a thread, and orders to put into it."""
+"""A fake marketplace served over real HTTP from a thread of the test, an account at it, and orders to put into it."""
 
-import socket
-import threading
-import time
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orders_sync.config.account import SellerAccount
-from orders_sync.config.sandbox_credentials import SANDBOX_CREDENTIALS
+from orders_sync.config.sandbox_credentials import SANDBOX_CREDENTIALS, provide_sandbox_credentials
 from orders_sync.marketplaces.kit.accounts import account_from
 from orders_sync.model.lane import SyncType
 from orders_sync.model.pass_summary import PassSummary
 from orders_sync.passes.run_pass import run_pass
-from orders_sync.sandbox.back_market import BackMarketFront
+from orders_sync.sandbox.back_market import FakeBackMarket
 from orders_sync.sandbox.clock import Clock
-from orders_sync.sandbox.fake_marketplace import Front, Shared
+from orders_sync.sandbox.fake_marketplace import FakeMarketplace, SandboxControls
 from orders_sync.sandbox.faults import Fault
 from orders_sync.sandbox.formats import iso, stamp
-from orders_sync.sandbox.server import FRONTS, Sandbox
-from orders_sync.sandbox.world import World
+from orders_sync.sandbox.server import MARKETPLACES, Sandbox, WorldProfile
 from orders_sync.sync.pass_request import PassRequest
+from orders_sync.testing.http_server import served
 
-#: The setting `token` of an account at each front of the sandbox: these need no environment variable.
 TOKEN_NAMES = {
     "back_market": "BACK_MARKET_SANDBOX_TOKEN",
     "refurbed": "REFURBED_SANDBOX_TOKEN",
     "mirakl": "MIRAKL_SANDBOX_KEY",
 }
+"""The environment variable that an account's `token` names, by the fake marketplace's name."""
 TOKEN = SANDBOX_CREDENTIALS[TOKEN_NAMES["back_market"]]
+"""The credential of the fake Back Market."""
+
+
+@dataclass
+class Gate:
+    """Holds back requests whose path starts with `path` while it is closed."""
+
+    path: str
+    is_open: bool = False
+    reached: bool = False
+    """Whether a request waits at it, or has."""
 
 
 class Marketplace:
-    """A sandbox on a free port. `put` and `change` script its orders; `fault` switches faults on."""
+    """A fake marketplace on a free port, as a context manager.
+
+    `put` and `change` set its orders (for Back Market; for other contracts, write to `world.scripted`), `pass_time`
+    moves its clock, `fault` switches faults on. Its clock starts at the present unless `ago` says otherwise.
+
+    An adapter for another contract brings a FakeMarketplace of its own::
+
+        with Marketplace(FakeShop, orders=100, token="secret") as marketplace:
+            ...
+    """
 
     def __init__(
         self,
-        front: type[Front] = BackMarketFront,
+        fake: type[FakeMarketplace] = FakeBackMarket,
         *,
         orders: int = 0,
         days: int = 90,
         limits: bool = False,
         seed: int = 1,
-        arrivals_a_day: float = 0,
+        arrivals_per_day: float = 0,
         ago: timedelta = timedelta(0),
+        token: str | None = None,
     ) -> None:
-        """`ago`: how far back the clock begins, for tests that let it come up to the present."""
+        """`orders`: the orders of its history, over the last `days`. `limits`: enforce the published rate limits.
+        `seed`: equal seeds give equal orders. `arrivals_per_day`: new orders from its start on. `ago`: how far in the
+        past its clock starts. `token`: the credential it requires; by default the sandbox's."""
         start = datetime.now(UTC).replace(microsecond=0) - ago
-        self.world = World(seed, orders, start, days=days, arrivals_a_day=arrivals_a_day, **FRONTS[front][1])
+        profile = MARKETPLACES.get(fake, WorldProfile())
+        self.world = profile.world(seed, orders, start, days=days, arrivals_per_day=arrivals_per_day)
         self.clock = Clock(start)
         self.world.advance(start)
-        shared = Shared(self.clock)
-        self.front: Any = front(
-            self.world, shared, token=SANDBOX_CREDENTIALS[TOKEN_NAMES[front.name]], limits=limits, memory=None
-        )
-        self.sandbox = Sandbox([self.front], shared)
+        controls = SandboxControls(self.clock)
+        if token is None:
+            token = SANDBOX_CREDENTIALS[TOKEN_NAMES[fake.name]]
+        self.fake = fake(self.world, controls, token=token, limits=limits, actions_file=None)
+        self.sandbox = Sandbox([self.fake], controls)
+        self._gates: list[Gate] = []
 
     def __enter__(self) -> "Marketplace":
-        self._socket = socket.socket()
-        self._socket.bind(("127.0.0.1", 0))
-        self.port: int = self._socket.getsockname()[1]
-        config = uvicorn.Config(
-            self.sandbox.app(), log_level="critical", access_log=False, date_header=False, lifespan="off"
-        )
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)
-        self._thread.start()
-        while not self._server.started:
-            time.sleep(0.01)
+        self._serving = served(self._gated(self.sandbox.app()))
+        self.url = self._serving.__enter__()
+        """Its address, for an account's `base_url`."""
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._server.should_exit = True
-        self._server.force_exit = True
-        self._thread.join(10)
-        self._socket.close()
+    def __exit__(self, *exception: Any) -> None:
+        for gate in self._gates:
+            gate.is_open = True
+        self._serving.__exit__(*exception)
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+    def _gated(self, app: ASGIApp) -> ASGIApp:
+        async def behind_gates(scope: Scope, receive: Receive, send: Send) -> None:
+            for gate in [gate for gate in self._gates if scope["path"].startswith(gate.path)]:
+                gate.reached = True
+                while not gate.is_open:
+                    await asyncio.sleep(0.02)
+            await app(scope, receive, send)
+
+        return behind_gates
+
+    @contextmanager
+    def closed_gate(self, path: str) -> Iterator[Gate]:
+        """Holds back all requests whose path starts with `path`, until the block ends or `is_open` is set."""
+        gate = Gate(path)
+        self._gates.append(gate)
+        try:
+            yield gate
+        finally:
+            gate.is_open = True
+            self._gates.remove(gate)
 
     def listed(self) -> list[dict[str, Any]]:
-        """All orders in the contract's form."""
-        return self.front.listed()
+        """All its orders in the contract's form, whatever their state."""
+        return self.fake.listed()
 
     def now(self) -> datetime:
+        """Its clock's time (aware, UTC)."""
         return self.clock.now()
 
     def pass_time(self, **amounts: float) -> None:
-        """Moves the marketplace's clock forward."""
+        """Moves its clock forward, e.g. `pass_time(hours=2)`; orders arrive and change meanwhile."""
         self.clock.skipped += timedelta(**amounts)
         self.world.advance(self.clock.now())
 
     def put(self, order: dict[str, Any]) -> dict[str, Any]:
-        """Lists an order (a new one, or another version of one)."""
+        """Lists an order in Back Market's form, in place of the one with the same `order_id`; returns it."""
         self.world.scripted[order["order_id"]] = order
         self.world.version += 1
         return order
 
     def change(self, order_id: int, **fields: Any) -> dict[str, Any]:
-        """Changes fields of a scripted order; its modified time becomes now unless given."""
+        """Changes fields of an order that was put in; `date_modification` becomes the clock's time unless given."""
         order = {**self.world.scripted[order_id], "date_modification": stamp(self.now()), **fields}
         return self.put(order)
 
     def set_states(self, order_id: int, order_state: int, line_state: int) -> dict[str, Any]:
-        """Moves an order and all its lines."""
+        """Sets the state of an order that was put in, and that of all its lines."""
         lines = [{**line, "state": line_state} for line in self.world.scripted[order_id]["orderlines"]]
         return self.change(order_id, state=order_state, orderlines=lines)
 
     def put_folder(self, folder_id: int, line_id: int, choice: str | None = "REPLACE", **fields: Any) -> None:
-        """Opens a Care folder about a line, or puts another version of it."""
+        """Lists a Care folder about a line, in place of the one with the same id.
+
+        `choice`: the buyer's resolution (REPLACE, REFUND, REPAIR), None before one is made.
+        """
         record = {
             "id": folder_id, "client": 1, "merchant": 789, "orderline": line_id,
             "date_creation": iso(self.now()), "date_modification": iso(self.now()),
@@ -124,8 +162,8 @@ class Marketplace:
         self.world.scripted_folders[folder_id] = {"list": record, "detail": detail}
 
     def fault(self, kind: str, **details: Any) -> Fault:
-        """Switches a fault on."""
-        fault = Fault.of({"kind": kind, **details})
+        """Switches a fault on, e.g. `fault("status", status=503, times=2)`; sandbox/faults.py lists the kinds."""
+        fault = Fault.from_document({"kind": kind, **details})
         self.sandbox.faults.append(fault)
         return fault
 
@@ -134,25 +172,35 @@ class Marketplace:
         self.sandbox.faults.clear()
 
     def calls(self, prefix: str = "") -> int:
-        """How many requests came to paths of this shape, e.g. `GET /ws/orders`."""
+        """The number of requests whose method and path (without numbers) start with `prefix`, e.g. `GET /ws/orders`."""
         return sum(n for shape, n in self.sandbox.seen.items() if shape.startswith(prefix) and " " in shape)
 
 
 def sandbox_account(marketplace: Marketplace, name: str = "shop", **settings: Any) -> SellerAccount:
-    """An account at a marketplace; without rate limits, accepting nothing, unless told otherwise."""
-    contract = marketplace.front.name
+    """An account at a fake marketplace, as an account file with these `settings` would give it.
+
+    Unless the settings say otherwise, it ignores rate limits and accepts no orderlines. An account at a marketplace
+    that the sandbox does not have needs its credential among the settings.
+
+    Raises AccountConfigError for wrong settings.
+    """
+    provide_sandbox_credentials()
+    contract = marketplace.fake.name
     attributes: dict[str, Any] = {
         "marketplace": contract,
         "base_url": marketplace.url,
-        "token": TOKEN_NAMES[contract],
         "limits": {"enforced": False, "connections": 4},
+        **({"token": TOKEN_NAMES[contract]} if contract in TOKEN_NAMES else {}),
         **settings,
     }
     return account_from(name, attributes, f"defs/accounts/{name}/defs.yaml")
 
 
 def sync(account: SellerAccount, sync_type: str = "new", **request: Any) -> PassSummary:
-    """Runs one pass."""
+    """Runs one pass of a lane (`new`, `modified`, `care`, `incomplete`) and returns its summary.
+
+    `request`: further attributes of PassRequest, e.g. `start`. Raises PassFailedError.
+    """
     return run_pass(PassRequest(account, SyncType(sync_type), "test", **request))
 
 
@@ -168,7 +216,10 @@ def an_order(
     age: timedelta = timedelta(minutes=10),
     **fields: Any,
 ) -> dict[str, Any]:
-    """A scripted order as Back Market's contract has it, put into the marketplace."""
+    """Puts an order in Back Market's form into the marketplace, with one line for each SKU; returns it.
+
+    By default it is accepted and to be shipped. `age`: how long ago it was created. `fields` replace any others.
+    """
     created = stamp(marketplace.now() - age)
     lines = [
         {

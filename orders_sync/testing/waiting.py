@@ -1,19 +1,36 @@
-"""Waiting for something that another process does."""
+"""Waiting for something that another process does, with limits that fit the machine's speed."""
 
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from orders_sync.testing.machine_speed import slowness
+
 T = TypeVar("T")
 
 
-def wait_for(condition: Callable[[], T], *, seconds: float = 30.0, what: str = "the condition") -> T:
-    """Waits until `condition` returns something true, and returns that."""
-    deadline = time.monotonic() + seconds
+def limit(seconds: float) -> float:
+    """A time limit for this machine, in seconds, from one that is generous on the reference machine.
+
+    Every time limit of the tests goes through this function: waits, subprocesses, HTTP clients, the browser, pytest.
+    """
+    return seconds * slowness()
+
+
+def wait_for(
+    condition: Callable[[], T], *, seconds: float = 30.0, what: str = "the condition", every: float = 0.1
+) -> T:
+    """Waits until `condition` returns something true, and returns that.
+
+    `seconds`: the limit on the reference machine. `every`: seconds between two looks.
+    Raises AssertionError, which names `what`, when the limit has passed.
+    """
+    allowed = limit(seconds)
+    deadline = time.monotonic() + allowed
     while True:
         result = condition()
         if result:
             return result
         if time.monotonic() > deadline:
-            raise AssertionError(f"{what} did not come true within {seconds} s")
-        time.sleep(0.1)
+            raise AssertionError(f"{what} did not come true within {allowed:.0f} s")
+        time.sleep(every)

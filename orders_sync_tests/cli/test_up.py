@@ -1,16 +1,26 @@
-"""What `make run` runs: everything comes up, the first syncs run, everything stops, and goes on where it was."""
+"""What `make run` runs: everything starts, the first syncs run, everything stops, and a new start continues."""
 
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from orders_sync.testing.deployment import copy_project, environment, free_port
+from orders_sync.testing.deployment import copy_project, edit_yaml, environment, free_port, program
+from orders_sync.testing.one_deployment import a_turn
+from orders_sync.testing.waiting import limit, wait_for
 
-pytestmark = [pytest.mark.daemon, pytest.mark.xdist_group("up")]
+pytestmark = [pytest.mark.daemon, pytest.mark.xdist_group("deployment")]
+
+
+@pytest.fixture
+def turn(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No other deployment of the test run is there."""
+    with a_turn(request.node.name):
+        yield
 
 
 def _up(project: Path, ui_port: int, sandbox_port: int, *more: str) -> list[str]:
@@ -30,26 +40,28 @@ def _left_behind(project: Path) -> list[str]:
     return found
 
 
-def test_it_comes_up_syncs_stops_and_goes_on(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("turn")
+def test_it_starts_syncs_stops_and_continues(tmp_path: Path) -> None:
     project = copy_project(tmp_path)
     ui, sandbox = free_port(), free_port()
     for account in (project / "orders_sync" / "defs" / "accounts").glob("*/defs.yaml"):
-        account.write_text(account.read_text().replace(":8765", f":{sandbox}"))
+        edit_yaml(account, lambda file: file["attributes"].update(base_url=f"http://127.0.0.1:{sandbox}"))
     first = subprocess.run(
         _up(project, ui, sandbox, "--until-synced"), cwd=project, env=environment(), capture_output=True, text=True,
-        timeout=240, check=False,
+        timeout=limit(240), check=False,
     )  # fmt: skip
     assert first.returncode == 0, first.stdout + first.stderr
-    for told in (
+    for line in (
         f"the Dagster UI answers on http://127.0.0.1:{ui}",
         "back_market_sandbox/new: done",
         "refurbed_sandbox/care: done",
         "mirakl_sandbox/modified: done",
         "stock locks:",
     ):
-        assert told in first.stdout
+        assert line in first.stdout
     assert _left_behind(project) == []
-    with (tmp_path / "second.log").open("w") as log:
+    output = tmp_path / "second.log"
+    with output.open("w") as log:
         second = subprocess.Popen(
             _up(project, ui, sandbox),
             cwd=project,
@@ -59,47 +71,26 @@ def test_it_comes_up_syncs_stops_and_goes_on(tmp_path: Path) -> None:
             start_new_session=True,
         )
     try:
-        from orders_sync.testing.waiting import wait_for
-
-        output = tmp_path / "second.log"
         wait_for(lambda: "the Dagster UI answers" in output.read_text(), seconds=120, what="the second start")
         # What was synced is still there: no first load runs again.
-        assert "back_market_sandbox/new: done" in output.read_text() or wait_for(
-            lambda: "back_market_sandbox/new: done" in output.read_text(), seconds=20
-        )
+        wait_for(lambda: "back_market_sandbox/new: done" in output.read_text(), seconds=30, what="the lanes' state")
         again = subprocess.run(
-            _up(project, ui, sandbox),
-            cwd=project,
-            env=environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+            _up(project, ui, sandbox), cwd=project, env=environment(), capture_output=True, text=True,
+            timeout=limit(60), check=False,
+        )  # fmt: skip
         assert again.returncode == 1
-        assert "is in use. Is orders-sync running already?" in again.stdout.replace("\n", " ")
+        assert "is in use. Is orders-sync running already?" in again.stderr.replace("\n", " ")
     finally:
         second.send_signal(signal.SIGINT)
-        second.wait(90)
-    assert "Everything is stopped." in (tmp_path / "second.log").read_text()
+        second.wait(limit(90))
+    assert "Everything is stopped." in output.read_text()
     assert _left_behind(project) == []
-
-
-def test_dg_dev_works_too(tmp_path: Path) -> None:
-    from orders_sync.testing.deployment import Deployment
-    from orders_sync.testing.marketplace import Marketplace
-
-    with Marketplace() as marketplace:
-        deployment = Deployment(tmp_path, marketplace)
-        try:
-            deployment.start(str(Path(sys.executable).parent / "dg"), "dev")
-        finally:
-            deployment.stop()
 
 
 def _dg(project: Path, *arguments: str) -> str:
     done = subprocess.run(
-        [str(Path(sys.executable).parent / "dg"), *arguments], cwd=project,
-        env=environment(VIRTUAL_ENV=str(Path(sys.executable).parent.parent)), capture_output=True, text=True, check=False,
+        [program("dg"), *arguments], cwd=project, env=environment(VIRTUAL_ENV=str(Path(sys.executable).parent.parent)),
+        capture_output=True, text=True, timeout=limit(120), check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

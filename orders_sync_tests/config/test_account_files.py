@@ -1,4 +1,4 @@
-"""Account files: wrong settings are told with file, key and reason, and take no other account down."""
+"""Account files: an error names file, key and reason, and concerns one account only."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ GOOD = "type: orders_sync.components.account.Account\nattributes:\n  marketplace
 
 
 @pytest.mark.parametrize(
-    ("attributes", "told"),
+    ("attributes", "line"),
     [
         ({"token": "T"}, "marketplace: is missing"),
         ({"marketplace": "ebay", "token": "T"}, "marketplace: there is no marketplace 'ebay'; allowed are back_market,"),
@@ -25,14 +25,14 @@ GOOD = "type: orders_sync.components.account.Account\nattributes:\n  marketplace
         ({"marketplace": "back_market", "token": "T", "user_agent": "curl"}, "user_agent: String should match pattern"),
     ],
 )  # fmt: skip
-def test_a_wrong_setting_is_told(attributes: dict[str, object], told: str) -> None:
+def test_an_error_names_file_key_and_reason(attributes: dict[str, object], line: str) -> None:
     with pytest.raises(AccountConfigError) as problem:
         account_from("shop", attributes, "defs/accounts/shop/defs.yaml")
     assert str(problem.value).startswith("defs/accounts/shop/defs.yaml: ")
-    assert told in str(problem.value)
+    assert line in str(problem.value)
 
 
-def test_one_bad_file_takes_no_other_account_down(tmp_path: Path) -> None:
+def test_a_bad_file_does_not_affect_other_accounts(tmp_path: Path) -> None:
     for name, text in {
         "good": GOOD,
         "broken": "a: [",

@@ -25,7 +25,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
 
 
 def year_of_ticks(sync_type: SyncType, zone: str) -> list[datetime]:
-    """The ticks of 2026 as Dagster's scheduler has them, in that zone."""
+    """The ticks of Dagster's scheduler in 2026, in that zone."""
     start = datetime(2026, 1, 1, tzinfo=ZoneInfo(zone))
     cron = load_schedules().schedules.of(sync_type)
     ticks = []
@@ -46,7 +46,7 @@ def test_a_year_in_utc(sync_type: SyncType) -> None:
 
 @pytest.mark.parametrize("sync_type", list(SyncType))
 def test_a_year_in_berlin(sync_type: SyncType) -> None:
-    """Every day has its ticks at the local hours, once each; the two nights are told below."""
+    """Every day has its ticks at the local hours, once each, except in the two nights on which the clock changes."""
     ticks = [tick.astimezone(BERLIN) for tick in year_of_ticks(sync_type, "Europe/Berlin")]
     assert len({tick.timestamp() for tick in ticks}) == len(ticks)
     by_day: dict[str, list[int]] = {}
@@ -80,7 +80,7 @@ def test_the_hourly_example_of_the_brief() -> None:
 
 
 @pytest.mark.parametrize(
-    ("attributes", "told"),
+    ("attributes", "line"),
     [
         (
             {"schedules": {"new": "every two hours"}},
@@ -96,23 +96,23 @@ def test_the_hourly_example_of_the_brief() -> None:
         ({"when": 1}, "when: no such setting; allowed are timezone, partitions_start, schedules"),
     ],
 )
-def test_a_wrong_value_is_refused_with_file_key_and_reason(attributes: dict[str, object], told: str) -> None:
+def test_an_error_names_file_key_and_reason(attributes: dict[str, object], line: str) -> None:
     with pytest.raises(ScheduleConfigError) as problem:
         check_schedules(attributes, "defs/sync/defs.yaml")
     assert str(problem.value).startswith("defs/sync/defs.yaml: ")
-    assert told in str(problem.value)
+    assert line in str(problem.value)
 
 
-def test_a_file_that_is_no_yaml_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_no_yaml_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "defs.yaml").write_text("a: [")
     with pytest.raises(ScheduleConfigError, match="is not readable YAML"):
         load_schedules(tmp_path / "defs.yaml")
 
 
-def test_further_passes_of_new_tell_what_they_cost() -> None:
+def test_the_cost_of_further_passes_of_new_is_shown() -> None:
     settings = check_schedules({"frequent_new": "*/10 6-22 * * *"}, "f")
     assert settings.frequent_cost() == (
-        "102 ticks a day, some 204 API calls a day for each account while little is new"
+        "102 ticks per day, about 204 API calls per day for each account while few orders are new"
     )
     component = SyncSchedules({"frequent_new": "*/10 6-22 * * *"})
     schedules = (
@@ -120,7 +120,7 @@ def test_further_passes_of_new_tell_what_they_cost() -> None:
     )
     frequent = next(s for s in schedules if s.name == "sync_new_orders_frequent_schedule")
     assert isinstance(frequent, dg.ScheduleDefinition)
-    assert "102 ticks a day" in str(frequent.description)
+    assert "102 ticks per day" in str(frequent.description)
     assert load_schedules().frequent_new is None
     with pytest.raises(ScheduleConfigError, match="f: frequent_new: 'often' is no cron expression"):
         check_schedules({"frequent_new": "often"}, "f")

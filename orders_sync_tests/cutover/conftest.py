@@ -52,7 +52,7 @@ def settings() -> CutoverSettings:
 @pytest.fixture
 def both(v1_url: str, settings: CutoverSettings, connection: Connection) -> Iterator[Both]:
     with (
-        Marketplace(orders=60, days=20, arrivals_a_day=25, ago=timedelta(days=9)) as marketplace,
+        Marketplace(orders=60, days=20, arrivals_per_day=25, ago=timedelta(days=9)) as marketplace,
         psycopg.connect(v1_url, autocommit=True) as v1_connection,
     ):
         # `incomplete` looks back from our own clock until the marketplace has answered: far enough for its past.

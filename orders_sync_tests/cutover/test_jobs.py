@@ -12,7 +12,8 @@ import pytest
 from orders_sync.config.v1 import CutoverError, CutoverSettings, Run
 from orders_sync.cutover import moves
 from orders_sync.cutover.phases import note_move
-from orders_sync.dagster_instance.storage import open_instance
+from orders_sync.dagster_instance.instance import open_instance
+from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.database import advisory_locks
 from orders_sync.database.engine import Connection, connect
 from orders_sync.definitions import defs
@@ -33,7 +34,8 @@ def launch(connection: Connection, settings: CutoverSettings, monkeypatch: pytes
 
     def run(how: Run) -> dg.ExecuteInProcessResult:
         monkeypatch.setattr(jobs, "load_cutover_settings", lambda: settings.model_copy(update={"run": how}))
-        return jobs.refresh_new.execute_in_process(raise_on_error=False)
+        resources = {"orders_database": OrdersDatabase()}
+        return jobs.refresh_new.execute_in_process(raise_on_error=False, resources=resources)
 
     return run
 

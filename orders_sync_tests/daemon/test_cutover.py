@@ -11,37 +11,36 @@ from typing import Any
 import pytest
 
 from orders_sync.config.environment import PROJECT_ROOT
-from orders_sync.testing.deployment import ACCOUNT, Deployment
+from orders_sync.testing.deployment import ACCOUNT, DG_DEV, REPOSITORY, Deployment, edit_yaml
 from orders_sync.testing.marketplace import Marketplace, an_order
 
-pytestmark = [pytest.mark.daemon, pytest.mark.xdist_group("migration")]
+pytestmark = [pytest.mark.daemon, pytest.mark.xdist_group("deployment")]
 
 RUNBOOK = (PROJECT_ROOT / "docs" / "cutover.md").read_text()
-SELECTOR = {"repositoryLocationName": "orders_sync", "repositoryName": "__repository__"}
 V1_JOBS = ("refresh_latest", "refresh_new", "refresh_orders")
 
 
 @pytest.fixture(scope="module")
 def both() -> Iterator[Deployment]:
-    """A deployment whose account is V1's as well, with forty orders of yesterday."""
+    """A deployment by `dg dev`, whose account is V1's as well, with forty orders of yesterday."""
     with tempfile.TemporaryDirectory(prefix="osm-") as folder, Marketplace() as marketplace:
         Path(folder).chmod(0o755)
         now = datetime.now(UTC)
         noon_of_yesterday = (now - timedelta(days=1)).replace(hour=12, minute=0, second=0)
         for number in range(1, 41):
             an_order(marketplace, number, age=now - noon_of_yesterday)
-        deployment = Deployment(Path(folder), marketplace)
+        deployment = Deployment(Path(folder), marketplace, command=DG_DEV)
         v1 = deployment.folder / "orders_sync" / "defs" / "migration" / "v1.yaml"
-        v1.write_text(v1.read_text().replace("back_market: back_market_sandbox", f"back_market: {ACCOUNT}"))
+        edit_yaml(v1, lambda document: document.update(marketplaces={"back_market": ACCOUNT}))
         with deployment:
-            deployment.wait_until_synced(seconds=240)
+            deployment.wait_until_synced()
             yield deployment
 
 
 def schedule_status(deployment: Deployment, name: str) -> str:
     data = deployment.graphql(
         "query($s: ScheduleSelector!) {scheduleOrError(scheduleSelector: $s) {... on Schedule {scheduleState {status}}}}",
-        s={**SELECTOR, "scheduleName": f"{name}_schedule"},
+        s={**REPOSITORY, "scheduleName": f"{name}_schedule"},
     )
     return str(data["scheduleOrError"]["scheduleState"]["status"])
 
@@ -52,7 +51,7 @@ def run_job(deployment: Deployment, name: str) -> str:
         """mutation($params: ExecutionParams!) {launchPipelineExecution(executionParams: $params) {
         __typename ... on LaunchRunSuccess {run {runId}} ... on PythonError {message}}}""",
         params={
-            "selector": {**SELECTOR, "pipelineName": name}, "mode": "default", "runConfigData": {},
+            "selector": {**REPOSITORY, "pipelineName": name}, "mode": "default", "runConfigData": {},
             "executionMetadata": {"tags": []},
         },
     )["launchPipelineExecution"]  # fmt: skip
@@ -77,12 +76,18 @@ def test_every_command_of_the_runbook_is_run_here() -> None:
         assert command in here, f"the runbook has a command that no test runs: {command}"
 
 
+def test_dg_dev_starts_the_project_as_dagster_dev_does(both: Deployment) -> None:
+    """Web server and daemon: the fixture has seen the UI answer, and first passes that a sensor launched."""
+    assert both.command == DG_DEV
+    assert {run["status"] for run in both.runs_of("new_orders")} == {"SUCCESS"}
+
+
 def test_the_runbook(both: Deployment) -> None:
     # V1's commands have their rows: marked as the old system, off by default, and they run.
     described = both.graphql(
         "query($s: RepositorySelector!) {repositoryOrError(repositorySelector: $s) {... on Repository "
         "{jobs {name description} schedules {name cronSchedule description}}}}",
-        s=SELECTOR,
+        s=REPOSITORY,
     )["repositoryOrError"]
     jobs = {job["name"]: job["description"] for job in described["jobs"]}
     crons = {schedule["name"]: schedule["cronSchedule"] for schedule in described["schedules"]}
@@ -119,7 +124,7 @@ def test_the_runbook(both: Deployment) -> None:
     assert both.cli("migration", "advance", "--force").returncode == 2
 
     # Phase 3: V1's schedules go off and stay off, its locks are taken over, each once.
-    switch_on(both, "refresh_new")
+    both.switch_on("refresh_new_schedule")
     assert schedule_status(both, "refresh_new") == "RUNNING"
     line = 'orders-sync migration advance --force --reason "the one difference is known and harmless"'
     assert "Moved from monitor to live" in told(both, line)
@@ -156,7 +161,7 @@ def test_the_comparison_in_the_ui_shows_its_plot_and_its_checks(both: Deployment
         """mutation($params: ExecutionParams!) {launchPipelineExecution(executionParams: $params) {
         __typename ... on LaunchRunSuccess {run {runId}} ... on PythonError {message}}}""",
         params={
-            "selector": {**SELECTOR, "pipelineName": "compare_v1_and_v2"}, "mode": "default", "runConfigData": {},
+            "selector": {**REPOSITORY, "pipelineName": "compare_v1_and_v2"}, "mode": "default", "runConfigData": {},
             "executionMetadata": {"tags": [{"key": "dagster/partition", "value": yesterday}]},
         },
     )["launchPipelineExecution"]["run"]["runId"]  # fmt: skip
@@ -172,11 +177,3 @@ def test_the_comparison_in_the_ui_shows_its_plot_and_its_checks(both: Deployment
     assert "All 40 orders agree" in entries["verdicts"]
     checks = {check["name"] for check in made["assetChecksOrError"]["checks"]}
     assert {"agreement", "no_lock_differs", "nothing_missing_in_v2", "days_compared", "within_api_budget"} <= checks
-
-
-def switch_on(deployment: Deployment, name: str) -> None:
-    """What the UI's switch asks for."""
-    deployment.graphql(
-        "mutation($s: ScheduleSelector!) {startSchedule(scheduleSelector: $s) {__typename}}",
-        s={**SELECTOR, "scheduleName": f"{name}_schedule"},
-    )

@@ -7,16 +7,20 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import pytest
 from psycopg.sql import SQL, Identifier
 
-from orders_sync.testing.deployment import ACCOUNT, Deployment, environment
+from orders_sync.testing.deployment import ACCOUNT, Deployment
 from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.marketplace import an_order
-from orders_sync.testing.waiting import wait_for
+from orders_sync.testing.shared_deployment import SHARED
+from orders_sync.testing.waiting import limit, wait_for
 
-pytestmark = [pytest.mark.daemon, pytest.mark.xdist_group("daemon")]
+pytestmark = [pytest.mark.daemon, pytest.mark.xdist_group("deployment")]
 
 TODAY = "SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD')"
 
@@ -40,96 +44,17 @@ def test_the_first_passes_run_at_once_and_everything_is_materialised(deployment:
         check_invariants(connection)
 
 
-def test_a_lane_never_overlaps_itself(deployment: Deployment) -> None:
-    """A slow pass; meanwhile a tick (skipped, naming the run), a Materialize (queued, then runs), a CLI run (busy)."""
-    fault = deployment.marketplace.fault("drip", path="/ws/orders", times=1, seconds=75)
-    wait_for(lambda: fault.used, seconds=90, what="a scheduled pass that is slow")
-    slow = next(run for run in deployment.runs_of("new_orders") if run["status"] in ("STARTED", "STARTING"))
-    queued = deployment.materialize("new_orders", today(deployment))
-    cli = deployment.cli("sync", "--type", "new", "--account", ACCOUNT)
-    assert cli.returncode == 3, cli.stdout + cli.stderr
-    assert re.search(rf"Lane shop/new is busy: run\s+{slow['runId']}", cli.stdout)
-
-    def skipped() -> list[str]:
-        reasons = [str(tick["skipReason"]) for tick in deployment.ticks("sync_new_orders_schedule")]
-        return [reason for reason in reasons if slow["runId"][:8] in reason]
-
-    told = wait_for(skipped, seconds=80, what="a tick on the busy lane")
-    assert told[0].startswith(f"Lane shop/new is busy: run {slow['runId'][:8]} (started)")
-    assert deployment.status_of(queued) == "QUEUED"
-    wait_for(lambda: deployment.status_of(queued) == "SUCCESS", seconds=120, what="the queued Materialize")
-    with deployment.connect() as connection:
-        overlaps = connection.execute(
-            """
-            SELECT one.run_id, two.run_id FROM lane_runs one JOIN lane_runs two
-              ON (one.account, one.sync_type) = (two.account, two.sync_type) AND one.lane_run_id < two.lane_run_id
-            WHERE two.started_at < one.finished_at
-            """
-        ).fetchall()
-    assert overlaps == []
-
-
-def test_a_run_waits_for_a_lane_that_the_cli_holds(deployment: Deployment) -> None:
-    """The queue knows nothing of the CLI: the lock in the database guards the lane."""
-    fault = deployment.marketplace.fault("delay", path="/ws/sav", times=1, seconds=20)
-    cli = deployment.spawn(sys.executable, "-m", "orders_sync.cli", "sync", "--type", "care")
-    wait_for(lambda: fault.used, seconds=30, what="the CLI's pass")
-    run = deployment.materialize("care_records", today(deployment))
-    wait_for(lambda: deployment.status_of(run) == "SUCCESS", seconds=90, what="the run that waits for the CLI")
-    assert cli.wait(5) == 0
-
-
-def test_two_daemons_on_one_database_give_one_run_a_tick(deployment: Deployment) -> None:
-    with (deployment.folder / "second.log").open("w") as log:
-        second = subprocess.Popen(
-            [sys.executable, "-m", "dagster._daemon", "run", "-w", "workspace.yaml"],
-            cwd=deployment.folder,
-            env=environment(DAGSTER_HOME=_home_with_yaml(deployment)),
-            stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
-    try:
-        before = {tick["timestamp"] for tick in deployment.ticks("sync_new_orders_schedule")}
-        wait_for(
-            lambda: len({t["timestamp"] for t in deployment.ticks("sync_new_orders_schedule")} - before) >= 2,
-            seconds=180,
-            what="two ticks with two daemons",
-        )
-        assert second.poll() is None, (deployment.folder / "second.log").read_text()[-2000:]
-    finally:
-        os.killpg(second.pid, signal.SIGKILL)
-    ticks = Counter(
-        tag["value"]
-        for run in deployment.runs_of("new_orders")
-        for tag in run["tags"]
-        if tag["key"] == "dagster/run_key"
-    )
-    assert ticks
-    assert max(ticks.values()) == 1, ticks
-
-
-def _home_with_yaml(deployment: Deployment) -> str:
-    """A DAGSTER_HOME with the project's dagster.yaml, as a server would have it."""
-    home = deployment.folder / "home"
-    home.mkdir(exist_ok=True)
-    shutil.copy(deployment.folder / "dagster.yaml", home)
-    return str(home)
-
-
-def test_an_event_wakes_the_stock_job(deployment: Deployment) -> None:
-    an_order(deployment.marketplace, 900, state=1, line_state=1)
-    assert deployment.cli("sync", "--type", "new", "--wait", "60").returncode == 0
-
-    def locked() -> bool:
-        with deployment.connect() as connection:
-            return connection.execute("SELECT 1 FROM stock_locks WHERE order_id = '900'").fetchone() is not None
-
-    wait_for(locked, seconds=60, what="the lock of the new order")
-
-
 def test_the_doctor_is_content_and_says_what_is_wrong(deployment: Deployment) -> None:
+    short = deployment.cli("doctor")
+    assert short.returncode == 1
+    assert "FAIL records: 40 items whose stock can't be locked" in short.stdout, short.stdout + short.stderr
+    (deployment.folder / "stock.csv").write_text("sku,on_hand\nPHONE,1000\n")
+    assert deployment.cli("stock", "import", "stock.csv").returncode == 0
     report = deployment.cli("doctor")
-    assert "FAIL database" not in report.stdout
-    assert "ok   daemon: the scheduler daemon was alive" in report.stdout, report.stdout + report.stderr
+    assert report.returncode == 0, report.stdout + report.stderr
+    assert "FAIL" not in report.stdout
+    for line in ("ok   database: PostgreSQL", "ok   daemon: the scheduler daemon was alive", "ok   records: no items"):
+        assert line in report.stdout
     account = deployment.folder / "orders_sync" / "defs" / "accounts" / "other" / "defs.yaml"
     account.parent.mkdir()
     account.write_text(
@@ -145,6 +70,143 @@ def test_the_doctor_is_content_and_says_what_is_wrong(deployment: Deployment) ->
         account.parent.rmdir()
 
 
+@dataclass(frozen=True)
+class Minute:
+    """What happened while two daemons ran and one slow pass worked on the lane of `new`, over at least one tick."""
+
+    slow: str
+    """The id of the slow pass's run; it was launched by hand."""
+    cli: "subprocess.CompletedProcess[str]"
+    """`orders-sync sync` on the busy lane."""
+    skipped: str
+    """Why the schedule of `new` skipped its tick."""
+    queued: tuple[str, str]
+    """The status of a second run of the lane: after the tick, and in the end."""
+    runs_by_tick: Counter[str]
+    """How many runs each tick of `incomplete` launched."""
+
+
+@pytest.fixture(scope="module")
+def minute() -> Minute:
+    """The one wait for a real tick of the clock: what has to be seen of ticks is seen in the same minute."""
+    deployment = SHARED.get()
+    with deployment.marketplace.closed_gate("/ws/orders") as gate, second_daemon(deployment) as second_log:
+        slow = deployment.materialize("new_orders", today(deployment))
+        wait_for(lambda: gate.reached, seconds=90, what="the first call of the slow pass")
+        queued = deployment.materialize("new_orders", today(deployment))
+        cli = deployment.cli("sync", "--type", "new", "--account", ACCOUNT)
+
+        def skips() -> list[str]:
+            reasons = [str(tick["skipReason"]) for tick in deployment.ticks("sync_new_orders_schedule")]
+            return [reason for reason in reasons if f"{slow[:8]} (started)" in reason]
+
+        def tick_of_both_daemons() -> set[str]:
+            return evaluated(deployment.log()) & evaluated(second_log())
+
+        skipped = wait_for(skips, seconds=120, what="a tick on the busy lane")[0]
+        wait_for(tick_of_both_daemons, seconds=180, what="a tick that both daemons evaluate")
+        meanwhile = deployment.status_of(queued)
+        gate.is_open = True
+        wait_for(lambda: deployment.status_of(queued) == "SUCCESS", seconds=120, what="the queued Materialize")
+    for name in ("sync_new_orders_schedule", "sync_incomplete_orders_schedule"):
+        deployment.switch_off(name)  # no further tick is looked at, and each costs the machine a run
+    run_keys = [
+        tag["value"]
+        for run in deployment.runs_of("incomplete_orders")
+        for tag in run["tags"]
+        if tag["key"] == "dagster/run_key"
+    ]
+    return Minute(slow, cli, skipped, (meanwhile, deployment.status_of(queued)), Counter(run_keys))
+
+
+@contextmanager
+def second_daemon(deployment: Deployment) -> Iterator[Callable[[], str]]:
+    """Another daemon on the deployment's databases, as on a second machine; gives what reads its log."""
+    file = deployment.folder / "second.log"
+    with file.open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dagster._daemon", "run", "-w", "workspace.yaml"],
+            cwd=deployment.folder,
+            env=deployment.environment | {"DAGSTER_HOME": _home_with_yaml(deployment)},
+            stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+
+    def runs() -> bool:
+        assert process.poll() is None, file.read_text()[-2000:]
+        return "SchedulerDaemon" in file.read_text()
+
+    try:
+        wait_for(runs, seconds=60, what="the second daemon")
+        yield file.read_text
+        assert process.poll() is None, file.read_text()[-2000:]
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(limit(10))
+
+
+def _home_with_yaml(deployment: Deployment) -> str:
+    """A DAGSTER_HOME with the project's dagster.yaml, as a server would have it."""
+    home = deployment.folder / "home"
+    home.mkdir(exist_ok=True)
+    shutil.copy(deployment.folder / "dagster.yaml", home)
+    return str(home)
+
+
+def evaluated(log: str) -> set[str]:
+    """The ticks of `incomplete` that a daemon says it evaluated."""
+    return set(re.findall(r"Evaluating schedule `sync_incomplete_orders_schedule` at (\S+ \S+)", log))
+
+
+def test_a_lane_never_overlaps_itself(minute: Minute, deployment: Deployment) -> None:
+    """A slow pass; meanwhile a tick (skipped, naming the run), a Materialize (queued, then runs), a CLI run (busy)."""
+    assert minute.skipped.startswith(f"Lane shop/new is busy: run {minute.slow[:8]} (started)")
+    assert minute.queued == ("QUEUED", "SUCCESS")
+    assert minute.cli.returncode == 3, minute.cli.stdout + minute.cli.stderr
+    assert re.search(rf"Lane shop/new is busy: run\s+{minute.slow}", minute.cli.stdout)
+    with deployment.connect() as connection:
+        overlaps = connection.execute(
+            """
+            SELECT one.run_id, two.run_id FROM lane_runs one JOIN lane_runs two
+              ON (one.account, one.sync_type) = (two.account, two.sync_type) AND one.lane_run_id < two.lane_run_id
+            WHERE two.started_at < one.finished_at
+            """
+        ).fetchall()
+        passes = connection.execute("SELECT count(*) FROM lane_runs WHERE run_id = %s", [minute.slow]).fetchone()
+    assert overlaps == []
+    assert passes == (1,)
+
+
+@pytest.mark.usefixtures("deployment")
+def test_two_daemons_on_one_database_give_one_run_a_tick(minute: Minute) -> None:
+    assert minute.runs_by_tick
+    assert max(minute.runs_by_tick.values()) == 1, minute.runs_by_tick
+
+
+def test_a_run_waits_for_a_lane_that_the_cli_holds(deployment: Deployment) -> None:
+    """The queue knows nothing of the CLI: the lock in the database guards the lane."""
+    with deployment.marketplace.closed_gate("/ws/sav") as gate:
+        cli = deployment.spawn(sys.executable, "-m", "orders_sync.cli", "sync", "--type", "care")
+        wait_for(lambda: gate.reached, seconds=60, what="the CLI's pass")
+        run = deployment.materialize("care_records", today(deployment))
+        waits = "Lane shop/care is busy: run cli-"
+        wait_for(lambda: waits in deployment.sync_log(), seconds=90, what="the run that waits for the CLI")
+        assert deployment.status_of(run) == "STARTED"
+        gate.is_open = True
+        assert cli.wait(limit(60)) == 0
+        assert deployment.wait_for_run(run) == "SUCCESS"
+
+
+def test_an_event_wakes_the_stock_job(deployment: Deployment) -> None:
+    an_order(deployment.marketplace, 900, state=1, line_state=1)
+    assert deployment.cli("sync", "--type", "new", "--wait", "60").returncode == 0
+
+    def locked() -> bool:
+        with deployment.connect() as connection:
+            return connection.execute("SELECT 1 FROM stock_locks WHERE order_id = '900'").fetchone() is not None
+
+    wait_for(locked, seconds=60, what="the lock of the new order")
+
+
 def test_no_buyers_data_reaches_dagster_or_a_log(deployment: Deployment) -> None:
     """Planted names, also in records that are rejected and in errors, are in the orders database and nowhere else."""
     planted = {
@@ -157,7 +219,7 @@ def test_no_buyers_data_reaches_dagster_or_a_log(deployment: Deployment) -> None
     an_order(deployment.marketplace, 902, shipping_address=planted, currency="???")
     an_order(deployment.marketplace, 903, shipping_address={**planted, "city": 5})
     run = deployment.materialize("modified_orders", today(deployment))
-    wait_for(lambda: deployment.status_of(run) in ("SUCCESS", "FAILURE"), seconds=120, what="the pass")
+    assert deployment.wait_for_run(run) == "SUCCESS"
     with deployment.connect() as connection:
         assert connection.execute("SELECT 1 FROM orders WHERE shipping_last_name = 'Qplanted'").fetchone()
     found = []
@@ -183,7 +245,7 @@ def test_no_buyers_data_reaches_dagster_or_a_log(deployment: Deployment) -> None
 def test_a_wrong_token_makes_a_red_run_with_one_clear_line(deployment: Deployment) -> None:
     deployment.marketplace.fault("status", status=401, times=1, path="/ws/sav")
     run = deployment.materialize("care_records", today(deployment))
-    wait_for(lambda: deployment.status_of(run) == "FAILURE", seconds=90, what="the red run")
+    assert deployment.wait_for_run(run).startswith("FAILURE")
     with deployment.connect("dagster") as connection:
         events = connection.execute("SELECT event FROM event_logs WHERE run_id = %s", [run]).fetchall()
     assert any("the credential is wrong or lacks a right" in event for (event,) in events)
@@ -191,14 +253,14 @@ def test_a_wrong_token_makes_a_red_run_with_one_clear_line(deployment: Deploymen
 
 def test_a_host_that_dies_leaves_no_lane_held(deployment: Deployment) -> None:
     """All processes killed at once: Dagster alone leaves the run STARTED, and its lane's queue stuck, for ever."""
-    fault = deployment.marketplace.fault("delay", path="/ws/sav", times=1, seconds=60)
-    run = deployment.materialize("care_records", today(deployment))
-    wait_for(lambda: fault.used, seconds=60, what="the doomed run's first call")
-    deployment.kill()
+    with deployment.marketplace.closed_gate("/ws/sav") as gate:
+        run = deployment.materialize("care_records", today(deployment))
+        wait_for(lambda: gate.reached, seconds=60, what="the doomed run's first call")
+        deployment.kill()
     deployment.start()
     assert deployment.status_of(run) == "STARTED"
     again = deployment.materialize("care_records", today(deployment))
-    wait_for(lambda: deployment.status_of(run) == "FAILURE", seconds=120, what="the dead run's failure")
-    wait_for(lambda: deployment.status_of(again) == "SUCCESS", seconds=120, what="the next run of the lane")
+    assert deployment.wait_for_run(run).startswith("FAILURE")
+    assert deployment.wait_for_run(again) == "SUCCESS"
     with deployment.connect() as connection:
         check_invariants(connection)

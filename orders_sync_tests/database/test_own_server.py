@@ -15,6 +15,7 @@ from orders_sync.stock.levels import import_levels
 from orders_sync.testing.deployment import copy_project, environment
 from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.marketplace import Marketplace, sandbox_account, sync
+from orders_sync.testing.waiting import limit
 from orders_sync_tests.debian_postgresql import debian_server
 
 pytestmark = pytest.mark.needs("postgresql")
@@ -54,7 +55,7 @@ def test_dagster_keeps_its_own_there_too(server: str, tmp_path: Path) -> None:
         PYTHONPATH=str(project),
     )
     program = (
-        "from orders_sync.definitions import defs; from orders_sync.dagster_instance.storage import open_instance\n"
+        "from orders_sync.definitions import defs; from orders_sync.dagster_instance.instance import open_instance\n"
         "with open_instance() as instance:\n"
         "    result = defs().resolve_job_def('daily_reports').execute_in_process(instance=instance)\n"
         "    assert result.success; print(instance.get_runs_count())"
@@ -65,6 +66,7 @@ def test_dagster_keeps_its_own_there_too(server: str, tmp_path: Path) -> None:
         env=variables,
         capture_output=True,
         text=True,
+        timeout=limit(120),
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]

@@ -1,16 +1,23 @@
-"""The migrations and the tables they build."""
+"""The alembic revisions and the tables that they build."""
+
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy import inspect
 
 from orders_sync.database.engine import connect, engine
 from orders_sync.database.schema import newest_revision, upgrade_schema
 from orders_sync.database.tables import metadata
+from orders_sync.privacy.retention import BUYER_COLUMNS
 from orders_sync.testing.databases import a_database
 
+SHADOW_TABLES = ("stock_levels", "stock_lock_history", "stock_locks")
 
-def test_the_migrations_build_the_tables_of_the_code(database_url: str) -> None:
+
+def test_the_revisions_build_the_tables_of_the_code(database_url: str) -> None:
+    """Alembic compares tables, columns, types, nullability, indexes, unique constraints and comments."""
     pool = engine(database_url)
     with pool.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": False})
@@ -19,14 +26,71 @@ def test_the_migrations_build_the_tables_of_the_code(database_url: str) -> None:
     assert differences == []
 
 
-def test_migrating_again_changes_nothing(database_url: str) -> None:
+@pytest.mark.parametrize("schema", ["public", "shadow"])
+def test_the_database_holds_the_data_dictionary(database_url: str, schema: str) -> None:
+    pool = engine(database_url)
+    inspector = inspect(pool)
+    stored = {
+        table: (
+            inspector.get_table_comment(table, schema)["text"],
+            {
+                column["name"]: (column["nullable"], column.get("comment"))
+                for column in inspector.get_columns(table, schema)
+            },
+        )
+        for table in inspector.get_table_names(schema)
+        if table != "alembic_version"
+    }
+    expected = {
+        name: (
+            table.comment,
+            {column.name: (bool(column.nullable), column.comment) for column in table.columns},
+        )
+        for name, table in metadata.tables.items()
+        if schema == "public" or name in SHADOW_TABLES
+    }
+    pool.dispose()
+    assert stored == expected
+
+
+def test_every_table_and_column_has_a_meaning() -> None:
+    for table in metadata.tables.values():
+        assert table.comment, table.name
+        for column in table.columns:
+            assert column.comment, f"{table.name}.{column.name}"
+            assert column.comment.endswith("."), f"{table.name}.{column.name}"
+
+
+def test_the_columns_with_personal_data_are_those_that_retention_blanks() -> None:
+    personal = {column.name for column in metadata.tables["orders"].columns if column.info.get("personal_data")}
+    assert personal == set(BUYER_COLUMNS)
+
+
+def test_an_upgrade_brings_the_comments_to_a_database_of_an_older_revision(template: str) -> None:
+    comment = "SELECT col_description('orders'::regclass, attnum) FROM pg_attribute WHERE attrelid = 'orders'::regclass AND attname = 'fingerprint'"
+    with a_database(template, "t_upgraded_comments") as url, connect(url) as connection:
+        upgrade_schema(url, "0003")
+        assert connection.execute(comment).fetchone() == ("hash of the raw record, to tell unchanged ones",)
+        upgrade_schema(url)
+        assert connection.execute(comment).fetchone() == (metadata.tables["orders"].c.fingerprint.comment,)
+
+
+def test_several_may_upgrade_at_once(template: str) -> None:
+    with a_database(template, "t_upgraded_at_once") as url:
+        with ThreadPoolExecutor(3) as threads:
+            list(threads.map(upgrade_schema, [url] * 3))
+        with connect(url) as connection:
+            assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(newest_revision(),)]
+
+
+def test_a_second_upgrade_changes_nothing(database_url: str) -> None:
     upgrade_schema(database_url)
     with connect(database_url) as connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == (newest_revision(),)
 
 
 @pytest.mark.parametrize(("phase", "kept"), [("parallel", True), ("live", False), (None, False)])
-def test_an_upgrade_keeps_the_shadows_index_while_a_migration_is_under_way(
+def test_an_upgrade_keeps_the_index_of_the_shadow_events_during_a_cutover(
     template: str, phase: str | None, kept: bool
 ) -> None:
     with a_database(template, f"t_upgraded_{phase}".lower()) as url, connect(url) as connection:

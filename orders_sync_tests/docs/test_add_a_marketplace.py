@@ -1,16 +1,12 @@
 """docs/add-a-marketplace.md: its file and its account are all that a new marketplace takes."""
 
 import re
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 import yaml
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -27,6 +23,7 @@ from orders_sync.marketplaces.kit.accounts import account_from
 from orders_sync.passes.run_pass import PassFailedError
 from orders_sync.stock.apply_events import apply_pending
 from orders_sync.stock.connection import StockConnection
+from orders_sync.testing.http_server import served
 from orders_sync.testing.invariants import check_invariants, nothing_changed
 from orders_sync.testing.marketplace import sync
 
@@ -64,7 +61,7 @@ class BazaarServer:
                 Route("/oauth/token", self.token, methods=["POST"]),
                 Route("/v1/orders", self.guarded(self.list_orders)),
                 Route("/v1/orders/{id}", self.guarded(self.one_order)),
-                Route("/v1/orders/{id}/papers", self.guarded(self.documents)),
+                Route("/v1/orders/{id}/documents", self.guarded(self.documents)),
                 Route("/v1/lines/{id}/confirm", self.guarded(self.confirm), methods=["POST"]),
                 Route("/v1/cases", self.guarded(self.list_cases)),
             ]
@@ -118,17 +115,9 @@ class BazaarServer:
 
 @pytest.fixture
 def bazaar() -> Iterator[tuple[BazaarServer, str]]:
-    served = BazaarServer()
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(served.app(), log_level="critical", lifespan="off"))
-        thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        yield served, f"http://127.0.0.1:{listening.getsockname()[1]}"
-        server.should_exit = server.force_exit = True
-        thread.join(10)
+    contract = BazaarServer()
+    with served(contract.app()) as address:
+        yield contract, address
 
 
 @pytest.fixture
@@ -149,14 +138,14 @@ def account(
 def test_one_file_and_one_account_are_all_it_takes(
     bazaar: tuple[BazaarServer, str], account: SellerAccount, connection: Connection
 ) -> None:
-    served, _ = bazaar
+    server, _ = bazaar
     summary = sync(account)
     assert (summary.created, summary.accepted, summary.rejected) == (25, 25, 0)
-    assert served.tokens > 5, "tokens expired in mid-pass and were renewed"
+    assert server.tokens > 5, "tokens expired in mid-pass and were renewed"
     assert sync(account, "incomplete").documents_found == 50
-    served.cases.append({"id": "C1", "line": "L003", "wish": "new one", "placed": served.orders["O003"]["placed"]})
+    server.cases.append({"id": "C1", "line": "L003", "wish": "new one", "placed": server.orders["O003"]["placed"]})
     assert sync(account, "care").linked == 1
-    served.orders["O001"] |= {"state": "sent", "lines": [{**served.orders["O001"]["lines"][0], "state": "sent"}]}
+    server.orders["O001"] |= {"state": "sent", "lines": [{**server.orders["O001"]["lines"][0], "state": "sent"}]}
     sync(account, "modified")
     apply_pending(StockConnection(connection))
     assert connection.execute("SELECT status FROM orders WHERE order_id = 'O001'").fetchone() == ("shipped",)
@@ -167,8 +156,8 @@ def test_one_file_and_one_account_are_all_it_takes(
 def test_a_wrong_secret_and_a_foreign_link_are_told(
     bazaar: tuple[BazaarServer, str], account: SellerAccount, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    served, _ = bazaar
-    served.next_host = "https://elsewhere.example.com"
+    server, _ = bazaar
+    server.next_host = "https://elsewhere.example.com"
     with pytest.raises(PassFailedError, match=r"goes on at another host \(elsewhere.example.com\): not followed"):
         sync(account, "modified")
     monkeypatch.setenv("BAZAAR_CLIENT_SECRET", "hunter2")

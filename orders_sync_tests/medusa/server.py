@@ -13,7 +13,7 @@ import psycopg
 
 from orders_sync.config.environment import PROJECT_ROOT
 from orders_sync.testing.deployment import free_port
-from orders_sync.testing.waiting import wait_for
+from orders_sync.testing.waiting import limit, wait_for
 from orders_sync_tests.debian_postgresql import debian_server
 
 FOLDER = PROJECT_ROOT / ".medusa"
@@ -62,7 +62,7 @@ def medusa_server() -> Iterator[tuple[str, str]]:
             yield url, _api_key(url)
         finally:
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            process.wait(limit(10))
 
 
 def _install() -> None:
@@ -80,20 +80,20 @@ def _install() -> None:
 
 def _run(command: list[str], environment: dict[str, str]) -> None:
     done = subprocess.run(
-        command, cwd=FOLDER, env=environment, capture_output=True, text=True, timeout=900, check=False
+        command, cwd=FOLDER, env=environment, capture_output=True, text=True, timeout=limit(900), check=False
     )
     assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
 
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/health", timeout=5, trust_env=False).is_success
+        return httpx.get(f"{url}/health", timeout=limit(5), trust_env=False).is_success
     except httpx.TransportError:
         return False
 
 
 def _api_key(url: str) -> str:
-    with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
+    with httpx.Client(base_url=url, timeout=limit(60), trust_env=False) as client:
         token = client.post("/auth/user/emailpass", json=USER).json()["token"]
         key = client.post(
             "/admin/api-keys", json={"title": "sync", "type": "secret"}, headers={"Authorization": f"Bearer {token}"}

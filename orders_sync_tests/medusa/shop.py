@@ -4,6 +4,8 @@ from typing import Any
 
 import httpx
 
+from orders_sync.testing.waiting import limit
+
 ADDRESS = {
     "first_name": "Ada", "last_name": "Lovelace", "address_1": "Ring 1", "city": "Berlin", "country_code": "de",
     "postal_code": "10115", "phone": "+4930",
@@ -15,7 +17,7 @@ class Shop:
     """What is needed to sell, made once; then orders in every state."""
 
     def __init__(self, url: str, key: str) -> None:
-        self.client = httpx.Client(base_url=url, auth=(key, ""), timeout=60, trust_env=False)
+        self.client = httpx.Client(base_url=url, auth=(key, ""), timeout=limit(60), trust_env=False)
         self.channel = self._sales_channel()
         self.region = self.post("/admin/regions", name="EU", currency_code="eur", countries=["de"])["region"]["id"]
         location = self.post(

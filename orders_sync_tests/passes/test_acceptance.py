@@ -1,14 +1,16 @@
-"""Acceptance: the only writes to a marketplace. After the commit, once, only while the line waits, all on record."""
+"""Acceptance: the only writes to a marketplace. After the commit, once, only while the line waits, all recorded."""
 
 import pytest
 
 from orders_sync.cutover import moves
 from orders_sync.database.engine import Connection
+from orders_sync.passes.acceptance import MAX_REQUESTS
 from orders_sync.passes.run_pass import PassFailedError
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.levels import import_levels
 from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
+from orders_sync.testing.row_faults import FAIL, fault_at_row
 
 ON_RECORD = "SELECT order_id, sku, state, answer_status FROM acceptances ORDER BY acceptance_id"
 
@@ -39,7 +41,7 @@ def test_a_rejected_order_is_never_accepted(marketplace: Marketplace, connection
     assert marketplace.sandbox.writes == []
 
 
-def test_a_known_order_whose_newest_version_is_rejected_is_not_accepted(
+def test_a_stored_order_whose_newest_version_is_rejected_is_not_accepted(
     marketplace: Marketplace, connection: Connection
 ) -> None:
     an_order(marketplace, 1, state=1, line_state=1)
@@ -49,7 +51,7 @@ def test_a_known_order_whose_newest_version_is_rejected_is_not_accepted(
     assert marketplace.sandbox.writes == []
 
 
-def test_a_lost_answer_is_resolved_by_asking_again(marketplace: Marketplace, connection: Connection) -> None:
+def test_a_lost_answer_is_settled_by_fetching_the_order_anew(marketplace: Marketplace, connection: Connection) -> None:
     """The marketplace did it, the answer got lost: a blind repetition would be an error at best."""
     account = sandbox_account(marketplace, accept_orderlines=True)
     an_order(marketplace, 1, state=1, line_state=1)
@@ -65,8 +67,10 @@ def test_a_lost_answer_is_resolved_by_asking_again(marketplace: Marketplace, con
     check_invariants(connection)
 
 
-def test_a_lost_request_is_sent_again_only_after_asking(marketplace: Marketplace, connection: Connection) -> None:
-    """Nothing was done: the line still waits, as asking shows, and is accepted by a second request."""
+def test_a_lost_request_is_sent_again_only_after_fetching_the_order_anew(
+    marketplace: Marketplace, connection: Connection
+) -> None:
+    """Nothing was done: the order still waits when it is fetched anew, and a second request accepts it."""
     account = sandbox_account(marketplace, accept_orderlines=True)
     an_order(marketplace, 1, state=1, line_state=1)
     marketplace.fault("reset", method="POST")
@@ -80,7 +84,7 @@ def test_a_lost_request_is_sent_again_only_after_asking(marketplace: Marketplace
     assert marketplace.calls("GET /ws/orders/…") == 1
 
 
-def test_a_refusal_is_told_and_stops_no_other(marketplace: Marketplace, connection: Connection) -> None:
+def test_a_refusal_is_reported_and_stops_no_other(marketplace: Marketplace, connection: Connection) -> None:
     account = sandbox_account(marketplace, accept_orderlines=True)
     an_order(marketplace, 1, state=1, line_state=1)
     an_order(marketplace, 2, state=1, line_state=1)
@@ -113,24 +117,45 @@ def test_short_lines_are_not_accepted_if_the_account_says_so(marketplace: Market
 
 
 def test_a_crash_between_storing_and_accepting_loses_neither_order_nor_acceptance(
-    marketplace: Marketplace, connection: Connection, monkeypatch: pytest.MonkeyPatch
+    marketplace: Marketplace, connection: Connection
 ) -> None:
     """The first V2 accepted first: after a crash, `new` never saw the order again."""
-    from orders_sync.passes import acceptance
-
     account = sandbox_account(marketplace, accept_orderlines=True)
     an_order(marketplace, 1, state=1, line_state=1)
-    with monkeypatch.context() as broken:
-        broken.setattr(acceptance, "_requested", _die)
-        with pytest.raises(PassFailedError):
-            sync(account)
+    with (
+        fault_at_row(connection, "acceptances", 1, FAIL),
+        pytest.raises(PassFailedError, match="switched on by a test"),
+    ):
+        sync(account)
     assert connection.execute("SELECT count(*) FROM orders").fetchone() == (1,)
     assert marketplace.sandbox.writes == []
     assert sync(account).accepted == 1
 
 
-def _die(*_: object) -> int:
-    raise RuntimeError("killed")
+def test_the_order_in_an_answer_is_stored_and_does_not_count_as_fetched(
+    marketplace: Marketplace, connection: Connection
+) -> None:
+    account = sandbox_account(marketplace, accept_orderlines=True)
+    an_order(marketplace, 1, state=1, line_state=1, skus=("PHONE", "CASE"))
+    listed = sync(sandbox_account(marketplace)).fetched
+    marketplace.pass_time(minutes=1)
+    summary = sync(account)
+    assert (summary.accepted, summary.changed, summary.fetched) == (2, 1, listed)
+    assert connection.execute("SELECT DISTINCT status FROM order_items").fetchall() == [("accepted",)]
+
+
+def test_lines_that_still_wait_after_many_requests_are_given_up_and_reported(
+    marketplace: Marketplace, connection: Connection
+) -> None:
+    account = sandbox_account(marketplace, accept_orderlines=True)
+    an_order(marketplace, 1, state=1, line_state=1)
+    marketplace.fault("status", method="POST", path="/ws/orders/1", status=400, times=0)
+    for _ in range(MAX_REQUESTS):
+        assert sync(account).refused == 1
+    summary = sync(account)
+    assert summary.refused == 0
+    assert summary.problems == ["order 1, SKU PHONE: still waits after 5 requests; please look at it"]
+    assert len(connection.execute(ON_RECORD).fetchall()) == MAX_REQUESTS
 
 
 def test_a_whole_order_is_accepted_with_one_call_where_the_account_says_so(

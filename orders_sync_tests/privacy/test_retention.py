@@ -6,10 +6,10 @@ import pytest
 
 from orders_sync.database.engine import Connection
 from orders_sync.privacy.retention import Blanked, blank_buyers_data
-from orders_sync.sandbox.back_market import BackMarketFront
-from orders_sync.sandbox.fake_marketplace import Front
-from orders_sync.sandbox.mirakl import MiraklFront
-from orders_sync.sandbox.refurbed import RefurbedFront
+from orders_sync.sandbox.back_market import FakeBackMarket
+from orders_sync.sandbox.fake_marketplace import FakeMarketplace
+from orders_sync.sandbox.mirakl import FakeMirakl
+from orders_sync.sandbox.refurbed import FakeRefurbed
 from orders_sync.testing.invariants import check_invariants, nothing_changed
 from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
 
@@ -18,9 +18,11 @@ EVERYWHERE = (
 )
 
 
-@pytest.mark.parametrize("front", [BackMarketFront, RefurbedFront, MiraklFront])
-def test_old_buyers_are_forgotten_everywhere_and_orders_stay(front: type[Front], connection: Connection) -> None:
-    with Marketplace(front, orders=200, days=60) as marketplace:
+@pytest.mark.parametrize("fake", [FakeBackMarket, FakeRefurbed, FakeMirakl])
+def test_old_buyers_are_forgotten_everywhere_and_orders_stay(
+    fake: type[FakeMarketplace], connection: Connection
+) -> None:
+    with Marketplace(fake, orders=200, days=60) as marketplace:
         account = sandbox_account(marketplace, retention_days=20)
         for sync_type in ("new", "care"):
             sync(account, sync_type)

@@ -1,11 +1,9 @@
 """Locks: each event once, each item one lock, whatever the order, repetition or concurrency."""
 
 import os
-import signal
 import subprocess
 import sys
 import threading
-import time
 from datetime import timedelta
 
 from hypothesis import HealthCheck, given, settings
@@ -18,6 +16,8 @@ from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.levels import import_levels
 from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
+from orders_sync.testing.row_faults import stop_at_row
+from orders_sync.testing.waiting import limit, wait_for
 
 LOCKS = "SELECT item_id, state FROM stock_locks ORDER BY item_id"
 LEVEL = "SELECT on_hand, reserved FROM stock_levels WHERE sku = 'PHONE'"
@@ -198,22 +198,18 @@ def test_a_worker_killed_in_the_middle_leaves_nothing_half_done(
         an_order(marketplace, number)
     sync(account)
     program = (
-        "import time\n"
         "from orders_sync.database.engine import connect\n"
-        "from orders_sync.stock import apply_commands, apply_events\n"
+        "from orders_sync.stock.apply_events import apply_pending\n"
         "from orders_sync.stock.connection import StockConnection\n"
-        "store = apply_commands.store\n"
-        "def slow(*args):\n    store(*args); print('stored', flush=True); time.sleep(60)\n"
-        "apply_commands.store = slow; apply_events.apply_pending(StockConnection(connect()))"
+        "apply_pending(StockConnection(connect()))"
     )
-    worker = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, env=os.environ)
-    assert worker.stdout is not None
-    worker.stdout.readline()
-    worker.send_signal(signal.SIGKILL)
-    worker.wait()
+    with stop_at_row(connection, "stock_locks", 200) as is_reached:
+        worker = subprocess.Popen([sys.executable, "-c", program], env=os.environ)
+        wait_for(is_reached, seconds=60, what="the 200th lock")
+        worker.kill()
+        worker.wait(limit(10))
     assert connection.execute("SELECT count(*) FROM stock_locks").fetchone() == (0,)
-    deadline = time.monotonic() + 20
-    while pending_events(stock) and time.monotonic() < deadline:
-        apply_pending(stock)
+    apply_pending(stock)
+    assert pending_events(stock) == 0
     assert connection.execute(LEVEL).fetchone() == (10_000, 400)
     check_invariants(connection)

@@ -1,4 +1,4 @@
-"""`care`: the latest care records, linked to their items whichever came first."""
+"""`care`: the latest care records, linked to their items, whichever of the two was stored first."""
 
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
@@ -23,7 +23,7 @@ def test_a_care_record_lands_on_its_item(
     assert connection.execute("SELECT care_id FROM order_items").fetchone() == ("900",)
 
 
-def test_a_record_of_an_item_that_is_not_known_yet_is_kept_and_linked_when_it_arrives(
+def test_a_record_of_an_item_that_is_not_stored_yet_is_kept_and_linked_when_it_arrives(
     marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     marketplace.put_folder(900, 100)
@@ -62,7 +62,7 @@ def test_several_folders_of_one_item_are_all_kept_and_the_latest_is_on_the_item(
     assert connection.execute("SELECT care_id FROM order_items").fetchone() == ("901",)
 
 
-def test_pages_are_read_to_their_end_and_a_second_pass_asks_little(
+def test_pages_are_read_to_their_end_and_a_second_pass_makes_few_calls(
     marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     for number in range(1, 46):
@@ -77,7 +77,7 @@ def test_pages_are_read_to_their_end_and_a_second_pass_asks_little(
     assert snapshot(connection) == before
 
 
-def test_kinds_are_told_apart(connection: Connection) -> None:
+def test_kinds_are_distinguished(connection: Connection) -> None:
     with Marketplace(orders=500, days=60) as living:
         sync(sandbox_account(living), "care")
     kinds = {row[0] for row in connection.execute("SELECT kind FROM care_records")}
@@ -100,3 +100,36 @@ def test_a_rejected_record_is_kept_and_tried_again_in_later_passes(
     assert sync(account, "care").created == 1
     assert connection.execute("SELECT count(*) FROM rejected_records WHERE resolved_at IS NULL").fetchone() == (0,)
     nothing_changed(sync(account, "care"))
+
+
+def test_what_an_answer_leaves_out_erases_nothing(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
+) -> None:
+    marketplace.put_folder(900, 100, "REFUND", state=9)
+    sync(account, "care")
+    before = connection.execute("SELECT kind, state, marketplace_state, opened_at FROM care_records").fetchall()
+    assert before[0][:2] == ("refund", "closed")
+    marketplace.pass_time(minutes=5)
+    marketplace.put_folder(900, 100, None, state=None)
+    assert sync(account, "care").changed == 1
+    after = connection.execute("SELECT kind, state, marketplace_state FROM care_records").fetchall()
+    assert after == [before[0][:3]]
+
+
+def test_a_record_that_only_postgresql_rejects_is_kept_and_stops_no_other(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
+) -> None:
+    connection.execute("""
+        CREATE FUNCTION reject() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION 'numeric field overflow' USING ERRCODE = '22003'; END $$;
+        CREATE TRIGGER reject BEFORE INSERT ON care_records FOR EACH ROW WHEN (NEW.care_id = '901')
+        EXECUTE FUNCTION reject()
+    """)
+    for folder in (900, 901, 902):
+        marketplace.put_folder(folder, folder)
+    summary = sync(account, "care")
+    assert (summary.fetched, summary.created, summary.rejected) == (3, 2, 1)
+    assert summary.problems == ["care record 901 rejected: record PostgreSQL can't store it (SQLSTATE 22003)"]
+    connection.execute("DROP FUNCTION reject CASCADE")
+    assert sync(account, "care").created == 1
+    assert connection.execute("SELECT count(*) FROM care_records").fetchone() == (3,)

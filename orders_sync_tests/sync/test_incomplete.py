@@ -1,4 +1,4 @@
-"""`incomplete`: asks for just what lacks papers, fills in what appeared, and nothing else."""
+"""`incomplete`: fetches the documents that are missing, stores what it finds, and nothing else."""
 
 from datetime import timedelta
 
@@ -23,7 +23,7 @@ def test_what_has_appeared_is_filled_in(
     assert sync(account, "incomplete").api_calls == 0
 
 
-def test_its_watermark_goes_by_the_marketplaces_clock(
+def test_its_watermark_is_a_time_of_the_marketplaces_clock(
     marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     an_order(marketplace, 1)
@@ -41,7 +41,7 @@ def test_its_watermark_goes_by_the_marketplaces_clock(
 def test_a_status_seen_in_passing_is_not_stored_and_its_event_still_comes(
     marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
-    """Stored without its event, the change would be swallowed: `modified` would find nothing to tell."""
+    """Stored without its event, the change would be swallowed: `modified` would find no change."""
     an_order(marketplace, 1, state=3, line_state=2)
     sync(account)
     marketplace.set_states(1, 9, 3)
@@ -55,7 +55,7 @@ def test_a_status_seen_in_passing_is_not_stored_and_its_event_still_comes(
     check_invariants(connection)
 
 
-def test_only_orders_that_should_have_papers_by_now_are_asked_for(
+def test_only_orders_that_should_have_documents_by_now_are_fetched(
     marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     """The old query joined its conditions with OR without brackets."""
@@ -63,7 +63,7 @@ def test_only_orders_that_should_have_papers_by_now_are_asked_for(
     an_order(marketplace, 2, state=9, line_state=3)  # shipped: too late
     an_order(marketplace, 3, age=timedelta(days=3))  # too old
     an_order(marketplace, 4, is_backship=False, delivery_note=NOTE)  # ships by itself: no label to come
-    an_order(marketplace, 5, delivery_note=NOTE)  # lacks its label
+    an_order(marketplace, 5, delivery_note=NOTE)  # its label is missing
     sync(account)
     marketplace.sandbox.seen.clear()
     sync(account, "incomplete")
@@ -72,7 +72,7 @@ def test_only_orders_that_should_have_papers_by_now_are_asked_for(
     assert sync(account, "incomplete", days_back=10).fetched == 3
 
 
-def test_an_order_the_marketplace_does_not_know_any_more_stops_no_other(
+def test_an_order_that_the_marketplace_no_longer_has_stops_no_other(
     marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     an_order(marketplace, 1)

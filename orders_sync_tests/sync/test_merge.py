@@ -1,4 +1,4 @@
-"""Merging on a first load, which looks nothing up: what another lane stored meanwhile is known all the same."""
+"""Merging batches: each record is counted once. A first load looks nothing up, and finds stored orders all the same."""
 
 import json
 from collections.abc import Callable
@@ -10,7 +10,6 @@ from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection, connect
 from orders_sync.marketplaces.kit.adapter import Adapter, RawRecord
 from orders_sync.marketplaces.kit.registry import open_adapter
-from orders_sync.model.pass_summary import PassSummary
 from orders_sync.sync.batch import BatchResult
 from orders_sync.sync.merge import OrderMerger
 from orders_sync.testing.invariants import check_invariants
@@ -28,7 +27,9 @@ def adapter(account: SellerAccount) -> Adapter:
 def merge(adapter: Adapter) -> Merge:
     def merged(merger: OrderMerger, orders: list[dict[str, Any]]) -> BatchResult:
         records = [_record(order) for order in orders]
-        return merger.write(merger.prepare(records), PassSummary())
+        result = merger.write(merger.prepare(records))
+        assert result.records == len(records)
+        return result
 
     return merged
 
@@ -38,7 +39,7 @@ def _record(order: dict[str, Any]) -> RawRecord:
     return RawRecord(str(order["order_id"]), raw, str(hash(raw)).encode())
 
 
-def test_an_order_that_another_lane_stored_since_is_no_new_one(
+def test_an_order_that_another_lane_stored_meanwhile_is_not_created_again(
     marketplace: Marketplace, adapter: Adapter, connection: Connection, merge: Merge
 ) -> None:
     orders = [an_order(marketplace, number) for number in (1, 2, 3)]
@@ -47,24 +48,62 @@ def test_an_order_that_another_lane_stored_since_is_no_new_one(
         merge(OrderMerger(connection, "shop", adapter.decode_order), orders[:2])
         shipped = {**orders[1], "state": 9}
         result = merge(first_load, [orders[0], shipped, orders[2]])
-        assert [one.order.order_id for one in result.created] == ["3"]
-        assert [one.order.order_id for one in result.changed] == ["2"]
+        assert (list(result.created), list(result.changed)) == (["3"], ["2"])
         assert result.unchanged == 1
         again = merge(first_load, [orders[0], shipped, orders[2]])
         assert (len(again.created), len(again.changed), again.unchanged, again.events) == (0, 0, 3, 0)
     check_invariants(connection)
 
 
-def test_a_record_without_its_items_is_looked_up_even_then(
+def test_a_record_without_its_items_is_looked_up_on_a_first_load_too(
     marketplace: Marketplace, adapter: Adapter, connection: Connection, merge: Merge
 ) -> None:
     orders = [an_order(marketplace, number) for number in (1, 2)]
-    without_items = [{name: told for name, told in order.items() if name != "orderlines"} for order in orders]
+    without_items = [{name: value for name, value in order.items() if name != "orderlines"} for order in orders]
     with connect() as mine:
         first_load = OrderMerger(mine, "shop", adapter.decode_order)
         merge(OrderMerger(connection, "shop", adapter.decode_order), orders[:1])
         result = merge(first_load, without_items)
-    assert [one.order.order_id for one in result.changed] == ["1"]
-    assert [one.record_id for one in result.rejected] == ["2"]
+    assert list(result.changed) == ["1"]
+    assert [rejected.record_id for rejected in result.rejected] == ["2"]
     items = connection.execute("SELECT count(*) FROM order_items WHERE order_id = '1'").fetchone()
     assert items == (len(orders[0]["orderlines"]),)
+
+
+def test_each_record_of_a_batch_is_counted_once(
+    marketplace: Marketplace, adapter: Adapter, connection: Connection, merge: Merge
+) -> None:
+    """Created, changed, unchanged and rejected in every way: by the check, by a shared item, by PostgreSQL."""
+    connection.execute("""
+        CREATE FUNCTION reject() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION 'numeric field overflow' USING ERRCODE = '22003'; END $$;
+        CREATE TRIGGER reject BEFORE INSERT ON orders FOR EACH ROW WHEN (NEW.order_id = '5') EXECUTE FUNCTION reject()
+    """)
+    orders = [an_order(marketplace, number) for number in range(1, 8)]
+    orders[3]["orderlines"][0]["quantity"] = 0
+    orders[5]["orderlines"][0]["id"] = orders[6]["orderlines"][0]["id"]
+    merger = OrderMerger(connection, "shop", adapter.decode_order)
+    merge(merger, orders[:2])
+    without_id = {**orders[0], "order_id": ""}
+    result = merge(merger, [orders[0], {**orders[1], "state": 9}, *orders[2:], orders[2], without_id])
+    assert (list(result.created), list(result.changed), result.unchanged) == (["3", "6"], ["2"], 2)
+    assert sorted(rejected.record_id for rejected in result.rejected) == ["", "4", "5", "7"]
+    check_invariants(connection)
+
+
+def test_a_change_that_takes_another_orders_item_is_rejected_and_the_other_changes_are_written(
+    marketplace: Marketplace, adapter: Adapter, connection: Connection, merge: Merge
+) -> None:
+    orders = [an_order(marketplace, number) for number in (1, 2, 3)]
+    merger = OrderMerger(connection, "shop", adapter.decode_order)
+    merge(merger, orders)
+    taking = {**orders[1], "orderlines": [*orders[1]["orderlines"], orders[0]["orderlines"][0]]}
+    result = merge(merger, [taking, {**orders[2], "state": 9}])
+    assert list(result.changed) == ["3"]
+    assert [rejected.one_line() for rejected in result.rejected] == [
+        "order 2 rejected: items item 100 belongs to order 1"
+    ]
+    assert list(merge(merger, [{**orders[1], "state": 9}]).changed) == ["2"]
+    resolved = connection.execute("SELECT resolved_at IS NOT NULL FROM rejected_records").fetchall()
+    assert resolved == [(True,)]
+    check_invariants(connection)

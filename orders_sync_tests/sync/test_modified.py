@@ -1,4 +1,4 @@
-"""`modified`: updates orders and items, and tells each change of a status once."""
+"""`modified`: updates orders and items, and writes one event for each change of a status."""
 
 from datetime import timedelta
 
@@ -63,7 +63,7 @@ def test_items_are_added_and_removed(marketplace: Marketplace, account: SellerAc
 def test_three_months_are_read_as_many_pages_as_there_are(
     marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
-    """The first V2 said three months, asked for two days, and stopped after 40 pages."""
+    """The first V2 said three months, requested two days, and stopped after 40 pages."""
     for number in range(1, 2_551):
         an_order(marketplace, number, age=timedelta(days=number % 85))
     assert sync(account, "modified").created == 2_550
@@ -72,7 +72,7 @@ def test_three_months_are_read_as_many_pages_as_there_are(
 def test_what_an_answer_leaves_out_erases_nothing(
     marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
-    """A sparse answer erased a delivery note's URL that was known."""
+    """A sparse answer erased the stored URL of a delivery note."""
     an_order(marketplace, 1, delivery_note="https://x.example.com/1.pdf", tracking_number="T")
     sync(account)
     order = {"order_id": 1, "date_creation": marketplace.world.scripted[1]["date_creation"]}

@@ -1,4 +1,4 @@
-"""Alembic's entry: runs on the connection that `database/migrate.py` hands over."""
+"""Alembic's entry: runs on the connection that `orders_sync/database/schema.py` hands over."""
 
 from alembic import context
 

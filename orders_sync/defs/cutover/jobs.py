@@ -1,41 +1,40 @@
-"""V1's own commands, as jobs on V1's schedules: off by default, and never once V2 is live."""
+"""The job that compares V1 and V2, and V1's own commands as jobs, which fail once V2 is live."""
 
 import subprocess
 import sys
-from typing import Any
 
 import dagster as dg
 import httpx
 
 from orders_sync.config.v1 import COMMANDS, load_cutover_settings
 from orders_sync.cutover.phases import moves
-from orders_sync.dagster_instance.v1_schedules import schedule_name
-from orders_sync.database.engine import connect
-from orders_sync.database.schema import upgrade_schema
+from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.lanes.authority import Phase, authority
-from orders_sync.lanes.liveness import alive
 
 OLD = "OLD SYSTEM (V1)"
 TAGS = {"orders_sync/system": "V1"}
 TIMEOUT_SECONDS = 3600
 
 
-def _job(name: str, command: str) -> dg.JobDefinition:
+compare_v1_and_v2 = dg.define_asset_job(
+    "compare_v1_and_v2",
+    selection=dg.AssetSelection.assets("v1_v2_comparison"),
+    description="Compares V1 and V2 for a day.",
+    executor_def=dg.in_process_executor,
+)
+
+
+def _v1_job(name: str, command: str) -> dg.JobDefinition:
     @dg.op(name=f"run_{name}", description=f"{OLD}: runs `{command}` as v1.yaml says.", tags={"kind": "V1"})
-    def run(context: dg.OpExecutionContext) -> None:
-        upgrade_schema()
-        with (
-            alive(context.run_id),
-            connect(application=f"orders_sync V1 {context.run_id}") as connection,
-            authority(connection) as phase,
-        ):
+    def run(context: dg.OpExecutionContext, orders_database: OrdersDatabase) -> None:
+        with orders_database.connect("V1") as connection, authority(connection) as phase:
             if phase is Phase.LIVE and moves(connection):
                 raise dg.Failure("V2 is live: V1 is switched off.", allow_retries=False)
             _run(context, command)
 
     @dg.job(
         name=name,
-        description=f"{OLD}: `{command}`. Off by default; here so that V1 and V2 can be run side by side.",
+        description=f"{OLD}: `{command}`, for the time when V1 and V2 run side by side. Off by default.",
         tags=TAGS,
         executor_def=dg.in_process_executor,
     )
@@ -48,7 +47,7 @@ def _job(name: str, command: str) -> dg.JobDefinition:
 def _run(context: dg.OpExecutionContext, command: str) -> None:
     settings = load_cutover_settings()
     if settings.run.kind == "stand_in":
-        # In a process of its own, as a real V1 would be: nothing here depends on the sandbox.
+        # A process of its own, as a real V1 is: no import of the sandbox.
         finished = subprocess.run(
             [sys.executable, "-m", "orders_sync.sandbox.v1", command],
             capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False,
@@ -67,23 +66,7 @@ def _run(context: dg.OpExecutionContext, command: str) -> None:
             raise dg.Failure(f"V1 answers {command} with {answer.status_code}.", allow_retries=False)
 
 
-def _schedule(job: dg.JobDefinition, cron: str) -> Any:
-    return dg.ScheduleDefinition(
-        name=schedule_name(job.name),
-        job=job,
-        cron_schedule=cron,
-        default_status=dg.DefaultScheduleStatus.STOPPED,
-        description=f"{OLD}: {job.description}",
-        tags=TAGS,
-    )
-
-
-JOBS = {name: _job(name, command) for name, command in COMMANDS.items()}
+V1_JOBS = {name: _v1_job(name, command) for name, command in COMMANDS.items()}
 refresh_latest, refresh_new, refresh_orders = (
-    JOBS[name] for name in ("refresh_latest", "refresh_new", "refresh_orders")
+    V1_JOBS[name] for name in ("refresh_latest", "refresh_new", "refresh_orders")
 )
-_CRONS = {"refresh_latest": "*/5 * * * *", "refresh_new": "*/2 * * * *", "refresh_orders": "*/5 * * * *"}
-_crons = _CRONS | load_cutover_settings().schedules
-refresh_latest_schedule = _schedule(refresh_latest, _crons["refresh_latest"])
-refresh_new_schedule = _schedule(refresh_new, _crons["refresh_new"])
-refresh_orders_schedule = _schedule(refresh_orders, _crons["refresh_orders"])

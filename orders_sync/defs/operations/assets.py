@@ -1,12 +1,10 @@
-"""What is done to the stored data by itself: the retention of buyers' data."""
+"""Housekeeping of the stored data: the retention of buyers' data."""
 
 from typing import Any
 
 import dagster as dg
 
-from orders_sync.database.engine import connect
-from orders_sync.database.schema import upgrade_schema
-from orders_sync.lanes.liveness import alive
+from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.marketplaces.kit.accounts import load_accounts
 from orders_sync.privacy.retention import blank_buyers_data
 
@@ -18,15 +16,15 @@ from orders_sync.privacy.retention import blank_buyers_data
     kinds={"python", "postgres"},
     pool="retention",
     description=(
-        "Blanks buyers' names, addresses, mails and phones of orders older than their account's `retention_days`; "
-        "off where an account has none, which is the default. Each run tells how many records it blanked."
+        "Blanks the buyers' names, addresses, mails and phones of orders older than the `retention_days` of their "
+        "account. Off for accounts without that setting, which is the default. Each run reports how many records it "
+        "blanked."
     ),
 )
-def buyer_data_retention(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-    upgrade_schema()
+def buyer_data_retention(orders_database: OrdersDatabase) -> dg.MaterializeResult[Any]:
     accounts, _ = load_accounts()
     metadata: dict[str, Any] = {"orders": 0, "care_records": 0, "rejected_records": 0}
-    with alive(context.run_id), connect(application=f"orders_sync retention {context.run_id}") as connection:
+    with orders_database.connect("retention") as connection:
         for account in accounts.values():
             blanked = blank_buyers_data(connection, account)
             for name, count in vars(blanked).items():
@@ -37,19 +35,3 @@ def buyer_data_retention(context: dg.AssetExecutionContext) -> dg.MaterializeRes
         if account.settings.retention_days is not None
     ) or "none"  # fmt: skip
     return dg.MaterializeResult(metadata=metadata)
-
-
-retention_job = dg.define_asset_job(
-    "blank_old_buyer_data",
-    selection=dg.AssetSelection.assets("buyer_data_retention"),
-    description="Blanks buyers' data that is older than its account's retention.",
-    executor_def=dg.in_process_executor,
-)
-
-
-blank_old_buyer_data_schedule = dg.ScheduleDefinition(
-    job=retention_job,
-    cron_schedule="45 4 * * *",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="The retention of buyers' data, after the night's syncs.",
-)

@@ -1,4 +1,4 @@
-"""The synced tables in the lineage: what the accounts' syncs write, and what stock and reports read."""
+"""The synced tables in the lineage: the accounts' syncs write them; stock and reports read them."""
 
 import dagster as dg
 
@@ -17,7 +17,7 @@ def _written_by(*sync_types: SyncType) -> list[dg.AssetKey]:
     return [lane_key(Lane(name, sync_type)) for name in (*accounts, *problems) for sync_type in sync_types]
 
 
-def _table(name: str, deps: list[dg.AssetKey] | list[str], description: str) -> dg.AssetSpec:
+def _table(name: str, deps: list[dg.AssetKey], description: str) -> dg.AssetSpec:
     table = tables.metadata.tables[name]
     return dg.AssetSpec(
         name,
@@ -33,16 +33,16 @@ def _table(name: str, deps: list[dg.AssetKey] | list[str], description: str) -> 
 orders = _table(
     "orders",
     _written_by(SyncType.NEW, SyncType.MODIFIED, SyncType.INCOMPLETE),
-    "Every order of every account, as the marketplaces have them.",
+    "Every order of every account, as its marketplace has it.",
 )
 order_items = _table(
     "order_items",
     _written_by(SyncType.NEW, SyncType.MODIFIED, SyncType.CARE),
-    "Every order item (orderline), with the latest care record's id.",
+    "Every order item (orderline), with the id of its latest care record.",
 )
 care_records = _table("care_records", _written_by(SyncType.CARE), "Replacements, returns and refunds.")
 order_events = _table(
     "order_events",
     _written_by(SyncType.NEW, SyncType.MODIFIED),
-    "The outbox: `OrderCreated` and `OrderStatusChanged`, written with the change they tell.",
+    "The outbox: `OrderCreated` and `OrderStatusChanged`, each written in the transaction of its change.",
 )

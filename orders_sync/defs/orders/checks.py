@@ -1,6 +1,4 @@
-"""What must hold of the synced tables, shown as asset checks with the rows that break it."""
-
-from typing import Any
+"""The rules of the synced tables as asset checks, which show the rows that break them."""
 
 import dagster as dg
 
@@ -47,63 +45,27 @@ WHERE about.linked_at IS NULL AND care.first_stored_at < now() - interval '1 day
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 
 
-def _checks() -> list[Any]:
-    return [
-        rows_check("order_items", "every_item_has_its_order", ITEMS_WITHOUT_ORDER, ERROR, "Items without order."),
-        rows_check("orders", "every_order_has_items", ORDERS_WITHOUT_ITEMS, ERROR, "Orders without items."),
-        rows_check(
-            "orders",
-            "totals_add_up",
-            TOTALS,
-            WARN,
-            "Orders whose total is not the sum of their items' prices.",
-        ),
-        rows_check(
-            "orders",
-            "states_are_known",
-            UNKNOWN_STATES,
-            WARN,
-            "States that the marketplace has not published.",
-        ),
-        rows_check(
-            "orders",
-            "no_late_orders",
-            LATE_ORDERS,
-            WARN,
-            "Orders not shipped by the date the marketplace expects.",
-        ),
-        rows_check("orders", "no_rejected_records", REJECTED, WARN, "Records kept aside until they pass."),
-        rows_check(
-            "order_events",
-            "every_order_created_once",
-            CREATED_ONCE,
-            ERROR,
-            "Orders without their one OrderCreated.",
-        ),
-        rows_check(
-            "care_records",
-            "every_record_is_linked",
-            UNLINKED,
-            WARN,
-            "Care records whose item isn't known after a day.",
-        ),
-    ]
-
-
-checks = _checks()
-checks_job = dg.define_asset_job(
-    "check_orders",
-    selection=dg.AssetSelection.checks(*checks) | dg.AssetSelection.checks_for_assets("migration_phase"),
-    description="All checks of the synced tables, and that a V1 that was switched off stays off.",
-    executor_def=dg.in_process_executor,
+every_item_has_its_order = rows_check(
+    "order_items", "every_item_has_its_order", ITEMS_WITHOUT_ORDER, ERROR, "Items without an order."
 )
-
-
-@dg.schedule(
-    job=checks_job,
-    cron_schedule="30 * * * *",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Checks the synced tables every hour, between the syncs.",
+every_order_has_items = rows_check(
+    "orders", "every_order_has_items", ORDERS_WITHOUT_ITEMS, ERROR, "Orders without items."
 )
-def check_orders_schedule() -> dg.RunRequest:
-    return dg.RunRequest()
+totals_add_up = rows_check(
+    "orders", "totals_add_up", TOTALS, WARN, "Orders whose total is not the sum of the prices of their items."
+)
+states_are_known = rows_check(
+    "orders", "states_are_known", UNKNOWN_STATES, WARN, "States that the marketplace has not published."
+)
+no_late_orders = rows_check(
+    "orders", "no_late_orders", LATE_ORDERS, WARN, "Orders not shipped by the date that the marketplace expects."
+)
+no_rejected_records = rows_check(
+    "orders", "no_rejected_records", REJECTED, WARN, "Rejected records that have not passed yet."
+)
+every_order_created_once = rows_check(
+    "order_events", "every_order_created_once", CREATED_ONCE, ERROR, "Orders that do not have one OrderCreated event."
+)
+every_record_is_linked = rows_check(
+    "care_records", "every_record_is_linked", UNLINKED, WARN, "Care records whose item is not stored after a day."
+)

@@ -1,15 +1,13 @@
-"""Reports for people: the daily summary, with its plot."""
+"""Reports for people: the daily summary with its plot."""
 
 from typing import Any
 
 import dagster as dg
 
 from orders_sync.dagster_support.markdown import as_markdown_table
+from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.dagster_support.table_assets import column_schema
 from orders_sync.database import tables
-from orders_sync.database.engine import engine
-from orders_sync.database.schema import upgrade_schema
-from orders_sync.lanes.liveness import alive
 from orders_sync.reports.daily import refresh_daily_summary
 from orders_sync.reports.plots import summary_plot
 
@@ -22,16 +20,15 @@ SHOWN_DAYS = 14
     owners=["team:orders"],
     kinds={"pandas", "postgres"},
     pool="reports",
-    description="Orders, items, revenue, cancellations and incomplete papers by account and day.",
+    description="Orders, items, revenue, cancellations and orders without their documents, by account and day.",
     metadata={
         "dagster/column_schema": column_schema(tables.daily_summary),
         "dagster/table_name": "daily_summary",
     },
 )
-def daily_summary(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-    upgrade_schema()
-    with alive(context.run_id):
-        summary = refresh_daily_summary(engine())
+def daily_summary(orders_database: OrdersDatabase) -> dg.MaterializeResult[Any]:
+    with orders_database.engine() as engine:
+        summary = refresh_daily_summary(engine)
     metadata: dict[str, Any] = {"dagster/row_count": len(summary)}
     if not summary.empty:
         latest = summary.sort_values(["day", "account"], ascending=False).head(SHOWN_DAYS)
@@ -44,19 +41,3 @@ def daily_summary(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any
             ),
         }
     return dg.MaterializeResult(metadata=metadata)
-
-
-daily_reports = dg.define_asset_job(
-    "daily_reports",
-    selection=dg.AssetSelection.assets("daily_summary"),
-    description="The daily reports.",
-    executor_def=dg.in_process_executor,
-)
-
-
-daily_reports_schedule = dg.ScheduleDefinition(
-    job=daily_reports,
-    cron_schedule="15 5 * * *",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="The daily reports, after the night's syncs.",
-)

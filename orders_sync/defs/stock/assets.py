@@ -1,4 +1,4 @@
-"""Stock: the levels, and the locks that order events make, consume and release."""
+"""Stock: the levels, and the locks that order events create, consume and release."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -6,16 +6,15 @@ from typing import Any
 import dagster as dg
 
 from orders_sync.dagster_support.markdown import as_markdown_table
+from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.dagster_support.row_checks import rows_check_result
 from orders_sync.dagster_support.table_assets import column_schema
 from orders_sync.database import tables
-from orders_sync.database.schema import upgrade_schema
 from orders_sync.lanes.authority import Phase, current_phase
-from orders_sync.lanes.liveness import alive
 from orders_sync.marketplaces.kit.accounts import overselling_accounts
 from orders_sync.stock.actions import LOCK_ACTIONS
 from orders_sync.stock.apply_events import apply_pending
-from orders_sync.stock.connection import StockConnection, stock_connection
+from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.queries import (
     FailedEvent,
     LockHistoryEntry,
@@ -42,7 +41,7 @@ stock_levels = dg.AssetSpec(
     group_name=GROUP,
     owners=OWNERS,
     kinds={"table", "postgres"},
-    description="Pieces by SKU: on hand (imported by `orders-sync stock import`) and reserved.",
+    description="Pieces of each SKU: on hand (imported by `orders-sync stock import`) and reserved.",
     metadata={
         "dagster/column_schema": column_schema(tables.stock_levels),
         "dagster/table_name": "stock_levels",
@@ -57,7 +56,8 @@ stock_levels = dg.AssetSpec(
     kinds={"python", "postgres"},
     pool="stock",
     description=(
-        "Applies pending order events to the locks: each event once, each item one lock.\n\n" + LOCK_ACTIONS_TABLE
+        "Applies pending order events to the locks: each event once, and one lock for each item.\n\n"
+        + LOCK_ACTIONS_TABLE
     ),
     metadata={
         "dagster/column_schema": column_schema(tables.stock_locks),
@@ -68,26 +68,25 @@ stock_levels = dg.AssetSpec(
         dg.AssetCheckSpec(
             "reserved_is_what_is_locked",
             asset="stock_locks",
-            description="Of each SKU, the reserved pieces are those of its active locks.",
+            description="The reserved pieces of each SKU are the pieces of its active locks.",
         ),
         dg.AssetCheckSpec(
             "every_event_could_be_applied",
             asset="stock_locks",
-            description="Events that failed and wait for another try or for a person.",
+            description="Events that could not be applied; the next run tries them again.",
         ),
     ],
 )
-def stock_locks(context: dg.AssetExecutionContext) -> Any:
-    upgrade_schema()
-    with alive(context.run_id), stock_connection(f"orders_sync stock {context.run_id}") as stock:
+def stock_locks(orders_database: OrdersDatabase) -> Any:
+    with orders_database.connect_to_stock("stock") as stock:
         phase = current_phase(stock.connection)
         applied = apply_pending(stock, overselling_accounts())
         states = locks_by_state(stock)
         latest = latest_history(stock, STEPS_SHOWN)
-        checks = list(_checks(stock))
+        checks = list(_check_results(stock))
     yield dg.MaterializeResult(
         metadata={
-            "phase": phase.value if phase is Phase.LIVE else f"{phase} (in shadow: V1 is the truth)",
+            "phase": phase.value if phase is Phase.LIVE else f"{phase} (shadow tables: V1 is the truth)",
             "events_applied": applied.events,
             "events_failed": applied.failed,
             **{f"steps_to_{state}": count for state, count in applied.steps.items()},
@@ -98,7 +97,7 @@ def stock_locks(context: dg.AssetExecutionContext) -> Any:
     yield from checks
 
 
-def _checks(stock: StockConnection) -> Iterator[dg.AssetCheckResult]:
+def _check_results(stock: StockConnection) -> Iterator[dg.AssetCheckResult]:
     error, warn = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
     found: list[tuple[str, Any, Sequence[tuple[Any, ...]], dg.AssetCheckSeverity]] = [
         ("no_shortages", Shortage, shortages(stock), warn),
@@ -106,9 +105,8 @@ def _checks(stock: StockConnection) -> Iterator[dg.AssetCheckResult]:
         ("every_event_could_be_applied", FailedEvent, failed_events(stock), error),
     ]
     for name, row_type, rows, severity in found:
-        yield rows_check_result(list(row_type._fields), rows, severity)._replace(
-            check_name=name, asset_key=dg.AssetKey("stock_locks")
-        )
+        result = rows_check_result(list(row_type._fields), rows, severity)
+        yield result._replace(check_name=name, asset_key=dg.AssetKey("stock_locks"))
 
 
 def _steps_table(steps: list[LockHistoryEntry]) -> dg.MarkdownMetadataValue:
@@ -119,11 +117,3 @@ def _steps_table(steps: list[LockHistoryEntry]) -> dg.MarkdownMetadataValue:
     ]
     hint = "The job `explain_lock`, or `orders-sync stock explain ITEM`, shows all steps of one lock."
     return dg.MetadataValue.md(as_markdown_table(columns, rows) + "\n\n" + hint)
-
-
-apply_order_events = dg.define_asset_job(
-    "apply_order_events",
-    selection=dg.AssetSelection.assets("stock_locks"),
-    description="Applies pending order events to the stock locks.",
-    executor_def=dg.in_process_executor,
-)

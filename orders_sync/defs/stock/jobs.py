@@ -1,35 +1,41 @@
-"""Explaining a lock from the UI: what `orders-sync stock explain` tells, as a job with one field to fill in."""
+"""The job that applies order events, and the one that explains a lock (`orders-sync stock explain` in the UI)."""
 
 from typing import Any
 
 import dagster as dg
 
 from orders_sync.dagster_support.markdown import as_markdown_table
-from orders_sync.database.schema import upgrade_schema
-from orders_sync.lanes.liveness import alive
-from orders_sync.stock.connection import stock_connection
+from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.stock.explain import explain
 from orders_sync.stock.queries import LockHistoryEntry, SkuLevel
 
+apply_order_events = dg.define_asset_job(
+    "apply_order_events",
+    selection=dg.AssetSelection.assets("stock_locks"),
+    description="Applies pending order events to the stock locks.",
+    executor_def=dg.in_process_executor,
+)
 
-class Question(dg.Config):
+
+class ExplainLockConfig(dg.Config):
     """What to explain."""
 
     item_or_sku: str
-    """An order item's id, `account/item id`, or a SKU."""
+    """The id of an order item, `account/item id`, or a SKU."""
 
 
-@dg.op(description="Tells the events that made, consumed or released a lock, in order, as metadata of this run.")
-def explain_lock_steps(context: dg.OpExecutionContext, config: Question) -> None:
-    upgrade_schema()
-    with alive(context.run_id), stock_connection(f"orders_sync explain {context.run_id}") as stock:
+@dg.op(description="Shows the steps of a lock and the events that caused them, in order, as metadata of this run.")
+def explain_lock_steps(
+    context: dg.OpExecutionContext, config: ExplainLockConfig, orders_database: OrdersDatabase
+) -> None:
+    with orders_database.connect_to_stock("explain") as stock:
         levels, steps = explain(stock, config.item_or_sku)
     if not levels and not steps:
-        raise dg.Failure(f"Neither an item with a lock nor a SKU is called {config.item_or_sku}.", allow_retries=False)
+        raise dg.Failure(f"There is no lock of an item {config.item_or_sku}, and no such SKU.", allow_retries=False)
     context.log_event(
         dg.AssetObservation(
             "stock_locks",
-            description=f"The lock of {config.item_or_sku}, explained",
+            description=f"The steps of the lock of {config.item_or_sku}",
             metadata={
                 "explained": config.item_or_sku,
                 "levels": _table(SkuLevel, levels),
@@ -44,7 +50,7 @@ def _table(row_type: Any, rows: Any) -> dg.MarkdownMetadataValue:
 
 
 @dg.job(
-    description="Explains the lock of an item, or all locks of a SKU: fill in `item_or_sku` in the launchpad.",
+    description="Explains the lock of an item, or all locks of a SKU. Set `item_or_sku` in the launchpad.",
     executor_def=dg.in_process_executor,
 )
 def explain_lock() -> None:

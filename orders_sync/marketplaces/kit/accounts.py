@@ -1,26 +1,35 @@
-"""The accounts of the project, each checked against the settings of its marketplace."""
+"""The accounts of the project, each checked against the settings model of its marketplace."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from orders_sync.config.account import AccountConfigError, SellerAccount
 from orders_sync.config.account_files import check_account, read_attributes
 from orders_sync.config.environment import accounts_folder
-from orders_sync.marketplaces.kit.registry import settings_models
+from orders_sync.marketplaces.kit.registry import settings_models, unusable_modules
 
 
 def account_from(name: str, attributes: Any, file: str) -> SellerAccount:
-    """The account of one file's `attributes`, checked by the settings of the marketplace that it names.
+    """The account of one file's `attributes`, checked by the settings model of the marketplace that it names.
 
-    Raises AccountConfigError with the file, the key, the reason and what is allowed.
+    Raises AccountConfigError with the file, the key, the reason and what is allowed; where the name is that of a module
+    that is not a marketplace, with the reason of `unusable_modules`.
     """
-    return check_account(name, attributes, file, settings_models())
+    models = settings_models()
+    chosen = cast(dict[str, Any], attributes).get("marketplace") if isinstance(attributes, dict) else None
+    reason = unusable_modules().get(chosen) if isinstance(chosen, str) else None
+    if reason is not None:
+        raise AccountConfigError(
+            f"{file}: marketplace: {chosen} can't be used: orders_sync/marketplaces/{chosen}.py {reason}; "
+            f"allowed are {', '.join(sorted(models))}"
+        )
+    return check_account(name, attributes, file, models)
 
 
 def load_accounts(folder: Path | None = None) -> tuple[dict[str, SellerAccount], dict[str, AccountConfigError]]:
-    """All accounts of the accounts folder by name, and the problems of those that can't be used.
+    """All accounts of the accounts folder by name, and the errors of those that can't be used, by name.
 
-    One account's bad file never takes another down.
+    One account's bad file does not affect the others.
     """
     accounts: dict[str, SellerAccount] = {}
     problems: dict[str, AccountConfigError] = {}
@@ -34,12 +43,12 @@ def load_accounts(folder: Path | None = None) -> tuple[dict[str, SellerAccount],
 
 
 def find_account(name: str) -> SellerAccount:
-    """One account by name. Raises AccountConfigError that lists the known names."""
+    """One account by name. Raises AccountConfigError with the reason, or with the names of all usable accounts."""
     accounts, problems = load_accounts()
     if name in problems:
         raise problems[name]
     if name not in accounts:
-        raise AccountConfigError(f"There is no account {name!r}; known are {', '.join(sorted(accounts)) or 'none'}.")
+        raise AccountConfigError(f"There is no account {name!r}. Accounts: {', '.join(sorted(accounts)) or 'none'}.")
     return accounts[name]
 
 

@@ -1,8 +1,8 @@
-"""What an adapter must answer, on one page.
+"""The adapter protocol: what the rest of the project calls on a marketplace, on one page.
 
-An adapter is one file: it turns a marketplace's published contract into the calls below. Lists are read page by
-page and may be read in any order; reading a list to its end means that every record of it was seen, or it raises
-IncompleteListError. Everything else (limits, retries, storing, events, stock) is not the adapter's business.
+An adapter is one file that turns a marketplace's published contract into these calls. It reads lists page by page, in
+any order of records. A list that is read to its end has yielded every record, or the iterator raises
+IncompleteListError. An adapter does not store, validate, lock or retry: that happens elsewhere.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,28 +22,29 @@ from orders_sync.model.statuses import Status
 
 
 class RawRecord(msgspec.Struct, frozen=True, gc=False):
-    """A record of a list, not decoded yet but for what tells whether it is new."""
+    """A record of a list. Only what shows whether it is new or changed is decoded."""
 
     record_id: str
-    """The marketplace's id; empty when the record has none that can be used."""
+    """The marketplace's id; empty if the record has no usable one."""
     raw: bytes
-    """The record's JSON as it came."""
+    """The record's JSON, byte for byte as received."""
     fingerprint: bytes
-    """A hash of the record without its volatile parts."""
+    """A hash (16 bytes) of the record; equal fingerprints mean an unchanged record."""
     created_at: datetime | None = None
     modified_at: datetime | None = None
 
 
 class AcceptanceAnswer(msgspec.Struct, frozen=True, gc=False):
-    """What the marketplace answered to a request to accept orderlines."""
+    """The marketplace's answer to a request to accept orderlines."""
 
     status: int
+    """The HTTP status, 200 to 299."""
     order: RawRecord | None
-    """The order as it is now, if the answer carries it."""
+    """The order after the acceptance, if the answer carries it."""
 
 
 class MissingDocuments(NamedTuple):
-    """An order, and which of its papers are looked for."""
+    """An order, and which of its documents are missing."""
 
     order_id: str
     delivery_note: bool
@@ -62,51 +63,61 @@ class AcceptanceTarget(NamedTuple):
         return f"order {self.order_id}{sku}" + (f", item {self.item_id}" if self.item_id else "")
 
 
-#: How a list of orders is asked for: by what time, and from when on (None: what waits for the merchant).
+#: A way to list orders: by the time of their creation or last change, or those that wait for the merchant.
 OrderListing = Literal["created", "modified", "waiting"]
 
 
 class Adapter(Protocol):
-    """One marketplace account, ready to be asked."""
+    """One marketplace account, ready for calls.
+
+    Every method that calls the marketplace may raise a MarketplaceError; its text is one line without buyers' data.
+    """
 
     new_order_listings: Sequence[OrderListing]
-    """The lists that `new` reads, in this order: `waiting` too where the one by creation leaves some orders out."""
+    """The lists that the sync `new` reads, in this order; `waiting` too if the list by creation leaves orders out."""
     acceptance_unit: Literal["sku", "item", "order"] | None
-    """How waiting lines are accepted; None where the published contract has no way."""
+    """What one request accepts; None if the published contract has no acceptance."""
 
     def orders(self, listing: OrderListing, since: datetime | None) -> Iterator[list[RawRecord]]:
-        """All orders created or modified at or after `since`, or all that wait for the merchant; in pages."""
-        ...
+        """All orders created or modified at or after `since` (None: all), or all that wait for the merchant; in pages.
 
-    def order(self, order_id: str) -> RawRecord | None:
-        """One order as it is now; None if the marketplace does not know it."""
-        ...
-
-    def decode_order(self, raw: bytes) -> Order:
-        """The canonical order of a raw record. Raises Rejected with reasons, where the record is unusable."""
-        ...
-
-    def care_records(self, since: datetime) -> Iterator[list[RawRecord]]:
-        """All care records changed at or after `since`, in pages."""
-        ...
-
-    def care_record(self, record: RawRecord) -> bytes:
-        """The whole of one care record of the list (a further call where the list is not whole)."""
-        ...
-
-    def decode_care_record(self, raw: bytes) -> CareRecord:
-        """The canonical care record. Raises Rejected with reasons."""
-        ...
-
-    def documents(self, lacking: Sequence[MissingDocuments]) -> Iterator[tuple[str, Documents | RequestRefusedError]]:
-        """The papers of these orders as far as they exist now, or why an order could not be asked for.
-
-        Asks only for what is wanted, for as many orders with one call as the contract allows.
+        An order may come more than once. Raises IncompleteListError if some may have been missed.
         """
         ...
 
-    def accept(self, waiting: AcceptanceTarget) -> AcceptanceAnswer:
-        """Accepts what waits: the only write. Raises Refused, or AnswerLostError."""
+    def order(self, order_id: str) -> RawRecord | None:
+        """One order in its current version; None if the marketplace has no such order."""
+        ...
+
+    def decode_order(self, raw: bytes) -> Order:
+        """The canonical order of a raw record. Raises RecordRejectedError, with reasons, if it can't be decoded."""
+        ...
+
+    def care_records(self, since: datetime) -> Iterator[list[RawRecord]]:
+        """All care records changed at or after `since`, in pages. Raises IncompleteListError as `orders` does."""
+        ...
+
+    def care_record(self, record: RawRecord) -> bytes:
+        """The complete JSON of one care record of the list; takes a call if the list has only a part of it."""
+        ...
+
+    def decode_care_record(self, raw: bytes) -> CareRecord:
+        """The canonical care record of what `care_record` returned. Raises RecordRejectedError, with reasons."""
+        ...
+
+    def documents(self, missing: Sequence[MissingDocuments]) -> Iterator[tuple[str, Documents | RequestRefusedError]]:
+        """For each order: its id, and its documents as far as they exist now, or why the marketplace refused.
+
+        Requests only the documents that are missing, for as many orders with one call as the contract allows.
+        """
+        ...
+
+    def accept(self, target: AcceptanceTarget) -> AcceptanceAnswer:
+        """Accepts waiting lines at the marketplace. This is the only write.
+
+        Raises RequestRefusedError if the marketplace refused, MarketplaceUnavailableError if the request was certainly
+        not processed, and AnswerLostError if it may have been.
+        """
         ...
 
     def probes(self) -> Mapping[str, Callable[[], object]]:
@@ -114,42 +125,44 @@ class Adapter(Protocol):
         ...
 
     def now(self) -> datetime:
-        """The marketplace's own clock, as its answers tell it; our clock before the first answer."""
+        """The current time in UTC by the marketplace's clock; by ours before the first answer."""
         ...
 
     def metrics(self) -> Mapping[str, float]:
-        """calls, throttled_seconds, retries, too_many_requests and received_bytes so far."""
+        """calls, throttled_seconds, retries, too_many_requests and received_bytes since the adapter was opened."""
         ...
 
     def close(self) -> None:
-        """Closes connections."""
+        """Closes the adapter's connections."""
         ...
 
 
 @dataclass(frozen=True)
 class Marketplace:
-    """What a marketplace is to the rest of the project: the `MARKETPLACE` of its module."""
+    """What the rest of the project needs of a marketplace: the `MARKETPLACE` of its module."""
 
     title: str
+    """The marketplace's name for people."""
     settings: type[AccountSettings]
+    """The model that checks the settings of its accounts."""
     open: Callable[[Any, int | None], Adapter]
-    """The adapter of an account, with a page size of one's own or that of the account."""
-    states: Mapping[str, Mapping[Any, Status]]
-    """The tables of the marketplace's states, each by what it is of (`order`, `item`), onto ours."""
+    """Opens the adapter of an account; the second argument replaces the account's page size, unless it is None."""
+    status_tables: Mapping[str, Mapping[Any, Status]]
+    """The marketplace's states onto our statuses; each table by what its states belong to (`order`, `item`)."""
     buyer_keys: frozenset[str]
-    """The keys of its JSON records, at any depth, whose values are about the buyer: what a retention blanks."""
+    """The keys of its JSON, at any depth, whose values are about the buyer: the retention blanks those."""
     notes: str = ""
-    """What docs/states.md has to say of them."""
+    """Markdown that docs/states.md shows below the tables."""
 
 
-#: How much earlier than asked a record may lie: marketplaces cut fractions of a second off what they are asked.
+#: How much earlier than `since` a record may lie: marketplaces cut the fraction of a second off a filter's time.
 FILTER_TOLERANCE = timedelta(seconds=1)
 
 
 def check_filter(
     records: list[RawRecord], listing: OrderListing, since: datetime | None, tolerance: timedelta = FILTER_TOLERANCE
 ) -> None:
-    """Raises IncompleteListError when a list holds records that were not asked for: its filter was ignored."""
+    """Raises IncompleteListError if a record is older than the filter by `since` allows: the filter was ignored."""
     if since is None:
         return
     floor = since - tolerance
@@ -157,6 +170,6 @@ def check_filter(
         at = record.created_at if listing == "created" else record.modified_at
         if at is not None and at.tzinfo is not None and at < floor:
             raise IncompleteListError(
-                f"The marketplace was asked for records {listing} since {since.isoformat()} and listed "
+                f"The request was for records {listing} since {since.isoformat()}, and the marketplace listed "
                 f"{record.record_id} of {at.isoformat()}: it ignores the filter."
             )

@@ -1,4 +1,4 @@
-"""How requests are signed: a token in a header, or OAuth 2 client credentials with refresh in mid-pass."""
+"""How requests are signed: a token in a header, or OAuth 2 client credentials with renewal during a pass."""
 
 import threading
 import time
@@ -9,10 +9,10 @@ import msgspec
 
 from orders_sync.marketplaces.kit.errors import CredentialRefusedError
 
-REFRESH_BEFORE_SECONDS = 60.0
-"""A token is renewed so long before it expires, so that no request is under way with one that just did."""
-DEFAULT_LIFE_SECONDS = 300.0
-"""Of a token whose answer does not say how long it lives."""
+RENEW_BEFORE_SECONDS = 60.0
+"""How long before its expiry a token is renewed: no request is then under way with an expired one."""
+DEFAULT_LIFETIME_SECONDS = 300.0
+"""The lifetime of a token whose answer has no `expires_in`, which RFC 6749, 5.1 only recommends."""
 
 
 class _Token(msgspec.Struct):
@@ -32,52 +32,54 @@ class HeaderToken(httpx.Auth):
 
 
 class ClientCredentials(httpx.Auth):
-    """OAuth 2 client credentials (RFC 6749, 4.4): fetched when needed, renewed before it expires and after a 401.
+    """OAuth 2 client credentials (RFC 6749, 4.4). The access token is renewed before it expires and after a 401.
 
-    Raises CredentialRefusedError where the token endpoint says no; its text holds neither id nor secret.
+    Raises CredentialRefusedError if the token endpoint gives no token; its text holds neither id nor secret.
     """
 
     requires_response_body = True
 
     def __init__(self, token_url: str, client_id: str, client_secret: str, scope: str | None = None) -> None:
         self.token_url = token_url
-        self._login = httpx.BasicAuth(client_id, client_secret)
+        self._basic_auth = httpx.BasicAuth(client_id, client_secret)
         self._form = {"grant_type": "client_credentials"} | ({"scope": scope} if scope else {})
         self._lock = threading.Lock()
         self._token = ""
         self._renew_at = 0.0
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        used = yield from self._current()
+        used = yield from self._current_token()
         request.headers["Authorization"] = f"Bearer {used}"
         response = yield request
         if response.status_code == 401:
             with self._lock:
                 if self._token == used:  # nobody else has renewed it meanwhile
                     self._renew_at = 0.0
-            renewed = yield from self._current()
+            renewed = yield from self._current_token()
             request.headers["Authorization"] = f"Bearer {renewed}"
             yield request
 
-    def _current(self) -> Generator[httpx.Request, httpx.Response, str]:
+    def _current_token(self) -> Generator[httpx.Request, httpx.Response, str]:
+        """The access token, fetched if there is none that is still valid."""
         with self._lock:
             if time.monotonic() < self._renew_at:
                 return self._token
-            asked = httpx.Request("POST", self.token_url, data=self._form, headers={"Accept": "application/json"})
-            response = yield next(self._login.auth_flow(asked))
+            login = httpx.Request("POST", self.token_url, data=self._form, headers={"Accept": "application/json"})
+            response = yield next(self._basic_auth.auth_flow(login))
             response.read()
             if not response.is_success:
                 raise CredentialRefusedError(
-                    f"{asked.url.host} gives no access token ({response.status_code}): client id or secret is wrong.",
+                    f"{login.url.host} gives no access token ({response.status_code}): client id or secret is wrong.",
                     response.status_code,
                 )
             try:
-                told = msgspec.json.decode(response.content, type=_Token)
+                answer = msgspec.json.decode(response.content, type=_Token)
             except msgspec.DecodeError:
                 raise CredentialRefusedError(
-                    f"{asked.url.host} answers the request for a token with something else.", response.status_code
+                    f"{login.url.host} answers the request for a token with no token.",
+                    response.status_code,
                 ) from None
-            self._token = told.access_token
-            life = told.expires_in if told.expires_in is not None else DEFAULT_LIFE_SECONDS
-            self._renew_at = time.monotonic() + max(0.0, life - min(REFRESH_BEFORE_SECONDS, life / 2))
+            self._token = answer.access_token
+            lifetime = answer.expires_in if answer.expires_in is not None else DEFAULT_LIFETIME_SECONDS
+            self._renew_at = time.monotonic() + max(0.0, lifetime - min(RENEW_BEFORE_SECONDS, lifetime / 2))
             return self._token

@@ -4,11 +4,11 @@ from orders_sync.model.errors import UserFacingError
 
 
 class MarketplaceError(UserFacingError):
-    """Something a marketplace did that stops a pass; the text is one line for an operator, without buyers' data."""
+    """A marketplace's fault that stops a pass. The text is one line for an operator, without buyers' data."""
 
 
 class RequestRefusedError(MarketplaceError):
-    """The marketplace understood and said no (4xx). `status` is the HTTP status."""
+    """The marketplace understood the request and refused it (4xx). `status` is the HTTP status."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -16,28 +16,28 @@ class RequestRefusedError(MarketplaceError):
 
 
 class CredentialRefusedError(RequestRefusedError):
-    """401 or 403: the token is wrong, expired or lacks a right."""
+    """401 or 403: the token is wrong, has expired or lacks a right."""
 
 
 class RecordNotFoundError(RequestRefusedError):
-    """404: the marketplace knows no such record."""
+    """404: the marketplace has no such record."""
 
 
 class MarketplaceUnavailableError(MarketplaceError):
-    """The marketplace does not answer, or only with errors, after all retries."""
+    """All tries failed: the marketplace does not answer, or only with 5xx or 429. A write was certainly not done."""
 
 
 class AnswerLostError(MarketplaceError):
-    """A write was sent and no answer came: whether it was done must be asked, never assumed."""
+    """A write was sent and no usable answer came: it may have been done. Look at the record before repeating it."""
 
 
 class BadAnswerError(MarketplaceError):
-    """The answer is not what the contract says (no JSON, cut off, too large)."""
+    """The answer is not what the contract says: not JSON, cut off, or too large."""
 
 
 class DailyBudgetSpentError(MarketplaceError):
-    """The marketplace's published number of calls a day is used up."""
+    """The calls that the marketplace allows per day are used up."""
 
 
 class IncompleteListError(MarketplaceError):
-    """A list could not be read to its end with certainty. Never an end: the watermark stays where it is."""
+    """A list could not be read to its end with certainty. The pass fails, and the watermark stays where it is."""

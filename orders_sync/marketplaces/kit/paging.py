@@ -1,11 +1,11 @@
-"""Reading paged lists to their end, with certainty, while they change."""
+"""Reads paged lists to their end, completely, while they change."""
 
 import hashlib
 import itertools
 import time
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from math import ceil
@@ -18,26 +18,28 @@ from orders_sync.marketplaces.kit.adapter import RawRecord
 from orders_sync.marketplaces.kit.errors import IncompleteListError
 
 MAX_PAGES = 200_000
-"""A list longer than that is an error, never an end."""
-SWEEPS = 5
-"""How often a list that changes under the reader is read again before the pass gives up."""
+"""Pages of one list. A longer one is an error, never treated as its end."""
+MAX_READINGS = 5
+"""How often a list that changes during the reading is read again before the pass fails."""
 
-WORTH_A_THREAD = 3.0
-"""A page must take so many times the work it makes us, for each further connection to be worth its thread."""
+LATENCY_PER_THREAD = 3.0
+"""Each further connection needs a thread, which pays once a page's latency is so many times its CPU time."""
 CLOCK_MARGIN = timedelta(seconds=5)
-"""How far the marketplace's clock may be misread: its Date header has whole seconds, and answers take a while."""
+"""How far our reading of the marketplace's clock may be wrong: its Date header has whole seconds and arrives late."""
 
 
 class Page(msgspec.Struct, frozen=True, gc=False):
-    """One page of a list: its records, how many the whole list holds (if told), and the next page's number."""
+    """One page of a list with numbered pages."""
 
     records: list[RawRecord]
     total: int | None
+    """How many records the whole list holds; None if the answer does not say."""
     next: int | None
+    """The number of the next page; None on the last one."""
 
 
 class _Seen:
-    """Counts distinct records in 8 bytes each, whatever the list's length."""
+    """Counts distinct records, in 8 bytes for each."""
 
     def __init__(self) -> None:
         self._keys = array("q")
@@ -53,12 +55,12 @@ class _Seen:
 
 
 def read_counted(fetch: Callable[[int], Page], page_size: int, connections: int) -> Iterator[list[RawRecord]]:
-    """All records of a list of numbered pages whose answers tell the list's length.
+    """All records of a list of numbered pages whose answers give the list's length; page by page.
 
-    Pages are fetched ahead, `connections` at once. Records may come twice. While pages are read, records may be
-    added, and change places, but none leaves the list (its filter has no upper bound): when as many distinct
-    records were seen as the list holds in the end, none was missed. Else the ends of the list are read again,
-    then all of it; a list that never holds still raises IncompleteListError.
+    `fetch` gets a page by its number, from 1, and is called from up to `connections` threads. Records may come twice.
+    During the reading, records may be added and move within the list, but none leaves it (its filter has no upper
+    bound): once as many distinct records were seen as the list holds at its end, none was missed. If fewer were seen,
+    the first and the last page are read again, then all pages. Raises IncompleteListError if no reading was complete.
     """
     first = fetch(1)
     if first.total is None:
@@ -70,28 +72,41 @@ def read_counted(fetch: Callable[[int], Page], page_size: int, connections: int)
     yield first.records
     for page in _pages(fetch, range(2, _page_count(first.total, page_size) + 1), connections):
         yield reading.note(page)
-    # Arrivals since: at the end of the list if it is sorted oldest first, else on the first page.
-    read_to = _page_count(first.total, page_size)
-    while read_to < _page_count(reading.total, page_size) or (reading.last.next or 0) > read_to > 0:
-        read_to += 1
-        yield reading.note(_not_empty(read_to, fetch(read_to)))
-    for sweep in range(1, SWEEPS + 1):
-        if reading.complete():
-            return
-        last = max(1, _page_count(reading.total, page_size))
-        again = sorted({1, last}) if sweep == 1 and not reading.shrunk else list(range(1, last + 1))
-        reading.shrunk = False
-        for page in _pages(fetch, again, connections):
-            yield reading.note(page)
+    yield from _arrivals(reading, fetch, page_size, _page_count(first.total, page_size))
+    yield from _read_again(reading, fetch, page_size, connections)
     if not reading.complete():
         raise IncompleteListError(
-            f"The marketplace says that its list holds {reading.total} records, and {SWEEPS} readings found "
+            f"The marketplace says that its list holds {reading.total} records, and {MAX_READINGS} readings found "
             f"{reading.seen.distinct()} of them while it kept changing."
         )
 
 
+def _arrivals(
+    reading: "_Reading", fetch: Callable[[int], Page], page_size: int, pages_read: int
+) -> Iterator[list[RawRecord]]:
+    """The pages that were added to the end of the list during the reading: those of a list sorted oldest first."""
+    while pages_read < _page_count(reading.total, page_size) or (reading.last.next or 0) > pages_read > 0:
+        pages_read += 1
+        yield reading.note(_not_empty(pages_read, fetch(pages_read)))
+
+
+def _read_again(
+    reading: "_Reading", fetch: Callable[[int], Page], page_size: int, connections: int
+) -> Iterator[list[RawRecord]]:
+    """The pages of further readings, until the list was read completely or MAX_READINGS were made."""
+    for number in range(1, MAX_READINGS + 1):
+        if reading.complete():
+            return
+        last = max(1, _page_count(reading.total, page_size))
+        # A list sorted newest first has its arrivals on its first page.
+        pages = sorted({1, last}) if number == 1 and not reading.shrunk else list(range(1, last + 1))
+        reading.shrunk = False
+        for page in _pages(fetch, pages, connections):
+            yield reading.note(page)
+
+
 class _Reading:
-    """What was seen of a list so far, against what it says to hold."""
+    """What was seen of a list so far, and how many records it says to hold."""
 
     def __init__(self, first: Page, total: int) -> None:
         self.seen = _Seen()
@@ -101,8 +116,9 @@ class _Reading:
         self.shrunk = False
 
     def note(self, page: Page) -> list[RawRecord]:
+        """Counts a page's records, and returns them."""
         if page.total is not None:
-            # A record that left the list moved all later ones up: one may have slipped past the reader.
+            # A record that left the list has moved the later ones up: one may be on a page that was read before.
             self.shrunk = self.shrunk or page.total < self.total
             self.total = page.total
         self.last = page
@@ -110,18 +126,20 @@ class _Reading:
         return page.records
 
     def complete(self) -> bool:
+        """Whether every record of the list was seen."""
         return not self.shrunk and self.seen.distinct() >= self.total
 
 
 def read_linked(fetch: Callable[[int], Page], now: Callable[[], datetime]) -> Iterator[list[RawRecord]]:
-    """All records of a list of pages that each name the next one and do not tell the list's length.
+    """All records of a list whose pages each name the next one and do not give the list's length; page by page.
 
-    A record that moves within the list while it is read can hide another one. Records move when they are modified:
-    where the first or last page changed meanwhile, or a record was modified since the reading began, the list is
-    read again, until two readings agree. `now` is the marketplace's clock.
+    `fetch` gets a page by its number, from 1. `now` returns the time by the marketplace's clock. A record that moves
+    during the reading can hide another one, and records move when they are modified: if the first or last page changed,
+    or a record was modified since the reading began, the list is read again, until two readings agree. Raises
+    IncompleteListError if MAX_READINGS did not agree, or for a link that does not lead forward.
     """
-    before: set[tuple[str, datetime | None]] | None = None
-    for _ in range(SWEEPS):
+    previous: set[tuple[str, datetime | None]] | None = None
+    for _ in range(MAX_READINGS):
         first = fetch(1)
         began = now() - CLOCK_MARGIN
         seen = {(record.record_id, record.modified_at) for record in first.records}
@@ -131,27 +149,29 @@ def read_linked(fetch: Callable[[int], Page], now: Callable[[], datetime]) -> It
             last_number, last = number, page
             seen |= {(record.record_id, record.modified_at) for record in last.records}
             yield last.records
-        if last_number == 1 or seen == before:
+        if last_number == 1 or seen == previous:
             return
         moved = any(at is not None and at.tzinfo is not None and at >= began for _, at in seen)
         if not moved and _ids(fetch(1)) == _ids(first) and _ids(fetch(last_number)) == _ids(last):
             return
-        before = seen
-    raise IncompleteListError(f"The marketplace's list changed during each of {SWEEPS} readings.")
+        previous = seen
+    raise IncompleteListError(f"The marketplace's list changed during each of {MAX_READINGS} readings.")
 
 
 class CursorPage(msgspec.Struct, frozen=True, gc=False):
-    """One page of a list that is walked by a cursor: its records, and where the next page starts (None: at its end)."""
+    """One page of a list that is read by a cursor."""
 
     records: list[RawRecord]
     next: str | None
+    """The cursor of the next page, e.g. an id, a page token or a link; None on the last one."""
 
 
 def read_cursor(fetch: Callable[[str | None], CursorPage]) -> Iterator[list[RawRecord]]:
-    """All records of a list that is sorted by something that never changes (an id, the time of creation).
+    """All records of a list that is sorted by something that never changes (an id, the creation time); page by page.
 
-    What is added or changed while it is read moves nothing, so one reading is enough. Raises IncompleteListError for a
-    cursor that does not advance, and for an empty page that is not the last.
+    `fetch` gets a page by its cursor, None for the first one. Records that are added or changed during the reading move
+    no others, so one reading is enough. Raises IncompleteListError for a cursor that comes again, for an empty page
+    that is not the last, and for more than MAX_PAGES.
     """
     cursor: str | None = None
     seen: set[str] = set()
@@ -163,7 +183,7 @@ def read_cursor(fetch: Callable[[str | None], CursorPage]) -> Iterator[list[RawR
         if not page.records:
             raise IncompleteListError(f"Page {number} of the marketplace's list is empty, yet there is more.")
         if page.next in seen:
-            raise IncompleteListError(f"Page {number} of the marketplace's list leads back to where it has been.")
+            raise IncompleteListError(f"Page {number} of the marketplace's list leads back to an earlier page.")
         if number >= MAX_PAGES:
             raise IncompleteListError(f"The marketplace's list has more than {MAX_PAGES} pages.")
         seen.add(page.next)
@@ -172,17 +192,18 @@ def read_cursor(fetch: Callable[[str | None], CursorPage]) -> Iterator[list[RawR
 
 
 def path_of_link(link: str, base_url: str) -> str:
-    """The path and query of a link to the next page. Raises IncompleteListError for one that leads to another host.
+    """The path and query of a link to the next page, to be requested at the account's own `base_url`.
 
-    The account's own address is asked, whatever the link says of it.
+    Raises IncompleteListError for a link to another host.
     """
-    there, here = urlsplit(link), urlsplit(base_url)
-    if there.netloc and there.netloc != here.netloc:
-        raise IncompleteListError(f"The marketplace's list goes on at another host ({there.hostname}): not followed.")
-    return there.path.removeprefix(here.path.rstrip("/")) + (f"?{there.query}" if there.query else "")
+    target, base = urlsplit(link), urlsplit(base_url)
+    if target.netloc and target.netloc != base.netloc:
+        raise IncompleteListError(f"The marketplace's list goes on at another host ({target.hostname}): not followed.")
+    return target.path.removeprefix(base.path.rstrip("/")) + (f"?{target.query}" if target.query else "")
 
 
 def _follow(first: Page, fetch: Callable[[int], Page]) -> Iterator[tuple[int, Page]]:
+    """The pages after the first one with their numbers, each fetched once the one before has named it."""
     number, page = 1, first
     while page.next is not None:
         if page.next <= number:
@@ -198,28 +219,29 @@ def _follow(first: Page, fetch: Callable[[int], Page]) -> Iterator[tuple[int, Pa
         yield number, page
 
 
-def _pages(fetch: Callable[[int], Page], numbers: range | list[int], connections: int) -> Iterator[Page]:
-    """The pages of these numbers, in their order, fetched ahead; never more than 2 a connection wait.
-
-    As many connections are used as the marketplace's latency calls for: threads that wait for nothing but each
-    other cost more than they bring.
-    """
-    waiting = iter(numbers)
-    for number in waiting:
-        began, worked = time.perf_counter(), time.thread_time()
-        page = fetch(number)
-        latency, work = time.perf_counter() - began, time.thread_time() - worked
-        yield _not_empty(number, page)
-        connections = min(connections, max(1, round(latency / max(work, 1e-6) / WORTH_A_THREAD)))
-        break
-    if connections == 1:
-        for number in waiting:
-            yield _not_empty(number, fetch(number))
+def _pages(fetch: Callable[[int], Page], numbers: Sequence[int], connections: int) -> Iterator[Page]:
+    """The pages with these numbers, in their order, over as many of the connections as the latency is worth."""
+    if not numbers:
         return
+    wall_began, cpu_began = time.perf_counter(), time.thread_time()
+    first = fetch(numbers[0])
+    latency, cpu_seconds = time.perf_counter() - wall_began, time.thread_time() - cpu_began
+    yield _not_empty(numbers[0], first)
+    # Threads that wait for each other instead of the marketplace cost more than they gain.
+    useful = min(connections, max(1, round(latency / max(cpu_seconds, 1e-6) / LATENCY_PER_THREAD)))
+    if useful > 1:
+        yield from _fetched_ahead(fetch, numbers[1:], useful)
+    else:
+        for number in numbers[1:]:
+            yield _not_empty(number, fetch(number))
+
+
+def _fetched_ahead(fetch: Callable[[int], Page], numbers: Sequence[int], connections: int) -> Iterator[Page]:
+    """The pages with these numbers, in their order; for each connection at most two are fetched ahead."""
     with ThreadPoolExecutor(connections, thread_name_prefix="fetch") as pool:
         ahead: deque[tuple[int, Future[Page]]] = deque()
         try:
-            for number in waiting:
+            for number in numbers:
                 ahead.append((number, pool.submit(fetch, number)))
                 if len(ahead) >= 2 * connections:
                     number, future = ahead.popleft()
@@ -233,6 +255,7 @@ def _pages(fetch: Callable[[int], Page], numbers: range | list[int], connections
 
 
 def _not_empty(number: int, page: Page) -> Page:
+    """The page. Raises IncompleteListError if it is empty and not the last one."""
     if not page.records and page.next is not None:
         raise IncompleteListError(f"Page {number} of the marketplace's list is empty, yet names a next one.")
     return page
@@ -250,5 +273,5 @@ def _ids(page: Page) -> list[str]:
 
 
 def fingerprint(raw: bytes, version: bytes) -> bytes:
-    """A 16-byte hash of a raw record. `version` is the adapter's: a new one makes every record count as changed."""
+    """A hash of a raw record, 16 bytes. `version` is the adapter's: a new one makes every record count as changed."""
     return hashlib.blake2b(raw, digest_size=16, person=version).digest()

@@ -1,8 +1,8 @@
-"""Rate limits that are obeyed, not hit: one pace an account and endpoint, shared by all processes.
+"""Rate limiters keep the calls of an account below its marketplace's published limits, over all processes.
 
-The pace is kept in PostgreSQL (table rate_limits) by the server's clock, so that lanes, machines and the CLI
-share it. It is the generic cell rate algorithm: calls are spaced evenly, a short burst is allowed after a pause.
-Even spacing rather than a full window at once, because how a marketplace cuts its windows is not published.
+The state is in PostgreSQL (table rate_limits) and follows the server's clock, so lanes, machines and the CLI share it.
+The algorithm is the generic cell rate algorithm (GCRA): calls are spaced evenly, and a short burst may follow a pause.
+Calls are spaced instead of sent in one burst per window, since marketplaces do not publish when their windows begin.
 """
 
 import threading
@@ -16,55 +16,66 @@ from orders_sync.marketplaces.kit.errors import DailyBudgetSpentError
 
 
 class RateLimit(NamedTuple):
-    """A published limit: `calls` in any `seconds`, and at most `a_day` in a UTC day where one is published."""
+    """A published limit: at most `calls` in any `seconds`, and at most `per_day` in a UTC day if that is published."""
 
     bucket: str
+    """The name of what is counted, e.g. an endpoint; the key in the table rate_limits."""
     calls: int
     seconds: float
-    a_day: int | None = None
+    per_day: int | None = None
 
 
 class RateLimiter(Protocol):
-    """Who decides when the next call may start."""
+    """Decides when the next call of an account may start."""
 
     def wait(self, limits: Sequence[RateLimit]) -> float:
-        """Waits until a call under all `limits` may start; returns the seconds waited."""
+        """Waits until a call that counts against all `limits` may start. Returns the seconds waited.
+
+        Raises DailyBudgetSpentError if a limit per day is used up.
+        """
         ...
 
     def block(self, seconds: float) -> None:
-        """The marketplace said to stop: nobody of this account calls for so long."""
+        """Lets no call of this account start for `seconds`, since the marketplace demands a pause."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Closes what the rate limiter holds open."""
+        ...
 
 
-#: Calls that may start at once after a pause; small, since the window they fall into may be half full.
+#: How many calls may start at once after a pause. Small, since the marketplace's window may be half full.
 BURST = 4
 
-_SPACE = """
-INSERT INTO rate_limits AS known (account, bucket, next_slot, day, day_calls)
+_TAKE_SLOT = """
+INSERT INTO rate_limits AS stored (account, bucket, next_slot, day, day_calls)
 VALUES (%(account)s, %(bucket)s, clock_timestamp() + %(interval)s::interval,
   (clock_timestamp() AT TIME ZONE 'UTC')::date, 1)
 ON CONFLICT (account, bucket) DO UPDATE SET
-  next_slot = greatest(known.next_slot, clock_timestamp() - %(burst)s::interval, known.blocked_until)
+  next_slot = greatest(stored.next_slot, clock_timestamp() - %(burst)s::interval, stored.blocked_until)
     + %(interval)s::interval,
-  day_calls = CASE WHEN known.day = excluded.day THEN known.day_calls ELSE 0 END + 1,
+  day_calls = CASE WHEN stored.day = excluded.day THEN stored.day_calls ELSE 0 END + 1,
   day = excluded.day
 RETURNING extract(epoch FROM next_slot - %(interval)s::interval - clock_timestamp())::float8, day_calls
 """
 _BLOCK = """
-INSERT INTO rate_limits AS known (account, bucket, next_slot, blocked_until)
+INSERT INTO rate_limits AS stored (account, bucket, next_slot, blocked_until)
 SELECT %(account)s, bucket, clock_timestamp(), clock_timestamp() + %(seconds)s::interval
 FROM unnest(%(buckets)s::text[]) AS bucket
 ON CONFLICT (account, bucket) DO UPDATE SET
-  blocked_until = greatest(known.blocked_until, excluded.blocked_until)
+  blocked_until = greatest(stored.blocked_until, excluded.blocked_until)
 """
 
 
 class SharedRateLimiter:
-    """The pace of an account, shared over PostgreSQL by everybody who asks that account's marketplace."""
+    """The rate limiter of an account, shared over PostgreSQL by all processes that call for this account."""
 
     def __init__(self, account: str, limits: Sequence[RateLimit], share: float, url: str | None = None) -> None:
+        """`limits`: all limits of the marketplace, which `block` stops together.
+
+        `share`: the part of each limit to use, above 0 and at most 1. `url`: of the orders database, by default that
+        of the environment.
+        """
         self.account = account
         self.limits = list(limits)
         self.share = share
@@ -73,7 +84,7 @@ class SharedRateLimiter:
         self._connection: Connection | None = None
 
     def wait(self, limits: Sequence[RateLimit]) -> float:
-        wait = max((self._slot(limit) for limit in limits), default=0.0)
+        wait = max((self._take_slot(limit) for limit in limits), default=0.0)
         if wait <= 0:
             return 0.0
         time.sleep(wait)
@@ -81,7 +92,7 @@ class SharedRateLimiter:
 
     def block(self, seconds: float) -> None:
         with self._lock:
-            self._open().execute(
+            self._opened().execute(
                 _BLOCK,
                 {
                     "account": self.account,
@@ -96,13 +107,14 @@ class SharedRateLimiter:
                 self._connection.close()
                 self._connection = None
 
-    def _slot(self, limit: RateLimit) -> float:
+    def _take_slot(self, limit: RateLimit) -> float:
+        """The seconds until the slot that this call has taken; negative if it has begun."""
         spacing = limit.seconds / (limit.calls * self.share)
         with self._lock:
             row = (
-                self._open()
+                self._opened()
                 .execute(
-                    _SPACE,
+                    _TAKE_SLOT,
                     {
                         "account": self.account,
                         "bucket": limit.bucket,
@@ -114,41 +126,41 @@ class SharedRateLimiter:
             )
         assert row is not None
         wait, calls_today = row
-        if limit.a_day is not None and calls_today > limit.a_day:
+        if limit.per_day is not None and calls_today > limit.per_day:
             raise DailyBudgetSpentError(
-                f"The marketplace allows {limit.a_day} calls a day to {limit.bucket}, and account "
-                f"{self.account} has made them; it goes on after midnight UTC."
+                f"The marketplace allows {limit.per_day} calls per day to {limit.bucket}, and account "
+                f"{self.account} has used them; the next call is possible after midnight UTC."
             )
         return float(wait)
 
-    def _open(self) -> Connection:
+    def _opened(self) -> Connection:
         if self._connection is None or self._connection.closed:
-            self._connection = connect(self.url, application=f"orders_sync pace {self.account}")
+            self._connection = connect(self.url, application=f"orders_sync rate limiter {self.account}")
         return self._connection
 
 
 class LocalRateLimiter:
-    """No published limit to keep; only what the marketplace says with a 429, within this process."""
+    """A rate limiter without limits: it waits only after `block`, and only within this process."""
 
     def __init__(self) -> None:
-        self._until = 0.0
+        self._blocked_until = 0.0
 
     def wait(self, limits: Sequence[RateLimit]) -> float:
-        wait = self._until - time.monotonic()
+        wait = self._blocked_until - time.monotonic()
         if wait <= 0:
             return 0.0
         time.sleep(wait)
         return wait
 
     def block(self, seconds: float) -> None:
-        self._until = max(self._until, time.monotonic() + seconds)
+        self._blocked_until = max(self._blocked_until, time.monotonic() + seconds)
 
     def close(self) -> None:
         pass
 
 
 def rate_limiter_for(account: SellerAccount, limits: Sequence[RateLimit]) -> RateLimiter:
-    """The pace of an account under its marketplace's published limits, as far as its file says to keep to them."""
+    """The rate limiter of an account: shared, with all `limits`, or local if its file has `limits.enforced: false`."""
     settings = account.settings.limits
     return SharedRateLimiter(account.name, limits, settings.share) if settings.enforced else LocalRateLimiter()
 

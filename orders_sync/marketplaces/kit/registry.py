@@ -1,7 +1,7 @@
-"""Which marketplaces there are: each module of `orders_sync.marketplaces` that has a `MARKETPLACE`.
+"""The registry of marketplaces: each module of `orders_sync.marketplaces` that has a `MARKETPLACE`.
 
-Nothing else needs to know of a new one. A module without a `MARKETPLACE` (a helper of an adapter, or one that can't be
-imported) is no marketplace: it is left aside, and `unusable_modules` says why.
+A new marketplace is a new module; nothing else lists them. Any other module there (a helper of an adapter, or an
+adapter that can't be imported) is left out, and `unusable_modules` gives the reason.
 """
 
 import importlib
@@ -19,7 +19,7 @@ log = logging.getLogger("orders_sync.marketplaces")
 
 @cache
 def _modules() -> tuple[Mapping[str, Marketplace], Mapping[str, str]]:
-    """The marketplaces by the name of their module, and why each other module is none."""
+    """The marketplaces by the name of their module, and the reason why each other module is not one."""
     usable: dict[str, Marketplace] = {}
     unusable: dict[str, str] = {}
     package = orders_sync.marketplaces
@@ -27,7 +27,7 @@ def _modules() -> tuple[Mapping[str, Marketplace], Mapping[str, str]]:
         try:
             marketplace = getattr(importlib.import_module(f"{package.__name__}.{name}"), "MARKETPLACE", None)
         except Exception as error:  # one broken adapter must not stop the others
-            unusable[name] = f"can't be imported: {type(error).__name__}: {error}"
+            unusable[name] = f"can't be imported: {type(error).__name__}: {' '.join(str(error).split())}"
             log.error("orders_sync/marketplaces/%s.py %s", name, unusable[name])
             continue
         if isinstance(marketplace, Marketplace):
@@ -43,31 +43,32 @@ def marketplace_names() -> tuple[str, ...]:
 
 
 def unusable_modules() -> Mapping[str, str]:
-    """The modules of `orders_sync.marketplaces` that are no marketplace, each with the reason in one line."""
+    """The modules of `orders_sync.marketplaces` that are not a marketplace, each with the reason in one line."""
     return _modules()[1]
 
 
 def find_marketplace(name: str) -> Marketplace:
-    """A marketplace by the name of its module. Raises LookupError that lists the marketplaces there are."""
-    usable = _modules()[0]
-    if name not in usable:
-        raise LookupError(f"There is no marketplace {name!r}. Allowed are {', '.join(usable)}.")
-    return usable[name]
+    """A marketplace by the name of its module. Raises LookupError with the reason and the names that are allowed."""
+    usable, unusable = _modules()
+    if name in usable:
+        return usable[name]
+    reason = f"orders_sync/marketplaces/{name}.py {unusable[name]}. " if name in unusable else ""
+    raise LookupError(f"There is no marketplace {name!r}. {reason}Allowed are {', '.join(usable)}.")
 
 
 def settings_models() -> Mapping[str, type[AccountSettings]]:
-    """The model that checks an account's settings, by the marketplace that the account names."""
+    """The model that checks an account's settings, by the name of its marketplace."""
     return {name: marketplace.settings for name, marketplace in _modules()[0].items()}
 
 
 def reload() -> None:
-    """Looks for the modules anew, e.g. once a file was added."""
+    """Forgets the modules, so that the next call finds files that were added since."""
     _modules.cache_clear()
 
 
 def open_adapter(account: SellerAccount, *, page_size: int | None = None) -> Adapter:
-    """The adapter of an account, ready for calls. `page_size` replaces that of the account's file.
+    """The adapter of an account, ready for calls. `page_size` replaces the account's own.
 
-    Raises AccountConfigError when the account's credential is not set.
+    Raises AccountConfigError if the account's credential is not set.
     """
     return find_marketplace(account.settings.marketplace).open(account, page_size)

@@ -1,21 +1,59 @@
 """The client: retries where they are safe, bounded answers, errors in one line."""
 
 import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
+import stamina
 
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
-from orders_sync.marketplaces.kit import http as marketplace_http
-from orders_sync.marketplaces.kit.http import error_text, retry_after
+from orders_sync.marketplaces.kit.auth import HeaderToken
+from orders_sync.marketplaces.kit.errors import (
+    AnswerLostError,
+    BadAnswerError,
+    MarketplaceUnavailableError,
+    RequestRefusedError,
+)
+from orders_sync.marketplaces.kit.http import (
+    BACKOFF_JITTER_SECONDS,
+    FIRST_BACKOFF_SECONDS,
+    MAX_TRIES,
+    MarketplaceClient,
+    error_text,
+    retry_after,
+)
+from orders_sync.marketplaces.kit.rate_limits import LocalRateLimiter
 from orders_sync.passes.run_pass import PassFailedError
 from orders_sync.testing.invariants import check_invariants
-from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
+from orders_sync.testing.marketplace import TOKEN, Marketplace, an_order, sandbox_account, sync
+from orders_sync.testing.waiting import limit
+
+decode_json = msgspec.json.Decoder().decode
 
 
-@pytest.fixture(autouse=True)
-def quick_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(marketplace_http.MarketplaceClient, "_jittered", lambda *_: 0.01)
+@pytest.fixture
+def no_backoff() -> Iterator[None]:
+    """Retries follow at once, as often as they do in production. A 429 still blocks the account's rate limiter."""
+    with stamina.set_testing(True, attempts=MAX_TRIES):
+        yield
+
+
+@pytest.fixture
+def client(marketplace: Marketplace) -> Iterator[MarketplaceClient]:
+    """A client of the sandbox, with a penalty of 1.5 seconds."""
+    opened = MarketplaceClient(
+        marketplace.url,
+        {"User-Agent": "BM-Tests-Orders;tests@example.com", "Accept-Language": "fr-fr", "Accept": "application/json"},
+        LocalRateLimiter(),
+        auth=HeaderToken(f"Basic {TOKEN}"),
+        connections=2,
+        penalty_seconds=1.5,
+    )
+    yield opened
+    opened.close()
 
 
 PASSING = [
@@ -32,7 +70,11 @@ PASSING = [
 
 @pytest.mark.parametrize("fault", PASSING, ids=lambda fault: f"{fault['kind']}-{fault.get('status', '')}")
 def test_a_passing_fault_costs_only_time(
-    marketplace: Marketplace, account: SellerAccount, connection: Connection, fault: dict[str, object]
+    marketplace: Marketplace,
+    account: SellerAccount,
+    connection: Connection,
+    no_backoff: None,
+    fault: dict[str, object],
 ) -> None:
     for number in range(1, 121):
         an_order(marketplace, number)
@@ -53,59 +95,137 @@ LASTING = [
     ({"kind": "html"}, "with an HTML page"),
     ({"kind": "huge"}, "with more than 20 MB"),
     ({"kind": "redirect", "location": "https://evil.example.com/ws/orders"}, "to another host (evil.example.com)"),
-    ({"kind": "looping_next", "page": 3}, "readings found"),
     ({"kind": "no_filter"}, "it ignores the filter"),
     ({"kind": "patch", "fields": {"order_id": 1}}, "readings found"),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("fault", "told"), LASTING, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("fault", "reason"), LASTING, ids=lambda value: str(value)[:40])
 def test_a_lasting_fault_is_an_error_in_one_line_and_never_an_end(
-    marketplace: Marketplace, connection: Connection, fault: dict[str, object], told: str
+    marketplace: Marketplace, connection: Connection, no_backoff: None, fault: dict[str, object], reason: str
 ) -> None:
     account = sandbox_account(marketplace, overlap_minutes=1)
     sync(account)
-    mark = connection.execute("SELECT watermark FROM lanes").fetchone()
+    watermark = connection.execute("SELECT watermark FROM lanes").fetchone()
     marketplace.pass_time(hours=2)
     for number in range(1, 111):
         an_order(marketplace, number)
-    from datetime import timedelta
-
     an_order(marketplace, 500, age=timedelta(days=5))
-    if fault["kind"] == "looping_next":
-        told = ""
     marketplace.fault(**{"times": 0, **fault})
-    if fault["kind"] == "looping_next":
-        sync(account)  # the count tells where the list ends: a looping link misleads nobody
-        assert connection.execute("SELECT count(*) FROM orders").fetchone() == (110,)
-        return
     with pytest.raises(PassFailedError) as problem:
         sync(account)
-    assert told in str(problem.value)
+    assert reason in str(problem.value)
     assert "\n" not in str(problem.value)
-    assert connection.execute("SELECT watermark FROM lanes").fetchone() == mark
+    assert connection.execute("SELECT watermark FROM lanes").fetchone() == watermark
 
 
-def test_nobody_answers(connection: Connection) -> None:
+def test_a_looping_link_changes_nothing_where_the_count_shows_the_end(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
+) -> None:
+    for number in range(1, 111):
+        an_order(marketplace, number)
+    marketplace.fault("looping_next", times=0, page=3)
+    assert sync(account).created == 110
+
+
+def test_nobody_answers(connection: Connection, no_backoff: None) -> None:
     with Marketplace() as gone:
         account = sandbox_account(gone)
-    with pytest.raises(PassFailedError, match=r"127\.0\.0\.1 does not answer GET /ws/orders: .*refused"):
+    with pytest.raises(PassFailedError, match=r"127\.0\.0\.1 does not answer GET /ws/orders: .*refused \(6 tries\)"):
         sync(account)
 
 
-def test_a_penalty_without_a_time_is_waited_for_by_the_published_one(
-    marketplace: Marketplace, account: SellerAccount, connection: Connection, monkeypatch: pytest.MonkeyPatch
+# -- what is repeated, and after how long
+
+
+def test_a_read_is_tried_again_after_a_growing_backoff(marketplace: Marketplace, client: MarketplaceClient) -> None:
+    marketplace.fault("status", status=503, times=2)
+    began = time.monotonic()
+    client.get("/ws/orders", {}, [], decode_json)
+    seconds = time.monotonic() - began
+    assert 3 * FIRST_BACKOFF_SECONDS <= seconds < limit(3 * FIRST_BACKOFF_SECONDS + 2 * BACKOFF_JITTER_SECONDS + 5)
+    assert (client.metrics()["calls"], client.metrics()["retries"]) == (3, 2)
+
+
+def test_a_read_is_given_up_after_all_tries(
+    marketplace: Marketplace, client: MarketplaceClient, no_backoff: None
 ) -> None:
-    monkeypatch.setattr("orders_sync.marketplaces.back_market.PENALTY_SECONDS", 1.5)
+    marketplace.fault("status", status=503, times=0)
+    with pytest.raises(MarketplaceUnavailableError, match=r"with 503: .* \(6 tries\)"):
+        client.get("/ws/orders", {}, [], decode_json)
+    assert (client.metrics()["calls"], client.metrics()["retries"]) == (MAX_TRIES, MAX_TRIES - 1)
+    marketplace.calm()
+    marketplace.fault("html", times=0)
+    with pytest.raises(BadAnswerError, match=r"an HTML page \(6 tries\)"):
+        client.query("/ws/orders/1", {}, [], decode_json)
+
+
+def test_a_refused_read_is_not_repeated(marketplace: Marketplace, client: MarketplaceClient) -> None:
+    marketplace.fault("status", status=400, times=0)
+    with pytest.raises(RequestRefusedError):
+        client.get("/ws/orders", {}, [], decode_json)
+    assert (client.metrics()["calls"], client.metrics()["retries"]) == (1, 0)
+
+
+def test_a_retry_after_is_waited_for_instead_of_the_backoff(
+    marketplace: Marketplace, client: MarketplaceClient
+) -> None:
+    marketplace.fault("status", status=429, headers={"Retry-After": "2"})
+    began = time.monotonic()
+    client.get("/ws/orders", {}, [], decode_json)
+    assert 2 <= time.monotonic() - began < limit(4)
+    assert client.metrics()["too_many_requests"] == 1
+
+
+def test_the_published_penalty_is_waited_for_without_a_retry_after(
+    marketplace: Marketplace, client: MarketplaceClient
+) -> None:
     marketplace.fault("status", status=429)
     began = time.monotonic()
-    assert sync(account).too_many_requests == 1
-    assert time.monotonic() - began >= 1.5
+    client.get("/ws/orders", {}, [], decode_json)
+    assert 1.5 <= time.monotonic() - began < limit(3.5)
+
+
+@pytest.mark.parametrize("fault", [{"kind": "status", "status": 503}, {"kind": "lose_answer"}, {"kind": "reset"}])
+def test_a_write_that_may_have_been_done_is_sent_once(
+    marketplace: Marketplace, client: MarketplaceClient, fault: dict[str, object]
+) -> None:
+    an_order(marketplace, 1, state=1, line_state=1)
+    marketplace.fault(**{"times": 0, **fault})
+    with pytest.raises(AnswerLostError):
+        client.post("/ws/orders/1", {"order_id": 1, "new_state": 2, "sku": "PHONE"}, [], decode_json)
+    assert (client.metrics()["calls"], client.metrics()["retries"]) == (1, 0)
+
+
+def test_a_throttled_write_is_repeated_since_it_was_not_done(
+    marketplace: Marketplace, client: MarketplaceClient
+) -> None:
+    an_order(marketplace, 1, state=1, line_state=1)
+    marketplace.fault("status", status=429, headers={"Retry-After": "0"})
+    status, _ = client.post("/ws/orders/1", {"order_id": 1, "new_state": 2, "sku": "PHONE"}, [], decode_json)
+    assert status == 200
+    assert len(marketplace.sandbox.writes) == 1
+    assert client.metrics()["retries"] == 1
+
+
+def test_a_write_that_found_no_server_was_certainly_not_done(
+    marketplace: Marketplace, client: MarketplaceClient, no_backoff: None
+) -> None:
+    with Marketplace() as gone:
+        client.base_url = gone.url
+    with pytest.raises(MarketplaceUnavailableError, match=r"does not answer POST .* \(6 tries\)"):
+        client.post("/ws/orders/1", {}, [], decode_json)
+
+
+def test_a_write_whose_answer_is_no_json_is_done(marketplace: Marketplace, client: MarketplaceClient) -> None:
+    marketplace.fault("html")
+    assert client.post("/ws/orders/1", {}, [], decode_json) == (200, None)
+
+
+# -- what is read of headers and errors
 
 
 def test_retry_after_is_read_in_both_its_forms() -> None:
-    from datetime import UTC, datetime
-
     now = datetime(2026, 1, 1, 12, tzinfo=UTC)
     assert retry_after("7", now) == 7
     assert retry_after("Thu, 01 Jan 2026 12:00:30 GMT", now) == 30
@@ -121,14 +241,14 @@ def test_no_personal_data_comes_out_of_an_error() -> None:
     assert "39 98" not in error_text(body)
 
 
-@pytest.mark.parametrize(
-    "header", [{"user_agent": "BM-Tests-Orders;tests@example.com"}], ids=["the mandatory headers are sent"]
-)
-def test_headers(marketplace: Marketplace, connection: Connection, header: dict[str, str]) -> None:
-    """The sandbox refuses requests that lack them."""
-    sync(sandbox_account(marketplace, **header))
+def test_the_mandatory_headers_are_sent(marketplace: Marketplace, connection: Connection) -> None:
+    """The sandbox answers a request without them with an error."""
+    an_order(marketplace, 1)
+    assert sync(sandbox_account(marketplace, user_agent="BM-Tests-Orders;tests@example.com")).created == 1
 
 
-def test_a_missing_credential_is_told_by_its_variable(marketplace: Marketplace, connection: Connection) -> None:
+def test_the_error_for_a_missing_credential_names_its_variable(
+    marketplace: Marketplace, connection: Connection
+) -> None:
     with pytest.raises(PassFailedError, match="token: the environment variable NOT_SET_TOKEN is not set"):
         sync(sandbox_account(marketplace, token="NOT_SET_TOKEN"))

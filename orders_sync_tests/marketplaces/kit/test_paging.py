@@ -139,7 +139,7 @@ def test_a_cursor_is_followed_to_the_end() -> None:
     ("pages", "told"),
     [
         ([(["1"], "1"), ([], "2"), (["3"], None)], "Page 2 of the marketplace's list is empty, yet there is more"),
-        ([(["1"], "1"), (["2"], "1")], "Page 2 of the marketplace's list leads back to where it has been"),
+        ([(["1"], "1"), (["2"], "1")], "Page 2 of the marketplace's list leads back to an earlier page"),
     ],
 )
 def test_a_cursor_that_leads_nowhere_is_an_error(pages: list[tuple[list[str], str | None]], told: str) -> None:

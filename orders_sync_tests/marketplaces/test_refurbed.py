@@ -11,10 +11,12 @@ from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit.registry import open_adapter
 from orders_sync.marketplaces.refurbed import ITEM_STATUS, ORDER_STATUS, RETURN_STATE, TICKET_STATE
+from orders_sync.model.records import Order
 from orders_sync.model.statuses import Status
-from orders_sync.sandbox.refurbed import RefurbedFront
+from orders_sync.sandbox.refurbed import FakeRefurbed
 from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.marketplace import Marketplace, sandbox_account, sync
+from orders_sync_tests.marketplaces.field_mapping import address, assert_mapped, day, day_text
 
 EXAMPLE: dict[str, Any] = {
     "id": "8100", "released_at": "2026-03-01T10:00:00.123Z", "state": "PARTIALLY_FULFILLED",
@@ -45,7 +47,7 @@ EXAMPLE: dict[str, Any] = {
 
 @pytest.fixture
 def refurbed() -> Iterator[Marketplace]:
-    with Marketplace(RefurbedFront, orders=120, days=20) as opened:
+    with Marketplace(FakeRefurbed, orders=120, days=20) as opened:
         yield opened
 
 
@@ -64,28 +66,116 @@ def test_every_published_state_is_mapped() -> None:
     assert set(TICKET_STATE) == {"OPEN", "PENDING", "SOLVED", "CLOSED"}
 
 
-def test_every_field_is_mapped(shop: SellerAccount) -> None:
+def _address(prefix: str) -> dict[str, str]:
+    """Definition Address."""
+    return {
+        "first_name": f"{prefix} first_name", "family_name": f"{prefix} last_name", "company_name": f"{prefix} company",
+        "street_name": f"{prefix}", "house_no": "street", "supplement": f"{prefix} street2",
+        "post_code": f"{prefix} postal_code", "town": f"{prefix} city", "country_code": f"{prefix} country",
+        "phone_number": f"{prefix} phone",
+    }  # fmt: skip
+
+
+#: Definitions Order and OrderItem, each field with a value of its own.
+DISTINCT: dict[str, Any] = {
+    "id": "8100", "released_at": day_text(1), "state": "FULFILLED", "customer_email": "ada@example.com",
+    "shipping_address": _address("shipping"), "invoice_address": _address("billing"), "currency_code": "PLN",
+    "settlement_currency_code": "EUR", "total_charged": "1200.10", "total_paid": "1000.00", "total_refunded": "200.10",
+    "total_vat_charged": "230.15", "payment_method": "STRIPE_KLARNA",
+    "items": [
+        {
+            "id": "91", "order_id": "8100", "name": "iPhone 12", "state": "ACCEPTED", "sku": "IP12-64-B",
+            "currency_code": "CZK", "total_charged": "999.50", "total_paid": "999.40", "total_refunded": "0.10",
+            "settlement_total_commission": "23.5", "parcel_tracking_url": "https://example.com/track",
+            "offer_data": {"offer_id": "77", "offer_version": "3", "shipping_costs": "12.50"},
+            "item_identifiers": [
+                {"identifier_type": "SERIAL_NUMBER", "value": "SN-1"},
+                {"identifier_type": "IMEI", "value": "356938035643809"},
+            ],
+        }
+    ],
+}  # fmt: skip
+
+
+def decoded(shop: SellerAccount, record: dict[str, Any]) -> Order:
     adapter = open_adapter(shop)
-    order = adapter.decode_order(json.dumps(EXAMPLE).encode())
+    try:
+        return adapter.decode_order(json.dumps(record).encode())
+    finally:
+        adapter.close()
+
+
+def test_every_field_of_an_order_is_mapped(shop: SellerAccount) -> None:
+    order = decoded(shop, DISTINCT)
+    assert order.items is not None
+    assert_mapped(
+        order,
+        {
+            "order_id": "8100", "status": Status.SHIPPED, "items": order.items, "marketplace_state": "FULFILLED",
+            "created_at": day(1), "currency": "PLN", "items_total": Decimal("1200.10"),
+            "sales_taxes": Decimal("230.15"), "country_code": "shipping country", "payment_method": "STRIPE_KLARNA",
+            "marketplace_delivery_note": False, "tracking_url": "https://example.com/track",
+            "buyer_email": "ada@example.com", "shipping": address("shipping", state=None),
+            "billing": address("billing", state=None),
+        },
+        absent=[
+            "modified_at", "paid_at", "shipped_at", "dispatch_due_at", "shipping_total", "marketplace_shipping",
+            "carrier", "tracking_number", "delivery_note_url", "label_url",
+        ],
+    )  # fmt: skip
+
+
+def test_every_field_of_an_item_is_mapped(shop: SellerAccount) -> None:
+    (item,) = decoded(shop, DISTINCT).items or []
+    assert_mapped(
+        item,
+        {
+            "item_id": "91", "sku": "IP12-64-B", "quantity": 1, "status": Status.ACCEPTED,
+            "marketplace_state": "ACCEPTED", "currency": "CZK", "price": Decimal("999.50"),
+            "shipping_price": Decimal("12.50"), "fee": Decimal("23.5"), "product": "iPhone 12", "listing_id": "77",
+            "imei": "356938035643809", "serial_number": "SN-1",
+        },
+        absent=["created_at"],
+    )  # fmt: skip
+
+
+def test_every_field_of_a_return_and_of_a_ticket_is_mapped(shop: SellerAccount) -> None:
+    returned = {
+        "id": "7", "order_item_id": "91", "state": "REFUNDED", "return_initiated_at": day_text(1),
+        "delivered_at": day_text(2),
+    }  # fmt: skip
+    ticket = {
+        "id": "7", "marketplace_order_item": {"order_item_id": "91"}, "status": "SOLVED",
+        "topic_slug": "ask-for-a-replacement", "created_at": day_text(1), "updated_at": day_text(2),
+    }  # fmt: skip
+    adapter = open_adapter(shop)
+    assert_mapped(
+        adapter.decode_care_record(json.dumps(returned).encode()),
+        {
+            "care_id": "return-7", "item_ids": ["91"], "kind": "return", "state": "closed",
+            "marketplace_state": "REFUNDED", "opened_at": day(1), "closed_at": day(2),
+        },
+        absent=["modified_at"],
+    )  # fmt: skip
+    solved = adapter.decode_care_record(json.dumps(ticket).encode())
+    pending = adapter.decode_care_record(json.dumps({**ticket, "status": "PENDING"}).encode())
     adapter.close()
-    assert (order.order_id, order.status, order.currency) == ("8100", Status.SHIPPED, "PLN")
-    assert (order.items_total, order.country_code, order.payment_method) == (Decimal("1200.10"), "AT", "STRIPE_KLARNA")
-    assert order.created_at is not None
-    assert order.created_at.isoformat() == "2026-03-01T10:00:00.123000+00:00"
-    assert order.buyer_email == "ada@example.com"
-    assert (order.shipping.street, order.shipping.street2, order.shipping.city) == ("Ring 1a", "Top 3", "Wien")
-    assert order.billing.company == "Engines"
-    assert order.tracking_url == "https://carrier.example.com/1"
-    shipped, refunded = order.items or []
-    assert (shipped.sku, shipped.quantity, shipped.price, shipped.fee) == (
-        "IP12-64-B",
-        1,
-        Decimal("1000.00"),
-        Decimal("23.5"),
-    )
-    assert (shipped.imei, shipped.shipping_price, shipped.listing_id) == ("356938035643809", Decimal("12.50"), "77")
+    assert_mapped(
+        pending,
+        {
+            "care_id": "ticket-7", "item_ids": ["91"], "kind": "replacement", "state": "open",
+            "marketplace_state": "PENDING", "opened_at": day(1), "modified_at": day(2),
+        },
+        absent=["closed_at"],
+    )  # fmt: skip
+    assert (solved.state, solved.closed_at) == ("closed", day(2))
+
+
+def test_an_item_without_a_sku_is_named_by_its_offer_and_a_refund_changes_its_status(shop: SellerAccount) -> None:
+    shipped, refunded = decoded(shop, EXAMPLE).items or []
+    assert (shipped.imei, shipped.serial_number) == ("356938035643809", None)
     assert (refunded.sku, refunded.status) == ("offer-78", Status.REFUNDED_BEFORE_SHIPPING)
-    assert refunded.serial_number == "SN-1"
+    assert (refunded.imei, refunded.serial_number) == (None, "SN-1")
 
 
 def test_waiting_items_are_accepted_one_by_one_after_they_are_stored(
@@ -144,7 +234,7 @@ def test_returns_and_tickets_are_care_records_with_ids_of_their_own(
 
 def test_the_limit_that_the_headers_tell_is_kept_to(connection: Connection) -> None:
     """600 calls a minute: a pass of 720 calls waits for the next window instead of being refused."""
-    with Marketplace(RefurbedFront, orders=700, days=20, limits=True) as refurbed:
+    with Marketplace(FakeRefurbed, orders=700, days=20, limits=True) as refurbed:
         refurbed.clock.set_speed(30)  # a window of two seconds
         summary = sync(sandbox_account(refurbed), page_size=1)
     assert summary.api_calls > 600

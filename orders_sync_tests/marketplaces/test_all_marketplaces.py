@@ -13,10 +13,10 @@ from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit.errors import RecordNotFoundError
 from orders_sync.marketplaces.kit.registry import find_marketplace, open_adapter
 from orders_sync.passes.run_pass import PassFailedError
-from orders_sync.sandbox.back_market import BackMarketFront
-from orders_sync.sandbox.fake_marketplace import Front
-from orders_sync.sandbox.mirakl import MiraklFront
-from orders_sync.sandbox.refurbed import RefurbedFront
+from orders_sync.sandbox.back_market import FakeBackMarket
+from orders_sync.sandbox.fake_marketplace import FakeMarketplace
+from orders_sync.sandbox.mirakl import FakeMirakl
+from orders_sync.sandbox.refurbed import FakeRefurbed
 from orders_sync.stock.apply_events import apply_pending
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.levels import import_levels
@@ -30,7 +30,7 @@ ALL = ("new", "modified", "care", "incomplete")
 class Contract:
     """Where a contract's order list is, and what its records call things."""
 
-    front: type[Front]
+    fake: type[FakeMarketplace]
     orders: str
     order_id: str
     state: str
@@ -39,9 +39,9 @@ class Contract:
 
 
 CONTRACTS = {
-    "back_market": Contract(BackMarketFront, "/ws/orders", "order_id", "state", (0, 8), 77),
-    "refurbed": Contract(RefurbedFront, "/refb.merchant.v1.OrderService/ListOrders", "id", "state", (), "TELEPORTED"),
-    "mirakl": Contract(MiraklFront, "/api/orders", "order_id", "order_state", (), "TELEPORTED"),
+    "back_market": Contract(FakeBackMarket, "/ws/orders", "order_id", "state", (0, 8), 77),
+    "refurbed": Contract(FakeRefurbed, "/refb.merchant.v1.OrderService/ListOrders", "id", "state", (), "TELEPORTED"),
+    "mirakl": Contract(FakeMirakl, "/api/orders", "order_id", "order_state", (), "TELEPORTED"),
 }
 
 
@@ -52,7 +52,7 @@ def contract(request: pytest.FixtureRequest) -> Contract:
 
 @pytest.fixture
 def living(contract: Contract) -> Iterator[Marketplace]:
-    with Marketplace(contract.front, orders=260, days=40) as opened:
+    with Marketplace(contract.fake, orders=260, days=40) as opened:
         yield opened
 
 
@@ -103,7 +103,7 @@ def test_what_happens_at_the_marketplace_arrives(
             sync(shop, sync_type)
         apply_pending(StockConnection(connection))
         check_invariants(connection)
-    table = next(iter(find_marketplace(shop.settings.marketplace).states.values()))
+    table = next(iter(find_marketplace(shop.settings.marketplace).status_tables.values()))
     now = listed(living, contract)
     assert statuses(connection) == {order_id: table[record[contract.state]] for order_id, record in now.items()}
     assert statuses(connection) != before
@@ -136,7 +136,7 @@ def test_orders_that_change_while_pages_are_read_are_not_lost(
     living.pass_time(minutes=5)
     sync(shop, "modified", page_size=20)
     apply_pending(StockConnection(connection))
-    table = next(iter(find_marketplace(shop.settings.marketplace).states.values()))
+    table = next(iter(find_marketplace(shop.settings.marketplace).status_tables.values()))
     now = {order_id: table[record[contract.state]] for order_id, record in listed(living, contract).items()}
     assert statuses(connection) == now != before
     check_invariants(connection)

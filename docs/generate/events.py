@@ -1,0 +1,52 @@
+"""docs/reference/events.md: the events of the outbox, and the columns of their table."""
+
+from docs.generate.markdown import code, page, table
+from docs.generate.tables import columns_table
+from orders_sync.database.tables import order_events
+from orders_sync.model.statuses import Status
+from orders_sync.stock.actions import LOCK_ACTIONS, LockAction
+from orders_sync.sync.copy_columns import CREATED, STATUS_CHANGED
+
+KINDS = {
+    CREATED: (
+        "An order was stored for the first time, by whichever sync saw it first.",
+        "`new_status` is the order's status, `items` maps each item's id to its status, `item_id` is empty.",
+    ),
+    STATUS_CHANGED: (
+        "A stored order's or item's status changed. One event for each status that changed.",
+        "`old_status` and `new_status`. `item_id` is empty where the order's own status changed.",
+    ),
+}
+
+RULES = """\
+## What a reader can rely on
+
+* An event is written in the transaction that changed the order. There is no change of a status without its event, and
+  no event without its change.
+* The unique key `order_events_once` (account, order, item, kind, revision) prevents a second event for one change.
+* Events of one order have growing revisions and are applied in that order. Between orders there is no order: rows
+  commit out of order, so do not read the table with a cursor over `event_id`. Take rows with `FOR UPDATE SKIP LOCKED`
+  and mark them.
+* `incomplete` and `care` write no event.
+* An event carries no buyer's data.
+
+## What the stock job does with them
+"""
+
+
+def events_page() -> str:
+    """The whole page."""
+    actions = (
+        (str(action), ", ".join(code(status) for status in Status if LOCK_ACTIONS[status].effect is action))
+        for action in LockAction
+    )
+    return page(
+        "Events",
+        "An event is a row of `order_events`, the outbox. A sensor sees pending rows and wakes the stock job.",
+        table(("event", "when", "contents"), ((code(kind), *texts) for kind, texts in KINDS.items())),
+        RULES,
+        table(("lock", "new status of the item"), actions),
+        "See [Stock](../stock.md) for the reasons.",
+        "## The table `order_events`",
+        columns_table(order_events),
+    )

@@ -1,0 +1,35 @@
+"""The orders database as a command uses it: its schema checked, one connection open."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from orders_sync.database.engine import Connection
+
+if TYPE_CHECKING:  # imported only by the commands that need it
+    from orders_sync.stock.connection import StockConnection
+
+
+@contextmanager
+def orders_database(application: str) -> Generator[Connection]:
+    """A connection to the orders database, upgraded to the newest schema if needed, for the length of the block.
+
+    `application`: what pg_stat_activity shows, e.g. `orders_sync status`. Raises DatabaseUnreachableError.
+    """
+    from orders_sync.database.engine import connect
+    from orders_sync.database.schema import upgrade_schema
+
+    upgrade_schema()
+    with connect(application=application) as connection:
+        yield connection
+
+
+@contextmanager
+def stock_database(application: str) -> Generator["StockConnection"]:
+    """As `orders_database`, for stock: the tables of whoever has the authority over stock now."""
+    from orders_sync.database.schema import upgrade_schema
+    from orders_sync.stock.connection import stock_connection
+
+    upgrade_schema()
+    with stock_connection(application) as stock:
+        yield stock

@@ -1,0 +1,202 @@
+"""The examinations of `orders-sync doctor`, each a function that yields findings."""
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import LiteralString, NamedTuple
+
+from orders_sync.cli.database import orders_database
+from orders_sync.cli.output import span
+from orders_sync.config.schedules import ScheduleSettings
+from orders_sync.lanes.history import LaneState
+
+APPLICATION = "orders_sync doctor"
+DAEMON_SILENT_SECONDS = 120
+"""A part of Dagster's daemon that sent no heartbeat for longer counts as dead."""
+LONG_PASS = timedelta(hours=3)
+"""A pass that runs for longer needs a look."""
+LATE_START = timedelta(minutes=30)
+"""A lane that did not start so long after its tick is reported."""
+
+
+class Finding(NamedTuple):
+    """One line of the doctor's report."""
+
+    ok: bool
+    text: str
+    remedy: str = ""
+    """What to do, when something is wrong."""
+
+
+def _examine_database() -> Iterator[Finding]:
+    with orders_database(APPLICATION) as connection:
+        version = connection.info.server_version // 10_000
+    yield Finding(True, f"PostgreSQL {version} answers, and its schema is up to date")
+
+
+def _examine_accounts() -> Iterator[Finding]:
+    from orders_sync.config.account import AccountConfigError
+    from orders_sync.marketplaces.kit.accounts import load_accounts
+
+    accounts, problems = load_accounts()
+    for problem in problems.values():
+        yield Finding(False, str(problem), "Correct the file. `orders-sync accounts list` shows whether it is right.")
+    for account in accounts.values():
+        try:
+            for key in account.settings.CREDENTIALS:
+                account.credential(key)
+            yield Finding(True, f"{account.name}: its settings are valid, its credentials are set")
+        except AccountConfigError as problem:
+            yield Finding(False, str(problem), "Set it for the daemon and the web server too, and restart them.")
+    if not accounts and not problems:
+        yield Finding(False, "there is no account", "Add one: README, Add an account.")
+
+
+def _examine_daemon() -> Iterator[Finding]:
+    from orders_sync.dagster_instance.instance import open_instance
+
+    remedy = "Start it: `make run`, `dagster dev`, or `dagster-daemon run` on a server. See .state/logs/dagster.log."
+    with open_instance() as instance:
+        heartbeats = instance.get_daemon_heartbeats()
+    for name in ("SCHEDULER", "SENSOR", "QUEUED_RUN_COORDINATOR"):
+        heartbeat = heartbeats.get(name)
+        age = time.time() - heartbeat.timestamp if heartbeat else None
+        if age is None or age > DAEMON_SILENT_SECONDS:
+            seen = f"last seen {span(age)} ago" if age is not None else "never seen"
+            yield Finding(False, f"the {name.lower()} daemon is not alive ({seen})", remedy)
+        else:
+            yield Finding(True, f"the {name.lower()} daemon was alive {span(age)} ago")
+
+
+def _examine_schedules() -> Iterator[Finding]:
+    from orders_sync.config.schedules import load_schedules
+    from orders_sync.dagster_instance.automation import stopped_instigators
+    from orders_sync.dagster_instance.instance import open_instance
+
+    settings = load_schedules()
+    yield Finding(True, f"the cron expressions are valid, in {settings.timezone}")
+    with open_instance() as instance:
+        stopped = stopped_instigators(instance)
+    for name in stopped:
+        yield Finding(False, f"{name} is switched off", "Switch it on in the UI, Automation.")
+    if not stopped:
+        yield Finding(True, "no schedule or sensor is switched off")
+
+
+def _examine_lanes() -> Iterator[Finding]:
+    from orders_sync.config.schedules import load_schedules
+    from orders_sync.lanes.history import lane_states
+    from orders_sync.marketplaces.kit.accounts import load_accounts
+
+    settings = load_schedules()
+    with orders_database(APPLICATION) as connection:
+        states = lane_states(connection, list(load_accounts()[0]))
+    now = datetime.now(UTC)
+    for state in states:
+        yield examine_lane(state, settings, now)
+
+
+def examine_lane(state: LaneState, settings: ScheduleSettings, now: datetime) -> Finding:
+    """Whether a lane runs too long, failed, or missed its last tick."""
+    if state.holder is not None and state.last_started_at is not None and now - state.last_started_at > LONG_PASS:
+        return Finding(
+            False,
+            f"{state.lane}: {state.holder} has been running for {span((now - state.last_started_at).total_seconds())}",
+            "Look at that run in the UI. If it makes no progress, terminate it there; its lane is then free.",
+        )
+    if state.last_outcome == "failed":
+        return Finding(
+            False,
+            f"{state.lane}: its last run failed: {state.last_problem}",
+            "The next tick tries again and misses nothing. `orders-sync log --grep` shows more.",
+        )
+    tick = settings.last_tick(state.lane.sync_type, now)
+    missed = state.last_started_at is None or state.last_started_at < tick - timedelta(minutes=1)
+    if missed and now - tick > LATE_START and state.holder is None:
+        return Finding(
+            False,
+            f"{state.lane}: did not run at its last tick, {tick.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
+            "See the ticks of its schedule in the UI for the reason, or run it now: `orders-sync schedule run`.",
+        )
+    lag = f", {span(state.lag(now))} behind" if state.lag(now) is not None else ""
+    return Finding(True, f"{state.lane}: {state.last_outcome or 'has not run yet'}{lag}")
+
+
+def _examine_rate_limits() -> Iterator[Finding]:
+    with orders_database(APPLICATION) as connection:
+        blocked = connection.execute(
+            "SELECT account, max(blocked_until) FROM rate_limits WHERE blocked_until > now() GROUP BY account"
+        ).fetchall()
+        limited = connection.execute(
+            "SELECT account, sum((summary->>'too_many_requests')::int) FROM lane_runs "
+            "WHERE started_at > now() - interval '1 day' GROUP BY account "
+            "HAVING sum((summary->>'too_many_requests')::int) > 0"
+        ).fetchall()
+    for account, until in blocked:
+        yield Finding(
+            False,
+            f"{account} is blocked by its marketplace until {until.astimezone(UTC):%H:%M:%S} UTC",
+            "Wait. If it happens often, lower limits.share in the account's file.",
+        )
+    for account, count in limited:
+        yield Finding(
+            False,
+            f"{account} received {count} answers 429 (too many requests) in the last day",
+            "Lower limits.share in the account's file, or let other programs use the API less.",
+        )
+    if not blocked and not limited:
+        yield Finding(True, "no marketplace answered 429 (too many requests) in the last day")
+
+
+class _Count(NamedTuple):
+    """A count of rows that should be zero."""
+
+    query: LiteralString
+    text: str
+    """What is counted; {} is the count, or `no`."""
+    remedy: str
+
+
+_COUNTS = (
+    _Count(
+        "SELECT count(*) FROM rejected_records WHERE resolved_at IS NULL",
+        "{} rejected records",
+        "`orders-sync rejected list` shows the reasons, `orders-sync rejected retry` tries again.",
+    ),
+    _Count(
+        "SELECT count(*) FROM order_events WHERE applied_at IS NULL AND recorded_at < now() - interval '10 minutes'",
+        "{} order events wait for the stock job for more than 10 minutes",
+        "Check that the daemon is alive. `orders-sync stock apply` applies them now.",
+    ),
+    _Count(
+        "SELECT count(*) FROM stock_locks WHERE state = 'short'",
+        "{} items whose stock can't be locked",
+        "See `orders-sync stock levels --short`, and import the right levels.",
+    ),
+    _Count(
+        "SELECT count(*) FROM (SELECT 1 FROM acceptances WHERE state <> 'accepted' AND state <> 'left' "
+        "GROUP BY account, order_id, sku HAVING count(*) >= 5) stuck",
+        "{} orderlines could not be accepted in five requests",
+        "Accept them by hand in the marketplace's back office.",
+    ),
+)
+
+
+def _examine_records() -> Iterator[Finding]:
+    with orders_database(APPLICATION) as connection:
+        for query, text, remedy in _COUNTS:
+            row = connection.execute(query).fetchone()
+            count = int(row[0]) if row else 0
+            yield Finding(count == 0, text.format(count or "no"), remedy)
+
+
+EXAMINATIONS: dict[str, Callable[[], Iterator[Finding]]] = {
+    "database": _examine_database,
+    "accounts": _examine_accounts,
+    "daemon": _examine_daemon,
+    "schedules": _examine_schedules,
+    "lanes": _examine_lanes,
+    "rate limits": _examine_rate_limits,
+    "records": _examine_records,
+}
+"""The examinations by name, in the order of the report. To add one, add a function here."""

@@ -1,0 +1,137 @@
+"""The one reader of settings files (YAML) and the one form of their errors.
+
+Each problem is one line: `file: key: what is wrong; allowed are …. What the setting means.` Several problems of a
+file are several lines of one error.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from orders_sync.model.errors import UserFacingError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+LOGGER = logging.getLogger(__name__)
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class ConfigError(UserFacingError):
+    """Settings that can't be used: which file, which key, what is wrong, what is allowed."""
+
+
+def read_yaml(path: Path, error: type[ConfigError] = ConfigError) -> Any:
+    """The document of a YAML file. Raises `error` with the line and column when it is not readable YAML.
+
+    The error never quotes the file, which may hold a credential by mistake.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.MarkedYAMLError as problem:
+        place = problem.problem_mark
+        where = f"line {place.line + 1}, column {place.column + 1}: " if place is not None else ""
+        raise error(f"{path}: is not readable YAML: {where}{problem.problem or problem.context}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as problem:
+        raise error(f"{path}: is not readable YAML: {type(problem).__name__}") from None
+    except OSError as problem:
+        raise error(f"{path}: can't be read: {problem.strerror}") from None
+
+
+def read_component(path: Path, component_type: str, error: type[ConfigError] = ConfigError) -> Any:
+    """The `attributes` of a Dagster component's defs.yaml. Raises `error` when the file is not of that component."""
+    document = read_yaml(path, error)
+    if not isinstance(document, dict) or cast(dict[str, Any], document).get("type") != component_type:
+        raise error(f"{path}: type: must be {component_type}")
+    return cast(dict[str, Any], document).get("attributes")
+
+
+def validate(
+    settings: Any,
+    model: type[Model],
+    file: str,
+    error: type[ConfigError] = ConfigError,
+    *,
+    renamed: Mapping[str, str] | None = None,
+) -> Model:
+    """The settings of one file, checked by a model; None counts as no settings. Raises `error`.
+
+    `renamed`: the present key of each renamed key, both with dots (`readiness.calls_per_day`). An old key counts as the
+    present one, and is reported by a warning.
+    """
+    settings = {} if settings is None else settings
+    for old, new in (renamed or {}).items():
+        settings = _with_present_key(settings, old, new, file, error)
+    try:
+        return model.model_validate(settings)
+    except ValidationError as problem:
+        raise error("\n".join(_line(file, model, detail) for detail in problem.errors())) from None
+
+
+def _line(file: str, model: type[BaseModel], detail: "ErrorDetails") -> str:
+    location = detail["loc"]
+    key = ".".join(str(part) for part in location)
+    where = f"{file}: {key}: " if key else f"{file}: "
+    parent, field = _find_field(model, location)
+    meaning = f" {field.description}" if field is not None and field.description else ""
+    match detail["type"]:
+        case "extra_forbidden":
+            return f"{where}no such setting; allowed are {', '.join(parent.model_fields)}"
+        case "missing":
+            return f"{where}is missing.{meaning}"
+        case "model_type" | "dict_type":
+            return f"{where}must be a mapping of keys to values.{meaning}"
+        case _:
+            return f"{where}{detail['msg'].removeprefix('Value error, ')}.{meaning}"
+
+
+def _find_field(model: type[BaseModel], location: Iterable[int | str]) -> tuple[type[BaseModel], FieldInfo | None]:
+    """The innermost model on the way to a key, and the innermost field with a description there."""
+    parent, field = model, None
+    for part in location:
+        found = parent.model_fields.get(str(part))
+        if found is None:
+            break
+        field = found
+        annotations = [found.annotation, *getattr(found.annotation, "__args__", ())]
+        inner = [each for each in annotations if isinstance(each, type) and issubclass(each, BaseModel)]
+        if not inner:
+            break
+        parent = inner[0]
+    return parent, field
+
+
+def _with_present_key(settings: Any, old: str, new: str, file: str, error: type[ConfigError]) -> Any:
+    """The settings with the value of the key `old` at `new`. Both have the same parent, which may be missing."""
+    *parents, name = old.split(".")
+    present = new.split(".")[-1]
+    level = settings
+    for parent in parents:
+        level = cast(dict[Any, Any], level).get(parent) if isinstance(level, dict) else None
+    if not isinstance(level, dict) or name not in level:
+        return settings
+    if present in level:
+        raise error(f"{file}: {old}: is the old name of {new}, which is set too; remove {old}.")
+    _warn_of_old_key(file, old, new)
+    renamed = {present if key == name else key: value for key, value in cast(dict[Any, Any], level).items()}
+    return _with_level(settings, parents, renamed)
+
+
+def _with_level(settings: Any, parents: list[str], level: Any) -> Any:
+    if not parents:
+        return level
+    first, *rest = parents
+    return {**settings, first: _with_level(settings[first], rest, level)}
+
+
+@cache
+def _warn_of_old_key(file: str, old: str, new: str) -> None:
+    """Warns once for each process, however often the file is read."""
+    LOGGER.warning("%s: %s: is now named %s; the old name ends with 0.3. Rename it.", file, old, new)

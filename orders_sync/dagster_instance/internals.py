@@ -1,0 +1,20 @@
+"""The parts of Dagster that its public API does not export. No other module imports them from Dagster's private paths.
+
+An upgrade of Dagster can move or change them without notice: look here first when it breaks.
+"""
+
+from dagster._core.instance.ref import InstanceRef
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, InstigatorType
+from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
+from dagster._core.storage.root import LocalArtifactStorage
+from dagster._serdes import ConfigurableClassData
+
+__all__ = [
+    "ConfigurableClassData",  # the class that an entry of dagster.yaml names
+    "InstanceRef",  # an instance whose dagster.yaml is not in its own folder
+    "InstigatorState",  # a schedule or sensor that somebody has switched on or off
+    "InstigatorStatus",
+    "InstigatorType",
+    "LocalArtifactStorage",  # base class of StateArtifactStorage
+    "LocalComputeLogManager",  # base class of StateComputeLogManager
+]

@@ -1,0 +1,81 @@
+"""The resource `orders_database`: what every asset, op, check, schedule and sensor needs of the orders database."""
+
+import os
+import time
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from pydantic import PrivateAttr
+
+from orders_sync.config.environment import ORDERS_DATABASE_URL, state_folder
+from orders_sync.database.engine import Connection, connect, engine
+from orders_sync.database.schema import upgrade_schema
+from orders_sync.lanes.liveness import alive
+from orders_sync.passes.sync_log import log_to_file
+from orders_sync.stock.connection import StockConnection, stock_connection
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+SCHEMA_CHECK_SECONDS = 60.0
+"""How long a process relies on its last check of the schema: sensors tick every few seconds."""
+
+_schema_checks: dict[str, float] = {}
+"""When this process last checked the schema of a database (monotonic clock), by the setting that names it."""
+
+
+class OrdersDatabase(dg.ConfigurableResource["OrdersDatabase"]):
+    """The orders database: `ORDERS_DATABASE_URL`, or the embedded server when that is not set.
+
+    Its setup upgrades the schema if need be. In a run, it also shows until the end of the run that the run is alive
+    (the sensor `dead_runs` fails runs that do not), and appends what the sync logs to the sync log.
+    """
+
+    _run_id: str | None = PrivateAttr(default=None)
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Generator["OrdersDatabase"]:
+        """Raises DatabaseUnreachableError when the database does not answer."""
+        check_schema()
+        if context.run is None:  # a tick of a schedule or sensor, whose log Dagster keeps
+            yield self
+            return
+        self._run_id = context.run.run_id
+        with alive(self._run_id), log_to_file():
+            yield self
+
+    def connect(self, purpose: str) -> Connection:
+        """A connection of its own, in autocommit. pg_stat_activity shows it as `orders_sync <purpose> <run id>`."""
+        return connect(application=self._application(purpose))
+
+    def connect_to_stock(self, purpose: str) -> AbstractContextManager[StockConnection]:
+        """A connection for stock: to the shadow tables while V1 is the truth, to the real ones when V2 is."""
+        return stock_connection(self._application(purpose))
+
+    @contextmanager
+    def engine(self) -> Generator["Engine"]:
+        """A SQLAlchemy engine for the length of the block."""
+        opened = engine()
+        try:
+            yield opened
+        finally:
+            opened.dispose()
+
+    def _application(self, purpose: str) -> str:
+        return f"orders_sync {purpose} {self._run_id or ''}".rstrip()
+
+
+def check_schema() -> None:
+    """Upgrades the schema if need be. Looks at most once per SCHEMA_CHECK_SECONDS in each process.
+
+    Raises DatabaseUnreachableError when the database does not answer.
+    """
+    # Not database_url(): it opens connections to the embedded server, to see whether that is up.
+    database = os.environ.get(ORDERS_DATABASE_URL) or str(state_folder())
+    checked = _schema_checks.get(database)
+    if checked is not None and time.monotonic() - checked < SCHEMA_CHECK_SECONDS:
+        return
+    upgrade_schema()
+    _schema_checks[database] = time.monotonic()

@@ -1,0 +1,98 @@
+"""Which runs a tick of a sync schedule requests, and what such a run covers."""
+
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import dagster as dg
+
+from orders_sync.config.schedules import ScheduleSettings
+from orders_sync.dagster_support.busy_lanes import busy_with, runs_under_way
+from orders_sync.dagster_support.lane_assets import (
+    ACCOUNT_TAG,
+    FROM_WATERMARK_TAG,
+    RANGE_END_TAG,
+    RANGE_START_TAG,
+    SYNC_TYPE_TAG,
+    days,
+    is_partitioned,
+    lane_key,
+)
+from orders_sync.database.engine import Connection
+from orders_sync.lanes.watermark import watermark
+from orders_sync.marketplaces.kit.accounts import load_accounts
+from orders_sync.model.lane import Lane, SyncType
+
+FIRST_PASS_DAYS = 92
+"""How many days back the run of a lane without a watermark covers, and every run of `modified`: three months."""
+RETAKE_AFTER = timedelta(minutes=5)
+"""When another daemon may take a tick again: the one that took it died before its run existed."""
+
+
+class TickRequests(NamedTuple):
+    """What a tick requests, and for each account that it skips the reason."""
+
+    runs: list[dg.RunRequest]
+    skipped: list[str]
+
+
+def requests_of_tick(
+    instance: dg.DagsterInstance,
+    connection: Connection,
+    sync_type: SyncType,
+    tick_at: datetime,
+    settings: ScheduleSettings,
+) -> TickRequests:
+    """Requests a run for each account whose lane is free. The reason for a busy lane names the run that holds it."""
+    accounts, problems = load_accounts()
+    skipped = [f"Account {name} can't be used: {problem}" for name, problem in problems.items()]
+    under_way = runs_under_way(instance)
+    requests: list[dg.RunRequest] = []
+    for name in accounts:
+        lane = Lane(name, sync_type)
+        who = busy_with(lane, under_way, connection)
+        if who is not None:
+            skipped.append(f"Lane {lane} is busy: {who} works on it.")
+        elif not _take(connection, lane, tick_at):
+            skipped.append(f"Lane {lane}: another daemon has taken this tick.")
+        else:
+            requests.append(request_of(connection, lane, settings, f"{lane}/{tick_at.isoformat()}"))
+    return TickRequests(requests, skipped)
+
+
+def request_of(connection: Connection, lane: Lane, settings: ScheduleSettings, run_key: str | None) -> dg.RunRequest:
+    """A run of one lane that starts at its watermark. Its partitions are the days since then."""
+    tags = {
+        ACCOUNT_TAG: lane.account,
+        SYNC_TYPE_TAG: lane.sync_type.value,
+        FROM_WATERMARK_TAG: "watermark",
+    }
+    if is_partitioned(lane.sync_type):
+        first, last = _days_covered(connection, lane, settings)
+        tags |= {RANGE_START_TAG: first, RANGE_END_TAG: last}
+    return dg.RunRequest(run_key=run_key, asset_selection=[lane_key(lane)], tags=tags)
+
+
+def _days_covered(connection: Connection, lane: Lane, settings: ScheduleSettings) -> tuple[str, str]:
+    """The first and the last partition that the next pass covers."""
+    now = datetime.now(UTC)
+    since = watermark(connection, lane)
+    if since is None or lane.sync_type is SyncType.MODIFIED:
+        since = now - timedelta(days=FIRST_PASS_DAYS)
+    keys = days(settings).get_partition_keys(current_time=now)
+    first = max(min(since, now).strftime("%Y-%m-%d"), keys[0])
+    return min(first, keys[-1]), keys[-1]
+
+
+def _take(connection: Connection, lane: Lane, tick_at: datetime) -> bool:
+    """Takes a tick for this daemon; False when another daemon has it. So two daemons request one run per tick."""
+    row = connection.execute(
+        """
+        INSERT INTO schedule_ticks AS taken (account, sync_type, tick_at) VALUES (%s, %s, %s)
+        ON CONFLICT (account, sync_type, tick_at) DO UPDATE SET taken_at = now()
+          WHERE taken.taken_at < now() - %s::interval
+        RETURNING 1
+        """,
+        [*lane, tick_at, RETAKE_AFTER],
+    ).fetchone()
+    connection.execute("DELETE FROM schedule_ticks WHERE taken_at < now() - interval '30 days'")
+    return row is not None

@@ -1,0 +1,127 @@
+"""Writing orders of which some may be stored: copied into staging tables, and merged from there.
+
+What a record leaves out keeps its stored value, an older version changes nothing, and each change of a status becomes
+an event.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from psycopg import Cursor
+
+from orders_sync.database.copy import copy_into, to_copy_text
+from orders_sync.database.engine import Connection
+from orders_sync.model.statuses import Status
+from orders_sync.sync import care_links, staging
+from orders_sync.sync.batch import Batch, BatchResult, DecodedOrder
+from orders_sync.sync.check_records import item_taken
+from orders_sync.sync.copy_columns import EVENT_COLUMNS, EventRow, changed_row, created_row, event_columns
+from orders_sync.sync.stored_orders import StoredVersion
+from orders_sync.sync.write_new import copy_orders_and_items
+
+_Cursor = Cursor[tuple[Any, ...]]
+
+
+def write_changed(connection: Connection, batch: Batch) -> BatchResult:
+    """Merges a batch: creates the orders that are not stored yet, and changes those that are, all or nothing.
+
+    An order with an item that belongs to another order is rejected. Raises DataError if PostgreSQL can't store one of
+    the records.
+    """
+    account = batch.account
+    decoded = {one.order.order_id: one for one in batch.checked}
+    with connection.transaction(), connection.cursor() as cursor:
+        cursor.execute(staging.OPEN_STAGING)
+        copy_orders_and_items(cursor, batch, "stage_orders", "stage_items")
+        taken = _taken_items(cursor)
+        _unstage(cursor, taken)
+        created = _insert_orders(cursor)
+        stored = _lock_orders(cursor, account, decoded.keys() - taken.keys() - set(created))
+        covered = [order_id for order_id, found in stored.items() if found.version.covers(decoded[order_id].record)]
+        _unstage(cursor, covered)
+        changed = sorted(stored.keys() - set(covered))
+        updated = _update_orders(cursor, changed)
+        events = [
+            *(created_row(account, decoded[order_id].order) for order_id in created),
+            *_order_events(account, stored, updated),
+            *_merge_items(cursor, account, [decoded[order_id] for order_id in changed], updated),
+        ]
+        copy_into(cursor, "order_events", EVENT_COLUMNS, to_copy_text(event_columns(events)))
+        cursor.execute("TRUNCATE stage_orders, stage_items")
+        care_links.link_items(connection, account, [decoded[order_id].order for order_id in (*created, *changed)])
+    return BatchResult(
+        created=created,
+        changed=changed,
+        unchanged=len(covered),
+        rejected=[item_taken(decoded[order_id], *item_and_owner) for order_id, item_and_owner in taken.items()],
+        events=len(events),
+    )
+
+
+class _StoredOrder(NamedTuple):
+    status: str
+    version: StoredVersion
+
+
+class _Updated(NamedTuple):
+    status: str
+    revision: int
+
+
+def _taken_items(cursor: _Cursor) -> dict[str, tuple[str, str]]:
+    """The staged orders with an item that belongs to another order, by id: one such item, and its owner's id."""
+    return {order_id: (item_id, owner) for order_id, item_id, owner in cursor.execute(staging.TAKEN_ITEMS)}
+
+
+def _unstage(cursor: _Cursor, order_ids: Iterable[str]) -> None:
+    if ids := list(order_ids):
+        cursor.execute("DELETE FROM stage_orders WHERE order_id = ANY(%s)", [ids])
+        cursor.execute("DELETE FROM stage_items WHERE order_id = ANY(%s)", [ids])
+
+
+def _insert_orders(cursor: _Cursor) -> list[str]:
+    """Inserts the staged orders that are not stored yet; returns their ids, sorted."""
+    return sorted(order_id for (order_id,) in cursor.execute(staging.INSERT_ORDERS))
+
+
+def _lock_orders(cursor: _Cursor, account: str, order_ids: Iterable[str]) -> dict[str, _StoredOrder]:
+    """Locks the rows that may be changed, and returns them by id. All writers lock in the same order."""
+    rows = cursor.execute(staging.LOCK_ORDERS, [account, list(order_ids)])
+    return {
+        order_id: _StoredOrder(status, StoredVersion(fingerprint, modified_at))
+        for order_id, status, modified_at, fingerprint in rows
+    }
+
+
+def _update_orders(cursor: _Cursor, order_ids: Sequence[str]) -> dict[str, _Updated]:
+    rows = cursor.execute(staging.UPDATE_ORDERS, [order_ids])
+    return {order_id: _Updated(status, revision) for order_id, status, revision in rows}
+
+
+def _order_events(account: str, stored: Mapping[str, _StoredOrder], updated: Mapping[str, _Updated]) -> list[EventRow]:
+    return [
+        changed_row(account, order_id, "", now.revision, stored[order_id].status, now.status)
+        for order_id, now in updated.items()
+        if now.status != stored[order_id].status
+    ]
+
+
+def _merge_items(
+    cursor: _Cursor, account: str, orders: Iterable[DecodedOrder], updated: Mapping[str, _Updated]
+) -> list[EventRow]:
+    """Merges the staged items of all orders; returns the events of the items of changed orders.
+
+    The items of a created order have no events of their own: the order's OrderCreated has their statuses.
+    """
+    with_items = [one.order.order_id for one in orders if one.order.items is not None]
+    before: dict[str, str] = dict(cursor.execute(staging.ITEM_STATUSES, [account, with_items]).fetchall())
+    merged = [
+        *cursor.execute(staging.UPDATE_ITEMS).fetchall(),
+        *cursor.execute(staging.INSERT_ITEMS).fetchall(),
+        *cursor.execute(staging.REMOVE_ITEMS, [Status.REMOVED, account, with_items, Status.REMOVED]).fetchall(),
+    ]
+    return [
+        changed_row(account, order_id, item_id, updated[order_id].revision, before.get(item_id), status)
+        for order_id, item_id, status in sorted(merged)
+        if order_id in updated and before.get(item_id) != status
+    ]

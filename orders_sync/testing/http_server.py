@@ -1,0 +1,28 @@
+"""An ASGI application served over real HTTP from a thread, on a free port."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from orders_sync.testing.waiting import limit, wait_for
+
+
+@contextmanager
+def served(app: ASGIApp) -> Iterator[str]:
+    """Serves `app` on loopback for the length of the block; gives its address, `http://127.0.0.1:<port>`."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        config = uvicorn.Config(app, log_level="critical", access_log=False, date_header=False, lifespan="off")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
+        thread.start()
+        wait_for(lambda: server.started, what="a test's HTTP server", every=0.01)
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = server.force_exit = True
+            thread.join(limit(10))

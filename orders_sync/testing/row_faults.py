@@ -1,0 +1,48 @@
+"""Faults that strike in the middle of a write: a trigger in the test's database does something at a certain row."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from psycopg.sql import SQL, Identifier, Literal
+
+from orders_sync.database.engine import Connection
+
+BREAK_CONNECTION = "PERFORM pg_terminate_backend(pg_backend_pid())"
+FAIL = "RAISE EXCEPTION 'switched on by a test'"
+_GATE = 8_500_200
+_WAIT = f"PERFORM pg_advisory_xact_lock({_GATE})"
+_WAITING = """
+SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = database
+WHERE datname = current_database() AND locktype = 'advisory' AND objid = %s AND NOT granted
+"""
+
+
+@contextmanager
+def fault_at_row(connection: Connection, table: str, row: int, action: str) -> Iterator[None]:
+    """For the length of the block, whoever inserts the `row`-th row (from 1) into `table` does `action` (PL/pgSQL)."""
+    connection.execute("CREATE SEQUENCE fault_rows")
+    connection.execute(
+        SQL(
+            "CREATE FUNCTION fault() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN IF nextval('fault_rows') = {} THEN {}; END IF; RETURN NULL; END $$"
+        ).format(Literal(row), SQL(action))  # pyright: ignore[reportArgumentType]
+    )
+    connection.execute(
+        SQL("CREATE TRIGGER fault AFTER INSERT ON {} FOR EACH ROW EXECUTE FUNCTION fault()").format(Identifier(table))
+    )
+    try:
+        yield
+    finally:
+        connection.execute("DROP FUNCTION fault CASCADE")
+        connection.execute("DROP SEQUENCE fault_rows")
+
+
+@contextmanager
+def stop_at_row(connection: Connection, table: str, row: int) -> Iterator[Callable[[], bool]]:
+    """Whoever inserts that row waits there until the end of the block. Yields a function: does somebody wait?"""
+    with fault_at_row(connection, table, row, _WAIT):
+        connection.execute("SELECT pg_advisory_lock(%s)", [_GATE])
+        try:
+            yield lambda: connection.execute(_WAITING, [_GATE]).fetchone() is not None
+        finally:
+            connection.execute("SELECT pg_advisory_unlock(%s)", [_GATE])

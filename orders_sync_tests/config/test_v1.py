@@ -1,0 +1,64 @@
+"""The settings of V1: what an error says, and the key that was renamed."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from orders_sync.config.v1 import (
+    CutoverConfigError,
+    CutoverError,
+    check_cutover_settings,
+    load_cutover_settings,
+)
+from orders_sync.config.yaml_files import ConfigError
+
+
+def test_the_project_comes_with_valid_settings(caplog: pytest.LogCaptureFixture) -> None:
+    settings = load_cutover_settings()
+    assert settings.readiness.calls_per_day == 20_000
+    assert settings.marketplaces == {"back_market": "back_market_sandbox"}
+    assert caplog.messages == []
+
+
+def test_the_old_name_of_the_api_budget_still_works(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "v1.yaml"
+    file.write_text("readiness:\n  days: 3\n  calls_a_day: 500\n")
+    with caplog.at_level(logging.WARNING, "orders_sync"):
+        readiness = load_cutover_settings(file).readiness
+    assert (readiness.days, readiness.calls_per_day) == (3, 500)
+    assert caplog.messages == [
+        f"{file}: readiness.calls_a_day: is now named readiness.calls_per_day; the old name ends with 0.3. Rename it."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("document", "line"),
+    [
+        (
+            {"readiness": {"calls_per_day": 0}},
+            "v1.yaml: readiness.calls_per_day: Input should be greater than or equal",
+        ),
+        ({"readiness": {"calls": 1}}, "v1.yaml: readiness.calls: no such setting; allowed are days, agreement"),
+        ({"database": "mysql://me:secret@h/x"}, "v1.yaml: database: String should match pattern"),
+        (
+            {"tables": {"orders": {"order": "x"}}},
+            "v1.yaml: tables.orders.order: no such setting; allowed are table, id, order_id",
+        ),
+        ({"tables": {"locks": {"lock": "x"}}}, "v1.yaml: tables.locks.lock: no such setting; allowed are table, item"),
+        ("text", "v1.yaml: must be a mapping of keys to values"),
+    ],
+)
+def test_an_error_names_file_key_and_reason(document: object, line: str) -> None:
+    with pytest.raises(CutoverConfigError) as problem:
+        check_cutover_settings(document, "v1.yaml")
+    assert line in str(problem.value)
+    assert "secret" not in str(problem.value)
+    assert isinstance(problem.value, ConfigError)
+    assert isinstance(problem.value, CutoverError)
+
+
+def test_unreadable_yaml_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "v1.yaml").write_text("a: [")
+    with pytest.raises(CutoverConfigError, match="is not readable YAML"):
+        load_cutover_settings(tmp_path / "v1.yaml")

@@ -1,0 +1,78 @@
+"""The embedded PostgreSQL: every process may start it, and the last one stops it."""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from orders_sync.database.embedded import EmbeddedServerError, embedded_url, stop_if_last
+
+USE_IT = """
+import sys
+from pathlib import Path
+import psycopg
+from orders_sync.database.embedded import embedded_url
+with psycopg.connect(embedded_url("shop", Path(sys.argv[1]))) as connection:
+    print(connection.execute("SELECT current_database()").fetchone()[0], flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="ose-") as name:  # short: the path of a Unix socket is limited
+        yield Path(name)
+
+
+def is_running(folder: Path) -> bool:
+    return (folder / "postgres" / "postmaster.pid").exists()
+
+
+def user_of(folder: Path) -> subprocess.Popen[str]:
+    """Another process that uses the server, once it does."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", USE_IT, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "shop\n"
+    return process
+
+
+def test_the_last_process_stops_the_server(folder: Path) -> None:
+    with user_of(folder) as other:
+        url = embedded_url("orders", folder)
+        assert embedded_url("orders", folder) == url
+        assert not stop_if_last(folder)  # the other process uses it
+        assert is_running(folder)
+        other.communicate("\n")
+    assert other.returncode == 0
+    assert not is_running(folder)  # the other process was the last one
+
+
+def test_a_killed_process_does_not_keep_the_server_running(folder: Path) -> None:
+    with user_of(folder) as other:
+        embedded_url("orders", folder)
+        other.kill()
+    assert is_running(folder)
+    assert stop_if_last(folder)
+    assert not is_running(folder)
+    assert not stop_if_last(folder)  # there is nothing to stop any more
+
+
+def test_a_new_database_compares_texts_byte_by_byte(folder: Path) -> None:
+    try:
+        with psycopg.connect(embedded_url("orders", folder)) as connection:
+            rows = connection.execute("SELECT name FROM unnest(ARRAY['b', 'A', 'a', 'ä', 'B']) AS name ORDER BY name")
+            assert [name for (name,) in rows] == ["A", "B", "a", "b", "ä"]
+    finally:
+        stop_if_last(folder)
+
+
+def test_a_folder_that_can_not_be_used_is_named(folder: Path) -> None:
+    (folder / "postgres").write_text("a file, not a folder")
+    with pytest.raises(EmbeddedServerError, match=r"did not start: .* Is the folder writable\?"):
+        embedded_url("orders", folder)

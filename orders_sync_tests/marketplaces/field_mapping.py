@@ -1,0 +1,43 @@
+"""The check "every field is mapped": each field of a canonical record holds the value of its own source field."""
+
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+ADDRESS_FIELDS = (
+    "first_name", "last_name", "company", "street", "street2", "postal_code", "city", "state", "country", "phone",
+)  # fmt: skip
+
+
+def assert_mapped(record: msgspec.Struct, expected: Mapping[str, object], *, absent: Collection[str] = ()) -> None:
+    """Each field of `record` has its expected value, and all expected values differ, so that no two can be swapped.
+
+    `absent`: the fields for which the published contract has nothing; they must be None. A field of the record that is
+    in neither fails the test: a new canonical field has to be mapped, or declared absent, for every marketplace.
+    """
+    fields = type(record).__struct_fields__
+    assert sorted([*expected, *absent]) == sorted(fields)
+    assert len({repr(value) for value in expected.values()}) == len(expected), "two fields have the same value"
+    found = {field: _plain(getattr(record, field)) for field in fields}
+    assert found == {**expected, **dict.fromkeys(absent)}
+
+
+def address(prefix: str, **fields: object) -> dict[str, object]:
+    """An address that has `<prefix> <field>` in each canonical field, but for the `fields` that are given."""
+    return {**{field: f"{prefix} {field}" for field in ADDRESS_FIELDS}, **fields}
+
+
+def day(number: int) -> datetime:
+    """A time that no other number has."""
+    return datetime(2026, 3, number, 10, 30, tzinfo=UTC)
+
+
+def day_text(number: int) -> str:
+    """The same as contracts write it."""
+    return f"2026-03-{number:02}T10:30:00Z"
+
+
+def _plain(value: Any) -> Any:
+    return msgspec.structs.asdict(value) if isinstance(value, msgspec.Struct) else value
