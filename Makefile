@@ -14,7 +14,7 @@ test: .venv/installed-dev ## set everything up and pass all the tests
 	$(BIN)/pytest -n 4 --dist loadgroup
 
 test-fast: .venv/installed-dev ## the tests that need neither a daemon nor a browser
-	$(BIN)/pytest -n 4 -m "not ui and not daemon"
+	$(BIN)/pytest -n 4 --dist loadgroup -m "not ui and not daemon"
 
 test-medusa: .venv/installed-dev ## all four syncs against a real Medusa 2 server (npm, downloads some 700 MB into .medusa)
 	$(BIN)/python -m orders_sync_tests.debian_packages

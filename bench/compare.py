@@ -254,8 +254,10 @@ def _table(rows: list[tuple[str, str, dict[str, Any]]]) -> list[str]:
 
 
 def main() -> None:
+    from orders_sync.config.sandbox_credentials import provide_sandbox_credentials
     from orders_sync.database.embedded import stop_if_last
 
+    provide_sandbox_credentials()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--orders", type=int, default=100_000)
     orders = parser.parse_args().orders

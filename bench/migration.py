@@ -267,8 +267,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="osweek-") as folder:
         Path(folder).chmod(0o755)
         os.environ["ORDERS_SYNC_STATE"] = folder
+        from orders_sync.config.sandbox_credentials import provide_sandbox_credentials
         from orders_sync.database.embedded import stop_if_last
 
+        provide_sandbox_credentials()
         results = {}
         for name, frequent in (("V1", None), ("V2", 0), ("V2, `frequent_new` every 10 min", 10)):
             results[name] = week(chosen.days, chosen.orders, _system(name, frequent))

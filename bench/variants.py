@@ -253,6 +253,9 @@ VARIANTS: dict[str, Callable[[str], int]] = {
 
 
 def main() -> None:
+    from orders_sync.config.sandbox_credentials import provide_sandbox_credentials
+
+    provide_sandbox_credentials()
     name, url = sys.argv[1:]
     began, cpu = time.perf_counter(), time.process_time()
     orders = VARIANTS[name](url)

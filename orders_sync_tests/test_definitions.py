@@ -1,4 +1,4 @@
-"""What Dagster sees: names, groups, partitions, guards; and a bad account that takes no other down."""
+"""What Dagster shows: names, groups, partitions, pools; and an invalid account, which affects no other account."""
 
 import os
 from pathlib import Path
@@ -10,9 +10,7 @@ import pytest
 import yaml
 
 from orders_sync.components.account import Account
-from orders_sync.config import crons
 from orders_sync.config.environment import PROJECT_ROOT
-from orders_sync.config.schedules import Crons
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.database.engine import connect
 from orders_sync.definitions import defs
@@ -120,12 +118,6 @@ def test_backfills_are_one_run_and_lanes_are_pools(loaded: dg.Definitions) -> No
             assert node.backfill_policy == dg.BackfillPolicy.single_run()
 
 
-def test_the_default_crons_of_the_syncs_are_those_of_the_list_of_crons() -> None:
-    assert Crons() == Crons(
-        new=crons.SYNC_NEW, modified=crons.SYNC_MODIFIED, care=crons.SYNC_CARE, incomplete=crons.SYNC_INCOMPLETE
-    )
-
-
 def test_the_four_schedules_run_by_default(loaded: dg.Definitions) -> None:
     ours = [s for s in loaded.schedules or [] if s.name.startswith("sync_")]
     schedules = {s.name: s for s in ours if isinstance(s, dg.ScheduleDefinition)}
@@ -139,13 +131,13 @@ def test_the_four_schedules_run_by_default(loaded: dg.Definitions) -> None:
     assert all(s.default_status == dg.DefaultScheduleStatus.RUNNING for s in schedules.values())
 
 
-def test_a_bad_account_is_told_in_its_assets_and_its_runs_fail_with_the_reason(database_url: str) -> None:
+def test_the_assets_of_an_invalid_account_show_the_reason_and_its_runs_fail_with_it(database_url: str) -> None:
     context = cast(dg.ComponentLoadContext, SimpleNamespace(path=Path("defs/accounts/broken")))  # all that is read
     definitions = Account({"marketplace": "back_market", "token": "T", "page_size": 900}).build_defs(context)
     asset = next(iter(definitions.assets or []))
     assert isinstance(asset, dg.AssetsDefinition)
-    told = "page_size: Input should be less than or equal to 50"
-    assert told in str(asset.descriptions_by_key)
+    reason = "page_size: Input should be less than or equal to 50"
+    assert reason in str(asset.descriptions_by_key)
     result = dg.materialize(
         [asset],
         partition_key="2026-01-01",
@@ -154,7 +146,7 @@ def test_a_bad_account_is_told_in_its_assets_and_its_runs_fail_with_the_reason(d
     )
     assert not result.success
     failure = result.get_step_failure_events()[0].step_failure_data
-    assert told in str(failure.error) or told in str(failure.user_failure_data)
+    assert reason in str(failure.error) or reason in str(failure.user_failure_data)
 
 
 def test_the_checks_pass_on_a_healthy_database_and_show_the_rows_that_break_them(
@@ -195,8 +187,8 @@ def test_a_lock_is_explained_in_the_ui(loaded: dg.Definitions, database_url: str
         config = {"ops": {"explain_lock_steps": {"config": {"item_or_sku": question}}}}
         return job.execute_in_process(run_config=config, raise_on_error=False)
 
-    told = explained("PHONE").get_asset_observation_events()[0].asset_observation_data.asset_observation
-    steps = str(told.metadata["steps"].value).splitlines()[2:]
+    observation = explained("PHONE").get_asset_observation_events()[0].asset_observation_data.asset_observation
+    steps = str(observation.metadata["steps"].value).splitlines()[2:]
     assert [step.split(" | ")[6:8] for step in steps] == [["", "short"], ["short", "released"]]
     assert "OrderStatusChanged cancelled" in steps[1]
     assert not explained("NOBODY").success

@@ -8,7 +8,7 @@ from docs.generate.markdown import code, page, sentence, table
 from orders_sync.config.account import AccountSettings
 from orders_sync.config.environment import DAGSTER_POSTGRES_URL, ORDERS_DATABASE_URL, STATE_FOLDER
 from orders_sync.config.schedules import ScheduleSettings
-from orders_sync.config.v1 import V1_FILE
+from orders_sync.config.v1 import CutoverSettings
 from orders_sync.marketplaces.kit.registry import find_marketplace, marketplace_names
 
 HEAD = ("setting", "type", "default", "meaning")
@@ -47,8 +47,8 @@ def settings_page() -> str:
         "The `attributes` of `orders_sync/defs/sync/defs.yaml`. See [Operation](../operation.md#schedules).",
         settings_table(ScheduleSettings),
         "## V1",
-        "`orders_sync/defs/cutover/v1.yaml` with every key and its default. See [From V1 to V2](../cutover.md).",
-        f"```yaml\n{V1_FILE.read_text().strip()}\n```",
+        "The keys of `orders_sync/defs/cutover/v1.yaml`. See [From V1 to V2](../cutover.md).",
+        settings_table(CutoverSettings),
         "## Environment variables",
         table(("variable", "meaning"), ((code(name), meaning) for name, meaning in ENVIRONMENT)),
         "In addition, each account names the variables of its credentials, and V1's file that of V1's database.",
@@ -79,18 +79,21 @@ def _rows(name: str, field: dict[str, Any], default: Any, shared: dict[str, Any]
     if not isinstance(default, BaseModel):
         shown = "required" if default is REQUIRED else code(_as_yaml(default))
         return [(code(name), _type(field, shared), shown, about)]
-    nested = shared[field["$ref"].rsplit("/", 1)[-1]]
+    reference = next(choice["$ref"] for choice in (field, *field.get("anyOf", ())) if "$ref" in choice)
+    nested = shared[reference.rsplit("/", 1)[-1]]
     about = about or sentence(nested.get("description", ""))
     inner = [
         row
         for key, part in nested["properties"].items()
         for row in _rows(f"{name}.{key}", part, getattr(default, key), shared)
     ]
-    return [(code(name), "mapping", "", about), *inner]
+    return [(code(name), "mapping" + (" or null" if "anyOf" in field else ""), "", about), *inner]
 
 
 def _type(field: dict[str, Any], shared: dict[str, Any]) -> str:
     """What is allowed, in words: type, choices, bounds and pattern."""
+    if field.get("$ref") == "#/$defs/Status":
+        return "[statuses](states.md#our-statuses)"
     if "$ref" in field:
         return _type(shared[field["$ref"].rsplit("/", 1)[-1]], shared)
     if "anyOf" in field:

@@ -2,14 +2,20 @@
 
 import csv
 import sys
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from orders_sync.cli.database import orders_database
 from orders_sync.cli.output import EXIT_FAILED, console, moment, print_error, table, yes_or_no
+
+if TYPE_CHECKING:
+    from orders_sync.config.v1 import CutoverSettings
+    from orders_sync.cutover.phases import Move
+    from orders_sync.database.engine import Connection
 
 APPLICATION = "orders_sync cutover"
 
@@ -93,7 +99,7 @@ def advance(force: bool, reason: str) -> None:
     if force and not reason:
         raise click.UsageError("--force needs --reason, which is recorded with the move.")
 
-    def forward(connection: Any, settings: Any) -> Any:
+    def forward(connection: "Connection", settings: "CutoverSettings") -> "Move":
         with open_instance() as instance:
             return run(
                 connection, settings, reason=reason or "the checks pass", force=force,
@@ -169,7 +175,6 @@ def compare(days: tuple[datetime, ...], names: tuple[str, ...]) -> None:
 )
 def differences(file: Path | None, day: datetime | None, in_flight: bool) -> None:
     """List the differences between V1 and V2, one per field."""
-
     columns = ["account", "day", "order_id", "item_id", "kind", "field", "v1", "v2", "in_flight"]
     with orders_database(APPLICATION) as connection:
         rows = connection.execute(
@@ -193,7 +198,7 @@ def differences(file: Path | None, day: datetime | None, in_flight: bool) -> Non
     console.print(shown)
 
 
-def _move(move_phase: Any) -> None:
+def _move(move_phase: "Callable[[Connection, CutoverSettings], Move]") -> None:
     """Moves the cutover, prints the move, and reports it as an event of the asset migration_phase."""
     import dagster as dg
 

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from croniter import croniter
 from pydantic import BaseModel, ConfigDict, Field
 
+from orders_sync.config import crons
 from orders_sync.config.field_types import CronExpression, TimeZone
 from orders_sync.config.yaml_files import ConfigError, read_component, validate
 from orders_sync.model.lane import SyncType
@@ -29,10 +30,12 @@ class Crons(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    new: CronExpression = Field(default="0 6-22/2 * * *", description="New orders.")
-    modified: CronExpression = Field(default="0 2 * * *", description="Orders modified in the last three months.")
-    care: CronExpression = Field(default="0 4 * * *", description="Care records.")
-    incomplete: CronExpression = Field(default="0 */4 * * *", description="Missing delivery notes and labels.")
+    new: CronExpression = Field(default=crons.SYNC_NEW, description="New orders.")
+    modified: CronExpression = Field(
+        default=crons.SYNC_MODIFIED, description="Orders modified in the last three months."
+    )
+    care: CronExpression = Field(default=crons.SYNC_CARE, description="Care records.")
+    incomplete: CronExpression = Field(default=crons.SYNC_INCOMPLETE, description="Missing delivery notes and labels.")
 
     def of(self, sync_type: SyncType) -> str:
         """The cron expression of one sync type."""

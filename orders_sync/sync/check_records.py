@@ -1,4 +1,4 @@
-"""From raw records to checked orders: one copy of each, decoded, every rule satisfied. The others are rejected."""
+"""Turns raw records into checked orders, and into rejected records where they can't be stored."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
@@ -20,7 +20,10 @@ _NO_ITEMS = Reason("items", "are missing, and the order is not stored yet", "one
 
 
 def newest_of_each(records: Sequence[RawRecord]) -> tuple[dict[str, RawRecord], list[RejectedRecord]]:
-    """The newest copy of each record by its id (of equal ones the last), and those that have no usable id."""
+    """The newest version of each record, by its id, and the records that have no usable id.
+
+    Of versions that are equally new it is the last one.
+    """
     newest: dict[str, RawRecord] = {}
     rejected: list[RejectedRecord] = []
     for record in records:
@@ -62,7 +65,7 @@ def decode_records(decode: Decode, records: Iterable[RawRecord]) -> tuple[list[D
 def check_orders(
     account: str, orders: Sequence[DecodedOrder], *, are_new: bool
 ) -> tuple[Batch, Sequence[RejectedRecord]]:
-    """A batch of the orders that satisfy every rule, and the others.
+    """A batch of the orders that satisfy every rule, and the others, rejected.
 
     A new order needs its items; a change may leave them out.
     """
@@ -88,13 +91,13 @@ def check_orders(
 
 
 def item_taken(decoded: DecodedOrder, item_id: str, owner: str) -> RejectedRecord:
-    """The rejection of an order one of whose items belongs to the order `owner`."""
+    """Rejects an order because its item `item_id` belongs to the order `owner`."""
     reason = Reason("items", f"item {item_id} belongs to order {owner}", "an item of this order alone")
     return RejectedRecord("order", decoded.order.order_id, decoded.record.raw, [reason])
 
 
 def _split_by_shared_items(orders: Sequence[DecodedOrder]) -> tuple[list[DecodedOrder], list[RejectedRecord]]:
-    """The orders that share no item with an earlier one, and the others: two orders can't own the same item."""
+    """The orders that have no item of an earlier one, and the others, rejected: an item belongs to one order."""
     owner: dict[str, str] = {}
     kept: list[DecodedOrder] = []
     rejected: list[RejectedRecord] = []

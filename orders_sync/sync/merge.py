@@ -4,8 +4,8 @@ One batch is one transaction: orders, items and events are committed together or
 
 1. Look up by primary key which records are stored with the same fingerprint; these are done (`stored_orders`).
 2. Decode and check the others; the rejected ones are kept with their reasons (`check_records`).
-3. Copy new orders straight into the tables (`write_new`). If one of them is stored after all, since another lane was
-   faster, the whole batch takes step 4.
+3. Copy new orders straight into the tables (`write_new`). If another lane has stored one of them meanwhile, write them
+   as in step 4 instead.
 4. Copy changed orders into temporary staging tables and merge them from there (`write_changed`).
 5. Isolate a record that PostgreSQL rejects by bisecting the batch (`isolate_rejected`).
 """
@@ -27,7 +27,7 @@ from orders_sync.sync.write_changed import write_changed
 from orders_sync.sync.write_new import write_new
 
 MAX_TRIES = 5
-"""How often a batch is tried that collides with another writer's locks."""
+"""How often a batch is written that collides with another writer's locks."""
 
 
 class OrderMerger:
@@ -60,7 +60,7 @@ class OrderMerger:
                 changed.append(record)
         new_decoded, new_undecodable = decode_records(self._decode, new)
         if self._stored.is_first_load and any(decoded.order.items is None for decoded in new_decoded):
-            # Whether such a record can be stored depends on whether its order is: look the batch up after all.
+            # Such a record is an order's change if the order is stored, and invalid if not: look the batch up now.
             self._stored.end_first_load()
             return self.prepare(records)
         changed_decoded, changed_undecodable = decode_records(self._decode, changed)
@@ -75,7 +75,7 @@ class OrderMerger:
         )
 
     def write(self, batch: PreparedBatch) -> BatchResult:
-        """Writes a batch in one transaction, repeated when it collides with another writer's locks."""
+        """Writes a batch in one transaction, which is repeated if it collides with another writer's locks."""
         if not (batch.new.checked or batch.changed.checked or batch.rejected):
             return BatchResult(unchanged=batch.unchanged)
         for _ in range(MAX_TRIES - 1):

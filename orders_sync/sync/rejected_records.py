@@ -1,4 +1,4 @@
-"""Rejected records: kept whole with their reasons until they pass."""
+"""Rejected records: they are kept unchanged, with their reasons, until they pass the check."""
 
 import hashlib
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ HASH_PREFIX = "hash:"
 
 
 class RejectedRecord(msgspec.Struct, frozen=True):
-    """A record to keep: byte for byte as it came, with every reason."""
+    """A record that can't be stored as an order or care record: as the marketplace sent it, with every reason."""
 
     kind: str
     """`order` or `care`."""

@@ -30,8 +30,8 @@ def is_newer(modified_at: datetime | None, than: datetime | None) -> bool:
 class StoredOrders:
     """Looks up the stored versions of one account's orders.
 
-    On a first load, nothing is looked up: the account has no orders, so a look-up would only cost time. The first load
-    ends when it turns out that an order is stored all the same (another lane stored it meanwhile), or may be.
+    On a first load, nothing is looked up: the account has no orders, so a look-up would only cost time. The writer ends
+    the first load as soon as an order is, or may be, stored: another lane can store orders meanwhile.
     """
 
     def __init__(self, reader: Connection, account: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -171,6 +172,23 @@ def test_a_database_that_does_not_answer_is_reported_without_its_password(
     assert "secret" not in result.output
 
 
+def test_a_cutover_begins_shows_its_checks_and_does_not_advance_without_them(shop: Marketplace) -> None:
+    begun = run("cutover", "begin", "--reason", "a test")
+    assert begun.exit_code == 0, begun.output
+    assert "Moved from live to parallel" in begun.stdout
+    status = run("cutover", "status").stdout
+    assert "Phase parallel" in status
+    assert re.search(r"│ no +│", status), status
+    assert "a test" in status  # the move with its reason
+    advanced = run("cutover", "advance")
+    assert advanced.exit_code == 1
+    assert "Not ready; nothing was moved." in advanced.stdout
+    assert re.search(r"^no .+: ", advanced.stdout, flags=re.MULTILINE)
+    back = run("cutover", "back", "--reason", "a test")
+    assert back.exit_code == 1
+    assert back.stderr.startswith("Error: ")
+
+
 def test_the_database_is_upgraded(shop: Marketplace) -> None:
     result = run("db", "upgrade")
     assert result.exit_code == 0
@@ -195,6 +213,19 @@ def test_a_busy_lane_is_exit_code_3_in_every_command(database_url: str) -> None:
         result = CliRunner().invoke(group, ["work"])
     assert result.exit_code == 3
     assert result.stderr == "Error: Lane shop/new is busy: orders_sync shop/new first works on it.\n"
+
+
+def test_a_port_in_use_is_named_before_anything_starts() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        result = run("up", "--port", str(port))
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert (
+        f"Error: Port {port}, which the Dagster UI needs, is in use. Is orders-sync running already?" in result.stderr
+    )
 
 
 def test_square_brackets_of_a_record_are_shown(shop: Marketplace) -> None:

@@ -74,6 +74,7 @@ def test_it_starts_syncs_stops_and_continues(tmp_path: Path) -> None:
         wait_for(lambda: "the Dagster UI answers" in output.read_text(), seconds=120, what="the second start")
         # What was synced is still there: no first load runs again.
         wait_for(lambda: "back_market_sandbox/new: done" in output.read_text(), seconds=30, what="the lanes' state")
+        assert _left_behind(project) != []
         again = subprocess.run(
             _up(project, ui, sandbox), cwd=project, env=environment(), capture_output=True, text=True,
             timeout=limit(60), check=False,
@@ -89,7 +90,8 @@ def test_it_starts_syncs_stops_and_continues(tmp_path: Path) -> None:
 
 def _dg(project: Path, *arguments: str) -> str:
     done = subprocess.run(
-        [program("dg"), *arguments], cwd=project, env=environment(VIRTUAL_ENV=str(Path(sys.executable).parent.parent)),
+        [program("dg"), *arguments], cwd=project,
+        env=environment(VIRTUAL_ENV=str(Path(sys.executable).parent.parent), PYTHONPATH=str(project)),
         capture_output=True, text=True, timeout=limit(120), check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

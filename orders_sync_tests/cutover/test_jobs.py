@@ -1,9 +1,11 @@
 """V1's commands as jobs: however V1 is called, a failure is a red run, and once V2 is live none runs."""
 
+import math
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import dagster as dg
 import psycopg
@@ -22,7 +24,7 @@ from orders_sync.lanes import authority
 from orders_sync.lanes.authority import Phase, StillActingError, current_phase
 from orders_sync.sandbox.v1 import TABLES
 from orders_sync.stock.connection import stock_connection
-from orders_sync.testing.waiting import wait_for
+from orders_sync.testing.waiting import limit, wait_for
 
 Launch = Callable[[Run], dg.ExecuteInProcessResult]
 
@@ -84,24 +86,24 @@ def test_once_v2_is_live_v1_does_not_run(launch: Launch, connection: Connection)
 
 def test_a_v1_that_still_writes_once_v2_is_live_is_shown(connection: Connection, v1_url: str) -> None:
     """The check `v1_stays_off`, every hour."""
+    job = defs().resolve_job_def("check_orders")
 
-    def stays_off() -> bool:
-        with open_instance() as instance:  # a real one: it knows schedules
-            job = defs().resolve_job_def("check_orders")
-            result = job.execute_in_process(raise_on_error=False, instance=instance)
+    def stays_off(instance: dg.DagsterInstance) -> bool:
+        result = job.execute_in_process(raise_on_error=False, instance=instance)
         return next(e.passed for e in result.get_asset_check_evaluations() if e.check_name == "v1_stays_off")
 
-    with psycopg.connect(v1_url, autocommit=True) as v1:
+    # A real instance: it knows schedules.
+    with psycopg.connect(v1_url, autocommit=True) as v1, open_instance() as instance:
         v1.execute(TABLES)
         now = datetime.now(UTC).replace(tzinfo=None)
         v1.execute("INSERT INTO orders (marketplace_order_id, updated_at) VALUES ('1', %s)", [now - timedelta(hours=1)])
         moves.begin(connection, reason="a test")
-        assert stays_off()
+        assert stays_off(instance)
         with connection.transaction():
             note_move(connection, Phase.LIVE, before=Phase.PARALLEL, by="a test", reason="a test")
-        assert stays_off()
+        assert stays_off(instance)
         v1.execute("UPDATE orders SET updated_at = %s", [now + timedelta(minutes=5)])
-        assert not stays_off()
+        assert not stays_off(instance)
 
 
 def test_a_move_waits_for_what_acts_outside(
@@ -116,20 +118,40 @@ def test_a_move_waits_for_what_acts_outside(
     moves.begin(connection, reason="the stock job is done")
 
 
-def test_a_move_waits_for_v1s_runs(launch: Launch, connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+WAITS_FOR_LOCK = (
+    "SELECT 1 FROM pg_locks JOIN pg_database ON oid = database "
+    "WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted"
+)
+
+
+def test_a_move_waits_for_v1s_runs(
+    launch: Launch, connection: Connection, database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """However they were launched: else V1 would go on once V2 is the truth."""
-    run = threading.Thread(target=launch, args=[Run(kind="command", command="sleep 3")])
+    done = tmp_path / "done"
+    until_done = Run(kind="command", command=f"while [ ! -e {done} ]; do sleep 0.1; done")
+    run = threading.Thread(target=launch, args=[until_done])
     run.start()
-    wait_for(lambda: advisory_locks.holders(connection, "orders_sync migration phase"), seconds=30)
+    wait_for(lambda: advisory_locks.holders(connection, "orders_sync migration phase"), seconds=30, what="V1's run")
     monkeypatch.setattr(authority, "MOVE_WAIT_SECONDS", 1)
     with (
         pytest.raises(StillActingError, match=r"orders_sync V1 .* did not finish within 1 s"),
         connection.transaction(),
     ):
         note_move(connection, Phase.MONITOR, before=Phase.PARALLEL, by="a test", reason="too early")
-    monkeypatch.setattr(authority, "MOVE_WAIT_SECONDS", 60)
+    monkeypatch.setattr(authority, "MOVE_WAIT_SECONDS", math.ceil(limit(60)))
+
+    def end_v1s_run_once_the_move_waits() -> None:
+        with connect(database_url) as watching:
+            wait_for(lambda: watching.execute(WAITS_FOR_LOCK).fetchone(), what="the move that waits")
+        done.touch()
+
+    watcher = threading.Thread(target=end_v1s_run_once_the_move_waits)
+    watcher.start()
     with connection.transaction():
         note_move(connection, Phase.MONITOR, before=Phase.PARALLEL, by="a test", reason="V1 is done")
+    assert done.exists()
+    watcher.join()
     run.join()
 
 
@@ -149,11 +171,7 @@ def test_of_two_who_move_at_once_one_is_told(connection: Connection, database_ur
         with connection.transaction():
             note_move(connection, Phase.PARALLEL, before=Phase.LIVE, by="a test", reason="me first")
             second.start()
-            waiting = (
-                "SELECT 1 FROM pg_locks JOIN pg_database ON oid = database "
-                "WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted"
-            )
-            wait_for(lambda: watching.execute(waiting).fetchone(), seconds=10)
+            wait_for(lambda: watching.execute(WAITS_FOR_LOCK).fetchone(), seconds=10, what="the second move")
         second.join()
         assert [str(problem) for problem in refused] == [
             "Somebody else has moved the cutover meanwhile. The phase is parallel now."

@@ -29,7 +29,8 @@ def both() -> Iterator[Deployment]:
         noon_of_yesterday = (now - timedelta(days=1)).replace(hour=12, minute=0, second=0)
         for number in range(1, 41):
             an_order(marketplace, number, age=now - noon_of_yesterday)
-        deployment = Deployment(Path(folder), marketplace, command=DG_DEV)
+        # The program `dg` finds the installed project first, which is another folder than the copy.
+        deployment = Deployment(Path(folder), marketplace, command=DG_DEV, variables={"PYTHONPATH": folder})
         v1 = deployment.folder / "orders_sync" / "defs" / "migration" / "v1.yaml"
         edit_yaml(v1, lambda document: document.update(marketplaces={"back_market": ACCOUNT}))
         with deployment:

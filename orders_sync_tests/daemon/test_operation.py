@@ -222,11 +222,14 @@ def test_no_buyers_data_reaches_dagster_or_a_log(deployment: Deployment) -> None
     assert deployment.wait_for_run(run) == "SUCCESS"
     with deployment.connect() as connection:
         assert connection.execute("SELECT 1 FROM orders WHERE shipping_last_name = 'Qplanted'").fetchone()
+        rejected = "SELECT record_id FROM rejected_records WHERE raw LIKE '%Qplanted%'::bytea ORDER BY 1"
+        assert connection.execute(rejected).fetchall() == [("902",), ("903",)]
     found = []
     with deployment.connect("dagster") as connection:
         tables = connection.execute(
             "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
         ).fetchall()
+        assert ("event_logs",) in tables
         for (table,) in tables:
             count = connection.execute(
                 SQL("SELECT count(*) FROM {} t WHERE t::text ~ 'Zyxwvut|Qplanted|Secretstreet|4930123'").format(
@@ -238,6 +241,7 @@ def test_no_buyers_data_reaches_dagster_or_a_log(deployment: Deployment) -> None
     files = [
         p for p in deployment.folder.rglob("*") if p.is_file() and "postgres" not in p.parts and p.suffix != ".pyc"
     ]
+    assert {"output.log", "sync.log"} <= {file.name for file in files}
     found += [str(p) for p in files if re.search(rb"Zyxwvut|Qplanted|Secretstreet|4930123", p.read_bytes())]
     assert found == []
 

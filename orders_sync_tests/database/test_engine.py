@@ -1,4 +1,4 @@
-"""Reaching the orders database."""
+"""Connections to the orders database."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from orders_sync.database.engine import DatabaseUnreachableError, connect
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "text"),
     [
         ("mysql://root@127.0.0.1/x", "names a mysql database; allowed is postgresql://"),
         ("orders", "names no kind of database; allowed is postgresql://"),
@@ -15,11 +15,9 @@ from orders_sync.database.engine import DatabaseUnreachableError, connect
         ("postgresql://127.0.0.1/orders?nonsense=1", 'does not answer: invalid URI query parameter: "nonsense"'),
     ],
 )
-def test_a_url_that_can_not_be_used_is_told_without_its_password(
-    monkeypatch: pytest.MonkeyPatch, url: str, told: str
-) -> None:
+def test_an_unusable_url_is_reported_without_its_password(monkeypatch: pytest.MonkeyPatch, url: str, text: str) -> None:
     monkeypatch.setenv("ORDERS_DATABASE_URL", url)
     with pytest.raises(DatabaseUnreachableError) as problem:
         connect()
-    assert told in str(problem.value)
+    assert text in str(problem.value)
     assert "secret" not in str(problem.value)

@@ -1,4 +1,4 @@
-"""docs/add-a-marketplace.md: its file and its account are all that a new marketplace takes."""
+"""docs/add-a-marketplace.md: the file and the account on that page are all that a new marketplace needs."""
 
 import re
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ from orders_sync.testing.invariants import check_invariants, nothing_changed
 from orders_sync.testing.marketplace import sync
 
 TEXT = (PROJECT_ROOT / "docs" / "add-a-marketplace.md").read_text()
-REQUESTS_A_TOKEN = 3
+REQUESTS_PER_TOKEN = 3
 
 
 def block(language: str) -> str:
@@ -71,7 +71,7 @@ class BazaarServer:
         form = (await request.body()).decode()
         if request.headers["authorization"] != "Basic bWU6c2VjcmV0" or "grant_type=client_credentials" not in form:
             return JSONResponse({"error": "invalid_client"}, 401)
-        self.tokens, self.left = self.tokens + 1, REQUESTS_A_TOKEN
+        self.tokens, self.left = self.tokens + 1, REQUESTS_PER_TOKEN
         return JSONResponse({"access_token": f"token-{self.tokens}", "expires_in": 3600, "token_type": "Bearer"})
 
     def guarded(self, endpoint: Any) -> Any:
@@ -135,7 +135,7 @@ def account(
     registry.reload()
 
 
-def test_one_file_and_one_account_are_all_it_takes(
+def test_one_file_and_one_account_are_all_that_it_needs(
     bazaar: tuple[BazaarServer, str], account: SellerAccount, connection: Connection
 ) -> None:
     server, _ = bazaar
@@ -153,7 +153,7 @@ def test_one_file_and_one_account_are_all_it_takes(
     check_invariants(connection)
 
 
-def test_a_wrong_secret_and_a_foreign_link_are_told(
+def test_a_wrong_secret_and_a_link_to_another_host_are_clear_errors(
     bazaar: tuple[BazaarServer, str], account: SellerAccount, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server, _ = bazaar

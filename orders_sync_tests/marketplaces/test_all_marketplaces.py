@@ -28,7 +28,7 @@ ALL = ("new", "modified", "care", "incomplete")
 
 @dataclass
 class Contract:
-    """Where a contract's order list is, and what its records call things."""
+    """The path of a contract's order list, and the names that its records use."""
 
     fake: type[FakeMarketplace]
     orders: str
@@ -179,7 +179,7 @@ def test_the_record_is_kept_whole(
     ["Qplanted", ["Qplanted"], {"firstName": ["Qplanted"], "first_name": ["Qplanted"], "firstname": ["Qplanted"]}],
     ids=["text", "list", "part"],
 )
-def test_nothing_of_a_buyer_is_told_when_a_record_is_rejected(
+def test_a_rejection_shows_nothing_of_a_buyer(
     living: Marketplace,
     shop: SellerAccount,
     contract: Contract,
@@ -187,7 +187,7 @@ def test_nothing_of_a_buyer_is_told_when_a_record_is_rejected(
     caplog: pytest.LogCaptureFixture,
     form: Any,
 ) -> None:
-    """What a pass tells goes into Dagster's tables and logs, which no retention reaches."""
+    """A pass's summary and logs go into Dagster's tables and files, which no retention reaches."""
     keys = find_marketplace(shop.settings.marketplace).buyer_keys
     for key in sorted(keys):
         living.fault("patch", path=contract.orders, times=0, fields={key: form})
@@ -198,15 +198,15 @@ def test_nothing_of_a_buyer_is_told_when_a_record_is_rejected(
     kept = connection.execute("SELECT count(*) FROM rejected_records WHERE raw LIKE '%Qplanted%'::bytea").fetchone()
     assert kept is not None
     assert kept[0] > 0
-    told = (
+    reported = (
         "SELECT (SELECT string_agg(reasons::text, '') FROM rejected_records), string_agg(r::text, '') FROM lane_runs r"
     )
-    assert "Qplanted" not in repr(connection.execute(told).fetchone())
+    assert "Qplanted" not in repr(connection.execute(reported).fetchone())
     assert "Qplanted" not in caplog.text
 
 
 @pytest.mark.parametrize(
-    ("fault", "told"),
+    ("fault", "reason"),
     [
         ({"kind": "status", "status": 401, "body": {"message": "no", "code": 16}}, "the credential is wrong"),
         ({"kind": "status", "status": 403, "body": "<html>blocked</html>"}, "its firewall blocks us"),
@@ -216,24 +216,24 @@ def test_nothing_of_a_buyer_is_told_when_a_record_is_rejected(
         ({"kind": "redirect", "location": "http://127.0.0.2/elsewhere"}, r"redirects .* to another host|with 302"),
     ],
 )
-def test_what_can_not_be_read_stops_the_pass_with_one_clear_line(
+def test_an_unreadable_list_stops_the_pass_with_one_clear_line(
     living: Marketplace,
     contract: Contract,
     connection: Connection,
     fault: dict[str, Any],
-    told: str,
+    reason: str,
 ) -> None:
     living.fault(**fault, path=contract.orders, times=0)
     with pytest.raises(PassFailedError) as problem:
         sync(sandbox_account(living, months_back=1), "modified")  # some of its orders are 40 days old
-    assert re.search(told, str(problem.value)), str(problem.value)
+    assert re.search(reason, str(problem.value)), str(problem.value)
     assert "\n" not in str(problem.value)
     row = connection.execute("SELECT watermark FROM lanes WHERE sync_type = 'modified'").fetchone()
     assert row == (None,)
 
 
 @pytest.mark.parametrize("kind", ["status", "truncate", "html", "reset"])
-def test_what_passes_by_is_tried_again(
+def test_a_passing_fault_is_tried_again(
     living: Marketplace, shop: SellerAccount, contract: Contract, connection: Connection, kind: str
 ) -> None:
     living.fault(kind, path=contract.orders, times=1, status=503)
@@ -242,7 +242,7 @@ def test_what_passes_by_is_tried_again(
     assert set(statuses(connection)) == set(listed(living, contract))
 
 
-def test_being_told_to_slow_down_is_obeyed(
+def test_a_retry_after_is_obeyed(
     living: Marketplace, shop: SellerAccount, contract: Contract, connection: Connection
 ) -> None:
     living.fault("status", path=contract.orders, times=1, status=429, headers={"Retry-After": "1"})
@@ -255,6 +255,7 @@ def test_being_told_to_slow_down_is_obeyed(
 def test_each_probe_is_one_cheap_call(living: Marketplace, shop: SellerAccount) -> None:
     adapter = open_adapter(shop)
     try:
+        assert adapter.probes()
         for endpoint, probe in adapter.probes().items():
             before = living.calls()
             try:

@@ -1,4 +1,4 @@
-"""A real Medusa 2 server: installed with npm, on a PostgreSQL of Debian's, on loopback."""
+"""A real Medusa 2 server, installed with npm, with Debian's PostgreSQL, on loopback."""
 
 import json
 import os
@@ -71,10 +71,10 @@ def _install() -> None:
     (FOLDER / "src").mkdir(exist_ok=True)
     (FOLDER / "medusa-config.js").write_text(CONFIGURATION)
     package = FOLDER / "package.json"
-    wanted = json.dumps(PACKAGE, indent=2)
-    is_there = package.exists() and package.read_text() == wanted
-    if not is_there or not (FOLDER / "node_modules" / ".bin" / "medusa").exists():
-        package.write_text(wanted)
+    required = json.dumps(PACKAGE, indent=2)
+    is_current = package.exists() and package.read_text() == required
+    if not is_current or not (FOLDER / "node_modules" / ".bin" / "medusa").exists():
+        package.write_text(required)
         _run(["npm", "install", "--no-audit", "--no-fund", "--loglevel=error"], dict(os.environ))
 
 

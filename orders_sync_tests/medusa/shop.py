@@ -14,7 +14,7 @@ PRICES = {"PHONE": 199.90, "CASE": 9.99, "CABLE": 0.1}
 
 
 class Shop:
-    """What is needed to sell, made once; then orders in every state."""
+    """A shop with all that it needs to sell; its methods bring orders into every state."""
 
     def __init__(self, url: str, key: str) -> None:
         self.client = httpx.Client(base_url=url, auth=(key, ""), timeout=limit(60), trust_env=False)
@@ -44,13 +44,13 @@ class Shop:
         self.variants = {sku: self._product(sku, price, profile) for sku, price in PRICES.items()}
 
     def get(self, path: str, **query: Any) -> dict[str, Any]:
-        return self._told(self.client.get(path, params=query))
+        return self._checked(self.client.get(path, params=query))
 
     def post(self, path: str, **body: Any) -> dict[str, Any]:
-        return self._told(self.client.post(path, json=body))
+        return self._checked(self.client.post(path, json=body))
 
     @staticmethod
-    def _told(answer: httpx.Response) -> dict[str, Any]:
+    def _checked(answer: httpx.Response) -> dict[str, Any]:
         assert answer.is_success, f"{answer.request.url.path}: {answer.status_code} {answer.text[:500]}"
         return dict(answer.json())
 
@@ -74,7 +74,7 @@ class Shop:
         )  # fmt: skip
         return str(made["product"]["variants"][0]["id"])
 
-    # -- orders
+    # orders
 
     def order(self, **quantities: int) -> str:
         """A new order, not paid."""

@@ -1,4 +1,4 @@
-"""All four syncs against a real Medusa 2 server: a commerce server that nobody here wrote. `make test-medusa`."""
+"""All four syncs against a real Medusa 2 server, which is not part of this project. Run it by `make test-medusa`."""
 
 import threading
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ import pytest
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit.accounts import account_from
+from orders_sync.marketplaces.kit.errors import CredentialRefusedError
 from orders_sync.marketplaces.kit.registry import open_adapter
 from orders_sync.model.statuses import Status
 from orders_sync.stock.apply_events import apply_pending
@@ -57,7 +58,7 @@ def pass_all(account: SellerAccount, connection: Connection) -> None:
     check_invariants(connection)
 
 
-def test_orders_in_every_state_are_synced_followed_and_agree_with_what_the_server_says(
+def test_orders_in_every_state_are_synced_and_their_changes_followed(
     shop: Shop, account: SellerAccount, connection: Connection
 ) -> None:
     import_levels(StockConnection(connection), {"PHONE": 50, "CASE": 50})
@@ -133,11 +134,9 @@ def test_orders_that_arrive_while_pages_are_read_are_not_lost(
     check_invariants(connection)
 
 
-def test_its_endpoints_can_be_probed_and_a_wrong_key_is_told(
+def test_its_endpoints_can_be_probed_and_a_wrong_key_is_an_error(
     account: SellerAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from orders_sync.marketplaces.kit.errors import CredentialRefusedError
-
     adapter = open_adapter(account)
     for probe in adapter.probes().values():
         probe()

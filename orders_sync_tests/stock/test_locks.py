@@ -15,7 +15,7 @@ from orders_sync.stock.apply_events import apply_pending, pending_events
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.levels import import_levels
 from orders_sync.testing.invariants import check_invariants
-from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
+from orders_sync.testing.marketplace import Marketplace, an_order, sync
 from orders_sync.testing.row_faults import stop_at_row
 from orders_sync.testing.waiting import limit, wait_for
 
@@ -137,31 +137,36 @@ def test_a_lock_follows_a_changed_quantity(
     max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(
-    moves=st.lists(st.sampled_from([(1, 1), (3, 2), (9, 3), (9, 4), (9, 5), (9, 6)]), max_size=5),
+    moves=st.lists(
+        st.tuples(st.integers(1, 3), st.sampled_from([(1, 1), (3, 2), (9, 3), (9, 4), (9, 5), (9, 6)])), max_size=5
+    ),
     size=st.integers(1, 4),
 )
 def test_however_events_are_grouped_the_locks_are_the_same(
-    connection: Connection, stock: StockConnection, moves: list[tuple[int, int]], size: int
+    marketplace: Marketplace,
+    account: SellerAccount,
+    connection: Connection,
+    stock: StockConnection,
+    moves: list[tuple[int, tuple[int, int]]],
+    size: int,
 ) -> None:
     """Applied after each change, or all at the end in batches of any size: the same locks and levels."""
     results = []
-    for at_once in (True, False):
+    for after_each_change in (True, False):
         connection.execute(
             "TRUNCATE orders, order_items, order_events, lanes, stock_locks, stock_levels, stock_lock_history"
         )
-        with Marketplace() as shop:
-            account = sandbox_account(shop)
-            import_levels(stock, {"PHONE": 5})
-            an_order(shop, 1, state=0, line_state=0)
-            an_order(shop, 1, state=1, line_state=1)
-            sync(account)
-            for state, line_state in moves:
-                shop.pass_time(minutes=1)
-                shop.set_states(1, state, line_state)
-                sync(account, "modified")
-                if not at_once:
-                    apply_pending(stock)
-            apply_pending(stock, batch=size)
+        import_levels(stock, {"PHONE": 5})
+        for number in (1, 2, 3):
+            an_order(marketplace, number, state=1, line_state=1)
+        sync(account)
+        for number, (state, line_state) in moves:
+            marketplace.pass_time(minutes=1)
+            marketplace.set_states(number, state, line_state)
+            sync(account, "modified")
+            if after_each_change:
+                apply_pending(stock)
+        apply_pending(stock, batch=size)
         check_invariants(connection)
         results.append((connection.execute(LOCKS).fetchall(), connection.execute(LEVEL).fetchone()))
     assert results[0] == results[1]

@@ -5,13 +5,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from psycopg.errors import DeadlockDetected
 
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection, connect
 from orders_sync.marketplaces.kit.adapter import Adapter, RawRecord
 from orders_sync.marketplaces.kit.registry import open_adapter
 from orders_sync.sync.batch import BatchResult
-from orders_sync.sync.merge import OrderMerger
+from orders_sync.sync.merge import MAX_TRIES, OrderMerger
 from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.marketplace import Marketplace, an_order
 
@@ -106,4 +107,28 @@ def test_a_change_that_takes_another_orders_item_is_rejected_and_the_other_chang
     assert list(merge(merger, [{**orders[1], "state": 9}]).changed) == ["2"]
     resolved = connection.execute("SELECT resolved_at IS NOT NULL FROM rejected_records").fetchall()
     assert resolved == [(True,)]
+    check_invariants(connection)
+
+
+def test_a_batch_that_collides_with_another_writers_locks_is_written_again(
+    marketplace: Marketplace, adapter: Adapter, connection: Connection, merge: Merge
+) -> None:
+    """A sequence counts the tries, since no rollback takes its values back."""
+    connection.execute("""
+        CREATE SEQUENCE tries;
+        CREATE FUNCTION collide() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+          IF nextval('tries') < 3 OR NEW.order_id = '2' THEN
+            RAISE EXCEPTION 'deadlock detected' USING ERRCODE = '40P01';
+          END IF;
+          RETURN NEW;
+        END $$;
+        CREATE TRIGGER collide BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION collide()
+    """)
+    merger = OrderMerger(connection, "shop", adapter.decode_order)
+    assert list(merge(merger, [an_order(marketplace, 1)]).created) == ["1"]
+    assert connection.execute("SELECT last_value FROM tries").fetchone() == (3,)
+    with pytest.raises(DeadlockDetected):
+        merge(merger, [an_order(marketplace, 2)])
+    assert connection.execute("SELECT last_value FROM tries").fetchone() == (3 + MAX_TRIES,)
     check_invariants(connection)

@@ -86,6 +86,20 @@ def test_a_pass_that_fails_leaves_the_watermark_and_keeps_what_it_stored(
     check_invariants(connection)
 
 
+def test_a_pass_that_fails_counts_what_it_stored(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
+) -> None:
+    """The batch that is being written when the next page can't be had is counted too."""
+    for number in range(1, 601):
+        an_order(marketplace, number)
+    marketplace.fault("empty_page", page=8, times=0)
+    with pytest.raises(PassFailedError, match="Page 8"):
+        sync(account)
+    assert connection.execute("SELECT count(*) FROM orders").fetchone() == (250,)
+    figures = "(last_summary->>'fetched')::int, (last_summary->>'created')::int, (last_summary->>'events')::int"
+    assert connection.execute(f"SELECT {figures} FROM lanes").fetchone() == (250, 250, 250)
+
+
 def test_an_order_paid_long_after_it_was_created_is_found_at_once(
     marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:

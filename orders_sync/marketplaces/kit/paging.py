@@ -73,12 +73,7 @@ def read_counted(fetch: Callable[[int], Page], page_size: int, connections: int)
     for page in _pages(fetch, range(2, _page_count(first.total, page_size) + 1), connections):
         yield reading.note(page)
     yield from _arrivals(reading, fetch, page_size, _page_count(first.total, page_size))
-    yield from _read_again(reading, fetch, page_size, connections)
-    if not reading.complete():
-        raise IncompleteListError(
-            f"The marketplace says that its list holds {reading.total} records, and {MAX_READINGS} readings found "
-            f"{reading.seen.distinct()} of them while it kept changing."
-        )
+    yield from _read_until_complete(reading, fetch, page_size, connections)
 
 
 def _arrivals(
@@ -90,10 +85,10 @@ def _arrivals(
         yield reading.note(_not_empty(pages_read, fetch(pages_read)))
 
 
-def _read_again(
+def _read_until_complete(
     reading: "_Reading", fetch: Callable[[int], Page], page_size: int, connections: int
 ) -> Iterator[list[RawRecord]]:
-    """The pages of further readings, until the list was read completely or MAX_READINGS were made."""
+    """The pages of further readings, none if the list is complete. Raises IncompleteListError after MAX_READINGS."""
     for number in range(1, MAX_READINGS + 1):
         if reading.complete():
             return
@@ -103,6 +98,11 @@ def _read_again(
         reading.shrunk = False
         for page in _pages(fetch, pages, connections):
             yield reading.note(page)
+    if not reading.complete():
+        raise IncompleteListError(
+            f"The marketplace says that its list holds {reading.total} records, and {MAX_READINGS} readings found "
+            f"{reading.seen.distinct()} of them while it kept changing."
+        )
 
 
 class _Reading:
@@ -126,7 +126,7 @@ class _Reading:
         return page.records
 
     def complete(self) -> bool:
-        """Whether every record of the list was seen."""
+        """Whether every record of the list was seen. Sorts a key of each: call it once for each reading."""
         return not self.shrunk and self.seen.distinct() >= self.total
 
 

@@ -1,4 +1,4 @@
-"""Reading lists to their end while they change: every record that was listed all the while is seen, or it is told."""
+"""Reading lists to their end while they change: no record that stays in the list is missed, or the reading fails."""
 
 import random
 from collections.abc import Callable
@@ -108,14 +108,14 @@ def test_a_list_that_never_holds_what_it_says_is_an_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("page", "told"),
+    ("page", "reason"),
     [
         (Page([_record(1)], None, 1), "names page 1 as its next one"),
         (Page([], None, 2), "is empty, yet names a next"),
     ],
 )
-def test_a_link_that_leads_nowhere_is_an_error_and_not_a_loop(page: Page, told: str) -> None:
-    with pytest.raises(IncompleteListError, match=told):
+def test_a_link_that_leads_nowhere_is_an_error_and_not_a_loop(page: Page, reason: str) -> None:
+    with pytest.raises(IncompleteListError, match=reason):
         list(read_linked(lambda number: page, now))
 
 
@@ -136,14 +136,14 @@ def test_a_cursor_is_followed_to_the_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pages", "told"),
+    ("pages", "reason"),
     [
         ([(["1"], "1"), ([], "2"), (["3"], None)], "Page 2 of the marketplace's list is empty, yet there is more"),
         ([(["1"], "1"), (["2"], "1")], "Page 2 of the marketplace's list leads back to an earlier page"),
     ],
 )
-def test_a_cursor_that_leads_nowhere_is_an_error(pages: list[tuple[list[str], str | None]], told: str) -> None:
-    with pytest.raises(IncompleteListError, match=told):
+def test_a_cursor_that_leads_nowhere_is_an_error(pages: list[tuple[list[str], str | None]], reason: str) -> None:
+    with pytest.raises(IncompleteListError, match=reason):
         list(read_cursor(_cursor_pages(*pages)))
 
 

@@ -1,4 +1,4 @@
-"""From V1 to V2: phases, comparisons, and stock in shadow"""
+"""The cutover from V1 to V2: phases, comparisons, and the shadow stock"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -94,7 +94,7 @@ def upgrade() -> None:
     op.execute("CREATE SCHEMA shadow")
     for name in ("stock_levels", "stock_locks", "stock_lock_history"):
         op.execute(f"CREATE TABLE shadow.{name} (LIKE public.{name} INCLUDING ALL)")
-    # The same events, with a mark of their own for what was applied in shadow.
+    # The same events, with separate columns for their application to the shadow stock.
     op.execute(
         """
         CREATE VIEW shadow.order_events AS

@@ -1,7 +1,7 @@
-"""Fewer indexes: each costs every order that is stored
+"""Fewer indexes: each one slows down the storing of every order
 
-`orders_created` finds the orders of the last days, whose lack of papers a look at them tells. The events that wait to
-be applied in shadow have an index while a migration is under way only (orders_sync/migration/shadow.py).
+`orders_created` finds the orders of the last days, and those that lack documents are few among them. The pending events
+of the shadow stock have an index only during a cutover (orders_sync/cutover/stock_handover.py).
 """
 
 from alembic import op

@@ -1,0 +1,104 @@
+"""What `orders-sync doctor` finds, and what it says to do."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from orders_sync.cli import main
+from orders_sync.cli.examinations import EXAMINATIONS, examine_lane
+from orders_sync.config.schedules import ScheduleSettings
+from orders_sync.database.engine import Connection
+from orders_sync.lanes.history import LaneState
+from orders_sync.model.lane import Lane, SyncType
+
+NOW = datetime(2026, 1, 5, 12, 45, tzinfo=UTC)
+"""Three quarters of an hour after the tick of `new` at 12:00."""
+
+
+def state(**values: Any) -> LaneState:
+    defaults: dict[str, Any] = {
+        "lane": Lane("shop", SyncType.NEW), "watermark": NOW - timedelta(minutes=40), "last_run_id": "r1",
+        "last_started_at": NOW - timedelta(minutes=44), "last_finished_at": NOW - timedelta(minutes=43),
+        "last_succeeded_at": NOW - timedelta(minutes=43), "last_outcome": "succeeded", "last_problem": None,
+        "last_summary": {}, "holder": None,
+    }  # fmt: skip
+    return LaneState(**(defaults | values))
+
+
+@pytest.mark.parametrize(
+    ("values", "ok", "text"),
+    [
+        ({}, True, "shop/new: succeeded, 40 min behind"),
+        (
+            {"last_outcome": "running", "holder": "run r1", "last_started_at": NOW - timedelta(hours=2)},
+            True,
+            "shop/new: running, 40 min behind",
+        ),
+        (
+            {"last_outcome": "running", "holder": "run r1", "last_started_at": NOW - timedelta(hours=4)},
+            False,
+            "shop/new: run r1 has been running for 4 h 0 min",
+        ),
+        (
+            {"last_outcome": "failed", "last_problem": "the credential is wrong"},
+            False,
+            "shop/new: its last run failed: the credential is wrong",
+        ),
+        (
+            {"last_started_at": NOW - timedelta(hours=2)},
+            False,
+            "shop/new: did not run at its last tick, 2026-01-05 12:00 UTC",
+        ),
+        (
+            {"watermark": None, "last_started_at": None, "last_outcome": None},
+            False,
+            "shop/new: did not run at its last tick, 2026-01-05 12:00 UTC",
+        ),
+    ],
+)
+def test_a_lane_is_examined(values: dict[str, Any], ok: bool, text: str) -> None:
+    finding = examine_lane(state(**values), ScheduleSettings(), NOW)
+    assert (finding.ok, finding.text) == (ok, text)
+    assert bool(finding.remedy) is not ok
+
+
+def test_a_lane_may_start_half_an_hour_late() -> None:
+    finding = examine_lane(
+        state(watermark=None, last_started_at=None, last_outcome=None),
+        ScheduleSettings(),
+        datetime(2026, 1, 5, 12, 20, tzinfo=UTC),
+    )
+    assert (finding.ok, finding.text) == (True, "shop/new: has not run yet")
+
+
+def test_rate_limits_and_records_are_examined(connection: Connection) -> None:
+    assert [finding.ok for finding in EXAMINATIONS["rate limits"]()] == [True]
+    assert [finding.ok for finding in EXAMINATIONS["records"]()] == [True] * 4
+    connection.execute(
+        "INSERT INTO rate_limits (account, bucket, next_slot, blocked_until) "
+        "SELECT 'shop', bucket, now(), now() + interval '1 hour' FROM unnest(ARRAY['a', 'b']) AS bucket"
+    )
+    connection.execute(
+        "INSERT INTO lane_runs (account, sync_type, run_id, outcome, summary) "
+        """VALUES ('shop', 'new', 'r1', 'succeeded', '{"too_many_requests": 3}')"""
+    )
+    connection.execute(
+        "INSERT INTO rejected_records (account, kind, record_id, raw, reasons) VALUES ('shop', 'order', '1', '', '[]')"
+    )
+    blocked, limited = EXAMINATIONS["rate limits"]()
+    assert blocked.text.startswith("shop is blocked by its marketplace until ")
+    assert limited.text == "shop received 3 answers 429 (too many requests) in the last day"
+    assert [finding.text for finding in EXAMINATIONS["records"]() if not finding.ok] == ["1 rejected records"]
+
+
+def test_an_examination_that_fails_does_not_hide_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORDERS_DATABASE_URL", "postgresql://me:secret@127.0.0.1:1/orders")
+    result = CliRunner().invoke(main, ["doctor"])
+    assert result.exit_code == 1
+    assert "FAIL database: The orders database postgresql://me@127.0.0.1:1/orders does not answer" in result.output
+    assert "ok   accounts: back_market_sandbox: its settings are valid, its credentials are set" in result.output
+    assert "FAIL daemon: the scheduler daemon is not alive (never seen)" in result.output
+    assert "→ Start it: `make run`" in result.output
+    assert "secret" not in result.output

@@ -1,0 +1,64 @@
+"""The processes of `orders-sync up`, with real processes."""
+
+import os
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from orders_sync.cli.managed_process import ManagedProcess, ProcessDiedError
+from orders_sync.testing.deployment import free_port
+from orders_sync.testing.waiting import wait_for
+
+
+@pytest.fixture(autouse=True)
+def logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The logs of the processes go to the test's folder."""
+    monkeypatch.setenv("ORDERS_SYNC_STATE", str(tmp_path))
+
+
+def test_a_process_that_ends_is_reported_with_its_last_lines(tmp_path: Path) -> None:
+    process = ManagedProcess("part", [sys.executable, "-c", "print('one'); print('two'); raise SystemExit(7)"])
+    with pytest.raises(ProcessDiedError) as problem:
+        process.wait_until_it_answers(f"http://127.0.0.1:{free_port()}/")
+    assert str(problem.value) == f"part ended with exit code 7: one / two (see {tmp_path / 'logs' / 'part.log'})"
+    process.stop()
+
+
+def test_a_process_that_answers_is_waited_for() -> None:
+    port = free_port()
+    process = ManagedProcess("part", [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"])
+    try:
+        process.wait_until_it_answers(f"http://127.0.0.1:{port}/")
+        process.check_alive()
+    finally:
+        process.stop()
+    with pytest.raises(ProcessDiedError, match="part ended with exit code"):
+        process.check_alive()
+
+
+def test_a_process_that_never_answers_is_reported() -> None:
+    process = ManagedProcess("part", [sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        with pytest.raises(ProcessDiedError, match=r"part does not answer on http://127\.0\.0\.1:\d+/ after 0 s"):
+            process.wait_until_it_answers(f"http://127.0.0.1:{free_port()}/", seconds=0.3)
+    finally:
+        process.stop()
+
+
+def test_what_a_process_started_is_stopped_with_it(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    program = (
+        "import pathlib, subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        f"pathlib.Path({str(pid_file)!r}).write_text(str(child.pid))\n"
+        "time.sleep(60)"
+    )
+    process = ManagedProcess("part", [sys.executable, "-c", program])
+    child = psutil.Process(int(wait_for(lambda: pid_file.exists() and pid_file.read_text(), seconds=30)))
+    assert os.getpgid(child.pid) != os.getpgid(0)
+    process.stop()
+    wait_for(
+        lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, seconds=10, what="the child to end"
+    )

@@ -1,0 +1,47 @@
+"""How the commands print tables, times and durations."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from rich.console import Console
+
+from orders_sync.cli.output import moment, span, table, yes_or_no
+
+
+def printed(shown: object) -> str:
+    console = Console(width=60, no_color=True)
+    with console.capture() as capture:
+        console.print(shown)
+    return capture.get()
+
+
+def test_a_table_shows_texts_as_they_are() -> None:
+    shown = table("Title [1]", "name", "works")
+    shown.add_row("[red]text[/red]", yes_or_no(True))
+    shown.add_row("[/not opened]", yes_or_no(False))
+    output = printed(shown)
+    for text in ("Title [1]", "[red]text[/red]", "[/not opened]", "yes", "no"):
+        assert text in output
+
+
+def test_a_long_text_folds() -> None:
+    shown = table("Title", "column")
+    shown.add_row("x" * 100)
+    assert printed(shown).count("x") == 100
+
+
+def test_a_time_is_shown_in_utc() -> None:
+    assert moment(datetime(2026, 1, 2, 3, 4, 5, 999, tzinfo=UTC)) == "2026-01-02 03:04:05"
+    assert moment(datetime(2026, 1, 2, 0, 0, tzinfo=timezone(timedelta(hours=2)))) == "2026-01-01 22:00:00"
+    assert moment(None) == "-"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "-"), (0, "0 s"), (59.9, "59 s"), (60, "1 min"), (3599, "59 min"), (3600, "1 h 0 min"),
+        (172_799, "47 h 59 min"), (172_800, "2 days"),
+    ],
+)  # fmt: skip
+def test_a_duration_is_shown_in_its_largest_unit(seconds: float | None, text: str) -> None:
+    assert span(seconds) == text

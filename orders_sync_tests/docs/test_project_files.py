@@ -1,0 +1,47 @@
+"""The files at the top of the repository agree with each other."""
+
+import re
+import tomllib
+from importlib.metadata import version
+
+import yaml
+from click.testing import CliRunner
+
+from orders_sync.cli import main
+from orders_sync.config.environment import PROJECT_ROOT
+from orders_sync.database.engine import OLDEST_POSTGRESQL
+
+PROJECT = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())["project"]
+
+
+def test_the_version_has_one_source() -> None:
+    assert version("orders-sync") == PROJECT["version"]
+    assert PROJECT["version"] in CliRunner().invoke(main, ["--version"]).output
+    newest = re.search(r"^## (\d+\.\d+\.\d+) - ", (PROJECT_ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest
+    assert newest[1] == PROJECT["version"]
+
+
+def test_ci_covers_every_supported_python_and_postgresql() -> None:
+    workflow = yaml.safe_load((PROJECT_ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    matrix = workflow["jobs"]["tests"]["strategy"]["matrix"]
+    assert PROJECT["requires-python"] == f">={matrix['python'][0]}"
+    assert int(matrix["postgresql"][0]) == OLDEST_POSTGRESQL
+
+
+def test_every_kind_of_change_has_a_row_with_its_files() -> None:
+    text = (PROJECT_ROOT / "CONTRIBUTING.md").read_text()
+    table = text.partition("<!-- ten changes -->")[2].partition("<!-- /ten changes -->")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| **")]
+    assert len(rows) == 10
+    for row in rows:
+        _, _, write, test, _ = row.split("|")
+        assert "`orders_sync/" in write, row
+        assert "`orders_sync_tests/" in test, row
+
+
+def test_the_locks_name_no_registry() -> None:
+    for name in ("requirements.lock", "requirements-dev.lock"):
+        text = (PROJECT_ROOT / name).read_text()
+        assert text.count("--hash=sha256:") > 100
+        assert not re.search(r"https?://|--(extra-)?index-url|--find-links", text), name
