@@ -15,7 +15,8 @@ from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.database.engine import connect
 from orders_sync.definitions import defs
 from orders_sync.model.lane import SyncType
-from orders_sync.stock.locks import apply_pending
+from orders_sync.stock.apply_events import apply_pending
+from orders_sync.stock.connection import StockConnection
 from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
 
 ACCOUNTS = ("back_market_sandbox", "refurbed_sandbox", "mirakl_sandbox")
@@ -176,10 +177,10 @@ def test_a_lock_is_explained_in_the_ui(loaded: dg.Definitions, database_url: str
     with Marketplace() as marketplace, connect() as connection:
         an_order(marketplace, 1, skus=("PHONE",))
         sync(sandbox_account(marketplace))
-        apply_pending(connection)
+        apply_pending(StockConnection(connection))
         marketplace.set_states(1, 9, 4)
         sync(sandbox_account(marketplace), "modified")
-        apply_pending(connection)
+        apply_pending(StockConnection(connection))
     job = loaded.resolve_job_def("explain_lock")
 
     def explained(question: str) -> dg.ExecuteInProcessResult:

@@ -2,8 +2,12 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from orders_sync.database.engine import Connection
+
+if TYPE_CHECKING:  # imported only by the commands that need it
+    from orders_sync.stock.connection import StockConnection
 
 
 @contextmanager
@@ -21,11 +25,11 @@ def orders_database(application: str) -> Generator[Connection]:
 
 
 @contextmanager
-def stock_database(application: str) -> Generator[Connection]:
+def stock_database(application: str) -> Generator["StockConnection"]:
     """As `orders_database`, for stock: the tables of whoever has the authority over stock now."""
     from orders_sync.database.schema import upgrade_schema
     from orders_sync.stock.connection import stock_connection
 
     upgrade_schema()
-    with stock_connection(application) as connection:
-        yield connection
+    with stock_connection(application) as stock:
+        yield stock

@@ -27,8 +27,8 @@ def import_file(file: Path) -> None:
     from orders_sync.stock.levels import import_levels, read_stock_file
 
     levels = read_stock_file(file)
-    with stock_database(APPLICATION) as connection:
-        applied = import_levels(connection, levels)
+    with stock_database(APPLICATION) as stock:
+        applied = import_levels(stock, levels)
     console.print(f"{len(levels)} SKUs imported.")
     for state, count in sorted(applied.steps.items()):
         console.print(f"{count} locks are now {state}.")
@@ -38,20 +38,14 @@ def import_file(file: Path) -> None:
 @click.option("--short", "only_short", is_flag=True, help="Show only SKUs with short locks.")
 def show_levels(only_short: bool) -> None:
     """Show the stock of each SKU, in pieces."""
+    from orders_sync.stock.queries import sku_levels
 
-    with stock_database(APPLICATION) as connection:
-        rows = connection.execute(
-            """
-            SELECT level.sku, level.on_hand, level.reserved, coalesce(level.on_hand, 0) - level.reserved,
-                   count(lock.item_id)
-            FROM stock_levels level LEFT JOIN stock_locks lock ON lock.sku = level.sku AND lock.state = 'short'
-            GROUP BY level.sku HAVING NOT %s OR count(lock.item_id) > 0 ORDER BY level.sku
-            """,
-            [only_short],
-        ).fetchall()
+    with stock_database(APPLICATION) as stock:
+        levels = sku_levels(stock, only_short=only_short)
     shown = table("Stock", "SKU", "on hand", "reserved", "available", "short locks")
-    for sku, on_hand, reserved, available, short in rows:
-        shown.add_row(sku, "unknown" if on_hand is None else str(on_hand), str(reserved), str(available), str(short))
+    for level in levels:
+        on_hand = "unknown" if level.on_hand is None else str(level.on_hand)
+        shown.add_row(level.sku, on_hand, str(level.reserved), str(level.available()), str(level.short))
     console.print(shown)
 
 
@@ -62,10 +56,10 @@ def apply() -> None:
     The stock job does this by itself.
     """
     from orders_sync.marketplaces.kit.accounts import overselling_accounts
-    from orders_sync.stock.locks import apply_pending
+    from orders_sync.stock.apply_events import apply_pending
 
-    with stock_database(APPLICATION) as connection:
-        applied = apply_pending(connection, overselling_accounts())
+    with stock_database(APPLICATION) as stock:
+        applied = apply_pending(stock, overselling_accounts())
     steps = ", ".join(f"{count} {state}" for state, count in sorted(applied.steps.items())) or "no lock changed"
     console.print(f"{applied.events} events applied: {steps}.")
     if applied.failed:
@@ -82,8 +76,8 @@ def explain_lock(item_or_sku: str) -> None:
     """
     from orders_sync.stock.explain import explain
 
-    with stock_database(APPLICATION) as connection:
-        levels, steps = explain(connection, item_or_sku)
+    with stock_database(APPLICATION) as stock:
+        levels, steps = explain(stock, item_or_sku)
     if not levels and not steps:
         raise UserFacingError(f"There is neither an item with a lock nor a SKU named {item_or_sku}.")
     for level in levels:

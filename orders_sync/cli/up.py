@@ -121,6 +121,7 @@ def _start_dagster(processes: list[ManagedProcess], report: _TimedReport, port: 
 
 def _import_sandbox_stock(address: str) -> None:
     """Imports the sandbox's stock list into a database that has no stock levels yet."""
+    from orders_sync.stock.connection import StockConnection
     from orders_sync.stock.levels import import_levels, read_stock_file
 
     with orders_database(APPLICATION) as connection:
@@ -128,7 +129,7 @@ def _import_sandbox_stock(address: str) -> None:
             return
         file = state_folder() / "sandbox" / "stock.csv"
         file.write_text(httpx.get(f"{address}/sandbox/stock.csv", trust_env=False).text)
-        import_levels(connection, read_stock_file(file))
+        import_levels(StockConnection(connection), read_stock_file(file))
 
 
 def _report_progress(processes: list[ManagedProcess], report: _TimedReport, *, until_synced: bool) -> None:

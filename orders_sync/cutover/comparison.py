@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, LiteralString
 
 import pandas as pd
+from psycopg.sql import Composed
 from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.dialects.postgresql import psycopg as psycopg_dialect
@@ -18,10 +19,11 @@ from orders_sync.config.v1 import CutoverSettings
 from orders_sync.cutover.v1_database import V1Database, v1_url
 from orders_sync.database.engine import Connection
 from orders_sync.database.tables import migration_comparisons
-from orders_sync.lanes.authority import Phase, current_phase
+from orders_sync.lanes.authority import current_phase
 from orders_sync.lanes.watermark import watermark
 from orders_sync.model.lane import Lane, SyncType
 from orders_sync.model.statuses import DELIVERY_NOTE_DUE, LABEL_DUE, Status
+from orders_sync.stock.connection import StockSchema
 
 DIFFERENCES = ["order_id", "item_id", "kind", "field", "v1", "v2", "in_flight"]
 ONLY_V1, ONLY_V2, DIFFERS = "only in V1", "only in V2", "differs"
@@ -87,10 +89,10 @@ class _Sides:
         self.v1_items = v1.items_of(account, start, end)
         self.v1_locks = v1.locks_of(account, start, end)
         asked = {"account": account, "start": start, "end": end}
-        locks = "stock_locks" if current_phase(connection) is Phase.LIVE else "shadow.stock_locks"
+        schema = StockSchema.of(current_phase(connection))
         self.v2_orders = _by_key(_frame(connection, _V2_ORDERS, asked), ["order_id"])
         self.v2_items = _frame(connection, _V2_ITEMS, asked)
-        self.v2_locks = _frame(connection, _V2_LOCKS.replace("{locks}", locks), asked)
+        self.v2_locks = _frame(connection, schema.sql(_V2_LOCKS), asked)
 
 
 class _InFlight:
@@ -298,8 +300,8 @@ def _store(connection: Connection, made: Comparison) -> None:
             )
 
 
-def _frame(connection: Connection, query: str, asked: dict[str, Any]) -> pd.DataFrame:
-    cursor = connection.execute(query, asked)  # pyright: ignore[reportArgumentType, reportCallIssue]
+def _frame(connection: Connection, query: LiteralString | Composed, asked: dict[str, Any]) -> pd.DataFrame:
+    cursor = connection.execute(query, asked)
     columns = [column.name for column in cursor.description or []]
     return pd.DataFrame(cursor.fetchall(), columns=columns, dtype=object)
 

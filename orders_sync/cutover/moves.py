@@ -1,4 +1,4 @@
-"""Moving a migration from phase to phase: forward when the checks pass, and back at any time."""
+"""Moving the cutover from phase to phase: forward when the checks pass, and back at any time."""
 
 import getpass
 import socket
@@ -16,7 +16,7 @@ from orders_sync.marketplaces.kit.accounts import overselling_accounts
 
 
 class NotReadyError(CutoverError):
-    """The checks do not pass; `checks` are all of them."""
+    """Some checks do not pass; `checks` are all of them."""
 
     def __init__(self, checks: Sequence[Check]) -> None:
         failed = [check for check in checks if not check.passed]
@@ -25,18 +25,18 @@ class NotReadyError(CutoverError):
 
 
 def begin(connection: Connection, *, reason: str) -> Move:
-    """Puts V1 and V2 side by side: V1 is the truth from here on. Raises CutoverError if one is under way."""
+    """Puts V1 and V2 side by side: V1 is the truth from now on. Raises CutoverError if a cutover has begun already."""
     phase = current_phase(connection)
     if phase is not Phase.LIVE:
-        raise CutoverError(f"The migration is under way already, in phase {phase}.")
+        raise CutoverError(f"The cutover has begun already; its phase is {phase}.")
     return _from_live_to_parallel(connection, reason)
 
 
 def back(connection: Connection, *, reason: str) -> Move:
-    """One phase back, at any time: from live, V2's locks are released and V1 is the truth again."""
+    """Moves one phase back, at any time. From live, V2's locks are released and V1 is the truth again."""
     phase = current_phase(connection)
     if phase is Phase.PARALLEL:
-        raise CutoverError("The migration is in its first phase; there is nothing to go back to.")
+        raise CutoverError("The cutover is in its first phase; there is no phase before it.")
     if phase is Phase.LIVE:
         return _from_live_to_parallel(connection, reason)
     with connection.transaction():
@@ -52,40 +52,37 @@ def advance(
     switch_v1_off: Callable[[], Sequence[str]],
     now: datetime | None = None,
 ) -> Move:
-    """One phase forward, if its checks pass or `force` is set, which then is on record with its reason.
+    """Moves one phase forward, if the checks pass or `force` is set. The move is stored with `reason` and `force`.
 
-    Going live switches V1's schedules off first (`switch_v1_off` returns those that are on all the same), waits for
-    what acts outside, V1's runs among it, takes V1's locks over, and moves, in one transaction. Raises NotReadyError,
-    StillActingError, or CutoverError.
+    To go live, it first switches V1's schedules off; `switch_v1_off` returns those that are still on. In one
+    transaction it then waits for what acts outside, V1's runs included, takes V1's locks over, and moves. Raises
+    NotReadyError, StillActingError, or CutoverError.
     """
     phase = current_phase(connection)
     if phase is Phase.LIVE:
-        raise CutoverError("V2 is live already; `orders-sync migration begin` puts V1 beside it.")
+        raise CutoverError("V2 is live already; `orders-sync cutover begin` puts V1 and V2 side by side.")
     checks = (checks_to_monitor if phase is Phase.PARALLEL else checks_to_live)(connection, settings, now)
     if not force and not all(check.passed for check in checks):
         raise NotReadyError(checks)
-    told = [check._asdict() for check in checks]
+    results = [check._asdict() for check in checks]
     if phase is Phase.PARALLEL:
         with connection.transaction():
             return note_move(
-                connection, Phase.MONITOR, before=phase, by=_who(), reason=reason, forced=force, checks=told
+                connection, Phase.MONITOR, before=phase, by=_who(), reason=reason, forced=force, checks=results
             )
     still_on = switch_v1_off()
     if still_on:
-        raise CutoverError(f"V1's schedules do not stay off: {', '.join(still_on)} still on. Nothing was moved.")
+        raise CutoverError(f"V1's schedules do not stay off: {', '.join(still_on)} still on. The phase has not moved.")
     with connection.transaction():
-        move = note_move(connection, Phase.LIVE, before=phase, by=_who(), reason=reason, forced=force, checks=told)
-        # Read only now that V1 stands still.
+        move = note_move(connection, Phase.LIVE, before=phase, by=_who(), reason=reason, forced=force, checks=results)
+        # V1's locks are read only now that V1 has stopped.
         take_over(connection, _v1_locks(settings), overselling_accounts())
     return move
 
 
 def _v1_locks(settings: CutoverSettings) -> list[V1Lock]:
-    v1 = V1Database(settings)
-    try:
+    with V1Database(settings) as v1:
         return v1.all_locks()
-    finally:
-        v1.close()
 
 
 def _from_live_to_parallel(connection: Connection, reason: str) -> Move:

@@ -1,4 +1,4 @@
-"""The phases of a cutover, and who moved it from one to the next: every move is a row."""
+"""The meaning of each phase of the cutover, and the moves between them, which are rows of migration_moves."""
 
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -10,8 +10,8 @@ from orders_sync.database.engine import Connection
 from orders_sync.lanes.authority import Phase, current_phase, stop_others
 
 MEANING = {
-    Phase.PARALLEL: "V1 and V2 run side by side; V1 is the truth, V2 acts on nothing outside its own tables",
-    Phase.MONITOR: "as parallel, and V2's agreement is counted day by day until it is ready",
+    Phase.PARALLEL: "V1 and V2 run side by side; V1 is the truth, V2 writes its own tables only",
+    Phase.MONITOR: "as parallel; in addition, V2's agreement is counted day by day until V2 is ready",
     Phase.LIVE: "V2 is the truth: it accepts orderlines and owns the stock locks; V1's schedules are off",
 }
 
@@ -38,10 +38,10 @@ def moves(connection: Connection) -> list[Move]:
 def note_move(
     connection: Connection, to: Phase, *, by: str, reason: str, before: Phase, forced: bool = False, checks: Any = None
 ) -> Move:
-    """Writes a move from the phase `before`. Call it first in the transaction that does what the move means.
+    """Stores a move from the phase `before`. Call it first in the transaction that does what the move means.
 
-    Raises StillActingError when something that acts outside is not done in time, and CutoverError when somebody else
-    has moved meanwhile.
+    Raises StillActingError when something that acts outside does not finish in time, and CutoverError when somebody
+    else has moved meanwhile.
     """
     stop_others(connection)
     if current_phase(connection) is not before:

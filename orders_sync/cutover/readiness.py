@@ -1,6 +1,9 @@
-"""Whether V2 is ready to be the truth: what must hold, checked one by one, each with its reason in words."""
+"""Whether V2 is ready to be the truth: one function for each thing that must hold."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import NamedTuple
 
 from orders_sync.config.schedules import load_schedules
@@ -12,87 +15,124 @@ from orders_sync.marketplaces.kit.accounts import load_accounts
 from orders_sync.model.lane import SyncType
 
 LATE = timedelta(hours=3)
-"""So long after its tick a lane that has not succeeded is not fresh."""
+"""A lane is not fresh when it has not succeeded this long after its tick."""
 
 
 class Check(NamedTuple):
-    """One thing that must hold."""
+    """Whether one thing that must hold does; `what` is the reason in words."""
 
     name: str
     passed: bool
     what: str
 
 
+@dataclass(frozen=True)
+class ComparedDay:
+    """What readiness depends on in the comparison of one account and one UTC day of orders."""
+
+    account: str
+    day: date
+    agreement: Decimal
+    """Per cent of the orders."""
+    only_in_v1: int
+    locks_differing: int
+    calls_v2: int
+    too_many_requests_v2: int
+
+    def __str__(self) -> str:
+        return f"{self.account} {self.day}"
+
+
 def checks_to_monitor(connection: Connection, settings: CutoverSettings, now: datetime | None = None) -> list[Check]:
-    """What must hold before the days of agreement are counted: V1 can be read, V2's lanes run, a day was compared."""
-    compared = connection.execute("SELECT count(*) FROM migration_comparisons").fetchone()
-    count = int(compared[0]) if compared else 0
+    """What must hold before days of agreement are counted: V1 can be read, V2's lanes run, a day was compared."""
     return [
         _v1_is_readable(settings),
         _lanes_are_fresh(connection, settings, now or datetime.now(UTC)),
-        Check("compared", count > 0, f"{count} account days were compared; `orders-sync migration compare` makes one"),
+        _any_day_is_compared(connection),
     ]
 
 
 def checks_to_live(connection: Connection, settings: CutoverSettings, now: datetime | None = None) -> list[Check]:
     """What must hold before V1 is switched off."""
     now = now or datetime.now(UTC)
-    wanted = settings.readiness
-    days = [now.date() - timedelta(days=back) for back in range(wanted.days, 0, -1)]
-    rows = connection.execute(
-        """
-        SELECT account, day, agreement, only_in_v1, locks_differing, calls_v2, too_many_requests_v2, verdict
-        FROM migration_comparisons WHERE day = ANY(%s) ORDER BY account, day
-        """,
-        [days],
-    ).fetchall()
-    accounts = sorted(set(settings.marketplaces.values()))
-    missing = sorted({(account, day) for account in accounts for day in days} - {(row[0], row[1]) for row in rows})
-    days_missing = f"{len(missing)} of {len(days) * len(accounts)} account days are still needed: " + _some(
-        [f"{account} {day}" for account, day in missing]
-    )
-    found = {
-        "agreement": [f"{row[0]} {row[1]}: {row[2]:.2f} %" for row in rows if float(row[2]) < wanted.agreement],
-        "missing": [f"{row[0]} {row[1]}: {row[3]}" for row in rows if row[3]],
-        "locks": [f"{row[0]} {row[1]}: {row[4]}" for row in rows if row[4]],
-        "calls": [
-            f"{row[0]} {row[1]}: {row[5]} calls, {row[6]} times too many"
-            for row in rows
-            if row[5] > wanted.calls_per_day or row[6]
-        ],
-    }
-    in_words = (
-        ("agreement", "agreement", f"at least {wanted.agreement} % of each day's orders agree"),
-        ("nothing missing", "missing", "no order is missing in V2"),
-        ("locks", "locks", "no stock lock differs"),
-        ("API budget", "calls", f"V2 made at most {wanted.calls_per_day} calls a day, and never too many at once"),
-    )
+    days = [now.date() - timedelta(days=back) for back in range(settings.readiness.days, 0, -1)]
+    compared = _compared_days(connection, days)
     return [
-        Check(
-            "days compared", not missing,
-            days_missing if missing else f"all {wanted.days} days before today were compared",
-        ),
-        *(Check(name, not found[key], _some(found[key]) if found[key] else good) for name, key, good in in_words),
+        _all_days_are_compared(compared, days, sorted(set(settings.marketplaces.values()))),
+        _orders_agree(compared, settings.readiness.agreement),
+        _nothing_is_missing(compared),
+        _locks_agree(compared),
+        _calls_are_within_budget(compared, settings.readiness.calls_per_day),
         _lanes_are_fresh(connection, settings, now),
         _v1_is_readable(settings),
-    ]  # fmt: skip
+    ]
 
 
 def days_still_needed(connection: Connection, settings: CutoverSettings, today: date) -> int:
-    """How many more good days in a row it takes, if every coming one is good."""
-    wanted = settings.readiness
+    """How many more good days in a row are needed until V2 is ready, if every day from `today` on is good."""
+    readiness = settings.readiness
     rows = connection.execute(
         """
         SELECT day, bool_and(agreement >= %s AND only_in_v1 = 0 AND locks_differing = 0) AND count(*) >= %s
         FROM migration_comparisons WHERE day < %s GROUP BY day
         """,
-        [wanted.agreement, len(set(settings.marketplaces.values())), today],
+        [readiness.agreement, len(set(settings.marketplaces.values())), today],
     ).fetchall()
     good = {day for day, is_good in rows if is_good}
     run = 0
     while today - timedelta(days=run + 1) in good:
         run += 1
-    return max(0, wanted.days - run)
+    return max(0, readiness.days - run)
+
+
+def _compared_days(connection: Connection, days: Sequence[date]) -> list[ComparedDay]:
+    rows = connection.execute(
+        """
+        SELECT account, day, agreement, only_in_v1, locks_differing, calls_v2, too_many_requests_v2
+        FROM migration_comparisons WHERE day = ANY(%s) ORDER BY account, day
+        """,
+        [list(days)],
+    )
+    return [ComparedDay(*row) for row in rows]
+
+
+def _any_day_is_compared(connection: Connection) -> Check:
+    row = connection.execute("SELECT count(*) FROM migration_comparisons").fetchone()
+    count = int(row[0]) if row else 0
+    return Check("compared", count > 0, f"{count} account days were compared; run `orders-sync cutover compare`")
+
+
+def _all_days_are_compared(compared: list[ComparedDay], days: Sequence[date], accounts: Sequence[str]) -> Check:
+    missing = sorted({(account, day) for account in accounts for day in days} - {(c.account, c.day) for c in compared})
+    if not missing:
+        return Check("days compared", True, f"all {len(days)} days before today were compared")
+    texts = [f"{account} {day}" for account, day in missing]
+    count = f"{len(missing)} of {len(days) * len(accounts)} account days are still needed"
+    return Check("days compared", False, f"{count}: {_first_texts(texts)}")
+
+
+def _orders_agree(compared: list[ComparedDay], required: float) -> Check:
+    failed = [f"{day}: {day.agreement:.2f} %" for day in compared if float(day.agreement) < required]
+    return _check("agreement", failed, f"at least {required} % of each day's orders agree")
+
+
+def _nothing_is_missing(compared: list[ComparedDay]) -> Check:
+    failed = [f"{day}: {day.only_in_v1}" for day in compared if day.only_in_v1]
+    return _check("nothing missing", failed, "no order is missing in V2")
+
+
+def _locks_agree(compared: list[ComparedDay]) -> Check:
+    failed = [f"{day}: {day.locks_differing}" for day in compared if day.locks_differing]
+    return _check("locks", failed, "no stock lock differs")
+
+
+def _calls_are_within_budget(compared: list[ComparedDay], calls_per_day: int) -> Check:
+    failed = [
+        f"{day}: {day.calls_v2} calls, {day.too_many_requests_v2} answers 429 (too many requests)"
+        for day in compared
+        if day.calls_v2 > calls_per_day or day.too_many_requests_v2
+    ]
+    return _check("API budget", failed, f"V2 made at most {calls_per_day} calls per day, and got no answer 429")
 
 
 def _lanes_are_fresh(connection: Connection, settings: CutoverSettings, now: datetime) -> Check:
@@ -110,12 +150,16 @@ def _lanes_are_fresh(connection: Connection, settings: CutoverSettings, now: dat
 
 def _v1_is_readable(settings: CutoverSettings) -> Check:
     try:
-        v1 = V1Database(settings)
+        with V1Database(settings) as v1:
+            return Check("V1", True, f"V1's database {v1.shown} can be read")
     except CutoverError as problem:
         return Check("V1", False, str(problem))
-    v1.close()
-    return Check("V1", True, f"V1's database {v1.shown} can be read")
 
 
-def _some(texts: list[str]) -> str:
+def _check(name: str, failed: list[str], good: str) -> Check:
+    """A check that passes when `failed` is empty; `good` says what then holds."""
+    return Check(name, not failed, _first_texts(failed) if failed else good)
+
+
+def _first_texts(texts: list[str]) -> str:
     return "; ".join(texts[:3]) + (f" and {len(texts) - 3} more" if len(texts) > 3 else "")

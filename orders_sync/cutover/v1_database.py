@@ -1,9 +1,9 @@
-"""V1 is seen: its orders, items and locks, read from its own database and never written."""
+"""V1's orders, items and locks, read from its own database, which is never written."""
 
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 from zoneinfo import ZoneInfo
 
 import pandas as pd
@@ -36,9 +36,9 @@ def v1_url(settings: CutoverSettings) -> str:
 
 
 class V1Database:
-    """V1's database, read through the mapping of v1.yaml. Close it when done.
+    """V1's database, read through the mapping of v1.yaml; a context manager that closes it at the end of the block.
 
-    Raises CutoverError where it does not answer, or its tables are not those of the mapping.
+    Raises CutoverError where the database does not answer, or where its tables are not those of the mapping.
     """
 
     def __init__(self, settings: CutoverSettings) -> None:
@@ -65,31 +65,40 @@ class V1Database:
             self.close()
             raise
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
+        """Closes its connections."""
         self.engine.dispose()
 
     def orders_of(self, account: str, start: datetime, end: datetime) -> pd.DataFrame:
-        """V1's orders of an account that were created from `start` on and before `end`; columns as ORDERS.
+        """V1's orders of an account that were created from `start` to before `end`; the columns are ORDERS.
 
-        Times are aware, in UTC; amounts Decimal; what V1 does not have is None.
+        Times are aware, in UTC; amounts are Decimal; a column that V1 does not have is None.
         """
         o, names = self.orders, self.settings.tables.orders
-        wanted = {name: _column(o, getattr(names, name)) for name in ORDERS}
-        frame = self._read(wanted, o, self._is_of(account, start, end))
+        columns = {name: _column(o, getattr(names, name)) for name in ORDERS}
+        frame = self._read(columns, o, self._is_of(account, start, end))
         for name in ("seen_at", "updated_at"):
             frame[name] = frame[name].map(self._aware)
         return frame.astype({"order_id": str})
 
     def items_of(self, account: str, start: datetime, end: datetime) -> pd.DataFrame:
-        """The items of these orders; columns as ITEMS."""
+        """The items of these orders; the columns are ITEMS."""
         i, names = self.items, self.settings.tables.items
-        wanted = {name: _column(i, getattr(names, name)) for name in ITEMS if name != "order_id"}
-        wanted = {"order_id": self.orders.c[self.settings.tables.orders.order_id], **wanted}
+        columns = {
+            "order_id": self.orders.c[self.settings.tables.orders.order_id],
+            **{name: _column(i, getattr(names, name)) for name in ITEMS if name != "order_id"},
+        }
         joined = i.join(self.orders, i.c[names.order] == self.orders.c[self.settings.tables.orders.id])
-        return self._read(wanted, joined, self._is_of(account, start, end)).astype({"order_id": str, "item_id": str})
+        return self._read(columns, joined, self._is_of(account, start, end)).astype({"order_id": str, "item_id": str})
 
     def locks_of(self, account: str, start: datetime, end: datetime) -> pd.DataFrame:
-        """The locks of these orders' items, each `locked`, `consumed` or `released`; columns as LOCKS."""
+        """The locks of these orders' items, each `locked`, `consumed` or `released`; the columns are LOCKS."""
         names = self.settings.tables.locks
         if names is None or self.locks is None:
             return pd.DataFrame(columns=LOCKS)
@@ -97,14 +106,14 @@ class V1Database:
         joined = self.locks.join(self.items, self.locks.c[names.item] == self.items.c[items.id]).join(
             self.orders, self.items.c[items.order] == self.orders.c[orders.id]
         )
-        wanted = {
+        columns = {
             "order_id": self.orders.c[orders.order_id],
             "item_id": self.items.c[items.item_id],
             "quantity": self.locks.c[names.quantity],
             "released_at": _column(self.locks, names.released_at),
             "consumed_at": _column(self.locks, names.consumed_at),
         }
-        frame = self._read(wanted, joined, self._is_of(account, start, end))
+        frame = self._read(columns, joined, self._is_of(account, start, end))
         frame["state"] = [
             "released" if not pd.isna(released) else "consumed" if not pd.isna(consumed) else "locked"
             for released, consumed in zip(frame["released_at"], frame["consumed_at"], strict=True)
@@ -112,18 +121,18 @@ class V1Database:
         return frame.astype({"order_id": str, "item_id": str})[LOCKS]
 
     def all_locks(self) -> list[V1Lock]:
-        """Every lock that is held or consumed, of all accounts: what V2 takes over."""
+        """The locks of all accounts that are held or consumed: those that V2 takes over."""
         found: list[V1Lock] = []
         for account in self.settings.marketplaces.values():
             frame = self.locks_of(account, datetime(1970, 1, 2, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC))
             for item_id, rows in frame[frame["state"] != "released"].groupby("item_id"):
-                # V1 may have locked an item twice: it is taken over once.
+                # V1 may have locked an item twice; V2 takes over one lock.
                 consumed = bool((rows["state"] == "consumed").any())
                 found.append(V1Lock(account, str(item_id), int(rows["quantity"].iloc[0]), consumed))
         return found
 
     def written_since(self, moment: datetime) -> int:
-        """How many of V1's orders were written after a moment: a V1 that is off writes none."""
+        """How many of V1's orders were written after a moment; 0 where V1 is off."""
         names = self.settings.tables.orders
         updated = self.orders.c[names.updated_at]
         frame = self._read({"order_id": self.orders.c[names.order_id]}, self.orders, updated > self._naive(moment))
@@ -137,23 +146,23 @@ class V1Database:
 
     def _is_of(self, account: str, start: datetime, end: datetime) -> Any:
         names = self.settings.tables.orders
-        words = [word for word, known in self.settings.marketplaces.items() if known == account]
+        marketplaces = [theirs for theirs, ours in self.settings.marketplaces.items() if ours == account]
         ordered_at = self.orders.c[names.ordered_at]
         return and_(
-            self.orders.c[names.marketplace].in_(words),
+            self.orders.c[names.marketplace].in_(marketplaces),
             ordered_at >= self._naive(start),
             ordered_at < self._naive(end),
         )
 
     def _naive(self, moment: datetime) -> datetime:
-        """As V1 stores times: without a zone, in its own."""
+        """A time as V1 stores it: without a zone, in V1's own."""
         return moment.astimezone(self.zone).replace(tzinfo=None)
 
     def _aware(self, moment: Any) -> datetime | None:
         if moment is None or pd.isna(moment):
             return None
-        told: datetime = pd.Timestamp(moment).to_pydatetime()
-        return (told if told.tzinfo else told.replace(tzinfo=self.zone)).astimezone(UTC)
+        stored: datetime = pd.Timestamp(moment).to_pydatetime()
+        return (stored if stored.tzinfo else stored.replace(tzinfo=self.zone)).astimezone(UTC)
 
 
 def _make_read_only(connection: Any, statement: str) -> None:
@@ -168,11 +177,11 @@ def _column(table: Table, name: str | None) -> Any:
 
 
 def _mapped(engine: Engine, settings: CutoverSettings) -> tuple[Table, Table, Table | None]:
-    """The tables of the mapping. Raises CutoverError that tells what was found instead."""
+    """The tables of the mapping. Raises CutoverError, which says what was found instead."""
     inspector = inspect(engine)
-    known = sorted(inspector.get_table_names())
+    present = sorted(inspector.get_table_names())
     problems: list[str] = []
-    made: dict[str, Table] = {}
+    tables: dict[str, Table] = {}
     for key, names in (
         ("orders", settings.tables.orders),
         ("items", settings.tables.items),
@@ -180,15 +189,16 @@ def _mapped(engine: Engine, settings: CutoverSettings) -> tuple[Table, Table, Ta
     ):
         if names is None:
             continue
-        if names.table not in known:
-            problems.append(f"tables.{key}.table: V1 has no table {names.table!r}; it has {', '.join(known) or 'none'}")
+        if names.table not in present:
+            instead = ", ".join(present) or "none"
+            problems.append(f"tables.{key}.table: V1 has no table {names.table!r}; it has {instead}")
             continue
         found = [column["name"] for column in inspector.get_columns(names.table)]
         for setting, column in names:
             if setting != "table" and column is not None and column not in found:
                 what = f"V1's table {names.table} has no column {column!r}; it has {', '.join(found)}"
                 problems.append(f"tables.{key}.{setting}: {what}")
-        made[key] = Table(names.table, MetaData(), *(Column(name) for name in found))
+        tables[key] = Table(names.table, MetaData(), *(Column(name) for name in found))
     if problems:
         raise CutoverError("\n".join(f"defs/cutover/v1.yaml: {problem}" for problem in problems))
-    return made["orders"], made["items"], made.get("locks")
+    return tables["orders"], tables["items"], tables.get("locks")

@@ -14,7 +14,7 @@ from orders_sync.database.engine import Connection, connect, engine
 from orders_sync.database.schema import upgrade_schema
 from orders_sync.lanes.liveness import alive
 from orders_sync.passes.sync_log import log_to_file
-from orders_sync.stock.connection import stock_connection
+from orders_sync.stock.connection import StockConnection, stock_connection
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -50,7 +50,7 @@ class OrdersDatabase(dg.ConfigurableResource["OrdersDatabase"]):
         """A connection of its own, in autocommit. pg_stat_activity shows it as `orders_sync <purpose> <run id>`."""
         return connect(application=self._application(purpose))
 
-    def connect_to_stock(self, purpose: str) -> AbstractContextManager[Connection]:
+    def connect_to_stock(self, purpose: str) -> AbstractContextManager[StockConnection]:
         """A connection for stock: to the shadow tables while V1 is the truth, to the real ones when V2 is."""
         return stock_connection(self._application(purpose))
 

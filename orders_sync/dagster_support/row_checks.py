@@ -1,5 +1,6 @@
 """Asset checks that are a query: the rows that the query finds break the rule, and the UI shows them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
@@ -31,7 +32,13 @@ def run_rows_check(connection: Connection, query: str, severity: dg.AssetCheckSe
     """Runs the query of a check."""
     cursor = connection.execute(query)  # pyright: ignore[reportArgumentType,reportCallIssue]
     names = [column.name for column in cursor.description or []]
-    rows = cursor.fetchall()
+    return rows_check_result(names, cursor.fetchall(), severity)
+
+
+def rows_check_result(
+    names: list[str], rows: Sequence[tuple[Any, ...]], severity: dg.AssetCheckSeverity
+) -> dg.AssetCheckResult:
+    """The result of a check that passes when there are no `rows`; `names` are those of their columns."""
     metadata: dict[str, Any] = {"rows": len(rows)}
     if rows:
         metadata["first rows"] = dg.MetadataValue.md(as_markdown_table(names, rows[:ROWS_SHOWN]))

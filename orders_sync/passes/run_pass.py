@@ -15,7 +15,8 @@ from orders_sync.model.errors import UserFacingError
 from orders_sync.model.lane import Lane, SyncType
 from orders_sync.model.pass_summary import PassSummary
 from orders_sync.passes.acceptance import accept_waiting
-from orders_sync.stock.locks import apply_pending
+from orders_sync.stock.apply_events import apply_pending
+from orders_sync.stock.connection import StockConnection
 from orders_sync.sync import care, incomplete, modified, new
 from orders_sync.sync.pass_request import PassRequest
 from orders_sync.sync.running_pass import RunningPass
@@ -84,7 +85,8 @@ def _act_outside(pass_: RunningPass, waiting: list[str]) -> None:
         if phase is not Phase.LIVE:
             return
         if waiting and not settings.accept_short_lines:
-            apply_pending(pass_.connection, overselling_accounts())  # so that the locks show which lines are short
+            # So that the locks show which lines are short.
+            apply_pending(StockConnection(pass_.connection), overselling_accounts())
         accept_waiting(pass_, waiting)
 
 

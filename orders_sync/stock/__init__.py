@@ -1,1 +1,1 @@
-"""What an order event does to the locks on stock. Knows no Dagster."""
+"""Order events become locks on stock. Does not import Dagster."""

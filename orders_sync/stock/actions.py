@@ -1,4 +1,4 @@
-"""What each status means for the lock of an item: the one table, for the code and for docs/stock.md."""
+"""What each status means for the lock of an item. The documentation and the UI show the same table."""
 
 from enum import StrEnum
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from orders_sync.model.statuses import Status
 
 
 class LockAction(StrEnum):
-    """What a status asks of the lock."""
+    """What happens to a lock."""
 
     LOCK = "lock"
     CONSUME = "consume"
@@ -16,11 +16,13 @@ class LockAction(StrEnum):
 
 
 class Meaning(NamedTuple):
+    """What a status does to the lock of an item, with the reason."""
+
     effect: LockAction
     why: str
 
 
-#: The status of the item counts. The order's own status counts only for items whose status is unknown.
+#: The status of the item decides. The order's own status decides only for items whose status is unknown.
 LOCK_ACTIONS: dict[Status, Meaning] = {
     Status.AWAITING_PAYMENT: Meaning(
         LockAction.KEEP, "nothing is sold before it is paid; a lock comes with the payment"
@@ -43,14 +45,8 @@ LOCK_ACTIONS: dict[Status, Meaning] = {
 
 
 def lock_action_of(item_status: str, order_status: str | None = None) -> LockAction:
-    """What an item's status asks of its lock; the order's where the item's is unknown."""
+    """What happens to an item's lock by its status, or by the order's status where the item's is unknown."""
     status = Status(item_status)
     if status is Status.UNKNOWN and order_status is not None:
         status = Status(order_status)
     return LOCK_ACTIONS[status].effect
-
-
-def as_markdown() -> str:
-    """The table as docs/stock.md and the UI show it."""
-    rows = [f"| `{status}` | {meaning.effect} | {meaning.why} |" for status, meaning in LOCK_ACTIONS.items()]
-    return "\n".join(["| status of the item | the lock | why |", "|---|---|---|", *rows])

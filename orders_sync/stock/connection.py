@@ -1,21 +1,72 @@
-"""The connection for stock: in shadow while V1 has the authority over stock, in earnest when V2 has it."""
+"""A connection that knows its stock tables: those in use, or the shadow's while V1 has the authority over stock.
 
-from collections.abc import Generator
-from contextlib import contextmanager
+Each schema of StockSchema has tables for levels, locks and their history, and a relation `order_events`. In `shadow`
+the latter is a view of `public.order_events` with columns of its own for what was applied, attempted and failed. So the
+same code applies the same events in both.
+"""
+
+import functools
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, LiteralString
+
+from psycopg import Cursor, Transaction
+from psycopg.sql import SQL, Composed, Identifier
 
 from orders_sync.database.engine import Connection, connect
 from orders_sync.lanes.authority import Phase, authority
 
 
+class StockSchema(StrEnum):
+    """A schema that has stock tables."""
+
+    PUBLIC = "public"
+    """The locks that count: V2 has the authority over stock."""
+    SHADOW = "shadow"
+    """What the locks would be while V1 has the authority."""
+
+    @classmethod
+    def of(cls, phase: Phase) -> "StockSchema":
+        """The schema that a phase of the cutover uses."""
+        return cls.PUBLIC if phase is Phase.LIVE else cls.SHADOW
+
+    def sql(self, statement: LiteralString) -> Composed:
+        """A statement with the schema's relations for `{levels}`, `{locks}`, `{history}` and `{events}`."""
+        return _with_relations(self, statement)
+
+
+@functools.cache
+def _with_relations(schema: StockSchema, statement: LiteralString) -> Composed:
+    return SQL(statement).format(
+        levels=Identifier(schema.value, "stock_levels"),
+        locks=Identifier(schema.value, "stock_locks"),
+        history=Identifier(schema.value, "stock_lock_history"),
+        events=Identifier(schema.value, "order_events"),
+    )
+
+
+@dataclass(frozen=True)
+class StockConnection:
+    """A connection and the schema of its stock tables."""
+
+    connection: Connection
+    schema: StockSchema = StockSchema.PUBLIC
+
+    def execute(
+        self, statement: LiteralString, parameters: Sequence[Any] | Mapping[str, Any] | None = None
+    ) -> Cursor[tuple[Any, ...]]:
+        """Runs a statement that names the stock relations as StockSchema.sql says."""
+        return self.connection.execute(self.schema.sql(statement), parameters)
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """A transaction, or a savepoint within one, for the length of the block."""
+        return self.connection.transaction()
+
+
 @contextmanager
-def stock_connection(application: str) -> Generator[Connection]:
-    """A connection for everything that concerns stock: in shadow while V1 is the truth, in earnest when V2 is."""
+def stock_connection(application: str) -> Generator[StockConnection]:
+    """A connection to the stock tables of the current phase. The phase can't change within the block."""
     with connect(application=application) as connection, authority(connection) as phase:
-        if phase is not Phase.LIVE:
-            look_at_shadow(connection)
-        yield connection
-
-
-def look_at_shadow(connection: Connection) -> None:
-    """Makes a connection's stock statements meet the shadow tables."""
-    connection.execute("SET search_path TO shadow, public")
+        yield StockConnection(connection, StockSchema.of(phase))

@@ -1,24 +1,26 @@
-"""Stock levels by SKU: imported from CSV, never below what is promised without saying so."""
+"""Stock levels by SKU, imported from CSV. Where an import leaves too few pieces for the locks, some become short."""
 
 import csv
-from collections.abc import Iterable
+from collections import Counter
 from pathlib import Path
 
-from orders_sync.database.engine import Connection
 from orders_sync.model.errors import UserFacingError
-from orders_sync.stock.locks import StockResult, retry_short
+from orders_sync.stock.apply_commands import StockResult
+from orders_sync.stock.connection import StockConnection
+from orders_sync.stock.decision import LockState
+from orders_sync.stock.retry import retry_short
 
 MAX_ON_HAND = 10_000_000
 
 
 class StockFileError(UserFacingError):
-    """A stock file that can't be used: file, line, what is wrong, what is allowed."""
+    """A stock file can't be used. The message has the file, the line, what is wrong, and what is allowed."""
 
 
 def read_stock_file(path: Path) -> dict[str, int]:
-    """SKU → pieces on hand, of a CSV file with the columns `sku` and `on_hand` (comma or semicolon).
+    """Reads SKU → pieces on hand from a CSV file with the columns `sku` and `on_hand`, separated by comma or semicolon.
 
-    Raises StockFileError that names the line.
+    Raises StockFileError, which names the line.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -44,7 +46,7 @@ def _levels(path: Path, rows: "csv.DictReader[str]") -> dict[str, int]:
         if not sku:
             raise StockFileError(f"{where}: sku is empty")
         if sku in levels:
-            raise StockFileError(f"{where}: SKU {sku} stands twice in the file")
+            raise StockFileError(f"{where}: SKU {sku} is in the file twice")
         if not text.isdecimal() or int(text) > MAX_ON_HAND:
             raise StockFileError(
                 f"{where}: on_hand of SKU {sku} is {text!r}; allowed is a whole number from 0 to {MAX_ON_HAND}"
@@ -53,50 +55,46 @@ def _levels(path: Path, rows: "csv.DictReader[str]") -> dict[str, int]:
     return levels
 
 
-def import_levels(connection: Connection, levels: dict[str, int]) -> StockResult:
-    """Sets the pieces on hand of these SKUs, marks locks short that no longer fit, and locks what now can be.
+def import_levels(stock: StockConnection, levels: dict[str, int]) -> StockResult:
+    """Sets the pieces on hand of these SKUs; returns how many locks came into each state.
 
-    Returns the locks' steps.
+    Where more pieces are reserved than there are, the newest locks become short. Then short locks are tried again.
     """
-    applied = StockResult()
     skus = sorted(levels)
-    with connection.transaction():
-        connection.execute(
-            """
-            INSERT INTO stock_levels AS known (sku, on_hand, imported_at)
-            SELECT sku, on_hand, now() FROM unnest(%s::text[], %s::int[]) AS new (sku, on_hand) ORDER BY sku
-            ON CONFLICT (sku) DO UPDATE SET on_hand = excluded.on_hand, imported_at = now()
-            """,
-            [skus, [levels[sku] for sku in skus]],
-        )
-        _mark_what_no_longer_fits(connection, skus, applied)
-    retry_short(connection, applied)
-    return applied
+    with stock.transaction():
+        stock.execute(_SET_ON_HAND, [skus, [levels[sku] for sku in skus]])
+        no_longer_fitting = _shorten_locks(stock, skus)
+    return no_longer_fitting + retry_short(stock)
 
 
-def _mark_what_no_longer_fits(connection: Connection, skus: Iterable[str], applied: StockResult) -> None:
-    """Where more is reserved than there is, the newest locks become short."""
-    rows = connection.execute(_OVERDRAWN, [list(skus)]).fetchall()
+def _shorten_locks(stock: StockConnection, skus: list[str]) -> StockResult:
+    """Makes the newest locks of these SKUs short, where more is reserved than there is."""
+    rows = stock.execute(_OVERDRAWN, [skus]).fetchall()
     for account, item_id, sku, quantity, on_hand in rows:
         problem = f"an import left {on_hand} pieces"
-        connection.execute(
-            "UPDATE stock_locks SET state = 'short', problem = %s, since = now() WHERE account = %s AND item_id = %s",
+        stock.execute(
+            "UPDATE {locks} SET state = 'short', problem = %s, since = now() WHERE account = %s AND item_id = %s",
             [problem, account, item_id],
         )
-        connection.execute("UPDATE stock_levels SET reserved = reserved - %s WHERE sku = %s", [quantity, sku])
-        connection.execute(
-            "INSERT INTO stock_lock_history (account, item_id, sku, cause, from_state, to_state, quantity) "
+        stock.execute("UPDATE {levels} SET reserved = reserved - %s WHERE sku = %s", [quantity, sku])
+        stock.execute(
+            "INSERT INTO {history} (account, item_id, sku, cause, from_state, to_state, quantity) "
             "VALUES (%s, %s, %s, %s, 'locked', 'short', %s)",
             [account, item_id, sku, f"stock import: {problem}", quantity],
         )
-        applied.steps["short"] += 1
+    return StockResult(steps=Counter({LockState.SHORT.value: len(rows)}) if rows else Counter())
 
 
+_SET_ON_HAND = """
+INSERT INTO {levels} (sku, on_hand, imported_at)
+SELECT sku, on_hand, now() FROM unnest(%s::text[], %s::int[]) AS imported (sku, on_hand) ORDER BY sku
+ON CONFLICT (sku) DO UPDATE SET on_hand = excluded.on_hand, imported_at = now()
+"""
 _OVERDRAWN = """
 SELECT account, item_id, sku, quantity, on_hand FROM (
   SELECT lock.*, level.on_hand,
     sum(lock.quantity) OVER (PARTITION BY lock.sku ORDER BY lock.since, lock.account, lock.item_id) AS needed
-  FROM stock_locks lock JOIN stock_levels level USING (sku)
+  FROM {locks} lock JOIN {levels} level USING (sku)
   WHERE lock.state = 'locked' AND level.sku = ANY(%s) AND level.reserved > level.on_hand
 ) placed WHERE needed > on_hand
 """

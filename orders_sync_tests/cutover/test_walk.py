@@ -10,9 +10,9 @@ from orders_sync.cutover.readiness import days_still_needed
 from orders_sync.cutover.v1_database import V1Database
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.authority import Phase, current_phase
-from orders_sync.stock.connection import stock_connection
+from orders_sync.stock.apply_events import apply_pending
+from orders_sync.stock.connection import StockConnection, stock_connection
 from orders_sync.stock.levels import import_levels
-from orders_sync.stock.locks import apply_pending
 from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.marketplace import sync
 from orders_sync_tests.cutover.conftest import Both
@@ -72,7 +72,7 @@ def a_day(both: Both, connection: Connection, **who: bool) -> None:
 
 
 def test_the_whole_migration(both: Both, connection: Connection) -> None:
-    import_levels(connection, {"IPHONE13-BLACK": 400, "PS5-BLUE": 400})
+    import_levels(StockConnection(connection), {"IPHONE13-BLACK": 400, "PS5-BLUE": 400})
     both.v2_runs()
     apply_stock()
     accepted_before = len(both.marketplace.sandbox.writes)

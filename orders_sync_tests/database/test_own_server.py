@@ -9,8 +9,9 @@ import pytest
 
 from orders_sync.database.engine import connect
 from orders_sync.database.schema import upgrade_schema
+from orders_sync.stock.apply_events import apply_pending
+from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.levels import import_levels
-from orders_sync.stock.locks import apply_pending
 from orders_sync.testing.deployment import copy_project, environment
 from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.marketplace import Marketplace, sandbox_account, sync
@@ -33,10 +34,10 @@ def test_syncs_and_stock_work_on_it(server: str, monkeypatch: pytest.MonkeyPatch
     upgrade_schema()
     with Marketplace(orders=200, days=10) as marketplace, connect() as connection:
         account = sandbox_account(marketplace, accept_orderlines=True)
-        import_levels(connection, {"IPHONE13-BLACK": 5})
+        import_levels(StockConnection(connection), {"IPHONE13-BLACK": 5})
         for sync_type in ("new", "modified", "care", "incomplete"):
             sync(account, sync_type)
-        apply_pending(connection)
+        apply_pending(StockConnection(connection))
         check_invariants(connection)
         assert connection.info.server_version // 10_000 < 18
         assert connection.execute("SELECT count(*) > 100 FROM orders").fetchone() == (True,)

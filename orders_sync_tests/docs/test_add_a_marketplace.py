@@ -21,7 +21,8 @@ from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit import registry
 from orders_sync.marketplaces.kit.accounts import account_from
 from orders_sync.passes.run_pass import PassFailedError
-from orders_sync.stock.locks import apply_pending
+from orders_sync.stock.apply_events import apply_pending
+from orders_sync.stock.connection import StockConnection
 from orders_sync.testing.http_server import served
 from orders_sync.testing.invariants import check_invariants, nothing_changed
 from orders_sync.testing.marketplace import sync
@@ -146,7 +147,7 @@ def test_one_file_and_one_account_are_all_that_it_needs(
     assert sync(account, "care").linked == 1
     server.orders["O001"] |= {"state": "sent", "lines": [{**server.orders["O001"]["lines"][0], "state": "sent"}]}
     sync(account, "modified")
-    apply_pending(connection)
+    apply_pending(StockConnection(connection))
     assert connection.execute("SELECT status FROM orders WHERE order_id = 'O001'").fetchone() == ("shipped",)
     nothing_changed(sync(account, "modified"))
     check_invariants(connection)

@@ -17,8 +17,9 @@ from orders_sync.sandbox.back_market import FakeBackMarket
 from orders_sync.sandbox.fake_marketplace import FakeMarketplace
 from orders_sync.sandbox.mirakl import FakeMirakl
 from orders_sync.sandbox.refurbed import FakeRefurbed
+from orders_sync.stock.apply_events import apply_pending
+from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.levels import import_levels
-from orders_sync.stock.locks import apply_pending
 from orders_sync.testing.invariants import check_invariants, nothing_changed, snapshot
 from orders_sync.testing.marketplace import Marketplace, sandbox_account, sync
 
@@ -75,10 +76,10 @@ def statuses(connection: Connection) -> dict[str, str]:
 def test_all_four_syncs_bring_everything_and_then_find_nothing(
     living: Marketplace, shop: SellerAccount, contract: Contract, connection: Connection
 ) -> None:
-    import_levels(connection, {"IPHONE13-BLACK": 50})
+    import_levels(StockConnection(connection), {"IPHONE13-BLACK": 50})
     for sync_type in ALL:
         sync(shop, sync_type)
-    apply_pending(connection)
+    apply_pending(StockConnection(connection))
     assert set(statuses(connection)) == set(listed(living, contract))
     assert connection.execute("SELECT count(*) FROM care_records").fetchone() != (0,)
     assert connection.execute("SELECT count(*) FROM care_record_items WHERE linked_at IS NULL").fetchone() == (0,)
@@ -100,7 +101,7 @@ def test_what_happens_at_the_marketplace_arrives(
         living.pass_time(hours=30)
         for sync_type in ALL:
             sync(shop, sync_type)
-        apply_pending(connection)
+        apply_pending(StockConnection(connection))
         check_invariants(connection)
     table = next(iter(find_marketplace(shop.settings.marketplace).status_tables.values()))
     now = listed(living, contract)
@@ -125,7 +126,7 @@ def test_orders_that_change_while_pages_are_read_are_not_lost(
 ) -> None:
     """What is modified moves in its list, and may push others over the edge of a page that was read already."""
     sync(shop, "modified", page_size=20)
-    apply_pending(connection)
+    apply_pending(StockConnection(connection))
     before = statuses(connection)
     living.pass_time(hours=20)
     living.fault("time", path=contract.orders, times=25, minutes=40)
@@ -134,7 +135,7 @@ def test_orders_that_change_while_pages_are_read_are_not_lost(
     living.calm()
     living.pass_time(minutes=5)
     sync(shop, "modified", page_size=20)
-    apply_pending(connection)
+    apply_pending(StockConnection(connection))
     table = next(iter(find_marketplace(shop.settings.marketplace).status_tables.values()))
     now = {order_id: table[record[contract.state]] for order_id, record in listed(living, contract).items()}
     assert statuses(connection) == now != before

@@ -12,8 +12,9 @@ from orders_sync.marketplaces.kit.accounts import account_from
 from orders_sync.marketplaces.kit.errors import CredentialRefusedError
 from orders_sync.marketplaces.kit.registry import open_adapter
 from orders_sync.model.statuses import Status
+from orders_sync.stock.apply_events import apply_pending
+from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.levels import import_levels
-from orders_sync.stock.locks import apply_pending
 from orders_sync.testing.invariants import check_invariants, nothing_changed, snapshot
 from orders_sync.testing.marketplace import sync
 from orders_sync_tests.medusa.server import medusa_server
@@ -53,14 +54,14 @@ def statuses(connection: Connection, order_id: str) -> tuple[str, list[str]]:
 def pass_all(account: SellerAccount, connection: Connection) -> None:
     for sync_type in ALL:
         sync(account, sync_type)
-    apply_pending(connection)
+    apply_pending(StockConnection(connection))
     check_invariants(connection)
 
 
 def test_orders_in_every_state_are_synced_and_their_changes_followed(
     shop: Shop, account: SellerAccount, connection: Connection
 ) -> None:
-    import_levels(connection, {"PHONE": 50, "CASE": 50})
+    import_levels(StockConnection(connection), {"PHONE": 50, "CASE": 50})
     unpaid, paid, shipped, cancelled = (shop.order(PHONE=1, CASE=2) for _ in range(4))
     cents = shop.order(CABLE=3)
     for order_id in (paid, shipped, cents):

@@ -6,6 +6,7 @@ from orders_sync.cutover import moves
 from orders_sync.database.engine import Connection
 from orders_sync.passes.acceptance import MAX_REQUESTS
 from orders_sync.passes.run_pass import PassFailedError
+from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.levels import import_levels
 from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
@@ -108,7 +109,7 @@ def test_a_line_cancelled_meanwhile_is_left_alone(marketplace: Marketplace, conn
 
 def test_short_lines_are_not_accepted_if_the_account_says_so(marketplace: Marketplace, connection: Connection) -> None:
     account = sandbox_account(marketplace, accept_orderlines=True, accept_short_lines=False)
-    import_levels(connection, {"PHONE": 1, "CASE": 0})
+    import_levels(StockConnection(connection), {"PHONE": 1, "CASE": 0})
     an_order(marketplace, 1, state=1, line_state=1, skus=("PHONE", "CASE"))
     sync(account)
     assert connection.execute(ON_RECORD).fetchall() == [("1", "PHONE", "accepted", 200)]
@@ -161,7 +162,7 @@ def test_a_whole_order_is_accepted_with_one_call_where_the_account_says_so(
     marketplace: Marketplace, connection: Connection
 ) -> None:
     """The contract's other way: without a SKU, for all waiting lines; not where one of them is short."""
-    import_levels(connection, {"PHONE": 1, "CASE": 9})
+    import_levels(StockConnection(connection), {"PHONE": 1, "CASE": 9})
     settings = {"accept_orderlines": True, "accept_short_lines": False, "accept_by": "order"}
     account = sandbox_account(marketplace, **settings)
     an_order(marketplace, 1, state=1, line_state=1, skus=("PHONE", "CASE"))

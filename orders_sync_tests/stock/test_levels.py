@@ -6,9 +6,10 @@ import pytest
 
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
+from orders_sync.stock.apply_events import apply_pending
+from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.explain import explain
 from orders_sync.stock.levels import StockFileError, import_levels, read_stock_file
-from orders_sync.stock.locks import apply_pending
 from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.marketplace import Marketplace, an_order, sync
 
@@ -22,49 +23,49 @@ def test_a_file_is_read(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("article,count\nA,1\n", "line 1: the columns are article, count; needed are sku, on_hand"),
         ("sku,on_hand\nA,-1\n", "line 2: on_hand of SKU A is '-1'; allowed is a whole number from 0"),
         ("sku,on_hand\nA,1.5\n", "line 2: on_hand of SKU A is '1.5'"),
-        ("sku,on_hand\nA,1\nA,2\n", "line 3: SKU A stands twice"),
+        ("sku,on_hand\nA,1\nA,2\n", "line 3: SKU A is in the file twice"),
         ("sku,on_hand\n,1\n", "line 2: sku is empty"),
         ("", "line 1: the columns are missing"),
     ],
 )
-def test_what_is_wrong_with_a_file_is_told(tmp_path: Path, text: str, told: str) -> None:
+def test_an_error_names_the_line_and_what_is_allowed(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "s.csv").write_text(text)
     with pytest.raises(StockFileError) as problem:
         read_stock_file(tmp_path / "s.csv")
-    assert told in str(problem.value)
+    assert message in str(problem.value)
 
 
 def test_an_import_that_leaves_too_little_makes_the_newest_locks_short(
-    marketplace: Marketplace, account: SellerAccount, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, stock: StockConnection
 ) -> None:
-    import_levels(connection, {"PHONE": 5})
+    import_levels(stock, {"PHONE": 5})
     for number in (1, 2, 3):
         an_order(marketplace, number, quantity=1)
         sync(account)
-        apply_pending(connection)
-    import_levels(connection, {"PHONE": 2})
+        apply_pending(stock)
+    import_levels(stock, {"PHONE": 2})
     rows = connection.execute("SELECT item_id, state FROM stock_locks ORDER BY item_id").fetchall()
     assert rows == [("100", "locked"), ("200", "locked"), ("300", "short")]
     check_invariants(connection)
 
 
 def test_a_lock_is_explained_by_its_events_in_order(
-    marketplace: Marketplace, account: SellerAccount, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, stock: StockConnection
 ) -> None:
-    import_levels(connection, {"PHONE": 1})
+    import_levels(stock, {"PHONE": 1})
     an_order(marketplace, 1, state=1, line_state=1)
     sync(account)
-    apply_pending(connection)
+    apply_pending(stock)
     marketplace.set_states(1, 9, 4)
     sync(account, "modified")
-    apply_pending(connection)
-    for asked in ("100", "PHONE", f"{account.name}/100"):
-        _, steps = explain(connection, asked)
+    apply_pending(stock)
+    for item_or_sku in ("100", "PHONE", f"{account.name}/100"):
+        _, steps = explain(stock, item_or_sku)
         assert [(s.from_state, s.to_state, s.cause) for s in steps] == [
             (None, "locked", "OrderCreated pending"),
             ("locked", "released", "OrderStatusChanged cancelled"),

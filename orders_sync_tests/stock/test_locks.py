@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection, connect
+from orders_sync.stock.apply_events import apply_pending, pending_events
+from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.levels import import_levels
-from orders_sync.stock.locks import apply_pending, pending_events
 from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.marketplace import Marketplace, an_order, sync
 from orders_sync.testing.row_faults import stop_at_row
@@ -23,111 +24,111 @@ LEVEL = "SELECT on_hand, reserved FROM stock_levels WHERE sku = 'PHONE'"
 
 
 def test_pending_and_accepted_lock_shipped_consumes(
-    marketplace: Marketplace, account: SellerAccount, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, stock: StockConnection
 ) -> None:
-    import_levels(connection, {"PHONE": 10})
+    import_levels(stock, {"PHONE": 10})
     an_order(marketplace, 1, state=1, line_state=1, quantity=2)
     sync(account)
-    apply_pending(connection)
+    apply_pending(stock)
     assert connection.execute(LOCKS).fetchall() == [("100", "locked")]
     assert connection.execute(LEVEL).fetchone() == (10, 2)
     marketplace.set_states(1, 3, 2)
     sync(account, "modified")
-    apply_pending(connection)
+    apply_pending(stock)
     assert connection.execute(LEVEL).fetchone() == (10, 2)
     marketplace.pass_time(hours=1)
     marketplace.set_states(1, 9, 3)
     sync(account, "modified")
-    apply_pending(connection)
+    apply_pending(stock)
     assert connection.execute(LOCKS).fetchall() == [("100", "consumed")]
     assert connection.execute(LEVEL).fetchone() == (8, 0)
     check_invariants(connection)
 
 
 def test_cancelled_and_refunded_before_shipping_release(
-    marketplace: Marketplace, account: SellerAccount, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, stock: StockConnection
 ) -> None:
-    import_levels(connection, {"PHONE": 10})
+    import_levels(stock, {"PHONE": 10})
     an_order(marketplace, 1, state=1, line_state=1)
     an_order(marketplace, 2, state=3, line_state=2)
     sync(account)
-    apply_pending(connection)
+    apply_pending(stock)
     assert connection.execute(LEVEL).fetchone() == (10, 2)
     marketplace.set_states(1, 9, 4)
     marketplace.set_states(2, 9, 5)
     sync(account, "modified")
-    apply_pending(connection)
+    apply_pending(stock)
     assert connection.execute(LOCKS).fetchall() == [("100", "released"), ("200", "released")]
     assert connection.execute(LEVEL).fetchone() == (10, 0)
     check_invariants(connection)
 
 
 def test_an_order_first_seen_before_its_payment_is_locked_when_it_is_paid(
-    marketplace: Marketplace, account: SellerAccount, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, stock: StockConnection
 ) -> None:
-    import_levels(connection, {"PHONE": 1})
+    import_levels(stock, {"PHONE": 1})
     an_order(marketplace, 1, state=10, line_state=8)
     sync(account)
-    apply_pending(connection)
+    apply_pending(stock)
     assert connection.execute(LOCKS).fetchall() == []
     marketplace.set_states(1, 1, 1)
     sync(account, "modified")
-    apply_pending(connection)
+    apply_pending(stock)
     assert connection.execute(LOCKS).fetchall() == [("100", "locked")]
     check_invariants(connection)
 
 
 def test_a_shortage_and_an_unknown_sku_are_marked_and_locked_when_stock_comes(
-    marketplace: Marketplace, account: SellerAccount, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, stock: StockConnection
 ) -> None:
-    import_levels(connection, {"PHONE": 1})
+    import_levels(stock, {"PHONE": 1})
     an_order(marketplace, 1, quantity=2)
     an_order(marketplace, 2, skus=("MYSTERY",))
     sync(account)
-    apply_pending(connection)
+    apply_pending(stock)
     rows = connection.execute("SELECT item_id, state, problem FROM stock_locks ORDER BY 1").fetchall()
     assert rows == [
         ("100", "short", "1 of 2 available"),
         ("200", "short", "SKU MYSTERY is not in the stock list"),
     ]
-    import_levels(connection, {"PHONE": 5, "MYSTERY": 1})
+    import_levels(stock, {"PHONE": 5, "MYSTERY": 1})
     assert connection.execute(LOCKS).fetchall() == [("100", "locked"), ("200", "locked")]
     check_invariants(connection)
 
 
 def test_oversell_is_allowed_where_the_account_says_so(
-    marketplace: Marketplace, account: SellerAccount, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, stock: StockConnection
 ) -> None:
-    import_levels(connection, {"PHONE": 1})
+    import_levels(stock, {"PHONE": 1})
     an_order(marketplace, 1, quantity=3)
     sync(account)
-    apply_pending(connection, oversell=frozenset({account.name}))
+    apply_pending(stock, oversell=frozenset({account.name}))
     assert connection.execute(LEVEL).fetchone() == (1, 3)
 
 
 def test_orders_shipped_before_the_count_do_not_reduce_it(
-    marketplace: Marketplace, account: SellerAccount, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, stock: StockConnection
 ) -> None:
     """A first load brings months of shipped orders: they left before today's stock was counted."""
-    import_levels(connection, {"PHONE": 10})
+    import_levels(stock, {"PHONE": 10})
     shipped = (marketplace.now() - timedelta(days=3)).isoformat()
     an_order(marketplace, 1, state=9, line_state=3, age=timedelta(days=5), date_shipping=shipped)
     sync(account)
-    apply_pending(connection)
+    apply_pending(stock)
     assert connection.execute(LEVEL).fetchone() == (10, 0)
     assert connection.execute(LOCKS).fetchall() == [("100", "consumed")]
 
 
 def test_a_lock_follows_a_changed_quantity(
-    marketplace: Marketplace, account: SellerAccount, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, stock: StockConnection
 ) -> None:
-    import_levels(connection, {"PHONE": 10})
+    import_levels(stock, {"PHONE": 10})
     order = an_order(marketplace, 1)
     sync(account)
-    apply_pending(connection)
+    apply_pending(stock)
     marketplace.change(1, orderlines=[{**order["orderlines"][0], "quantity": 4}])
     sync(account, "modified")
-    apply_pending(connection)
+    apply_pending(stock)
     assert connection.execute(LEVEL).fetchone() == (10, 4)
     check_invariants(connection)
 
@@ -145,6 +146,7 @@ def test_however_events_are_grouped_the_locks_are_the_same(
     marketplace: Marketplace,
     account: SellerAccount,
     connection: Connection,
+    stock: StockConnection,
     moves: list[tuple[int, tuple[int, int]]],
     size: int,
 ) -> None:
@@ -154,7 +156,7 @@ def test_however_events_are_grouped_the_locks_are_the_same(
         connection.execute(
             "TRUNCATE orders, order_items, order_events, lanes, stock_locks, stock_levels, stock_lock_history"
         )
-        import_levels(connection, {"PHONE": 5})
+        import_levels(stock, {"PHONE": 5})
         for number in (1, 2, 3):
             an_order(marketplace, number, state=1, line_state=1)
         sync(account)
@@ -163,46 +165,48 @@ def test_however_events_are_grouped_the_locks_are_the_same(
             marketplace.set_states(number, state, line_state)
             sync(account, "modified")
             if after_each_change:
-                apply_pending(connection)
-        apply_pending(connection, batch=size)
+                apply_pending(stock)
+        apply_pending(stock, batch=size)
         check_invariants(connection)
         results.append((connection.execute(LOCKS).fetchall(), connection.execute(LEVEL).fetchone()))
     assert results[0] == results[1]
 
 
 def test_two_workers_at_once_leave_exactly_one_lock_an_item(
-    marketplace: Marketplace, account: SellerAccount, connection: Connection, database_url: str
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, stock: StockConnection, database_url: str
 ) -> None:
-    import_levels(connection, {"PHONE": 10_000, "CASE": 100})
+    import_levels(stock, {"PHONE": 10_000, "CASE": 100})
     for number in range(1, 301):
         an_order(marketplace, number, skus=("PHONE", "CASE"))
     sync(account)
 
     def work() -> None:
         with connect(database_url) as own:
-            apply_pending(own)
+            apply_pending(StockConnection(own))
 
     workers = [threading.Thread(target=work) for _ in range(4)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-    assert pending_events(connection) == 0
+    assert pending_events(stock) == 0
     states = dict(connection.execute("SELECT sku || ' ' || state, count(*) FROM stock_locks GROUP BY 1").fetchall())
     assert states == {"PHONE locked": 300, "CASE locked": 100, "CASE short": 200}
     check_invariants(connection)
 
 
 def test_a_worker_killed_in_the_middle_leaves_nothing_half_done(
-    marketplace: Marketplace, account: SellerAccount, connection: Connection, database_url: str
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, stock: StockConnection, database_url: str
 ) -> None:
-    import_levels(connection, {"PHONE": 10_000})
+    import_levels(stock, {"PHONE": 10_000})
     for number in range(1, 401):
         an_order(marketplace, number)
     sync(account)
     program = (
-        "from orders_sync.stock.locks import apply_pending; from orders_sync.database.engine import connect\n"
-        "apply_pending(connect(), oversell=frozenset())"
+        "from orders_sync.database.engine import connect\n"
+        "from orders_sync.stock.apply_events import apply_pending\n"
+        "from orders_sync.stock.connection import StockConnection\n"
+        "apply_pending(StockConnection(connect()))"
     )
     with stop_at_row(connection, "stock_locks", 200) as is_reached:
         worker = subprocess.Popen([sys.executable, "-c", program], env=os.environ)
@@ -210,7 +214,7 @@ def test_a_worker_killed_in_the_middle_leaves_nothing_half_done(
         worker.kill()
         worker.wait(limit(10))
     assert connection.execute("SELECT count(*) FROM stock_locks").fetchone() == (0,)
-    apply_pending(connection)
-    assert pending_events(connection) == 0
+    apply_pending(stock)
+    assert pending_events(stock) == 0
     assert connection.execute(LEVEL).fetchone() == (10_000, 400)
     check_invariants(connection)

@@ -9,8 +9,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from orders_sync.database.engine import Connection, connect
 from orders_sync.marketplaces.back_market import ITEM_STATUS, ORDER_STATUS
+from orders_sync.stock.apply_events import apply_pending
+from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.levels import import_levels
-from orders_sync.stock.locks import apply_pending
 from orders_sync.testing.invariants import check_invariants, every_listed_order_is_stored_or_rejected
 from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
 
@@ -36,7 +37,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @initialize(levels=st.dictionaries(st.sampled_from(["PHONE", "CASE"]), st.integers(0, 4)))
     def stock(self, levels: dict[str, int]) -> None:
-        import_levels(CONNECTION, levels)
+        import_levels(StockConnection(CONNECTION), levels)
 
     @rule(
         skus=st.lists(st.sampled_from(["PHONE", "CASE", "UNKNOWN"]), min_size=1, max_size=3),
@@ -84,7 +85,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule()
     def the_stock_job_runs(self) -> None:
-        apply_pending(CONNECTION)
+        apply_pending(StockConnection(CONNECTION))
 
     @rule()
     def everything_is_synced_and_agrees_with_the_marketplace(self) -> None:

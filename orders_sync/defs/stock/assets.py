@@ -1,40 +1,40 @@
 """Stock: the levels, and the locks that order events create, consume and release."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dagster as dg
 
 from orders_sync.dagster_support.markdown import as_markdown_table
 from orders_sync.dagster_support.orders_database import OrdersDatabase
-from orders_sync.dagster_support.row_checks import run_rows_check
+from orders_sync.dagster_support.row_checks import rows_check_result
 from orders_sync.dagster_support.table_assets import column_schema
 from orders_sync.database import tables
 from orders_sync.lanes.authority import Phase, current_phase
 from orders_sync.marketplaces.kit.accounts import overselling_accounts
-from orders_sync.stock.actions import as_markdown
-from orders_sync.stock.locks import apply_pending
+from orders_sync.stock.actions import LOCK_ACTIONS
+from orders_sync.stock.apply_events import apply_pending
+from orders_sync.stock.connection import StockConnection
+from orders_sync.stock.queries import (
+    FailedEvent,
+    LockHistoryEntry,
+    ReservedMismatch,
+    Shortage,
+    failed_events,
+    latest_history,
+    locks_by_state,
+    reserved_mismatches,
+    shortages,
+)
 
 GROUP = "stock"
 OWNERS = ["team:warehouse"]
 
-SHORTAGES = """
-SELECT lock.account, lock.order_id, lock.item_id, lock.sku, lock.quantity, lock.problem, lock.since::text
-FROM stock_locks lock WHERE lock.state = 'short' ORDER BY lock.since
-"""
-LATEST_STEPS = """
-SELECT step.at::text, step.account, step.item_id, step.sku, step.quantity, step.cause,
-       coalesce(step.from_state, '') AS before, step.to_state AS after
-FROM stock_lock_history step ORDER BY step.entry_id DESC LIMIT 25
-"""
-RESERVED = """
-SELECT level.sku, level.reserved, coalesce(sum(lock.quantity), 0) AS locked
-FROM stock_levels level LEFT JOIN stock_locks lock ON lock.sku = level.sku AND lock.state = 'locked'
-GROUP BY level.sku, level.reserved HAVING level.reserved <> coalesce(sum(lock.quantity), 0)
-"""
-FAILED_EVENTS = """
-SELECT event_id, account, order_id, kind, problem, attempts FROM order_events
-WHERE applied_at IS NULL AND attempts > 0
-"""
+STEPS_SHOWN = 25
+LOCK_ACTIONS_TABLE = as_markdown_table(
+    ["status of the item", "the lock", "why"],
+    [(f"`{status}`", meaning.effect, meaning.why) for status, meaning in LOCK_ACTIONS.items()],
+)
 
 stock_levels = dg.AssetSpec(
     "stock_levels",
@@ -56,7 +56,8 @@ stock_levels = dg.AssetSpec(
     kinds={"python", "postgres"},
     pool="stock",
     description=(
-        "Applies pending order events to the locks: each event once, and one lock for each item.\n\n" + as_markdown()
+        "Applies pending order events to the locks: each event once, and one lock for each item.\n\n"
+        + LOCK_ACTIONS_TABLE
     ),
     metadata={
         "dagster/column_schema": column_schema(tables.stock_locks),
@@ -77,17 +78,12 @@ stock_levels = dg.AssetSpec(
     ],
 )
 def stock_locks(orders_database: OrdersDatabase) -> Any:
-    error, warn = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
-    with orders_database.connect_to_stock("stock") as connection:
-        phase = current_phase(connection)
-        applied = apply_pending(connection, overselling_accounts())
-        states = dict(connection.execute("SELECT state, count(*) FROM stock_locks GROUP BY state").fetchall())
-        latest = connection.execute(LATEST_STEPS).fetchall()
-        checks = {
-            "no_shortages": run_rows_check(connection, SHORTAGES, warn),
-            "reserved_is_what_is_locked": run_rows_check(connection, RESERVED, error),
-            "every_event_could_be_applied": run_rows_check(connection, FAILED_EVENTS, error),
-        }
+    with orders_database.connect_to_stock("stock") as stock:
+        phase = current_phase(stock.connection)
+        applied = apply_pending(stock, overselling_accounts())
+        states = locks_by_state(stock)
+        latest = latest_history(stock, STEPS_SHOWN)
+        checks = list(_check_results(stock))
     yield dg.MaterializeResult(
         metadata={
             "phase": phase.value if phase is Phase.LIVE else f"{phase} (shadow tables: V1 is the truth)",
@@ -98,11 +94,26 @@ def stock_locks(orders_database: OrdersDatabase) -> Any:
             "latest steps": _steps_table(latest),
         }
     )
-    for name, result in checks.items():
+    yield from checks
+
+
+def _check_results(stock: StockConnection) -> Iterator[dg.AssetCheckResult]:
+    error, warn = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
+    found: list[tuple[str, Any, Sequence[tuple[Any, ...]], dg.AssetCheckSeverity]] = [
+        ("no_shortages", Shortage, shortages(stock), warn),
+        ("reserved_is_what_is_locked", ReservedMismatch, reserved_mismatches(stock), error),
+        ("every_event_could_be_applied", FailedEvent, failed_events(stock), error),
+    ]
+    for name, row_type, rows, severity in found:
+        result = rows_check_result(list(row_type._fields), rows, severity)
         yield result._replace(check_name=name, asset_key=dg.AssetKey("stock_locks"))
 
 
-def _steps_table(rows: list[tuple[Any, ...]]) -> dg.MarkdownMetadataValue:
+def _steps_table(steps: list[LockHistoryEntry]) -> dg.MarkdownMetadataValue:
     columns = ["at", "account", "item", "SKU", "pieces", "cause", "before", "after"]
+    rows = [
+        (step.at, step.account, step.item_id, step.sku, step.quantity, step.cause, step.from_state, step.to_state)
+        for step in steps
+    ]
     hint = "The job `explain_lock`, or `orders-sync stock explain ITEM`, shows all steps of one lock."
     return dg.MetadataValue.md(as_markdown_table(columns, rows) + "\n\n" + hint)

@@ -6,7 +6,8 @@ import dagster as dg
 
 from orders_sync.dagster_support.markdown import as_markdown_table
 from orders_sync.dagster_support.orders_database import OrdersDatabase
-from orders_sync.stock.explain import LockHistoryEntry, SkuLevel, explain
+from orders_sync.stock.explain import explain
+from orders_sync.stock.queries import LockHistoryEntry, SkuLevel
 
 apply_order_events = dg.define_asset_job(
     "apply_order_events",
@@ -27,8 +28,8 @@ class ExplainLockConfig(dg.Config):
 def explain_lock_steps(
     context: dg.OpExecutionContext, config: ExplainLockConfig, orders_database: OrdersDatabase
 ) -> None:
-    with orders_database.connect_to_stock("explain") as connection:
-        levels, steps = explain(connection, config.item_or_sku)
+    with orders_database.connect_to_stock("explain") as stock:
+        levels, steps = explain(stock, config.item_or_sku)
     if not levels and not steps:
         raise dg.Failure(f"There is no lock of an item {config.item_or_sku}, and no such SKU.", allow_retries=False)
     context.log_event(

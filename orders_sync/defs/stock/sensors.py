@@ -5,7 +5,7 @@ import dagster as dg
 from orders_sync.dagster_support.busy_lanes import runs_under_way
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.defs.stock.jobs import apply_order_events
-from orders_sync.stock.locks import pending_events
+from orders_sync.stock.apply_events import pending_events
 
 
 @dg.sensor(
@@ -20,8 +20,8 @@ from orders_sync.stock.locks import pending_events
 def order_events_sensor(
     context: dg.SensorEvaluationContext, orders_database: OrdersDatabase
 ) -> dg.RunRequest | dg.SkipReason:
-    with orders_database.connect_to_stock("sensor") as connection:
-        pending = pending_events(connection)
+    with orders_database.connect_to_stock("sensor") as stock:
+        pending = pending_events(stock)
     if pending == 0:
         return dg.SkipReason("No order event is pending.")
     for run in runs_under_way(context.instance):
