@@ -32,7 +32,8 @@ from orders_sync.database.engine import Connection, connect
 from orders_sync.database.schema import upgrade_schema
 from orders_sync.passes.run_pass import PassFailedError
 from orders_sync.sandbox.v1 import V1StandIn
-from orders_sync.stock.locks import apply_pending
+from orders_sync.stock.apply_events import apply_pending
+from orders_sync.stock.connection import StockConnection
 from orders_sync.testing.marketplace import Marketplace, sandbox_account, sync
 from orders_sync.testing.row_faults import BREAK_CONNECTION, fault_at_row
 
@@ -245,12 +246,12 @@ class V2(System):
             self._run("care")
         if on_the_hour and now.hour % 4 == 0:
             self._run("incomplete")
-        apply_pending(self.connection, oversell=frozenset([self.account.name]))
+        apply_pending(StockConnection(self.connection), oversell=frozenset([self.account.name]))
 
     def last(self) -> None:
         for sync_type in ("new", "modified"):
             self._run(sync_type)
-        apply_pending(self.connection, oversell=frozenset([self.account.name]))
+        apply_pending(StockConnection(self.connection), oversell=frozenset([self.account.name]))
 
     def _run(self, sync_type: str, *, killed: bool = False) -> None:
         dies = fault_at_row(self.connection, "order_items", 1, BREAK_CONNECTION) if killed else nullcontext()

@@ -4,8 +4,9 @@ import pytest
 
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
+from orders_sync.stock.apply_events import apply_pending
+from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.levels import import_levels
-from orders_sync.stock.locks import apply_pending
 from orders_sync.testing.invariants import (
     check_invariants,
     every_listed_order_is_stored_or_rejected,
@@ -20,9 +21,10 @@ def synced(connection: Connection, marketplace: Marketplace, account: SellerAcco
     """A database with two orders and their locks, all invariants kept."""
     for number in (1, 2):
         an_order(marketplace, number)
-    import_levels(connection, {"PHONE": 10})
+    stock = StockConnection(connection)
+    import_levels(stock, {"PHONE": 10})
     sync(account, "modified")
-    apply_pending(connection)
+    apply_pending(stock)
     check_invariants(connection)
     return connection
 
