@@ -9,7 +9,7 @@ from docs.generate.command_line import command_line_page
 from docs.generate.events import events_page
 from docs.generate.layers import layers_picture
 from docs.generate.settings import settings_page
-from docs.generate.states import lock_actions_table, states_page
+from docs.generate.states import lock_actions_table, lock_states_table, states_page
 from docs.generate.tables import tables_page
 from orders_sync.marketplaces.kit.registry import unusable_modules
 
@@ -25,7 +25,7 @@ PAGES: dict[str, Callable[[], str]] = {
 }
 #: Parts of hand-written pages, between `<!-- generated: NAME -->` and `<!-- /generated -->`.
 PARTS: dict[str, dict[str, Callable[[], str]]] = {
-    "stock.md": {"lock actions": lock_actions_table},
+    "stock.md": {"lock actions": lock_actions_table, "lock states": lock_states_table},
 }
 
 

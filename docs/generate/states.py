@@ -2,13 +2,14 @@
 
 import ast
 import inspect
-import itertools
+from enum import Enum
+from itertools import pairwise
 
 from docs.generate.markdown import code, page, table
 from orders_sync.marketplaces.kit.registry import find_marketplace, marketplace_names
-from orders_sync.model import statuses
 from orders_sync.model.statuses import DELIVERY_NOTE_DUE, LABEL_DUE, Status
 from orders_sync.stock.actions import LOCK_ACTIONS, lock_action_of
+from orders_sync.stock.decision import LockState
 
 INTRODUCTION = """\
 A *state* is the marketplace's own word or number. A *status* is ours, the same for all marketplaces, for orders and
@@ -36,8 +37,14 @@ def lock_actions_table() -> str:
     return table(("status of the item", "the lock", "why"), rows)
 
 
+def lock_states_table() -> str:
+    """The states of a lock, with their meaning."""
+    meanings = _member_docstrings(LockState)
+    return table(("state of the lock", "meaning"), ((code(state), meanings[state.name]) for state in LockState))
+
+
 def _statuses_table() -> str:
-    meanings = _member_docstrings()
+    meanings = _member_docstrings(Status)
     rows = [
         (
             code(status),
@@ -52,12 +59,12 @@ def _statuses_table() -> str:
     return table(("status", "meaning", "lock", "documents due"), rows)
 
 
-def _member_docstrings() -> dict[str, str]:
-    """The text below each member of Status: Python keeps it in the source only."""
-    tree = ast.parse(inspect.getsource(statuses))
-    body = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == Status.__name__).body
+def _member_docstrings(kind: type[Enum]) -> dict[str, str]:
+    """The text below each member of an enumeration: Python keeps it in the source only."""
+    tree = ast.parse(inspect.getsource(kind))
+    body = next(node for node in tree.body if isinstance(node, ast.ClassDef)).body
     found: dict[str, str] = {}
-    for member, text in itertools.pairwise(body):
+    for member, text in pairwise(body):
         if (
             isinstance(member, ast.Assign)
             and isinstance(member.targets[0], ast.Name)
