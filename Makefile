@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 3000
 
-.PHONY: run test test-fast test-medusa lint types coverage reference docs lock lock-upgrade bench bench-migration clean
+.PHONY: run test test-fast test-medusa lint types coverage reference docs lock lock-upgrade bench bench-passes bench-cutover clean
 
 run: .venv/installed ## set everything up and run the main job: sandbox, Dagster UI and daemon, first syncs
 	$(BIN)/orders-sync up --port $(PORT)
@@ -52,8 +52,11 @@ bench: .venv/installed-dev ## measure everything in bench/README.md
 	$(BIN)/pip install --quiet -r bench/requirements.txt
 	$(BIN)/python -m bench.compare
 
-bench-migration: .venv/installed-dev ## measure V1 against V2 over a simulated week, into bench/README.md
-	$(BIN)/python -m bench.migration
+bench-passes: .venv/installed-dev ## measure a pass; CHECKOUT=<folder> compares with another checkout, side by side
+	$(BIN)/python -m bench.passes $(if $(CHECKOUT),--checkout $(CHECKOUT))
+
+bench-cutover: .venv/installed-dev ## measure V1 against V2 over a simulated week, into bench/README.md
+	$(BIN)/python -m bench.cutover
 
 clean: ## forget everything but the code: the databases, the sandbox, the environment
 	rm -rf .venv .state

@@ -1,9 +1,9 @@
 """Measures everything in one run and writes the tables of bench/README.md.
 
-    make bench          (or: python -m bench.compare --orders 20000, for a quick look)
+    make bench          (for a quick look: python -m bench.compare --orders 20000)
 
-Each pass is a process of its own, so that CPU seconds and peak memory are its alone. All write into the same
-embedded PostgreSQL with its default settings.
+Each pass runs in a process of its own, so that CPU seconds and peak memory are only its own. All passes write into one
+embedded PostgreSQL with default settings. To compare two checkouts of this project, use bench/passes.py.
 """
 
 import argparse
@@ -15,22 +15,19 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench.migration import MARK as WEEK
+from bench.cutover import HEADING as WEEK
+from bench.serving import BenchServer, bench_server
 from bench.variants import ORM_SAMPLE, PAGE_SIZE
 
-PORT = 8907
 README = Path(__file__).parent / "README.md"
 
 
 class Bench:
-    """A fresh embedded PostgreSQL, and the passes measured against it."""
+    """A new embedded PostgreSQL, and the passes measured on it."""
 
     def __init__(self, folder: str) -> None:
         os.environ["ORDERS_SYNC_STATE"] = folder
@@ -48,30 +45,31 @@ class Bench:
         }
         self.connection = connect(url)
 
-    def forget(self) -> None:
-        """Empties our tables."""
+    def empty_tables(self) -> None:
+        """Removes all orders that this project has stored."""
         self.connection.execute("TRUNCATE orders, order_items, order_events, lanes, lane_runs")
 
     def settle(self) -> None:
-        """What autovacuum and the checkpointer do within minutes, now: else their writes count as the pass's."""
+        """Does now what autovacuum and the checkpointer would do within minutes, so that no pass pays for it."""
         self.connection.execute("VACUUM (ANALYZE)")
         self.connection.execute("CHECKPOINT")
-        # Data checksums (on by default since PostgreSQL 18) write a page once more when it is first read after that.
+        # With data checksums (the default since PostgreSQL 18), the first read after that writes a page once more.
         self.connection.execute("SELECT count(fingerprint) FROM orders")
 
-    def measure(self, variant: str) -> dict[str, Any]:
-        """One pass of a variant: orders, seconds, cpu_seconds, peak_mb, wal_mb, calls."""
+    def measure(self, variant: str, server: BenchServer) -> dict[str, Any]:
+        """Runs one pass of a variant. Returns orders, seconds, rate (orders per second), cpu_seconds, peak_mb, wal_mb
+        and calls (API calls)."""
         before = self._position()
-        served = control()["served"]
+        served = server.served
         done = subprocess.run(
-            [sys.executable, "-m", "bench.variants", variant, f"http://127.0.0.1:{PORT}"],
+            [sys.executable, "-m", "bench.variants", variant, server.url],
             env=self.environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode:
             raise SystemExit(f"{variant} failed:\n{done.stderr[-3000:]}")
         result = json.loads(done.stdout.splitlines()[-1])
         result["wal_mb"] = (self._position() - before) / 1e6
-        result["calls"] = control()["served"] - served
+        result["calls"] = server.served - served
         result["rate"] = result["orders"] / result["seconds"]
         print(f"{variant}: {result['rate']:.0f} orders/s", flush=True)
         return result
@@ -81,58 +79,37 @@ class Bench:
         return float(row[0]) if row else 0.0
 
 
-def control(**settings: float) -> dict[str, Any]:
-    """Tells the bench server what to serve, and asks what it served."""
-    query = "&".join(f"{name}={value}" for name, value in settings.items())
-    with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/bench?{query}") as answer:
-        return json.load(answer)
-
-
-@contextmanager
-def server(orders: int) -> Iterator[None]:
-    """The bench server with so many orders."""
-    command = [sys.executable, "-m", "bench.server", "--orders", str(orders), "--port", str(PORT)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    process.stdout.readline()
-    try:
-        yield
-    finally:
-        process.kill()
-        process.wait()
-
-
-def passes(bench: Bench, orders: int) -> list[str]:
-    """First load, unchanged pass and a pass with 2 % changed, of every variant."""
+def pass_lines(bench: Bench, orders: int) -> list[str]:
+    """First load, unchanged pass and a pass with 2 % of the orders changed, of every variant: Markdown lines."""
     rows: list[tuple[str, str, dict[str, Any]]] = []
 
-    def note(scene: str, name: str, variant: str) -> dict[str, Any]:
-        result = bench.measure(variant)
+    def add_row(scene: str, name: str, variant: str) -> dict[str, Any]:
+        result = bench.measure(variant, server)
         rows.append((scene, name, result))
         return result
 
     fetching = {}
     firsts, unchanged = [], []
-    with server(orders):
-        for name, variant in (("fetching alone", "fetch"), ("fetching and decoding", "fetch_and_decode")):
-            fetching[variant] = note("fetch", name, variant)
+    with bench_server(orders) as server:
+        for name, variant in (("fetching only", "fetch"), ("fetching and decoding", "fetch_and_decode")):
+            fetching[variant] = add_row("fetch", name, variant)
         for _ in range(3):
-            bench.forget()
-            firsts.append(bench.measure("ours"))
+            bench.empty_tables()
+            firsts.append(bench.measure("ours", server))
         rows.append(("first load", "orders_sync (median of 3)", _median(firsts)))
         bench.settle()
-        unchanged = [bench.measure("ours") for _ in range(3)]
+        unchanged = [bench.measure("ours", server) for _ in range(3)]
         rows.append(("unchanged", "orders_sync (median of 3)", _median(unchanged)))
         others = (("SQLAlchemy ORM, one at a time", "orm"), ("dlt, REST source, merge", "dlt_rest"),
                   ("dlt, Arrow, Parquet, merge", "dlt_arrow"))  # fmt: skip
-        theirs = {("first load", v): note("first load", name, v) for name, v in others}
-        theirs |= {("unchanged", v): note("unchanged", name, v) for name, v in others}
-        control(changed=0.02)
+        theirs = {("first load", v): add_row("first load", name, v) for name, v in others}
+        theirs |= {("unchanged", v): add_row("unchanged", name, v) for name, v in others}
+        server.control(changed=0.02)
         before = bench.connection.execute("SELECT count(*) FROM orders WHERE revision > 1").fetchone()
-        changed = note("2 % changed", "orders_sync", "ours")
+        changed = add_row("2 % changed", "orders_sync", "ours")
         after = bench.connection.execute("SELECT count(*) FROM orders WHERE revision > 1").fetchone()
         for name, variant in others:
-            note("2 % changed", name, variant)
+            add_row("2 % changed", name, variant)
     assert before
     assert after
     ours_first, ours_unchanged = _median(firsts), _median(unchanged)
@@ -147,35 +124,35 @@ def passes(bench: Bench, orders: int) -> list[str]:
         f"{_times(ours_unchanged, theirs['unchanged', 'dlt_arrow'])} its fastest (aim 3); "
         f"{ours_unchanged['seconds'] / fetching['fetch_and_decode']['seconds']:.2f} times the time of fetching and "
         f"decoding (aim at most 1.8); {ours_unchanged['wal_mb']:.2f} MB of WAL (aim at most 1).",
-        f"* 2 % changed: {after[0] - before[0]} orders rewritten, of {changed['orders']} fetched.",
-        f"* API calls of a pass: {ours_unchanged['calls']}, the fewest possible are {fewest}.",
-        f"* The ORM's figures are of a sample of {ORM_SAMPLE} orders.",
+        f"* 2 % changed: {after[0] - before[0]} of {changed['orders']} fetched orders were rewritten.",
+        f"* API calls of a pass: {ours_unchanged['calls']}; the minimum is {fewest}.",
+        f"* The ORM's figures come from a sample of {ORM_SAMPLE} orders.",
     ]
     return lines
 
 
 def latency(bench: Bench) -> list[str]:
-    """150 ms a page: one connection beside eight."""
-    with server(10_000):
-        control(latency=0.15)
+    """The rate at 150 ms per page, over one connection and over up to eight."""
+    with bench_server(10_000) as server:
+        server.control(latency=0.15)
         results = {}
         for name in ("ours_serial", "ours_8"):
-            bench.forget()
-            results[name] = bench.measure(name)
+            bench.empty_tables()
+            results[name] = bench.measure(name, server)
     ratio = results["ours_8"]["rate"] / results["ours_serial"]["rate"]
     return [
-        f"With 150 ms a page: {results['ours_serial']['rate']:.0f} orders/s over one connection, "
-        f"{results['ours_8']['rate']:.0f} with 8 allowed: {ratio:.1f} times (aim 4)."
+        f"At 150 ms per page: {results['ours_serial']['rate']:.0f} orders/s over one connection, "
+        f"{results['ours_8']['rate']:.0f} over up to eight: {ratio:.1f} times (aim 4)."
     ]
 
 
 def memory(bench: Bench) -> list[str]:
-    """Peak memory at 10,000 and at 300,000 orders, first load."""
+    """The peak memory of a first load of 10,000 and of 300,000 orders."""
     peaks = {}
     for orders in (10_000, 300_000):
-        with server(orders):
-            bench.forget()
-            peaks[orders] = bench.measure("ours")["peak_mb"]
+        with bench_server(orders) as server:
+            bench.empty_tables()
+            peaks[orders] = bench.measure("ours", server)["peak_mb"]
     return [
         f"Peak memory of a first load: {peaks[10_000]:.0f} MB at 10,000 orders, {peaks[300_000]:.0f} MB at 300,000: "
         f"{peaks[300_000] / peaks[10_000]:.2f} times (aim at most 1.3, and at most 150 MB)."
@@ -183,7 +160,7 @@ def memory(bench: Bench) -> list[str]:
 
 
 def rate_limit() -> list[str]:
-    """A pass against the sandbox with its published limit on (200 calls in 10 s, then 10 s of refusals)."""
+    """A pass at the sandbox while it enforces the published limit: 200 calls in 10 s, or every call fails for 10 s."""
     from orders_sync.database.engine import connect
     from orders_sync.testing.marketplace import Marketplace, sandbox_account, sync
 
@@ -196,13 +173,14 @@ def rate_limit() -> list[str]:
         seconds = time.monotonic() - began
     used = summary.api_calls / seconds / 20
     return [
-        f"Under the published limit (20 calls a second): {summary.api_calls} calls in {seconds:.0f} s, "
-        f"{used:.0%} of the allowed rate (aim at least 90 %), {summary.too_many_requests} answers of 429 (aim 0)."
+        f"Under the published limit (20 calls per second): {summary.api_calls} calls in {seconds:.0f} s, "
+        f"{used:.0%} of the allowed rate (aim at least 90 %), {summary.too_many_requests} responses with status 429 "
+        "(aim 0)."
     ]
 
 
 def commit_to_lock(repetitions: int = 9) -> list[str]:
-    """From the commit of an order to its stock lock, by Dagster's daemon, sensor, queue and a run's process."""
+    """The time from the commit of an order to its stock lock, through Dagster's daemon, sensor, queue and run."""
     from orders_sync.testing.deployment import Deployment
     from orders_sync.testing.marketplace import Marketplace, an_order
     from orders_sync.testing.waiting import wait_for
@@ -227,7 +205,7 @@ def commit_to_lock(repetitions: int = 9) -> list[str]:
 
                 seconds.append(wait_for(locked, seconds=60)[0])
     return [
-        f"From the commit of an order to its stock lock: {statistics.median(seconds):.1f} s in the median of "
+        f"From the commit of an order to its stock lock: {statistics.median(seconds):.1f} s, median of "
         f"{repetitions} ({min(seconds):.1f} to {max(seconds):.1f} s; aim less than 20)."
     ]
 
@@ -268,14 +246,15 @@ def main() -> None:
         text = [
             "# Figures",
             "",
-            "Made by `make bench` (`python -m bench.compare`), all in one run. Nothing here is asserted by a test.",
+            "`make bench` (`python -m bench.compare`) measured all of this in one run. No test asserts these figures.",
             "",
             f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, Python {platform.python_version()}, PostgreSQL "
             f"{version} (embedded, default settings). {orders:,} orders with {orders * 5 // 2:,} items in the form of "
-            f"Back Market's contract (2.4 kB each), {PAGE_SIZE} a page, served from memory. orders_sync runs its whole "
-            "`modified` pass: every new or changed record typed and checked, raw record kept, events written.",
+            f"Back Market's contract (2.4 kB each), {PAGE_SIZE} per page, served from memory. orders_sync runs its "
+            "whole `modified` pass: it decodes and checks every new or changed record, keeps the raw record and writes "
+            "events.",
             "",
-            *passes(bench, orders),
+            *pass_lines(bench, orders),
             "",
             *(f"* {line}" for line in (*latency(bench), *memory(bench), *rate_limit())),
         ]
@@ -288,21 +267,23 @@ def main() -> None:
 
 
 NOTES = """
-## What was learned
+## What the measurements taught
 
-* The raw record as `json` instead of `jsonb` halves what PostgreSQL needs to store an order (27 to 34 instead of 50 to
-  64 µs, measured alone), and keeps the record byte for byte.
-* Threads that fetch pages from a server that answers at once cost more than they bring: with 4 connections 21,000
-  orders/s were fetched, with one 46,000. So a pass opens as many connections as the latency of a page is worth.
-* Looking up by primary key what is known, and comparing 16-byte hashes, is what makes an unchanged pass cheap.
-* A first load is bound by one Python core and one of PostgreSQL, side by side. What made it half as fast again: a batch
-  checked and written field by field instead of order by order; amounts kept as the text that came (half a million
-  Decimals were a tenth); the garbage collector asked to look after 50,000 objects instead of 700 (a tenth); httpx's
-  transport instead of its client; turns of 0.05 ms for the writing thread, and a send buffer that holds a batch; no
-  index that nobody needs (1 to 2 µs an order each); no look-up while an account has no orders.
-* Of PostgreSQL's 31 µs an order, 7 compress the raw record. Kept uncompressed, it costs half as much WAL again.
-* Between load and unchanged pass the bench runs VACUUM and CHECKPOINT, as autovacuum would: else hint bits of freshly
-  loaded pages count as the pass's WAL (124 MB, once).
+* The raw record is stored as `json`, not `jsonb`: PostgreSQL then needs half the time to store an order (27 to 34 µs
+  instead of 50 to 64 µs, measured alone), and keeps the record byte for byte.
+* Threads that fetch pages from a server that answers at once cost more than they gain: 4 connections fetched 21,000
+  orders/s, one connection 46,000. So a pass opens only as many connections as the latency of a page is worth.
+* An unchanged pass is cheap because it looks stored orders up by primary key and compares 16-byte hashes.
+* One Python core and one PostgreSQL core, side by side, limit a first load. These changes made it half as fast again:
+  a batch is checked and written column by column instead of order by order; amounts stay the text that came (half a
+  million Decimals took a tenth of the time); the garbage collector runs after 50,000 new objects instead of 700
+  (another tenth); passes use httpx's transport instead of its client; the writing thread gets turns of 0.05 ms, and its
+  send buffer holds a batch; indexes that no query needs are gone (1 to 2 µs per order each); an account without orders
+  needs no look-up.
+* PostgreSQL needs 31 µs per order, 7 of them to compress the raw record. An uncompressed record writes half as much WAL
+  again.
+* Between the first load and the unchanged pass, the benchmark runs VACUUM and CHECKPOINT, as autovacuum would.
+  Otherwise hint bits of freshly loaded pages count as WAL of the pass (124 MB, once).
 """
 
 

@@ -1,9 +1,9 @@
-"""Back Market's order list served from memory, as fast as a small server can: what is measured is the client.
+"""Serves Back Market's order list from memory, fast enough that only the client's speed is measured.
 
     python -m bench.server --orders 100000 --port 8900
 
-`GET /bench?changed=0.02&latency=0.15` changes a share of the orders, and lets each page take so long.
-`GET /bench` answers with the number of pages served so far.
+`GET /bench?changed=0.02&latency=0.15` sets the share of changed orders, and how many seconds each page takes.
+`GET /bench` returns how many pages were served. Port 0 chooses a free one; the address is printed once it listens.
 """
 
 import argparse
@@ -18,11 +18,11 @@ from orders_sync.sandbox.formats import stamp
 
 START = datetime(2026, 9, 1, tzinfo=UTC)
 LINES = (2, 3)
-"""Lines an order has, in turn: two and a half on average."""
+"""The lines of an order, in turn: two and a half on average."""
 
 
 def order(number: int, version: int = 0) -> dict[str, object]:
-    """An order in the form of the contract; of version 1 it is shipped, and was modified later."""
+    """An order in the form of the contract. Version 1 was modified an hour after version 0, and is shipped."""
     created = START + timedelta(seconds=number)
     modified = created + timedelta(hours=version)
     address = {
@@ -54,7 +54,7 @@ def order(number: int, version: int = 0) -> dict[str, object]:
 
 
 class Pages:
-    """All pages, encoded before anything is measured."""
+    """All pages of the list, encoded before the measurement begins."""
 
     def __init__(self, orders: int, page_size: int) -> None:
         self.orders, self.page_size = orders, page_size
@@ -65,7 +65,7 @@ class Pages:
         self.pages = [self._page(number) for number in range(1, self.count + 1)]
 
     def change(self, share: float) -> None:
-        """Gives a share of the orders, spread evenly, their next version."""
+        """Moves a share of the orders, spread evenly, to version 1 and all others to version 0."""
         self.changed = share
         self.pages = [self._page(number) for number in range(1, self.count + 1)]
 
@@ -76,18 +76,20 @@ class Pages:
         rows = [order(n, 1 if step and n % step == 0 else 0) for n in range(first, last + 1)]
         following = f"https://www.backmarket.fr/ws/orders?page={number + 1}" if number < self.count else None
         body = json.dumps({"count": self.orders, "next": following, "previous": None, "results": rows}).encode()
-        return _answer(body)
+        return _response(body)
 
 
-def _answer(body: bytes) -> bytes:
+def _response(body: bytes) -> bytes:
     head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 
-EMPTY = _answer(b'{"count": 0, "next": null, "previous": null, "results": []}')
+EMPTY = _response(b'{"count": 0, "next": null, "previous": null, "results": []}')
 
 
 class Server(asyncio.Protocol):
+    """A connection: answers one request after the other."""
+
     pages: Pages
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -102,8 +104,8 @@ class Server(asyncio.Protocol):
             query = {name: values[0] for name, values in parse_qs(target.query).items()}
             asyncio.get_running_loop().call_later(self.pages.latency, self._send, self._respond(target.path, query))
 
-    def _send(self, answer: bytes) -> None:
-        self.transport.write(answer)
+    def _send(self, response: bytes) -> None:
+        self.transport.write(response)
 
     def _respond(self, path: str, query: dict[str, str]) -> bytes:
         pages = self.pages
@@ -111,7 +113,7 @@ class Server(asyncio.Protocol):
             if "changed" in query:
                 pages.change(float(query["changed"]))
             pages.latency = float(query.get("latency", pages.latency))
-            return _answer(json.dumps({"served": pages.served}).encode())
+            return _response(json.dumps({"served": pages.served}).encode())
         pages.served += 1
         if "state" in query:
             return EMPTY
@@ -122,7 +124,7 @@ class Server(asyncio.Protocol):
 async def serve(port: int, pages: Pages) -> None:
     Server.pages = pages
     listening = await asyncio.get_running_loop().create_server(Server, "127.0.0.1", port)
-    print("ready", flush=True)
+    print(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}", flush=True)
     await listening.serve_forever()
 
 

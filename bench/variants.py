@@ -1,8 +1,8 @@
-"""What is compared: each variant brings the order list of the bench server into PostgreSQL, or only fetches it.
+"""The variants that are compared: each writes the bench server's orders into PostgreSQL, or only fetches them.
 
-    python -m bench.variants VARIANT URL        (one variant, one pass, in a process of its own)
+    python -m bench.variants VARIANT URL        one pass of one variant, in a process of its own
 
-Prints one JSON line: seconds, cpu_seconds, peak_mb, orders.
+Prints a JSON object: orders, seconds, cpu_seconds (child processes included), peak_mb.
 """
 
 # dlt and pyarrow are installed by `make bench` alone (bench/requirements.txt).
@@ -18,12 +18,15 @@ from typing import Any
 
 PAGE_SIZE = 50
 ORM_SAMPLE = 5_000
-"""One order at a time is so slow that a sample has to do; its rate is what is compared."""
+"""The orders that the variant `orm` handles: it is too slow for all of them, and only its rate is compared."""
 
 
 def account(url: str, connections: int) -> Any:
+    """An account at the bench server, without rate limits, with so many connections."""
+    from orders_sync.config.sandbox_credentials import provide_sandbox_credentials
     from orders_sync.marketplaces.kit.accounts import account_from
 
+    provide_sandbox_credentials()
     settings = {
         "marketplace": "back_market", "base_url": url, "token": "BACK_MARKET_SANDBOX_TOKEN",
         "limits": {"enforced": False, "connections": connections},
@@ -32,7 +35,7 @@ def account(url: str, connections: int) -> Any:
 
 
 def ours(url: str, connections: int = 4) -> int:
-    """The `modified` sync of this project, whole: lock, watermark, validation, events."""
+    """The whole `modified` pass of this project: lane lock, watermark, validation, raw records, events."""
     from datetime import UTC, datetime
 
     from orders_sync.model.lane import SyncType
@@ -44,22 +47,22 @@ def ours(url: str, connections: int = 4) -> int:
 
 
 def ours_serial(url: str) -> int:
-    """The same with one connection."""
+    """The same over one connection."""
     return ours(url, 1)
 
 
 def ours_8(url: str) -> int:
-    """The same with eight."""
+    """The same over up to eight connections."""
     return ours(url, 8)
 
 
 def fetch(url: str) -> int:
-    """Fetching alone: the adapter's pages, undecoded but for their ids."""
+    """Only fetches the pages with the adapter, and decodes nothing but the records' ids."""
     return sum(len(page) for page in _pages(_adapter(url)))
 
 
 def fetch_and_decode(url: str) -> int:
-    """Fetching, and decoding each record into its typed form."""
+    """Fetches the pages, and decodes each record into its typed form."""
     adapter = _adapter(url)
     count = 0
     for page in _pages(adapter):
@@ -83,7 +86,7 @@ def _pages(adapter: Any) -> Iterator[Any]:
 
 
 def orm(url: str) -> int:
-    """One order at a time through SQLAlchemy's ORM: look it up, add or update it and its lines, commit."""
+    """SQLAlchemy's ORM, one order at a time: looks it up, adds or updates it and its lines, commits."""
     import httpx
     from sqlalchemy import JSON, ForeignKey, Numeric, create_engine
     from sqlalchemy.engine import make_url
@@ -117,33 +120,33 @@ def orm(url: str) -> int:
     count, page = 0, 1
     with httpx.Client(base_url=url) as client, Session(engine) as session:
         while count < ORM_SAMPLE:
-            answer = client.get("/ws/orders", params={"page": page, "page-size": PAGE_SIZE}).json()
-            for record in answer["results"]:
-                known = session.get(Order, record["order_id"])
-                if known is None:
-                    known = Order(order_id=record["order_id"])
-                    session.add(known)
+            document = client.get("/ws/orders", params={"page": page, "page-size": PAGE_SIZE}).json()
+            for record in document["results"]:
+                order = session.get(Order, record["order_id"])
+                if order is None:
+                    order = Order(order_id=record["order_id"])
+                    session.add(order)
                 for name in ("state", "date_creation", "date_modification", "currency", "price"):
-                    setattr(known, name, record[name])
-                known.raw = record
-                lines = {line.id: line for line in known.lines}
-                for told in record["orderlines"]:
-                    line = lines.get(told["id"])
+                    setattr(order, name, record[name])
+                order.raw = record
+                lines = {line.id: line for line in order.lines}
+                for listed in record["orderlines"]:
+                    line = lines.get(listed["id"])
                     if line is None:
-                        line = Line(id=told["id"])
-                        known.lines.append(line)
+                        line = Line(id=listed["id"])
+                        order.lines.append(line)
                     for name in ("listing", "quantity", "state", "price"):
-                        setattr(line, name, told[name])
+                        setattr(line, name, listed[name])
                 session.commit()
                 count += 1
-            if not answer["next"]:
+            if not document["next"]:
                 break
             page += 1
     return count
 
 
 def dlt_rest(url: str) -> int:
-    """dlt as most would use it: its REST source, merge by primary key, nested lines into a child table."""
+    """dlt as its documentation shows it: REST source, merge by primary key, nested lines in a child table."""
     from dlt.sources.rest_api import rest_api_source
 
     source = rest_api_source(
@@ -175,7 +178,7 @@ def dlt_rest(url: str) -> int:
 
 
 def dlt_arrow(url: str) -> int:
-    """dlt at its fastest: hand-built Arrow tables for orders and lines, Parquet files, merge."""
+    """dlt at its fastest: Arrow tables built by hand for orders and lines, Parquet files, merge."""
     import dlt
     import httpx
     import msgspec
@@ -189,19 +192,19 @@ def dlt_arrow(url: str) -> int:
         "id", "state", "listing", "quantity", "price", "shipping_price", "currency", "orderline_fee", "product",
         "listing_id",
     )  # fmt: skip
-    pages_a_table = 100
+    pages_per_table = 100
 
     def tables() -> Iterator[Any]:
         page, more = 1, True
         with httpx.Client(base_url=url) as client:
             while more:
                 records: list[dict[str, Any]] = []
-                for _ in range(pages_a_table):
+                for _ in range(pages_per_table):
                     response = client.get("/ws/orders", params={"page": page, "page-size": PAGE_SIZE})
-                    answer = msgspec.json.decode(response.content)
-                    records += answer["results"]
+                    document = msgspec.json.decode(response.content)
+                    records += document["results"]
                     page += 1
-                    more = bool(answer["next"])
+                    more = bool(document["next"])
                     if not more:
                         break
                 orders = {name: [record.get(name) for record in records] for name in order_columns}
@@ -218,13 +221,13 @@ def dlt_arrow(url: str) -> int:
             if table.meta.table_name == "arrow_orders":
                 yield table.data
             else:
-                kept.append(table.data)
+                line_tables.append(table.data)
 
     @dlt.resource(name="arrow_lines", primary_key="id", write_disposition="merge")
     def arrow_lines() -> Iterator[Any]:
-        yield from kept
+        yield from line_tables
 
-    kept: list[Any] = []
+    line_tables: list[Any] = []
     return _run_dlt("arrow", [arrow_orders, arrow_lines], loader_file_format="parquet")
 
 

@@ -11,6 +11,7 @@ from docs.generate.layers import layers_picture
 from docs.generate.settings import settings_page
 from docs.generate.states import lock_actions_table, states_page
 from docs.generate.tables import tables_page
+from orders_sync.marketplaces.kit.registry import unusable_modules
 
 DOCS = Path(__file__).resolve().parents[1]
 
@@ -29,7 +30,11 @@ PARTS: dict[str, dict[str, Callable[[], str]]] = {
 
 
 def contents() -> dict[Path, str]:
-    """What each generated file must hold."""
+    """What each generated file must hold. Raises ImportError for an adapter that can't be imported."""
+    if unusable_modules():
+        raise ImportError(
+            "; ".join(f"orders_sync/marketplaces/{name}.py {why}" for name, why in unusable_modules().items())
+        )
     made = {DOCS / name: make() for name, make in PAGES.items()}
     for name, parts in PARTS.items():
         text = (DOCS / name).read_text()

@@ -12,7 +12,7 @@ from orders_sync.marketplaces.kit.registry import find_marketplace
 class AccountChoice(BaseModel):
     """The parameters of `dg scaffold` for an account."""
 
-    marketplace: str = Field(default="back_market", description="The marketplace, as in docs/states.md.")
+    marketplace: str = Field(default="back_market", description="The marketplace, as in docs/reference/states.md.")
 
 
 class AccountScaffolder(Scaffolder[AccountChoice]):

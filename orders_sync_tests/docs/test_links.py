@@ -31,6 +31,17 @@ def test_paths_exist(page: str) -> None:
     assert missing == []
 
 
+def test_the_pages_that_the_code_names_exist() -> None:
+    named = {
+        page
+        for path in (PROJECT_ROOT / "orders_sync").rglob("*")
+        if path.suffix in (".py", ".yaml")
+        for page in re.findall(r"docs/[\w/-]+\.md", path.read_text())
+    }
+    assert "docs/cutover.md" in named
+    assert [page for page in named if not (PROJECT_ROOT / page).exists()] == []
+
+
 def test_a_link_to_nowhere_is_an_error() -> None:
     with pytest.raises(LookupError, match=r"README\.md links to docs/nowhere\.md"):
         page_for_site("README.md", "[x](docs/nowhere.md)")

@@ -152,7 +152,7 @@ class Marketplace:
     buyer_keys: frozenset[str]
     """The keys of its JSON, at any depth, whose values are about the buyer: the retention blanks those."""
     notes: str = ""
-    """Markdown that docs/states.md shows below the tables."""
+    """Markdown that docs/reference/states.md shows below the tables."""
 
 
 #: How much earlier than `since` a record may lie: marketplaces cut the fraction of a second off a filter's time.
