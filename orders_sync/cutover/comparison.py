@@ -1,6 +1,6 @@
-"""V1 and V2 compared: which orders only one has, which differ and in what, who saw them first, whose locks differ.
+"""Compares V1 and V2: which orders only one has, which differ and in what, who saw them first, which locks differ.
 
-A difference counts only when both sides had the chance to see what the other has: what is younger is in flight.
+A difference counts only when both sides had time to see what the other has. A younger difference is in flight.
 """
 
 from collections.abc import Iterable
@@ -32,9 +32,9 @@ LOCK_KINDS = (LOCK_ONLY_V1, LOCK_ONLY_V2, LOCK_DIFFERS)
 DOCUMENTS = ("delivery_note_url", "label_url")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Comparison:
-    """One account and one day of orders."""
+    """V1 and V2 compared for one account and one UTC day of orders; its fields are columns of migration_comparisons."""
 
     account: str
     day: date
@@ -45,17 +45,20 @@ class Comparison:
     differing: int
     in_flight: int
     agreement: float
+    """Per cent of the orders that either side has."""
     locks_v1: int
     locks_v2: int
     locks_differing: int
     first_in_v1: int
     first_in_v2: int
     v2_later_seconds: float | None
+    """The median of the seconds by which V2 stored an order later than V1."""
     calls_v1: int | None
     calls_v2: int
     too_many_requests_v2: int
     verdict: str
     differences: pd.DataFrame
+    """One row per difference; the columns are DIFFERENCES."""
 
 
 def compare_day(
@@ -66,9 +69,9 @@ def compare_day(
     day: date,
     now: datetime | None = None,
 ) -> Comparison:
-    """Compares the orders of an account that were created on a UTC day, and stores what was found.
+    """Compares the orders of an account that were created on a UTC day, and stores the result.
 
-    `now`: the moment of the comparison, by the marketplace's clock; the present where it is None.
+    `now`: the time of the comparison by the marketplace's clock; by default the present.
     """
     start = datetime.combine(day, time(), UTC)
     end = start + timedelta(days=1)
@@ -88,15 +91,15 @@ class _Sides:
         self.v1_orders = _by_key(v1.orders_of(account, start, end), ["order_id"])
         self.v1_items = v1.items_of(account, start, end)
         self.v1_locks = v1.locks_of(account, start, end)
-        asked = {"account": account, "start": start, "end": end}
+        parameters = {"account": account, "start": start, "end": end}
         schema = StockSchema.of(current_phase(connection))
-        self.v2_orders = _by_key(_frame(connection, _V2_ORDERS, asked), ["order_id"])
-        self.v2_items = _frame(connection, _V2_ITEMS, asked)
-        self.v2_locks = _frame(connection, schema.sql(_V2_LOCKS), asked)
+        self.v2_orders = _by_key(_frame(connection, _V2_ORDERS, parameters), ["order_id"])
+        self.v2_items = _frame(connection, _V2_ITEMS, parameters)
+        self.v2_locks = _frame(connection, schema.sql(_V2_LOCKS), parameters)
 
 
 class _InFlight:
-    """Whether a side could not know of something yet."""
+    """Whether one side could not have seen yet what the other has."""
 
     def __init__(
         self, connection: Connection, settings: CutoverSettings, account: str, both: _Sides, now: datetime
@@ -109,22 +112,22 @@ class _InFlight:
         self.both = both
 
     def only_in_v1(self, order_id: str) -> bool:
-        """V1 stored it just now, or V2 has not looked at everything since.
+        """V1 stored the order just now, or one of V2's lanes has not fetched everything since.
 
-        `new` lists what was created since its last pass and what waits: an order paid late and accepted by V1 is in
-        neither, and comes with the nightly `modified`.
+        `new` lists what was created since its last pass and what waits for the merchant. An order that was paid late
+        and accepted by V1 is in neither list, and comes with the nightly `modified`.
         """
         seen = self.both.v1_orders.loc[order_id, "seen_at"]
-        looked = (self.new_seen, self.modified_seen)
-        return _after(seen, self.young) or any(mark is None or _after(seen, mark) for mark in looked)
+        watermarks = (self.new_seen, self.modified_seen)
+        return _after(seen, self.young) or any(upto is None or _after(seen, upto) for upto in watermarks)
 
     def only_in_v2(self, order_id: str) -> bool:
-        """The marketplace has had it, or changed it, for too short a time for V1 to have seen it for certain."""
+        """The order was created or changed so recently that V1 may not have seen it yet."""
         v2 = self.both.v2_orders.loc[order_id]
         return _after(v2["created_at"], self.young) or _after(v2["modified_at"], self.young)
 
     def field(self, order_id: str, name: str) -> bool:
-        """One side wrote after the other's last look; or it is a paper of an order that has left."""
+        """One side wrote after the other last looked, or the order no longer needs the document that differs."""
         v1, v2 = self.both.v1_orders.loc[order_id], self.both.v2_orders.loc[order_id]
         seen = self.documents_seen if name in DOCUMENTS else self.care_seen if name == "care_id" else self.modified_seen
         if name in DOCUMENTS and v2["status"] not in (*DELIVERY_NOTE_DUE, *LABEL_DUE):
@@ -193,6 +196,50 @@ def _locks(both: _Sides, flight: _InFlight) -> Iterable[tuple[Any, ...]]:
             yield order_id, item_id, kind, "lock", one, two, flight.field(order_id, "lock")
 
 
+@dataclass(frozen=True)
+class _Counts:
+    """What differs, without what is in flight."""
+
+    only_in_v1: int
+    only_in_v2: int
+    differing: int
+    """Orders that both have, with at least one difference in the order or its items."""
+    locks_differing: int
+    in_flight: int
+    """Differences that are in flight."""
+
+    def verdict(self, orders: int) -> str:
+        """The comparison of so many orders in one sentence."""
+        if orders == 0:
+            return "No orders on this day."
+        counts = {
+            "missing in V2": self.only_in_v1,
+            "missing in V1": self.only_in_v2,
+            "differ": self.differing,
+            "locks differ": self.locks_differing,
+        }
+        parts = [f"{count} {what}" for what, count in counts.items() if count]
+        verdict = f"Of {orders} orders: {', '.join(parts)}" if parts else f"All {orders} orders agree"
+        return verdict + (f"; {self.in_flight} differences are in flight." if self.in_flight else ".")
+
+
+def _counted(differences: pd.DataFrame) -> _Counts:
+    in_flight = differences["in_flight"].astype(bool)
+    counted = differences[~in_flight]
+    is_lock = counted["kind"].isin(LOCK_KINDS)
+    of_orders = counted[~is_lock]
+    whole = of_orders[of_orders["item_id"] == ""]
+    only_in_v1 = set(whole.loc[whole["kind"] == ONLY_V1, "order_id"])
+    only_in_v2 = set(whole.loc[whole["kind"] == ONLY_V2, "order_id"])
+    return _Counts(
+        only_in_v1=len(only_in_v1),
+        only_in_v2=len(only_in_v2),
+        differing=len(set(of_orders["order_id"]) - only_in_v1 - only_in_v2),
+        locks_differing=int(is_lock.sum()),
+        in_flight=int(in_flight.sum()),
+    )
+
+
 def _summed_up(
     connection: Connection,
     settings: CutoverSettings,
@@ -201,27 +248,33 @@ def _summed_up(
     account: str,
     day: date,
 ) -> Comparison:
-    counted = differences[~differences["in_flight"].astype(bool)]
-    of_orders = counted[~counted["kind"].isin(LOCK_KINDS)]
-    whole = of_orders[of_orders["item_id"] == ""]
-    only_v1 = whole.loc[whole["kind"] == ONLY_V1, "order_id"].nunique()
-    only_v2 = whole.loc[whole["kind"] == ONLY_V2, "order_id"].nunique()
-    missing = set(whole.loc[whole["kind"].isin([ONLY_V1, ONLY_V2]), "order_id"])
-    differing = len(set(of_orders["order_id"]) - missing)
-    every = len(set(both.v1_orders.index) | set(both.v2_orders.index))
-    agreement = 100.0 if every == 0 else 100.0 * (every - only_v1 - only_v2 - differing) / every
-    locks_differing = int(counted["kind"].isin(LOCK_KINDS).sum())
-    later = _lead(both)
-    calls_v1 = _calls_v1(connection, settings, day)
-    calls_v2, too_many = _calls_v2(connection, account, day)
-    in_flight = int(differences["in_flight"].astype(bool).sum())
+    counts = _counted(differences)
+    orders = len(set(both.v1_orders.index) | set(both.v2_orders.index))
+    agreeing = orders - counts.only_in_v1 - counts.only_in_v2 - counts.differing
+    later = _seconds_later(both)
+    calls_v2, too_many_requests_v2 = _calls_v2(connection, account, day)
     return Comparison(
-        account, day, len(both.v1_orders), len(both.v2_orders), only_v1, only_v2, differing, in_flight, agreement,
-        _held(both.v1_locks), _held(both.v2_locks), locks_differing,
-        int((later > 0).sum()), int((later < 0).sum()), float(later.median()) if len(later) else None,
-        calls_v1, calls_v2, too_many, _verdict(every, only_v1, only_v2, differing, locks_differing, in_flight),
-        differences,
-    )  # fmt: skip
+        account=account,
+        day=day,
+        orders_v1=len(both.v1_orders),
+        orders_v2=len(both.v2_orders),
+        only_in_v1=counts.only_in_v1,
+        only_in_v2=counts.only_in_v2,
+        differing=counts.differing,
+        in_flight=counts.in_flight,
+        agreement=100.0 * agreeing / orders if orders else 100.0,
+        locks_v1=_held(both.v1_locks),
+        locks_v2=_held(both.v2_locks),
+        locks_differing=counts.locks_differing,
+        first_in_v1=int((later > 0).sum()),
+        first_in_v2=int((later < 0).sum()),
+        v2_later_seconds=float(later.median()) if len(later) else None,
+        calls_v1=_calls_v1(settings, day),
+        calls_v2=calls_v2,
+        too_many_requests_v2=too_many_requests_v2,
+        verdict=counts.verdict(orders),
+        differences=differences,
+    )
 
 
 def _held(locks: pd.DataFrame) -> int:
@@ -229,25 +282,8 @@ def _held(locks: pd.DataFrame) -> int:
     return int((locks["state"] != "released").sum()) if len(locks) else 0
 
 
-def _verdict(every: int, only_v1: int, only_v2: int, differing: int, locks: int, in_flight: int) -> str:
-    if every == 0:
-        return "No orders on this day."
-    parts = [
-        f"{count} {what}"
-        for count, what in (
-            (only_v1, "missing in V2"),
-            (only_v2, "missing in V1"),
-            (differing, "differ"),
-            (locks, "locks differ"),
-        )
-        if count
-    ]
-    verdict = f"All {every} orders agree" if not parts else f"Of {every} orders: {', '.join(parts)}"
-    return verdict + (f"; {in_flight} differences are in flight." if in_flight else ".")
-
-
-def _lead(both: _Sides) -> "pd.Series[float]":
-    """Seconds by which V2 stored an order later than V1 (below 0: earlier), for those that both stored as they came."""
+def _seconds_later(both: _Sides) -> "pd.Series[float]":
+    """By how many seconds V2 stored an order later than V1 (below 0: earlier), for the orders that both have."""
     shared = both.v1_orders.index.intersection(both.v2_orders.index)
     v1 = pd.to_datetime(both.v1_orders.loc[shared, "seen_at"], utc=True)
     v2 = pd.to_datetime(both.v2_orders.loc[shared, "first_stored_at"], utc=True)
@@ -263,8 +299,8 @@ def _calls_v2(connection: Connection, account: str, day: date) -> tuple[int, int
     return (int(row[0]), int(row[1])) if row else (0, 0)
 
 
-def _calls_v1(connection: Connection, settings: CutoverSettings, day: date) -> int | None:
-    """The stand-in counts its calls; a real V1 does not."""
+def _calls_v1(settings: CutoverSettings, day: date) -> int | None:
+    """V1's API calls on a day. Only the stand-in counts them; a real V1 does not."""
     if not settings.is_stand_in:
         return None
     import psycopg
@@ -292,22 +328,30 @@ def _store(connection: Connection, made: Comparison) -> None:
         with connection.cursor() as cursor:
             cursor.executemany(
                 "INSERT INTO migration_differences (account, day, order_id, item_id, kind, field, v1, v2, in_flight) "
-                "VALUES (%s,%s,%s,%s,%s,%s,%s,%s,%s)",
+                "VALUES (%(account)s, %(day)s, %(order_id)s, %(item_id)s, %(kind)s, %(field)s, %(v1)s, %(v2)s, "
+                "%(in_flight)s)",
                 [
-                    (made.account, made.day, *row[:4], _or_none(row[4]), _or_none(row[5]), bool(row[6]))
-                    for row in made.differences.itertuples(index=False)
+                    {
+                        **{str(name): value for name, value in row.items()},
+                        "account": made.account,
+                        "day": made.day,
+                        "v1": _or_none(row["v1"]),
+                        "v2": _or_none(row["v2"]),
+                        "in_flight": bool(row["in_flight"]),
+                    }
+                    for row in made.differences.to_dict("records")
                 ],
             )
 
 
-def _frame(connection: Connection, query: LiteralString | Composed, asked: dict[str, Any]) -> pd.DataFrame:
-    cursor = connection.execute(query, asked)
+def _frame(connection: Connection, query: LiteralString | Composed, parameters: dict[str, Any]) -> pd.DataFrame:
+    cursor = connection.execute(query, parameters)
     columns = [column.name for column in cursor.description or []]
     return pd.DataFrame(cursor.fetchall(), columns=columns, dtype=object)
 
 
 def _by_key(frame: pd.DataFrame, key: list[str]) -> pd.DataFrame:
-    """Rows by their key; of several with the same key (V1 has no unique keys) the last."""
+    """Rows by their key. V1 has no unique keys: of several rows with one key, the last one counts."""
     return frame.drop_duplicates(key, keep="last").set_index(key)
 
 

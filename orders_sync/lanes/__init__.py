@@ -1,1 +1,1 @@
-"""Who may work: the lock, watermark and history of each lane, and the authority to act outside."""
+"""The lock, watermark and run history of each lane, and the authority to act outside."""

@@ -1,7 +1,7 @@
-"""The authority to act outside: to accept orderlines at a marketplace, and to move stock.
+"""The authority to act outside: to accept orderlines at a marketplace, and to lock stock.
 
-While V1 and V2 run side by side (phases `parallel` and `monitor`), V1 has it. In phase `live`, V2 has it. A project
-that never had a V1 is live.
+V1 has it while V1 and V2 run side by side (phases `parallel` and `monitor`). V2 has it in phase `live`, which is also
+the phase of a project that never had a V1.
 """
 
 from collections.abc import Generator
@@ -15,12 +15,12 @@ from orders_sync.database.engine import Connection
 from orders_sync.model.errors import UserFacingError
 
 MOVE_WAIT_SECONDS = 60
-"""How long a move to another phase waits for what acts outside."""
+"""How long a move to another phase waits until nothing acts outside."""
 _LOCK = "orders_sync migration phase"
 
 
 class Phase(StrEnum):
-    """A phase of the cutover, in their order."""
+    """The phases of the cutover, in their order."""
 
     PARALLEL = "parallel"
     MONITOR = "monitor"
@@ -28,31 +28,31 @@ class Phase(StrEnum):
 
 
 class StillActingError(UserFacingError):
-    """Something that acts outside is not done in time, so the phase can't move."""
+    """Something that acts outside did not finish in time, so the phase can't move; the message names it."""
 
 
 def current_phase(connection: Connection) -> Phase:
-    """The phase now; live where no cutover was ever begun."""
+    """The phase now; live where no cutover has begun."""
     row = connection.execute("SELECT to_phase FROM migration_moves ORDER BY move_id DESC LIMIT 1").fetchone()
     return Phase(row[0]) if row is not None else Phase.LIVE
 
 
 @contextmanager
 def authority(connection: Connection) -> Generator[Phase]:
-    """Keeps the phase as it is for the length of the block, and gives it.
+    """Keeps the phase as it is for the length of the block; yields it.
 
-    Whatever acts outside (stock, acceptances, V1's runs) does so inside this block. A move to another phase waits for
-    the end of the block, so that nothing begun in one phase goes on into the next.
+    Stock, acceptances and V1's runs act inside this block. A move to another phase waits for its end, so that nothing
+    begun in one phase goes on in the next.
     """
     with advisory_locks.shared_lock(connection, _LOCK):
         yield current_phase(connection)
 
 
 def stop_others(connection: Connection, *, wait_seconds: float | None = None) -> None:
-    """Waits until nothing acts outside, and lets nothing begin until the end of the transaction that is open.
+    """Waits until nothing acts outside, and prevents that anything begins before the end of the open transaction.
 
-    Waits `wait_seconds` (MOVE_WAIT_SECONDS by default), then raises StillActingError that names what still acts. Of two
-    connections that call this at once, the second one waits for the first one's transaction.
+    After `wait_seconds` (MOVE_WAIT_SECONDS by default) it raises StillActingError. Of two connections that call this at
+    once, the second waits for the first one's transaction.
     """
     seconds = MOVE_WAIT_SECONDS if wait_seconds is None else wait_seconds
     connection.execute("SELECT set_config('lock_timeout', %s, true)", [f"{round(seconds * 1000)}ms"])

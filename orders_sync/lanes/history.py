@@ -1,4 +1,4 @@
-"""What each lane did: every pass with its outcome, and how each lane stands now."""
+"""The run history of each lane: every pass with its outcome, and the state of each lane now."""
 
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -12,7 +12,10 @@ from orders_sync.model.pass_summary import PassSummary
 
 
 def started(connection: Connection, lane: Lane, run_id: str) -> int:
-    """Notes that a pass begins; returns the id of its row in lane_runs."""
+    """Stores that a pass begins; returns the id of its row in lane_runs.
+
+    A run of the lane that is still `running` there has died, since only one can hold the lane: it becomes `failed`.
+    """
     with connection.transaction():
         connection.execute(
             """
@@ -41,7 +44,7 @@ def started(connection: Connection, lane: Lane, run_id: str) -> int:
 
 
 def finished(connection: Connection, lane: Lane, lane_run_id: int, summary: PassSummary, problem: str | None) -> None:
-    """Notes how a pass ended; `problem` is the one line that says why it failed."""
+    """Stores how a pass ended; `problem` is the reason of a failure in one line, or None where it succeeded."""
     outcome = "failed" if problem else "succeeded"
     values = [outcome, problem, Jsonb(summary.as_json())]
     with connection.transaction():
@@ -60,7 +63,7 @@ def finished(connection: Connection, lane: Lane, lane_run_id: int, summary: Pass
 
 
 class LaneState(NamedTuple):
-    """One row of `orders-sync status`."""
+    """The state of a lane: its watermark, its last run, and the holder of its lock now."""
 
     lane: Lane
     watermark: datetime | None
@@ -74,14 +77,14 @@ class LaneState(NamedTuple):
     holder: str | None
 
     def lag(self, now: datetime | None = None) -> float | None:
-        """Seconds since the watermark."""
+        """Seconds since the watermark; None before the first complete pass."""
         if self.watermark is None:
             return None
         return ((now or datetime.now(UTC)) - self.watermark).total_seconds()
 
 
 def lane_states(connection: Connection, accounts: list[str]) -> list[LaneState]:
-    """How each lane of these accounts stands."""
+    """The state of each lane of these accounts, lanes that never ran included."""
     rows = {
         (row[0], row[1]): row[2:]
         for row in connection.execute(
@@ -91,9 +94,9 @@ def lane_states(connection: Connection, accounts: list[str]) -> list[LaneState]:
             """
         )
     }
-    unknown: tuple[Any, ...] = (None, None, None, None, None, None, None, {})
+    never_ran: tuple[Any, ...] = (None, None, None, None, None, None, None, {})
     return [
-        LaneState(lane, *rows.get((lane.account, lane.sync_type.value), unknown), holder=holder(connection, lane))
+        LaneState(lane, *rows.get((lane.account, lane.sync_type.value), never_ran), holder=holder(connection, lane))
         for account in accounts
         for lane in (Lane(account, sync_type) for sync_type in SyncType)
     ]

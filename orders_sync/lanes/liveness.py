@@ -1,4 +1,4 @@
-"""Telling a living run from a dead one: each run holds a database lock that bears its id."""
+"""Whether a run is alive: each run holds an advisory lock with its id in the name."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -9,14 +9,14 @@ from orders_sync.database.engine import Connection, connect
 
 @contextmanager
 def alive(run_id: str) -> Generator[None]:
-    """Shows that a run lives for the length of the block. The proof ends with the process, however it ends."""
+    """Shows for the length of the block that a run is alive; however its process ends, the lock is then free."""
     with connect(application=f"orders_sync run {run_id}") as connection:
         advisory_locks.lock(connection, _lock_name(run_id))
         yield
 
 
 def is_alive(connection: Connection, run_id: str) -> bool:
-    """Whether some process shows that the run lives."""
+    """Whether a process shows that the run is alive."""
     return advisory_locks.is_held(connection, _lock_name(run_id))
 
 

@@ -1,8 +1,8 @@
-"""Lanes: an account's sync of one type, which never runs over itself.
+"""The lock of a lane, which allows one run of a lane at a time.
 
-The guard is a PostgreSQL advisory lock held by the very connection that writes: it holds across machines, Dagster
-deployments and the CLI, and is free the moment the process or its connection dies. Who holds it can be read in
-pg_stat_activity, so a refusal names the run.
+It is a PostgreSQL advisory lock, held by the connection that writes. It works across machines, Dagster deployments and
+the command line, and is free as soon as the process or its connection dies. pg_stat_activity shows its holder, so the
+error names the run that is in the way.
 """
 
 import time
@@ -16,7 +16,7 @@ from orders_sync.model.lane import Lane
 
 
 class LaneBusyError(UserFacingError):
-    """Another run works on the lane; the message names it."""
+    """Another run holds the lane; the message names it."""
 
     def __init__(self, lane: Lane, holder: str) -> None:
         super().__init__(f"Lane {lane} is busy: {holder} works on it.")
@@ -28,7 +28,7 @@ _RUN = "SELECT last_run_id FROM lanes WHERE account = %s AND sync_type = %s AND 
 
 
 def holder(connection: Connection, lane: Lane) -> str | None:
-    """Who works on the lane now (`run …`, or the name of its connection), or None when the lane is free."""
+    """The holder of the lane now (`run …`, or the name of its connection), or None when the lane is free."""
     names = advisory_locks.holders(connection, _lock_name(lane))
     if not names:
         return None
@@ -45,9 +45,10 @@ def hold(
     report: Callable[[str], None] = lambda _: None,
     url: str | None = None,
 ) -> Generator[Connection]:
-    """Holds the lane for the length of the block and gives the connection that holds it.
+    """Holds the lane for the length of the block; yields the connection that holds it.
 
-    Waits up to `wait_seconds` for a busy lane, and reports so through `report`. Then it raises LaneBusyError.
+    Waits up to `wait_seconds` for a busy lane and calls `report` with a line for each holder. Then raises
+    LaneBusyError.
     """
     connection = connect(url, application=f"orders_sync {lane} {run_id}")
     try:

@@ -1,4 +1,4 @@
-"""The watermark of a lane: up to when the lane has seen everything."""
+"""The watermark of a lane: the time up to which the lane has seen everything."""
 
 from datetime import datetime
 
@@ -7,13 +7,13 @@ from orders_sync.model.lane import Lane
 
 
 def watermark(connection: Connection, lane: Lane) -> datetime | None:
-    """Up to when the lane has seen everything, by the marketplace's clock; None before its first whole pass."""
+    """The lane's watermark, by the marketplace's clock; None before its first complete pass."""
     row = connection.execute("SELECT watermark FROM lanes WHERE account = %s AND sync_type = %s", [*lane]).fetchone()
     return row[0] if row else None
 
 
 def advance_watermark(connection: Connection, lane: Lane, to: datetime) -> datetime:
-    """Moves the watermark forward, never back; returns where it stands. Call it in the pass's last transaction."""
+    """Moves the watermark forward, never back; returns it. Call it in the pass's last transaction."""
     row = connection.execute(
         """
         UPDATE lanes SET watermark = greatest(watermark, %s) WHERE account = %s AND sync_type = %s

@@ -1,1 +1,1 @@
-"""Buyers' data and how long it is kept."""
+"""Buyers' data, and how long it is kept."""

@@ -1,7 +1,7 @@
-"""Buyers' data is blanked once an account's retention says so; what the order was stays. Knows no Dagster.
+"""Blanking buyers' data after the retention period of an account; the order itself stays. Does not import Dagster.
 
-The marketplace's own record is kept without the parts that are about the buyer, and its fingerprint stays: a record
-that is listed again unchanged is not filled in again. One that changes later is stored whole, and blanked anew.
+The marketplace's record is kept without the parts about the buyer, and its fingerprint stays: a record that is listed
+again unchanged is not filled in again. A record that changes later is stored as a whole and blanked again.
 """
 
 import json
@@ -23,7 +23,7 @@ BUYER_COLUMNS = ("buyer_email", *(f"{kind}_{part}" for kind in ("shipping", "bil
 
 @dataclass
 class Blanked:
-    """How many records lost their buyers' data."""
+    """How many records were blanked."""
 
     orders: int = 0
     care_records: int = 0
@@ -31,12 +31,15 @@ class Blanked:
 
 
 def blank_buyers_data(connection: Connection, account: SellerAccount, now: datetime | None = None) -> Blanked:
-    """Blanks what is older than the account's `retention_days` at `now` (by our clock); nothing where it has none."""
+    """Blanks records that are older than the account's `retention_days` at `now`; none where that is not set.
+
+    `now`: by our clock; the database's present by default.
+    """
     blanked = Blanked()
     if account.settings.retention_days is None:
         return blanked
     keys = find_marketplace(account.settings.marketplace).buyer_keys
-    asked = {
+    parameters = {
         "account": account.name,
         "now": now,
         "days": account.settings.retention_days,
@@ -46,42 +49,42 @@ def blank_buyers_data(connection: Connection, account: SellerAccount, now: datet
     def without_buyer(raw: Any) -> str:
         return json.dumps(_without(raw, keys), ensure_ascii=False)
 
-    blanked.orders = _in_batches(connection, _OLD_ORDERS, _BLANK_ORDER, asked, without_buyer)
-    blanked.care_records = _in_batches(connection, _OLD_CARE, _BLANK_CARE, asked, without_buyer)
-    blanked.rejected_records = _blank_rejected(connection, asked, keys)
+    blanked.orders = _in_batches(connection, _OLD_ORDERS, _BLANK_ORDER, parameters, without_buyer)
+    blanked.care_records = _in_batches(connection, _OLD_CARE, _BLANK_CARE, parameters, without_buyer)
+    blanked.rejected_records = _blank_rejected(connection, parameters, keys)
     return blanked
 
 
 def _in_batches(
-    connection: Connection, select: str, update: SQL | Any, asked: dict[str, Any], blank: Callable[[Any], str]
+    connection: Connection, select: str, update: SQL | Any, parameters: dict[str, Any], blank: Callable[[Any], str]
 ) -> int:
     count = 0
     while True:
         with connection.transaction():
-            rows = connection.execute(select, asked).fetchall()  # pyright: ignore[reportArgumentType, reportCallIssue]
+            rows = connection.execute(select, parameters).fetchall()  # pyright: ignore[reportArgumentType, reportCallIssue]
             with connection.cursor() as cursor:
-                cursor.executemany(update, [(blank(raw), asked["account"], record_id) for record_id, raw in rows])
+                cursor.executemany(update, [(blank(raw), parameters["account"], record_id) for record_id, raw in rows])
         count += len(rows)
         if len(rows) < MAX_RECORDS_PER_TRANSACTION:
             return count
 
 
-def _blank_rejected(connection: Connection, asked: dict[str, Any], keys: frozenset[str]) -> int:
+def _blank_rejected(connection: Connection, parameters: dict[str, Any], keys: frozenset[str]) -> int:
     count = 0
     with connection.transaction():
-        for kind, record_id, raw in connection.execute(_OLD_REJECTED, asked).fetchall():
+        for kind, record_id, raw in connection.execute(_OLD_REJECTED, parameters).fetchall():
             try:
                 kept = json.dumps(_without(json.loads(bytes(raw)), keys), ensure_ascii=False).encode()
             except ValueError:
-                kept = b""  # no JSON: nobody can tell what is in it
+                kept = b""  # no JSON: it may hold a buyer's data anywhere
             if kept != bytes(raw):
-                connection.execute(_BLANK_REJECTED, [kept, asked["account"], kind, record_id])
+                connection.execute(_BLANK_REJECTED, [kept, parameters["account"], kind, record_id])
                 count += 1
     return count
 
 
 def _without(value: Any, keys: frozenset[str]) -> Any:
-    """A JSON value with null for whatever stands under one of `keys`."""
+    """A JSON value with null as the value of each of `keys`, at any depth."""
     if isinstance(value, dict):
         pairs = cast(dict[str, Any], value)
         return {key: None if key in keys else _without(part, keys) for key, part in pairs.items()}

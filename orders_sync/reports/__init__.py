@@ -1,1 +1,1 @@
-"""Figures and plots out of the orders database. Knows no Dagster."""
+"""Figures and plots from the orders database. Does not import Dagster."""

@@ -1,4 +1,4 @@
-"""The daily summary: orders, items, revenue, cancellations and incomplete papers by account and day."""
+"""The daily summary: orders, items, revenue, cancellations and missing documents by account and day."""
 
 import pandas as pd
 from sqlalchemy import Engine, delete, insert, text
@@ -7,7 +7,7 @@ from orders_sync.database.tables import daily_summary
 from orders_sync.model.statuses import DELIVERY_NOTE_DUE, LABEL_DUE, Status
 
 DAYS = 92
-"""How far back the report goes."""
+"""How many days back the report goes."""
 NOT_SOLD = (Status.CANCELLED, Status.REFUNDED_BEFORE_SHIPPING, Status.UNPAID, Status.REMOVED)
 COLUMNS = ["account", "day", "currency", "orders", "items", "revenue", "cancelled_items", "incomplete_papers"]
 
@@ -45,7 +45,7 @@ def refresh_daily_summary(engine: Engine) -> pd.DataFrame:
 
 
 def summarise(orders: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
-    """One row an account, day and currency."""
+    """One row for each account, day and currency."""
     if orders.empty:
         return pd.DataFrame(columns=COLUMNS)
     sold = ~items["status"].isin([str(status) for status in NOT_SOLD])

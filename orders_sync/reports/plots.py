@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-if TYPE_CHECKING:  # matplotlib takes half a second to import, which most runs have no use for.
+if TYPE_CHECKING:  # matplotlib takes half a second to import, and most runs draw nothing.
     from matplotlib.axes import Axes
 
 
 def summary_plot(summary: pd.DataFrame) -> str:
-    """Orders and cancelled items by day, one line an account, as a PNG data URL."""
+    """Orders and cancelled items by day, one line for each account, as a PNG data URL."""
 
     def draw(above: "Axes", below: "Axes") -> None:
         for account, rows in summary.groupby("account"):
@@ -23,23 +23,24 @@ def summary_plot(summary: pd.DataFrame) -> str:
     return by_day_plot(draw, above="orders", below="cancelled items")
 
 
-def agreement_plot(days: pd.DataFrame, wanted: float) -> str:
+def agreement_plot(days: pd.DataFrame, required: float) -> str:
     """V1's and V2's agreement, and how much later V2 stores an order, by day and account, as a PNG data URL.
 
-    `days`: columns account, day, agreement (per cent), v2_later_seconds. `wanted`: the agreement that is needed.
+    `days`: columns account, day, agreement (per cent), v2_later_seconds.
+    `required`: the agreement that V2 needs, drawn as a line.
     """
 
     def draw(above: "Axes", below: "Axes") -> None:
         for account, rows in days.sort_values("day").groupby("account"):
             above.plot(rows["day"], rows["agreement"].astype(float), label=str(account), marker=".")
             below.plot(rows["day"], rows["v2_later_seconds"].astype(float) / 60, label=str(account), marker=".")
-        above.axhline(wanted, linestyle=":", color="grey")
+        above.axhline(required, linestyle=":", color="grey")
 
     return by_day_plot(draw, above="agreement, %", below="V2 later, minutes")
 
 
 def by_day_plot(draw: Callable[["Axes", "Axes"], None], *, above: str, below: str) -> str:
-    """Two panels over the same days, drawn by `draw`, as a PNG data URL. `above`, `below`: what their axes show."""
+    """Two panels over the same days, drawn by `draw`, as a PNG data URL. `above`, `below`: the labels of their axes."""
     import matplotlib
 
     matplotlib.use("Agg")

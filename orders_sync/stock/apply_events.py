@@ -101,15 +101,9 @@ def _commands(stock: StockConnection, events: list[_Event]) -> Iterator[LockComm
             unknown = unknown_items.get((event.account, event.order_id), [])
             statuses = [(item_id, Status.UNKNOWN, event.new_status) for item_id in unknown]
         for item_id, status, order_status in statuses:
-            yield LockCommand(
-                account=event.account,
-                item_id=item_id,
-                order_id=event.order_id,
-                action=lock_action_of(status, order_status),
-                revision=event.revision,
-                event_id=event.event_id,
-                cause=f"{event.kind} {status if event.items is not None else event.new_status}",
-            )
+            action = lock_action_of(status, order_status)
+            cause = f"{event.kind} {status if event.items is not None else event.new_status}"
+            yield LockCommand(event.account, item_id, event.order_id, action, event.revision, event.event_id, cause)
 
 
 def _unknown_items(stock: StockConnection, events: list[_Event]) -> dict[tuple[str, str], list[str]]:

@@ -113,15 +113,16 @@ def _keep(lock: Lock, item: Item, levels: Mapping[str, StockLevel], oversell: bo
 
 def _reserve(lock: Lock, item: Item, levels: Mapping[str, StockLevel], oversell: bool) -> Decision:
     """Reserves what the item needs now, all of it or nothing."""
-    lock = lock._replace(sku=item.sku, quantity=item.quantity)
     level = levels[item.sku]
+    problem = None
     if level.on_hand is None and not oversell:
-        return Decision(lock._replace(state=LockState.SHORT, problem=f"SKU {item.sku} is not in the stock list"))
-    if level.available() < item.quantity and not oversell:
+        problem = f"SKU {item.sku} is not in the stock list"
+    elif level.available() < item.quantity and not oversell:
         problem = f"{max(0, level.available())} of {item.quantity} available"
-        return Decision(lock._replace(state=LockState.SHORT, problem=problem))
+    state = LockState.LOCKED if problem is None else LockState.SHORT
+    lock = lock._replace(sku=item.sku, quantity=item.quantity, state=state, problem=problem)
     return Decision(
-        lock._replace(state=LockState.LOCKED, problem=None), level._replace(reserved=level.reserved + item.quantity)
+        lock, StockLevel(level.on_hand, level.reserved + item.quantity, level.imported_at) if problem is None else None
     )
 
 
@@ -129,7 +130,7 @@ def _consume_reserved(lock: Lock, item: Item, levels: Mapping[str, StockLevel], 
     level = levels[lock.sku]
     return Decision(
         lock._replace(state=LockState.CONSUMED, problem=None),
-        level._replace(reserved=level.reserved - lock.quantity, on_hand=(level.on_hand or 0) - lock.quantity),
+        StockLevel((level.on_hand or 0) - lock.quantity, level.reserved - lock.quantity, level.imported_at),
     )
 
 
@@ -201,29 +202,22 @@ def decide_all(
         item = items.get(key)
         if item is None:
             continue
-        before = decided.get(key) or Lock(*key, command.order_id, item.sku, item.quantity, None, None, 0)
+        before = decided.get(key) or Lock(*key, command.order_id, item.sku, item.quantity, None, None, command.revision)
         if command.event_id is not None and command.revision < before.revision:
             continue
         after, level = decide(before, command.action, item, levels_after, oversell=command.account in oversell)
         state = after.state
         if state is None:
             continue  # nothing was locked, and nothing is
-        decided[key] = after = after._replace(revision=max(before.revision, command.revision))
+        if after.revision < command.revision:
+            after = after._replace(revision=command.revision)
+        decided[key] = after
         if level is not None:
             levels_after[after.sku] = level
         if state is not before.state:
             cause = command.cause if after.problem is None else f"{command.cause}: {after.problem}"
             transitions.append(
-                LockTransition(
-                    account=after.account,
-                    item_id=after.item_id,
-                    sku=after.sku,
-                    event_id=command.event_id,
-                    cause=cause,
-                    from_state=before.state,
-                    to_state=state,
-                    quantity=after.quantity,
-                )
+                LockTransition(*key, after.sku, command.event_id, cause, before.state, state, after.quantity)
             )
     return Outcome(
         locks=[lock for key, lock in decided.items() if lock != locks.get(key)],

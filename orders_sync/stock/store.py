@@ -27,7 +27,7 @@ def load(stock: StockConnection, keys: Iterable[ItemKey]) -> Loaded:
     skus |= {sku for (sku,) in stock.execute(_SKUS_OF_LOCKS, accounts_and_ids)}
     levels = _lock_levels(stock, sorted(skus))
     locks = {
-        (row[0], row[1]): Lock(*row)._replace(state=LockState(row[5]))
+        (row[0], row[1]): Lock(row[0], row[1], row[2], row[3], row[4], LockState(row[5]), row[6], row[7])
         for row in stock.execute(_LOCKS, accounts_and_ids)
     }
     return Loaded(locks, items, levels)

@@ -37,7 +37,7 @@ def test_the_agreement_is_a_picture(later: Decimal | None) -> None:
         [("shop", day, Decimal("99.97"), later) for day in DAYS],
         columns=["account", "day", "agreement", "v2_later_seconds"],
     )
-    assert is_png(agreement_plot(days, wanted=99.95))
+    assert is_png(agreement_plot(days, required=99.95))
 
 
 def test_both_panels_are_drawn_on_and_labelled() -> None:
