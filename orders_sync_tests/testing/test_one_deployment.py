@@ -47,7 +47,7 @@ def test_turns_are_taken_one_at_a_time_in_the_order_of_coming(own_queue: Path) -
 
 def test_a_process_that_dies_gives_its_turn_back_and_one_that_dies_waiting_lets_nobody_pass(own_queue: Path) -> None:
     program = (
-        "import time; from orders_sync_tests.one_deployment import a_turn\n"
+        "import time; from orders_sync.testing.one_deployment import a_turn\n"
         "with a_turn('doomed'): print('here', flush=True); time.sleep(3600)"
     )
 
