@@ -31,7 +31,7 @@ def both() -> Iterator[Deployment]:
             an_order(marketplace, number, age=now - noon_of_yesterday)
         # The program `dg` finds the installed project first, which is another folder than the copy.
         deployment = Deployment(Path(folder), marketplace, command=DG_DEV, variables={"PYTHONPATH": folder})
-        v1 = deployment.folder / "orders_sync" / "defs" / "migration" / "v1.yaml"
+        v1 = deployment.folder / "orders_sync" / "defs" / "cutover" / "v1.yaml"
         edit_yaml(v1, lambda document: document.update(marketplaces={"back_market": ACCOUNT}))
         with deployment:
             deployment.wait_until_synced()
@@ -60,7 +60,7 @@ def run_job(deployment: Deployment, name: str) -> str:
     return deployment.wait_for_run(str(data["run"]["runId"]))
 
 
-def told(deployment: Deployment, line: str) -> str:
+def output_of(deployment: Deployment, line: str) -> str:
     """Runs a command of the runbook, which must stand in it."""
     assert f"{line}\n" in RUNBOOK, line
     arguments = re.findall(r'"[^"]*"|\S+', line)[1:]
@@ -98,37 +98,37 @@ def test_the_runbook(both: Deployment) -> None:
         assert schedule_status(both, job) == "STOPPED"
 
     # Phase 1.
-    assert "Moved from live to parallel" in told(both, 'orders-sync migration begin --reason "V2 is installed"')
+    assert "Moved from live to parallel" in output_of(both, 'orders-sync cutover begin --reason "V2 is installed"')
     for job in ("refresh_orders", "refresh_new", "refresh_latest"):
         assert run_job(both, job) == "SUCCESS"
-    assert "All 40 orders agree" in told(both, "orders-sync migration compare")
-    status = told(both, "orders-sync migration status")
+    assert "All 40 orders agree" in output_of(both, "orders-sync cutover compare")
+    status = output_of(both, "orders-sync cutover status")
     assert "Phase parallel: V1 and V2 run side by side" in status
     assert "good days in a row are still needed" in status
-    assert "0 differences" in told(both, "orders-sync migration differences")
-    assert "Moved from parallel to monitor" in told(both, "orders-sync migration advance")
+    assert "0 differences" in output_of(both, "orders-sync cutover differences")
+    assert "Moved from parallel to monitor" in output_of(both, "orders-sync cutover advance")
 
     # Phase 2: a difference shows in the CSV, and stands in the way.
     ours, v1 = both.connect(), both.connect("v1")
     v1.execute("UPDATE orders SET updated_at = updated_at - interval '40 minutes'")  # else it counts as in flight
     ours.execute("UPDATE order_items SET quantity = 7 WHERE order_id = '3'")
-    assert "1 differ" in told(both, "orders-sync migration compare")
-    told(both, "orders-sync migration differences --csv differences.csv")
+    assert "1 differ" in output_of(both, "orders-sync cutover compare")
+    output_of(both, "orders-sync cutover differences --csv differences.csv")
     with (both.folder / "differences.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["order_id"], row["field"], row["v1"], row["v2"]) for row in rows] == [("3", "quantity", "1", "7")]
-    refused = both.cli("migration", "advance")
-    assert refused.returncode == 1
-    assert "no days compared: 6 of 7 account days are still needed" in " ".join(refused.stdout.split())
-    assert "Not ready; nothing was moved." in refused.stdout
+    not_ready = both.cli("cutover", "advance")
+    assert not_ready.returncode == 1
+    assert "no days compared: 6 of 7 account days are still needed" in " ".join(not_ready.stdout.split())
+    assert "Not ready; nothing was moved." in not_ready.stdout
     ours.execute("UPDATE order_items SET quantity = 1 WHERE order_id = '3'")
-    assert both.cli("migration", "advance", "--force").returncode == 2
+    assert both.cli("cutover", "advance", "--force").returncode == 2
 
     # Phase 3: V1's schedules go off and stay off, its locks are taken over, each once.
     both.switch_on("refresh_new_schedule")
     assert schedule_status(both, "refresh_new") == "RUNNING"
-    line = 'orders-sync migration advance --force --reason "the one difference is known and harmless"'
-    assert "Moved from monitor to live" in told(both, line)
+    line = 'orders-sync cutover advance --force --reason "the one difference is known and harmless"'
+    assert "Moved from monitor to live" in output_of(both, line)
     assert schedule_status(both, "refresh_new") == "STOPPED"
     assert "ok   schedules: no schedule or sensor is switched off" in both.cli("doctor").stdout  # V1's are meant to be
     assert "V2 is live: V1 is switched off." in run_job(both, "refresh_new")
@@ -147,10 +147,10 @@ def test_the_runbook(both: Deployment) -> None:
     assert entries["reason"] == "the one difference is known and harmless"
 
     # And back.
-    line = 'orders-sync migration back --reason "a doubt about the locks"'
-    assert "Moved from live to parallel" in told(both, line)
+    line = 'orders-sync cutover back --reason "a doubt about the locks"'
+    assert "Moved from live to parallel" in output_of(both, line)
     assert ours.execute("SELECT count(*) FROM stock_locks WHERE state = 'locked'").fetchone() == (0,)
-    status = told(both, "orders-sync migration status")
+    status = output_of(both, "orders-sync cutover status")
     assert "Phase parallel" in status
     assert "a doubt about the locks" in status
 

@@ -113,7 +113,10 @@ def test_a_tick_has_the_schema_but_shows_no_life(empty_database: str) -> None:
     @dg.sensor(job_name="a_job")
     def sensor(orders_database: OrdersDatabase) -> dg.SkipReason:
         with orders_database.connect("sensor") as own:
-            held = value(own, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+            held = value(
+                own,
+                "SELECT count(*) FROM pg_locks JOIN pg_database ON oid = database WHERE datname = current_database() AND locktype = 'advisory'",
+            )
             return dg.SkipReason(f"{value(own, APPLICATION)}, {value(own, NEWEST_TABLE)}, {held}")
 
     with dg.build_sensor_context(resources=RESOURCES) as context:
