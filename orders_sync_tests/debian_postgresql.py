@@ -29,7 +29,7 @@ def debian_server() -> Iterator[str]:
             timeout=limit(60),
         )
         control = [*as_user, f"{programs}/pg_ctl", "-D", data, "-w", "-l", f"{folder}/log"]
-        # pg_ctl itself gives up after 60 s, unless it is told otherwise.
+        # pg_ctl itself gives up after 60 s, unless an option says otherwise.
         subprocess.run(
             [*control, "-t", f"{limit(60):.0f}", "-o", f"-h 127.0.0.1 -p {port} -k {folder}", "start"],
             check=True,

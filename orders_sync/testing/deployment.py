@@ -262,19 +262,19 @@ class Deployment:
         return next(run["status"] for run in self.runs() if run["runId"] == run_id)
 
     def wait_for_run(self, run_id: str, *, seconds: float = 120) -> str:
-        """Waits until a run has ended; returns its status, and for a failure what was told of it."""
+        """Waits until a run has ended; returns its status, and for a failure also its error events."""
         ended = ("SUCCESS", "FAILURE", "CANCELED")
         wait_for(lambda: self.status_of(run_id) in ended, seconds=seconds, what=f"the end of run {run_id}")
         status = self.status_of(run_id)
         if status == "SUCCESS":
             return status
         with self.connect("dagster") as connection:
-            told = connection.execute(
+            errors = connection.execute(
                 "SELECT event FROM event_logs WHERE run_id = %s "
                 "AND dagster_event_type IN ('STEP_FAILURE', 'PIPELINE_FAILURE')",
                 [run_id],
             ).fetchall()
-        return f"{status}: " + " / ".join(event[:3000] for (event,) in told)
+        return f"{status}: " + " / ".join(event[:3000] for (event,) in errors)
 
     def wait_until_synced(self) -> None:
         """Waits until the first passes of all lanes have succeeded and all events are applied."""

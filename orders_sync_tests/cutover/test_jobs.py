@@ -47,19 +47,19 @@ def failure(result: dg.ExecuteInProcessResult) -> str:
     return f"{data.error} {data.user_failure_data}"
 
 
-def test_a_shell_command_is_run_and_its_failure_told(launch: Launch) -> None:
+def test_a_shell_command_is_run_and_its_failure_is_reported(launch: Launch) -> None:
     assert launch(Run(kind="command", command="test {command} = refresh:new")).success
     failed = launch(Run(kind="command", command="exit 3"))
     assert not failed.success
     assert "`exit 3` ended with exit code 3." in failure(failed)
 
 
-def test_an_address_is_called_and_its_failure_told(launch: Launch) -> None:
-    asked: list[str] = []
+def test_an_address_is_called_and_its_failure_is_reported(launch: Launch) -> None:
+    requested: list[str] = []
 
     class Answer(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            asked.append(self.path)
+            requested.append(self.path)
             self.send_response(204 if self.path == "/run/refresh:new" else 500)
             self.end_headers()
 
@@ -72,7 +72,7 @@ def test_an_address_is_called_and_its_failure_told(launch: Launch) -> None:
         assert launch(Run(kind="url", url=f"{address}/run/{{command}}")).success
         failed = launch(Run(kind="url", url=f"{address}/gone/{{command}}"))
         server.shutdown()
-    assert asked == ["/run/refresh:new", "/gone/refresh:new"]
+    assert requested == ["/run/refresh:new", "/gone/refresh:new"]
     assert "V1 answers refresh:new with 500." in failure(failed)
 
 
@@ -155,7 +155,7 @@ def test_a_move_waits_for_v1s_runs(
     run.join()
 
 
-def test_of_two_who_move_at_once_one_is_told(connection: Connection, database_url: str) -> None:
+def test_of_two_who_move_at_once_one_gets_an_error(connection: Connection, database_url: str) -> None:
     """Handing back twice would empty the shadow, taking over twice take V1's locks twice."""
     refused: list[CutoverError] = []
 

@@ -1,4 +1,4 @@
-"""V1 is read from real servers of both kinds, never written, and a wrong mapping is told with what was found."""
+"""V1 is read from real servers of both kinds, never written, and a wrong mapping is reported with what was found."""
 
 import os
 import subprocess
@@ -137,16 +137,16 @@ def test_it_is_never_written(laravel: str) -> None:
     v1.close()
 
 
-def test_a_wrong_mapping_is_told_with_what_was_found_instead(laravel: str) -> None:
+def test_a_wrong_mapping_is_reported_with_what_was_found(laravel: str) -> None:
     tables = {"orders": {"order_id": "reference"}, "items": {"table": "lines"}, "locks": None}
     with pytest.raises(CutoverError) as problem:
         V1Database(check_cutover_settings({"tables": tables}, "v1.yaml"))
-    told = str(problem.value)
-    assert "tables.orders.order_id: V1's table orders has no column 'reference'; it has id, marketplace," in told
-    assert "tables.items.table: V1 has no table 'lines'; it has order_items, orders, stock_locks" in told
+    reason = str(problem.value)
+    assert "tables.orders.order_id: V1's table orders has no column 'reference'; it has id, marketplace," in reason
+    assert "tables.items.table: V1 has no table 'lines'; it has order_items, orders, stock_locks" in reason
 
 
-def test_a_database_that_does_not_answer_is_told_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_does_not_answer_is_reported_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("V1_DATABASE_URL", f"mysql+pymysql://me:hunter2@127.0.0.1:{free_port()}/laravel")
     with pytest.raises(CutoverError, match="V1's database mysql") as problem:
         V1Database(load_cutover_settings())
@@ -157,7 +157,7 @@ def test_a_database_that_does_not_answer_is_told_without_its_password(monkeypatc
 
 
 @pytest.mark.parametrize(
-    ("document", "told"),
+    ("document", "reason"),
     [
         ({"timezone": "Mars"}, "v1.yaml: timezone: 'Mars' is no time zone"),
         ({"schedules": {"refresh_all": "* * * * *"}}, "schedules: 'refresh_all' is no command of V1; allowed are refresh_latest"),
@@ -168,7 +168,7 @@ def test_a_database_that_does_not_answer_is_told_without_its_password(monkeypatc
         ({"tabels": {}}, "tabels: no such setting; allowed are database, timezone"),
     ],
 )  # fmt: skip
-def test_a_wrong_setting_is_told_with_file_key_and_reason(document: dict[str, object], told: str) -> None:
+def test_a_wrong_setting_is_reported_with_file_key_and_reason(document: dict[str, object], reason: str) -> None:
     with pytest.raises(CutoverError) as problem:
         check_cutover_settings(document, "v1.yaml")
-    assert told in str(problem.value)
+    assert reason in str(problem.value)

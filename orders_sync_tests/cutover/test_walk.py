@@ -105,7 +105,7 @@ def test_the_whole_migration(both: Both, connection: Connection) -> None:
         step(both, v2=False)
     a_day(both, connection)
 
-    # An order that only V1 has, and one that only V2 has: told, counted, and in the way of going live.
+    # An order that only V1 has, and one that only V2 has: both are reported and counted, and prevent the move to live.
     row = both.v1_connection.execute(
         "SELECT id, marketplace_order_id FROM orders WHERE ordered_at::date = %s ORDER BY id LIMIT 1",
         [both.marketplace.now().date() - timedelta(days=1)],
@@ -138,9 +138,9 @@ def test_the_whole_migration(both: Both, connection: Connection) -> None:
     today = datetime.now(UTC)
     for back in range(7, 0, -1):
         made = compare(both, connection, today - timedelta(days=back))
-        told = made.differences[~made.differences["in_flight"].astype(bool)]
-        assert made.agreement >= 99.95, told.to_string()
-        assert made.locks_differing == 0, told.to_string()
+        counted = made.differences[~made.differences["in_flight"].astype(bool)]
+        assert made.agreement >= 99.95, counted.to_string()
+        assert made.locks_differing == 0, counted.to_string()
     assert days_still_needed(connection, both.settings, today.date()) == 0
 
     # All the while V2 wrote nothing outside its own tables.
@@ -187,8 +187,8 @@ def test_the_whole_migration(both: Both, connection: Connection) -> None:
         moves.advance(connection, both.settings, reason="on again", force=True, switch_v1_off=switch_off)
     assert current_phase(connection) is Phase.LIVE
     check_invariants(connection)
-    told = [(m.from_phase.value, m.to_phase.value, m.forced) for m in moves_made(connection)]
-    assert told == [
+    phases = [(m.from_phase.value, m.to_phase.value, m.forced) for m in moves_made(connection)]
+    assert phases == [
         ("live", "parallel", False), ("parallel", "monitor", True), ("monitor", "live", False),
         ("live", "parallel", False), ("parallel", "monitor", True), ("monitor", "live", True),
     ]  # fmt: skip

@@ -16,7 +16,7 @@ def test_every_column_is_shown_with_its_type(table: Table) -> None:
     assert all(column.type for column in shown)
 
 
-def test_buyers_data_is_tagged_and_meanings_are_told() -> None:
+def test_buyers_data_is_tagged_and_meanings_are_shown() -> None:
     columns = {column.name: column for column in column_schema(orders).columns}
     tagged = {name for name, column in columns.items() if "personal_data" in column.tags}
     assert {"shipping_last_name", "billing_street", "buyer_email"} <= tagged

@@ -27,17 +27,17 @@ def test_old_buyers_are_forgotten_everywhere_and_orders_stay(
         for sync_type in ("new", "care"):
             sync(account, sync_type)
         count = connection.execute("SELECT count(*), sum(items_total) FROM orders").fetchone()
-        told = connection.execute(EVERYWHERE).fetchone()
+        stored = connection.execute(EVERYWHERE).fetchone()
         assert count is not None
-        assert told is not None
-        assert "Imaginary Street" in told[0]
+        assert stored is not None
+        assert "Imaginary Street" in stored[0]
         later = marketplace.now() + timedelta(days=21)
         blanked = blank_buyers_data(connection, account, later)
         assert blanked.orders == count[0]
         assert blanked.care_records > 0
-        (told,) = connection.execute(EVERYWHERE).fetchone() or ("",)
+        (stored,) = connection.execute(EVERYWHERE).fetchone() or ("",)
         for planted in ("Imaginary Street", "+336", "mail.example.com", "Victor", "Müller"):
-            assert planted not in told
+            assert planted not in stored
         assert connection.execute("SELECT count(*), sum(items_total) FROM orders").fetchone() == count
         assert blank_buyers_data(connection, account, later) == Blanked()
         nothing_changed(sync(account, "modified"))  # what is listed again unchanged is not filled in again

@@ -87,7 +87,7 @@ def test_the_docs_of_the_account_component_are_shown(page: Page, deployment: Dep
     keep(page, "components")
 
 
-def test_an_assets_page_tells_its_numbers_its_owner_and_its_code(page: Page, deployment: Deployment) -> None:
+def test_an_assets_page_shows_its_numbers_its_owner_and_its_code(page: Page, deployment: Deployment) -> None:
     page.goto(f"{deployment.url}/assets/{ACCOUNT}/new_orders")
     for text in (
         "api_calls",
