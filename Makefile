@@ -29,7 +29,7 @@ types: .venv/installed-dev
 	$(BIN)/pyright
 
 coverage: .venv/installed-dev ## measure the coverage of test-fast, subprocesses included (settings: pyproject.toml)
-	$(BIN)/pytest -n 4 -m "not ui and not daemon" --cov --cov-report=term:skip-covered --cov-report=xml:artifacts/coverage.xml
+	$(BIN)/pytest -n 4 --dist loadgroup -m "not ui and not daemon" --cov --cov-report=term:skip-covered --cov-report=xml:artifacts/coverage.xml
 
 reference: .venv/installed-dev ## write docs/reference and the generated parts of docs/ from the code
 	$(BIN)/python -m docs.generate
@@ -58,7 +58,7 @@ bench-passes: .venv/installed-dev ## measure a pass; CHECKOUT=<folder> compares 
 bench-cutover: .venv/installed-dev ## measure V1 against V2 over a simulated week, into bench/README.md
 	$(BIN)/python -m bench.cutover
 
-clean: ## forget everything but the code: the databases, the sandbox, the environment
+clean: ## delete the databases, the sandbox's state and the environment
 	rm -rf .venv .state
 
 .venv/bin/python:

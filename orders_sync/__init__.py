@@ -1,1 +1,1 @@
-"""Every marketplace order in your own PostgreSQL, its stock locked exactly once."""
+"""Every marketplace order in your own PostgreSQL, with stock locked exactly once."""

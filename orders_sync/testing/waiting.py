@@ -12,7 +12,7 @@ T = TypeVar("T")
 def limit(seconds: float) -> float:
     """A time limit for this machine, in seconds, from one that is generous on the reference machine.
 
-    Every time limit of the tests goes through this function: waits, subprocesses, HTTP clients, the browser, pytest.
+    Use it for every time limit that a slow machine could miss: waits, subprocesses, the browser, pytest.
     """
     return seconds * slowness()
 

@@ -26,7 +26,7 @@ def _modules() -> tuple[Mapping[str, Marketplace], Mapping[str, str]]:
     for name in sorted(module.name for module in pkgutil.iter_modules(package.__path__) if not module.ispkg):
         try:
             marketplace = getattr(importlib.import_module(f"{package.__name__}.{name}"), "MARKETPLACE", None)
-        except Exception as error:  # one broken adapter must not stop the others
+        except (Exception, SystemExit) as error:  # one broken adapter must not stop the others
             unusable[name] = f"can't be imported: {type(error).__name__}: {' '.join(str(error).split())}"
             log.error("orders_sync/marketplaces/%s.py %s", name, unusable[name])
             continue
