@@ -144,7 +144,7 @@ class Deployment:
         return process
 
     def stop(self) -> None:
-        """Kills its processes and stops its database. An orderly end takes Dagster 20 seconds; test_up.py proves it."""
+        """Kills its processes and stops its database. The test of `orders-sync up` shows an orderly end."""
         self.kill()
         subprocess.run(
             [sys.executable, "-c", "from orders_sync.database.embedded import *; embedded_url('orders')"],
