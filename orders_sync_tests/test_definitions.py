@@ -94,7 +94,7 @@ def test_each_account_has_four_assets_in_its_group(loaded: dg.Definitions) -> No
         assert node.description, key
         assert node.owners, key
         assert node.kinds, key
-        assert node.group_name in (*ACCOUNTS, "orders", "stock", "reports", "operations", "migration")
+        assert node.group_name in (*ACCOUNTS, "orders", "stock", "reports", "operations", "cutover")
 
 
 def test_the_lineage_runs_from_the_syncs_to_stock_and_reports(loaded: dg.Definitions) -> None:

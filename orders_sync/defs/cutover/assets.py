@@ -18,7 +18,7 @@ from orders_sync.database import tables
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.authority import current_phase
 
-GROUP = "migration"
+GROUP = "cutover"
 OWNERS = ["team:orders"]
 SHOWN = 25
 CHECKS = {
