@@ -130,7 +130,8 @@ def _are_currencies(column: Sequence[str | None]) -> bool:
 
 
 def _are_amounts(column: Sequence[str | None]) -> bool:
-    return not any(map(_amount_problems, set(column)))
+    # By the cached function itself: a batch has few different amounts twice, and each call counts.
+    return not any(map(_amount_text_problems, {amount for amount in column if amount is not None}))
 
 
 def _are_quantities(column: Sequence[int]) -> bool:
