@@ -1,6 +1,8 @@
 """Private parts of Dagster come in by one module. import-linter can't express it: it sees external packages whole."""
 
 import ast
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 from orders_sync.config.environment import PROJECT_ROOT
@@ -33,6 +35,13 @@ def private_parts(file: Path) -> set[str]:
 def test_one_module_imports_private_parts_of_dagster() -> None:
     files = sorted(PACKAGE.rglob("*.py"))
     assert {file for file in files if private_parts(file)} == {INTERNALS}
+
+
+def test_the_contract_of_the_core_names_every_package_of_dagster() -> None:
+    settings = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    contract = next(c for c in settings["contracts"] if c["name"] == "The core never imports dagster")
+    installed = {name for name in packages_distributions() if name.startswith("dagster")}
+    assert set(contract["forbidden_modules"]) == installed
 
 
 def test_every_part_is_used() -> None:
