@@ -31,7 +31,7 @@ types: .venv/installed-dev
 commits: ## the subject of each commit has at most 72 characters
 	@bash .ci/commits
 
-coverage: .venv/installed-dev ## measure the coverage of test-fast, subprocesses included (settings: pyproject.toml)
+coverage: .venv/installed-dev ## measure the coverage of test-fast, subprocesses included (settings and floor: pyproject.toml)
 	$(BIN)/pytest -n 4 --dist loadgroup -m "not ui and not daemon" --cov --cov-report=term:skip-covered --cov-report=xml:artifacts/coverage.xml
 
 reference: .venv/installed-dev ## write docs/reference and the generated parts of docs/ from the code
