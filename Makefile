@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 3000
 
-.PHONY: run test test-fast test-medusa lint types coverage reference docs lock lock-upgrade bench bench-passes bench-cutover clean
+.PHONY: run test test-fast test-medusa lint types commits coverage reference docs lock lock-upgrade bench bench-passes bench-cutover clean
 
 run: .venv/installed ## set everything up and run the main job: sandbox, Dagster UI and daemon, first syncs
 	$(BIN)/orders-sync up --port $(PORT)
@@ -28,7 +28,10 @@ lint: .venv/installed-dev
 types: .venv/installed-dev
 	$(BIN)/pyright
 
-coverage: .venv/installed-dev ## measure the coverage of test-fast, subprocesses included (settings: pyproject.toml)
+commits: ## the subject of each commit has at most 72 characters
+	@bash .ci/commits
+
+coverage: .venv/installed-dev ## measure the coverage of test-fast, subprocesses included (settings and floor: pyproject.toml)
 	$(BIN)/pytest -n 4 --dist loadgroup -m "not ui and not daemon" --cov --cov-report=term:skip-covered --cov-report=xml:artifacts/coverage.xml
 
 reference: .venv/installed-dev ## write docs/reference and the generated parts of docs/ from the code

@@ -8,19 +8,25 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
+import orders_sync.defs
 from orders_sync.config.account import SellerAccount
 from orders_sync.config.sandbox_credentials import provide_sandbox_credentials
 from orders_sync.database.engine import Connection
+from orders_sync.marketplaces.kit import accounts
 from orders_sync.testing.databases import a_database
-from orders_sync.testing.deployment import Deployment
+from orders_sync.testing.deployment import Deployment, accounts_of, copy_project
 from orders_sync.testing.marketplace import Marketplace, sandbox_account
 from orders_sync.testing.shared_deployment import SHARED
 from orders_sync.testing.waiting import limit
 from orders_sync_tests import debian_packages
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
 #: One state folder for all workers of a test run, its path short enough for a socket.
@@ -104,6 +110,28 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             if os.environ.get("CI"):
                 pytest.fail(missing)
             pytest.skip(missing)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def project_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A copy of the project with the sandbox accounts, and no others.
+
+    All tests see the accounts of this copy, and Dagster loads its YAML files: a user may have removed the accounts that
+    the project comes with, and have added others.
+    """
+    project = copy_project(tmp_path_factory.mktemp("project"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(accounts, "accounts_folder", lambda: accounts_of(project))
+        patch.setattr(orders_sync.defs, "__file__", str(project / "orders_sync" / "defs" / "__init__.py"))
+        yield project
+
+
+@pytest.fixture(scope="session")
+def definitions(project_of_the_tests: Path) -> "dg.Definitions":
+    """What Dagster loads from the project of the tests."""
+    from orders_sync.definitions import defs
+
+    return defs()
 
 
 @pytest.fixture(scope="session")

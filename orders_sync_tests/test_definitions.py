@@ -6,35 +6,26 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import dagster as dg
-import pytest
 import yaml
 
 from orders_sync.components.account import Account
 from orders_sync.config.environment import PROJECT_ROOT
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.database.engine import connect
-from orders_sync.definitions import defs
 from orders_sync.model.lane import SyncType
 from orders_sync.stock.apply_events import apply_pending
 from orders_sync.stock.connection import StockConnection
+from orders_sync.testing.deployment import SANDBOX_ACCOUNTS
 from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
-
-ACCOUNTS = ("back_market_sandbox", "refurbed_sandbox", "mirakl_sandbox")
-
 
 SNAPSHOT = Path(__file__).parent / "definitions.yaml"
 UPDATE = "UPDATE_SNAPSHOT"
 ASSET_JOB = "__ASSET_JOB"
 
 
-@pytest.fixture(scope="module")
-def loaded() -> dg.Definitions:
-    return defs()
-
-
-def test_the_definitions_are_those_of_the_snapshot(loaded: dg.Definitions) -> None:
+def test_the_definitions_are_those_of_the_snapshot(definitions: dg.Definitions) -> None:
     """A change of what the UI shows is seen in review, as a change of definitions.yaml."""
-    shown = snapshot(loaded.get_repository_def())
+    shown = snapshot(definitions.get_repository_def())
     if os.environ.get(UPDATE):
         SNAPSHOT.write_text(shown)
     assert shown.splitlines() == SNAPSHOT.read_text().splitlines(), (
@@ -84,9 +75,9 @@ def snapshot(repository: dg.RepositoryDefinition) -> str:
     return yaml.safe_dump(everything, sort_keys=False, default_flow_style=None, width=120)
 
 
-def test_each_account_has_four_assets_in_its_group(loaded: dg.Definitions) -> None:
-    graph = loaded.resolve_asset_graph()
-    for account in ACCOUNTS:
+def test_each_account_has_four_assets_in_its_group(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    for account in SANDBOX_ACCOUNTS:
         names = {key.path[-1] for key in graph.get_all_asset_keys() if key.path[0] == account}
         assert names == {"new_orders", "modified_orders", "care_records", "incomplete_orders"}
     for key in graph.get_all_asset_keys():
@@ -94,18 +85,18 @@ def test_each_account_has_four_assets_in_its_group(loaded: dg.Definitions) -> No
         assert node.description, key
         assert node.owners, key
         assert node.kinds, key
-        assert node.group_name in (*ACCOUNTS, "orders", "stock", "reports", "operations", "cutover")
+        assert node.group_name in (*SANDBOX_ACCOUNTS, "orders", "stock", "reports", "operations", "cutover")
 
 
-def test_the_lineage_runs_from_the_syncs_to_stock_and_reports(loaded: dg.Definitions) -> None:
-    graph = loaded.resolve_asset_graph()
+def test_the_lineage_runs_from_the_syncs_to_stock_and_reports(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
     ancestors = graph.get_ancestor_asset_keys(dg.AssetKey("daily_summary"))
     assert {dg.AssetKey(["back_market_sandbox", name]) for name in ("new_orders", "modified_orders")} <= ancestors
     assert {dg.AssetKey(name) for name in ("orders", "order_items", "order_events", "stock_locks")} <= ancestors
 
 
-def test_backfills_are_one_run_and_lanes_are_pools(loaded: dg.Definitions) -> None:
-    graph = loaded.resolve_asset_graph()
+def test_backfills_are_one_run_and_lanes_are_pools(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
     for sync_type in SyncType:
         name = {"new": "new_orders", "modified": "modified_orders", "care": "care_records"}.get(
             sync_type, "incomplete_orders"
@@ -118,8 +109,8 @@ def test_backfills_are_one_run_and_lanes_are_pools(loaded: dg.Definitions) -> No
             assert node.backfill_policy == dg.BackfillPolicy.single_run()
 
 
-def test_the_four_schedules_run_by_default(loaded: dg.Definitions) -> None:
-    ours = [s for s in loaded.schedules or [] if s.name.startswith("sync_")]
+def test_the_four_schedules_run_by_default(definitions: dg.Definitions) -> None:
+    ours = [s for s in definitions.schedules or [] if s.name.startswith("sync_")]
     schedules = {s.name: s for s in ours if isinstance(s, dg.ScheduleDefinition)}
     assert {name: s.cron_schedule for name, s in schedules.items()} == {
         "sync_new_orders_schedule": "0 6-22/2 * * *",
@@ -150,30 +141,30 @@ def test_the_assets_of_an_invalid_account_show_the_reason_and_its_runs_fail_with
 
 
 def test_the_checks_pass_on_a_healthy_database_and_show_the_rows_that_break_them(
-    loaded: dg.Definitions, database_url: str
+    definitions: dg.Definitions, database_url: str
 ) -> None:
     with Marketplace(orders=60, days=10) as marketplace, connect() as connection:
         sync(sandbox_account(marketplace))
         an_order(marketplace, 1, state=77, price="1.00", skus=("A", "B"))
         marketplace.change(1, price="5.00")
         sync(sandbox_account(marketplace))
-        results = check_results(loaded)
+        results = check_results(definitions)
         failed = {name for name, passed in results.items() if not passed}
         assert failed <= {"states_are_known", "totals_add_up", "no_late_orders"}
         assert {"states_are_known", "totals_add_up"} <= failed
         assert len(results) == 9
         connection.execute("DELETE FROM order_events WHERE order_id = '1'")
         connection.execute("DELETE FROM orders WHERE order_id = '1'")
-        assert not check_results(loaded)["every_item_has_its_order"]
+        assert not check_results(definitions)["every_item_has_its_order"]
 
 
-def check_results(loaded: dg.Definitions) -> dict[str, bool]:
-    result = loaded.resolve_job_def("check_orders").execute_in_process(raise_on_error=False)
+def check_results(definitions: dg.Definitions) -> dict[str, bool]:
+    result = definitions.resolve_job_def("check_orders").execute_in_process(raise_on_error=False)
     assert result.success
     return {e.check_name: e.passed for e in result.get_asset_check_evaluations()}
 
 
-def test_a_lock_is_explained_in_the_ui(loaded: dg.Definitions, database_url: str) -> None:
+def test_a_lock_is_explained_in_the_ui(definitions: dg.Definitions, database_url: str) -> None:
     with Marketplace() as marketplace, connect() as connection:
         an_order(marketplace, 1, skus=("PHONE",))
         sync(sandbox_account(marketplace))
@@ -181,7 +172,7 @@ def test_a_lock_is_explained_in_the_ui(loaded: dg.Definitions, database_url: str
         marketplace.set_states(1, 9, 4)
         sync(sandbox_account(marketplace), "modified")
         apply_pending(StockConnection(connection))
-    job = loaded.resolve_job_def("explain_lock")
+    job = definitions.resolve_job_def("explain_lock")
 
     def explained(question: str) -> dg.ExecuteInProcessResult:
         config = {"ops": {"explain_lock_steps": {"config": {"item_or_sku": question}}}}

@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from docs.generate.markdown import code, page, sentence, table
 from orders_sync.config.account import AccountSettings
-from orders_sync.config.environment import DAGSTER_POSTGRES_URL, ORDERS_DATABASE_URL, STATE_FOLDER
+from orders_sync.config.environment import DAGSTER_POSTGRES_URL, DEAD_RUN_SECONDS, ORDERS_DATABASE_URL, STATE_FOLDER
 from orders_sync.config.schedules import ScheduleSettings
 from orders_sync.config.v1 import CutoverSettings
 from orders_sync.marketplaces.kit.registry import find_marketplace, marketplace_names
@@ -25,6 +25,10 @@ ENVIRONMENT = (
     (
         STATE_FOLDER,
         "The folder of the embedded server, logs and the sandbox's memory. Not set: `.state` in the project.",
+    ),
+    (
+        DEAD_RUN_SECONDS,
+        "After how many seconds without a sign of life a started run counts as dead, and is failed. Not set: 90.",
     ),
 )
 

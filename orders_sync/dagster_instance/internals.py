@@ -4,7 +4,14 @@ An upgrade of Dagster can move or change them without notice: look here first wh
 """
 
 from dagster._core.instance.ref import InstanceRef
-from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, InstigatorType
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteInstigatorOrigin, RemoteRepositoryOrigin
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    InstigatorType,
+    ScheduleInstigatorData,
+    SensorInstigatorData,
+)
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._core.storage.root import LocalArtifactStorage
 from dagster._serdes import ConfigurableClassData
@@ -17,4 +24,9 @@ __all__ = [
     "InstigatorType",
     "LocalArtifactStorage",  # base class of StateArtifactStorage
     "LocalComputeLogManager",  # base class of StateComputeLogManager
+    "RegisteredCodeLocationOrigin",  # this one and the following: tests store what the UI's switch stores
+    "RemoteInstigatorOrigin",
+    "RemoteRepositoryOrigin",
+    "ScheduleInstigatorData",
+    "SensorInstigatorData",
 ]

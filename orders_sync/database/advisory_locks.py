@@ -10,19 +10,28 @@ from contextlib import contextmanager
 from typing import LiteralString
 
 import psycopg
+from psycopg.sql import Literal
 
 from orders_sync.database.engine import Connection
 
 _KEY: LiteralString = "hashtextextended(%s, 0)"
 """The key of a lock as an SQL expression with one parameter, the name."""
 
+_IS_THE_LOCK: LiteralString = f"""
+locktype = 'advisory' AND objsubid = 1
+AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+AND ((classid::bigint << 32) | objid::bigint) = {_KEY}
+"""  # noqa: S608 - the key's expression is a constant, its value a bound parameter
+"""Whether a row of pg_locks is about a lock, as an SQL condition with one parameter, the name."""
+
 _HOLDERS: LiteralString = f"""
-SELECT DISTINCT activity.application_name FROM pg_locks held JOIN pg_stat_activity activity USING (pid)
-WHERE held.locktype = 'advisory' AND held.granted AND held.objsubid = 1
-  AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-  AND ((held.classid::bigint << 32) | held.objid::bigint) = {_KEY}
+SELECT DISTINCT application_name FROM pg_locks JOIN pg_stat_activity USING (pid)
+WHERE granted AND {_IS_THE_LOCK}
 ORDER BY 1
 """  # noqa: S608 - the key's expression is a constant, its value a bound parameter
+_IS_AWAITED: LiteralString = f"""
+SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND {_IS_THE_LOCK})
+"""  # noqa: S608 - as above
 
 
 def try_lock(connection: Connection, name: str) -> bool:
@@ -54,10 +63,20 @@ def lock_for_transaction(connection: Connection, name: str) -> None:
     connection.execute(f"SELECT pg_advisory_xact_lock({_KEY})", [name])
 
 
+def locking_expression(name: str) -> str:
+    """The SQL expression that does what `lock_for_transaction` does, for code that the server runs, e.g. a trigger."""
+    return f"pg_advisory_xact_lock({_KEY})" % Literal(name).as_string()
+
+
 def is_held(connection: Connection, name: str) -> bool:
     """Whether any connection holds the lock, alone or shared. Call it on a connection that does not hold it."""
     with connection.transaction():
         return not _is_true(connection, f"SELECT pg_try_advisory_xact_lock({_KEY})", name)
+
+
+def is_awaited(connection: Connection, name: str) -> bool:
+    """Whether any connection waits for the lock."""
+    return _is_true(connection, _IS_AWAITED, name)
 
 
 def release_all(connection: Connection) -> None:

@@ -1,1 +1,4 @@
-"""The pipeline: fetch, validate, stage, merge, emit. Knows no Dagster and no marketplace."""
+"""Records into tables and events: fetch, leave out what is unchanged, validate, merge.
+
+Knows no Dagster, and no marketplace but by the adapter protocol of `marketplaces/kit/`.
+"""

@@ -6,7 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,28 @@ import psutil
 import psycopg
 import yaml
 
-from orders_sync.config.environment import PROJECT_ROOT
+from orders_sync.config.account_files import COMPONENT_TYPE
+from orders_sync.config.environment import PROJECT_ROOT, accounts_folder
+from orders_sync.config.yaml_files import read_yaml
 from orders_sync.testing.marketplace import Marketplace
 from orders_sync.testing.one_deployment import a_turn
 from orders_sync.testing.waiting import limit, wait_for
 
 COPIED = ("orders_sync", "dagster.yaml", "workspace.yaml", "pyproject.toml")
+SANDBOX_ACCOUNTS: Mapping[str, Mapping[str, Any]] = {
+    "back_market_sandbox": {
+        "marketplace": "back_market", "base_url": "http://127.0.0.1:8765", "token": "BACK_MARKET_SANDBOX_TOKEN",
+        "user_agent": "BM-OrdersSync-Sandbox;orders-sync@example.com", "accept_orderlines": True,
+    },
+    "mirakl_sandbox": {
+        "marketplace": "mirakl", "base_url": "http://127.0.0.1:8765", "token": "MIRAKL_SANDBOX_KEY",
+    },
+    "refurbed_sandbox": {
+        "marketplace": "refurbed", "base_url": "http://127.0.0.1:8765", "token": "REFURBED_SANDBOX_TOKEN",
+        "accept_orderlines": True,
+    },
+}  # fmt: skip
+"""The accounts that the project comes with. A user removes them and adds others; tests use these."""
 ACCOUNT = "shop"
 REPOSITORY = {"repositoryLocationName": "orders_sync", "repositoryName": "__repository__"}
 """The deployment's definitions, as GraphQL selectors name them."""
@@ -32,15 +48,35 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def copy_project(to: Path) -> Path:
-    """A checkout of the project in an empty folder."""
+def copy_project(to: Path, accounts: Mapping[str, Mapping[str, Any]] = SANDBOX_ACCOUNTS) -> Path:
+    """A checkout of the project in an empty folder, with these accounts in place of the project's own.
+
+    `accounts`: the attributes of each account file, by the account's name.
+    """
     for name in COPIED:
         source = PROJECT_ROOT / name
         if source.is_dir():
             shutil.copytree(source, to / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, to / name)
+    shutil.rmtree(accounts_of(to), ignore_errors=True)
+    accounts_of(to).mkdir(parents=True)
+    for name, attributes in accounts.items():
+        write_account(accounts_of(to), name, attributes)
     return to
+
+
+def accounts_of(project: Path) -> Path:
+    """The folder of the account files of a copied project."""
+    return project / accounts_folder().relative_to(PROJECT_ROOT)
+
+
+def write_account(accounts: Path, name: str, attributes: Mapping[str, Any]) -> Path:
+    """Writes the file of an account into a folder of account files; replaces the one that is there."""
+    file = accounts / name / "defs.yaml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(yaml.safe_dump({"type": COMPONENT_TYPE, "attributes": dict(attributes)}))
+    return file
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -51,7 +87,7 @@ def environment(**more: str) -> dict[str, str]:
 
 def edit_yaml(file: Path, edit: Callable[[dict[str, Any]], None]) -> None:
     """Changes a YAML file of a copied project, as its operator would: `edit` gets its document and changes it."""
-    document = yaml.safe_load(file.read_text())
+    document = read_yaml(file)
     edit(document)
     file.write_text(yaml.safe_dump(document))
 
@@ -85,22 +121,13 @@ class Deployment:
         `command`: what serves the UI and runs the daemon. `crons`: the crons of schedules that differ from the
         project's, by sync type. `variables`: further environment variables of all its processes.
         """
-        self.folder = copy_project(folder)
+        account = {"marketplace": "back_market", "base_url": marketplace.url, "token": "BACK_MARKET_SANDBOX_TOKEN"}
+        self.folder = copy_project(folder, {ACCOUNT: account})
         self.marketplace = marketplace
         self.command = command
         self.environment = environment(**variables or {})
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        accounts = self.folder / "orders_sync" / "defs" / "accounts"
-        shutil.rmtree(accounts)
-        (accounts / ACCOUNT).mkdir(parents=True)
-        (accounts / ACCOUNT / "defs.yaml").write_text(
-            "type: orders_sync.components.account.Account\n"
-            "attributes:\n"
-            "  marketplace: back_market\n"
-            f"  base_url: {marketplace.url}\n"
-            "  token: BACK_MARKET_SANDBOX_TOKEN\n"
-        )
         schedules = self.folder / "orders_sync" / "defs" / "sync" / "defs.yaml"
         edit_yaml(schedules, lambda document: document["attributes"]["schedules"].update(crons or {}))
         self.processes: list[subprocess.Popen[bytes]] = []

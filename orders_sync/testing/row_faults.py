@@ -5,16 +5,12 @@ from contextlib import contextmanager
 
 from psycopg.sql import SQL, Identifier, Literal
 
+from orders_sync.database import advisory_locks
 from orders_sync.database.engine import Connection
 
 BREAK_CONNECTION = "PERFORM pg_terminate_backend(pg_backend_pid())"
 FAIL = "RAISE EXCEPTION 'switched on by a test'"
-_GATE = 8_500_200
-_WAIT = f"PERFORM pg_advisory_xact_lock({_GATE})"
-_WAITING = """
-SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = database
-WHERE datname = current_database() AND locktype = 'advisory' AND objid = %s AND NOT granted
-"""
+_GATE = "orders_sync tests: the row at which to wait"
 
 
 @contextmanager
@@ -40,9 +36,6 @@ def fault_at_row(connection: Connection, table: str, row: int, action: str) -> I
 @contextmanager
 def stop_at_row(connection: Connection, table: str, row: int) -> Iterator[Callable[[], bool]]:
     """Whoever inserts that row waits there until the end of the block. Yields a function: does somebody wait?"""
-    with fault_at_row(connection, table, row, _WAIT):
-        connection.execute("SELECT pg_advisory_lock(%s)", [_GATE])
-        try:
-            yield lambda: connection.execute(_WAITING, [_GATE]).fetchone() is not None
-        finally:
-            connection.execute("SELECT pg_advisory_unlock(%s)", [_GATE])
+    wait = f"PERFORM {advisory_locks.locking_expression(_GATE)}"
+    with fault_at_row(connection, table, row, wait), advisory_locks.shared_lock(connection, _GATE):
+        yield lambda: advisory_locks.is_awaited(connection, _GATE)

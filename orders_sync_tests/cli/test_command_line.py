@@ -16,6 +16,7 @@ from orders_sync.database.schema import newest_revision
 from orders_sync.lanes.lock import hold
 from orders_sync.marketplaces.kit import accounts
 from orders_sync.model.lane import Lane, SyncType
+from orders_sync.testing.deployment import write_account
 from orders_sync.testing.marketplace import Marketplace, an_order
 from orders_sync.testing.waiting import limit
 
@@ -23,11 +24,14 @@ from orders_sync.testing.waiting import limit
 @pytest.fixture
 def shop(marketplace: Marketplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_url: str) -> Marketplace:
     """The accounts folder of the command line: one account, at the empty marketplace."""
-    (tmp_path / "shop").mkdir()
-    (tmp_path / "shop" / "defs.yaml").write_text(
-        "type: orders_sync.components.account.Account\nattributes:\n  marketplace: back_market\n"
-        f"  base_url: {marketplace.url}\n  token: BACK_MARKET_SANDBOX_TOKEN\n  limits: {{enforced: false}}\n"
-    )
+    write_account(
+        tmp_path,
+        "shop",
+        {
+            "marketplace": "back_market", "base_url": marketplace.url, "token": "BACK_MARKET_SANDBOX_TOKEN",
+            "limits": {"enforced": False},
+        },
+    )  # fmt: skip
     monkeypatch.setattr(accounts, "accounts_folder", lambda: tmp_path)
     return marketplace
 

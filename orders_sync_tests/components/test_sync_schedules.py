@@ -8,12 +8,12 @@ import pytest
 
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.database.engine import Connection
-from orders_sync.definitions import defs
+from orders_sync.testing.deployment import SANDBOX_ACCOUNTS
 
 
-@pytest.fixture(scope="module")
-def schedule() -> dg.ScheduleDefinition:
-    return defs().get_repository_def().get_schedule_def("sync_incomplete_orders_schedule")
+@pytest.fixture
+def schedule(definitions: dg.Definitions) -> dg.ScheduleDefinition:
+    return definitions.get_repository_def().get_schedule_def("sync_incomplete_orders_schedule")
 
 
 def test_a_tick_requests_a_run_per_account_and_says_why_it_requests_none(
@@ -32,7 +32,7 @@ def test_a_tick_requests_a_run_per_account_and_says_why_it_requests_none(
         return sorted(str(run.run_key) for run in data.run_requests or []) or str(data.skip_message)
 
     at = "incomplete/2026-03-01T08:00:00+00:00"
-    assert tick() == [f"back_market_sandbox/{at}", f"mirakl_sandbox/{at}", f"refurbed_sandbox/{at}"]
+    assert tick() == [f"{account}/{at}" for account in SANDBOX_ACCOUNTS]
     reasons = str(tick()).splitlines()
     assert len(reasons) == 3
     assert "Lane back_market_sandbox/incomplete: another daemon has taken this tick." in reasons

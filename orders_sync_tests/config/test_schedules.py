@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
-from dagster._utils.schedules import cron_string_iterator
 
 from orders_sync.components.sync_schedules import SyncSchedules
 from orders_sync.config.schedules import Crons, ScheduleConfigError, ScheduleSettings, check_schedules, load_schedules
@@ -25,15 +24,18 @@ BERLIN = ZoneInfo("Europe/Berlin")
 
 
 def year_of_ticks(sync_type: SyncType, zone: str) -> list[datetime]:
-    """The ticks of Dagster's scheduler in 2026, in that zone."""
-    start = datetime(2026, 1, 1, tzinfo=ZoneInfo(zone))
-    cron = load_schedules().schedules.of(sync_type)
-    ticks = []
-    for tick in cron_string_iterator((start - timedelta(seconds=1)).timestamp(), cron, zone):
-        if tick >= datetime(2027, 1, 1, tzinfo=ZoneInfo(zone)):
-            return ticks
-        ticks.append(tick)
-    raise AssertionError("unreachable")
+    """The ticks of the cron in 2026, in that zone, as Dagster computes them: the starts of its time windows."""
+    start, end = (datetime(year, 1, 1, tzinfo=ZoneInfo(zone)) for year in (2026, 2027))
+    partitions = dg.TimeWindowPartitionsDefinition(
+        start=start,
+        end=end + timedelta(days=1),  # the window of the last tick ends within
+        cron_schedule=load_schedules().schedules.of(sync_type),
+        timezone=zone,
+        fmt="%Y-%m-%dT%H:%M:%S%z",
+    )
+    keys = partitions.get_partition_keys(current_time=end + timedelta(days=1))
+    ticks = [partitions.time_window_for_partition_key(key).start for key in keys]
+    return [tick for tick in ticks if tick < end]
 
 
 @pytest.mark.parametrize("sync_type", list(SyncType))

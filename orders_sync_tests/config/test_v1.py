@@ -17,7 +17,6 @@ from orders_sync.config.yaml_files import ConfigError
 def test_the_project_comes_with_valid_settings(caplog: pytest.LogCaptureFixture) -> None:
     settings = load_cutover_settings()
     assert settings.readiness.calls_per_day == 20_000
-    assert settings.marketplaces == {"back_market": "back_market_sandbox"}
     assert caplog.messages == []
 
 

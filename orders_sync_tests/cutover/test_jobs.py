@@ -18,7 +18,6 @@ from orders_sync.dagster_instance.instance import open_instance
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.database import advisory_locks
 from orders_sync.database.engine import Connection, connect
-from orders_sync.definitions import defs
 from orders_sync.defs.cutover import jobs
 from orders_sync.lanes import authority
 from orders_sync.lanes.authority import Phase, StillActingError, current_phase
@@ -84,9 +83,11 @@ def test_once_v2_is_live_v1_does_not_run(launch: Launch, connection: Connection)
     assert "V2 is live: V1 is switched off." in failure(failed)
 
 
-def test_a_v1_that_still_writes_once_v2_is_live_is_shown(connection: Connection, v1_url: str) -> None:
+def test_a_v1_that_still_writes_once_v2_is_live_is_shown(
+    definitions: dg.Definitions, connection: Connection, v1_url: str
+) -> None:
     """The check `v1_stays_off`, every hour."""
-    job = defs().resolve_job_def("check_orders")
+    job = definitions.resolve_job_def("check_orders")
 
     def stays_off(instance: dg.DagsterInstance) -> bool:
         result = job.execute_in_process(raise_on_error=False, instance=instance)

@@ -5,12 +5,6 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster._core.remote_origin import (
-    RegisteredCodeLocationOrigin,
-    RemoteInstigatorOrigin,
-    RemoteRepositoryOrigin,
-)
-from dagster._core.scheduler.instigation import ScheduleInstigatorData, SensorInstigatorData
 
 from orders_sync.dagster_instance.automation import (
     V1_SCHEDULES,
@@ -19,7 +13,16 @@ from orders_sync.dagster_instance.automation import (
     v1_schedule_name,
     v1_schedules_on,
 )
-from orders_sync.dagster_instance.internals import InstigatorState, InstigatorStatus, InstigatorType
+from orders_sync.dagster_instance.internals import (
+    InstigatorState,
+    InstigatorStatus,
+    InstigatorType,
+    RegisteredCodeLocationOrigin,
+    RemoteInstigatorOrigin,
+    RemoteRepositoryOrigin,
+    ScheduleInstigatorData,
+    SensorInstigatorData,
+)
 
 ON, OFF = InstigatorStatus.RUNNING, InstigatorStatus.STOPPED
 SCHEDULE, SENSOR = InstigatorType.SCHEDULE, InstigatorType.SENSOR

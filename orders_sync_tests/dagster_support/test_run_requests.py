@@ -14,8 +14,9 @@ from orders_sync.lanes.lock import hold
 from orders_sync.lanes.watermark import advance_watermark
 from orders_sync.marketplaces.kit.accounts import load_accounts
 from orders_sync.model.lane import Lane, SyncType
+from orders_sync.testing.deployment import SANDBOX_ACCOUNTS
 
-ACCOUNTS = ("back_market_sandbox", "mirakl_sandbox", "refurbed_sandbox")
+ACCOUNTS = tuple(SANDBOX_ACCOUNTS)
 SETTINGS = ScheduleSettings()
 TICK_AT = datetime(2026, 3, 1, 6, tzinfo=UTC)
 START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"

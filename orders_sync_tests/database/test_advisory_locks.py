@@ -1,6 +1,7 @@
 """Advisory locks by name, between real connections."""
 
 import threading
+from collections.abc import Callable
 
 import psycopg
 import pytest
@@ -44,12 +45,13 @@ def test_a_lock_is_waited_for(connection: Connection, database_url: str) -> None
     thread = threading.Thread(target=wait)
     thread.start()
     try:
-        waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)"
-        wait_for(lambda: connection.execute(waiting).fetchone() == (True,), seconds=20, what="the second to wait")
+        wait_for(lambda: advisory_locks.is_awaited(connection, NAME), seconds=20, what="the second to wait")
+        assert not advisory_locks.is_awaited(connection, "another lock of the tests")
         assert not acquired.is_set()
     finally:
         advisory_locks.release_all(connection)
         thread.join(20)
+    assert not advisory_locks.is_awaited(connection, NAME)
     assert acquired.is_set()
 
 
@@ -77,10 +79,17 @@ def test_a_shared_lock_does_not_hide_the_loss_of_its_connection(connection: Conn
         lose_connection(sharer)
 
 
-def test_a_lock_for_a_transaction_ends_with_it(connection: Connection, database_url: str) -> None:
+def take_by_expression(connection: Connection, name: str) -> None:
+    connection.execute(f"SELECT {advisory_locks.locking_expression(name)}".encode())
+
+
+@pytest.mark.parametrize("take", [advisory_locks.lock_for_transaction, take_by_expression])
+def test_a_lock_for_a_transaction_ends_with_it(
+    connection: Connection, database_url: str, take: Callable[[Connection, str], None]
+) -> None:
     with connect(database_url) as holder:
         with holder.transaction():
-            advisory_locks.lock_for_transaction(holder, NAME)
+            take(holder, NAME)
             assert advisory_locks.is_held(connection, NAME)
         assert not advisory_locks.is_held(connection, NAME)
 

@@ -13,7 +13,7 @@ import pytest
 from docs.generate.site import sources
 from orders_sync.cli import main
 from orders_sync.config.environment import PROJECT_ROOT
-from orders_sync.testing.deployment import copy_project, environment
+from orders_sync.testing.deployment import accounts_of, copy_project, environment, write_account
 from orders_sync.testing.marketplace import Marketplace
 
 PAGES = {
@@ -85,21 +85,20 @@ def test_what_is_run_elsewhere_is_run_there() -> None:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    return copy_project(tmp_path)
+    return copy_project(tmp_path, {})
 
 
 @pytest.fixture
 def shell(project: Path, marketplace: Marketplace, database_url: str) -> dict[str, str]:
     """The environment of a user in a checkout whose one account, my_shop, is at an empty marketplace."""
-    accounts = project / "orders_sync" / "defs" / "accounts"
-    for file in accounts.glob("*/defs.yaml"):
-        file.unlink()
-        file.parent.rmdir()
-    (accounts / "my_shop").mkdir()
-    (accounts / "my_shop" / "defs.yaml").write_text(
-        "type: orders_sync.components.account.Account\nattributes:\n  marketplace: back_market\n"
-        f"  base_url: {marketplace.url}\n  token: BACK_MARKET_MY_SHOP\n  limits: {{enforced: false}}\n"
-    )
+    write_account(
+        accounts_of(project),
+        "my_shop",
+        {
+            "marketplace": "back_market", "base_url": marketplace.url, "token": "BACK_MARKET_MY_SHOP",
+            "limits": {"enforced": False},
+        },
+    )  # fmt: skip
     return environment(
         PYTHONPATH=str(project),
         PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}",

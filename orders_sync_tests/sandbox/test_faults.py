@@ -1,16 +1,29 @@
 """Faults: which requests they match, and what each kind does to a response."""
 
 import json
+import time
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 from starlette.requests import Request
 
-from orders_sync.sandbox.faults import Fault, altered
+from orders_sync.sandbox.faults import KINDS, Fault, altered
+from orders_sync.sandbox.formats import iso
 from orders_sync.testing.marketplace import TOKEN, Marketplace, an_order
+from orders_sync.testing.waiting import limit
 
 HEADERS = {"Authorization": f"Basic {TOKEN}", "User-Agent": "BM-T-1;a@b.example", "Accept-Language": "fr-fr"}
+#: The details of the kinds whose behaviour needs some, or would take long by default.
+DETAILS: dict[str, dict[str, Any]] = {
+    "delay": {"seconds": 1},
+    "drip": {"seconds": 1},
+    "huge": {"bytes": 1_000},
+    "patch": {"fields": {"currency": "USD"}},
+    "redirect": {"location": "https://example.com/"},
+    "sparse": {"fields": ["currency"]},
+}
 
 
 def a_request(path: str = "/ws/orders", method: str = "GET", query: str = "") -> Request:
@@ -97,3 +110,31 @@ def test_faults_that_change_the_world(marketplace: Marketplace) -> None:
     assert httpx.get(url, params=since, headers=HEADERS, trust_env=False).json()["count"] == 0
     marketplace.fault("no_filter")
     assert httpx.get(url, params=since, headers=HEADERS, trust_env=False).json()["count"] == 2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_changes_what_a_request_gets_or_leaves_behind(marketplace: Marketplace, kind: str) -> None:
+    an_order(marketplace, 1, age=timedelta(days=9))
+    an_order(marketplace, 2, age=timedelta(minutes=10))
+    since = iso(marketplace.now() - timedelta(days=1))
+    usual = observed(marketplace, since)
+    assert usual["answer"][0] == 200
+    details = DETAILS.get(kind, {})
+    marketplace.fault(kind, **details)
+    began = time.monotonic()
+    changed = observed(marketplace, since) != usual
+    assert changed or time.monotonic() - began > details.get("seconds", float("inf")) / 2
+    assert observed(marketplace, since)["answer"][0] == 200  # it affects one request
+
+
+def observed(marketplace: Marketplace, since: str) -> dict[str, Any]:
+    """The answer to a request for the orders created since then, and what it left behind at the marketplace."""
+    try:
+        response = httpx.get(
+            f"{marketplace.url}/ws/orders",
+            params={"date_creation": since}, headers=HEADERS, timeout=limit(30), trust_env=False,
+        )  # fmt: skip
+        answer: tuple[Any, ...] = (response.status_code, response.text, response.headers.get("location"))
+    except httpx.TransportError as error:
+        answer = (type(error).__name__,)
+    return {"answer": answer, "orders": len(marketplace.listed()), "skipped": marketplace.clock.skipped}

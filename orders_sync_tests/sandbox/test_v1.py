@@ -8,10 +8,18 @@ from pathlib import Path
 
 import psycopg
 import pytest
-import yaml
 
 from orders_sync.testing.databases import a_database
-from orders_sync.testing.deployment import copy_project, environment, free_port
+from orders_sync.testing.deployment import (
+    ACCOUNT,
+    SANDBOX_ACCOUNTS,
+    accounts_of,
+    copy_project,
+    edit_yaml,
+    environment,
+    free_port,
+    write_account,
+)
 from orders_sync.testing.marketplace import Marketplace, an_order
 from orders_sync.testing.waiting import limit
 
@@ -28,16 +36,14 @@ def v1_url(template: str) -> Iterator[str]:
 def run(tmp_path: Path, v1_url: str, marketplace: Marketplace) -> Run:
     """Runs the stand-in with these arguments, in a copy of the project whose account is at `marketplace`."""
     copy_project(tmp_path)
-    accounts = tmp_path / "orders_sync" / "defs" / "accounts"
-    settings = yaml.safe_load((tmp_path / "orders_sync" / "defs" / "cutover" / "v1.yaml").read_text())
-    file = accounts / settings["marketplaces"]["back_market"] / "defs.yaml"
+    v1 = tmp_path / "orders_sync" / "defs" / "cutover" / "v1.yaml"
+    edit_yaml(v1, lambda document: document.update(marketplaces={"back_market": ACCOUNT}))
 
     def run_stand_in(
         *arguments: str, address: str = marketplace.url, database: str = v1_url
     ) -> "subprocess.CompletedProcess[str]":
-        account = yaml.safe_load(file.read_text())
-        account["attributes"]["base_url"] = address
-        file.write_text(yaml.safe_dump(account))
+        attributes = {**SANDBOX_ACCOUNTS["back_market_sandbox"], "base_url": address}
+        write_account(accounts_of(tmp_path), ACCOUNT, attributes)
         return subprocess.run(
             [sys.executable, "-m", "orders_sync.sandbox.v1", *arguments],
             cwd=tmp_path, env=environment(V1_DATABASE_URL=database), capture_output=True, text=True,

@@ -12,6 +12,8 @@ from orders_sync.config.account import AccountConfigError
 from orders_sync.marketplaces.kit import registry
 from orders_sync.marketplaces.kit.accounts import account_from, load_accounts
 from orders_sync.marketplaces.kit.registry import find_marketplace, marketplace_names, unusable_modules
+from orders_sync.testing.deployment import SANDBOX_ACCOUNTS, environment
+from orders_sync.testing.waiting import limit
 
 NAMES = ("back_market", "medusa", "mirakl", "refurbed")
 #: Files as a developer of an adapter may leave them, and the reason that is shown for each.
@@ -98,11 +100,13 @@ def test_the_other_accounts_stay_usable(among_the_adapters: None, tmp_path_facto
     assert (list(accounts), list(problems)) == (["good"], ["bad"])
 
 
-def test_the_code_location_loads_with_such_modules_in_place(folder: Path) -> None:
+def test_the_code_location_loads_with_such_modules_in_place(folder: Path, project_of_the_tests: Path) -> None:
     """In a process of its own, since definitions are loaded once per process."""
     done = subprocess.run(
-        [sys.executable, "-c", LOAD_DEFINITIONS, str(folder)], capture_output=True, text=True, timeout=120, check=False
-    )
+        [sys.executable, "-c", LOAD_DEFINITIONS, str(folder)],
+        cwd=project_of_the_tests, env=environment(PYTHONPATH=str(project_of_the_tests)), capture_output=True, text=True,
+        timeout=limit(120), check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
-    assert {"back_market_sandbox", "mirakl_sandbox", "refurbed_sandbox"} <= set(done.stdout.split())
+    assert set(SANDBOX_ACCOUNTS) <= set(done.stdout.split())
     assert "orders_sync/marketplaces/raising.py can't be imported: RuntimeError" in done.stderr
