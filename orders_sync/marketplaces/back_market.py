@@ -38,9 +38,10 @@ from orders_sync.marketplaces.kit.decoding import (
 )
 from orders_sync.marketplaces.kit.errors import RecordNotFoundError, RequestRefusedError
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient
+from orders_sync.marketplaces.kit.pages import page_decoder
 from orders_sync.marketplaces.kit.paging import Page, read_counted, read_linked
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
-from orders_sync.model.records import NO_ADDRESS, Address, CareRecord, Documents, Order, OrderItem
+from orders_sync.model.records import NO_ADDRESS, Address, CareRecord, Documents, ItemKind, Order, OrderItem
 from orders_sync.model.statuses import Status
 
 BASE_URLS: Final = {
@@ -230,7 +231,7 @@ _order_record = record_reader(
 _care_list_record = record_reader(
     _FINGERPRINT_VERSION, record_id="id", created="date_creation", modified="date_modification"
 )
-_decode_list = msgspec.json.Decoder(_List).decode
+_decode_list = page_decoder(_List)
 _decode_order = msgspec.json.Decoder(_Order).decode
 _decode_note = msgspec.json.Decoder(_Note).decode
 _decode_care = msgspec.json.Decoder(_CareFolder).decode
@@ -250,7 +251,7 @@ check_field_order(
     OrderItem,
     (
         "item_id", "sku", "quantity", "status", "marketplace_state", "created_at", "currency", "price",
-        "shipping_price", "fee", "product", "listing_id", "imei", "serial_number",
+        "shipping_price", "fee", "product", "listing_id", "imei", "serial_number", "kind",
     ),
 )  # fmt: skip
 check_field_order(
@@ -282,6 +283,8 @@ def open_back_market(account: SellerAccount[BackMarketSettings], page_size: int 
 class BackMarket(HttpAdapter):
     """One Back Market account; `kit.adapter.Adapter` says what each method returns."""
 
+    order_struct: type[msgspec.Struct] | None = _Order
+    care_struct: type[msgspec.Struct] | None = _CareFolder
     new_order_listings: Sequence[OrderListing] = ("waiting", "created")
 
     def __init__(self, client: MarketplaceClient, settings: BackMarketSettings, page_size: int) -> None:
@@ -453,6 +456,7 @@ def _item(line: _OrderLine, order_status: Status) -> OrderItem:
         None if line.listing_id is None else str(line.listing_id),  # listing_id
         line.imei or None,  # imei
         line.serial_number or None,  # serial_number
+        ItemKind.GOODS,  # kind
     )
 
 

@@ -13,6 +13,7 @@ import base64
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from itertools import chain
 from typing import Final, Literal
 
@@ -30,12 +31,20 @@ from orders_sync.marketplaces.kit.adapter import (
     check_filter,
 )
 from orders_sync.marketplaces.kit.auth import HeaderToken
-from orders_sync.marketplaces.kit.decoding import check_field_order, decoded, path_part, record_reader, rfc3339
+from orders_sync.marketplaces.kit.decoding import (
+    check_field_order,
+    decoded,
+    path_part,
+    record_reader,
+    repairing,
+    rfc3339,
+)
 from orders_sync.marketplaces.kit.errors import RecordNotFoundError, RequestRefusedError
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient
+from orders_sync.marketplaces.kit.pages import page_decoder
 from orders_sync.marketplaces.kit.paging import Page, read_counted
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
-from orders_sync.model.records import NO_ADDRESS, Address, CareRecord, Documents, Order, OrderItem
+from orders_sync.model.records import NO_ADDRESS, Address, CareRecord, Documents, ItemKind, Order, OrderItem
 from orders_sync.model.statuses import Status
 
 MAX_PAGE_SIZE = 100
@@ -102,6 +111,21 @@ class MedusaSettings(TokenSettings):
 
 class _Orders(msgspec.Struct, gc=False):
     orders: list[msgspec.Raw]
+    count: int
+
+
+class _Returns(msgspec.Struct, gc=False, rename={"records": "returns"}):
+    records: list[msgspec.Raw]
+    count: int
+
+
+class _Claims(msgspec.Struct, gc=False, rename={"records": "claims"}):
+    records: list[msgspec.Raw]
+    count: int
+
+
+class _Exchanges(msgspec.Struct, gc=False, rename={"records": "exchanges"}):
+    records: list[msgspec.Raw]
     count: int
 
 
@@ -204,12 +228,13 @@ class _Care(msgspec.Struct, gc=False, rename={"return_": "return"}):
 
 
 _record = record_reader(_FINGERPRINT_VERSION, record_id="id", created="created_at", modified="updated_at")
-_decode_orders = msgspec.json.Decoder(_Orders).decode
-_decode_one = msgspec.json.Decoder(_OneOrder).decode
+_decode_orders = page_decoder(_Orders)
+_decode_one = repairing(msgspec.json.Decoder(_OneOrder).decode)
 _decode_order = msgspec.json.Decoder(_Order).decode
 _decode_care = msgspec.json.Decoder(_Care).decode
-_decode_any = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_decode_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_care_page = {
+    "returns": page_decoder(_Returns), "claims": page_decoder(_Claims), "exchanges": page_decoder(_Exchanges),
+}  # fmt: skip
 
 # The records below are constructed by position, in these orders of fields; a comment names the field of each line.
 check_field_order(
@@ -225,7 +250,7 @@ check_field_order(
     OrderItem,
     (
         "item_id", "sku", "quantity", "status", "marketplace_state", "created_at", "currency", "price",
-        "shipping_price", "fee", "product", "listing_id", "imei", "serial_number",
+        "shipping_price", "fee", "product", "listing_id", "imei", "serial_number", "kind",
     ),
 )  # fmt: skip
 check_field_order(
@@ -260,6 +285,8 @@ def open_medusa(account: SellerAccount[MedusaSettings], page_size: int | None = 
 class Medusa(HttpAdapter):
     """One account at a Medusa shop; `kit.adapter.Adapter` says what each method returns."""
 
+    order_struct: type[msgspec.Struct] | None = _Order
+    care_struct: type[msgspec.Struct] | None = _Care
     new_order_listings: Sequence[OrderListing] = ("created",)
     acceptance_unit: Literal["sku", "item", "order"] | None = None
 
@@ -351,11 +378,11 @@ class Medusa(HttpAdapter):
 
         def fetch(number: int) -> Page:
             offset = (number - 1) * MAX_PAGE_SIZE
-            answer = self.client.get(f"/admin/{name}", {**query, "offset": str(offset)}, [OWN_SHOP], _decode_any)
-            records = [_record(bytes(raw)) for raw in _decode_raws(bytes(answer[name]))]
-            count = int(msgspec.json.decode(answer["count"], type=int))
+            decode = _decode_care_page[name]
+            answer = self.client.get(f"/admin/{name}", {**query, "offset": str(offset)}, [OWN_SHOP], decode)
+            records = [_record(bytes(raw)) for raw in answer.records]
             check_filter(records, "created", since)
-            return Page(records, count, number + 1 if offset + len(records) < count else None)
+            return Page(records, answer.count, number + 1 if offset + len(records) < answer.count else None)
 
         for page in read_counted(fetch, MAX_PAGE_SIZE, 1):
             # A return that was begun and not requested yet names no item: a later pass stores it.
@@ -405,9 +432,10 @@ class Medusa(HttpAdapter):
 
     def probes(self) -> Mapping[str, Callable[[], object]]:
         one = {"limit": "1"}
+        decoders = {"orders": _decode_orders, **_decode_care_page}
         return {
-            f"GET /admin/{name}": lambda path=f"/admin/{name}": self.client.get(path, one, [OWN_SHOP], _decode_any)
-            for name in ("orders", *_CARE_FIELDS)
+            f"GET /admin/{name}": partial(self.client.get, f"/admin/{name}", one, [OWN_SHOP], decode)
+            for name, decode in decoders.items()
         }
 
 
@@ -457,6 +485,7 @@ def _item(item: _Item, order: _Order, order_status: Status, currency: str | None
         item.variant_id,  # listing_id
         None,  # imei
         None,  # serial_number
+        ItemKind.GOODS,  # kind
     )
 
 

@@ -32,9 +32,10 @@ from orders_sync.marketplaces.kit.auth import HeaderToken
 from orders_sync.marketplaces.kit.decoding import check_field_order, decoded, record_reader, rfc3339
 from orders_sync.marketplaces.kit.errors import RequestRefusedError
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient
+from orders_sync.marketplaces.kit.pages import page_decoder
 from orders_sync.marketplaces.kit.paging import CursorPage, Page, read_counted, read_cursor
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
-from orders_sync.model.records import Address, CareRecord, Documents, Order, OrderItem
+from orders_sync.model.records import Address, CareRecord, Documents, ItemKind, Order, OrderItem
 from orders_sync.model.statuses import Status
 
 MAX_PAGE_SIZE = 100
@@ -204,8 +205,8 @@ _order_record = record_reader(
     _FINGERPRINT_VERSION, record_id="order_id", created="created_date", modified="last_updated_date"
 )
 _return_record = record_reader(_FINGERPRINT_VERSION, record_id="id", created="date_created", modified="last_updated")
-_decode_orders = msgspec.json.Decoder(_Orders).decode
-_decode_returns = msgspec.json.Decoder(_Returns).decode
+_decode_orders = page_decoder(_Orders)
+_decode_returns = page_decoder(_Returns)
 _decode_order = msgspec.json.Decoder(_Order).decode
 _decode_return = msgspec.json.Decoder(_Return).decode
 _decode_documents = msgspec.json.Decoder(_Documents).decode
@@ -224,7 +225,7 @@ check_field_order(
     OrderItem,
     (
         "item_id", "sku", "quantity", "status", "marketplace_state", "created_at", "currency", "price",
-        "shipping_price", "fee", "product", "listing_id", "imei", "serial_number",
+        "shipping_price", "fee", "product", "listing_id", "imei", "serial_number", "kind",
     ),
 )  # fmt: skip
 check_field_order(
@@ -259,6 +260,8 @@ class Mirakl(HttpAdapter):
     """One account at a Mirakl instance; `kit.adapter.Adapter` says what each method returns."""
 
     # Each order that was created or paid since was also modified since: one use of OR11 instead of two.
+    order_struct: type[msgspec.Struct] | None = _Order
+    care_struct: type[msgspec.Struct] | None = _Return
     new_order_listings: Sequence[OrderListing] = ("modified",)
     acceptance_unit: Literal["sku", "item", "order"] | None = None
 
@@ -413,6 +416,7 @@ def _item(line: _Line, order: _Order) -> OrderItem:
         None if line.offer_id is None else str(line.offer_id),  # listing_id
         None,  # imei
         None,  # serial_number
+        ItemKind.GOODS,  # kind
     )
 
 

@@ -29,12 +29,20 @@ from orders_sync.marketplaces.kit.adapter import (
     check_filter,
 )
 from orders_sync.marketplaces.kit.auth import HeaderToken
-from orders_sync.marketplaces.kit.decoding import check_field_order, decoded, json_object, record_reader, rfc3339
+from orders_sync.marketplaces.kit.decoding import (
+    check_field_order,
+    decoded,
+    json_object,
+    record_reader,
+    repairing,
+    rfc3339,
+)
 from orders_sync.marketplaces.kit.errors import RecordNotFoundError, RequestRefusedError
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient, RateLimitHeaders
+from orders_sync.marketplaces.kit.pages import page_decoder
 from orders_sync.marketplaces.kit.paging import CursorPage, read_cursor
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
-from orders_sync.model.records import NO_ADDRESS, Address, CareRecord, Documents, Order, OrderItem
+from orders_sync.model.records import NO_ADDRESS, Address, CareRecord, Documents, ItemKind, Order, OrderItem
 from orders_sync.model.statuses import Status
 
 BASE_URL: Final = "https://api.refurbed.com"
@@ -216,10 +224,10 @@ _ticket_record = record_reader(
     _FINGERPRINT_VERSION, record_id="id", created="created_at", modified="updated_at", prefix="ticket-"
 )
 _decode_ticket_head = msgspec.json.Decoder(_TicketHead).decode
-_decode_orders = msgspec.json.Decoder(_Orders).decode
-_decode_returns = msgspec.json.Decoder(_Returns).decode
-_decode_tickets = msgspec.json.Decoder(_Tickets).decode
-_decode_one = msgspec.json.Decoder(_OneOrder).decode
+_decode_orders = page_decoder(_Orders)
+_decode_returns = page_decoder(_Returns)
+_decode_tickets = page_decoder(_Tickets)
+_decode_one = repairing(msgspec.json.Decoder(_OneOrder).decode)
 _decode_order = msgspec.json.Decoder(_Order).decode
 _decode_care = msgspec.json.Decoder(_Care).decode
 _decode_labels = msgspec.json.Decoder(_Labels).decode
@@ -238,7 +246,7 @@ check_field_order(
     OrderItem,
     (
         "item_id", "sku", "quantity", "status", "marketplace_state", "created_at", "currency", "price",
-        "shipping_price", "fee", "product", "listing_id", "imei", "serial_number",
+        "shipping_price", "fee", "product", "listing_id", "imei", "serial_number", "kind",
     ),
 )  # fmt: skip
 check_field_order(
@@ -273,6 +281,8 @@ def open_refurbed(account: SellerAccount[RefurbedSettings], page_size: int | Non
 class Refurbed(HttpAdapter):
     """One refurbed account; `kit.adapter.Adapter` says what each method returns."""
 
+    order_struct: type[msgspec.Struct] | None = _Order
+    care_struct: type[msgspec.Struct] | None = _Care
     new_order_listings: Sequence[OrderListing] = ("waiting", "created")
     acceptance_unit: Literal["sku", "item", "order"] | None = "item"
 
@@ -457,6 +467,7 @@ def _item(item: _Item) -> OrderItem:
         identifiers.get("SERIAL_NUMBER")
         or (item.item_identifier if not identifiers else None)
         or None,  # serial_number
+        ItemKind.GOODS,  # kind
     )
 
 

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 
 import msgspec
 
@@ -31,12 +32,28 @@ class Address(msgspec.Struct, frozen=True, gc=False):
 NO_ADDRESS = Address()
 
 
+class ItemKind(StrEnum):
+    """What an orderline sells. Only goods are in stock: an item of another kind needs neither SKU nor lock."""
+
+    GOODS = "goods"
+    GIFT_CARD = "gift_card"
+    DISCOUNT = "discount"
+    """A voucher, a promotion or a store credit: it lowers what the buyer pays."""
+    FEE = "fee"
+    GIFT_WRAP = "gift_wrap"
+    SHIPPING = "shipping"
+    SERVICE = "service"
+    """Anything else that is not shipped, e.g. a warranty or a download."""
+
+
 class OrderItem(msgspec.Struct, frozen=True, gc=False):
     """An orderline. `price` is for the whole quantity, in `currency`, tax included."""
 
     item_id: str
     sku: str
+    """The seller's own id of the product; only goods need one."""
     quantity: int
+    """Pieces; 0 if nothing of the line is left to ship."""
     status: Status
     marketplace_state: str | None = None
     created_at: datetime | None = None
@@ -48,6 +65,7 @@ class OrderItem(msgspec.Struct, frozen=True, gc=False):
     listing_id: str | None = None
     imei: str | None = None
     serial_number: str | None = None
+    kind: ItemKind = ItemKind.GOODS
 
 
 class Order(msgspec.Struct, frozen=True, gc=False):
@@ -112,6 +130,17 @@ class Reason(msgspec.Struct, frozen=True, gc=False):
     where: str
     what: str
     allowed: str
+
+
+class Flaw(msgspec.Struct, frozen=True, gc=False):
+    """What was wrong with a record that is stored nevertheless. Contains no buyer's data."""
+
+    field: str
+    """Where in the record, e.g. `items[1].fee`."""
+    found: str
+    """What the record has there, e.g. `is not a number`."""
+    stored: str
+    """What is stored instead, e.g. `unknown`."""
 
 
 class RecordRejectedError(OrdersSyncError):

@@ -1,6 +1,6 @@
 """A batch of orders on its way into the tables: what is written together, and what became of it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -8,7 +8,7 @@ import msgspec
 
 from orders_sync.database.copy import append_bytes_columns, to_copy_text
 from orders_sync.marketplaces.kit.adapter import RawRecord
-from orders_sync.model.records import Order
+from orders_sync.model.records import Flaw, Order
 from orders_sync.sync.columnar import OrderColumns
 from orders_sync.sync.copy_columns import created_row, event_columns, item_columns, order_columns
 from orders_sync.sync.rejected_records import RejectedRecord
@@ -19,6 +19,10 @@ class DecodedOrder(msgspec.Struct, frozen=True, gc=False):
 
     order: Order
     record: RawRecord
+    raw: bytes
+    """The record's JSON as it is stored: as received, or repaired."""
+    flaws: Sequence[Flaw] = ()
+    """What is wrong with the record, and what is stored instead."""
 
 
 class Batch:
@@ -31,6 +35,14 @@ class Batch:
         self.account = account
         # All writers lock rows in the same order, so that they don't deadlock.
         self.checked = sorted(checked, key=lambda decoded: decoded.order.order_id)
+
+    def flaws(self, order_ids: Collection[str]) -> dict[str, Sequence[Flaw]]:
+        """The flaws of these orders, by order id; orders without flaws are left out."""
+        return {
+            decoded.order.order_id: decoded.flaws
+            for decoded in self.checked
+            if decoded.flaws and decoded.order.order_id in order_ids
+        }
 
     def halves(self) -> "tuple[Batch, Batch]":
         middle = len(self.checked) // 2
@@ -54,7 +66,7 @@ class Batch:
         """The rows of ORDER_COLUMNS."""
         content = to_copy_text(order_columns(self.account, self.fields))
         return append_bytes_columns(
-            content, ((decoded.record.raw, decoded.record.fingerprint) for decoded in self.checked)
+            content, ((decoded.raw, decoded.record.fingerprint) for decoded in self.checked)
         )
 
     @cached_property
@@ -90,6 +102,8 @@ class BatchResult:
     unchanged: int = 0
     rejected: Sequence[RejectedRecord] = ()
     events: int = 0
+    flawed: int = 0
+    """How many of the created and changed orders have flaws."""
 
     def __add__(self, other: "BatchResult") -> "BatchResult":
         return BatchResult(
@@ -98,6 +112,7 @@ class BatchResult:
             unchanged=self.unchanged + other.unchanged,
             rejected=(*self.rejected, *other.rejected),
             events=self.events + other.events,
+            flawed=self.flawed + other.flawed,
         )
 
     @property

@@ -35,6 +35,12 @@ class OrderColumns:
         self.orders = _with_amounts_as_texts(by_field(Order, orders), ORDER_AMOUNTS)
         self.items = _with_amounts_as_texts(by_field(OrderItem, items), ITEM_AMOUNTS)
         self.order_id_of_items = [order.order_id for order in orders for _ in order.items or ()]
+        self._orders = orders
+
+    @property
+    def order_position_of_items(self) -> list[int]:
+        """For each item, the position of its order in the batch."""
+        return [position for position, order in enumerate(self._orders) for _ in order.items or ()]
 
 
 def _with_amounts_as_texts(fields: dict[str, Sequence[Any]], amounts: Sequence[str]) -> Fields:

@@ -20,7 +20,7 @@ ORDER_COLUMNS = (
 )  # fmt: skip
 ITEM_COLUMNS = (
     "account", "item_id", "order_id", "sku", "quantity", "status", "marketplace_state", "created_at", "currency",
-    "price", "shipping_price", "fee", "product", "listing_id", "imei", "serial_number",
+    "price", "shipping_price", "fee", "product", "listing_id", "imei", "serial_number", "kind",
 )  # fmt: skip
 EVENT_COLUMNS = (
     "account", "order_id", "item_id", "kind", "revision", "old_status", "new_status", "items",
@@ -40,12 +40,10 @@ def order_columns(account: str, fields: OrderColumns) -> list[Column]:
         columns[time] = texts_of(columns[time])
     for flag in ("marketplace_shipping", "marketplace_delivery_note"):
         columns[flag] = [None if value is None else str(value) for value in columns[flag]]
-    for document in ("delivery_note_url", "label_url"):
-        columns[document] = [url or None for url in columns[document]]
     for address in ("shipping", "billing"):
         for part, column in by_field(Address, columns[address]).items():
             columns[f"{address}_{part}"] = column
-    return [columns[name] for name in ORDER_COLUMNS[:-2]]
+    return [_without_empty_texts(columns[name]) for name in ORDER_COLUMNS[:-2]]
 
 
 def item_columns(account: str, fields: OrderColumns) -> list[Column]:
@@ -55,7 +53,18 @@ def item_columns(account: str, fields: OrderColumns) -> list[Column]:
     columns["order_id"] = fields.order_id_of_items
     columns["created_at"] = texts_of(columns["created_at"])
     columns["quantity"] = [str(quantity) for quantity in columns["quantity"]]
-    return [columns[name] for name in ITEM_COLUMNS]
+    return [
+        columns[name] if name in _MAY_BE_EMPTY else _without_empty_texts(columns[name]) for name in ITEM_COLUMNS
+    ]
+
+
+_MAY_BE_EMPTY = frozenset(["sku"])
+"""Required columns whose empty text is a value."""
+
+
+def _without_empty_texts(column: Column) -> Column:
+    """None instead of an empty text, which must not replace a stored value."""
+    return [text or None for text in column] if "" in column else column
 
 
 def event_columns(rows: Sequence[EventRow]) -> list[Column]:

@@ -48,7 +48,9 @@ _STATUS_KEPT_WHERE_MISSING = SQL(
     "THEN stored.status ELSE staged.status END"
 )
 _ORDER_VALUES = [c for c in ORDER_COLUMNS if c not in ("account", "order_id", "status", "raw", "fingerprint")]
-_ITEM_VALUES = [c for c in ITEM_COLUMNS if c not in ("account", "item_id", "order_id", "status")]
+_ITEM_VALUES = [c for c in ITEM_COLUMNS if c not in ("account", "item_id", "order_id", "status", "quantity")]
+#: A cancelled item may come with the quantity 0: the quantity that was ordered is kept.
+_QUANTITY = SQL("CASE WHEN staged.quantity = 0 THEN stored.quantity ELSE staged.quantity END")
 
 INSERT_ORDERS = SQL(
     "INSERT INTO orders ({columns}) SELECT {columns} FROM stage_orders ORDER BY order_id "
@@ -61,13 +63,14 @@ UPDATE_ORDERS = SQL(
     "RETURNING stored.order_id, stored.status, stored.revision"
 ).format(values=_kept_where_missing(_ORDER_VALUES), status=_STATUS_KEPT_WHERE_MISSING)
 UPDATE_ITEMS = SQL(
-    "UPDATE order_items stored SET {values}, {status}, stored_at = now() FROM stage_items staged "
+    "UPDATE order_items stored SET {values}, quantity = {quantity}, {status}, stored_at = now() FROM stage_items staged "
     "WHERE stored.account = staged.account AND stored.item_id = staged.item_id "
-    "AND (({staged}) IS DISTINCT FROM ({stored}) OR staged.status <> stored.status "
+    "AND (({staged}, {quantity}) IS DISTINCT FROM ({stored}, stored.quantity) OR staged.status <> stored.status "
     "AND (staged.marketplace_state IS NOT NULL OR stored.status = 'removed')) "
     "RETURNING stored.order_id, stored.item_id, stored.status"
 ).format(
     values=_kept_where_missing(_ITEM_VALUES),
+    quantity=_QUANTITY,
     status=_STATUS_KEPT_WHERE_MISSING,
     staged=SQL(", ").join(SQL("coalesce(staged.{0}, stored.{0})").format(Identifier(c)) for c in _ITEM_VALUES),
     stored=SQL(", ").join(SQL("stored.{}").format(Identifier(c)) for c in _ITEM_VALUES),

@@ -1,116 +1,183 @@
-"""The record check: the rules that a record must satisfy before it is stored.
+"""The record check: what a record needs to be stored, and what is stored of a value that is wrong.
 
-`ORDER_RULES` and `ITEM_RULES` map each field of an order that has a rule to that rule. A rule has two forms that agree:
-one checks a field's values of a whole batch and only says whether all are valid, which is fast; the other checks one
-value and lists what is wrong with it. A record can break several rules; it is rejected with all the reasons.
+`ORDER_RULES` and `ITEM_RULES` map each field of an order that has a rule to that rule. Few fields are essential: what
+is needed to lock stock for an order and to ship it. Without a usable value there, the record is rejected, with all the
+reasons. Any other wrong value is a flaw: it is made right where the right value is certain, and unknown where it is
+not, and the record is stored.
+
+A rule has two forms that agree: one checks a field's values of a whole batch and only says whether all are valid, which
+is fast; the other looks at one value.
 """
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from functools import lru_cache
-from typing import Any
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
 from orders_sync.model.currencies import CURRENCIES
-from orders_sync.model.records import Amount, CareRecord, Order, OrderItem, Reason, RecordRejectedError
+from orders_sync.model.records import (
+    Amount,
+    CareRecord,
+    Flaw,
+    ItemKind,
+    Order,
+    OrderItem,
+    Reason,
+    RecordRejectedError,
+)
+from orders_sync.model.statuses import Status
 from orders_sync.sync.columnar import OrderColumns
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
-MAX_QUANTITY = 10_000
+MAX_QUANTITY = 2**31 - 1
+"""The largest number that PostgreSQL's integer holds."""
 AMOUNT_LIMIT = Decimal(10) ** 12
-MAX_DECIMALS = 6
+MAX_DECIMALS = 14
+"""Decimals of an amount that are kept: Medusa publishes taxes with so many. Further ones are noise of binary floats."""
 MAX_ID_LENGTH = 200
+MAX_TEXT_LENGTH = 10_000
+MAX_URL_LENGTH = 2_048
 _CURRENCIES_OR_NONE = CURRENCIES | {None}
 #: The form of nearly all amounts. It satisfies every rule of amounts, so that no further check is needed.
 _USUAL_AMOUNT = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,4})?")
 _NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,6})?")
+_URL = re.compile(r"https?://[^\s\x00-\x1f]+", re.IGNORECASE)
+
+#: The statuses of an item of which nothing is to be shipped any more; its quantity may be 0.
+GONE = frozenset([
+    Status.CANCELLED, Status.REMOVED, Status.UNPAID, Status.REFUNDED_BEFORE_SHIPPING, Status.REFUNDED_AFTER_SHIPPING,
+    Status.RETURNED,
+])  # fmt: skip
 
 
-Problem = tuple[str, str]
-"""What is wrong with a value, and what is allowed."""
-_NONE: Sequence[Problem] = ()
+class Wrong(NamedTuple):
+    """What is wrong with a value, what is allowed, and what is stored instead."""
+
+    found: str
+    allowed: str
+    value: Any = None
+    """The value to store instead; None: unknown."""
+    stored: str = "unknown"
 
 
 # -- one value: what is wrong with it
 
 
-def _id_problems(value: str) -> Sequence[Problem]:
-    return _text_problems(value, "the marketplace's id")
+def _wrong_id(value: str) -> Wrong | None:
+    return _wrong_key(value, "the marketplace's id")
 
 
-def _sku_problems(value: str) -> Sequence[Problem]:
-    return _text_problems(value, "the SKU of the listing")
+def _wrong_sku(value: str) -> Wrong | None:
+    wrong = _wrong_key(value, "the SKU of the listing")
+    if wrong is None and value != value.strip():
+        return Wrong("has spaces around it", "the SKU alone", value.strip(), "without them")
+    return wrong
 
 
-def _text_problems(value: str, required: str) -> Sequence[Problem]:
+def _wrong_key(value: str, required: str) -> Wrong | None:
     if not value or not value.strip():
-        return [("is missing", required)]
+        return Wrong("is missing", required)
     if len(value) > MAX_ID_LENGTH:
-        return [(f"is {len(value)} characters long", f"at most {MAX_ID_LENGTH}")]
-    return _NONE
+        return Wrong(f"is {len(value)} characters long", f"at most {MAX_ID_LENGTH}")
+    return None
 
 
-def _time_problems(value: datetime | None) -> Sequence[Problem]:
+def _wrong_time(value: datetime | None) -> Wrong | None:
     if value is None:
-        return _NONE
+        return None
+    zoned = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
+    if not EARLIEST <= zoned < LATEST:
+        return Wrong(f"lies in the year {value.year}", "a time from 2000 to 2099")
     if value.tzinfo is None:
-        return [("has no time zone", "an RFC 3339 time with zone")]
-    if not EARLIEST <= value < LATEST:
-        return [(f"lies in the year {value.year}", "a time from 2000 to 2099")]
-    return _NONE
+        return Wrong("has no time zone", "an RFC 3339 time with zone", zoned, "as a time in UTC")
+    return None
 
 
-def _required_time_problems(value: datetime | None) -> Sequence[Problem]:
-    return [("is missing", "a time with zone")] if value is None else _time_problems(value)
+def _wrong_required_time(value: datetime | None) -> Wrong | None:
+    return Wrong("is missing", "a time with zone") if value is None else _wrong_time(value)
 
 
-def _currency_problems(value: str | None) -> Sequence[Problem]:
+def _wrong_currency(value: str | None) -> Wrong | None:
     if value in _CURRENCIES_OR_NONE:
-        return _NONE
-    shown = value if value and len(value) <= 8 and value.isprintable() else "not a code"
-    return [(f"is {shown!r}", "an ISO 4217 code, e.g. EUR")]
+        return None
+    assert value is not None
+    allowed = "an ISO 4217 code, e.g. EUR"
+    shown = repr(value) if 0 < len(value) <= 8 and value.isascii() and value.isalnum() else "no code"
+    code = value.strip().upper()
+    return Wrong(f"is {shown}", allowed, code, code) if code in CURRENCIES else Wrong(f"is {shown}", allowed)
 
 
-def _amount_problems(amount: Amount | None) -> Sequence[Problem]:
-    return _NONE if amount is None else _amount_text_problems(str(amount))
+def _wrong_amount(amount: Amount | None) -> Wrong | None:
+    return None if amount is None else _wrong_amount_text(str(amount))
+
+
+def _wrong_total(amount: Amount | None) -> Wrong | None:
+    wrong = _wrong_amount(amount)
+    if wrong is None and amount is not None and str(amount).startswith("-") and Decimal(amount) < 0:
+        return Wrong("is negative", "zero or more", amount, "as it is")
+    return wrong
 
 
 @lru_cache(maxsize=10_000)  # by text: equal Decimals can have different numbers of decimals
-def _amount_text_problems(amount: str) -> Sequence[Problem]:
+def _wrong_amount_text(amount: str) -> Wrong | None:
     if _USUAL_AMOUNT.fullmatch(amount):
-        return _NONE
+        return None
     if not _NUMBER.fullmatch(amount):
-        return [("is not a number", "a decimal amount, e.g. 12.50")]
+        return Wrong("is not a number", "a decimal amount, e.g. 12.50")
     value = Decimal(amount)
-    problems: list[Problem] = []
-    if value < 0:
-        problems.append(("is negative", "zero or more"))
-    if value >= AMOUNT_LIMIT:
-        problems.append(("is too large", "less than 10^12"))
+    if abs(value) >= AMOUNT_LIMIT:
+        return Wrong("is too large", "less than 10^12")
     exponent = value.as_tuple().exponent
     if isinstance(exponent, int) and -exponent > MAX_DECIMALS:
-        problems.append((f"has {-exponent} decimals", f"at most {MAX_DECIMALS}"))
-    return problems
+        return _rounded(value, -exponent)
+    return None
 
 
-def _quantity_problems(value: int) -> Sequence[Problem]:
-    return _NONE if 1 <= value <= MAX_QUANTITY else [(f"is {value}", f"a whole number from 1 to {MAX_QUANTITY}")]
+def _rounded(value: Decimal, decimals: int) -> Wrong:
+    found, allowed = f"has {decimals} decimals", f"at most {MAX_DECIMALS}"
+    try:
+        rounded = value.quantize(Decimal(1).scaleb(-MAX_DECIMALS), ROUND_HALF_EVEN)
+    except InvalidOperation:  # more digits than Decimal's context keeps
+        return Wrong(found, allowed)
+    return Wrong(found, allowed, rounded.normalize() + 0, f"rounded to {MAX_DECIMALS} decimals")
 
 
-def _items_problems(items: Sequence[OrderItem] | None) -> Sequence[Problem]:
-    return _NONE if items is None or items else [("the order has no items", "one item or more")]
+def _wrong_text(value: str | None) -> Wrong | None:
+    if value is None or len(value) <= MAX_TEXT_LENGTH:
+        return None
+    return Wrong(
+        f"is {len(value)} characters long", f"at most {MAX_TEXT_LENGTH}", value[:MAX_TEXT_LENGTH],
+        f"its first {MAX_TEXT_LENGTH} characters",
+    )  # fmt: skip
+
+
+def _wrong_url(value: str | None) -> Wrong | None:
+    if not value:
+        return None
+    if len(value) > MAX_URL_LENGTH:
+        return Wrong(f"is {len(value)} characters long", f"at most {MAX_URL_LENGTH}")
+    return None if _URL.fullmatch(value) else Wrong("is no URL", "an http or https URL")
+
+
+def _wrong_quantity(value: int) -> Wrong | None:
+    return None if 0 <= value <= MAX_QUANTITY else Wrong(f"is {value}", "a whole number from 1")
 
 
 # -- columns: whether all values of a field are valid
 
 
-def _are_texts(column: Sequence[str]) -> bool:
+def _are_keys(column: Sequence[str]) -> bool:
     return all(map(str.strip, column)) and max(map(len, column), default=1) <= MAX_ID_LENGTH
+
+
+def _are_skus(column: Sequence[str]) -> bool:
+    return _are_keys(column) and all(map(str.__eq__, column, map(str.strip, column)))
 
 
 def _are_times(column: Sequence[datetime | None]) -> bool:
@@ -130,41 +197,62 @@ def _are_currencies(column: Sequence[str | None]) -> bool:
 
 
 def _are_amounts(column: Sequence[str | None]) -> bool:
-    # By the cached function itself: a batch has few different amounts twice, and each call counts.
-    return not any(map(_amount_text_problems, {amount for amount in column if amount is not None}))
+    # By the cached function itself: few amounts of a batch are equal, and each call counts.
+    return not any(map(_wrong_amount_text, {amount for amount in column if amount is not None}))
+
+
+def _are_totals(column: Sequence[str | None]) -> bool:
+    amounts = {amount for amount in column if amount is not None}
+    return not any(map(_wrong_amount_text, amounts)) and not any(map(_wrong_total, _negative(amounts)))
+
+
+def _negative(amounts: set[str]) -> list[str]:
+    return [amount for amount in amounts if amount[0] == "-"]
+
+
+def _are_texts(column: Sequence[str | None]) -> bool:
+    texts = set(column)
+    texts.discard(None)
+    return max(map(len, texts), default=0) <= MAX_TEXT_LENGTH  # pyright: ignore[reportArgumentType]
+
+
+def _are_urls(column: Sequence[str | None]) -> bool:
+    return not any(map(_wrong_url, set(column)))
 
 
 def _are_quantities(column: Sequence[int]) -> bool:
-    return all(1 <= quantity <= MAX_QUANTITY for quantity in set(column))
-
-
-def _are_item_lists(column: Sequence[Sequence[OrderItem] | None]) -> bool:
-    return all(items is None or items for items in column)
+    return all(0 <= quantity <= MAX_QUANTITY for quantity in set(column))
 
 
 # -- the tables of rules
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
-class Rule:
+class Rule(Generic[T]):
     """What a field's values must satisfy, in two forms that agree."""
 
-    problems: Callable[[Any], Sequence[Problem]]
-    """Of one value: what is wrong with it; empty if it is valid."""
+    wrong: Callable[[T], Wrong | None]
+    """Of one value: what is wrong with it; None if it is valid."""
     all_valid: Callable[[Sequence[Any]], bool]
     """Of the field's values of a batch (amounts as texts): whether all are valid."""
+    essential: bool = False
+    """Whether a record without a usable value is rejected."""
 
 
-_ID = Rule(_id_problems, _are_texts)
-_SKU = Rule(_sku_problems, _are_texts)
-_TIME = Rule(_time_problems, _are_times)
-_REQUIRED_TIME = Rule(_required_time_problems, _are_required_times)
-_CURRENCY = Rule(_currency_problems, _are_currencies)
-_AMOUNT = Rule(_amount_problems, _are_amounts)
-_QUANTITY = Rule(_quantity_problems, _are_quantities)
-_ITEMS = Rule(_items_problems, _are_item_lists)
+_ID = Rule(_wrong_id, _are_keys, essential=True)
+_SKU = Rule(_wrong_sku, _are_skus, essential=True)
+_QUANTITY = Rule(_wrong_quantity, _are_quantities, essential=True)
+_REQUIRED_TIME = Rule(_wrong_required_time, _are_required_times, essential=True)
+_TIME = Rule(_wrong_time, _are_times)
+_CURRENCY = Rule(_wrong_currency, _are_currencies)
+_AMOUNT = Rule(_wrong_amount, _are_amounts)
+_TOTAL = Rule(_wrong_total, _are_totals)
+_TEXT = Rule(_wrong_text, _are_texts)
+_URL_RULE = Rule(_wrong_url, _are_urls)
 
-ORDER_RULES: Mapping[str, Rule] = {
+ORDER_RULES: Mapping[str, Rule[Any]] = {
     "order_id": _ID,
     "created_at": _REQUIRED_TIME,
     "modified_at": _TIME,
@@ -172,13 +260,21 @@ ORDER_RULES: Mapping[str, Rule] = {
     "shipped_at": _TIME,
     "dispatch_due_at": _TIME,
     "currency": _CURRENCY,
-    "items_total": _AMOUNT,
-    "shipping_total": _AMOUNT,
-    "sales_taxes": _AMOUNT,
-    "items": _ITEMS,
+    "items_total": _TOTAL,
+    "shipping_total": _TOTAL,
+    "sales_taxes": _TOTAL,
+    "marketplace_state": _TEXT,
+    "country_code": _TEXT,
+    "payment_method": _TEXT,
+    "carrier": _TEXT,
+    "tracking_number": _TEXT,
+    "tracking_url": _URL_RULE,
+    "delivery_note_url": _URL_RULE,
+    "label_url": _URL_RULE,
+    "buyer_email": _TEXT,
 }
 """The rules of `Order`, by field, in the order in which reasons are given."""
-ITEM_RULES: Mapping[str, Rule] = {
+ITEM_RULES: Mapping[str, Rule[Any]] = {
     "item_id": _ID,
     "sku": _SKU,
     "quantity": _QUANTITY,
@@ -187,51 +283,130 @@ ITEM_RULES: Mapping[str, Rule] = {
     "price": _AMOUNT,
     "shipping_price": _AMOUNT,
     "fee": _AMOUNT,
+    "marketplace_state": _TEXT,
+    "product": _TEXT,
+    "listing_id": _TEXT,
+    "imei": _TEXT,
+    "serial_number": _TEXT,
 }
-"""The rules of `OrderItem`, likewise. One more concerns several items: each needs an id of its own."""
+"""The rules of `OrderItem`, likewise. Items of other kinds than goods need no SKU. Further rules concern several fields
+or items: see `batch_is_valid`."""
+_CARE_RULES: Mapping[str, Rule[Any]] = {
+    "care_id": _ID, "marketplace_state": _TEXT, "opened_at": _TIME, "modified_at": _TIME, "closed_at": _TIME,
+}  # fmt: skip
 
 
-def batch_is_valid(fields: OrderColumns) -> bool:
-    """Whether all orders of a batch satisfy every rule, and no two of their items have the same id.
-
-    True exactly if `check_order` rejects none of the orders and no item is in two of them.
-    """
+def flawed_orders(fields: OrderColumns) -> set[int]:
+    """The positions of the orders of a batch that `mend_order` rejects or changes; all others are valid as they are."""
     orders, items = fields.orders, fields.items
-    return (
-        all(rule.all_valid(orders[name]) for name, rule in ORDER_RULES.items())
-        and all(rule.all_valid(items[name]) for name, rule in ITEM_RULES.items())
-        and len(set(items["item_id"])) == len(items["item_id"])
-    )
+    order_positions = _flawed(ORDER_RULES, orders)
+    item_positions = _flawed(ITEM_RULES, items) | _unusual_items(items)
+    if not order_positions and not item_positions:
+        return set()
+    owner = fields.order_position_of_items
+    return order_positions | {owner[position] for position in item_positions}
 
 
-def check_order(order: Order) -> None:
-    """Raises RecordRejectedError with every reason why `order` can't be stored."""
-    reasons = _reasons(ORDER_RULES, order)
-    item_ids: set[str] = set()
-    for position, item in enumerate(order.items or ()):
-        reasons += _reasons(ITEM_RULES, item, prefix=f"items[{position}].")
-        if item.item_id in item_ids:
-            reasons.append(Reason(f"items[{position}].item_id", "occurs twice in the order", "an id of its own"))
-        item_ids.add(item.item_id)
+def _flawed(rules: Mapping[str, Rule[Any]], fields: Mapping[str, Sequence[Any]]) -> set[int]:
+    return {
+        position
+        for name, rule in rules.items()
+        if not rule.all_valid(fields[name])
+        for position, value in enumerate(fields[name])
+        if rule.wrong(value) is not None
+    }
+
+
+def _unusual_items(items: Mapping[str, Sequence[Any]]) -> set[int]:
+    """The positions of items with a quantity of 0, with a negative price, or with an id that is there twice."""
+    found: set[int] = set()
+    if 0 in items["quantity"]:
+        found |= {position for position, quantity in enumerate(items["quantity"]) if quantity == 0}
+    if _negative({price for price in items["price"] if price is not None}):
+        found |= {position for position, price in enumerate(items["price"]) if price and price[0] == "-"}
+    ids = items["item_id"]
+    if len(set(ids)) < len(ids):
+        seen: set[str] = set()
+        found |= {position for position, item_id in enumerate(ids) if item_id in seen or seen.add(item_id)}
+    return found
+
+
+def mend_order(order: Order) -> tuple[Order, list[Flaw]]:
+    """The order as it is stored, and its flaws. Raises RecordRejectedError with every reason why it can't be stored."""
+    values, flaws, reasons = _mend(ORDER_RULES, order)
+    if order.items is not None:
+        items, item_flaws, item_reasons = _mend_items(order.items)
+        if items != order.items:
+            values["items"] = items
+        flaws += item_flaws
+        reasons += item_reasons
     if reasons:
         raise RecordRejectedError(reasons)
+    return (msgspec.structs.replace(order, **values) if values else order), flaws
 
 
-def check_care_record(record: CareRecord) -> None:
-    """Raises RecordRejectedError with every reason why `record` can't be stored."""
-    reasons = _reasons({"care_id": _ID}, record)
+def mend_care_record(record: CareRecord) -> tuple[CareRecord, list[Flaw]]:
+    """The care record as it is stored, and its flaws. Raises RecordRejectedError with every reason against it."""
+    values, flaws, reasons = _mend(_CARE_RULES, record)
     if not record.item_ids:
         reasons.append(Reason("item_id", "names no order item", "the id of an orderline"))
     for position, item_id in enumerate(record.item_ids):
-        reasons += [Reason(f"item_ids[{position}]", *problem) for problem in _id_problems(item_id)]
-    reasons += _reasons({"opened_at": _TIME, "modified_at": _TIME, "closed_at": _TIME}, record)
+        wrong = _wrong_id(item_id)
+        if wrong is not None:
+            reasons.append(Reason(f"item_ids[{position}]", wrong.found, wrong.allowed))
     if reasons:
         raise RecordRejectedError(reasons)
+    return (msgspec.structs.replace(record, **values) if values else record), flaws
 
 
-def _reasons(rules: Mapping[str, Rule], record: msgspec.Struct, prefix: str = "") -> list[Reason]:
+def _mend(
+    rules: Mapping[str, Rule[Any]], record: msgspec.Struct, prefix: str = ""
+) -> tuple[dict[str, Any], list[Flaw], list[Reason]]:
+    """The values to be stored instead of wrong ones, by field; the flaws; and the reasons to reject the record."""
+    values: dict[str, Any] = {}
+    flaws: list[Flaw] = []
     reasons: list[Reason] = []
     for name, rule in rules.items():
-        for what, allowed in rule.problems(getattr(record, name)):
-            reasons.append(Reason(prefix + name, what, allowed))
-    return reasons
+        wrong = rule.wrong(getattr(record, name))
+        if wrong is None:
+            continue
+        if rule.essential and wrong.value is None:
+            reasons.append(Reason(prefix + name, wrong.found, wrong.allowed))
+        else:
+            values[name] = wrong.value
+            flaws.append(Flaw(prefix + name, wrong.found, wrong.stored))
+    return values, flaws, reasons
+
+
+def _mend_items(items: Sequence[OrderItem]) -> tuple[list[OrderItem], list[Flaw], list[Reason]]:
+    mended: dict[str, OrderItem] = {}
+    flaws: list[Flaw] = []
+    reasons: list[Reason] = []
+    for position, item in enumerate(items):
+        prefix = f"items[{position}]."
+        values, item_flaws, item_reasons = _mend(_rules_of(item), item, prefix)
+        if item.price is not None and str(values.get("price", item.price)).startswith("-"):
+            if item.kind is ItemKind.GOODS:
+                values["kind"] = ItemKind.DISCOUNT
+        if item.quantity == 0 and item.status not in GONE:
+            values["status"] = Status.CANCELLED
+            item_flaws.append(Flaw(prefix + "quantity", "is 0", "the item as cancelled"))
+        one = msgspec.structs.replace(item, **values) if values else item
+        other = mended.get(one.item_id)
+        if other is not None and other != one:
+            item_reasons.append(Reason(prefix + "item_id", "occurs twice in the order", "an id of its own"))
+        elif other is not None:
+            item_flaws.append(Flaw(prefix + "item_id", "occurs twice in the order", "the item once"))
+        mended[one.item_id] = one
+        flaws += item_flaws
+        reasons += item_reasons
+    return list(mended.values()), flaws, reasons
+
+
+_RULES_WITHOUT_SKU = {name: rule for name, rule in ITEM_RULES.items() if name != "sku"}
+
+
+def _rules_of(item: OrderItem) -> Mapping[str, Rule[Any]]:
+    """The rules of an item: what is not in stock needs no SKU."""
+    is_discount = item.price is not None and str(item.price).startswith("-")
+    return ITEM_RULES if item.kind is ItemKind.GOODS and not is_discount else _RULES_WITHOUT_SKU

@@ -77,6 +77,13 @@ class Adapter(Protocol):
     """The lists that the sync `new` reads, in this order; `waiting` too if the list by creation leaves orders out."""
     acceptance_unit: Literal["sku", "item", "order"] | None
     """What one request accepts; None if the published contract has no acceptance."""
+    order_struct: type[msgspec.Struct] | None
+    """The contract's form of an order, as `decode_order` reads it; None if it reads the JSON in another way.
+
+    A record that `decode_order` can't read is brought into this form (`kit.lenient`) and decoded again.
+    """
+    care_struct: type[msgspec.Struct] | None
+    """Likewise of a care record, for `decode_care_record`."""
 
     def orders(self, listing: OrderListing, since: datetime | None) -> Iterator[list[RawRecord]]:
         """All orders created or modified at or after `since` (None: all), or all that wait for the merchant; in pages.

@@ -1,4 +1,4 @@
-"""What adapters share to decode records: the head of a record, raw JSON, reasons without the record's values."""
+"""What adapters share to decode lists and records: pages, the head of a record, reasons without the record's values."""
 
 import re
 from collections.abc import Callable
@@ -9,6 +9,8 @@ import msgspec
 
 from orders_sync.marketplaces.kit.adapter import RawRecord
 from orders_sync.marketplaces.kit.errors import RecordNotFoundError
+from orders_sync.marketplaces.kit.json_repair import repair
+from orders_sync.marketplaces.kit.lenient import decode_leniently
 from orders_sync.marketplaces.kit.paging import fingerprint
 from orders_sync.model.records import Reason, RecordRejectedError
 
@@ -43,25 +45,34 @@ def record_reader(
 
     `record_id`, `created` and `modified` are the contract's names of the id and the two times (`modified`: None if
     there is no such time). `version` enters the fingerprint: a new one makes every record count as changed. `prefix`
-    stands before each id, so that two lists with equal ids can become one. Of a record whose head can't be decoded,
-    only the id is read, and left empty if even that is unusable.
+    stands before each id, so that two lists with equal ids can become one. A head that is not as the contract says is
+    read leniently; the id is empty if it is unusable.
     """
     fields: list[Any] = [("record_id", int | str), ("created_at", datetime | None, None)]
     fields.append(("modified_at", datetime | None, None))
     names = {"record_id": record_id, "created_at": created, "modified_at": modified or "(there is none)"}
-    decode = cast(
-        Callable[[bytes], _Head], msgspec.json.Decoder(msgspec.defstruct("Head", fields, rename=names)).decode
-    )
+    struct = msgspec.defstruct("Head", fields, rename=names)
+    decode = cast(Callable[[bytes], _Head], msgspec.json.Decoder(struct).decode)
+    key = re.compile(rb'"%s"\s*:\s*(?:"([^"\\]{1,200})"|(\d{1,20}))' % re.escape(record_id.encode()))
 
     def record(raw: bytes) -> RawRecord:
         hashed = fingerprint(raw, version)
         try:
             head = decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return RawRecord(prefix + loose_id(raw, record_id), raw, hashed)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            try:
+                head = decode_leniently(decode, struct, raw).value
+            except RecordRejectedError:
+                return RawRecord(_id_in_broken_json(raw, key), raw, hashed)
         return RawRecord(f"{prefix}{head.record_id}", raw, hashed, head.created_at, head.modified_at)
 
     return record
+
+
+def _id_in_broken_json(raw: bytes, key: re.Pattern[bytes]) -> str:
+    """The id of a record that is no JSON, so that its rejection can be found by it; empty if there is none."""
+    found = key.search(raw)
+    return (found.group(1) or found.group(2)).decode(errors="replace") if found else ""
 
 
 def decoded(decode: Callable[[bytes], Struct], raw: bytes, marketplace: str) -> Struct:
@@ -81,18 +92,27 @@ def rfc3339(at: datetime) -> str:
 
 
 def json_object(body: bytes) -> bytes:
-    """The body as it is. Raises msgspec.DecodeError if it is not a JSON object."""
-    msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    """The body as it is. Raises msgspec.DecodeError if it is not a JSON object, not even one that can be repaired."""
+    _decode_object(body)
     return body
 
 
-def loose_id(raw: bytes, key: str) -> str:
-    """The value of `key` as a text, read without the rest of the record; empty if it is neither text nor integer."""
-    try:
-        value = msgspec.json.decode(raw, type=dict[str, msgspec.Raw]).get(key)
-        return str(msgspec.json.decode(value, type=int | str)) if value is not None else ""
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return ""
+def repairing(decode: Callable[[bytes], Struct]) -> Callable[[bytes], Struct]:
+    """A decoder that repairs what it can't decode. Raises msgspec.DecodeError if the repaired JSON does not help."""
+
+    def decode_or_repair(body: bytes) -> Struct:
+        try:
+            return decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            try:
+                return decode(repair(body)[0])
+            except RecordRejectedError:
+                raise msgspec.DecodeError(str(error)) from None
+
+    return decode_or_repair
+
+
+_decode_object = repairing(msgspec.json.Decoder(dict[str, msgspec.Raw]).decode)
 
 
 def path_part(record_id: str) -> str:

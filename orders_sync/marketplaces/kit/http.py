@@ -63,6 +63,9 @@ class RateLimitHeaders(NamedTuple):
 class HttpAdapter:
     """The part of an adapter that is the same for all marketplaces that speak HTTP."""
 
+    order_struct: type[msgspec.Struct] | None = None
+    care_struct: type[msgspec.Struct] | None = None
+
     def __init__(self, client: "MarketplaceClient") -> None:
         self.client = client
 

@@ -1,0 +1,252 @@
+"""Reads a record that is not as its contract says: each wrong value is made right, or becomes unknown.
+
+A record is decoded strictly first, which is fast. Only one that fails is read here: its JSON is repaired
+(`json_repair`), and each value that has another type than the contract's is converted where the meaning is certain
+("1" is 1, 33612345678 is a phone number), and left out where it is not. Each such value is a flaw. Only a required
+value that can't be read rejects the record.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, Generic, TypeVar, Union, cast, get_args, get_origin
+
+import msgspec
+from msgspec.structs import FieldInfo
+
+from orders_sync.marketplaces.kit.json_repair import repair
+from orders_sync.model.records import Flaw, Reason, RecordRejectedError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Decoded(Generic[T]):
+    """A decoded record."""
+
+    value: T
+    raw: bytes
+    """The record's JSON to be stored: as received, or repaired."""
+    flaws: tuple[Flaw, ...] = ()
+
+
+def decode_leniently(decode: Callable[[bytes], T], struct: type[msgspec.Struct] | None, raw: bytes) -> Decoded[T]:
+    """The decoded record; strictly if that is possible. Raises RecordRejectedError if it can't be decoded at all.
+
+    `decode`: of an adapter, strict. `struct`: the contract's form of the record, which `decode` reads; None if it reads
+    the JSON in its own way. Any exception of `decode` is a reason to reject the record, never to stop its list.
+    """
+    try:
+        value = decode(raw)
+    except Exception:
+        return _lenient(decode, struct, raw)
+    if _needs_repair(raw):
+        return _lenient(decode, struct, raw)
+    return Decoded(value, raw)
+
+
+def _needs_repair(raw: bytes) -> bool:
+    # A search for one byte is four times as fast, and most records have none.
+    if b"\\" in raw and b"\\u0000" in raw:
+        return True
+    if raw.isascii():
+        return False
+    try:  # msgspec does not look into texts that the struct leaves out
+        raw.decode()
+    except UnicodeDecodeError:
+        return True
+    return False
+
+
+def _lenient(decode: Callable[[bytes], T], struct: type[msgspec.Struct] | None, raw: bytes) -> Decoded[T]:
+    repaired, flaws = repair(raw)
+    fitted = repaired
+    if struct is not None:
+        try:
+            document, wrong = fit(msgspec.json.decode(repaired), struct)
+        except UnfitError as problem:
+            raise RecordRejectedError([Reason(problem.path or "record", problem.found, problem.allowed)]) from None
+        flaws = [*flaws, *wrong]
+        fitted = msgspec.json.encode(document) if wrong else repaired
+    try:
+        return Decoded(decode(fitted), repaired, tuple(flaws))
+    except RecordRejectedError:
+        raise
+    except Exception as error:
+        reason = Reason(
+            "record", f"can't be decoded: the adapter raised {type(error).__name__}", "a record it can read"
+        )
+        raise RecordRejectedError([reason]) from error
+
+
+class UnfitError(Exception):
+    """A value that can't be read, and is required."""
+
+    def __init__(self, path: str, found: str, allowed: str, *, in_list: bool = False) -> None:
+        super().__init__(f"{path}: {found}")
+        self.path = path
+        self.found = found
+        self.allowed = allowed
+        self.in_list = in_list
+        """Whether an element of a list is concerned: the list is not whole without it."""
+
+
+def fit(value: Any, struct: type[msgspec.Struct], path: str = "") -> tuple[dict[str, Any], list[Flaw]]:
+    """A decoded JSON object in the form of `struct`, and its flaws. Keys that the struct does not have stay.
+
+    Raises UnfitError if a required value can't be read.
+    """
+    if not isinstance(value, dict):
+        raise UnfitError(path, f"is {_kind(value)}", "an object")
+    document = dict(cast(dict[str, Any], value))
+    flaws: list[Flaw] = []
+    for name, field in _fields(struct).items():
+        where = f"{path}.{name}" if path else name
+        if name not in document:
+            if field.required:
+                raise UnfitError(where, "is missing", _name(field.type))
+            continue
+        try:
+            document[name], wrong = _fit_value(document[name], field.type, where)
+        except UnfitError as problem:
+            if field.required or problem.in_list:
+                raise
+            # Left out, not null: the field's default stands for it.
+            del document[name]
+            wrong = [Flaw(problem.path, problem.found, "unknown")]
+        flaws += wrong
+    return document, flaws
+
+
+@cache
+def _fields(struct: type[msgspec.Struct]) -> Mapping[str, FieldInfo]:
+    """The fields of a struct by their names in JSON."""
+    return {field.encode_name: field for field in msgspec.structs.fields(struct)}
+
+
+def _fit_value(value: Any, hint: Any, path: str) -> tuple[Any, list[Flaw]]:
+    members = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    if _is_valid(value, hint):
+        return value, []
+    for member in members:
+        if isinstance(value, dict) and isinstance(member, type) and issubclass(member, msgspec.Struct):
+            return fit(cast(Any, value), member, path)
+        if isinstance(value, list) and get_origin(member) is list:
+            return _fit_list(cast(list[Any], value), get_args(member)[0], path)
+    for member in members:
+        converted = _converted(value, member)
+        if converted is not None:
+            return converted, [Flaw(path, f"is {_kind(value)}", f"the same as {_name(member)}")]
+    raise UnfitError(path, f"is {_found(value, members)}", _name(hint))
+
+
+def _fit_list(values: list[Any], hint: Any, path: str) -> tuple[list[Any], list[Flaw]]:
+    fitted: list[Any] = []
+    flaws: list[Flaw] = []
+    for position, value in enumerate(values):
+        try:
+            one, wrong = _fit_value(value, hint, f"{path}[{position}]")
+        except UnfitError as problem:
+            raise UnfitError(problem.path, problem.found, problem.allowed, in_list=True) from None
+        fitted.append(one)
+        flaws += wrong
+    return fitted, flaws
+
+
+def _is_valid(value: Any, hint: Any) -> bool:
+    try:
+        msgspec.convert(value, hint)
+    except (msgspec.ValidationError, ValueError, OverflowError, InvalidOperation):
+        return False
+    return True
+
+
+def _converted(value: Any, target: Any) -> Any:
+    """The value as JSON of another type, where its meaning is certain; None where it is not."""
+    match target:
+        case type() if target is str and isinstance(value, int | float) and not isinstance(value, bool):
+            return str(int(value)) if float(value).is_integer() else str(value)
+        case type() if target is bool:
+            return _BOOLEANS.get(value) if isinstance(value, str | int | float) else None
+        case type() if target is int:
+            return _whole(value)
+        case type() if target in (float, Decimal) and isinstance(value, str):
+            return _number(value)
+        case type() if target is datetime and isinstance(value, str):
+            return _time(value)
+        case _:
+            return None
+
+
+_BOOLEANS: Mapping[Any, bool] = {"true": True, "false": False, "1": True, "0": False, 1: True, 0: False}
+
+
+def _whole(value: Any) -> int | None:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and len(value) <= 18 and value.strip().lstrip("-").isascii():
+        number = _number(value.strip())
+        return int(number) if number is not None and float(number).is_integer() else None
+    return None
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if number == number and abs(number) < 1e300 else None
+
+
+def _time(text: str) -> str | None:
+    try:
+        return datetime.fromisoformat(text.strip()).isoformat()
+    except ValueError:
+        return None
+
+
+def _kind(value: Any) -> str:
+    """What a value is, without the value: it may be about a buyer."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "an empty text" if not value.strip() else "a text"
+        case list():
+            return "a list" if value else "an empty list"
+        case _:
+            return "an object" if value else "an empty object"
+
+
+def _found(value: Any, members: tuple[Any, ...]) -> str:
+    if isinstance(value, str) and value.strip():
+        if datetime in members:
+            return "no time"
+        if int in members or Decimal in members:
+            return "no number"
+    if isinstance(value, float) and int in members:
+        return "no whole number"
+    return _kind(value)
+
+
+def _name(hint: Any) -> str:
+    """The type in words."""
+    members = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    names = [
+        _NAMES.get(member, "an object") for member in members if member is not NoneType and get_origin(member) is None
+    ]
+    names += ["a list" for member in members if get_origin(member) is list]
+    return " or ".join(dict.fromkeys(names))
+
+
+_NAMES: Mapping[Any, str] = {
+    str: "text", int: "a whole number", float: "a number", Decimal: "a number", bool: "true or false",
+    datetime: "a time (RFC 3339)",
+}  # fmt: skip

@@ -1,0 +1,79 @@
+"""Decodes a page of a list so that one broken record does not take the others with it."""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import msgspec
+
+from orders_sync.marketplaces.kit.json_repair import repair
+from orders_sync.model.records import RecordRejectedError
+
+PageStruct = TypeVar("PageStruct", bound=msgspec.Struct)
+
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},:]', re.DOTALL)
+
+
+def page_decoder(struct: type[PageStruct]) -> Callable[[bytes], PageStruct]:
+    """A decoder of pages. `struct` has one field of the type `list[msgspec.Raw]`, the records, and is not frozen.
+
+    A page that does not decode as a whole is taken apart: its records are cut out as they are, byte for byte, and the
+    rest is decoded. A record that can't be read is rejected later, by itself. The decoder raises msgspec.DecodeError if
+    the page has no such list, or is cut off.
+    """
+    decode = msgspec.json.Decoder(struct).decode
+    records = next(field for field in msgspec.structs.fields(struct) if field.type == list[msgspec.Raw])
+    key = b'"%s"' % records.encode_name.encode()
+
+    def decode_page(body: bytes) -> PageStruct:
+        try:
+            return decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            found = _find_list(body, key)
+            if found is None:
+                raise msgspec.DecodeError(str(error)) from None
+        begin, end, slices = found
+        placeholders = b",".join(b"0" for _ in slices)
+        try:
+            page = decode(repair(body[:begin] + placeholders + body[end:])[0])
+        except RecordRejectedError as problem:
+            raise msgspec.DecodeError(str(problem)) from None
+        setattr(page, records.name, [msgspec.Raw(body[first:last]) for first, last in slices])
+        return page
+
+    return decode_page
+
+
+def _find_list(body: bytes, key: bytes) -> tuple[int, int, list[tuple[int, int]]] | None:
+    """Where the list under a key of the outermost object begins and ends, and where each of its elements does."""
+    tokens = _tokens(body)
+    for token, _, _, depth in tokens:
+        if token == key and depth == 1 and next(tokens)[0] == b":":
+            opening, _, begin, _ = next(tokens)
+            return _elements(body, begin, tokens) if opening == b"[" else None
+    return None
+
+
+def _tokens(body: bytes) -> Iterator[tuple[bytes, int, int, int]]:
+    """Each text, bracket, comma and colon: itself, its begin and end, and the depth of nesting that it stands in."""
+    depth = 0
+    for match in _TOKEN.finditer(body):
+        token = match.group()
+        depth -= token in b"]}"
+        yield token, match.start(), match.end(), depth
+        depth += token in b"[{"
+
+
+def _elements(
+    body: bytes, begin: int, tokens: Iterator[tuple[bytes, int, int, int]]
+) -> tuple[int, int, list[tuple[int, int]]] | None:
+    slices: list[tuple[int, int]] = []
+    first = begin
+    for token, start, end, depth in tokens:
+        if (token == b"," and depth == 2) or (token == b"]" and depth == 1):
+            if body[first:start].strip():
+                slices.append((first, start))
+            first = end
+        if token == b"]" and depth == 1:
+            return begin, start, slices
+    return None

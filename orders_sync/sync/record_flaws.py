@@ -1,0 +1,78 @@
+"""Flaws: what is wrong with records that are stored nevertheless. A record's flaws are those of its stored version."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+from orders_sync.database.engine import Connection
+from orders_sync.model.records import Flaw
+
+
+class RecordFlaws:
+    """The flaws of one account's records of a kind. Remembers which records have some, so that most batches cost nothing.
+
+    Use one for a pass: no other pass of the lane writes meanwhile, and another lane's flaws are replaced by the same.
+    """
+
+    def __init__(self, connection: Connection, account: str, kind: str) -> None:
+        """`kind`: `order` or `care`."""
+        self._connection = connection
+        self._account = account
+        self._kind = kind
+        rows = connection.execute(
+            "SELECT DISTINCT record_id FROM record_flaws WHERE account = %s AND kind = %s", [account, kind]
+        )
+        self._flawed = {record_id for (record_id,) in rows}
+
+    def replace(self, stored: Collection[str], flaws: Mapping[str, Sequence[Flaw]]) -> None:
+        """Replaces the flaws of the records that were stored now, by their ids. Call it in their transaction."""
+        right_now = sorted(self._flawed.intersection(stored) | flaws.keys())
+        if not right_now:
+            return
+        rows = sorted({(record_id, flaw.field): flaw for record_id in flaws for flaw in flaws[record_id]}.items())
+        with self._connection.cursor() as cursor:
+            cursor.execute(
+                "DELETE FROM record_flaws WHERE account = %s AND kind = %s AND record_id = ANY(%s) "
+                "AND (record_id, field) NOT IN (SELECT * FROM unnest(%s::text[], %s::text[]))",
+                [self._account, self._kind, right_now, [key[0] for key, _ in rows], [key[1] for key, _ in rows]],
+            )
+            cursor.execute(
+                """
+                INSERT INTO record_flaws (account, kind, record_id, field, found, stored)
+                SELECT %s, %s, * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[])
+                ON CONFLICT (account, kind, record_id, field) DO UPDATE SET
+                  found = excluded.found, stored = excluded.stored, last_seen_at = now()
+                """,
+                [
+                    self._account, self._kind, [key[0] for key, _ in rows], [key[1] for key, _ in rows],
+                    [flaw.found for _, flaw in rows], [flaw.stored for _, flaw in rows],
+                ],
+            )  # fmt: skip
+        self._flawed = (self._flawed - set(right_now)) | set(flaws)
+
+
+class FlawGroup(NamedTuple):
+    """Equal flaws of an account's records."""
+
+    account: str
+    kind: str
+    field: str
+    """Without positions in lists: `items[].fee`."""
+    found: str
+    stored: str
+    records: int
+    example: str
+    """The id of the record that had the flaw last."""
+
+
+def grouped_flaws(connection: Connection, account: str | None = None) -> list[FlawGroup]:
+    """The flaws of all accounts, or of one, grouped by what they are; the most frequent ones first."""
+    rows = connection.execute(
+        r"""
+        SELECT account, kind, regexp_replace(field, '\[\d+\]', '[]', 'g') AS place, found, stored,
+               count(DISTINCT record_id), (array_agg(record_id ORDER BY last_seen_at DESC, record_id))[1]
+        FROM record_flaws WHERE %(account)s::text IS NULL OR account = %(account)s
+        GROUP BY account, kind, place, found, stored ORDER BY 6 DESC, 1, 2, 3, 4
+        """,
+        {"account": account},
+    )
+    return [FlawGroup(*row) for row in rows]
