@@ -291,8 +291,8 @@ acceptances = Table(
     ),
     Column(
         "state", Text, nullable=False,
-        comment="requested (no answer yet), accepted, refused, lost (the answer was lost), or left (the same, and the "
-        "line no longer waits).",
+        comment="requested (no answer yet), accepted, refused, failed (certainly not done, and sent again), lost (the "
+        "answer was lost), or left (the same, and the line no longer waits).",
     ),
     Column("request", JSONB, nullable=False, comment="The content of the request."),
     Column("answer_status", Integer, comment="HTTP status of the answer; empty: no answer."),

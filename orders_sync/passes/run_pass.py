@@ -14,7 +14,7 @@ from orders_sync.marketplaces.kit.registry import open_adapter
 from orders_sync.model.errors import UserFacingError
 from orders_sync.model.lane import Lane, SyncType
 from orders_sync.model.pass_summary import PassSummary
-from orders_sync.passes.acceptance import accept_waiting
+from orders_sync.passes.acceptance import accept_lines, orders_to_accept
 from orders_sync.stock.apply_events import apply_pending
 from orders_sync.stock.connection import StockConnection
 from orders_sync.sync import care, incomplete, modified, new
@@ -84,10 +84,13 @@ def _act_outside(pass_: RunningPass, waiting: list[str]) -> None:
     with authority(pass_.connection) as phase:
         if phase is not Phase.LIVE:
             return
-        if waiting and not settings.accept_short_lines:
+        order_ids = orders_to_accept(pass_, waiting)
+        if not order_ids:
+            return
+        if not settings.accept_short_lines:
             # So that the locks show which lines are short.
             apply_pending(StockConnection(pass_.connection), overselling_accounts())
-        accept_waiting(pass_, waiting)
+        accept_lines(pass_, order_ids)
 
 
 def one_line_error(error: Exception) -> str:

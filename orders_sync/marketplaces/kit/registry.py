@@ -52,8 +52,8 @@ def find_marketplace(name: str) -> Marketplace:
     usable, unusable = _modules()
     if name in usable:
         return usable[name]
-    reason = f"orders_sync/marketplaces/{name}.py {unusable[name]}. " if name in unusable else ""
-    raise LookupError(f"There is no marketplace {name!r}. {reason}Allowed are {', '.join(usable)}.")
+    reason = f" (orders_sync/marketplaces/{name}.py {unusable[name]})" if name in unusable else ""
+    raise LookupError(f"There is no marketplace {name!r}{reason}; allowed are {', '.join(usable)}.")
 
 
 def settings_models() -> Mapping[str, type[AccountSettings]]:
