@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from orders_sync.cli.database import stock_database
+from orders_sync.cli.database import read_stock_database, stock_database
 from orders_sync.cli.output import EXIT_FAILED, console, moment, print_error, table
 from orders_sync.model.errors import UserFacingError
 
@@ -40,7 +40,7 @@ def show_levels(only_short: bool) -> None:
     """Show the stock of each SKU, in pieces."""
     from orders_sync.stock.queries import sku_levels
 
-    with stock_database(APPLICATION) as stock:
+    with read_stock_database(APPLICATION) as stock:
         levels = sku_levels(stock, only_short=only_short)
     shown = table("Stock", "SKU", "on hand", "reserved", "available", "short locks")
     for level in levels:
@@ -76,7 +76,7 @@ def explain_lock(item_or_sku: str) -> None:
     """
     from orders_sync.stock.explain import explain
 
-    with stock_database(APPLICATION) as stock:
+    with read_stock_database(APPLICATION) as stock:
         levels, steps = explain(stock, item_or_sku)
     if not levels and not steps:
         raise UserFacingError(f"There is neither an item with a lock nor a SKU named {item_or_sku}.")

@@ -7,7 +7,7 @@ from psycopg.types.json import Jsonb
 
 from orders_sync.config.v1 import CutoverError
 from orders_sync.database.engine import Connection
-from orders_sync.lanes.authority import Phase, current_phase, stop_others
+from orders_sync.lanes.authority import MOVE_WAIT_SECONDS, Phase, current_phase, stop_others
 
 MEANING = {
     Phase.PARALLEL: "V1 and V2 run side by side; V1 is the truth, V2 writes its own tables only",
@@ -36,14 +36,22 @@ def moves(connection: Connection) -> list[Move]:
 
 
 def note_move(
-    connection: Connection, to: Phase, *, by: str, reason: str, before: Phase, forced: bool = False, checks: Any = None
+    connection: Connection,
+    to: Phase,
+    *,
+    by: str,
+    reason: str,
+    before: Phase,
+    forced: bool = False,
+    checks: Any = None,
+    wait_seconds: float = MOVE_WAIT_SECONDS,
 ) -> Move:
     """Stores a move from the phase `before`. Call it first in the transaction that does what the move means.
 
-    Raises StillActingError when something that acts outside does not finish in time, and CutoverError when somebody
-    else has moved meanwhile.
+    Raises StillActingError when something that acts outside does not finish within `wait_seconds`, and CutoverError
+    when somebody else has moved meanwhile.
     """
-    stop_others(connection)
+    stop_others(connection, wait_seconds=wait_seconds)
     if current_phase(connection) is not before:
         raise CutoverError(
             f"Somebody else has moved the cutover meanwhile. The phase is {current_phase(connection)} now."

@@ -6,7 +6,7 @@ import time
 import psycopg
 
 from orders_sync.database.engine import Connection
-from orders_sync.lanes.authority import Phase, authority
+from orders_sync.lanes.authority import hold_authority
 from orders_sync.lanes.history import finished, started
 from orders_sync.lanes.lock import hold
 from orders_sync.marketplaces.kit.accounts import overselling_accounts
@@ -81,8 +81,8 @@ def _act_outside(pass_: RunningPass, waiting: list[str]) -> None:
         return
     if pass_.adapter.acceptance_unit is None:
         return
-    with authority(pass_.connection) as phase:
-        if phase is not Phase.LIVE:
+    with hold_authority(pass_.connection) as authority:
+        if not authority.may_accept_orderlines:
             return
         order_ids = orders_to_accept(pass_, waiting)
         if not order_ids:

@@ -10,7 +10,7 @@ from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.dagster_support.row_checks import rows_check_result
 from orders_sync.dagster_support.table_assets import column_schema
 from orders_sync.database import tables
-from orders_sync.lanes.authority import Phase, current_phase
+from orders_sync.lanes.authority import current_authority
 from orders_sync.marketplaces.kit.accounts import overselling_accounts
 from orders_sync.stock.actions import LOCK_ACTIONS
 from orders_sync.stock.apply_events import apply_pending
@@ -79,14 +79,15 @@ stock_levels = dg.AssetSpec(
 )
 def stock_locks(orders_database: OrdersDatabase) -> Any:
     with orders_database.connect_to_stock("stock") as stock:
-        phase = current_phase(stock.connection)
+        authority = current_authority(stock.connection)
         applied = apply_pending(stock, overselling_accounts())
         states = locks_by_state(stock)
         latest = latest_history(stock, STEPS_SHOWN)
         checks = list(_check_results(stock))
     yield dg.MaterializeResult(
         metadata={
-            "phase": phase.value if phase is Phase.LIVE else f"{phase} (shadow tables: V1 is the truth)",
+            "phase": authority.phase.value
+            + ("" if authority.may_lock_stock else " (shadow tables: V1 has the authority)"),
             "events_applied": applied.events,
             "events_failed": applied.failed,
             **{f"steps_to_{state}": count for state, count in applied.steps.items()},

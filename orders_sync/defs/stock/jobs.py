@@ -28,7 +28,7 @@ class ExplainLockConfig(dg.Config):
 def explain_lock_steps(
     context: dg.OpExecutionContext, config: ExplainLockConfig, orders_database: OrdersDatabase
 ) -> None:
-    with orders_database.connect_to_stock("explain") as stock:
+    with orders_database.read_stock("explain") as stock:
         levels, steps = explain(stock, config.item_or_sku)
     if not levels and not steps:
         raise dg.Failure(f"There is no lock of an item {config.item_or_sku}, and no such SKU.", allow_retries=False)
