@@ -32,7 +32,10 @@ def moves(connection: Connection) -> list[Move]:
     rows = connection.execute(
         "SELECT from_phase, to_phase, moved_at, moved_by, forced, reason FROM migration_moves ORDER BY move_id"
     )
-    return [Move(Phase(row[0]), Phase(row[1]), *row[2:]) for row in rows]
+    return [
+        Move(Phase(from_phase), Phase(to_phase), moved_at, moved_by, forced, reason)
+        for from_phase, to_phase, moved_at, moved_by, forced, reason in rows
+    ]
 
 
 def note_move(
@@ -56,12 +59,11 @@ def note_move(
         raise CutoverError(
             f"Somebody else has moved the cutover meanwhile. The phase is {current_phase(connection)} now."
         )
-    row = connection.execute(
+    ((moved_at,),) = connection.execute(
         """
         INSERT INTO migration_moves (from_phase, to_phase, moved_by, forced, reason, checks)
         VALUES (%s, %s, %s, %s, %s, %s) RETURNING moved_at
         """,
         [before, to, by, forced, reason, Jsonb(checks or [])],
-    ).fetchone()
-    assert row is not None
-    return Move(before, to, row[0], by, forced, reason)
+    )
+    return Move(before, to, moved_at, by, forced, reason)

@@ -16,6 +16,7 @@ from psycopg import Cursor, Transaction
 from psycopg.sql import SQL, Composed, Identifier
 
 from orders_sync.database.engine import Connection, connect
+from orders_sync.database.rows import Row, rows_as
 from orders_sync.lanes.authority import Authority, current_authority, hold_authority
 
 
@@ -59,6 +60,15 @@ class StockConnection:
     ) -> Cursor[tuple[Any, ...]]:
         """Runs a statement that names the stock relations as StockSchema.sql says."""
         return self.connection.execute(self.schema.sql(statement), parameters)
+
+    def rows_as(
+        self,
+        row_type: type[Row],
+        statement: LiteralString,
+        parameters: Sequence[Any] | Mapping[str, Any] | None = None,
+    ) -> list[Row]:
+        """The rows of a query as objects of `row_type`, whose attributes are the columns, by name."""
+        return rows_as(self.connection, row_type, self.schema.sql(statement), parameters)
 
     def transaction(self) -> AbstractContextManager[Transaction]:
         """A transaction, or a savepoint within one, for the length of the block."""

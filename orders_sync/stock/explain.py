@@ -7,7 +7,8 @@ from orders_sync.stock.queries import HISTORY, LockHistoryEntry, SkuLevel
 def explain(stock: StockConnection, item_or_sku: str) -> tuple[list[SkuLevel], list[LockHistoryEntry]]:
     """The levels and the steps of all locks of an item id, an `account/item id`, or a SKU; the oldest step first."""
     account, _, item_id = item_or_sku.rpartition("/")
-    rows = stock.execute(
+    steps = stock.rows_as(
+        LockHistoryEntry,
         HISTORY
         + """
         WHERE step.sku = %(item_or_sku)s OR step.item_id = %(item_or_sku)s
@@ -16,14 +17,14 @@ def explain(stock: StockConnection, item_or_sku: str) -> tuple[list[SkuLevel], l
         """,
         {"item_or_sku": item_or_sku, "account": account, "item_id": item_id},
     )
-    steps = [LockHistoryEntry(*row) for row in rows]
     skus = sorted({step.sku for step in steps} | {item_or_sku})
-    levels = stock.execute(
+    levels = stock.rows_as(
+        SkuLevel,
         """
         SELECT level.sku, level.on_hand, level.reserved,
-          (SELECT count(*) FROM {locks} lock WHERE lock.sku = level.sku AND lock.state = 'short')
+          (SELECT count(*) FROM {locks} lock WHERE lock.sku = level.sku AND lock.state = 'short') AS short
         FROM {levels} level WHERE level.sku = ANY(%s) ORDER BY level.sku
         """,
         [skus],
     )
-    return [SkuLevel(*row) for row in levels], steps
+    return levels, steps

@@ -6,6 +6,7 @@ event. `modified` stores the status, with its event.
 
 from datetime import UTC, datetime, timedelta
 
+from orders_sync.database.rows import rows_as
 from orders_sync.lanes.watermark import advance_watermark
 from orders_sync.marketplaces.kit.adapter import MissingDocuments
 from orders_sync.marketplaces.kit.errors import RequestRefusedError
@@ -13,7 +14,7 @@ from orders_sync.model.statuses import DELIVERY_NOTE_DUE, LABEL_DUE
 from orders_sync.sync.running_pass import RunningPass
 
 _MISSING = """
-SELECT order_id, note, label FROM (
+SELECT order_id, note AS delivery_note, label FROM (
   SELECT order_id, created_at,
     delivery_note_url IS NULL AND marketplace_delivery_note IS NOT FALSE AND status = ANY(%(note_due)s) AS note,
     label_url IS NULL AND marketplace_shipping IS NOT FALSE AND status = ANY(%(label_due)s) AS label
@@ -61,7 +62,9 @@ def sync(pass_: RunningPass) -> None:
 
 def _missing_documents(pass_: RunningPass, since: datetime) -> list[MissingDocuments]:
     """The orders created at or after `since` that should have a document by now which is not stored, oldest first."""
-    rows = pass_.connection.execute(
+    return rows_as(
+        pass_.connection,
+        MissingDocuments,
         _MISSING,
         {
             "account": pass_.lane.account,
@@ -70,4 +73,3 @@ def _missing_documents(pass_: RunningPass, since: datetime) -> list[MissingDocum
             "label_due": [str(status) for status in LABEL_DUE],
         },
     )
-    return [MissingDocuments(*row) for row in rows]
