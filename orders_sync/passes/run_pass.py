@@ -2,6 +2,7 @@
 
 import logging
 import time
+from contextlib import closing
 
 import psycopg
 
@@ -41,13 +42,10 @@ def run_pass(request: PassRequest) -> PassSummary:
         summary = PassSummary()
         log.info("%s: run %s begins", lane, request.run_id)
         try:
-            adapter = open_adapter(request.account, page_size=request.page_size)
-            try:
+            with closing(open_adapter(request.account, page_size=request.page_size)) as adapter:
                 pass_ = RunningPass(request, lane, adapter, connection, summary)
                 _act_outside(pass_, _sync(pass_))
                 pass_.note_progress()
-            finally:
-                adapter.close()
         except Exception as error:
             problem = one_line_error(error)
             summary.seconds = time.monotonic() - began

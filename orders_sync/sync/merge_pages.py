@@ -20,13 +20,10 @@ MAX_RECORDS_PER_BATCH = 2000
 @contextmanager
 def open_merger(pass_: RunningPass) -> Generator[OrderMerger]:
     """A merger with a second connection for its look-ups, so that it looks up one batch while it writes another."""
-    reader = connect(application=f"orders_sync reader {pass_.lane}")
-    try:
+    with connect(application=f"orders_sync reader {pass_.lane}") as reader:
         yield OrderMerger(
             with_large_send_buffer(pass_.connection), pass_.lane.account, pass_.adapter.decode_order, reader=reader
         )
-    finally:
-        reader.close()
 
 
 def merge_all(pass_: RunningPass, merger: OrderMerger, pages: Iterable[list[RawRecord]]) -> None:
