@@ -20,6 +20,7 @@ from orders_sync.marketplaces.kit.errors import (
     MarketplaceUnavailableError,
     RequestRefusedError,
 )
+from orders_sync.model.pass_summary import PassSummary
 from orders_sync.model.statuses import Status
 from orders_sync.sync.merge_pages import merge_batch, open_merger
 from orders_sync.sync.running_pass import RunningPass
@@ -93,7 +94,8 @@ def accept_lines(pass_: RunningPass, order_ids: Sequence[str]) -> None:
     for target, earlier in _targets(pass_, order_ids):
         outcome = _accept(pass_, target, earlier)
         outcomes.append(outcome)
-        _add(pass_, outcome)
+        pass_.add(_part(outcome))
+        pass_.note_progress()
     records = [outcome.order for outcome in outcomes if outcome.order is not None]
     records += _orders_missing_in_answers(pass_, outcomes)
     if records:
@@ -101,12 +103,12 @@ def accept_lines(pass_: RunningPass, order_ids: Sequence[str]) -> None:
             merge_batch(pass_, merger, records)
 
 
-def _add(pass_: RunningPass, outcome: Outcome) -> None:
-    pass_.summary.accepted += outcome.state == "accepted"
-    pass_.summary.refused += outcome.state == "refused"
-    if outcome.problem is not None:
-        pass_.summary.problems.append(outcome.problem)
-    pass_.note_progress()
+def _part(outcome: Outcome) -> PassSummary:
+    return PassSummary(
+        accepted=int(outcome.state == "accepted"),
+        refused=int(outcome.state == "refused"),
+        problems=[] if outcome.problem is None else [outcome.problem],
+    )
 
 
 def _targets(pass_: RunningPass, order_ids: Sequence[str]) -> list[tuple[AcceptanceTarget, _Earlier | None]]:
