@@ -10,9 +10,9 @@ from orders_sync.database.engine import Connection
 from orders_sync.lanes.authority import MOVE_WAIT_SECONDS, Phase, current_phase, stop_others
 
 MEANING = {
-    Phase.PARALLEL: "V1 and V2 run side by side; V1 is the truth, V2 writes its own tables only",
+    Phase.PARALLEL: "V1 and V2 run side by side; V1 has the authority, V2 writes its own tables only",
     Phase.MONITOR: "as parallel; in addition, V2's agreement is counted day by day until V2 is ready",
-    Phase.LIVE: "V2 is the truth: it accepts orderlines and owns the stock locks; V1's schedules are off",
+    Phase.LIVE: "V2 has the authority: it accepts orderlines and owns the stock locks; V1's schedules are off",
 }
 
 

@@ -1,4 +1,4 @@
-"""Whether V2 is ready to be the truth: one function for each thing that must hold."""
+"""Whether V2 is ready for the authority: one function for each thing that must hold."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -394,7 +394,7 @@ daily_summary = Table(
         comment="Pieces that were cancelled, removed, not paid, or refunded before shipping.",
     ),
     Column(
-        "incomplete_papers", Integer, nullable=False,
+        "incomplete_papers", Integer, key="incomplete_documents", nullable=False,
         comment="Number of orders that lack a document (delivery note or label) that is due in their status.",
     ),
     comment="The daily report, one row per account, day and currency.",

@@ -23,10 +23,10 @@ from orders_sync.config.account import SellerAccount, TokenSettings
 from orders_sync.marketplaces.kit.adapter import (
     AcceptanceAnswer,
     AcceptanceTarget,
-    Marketplace,
     MissingDocuments,
     OrderListing,
     RawRecord,
+    RegisteredMarketplace,
     check_filter,
 )
 from orders_sync.marketplaces.kit.auth import HeaderToken
@@ -495,7 +495,7 @@ def _address(address: _Address | None) -> Address:
     )
 
 
-MARKETPLACE = Marketplace(
+MARKETPLACE = RegisteredMarketplace(
     title="Medusa 2",
     settings=MedusaSettings,
     open=open_medusa,

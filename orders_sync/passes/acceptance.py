@@ -61,7 +61,7 @@ class _Earlier:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class AcceptanceOutcome:
     """What became of the lines of one target."""
 
     target: AcceptanceTarget
@@ -90,7 +90,7 @@ def accept_lines(pass_: RunningPass, order_ids: Sequence[str]) -> None:
 
     Raises MarketplaceError if the marketplace answers a request with anything but an acceptance or a refusal.
     """
-    outcomes: list[Outcome] = []
+    outcomes: list[AcceptanceOutcome] = []
     for target, earlier in _targets(pass_, order_ids):
         outcome = _accept(pass_, target, earlier)
         outcomes.append(outcome)
@@ -103,7 +103,7 @@ def accept_lines(pass_: RunningPass, order_ids: Sequence[str]) -> None:
             merge_batch(pass_, merger, records)
 
 
-def _part(outcome: Outcome) -> PassSummary:
+def _part(outcome: AcceptanceOutcome) -> PassSummary:
     return PassSummary(
         accepted=int(outcome.state == "accepted"),
         refused=int(outcome.state == "refused"),
@@ -132,45 +132,45 @@ def _targets(pass_: RunningPass, order_ids: Sequence[str]) -> list[tuple[Accepta
     return [(target, earlier.get(target)) for target in targets]
 
 
-def _orders_missing_in_answers(pass_: RunningPass, outcomes: Sequence[Outcome]) -> list[RawRecord]:
+def _orders_missing_in_answers(pass_: RunningPass, outcomes: Sequence[AcceptanceOutcome]) -> list[RawRecord]:
     """Orders whose acceptance was not answered with the order: fetched, so that their new status is stored now."""
     last_accepted = {outcome.target.order_id: outcome for outcome in outcomes if outcome.state == "accepted"}
     fetched = [pass_.adapter.order(order_id) for order_id, last in last_accepted.items() if last.order is None]
     return [order for order in fetched if order is not None]
 
 
-def _accept(pass_: RunningPass, target: AcceptanceTarget, earlier: _Earlier | None) -> Outcome:
+def _accept(pass_: RunningPass, target: AcceptanceTarget, earlier: _Earlier | None) -> AcceptanceOutcome:
     """One request, unless the lines left the waiting state since an earlier one, or too many were sent."""
     if earlier is not None:
         order = pass_.adapter.order(target.order_id)
         if order is None or not _still_waits(pass_, order, target):
             _settle_earlier(pass_, target, earlier)
-            return Outcome(target, "left", order)
+            return AcceptanceOutcome(target, "left", order)
         if earlier.requests >= MAX_REQUESTS:
             problem = (
                 f"{target}: still waits after {earlier.requests} requests, so no more are sent; "
                 "accept it by hand in the marketplace's back office"
             )
-            return Outcome(target, "given up", problem=problem)
+            return AcceptanceOutcome(target, "given up", problem=problem)
     acceptance_id = _store_request(pass_, target)
     try:
         answer = pass_.adapter.accept(target)
     except AnswerLostError as error:
         _store_answer(pass_, acceptance_id, "lost", None, str(error))
-        return Outcome(target, "lost", problem=f"{target}: acceptance without answer: {error}")
+        return AcceptanceOutcome(target, "lost", problem=f"{target}: acceptance without answer: {error}")
     except RequestRefusedError as error:
         _store_answer(pass_, acceptance_id, "refused", error.status, str(error))
-        return Outcome(target, "refused", problem=f"{target}: acceptance refused: {error}")
+        return AcceptanceOutcome(target, "refused", problem=f"{target}: acceptance refused: {error}")
     except MarketplaceUnavailableError as error:
         # Certainly not done (429, or no connection at all): the next pass sends it as if this one had not been.
         _store_answer(pass_, acceptance_id, "failed", None, str(error))
-        return Outcome(target, "failed", problem=f"{target}: not accepted: {error}")
+        return AcceptanceOutcome(target, "failed", problem=f"{target}: not accepted: {error}")
     except MarketplaceError as error:
         _store_answer(pass_, acceptance_id, "lost", None, str(error))
         raise
     _store_answer(pass_, acceptance_id, "accepted", answer.status, "accepted")
     log.info("%s: accepted %s", pass_.lane, target)
-    return Outcome(target, "accepted", answer.order)
+    return AcceptanceOutcome(target, "accepted", answer.order)
 
 
 def _still_waits(pass_: RunningPass, order: RawRecord, target: AcceptanceTarget) -> bool:

@@ -1,4 +1,4 @@
-"""What the command line and Dagster show of stock: levels, the history of locks, and what is wrong with them."""
+"""What the command line and Dagster show of stock: levels, the transitions of locks, and what is wrong with them."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -6,11 +6,11 @@ from typing import NamedTuple
 from orders_sync.stock.connection import StockConnection
 
 HISTORY = """
-SELECT step.at, step.account, coalesce(lock.order_id, '') AS order_id, step.item_id, step.sku, step.quantity,
-       step.from_state, step.to_state, step.cause, step.event_id
-FROM {history} step LEFT JOIN {locks} lock USING (account, item_id)
+SELECT entry.at, entry.account, coalesce(lock.order_id, '') AS order_id, entry.item_id, entry.sku, entry.quantity,
+       entry.from_state, entry.to_state, entry.cause, entry.event_id
+FROM {history} entry LEFT JOIN {locks} lock USING (account, item_id)
 """
-"""The start of a query whose rows are LockHistoryEntry."""
+"""The start of a query whose rows are StoredTransition."""
 
 
 class SkuLevel(NamedTuple):
@@ -26,8 +26,8 @@ class SkuLevel(NamedTuple):
         return (self.on_hand or 0) - self.reserved
 
 
-class LockHistoryEntry(NamedTuple):
-    """One step of one lock. `event_id` is None where an import or the cutover caused it, not an event."""
+class StoredTransition(NamedTuple):
+    """A stored transition of a lock. `event_id` is None where an import or the cutover caused it, not an event."""
 
     at: datetime
     account: str
@@ -90,9 +90,9 @@ def locks_by_state(stock: StockConnection) -> dict[str, int]:
     return dict(stock.execute("SELECT state, count(*) FROM {locks} GROUP BY state ORDER BY state").fetchall())
 
 
-def latest_history(stock: StockConnection, limit: int) -> list[LockHistoryEntry]:
-    """The last steps of all locks, the newest first."""
-    return stock.rows_as(LockHistoryEntry, HISTORY + "ORDER BY step.entry_id DESC LIMIT %s", [limit])
+def latest_history(stock: StockConnection, limit: int) -> list[StoredTransition]:
+    """The last transitions of all locks, the newest first."""
+    return stock.rows_as(StoredTransition, HISTORY + "ORDER BY entry.entry_id DESC LIMIT %s", [limit])
 
 
 def shortages(stock: StockConnection) -> list[Shortage]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from orders_sync.config import crons
 from orders_sync.config.v1 import (
     CutoverConfigError,
     CutoverError,
@@ -18,6 +19,7 @@ def test_the_project_comes_with_valid_settings(caplog: pytest.LogCaptureFixture)
     settings = load_cutover_settings()
     assert settings.readiness.calls_per_day == 20_000
     assert settings.marketplaces == {"back_market": "back_market_sandbox"}
+    assert settings.schedules == crons.V1  # the file repeats the defaults
     assert caplog.messages == []
 
 

@@ -214,7 +214,7 @@ def test_a_whole_order_is_accepted_with_one_call_where_the_account_says_so(
     check_invariants(connection)
 
 
-def test_while_v1_is_the_truth_nothing_is_accepted(marketplace: Marketplace, connection: Connection) -> None:
+def test_while_v1_has_the_authority_nothing_is_accepted(marketplace: Marketplace, connection: Connection) -> None:
     moves.begin(connection, reason="a test")
     an_order(marketplace, 1, state=1, line_state=1)
     sync(sandbox_account(marketplace, accept_orderlines=True))

@@ -1,4 +1,4 @@
-"""The cutover from V1 to V2: the phase, the daily comparison, and whether V2 is ready to be the truth."""
+"""The cutover from V1 to V2: the phase, the daily comparison, and whether V2 is ready for the authority."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -37,8 +37,8 @@ migration_phase = dg.AssetSpec(
     owners=OWNERS,
     kinds={"table", "postgres"},
     description=(
-        "Whether V1 or V2 is the truth. `orders-sync cutover begin`, `advance` and `back` move it; each move is an "
-        "event here.\n\n" + "\n".join(f"* `{phase}`: {meaning}" for phase, meaning in MEANING.items())
+        "Whether V1 or V2 has the authority. `orders-sync cutover begin`, `advance` and `back` move it; each move is "
+        "an event here.\n\n" + "\n".join(f"* `{phase}`: {meaning}" for phase, meaning in MEANING.items())
     ),
     metadata={
         "dagster/column_schema": column_schema(tables.migration_moves),
