@@ -36,7 +36,7 @@ ENVIRONMENT = (
 def settings_page() -> str:
     """The whole page."""
     parts = [
-        "A file with a wrong value is refused with its name, the key, the problem and the allowed values.",
+        "A file with a wrong value is rejected with its name, the key, the problem and the allowed values.",
         "## Accounts",
         "The `attributes` of `orders_sync/defs/accounts/NAME/defs.yaml`. See [Accounts](../accounts.md).",
         "### All marketplaces",

@@ -1,6 +1,7 @@
 """`orders-sync accounts`: the accounts and whether they can be used."""
 
 import sys
+from contextlib import closing
 
 import click
 
@@ -76,11 +77,11 @@ def _probe_endpoints(account: SellerAccount) -> list[Probe]:
     from orders_sync.marketplaces.kit.registry import open_adapter
 
     try:
-        adapter = open_adapter(account)
+        opened = open_adapter(account)
     except AccountConfigError as problem:
         return [("-", False, str(problem))]
     results: list[Probe] = []
-    try:
+    with closing(opened) as adapter:
         for endpoint, probe in adapter.probes().items():
             try:
                 probe()
@@ -91,6 +92,4 @@ def _probe_endpoints(account: SellerAccount) -> list[Probe]:
                 results.append((endpoint, False, str(problem)))
             else:
                 results.append((endpoint, True, ""))
-    finally:
-        adapter.close()
     return results

@@ -148,18 +148,14 @@ def compare(days: tuple[datetime, ...], names: tuple[str, ...]) -> None:
     settings = load_cutover_settings()
     chosen: list[date] = [day.date() for day in days] or [datetime.now(UTC).date() - timedelta(days=1)]
     shown = table("Comparison", "account", "day", "agreement", "in flight", "locks differ", "verdict")
-    v1 = V1Database(settings)
-    try:
-        with orders_database("orders_sync comparison") as connection:
-            for account in names or sorted(set(settings.marketplaces.values())):
-                for day in chosen:
-                    made = compare_day(connection, v1, settings, account, day)
-                    shown.add_row(
-                        account, str(day), f"{made.agreement:.2f} %", str(made.in_flight), str(made.locks_differing),
-                        made.verdict,
-                    )  # fmt: skip
-    finally:
-        v1.close()
+    with V1Database(settings) as v1, orders_database("orders_sync comparison") as connection:
+        for account in names or sorted(set(settings.marketplaces.values())):
+            for day in chosen:
+                made = compare_day(connection, v1, settings, account, day)
+                shown.add_row(
+                    account, str(day), f"{made.agreement:.2f} %", str(made.in_flight), str(made.locks_differing),
+                    made.verdict,
+                )  # fmt: skip
     console.print(shown)
 
 

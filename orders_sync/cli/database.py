@@ -26,10 +26,21 @@ def orders_database(application: str) -> Generator[Connection]:
 
 @contextmanager
 def stock_database(application: str) -> Generator["StockConnection"]:
-    """As `orders_database`, for stock: the tables of whoever has the authority over stock now."""
+    """As `orders_database`, to change stock: the shadow's while V1 has the authority, the real one when V2 has it."""
     from orders_sync.database.schema import upgrade_schema
     from orders_sync.stock.connection import stock_connection
 
     upgrade_schema()
     with stock_connection(application) as stock:
+        yield stock
+
+
+@contextmanager
+def read_stock_database(application: str) -> Generator["StockConnection"]:
+    """As `stock_database`, for reading only: no move of the cutover waits for it."""
+    from orders_sync.database.schema import upgrade_schema
+    from orders_sync.stock.connection import stock_reader
+
+    upgrade_schema()
+    with stock_reader(application) as stock:
         yield stock

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from orders_sync.cli.database import stock_database
+from orders_sync.cli.database import read_stock_database, stock_database
 from orders_sync.cli.output import EXIT_FAILED, console, moment, print_error, table
 from orders_sync.model.errors import UserFacingError
 
@@ -30,7 +30,7 @@ def import_file(file: Path) -> None:
     with stock_database(APPLICATION) as stock:
         applied = import_levels(stock, levels)
     console.print(f"{len(levels)} SKUs imported.")
-    for state, count in sorted(applied.steps.items()):
+    for state, count in sorted(applied.transitions.items()):
         console.print(f"{count} locks are now {state}.")
 
 
@@ -40,7 +40,7 @@ def show_levels(only_short: bool) -> None:
     """Show the stock of each SKU, in pieces."""
     from orders_sync.stock.queries import sku_levels
 
-    with stock_database(APPLICATION) as stock:
+    with read_stock_database(APPLICATION) as stock:
         levels = sku_levels(stock, only_short=only_short)
     shown = table("Stock", "SKU", "on hand", "reserved", "available", "short locks")
     for level in levels:
@@ -60,8 +60,8 @@ def apply() -> None:
 
     with stock_database(APPLICATION) as stock:
         applied = apply_pending(stock, overselling_accounts())
-    steps = ", ".join(f"{count} {state}" for state, count in sorted(applied.steps.items())) or "no lock changed"
-    console.print(f"{applied.events} events applied: {steps}.")
+    counts = ", ".join(f"{count} {state}" for state, count in sorted(applied.transitions.items()))
+    console.print(f"{applied.events} events applied: {counts or 'no lock changed'}.")
     if applied.failed:
         print_error(f"{applied.failed} events failed. The check every_event_could_be_applied in the UI lists them.")
         sys.exit(EXIT_FAILED)
@@ -70,23 +70,25 @@ def apply() -> None:
 @stock.command("explain")
 @click.argument("item_or_sku")
 def explain_lock(item_or_sku: str) -> None:
-    """Show every change of a stock lock, and its cause.
+    """Show every transition of a stock lock, and its cause.
 
     ITEM_OR_SKU is the id of an order item, or a SKU.
     """
     from orders_sync.stock.explain import explain
 
-    with stock_database(APPLICATION) as stock:
-        levels, steps = explain(stock, item_or_sku)
-    if not levels and not steps:
+    with read_stock_database(APPLICATION) as stock:
+        levels, transitions = explain(stock, item_or_sku)
+    if not levels and not transitions:
         raise UserFacingError(f"There is neither an item with a lock nor a SKU named {item_or_sku}.")
     for level in levels:
         on_hand = "not in the stock list" if level.on_hand is None else f"{level.on_hand} on hand"
         console.print(f"SKU {level.sku}: {on_hand}, {level.reserved} reserved, {level.short} locks short.")
-    shown = table("Changes", "at (UTC)", "account", "order", "item", "SKU", "pieces", "change", "cause", "event")
-    for step in steps:
+    shown = table(
+        "Transitions", "at (UTC)", "account", "order", "item", "SKU", "pieces", "transition", "cause", "event"
+    )
+    for each in transitions:
         shown.add_row(
-            moment(step.at), step.account, step.order_id, step.item_id, step.sku, str(step.quantity),
-            f"{step.from_state or 'no lock'} → {step.to_state}", step.cause, str(step.event_id or "-"),
+            moment(each.at), each.account, each.order_id, each.item_id, each.sku, str(each.quantity),
+            f"{each.from_state or 'no lock'} → {each.to_state}", each.cause, str(each.event_id or "-"),
         )  # fmt: skip
     console.print(shown)

@@ -1,7 +1,10 @@
 """The folders of the project and the names of its environment variables."""
 
+import math
 import os
 from pathlib import Path
+
+from orders_sync.model.errors import UserFacingError
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -13,6 +16,10 @@ STATE_FOLDER = "ORDERS_SYNC_STATE"
 """Names the variable with the path of the state folder."""
 DEAD_RUN_SECONDS = "ORDERS_SYNC_DEAD_RUN_SECONDS"
 """Names the variable with the seconds after which a run without a sign of life is dead."""
+
+
+class EnvironmentVariableError(UserFacingError):
+    """An environment variable can't be used: which one, what is wrong, what is allowed."""
 
 
 def state_folder() -> Path:
@@ -28,9 +35,17 @@ def state_folder() -> Path:
 def dead_run_seconds() -> float:
     """After how many seconds without a sign of life a started run counts as dead and is failed.
 
-    `ORDERS_SYNC_DEAD_RUN_SECONDS` changes it; by default 90.
+    `ORDERS_SYNC_DEAD_RUN_SECONDS` changes it; by default 90. Raises EnvironmentVariableError for anything but a number
+    of at least 0.
     """
-    return float(os.environ.get(DEAD_RUN_SECONDS) or 90)
+    text = os.environ.get(DEAD_RUN_SECONDS) or "90"
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise EnvironmentVariableError(f"{DEAD_RUN_SECONDS} is {text!r}; allowed are seconds, e.g. 90")
+    return seconds
 
 
 def accounts_folder() -> Path:

@@ -2,9 +2,9 @@
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from orders_sync.config.account import ENVIRONMENT_NAME
 from orders_sync.config.field_types import TimeZone, checked_cron
@@ -138,6 +138,7 @@ class CutoverSettings(_Settings):
         default_factory=dict, description="The cron expression of each of the jobs refresh_*."
     )
     readiness: Readiness = Field(default_factory=Readiness, description="When V1 may be switched off.")
+    _file: str = PrivateAttr(default=str(V1_FILE))
 
     @field_validator("schedules")
     @classmethod
@@ -152,6 +153,17 @@ class CutoverSettings(_Settings):
         return value
 
     @property
+    def file(self) -> str:
+        """The file that was read, for messages."""
+        return self._file
+
+    def read_from(self, file: str) -> Self:
+        """These settings, as those of a file."""
+        settings = self.model_copy()
+        settings._file = file
+        return settings
+
+    @property
     def is_stand_in(self) -> bool:
         """Whether V1 is the demonstration's stand-in, in the embedded database."""
         return not os.environ.get(self.database)
@@ -164,4 +176,4 @@ def load_cutover_settings(path: Path = V1_FILE) -> CutoverSettings:
 
 def check_cutover_settings(document: Any, file: str) -> CutoverSettings:
     """The settings of a document. Raises CutoverConfigError; a key under its old name is reported by a warning."""
-    return validate(document, CutoverSettings, file, CutoverConfigError, renamed=RENAMED_KEYS)
+    return validate(document, CutoverSettings, file, CutoverConfigError, renamed=RENAMED_KEYS).read_from(file)

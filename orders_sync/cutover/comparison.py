@@ -19,7 +19,7 @@ from orders_sync.config.v1 import CutoverSettings
 from orders_sync.cutover.v1_database import V1Database, v1_url
 from orders_sync.database.engine import Connection
 from orders_sync.database.tables import migration_comparisons
-from orders_sync.lanes.authority import current_phase
+from orders_sync.lanes.authority import current_authority
 from orders_sync.lanes.watermark import watermark
 from orders_sync.model.lane import Lane, SyncType
 from orders_sync.model.statuses import DELIVERY_NOTE_DUE, LABEL_DUE, Status
@@ -92,7 +92,7 @@ class _Sides:
         self.v1_items = v1.items_of(account, start, end)
         self.v1_locks = v1.locks_of(account, start, end)
         parameters = {"account": account, "start": start, "end": end}
-        schema = StockSchema.of(current_phase(connection))
+        schema = StockSchema.of(current_authority(connection))
         self.v2_orders = _by_key(_frame(connection, _V2_ORDERS, parameters), ["order_id"])
         self.v2_items = _frame(connection, _V2_ITEMS, parameters)
         self.v2_locks = _frame(connection, schema.sql(_V2_LOCKS), parameters)

@@ -11,7 +11,7 @@ from orders_sync.cutover.readiness import Check, checks_to_live, checks_to_monit
 from orders_sync.cutover.stock_handover import V1Lock, hand_back, take_over
 from orders_sync.cutover.v1_database import V1Database
 from orders_sync.database.engine import Connection
-from orders_sync.lanes.authority import Phase, current_phase
+from orders_sync.lanes.authority import MOVE_WAIT_SECONDS, Phase, current_phase
 from orders_sync.marketplaces.kit.accounts import overselling_accounts
 
 
@@ -24,23 +24,31 @@ class NotReadyError(CutoverError):
         self.checks = checks
 
 
-def begin(connection: Connection, *, reason: str) -> Move:
-    """Puts V1 and V2 side by side: V1 is the truth from now on. Raises CutoverError if a cutover has begun already."""
+def begin(connection: Connection, *, reason: str, wait_seconds: float = MOVE_WAIT_SECONDS) -> Move:
+    """Puts V1 and V2 side by side: V1 has the authority from now on.
+
+    Raises CutoverError if a cutover has begun already, and StillActingError when something that acts outside does not
+    finish within `wait_seconds`.
+    """
     phase = current_phase(connection)
     if phase is not Phase.LIVE:
         raise CutoverError(f"The cutover has begun already; its phase is {phase}.")
-    return _from_live_to_parallel(connection, reason)
+    return _from_live_to_parallel(connection, reason, wait_seconds)
 
 
-def back(connection: Connection, *, reason: str) -> Move:
-    """Moves one phase back, at any time. From live, V2's locks are released and V1 is the truth again."""
+def back(connection: Connection, *, reason: str, wait_seconds: float = MOVE_WAIT_SECONDS) -> Move:
+    """Moves one phase back, at any time. From live, V2's locks are released and V1 has the authority again.
+
+    Raises CutoverError in the first phase, and StillActingError when something that acts outside does not finish within
+    `wait_seconds`.
+    """
     phase = current_phase(connection)
     if phase is Phase.PARALLEL:
         raise CutoverError("The cutover is in its first phase; there is no phase before it.")
     if phase is Phase.LIVE:
-        return _from_live_to_parallel(connection, reason)
+        return _from_live_to_parallel(connection, reason, wait_seconds)
     with connection.transaction():
-        return note_move(connection, Phase.PARALLEL, before=phase, by=_who(), reason=reason)
+        return note_move(connection, Phase.PARALLEL, before=phase, by=_who(), reason=reason, wait_seconds=wait_seconds)
 
 
 def advance(
@@ -51,12 +59,13 @@ def advance(
     force: bool,
     switch_v1_off: Callable[[], Sequence[str]],
     now: datetime | None = None,
+    wait_seconds: float = MOVE_WAIT_SECONDS,
 ) -> Move:
     """Moves one phase forward, if the checks pass or `force` is set. The move is stored with `reason` and `force`.
 
     To go live, it first switches V1's schedules off; `switch_v1_off` returns those that are still on. In one
-    transaction it then waits for what acts outside, V1's runs included, takes V1's locks over, and moves. Raises
-    NotReadyError, StillActingError, or CutoverError.
+    transaction it then waits at most `wait_seconds` for what acts outside, V1's runs included, takes V1's locks over,
+    and moves. Raises NotReadyError, StillActingError, or CutoverError.
     """
     phase = current_phase(connection)
     if phase is Phase.LIVE:
@@ -68,13 +77,17 @@ def advance(
     if phase is Phase.PARALLEL:
         with connection.transaction():
             return note_move(
-                connection, Phase.MONITOR, before=phase, by=_who(), reason=reason, forced=force, checks=results
-            )
+                connection, Phase.MONITOR, before=phase, by=_who(), reason=reason, forced=force, checks=results,
+                wait_seconds=wait_seconds,
+            )  # fmt: skip
     still_on = switch_v1_off()
     if still_on:
         raise CutoverError(f"V1's schedules do not stay off: {', '.join(still_on)} still on. The phase has not moved.")
     with connection.transaction():
-        move = note_move(connection, Phase.LIVE, before=phase, by=_who(), reason=reason, forced=force, checks=results)
+        move = note_move(
+            connection, Phase.LIVE, before=phase, by=_who(), reason=reason, forced=force, checks=results,
+            wait_seconds=wait_seconds,
+        )  # fmt: skip
         # V1's locks are read only now that V1 has stopped.
         take_over(connection, _v1_locks(settings), overselling_accounts())
     return move
@@ -85,9 +98,11 @@ def _v1_locks(settings: CutoverSettings) -> list[V1Lock]:
         return v1.all_locks()
 
 
-def _from_live_to_parallel(connection: Connection, reason: str) -> Move:
+def _from_live_to_parallel(connection: Connection, reason: str, wait_seconds: float) -> Move:
     with connection.transaction():
-        move = note_move(connection, Phase.PARALLEL, before=Phase.LIVE, by=_who(), reason=reason)
+        move = note_move(
+            connection, Phase.PARALLEL, before=Phase.LIVE, by=_who(), reason=reason, wait_seconds=wait_seconds
+        )
         hand_back(connection)
     return move
 

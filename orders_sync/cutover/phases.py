@@ -7,12 +7,12 @@ from psycopg.types.json import Jsonb
 
 from orders_sync.config.v1 import CutoverError
 from orders_sync.database.engine import Connection
-from orders_sync.lanes.authority import Phase, current_phase, stop_others
+from orders_sync.lanes.authority import MOVE_WAIT_SECONDS, Phase, current_phase, stop_others
 
 MEANING = {
-    Phase.PARALLEL: "V1 and V2 run side by side; V1 is the truth, V2 writes its own tables only",
+    Phase.PARALLEL: "V1 and V2 run side by side; V1 has the authority, V2 writes its own tables only",
     Phase.MONITOR: "as parallel; in addition, V2's agreement is counted day by day until V2 is ready",
-    Phase.LIVE: "V2 is the truth: it accepts orderlines and owns the stock locks; V1's schedules are off",
+    Phase.LIVE: "V2 has the authority: it accepts orderlines and owns the stock locks; V1's schedules are off",
 }
 
 
@@ -32,28 +32,38 @@ def moves(connection: Connection) -> list[Move]:
     rows = connection.execute(
         "SELECT from_phase, to_phase, moved_at, moved_by, forced, reason FROM migration_moves ORDER BY move_id"
     )
-    return [Move(Phase(row[0]), Phase(row[1]), *row[2:]) for row in rows]
+    return [
+        Move(Phase(from_phase), Phase(to_phase), moved_at, moved_by, forced, reason)
+        for from_phase, to_phase, moved_at, moved_by, forced, reason in rows
+    ]
 
 
 def note_move(
-    connection: Connection, to: Phase, *, by: str, reason: str, before: Phase, forced: bool = False, checks: Any = None
+    connection: Connection,
+    to: Phase,
+    *,
+    by: str,
+    reason: str,
+    before: Phase,
+    forced: bool = False,
+    checks: Any = None,
+    wait_seconds: float = MOVE_WAIT_SECONDS,
 ) -> Move:
     """Stores a move from the phase `before`. Call it first in the transaction that does what the move means.
 
-    Raises StillActingError when something that acts outside does not finish in time, and CutoverError when somebody
-    else has moved meanwhile.
+    Raises StillActingError when something that acts outside does not finish within `wait_seconds`, and CutoverError
+    when somebody else has moved meanwhile.
     """
-    stop_others(connection)
+    stop_others(connection, wait_seconds=wait_seconds)
     if current_phase(connection) is not before:
         raise CutoverError(
             f"Somebody else has moved the cutover meanwhile. The phase is {current_phase(connection)} now."
         )
-    row = connection.execute(
+    ((moved_at,),) = connection.execute(
         """
         INSERT INTO migration_moves (from_phase, to_phase, moved_by, forced, reason, checks)
         VALUES (%s, %s, %s, %s, %s, %s) RETURNING moved_at
         """,
         [before, to, by, forced, reason, Jsonb(checks or [])],
-    ).fetchone()
-    assert row is not None
-    return Move(before, to, row[0], by, forced, reason)
+    )
+    return Move(before, to, moved_at, by, forced, reason)

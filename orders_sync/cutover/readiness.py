@@ -1,4 +1,4 @@
-"""Whether V2 is ready to be the truth: one function for each thing that must hold."""
+"""Whether V2 is ready for the authority: one function for each thing that must hold."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from orders_sync.config.schedules import load_schedules
 from orders_sync.config.v1 import CutoverError, CutoverSettings
 from orders_sync.cutover.v1_database import V1Database
 from orders_sync.database.engine import Connection
+from orders_sync.database.rows import rows_as
 from orders_sync.lanes.history import lane_states
 from orders_sync.marketplaces.kit.accounts import load_accounts
 from orders_sync.model.lane import SyncType
@@ -86,19 +87,19 @@ def days_still_needed(connection: Connection, settings: CutoverSettings, today: 
 
 
 def _compared_days(connection: Connection, days: Sequence[date]) -> list[ComparedDay]:
-    rows = connection.execute(
+    return rows_as(
+        connection,
+        ComparedDay,
         """
         SELECT account, day, agreement, only_in_v1, locks_differing, calls_v2, too_many_requests_v2
         FROM migration_comparisons WHERE day = ANY(%s) ORDER BY account, day
         """,
         [list(days)],
     )
-    return [ComparedDay(*row) for row in rows]
 
 
 def _any_day_is_compared(connection: Connection) -> Check:
-    row = connection.execute("SELECT count(*) FROM migration_comparisons").fetchone()
-    count = int(row[0]) if row else 0
+    ((count,),) = connection.execute("SELECT count(*) FROM migration_comparisons")
     return Check("compared", count > 0, f"{count} account days were compared; run `orders-sync cutover compare`")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from orders_sync.database.engine import Connection
+from orders_sync.database.rows import rows_as
 from orders_sync.stock.actions import LockAction, lock_action_of
 from orders_sync.stock.apply_commands import StockResult, apply_commands
 from orders_sync.stock.connection import StockConnection, StockSchema
@@ -52,7 +53,7 @@ def take_over(connection: Connection, v1_locks: Sequence[V1Lock], oversell: froz
     public = StockConnection(connection, StockSchema.PUBLIC)
     connection.execute("DROP INDEX IF EXISTS order_events_shadow_pending")
     public.execute("UPDATE {events} SET applied_at = now(), problem = NULL WHERE applied_at IS NULL")
-    items = {(row[0], row[1]): _Item(*row[2:]) for row in connection.execute(_ITEMS)}
+    items = {(item.account, item.item_id): item for item in rows_as(connection, _StoredItem, _ITEMS)}
     by_status = [
         LockCommand(*key, item.order_id, lock_action_of(item.status), item.revision, None, f"going live: {item.status}")
         for key, item in items.items()
@@ -67,15 +68,17 @@ def take_over(connection: Connection, v1_locks: Sequence[V1Lock], oversell: froz
     return taken + apply_commands(public, locking, oversell)
 
 
-class _Item(NamedTuple):
+class _StoredItem(NamedTuple):
     """A stored item; `status` is its order's where its own is unknown."""
 
+    account: str
+    item_id: str
     order_id: str
     revision: int
     status: str
 
 
-def _v1_commands(v1_locks: Sequence[V1Lock], items: dict[tuple[str, str], _Item]) -> list[LockCommand]:
+def _v1_commands(v1_locks: Sequence[V1Lock], items: dict[tuple[str, str], _StoredItem]) -> list[LockCommand]:
     """Commands that lock what V1 has locked or consumed, and consume what V1 has consumed."""
     return [
         LockCommand(lock.account, lock.item_id, item.order_id, action, item.revision, None, "taken over from V1")
@@ -109,7 +112,7 @@ WHERE shadow_applied_at IS NULL
 """
 _ITEMS = """
 SELECT item.account, item.item_id, item.order_id, placed.revision,
-       CASE WHEN item.status = 'unknown' THEN placed.status ELSE item.status END
+       CASE WHEN item.status = 'unknown' THEN placed.status ELSE item.status END AS status
 FROM order_items item JOIN orders placed USING (account, order_id)
 """
 _COPY_SHADOW_COUNT = """

@@ -200,5 +200,5 @@ def _mapped(engine: Engine, settings: CutoverSettings) -> tuple[Table, Table, Ta
                 problems.append(f"tables.{key}.{setting}: {what}")
         tables[key] = Table(names.table, MetaData(), *(Column(name) for name in found))
     if problems:
-        raise CutoverError("\n".join(f"defs/cutover/v1.yaml: {problem}" for problem in problems))
+        raise CutoverError("\n".join(f"{settings.file}: {problem}" for problem in problems))
     return tables["orders"], tables["items"], tables.get("locks")

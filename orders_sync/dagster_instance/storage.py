@@ -12,7 +12,7 @@ import yaml
 from dagster_postgres import DagsterPostgresStorage
 from sqlalchemy.engine import make_url
 
-from orders_sync.config.environment import DAGSTER_POSTGRES_URL, state_folder
+from orders_sync.config.environment import DAGSTER_POSTGRES_URL, EnvironmentVariableError, state_folder
 from orders_sync.dagster_instance.internals import ConfigurableClassData, LocalArtifactStorage, LocalComputeLogManager
 from orders_sync.database.embedded import DAGSTER_DATABASE, embedded_url
 
@@ -20,13 +20,13 @@ from orders_sync.database.embedded import DAGSTER_DATABASE, embedded_url
 def dagster_database_url() -> str:
     """The URL of Dagster's own database, in the form that dagster-postgres needs (psycopg2).
 
-    Raises RuntimeError when DAGSTER_POSTGRES_URL names another kind of database.
+    Raises EnvironmentVariableError when DAGSTER_POSTGRES_URL names another kind of database.
     """
     configured = os.environ.get(DAGSTER_POSTGRES_URL) or embedded_url(DAGSTER_DATABASE)
     url = make_url(configured)
     if url.get_backend_name() not in ("postgresql", "postgres"):
-        raise RuntimeError(
-            f"{DAGSTER_POSTGRES_URL} names a {url.get_backend_name()} database; allowed is postgresql://…"
+        raise EnvironmentVariableError(
+            f"{DAGSTER_POSTGRES_URL} names a {url.get_backend_name()} database; allowed are postgresql://…"
         )
     return url.set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
 

@@ -14,7 +14,7 @@ from orders_sync.database.engine import Connection, connect, engine
 from orders_sync.database.schema import upgrade_schema
 from orders_sync.lanes.liveness import alive
 from orders_sync.passes.sync_log import log_to_file
-from orders_sync.stock.connection import StockConnection, stock_connection
+from orders_sync.stock.connection import StockConnection, stock_connection, stock_reader
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -51,8 +51,12 @@ class OrdersDatabase(dg.ConfigurableResource["OrdersDatabase"]):
         return connect(application=self._application(purpose))
 
     def connect_to_stock(self, purpose: str) -> AbstractContextManager[StockConnection]:
-        """A connection for stock: to the shadow tables while V1 is the truth, to the real ones when V2 is."""
+        """A connection that changes stock: the shadow's while V1 has the authority, the real one when V2 has it."""
         return stock_connection(self._application(purpose))
+
+    def read_stock(self, purpose: str) -> AbstractContextManager[StockConnection]:
+        """As `connect_to_stock`, for reading only: no move of the cutover waits for it."""
+        return stock_reader(self._application(purpose))
 
     @contextmanager
     def engine(self) -> Generator["Engine"]:

@@ -291,8 +291,8 @@ acceptances = Table(
     ),
     Column(
         "state", Text, nullable=False,
-        comment="requested (no answer yet), accepted, refused, lost (the answer was lost), or left (the same, and the "
-        "line no longer waits).",
+        comment="requested (no answer yet), accepted, refused, failed (certainly not done, and sent again), lost (the "
+        "answer was lost), or left (the same, and the line no longer waits).",
     ),
     Column("request", JSONB, nullable=False, comment="The content of the request."),
     Column("answer_status", Integer, comment="HTTP status of the answer; empty: no answer."),
@@ -394,7 +394,7 @@ daily_summary = Table(
         comment="Pieces that were cancelled, removed, not paid, or refunded before shipping.",
     ),
     Column(
-        "incomplete_papers", Integer, nullable=False,
+        "incomplete_papers", Integer, key="incomplete_documents", nullable=False,
         comment="Number of orders that lack a document (delivery note or label) that is due in their status.",
     ),
     comment="The daily report, one row per account, day and currency.",

@@ -1,8 +1,11 @@
 """The run history of each lane: every pass with its outcome, and the state of each lane now."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import NamedTuple
 
+from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from orders_sync.database.engine import Connection
@@ -34,13 +37,12 @@ def started(connection: Connection, lane: Lane, run_id: str) -> int:
             """,
             [*lane],
         )
-        row = connection.execute(
+        ((lane_run_id,),) = connection.execute(
             "INSERT INTO lane_runs (account, sync_type, run_id, outcome) VALUES (%s, %s, %s, 'running') "
             "RETURNING lane_run_id",
             [*lane, run_id],
-        ).fetchone()
-    assert row is not None
-    return int(row[0])
+        )
+    return int(lane_run_id)
 
 
 def finished(connection: Connection, lane: Lane, lane_run_id: int, summary: PassSummary, problem: str | None) -> None:
@@ -66,15 +68,15 @@ class LaneState(NamedTuple):
     """The state of a lane: its watermark, its last run, and the holder of its lock now."""
 
     lane: Lane
-    watermark: datetime | None
-    last_run_id: str | None
-    last_started_at: datetime | None
-    last_finished_at: datetime | None
-    last_succeeded_at: datetime | None
-    last_outcome: str | None
-    last_problem: str | None
-    last_summary: dict[str, object]
-    holder: str | None
+    watermark: datetime | None = None
+    last_run_id: str | None = None
+    last_started_at: datetime | None = None
+    last_finished_at: datetime | None = None
+    last_succeeded_at: datetime | None = None
+    last_outcome: str | None = None
+    last_problem: str | None = None
+    last_summary: Mapping[str, object] = MappingProxyType({})
+    holder: str | None = None
 
     def lag(self, now: datetime | None = None) -> float | None:
         """Seconds since the watermark; None before the first complete pass."""
@@ -85,18 +87,15 @@ class LaneState(NamedTuple):
 
 def lane_states(connection: Connection, accounts: list[str]) -> list[LaneState]:
     """The state of each lane of these accounts, lanes that never ran included."""
-    rows = {
-        (row[0], row[1]): row[2:]
-        for row in connection.execute(
-            """
-            SELECT account, sync_type, watermark, last_run_id, last_started_at, last_finished_at,
-                   last_succeeded_at, last_outcome, last_problem, last_summary FROM lanes
-            """
-        )
-    }
-    never_ran: tuple[Any, ...] = (None, None, None, None, None, None, None, {})
+    cursor = connection.cursor(row_factory=dict_row).execute(
+        """
+        SELECT account, sync_type, watermark, last_run_id, last_started_at, last_finished_at,
+               last_succeeded_at, last_outcome, last_problem, last_summary FROM lanes
+        """
+    )
+    stored = {Lane(row.pop("account"), SyncType(row.pop("sync_type"))): row for row in cursor}
     return [
-        LaneState(lane, *rows.get((lane.account, lane.sync_type.value), never_ran), holder=holder(connection, lane))
+        LaneState(lane, **stored.get(lane, {}), holder=holder(connection, lane))
         for account in accounts
         for lane in (Lane(account, sync_type) for sync_type in SyncType)
     ]

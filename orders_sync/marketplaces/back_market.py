@@ -21,10 +21,10 @@ from orders_sync.config.account import SellerAccount, TokenSettings
 from orders_sync.marketplaces.kit.adapter import (
     AcceptanceAnswer,
     AcceptanceTarget,
-    Marketplace,
     MissingDocuments,
     OrderListing,
     RawRecord,
+    RegisteredMarketplace,
     check_filter,
 )
 from orders_sync.marketplaces.kit.auth import HeaderToken
@@ -502,7 +502,7 @@ def _page_number(url: str | None) -> int | None:
     return int(found.group(1)) if found else None
 
 
-MARKETPLACE = Marketplace(
+MARKETPLACE = RegisteredMarketplace(
     title="Back Market",
     settings=BackMarketSettings,
     open=open_back_market,

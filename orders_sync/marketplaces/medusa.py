@@ -24,10 +24,10 @@ from orders_sync.config.account import SellerAccount, TokenSettings
 from orders_sync.marketplaces.kit.adapter import (
     AcceptanceAnswer,
     AcceptanceTarget,
-    Marketplace,
     MissingDocuments,
     OrderListing,
     RawRecord,
+    RegisteredMarketplace,
     check_filter,
 )
 from orders_sync.marketplaces.kit.auth import HeaderToken
@@ -144,7 +144,7 @@ class _Detail(msgspec.Struct, gc=False):
     return_received_quantity: int = 0
 
 
-class _Item(msgspec.Struct, gc=False):
+class _LineItem(msgspec.Struct, gc=False):
     id: str
     quantity: int
     variant_sku: str | None = None
@@ -196,7 +196,7 @@ class _Order(msgspec.Struct, gc=False):
     currency_code: str | None = None
     shipping_total: Decimal | None = None
     tax_total: Decimal | None = None
-    items: list[_Item] | None = None
+    items: list[_LineItem] | None = None
     fulfillments: list[_Fulfillment] | None = None
     payment_collections: list[_PaymentCollection] | None = None
     shipping_address: _Address | None = None
@@ -467,7 +467,7 @@ def _order_status(order: _Order) -> Status:
     return by_payment
 
 
-def _item(item: _Item, order: _Order, order_status: Status, currency: str | None) -> OrderItem:
+def _item(item: _LineItem, order: _Order, order_status: Status, currency: str | None) -> OrderItem:
     detail = item.detail or _Detail()
     shipped, returned = max(detail.shipped_quantity, detail.delivered_quantity), detail.return_received_quantity
     return OrderItem(
@@ -501,7 +501,7 @@ def _item_status(quantity: int, shipped: int, returned: int, order: _Order, orde
     return by_payment
 
 
-def _total(items: Sequence[_Item] | None) -> Decimal | None:
+def _total(items: Sequence[_LineItem] | None) -> Decimal | None:
     """The exact sum of the items, since the order's own total is a binary float; None if an item has no amount."""
     amounts = [item.raw_total.value for item in items or [] if item.raw_total is not None]
     return sum(amounts, Decimal(0)) if items is not None and len(amounts) == len(items) else None
@@ -524,7 +524,7 @@ def _address(address: _Address | None) -> Address:
     )
 
 
-MARKETPLACE = Marketplace(
+MARKETPLACE = RegisteredMarketplace(
     title="Medusa 2",
     settings=MedusaSettings,
     open=open_medusa,

@@ -22,10 +22,10 @@ from orders_sync.config.account import SellerAccount, TokenSettings
 from orders_sync.marketplaces.kit.adapter import (
     AcceptanceAnswer,
     AcceptanceTarget,
-    Marketplace,
     MissingDocuments,
     OrderListing,
     RawRecord,
+    RegisteredMarketplace,
     check_filter,
 )
 from orders_sync.marketplaces.kit.auth import HeaderToken
@@ -438,7 +438,7 @@ def _address(address: _Address | None, customer: _Customer) -> Address:
     )
 
 
-MARKETPLACE = Marketplace(
+MARKETPLACE = RegisteredMarketplace(
     title="Mirakl",
     settings=MiraklSettings,
     open=open_mirakl,

@@ -22,10 +22,10 @@ from orders_sync.config.account import SellerAccount, TokenSettings
 from orders_sync.marketplaces.kit.adapter import (
     AcceptanceAnswer,
     AcceptanceTarget,
-    Marketplace,
     MissingDocuments,
     OrderListing,
     RawRecord,
+    RegisteredMarketplace,
     check_filter,
 )
 from orders_sync.marketplaces.kit.auth import HeaderToken
@@ -523,7 +523,7 @@ def _label_urls(label: _Label) -> list[str]:
     return [url for url in (label.label_printer_url, printer.top_left if printer is not None else None) if url]
 
 
-MARKETPLACE = Marketplace(
+MARKETPLACE = RegisteredMarketplace(
     title="refurbed",
     settings=RefurbedSettings,
     open=open_refurbed,

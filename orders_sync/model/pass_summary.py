@@ -1,6 +1,6 @@
 """What a pass did: the same figures in the UI's metadata, on the command line and in the table lane_runs."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 
 
@@ -41,6 +41,15 @@ class PassSummary:
     problems: list[str] = field(default_factory=list[str])
     """What went wrong with single records without stopping the pass, one line each."""
 
+    def add(self, part: "PassSummary") -> None:
+        """Adds the figures and problems of a part of the pass. A moment that the part has replaces the one here."""
+        for name in _ADDED:
+            setattr(self, name, getattr(self, name) + getattr(part, name))
+        for name in _REPLACED:
+            if getattr(part, name) is not None:
+                setattr(self, name, getattr(part, name))
+        self.problems += part.problems
+
     def numbers(self) -> dict[str, int | float]:
         """The counts and durations, by name."""
         return {
@@ -58,6 +67,10 @@ class PassSummary:
             "watermark": _text(self.watermark),
             "problems": self.problems[:20],
         }
+
+
+_REPLACED = ("range_start", "range_end", "watermark")
+_ADDED = tuple(each.name for each in fields(PassSummary) if each.name not in (*_REPLACED, "problems"))
 
 
 def _text(at: datetime | None) -> str | None:

@@ -2,7 +2,8 @@
 
 Acceptance follows the commit and never precedes it. Every request is stored as a row before it is sent, and its answer
 is stored in that row. A line is accepted only while it still waits: as the pass itself has just seen, or, if an earlier
-request was refused or its answer was lost, as the order shows when it is fetched anew.
+request was refused or its answer was lost, as the order shows when it is fetched anew. A request that the
+marketplace certainly did not process is `failed`, and counts as none.
 """
 
 import logging
@@ -19,6 +20,7 @@ from orders_sync.marketplaces.kit.errors import (
     MarketplaceUnavailableError,
     RequestRefusedError,
 )
+from orders_sync.model.pass_summary import PassSummary
 from orders_sync.model.statuses import Status
 from orders_sync.sync.merge_pages import merge_batch, open_merger
 from orders_sync.sync.running_pass import RunningPass
@@ -26,7 +28,8 @@ from orders_sync.sync.running_pass import RunningPass
 log = logging.getLogger("orders_sync.sync")
 
 MAX_REQUESTS = 5
-"""How many requests are sent for the same lines. After that a person has to look: `orders-sync doctor` lists them."""
+"""How many requests that are not `failed` are sent for the same lines. After that a person has to accept them;
+`orders-sync doctor` counts such lines."""
 
 _WAITING_LINES = """
 SELECT item.order_id, CASE WHEN %(unit)s = 'order' THEN '' ELSE item.sku END AS sku,
@@ -42,7 +45,7 @@ GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 """
 _EARLIER_REQUESTS = """
 SELECT order_id, sku, item_id, count(*), (array_agg(state ORDER BY acceptance_id DESC))[1]
-FROM acceptances WHERE account = %s AND order_id = ANY(%s) GROUP BY order_id, sku, item_id
+FROM acceptances WHERE account = %s AND order_id = ANY(%s) AND state <> 'failed' GROUP BY order_id, sku, item_id
 """
 _UNANSWERED = """
 SELECT DISTINCT order_id FROM acceptances WHERE account = %s AND state IN ('requested', 'lost')
@@ -58,7 +61,7 @@ class _Earlier:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class AcceptanceOutcome:
     """What became of the lines of one target."""
 
     target: AcceptanceTarget
@@ -71,19 +74,28 @@ class Outcome:
     """What went wrong, in one line."""
 
 
-def accept_waiting(pass_: RunningPass, waiting: Sequence[str]) -> None:
-    """Accepts the waiting lines of these orders. A line that is refused does not stop the others.
+def orders_to_accept(pass_: RunningPass, waiting: Sequence[str]) -> list[str]:
+    """The ids of the orders that wait, and of those with a request whose answer was lost.
 
-    Orders with a request whose answer was lost are included: if the request was done, their lines no longer wait.
+    If such a request was done, the order's lines no longer wait, and it is not among those that wait.
+    """
+    unanswered = [order_id for (order_id,) in pass_.connection.execute(_UNANSWERED, [pass_.lane.account])]
+    return sorted({*waiting, *unanswered})
+
+
+def accept_lines(pass_: RunningPass, order_ids: Sequence[str]) -> None:
+    """Accepts the lines of these orders that wait. A line that is refused does not stop the others.
+
     Call this with the authority to act outside, once the stock locks show which lines are short.
 
     Raises MarketplaceError if the marketplace answers a request with anything but an acceptance or a refusal.
     """
-    outcomes: list[Outcome] = []
-    for target, earlier in _targets(pass_, waiting):
+    outcomes: list[AcceptanceOutcome] = []
+    for target, earlier in _targets(pass_, order_ids):
         outcome = _accept(pass_, target, earlier)
         outcomes.append(outcome)
-        _add(pass_, outcome)
+        pass_.add(_part(outcome))
+        pass_.note_progress()
     records = [outcome.order for outcome in outcomes if outcome.order is not None]
     records += _orders_missing_in_answers(pass_, outcomes)
     if records:
@@ -91,73 +103,74 @@ def accept_waiting(pass_: RunningPass, waiting: Sequence[str]) -> None:
             merge_batch(pass_, merger, records)
 
 
-def _add(pass_: RunningPass, outcome: Outcome) -> None:
-    pass_.summary.accepted += outcome.state == "accepted"
-    pass_.summary.refused += outcome.state == "refused"
-    if outcome.problem is not None:
-        pass_.summary.problems.append(outcome.problem)
-    pass_.note_progress()
+def _part(outcome: AcceptanceOutcome) -> PassSummary:
+    return PassSummary(
+        accepted=int(outcome.state == "accepted"),
+        refused=int(outcome.state == "refused"),
+        problems=[] if outcome.problem is None else [outcome.problem],
+    )
 
 
-def _targets(pass_: RunningPass, waiting: Sequence[str]) -> list[tuple[AcceptanceTarget, _Earlier | None]]:
+def _targets(pass_: RunningPass, order_ids: Sequence[str]) -> list[tuple[AcceptanceTarget, _Earlier | None]]:
     """The targets that wait, each with its earlier requests; short ones only if the account accepts short lines."""
     account, connection = pass_.lane.account, pass_.connection
-    unanswered = [order_id for (order_id,) in connection.execute(_UNANSWERED, [account])]
-    order_ids = sorted({*waiting, *unanswered})
-    if not order_ids:
-        return []
     lines = connection.execute(
         _WAITING_LINES,
         {
-            "account": account, "orders": order_ids, "pending": Status.PENDING,
+            "account": account, "orders": list(order_ids), "pending": Status.PENDING,
             "unit": pass_.adapter.acceptance_unit,
         },
     ).fetchall()  # fmt: skip
     earlier = {
         AcceptanceTarget(order_id, sku, item_id): _Earlier(requests, last_state)
-        for order_id, sku, item_id, requests, last_state in connection.execute(_EARLIER_REQUESTS, [account, order_ids])
+        for order_id, sku, item_id, requests, last_state in connection.execute(
+            _EARLIER_REQUESTS, [account, list(order_ids)]
+        )
     }
     accepts_short = pass_.request.account.settings.accept_short_lines
     targets = [AcceptanceTarget(*target) for *target, short in lines if accepts_short or not short]
     return [(target, earlier.get(target)) for target in targets]
 
 
-def _orders_missing_in_answers(pass_: RunningPass, outcomes: Sequence[Outcome]) -> list[RawRecord]:
+def _orders_missing_in_answers(pass_: RunningPass, outcomes: Sequence[AcceptanceOutcome]) -> list[RawRecord]:
     """Orders whose acceptance was not answered with the order: fetched, so that their new status is stored now."""
     last_accepted = {outcome.target.order_id: outcome for outcome in outcomes if outcome.state == "accepted"}
     fetched = [pass_.adapter.order(order_id) for order_id, last in last_accepted.items() if last.order is None]
     return [order for order in fetched if order is not None]
 
 
-def _accept(pass_: RunningPass, target: AcceptanceTarget, earlier: _Earlier | None) -> Outcome:
+def _accept(pass_: RunningPass, target: AcceptanceTarget, earlier: _Earlier | None) -> AcceptanceOutcome:
     """One request, unless the lines left the waiting state since an earlier one, or too many were sent."""
     if earlier is not None:
         order = pass_.adapter.order(target.order_id)
         if order is None or not _still_waits(pass_, order, target):
             _settle_earlier(pass_, target, earlier)
-            return Outcome(target, "left", order)
+            return AcceptanceOutcome(target, "left", order)
         if earlier.requests >= MAX_REQUESTS:
-            problem = f"{target}: still waits after {earlier.requests} requests; please look at it"
-            return Outcome(target, "given up", problem=problem)
+            problem = (
+                f"{target}: still waits after {earlier.requests} requests, so no more are sent; "
+                "accept it by hand in the marketplace's back office"
+            )
+            return AcceptanceOutcome(target, "given up", problem=problem)
     acceptance_id = _store_request(pass_, target)
     try:
         answer = pass_.adapter.accept(target)
     except AnswerLostError as error:
         _store_answer(pass_, acceptance_id, "lost", None, str(error))
-        return Outcome(target, "lost", problem=f"{target}: acceptance without answer: {error}")
+        return AcceptanceOutcome(target, "lost", problem=f"{target}: acceptance without answer: {error}")
     except RequestRefusedError as error:
         _store_answer(pass_, acceptance_id, "refused", error.status, str(error))
-        return Outcome(target, "refused", problem=f"{target}: acceptance refused: {error}")
+        return AcceptanceOutcome(target, "refused", problem=f"{target}: acceptance refused: {error}")
     except MarketplaceUnavailableError as error:
-        # Certainly not done (429, or no connection at all): stored, and tried again in the next pass.
-        _store_answer(pass_, acceptance_id, "refused", None, str(error))
-        return Outcome(target, "failed", problem=f"{target}: not accepted: {error}")
+        # Certainly not done (429, or no connection at all): the next pass sends it as if this one had not been.
+        _store_answer(pass_, acceptance_id, "failed", None, str(error))
+        return AcceptanceOutcome(target, "failed", problem=f"{target}: not accepted: {error}")
     except MarketplaceError as error:
         _store_answer(pass_, acceptance_id, "lost", None, str(error))
         raise
     _store_answer(pass_, acceptance_id, "accepted", answer.status, "accepted")
     log.info("%s: accepted %s", pass_.lane, target)
-    return Outcome(target, "accepted", answer.order)
+    return AcceptanceOutcome(target, "accepted", answer.order)
 
 
 def _still_waits(pass_: RunningPass, order: RawRecord, target: AcceptanceTarget) -> bool:

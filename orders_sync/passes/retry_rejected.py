@@ -1,7 +1,7 @@
 """Tries all rejected records of an account again."""
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from orders_sync.config.account import SellerAccount
 from orders_sync.lanes.lock import hold
@@ -35,9 +35,5 @@ def retry_rejected_records(account: SellerAccount, run_id: str) -> tuple[int, in
 def _hold_lane(account: SellerAccount, sync_type: SyncType, run_id: str) -> Generator[RunningPass]:
     """Holds a lane with its adapter open, for work that is not a whole pass."""
     lane = Lane(account.name, sync_type)
-    with hold(lane, run_id, wait_seconds=30.0) as connection:
-        adapter = open_adapter(account)
-        try:
-            yield RunningPass(PassRequest(account, sync_type, run_id), lane, adapter, connection, PassSummary())
-        finally:
-            adapter.close()
+    with hold(lane, run_id, wait_seconds=30.0) as connection, closing(open_adapter(account)) as adapter:
+        yield RunningPass(PassRequest(account, sync_type, run_id), lane, adapter, connection, PassSummary())

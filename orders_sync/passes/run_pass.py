@@ -2,11 +2,12 @@
 
 import logging
 import time
+from contextlib import closing
 
 import psycopg
 
 from orders_sync.database.engine import Connection
-from orders_sync.lanes.authority import Phase, authority
+from orders_sync.lanes.authority import hold_authority
 from orders_sync.lanes.history import finished, started
 from orders_sync.lanes.lock import hold
 from orders_sync.marketplaces.kit.accounts import overselling_accounts
@@ -14,7 +15,7 @@ from orders_sync.marketplaces.kit.registry import open_adapter
 from orders_sync.model.errors import UserFacingError
 from orders_sync.model.lane import Lane, SyncType
 from orders_sync.model.pass_summary import PassSummary
-from orders_sync.passes.acceptance import accept_waiting
+from orders_sync.passes.acceptance import accept_lines, orders_to_accept
 from orders_sync.stock.apply_events import apply_pending
 from orders_sync.stock.connection import StockConnection
 from orders_sync.sync import care, incomplete, modified, new
@@ -41,13 +42,10 @@ def run_pass(request: PassRequest) -> PassSummary:
         summary = PassSummary()
         log.info("%s: run %s begins", lane, request.run_id)
         try:
-            adapter = open_adapter(request.account, page_size=request.page_size)
-            try:
+            with closing(open_adapter(request.account, page_size=request.page_size)) as adapter:
                 pass_ = RunningPass(request, lane, adapter, connection, summary)
                 _act_outside(pass_, _sync(pass_))
                 pass_.note_progress()
-            finally:
-                adapter.close()
         except Exception as error:
             problem = one_line_error(error)
             summary.seconds = time.monotonic() - began
@@ -81,13 +79,16 @@ def _act_outside(pass_: RunningPass, waiting: list[str]) -> None:
         return
     if pass_.adapter.acceptance_unit is None:
         return
-    with authority(pass_.connection) as phase:
-        if phase is not Phase.LIVE:
+    with hold_authority(pass_.connection) as authority:
+        if not authority.may_accept_orderlines:
             return
-        if waiting and not settings.accept_short_lines:
+        order_ids = orders_to_accept(pass_, waiting)
+        if not order_ids:
+            return
+        if not settings.accept_short_lines:
             # So that the locks show which lines are short.
             apply_pending(StockConnection(pass_.connection), overselling_accounts())
-        accept_waiting(pass_, waiting)
+        accept_lines(pass_, order_ids)
 
 
 def one_line_error(error: Exception) -> str:

@@ -9,7 +9,7 @@ from orders_sync.model.statuses import DELIVERY_NOTE_DUE, LABEL_DUE, Status
 DAYS = 92
 """How many days back the report goes."""
 NOT_SOLD = (Status.CANCELLED, Status.REFUNDED_BEFORE_SHIPPING, Status.UNPAID, Status.REMOVED)
-COLUMNS = ["account", "day", "currency", "orders", "items", "revenue", "cancelled_items", "incomplete_papers"]
+COLUMNS = ["account", "day", "currency", "orders", "items", "revenue", "cancelled_items", "incomplete_documents"]
 
 _ORDERS = text("""
 SELECT account, order_id, (created_at AT TIME ZONE 'UTC')::date AS day, coalesce(currency, '?') AS currency,
@@ -70,7 +70,7 @@ def summarise(orders: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
         items=("items", "sum"),
         revenue=("revenue", "sum"),
         cancelled_items=("cancelled_items", "sum"),
-        incomplete_papers=("incomplete", "sum"),
+        incomplete_documents=("incomplete", "sum"),
     )
-    whole = ["orders", "items", "cancelled_items", "incomplete_papers"]
+    whole = ["orders", "items", "cancelled_items", "incomplete_documents"]
     return summary.astype(dict.fromkeys(whole, int))[COLUMNS]

@@ -143,12 +143,12 @@ class World:
         for line in order.lines:
             self.by_line[line.id] = order.id
         live = at > self.start - DAY
-        pace = 1.0 if not live else 0.25
+        delay_factor = 0.25 if live else 1.0
         if rng.random() < 0.03:
-            self._plan(at + rng.uniform(1, 4) * HOUR * pace, lambda t: self._set_all(order, NOT_PAID, t))
+            self._plan(at + rng.uniform(1, 4) * HOUR * delay_factor, lambda t: self._set_all(order, NOT_PAID, t))
             return
         # Most buyers pay at once. A few take hours: their orders then appear behind the watermark of every client.
-        delay = MINUTE * rng.uniform(0.1, 2) if rng.random() < 0.95 else HOUR * rng.uniform(1, 8) * pace
+        delay = MINUTE * rng.uniform(0.1, 2) if rng.random() < 0.95 else HOUR * rng.uniform(1, 8) * delay_factor
         self._plan(at + delay, lambda t: self._pay(order, t))
 
     def arrive_paid(self, at: datetime) -> None:

@@ -16,13 +16,13 @@ class StockResult:
 
     events: int = 0
     """How many events were applied."""
-    steps: Counter[str] = field(default_factory=Counter[str])
+    transitions: Counter[str] = field(default_factory=Counter[str])
     """How many locks came into each state."""
     failed: int = 0
     """How many attempts to apply an event failed."""
 
     def __add__(self, other: "StockResult") -> "StockResult":
-        return StockResult(self.events + other.events, self.steps + other.steps, self.failed + other.failed)
+        return StockResult(self.events + other.events, self.transitions + other.transitions, self.failed + other.failed)
 
 
 def apply_commands(
@@ -38,4 +38,4 @@ def apply_commands(
     loaded = load(stock, ((command.account, command.item_id) for command in commands))
     outcome = decide_all(commands, loaded.locks, loaded.items, loaded.levels, oversell)
     store(stock, outcome)
-    return StockResult(steps=Counter(step.to_state.value for step in outcome.transitions))
+    return StockResult(transitions=Counter(transition.to_state.value for transition in outcome.transitions))

@@ -16,7 +16,8 @@ from psycopg import Cursor, Transaction
 from psycopg.sql import SQL, Composed, Identifier
 
 from orders_sync.database.engine import Connection, connect
-from orders_sync.lanes.authority import Phase, authority
+from orders_sync.database.rows import Row, rows_as
+from orders_sync.lanes.authority import Authority, current_authority, hold_authority
 
 
 class StockSchema(StrEnum):
@@ -28,9 +29,9 @@ class StockSchema(StrEnum):
     """What the locks would be while V1 has the authority."""
 
     @classmethod
-    def of(cls, phase: Phase) -> "StockSchema":
-        """The schema that a phase of the cutover uses."""
-        return cls.PUBLIC if phase is Phase.LIVE else cls.SHADOW
+    def of(cls, authority: Authority) -> "StockSchema":
+        """The schema that V2 uses with this authority."""
+        return cls.PUBLIC if authority.may_lock_stock else cls.SHADOW
 
     def sql(self, statement: LiteralString) -> Composed:
         """A statement with the schema's relations for `{levels}`, `{locks}`, `{history}` and `{events}`."""
@@ -60,6 +61,15 @@ class StockConnection:
         """Runs a statement that names the stock relations as StockSchema.sql says."""
         return self.connection.execute(self.schema.sql(statement), parameters)
 
+    def rows_as(
+        self,
+        row_type: type[Row],
+        statement: LiteralString,
+        parameters: Sequence[Any] | Mapping[str, Any] | None = None,
+    ) -> list[Row]:
+        """The rows of a query as objects of `row_type`, whose attributes are the columns, by name."""
+        return rows_as(self.connection, row_type, self.schema.sql(statement), parameters)
+
     def transaction(self) -> AbstractContextManager[Transaction]:
         """A transaction, or a savepoint within one, for the length of the block."""
         return self.connection.transaction()
@@ -67,6 +77,14 @@ class StockConnection:
 
 @contextmanager
 def stock_connection(application: str) -> Generator[StockConnection]:
-    """A connection to the stock tables of the current phase. The phase can't change within the block."""
-    with connect(application=application) as connection, authority(connection) as phase:
-        yield StockConnection(connection, StockSchema.of(phase))
+    """A connection that changes the stock of the current phase. A move of the cutover waits for its block."""
+    with connect(application=application) as connection, hold_authority(connection) as authority:
+        yield StockConnection(connection, StockSchema.of(authority))
+
+
+@contextmanager
+def stock_reader(application: str) -> Generator[StockConnection]:
+    """A connection that only reads the stock of the current phase. No move of the cutover waits for it."""
+    with connect(application=application) as connection:
+        connection.execute("SET default_transaction_read_only = on")
+        yield StockConnection(connection, StockSchema.of(current_authority(connection)))

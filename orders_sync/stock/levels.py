@@ -82,7 +82,7 @@ def _shorten_locks(stock: StockConnection, skus: list[str]) -> StockResult:
             "VALUES (%s, %s, %s, %s, 'locked', 'short', %s)",
             [account, item_id, sku, f"stock import: {problem}", quantity],
         )
-    return StockResult(steps=Counter({LockState.SHORT.value: len(rows)}) if rows else Counter())
+    return StockResult(transitions=Counter({LockState.SHORT.value: len(rows)}) if rows else Counter())
 
 
 _SET_ON_HAND = """

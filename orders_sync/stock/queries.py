@@ -1,4 +1,4 @@
-"""What the command line and Dagster show of stock: levels, the history of locks, and what is wrong with them."""
+"""What the command line and Dagster show of stock: levels, the transitions of locks, and what is wrong with them."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -6,11 +6,11 @@ from typing import NamedTuple
 from orders_sync.stock.connection import StockConnection
 
 HISTORY = """
-SELECT step.at, step.account, coalesce(lock.order_id, ''), step.item_id, step.sku, step.quantity,
-       step.from_state, step.to_state, step.cause, step.event_id
-FROM {history} step LEFT JOIN {locks} lock USING (account, item_id)
+SELECT entry.at, entry.account, coalesce(lock.order_id, '') AS order_id, entry.item_id, entry.sku, entry.quantity,
+       entry.from_state, entry.to_state, entry.cause, entry.event_id
+FROM {history} entry LEFT JOIN {locks} lock USING (account, item_id)
 """
-"""The start of a query for LockHistoryEntry."""
+"""The start of a query whose rows are StoredTransition."""
 
 
 class SkuLevel(NamedTuple):
@@ -26,8 +26,8 @@ class SkuLevel(NamedTuple):
         return (self.on_hand or 0) - self.reserved
 
 
-class LockHistoryEntry(NamedTuple):
-    """One step of one lock. `event_id` is None where an import or the cutover caused it, not an event."""
+class StoredTransition(NamedTuple):
+    """A stored transition of a lock. `event_id` is None where an import or the cutover caused it, not an event."""
 
     at: datetime
     account: str
@@ -74,15 +74,15 @@ class FailedEvent(NamedTuple):
 
 def sku_levels(stock: StockConnection, *, only_short: bool = False) -> list[SkuLevel]:
     """The levels of all SKUs, by SKU. `only_short`: only of SKUs that have short locks."""
-    rows = stock.execute(
+    return stock.rows_as(
+        SkuLevel,
         """
-        SELECT level.sku, level.on_hand, level.reserved, count(lock.item_id)
+        SELECT level.sku, level.on_hand, level.reserved, count(lock.item_id) AS short
         FROM {levels} level LEFT JOIN {locks} lock ON lock.sku = level.sku AND lock.state = 'short'
         GROUP BY level.sku HAVING NOT %s OR count(lock.item_id) > 0 ORDER BY level.sku
         """,
         [only_short],
     )
-    return [SkuLevel(*row) for row in rows]
 
 
 def locks_by_state(stock: StockConnection) -> dict[str, int]:
@@ -90,39 +90,38 @@ def locks_by_state(stock: StockConnection) -> dict[str, int]:
     return dict(stock.execute("SELECT state, count(*) FROM {locks} GROUP BY state ORDER BY state").fetchall())
 
 
-def latest_history(stock: StockConnection, limit: int) -> list[LockHistoryEntry]:
-    """The last steps of all locks, the newest first."""
-    rows = stock.execute(HISTORY + "ORDER BY step.entry_id DESC LIMIT %s", [limit])
-    return [LockHistoryEntry(*row) for row in rows]
+def latest_history(stock: StockConnection, limit: int) -> list[StoredTransition]:
+    """The last transitions of all locks, the newest first."""
+    return stock.rows_as(StoredTransition, HISTORY + "ORDER BY entry.entry_id DESC LIMIT %s", [limit])
 
 
 def shortages(stock: StockConnection) -> list[Shortage]:
     """The items whose stock can't be locked, the oldest first."""
-    rows = stock.execute(
+    return stock.rows_as(
+        Shortage,
         """
         SELECT lock.account, lock.order_id, lock.item_id, lock.sku, lock.quantity, lock.problem, lock.since::text
         FROM {locks} lock WHERE lock.state = 'short' ORDER BY lock.since
-        """
+        """,
     )
-    return [Shortage(*row) for row in rows]
 
 
 def reserved_mismatches(stock: StockConnection) -> list[ReservedMismatch]:
     """The SKUs whose reserved pieces are not those of their active locks. Empty unless stock has an error."""
-    rows = stock.execute(
+    return stock.rows_as(
+        ReservedMismatch,
         """
-        SELECT level.sku, level.reserved, coalesce(sum(lock.quantity), 0)
+        SELECT level.sku, level.reserved, coalesce(sum(lock.quantity), 0) AS locked
         FROM {levels} level LEFT JOIN {locks} lock ON lock.sku = level.sku AND lock.state = 'locked'
         GROUP BY level.sku, level.reserved HAVING level.reserved <> coalesce(sum(lock.quantity), 0)
-        """
+        """,
     )
-    return [ReservedMismatch(*row) for row in rows]
 
 
 def failed_events(stock: StockConnection) -> list[FailedEvent]:
     """The events that could not be applied yet."""
-    rows = stock.execute(
+    return stock.rows_as(
+        FailedEvent,
         "SELECT event_id, account, order_id, kind, problem, attempts FROM {events} "
-        "WHERE applied_at IS NULL AND attempts > 0"
+        "WHERE applied_at IS NULL AND attempts > 0",
     )
-    return [FailedEvent(*row) for row in rows]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from orders_sync.stock.connection import StockConnection
-from orders_sync.stock.decision import Item, ItemKey, Lock, LockState, Outcome, StockLevel
+from orders_sync.stock.decision import Item, ItemKey, Lock, LockState, LockTransition, Outcome, StockLevel
 
 
 class Loaded(NamedTuple):
@@ -22,13 +22,18 @@ class Loaded(NamedTuple):
 def load(stock: StockConnection, keys: Iterable[ItemKey]) -> Loaded:
     """Loads the locks, items and levels of these items. Call it in the transaction that stores the outcome."""
     accounts_and_ids = _columns(sorted(set(keys)), 2)
-    items = {(row[0], row[1]): Item(*row[2:]) for row in stock.execute(_ITEMS, accounts_and_ids)}
+    items = {
+        (account, item_id): Item(sku, quantity, shipped_at)
+        for account, item_id, sku, quantity, shipped_at in stock.execute(_ITEMS, accounts_and_ids)
+    }
     skus = {item.sku for item in items.values()}
     skus |= {sku for (sku,) in stock.execute(_SKUS_OF_LOCKS, accounts_and_ids)}
     levels = _lock_levels(stock, sorted(skus))
     locks = {
-        (row[0], row[1]): Lock(row[0], row[1], row[2], row[3], row[4], LockState(row[5]), row[6], row[7])
-        for row in stock.execute(_LOCKS, accounts_and_ids)
+        (account, item_id): Lock(account, item_id, order_id, sku, quantity, LockState(state), problem, revision)
+        for account, item_id, order_id, sku, quantity, state, problem, revision in stock.execute(
+            _LOCKS, accounts_and_ids
+        )
     }
     return Loaded(locks, items, levels)
 
@@ -38,7 +43,7 @@ def store(stock: StockConnection, outcome: Outcome) -> None:
     if outcome.locks:
         stock.execute(_STORE_LOCKS, _columns(sorted(outcome.locks), len(Lock._fields)))
     if outcome.transitions:
-        stock.execute(_STORE_HISTORY, _columns(outcome.transitions, 8))
+        stock.execute(_STORE_HISTORY, _columns(outcome.transitions, len(LockTransition._fields)))
     if outcome.levels:
         rows = [(sku, level.on_hand, level.reserved) for sku, level in outcome.levels.items()]
         stock.execute(_STORE_LEVELS, _columns(rows, 3))
@@ -50,7 +55,7 @@ def _lock_levels(stock: StockConnection, skus: list[str]) -> dict[str, StockLeve
     rows = stock.execute(
         "SELECT sku, on_hand, reserved, imported_at FROM {levels} WHERE sku = ANY(%s) ORDER BY sku FOR UPDATE", [skus]
     )
-    return {row[0]: StockLevel(*row[1:]) for row in rows}
+    return {sku: StockLevel(on_hand, reserved, imported_at) for sku, on_hand, reserved, imported_at in rows}
 
 
 def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:

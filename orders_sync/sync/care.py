@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Literal, NamedTuple
 
@@ -11,6 +11,7 @@ from psycopg.errors import DataError
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit.adapter import RawRecord
 from orders_sync.marketplaces.kit.errors import RequestRefusedError
+from orders_sync.model.pass_summary import PassSummary
 from orders_sync.model.records import CareRecord, Reason, RecordRejectedError
 from orders_sync.sync import care_links
 from orders_sync.sync.isolate_rejected import reason_of
@@ -47,12 +48,11 @@ def sync(pass_: RunningPass) -> None:
     start = pass_start(pass_, pass_.request.start)
     # Marketplaces filter the list by the minute: start a whole minute earlier.
     start = start.replace(second=0, microsecond=0) - timedelta(minutes=1)
-    pass_.summary.range_start = start
+    pass_.add(PassSummary(range_start=start))
     end = None
     for page in until_end(pass_, "modified", pass_.adapter.care_records(start)):
         end = end or window_end(pass_)
-        pass_.summary.fetched += len(page)
-        _add(pass_, _merge(pass_, page))
+        pass_.add(replace(_merge(pass_, page), fetched=len(page)))
         pass_.note_progress()
     retry_rejected(pass_, limit=RETRIES_PER_PASS)
     finish(pass_, end or window_end(pass_))
@@ -69,7 +69,7 @@ def retry_rejected(pass_: RunningPass, *, limit: int | None) -> None:
         if key.startswith(HASH_PREFIX):
             continue  # it has no id to fetch it by
         with contextlib.suppress(RecordRejectedError, RequestRefusedError):
-            _add(pass_, _store(pass_, [_check(pass_, RawRecord(key, raw, b""))], []))
+            pass_.add(_store(pass_, [_check(pass_, RawRecord(key, raw, b""))], []))
 
 
 class _CheckedCare(NamedTuple):
@@ -79,29 +79,7 @@ class _CheckedCare(NamedTuple):
     """The whole record's JSON."""
 
 
-@dataclass(frozen=True)
-class _Result:
-    """What became of some care records."""
-
-    created: int = 0
-    changed: int = 0
-    unchanged: int = 0
-    linked: int = 0
-    """How many items got another care id."""
-    rejected: Sequence[RejectedRecord] = ()
-
-
-def _add(pass_: RunningPass, result: _Result) -> None:
-    summary = pass_.summary
-    summary.created += result.created
-    summary.changed += result.changed
-    summary.unchanged += result.unchanged
-    summary.linked += result.linked
-    summary.rejected += len(result.rejected)
-    summary.problems += [rejected.one_line() for rejected in result.rejected]
-
-
-def _merge(pass_: RunningPass, page: Sequence[RawRecord]) -> _Result:
+def _merge(pass_: RunningPass, page: Sequence[RawRecord]) -> PassSummary:
     """Stores what is new or changed in a page of the list."""
     stored = _fingerprints(pass_, [record.record_id for record in page])
     new_or_changed = [record for record in page if stored.get(record.record_id) != record.fingerprint]
@@ -137,7 +115,7 @@ def _check(pass_: RunningPass, record: RawRecord) -> _CheckedCare:
         raise RecordRejectedError([Reason("record", "contains bytes that are not UTF-8", "UTF-8 text")]) from None
 
 
-def _store(pass_: RunningPass, checked: Sequence[_CheckedCare], rejected: Sequence[RejectedRecord]) -> _Result:
+def _store(pass_: RunningPass, checked: Sequence[_CheckedCare], rejected: Sequence[RejectedRecord]) -> PassSummary:
     """Stores checked records, links them to their items, and keeps the rejected ones, in one transaction."""
     connection, account = pass_.connection, pass_.lane.account
     with connection.transaction():
@@ -148,12 +126,13 @@ def _store(pass_: RunningPass, checked: Sequence[_CheckedCare], rejected: Sequen
         stored = [one.care for one in checked if one.care.care_id not in rejected_ids]
         linked = _link(connection, account, stored)
         resolve(connection, account, "care", [care.care_id for care in stored])
-    return _Result(
+    return PassSummary(
         created=outcomes.count("created"),
         changed=outcomes.count("changed"),
         unchanged=outcomes.count("unchanged"),
         linked=linked,
-        rejected=all_rejected,
+        rejected=len(all_rejected),
+        problems=[rejected.one_line() for rejected in all_rejected],
     )
 
 

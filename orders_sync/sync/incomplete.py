@@ -6,14 +6,16 @@ event. `modified` stores the status, with its event.
 
 from datetime import UTC, datetime, timedelta
 
+from orders_sync.database.rows import rows_as
 from orders_sync.lanes.watermark import advance_watermark
-from orders_sync.marketplaces.kit.adapter import MissingDocuments
+from orders_sync.marketplaces.kit.adapter import Documents, MissingDocuments
 from orders_sync.marketplaces.kit.errors import RequestRefusedError
+from orders_sync.model.pass_summary import PassSummary
 from orders_sync.model.statuses import DELIVERY_NOTE_DUE, LABEL_DUE
 from orders_sync.sync.running_pass import RunningPass
 
 _MISSING = """
-SELECT order_id, note, label FROM (
+SELECT order_id, note AS delivery_note, label FROM (
   SELECT order_id, created_at,
     delivery_note_url IS NULL AND marketplace_delivery_note IS NOT FALSE AND status = ANY(%(note_due)s) AS note,
     label_url IS NULL AND marketplace_shipping IS NOT FALSE AND status = ANY(%(label_due)s) AS label
@@ -36,32 +38,34 @@ def sync(pass_: RunningPass) -> None:
     days = pass_.request.days_back or pass_.request.account.settings.days_back
     now = pass_.adapter.now()
     since = now - timedelta(days=days)
-    pass_.summary.range_start, pass_.summary.range_end = since, now
+    pass_.add(PassSummary(range_start=since, range_end=now))
     for order_id, documents in pass_.adapter.documents(_missing_documents(pass_, since)):
-        pass_.summary.fetched += 1
         if isinstance(documents, RequestRefusedError):
-            pass_.summary.problems.append(f"order {order_id}: {documents}")
+            pass_.add(PassSummary(fetched=1, problems=[f"order {order_id}: {documents}"]))
             continue
-        found = (documents.delivery_note_url is not None) + (documents.label_url is not None)
-        if found:
-            pass_.connection.execute(
-                _FILL_IN, [documents.delivery_note_url, documents.label_url, pass_.lane.account, order_id]
-            )
-            pass_.summary.documents_found += found
-            pass_.summary.changed += 1
-        else:
-            pass_.summary.unchanged += 1
+        pass_.add(_fill_in(pass_, order_id, documents))
         pass_.note_progress()
     # The adapter has the marketplace's clock once it has an answer; without a request, it has only ours.
     began = pass_.adapter.now() - (datetime.now(UTC) - pass_.began)
-    pass_.summary.range_end = pass_.summary.watermark = began
     with pass_.connection.transaction():
         advance_watermark(pass_.connection, pass_.lane, began)
+    pass_.add(PassSummary(range_end=began, watermark=began))
+
+
+def _fill_in(pass_: RunningPass, order_id: str, documents: Documents) -> PassSummary:
+    """Stores the documents of an order that were found."""
+    found = (documents.delivery_note_url is not None) + (documents.label_url is not None)
+    if not found:
+        return PassSummary(fetched=1, unchanged=1)
+    pass_.connection.execute(_FILL_IN, [documents.delivery_note_url, documents.label_url, pass_.lane.account, order_id])
+    return PassSummary(fetched=1, changed=1, documents_found=found)
 
 
 def _missing_documents(pass_: RunningPass, since: datetime) -> list[MissingDocuments]:
     """The orders created at or after `since` that should have a document by now which is not stored, oldest first."""
-    rows = pass_.connection.execute(
+    return rows_as(
+        pass_.connection,
+        MissingDocuments,
         _MISSING,
         {
             "account": pass_.lane.account,
@@ -70,4 +74,3 @@ def _missing_documents(pass_: RunningPass, since: datetime) -> list[MissingDocum
             "label_due": [str(status) for status in LABEL_DUE],
         },
     )
-    return [MissingDocuments(*row) for row in rows]

@@ -5,10 +5,12 @@ import sys
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 
 from orders_sync.database.copy import with_large_send_buffer
 from orders_sync.database.engine import connect
 from orders_sync.marketplaces.kit.adapter import RawRecord
+from orders_sync.model.pass_summary import PassSummary
 from orders_sync.sync.batch import BatchResult
 from orders_sync.sync.merge import OrderMerger
 from orders_sync.sync.running_pass import RunningPass
@@ -20,13 +22,10 @@ MAX_RECORDS_PER_BATCH = 2000
 @contextmanager
 def open_merger(pass_: RunningPass) -> Generator[OrderMerger]:
     """A merger with a second connection for its look-ups, so that it looks up one batch while it writes another."""
-    reader = connect(application=f"orders_sync reader {pass_.lane}")
-    try:
+    with connect(application=f"orders_sync reader {pass_.lane}") as reader:
         yield OrderMerger(
             with_large_send_buffer(pass_.connection), pass_.lane.account, pass_.adapter.decode_order, reader=reader
         )
-    finally:
-        reader.close()
 
 
 def merge_all(pass_: RunningPass, merger: OrderMerger, pages: Iterable[list[RawRecord]]) -> None:
@@ -41,18 +40,16 @@ def merge_all(pass_: RunningPass, merger: OrderMerger, pages: Iterable[list[RawR
                 prepared = merger.prepare(records)
                 done, writing = writing, None
                 if done is not None:
-                    _add_fetched(pass_, done.result())
+                    _note(pass_, _fetched(done.result()))
                 writing = writer.submit(merger.write, prepared)
         finally:  # What is written counts even if the next page can't be had.
             if writing is not None:
-                _add_fetched(pass_, writing.result())
+                _note(pass_, _fetched(writing.result()))
 
 
-def merge_batch(pass_: RunningPass, merger: OrderMerger, records: list[RawRecord]) -> BatchResult:
+def merge_batch(pass_: RunningPass, merger: OrderMerger, records: list[RawRecord]) -> None:
     """Merges one batch, and adds what became of it to the pass's summary; does not count its records as fetched."""
-    result = merger.write(merger.prepare(records))
-    _add(pass_, result)
-    return result
+    _note(pass_, _part(merger.write(merger.prepare(records))))
 
 
 @contextmanager
@@ -87,17 +84,21 @@ def _batches(pages: Iterable[list[RawRecord]]) -> Iterator[list[RawRecord]]:
         yield batch
 
 
-def _add_fetched(pass_: RunningPass, result: BatchResult) -> None:
-    pass_.summary.fetched += result.records
-    _add(pass_, result)
-
-
-def _add(pass_: RunningPass, result: BatchResult) -> None:
-    summary = pass_.summary
-    summary.created += len(result.created)
-    summary.changed += len(result.changed)
-    summary.unchanged += result.unchanged
-    summary.rejected += len(result.rejected)
-    summary.events += result.events
-    summary.problems += [rejected.one_line() for rejected in result.rejected]
+def _note(pass_: RunningPass, part: PassSummary) -> None:
+    pass_.add(part)
     pass_.note_progress()
+
+
+def _fetched(result: BatchResult) -> PassSummary:
+    return replace(_part(result), fetched=result.records)
+
+
+def _part(result: BatchResult) -> PassSummary:
+    return PassSummary(
+        created=len(result.created),
+        changed=len(result.changed),
+        unchanged=result.unchanged,
+        rejected=len(result.rejected),
+        events=result.events,
+        problems=[rejected.one_line() for rejected in result.rejected],
+    )

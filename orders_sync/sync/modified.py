@@ -4,6 +4,7 @@ from datetime import timedelta
 from itertools import chain
 
 from orders_sync.marketplaces.kit.adapter import RawRecord
+from orders_sync.model.pass_summary import PassSummary
 from orders_sync.sync.merge_pages import merge_all, open_merger
 from orders_sync.sync.running_pass import RunningPass
 from orders_sync.sync.window import finish, pass_start, until_end, window_end
@@ -15,7 +16,7 @@ def sync(pass_: RunningPass) -> None:
     if start is None:
         start = pass_.adapter.now() - timedelta(days=31 * pass_.request.account.settings.months_back)
     start = pass_start(pass_, start)
-    pass_.summary.range_start = start
+    pass_.add(PassSummary(range_start=start))
     pages = pass_.adapter.orders("modified", start)
     first: list[RawRecord] = next(pages, list[RawRecord]())  # the first answer shows the marketplace's clock
     end = window_end(pass_)

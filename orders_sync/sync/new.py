@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from orders_sync.marketplaces.kit.adapter import RawRecord
+from orders_sync.model.pass_summary import PassSummary
 from orders_sync.model.records import RecordRejectedError
 from orders_sync.sync.merge import OrderMerger
 from orders_sync.sync.merge_pages import merge_all, merge_batch, open_merger
@@ -22,7 +23,7 @@ def sync(pass_: RunningPass) -> list[str]:
     Raises MarketplaceError if the pass could not be complete.
     """
     start = pass_start(pass_, pass_.request.start)
-    pass_.summary.range_start = start
+    pass_.add(PassSummary(range_start=start))
     waiting: list[str] = []
     end = None
     with open_merger(pass_) as merger:
@@ -30,26 +31,27 @@ def sync(pass_: RunningPass) -> list[str]:
             pages = pass_.adapter.orders(listing, None if listing == "waiting" else start)
             first = next(pages, list[RawRecord]())  # the first answer shows the marketplace's clock
             end = end or window_end(pass_)
-            listed = _PagesWithIds(until_end(pass_, listing, chain([first], pages)))
-            merge_all(pass_, merger, listed)
+            listed = until_end(pass_, listing, chain([first], pages))
             if listing == "waiting":
-                waiting += listed.record_ids
+                waiting += _merge_waiting(pass_, merger, listed)
+            else:
+                merge_all(pass_, merger, listed)
         retry_rejected(pass_, merger, limit=RETRIES_PER_PASS)
         finish(pass_, end or window_end(pass_))
     return waiting
 
 
-class _PagesWithIds:
-    """Pages that are read once; `record_ids` has the ids of the records read so far."""
+def _merge_waiting(pass_: RunningPass, merger: OrderMerger, pages: Iterable[list[RawRecord]]) -> list[str]:
+    """Merges the list of the orders that wait; returns their ids."""
+    record_ids: list[str] = []
 
-    def __init__(self, pages: Iterable[list[RawRecord]]) -> None:
-        self._pages = pages
-        self.record_ids: list[str] = []
-
-    def __iter__(self) -> Iterator[list[RawRecord]]:
-        for page in self._pages:
-            self.record_ids += [record.record_id for record in page]
+    def noted() -> Iterator[list[RawRecord]]:
+        for page in pages:
+            record_ids.extend(record.record_id for record in page)
             yield page
+
+    merge_all(pass_, merger, noted())
+    return record_ids
 
 
 def retry_rejected(pass_: RunningPass, merger: OrderMerger, *, limit: int | None) -> None:
@@ -65,7 +67,7 @@ def retry_rejected(pass_: RunningPass, merger: OrderMerger, *, limit: int | None
             record = RawRecord(order_id, raw, b"")
             if not _is_valid_now(merger, record):
                 continue
-        pass_.summary.fetched += 1
+        pass_.add(PassSummary(fetched=1))
         merge_batch(pass_, merger, [record])
 
 

@@ -19,8 +19,13 @@ class RunningPass:
     adapter: Adapter
     connection: Connection
     summary: PassSummary
+    """What the pass did so far. Change it by `add` and `note_progress` only."""
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
     """When the pass began, by our own clock."""
+
+    def add(self, part: PassSummary) -> None:
+        """Adds what a part of the pass did to its summary."""
+        self.summary.add(part)
 
     def note_progress(self) -> None:
         """Updates the summary's figures of API calls, and reports the summary to whoever requested the pass."""

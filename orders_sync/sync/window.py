@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from orders_sync.lanes.watermark import advance_watermark, watermark
 from orders_sync.marketplaces.kit.adapter import OrderListing, RawRecord
+from orders_sync.model.pass_summary import PassSummary
 from orders_sync.sync.running_pass import RunningPass
 
 RETRIES_PER_PASS = 20
@@ -51,6 +52,6 @@ def window_end(pass_: RunningPass) -> datetime:
 def finish(pass_: RunningPass, end: datetime) -> None:
     """Ends a complete pass: the watermark moves to the window's end or the requested one, and never back."""
     end = min(end, pass_.request.end) if pass_.request.end is not None else end
-    pass_.summary.range_end = end
     with pass_.connection.transaction():
-        pass_.summary.watermark = advance_watermark(pass_.connection, pass_.lane, end)
+        reached = advance_watermark(pass_.connection, pass_.lane, end)
+    pass_.add(PassSummary(range_end=end, watermark=reached))

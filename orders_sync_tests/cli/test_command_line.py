@@ -163,7 +163,7 @@ def test_accounts_are_listed_and_checked(shop: Marketplace, tmp_path: Path) -> N
 def test_an_unknown_account_is_an_error_that_lists_the_accounts(shop: Marketplace) -> None:
     result = run("sync", "--type", "new", "--account", "shoop")
     assert result.exit_code == 1
-    assert "There is no account 'shoop'. Accounts: shop." in result.output
+    assert "There is no account 'shoop'; allowed are shop." in result.output
 
 
 def test_a_database_that_does_not_answer_is_reported_without_its_password(

@@ -38,6 +38,10 @@ def year_of_ticks(sync_type: SyncType, zone: str) -> list[datetime]:
     return [tick for tick in ticks if tick < end]
 
 
+def test_the_crons_in_the_file_repeat_the_defaults() -> None:
+    assert load_schedules().schedules == ScheduleSettings().schedules
+
+
 @pytest.mark.parametrize("sync_type", list(SyncType))
 def test_a_year_in_utc(sync_type: SyncType) -> None:
     by_day = Counter(tick.date() for tick in year_of_ticks(sync_type, "UTC"))

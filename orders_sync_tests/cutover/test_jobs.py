@@ -1,6 +1,5 @@
 """V1's commands as jobs: however V1 is called, a failure is a red run, and once V2 is live none runs."""
 
-import math
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -19,10 +18,11 @@ from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.database import advisory_locks
 from orders_sync.database.engine import Connection, connect
 from orders_sync.defs.cutover import jobs
-from orders_sync.lanes import authority
-from orders_sync.lanes.authority import Phase, StillActingError, current_phase
+from orders_sync.lanes.authority import Phase, StillActingError, current_authority, current_phase
 from orders_sync.sandbox.v1 import TABLES
-from orders_sync.stock.connection import stock_connection
+from orders_sync.stock.connection import stock_connection, stock_reader
+from orders_sync.stock.levels import import_levels
+from orders_sync.stock.queries import sku_levels
 from orders_sync.testing.waiting import limit, wait_for
 
 Launch = Callable[[Run], dg.ExecuteInProcessResult]
@@ -107,16 +107,36 @@ def test_a_v1_that_still_writes_once_v2_is_live_is_shown(
         assert not stays_off(instance)
 
 
-def test_a_move_waits_for_what_acts_outside(
-    connection: Connection, database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A stock job that began while V2 was the truth does not go on once V1 is."""
-    monkeypatch.setattr(authority, "MOVE_WAIT_SECONDS", 1)
+def test_a_move_waits_for_what_acts_outside(connection: Connection, database_url: str) -> None:
+    """A stock job that began while V2 had the authority does not go on once V1 has it."""
     with connect(database_url) as other, stock_connection("a stock job"):
         with pytest.raises(StillActingError, match=r"a stock job did not finish within 1 s\. The phase has not moved"):
-            moves.begin(other, reason="too early")
+            moves.begin(other, reason="too early", wait_seconds=1)
         assert current_phase(other) is Phase.LIVE
     moves.begin(connection, reason="the stock job is done")
+
+
+def test_a_move_does_not_wait_for_what_only_reads_stock(connection: Connection) -> None:
+    with stock_reader("a sensor") as stock:
+        moves.begin(connection, reason="a test", wait_seconds=1)
+        assert sku_levels(stock) == []
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            import_levels(stock, {"PHONE": 1})
+
+
+def test_the_authority_says_who_may_act(connection: Connection) -> None:
+    def may_act() -> tuple[bool, bool, bool]:
+        authority = current_authority(connection)
+        return authority.may_accept_orderlines, authority.may_lock_stock, authority.v1_may_run
+
+    assert may_act() == (True, True, True)  # without a cutover, nothing keeps V1's stand-in from running
+    moves.begin(connection, reason="a test")
+    assert may_act() == (False, False, True)
+    for before, to in ((Phase.PARALLEL, Phase.MONITOR), (Phase.MONITOR, Phase.LIVE)):
+        assert may_act() == (False, False, True)
+        with connection.transaction():
+            note_move(connection, to, before=before, by="a test", reason="a test")
+    assert may_act() == (True, True, False)
 
 
 WAITS_FOR_LOCK = (
@@ -125,22 +145,18 @@ WAITS_FOR_LOCK = (
 )
 
 
-def test_a_move_waits_for_v1s_runs(
-    launch: Launch, connection: Connection, database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """However they were launched: else V1 would go on once V2 is the truth."""
+def test_a_move_waits_for_v1s_runs(launch: Launch, connection: Connection, database_url: str, tmp_path: Path) -> None:
+    """However they were launched: else V1 would go on once V2 has the authority."""
     done = tmp_path / "done"
     until_done = Run(kind="command", command=f"while [ ! -e {done} ]; do sleep 0.1; done")
     run = threading.Thread(target=launch, args=[until_done])
     run.start()
     wait_for(lambda: advisory_locks.holders(connection, "orders_sync migration phase"), seconds=30, what="V1's run")
-    monkeypatch.setattr(authority, "MOVE_WAIT_SECONDS", 1)
     with (
         pytest.raises(StillActingError, match=r"orders_sync V1 .* did not finish within 1 s"),
         connection.transaction(),
     ):
-        note_move(connection, Phase.MONITOR, before=Phase.PARALLEL, by="a test", reason="too early")
-    monkeypatch.setattr(authority, "MOVE_WAIT_SECONDS", math.ceil(limit(60)))
+        note_move(connection, Phase.MONITOR, before=Phase.PARALLEL, by="a test", reason="too early", wait_seconds=1)
 
     def end_v1s_run_once_the_move_waits() -> None:
         with connect(database_url) as watching:
@@ -150,7 +166,10 @@ def test_a_move_waits_for_v1s_runs(
     watcher = threading.Thread(target=end_v1s_run_once_the_move_waits)
     watcher.start()
     with connection.transaction():
-        note_move(connection, Phase.MONITOR, before=Phase.PARALLEL, by="a test", reason="V1 is done")
+        note_move(
+            connection, Phase.MONITOR, before=Phase.PARALLEL, by="a test", reason="V1 is done",
+            wait_seconds=limit(60),
+        )  # fmt: skip
     assert done.exists()
     watcher.join()
     run.join()

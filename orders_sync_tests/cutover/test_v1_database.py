@@ -140,9 +140,12 @@ def test_it_is_never_written(laravel: str) -> None:
 def test_a_wrong_mapping_is_reported_with_what_was_found(laravel: str) -> None:
     tables = {"orders": {"order_id": "reference"}, "items": {"table": "lines"}, "locks": None}
     with pytest.raises(CutoverError) as problem:
-        V1Database(check_cutover_settings({"tables": tables}, "v1.yaml"))
+        V1Database(check_cutover_settings({"tables": tables}, "elsewhere/v1.yaml"))
     reason = str(problem.value)
-    assert "tables.orders.order_id: V1's table orders has no column 'reference'; it has id, marketplace," in reason
+    assert (
+        "elsewhere/v1.yaml: tables.orders.order_id: V1's table orders has no column 'reference'; it has id, marketplace,"
+        in reason
+    )
     assert "tables.items.table: V1 has no table 'lines'; it has order_items, orders, stock_locks" in reason
 
 

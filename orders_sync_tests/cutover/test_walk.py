@@ -79,7 +79,7 @@ def test_the_whole_migration(both: Both, connection: Connection) -> None:
     was_active = connection.execute("SELECT count(*) FROM stock_locks WHERE state IN ('locked', 'short')").fetchone()
     assert was_active != (0,)
 
-    # Phase 1. V1 is the truth: V2's own locks are gone, and it acts on nothing outside.
+    # Phase 1. V1 has the authority: V2's own locks are gone, and it acts on nothing outside.
     moves.begin(connection, reason="a test")
     assert current_phase(connection) is Phase.PARALLEL
     assert has_shadow_index(connection)
@@ -171,14 +171,14 @@ def test_the_whole_migration(both: Both, connection: Connection) -> None:
     cause = connection.execute("SELECT cause FROM stock_lock_history WHERE item_id = %s ORDER BY entry_id", [min(held)])
     assert str((cause.fetchone() or ("",))[0]).startswith("taken over from V1")
 
-    # V2 is the truth: it accepts, locks and releases.
+    # V2 has the authority: it accepts, locks and releases.
     both.marketplace.pass_time(hours=3)
     assert sync(both.account).accepted > 0
     both.v2_runs("modified")
     apply_stock()
     check_invariants(connection)
 
-    # And back: V2's locks are released, V1 is the truth again; forward again, nothing is doubled.
+    # And back: V2's locks are released, V1 has the authority again; forward again, nothing is doubled.
     moves.back(connection, reason="second thoughts")
     assert current_phase(connection) is Phase.PARALLEL
     assert connection.execute("SELECT count(*) FROM stock_locks WHERE state = 'locked'").fetchone() == (0,)

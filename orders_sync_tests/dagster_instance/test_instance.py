@@ -11,6 +11,7 @@ from orders_sync.config.environment import PROJECT_ROOT, state_folder
 from orders_sync.dagster_instance.instance import open_instance
 from orders_sync.dagster_instance.internals import LocalComputeLogManager
 from orders_sync.dagster_instance.storage import dagster_database_url
+from orders_sync.model.errors import UserFacingError
 
 
 def test_it_is_that_of_the_projects_dagster_yaml(template: str) -> None:
@@ -40,5 +41,7 @@ def test_dagsters_storage_speaks_psycopg2(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("DAGSTER_POSTGRES_URL", "postgresql://someone:a%40b@db.example/dagster?sslmode=require")
     assert dagster_database_url() == ("postgresql+psycopg2://someone:a%40b@db.example/dagster?sslmode=require")
     monkeypatch.setenv("DAGSTER_POSTGRES_URL", "mysql://db.example/dagster")
-    with pytest.raises(RuntimeError, match="DAGSTER_POSTGRES_URL names a mysql database; allowed is postgresql://…"):
+    with pytest.raises(
+        UserFacingError, match="DAGSTER_POSTGRES_URL names a mysql database; allowed are postgresql://…"
+    ):
         dagster_database_url()

@@ -154,8 +154,47 @@ def test_lines_that_still_wait_after_many_requests_are_given_up_and_reported(
         assert sync(account).refused == 1
     summary = sync(account)
     assert summary.refused == 0
-    assert summary.problems == ["order 1, SKU PHONE: still waits after 5 requests; please look at it"]
+    assert summary.problems == [
+        "order 1, SKU PHONE: still waits after 5 requests, so no more are sent; "
+        "accept it by hand in the marketplace's back office"
+    ]
     assert len(connection.execute(ON_RECORD).fetchall()) == MAX_REQUESTS
+
+
+def test_requests_to_a_marketplace_that_is_unavailable_use_up_no_tries(
+    marketplace: Marketplace, connection: Connection
+) -> None:
+    account = sandbox_account(marketplace, accept_orderlines=True)
+    an_order(marketplace, 1, state=1, line_state=1)
+    too_long = {"Retry-After": "3600"}
+    marketplace.fault("status", method="POST", path="/ws/orders/1", status=429, headers=too_long, times=0)
+    for _ in range(MAX_REQUESTS + 1):
+        summary = sync(account)
+        assert (summary.accepted, summary.refused) == (0, 0)
+        assert "order 1, SKU PHONE: not accepted: " in summary.problems[0]
+    assert {*connection.execute(ON_RECORD)} == {("1", "PHONE", "failed", None)}
+    marketplace.calm()
+    assert sync(account).accepted == 1
+    assert marketplace.calls("GET /ws/orders/…") == 0  # the list has just shown that it waits
+
+
+def test_stock_is_applied_first_where_only_a_lost_request_is_sent_again(
+    marketplace: Marketplace, connection: Connection
+) -> None:
+    """The list of orders that wait leaves the order out, but a line of it still waits."""
+    account = sandbox_account(marketplace, accept_orderlines=True, accept_short_lines=False)
+    import_levels(StockConnection(connection), {"PHONE": 1})
+    an_order(marketplace, 1, state=1, line_state=1)
+    marketplace.fault("reset", method="POST")
+    sync(account)
+    assert connection.execute("SELECT state FROM stock_locks").fetchone() == ("locked",)
+    lines = [{**line, "quantity": 2} for line in marketplace.world.scripted[1]["orderlines"]]
+    marketplace.pass_time(minutes=1)
+    marketplace.change(1, state=3, orderlines=lines)
+    sync(account, "modified")
+    sync(account)
+    assert connection.execute("SELECT state FROM stock_locks").fetchone() == ("short",)
+    assert marketplace.sandbox.writes == []
 
 
 def test_a_whole_order_is_accepted_with_one_call_where_the_account_says_so(
@@ -175,7 +214,7 @@ def test_a_whole_order_is_accepted_with_one_call_where_the_account_says_so(
     check_invariants(connection)
 
 
-def test_while_v1_is_the_truth_nothing_is_accepted(marketplace: Marketplace, connection: Connection) -> None:
+def test_while_v1_has_the_authority_nothing_is_accepted(marketplace: Marketplace, connection: Connection) -> None:
     moves.begin(connection, reason="a test")
     an_order(marketplace, 1, state=1, line_state=1)
     sync(sandbox_account(marketplace, accept_orderlines=True))

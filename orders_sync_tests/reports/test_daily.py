@@ -45,7 +45,7 @@ def test_one_row_an_account_day_and_currency() -> None:
         ("a", DAY, "EUR", 2, 3, Decimal("20.10")), ("a", DAY, "USD", 1, 1, Decimal("7.00")),
         ("a", DAY + timedelta(days=1), "EUR", 1, 1, Decimal("1.00")), ("b", DAY, "EUR", 1, 5, Decimal("2.00")),
     ]  # fmt: skip
-    assert list(summary["incomplete_papers"]) == [1, 0, 0, 1]
+    assert list(summary["incomplete_documents"]) == [1, 0, 0, 1]
 
 
 @pytest.mark.parametrize("status", list(Status))

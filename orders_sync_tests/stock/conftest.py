@@ -8,5 +8,5 @@ from orders_sync.stock.connection import StockConnection
 
 @pytest.fixture
 def stock(connection: Connection) -> StockConnection:
-    """The stock tables of the test's database, as they are while V2 is the truth."""
+    """The stock tables of the test's database, as they are while V2 has the authority."""
     return StockConnection(connection)

@@ -1,6 +1,5 @@
-"""The cutover from V1 to V2: the phase, the daily comparison, and whether V2 is ready to be the truth."""
+"""The cutover from V1 to V2: the phase, the daily comparison, and whether V2 is ready for the authority."""
 
-from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -38,8 +37,8 @@ migration_phase = dg.AssetSpec(
     owners=OWNERS,
     kinds={"table", "postgres"},
     description=(
-        "Whether V1 or V2 is the truth. `orders-sync cutover begin`, `advance` and `back` move it; each move is an "
-        "event here.\n\n" + "\n".join(f"* `{phase}`: {meaning}" for phase, meaning in MEANING.items())
+        "Whether V1 or V2 has the authority. `orders-sync cutover begin`, `advance` and `back` move it; each move is "
+        "an event here.\n\n" + "\n".join(f"* `{phase}`: {meaning}" for phase, meaning in MEANING.items())
     ),
     metadata={
         "dagster/column_schema": column_schema(tables.migration_moves),
@@ -77,7 +76,7 @@ def v1_v2_comparison(context: dg.AssetExecutionContext, orders_database: OrdersD
     settings = load_cutover_settings()
     window = context.partition_time_window
     verdicts: list[tuple[Any, ...]] = []
-    with orders_database.connect("comparison") as connection, closing(V1Database(settings)) as v1:
+    with orders_database.connect("comparison") as connection, V1Database(settings) as v1:
         for account in sorted(set(settings.marketplaces.values())):
             for day in _days(window.start, window.end):
                 made = compare_day(connection, v1, settings, account, day)

@@ -1,7 +1,5 @@
 """The check that V1 stays off once V2 is live."""
 
-from contextlib import closing
-
 import dagster as dg
 
 from orders_sync.config.v1 import CutoverError, load_cutover_settings
@@ -25,7 +23,7 @@ def v1_stays_off(context: dg.AssetCheckExecutionContext, orders_database: Orders
         return dg.AssetCheckResult(passed=True, metadata={"result": "V2 has not taken over from a V1."})
     running = v1_schedules_on(context.instance)
     try:
-        with closing(V1Database(load_cutover_settings())) as v1:
+        with V1Database(load_cutover_settings()) as v1:
             written = v1.written_since(all_moves[-1].moved_at)
     except CutoverError as problem:
         return dg.AssetCheckResult(passed=not running, metadata={"result": f"V1 can no longer be read: {problem}"})

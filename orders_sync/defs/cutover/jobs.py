@@ -7,9 +7,8 @@ import dagster as dg
 import httpx
 
 from orders_sync.config.v1 import COMMANDS, load_cutover_settings
-from orders_sync.cutover.phases import moves
 from orders_sync.dagster_support.orders_database import OrdersDatabase
-from orders_sync.lanes.authority import Phase, authority
+from orders_sync.lanes.authority import hold_authority
 
 OLD = "OLD SYSTEM (V1)"
 TAGS = {"orders_sync/system": "V1"}
@@ -27,8 +26,8 @@ compare_v1_and_v2 = dg.define_asset_job(
 def _v1_job(name: str, command: str) -> dg.JobDefinition:
     @dg.op(name=f"run_{name}", description=f"{OLD}: runs `{command}` as v1.yaml says.", tags={"kind": "V1"})
     def run(context: dg.OpExecutionContext, orders_database: OrdersDatabase) -> None:
-        with orders_database.connect("V1") as connection, authority(connection) as phase:
-            if phase is Phase.LIVE and moves(connection):
+        with orders_database.connect("V1") as connection, hold_authority(connection) as authority:
+            if not authority.v1_may_run:
                 raise dg.Failure("V2 is live: V1 is switched off.", allow_retries=False)
             _run(context, command)
 

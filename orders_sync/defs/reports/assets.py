@@ -34,7 +34,7 @@ def daily_summary(orders_database: OrdersDatabase) -> dg.MaterializeResult[Any]:
         latest = summary.sort_values(["day", "account"], ascending=False).head(SHOWN_DAYS)
         metadata |= {
             "orders": int(summary["orders"].sum()),
-            "incomplete_papers": int(summary["incomplete_papers"].sum()),
+            "incomplete_documents": int(summary["incomplete_documents"].sum()),
             "plot": dg.MetadataValue.md(f"![orders and cancelled items by day]({summary_plot(summary)})"),
             "latest days": dg.MetadataValue.md(
                 as_markdown_table(list(latest.columns), list(latest.itertuples(index=False)))

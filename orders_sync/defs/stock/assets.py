@@ -10,16 +10,16 @@ from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.dagster_support.row_checks import rows_check_result
 from orders_sync.dagster_support.table_assets import column_schema
 from orders_sync.database import tables
-from orders_sync.lanes.authority import Phase, current_phase
+from orders_sync.lanes.authority import current_authority
 from orders_sync.marketplaces.kit.accounts import overselling_accounts
 from orders_sync.stock.actions import LOCK_ACTIONS
 from orders_sync.stock.apply_events import apply_pending
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.queries import (
     FailedEvent,
-    LockHistoryEntry,
     ReservedMismatch,
     Shortage,
+    StoredTransition,
     failed_events,
     latest_history,
     locks_by_state,
@@ -30,7 +30,7 @@ from orders_sync.stock.queries import (
 GROUP = "stock"
 OWNERS = ["team:warehouse"]
 
-STEPS_SHOWN = 25
+TRANSITIONS_SHOWN = 25
 LOCK_ACTIONS_TABLE = as_markdown_table(
     ["status of the item", "the lock", "why"],
     [(f"`{status}`", meaning.effect, meaning.why) for status, meaning in LOCK_ACTIONS.items()],
@@ -79,19 +79,20 @@ stock_levels = dg.AssetSpec(
 )
 def stock_locks(orders_database: OrdersDatabase) -> Any:
     with orders_database.connect_to_stock("stock") as stock:
-        phase = current_phase(stock.connection)
+        authority = current_authority(stock.connection)
         applied = apply_pending(stock, overselling_accounts())
         states = locks_by_state(stock)
-        latest = latest_history(stock, STEPS_SHOWN)
+        latest = latest_history(stock, TRANSITIONS_SHOWN)
         checks = list(_check_results(stock))
     yield dg.MaterializeResult(
         metadata={
-            "phase": phase.value if phase is Phase.LIVE else f"{phase} (shadow tables: V1 is the truth)",
+            "phase": authority.phase.value
+            + ("" if authority.may_lock_stock else " (shadow tables: V1 has the authority)"),
             "events_applied": applied.events,
             "events_failed": applied.failed,
-            **{f"steps_to_{state}": count for state, count in applied.steps.items()},
+            **{f"transitions_to_{state}": count for state, count in applied.transitions.items()},
             **{f"locks_{state}": count for state, count in states.items()},
-            "latest steps": _steps_table(latest),
+            "latest transitions": _transitions_table(latest),
         }
     )
     yield from checks
@@ -109,11 +110,11 @@ def _check_results(stock: StockConnection) -> Iterator[dg.AssetCheckResult]:
         yield result._replace(check_name=name, asset_key=dg.AssetKey("stock_locks"))
 
 
-def _steps_table(steps: list[LockHistoryEntry]) -> dg.MarkdownMetadataValue:
+def _transitions_table(transitions: list[StoredTransition]) -> dg.MarkdownMetadataValue:
     columns = ["at", "account", "item", "SKU", "pieces", "cause", "before", "after"]
     rows = [
-        (step.at, step.account, step.item_id, step.sku, step.quantity, step.cause, step.from_state, step.to_state)
-        for step in steps
+        (each.at, each.account, each.item_id, each.sku, each.quantity, each.cause, each.from_state, each.to_state)
+        for each in transitions
     ]
-    hint = "The job `explain_lock`, or `orders-sync stock explain ITEM`, shows all steps of one lock."
+    hint = "The job `explain_lock`, or `orders-sync stock explain ITEM`, shows all transitions of one lock."
     return dg.MetadataValue.md(as_markdown_table(columns, rows) + "\n\n" + hint)

@@ -7,7 +7,7 @@ import dagster as dg
 from orders_sync.dagster_support.markdown import as_markdown_table
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.stock.explain import explain
-from orders_sync.stock.queries import LockHistoryEntry, SkuLevel
+from orders_sync.stock.queries import SkuLevel, StoredTransition
 
 apply_order_events = dg.define_asset_job(
     "apply_order_events",
@@ -24,22 +24,24 @@ class ExplainLockConfig(dg.Config):
     """The id of an order item, `account/item id`, or a SKU."""
 
 
-@dg.op(description="Shows the steps of a lock and the events that caused them, in order, as metadata of this run.")
+@dg.op(
+    description="Shows the transitions of a lock and the events that caused them, in order, as metadata of this run."
+)
 def explain_lock_steps(
     context: dg.OpExecutionContext, config: ExplainLockConfig, orders_database: OrdersDatabase
 ) -> None:
-    with orders_database.connect_to_stock("explain") as stock:
-        levels, steps = explain(stock, config.item_or_sku)
-    if not levels and not steps:
+    with orders_database.read_stock("explain") as stock:
+        levels, transitions = explain(stock, config.item_or_sku)
+    if not levels and not transitions:
         raise dg.Failure(f"There is no lock of an item {config.item_or_sku}, and no such SKU.", allow_retries=False)
     context.log_event(
         dg.AssetObservation(
             "stock_locks",
-            description=f"The steps of the lock of {config.item_or_sku}",
+            description=f"The transitions of the lock of {config.item_or_sku}",
             metadata={
                 "explained": config.item_or_sku,
                 "levels": _table(SkuLevel, levels),
-                "steps": _table(LockHistoryEntry, steps),
+                "steps": _table(StoredTransition, transitions),
             },
         )
     )

@@ -20,7 +20,7 @@ from orders_sync.stock.apply_events import pending_events
 def order_events_sensor(
     context: dg.SensorEvaluationContext, orders_database: OrdersDatabase
 ) -> dg.RunRequest | dg.SkipReason:
-    with orders_database.connect_to_stock("sensor") as stock:
+    with orders_database.read_stock("sensor") as stock:
         pending = pending_events(stock)
     if pending == 0:
         return dg.SkipReason("No order event is pending.")

@@ -48,7 +48,7 @@ def find_account(name: str) -> SellerAccount:
     if name in problems:
         raise problems[name]
     if name not in accounts:
-        raise AccountConfigError(f"There is no account {name!r}. Accounts: {', '.join(sorted(accounts)) or 'none'}.")
+        raise AccountConfigError(f"There is no account {name!r}; allowed are {', '.join(sorted(accounts)) or 'none'}.")
     return accounts[name]
 
 

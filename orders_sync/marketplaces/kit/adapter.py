@@ -145,7 +145,7 @@ class Adapter(Protocol):
 
 
 @dataclass(frozen=True)
-class Marketplace:
+class RegisteredMarketplace:
     """What the rest of the project needs of a marketplace: the `MARKETPLACE` of its module."""
 
     title: str

@@ -12,15 +12,15 @@ from functools import cache
 
 import orders_sync.marketplaces
 from orders_sync.config.account import AccountSettings, SellerAccount
-from orders_sync.marketplaces.kit.adapter import Adapter, Marketplace
+from orders_sync.marketplaces.kit.adapter import Adapter, RegisteredMarketplace
 
 log = logging.getLogger("orders_sync.marketplaces")
 
 
 @cache
-def _modules() -> tuple[Mapping[str, Marketplace], Mapping[str, str]]:
+def _modules() -> tuple[Mapping[str, RegisteredMarketplace], Mapping[str, str]]:
     """The marketplaces by the name of their module, and the reason why each other module is not one."""
-    usable: dict[str, Marketplace] = {}
+    usable: dict[str, RegisteredMarketplace] = {}
     unusable: dict[str, str] = {}
     package = orders_sync.marketplaces
     for name in sorted(module.name for module in pkgutil.iter_modules(package.__path__) if not module.ispkg):
@@ -30,7 +30,7 @@ def _modules() -> tuple[Mapping[str, Marketplace], Mapping[str, str]]:
             unusable[name] = f"can't be imported: {type(error).__name__}: {' '.join(str(error).split())}"
             log.error("orders_sync/marketplaces/%s.py %s", name, unusable[name])
             continue
-        if isinstance(marketplace, Marketplace):
+        if isinstance(marketplace, RegisteredMarketplace):
             usable[name] = marketplace
         else:
             unusable[name] = "has no MARKETPLACE, so no account can name it"
@@ -47,13 +47,13 @@ def unusable_modules() -> Mapping[str, str]:
     return _modules()[1]
 
 
-def find_marketplace(name: str) -> Marketplace:
+def find_marketplace(name: str) -> RegisteredMarketplace:
     """A marketplace by the name of its module. Raises LookupError with the reason and the names that are allowed."""
     usable, unusable = _modules()
     if name in usable:
         return usable[name]
-    reason = f"orders_sync/marketplaces/{name}.py {unusable[name]}. " if name in unusable else ""
-    raise LookupError(f"There is no marketplace {name!r}. {reason}Allowed are {', '.join(usable)}.")
+    reason = f" (orders_sync/marketplaces/{name}.py {unusable[name]})" if name in unusable else ""
+    raise LookupError(f"There is no marketplace {name!r}{reason}; allowed are {', '.join(usable)}.")
 
 
 def settings_models() -> Mapping[str, type[AccountSettings]]:
