@@ -147,6 +147,10 @@ order_items = Table(
     Column("listing_id", Text, comment="The marketplace's id of the listing."),
     Column("imei", Text, comment="IMEI of the device, when the marketplace reports it."),
     Column("serial_number", Text, comment="Serial number of the device, when the marketplace reports it."),
+    Column(
+        "kind", Text, nullable=False, server_default="goods",
+        comment="goods, gift_card, discount, fee, gift_wrap, shipping or service; only goods are locked in stock.",
+    ),
     Column("care_id", Text, comment="The marketplace's id of the latest care record about this item; empty: none."),
     _time("first_stored_at", FIRST_STORED_AT, now=True),
     _time("stored_at", STORED_AT, now=True),
@@ -276,6 +280,20 @@ rejected_records = Table(
     ),
     _time("resolved_at", "When a later version of the record passed, by our clock; empty: still rejected."),
     comment="One row per record that failed validation, whole, with the reasons.",
+)  # fmt: skip
+
+record_flaws = Table(
+    "record_flaws",
+    metadata,
+    Column("account", Text, primary_key=True, comment=ACCOUNT),
+    Column("kind", Text, primary_key=True, comment="order or care."),
+    Column("record_id", Text, primary_key=True, comment="The marketplace's id of the record."),
+    Column("field", Text, primary_key=True, comment="Where in the record, e.g. items[1].fee."),
+    Column("found", Text, nullable=False, comment="What is wrong there, without buyer's data, e.g. is not a number."),
+    Column("stored", Text, nullable=False, comment="What is stored instead, e.g. unknown."),
+    _time("first_seen_at", "When the flaw was first found, by our clock.", now=True),
+    _time("last_seen_at", "When the flaw was last found, by our clock.", now=True),
+    comment="One row per flaw: a wrong value of a record that is stored nevertheless. Gone once the record is right.",
 )  # fmt: skip
 
 acceptances = Table(

@@ -15,6 +15,8 @@ class PassSummary:
     unchanged: int = 0
     """Records that brought nothing new."""
     rejected: int = 0
+    flawed: int = 0
+    """Records with flaws that were created or changed: a value is wrong, and the record is stored nevertheless."""
     events: int = 0
     """Events written."""
     accepted: int = 0

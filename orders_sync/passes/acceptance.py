@@ -22,6 +22,7 @@ from orders_sync.marketplaces.kit.errors import (
 )
 from orders_sync.model.pass_summary import PassSummary
 from orders_sync.model.statuses import Status
+from orders_sync.sync.check_records import order_decoder
 from orders_sync.sync.merge_pages import merge_batch, open_merger
 from orders_sync.sync.running_pass import RunningPass
 
@@ -34,7 +35,7 @@ MAX_REQUESTS = 5
 _WAITING_LINES = """
 SELECT item.order_id, CASE WHEN %(unit)s = 'order' THEN '' ELSE item.sku END AS sku,
        CASE WHEN %(unit)s = 'item' THEN item.item_id ELSE '' END AS item_id,
-       bool_or(lock.state = 'short' OR lock.state IS NULL) AS short
+       bool_or(item.kind = 'goods' AND (lock.state = 'short' OR lock.state IS NULL)) AS short
 FROM order_items item
 LEFT JOIN stock_locks lock ON lock.account = item.account AND lock.item_id = item.item_id
 WHERE item.account = %(account)s AND item.order_id = ANY(%(orders)s) AND item.status = %(pending)s
@@ -174,7 +175,7 @@ def _accept(pass_: RunningPass, target: AcceptanceTarget, earlier: _Earlier | No
 
 
 def _still_waits(pass_: RunningPass, order: RawRecord, target: AcceptanceTarget) -> bool:
-    items = pass_.adapter.decode_order(order.raw).items or []
+    items = order_decoder(pass_.adapter)(order.raw).value.items or []
     return any(
         item.status == Status.PENDING and target.sku in ("", item.sku) and target.item_id in ("", item.item_id)
         for item in items

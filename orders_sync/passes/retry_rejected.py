@@ -9,6 +9,7 @@ from orders_sync.marketplaces.kit.registry import open_adapter
 from orders_sync.model.lane import Lane, SyncType
 from orders_sync.model.pass_summary import PassSummary
 from orders_sync.sync import care, new
+from orders_sync.sync.check_records import order_decoder
 from orders_sync.sync.merge import OrderMerger
 from orders_sync.sync.pass_request import PassRequest
 from orders_sync.sync.rejected_records import unresolved
@@ -22,7 +23,7 @@ def retry_rejected_records(account: SellerAccount, run_id: str) -> tuple[int, in
     one of them, AccountConfigError if the account can't be used, and MarketplaceError if a record can't be fetched.
     """
     with _hold_lane(account, SyncType.NEW, run_id) as pass_:
-        new.retry_rejected(pass_, OrderMerger(pass_.connection, account.name, pass_.adapter.decode_order), limit=None)
+        new.retry_rejected(pass_, OrderMerger(pass_.connection, account.name, order_decoder(pass_.adapter)), limit=None)
         passed = pass_.summary.created + pass_.summary.changed
     with _hold_lane(account, SyncType.CARE, run_id) as pass_:
         care.retry_rejected(pass_, limit=None)

@@ -62,6 +62,10 @@ class Item(NamedTuple):
     sku: str
     quantity: int
     shipped_at: datetime | None
+    order_id: str
+    """The order that the item belongs to now: an item can move to another order."""
+    is_goods: bool = True
+    """Whether the item is in stock at all; a discount, say, is not."""
 
 
 class LockCommand(NamedTuple):
@@ -191,8 +195,9 @@ def decide_all(
 ) -> Outcome:
     """What commands do, one after the other, to the stored locks and levels.
 
-    `oversell`: the accounts that may lock stock below zero. A command for an item that is not stored, and an event's
-    command that is older than the lock, change nothing.
+    `oversell`: the accounts that may lock stock below zero. A command for an item that is not stored or that has moved
+    to another order, and an event's command that is older than the lock, change nothing. What is not in stock needs no
+    lock, whatever its status.
     """
     decided = dict(locks)
     levels_after = dict(levels)
@@ -200,12 +205,15 @@ def decide_all(
     for command in commands:
         key = (command.account, command.item_id)
         item = items.get(key)
-        if item is None:
+        if item is None or item.order_id != command.order_id:
             continue
         before = decided.get(key) or Lock(*key, command.order_id, item.sku, item.quantity, None, None, command.revision)
+        if before.order_id != command.order_id:  # moved here: the revisions are those of another order
+            before = before._replace(order_id=command.order_id, revision=command.revision)
         if command.event_id is not None and command.revision < before.revision:
             continue
-        after, level = decide(before, command.action, item, levels_after, oversell=command.account in oversell)
+        action = command.action if item.is_goods else LockAction.RELEASE
+        after, level = decide(before, action, item, levels_after, oversell=command.account in oversell)
         state = after.state
         if state is None:
             continue  # nothing was locked, and nothing is

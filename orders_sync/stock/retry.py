@@ -38,6 +38,7 @@ ORDER BY lock.since, lock.account, lock.item_id
 _CHANGED_ITEMS = """
 SELECT lock.account, lock.item_id, lock.order_id, lock.revision
 FROM {locks} lock JOIN order_items item USING (account, item_id)
-WHERE lock.state IN ('locked', 'short') AND (lock.quantity <> item.quantity OR lock.sku <> item.sku)
+WHERE lock.state IN ('locked', 'short')
+  AND (lock.quantity <> item.quantity OR lock.sku <> item.sku OR item.kind <> 'goods')
 ORDER BY lock.account, lock.item_id
 """

@@ -23,8 +23,8 @@ def load(stock: StockConnection, keys: Iterable[ItemKey]) -> Loaded:
     """Loads the locks, items and levels of these items. Call it in the transaction that stores the outcome."""
     accounts_and_ids = _columns(sorted(set(keys)), 2)
     items = {
-        (account, item_id): Item(sku, quantity, shipped_at)
-        for account, item_id, sku, quantity, shipped_at in stock.execute(_ITEMS, accounts_and_ids)
+        (account, item_id): Item(sku, quantity, shipped_at, order_id, is_goods)
+        for account, item_id, sku, quantity, shipped_at, order_id, is_goods in stock.execute(_ITEMS, accounts_and_ids)
     }
     skus = {item.sku for item in items.values()}
     skus |= {sku for (sku,) in stock.execute(_SKUS_OF_LOCKS, accounts_and_ids)}
@@ -64,7 +64,7 @@ def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
 
 
 _ITEMS = """
-SELECT item.account, item.item_id, item.sku, item.quantity, placed.shipped_at
+SELECT item.account, item.item_id, item.sku, item.quantity, placed.shipped_at, item.order_id, item.kind = 'goods'
 FROM order_items item
 JOIN unnest(%s::text[], %s::text[]) AS requested (account, item_id) USING (account, item_id)
 JOIN orders placed ON placed.account = item.account AND placed.order_id = item.order_id
@@ -82,8 +82,9 @@ _STORE_LOCKS = """
 INSERT INTO {locks} AS stored (account, item_id, order_id, sku, quantity, state, problem, revision)
 SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::int[], %s::text[], %s::text[], %s::int[])
 ON CONFLICT (account, item_id) DO UPDATE SET
-  sku = excluded.sku, quantity = excluded.quantity, state = excluded.state, problem = excluded.problem,
-  revision = excluded.revision, since = CASE WHEN stored.state = excluded.state THEN stored.since ELSE now() END
+  order_id = excluded.order_id, sku = excluded.sku, quantity = excluded.quantity, state = excluded.state,
+  problem = excluded.problem, revision = excluded.revision,
+  since = CASE WHEN stored.state = excluded.state THEN stored.since ELSE now() END
 """
 _STORE_HISTORY = """
 INSERT INTO {history} (account, item_id, sku, event_id, cause, from_state, to_state, quantity)

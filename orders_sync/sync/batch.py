@@ -65,9 +65,7 @@ class Batch:
     def orders(self) -> bytes:
         """The rows of ORDER_COLUMNS."""
         content = to_copy_text(order_columns(self.account, self.fields))
-        return append_bytes_columns(
-            content, ((decoded.raw, decoded.record.fingerprint) for decoded in self.checked)
-        )
+        return append_bytes_columns(content, ((decoded.raw, decoded.record.fingerprint) for decoded in self.checked))
 
     @cached_property
     def items(self) -> str:
@@ -104,6 +102,8 @@ class BatchResult:
     events: int = 0
     flawed: int = 0
     """How many of the created and changed orders have flaws."""
+    conflicts: Sequence[tuple[str, Flaw]] = ()
+    """Orders that list an item of another order, each with the flaw that says so."""
 
     def __add__(self, other: "BatchResult") -> "BatchResult":
         return BatchResult(
@@ -113,6 +113,7 @@ class BatchResult:
             rejected=(*self.rejected, *other.rejected),
             events=self.events + other.events,
             flawed=self.flawed + other.flawed,
+            conflicts=(*self.conflicts, *other.conflicts),
         )
 
     @property

@@ -11,13 +11,15 @@ from psycopg.errors import DataError
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit.adapter import RawRecord
 from orders_sync.marketplaces.kit.errors import RequestRefusedError
+from orders_sync.marketplaces.kit.lenient import decode_leniently
 from orders_sync.model.pass_summary import PassSummary
-from orders_sync.model.records import CareRecord, Reason, RecordRejectedError
+from orders_sync.model.records import CareRecord, Flaw, Reason, RecordRejectedError
 from orders_sync.sync import care_links
 from orders_sync.sync.isolate_rejected import reason_of
+from orders_sync.sync.record_flaws import RecordFlaws
 from orders_sync.sync.rejected_records import HASH_PREFIX, RejectedRecord, keep, resolve, unresolved
 from orders_sync.sync.running_pass import RunningPass
-from orders_sync.sync.validate import check_care_record
+from orders_sync.sync.validate import mend_care_record
 from orders_sync.sync.window import RETRIES_PER_PASS, finish, pass_start, until_end, window_end
 
 _STORE = """
@@ -77,6 +79,7 @@ class _CheckedCare(NamedTuple):
     record: RawRecord
     whole: str
     """The whole record's JSON."""
+    flaws: Sequence[Flaw]
 
 
 def _merge(pass_: RunningPass, page: Sequence[RawRecord]) -> PassSummary:
@@ -106,13 +109,10 @@ def _check(pass_: RunningPass, record: RawRecord) -> _CheckedCare:
     """The care record, whole, decoded and checked. Raises RecordRejectedError with every reason against it."""
     if not record.record_id:
         raise RecordRejectedError([Reason("id", "is missing or can't be read", "the care record's id")])
-    whole = pass_.adapter.care_record(record)
-    care = pass_.adapter.decode_care_record(whole)
-    check_care_record(care)
-    try:
-        return _CheckedCare(care, record, whole.decode())
-    except UnicodeDecodeError:
-        raise RecordRejectedError([Reason("record", "contains bytes that are not UTF-8", "UTF-8 text")]) from None
+    adapter = pass_.adapter
+    decoded = decode_leniently(adapter.decode_care_record, adapter.care_struct, adapter.care_record(record))
+    care, flaws = mend_care_record(decoded.value)
+    return _CheckedCare(care, record, decoded.raw.decode(), (*decoded.flaws, *flaws))
 
 
 def _store(pass_: RunningPass, checked: Sequence[_CheckedCare], rejected: Sequence[RejectedRecord]) -> PassSummary:
@@ -126,12 +126,15 @@ def _store(pass_: RunningPass, checked: Sequence[_CheckedCare], rejected: Sequen
         stored = [one.care for one in checked if one.care.care_id not in rejected_ids]
         linked = _link(connection, account, stored)
         resolve(connection, account, "care", [care.care_id for care in stored])
+        flaws = {one.care.care_id: one.flaws for one in checked if one.flaws and one.care.care_id not in rejected_ids}
+        RecordFlaws(connection, account, "care").replace([care.care_id for care in stored], flaws)
     return PassSummary(
         created=outcomes.count("created"),
         changed=outcomes.count("changed"),
         unchanged=outcomes.count("unchanged"),
         linked=linked,
         rejected=len(all_rejected),
+        flawed=len(flaws),
         problems=[rejected.one_line() for rejected in all_rejected],
     )
 
@@ -139,10 +142,10 @@ def _store(pass_: RunningPass, checked: Sequence[_CheckedCare], rejected: Sequen
 def _store_one(
     connection: Connection, account: str, checked: _CheckedCare
 ) -> Literal["created", "changed", "unchanged"] | RejectedRecord:
-    care, record, whole = checked
+    care, record = checked.care, checked.record
     values = [
         account, care.care_id, care.kind, care.state, care.marketplace_state,
-        care.opened_at, care.modified_at, care.closed_at, whole, record.fingerprint,
+        care.opened_at, care.modified_at, care.closed_at, checked.whole, record.fingerprint,
     ]  # fmt: skip
     try:
         with connection.transaction():

@@ -1,22 +1,28 @@
 """Turns raw records into checked orders, and into rejected records where they can't be stored."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 import msgspec
 
-from orders_sync.marketplaces.kit.adapter import RawRecord
-from orders_sync.model.records import Order, Reason, RecordRejectedError
+from orders_sync.marketplaces.kit.adapter import Adapter, RawRecord
+from orders_sync.marketplaces.kit.lenient import Decoded, decode_leniently
+from orders_sync.model.records import Flaw, Order, Reason, RecordRejectedError
 from orders_sync.sync.batch import Batch, DecodedOrder
 from orders_sync.sync.rejected_records import RejectedRecord
 from orders_sync.sync.stored_orders import is_newer
-from orders_sync.sync.validate import batch_is_valid, check_order
+from orders_sync.sync.validate import flawed_orders, mend_order
 
-Decode = Callable[[bytes], Order]
-"""An adapter's `decode_order`."""
+Decode = Callable[[bytes], Decoded[Order]]
+"""Decodes a raw record leniently: `order_decoder` of an adapter."""
 
 _NO_ID = Reason("order_id", "is missing or can't be read", "the marketplace's id")
 _NO_ITEMS = Reason("items", "are missing, and the order is not stored yet", "one item or more")
+
+
+def order_decoder(adapter: Adapter) -> Decode:
+    """The lenient decoder of an adapter's orders."""
+    return partial(decode_leniently, adapter.decode_order, adapter.order_struct)
 
 
 def newest_of_each(records: Sequence[RawRecord]) -> tuple[dict[str, RawRecord], list[RejectedRecord]]:
@@ -36,88 +42,79 @@ def newest_of_each(records: Sequence[RawRecord]) -> tuple[dict[str, RawRecord], 
     return newest, rejected
 
 
-def decode_record(decode: Decode, record: RawRecord) -> DecodedOrder:
-    """The order of a raw record. Raises RecordRejectedError where it can't be decoded or PostgreSQL can't store it."""
-    order = decode(record.raw)
-    # A search for one byte is four times as fast, and most records have none.
-    if b"\\" in record.raw and b"\\u0000" in record.raw and _contains_nul(msgspec.json.decode(record.raw)):
-        raise RecordRejectedError([Reason("record", "a text contains the character NUL", "text without NUL")])
-    if not record.raw.isascii():
-        try:
-            record.raw.decode()
-        except UnicodeDecodeError:
-            raise RecordRejectedError([Reason("record", "contains bytes that are not UTF-8", "UTF-8 text")]) from None
-    return DecodedOrder(order, record)
-
-
 def decode_records(decode: Decode, records: Iterable[RawRecord]) -> tuple[list[DecodedOrder], list[RejectedRecord]]:
     """The orders of raw records, and the records that can't be decoded."""
-    decoded: list[DecodedOrder] = []
+    orders: list[DecodedOrder] = []
     rejected: list[RejectedRecord] = []
     for record in records:
         try:
-            decoded.append(decode_record(decode, record))
+            decoded = decode(record.raw)
         except RecordRejectedError as problem:
             rejected.append(RejectedRecord("order", record.record_id, record.raw, problem.reasons))
-    return decoded, rejected
+        else:
+            orders.append(DecodedOrder(decoded.value, record, decoded.raw, decoded.flaws))
+    return orders, rejected
 
 
 def check_orders(
     account: str, orders: Sequence[DecodedOrder], *, are_new: bool
 ) -> tuple[Batch, Sequence[RejectedRecord]]:
-    """A batch of the orders that satisfy every rule, and the others, rejected.
+    """A batch of the orders that can be stored, flaws mended, and the others, rejected.
 
     A new order needs its items; a change may leave them out.
     """
     batch = Batch(account, orders)
-    if batch_is_valid(batch.fields) and not (are_new and None in batch.fields.orders["items"]):
+    flawed = flawed_orders(batch.fields)
+    if are_new:
+        flawed |= {position for position, items in enumerate(batch.fields.orders["items"]) if not items}
+    if not flawed:
         return batch, ()
     checked: list[DecodedOrder] = []
     rejected: list[RejectedRecord] = []
-    for decoded in batch.checked:
+    for position, decoded in enumerate(batch.checked):
         try:
-            check_order(decoded.order)
-            if are_new and decoded.order.items is None:
-                raise RecordRejectedError([_NO_ITEMS])
+            checked.append(_mended(decoded, is_new=are_new) if position in flawed else decoded)
         except RecordRejectedError as problem:
             record = decoded.record
             rejected.append(RejectedRecord("order", record.record_id, record.raw, problem.reasons))
-        else:
-            checked.append(decoded)
-    if are_new:
-        checked, sharing = _split_by_shared_items(checked)
-        rejected += sharing
-    return Batch(account, checked), rejected
+    return Batch(account, _without_shared_items(checked) if are_new else checked), rejected
 
 
-def item_taken(decoded: DecodedOrder, item_id: str, owner: str) -> RejectedRecord:
-    """Rejects an order because its item `item_id` belongs to the order `owner`."""
-    reason = Reason("items", f"item {item_id} belongs to order {owner}", "an item of this order alone")
-    return RejectedRecord("order", decoded.order.order_id, decoded.record.raw, [reason])
+def _mended(decoded: DecodedOrder, *, is_new: bool) -> DecodedOrder:
+    order, flaws = mend_order(decoded.order)
+    if is_new and not order.items:
+        raise RecordRejectedError([_NO_ITEMS])
+    return DecodedOrder(order, decoded.record, decoded.raw, (*decoded.flaws, *flaws))
 
 
-def _split_by_shared_items(orders: Sequence[DecodedOrder]) -> tuple[list[DecodedOrder], list[RejectedRecord]]:
-    """The orders that have no item of an earlier one, and the others, rejected: an item belongs to one order."""
-    owner: dict[str, str] = {}
-    kept: list[DecodedOrder] = []
-    rejected: list[RejectedRecord] = []
+def item_conflict(item_id: str, owner: str) -> Flaw:
+    """The flaw of an order that lists an item of another order, `owner`, whose record is newer."""
+    return Flaw("items", f"item {item_id} is listed by order {owner} as well", f"the item with order {owner}")
+
+
+def _without_shared_items(orders: Sequence[DecodedOrder]) -> list[DecodedOrder]:
+    """The orders, each item with one order alone: the one that changed last."""
+    owner: dict[str, DecodedOrder] = {}
+    shared = False
     for decoded in orders:
-        item_ids = [item.item_id for item in decoded.order.items or ()]
-        taken = next((item_id for item_id in item_ids if item_id in owner), None)
-        if taken is not None:
-            rejected.append(item_taken(decoded, taken, owner[taken]))
-            continue
-        owner.update(dict.fromkeys(item_ids, decoded.order.order_id))
-        kept.append(decoded)
-    return kept, rejected
+        for item in decoded.order.items or ():
+            other = owner.setdefault(item.item_id, decoded)
+            if other is not decoded:
+                shared = True
+                if not is_newer(other.order.modified_at, decoded.order.modified_at):
+                    owner[item.item_id] = decoded
+    return [_with_own_items(decoded, owner) for decoded in orders] if shared else list(orders)
 
 
-def _contains_nul(value: Any) -> bool:
-    if isinstance(value, str):
-        return "\x00" in value
-    if isinstance(value, dict):
-        pairs = cast(dict[str, Any], value)
-        return any("\x00" in key or _contains_nul(part) for key, part in pairs.items())
-    if isinstance(value, list):
-        return any(_contains_nul(part) for part in cast(list[Any], value))
-    return False
+def _with_own_items(decoded: DecodedOrder, owner: Mapping[str, DecodedOrder]) -> DecodedOrder:
+    items = decoded.order.items or []
+    own = [item for item in items if owner[item.item_id] is decoded]
+    if len(own) == len(items):
+        return decoded
+    flaws = [
+        item_conflict(item.item_id, owner[item.item_id].order.order_id)
+        for item in items
+        if owner[item.item_id] is not decoded
+    ]
+    order = msgspec.structs.replace(decoded.order, items=own)
+    return DecodedOrder(order, decoded.record, decoded.raw, (*decoded.flaws, *flaws))

@@ -53,9 +53,7 @@ def item_columns(account: str, fields: OrderColumns) -> list[Column]:
     columns["order_id"] = fields.order_id_of_items
     columns["created_at"] = texts_of(columns["created_at"])
     columns["quantity"] = [str(quantity) for quantity in columns["quantity"]]
-    return [
-        columns[name] if name in _MAY_BE_EMPTY else _without_empty_texts(columns[name]) for name in ITEM_COLUMNS
-    ]
+    return [columns[name] if name in _MAY_BE_EMPTY else _without_empty_texts(columns[name]) for name in ITEM_COLUMNS]
 
 
 _MAY_BE_EMPTY = frozenset(["sku"])

@@ -3,7 +3,8 @@
 One batch is one transaction: orders, items and events are committed together or not at all. The steps:
 
 1. Look up by primary key which records are stored with the same fingerprint; these are done (`stored_orders`).
-2. Decode and check the others; the rejected ones are kept with their reasons (`check_records`).
+2. Decode and check the others (`check_records`): flaws are mended and kept beside the order (`record_flaws`), and what
+   can't be stored is kept with the reasons (`rejected_records`).
 3. Copy new orders straight into the tables (`write_new`). If another lane has stored one of them meanwhile, write them
    as in step 4 instead.
 4. Copy changed orders into temporary staging tables and merge them from there (`write_changed`).
@@ -18,11 +19,12 @@ from psycopg.errors import DeadlockDetected, SerializationFailure, UniqueViolati
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit.adapter import RawRecord
 from orders_sync.sync.batch import Batch, BatchResult, PreparedBatch
-from orders_sync.sync.check_records import Decode, check_orders, decode_record, decode_records, newest_of_each
+from orders_sync.sync.check_records import Decode, check_orders, decode_records, newest_of_each
 from orders_sync.sync.isolate_rejected import write_isolating_rejected
+from orders_sync.sync.record_flaws import RecordFlaws
 from orders_sync.sync.rejected_records import keep, record_key, resolve, unresolved
 from orders_sync.sync.stored_orders import StoredOrders
-from orders_sync.sync.validate import check_order
+from orders_sync.sync.validate import mend_order
 from orders_sync.sync.write_changed import write_changed
 from orders_sync.sync.write_new import write_new
 
@@ -45,6 +47,7 @@ class OrderMerger:
         self._decode = decode
         self._stored = StoredOrders(reader or connection, account)
         self._rejected_ids = set(unresolved(connection, account, "order"))
+        self._flaws = RecordFlaws(connection, account, "order")
 
     def prepare(self, records: Sequence[RawRecord]) -> PreparedBatch:
         """Looks a batch up, and decodes and checks what is new or changed. Writes nothing."""
@@ -59,7 +62,7 @@ class OrderMerger:
             elif not version.covers(record):
                 changed.append(record)
         new_decoded, new_undecodable = decode_records(self._decode, new)
-        if self._stored.is_first_load and any(decoded.order.items is None for decoded in new_decoded):
+        if self._stored.is_first_load and any(not decoded.order.items for decoded in new_decoded):
             # Such a record is an order's change if the order is stored, and invalid if not: look the batch up now.
             self._stored.end_first_load()
             return self.prepare(records)
@@ -85,7 +88,7 @@ class OrderMerger:
 
     def check(self, record: RawRecord) -> None:
         """Raises RecordRejectedError with every reason why the record can't be stored, if its order is stored."""
-        check_order(decode_record(self._decode, record).order)
+        mend_order(self._decode(record.raw).value)
 
     def _write_once(self, batch: PreparedBatch) -> BatchResult:
         with self._connection.transaction():
@@ -95,8 +98,13 @@ class OrderMerger:
             if batch.changed.checked:
                 result += write_isolating_rejected(batch.changed, self._write_changed)
             keep(self._connection, self._account, result.rejected)
-            resolved = self._rejected_ids & {*result.created, *result.changed}
+            written = {*result.created, *result.changed}
+            resolved = self._rejected_ids & written
             resolve(self._connection, self._account, "order", sorted(resolved))
+            flaws = {**batch.new.flaws(written), **batch.changed.flaws(written)}
+            self._flaws.replace(written, flaws)
+            self._flaws.add(result.conflicts)
+            result += BatchResult(flawed=len(flaws))
         self._rejected_ids -= resolved
         self._rejected_ids |= {record_key(rejected.record_id, rejected.raw) for rejected in result.rejected}
         return result

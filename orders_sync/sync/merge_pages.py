@@ -12,6 +12,7 @@ from orders_sync.database.engine import connect
 from orders_sync.marketplaces.kit.adapter import RawRecord
 from orders_sync.model.pass_summary import PassSummary
 from orders_sync.sync.batch import BatchResult
+from orders_sync.sync.check_records import order_decoder
 from orders_sync.sync.merge import OrderMerger
 from orders_sync.sync.running_pass import RunningPass
 
@@ -24,7 +25,7 @@ def open_merger(pass_: RunningPass) -> Generator[OrderMerger]:
     """A merger with a second connection for its look-ups, so that it looks up one batch while it writes another."""
     with connect(application=f"orders_sync reader {pass_.lane}") as reader:
         yield OrderMerger(
-            with_large_send_buffer(pass_.connection), pass_.lane.account, pass_.adapter.decode_order, reader=reader
+            with_large_send_buffer(pass_.connection), pass_.lane.account, order_decoder(pass_.adapter), reader=reader
         )
 
 
@@ -100,5 +101,6 @@ def _part(result: BatchResult) -> PassSummary:
         unchanged=result.unchanged,
         rejected=len(result.rejected),
         events=result.events,
+        flawed=result.flawed,
         problems=[rejected.one_line() for rejected in result.rejected],
     )

@@ -8,9 +8,9 @@ from orders_sync.model.records import Flaw
 
 
 class RecordFlaws:
-    """The flaws of one account's records of a kind. Remembers which records have some, so that most batches cost nothing.
+    """The flaws of one account's records of a kind. It knows which records have some: most batches cost nothing.
 
-    Use one for a pass: no other pass of the lane writes meanwhile, and another lane's flaws are replaced by the same.
+    Use one for a pass. A flaw that another lane adds meanwhile stays until the record changes again.
     """
 
     def __init__(self, connection: Connection, account: str, kind: str) -> None:
@@ -28,26 +28,33 @@ class RecordFlaws:
         right_now = sorted(self._flawed.intersection(stored) | flaws.keys())
         if not right_now:
             return
-        rows = sorted({(record_id, flaw.field): flaw for record_id in flaws for flaw in flaws[record_id]}.items())
-        with self._connection.cursor() as cursor:
-            cursor.execute(
-                "DELETE FROM record_flaws WHERE account = %s AND kind = %s AND record_id = ANY(%s) "
-                "AND (record_id, field) NOT IN (SELECT * FROM unnest(%s::text[], %s::text[]))",
-                [self._account, self._kind, right_now, [key[0] for key, _ in rows], [key[1] for key, _ in rows]],
-            )
-            cursor.execute(
-                """
-                INSERT INTO record_flaws (account, kind, record_id, field, found, stored)
-                SELECT %s, %s, * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[])
-                ON CONFLICT (account, kind, record_id, field) DO UPDATE SET
-                  found = excluded.found, stored = excluded.stored, last_seen_at = now()
-                """,
-                [
-                    self._account, self._kind, [key[0] for key, _ in rows], [key[1] for key, _ in rows],
-                    [flaw.found for _, flaw in rows], [flaw.stored for _, flaw in rows],
-                ],
-            )  # fmt: skip
-        self._flawed = (self._flawed - set(right_now)) | set(flaws)
+        pairs = [(record_id, flaw) for record_id in flaws for flaw in flaws[record_id]]
+        self._connection.execute(
+            "DELETE FROM record_flaws WHERE account = %s AND kind = %s AND record_id = ANY(%s) "
+            "AND (record_id, field) NOT IN (SELECT * FROM unnest(%s::text[], %s::text[]))",
+            [self._account, self._kind, right_now, [record_id for record_id, _ in pairs], [f.field for _, f in pairs]],
+        )
+        self._flawed -= set(right_now)
+        self.add(pairs)
+
+    def add(self, flaws: Sequence[tuple[str, Flaw]]) -> None:
+        """Adds flaws of records, each with the record's id; one that is known by its field is replaced."""
+        if not flaws:
+            return
+        rows = sorted({(record_id, flaw.field): flaw for record_id, flaw in flaws}.items())
+        self._connection.execute(
+            """
+            INSERT INTO record_flaws (account, kind, record_id, field, found, stored)
+            SELECT %s, %s, * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[])
+            ON CONFLICT (account, kind, record_id, field) DO UPDATE SET
+              found = excluded.found, stored = excluded.stored, last_seen_at = now()
+            """,
+            [
+                self._account, self._kind, [key[0] for key, _ in rows], [key[1] for key, _ in rows],
+                [flaw.found for _, flaw in rows], [flaw.stored for _, flaw in rows],
+            ],
+        )  # fmt: skip
+        self._flawed |= {record_id for record_id, _ in flaws}
 
 
 class FlawGroup(NamedTuple):

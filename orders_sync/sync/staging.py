@@ -10,14 +10,35 @@ OPEN_STAGING = """
 CREATE TEMP TABLE IF NOT EXISTS stage_orders (LIKE orders INCLUDING DEFAULTS);
 CREATE TEMP TABLE IF NOT EXISTS stage_items (LIKE order_items INCLUDING DEFAULTS)
 """
+#: Staged items that stay with another order, whose record is newer: another staged order, or the stored one.
 TAKEN_ITEMS = """
-SELECT DISTINCT staged.order_id, staged.item_id, stored.order_id
-FROM stage_items staged JOIN order_items stored USING (account, item_id)
-WHERE stored.order_id <> staged.order_id
+SELECT mine.order_id, item.item_id, min(theirs.order_id)
+FROM stage_items item
+JOIN stage_orders mine ON mine.order_id = item.order_id
+JOIN stage_items other ON other.item_id = item.item_id AND other.order_id <> item.order_id
+JOIN stage_orders theirs ON theirs.order_id = other.order_id
+WHERE theirs.modified_at > mine.modified_at
+   OR theirs.modified_at IS NOT DISTINCT FROM mine.modified_at AND theirs.order_id > mine.order_id
+GROUP BY 1, 2
 UNION
-SELECT later.order_id, later.item_id, min(earlier.order_id)
-FROM stage_items later JOIN stage_items earlier USING (account, item_id)
-WHERE earlier.order_id < later.order_id GROUP BY 1, 2
+SELECT mine.order_id, item.item_id, theirs.order_id
+FROM stage_items item
+JOIN stage_orders mine ON mine.order_id = item.order_id
+JOIN order_items stored ON stored.account = item.account AND stored.item_id = item.item_id
+JOIN orders theirs ON theirs.account = stored.account AND theirs.order_id = stored.order_id
+WHERE stored.order_id <> item.order_id AND stored.status <> 'removed' AND theirs.modified_at > mine.modified_at
+  AND NOT EXISTS (SELECT FROM stage_orders again WHERE again.order_id = stored.order_id)
+"""
+UNSTAGE_ITEMS = """
+DELETE FROM stage_items USING unnest(%s::text[], %s::text[]) AS taken (order_id, item_id)
+WHERE stage_items.order_id = taken.order_id AND stage_items.item_id = taken.item_id
+"""
+#: Stored items that move to a staged order, although their order, which is not staged, lists them.
+MOVED_ITEMS = """
+SELECT stored.order_id, stored.item_id, staged.order_id
+FROM stage_items staged JOIN order_items stored USING (account, item_id)
+WHERE stored.order_id <> staged.order_id AND stored.status <> 'removed'
+  AND NOT EXISTS (SELECT FROM stage_orders again WHERE again.order_id = stored.order_id)
 """
 LOCK_ORDERS = """
 SELECT order_id, status, modified_at, fingerprint FROM orders
@@ -63,9 +84,11 @@ UPDATE_ORDERS = SQL(
     "RETURNING stored.order_id, stored.status, stored.revision"
 ).format(values=_kept_where_missing(_ORDER_VALUES), status=_STATUS_KEPT_WHERE_MISSING)
 UPDATE_ITEMS = SQL(
-    "UPDATE order_items stored SET {values}, quantity = {quantity}, {status}, stored_at = now() FROM stage_items staged "
+    "UPDATE order_items stored SET order_id = staged.order_id, {values}, quantity = {quantity}, {status}, "
+    "stored_at = now() FROM stage_items staged "
     "WHERE stored.account = staged.account AND stored.item_id = staged.item_id "
-    "AND (({staged}, {quantity}) IS DISTINCT FROM ({stored}, stored.quantity) OR staged.status <> stored.status "
+    "AND (({staged}, {quantity}, staged.order_id) IS DISTINCT FROM ({stored}, stored.quantity, stored.order_id) "
+    "OR staged.status <> stored.status "
     "AND (staged.marketplace_state IS NOT NULL OR stored.status = 'removed')) "
     "RETURNING stored.order_id, stored.item_id, stored.status"
 ).format(

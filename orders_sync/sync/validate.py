@@ -385,9 +385,8 @@ def _mend_items(items: Sequence[OrderItem]) -> tuple[list[OrderItem], list[Flaw]
     for position, item in enumerate(items):
         prefix = f"items[{position}]."
         values, item_flaws, item_reasons = _mend(_rules_of(item), item, prefix)
-        if item.price is not None and str(values.get("price", item.price)).startswith("-"):
-            if item.kind is ItemKind.GOODS:
-                values["kind"] = ItemKind.DISCOUNT
+        if item.kind is ItemKind.GOODS and _is_discount(item):
+            values["kind"] = ItemKind.DISCOUNT
         if item.quantity == 0 and item.status not in GONE:
             values["status"] = Status.CANCELLED
             item_flaws.append(Flaw(prefix + "quantity", "is 0", "the item as cancelled"))
@@ -408,5 +407,10 @@ _RULES_WITHOUT_SKU = {name: rule for name, rule in ITEM_RULES.items() if name !=
 
 def _rules_of(item: OrderItem) -> Mapping[str, Rule[Any]]:
     """The rules of an item: what is not in stock needs no SKU."""
-    is_discount = item.price is not None and str(item.price).startswith("-")
-    return ITEM_RULES if item.kind is ItemKind.GOODS and not is_discount else _RULES_WITHOUT_SKU
+    return ITEM_RULES if item.kind is ItemKind.GOODS and not _is_discount(item) else _RULES_WITHOUT_SKU
+
+
+def _is_discount(item: OrderItem) -> bool:
+    """Whether an item lowers what the buyer pays, as a voucher or a store credit that is listed as a line does."""
+    price = item.price
+    return price is not None and str(price).startswith("-") and _wrong_amount(price) is None and Decimal(price) < 0

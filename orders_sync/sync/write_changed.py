@@ -11,10 +11,11 @@ from psycopg import Cursor
 
 from orders_sync.database.copy import copy_into, to_copy_text
 from orders_sync.database.engine import Connection
+from orders_sync.model.records import Flaw
 from orders_sync.model.statuses import Status
 from orders_sync.sync import care_links, staging
 from orders_sync.sync.batch import Batch, BatchResult, DecodedOrder
-from orders_sync.sync.check_records import item_taken
+from orders_sync.sync.check_records import item_conflict
 from orders_sync.sync.copy_columns import EVENT_COLUMNS, EventRow, changed_row, created_row, event_columns
 from orders_sync.sync.stored_orders import StoredVersion
 from orders_sync.sync.write_new import copy_orders_and_items
@@ -25,7 +26,7 @@ _Cursor = Cursor[tuple[Any, ...]]
 def write_changed(connection: Connection, batch: Batch) -> BatchResult:
     """Merges a batch: creates the orders that are not stored yet, and changes those that are, all or nothing.
 
-    An order with an item that belongs to another order is rejected. Raises DataError if PostgreSQL can't store one of
+    An item that two orders list is with the order that changed last. Raises DataError if PostgreSQL can't store one of
     the records.
     """
     account = batch.account
@@ -33,13 +34,12 @@ def write_changed(connection: Connection, batch: Batch) -> BatchResult:
     with connection.transaction(), connection.cursor() as cursor:
         cursor.execute(staging.OPEN_STAGING)
         copy_orders_and_items(cursor, batch, "stage_orders", "stage_items")
-        taken = _taken_items(cursor)
-        _unstage(cursor, taken)
         created = _insert_orders(cursor)
-        stored = _lock_orders(cursor, account, decoded.keys() - taken.keys() - set(created))
+        stored = _lock_orders(cursor, account, decoded.keys() - set(created))
         covered = [order_id for order_id, found in stored.items() if found.version.covers(decoded[order_id].record)]
         _unstage(cursor, covered)
         changed = sorted(stored.keys() - set(covered))
+        conflicts = _resolve_shared_items(cursor)
         updated = _update_orders(cursor, changed)
         events = [
             *(created_row(account, decoded[order_id].order) for order_id in created),
@@ -53,8 +53,8 @@ def write_changed(connection: Connection, batch: Batch) -> BatchResult:
         created=created,
         changed=changed,
         unchanged=len(covered),
-        rejected=[item_taken(decoded[order_id], *item_and_owner) for order_id, item_and_owner in taken.items()],
         events=len(events),
+        conflicts=conflicts,
     )
 
 
@@ -68,9 +68,13 @@ class _Updated(NamedTuple):
     revision: int
 
 
-def _taken_items(cursor: _Cursor) -> dict[str, tuple[str, str]]:
-    """The staged orders with an item that belongs to another order, by id: one such item, and its owner's id."""
-    return {order_id: (item_id, owner) for order_id, item_id, owner in cursor.execute(staging.TAKEN_ITEMS)}
+def _resolve_shared_items(cursor: _Cursor) -> list[tuple[str, Flaw]]:
+    """Leaves each staged item with one order; returns the orders that list an item of another order, with the flaw."""
+    taken = cursor.execute(staging.TAKEN_ITEMS).fetchall()
+    if taken:
+        cursor.execute(staging.UNSTAGE_ITEMS, [[row[0] for row in taken], [row[1] for row in taken]])
+    moved = cursor.execute(staging.MOVED_ITEMS).fetchall()
+    return [(order_id, item_conflict(item_id, owner)) for order_id, item_id, owner in (*taken, *moved)]
 
 
 def _unstage(cursor: _Cursor, order_ids: Iterable[str]) -> None:

@@ -45,8 +45,8 @@ def test_an_order_that_another_lane_stored_meanwhile_is_not_created_again(
 ) -> None:
     orders = [an_order(marketplace, number) for number in (1, 2, 3)]
     with connect() as mine:
-        first_load = OrderMerger(mine, "shop", adapter.decode_order)
-        merge(OrderMerger(connection, "shop", adapter.decode_order), orders[:2])
+        first_load = OrderMerger(mine, "shop", order_decoder(adapter))
+        merge(OrderMerger(connection, "shop", order_decoder(adapter)), orders[:2])
         shipped = {**orders[1], "state": 9}
         result = merge(first_load, [orders[0], shipped, orders[2]])
         assert (list(result.created), list(result.changed)) == (["3"], ["2"])
@@ -62,8 +62,8 @@ def test_a_record_without_its_items_is_looked_up_on_a_first_load_too(
     orders = [an_order(marketplace, number) for number in (1, 2)]
     without_items = [{name: value for name, value in order.items() if name != "orderlines"} for order in orders]
     with connect() as mine:
-        first_load = OrderMerger(mine, "shop", adapter.decode_order)
-        merge(OrderMerger(connection, "shop", adapter.decode_order), orders[:1])
+        first_load = OrderMerger(mine, "shop", order_decoder(adapter))
+        merge(OrderMerger(connection, "shop", order_decoder(adapter)), orders[:1])
         result = merge(first_load, without_items)
     assert list(result.changed) == ["1"]
     assert [rejected.record_id for rejected in result.rejected] == ["2"]
@@ -83,7 +83,7 @@ def test_each_record_of_a_batch_is_counted_once(
     orders = [an_order(marketplace, number) for number in range(1, 8)]
     orders[3]["orderlines"][0]["quantity"] = 0
     orders[5]["orderlines"][0]["id"] = orders[6]["orderlines"][0]["id"]
-    merger = OrderMerger(connection, "shop", adapter.decode_order)
+    merger = OrderMerger(connection, "shop", order_decoder(adapter))
     merge(merger, orders[:2])
     without_id = {**orders[0], "order_id": ""}
     result = merge(merger, [orders[0], {**orders[1], "state": 9}, *orders[2:], orders[2], without_id])
@@ -96,7 +96,7 @@ def test_a_change_that_takes_another_orders_item_is_rejected_and_the_other_chang
     marketplace: Marketplace, adapter: Adapter, connection: Connection, merge: Merge
 ) -> None:
     orders = [an_order(marketplace, number) for number in (1, 2, 3)]
-    merger = OrderMerger(connection, "shop", adapter.decode_order)
+    merger = OrderMerger(connection, "shop", order_decoder(adapter))
     merge(merger, orders)
     taking = {**orders[1], "orderlines": [*orders[1]["orderlines"], orders[0]["orderlines"][0]]}
     result = merge(merger, [taking, {**orders[2], "state": 9}])
@@ -125,7 +125,7 @@ def test_a_batch_that_collides_with_another_writers_locks_is_written_again(
         END $$;
         CREATE TRIGGER collide BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION collide()
     """)
-    merger = OrderMerger(connection, "shop", adapter.decode_order)
+    merger = OrderMerger(connection, "shop", order_decoder(adapter))
     assert list(merge(merger, [an_order(marketplace, 1)]).created) == ["1"]
     assert connection.execute("SELECT last_value FROM tries").fetchone() == (3,)
     with pytest.raises(DeadlockDetected):

@@ -7,7 +7,6 @@ value that can't be read rejects the record.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from functools import cache
@@ -23,8 +22,7 @@ from orders_sync.model.records import Flaw, Reason, RecordRejectedError
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Decoded(Generic[T]):
+class Decoded(msgspec.Struct, Generic[T], frozen=True, gc=False):
     """A decoded record."""
 
     value: T
