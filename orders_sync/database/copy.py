@@ -7,6 +7,7 @@ NULL, and a backslash before each backslash, newline, tab and carriage return of
 import os
 import socket
 from collections.abc import Iterable, Sequence
+from typing import cast
 
 from psycopg import Cursor
 from psycopg.sql import SQL, Identifier
@@ -20,7 +21,10 @@ SEND_BUFFER_BYTES = 2 * 1024**2
 """Size of the send buffer that a writing connection requests: most of a batch."""
 
 _NULL = "\\N"
-_ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"})
+_REPLACEMENTS = (("\\", "\\\\"), ("\n", "\\n"), ("\t", "\\t"), ("\r", "\\r"))  # the backslash first
+_ESCAPES = str.maketrans(dict(_REPLACEMENTS))
+_SEPARATOR = "\x00"
+"""Stands between values that are escaped together; no text that PostgreSQL can store has it."""
 
 
 def with_large_send_buffer(connection: Connection) -> Connection:
@@ -51,28 +55,29 @@ def copy_into(cursor: Cursor[tuple[object, ...]], table: str, columns: Sequence[
 def to_copy_text(columns: Sequence[Column]) -> str:
     """Columns of equal length in COPY's text format: one line per row, each with a newline at its end.
 
-    Raises ValueError when the columns differ in length. Values seldom need an escape, and escaping each value
-    takes most of the time. So the text is built without escapes first. When it holds more separators than rows and
-    columns explain, the values hold some, and the text is built again with escapes.
+    Raises ValueError when the columns differ in length.
     """
     if not columns or not columns[0]:
         return ""
-    rows = len(columns[0])
-    nulls = [column.count(None) for column in columns]
-    text = _lines(
-        [
-            [_NULL if value is None else value for value in column] if null_count else column
-            for column, null_count in zip(columns, nulls, strict=True)
-        ]
-    )
-    if (
-        text.count("\\") == sum(nulls)
-        and text.count("\n") == rows
-        and text.count("\t") == rows * (len(columns) - 1)
-        and "\r" not in text
-    ):
-        return text
-    return _lines([[_NULL if value is None else value.translate(_ESCAPES) for value in column] for column in columns])
+    return _lines([_escaped_column(column) for column in columns])
+
+
+def _escaped_column(column: Column) -> Column:
+    """The column with its escapes and NULLs.
+
+    Escaping each value would take most of the time. So all values of a column are searched at once, and escaped at
+    once where that is needed.
+    """
+    has_nulls = not all(column) and None in column  # `all` takes a third of the time
+    joined = _SEPARATOR.join([value or "" for value in column] if has_nulls else cast(Sequence[str], column))
+    if not any(character in joined for character, _ in _REPLACEMENTS):
+        return [_NULL if value is None else value for value in column] if has_nulls else column
+    if joined.count(_SEPARATOR) >= len(column):  # a value has it; PostgreSQL will reject that one
+        return [_NULL if value is None else value.translate(_ESCAPES) for value in column]
+    for character, escape in _REPLACEMENTS:
+        joined = joined.replace(character, escape)
+    texts = joined.split(_SEPARATOR)
+    return [_NULL if value is None else text for value, text in zip(column, texts, strict=True)]
 
 
 def _lines(columns: Sequence[Sequence[str | None]]) -> str:

@@ -1,6 +1,6 @@
 """A batch of orders on its way into the tables: what is written together, and what became of it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -35,6 +35,14 @@ class Batch:
         self.account = account
         # All writers lock rows in the same order, so that they don't deadlock.
         self.checked = sorted(checked, key=lambda decoded: decoded.order.order_id)
+
+    def with_mended(self, mended: Mapping[int, DecodedOrder]) -> "Batch":
+        """The batch with some of its orders mended, by their positions; each keeps its id and has as many items."""
+        checked = [mended.get(position, decoded) for position, decoded in enumerate(self.checked)]
+        batch = Batch(self.account, checked)
+        # Not by the cached property's own way, which would build all columns once more.
+        batch.fields = self.fields.with_changed([decoded.order for decoded in batch.checked], mended.keys())
+        return batch
 
     def flaws(self, order_ids: Collection[str]) -> dict[str, Sequence[Flaw]]:
         """The flaws of these orders, by order id; orders without flaws are left out."""

@@ -64,20 +64,27 @@ def check_orders(
     A new order needs its items; a change may leave them out.
     """
     batch = Batch(account, orders)
-    flawed = flawed_orders(batch.fields)
+    flawed = flawed_orders(batch.fields, max((len(decoded.raw) for decoded in orders), default=0))
     if are_new:
         flawed |= {position for position, items in enumerate(batch.fields.orders["items"]) if not items}
     if not flawed:
         return batch, ()
-    checked: list[DecodedOrder] = []
-    rejected: list[RejectedRecord] = []
-    for position, decoded in enumerate(batch.checked):
+    mended: dict[int, DecodedOrder] = {}
+    rejected: dict[int, RejectedRecord] = {}
+    for position in sorted(flawed):
+        decoded = batch.checked[position]
         try:
-            checked.append(_mended(decoded, is_new=are_new) if position in flawed else decoded)
+            mended[position] = _mended(decoded, is_new=are_new)
         except RecordRejectedError as problem:
             record = decoded.record
-            rejected.append(RejectedRecord("order", record.record_id, record.raw, problem.reasons))
-    return Batch(account, _without_shared_items(checked) if are_new else checked), rejected
+            rejected[position] = RejectedRecord("order", record.record_id, record.raw, problem.reasons)
+    item_ids = batch.fields.items["item_id"]
+    if not rejected and len(set(item_ids)) == len(item_ids):
+        return batch.with_mended(mended), ()
+    checked = [
+        mended.get(position, decoded) for position, decoded in enumerate(batch.checked) if position not in rejected
+    ]
+    return Batch(account, _without_shared_items(checked) if are_new else checked), list(rejected.values())
 
 
 def _mended(decoded: DecodedOrder, *, is_new: bool) -> DecodedOrder:

@@ -1,6 +1,7 @@
 """Orders and their items as columns, one for each field: a batch is checked and written fastest in this form."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import msgspec
@@ -35,12 +36,36 @@ class OrderColumns:
         self.orders = _with_amounts_as_texts(by_field(Order, orders), ORDER_AMOUNTS)
         self.items = _with_amounts_as_texts(by_field(OrderItem, items), ITEM_AMOUNTS)
         self.order_id_of_items = [order.order_id for order in orders for _ in order.items or ()]
-        self._orders = orders
-
-    @property
-    def order_position_of_items(self) -> list[int]:
+        self.order_position_of_items = [position for position, order in enumerate(orders) for _ in order.items or ()]
         """For each item, the position of its order in the batch."""
-        return [position for position, order in enumerate(self._orders) for _ in order.items or ()]
+
+    def with_changed(self, orders: Sequence[Order], positions: Collection[int]) -> "OrderColumns":
+        """The columns of `orders`: the same orders in the same sequence, but for the values of those at `positions`.
+
+        Only columns with other values are built anew, which is much faster for a few changed orders. Each order must
+        have as many items as before.
+        """
+        changed = copy(self)
+        changed.orders = _with_rows(self.orders, {at: orders[at] for at in positions}, ORDER_AMOUNTS)
+        rows = [row for row, at in enumerate(self.order_position_of_items) if at in positions]
+        items = [item for at in sorted(positions) for item in orders[at].items or ()]
+        changed.items = _with_rows(self.items, dict(zip(rows, items, strict=True)), ITEM_AMOUNTS)
+        return changed
+
+
+def _with_rows(fields: Fields, rows: Mapping[int, msgspec.Struct], amounts: Sequence[str]) -> Fields:
+    """Columns with other records in some rows."""
+    replaced = dict(fields)
+    for name, column in fields.items():
+        values = {row: getattr(record, name) for row, record in rows.items()}
+        if name in amounts:
+            values = {row: texts_of(value) for row, value in values.items()}
+        if any(column[row] is not value for row, value in values.items()):
+            values_of_all = list(column)
+            for row, value in values.items():
+                values_of_all[row] = value
+            replaced[name] = values_of_all
+    return replaced
 
 
 def _with_amounts_as_texts(fields: dict[str, Sequence[Any]], amounts: Sequence[str]) -> Fields:

@@ -62,7 +62,7 @@ _MAY_BE_EMPTY = frozenset(["sku"])
 
 def _without_empty_texts(column: Column) -> Column:
     """None instead of an empty text, which must not replace a stored value."""
-    return [text or None for text in column] if "" in column else column
+    return column if all(column) else [text or None for text in column]
 
 
 def event_columns(rows: Sequence[EventRow]) -> list[Column]:

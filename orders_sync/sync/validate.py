@@ -10,7 +10,7 @@ is fast; the other looks at one value.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
@@ -47,6 +47,7 @@ _CURRENCIES_OR_NONE = CURRENCIES | {None}
 #: The form of nearly all amounts. It satisfies every rule of amounts, so that no further check is needed.
 _USUAL_AMOUNT = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,4})?")
 _NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,6})?")
+_HTTP = ("http://", "https://")
 _URL = re.compile(r"https?://[^\s\x00-\x1f]+", re.IGNORECASE)
 
 #: The statuses of an item of which nothing is to be shipped any more; its quantity may be 0.
@@ -172,12 +173,13 @@ def _wrong_quantity(value: int) -> Wrong | None:
 # -- columns: whether all values of a field are valid
 
 
-def _are_keys(column: Sequence[str]) -> bool:
+def _are_keys(column: Collection[str]) -> bool:
     return all(map(str.strip, column)) and max(map(len, column), default=1) <= MAX_ID_LENGTH
 
 
 def _are_skus(column: Sequence[str]) -> bool:
-    return _are_keys(column) and all(map(str.__eq__, column, map(str.strip, column)))
+    skus = set(column)
+    return _are_keys(skus) and skus == set(map(str.strip, skus))
 
 
 def _are_times(column: Sequence[datetime | None]) -> bool:
@@ -211,13 +213,15 @@ def _negative(amounts: set[str]) -> list[str]:
 
 
 def _are_texts(column: Sequence[str | None]) -> bool:
-    texts = set(column)
-    texts.discard(None)
-    return max(map(len, texts), default=0) <= MAX_TEXT_LENGTH  # pyright: ignore[reportArgumentType]
+    return max(map(len, filter(None, column)), default=0) <= MAX_TEXT_LENGTH
 
 
 def _are_urls(column: Sequence[str | None]) -> bool:
-    return not any(map(_wrong_url, set(column)))
+    urls = set(filter(None, column))
+    joined = "".join(urls)
+    if joined.isascii() and joined.isprintable() and " " not in joined:  # a regular expression takes longer
+        return max(map(len, urls), default=0) <= MAX_URL_LENGTH and all(url.startswith(_HTTP) for url in urls)
+    return not any(map(_wrong_url, urls))
 
 
 def _are_quantities(column: Sequence[int]) -> bool:
@@ -296,22 +300,26 @@ _CARE_RULES: Mapping[str, Rule[Any]] = {
 }  # fmt: skip
 
 
-def flawed_orders(fields: OrderColumns) -> set[int]:
-    """The positions of the orders of a batch that `mend_order` rejects or changes; all others are valid as they are."""
+def flawed_orders(fields: OrderColumns, longest_record: int | None = None) -> set[int]:
+    """The positions of the orders of a batch that `mend_order` rejects or changes; all others are valid as they are.
+
+    `longest_record`: the length in bytes of the longest raw record, if it is known: a short record has no long text.
+    """
     orders, items = fields.orders, fields.items
-    order_positions = _flawed(ORDER_RULES, orders)
-    item_positions = _flawed(ITEM_RULES, items) | _unusual_items(items)
+    without = _TEXT if longest_record is not None and longest_record <= MAX_TEXT_LENGTH else None
+    order_positions = _flawed(ORDER_RULES, orders, without)
+    item_positions = _flawed(ITEM_RULES, items, without) | _unusual_items(items)
     if not order_positions and not item_positions:
         return set()
     owner = fields.order_position_of_items
     return order_positions | {owner[position] for position in item_positions}
 
 
-def _flawed(rules: Mapping[str, Rule[Any]], fields: Mapping[str, Sequence[Any]]) -> set[int]:
+def _flawed(rules: Mapping[str, Rule[Any]], fields: Mapping[str, Sequence[Any]], without: Rule[Any] | None) -> set[int]:
     return {
         position
         for name, rule in rules.items()
-        if not rule.all_valid(fields[name])
+        if rule is not without and not rule.all_valid(fields[name])
         for position, value in enumerate(fields[name])
         if rule.wrong(value) is not None
     }
