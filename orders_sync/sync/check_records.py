@@ -34,7 +34,7 @@ def newest_of_each(records: Sequence[RawRecord]) -> tuple[dict[str, RawRecord], 
     rejected: list[RejectedRecord] = []
     for record in records:
         if not record.record_id or "\x00" in record.record_id:
-            rejected.append(RejectedRecord("order", "", record.raw, [_NO_ID]))
+            rejected.append(RejectedRecord("order", "", record.raw, [_NO_ID], record.fingerprint))
             continue
         other = newest.get(record.record_id)
         if other is None or not is_newer(other.modified_at, record.modified_at):
@@ -50,7 +50,7 @@ def decode_records(decode: Decode, records: Iterable[RawRecord]) -> tuple[list[D
         try:
             decoded = decode(record.raw)
         except RecordRejectedError as problem:
-            rejected.append(RejectedRecord("order", record.record_id, record.raw, problem.reasons))
+            rejected.append(RejectedRecord("order", record.record_id, record.raw, problem.reasons, record.fingerprint))
         else:
             orders.append(DecodedOrder(decoded.value, record, decoded.raw, decoded.flaws))
     return orders, rejected
@@ -76,7 +76,7 @@ def check_orders(
             checked.append(_mended(decoded, is_new=are_new) if position in flawed else decoded)
         except RecordRejectedError as problem:
             record = decoded.record
-            rejected.append(RejectedRecord("order", record.record_id, record.raw, problem.reasons))
+            rejected.append(RejectedRecord("order", record.record_id, record.raw, problem.reasons, record.fingerprint))
     return Batch(account, _without_shared_items(checked) if are_new else checked), rejected
 
 
