@@ -159,9 +159,9 @@ class _Count(NamedTuple):
 
 _COUNTS = (
     _Count(
-        "SELECT count(*) FROM rejected_records WHERE resolved_at IS NULL",
+        "SELECT count(*) FROM rejected_records WHERE resolved_at IS NULL AND dismissed_at IS NULL",
         "{} rejected records",
-        "`orders-sync rejected list` shows the reasons, `orders-sync rejected retry` tries again.",
+        "`orders-sync rejected` shows the reasons, `… rejected retry` tries again, `… rejected dismiss` puts one aside.",
     ),
     _Count(
         "SELECT count(*) FROM order_events WHERE applied_at IS NULL AND recorded_at < now() - interval '10 minutes'",
