@@ -52,6 +52,8 @@ def rejected(
     command, the records are grouped by reason; one with several reasons is in several groups.
     """
     if context.invoked_subcommand is not None:
+        if account or kind or reason or as_list or dismissed or as_json or as_csv:
+            raise click.UsageError(f"Give the options after the command: {context.invoked_subcommand} …")
         return
     selection = Selection(account, kind, None, reason, dismissed)
     _print(selection, as_list=as_list, as_json=as_json, as_csv=as_csv)

@@ -71,7 +71,7 @@ no_rejected_records = rows_check(
     "no_rejected_records",
     REJECTED,
     WARN,
-    "Rejected records that have not passed yet, without those that a person dismissed.",
+    "Rejected records that have not passed and were not dismissed.",
 )
 no_flaws = rows_check(
     "orders", "no_flaws", FLAWS, WARN, "Wrong values of records that are stored nevertheless, grouped by what they are."
