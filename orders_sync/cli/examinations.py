@@ -162,7 +162,8 @@ _COUNTS = (
     _Count(
         "SELECT count(*) FROM rejected_records WHERE resolved_at IS NULL AND dismissed_at IS NULL",
         "{} rejected records",
-        "`orders-sync rejected` shows the reasons. `orders-sync rejected retry` tries again, `… dismiss` puts one aside.",
+        "`orders-sync rejected` shows the reasons, `orders-sync rejected retry` tries again. `orders-sync rejected "
+        "dismiss` puts one aside.",
     ),
     _Count(
         "SELECT count(*) FROM order_events WHERE applied_at IS NULL AND recorded_at < now() - interval '10 minutes'",
@@ -212,7 +213,13 @@ _DAMAGES = (
 
 def _examine_records() -> Iterator[Finding]:
     with orders_database(APPLICATION) as connection:
-        for query, text, remedy in (*_COUNTS, *_DAMAGES):
+        for query, text, remedy in _COUNTS:
+            yield _counted(connection, query, text, remedy)
+
+
+def _examine_damage() -> Iterator[Finding]:
+    with orders_database(APPLICATION) as connection:
+        for query, text, remedy in _DAMAGES:
             yield _counted(connection, query, text, remedy)
 
 
@@ -245,6 +252,7 @@ EXAMINATIONS: dict[str, Callable[[], Iterator[Finding]]] = {
     "lanes": _examine_lanes,
     "rate limits": _examine_rate_limits,
     "records": _examine_records,
+    "damage": _examine_damage,
     "flaws": _examine_flaws,
 }
 """The examinations by name, in the order of the report. To add one, add a function here."""

@@ -5,7 +5,6 @@ again unchanged is not filled in again. A record that changes later is stored as
 """
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
@@ -15,10 +14,12 @@ from psycopg.sql import SQL, Identifier
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
 from orders_sync.database.tables import ADDRESS_PARTS
+from orders_sync.marketplaces.kit.json_repair import MAX_DEPTH, cut
 from orders_sync.marketplaces.kit.registry import find_marketplace
 
 MAX_RECORDS_PER_TRANSACTION = 500
-TOO_DEEP = "its record is nested too deeply to be read, so it is not blanked"
+CUT = f"its record was nested too deeply: what lay below {MAX_DEPTH} levels was removed with the buyer's data"
+UNREADABLE = "its record can't be read, so it is not blanked"
 BUYER_COLUMNS = ("buyer_email", *(f"{kind}_{part}" for kind in ("shipping", "billing") for part in ADDRESS_PARTS))
 
 
@@ -30,7 +31,7 @@ class Blanked:
     care_records: int = 0
     rejected_records: int = 0
     problems: list[str] = field(default_factory=list[str])
-    """Records that could not be blanked and why, one line each; a later run tries them again."""
+    """Records that could only be blanked in part, or not at all, one line each."""
 
 
 def blank_buyers_data(connection: Connection, account: SellerAccount, now: datetime | None = None) -> Blanked:
@@ -49,14 +50,13 @@ def blank_buyers_data(connection: Connection, account: SellerAccount, now: datet
         "batch": MAX_RECORDS_PER_TRANSACTION,
     }
 
-    def without_buyer(raw: str) -> str:
-        return json.dumps(_without(json.loads(raw), keys), ensure_ascii=False)
-
-    orders = _in_batches(connection, _OLD_ORDERS, _BLANK_ORDER, parameters, without_buyer)
-    care_records = _in_batches(connection, _OLD_CARE, _BLANK_CARE, parameters, without_buyer)
-    blanked.orders, blanked.care_records = orders.count, care_records.count
-    blanked.problems += [f"{account.name}, order {record_id}: {TOO_DEEP}" for record_id in orders.too_deep]
-    blanked.problems += [f"{account.name}, care record {record_id}: {TOO_DEEP}" for record_id in care_records.too_deep]
+    for kind, select, update in (("order", _OLD_ORDERS, _BLANK_ORDER), ("care record", _OLD_CARE, _BLANK_CARE)):
+        outcome = _in_batches(connection, select, update, parameters, keys)
+        if kind == "order":
+            blanked.orders = outcome.count
+        else:
+            blanked.care_records = outcome.count
+        blanked.problems += [f"{account.name}, {kind} {record_id}: {what}" for record_id, what in outcome.problems]
     blanked.rejected_records = _blank_rejected(connection, parameters, keys)
     return blanked
 
@@ -65,12 +65,12 @@ def blank_buyers_data(connection: Connection, account: SellerAccount, now: datet
 class _Outcome:
     count: int = 0
     """How many records were blanked."""
-    too_deep: list[str] = field(default_factory=list[str])
-    """The ids of the records that are nested too deeply to be read."""
+    problems: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    """Records that are not as they should be: the id, and what was done."""
 
 
 def _in_batches(
-    connection: Connection, select: str, update: SQL | Any, parameters: dict[str, Any], blank: Callable[[str], str]
+    connection: Connection, select: str, update: SQL | Any, parameters: dict[str, Any], keys: frozenset[str]
 ) -> _Outcome:
     outcome = _Outcome()
     after = ""
@@ -80,16 +80,29 @@ def _in_batches(
             rows = connection.execute(select, values).fetchall()  # pyright: ignore[reportArgumentType, reportCallIssue]
             updates: list[tuple[str, str, str]] = []
             for record_id, raw in rows:
-                try:
-                    updates.append((blank(raw), parameters["account"], record_id))
-                except RecursionError:
-                    outcome.too_deep.append(record_id)
+                kept, problem = _without_buyer(raw, keys)
+                if kept is not None:
+                    updates.append((kept, parameters["account"], record_id))
+                if problem is not None:
+                    outcome.problems.append((record_id, problem))
             with connection.cursor() as cursor:
                 cursor.executemany(update, updates)
         outcome.count += len(updates)
         if len(rows) < MAX_RECORDS_PER_TRANSACTION:
             return outcome
         after = rows[-1][0]
+
+
+def _without_buyer(raw: str, keys: frozenset[str]) -> tuple[str | None, str | None]:
+    """A record's JSON without the parts about the buyer (None: it can't be read), and what was odd about it."""
+    try:
+        return json.dumps(_without(json.loads(raw), keys), ensure_ascii=False), None
+    except (RecursionError, ValueError):
+        pass
+    try:
+        return json.dumps(_without(json.loads(cut(raw)), keys), ensure_ascii=False), CUT
+    except (RecursionError, ValueError):
+        return None, UNREADABLE
 
 
 def _blank_rejected(connection: Connection, parameters: dict[str, Any], keys: frozenset[str]) -> int:

@@ -36,7 +36,7 @@ def buyer_data_retention(
     for problem in problems:
         context.log.warning(problem)
     if problems:
-        metadata["not blanked"] = dg.MetadataValue.md("\n".join(f"* {problem}" for problem in problems))
+        metadata["problems"] = dg.MetadataValue.md("\n".join(f"* {problem}" for problem in problems))
     metadata["accounts with a retention"] = ", ".join(
         f"{name} ({account.settings.retention_days} days)"
         for name, account in accounts.items()
