@@ -89,7 +89,8 @@ INSERT_ORDERS = SQL(
 ).format(columns=_names(ORDER_COLUMNS))
 UPDATE_ORDERS = SQL(
     "UPDATE orders stored SET {values}, {status}, raw = staged.raw, fingerprint = staged.fingerprint, "
-    "revision = stored.revision + 1, stored_at = now(), buyer_data_blanked_at = NULL FROM stage_orders staged "
+    "revision = stored.revision + 1, stored_at = now(), buyer_data_blanked_at = "
+    "CASE WHEN staged.fingerprint = stored.fingerprint THEN stored.buyer_data_blanked_at END FROM stage_orders staged "
     "WHERE stored.account = staged.account AND stored.order_id = staged.order_id AND stored.order_id = ANY(%s) "
     "RETURNING stored.order_id, stored.status, stored.revision"
 ).format(values=_kept_where_missing(_ORDER_VALUES), status=_STATUS_KEPT_WHERE_MISSING)
