@@ -127,7 +127,7 @@ def _lane_asset(
     )
     def sync(
         context: dg.AssetExecutionContext, config: SyncConfig, orders_database: OrdersDatabase
-    ) -> dg.MaterializeResult[Any]:
+    ) -> dg.MaterializeResult:  # pyright: ignore[reportMissingTypeArgument]  Dagster compares it with the bare class
         if isinstance(account, AccountConfigError):
             raise dg.Failure(description=str(account), allow_retries=False)
         summary = _run_pass(context, account, sync_type, reread=config.reread)
