@@ -152,10 +152,57 @@ def test_the_checks_pass_on_a_healthy_database_and_show_the_rows_that_break_them
         failed = {name for name, passed in results.items() if not passed}
         assert failed <= {"states_are_known", "totals_add_up", "no_late_orders"}
         assert {"states_are_known", "totals_add_up"} <= failed
-        assert len(results) == 9
+        assert len(results) == 10
         connection.execute("DELETE FROM order_events WHERE order_id = '1'")
         connection.execute("DELETE FROM orders WHERE order_id = '1'")
         assert not check_results(definitions)["every_item_has_its_order"]
+
+
+def test_a_partial_pass_is_green_with_a_warning(database_url: str) -> None:
+    with Marketplace() as marketplace:
+        for number in (900, 901):
+            marketplace.put_folder(number, number)
+        marketplace.fault("status", path="/ws/sav/901", status=404, times=0)
+        result = _materialize(marketplace, "care_records")
+        (evaluation,) = result.get_asset_check_evaluations()
+        assert (evaluation.check_name, evaluation.passed) == ("nothing_put_off", False)
+        assert evaluation.severity == dg.AssetCheckSeverity.WARN
+        made = result.asset_materializations_for_node("shop__care_records")[-1]  # those of the tables come first
+        assert made.metadata["put_off"].value == 1
+        assert "care record 901 put off" in str(made.metadata["problems"].value)
+        marketplace.calm()
+        (evaluation,) = _materialize(marketplace, "care_records").get_asset_check_evaluations()
+        assert evaluation.passed
+
+
+def test_a_sync_rereads_in_the_ui(database_url: str) -> None:
+    with Marketplace() as marketplace, connect() as connection:
+        an_order(marketplace, 1)
+        _materialize(marketplace, "new_orders")
+        connection.execute("UPDATE order_items SET sku = 'CABLE'")
+        _materialize(marketplace, "modified_orders")
+        assert connection.execute("SELECT sku FROM order_items").fetchone() == ("CABLE",)
+        _materialize(marketplace, "modified_orders", reread=True)
+        assert connection.execute("SELECT sku FROM order_items").fetchone() == ("PHONE",)
+
+
+def _materialize(marketplace: Marketplace, name: str, **config: bool) -> dg.ExecuteInProcessResult:
+    """Materializes an asset of an account at this marketplace, as the UI does."""
+    context = cast(dg.ComponentLoadContext, SimpleNamespace(path=Path("defs/accounts/shop")))  # all that is read
+    attributes = {
+        "marketplace": "back_market", "base_url": marketplace.url, "token": "BACK_MARKET_SANDBOX_TOKEN",
+        "limits": {"enforced": False},
+    }  # fmt: skip
+    assets = [a for a in Account(attributes).build_defs(context).assets or [] if isinstance(a, dg.AssetsDefinition)]
+    (asset,) = (asset for asset in assets if asset.key.path[-1] == name)
+    result = dg.materialize(
+        [asset],
+        partition_key="2026-01-01",
+        resources={"orders_database": OrdersDatabase()},
+        run_config={"ops": {f"shop__{name}": {"config": config}}},
+    )
+    assert result.success
+    return result
 
 
 def check_results(definitions: dg.Definitions) -> dict[str, bool]:

@@ -14,7 +14,7 @@ def doctor() -> None:
     """Check what usually goes wrong, and say what to do.
 
     Examines the database, the accounts and their credentials, the Dagster daemon, schedules, lanes, rate limits,
-    rejected records, order events and acceptances. Exit code 1 if something needs a person.
+    rejected records, order events, acceptances, damaged orders and flaws. Exit code 1 if something needs a person.
     """
     failed = False
     for name, examine in EXAMINATIONS.items():

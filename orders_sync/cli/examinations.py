@@ -8,6 +8,7 @@ from typing import LiteralString, NamedTuple
 from orders_sync.cli.database import orders_database
 from orders_sync.cli.output import span
 from orders_sync.config.schedules import ScheduleSettings
+from orders_sync.database.engine import Connection
 from orders_sync.lanes.history import LaneState
 
 APPLICATION = "orders_sync doctor"
@@ -159,9 +160,10 @@ class _Count(NamedTuple):
 
 _COUNTS = (
     _Count(
-        "SELECT count(*) FROM rejected_records WHERE resolved_at IS NULL",
+        "SELECT count(*) FROM rejected_records WHERE resolved_at IS NULL AND dismissed_at IS NULL",
         "{} rejected records",
-        "`orders-sync rejected list` shows the reasons, `orders-sync rejected retry` tries again.",
+        "`orders-sync rejected` shows the reasons, `orders-sync rejected retry` tries again. `orders-sync rejected "
+        "dismiss` puts one aside.",
     ),
     _Count(
         "SELECT count(*) FROM order_events WHERE applied_at IS NULL AND recorded_at < now() - interval '10 minutes'",
@@ -182,12 +184,64 @@ _COUNTS = (
 )
 
 
+REREAD = (
+    "`orders-sync sync --type modified --reread` compares every order with its marketplace's; --since reads further "
+    "back."
+)
+_DAMAGES = (
+    _Count(
+        "SELECT count(*) FROM orders placed WHERE NOT EXISTS (SELECT FROM order_items item "
+        "WHERE item.account = placed.account AND item.order_id = placed.order_id)",
+        "{} orders without items",
+        REREAD,
+    ),
+    _Count(
+        "SELECT count(*) FROM order_items item WHERE NOT EXISTS (SELECT FROM orders placed "
+        "WHERE placed.account = item.account AND placed.order_id = item.order_id)",
+        "{} items without their order",
+        REREAD,
+    ),
+    _Count(
+        "SELECT count(*) FROM orders placed JOIN (SELECT DISTINCT ON (account, order_id) account, order_id, new_status "
+        "FROM order_events WHERE item_id = '' ORDER BY account, order_id, revision DESC, event_id DESC) last "
+        "USING (account, order_id) WHERE placed.status <> last.new_status",
+        "{} orders whose status is not that of their last event",
+        REREAD,
+    ),
+)
+
+
 def _examine_records() -> Iterator[Finding]:
     with orders_database(APPLICATION) as connection:
         for query, text, remedy in _COUNTS:
-            row = connection.execute(query).fetchone()
-            count = int(row[0]) if row else 0
-            yield Finding(count == 0, text.format(count or "no"), remedy)
+            yield _counted(connection, query, text, remedy)
+
+
+def _examine_damage() -> Iterator[Finding]:
+    with orders_database(APPLICATION) as connection:
+        for query, text, remedy in _DAMAGES:
+            yield _counted(connection, query, text, remedy)
+
+
+def _counted(connection: Connection, query: LiteralString, text: str, remedy: str) -> Finding:
+    row = connection.execute(query).fetchone()
+    count = int(row[0]) if row else 0
+    return Finding(count == 0, text.format(count or "no"), remedy)
+
+
+def _examine_flaws() -> Iterator[Finding]:
+    """Records with flaws are stored and in use: they are shown, and need nobody at once."""
+    with orders_database(APPLICATION) as connection:
+        row = connection.execute("SELECT count(DISTINCT (account, kind, record_id)) FROM record_flaws").fetchone()
+    count = int(row[0]) if row else 0
+    if not count:
+        yield Finding(True, "no stored record has a flaw")
+        return
+    yield Finding(
+        True,
+        f"{count} stored records have flaws: `orders-sync flaws` shows them. After a correction of the adapter or of "
+        "the marketplace, `orders-sync sync --type modified --reread` reads them again",
+    )
 
 
 EXAMINATIONS: dict[str, Callable[[], Iterator[Finding]]] = {
@@ -198,5 +252,7 @@ EXAMINATIONS: dict[str, Callable[[], Iterator[Finding]]] = {
     "lanes": _examine_lanes,
     "rate limits": _examine_rate_limits,
     "records": _examine_records,
+    "damage": _examine_damage,
+    "flaws": _examine_flaws,
 }
 """The examinations by name, in the order of the report. To add one, add a function here."""

@@ -1,49 +1,109 @@
-"""`orders-sync rejected`: records that failed validation."""
+"""`orders-sync rejected`: records that failed validation, or that could not be fetched."""
 
+import getpass
 import json
+import socket
 import uuid
+from collections.abc import Callable
+from typing import Any
 
 import click
 
 from orders_sync.cli.database import orders_database
-from orders_sync.cli.output import console, moment, table
+from orders_sync.cli.output import console
+from orders_sync.cli.rows import format_options, print_rows
+from orders_sync.database.engine import Connection
 from orders_sync.model.errors import UserFacingError
+from orders_sync.sync.rejected_records import KeptRecord, Selection
 
 APPLICATION = "orders_sync rejected"
 
 
-@click.group()
-def rejected() -> None:
-    """List, show and retry rejected records.
+def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options that select records, as the parameters `account`, `kind` and `reason`."""
+    for option in (
+        click.option("--reason", help="Only records with this text in a reason, e.g. 'quantity' or '404'."),
+        click.option("--kind", type=click.Choice(["order", "care"]), help="Only records of this kind."),
+        click.option("--account", help="Only records of this account."),
+    ):
+        command = option(command)
+    return command
 
-    A record that fails validation is rejected, and kept whole until it passes.
+
+@click.group(invoke_without_command=True)
+@selection_options
+@click.option("--list", "as_list", is_flag=True, help="List each record, instead of a group for each reason.")
+@click.option("--dismissed", is_flag=True, help="Only dismissed records, which are left out otherwise.")
+@format_options
+@click.pass_context
+def rejected(
+    context: click.Context,
+    account: str | None,
+    kind: str | None,
+    reason: str | None,
+    as_list: bool,
+    dismissed: bool,
+    as_json: bool,
+    as_csv: bool,
+) -> None:
+    """Show, retry and dismiss rejected records.
+
+    A record that fails validation, or that can't be fetched, is rejected, and kept whole until it passes. Without a
+    command, the records are grouped by reason; one with several reasons is in several groups.
     """
+    if context.invoked_subcommand is not None:
+        if account or kind or reason or as_list or dismissed or as_json or as_csv:
+            raise click.UsageError(f"Give the options after the command: {context.invoked_subcommand} …")
+        return
+    selection = Selection(account, kind, None, reason, dismissed)
+    _print(selection, as_list=as_list, as_json=as_json, as_csv=as_csv)
 
 
 @rejected.command("list")
-@click.option("--account", help="Only records of this account.")
-def list_rejected(account: str | None) -> None:
-    """List the rejected records with every reason."""
+@selection_options
+@click.option("--dismissed", is_flag=True, help="Only dismissed records, which are left out otherwise.")
+@format_options
+def list_rejected(
+    account: str | None, kind: str | None, reason: str | None, dismissed: bool, as_json: bool, as_csv: bool
+) -> None:
+    """List the rejected records with every reason.
+
+    The same as `orders-sync rejected --list`.
+    """
+    _print(Selection(account, kind, None, reason, dismissed), as_list=True, as_json=as_json, as_csv=as_csv)
+
+
+def _print(selection: Selection, *, as_list: bool, as_json: bool, as_csv: bool) -> None:
+    from orders_sync.sync.rejected_records import grouped, selected
+
     with orders_database(APPLICATION) as connection:
-        rows = connection.execute(
-            """
-            SELECT account, kind, record_id, reasons, attempts, first_seen_at, last_seen_at FROM rejected_records
-            WHERE resolved_at IS NULL AND (%(account)s::text IS NULL OR account = %(account)s)
-            ORDER BY account, kind, record_id
-            """,
-            {"account": account},
-        ).fetchall()
-    if not rows:
+        if as_list:
+            records = selected(connection, selection)
+            names, rows = [*_LIST_COLUMNS, *_DISMISSAL_COLUMNS], [_row(record) for record in records]
+            if not selection.is_dismissed and not as_json and not as_csv:
+                names, rows = [*_LIST_COLUMNS], [row[: len(_LIST_COLUMNS)] for row in rows]
+            title = f"{len(rows)} rejected records"
+        else:
+            groups = grouped(connection, selection)
+            names = ["account", "kind", "reason", "allowed", "records", "first", "last", "example"]
+            rows = [list(group) for group in groups]
+            title = "Rejected records by reason"
+    if not rows and not as_json and not as_csv:
         console.print("No rejected records.")
         return
-    shown = table(
-        f"{len(rows)} rejected records",
-        "account", "kind", "id", "where: what (allowed)", "attempts", "first", "last",
-    )  # fmt: skip
-    for account_name, kind, record_id, reasons, attempts, first, last in rows:
-        lines = "\n".join(f"{reason['where']}: {reason['what']} ({reason['allowed']})" for reason in reasons)
-        shown.add_row(account_name, kind, record_id, lines, str(attempts), moment(first), moment(last))
-    console.print(shown)
+    print_rows(title, names, rows, as_json=as_json, as_csv=as_csv)
+
+
+_LIST_COLUMNS = ("account", "kind", "id", "reasons", "attempts", "first", "last")
+_DISMISSAL_COLUMNS = ("dismissed_at", "dismissed_by", "dismissed_reason")
+
+
+def _row(record: KeptRecord) -> list[Any]:
+    reasons = "\n".join(f"{reason.where}: {reason.what} ({reason.allowed})" for reason in record.reasons)
+    return [
+        record.account, record.kind, record.key, reasons, record.attempts, record.first_seen_at, record.last_seen_at,
+        record.dismissed_at, record.dismissed_by, record.dismissed_reason,
+    ]  # fmt: skip
 
 
 @rejected.command("show")
@@ -66,15 +126,57 @@ def show(account: str, record_id: str) -> None:
 
 
 @rejected.command("retry")
+@click.argument("account", required=False)
+@click.argument("record_id", required=False)
 @click.option("--account", "names", multiple=True, help="Only records of this account. May be repeated.")
-def retry(names: tuple[str, ...]) -> None:
-    """Fetch the rejected records and try them again."""
+@click.option("--kind", type=click.Choice(["order", "care"]), help="Only records of this kind.")
+@click.option("--reason", help="Only records with this text in a reason, e.g. 'quantity' or '404'.")
+def retry(
+    account: str | None, record_id: str | None, names: tuple[str, ...], kind: str | None, reason: str | None
+) -> None:
+    """Fetch rejected records and try them again.
+
+    All of them, those of an account, one record, or those with a reason. Dismissed records are left out.
+    """
     from orders_sync.database.schema import upgrade_schema
     from orders_sync.marketplaces.kit.accounts import find_account, load_accounts
     from orders_sync.passes.retry_rejected import retry_rejected_records
 
     upgrade_schema()
-    accounts = [find_account(name) for name in names] if names else list(load_accounts()[0].values())
-    for account in accounts:
-        passed, left = retry_rejected_records(account, f"cli-{uuid.uuid4().hex[:8]}")
-        console.print(f"{account.name}: {passed} passed, {left} still rejected.")
+    chosen = [*([account] if account else []), *names]
+    accounts = [find_account(name) for name in chosen] if chosen else list(load_accounts()[0].values())
+    if record_id is not None:
+        with orders_database(APPLICATION) as connection:
+            _check_is_rejected(connection, accounts[0].name, record_id)
+    for one in accounts:
+        run_id = f"cli-{uuid.uuid4().hex[:8]}"
+        passed, left = retry_rejected_records(one, run_id, key=record_id, kind=kind, reason=reason)
+        console.print(f"{one.name}: {passed} passed, {left} still rejected.")
+
+
+def _check_is_rejected(connection: Connection, account: str, record_id: str) -> None:
+    """Raises UserFacingError unless the record is rejected and not dismissed."""
+    from orders_sync.sync.rejected_records import selected
+
+    if not selected(connection, Selection(account, None, record_id)):
+        raise UserFacingError(f"Account {account} has no rejected record {record_id} that is not dismissed.")
+
+
+@rejected.command("dismiss")
+@click.argument("account")
+@click.argument("record_id")
+@click.option("--reason", required=True, help="Why; it is kept with your name and the time.")
+def dismiss(account: str, record_id: str, reason: str) -> None:
+    """Dismiss a rejected record, with a reason.
+
+    It is not tried again, and checks do not count it. It comes back if the marketplace sends a changed version.
+    """
+    from orders_sync.sync import rejected_records
+
+    if not reason.strip():
+        raise click.UsageError("--reason must say why.")
+    who = f"{getpass.getuser()}@{socket.gethostname()}"
+    with orders_database(APPLICATION) as connection:
+        if not rejected_records.dismiss(connection, account, record_id, by=who, reason=reason.strip()):
+            raise UserFacingError(f"Account {account} has no rejected record {record_id}.")
+    console.print(f"{account}: {record_id} is dismissed.", markup=False)

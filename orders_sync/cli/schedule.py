@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import click
 
 from orders_sync.cli.database import orders_database
-from orders_sync.cli.output import EXIT_DONE, console, moment, table
+from orders_sync.cli.output import EXIT_DONE, console, moment, print_warning, table
 from orders_sync.model.lane import Lane, SyncType
 
 APPLICATION = "orders_sync schedule"
@@ -59,7 +59,7 @@ def run_due(dry_run: bool) -> None:
     A lane is due when it did not start since the last tick of its schedule. For machines without the Dagster daemon.
     Safe beside a running daemon: a lane never runs over itself.
     """
-    from orders_sync.cli.sync import run_with_progress
+    from orders_sync.cli.sync import partial_warning, run_with_progress
     from orders_sync.config.schedules import load_schedules
     from orders_sync.lanes.history import lane_states
     from orders_sync.marketplaces.kit.accounts import load_accounts
@@ -90,4 +90,6 @@ def run_due(dry_run: bool) -> None:
             exit_code = exit_code or code
             if summary is not None:
                 console.print(f"{lane}: {summary.created} created, {summary.changed} changed", markup=False)
+                if summary.is_partial:
+                    print_warning(partial_warning(str(lane), summary))
     sys.exit(exit_code)

@@ -25,7 +25,8 @@ def status(as_json: bool) -> None:
         states = lane_states(connection, list(accounts))
         rejected = dict(
             connection.execute(
-                "SELECT account, count(*) FROM rejected_records WHERE resolved_at IS NULL GROUP BY account"
+                "SELECT account, count(*) FROM rejected_records "
+                "WHERE resolved_at IS NULL AND dismissed_at IS NULL GROUP BY account"
             ).fetchall()
         )
     if as_json:

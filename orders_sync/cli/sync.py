@@ -42,6 +42,7 @@ SUMMARY_COLUMNS = (
 )  # fmt: skip
 @click.option("--page-size", type=click.IntRange(1, 50), help="Orders per page, that is per API call.")
 @click.option("--days-back", type=click.IntRange(1, 90), help="How far `incomplete` looks back, in days.")
+@click.option("--reread", is_flag=True, help="Compare every record with the stored one, value by value.")
 @click.option(
     "--wait", type=click.IntRange(0), default=0, show_default=True, help="Wait up to this many seconds for a busy lane."
 )
@@ -52,12 +53,19 @@ def sync(
     until: datetime | None,
     page_size: int | None,
     days_back: int | None,
+    reread: bool,
     wait: int,
 ) -> None:
     """Run a sync now, in this process, and print a summary.
 
     Exit code 1 if a sync failed, 3 if its lane was busy. A failure of one account, or an invalid order, does not stop
     the others.
+
+    A sync that could not fetch some records is partial: exit code 0, with a warning. The records are on the list of
+    `orders-sync rejected`, and a later sync fetches them.
+
+    Records that are unchanged at the marketplace are skipped. With --reread they are not: use it after rows were
+    damaged or changed by hand, or to see the flaws of all records again.
     """
     from orders_sync.database.schema import upgrade_schema
     from orders_sync.marketplaces.kit.accounts import find_account, load_accounts
@@ -86,6 +94,7 @@ def sync(
                     end=until.replace(tzinfo=UTC) if until else None,
                     page_size=page_size,
                     days_back=days_back,
+                    reread=reread,
                     lane_wait_seconds=wait,
                 )
                 code, summary = run_with_progress(request)
@@ -122,6 +131,14 @@ def run_with_progress(request: PassRequest) -> tuple[int, PassSummary | None]:
             return EXIT_FAILED, None
 
 
+def partial_warning(lane: str, summary: PassSummary) -> str:
+    """What a person should know about a partial pass."""
+    return (
+        f"{lane}: partial: {summary.put_off} records could not be fetched and are put off. A later sync fetches them; "
+        "`orders-sync rejected` shows them."
+    )
+
+
 def _print_summary(results: list[tuple[str, PassSummary]]) -> None:
     if not results:
         return
@@ -135,5 +152,7 @@ def _print_summary(results: list[tuple[str, PassSummary]]) -> None:
         )
     console.print(summary_table)
     for lane, summary in results:
+        if summary.is_partial:
+            print_warning(partial_warning(lane, summary))
         for problem in summary.problems:
             console.print(f"{lane}: {problem}", markup=False)

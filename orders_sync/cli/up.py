@@ -157,7 +157,7 @@ def _report_progress(processes: list[ManagedProcess], report: _TimedReport, *, u
             if locks != reported_locks:
                 reported_locks = locks
                 report.line("stock locks: " + ", ".join(f"{count} {state}" for state, count in locks))
-            if until_synced and locks and all(state.last_outcome == "succeeded" for state in states):
+            if until_synced and locks and all(state.last_outcome in ("succeeded", "partial") for state in states):
                 report.line("all syncs and the stock job have run")
                 return
             time.sleep(1.0)
@@ -165,7 +165,7 @@ def _report_progress(processes: list[ManagedProcess], report: _TimedReport, *, u
 
 def _outcome(state: LaneState) -> str:
     """The outcome of a lane's last run, with the counts that are not zero."""
-    if state.last_outcome != "succeeded":
+    if state.last_outcome not in ("succeeded", "partial"):
         return state.last_problem or str(state.last_outcome)
     counts = {name: state.last_summary.get(name) for name in ("fetched", "created", "changed", "api_calls")}
     return "done: " + ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if count)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from orders_sync.components.account_scaffolder import AccountScaffolder
 from orders_sync.components.free_attributes import attributes_of
@@ -45,8 +45,25 @@ LANE_WAIT_SECONDS = 900.0
 """How long a run waits for a lane that a run outside Dagster's queue (the CLI, another deployment) holds."""
 PROGRESS_SECONDS = 5.0
 """How often a pass reports its progress in the log of its run."""
+NOTHING_PUT_OFF = "nothing_put_off"
+NOTHING_PUT_OFF_DESCRIPTION = (
+    "The last pass fetched every record. A record that could not be fetched is kept among the rejected records, and a "
+    "later pass fetches it."
+)
 MAX_PROBLEMS_LOGGED = 20
 MAX_PROBLEMS_SHOWN = 50
+
+
+class SyncConfig(dg.Config):
+    """What a person can choose in the UI before launching a sync."""
+
+    reread: bool = Field(
+        default=False,
+        description=(
+            "Compare every record with the stored one, value by value, instead of skipping the unchanged ones: after "
+            "rows were damaged or changed by hand."
+        ),
+    )
 
 
 @dg.scaffold_with(AccountScaffolder)
@@ -106,26 +123,42 @@ def _lane_asset(
         pool=str(lane),
         freshness_policy=freshness_of(sync_type, schedules),
         op_tags={"dagster/priority": "1" if sync_type is SyncType.NEW else "0"},
+        check_specs=[dg.AssetCheckSpec(NOTHING_PUT_OFF, asset=key, description=NOTHING_PUT_OFF_DESCRIPTION)],
     )
-    def sync(context: dg.AssetExecutionContext, orders_database: OrdersDatabase) -> dg.MaterializeResult[Any]:
+    def sync(
+        context: dg.AssetExecutionContext, config: SyncConfig, orders_database: OrdersDatabase
+    ) -> dg.MaterializeResult:  # pyright: ignore[reportMissingTypeArgument]  Dagster compares it with the bare class
         if isinstance(account, AccountConfigError):
             raise dg.Failure(description=str(account), allow_retries=False)
-        summary = _run_pass(context, account, sync_type)
+        summary = _run_pass(context, account, sync_type, reread=config.reread)
+        if summary.is_partial:
+            context.log.warning(
+                f"Partial: {summary.put_off} records could not be fetched and are put off; a later pass fetches them."
+            )
         for problem in summary.problems[:MAX_PROBLEMS_LOGGED]:
             context.log.warning(problem)
         _report_tables(context, orders_database)
-        return dg.MaterializeResult(metadata=metadata_of(summary))
+        check = dg.AssetCheckResult(
+            passed=not summary.is_partial,
+            check_name=NOTHING_PUT_OFF,
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata={"put_off": summary.put_off},
+        )
+        return dg.MaterializeResult(metadata=metadata_of(summary), check_results=[check])
 
     return sync
 
 
-def _run_pass(context: dg.AssetExecutionContext, account: SellerAccount, sync_type: SyncType) -> PassSummary:
+def _run_pass(
+    context: dg.AssetExecutionContext, account: SellerAccount, sync_type: SyncType, *, reread: bool
+) -> PassSummary:
     """Runs the pass; its errors become a failure of the run in one line."""
     request = PassRequest(
         account,
         sync_type,
         context.run_id,
         start=_start(context, sync_type),
+        reread=reread,
         lane_wait_seconds=LANE_WAIT_SECONDS,
         progress=_Progress(context),
     )

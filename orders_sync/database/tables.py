@@ -48,7 +48,7 @@ SYNC_TYPE = "Sync type of the lane: new, modified, care or incomplete."
 STATUS = "Status in the project's vocabulary (orders_sync/model/statuses.py), e.g. pending or shipped."
 MARKETPLACE_STATE = "State as the marketplace names it."
 SKU = "Stock keeping unit: the seller's own id of the product."
-OUTCOME = "running, succeeded or failed."
+OUTCOME = "running, succeeded, partial (some records could not be fetched, and are rejected records) or failed."
 BLANKED_AT = "When the account's retention blanked the buyer's data, by our clock; empty: not blanked."
 FIRST_STORED_AT = "When we stored the row first, by our clock."
 STORED_AT = "When we stored its latest change, by our clock."
@@ -279,7 +279,16 @@ rejected_records = Table(
         "attempts", Integer, nullable=False, server_default="1", comment="Number of times that the record was rejected."
     ),
     _time("resolved_at", "When a later version of the record passed, by our clock; empty: still rejected."),
-    comment="One row per record that failed validation, whole, with the reasons.",
+    Column(
+        "fingerprint", LargeBinary, comment="Hash of the record, which shows whether it has changed; empty: not known."
+    ),
+    _time(
+        "dismissed_at",
+        "When a person dismissed the record, by our clock: it is not tried again; empty: not dismissed.",
+    ),
+    Column("dismissed_by", Text, comment="Who dismissed the record: user@machine."),
+    Column("dismissed_reason", Text, comment="Why the record was dismissed: the reason that the user gave."),
+    comment="One row per record that failed validation or could not be fetched, whole, with the reasons.",
 )  # fmt: skip
 
 record_flaws = Table(

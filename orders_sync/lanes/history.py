@@ -46,8 +46,11 @@ def started(connection: Connection, lane: Lane, run_id: str) -> int:
 
 
 def finished(connection: Connection, lane: Lane, lane_run_id: int, summary: PassSummary, problem: str | None) -> None:
-    """Stores how a pass ended; `problem` is the reason of a failure in one line, or None where it succeeded."""
-    outcome = "failed" if problem else "succeeded"
+    """Stores how a pass ended; `problem` is the reason of a failure in one line, or None where it succeeded.
+
+    A pass that put records off is `partial`; it counts as succeeded.
+    """
+    outcome = "failed" if problem else "partial" if summary.is_partial else "succeeded"
     values = [outcome, problem, Jsonb(summary.as_json())]
     with connection.transaction():
         connection.execute(

@@ -15,6 +15,8 @@ class PassSummary:
     unchanged: int = 0
     """Records that brought nothing new."""
     rejected: int = 0
+    put_off: int = 0
+    """Records that could not be fetched: they are kept among the rejected records, and a later pass fetches them."""
     flawed: int = 0
     """Records with flaws that were created or changed: a value is wrong, and the record is stored nevertheless."""
     events: int = 0
@@ -51,6 +53,11 @@ class PassSummary:
             if getattr(part, name) is not None:
                 setattr(self, name, getattr(part, name))
         self.problems += part.problems
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether the pass was complete but for records that were put off."""
+        return self.put_off > 0
 
     def numbers(self) -> dict[str, int | float]:
         """The counts and durations, by name."""

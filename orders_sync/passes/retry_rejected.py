@@ -1,4 +1,4 @@
-"""Tries all rejected records of an account again."""
+"""Tries rejected records of an account again."""
 
 from collections.abc import Generator
 from contextlib import closing, contextmanager
@@ -12,23 +12,37 @@ from orders_sync.sync import care, new
 from orders_sync.sync.check_records import order_decoder
 from orders_sync.sync.merge import OrderMerger
 from orders_sync.sync.pass_request import PassRequest
-from orders_sync.sync.rejected_records import unresolved
+from orders_sync.sync.rejected_records import Selection, selected, unresolved_keys
 from orders_sync.sync.running_pass import RunningPass
 
 
-def retry_rejected_records(account: SellerAccount, run_id: str) -> tuple[int, int]:
-    """Tries all rejected records of an account again; returns how many passed and how many are still rejected.
+def retry_rejected_records(
+    account: SellerAccount, run_id: str, *, key: str | None = None, kind: str | None = None, reason: str | None = None
+) -> tuple[int, int]:
+    """Tries rejected records of an account again; returns how many passed and how many are still rejected.
 
-    Holds the lanes `new` and `care` of the account, one after the other. Raises LaneBusyError if another run holds
-    one of them, AccountConfigError if the account can't be used, and MarketplaceError if a record can't be fetched.
+    All of them, or those that `Selection` describes; not those that a person dismissed. Holds the lanes `new` and
+    `care` of the account, one after the other. Raises LaneBusyError if another run holds one of them,
+    AccountConfigError if the account can't be used, and MarketplaceError if the marketplace is down.
     """
-    with _hold_lane(account, SyncType.NEW, run_id) as pass_:
-        new.retry_rejected(pass_, OrderMerger(pass_.connection, account.name, order_decoder(pass_.adapter)), limit=None)
-        passed = pass_.summary.created + pass_.summary.changed
-    with _hold_lane(account, SyncType.CARE, run_id) as pass_:
-        care.retry_rejected(pass_, limit=None)
-        passed += pass_.summary.created + pass_.summary.changed
-        left = sum(len(unresolved(pass_.connection, account.name, kind)) for kind in ("order", "care"))
+    passed = left = 0
+    for chosen in ("order", "care") if kind is None else (kind,):
+        selection = Selection(account.name, chosen, key, reason)
+        with _hold_lane(account, SyncType.CARE if chosen == "care" else SyncType.NEW, run_id) as pass_:
+            keys = [kept.key for kept in selected(pass_.connection, selection)]
+            if not keys:
+                continue
+            if chosen == "care":
+                down = care.retry_rejected(pass_, selection, limit=None)
+            else:
+                merger = OrderMerger(pass_.connection, account.name, order_decoder(pass_.adapter))
+                down = new.retry_rejected(pass_, merger, selection, limit=None)
+            if down is not None:
+                raise down
+            # A record can be rejected for another reason now, so the selection need not find it any more.
+            still_rejected = unresolved_keys(pass_.connection, account.name, chosen).intersection(keys)
+            left += len(still_rejected)
+            passed += len(keys) - len(still_rejected)
     return passed, left
 
 

@@ -5,8 +5,7 @@ again unchanged is not filled in again. A record that changes later is stored as
 """
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 
@@ -15,9 +14,12 @@ from psycopg.sql import SQL, Identifier
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
 from orders_sync.database.tables import ADDRESS_PARTS
+from orders_sync.marketplaces.kit.json_repair import MAX_DEPTH, cut
 from orders_sync.marketplaces.kit.registry import find_marketplace
 
 MAX_RECORDS_PER_TRANSACTION = 500
+CUT = f"its record was nested too deeply: what lay below {MAX_DEPTH} levels was removed with the buyer's data"
+UNREADABLE = "its record can't be read, so it is not blanked"
 BUYER_COLUMNS = ("buyer_email", *(f"{kind}_{part}" for kind in ("shipping", "billing") for part in ADDRESS_PARTS))
 
 
@@ -28,6 +30,8 @@ class Blanked:
     orders: int = 0
     care_records: int = 0
     rejected_records: int = 0
+    problems: list[str] = field(default_factory=list[str])
+    """Records that could only be blanked in part, or not at all, one line each."""
 
 
 def blank_buyers_data(connection: Connection, account: SellerAccount, now: datetime | None = None) -> Blanked:
@@ -46,27 +50,59 @@ def blank_buyers_data(connection: Connection, account: SellerAccount, now: datet
         "batch": MAX_RECORDS_PER_TRANSACTION,
     }
 
-    def without_buyer(raw: Any) -> str:
-        return json.dumps(_without(raw, keys), ensure_ascii=False)
-
-    blanked.orders = _in_batches(connection, _OLD_ORDERS, _BLANK_ORDER, parameters, without_buyer)
-    blanked.care_records = _in_batches(connection, _OLD_CARE, _BLANK_CARE, parameters, without_buyer)
+    for kind, select, update in (("order", _OLD_ORDERS, _BLANK_ORDER), ("care record", _OLD_CARE, _BLANK_CARE)):
+        outcome = _in_batches(connection, select, update, parameters, keys)
+        if kind == "order":
+            blanked.orders = outcome.count
+        else:
+            blanked.care_records = outcome.count
+        blanked.problems += [f"{account.name}, {kind} {record_id}: {what}" for record_id, what in outcome.problems]
     blanked.rejected_records = _blank_rejected(connection, parameters, keys)
     return blanked
 
 
+@dataclass
+class _Outcome:
+    count: int = 0
+    """How many records were blanked."""
+    problems: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    """Records that are not as they should be: the id, and what was done."""
+
+
 def _in_batches(
-    connection: Connection, select: str, update: SQL | Any, parameters: dict[str, Any], blank: Callable[[Any], str]
-) -> int:
-    count = 0
+    connection: Connection, select: str, update: SQL | Any, parameters: dict[str, Any], keys: frozenset[str]
+) -> _Outcome:
+    outcome = _Outcome()
+    after = ""
     while True:
         with connection.transaction():
-            rows = connection.execute(select, parameters).fetchall()  # pyright: ignore[reportArgumentType, reportCallIssue]
+            values = {**parameters, "after": after}
+            rows = connection.execute(select, values).fetchall()  # pyright: ignore[reportArgumentType, reportCallIssue]
+            updates: list[tuple[str, str, str]] = []
+            for record_id, raw in rows:
+                kept, problem = _without_buyer(raw, keys)
+                if kept is not None:
+                    updates.append((kept, parameters["account"], record_id))
+                if problem is not None:
+                    outcome.problems.append((record_id, problem))
             with connection.cursor() as cursor:
-                cursor.executemany(update, [(blank(raw), parameters["account"], record_id) for record_id, raw in rows])
-        count += len(rows)
+                cursor.executemany(update, updates)
+        outcome.count += len(updates)
         if len(rows) < MAX_RECORDS_PER_TRANSACTION:
-            return count
+            return outcome
+        after = rows[-1][0]
+
+
+def _without_buyer(raw: str, keys: frozenset[str]) -> tuple[str | None, str | None]:
+    """A record's JSON without the parts about the buyer (None: it can't be read), and what was odd about it."""
+    try:
+        return json.dumps(_without(json.loads(raw), keys), ensure_ascii=False), None
+    except (RecursionError, ValueError):
+        pass
+    try:
+        return json.dumps(_without(json.loads(cut(raw)), keys), ensure_ascii=False), CUT
+    except (RecursionError, ValueError):
+        return None, UNREADABLE
 
 
 def _blank_rejected(connection: Connection, parameters: dict[str, Any], keys: frozenset[str]) -> int:
@@ -75,8 +111,8 @@ def _blank_rejected(connection: Connection, parameters: dict[str, Any], keys: fr
         for kind, record_id, raw in connection.execute(_OLD_REJECTED, parameters).fetchall():
             try:
                 kept = json.dumps(_without(json.loads(bytes(raw)), keys), ensure_ascii=False).encode()
-            except ValueError:
-                kept = b""  # no JSON: it may hold a buyer's data anywhere
+            except (ValueError, RecursionError):
+                kept = b""  # no JSON, or nested too deeply to be read: it may hold a buyer's data anywhere
             if kept != bytes(raw):
                 connection.execute(_BLANK_REJECTED, [kept, parameters["account"], kind, record_id])
                 count += 1
@@ -94,8 +130,8 @@ def _without(value: Any, keys: frozenset[str]) -> Any:
 
 
 _OLD_ORDERS = """
-SELECT order_id, raw FROM orders
-WHERE account = %(account)s AND buyer_data_blanked_at IS NULL
+SELECT order_id, raw::text FROM orders
+WHERE account = %(account)s AND order_id > %(after)s AND buyer_data_blanked_at IS NULL
   AND created_at < coalesce(%(now)s, now()) - make_interval(days => %(days)s)
 ORDER BY order_id LIMIT %(batch)s FOR UPDATE
 """
@@ -103,8 +139,8 @@ _BLANK_ORDER = SQL(
     "UPDATE orders SET {blank}, raw = %s::json, buyer_data_blanked_at = now() WHERE account = %s AND order_id = %s"
 ).format(blank=SQL(", ").join(SQL("{} = NULL").format(Identifier(column)) for column in BUYER_COLUMNS))
 _OLD_CARE = """
-SELECT care_id, raw FROM care_records
-WHERE account = %(account)s AND buyer_data_blanked_at IS NULL
+SELECT care_id, raw::text FROM care_records
+WHERE account = %(account)s AND care_id > %(after)s AND buyer_data_blanked_at IS NULL
   AND coalesce(opened_at, first_stored_at) < coalesce(%(now)s, now()) - make_interval(days => %(days)s)
 ORDER BY care_id LIMIT %(batch)s FOR UPDATE
 """

@@ -105,7 +105,10 @@ class BatchResult:
     """The ids of the orders that were created."""
     changed: Sequence[str] = ()
     """The ids of the orders that were changed."""
+    equal: Sequence[str] = ()
+    """The ids of the orders that were compared value by value, and are stored as their records say."""
     unchanged: int = 0
+    """How many records bring nothing new, those of the equal orders included."""
     rejected: Sequence[RejectedRecord] = ()
     events: int = 0
     flawed: int = 0
@@ -117,6 +120,7 @@ class BatchResult:
         return BatchResult(
             created=(*self.created, *other.created),
             changed=(*self.changed, *other.changed),
+            equal=(*self.equal, *other.equal),
             unchanged=self.unchanged + other.unchanged,
             rejected=(*self.rejected, *other.rejected),
             events=self.events + other.events,

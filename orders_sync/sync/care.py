@@ -1,7 +1,7 @@
 """`care`: the latest care records since the watermark; each is linked to its items by their `care_id`."""
 
-import contextlib
-from collections.abc import Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Literal, NamedTuple
@@ -10,14 +10,25 @@ from psycopg.errors import DataError
 
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit.adapter import RawRecord
-from orders_sync.marketplaces.kit.errors import RequestRefusedError
+from orders_sync.marketplaces.kit.errors import MarketplaceError
 from orders_sync.marketplaces.kit.lenient import decode_leniently
 from orders_sync.model.pass_summary import PassSummary
 from orders_sync.model.records import CareRecord, Flaw, Reason, RecordRejectedError
 from orders_sync.sync import care_links
 from orders_sync.sync.isolate_rejected import reason_of
+from orders_sync.sync.put_off import OtherRecordError, SingleFetches, is_put_off, put_off, summary_of, with_reason
 from orders_sync.sync.record_flaws import RecordFlaws
-from orders_sync.sync.rejected_records import HASH_PREFIX, RejectedRecord, keep, resolve, unresolved
+from orders_sync.sync.rejected_records import (
+    HASH_PREFIX,
+    RejectedRecord,
+    Selection,
+    dismissed_versions,
+    keep,
+    note_tried,
+    resolve,
+    selected,
+    to_retry,
+)
 from orders_sync.sync.running_pass import RunningPass
 from orders_sync.sync.validate import mend_care_record
 from orders_sync.sync.window import RETRIES_PER_PASS, finish, pass_start, until_end, window_end
@@ -34,8 +45,19 @@ ON CONFLICT (account, care_id) DO UPDATE SET
   opened_at = coalesce(excluded.opened_at, stored.opened_at),
   modified_at = coalesce(excluded.modified_at, stored.modified_at),
   closed_at = coalesce(excluded.closed_at, stored.closed_at),
-  raw = excluded.raw, fingerprint = excluded.fingerprint, stored_at = now(), buyer_data_blanked_at = NULL
-WHERE stored.modified_at IS NULL OR excluded.modified_at IS NULL OR excluded.modified_at >= stored.modified_at
+  raw = CASE WHEN excluded.fingerprint = stored.fingerprint AND stored.buyer_data_blanked_at IS NOT NULL
+        THEN stored.raw ELSE excluded.raw END,
+  buyer_data_blanked_at = CASE WHEN excluded.fingerprint = stored.fingerprint THEN stored.buyer_data_blanked_at END,
+  fingerprint = excluded.fingerprint, stored_at = now()
+WHERE excluded.fingerprint <> stored.fingerprint AND (
+    stored.modified_at IS NULL OR excluded.modified_at IS NULL OR excluded.modified_at >= stored.modified_at)
+  OR excluded.fingerprint = stored.fingerprint
+  AND (excluded.kind <> 'other' AND excluded.kind <> stored.kind
+    OR excluded.state <> stored.state AND (excluded.state <> 'unknown' OR excluded.marketplace_state IS NOT NULL)
+    OR (coalesce(excluded.marketplace_state, stored.marketplace_state),
+        coalesce(excluded.opened_at, stored.opened_at), coalesce(excluded.modified_at, stored.modified_at),
+        coalesce(excluded.closed_at, stored.closed_at)) IS DISTINCT FROM
+       (stored.marketplace_state, stored.opened_at, stored.modified_at, stored.closed_at))
 RETURNING (xmax = 0)
 """
 _STORE_ITEMS = """
@@ -46,32 +68,51 @@ ON CONFLICT DO NOTHING
 
 
 def sync(pass_: RunningPass) -> None:
-    """Runs one pass. Raises MarketplaceError if the pass could not be complete."""
+    """Runs one pass. Raises MarketplaceError if the pass could not be complete.
+
+    A record whose detail can't be fetched is put off, see `put_off`.
+    """
     start = pass_start(pass_, pass_.request.start)
     # Marketplaces filter the list by the minute: start a whole minute earlier.
     start = start.replace(second=0, microsecond=0) - timedelta(minutes=1)
     pass_.add(PassSummary(range_start=start))
+    settled = _settled_versions(pass_)
+    fetches = SingleFetches()
     end = None
     for page in until_end(pass_, "modified", pass_.adapter.care_records(start)):
         end = end or window_end(pass_)
-        pass_.add(replace(_merge(pass_, page), fetched=len(page)))
-        pass_.note_progress()
-    retry_rejected(pass_, limit=RETRIES_PER_PASS)
+        try:
+            _merge(pass_, page, settled, fetches)
+        finally:
+            pass_.note_progress()
+    retry_rejected(pass_, Selection(pass_.lane.account, "care"), limit=RETRIES_PER_PASS)
     finish(pass_, end or window_end(pass_))
 
 
-def retry_rejected(pass_: RunningPass, *, limit: int | None) -> None:
-    """Tries rejected care records again: at most `limit` of them, those that were tried longest ago first.
+def retry_rejected(pass_: RunningPass, selection: Selection, *, limit: int | None) -> MarketplaceError | None:
+    """Tries the selected care records again: at most `limit` of them, those that were tried longest ago first.
 
     Each is fetched anew if the list does not have it whole. One that fails again stays as it is, with the date of its
-    first rejection.
+    first rejection. Ends early if the marketplace is down, and returns why.
     """
-    kept = unresolved(pass_.connection, pass_.lane.account, "care", limit=limit, before=pass_.began)
-    for key, raw in kept.items():
-        if key.startswith(HASH_PREFIX):
+    fetches = SingleFetches()
+    for kept in to_retry(pass_.connection, selection, limit=limit, before=pass_.began):
+        if kept.key.startswith(HASH_PREFIX):
             continue  # it has no id to fetch it by
-        with contextlib.suppress(RecordRejectedError, RequestRefusedError):
-            pass_.add(_store(pass_, [_check(pass_, RawRecord(key, raw, b""))], []))
+        try:
+            checked = _check(pass_, RawRecord(kept.key, kept.raw, kept.fingerprint))
+        except RecordRejectedError as problem:
+            fetches.note_success()
+            note_tried(pass_.connection, kept.account, kept.kind, kept.key, problem.reasons)
+        except MarketplaceError as problem:
+            note_tried(pass_.connection, kept.account, kept.kind, kept.key, with_reason(kept.reasons, problem))
+            pass_.add(summary_of("care", kept.key, problem))
+            if fetches.is_down(problem):
+                return problem
+        else:
+            fetches.note_success()
+            pass_.add(_store(pass_, [checked], []))
+    return None
 
 
 class _CheckedCare(NamedTuple):
@@ -82,19 +123,62 @@ class _CheckedCare(NamedTuple):
     flaws: Sequence[Flaw]
 
 
-def _merge(pass_: RunningPass, page: Sequence[RawRecord]) -> PassSummary:
-    """Stores what is new or changed in a page of the list."""
-    stored = _fingerprints(pass_, [record.record_id for record in page])
-    new_or_changed = [record for record in page if stored.get(record.record_id) != record.fingerprint]
+def _settled_versions(pass_: RunningPass) -> dict[str, set[bytes]]:
+    """The versions of records, by key, that the list need not bring again.
+
+    Those that a person dismissed, and those that were put off: only a retry fetches these, so that some records in a
+    row that can't be had don't fail every pass.
+    """
+    kept = selected(pass_.connection, Selection(pass_.lane.account, "care"))
+    versions = {one.key: {one.fingerprint} for one in kept if is_put_off(one.reasons)}
+    for key, fingerprint in dismissed_versions(pass_.connection, pass_.lane.account, "care").items():
+        versions.setdefault(key, set()).add(fingerprint)
+    return versions
+
+
+def _merge(
+    pass_: RunningPass, page: Sequence[RawRecord], settled: Mapping[str, set[bytes]], fetches: SingleFetches
+) -> None:
+    """Stores what is new or changed in a page of the list. Raises MarketplaceError if the marketplace is down.
+
+    What was fetched before that is stored.
+    """
+    stored = {} if pass_.request.reread else _fingerprints(pass_, [record.record_id for record in page])
+    new_or_changed = [
+        record
+        for record in page
+        if stored.get(record.record_id) != record.fingerprint
+        and record.fingerprint not in settled.get(record.record_id, ())
+    ]
+    pass_.add(PassSummary(fetched=len(page) - len(new_or_changed), unchanged=len(page) - len(new_or_changed)))
+    with _storing(pass_) as (checked, rejected):
+        for record in new_or_changed:
+            try:
+                checked.append(_check(pass_, record))
+                fetches.note_success()
+            except RecordRejectedError as problem:
+                fetches.note_success()
+                rejected.append(
+                    RejectedRecord("care", record.record_id, record.raw, problem.reasons, record.fingerprint)
+                )
+            except MarketplaceError as problem:
+                is_down = fetches.is_down(problem)
+                if not problem.concerns_all_calls:
+                    keep(pass_.connection, pass_.lane.account, [put_off("care", record, problem)])
+                    pass_.add(replace(summary_of("care", record.record_id, problem), fetched=1))
+                if is_down:
+                    raise
+
+
+@contextmanager
+def _storing(pass_: RunningPass) -> Generator[tuple[list["_CheckedCare"], list[RejectedRecord]]]:
+    """Stores what the block puts into the two lists, however it ends."""
     checked: list[_CheckedCare] = []
     rejected: list[RejectedRecord] = []
-    for record in new_or_changed:
-        try:
-            checked.append(_check(pass_, record))
-        except RecordRejectedError as problem:
-            rejected.append(RejectedRecord("care", record.record_id, record.raw, problem.reasons))
-    result = _store(pass_, checked, rejected)
-    return replace(result, unchanged=result.unchanged + len(page) - len(new_or_changed))
+    try:
+        yield checked, rejected
+    finally:
+        pass_.add(replace(_store(pass_, checked, rejected), fetched=len(checked) + len(rejected)))
 
 
 def _fingerprints(pass_: RunningPass, care_ids: list[str]) -> dict[str, bytes]:
@@ -106,11 +190,16 @@ def _fingerprints(pass_: RunningPass, care_ids: list[str]) -> dict[str, bytes]:
 
 
 def _check(pass_: RunningPass, record: RawRecord) -> _CheckedCare:
-    """The care record, whole, decoded and checked. Raises RecordRejectedError with every reason against it."""
+    """The care record, whole, decoded and checked. Raises RecordRejectedError with every reason against it.
+
+    Raises MarketplaceError if it can't be fetched.
+    """
     if not record.record_id:
         raise RecordRejectedError([Reason("id", "is missing or can't be read", "the care record's id")])
     adapter = pass_.adapter
     decoded = decode_leniently(adapter.decode_care_record, adapter.care_struct, adapter.care_record(record))
+    if decoded.value.care_id != record.record_id:
+        raise OtherRecordError(f"the marketplace answered the request for {record.record_id} with another record")
     care, flaws = mend_care_record(decoded.value)
     return _CheckedCare(care, record, decoded.raw.decode(), (*decoded.flaws, *flaws))
 
@@ -151,7 +240,7 @@ def _store_one(
         with connection.transaction():
             row = connection.execute(_STORE, values).fetchone()
     except DataError as error:
-        return RejectedRecord("care", record.record_id, record.raw, [reason_of(error)])
+        return RejectedRecord("care", record.record_id, record.raw, [reason_of(error)], record.fingerprint)
     if row is None:
         return "unchanged"  # it is an older version than the stored one
     return "created" if row[0] else "changed"

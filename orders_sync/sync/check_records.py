@@ -34,7 +34,7 @@ def newest_of_each(records: Sequence[RawRecord]) -> tuple[dict[str, RawRecord], 
     rejected: list[RejectedRecord] = []
     for record in records:
         if not record.record_id or "\x00" in record.record_id:
-            rejected.append(RejectedRecord("order", "", record.raw, [_NO_ID]))
+            rejected.append(RejectedRecord("order", "", record.raw, [_NO_ID], record.fingerprint))
             continue
         other = newest.get(record.record_id)
         if other is None or not is_newer(other.modified_at, record.modified_at):
@@ -50,7 +50,7 @@ def decode_records(decode: Decode, records: Iterable[RawRecord]) -> tuple[list[D
         try:
             decoded = decode(record.raw)
         except RecordRejectedError as problem:
-            rejected.append(RejectedRecord("order", record.record_id, record.raw, problem.reasons))
+            rejected.append(RejectedRecord("order", record.record_id, record.raw, problem.reasons, record.fingerprint))
         else:
             orders.append(DecodedOrder(decoded.value, record, decoded.raw, decoded.flaws))
     return orders, rejected
@@ -77,7 +77,9 @@ def check_orders(
             mended[position] = _mended(decoded, is_new=are_new)
         except RecordRejectedError as problem:
             record = decoded.record
-            rejected[position] = RejectedRecord("order", record.record_id, record.raw, problem.reasons)
+            rejected[position] = RejectedRecord(
+                "order", record.record_id, record.raw, problem.reasons, record.fingerprint
+            )
     item_ids = batch.fields.items["item_id"]
     if not rejected and len(set(item_ids)) == len(item_ids):
         return batch.with_mended(mended), ()

@@ -22,7 +22,14 @@ from orders_sync.sync.batch import Batch, BatchResult, PreparedBatch
 from orders_sync.sync.check_records import Decode, check_orders, decode_records, newest_of_each
 from orders_sync.sync.isolate_rejected import write_isolating_rejected
 from orders_sync.sync.record_flaws import RecordFlaws
-from orders_sync.sync.rejected_records import keep, record_key, resolve, unresolved
+from orders_sync.sync.rejected_records import (
+    RejectedRecord,
+    dismissed_versions,
+    keep,
+    record_key,
+    resolve,
+    unresolved_keys,
+)
 from orders_sync.sync.stored_orders import StoredOrders
 from orders_sync.sync.validate import mend_order
 from orders_sync.sync.write_changed import write_changed
@@ -40,18 +47,27 @@ class OrderMerger:
     """
 
     def __init__(
-        self, connection: Connection, account: str, decode: Decode, *, reader: Connection | None = None
+        self,
+        connection: Connection,
+        account: str,
+        decode: Decode,
+        *,
+        reader: Connection | None = None,
+        reread: bool = False,
     ) -> None:
+        """`reread`: compare records with the stored orders value by value, instead of by their fingerprints."""
         self._connection = connection
         self._account = account
         self._decode = decode
         self._stored = StoredOrders(reader or connection, account)
-        self._rejected_ids = set(unresolved(connection, account, "order"))
+        self._reread = reread
+        self._rejected_ids = unresolved_keys(connection, account, "order")
+        self._dismissed = dismissed_versions(connection, account, "order")
         self._flaws = RecordFlaws(connection, account, "order")
 
     def prepare(self, records: Sequence[RawRecord]) -> PreparedBatch:
         """Looks a batch up, and decodes and checks what is new or changed. Writes nothing."""
-        newest, without_id = newest_of_each(records)
+        newest, without_id = self._without_dismissed(*newest_of_each(records))
         stored = self._stored.versions(list(newest))
         new: list[RawRecord] = []
         changed: list[RawRecord] = []
@@ -59,7 +75,7 @@ class OrderMerger:
             version = stored.get(record_id)
             if version is None:
                 new.append(record)
-            elif not version.covers(record):
+            elif not version.covers(record, reread=self._reread):
                 changed.append(record)
         new_decoded, new_undecodable = decode_records(self._decode, new)
         if self._stored.is_first_load and any(not decoded.order.items for decoded in new_decoded):
@@ -75,6 +91,17 @@ class OrderMerger:
             changed_batch,
             unchanged=len(records) - len(without_id) - len(new) - len(changed),
             rejected=(*without_id, *new_undecodable, *changed_undecodable, *new_invalid, *changed_invalid),
+        )
+
+    def _without_dismissed(
+        self, newest: dict[str, RawRecord], without_id: list[RejectedRecord]
+    ) -> tuple[dict[str, RawRecord], list[RejectedRecord]]:
+        """The records without those that a person dismissed in this version."""
+        if not self._dismissed:
+            return newest, without_id
+        return (
+            {key: record for key, record in newest.items() if self._dismissed.get(key) != record.fingerprint},
+            [rejected for rejected in without_id if record_key("", rejected.raw) not in self._dismissed],
         )
 
     def write(self, batch: PreparedBatch) -> BatchResult:
@@ -98,7 +125,7 @@ class OrderMerger:
             if batch.changed.checked:
                 result += write_isolating_rejected(batch.changed, self._write_changed)
             keep(self._connection, self._account, result.rejected)
-            written = {*result.created, *result.changed}
+            written = {*result.created, *result.changed, *result.equal}
             resolved = self._rejected_ids & written
             resolve(self._connection, self._account, "order", sorted(resolved))
             flaws = {**batch.new.flaws(written), **batch.changed.flaws(written)}
@@ -117,4 +144,4 @@ class OrderMerger:
             return self._write_changed(batch)
 
     def _write_changed(self, batch: Batch) -> BatchResult:
-        return write_changed(self._connection, batch)
+        return write_changed(self._connection, batch, reread=self._reread)

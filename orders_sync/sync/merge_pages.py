@@ -25,7 +25,11 @@ def open_merger(pass_: RunningPass) -> Generator[OrderMerger]:
     """A merger with a second connection for its look-ups, so that it looks up one batch while it writes another."""
     with connect(application=f"orders_sync reader {pass_.lane}") as reader:
         yield OrderMerger(
-            with_large_send_buffer(pass_.connection), pass_.lane.account, order_decoder(pass_.adapter), reader=reader
+            with_large_send_buffer(pass_.connection),
+            pass_.lane.account,
+            order_decoder(pass_.adapter),
+            reader=reader,
+            reread=pass_.request.reread,
         )
 
 

@@ -8,11 +8,13 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from orders_sync.marketplaces.kit.adapter import RawRecord
+from orders_sync.marketplaces.kit.errors import MarketplaceError
 from orders_sync.model.pass_summary import PassSummary
-from orders_sync.model.records import RecordRejectedError
+from orders_sync.model.records import Reason, RecordRejectedError
 from orders_sync.sync.merge import OrderMerger
 from orders_sync.sync.merge_pages import merge_all, merge_batch, open_merger
-from orders_sync.sync.rejected_records import HASH_PREFIX, unresolved
+from orders_sync.sync.put_off import OtherRecordError, SingleFetches, summary_of, with_reason
+from orders_sync.sync.rejected_records import HASH_PREFIX, Selection, note_tried, to_retry
 from orders_sync.sync.running_pass import RunningPass
 from orders_sync.sync.window import RETRIES_PER_PASS, finish, pass_start, until_end, window_end
 
@@ -36,7 +38,7 @@ def sync(pass_: RunningPass) -> list[str]:
                 waiting += _merge_waiting(pass_, merger, listed)
             else:
                 merge_all(pass_, merger, listed)
-        retry_rejected(pass_, merger, limit=RETRIES_PER_PASS)
+        retry_rejected(pass_, merger, Selection(pass_.lane.account, "order"), limit=RETRIES_PER_PASS)
         finish(pass_, end or window_end(pass_))
     return waiting
 
@@ -54,26 +56,50 @@ def _merge_waiting(pass_: RunningPass, merger: OrderMerger, pages: Iterable[list
     return record_ids
 
 
-def retry_rejected(pass_: RunningPass, merger: OrderMerger, *, limit: int | None) -> None:
-    """Tries rejected orders again: at most `limit` of them, those that were tried longest ago first.
+def retry_rejected(
+    pass_: RunningPass, merger: OrderMerger, selection: Selection, *, limit: int | None
+) -> MarketplaceError | None:
+    """Tries the selected orders again: at most `limit` of them, those that were tried longest ago first.
 
-    Each order is fetched anew. Where that brings no other record, the kept record is checked again.
+    Each order is fetched anew. Where that brings no other record, the kept record is checked again. One that can't be
+    fetched is put off (see `put_off`), and stops no other. Ends early if the marketplace is down, and returns why.
     """
-    kept = unresolved(pass_.connection, pass_.lane.account, "order", limit=limit, before=pass_.began)
-    for key, raw in kept.items():
-        order_id = "" if key.startswith(HASH_PREFIX) else key
-        record = pass_.adapter.order(order_id) if order_id else None
-        if record is None or record.raw == raw:
-            record = RawRecord(order_id, raw, b"")
-            if not _is_valid_now(merger, record):
+    fetches = SingleFetches()
+    for kept in to_retry(pass_.connection, selection, limit=limit, before=pass_.began):
+        order_id = "" if kept.key.startswith(HASH_PREFIX) else kept.key
+        try:
+            record = _order(pass_, order_id)
+        except MarketplaceError as problem:
+            note_tried(pass_.connection, kept.account, kept.kind, kept.key, with_reason(kept.reasons, problem))
+            pass_.add(summary_of("order", kept.key, problem))
+            if fetches.is_down(problem):
+                return problem
+            continue
+        if order_id:
+            fetches.note_success()
+        if record is None or record.raw == kept.raw:
+            record = RawRecord(order_id, kept.raw, kept.fingerprint)
+            reasons = _reasons_against(merger, record)
+            if reasons:
+                note_tried(pass_.connection, kept.account, kept.kind, kept.key, reasons)
                 continue
         pass_.add(PassSummary(fetched=1))
         merge_batch(pass_, merger, [record])
+    return None
 
 
-def _is_valid_now(merger: OrderMerger, record: RawRecord) -> bool:
+def _order(pass_: RunningPass, order_id: str) -> RawRecord | None:
+    """An order in its current version; None if the marketplace has none with this id."""
+    record = pass_.adapter.order(order_id) if order_id else None
+    if record is not None and record.record_id not in ("", order_id):
+        raise OtherRecordError(f"the marketplace answered the request for {order_id} with another record")
+    return record
+
+
+def _reasons_against(merger: OrderMerger, record: RawRecord) -> list[Reason]:
+    """Every reason why a record still can't be stored; none if it can."""
     try:
         merger.check(record)
-    except RecordRejectedError:
-        return False
-    return True
+    except RecordRejectedError as problem:
+        return problem.reasons
+    return []

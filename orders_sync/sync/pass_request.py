@@ -24,6 +24,8 @@ class PassRequest:
     """Records on a page. None: the account's setting."""
     days_back: int | None = None
     """How many days `incomplete` looks back. None: the account's setting."""
+    reread: bool = False
+    """Compare every record with the stored one, value by value, instead of by its fingerprint."""
     lane_wait_seconds: float = 0.0
     """How long to wait for a lane that another run holds."""
     progress: Callable[[PassSummary], None] = field(default=lambda _: None)

@@ -1,6 +1,7 @@
 """Flaws: what is wrong with records that are stored nevertheless. A record's flaws are those of its stored version."""
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 from orders_sync.database.engine import Connection
@@ -83,3 +84,28 @@ def grouped_flaws(connection: Connection, account: str | None = None) -> list[Fl
         {"account": account},
     )
     return [FlawGroup(*row) for row in rows]
+
+
+class ListedFlaw(NamedTuple):
+    """One flaw of one record."""
+
+    account: str
+    kind: str
+    record_id: str
+    field: str
+    found: str
+    stored: str
+    first_seen_at: datetime
+    last_seen_at: datetime
+
+
+def listed_flaws(connection: Connection, account: str | None = None) -> list[ListedFlaw]:
+    """The flaws of all accounts, or of one, by account, kind, record and field."""
+    rows = connection.execute(
+        """
+        SELECT account, kind, record_id, field, found, stored, first_seen_at, last_seen_at
+        FROM record_flaws WHERE %(account)s::text IS NULL OR account = %(account)s ORDER BY 1, 2, 3, 4
+        """,
+        {"account": account},
+    )
+    return [ListedFlaw(*row) for row in rows]

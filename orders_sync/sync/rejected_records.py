@@ -1,10 +1,15 @@
-"""Rejected records: they are kept unchanged, with their reasons, until they pass the check."""
+"""Rejected records: they are kept unchanged, with their reasons, until they pass the check or a person dismisses them.
+
+A dismissed record is not tried again and not counted. It comes back if the marketplace sends a changed version.
+"""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any, NamedTuple
 
 import msgspec
+from psycopg.sql import SQL
 from psycopg.types.json import Jsonb
 
 from orders_sync.database.engine import Connection
@@ -23,12 +28,18 @@ class RejectedRecord(msgspec.Struct, frozen=True):
     """The marketplace's id; empty if the record has none that can be used."""
     raw: bytes
     reasons: Sequence[Reason]
+    fingerprint: bytes = b""
+    """As of the raw record; empty if it is not known."""
 
     def one_line(self) -> str:
         """The record and its reasons in one line, without buyers' data."""
-        title = "care record" if self.kind == "care" else self.kind
         reasons = "; ".join(f"{reason.where} {reason.what}" for reason in self.reasons)
-        return f"{title} {self.record_id or 'without id'} rejected: {reasons}"
+        return f"{title_of(self.kind)} {self.record_id or 'without id'} rejected: {reasons}"
+
+
+def title_of(kind: str) -> str:
+    """What a kind of record is called in a message."""
+    return "care record" if kind == "care" else kind
 
 
 def record_key(record_id: str, raw: bytes) -> str:
@@ -38,17 +49,23 @@ def record_key(record_id: str, raw: bytes) -> str:
 
 
 def keep(connection: Connection, account: str, records: Sequence[RejectedRecord]) -> None:
-    """Stores rejected records. A record that is rejected again keeps the date of its first rejection."""
+    """Stores rejected records. A record that is rejected again keeps the date of its first rejection.
+
+    A dismissed one stays dismissed, unless the record has changed.
+    """
     if not records:
         return
     with connection.cursor() as cursor:
         cursor.executemany(
             """
-            INSERT INTO rejected_records AS stored (account, kind, record_id, raw, reasons)
-            VALUES (%s, %s, %s, %s, %s)
+            INSERT INTO rejected_records AS stored (account, kind, record_id, raw, fingerprint, reasons)
+            VALUES (%s, %s, %s, %s, %s, %s)
             ON CONFLICT (account, kind, record_id) DO UPDATE SET
-              raw = excluded.raw, reasons = excluded.reasons, last_seen_at = now(),
-              attempts = stored.attempts + 1, resolved_at = NULL
+              raw = excluded.raw, fingerprint = coalesce(excluded.fingerprint, stored.fingerprint),
+              reasons = excluded.reasons, last_seen_at = now(), attempts = stored.attempts + 1, resolved_at = NULL,
+              dismissed_at = NULL, dismissed_by = NULL, dismissed_reason = NULL
+            WHERE stored.dismissed_at IS NULL
+               OR coalesce(excluded.fingerprint <> stored.fingerprint, excluded.raw <> stored.raw)
             """,
             [
                 (
@@ -56,11 +73,16 @@ def keep(connection: Connection, account: str, records: Sequence[RejectedRecord]
                     record.kind,
                     record_key(record.record_id, record.raw),
                     record.raw,
-                    Jsonb([{"where": r.where, "what": r.what, "allowed": r.allowed} for r in record.reasons]),
+                    record.fingerprint or None,
+                    _as_json(record.reasons),
                 )
                 for record in sorted(records, key=lambda record: record.record_id)
             ],
         )
+
+
+def _as_json(reasons: Sequence[Reason]) -> Jsonb:
+    return Jsonb([{"where": r.where, "what": r.what, "allowed": r.allowed} for r in reasons])
 
 
 def resolve(connection: Connection, account: str, kind: str, record_ids: list[str]) -> None:
@@ -75,25 +97,156 @@ def resolve(connection: Connection, account: str, kind: str, record_ids: list[st
         )
 
 
-def unresolved(
-    connection: Connection,
-    account: str,
-    kind: str,
-    *,
-    limit: int | None = None,
-    before: datetime | None = None,
-) -> dict[str, bytes]:
-    """The raw records that are rejected now, by key: those that were tried longest ago come first.
+def note_tried(connection: Connection, account: str, kind: str, key: str, reasons: Sequence[Reason]) -> None:
+    """Notes that a rejected record was tried again and is still rejected, and why; the record itself stays."""
+    connection.execute(
+        """
+        UPDATE rejected_records SET reasons = %s, attempts = attempts + 1, last_seen_at = now()
+        WHERE account = %s AND kind = %s AND record_id = %s
+        """,
+        [_as_json(reasons), account, kind, key],
+    )
+
+
+def unresolved_keys(connection: Connection, account: str, kind: str) -> set[str]:
+    """The keys of the records that are rejected now, dismissed ones included."""
+    rows = connection.execute(
+        "SELECT record_id FROM rejected_records WHERE account = %s AND kind = %s AND resolved_at IS NULL",
+        [account, kind],
+    )
+    return {key for (key,) in rows}
+
+
+def dismissed_versions(connection: Connection, account: str, kind: str) -> dict[str, bytes]:
+    """The fingerprints of the dismissed records, by key; empty where it is not known."""
+    rows = connection.execute(
+        """
+        SELECT record_id, coalesce(fingerprint, '') FROM rejected_records
+        WHERE account = %s AND kind = %s AND dismissed_at IS NOT NULL AND resolved_at IS NULL
+        """,
+        [account, kind],
+    )
+    return {key: bytes(fingerprint) for key, fingerprint in rows}
+
+
+class Selection(NamedTuple):
+    """Which rejected records are meant; None: any."""
+
+    account: str | None = None
+    kind: str | None = None
+    """`order` or `care`."""
+    key: str | None = None
+    reason: str | None = None
+    """A part of one of its reasons, as `reason_text` gives it, in any case of letters."""
+    is_dismissed: bool = False
+    """Whether those that a person dismissed are meant, instead of the others."""
+
+
+_REASON_TEXT = SQL(r"regexp_replace(reason->>'where', '\[\d+\]', '[]', 'g') || ': ' || (reason->>'what')")
+_SELECTED = SQL("""
+resolved_at IS NULL AND (dismissed_at IS NOT NULL) = %(is_dismissed)s
+AND (%(account)s::text IS NULL OR account = %(account)s) AND (%(kind)s::text IS NULL OR kind = %(kind)s)
+AND (%(key)s::text IS NULL OR record_id = %(key)s)
+AND (%(reason)s::text IS NULL OR EXISTS (
+  SELECT FROM jsonb_array_elements(reasons) AS reason WHERE position(lower(%(reason)s) IN lower({text})) > 0))
+""").format(text=_REASON_TEXT)
+
+
+class KeptRecord(NamedTuple):
+    """A rejected record as it is kept."""
+
+    account: str
+    kind: str
+    key: str
+    """The marketplace's id, or HASH_PREFIX and a hash if it has none that can be used."""
+    raw: bytes
+    fingerprint: bytes
+    reasons: list[Reason]
+    attempts: int
+    first_seen_at: datetime
+    last_seen_at: datetime
+    dismissed_at: datetime | None
+    dismissed_by: str | None
+    dismissed_reason: str | None
+
+
+def selected(connection: Connection, selection: Selection) -> list[KeptRecord]:
+    """The selected records, by account, kind and key."""
+    return _kept(connection, SQL("ORDER BY account, kind, record_id"), selection._asdict())
+
+
+def to_retry(
+    connection: Connection, selection: Selection, *, limit: int | None = None, before: datetime | None = None
+) -> list[KeptRecord]:
+    """The selected records, those that were tried longest ago first.
 
     At most `limit`, and only those that were last tried before `before`.
     """
+    return _kept(
+        connection,
+        SQL(
+            "AND (%(before)s::timestamptz IS NULL OR last_seen_at < %(before)s) "
+            "ORDER BY last_seen_at, record_id LIMIT %(limit)s"
+        ),
+        {**selection._asdict(), "before": before, "limit": limit},
+    )
+
+
+def _kept(connection: Connection, rest: SQL, parameters: Mapping[str, Any]) -> list[KeptRecord]:
+    rows = connection.execute(_KEPT.format(selected=_SELECTED, rest=rest), parameters)
+    return [
+        KeptRecord(account, kind, key, bytes(raw), bytes(fingerprint), [Reason(**r) for r in reasons], *others)
+        for account, kind, key, raw, fingerprint, reasons, *others in rows
+    ]
+
+
+_KEPT = SQL("""
+SELECT account, kind, record_id, raw, coalesce(fingerprint, ''), reasons, attempts, first_seen_at, last_seen_at,
+  dismissed_at, dismissed_by, dismissed_reason
+FROM rejected_records WHERE {selected} {rest}
+""")
+
+
+class ReasonGroup(NamedTuple):
+    """The rejected records of an account that have the same reason."""
+
+    account: str
+    kind: str
+    reason: str
+    """Where and what, without positions in lists: `items[].quantity: is 0`."""
+    allowed: str
+    records: int
+    first_seen_at: datetime
+    last_seen_at: datetime
+    example: str
+    """The key of the record that was rejected last."""
+
+
+def grouped(connection: Connection, selection: Selection) -> list[ReasonGroup]:
+    """The selected records grouped by reason, the most frequent first; one with several reasons is in each group."""
+    query = _GROUPED.format(text=_REASON_TEXT, selected=_SELECTED)
+    return [ReasonGroup(*row) for row in connection.execute(query, selection._asdict())]
+
+
+_GROUPED = SQL("""
+SELECT account, kind, {text} AS what, reason->>'allowed', count(DISTINCT record_id), min(first_seen_at),
+  max(last_seen_at), (array_agg(record_id ORDER BY last_seen_at DESC, record_id))[1]
+FROM rejected_records, jsonb_array_elements(reasons) AS reason WHERE {selected}
+GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC, 1, 2, 3
+""")
+
+
+def dismiss(connection: Connection, account: str, key: str, *, by: str, reason: str) -> bool:
+    """Dismisses a rejected record, with who did it and why; returns whether there is such a record.
+
+    One that is dismissed already keeps its first dismissal.
+    """
     rows = connection.execute(
         """
-        SELECT record_id, raw FROM rejected_records
-        WHERE account = %(account)s AND kind = %(kind)s AND resolved_at IS NULL
-          AND (%(before)s::timestamptz IS NULL OR last_seen_at < %(before)s)
-        ORDER BY last_seen_at, record_id LIMIT %(limit)s
+        UPDATE rejected_records SET dismissed_at = coalesce(dismissed_at, now()),
+          dismissed_by = coalesce(dismissed_by, %s), dismissed_reason = coalesce(dismissed_reason, %s)
+        WHERE account = %s AND record_id = %s AND resolved_at IS NULL
         """,
-        {"account": account, "kind": kind, "before": before, "limit": limit},
+        [by, reason, account, key],
     )
-    return {record_id: bytes(raw) for record_id, raw in rows}
+    return rows.rowcount > 0

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from psycopg.sql import SQL, Composed, Identifier
 
+from orders_sync.database.tables import ADDRESS_PARTS
 from orders_sync.sync.copy_columns import ITEM_COLUMNS, ORDER_COLUMNS
 
 OPEN_STAGING = """
@@ -66,6 +67,15 @@ def _kept_where_missing(columns: Sequence[str]) -> Composed:
     )
 
 
+def _staged_or_stored(columns: Sequence[str]) -> Composed:
+    """The values that `_kept_where_missing` writes."""
+    return SQL(", ").join(SQL("coalesce(staged.{0}, stored.{0})").format(Identifier(column)) for column in columns)
+
+
+def _stored(columns: Sequence[str]) -> Composed:
+    return SQL(", ").join(SQL("stored.{}").format(Identifier(column)) for column in columns)
+
+
 _STATUS_KEPT_WHERE_MISSING = SQL(
     "status = CASE WHEN staged.marketplace_state IS NULL AND stored.status <> 'removed' "
     "THEN stored.status ELSE staged.status END"
@@ -81,26 +91,64 @@ INSERT_ORDERS = SQL(
 ).format(columns=_names(ORDER_COLUMNS))
 UPDATE_ORDERS = SQL(
     "UPDATE orders stored SET {values}, {status}, raw = staged.raw, fingerprint = staged.fingerprint, "
-    "revision = stored.revision + 1, stored_at = now(), buyer_data_blanked_at = NULL FROM stage_orders staged "
+    "revision = stored.revision + 1, stored_at = now(), buyer_data_blanked_at = "
+    "CASE WHEN staged.fingerprint = stored.fingerprint THEN stored.buyer_data_blanked_at END FROM stage_orders staged "
     "WHERE stored.account = staged.account AND stored.order_id = staged.order_id AND stored.order_id = ANY(%s) "
     "RETURNING stored.order_id, stored.status, stored.revision"
 ).format(values=_kept_where_missing(_ORDER_VALUES), status=_STATUS_KEPT_WHERE_MISSING)
+_STATUS_DIFFERS = SQL(
+    "(staged.status <> stored.status AND (staged.marketplace_state IS NOT NULL OR stored.status = 'removed'))"
+)
+_ITEM_DIFFERS = SQL(
+    "(({staged}, {quantity}, staged.order_id) IS DISTINCT FROM ({stored}, stored.quantity, stored.order_id) "
+    "OR {status_differs})"
+).format(
+    staged=_staged_or_stored(_ITEM_VALUES),
+    quantity=_QUANTITY,
+    stored=_stored(_ITEM_VALUES),
+    status_differs=_STATUS_DIFFERS,
+)
 UPDATE_ITEMS = SQL(
     "UPDATE order_items stored SET order_id = staged.order_id, {values}, quantity = {quantity}, {status}, "
     "stored_at = now() FROM stage_items staged "
-    "WHERE stored.account = staged.account AND stored.item_id = staged.item_id "
-    "AND (({staged}, {quantity}, staged.order_id) IS DISTINCT FROM ({stored}, stored.quantity, stored.order_id) "
-    "OR staged.status <> stored.status "
-    "AND (staged.marketplace_state IS NOT NULL OR stored.status = 'removed')) "
+    "WHERE stored.account = staged.account AND stored.item_id = staged.item_id AND {differs} "
     "RETURNING stored.order_id, stored.item_id, stored.status"
 ).format(
     values=_kept_where_missing(_ITEM_VALUES),
     quantity=_QUANTITY,
     status=_STATUS_KEPT_WHERE_MISSING,
-    staged=SQL(", ").join(SQL("coalesce(staged.{0}, stored.{0})").format(Identifier(c)) for c in _ITEM_VALUES),
-    stored=SQL(", ").join(SQL("stored.{}").format(Identifier(c)) for c in _ITEM_VALUES),
+    differs=_ITEM_DIFFERS,
 )
 INSERT_ITEMS = SQL(
     "INSERT INTO order_items ({columns}) SELECT {columns} FROM stage_items ORDER BY item_id "
     "ON CONFLICT DO NOTHING RETURNING order_id, item_id, status"
 ).format(columns=_names(ITEM_COLUMNS))
+
+#: The values by which a reread compares orders. The documents' URLs may be signed anew in each answer: the fingerprint
+#: leaves such parts out, and so does this comparison, as it does the raw record.
+_COMPARED = [c for c in _ORDER_VALUES if c not in ("delivery_note_url", "label_url")]
+_BUYER_COLUMNS = ["buyer_email", *(f"{kind}_{part}" for kind in ("shipping", "billing") for part in ADDRESS_PARTS)]
+#: Staged orders whose stored version was blanked by the retention: the buyer's data is left out of them again.
+BLANK_STAGED = SQL(
+    "UPDATE stage_orders staged SET {blank}, raw = stored.raw FROM orders stored "
+    "WHERE stored.account = staged.account AND stored.order_id = staged.order_id "
+    "AND stored.fingerprint = staged.fingerprint AND stored.buyer_data_blanked_at IS NOT NULL"
+).format(blank=SQL(", ").join(SQL("{} = NULL").format(Identifier(column)) for column in _BUYER_COLUMNS))
+#: Staged orders that are stored with the same fingerprint and the same values. The parameter names the orders whose
+#: records have items: a stored item that such a record does not list must be removed.
+EQUAL_ORDERS = SQL(
+    "SELECT staged.order_id FROM stage_orders staged JOIN orders stored USING (account, order_id) "
+    "WHERE staged.fingerprint = stored.fingerprint AND NOT {status_differs} "
+    "AND ({staged}) IS NOT DISTINCT FROM ({stored}) "
+    "AND NOT EXISTS (SELECT FROM stage_items listed WHERE listed.order_id = staged.order_id AND NOT EXISTS ("
+    "SELECT FROM stage_items staged JOIN order_items stored USING (account, item_id) "
+    "WHERE staged.item_id = listed.item_id AND NOT {item_differs})) "
+    "AND NOT EXISTS (SELECT FROM order_items other WHERE staged.order_id = ANY(%s) AND other.account = staged.account "
+    "AND other.order_id = staged.order_id AND other.status <> 'removed' "
+    "AND NOT EXISTS (SELECT FROM stage_items listed WHERE listed.item_id = other.item_id))"
+).format(
+    status_differs=_STATUS_DIFFERS,
+    staged=_staged_or_stored(_COMPARED),
+    stored=_stored(_COMPARED),
+    item_differs=_ITEM_DIFFERS,
+)

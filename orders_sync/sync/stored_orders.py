@@ -15,9 +15,14 @@ class StoredVersion(msgspec.Struct, frozen=True, gc=False):
     fingerprint: bytes
     modified_at: datetime | None
 
-    def covers(self, record: RawRecord) -> bool:
-        """Whether the record brings nothing new: it is the stored version, or an older one."""
-        return self.fingerprint == record.fingerprint or is_newer(self.modified_at, record.modified_at)
+    def covers(self, record: RawRecord, *, reread: bool = False) -> bool:
+        """Whether the record brings nothing new: it is the stored version, or an older one.
+
+        `reread`: the same version counts as new, so that its values are compared.
+        """
+        if self.fingerprint == record.fingerprint:
+            return not reread
+        return is_newer(self.modified_at, record.modified_at)
 
 
 def is_newer(modified_at: datetime | None, than: datetime | None) -> bool:

@@ -24,8 +24,10 @@ from orders_sync.sync.write_new import copy_orders_and_items
 _Cursor = Cursor[tuple[Any, ...]]
 
 
-def write_changed(connection: Connection, batch: Batch) -> BatchResult:
+def write_changed(connection: Connection, batch: Batch, *, reread: bool = False) -> BatchResult:
     """Merges a batch: creates the orders that are not stored yet, and changes those that are, all or nothing.
+
+    `reread`: an order whose record has the stored fingerprint is compared value by value, and changed if it differs.
 
     An item that two orders list is with the order that changed last. Raises DataError if PostgreSQL can't store one of
     the records.
@@ -37,11 +39,17 @@ def write_changed(connection: Connection, batch: Batch) -> BatchResult:
         copy_orders_and_items(cursor, batch, "stage_orders", "stage_items")
         created = _insert_orders(cursor)
         stored = _lock_orders(cursor, account, decoded.keys() - set(created))
-        covered = [order_id for order_id, found in stored.items() if found.version.covers(decoded[order_id].record)]
+        covered = [
+            order_id
+            for order_id, found in stored.items()
+            if found.version.covers(decoded[order_id].record, reread=reread)
+        ]
         _unstage(cursor, covered)
-        changed = sorted(stored.keys() - set(covered))
         taken = _unstage_taken_items(cursor)
         moved = [_MovedItem(*row) for row in cursor.execute(staging.MOVED_ITEMS)]
+        equal = _equal_orders(cursor, decoded) if reread else []
+        _unstage(cursor, equal)
+        changed = sorted(stored.keys() - {*covered, *equal})
         updated = _update_orders(cursor, changed)
         events = [
             *(created_row(account, _without(decoded[order_id].order, taken)) for order_id in created),
@@ -55,7 +63,8 @@ def write_changed(connection: Connection, batch: Batch) -> BatchResult:
     return BatchResult(
         created=created,
         changed=changed,
-        unchanged=len(covered),
+        equal=equal,
+        unchanged=len(covered) + len(equal),
         events=len(events),
         conflicts=[
             *((order_id, item_conflict(item_id, owner)) for (order_id, item_id), owner in taken.items()),
@@ -117,6 +126,16 @@ def _unstage(cursor: _Cursor, order_ids: Iterable[str]) -> None:
     if ids := list(order_ids):
         cursor.execute("DELETE FROM stage_orders WHERE order_id = ANY(%s)", [ids])
         cursor.execute("DELETE FROM stage_items WHERE order_id = ANY(%s)", [ids])
+
+
+def _equal_orders(cursor: _Cursor, decoded: Mapping[str, DecodedOrder]) -> list[str]:
+    """The staged orders that are stored with the same fingerprint and the same values; items included.
+
+    What the retention blanked is not filled in again.
+    """
+    cursor.execute(staging.BLANK_STAGED)
+    with_items = [order_id for order_id, one in decoded.items() if one.order.items is not None]
+    return sorted(order_id for (order_id,) in cursor.execute(staging.EQUAL_ORDERS, [with_items]))
 
 
 def _insert_orders(cursor: _Cursor) -> list[str]:

@@ -65,10 +65,10 @@ def test_all_syncs_run_in_their_order(shop: Marketplace, connection: Connection)
 
 
 def test_a_fatal_error_is_exit_code_1_and_one_bad_order_is_not(shop: Marketplace) -> None:
-    an_order(shop, 1, currency="???")
+    an_order(shop, 1, orderlines=[])
     result = run("sync", "--type", "new")
     assert result.exit_code == 0
-    assert "order 1 rejected: currency is '???'" in result.output
+    assert "order 1 rejected: items are missing" in result.output
     shop.fault("status", status=401, times=0)
     result = run("sync", "--type", "new")
     assert result.exit_code == 1
@@ -112,14 +112,133 @@ def test_the_log_shows_each_run(shop: Marketplace) -> None:
 
 def test_rejected_records_are_listed_shown_and_tried_again(shop: Marketplace) -> None:
     good = an_order(shop, 1)
-    shop.put({**good, "currency": "???"})
+    shop.put({**good, "orderlines": []})
     run("sync", "--type", "new")
-    assert "currency: is '???' (an ISO 4217 code, e.g. EUR)" in run("rejected", "list").output
+    reason = "items: are missing, and the order is not stored yet (one item or more)"
+    assert reason in run("rejected", "list").output
+    assert reason in run("rejected", "--list").output
     assert '"order_id": 1' in run("rejected", "show", "shop", "1").output
     assert "0 passed, 1 still rejected" in run("rejected", "retry").output
-    shop.put({**good, "currency": "USD"})
+    shop.put(good)
     assert "1 passed, 0 still rejected" in run("rejected", "retry").output
-    assert "No rejected records" in run("rejected", "list").output
+    assert "No rejected records" in run("rejected").output
+
+
+def put_rejected(shop: Marketplace) -> None:
+    """Three orders without lines, two without a listing and one care record without an item."""
+    for number in range(1, 6):
+        order = an_order(shop, number, skus=("PHONE", "CASE"))
+        lines = [] if number < 4 else [order["orderlines"][0], {**order["orderlines"][1], "listing": ""}]
+        shop.put({**order, "orderlines": lines})
+    shop.put_folder(900, 100)
+    folder = shop.world.scripted_folders[900]
+    folder["detail"] = {**folder["detail"], "orderline": None}
+    run("sync", "--type", "new")
+    run("sync", "--type", "care")
+
+
+def test_rejected_records_are_grouped_by_reason_and_filtered(shop: Marketplace) -> None:
+    put_rejected(shop)
+    groups = json.loads(run("rejected", "--json").output)
+    assert [(g["kind"], g["reason"], g["records"]) for g in groups] == [
+        ("order", "items: are missing, and the order is not stored yet", 3),
+        ("order", "items[].sku: is missing", 2),
+        ("care", "item_id: names no order item", 1),
+    ]
+    assert groups[1]["example"] in ("4", "5")
+    assert "items[].sku: is missing" in run("rejected").output
+
+    def ids(*options: str) -> list[str]:
+        return [row["id"] for row in json.loads(run("rejected", "--list", "--json", *options).output)]
+
+    assert ids() == ["900", "1", "2", "3", "4", "5"]
+    assert ids("--kind", "care") == ["900"]
+    assert ids("--reason", "SKU: is missing") == ["4", "5"]
+    assert ids("--account", "another") == []
+    lines = run("rejected", "--csv", "--reason", "sku").output.splitlines()
+    assert lines[0] == "account,kind,reason,allowed,records,first,last,example"
+    assert lines[1].startswith("shop,order,items[].sku: is missing,the SKU of the listing,2,2")
+    assert run("rejected", "--json", "--csv").exit_code == 2
+    assert run("rejected", "--reason", "sku", "retry").exit_code == 2  # it would retry all
+
+
+def test_one_rejected_record_those_of_a_reason_or_all_are_tried_again(shop: Marketplace) -> None:
+    put_rejected(shop)
+    for number in range(1, 6):
+        an_order(shop, number, skus=("PHONE", "CASE"))
+    shop.put_folder(900, 100)
+    assert "shop: 1 passed, 0 still rejected." in run("rejected", "retry", "shop", "4").output
+    assert "shop: 3 passed, 0 still rejected." in run("rejected", "retry", "--reason", "items: are missing").output
+    assert "shop: 1 passed, 0 still rejected." in run("rejected", "retry", "--kind", "care").output
+    assert "shop: 1 passed, 0 still rejected." in run("rejected", "retry").output
+    unknown = run("rejected", "retry", "shop", "4")
+    assert unknown.exit_code == 1
+    assert unknown.stderr == "Error: Account shop has no rejected record 4 that is not dismissed.\n"
+
+
+def test_a_dismissed_record_rests_until_the_marketplace_changes_it(shop: Marketplace, connection: Connection) -> None:
+    put_rejected(shop)
+    for record_id in ("1", "900"):
+        dismissed = run("rejected", "dismiss", "shop", record_id, "--reason", "a test order")
+        assert dismissed.output == f"shop: {record_id} is dismissed.\n"
+    row = connection.execute(
+        "SELECT dismissed_by LIKE '%@%', dismissed_reason, dismissed_at <= now(), attempts FROM rejected_records "
+        "WHERE record_id = '1'"
+    ).fetchone()
+    assert row == (True, "a test order", True, 1)
+    assert "a test order" in run("rejected", "--list", "--dismissed").output
+    assert run("rejected", "retry", "shop", "1").exit_code == 1
+    assert run("rejected", "dismiss", "shop", "77", "--reason", "why").exit_code == 1
+    assert "Missing option '--reason'" in run("rejected", "dismiss", "shop", "1").output
+    again = run("sync", "--type", "new", "--reread").output + run("sync", "--type", "care", "--reread").output
+    assert "order 2 rejected" in again
+    assert "order 1 rejected" not in again
+    assert "care record 900" not in again
+    run("rejected", "retry")
+    attempts = "SELECT attempts FROM rejected_records WHERE record_id IN ('1', '900')"
+    assert connection.execute(attempts).fetchall() == [(1,), (1,)]
+    shown = json.loads(run("rejected", "--list", "--json").output)
+    assert [row["id"] for row in shown] == ["2", "3", "4", "5"]
+    assert json.loads(run("status", "--json").output)[0]["rejected"] == 4
+    shop.pass_time(minutes=5)
+    shop.change(1, payment_method="PAYPAL")
+    run("sync", "--type", "new")
+    shown = json.loads(run("rejected", "--list", "--json").output)
+    assert [(row["id"], row["dismissed_at"]) for row in shown[:1]] == [("1", None)]
+    shop.change(1, orderlines=an_order(shop, 1)["orderlines"])
+    run("rejected", "retry", "shop", "1")
+    assert connection.execute("SELECT order_id FROM orders").fetchall() == [("1",)]
+
+
+def test_flaws_are_grouped_and_listed(shop: Marketplace) -> None:
+    assert run("flaws").output == "No flaws.\n"
+    for number in (1, 2):
+        an_order(shop, number, currency="???")
+    run("sync", "--type", "new")
+    assert [
+        (group["field"], group["found"], group["stored"], group["records"])
+        for group in json.loads(run("flaws", "--json").output)
+    ] == [("currency", "is no code", "unknown", 2)]
+    assert "is no code" in run("flaws").output
+    assert [row["id"] for row in json.loads(run("flaws", "--list", "--json").output)] == ["1", "2"]
+    assert run("flaws", "--csv").output.splitlines()[1].startswith("shop,order,currency,is no code,unknown,2,")
+    assert json.loads(run("flaws", "--account", "another", "--json").output) == []
+    doctor = run("doctor").output
+    assert "2 stored records have flaws" in doctor
+    assert "--reread" in doctor
+
+
+def test_a_partial_sync_is_a_warning_and_exit_code_0(shop: Marketplace, connection: Connection) -> None:
+    for number in (900, 901):
+        shop.put_folder(number, number)
+    shop.fault("status", path="/ws/sav/901", status=404, times=0)
+    result = run("sync", "--type", "care")
+    assert result.exit_code == 0
+    text = " ".join(result.output.split())
+    assert "shop/care: partial: 1 records could not be fetched and are put off." in text
+    assert "care record 901 put off: 127.0.0.1 answers GET /ws/sav/901 with 404" in text
+    assert json.loads(run("status", "--json").output)[2]["last_outcome"] == "partial"
+    assert json.loads(run("rejected", "--json").output)[0]["reason"] == "record: could not be fetched: 404"
 
 
 def test_stock_is_imported_applied_and_explained(shop: Marketplace, tmp_path: Path) -> None:
@@ -233,9 +352,10 @@ def test_a_port_in_use_is_named_before_anything_starts() -> None:
 
 
 def test_square_brackets_of_a_record_are_shown(shop: Marketplace) -> None:
-    an_order(shop, 1, currency="[bold]")
+    order = an_order(shop, 1)
+    shop.put({**order, "orderlines": [{**order["orderlines"][0], "listing": None}]})
     run("sync", "--type", "new")
-    assert "currency: is '[bold]'" in run("rejected", "list").output
+    assert "items[0].sku: is missing" in run("rejected", "list").output
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,12 @@ from click.testing import CliRunner
 
 from orders_sync.cli import main
 from orders_sync.cli.examinations import EXAMINATIONS, examine_lane
+from orders_sync.config.account import SellerAccount
 from orders_sync.config.schedules import ScheduleSettings
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.history import LaneState
 from orders_sync.model.lane import Lane, SyncType
+from orders_sync.testing.marketplace import Marketplace, an_order, sync
 
 NOW = datetime(2026, 1, 5, 12, 45, tzinfo=UTC)
 """Three quarters of an hour after the tick of `new` at 12:00."""
@@ -91,6 +93,28 @@ def test_rate_limits_and_records_are_examined(connection: Connection) -> None:
     assert blocked.text.startswith("shop is blocked by its marketplace until ")
     assert limited.text == "shop received 3 answers 429 (too many requests) in the last day"
     assert [finding.text for finding in EXAMINATIONS["records"]() if not finding.ok] == ["1 rejected records"]
+
+
+def test_damage_is_found_and_a_reread_is_offered(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
+) -> None:
+    for number in (1, 2, 3):
+        an_order(marketplace, number)
+    sync(account)
+    assert [finding.ok for finding in EXAMINATIONS["damage"]()] == [True] * 3
+    connection.execute("DELETE FROM order_items WHERE order_id = '1'")
+    connection.execute("UPDATE orders SET status = 'shipped' WHERE order_id = '2'")
+    connection.execute("DELETE FROM orders WHERE order_id = '3'")
+    found = list(EXAMINATIONS["damage"]())
+    assert [finding.text for finding in found] == [
+        "1 orders without items",
+        "1 items without their order",
+        "1 orders whose status is not that of their last event",
+    ]
+    assert all("orders-sync sync --type modified --reread" in finding.remedy for finding in found)
+    connection.execute("DELETE FROM order_events WHERE order_id = '3'")
+    sync(account, "modified", reread=True)
+    assert [finding.ok for finding in EXAMINATIONS["damage"]()] == [True] * 3
 
 
 def test_an_examination_that_fails_does_not_hide_the_others(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,7 +54,7 @@ def _parse(line: str) -> None:
         assert name == found.name, f"{line}: `{name}` is an old name"
         context = click.Context(found, parent=context, info_name=name)
         command = found
-    if not isinstance(command, click.Group):
+    if not isinstance(command, click.Group) or command.invoke_without_command:
         command.make_parser(context).parse_args(arguments)
     else:
         assert not arguments or arguments[0] in ("--version", "--help"), line

@@ -44,9 +44,9 @@ def test_a_rejected_order_is_never_accepted(marketplace: Marketplace, connection
 def test_a_stored_order_whose_newest_version_is_rejected_is_not_accepted(
     marketplace: Marketplace, connection: Connection
 ) -> None:
-    an_order(marketplace, 1, state=1, line_state=1)
+    order = an_order(marketplace, 1, state=1, line_state=1)
     sync(sandbox_account(marketplace))
-    marketplace.change(1, date_creation=None)
+    marketplace.change(1, orderlines=[{**order["orderlines"][0], "listing": None}])
     sync(sandbox_account(marketplace, accept_orderlines=True))
     assert marketplace.sandbox.writes == []
 

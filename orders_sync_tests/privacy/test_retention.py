@@ -47,7 +47,7 @@ def test_old_buyers_are_forgotten_everywhere_and_orders_stay(
 def test_young_ones_stay_and_without_a_setting_all_do(marketplace: Marketplace, connection: Connection) -> None:
     an_order(marketplace, 1, age=timedelta(days=50))
     an_order(marketplace, 2, age=timedelta(days=5))
-    an_order(marketplace, 3, age=timedelta(days=5), country_code="???", orderlines=[])
+    an_order(marketplace, 3, age=timedelta(days=5), orderlines=[], currency="???")
     keeps = sandbox_account(marketplace)
     sync(keeps)
     assert blank_buyers_data(connection, keeps) == Blanked()
@@ -74,3 +74,27 @@ def test_one_that_changes_later_is_stored_whole_and_blanked_anew(
     assert connection.execute("SELECT status, shipping_city FROM orders").fetchone() == ("shipped", "Paris")
     assert blank_buyers_data(connection, account) == Blanked(orders=1)
     assert connection.execute("SELECT shipping_city, raw->>'shipping_address' FROM orders").fetchone() == (None, None)
+
+
+@pytest.mark.parametrize("levels", [600, 3000])
+def test_a_record_that_is_nested_too_deeply_is_reported_and_keeps_no_other_from_being_blanked(
+    marketplace: Marketplace, connection: Connection, levels: int
+) -> None:
+    for number in (1, 2, 3):
+        an_order(marketplace, number, age=timedelta(days=50))
+    marketplace.put_folder(900, 100)
+    account = sandbox_account(marketplace, retention_days=30)
+    sync(account)
+    sync(account, "care")
+    deep = '{"deep": ' * levels + '{"first_name": "Victor"}' + "}" * levels
+    raw = f'{{"order_id": 2, "shipping_address": {{"firstName": "Victor"}}, "more": {deep}}}'
+    connection.execute("UPDATE orders SET raw = %s::json WHERE order_id = '2'", [raw])
+    connection.execute("UPDATE care_records SET raw = %s::jsonb", [raw])
+    blanked = blank_buyers_data(connection, account, marketplace.now() + timedelta(days=40))
+    assert (blanked.orders, blanked.care_records) == (3, 1)
+    what = "its record was nested too deeply: what lay below 200 levels was removed with the buyer's data"
+    assert blanked.problems == [f"shop, order 2: {what}", f"shop, care record 900: {what}"]
+    (stored,) = connection.execute(EVERYWHERE).fetchone() or ("",)
+    assert "Victor" not in stored
+    assert connection.execute("SELECT count(*) FROM orders WHERE buyer_data_blanked_at IS NULL").fetchone() == (0,)
+    assert blank_buyers_data(connection, account, marketplace.now() + timedelta(days=40)) == Blanked()

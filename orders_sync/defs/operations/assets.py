@@ -21,14 +21,22 @@ from orders_sync.privacy.retention import blank_buyers_data
         "blanked."
     ),
 )
-def buyer_data_retention(orders_database: OrdersDatabase) -> dg.MaterializeResult[Any]:
+def buyer_data_retention(
+    context: dg.AssetExecutionContext, orders_database: OrdersDatabase
+) -> dg.MaterializeResult[Any]:
     accounts, _ = load_accounts()
+    problems: list[str] = []
     metadata: dict[str, Any] = {"orders": 0, "care_records": 0, "rejected_records": 0}
     with orders_database.connect("retention") as connection:
         for account in accounts.values():
             blanked = blank_buyers_data(connection, account)
-            for name, count in vars(blanked).items():
-                metadata[name] += count
+            for name in ("orders", "care_records", "rejected_records"):
+                metadata[name] += getattr(blanked, name)
+            problems += blanked.problems
+    for problem in problems:
+        context.log.warning(problem)
+    if problems:
+        metadata["problems"] = dg.MetadataValue.md("\n".join(f"* {problem}" for problem in problems))
     metadata["accounts with a retention"] = ", ".join(
         f"{name} ({account.settings.retention_days} days)"
         for name, account in accounts.items()

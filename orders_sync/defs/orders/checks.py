@@ -29,7 +29,13 @@ SELECT account, order_id, status, dispatch_due_at::text FROM orders
 WHERE status IN ('pending', 'accepted') AND dispatch_due_at < now()
 """
 REJECTED = """
-SELECT account, kind, record_id, reasons::text, attempts FROM rejected_records WHERE resolved_at IS NULL
+SELECT account, kind, record_id, reasons::text, attempts FROM rejected_records
+WHERE resolved_at IS NULL AND dismissed_at IS NULL
+"""
+FLAWS = r"""
+SELECT account, kind, regexp_replace(field, '\[\d+\]', '[]', 'g') AS place, found, stored,
+  count(DISTINCT record_id) AS records, min(record_id) AS example
+FROM record_flaws GROUP BY account, kind, place, found, stored ORDER BY records DESC, account, kind, place
 """
 CREATED_ONCE = """
 SELECT placed.account, placed.order_id, count(event.event_id) AS created_events
@@ -61,7 +67,14 @@ no_late_orders = rows_check(
     "orders", "no_late_orders", LATE_ORDERS, WARN, "Orders not shipped by the date that the marketplace expects."
 )
 no_rejected_records = rows_check(
-    "orders", "no_rejected_records", REJECTED, WARN, "Rejected records that have not passed yet."
+    "orders",
+    "no_rejected_records",
+    REJECTED,
+    WARN,
+    "Rejected records that have not passed and were not dismissed.",
+)
+no_flaws = rows_check(
+    "orders", "no_flaws", FLAWS, WARN, "Wrong values of records that are stored nevertheless, grouped by what they are."
 )
 every_order_created_once = rows_check(
     "order_events", "every_order_created_once", CREATED_ONCE, ERROR, "Orders that do not have one OrderCreated event."

@@ -4,15 +4,25 @@ from orders_sync.model.errors import UserFacingError
 
 
 class MarketplaceError(UserFacingError):
-    """A marketplace's fault that stops a pass. The text is one line for an operator, without buyers' data."""
+    """A call to a marketplace that failed. The text is one line for an operator, without buyers' data.
+
+    It stops a pass, unless the call was about a single record only: see `orders_sync/sync/put_off.py`.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None, concerns_all_calls: bool = False) -> None:
+        super().__init__(message)
+        self.status = status
+        """The HTTP status of an error answer; None if there was no answer, or one that could not be read."""
+        self.concerns_all_calls = concerns_all_calls
+        """Whether any other call would certainly have failed as well: no connection, 401, 429, no calls left."""
 
 
 class RequestRefusedError(MarketplaceError):
     """The marketplace understood the request and refused it (4xx). `status` is the HTTP status."""
 
     def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
-        self.status = status
+        super().__init__(message, status=status, concerns_all_calls=status == 401)
+        self.status: int = status
 
 
 class CredentialRefusedError(RequestRefusedError):
@@ -37,6 +47,9 @@ class BadAnswerError(MarketplaceError):
 
 class DailyBudgetSpentError(MarketplaceError):
     """The calls that the marketplace allows per day are used up."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, concerns_all_calls=True)
 
 
 class IncompleteListError(MarketplaceError):

@@ -89,16 +89,18 @@ class _TransientError(OrdersSyncError):
         wait_seconds: float | None = None,
         certainly_not_done: bool = False,
         final: type[MarketplaceError] = MarketplaceUnavailableError,
+        status: int | None = None,
     ):
         """`wait_seconds`: the wait before the next try, where the marketplace named one.
 
         `certainly_not_done`: the marketplace has not processed the request, so that even a write may be repeated.
-        `final`: the error to raise when all tries are used up.
+        `final`: the error to raise when all tries are used up. `status`: the HTTP status of an error answer.
         """
         super().__init__(problem)
         self.wait_seconds = wait_seconds
         self.certainly_not_done = certainly_not_done
         self.final = final
+        self.status = status
 
 
 class MarketplaceClient:
@@ -210,7 +212,9 @@ class MarketplaceClient:
         except _TransientError as error:
             if backoff(error) is False:
                 raise AnswerLostError(str(error)) from None
-            raise error.final(f"{error} ({MAX_TRIES} tries)") from None
+            raise error.final(
+                f"{error} ({MAX_TRIES} tries)", status=error.status, concerns_all_calls=error.certainly_not_done
+            ) from None
         raise AssertionError("unreachable")
 
     def _read(
@@ -327,11 +331,15 @@ class MarketplaceClient:
             self._count(too_many_requests=1)
             wait_seconds = self._penalty_of(response)
             if wait_seconds > MAX_PENALTY_SECONDS:
-                raise MarketplaceUnavailableError(f"{where} and asks to wait {wait_seconds:.0f} s: {message}")
+                raise MarketplaceUnavailableError(
+                    f"{where} and asks to wait {wait_seconds:.0f} s: {message}", status=status, concerns_all_calls=True
+                )
             self.rate_limiter.block(wait_seconds)
-            raise _TransientError(f"{where}: {message}", wait_seconds=wait_seconds, certainly_not_done=True)
+            raise _TransientError(
+                f"{where}: {message}", wait_seconds=wait_seconds, certainly_not_done=True, status=status
+            )
         if status >= 500:
-            raise _TransientError(f"{where}: {message}")
+            raise _TransientError(f"{where}: {message}", status=status)
         if status in (401, 403):
             html = body.lstrip()[:1] == b"<"
             hint = (

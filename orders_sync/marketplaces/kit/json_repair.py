@@ -50,6 +50,11 @@ def repair(raw: bytes) -> tuple[bytes, list[Flaw]]:
     return repaired, [Flaw("record", what, _STORED[what]) for what in sorted(repair_.found)]
 
 
+def cut(text: str) -> str:
+    """JSON with null for what `repair` would not keep: values nested too deeply, and numbers that are too long."""
+    return _Repair().document(text)
+
+
 _STORED = {
     "contains bytes that are not UTF-8": "U+FFFD in their place",
     "contains half of a surrogate pair": "U+FFFD in its place",

@@ -1,0 +1,86 @@
+"""Records that could not be fetched: each is put off, unless the marketplace as a whole is down.
+
+Some records need a call of their own: the detail of a care record, a rejected order that is tried again. Where the line
+lies between a record that can't be had and a marketplace that is down:
+
+* An answer that concerns one record (404, 400, 422, …) puts the record off.
+* An answer that may concern one record or all (403, 5xx, no answer in time, no JSON, another record) puts the record
+  off too, but MAX_FAILURES_IN_A_ROW of them, with no success between them, mean that the marketplace is down.
+* A failure that concerns all calls (no connection, 401, 429, no calls left for the day) means so at once.
+
+A record that is put off is kept among the rejected records with the reason, so that no gap is behind the watermark. A
+later pass fetches it. A pass that put a record off is *partial*. A pass whose marketplace is down fails.
+"""
+
+from orders_sync.marketplaces.kit.adapter import RawRecord
+from orders_sync.marketplaces.kit.errors import (
+    BadAnswerError,
+    CredentialRefusedError,
+    MarketplaceError,
+    RequestRefusedError,
+)
+from orders_sync.model.pass_summary import PassSummary
+from orders_sync.model.records import Reason
+from orders_sync.sync.rejected_records import RejectedRecord, title_of
+
+MAX_FAILURES_IN_A_ROW = 3
+"""So many single records in a row that can't be fetched mean that the marketplace is down."""
+_NOT_FETCHED = "could not be fetched"
+
+
+class OtherRecordError(BadAnswerError):
+    """The marketplace answered the request for a record with another record."""
+
+
+class SingleFetches:
+    """The calls of a pass that each fetch one record, as far as they show whether the marketplace is down."""
+
+    def __init__(self) -> None:
+        self._failures_in_a_row = 0
+
+    def note_success(self) -> None:
+        """Notes that a record was fetched."""
+        self._failures_in_a_row = 0
+
+    def is_down(self, problem: MarketplaceError) -> bool:
+        """Notes that a record could not be fetched; whether the marketplace as a whole is down."""
+        if problem.concerns_all_calls:
+            return True
+        if isinstance(problem, RequestRefusedError) and not isinstance(problem, CredentialRefusedError):
+            self._failures_in_a_row = 0  # the marketplace understood the request
+        else:
+            self._failures_in_a_row += 1
+        return self._failures_in_a_row >= MAX_FAILURES_IN_A_ROW
+
+
+def put_off(kind: str, record: RawRecord, problem: MarketplaceError) -> RejectedRecord:
+    """A record that could not be fetched, to be kept until it is. `kind`: `order` or `care`."""
+    return RejectedRecord(kind, record.record_id, record.raw, [reason_of(problem)], record.fingerprint)
+
+
+def reason_of(problem: MarketplaceError) -> Reason:
+    """Why a record is put off; the same for all records with the same problem."""
+    if problem.status is not None:
+        cause = str(problem.status)
+    elif isinstance(problem, OtherRecordError):
+        cause = "another record came"
+    elif isinstance(problem, BadAnswerError):
+        cause = "the answer is no JSON"
+    else:
+        cause = "no answer"
+    return Reason("record", f"{_NOT_FETCHED}: {cause}", "the record")
+
+
+def is_put_off(reasons: list[Reason]) -> bool:
+    """Whether a record is kept because it could not be fetched."""
+    return any(reason.what.startswith(_NOT_FETCHED) for reason in reasons)
+
+
+def with_reason(reasons: list[Reason], problem: MarketplaceError) -> list[Reason]:
+    """The reasons of a record that could not be fetched again: why, and what was wrong with it when it was fetched."""
+    return [*(reason for reason in reasons if not is_put_off([reason])), reason_of(problem)]
+
+
+def summary_of(kind: str, record_id: str, problem: MarketplaceError) -> PassSummary:
+    """The part of a pass's summary about a record that could not be fetched."""
+    return PassSummary(put_off=1, problems=[f"{title_of(kind)} {record_id} put off: {problem}"])
