@@ -13,7 +13,7 @@ from orders_sync.database.copy import copy_into, to_copy_text
 from orders_sync.database.engine import Connection
 from orders_sync.model.records import Flaw
 from orders_sync.model.statuses import Status
-from orders_sync.sync import care_links, staging
+from orders_sync.sync import care_links, documents, staging
 from orders_sync.sync.batch import Batch, BatchResult, DecodedOrder
 from orders_sync.sync.check_records import item_conflict
 from orders_sync.sync.copy_columns import EVENT_COLUMNS, EventRow, changed_row, created_row, event_columns
@@ -48,7 +48,9 @@ def write_changed(connection: Connection, batch: Batch) -> BatchResult:
         ]
         copy_into(cursor, "order_events", EVENT_COLUMNS, to_copy_text(event_columns(events)))
         cursor.execute("TRUNCATE stage_orders, stage_items")
-        care_links.link_items(connection, account, [decoded[order_id].order for order_id in (*created, *changed)])
+        written = [decoded[order_id].order for order_id in (*created, *changed)]
+        care_links.link_items(connection, account, written)
+        conflicts += documents.store_listed(connection, account, written)
     return BatchResult(
         created=created,
         changed=changed,

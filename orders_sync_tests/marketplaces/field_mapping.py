@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -40,4 +40,6 @@ def day_text(number: int) -> str:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(one) for one in cast(list[Any], value)]
     return msgspec.structs.asdict(value) if isinstance(value, msgspec.Struct) else value
