@@ -214,7 +214,7 @@ def _are_totals(column: Sequence[str | None]) -> bool:
 
 
 def _negative(amounts: set[str]) -> list[str]:
-    return [amount for amount in amounts if amount[0] == "-"]
+    return [amount for amount in amounts if amount[:1] == "-"]
 
 
 def _are_texts(column: Sequence[str | None]) -> bool:
@@ -336,7 +336,7 @@ def _unusual_items(items: Mapping[str, Sequence[Any]]) -> set[int]:
     if 0 in items["quantity"]:
         found |= {position for position, quantity in enumerate(items["quantity"]) if quantity == 0}
     if _negative({price for price in items["price"] if price is not None}):
-        found |= {position for position, price in enumerate(items["price"]) if price and price[0] == "-"}
+        found |= {position for position, price in enumerate(items["price"]) if price and price[:1] == "-"}
     ids = items["item_id"]
     if len(set(ids)) < len(ids):
         seen: set[str] = set()

@@ -57,7 +57,7 @@ def test_each_state_and_action(
 ) -> None:
     """Of 10 pieces on hand, 2 are reserved; the item has 2 pieces, and was shipped after the count."""
     level = StockLevel(10, 2, COUNTED)
-    decision = decide(a_lock(state), action, Item("PHONE", 2, LATER), {"PHONE": level})
+    decision = decide(a_lock(state), action, Item("PHONE", 2, LATER, "10"), {"PHONE": level})
     assert decision.lock.state == after
     assert (decision.level or level) == StockLevel(on_hand, reserved, COUNTED)
 
@@ -76,7 +76,7 @@ def test_the_table_has_a_rule_for_each_state_and_action() -> None:
     ],
 )
 def test_too_few_pieces_make_a_lock_short_unless_the_account_may_oversell(level: StockLevel, problem: str) -> None:
-    item = Item("PHONE", 2, None)
+    item = Item("PHONE", 2, None, "10")
     decision = decide(a_lock(None), LOCK, item, {"PHONE": level})
     assert (decision.lock.state, decision.lock.problem, decision.level) == ("short", problem, None)
     decision = decide(a_lock(None), LOCK, item, {"PHONE": level}, oversell=True)
@@ -97,7 +97,7 @@ def test_too_few_pieces_make_a_lock_short_unless_the_account_may_oversell(level:
 def test_a_shipment_without_a_lock_takes_only_pieces_that_were_counted_and_are_free(
     level: StockLevel, shipped_at: datetime | None, on_hand: int | None, problem: str | None
 ) -> None:
-    decision = decide(a_lock(None), CONSUME, Item("PHONE", 2, shipped_at), {"PHONE": level})
+    decision = decide(a_lock(None), CONSUME, Item("PHONE", 2, shipped_at, "10"), {"PHONE": level})
     assert (decision.lock.state, decision.lock.problem) == ("consumed", problem)
     assert (decision.level or level).on_hand == on_hand
     assert (decision.level or level).reserved == level.reserved
@@ -105,16 +105,48 @@ def test_a_shipment_without_a_lock_takes_only_pieces_that_were_counted_and_are_f
 
 def test_a_released_lock_is_locked_anew_with_the_items_present_sku_and_quantity() -> None:
     levels = {"PHONE": StockLevel(10, 0, COUNTED), "CASE": StockLevel(10, 0, COUNTED)}
-    decision = decide(a_lock("released"), LOCK, Item("CASE", 3, None), levels)
+    decision = decide(a_lock("released"), LOCK, Item("CASE", 3, None, "10"), levels)
     assert (decision.lock.sku, decision.lock.quantity) == ("CASE", 3)
     assert decision.level == StockLevel(10, 3, COUNTED)
+
+
+def decided(item: Item, lock: Lock | None, command: LockCommand) -> Outcome:
+    levels = {"PHONE": StockLevel(10, 0, COUNTED)}
+    return decide_all([command], {} if lock is None else {("shop", "1"): lock}, {("shop", "1"): item}, levels)
+
+
+def test_what_is_not_in_stock_gets_no_lock_and_gives_its_own_back() -> None:
+    """A line can turn out to be a discount or a fee: nothing is locked for it, and nothing leaves with it."""
+    item = Item("PHONE", 2, None, "10", is_goods=False)
+    for action in LockAction:
+        command = LockCommand("shop", "1", "10", action, 1, 1, "test")
+        assert decided(item, None, command) == Outcome([], {}, [])
+        assert [lock.state for lock in decided(item, a_lock("locked"), command).locks] == ["released"]
+
+
+def test_an_item_that_moved_to_another_order_obeys_that_order_alone() -> None:
+    """The revisions of two orders can't be compared: the new order's first command counts, the old one's no more."""
+    item = Item("PHONE", 2, None, "20")
+    of_the_old = LockCommand("shop", "1", "10", RELEASE, 9, 1, "test")
+    assert decided(item, a_lock("locked"), of_the_old) == Outcome([], {}, [])
+    of_the_new = LockCommand("shop", "1", "20", RELEASE, 1, 2, "test")
+    lock = a_lock("locked")._replace(revision=8)
+    [after] = decided(item, lock, of_the_new).locks
+    assert (after.order_id, after.state, after.revision) == ("20", "released", 1)
 
 
 SKUS = ("PHONE", "CASE")
 LEVELS = st.builds(
     StockLevel, st.one_of(st.none(), st.integers(0, 6)), st.just(0), st.one_of(st.none(), st.just(COUNTED))
 )
-ITEMS = st.builds(Item, st.sampled_from(SKUS), st.integers(1, 3), st.sampled_from([None, EARLIER, LATER]))
+ITEMS = st.builds(
+    Item,
+    st.sampled_from(SKUS),
+    st.integers(1, 3),
+    st.sampled_from([None, EARLIER, LATER]),
+    st.just("10"),
+    st.booleans(),
+)
 COMMANDS = st.lists(
     st.builds(
         lambda item_id, action, revision, has_event: LockCommand(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,10 @@ from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection, connect
 from orders_sync.marketplaces.kit.adapter import Adapter, RawRecord
 from orders_sync.marketplaces.kit.registry import open_adapter
+from orders_sync.stock.apply_events import apply_pending
+from orders_sync.stock.connection import StockConnection
 from orders_sync.sync.batch import BatchResult
+from orders_sync.sync.check_records import order_decoder
 from orders_sync.sync.merge import MAX_TRIES, OrderMerger
 from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.marketplace import Marketplace, an_order
@@ -33,6 +37,10 @@ def merge(adapter: Adapter) -> Merge:
         return result
 
     return merged
+
+
+def _later(at: str) -> str:
+    return (datetime.fromisoformat(at) + timedelta(hours=1)).isoformat()
 
 
 def _record(order: dict[str, Any]) -> RawRecord:
@@ -74,39 +82,69 @@ def test_a_record_without_its_items_is_looked_up_on_a_first_load_too(
 def test_each_record_of_a_batch_is_counted_once(
     marketplace: Marketplace, adapter: Adapter, connection: Connection, merge: Merge
 ) -> None:
-    """Created, changed, unchanged and rejected in every way: by the check, by a shared item, by PostgreSQL."""
+    """Created, changed, unchanged and rejected in every way, with flaws and without, and with a shared item."""
     connection.execute("""
         CREATE FUNCTION reject() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN RAISE EXCEPTION 'numeric field overflow' USING ERRCODE = '22003'; END $$;
         CREATE TRIGGER reject BEFORE INSERT ON orders FOR EACH ROW WHEN (NEW.order_id = '5') EXECUTE FUNCTION reject()
     """)
     orders = [an_order(marketplace, number) for number in range(1, 8)]
-    orders[3]["orderlines"][0]["quantity"] = 0
+    orders[3]["orderlines"][0]["quantity"] = -1
+    orders[2]["currency"] = "eur"
     orders[5]["orderlines"][0]["id"] = orders[6]["orderlines"][0]["id"]
     merger = OrderMerger(connection, "shop", order_decoder(adapter))
     merge(merger, orders[:2])
     without_id = {**orders[0], "order_id": ""}
     result = merge(merger, [orders[0], {**orders[1], "state": 9}, *orders[2:], orders[2], without_id])
-    assert (list(result.created), list(result.changed), result.unchanged) == (["3", "6"], ["2"], 2)
-    assert sorted(rejected.record_id for rejected in result.rejected) == ["", "4", "5", "7"]
+    assert (list(result.created), list(result.changed), result.unchanged) == (["3", "6", "7"], ["2"], 2)
+    assert sorted(rejected.record_id for rejected in result.rejected) == ["", "4", "5"]
+    assert result.flawed == 2
     check_invariants(connection)
 
 
-def test_a_change_that_takes_another_orders_item_is_rejected_and_the_other_changes_are_written(
+def _owners(connection: Connection) -> dict[str, str]:
+    return dict(connection.execute("SELECT item_id, order_id FROM order_items WHERE status <> 'removed'").fetchall())
+
+
+def _flaws(connection: Connection) -> list[tuple[str, str]]:
+    return connection.execute("SELECT record_id, found FROM record_flaws ORDER BY 1, 2").fetchall()
+
+
+def test_a_line_that_moves_to_another_order_follows_the_newer_record(
     marketplace: Marketplace, adapter: Adapter, connection: Connection, merge: Merge
 ) -> None:
-    orders = [an_order(marketplace, number) for number in (1, 2, 3)]
+    """Orders are split and combined. The line's lock goes with it, and the other order is reported until it is right."""
+    old, other, new = (an_order(marketplace, number) for number in (1, 2, 3))
+    line = old["orderlines"][0]
     merger = OrderMerger(connection, "shop", order_decoder(adapter))
-    merge(merger, orders)
-    taking = {**orders[1], "orderlines": [*orders[1]["orderlines"], orders[0]["orderlines"][0]]}
-    result = merge(merger, [taking, {**orders[2], "state": 9}])
-    assert list(result.changed) == ["3"]
-    assert [rejected.one_line() for rejected in result.rejected] == [
-        "order 2 rejected: items item 100 belongs to order 1"
-    ]
-    assert list(merge(merger, [{**orders[1], "state": 9}]).changed) == ["2"]
-    resolved = connection.execute("SELECT resolved_at IS NOT NULL FROM rejected_records").fetchall()
-    assert resolved == [(True,)]
+    merge(merger, [old, other])
+    apply_pending(StockConnection(connection))
+    later = _later(old["date_modification"])
+    taking = {**new, "orderlines": [*new["orderlines"], line], "date_modification": later}
+    assert list(merge(merger, [taking, {**other, "state": 9}]).created) == ["3"]
+    assert _owners(connection)[str(line["id"])] == "3"
+    assert _flaws(connection) == [("1", f"item {line['id']} is listed by order 3 as well")]
+    without = {**old, "orderlines": [], "date_modification": later}
+    assert list(merge(merger, [without]).changed) == ["1"]
+    assert (_owners(connection)[str(line["id"])], _flaws(connection)) == ("3", [])
+    apply_pending(StockConnection(connection))
+    assert connection.execute(
+        "SELECT order_id, state FROM stock_locks WHERE item_id = %s", [str(line["id"])]
+    ).fetchall() == [("3", "short")]
+    check_invariants(connection)
+
+
+def test_a_line_that_two_orders_list_stays_with_the_newer_record_and_both_are_stored(
+    marketplace: Marketplace, adapter: Adapter, connection: Connection, merge: Merge
+) -> None:
+    first, second = an_order(marketplace, 1), an_order(marketplace, 2)
+    line = first["orderlines"][0]
+    claiming = {**second, "orderlines": [*second["orderlines"], line], "date_modification": "2020-01-01T00:00:00Z"}
+    merger = OrderMerger(connection, "shop", order_decoder(adapter))
+    merge(merger, [first])
+    assert list(merge(merger, [claiming]).created) == ["2"]
+    assert _owners(connection)[str(line["id"])] == "1"
+    assert _flaws(connection) == [("2", f"item {line['id']} is listed by order 1 as well")]
     check_invariants(connection)
 
 
