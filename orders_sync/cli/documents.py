@@ -51,7 +51,7 @@ def _print_documents(account: str, order_ids: tuple[str, ...]) -> None:
     with orders_database(APPLICATION) as connection:
         rows = connection.execute(
             """
-            SELECT document.order_id, kind, coalesce(carrier, ''), coalesce(document.tracking_number, ''),
+            SELECT document.order_id, kind, coalesce(document.carrier, ''), coalesce(document.tracking_number, ''),
                    read_at, expires_at, cancelled_at, coalesce(url, ''),
                    url = CASE kind WHEN 'label' THEN label_url ELSE delivery_note_url END
             FROM order_documents document JOIN orders USING (account, order_id)
