@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 LISTS = ("results", "orders", "returns", "tickets", "data")
 """The keys under which the contracts put the records of a list."""
+_PLACE = "the place of an oddity"
 KINDS = {
     "status": "answers with `status`, `headers` and `body`, and does nothing else",
     "lose_answer": "carries the request out, then breaks the connection",
@@ -26,6 +27,7 @@ KINDS = {
     "no_filter": "ignores the filters by date",
     "sparse": "removes `fields` from every record",
     "patch": "sets the values of `fields` in every record",
+    "oddity": "puts the bytes of `text` (Latin-1), JSON or not, under the key `oddity` into the page's first record",
     "repeat": "lists the last record of the page twice",
     "redirect": "redirects to `location`",
     "arrive": "adds a new order after each page",
@@ -125,6 +127,8 @@ def altered(fault: Fault, document: dict[str, Any], request: Request) -> dict[st
         return {**document, name: [{k: v for k, v in record.items() if k not in fields} for record in records]}
     if fault.kind == "patch" and fields:
         return {**document, name: [{**record, **fields} for record in records]}
+    if fault.kind == "oddity" and records:
+        return {**document, name: [{**records[0], "oddity": _PLACE}, *records[1:]]}
     if fault.kind == "repeat" and records:
         return {**document, name: [*records, records[-1]]}
     return document
@@ -132,6 +136,9 @@ def altered(fault: Fault, document: dict[str, Any], request: Request) -> dict[st
 
 def delivered(fault: Fault, content: bytes) -> Response:
     """The response that carries a finished body, as the fault transmits it."""
+    if fault.kind == "oddity":
+        odd = str(fault.details.get("text", "NaN")).encode("latin-1")
+        return Response(content.replace(json.dumps(_PLACE).encode(), odd), media_type="application/json")
     if fault.kind == "truncate":
         return Response(content[: len(content) // 2], media_type="application/json")
     if fault.kind == "lose_answer":

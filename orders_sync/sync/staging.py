@@ -33,12 +33,14 @@ UNSTAGE_ITEMS = """
 DELETE FROM stage_items USING unnest(%s::text[], %s::text[]) AS taken (order_id, item_id)
 WHERE stage_items.order_id = taken.order_id AND stage_items.item_id = taken.item_id
 """
-#: Stored items that move to a staged order, although their order, which is not staged, lists them.
+#: Stored items that move to a staged order: their order until now, its revision, and whether it is staged as well.
 MOVED_ITEMS = """
-SELECT stored.order_id, stored.item_id, staged.order_id
-FROM stage_items staged JOIN order_items stored USING (account, item_id)
+SELECT stored.order_id, stored.item_id, staged.order_id, stored.status, theirs.revision,
+       EXISTS (SELECT FROM stage_orders again WHERE again.order_id = stored.order_id)
+FROM stage_items staged
+JOIN order_items stored ON stored.account = staged.account AND stored.item_id = staged.item_id
+JOIN orders theirs ON theirs.account = stored.account AND theirs.order_id = stored.order_id
 WHERE stored.order_id <> staged.order_id AND stored.status <> 'removed'
-  AND NOT EXISTS (SELECT FROM stage_orders again WHERE again.order_id = stored.order_id)
 """
 LOCK_ORDERS = """
 SELECT order_id, status, modified_at, fingerprint FROM orders

@@ -7,11 +7,12 @@ an event.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
 from psycopg import Cursor
 
 from orders_sync.database.copy import copy_into, to_copy_text
 from orders_sync.database.engine import Connection
-from orders_sync.model.records import Flaw
+from orders_sync.model.records import Order
 from orders_sync.model.statuses import Status
 from orders_sync.sync import care_links, documents, staging
 from orders_sync.sync.batch import Batch, BatchResult, DecodedOrder
@@ -39,11 +40,13 @@ def write_changed(connection: Connection, batch: Batch) -> BatchResult:
         covered = [order_id for order_id, found in stored.items() if found.version.covers(decoded[order_id].record)]
         _unstage(cursor, covered)
         changed = sorted(stored.keys() - set(covered))
-        conflicts = _resolve_shared_items(cursor)
+        taken = _unstage_taken_items(cursor)
+        moved = [_MovedItem(*row) for row in cursor.execute(staging.MOVED_ITEMS)]
         updated = _update_orders(cursor, changed)
         events = [
-            *(created_row(account, decoded[order_id].order) for order_id in created),
+            *(created_row(account, _without(decoded[order_id].order, taken)) for order_id in created),
             *_order_events(account, stored, updated),
+            *_moved_events(account, moved, updated),
             *_merge_items(cursor, account, [decoded[order_id] for order_id in changed], updated),
         ]
         copy_into(cursor, "order_events", EVENT_COLUMNS, to_copy_text(event_columns(events)))
@@ -56,7 +59,10 @@ def write_changed(connection: Connection, batch: Batch) -> BatchResult:
         changed=changed,
         unchanged=len(covered),
         events=len(events),
-        conflicts=conflicts,
+        conflicts=[
+            *((order_id, item_conflict(item_id, owner)) for (order_id, item_id), owner in taken.items()),
+            *((item.order_id, item_conflict(item.item_id, item.new_owner)) for item in moved if not item.is_staged),
+        ],
     )
 
 
@@ -70,13 +76,43 @@ class _Updated(NamedTuple):
     revision: int
 
 
-def _resolve_shared_items(cursor: _Cursor) -> list[tuple[str, Flaw]]:
-    """Leaves each staged item with one order; returns the orders that list an item of another order, with the flaw."""
-    taken = cursor.execute(staging.TAKEN_ITEMS).fetchall()
+class _MovedItem(NamedTuple):
+    """A stored item that moves to another order."""
+
+    order_id: str
+    """The order that it belonged to."""
+    item_id: str
+    new_owner: str
+    status: str
+    revision: int
+    """Of the order that it belonged to."""
+    is_staged: bool
+    """Whether that order is staged as well: its record does not list the item any more."""
+
+
+def _unstage_taken_items(cursor: _Cursor) -> dict[tuple[str, str], str]:
+    """Removes the staged items that belong to an order with a newer record: (order id, item id) → that order's id."""
+    taken = {(order_id, item_id): owner for order_id, item_id, owner in cursor.execute(staging.TAKEN_ITEMS)}
     if taken:
-        cursor.execute(staging.UNSTAGE_ITEMS, [[row[0] for row in taken], [row[1] for row in taken]])
-    moved = cursor.execute(staging.MOVED_ITEMS).fetchall()
-    return [(order_id, item_conflict(item_id, owner)) for order_id, item_id, owner in (*taken, *moved)]
+        cursor.execute(staging.UNSTAGE_ITEMS, [list(column) for column in zip(*taken, strict=True)])
+    return taken
+
+
+def _without(order: Order, taken: Mapping[tuple[str, str], str]) -> Order:
+    items = [item for item in order.items or [] if (order.order_id, item.item_id) not in taken]
+    return order if order.items is None or len(items) == len(order.items) else replace(order, items=items)
+
+
+def _moved_events(account: str, moved: Iterable[_MovedItem], updated: Mapping[str, "_Updated"]) -> list[EventRow]:
+    """For the order that an item leaves, the item is removed."""
+    revisions = {order_id: now.revision for order_id, now in updated.items()}
+    return [
+        changed_row(
+            account, item.order_id, item.item_id, revisions.get(item.order_id, item.revision), item.status,
+            Status.REMOVED,
+        )
+        for item in moved
+    ]  # fmt: skip
 
 
 def _unstage(cursor: _Cursor, order_ids: Iterable[str]) -> None:

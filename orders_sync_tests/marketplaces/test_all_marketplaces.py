@@ -174,12 +174,70 @@ def test_the_record_is_kept_whole(
     assert dict(connection.execute("SELECT order_id, raw FROM orders").fetchall()) == expected
 
 
+ODDITIES = {
+    "half of an emoji": r'"great \ud83d"',
+    "the other half": r'"\udc4d great"',
+    "NUL": r'"a\u0000b"',
+    "a raw control character": '"a\x01b"',
+    "a raw newline": '"a\nb"',
+    "an unknown escape": r'"C:\Users"',
+    "not a number": "NaN",
+    "infinity": "-Infinity",
+    "a number of 400 digits": "9" * 400,
+    "an exponent beyond all bounds": "1e999999",
+    "bytes that are not UTF-8": '"caf\xe9"',
+    "lists nested 2,000 deep": "[" * 2_000 + "]" * 2_000,
+    "objects nested 600 deep": '{"a":' * 600 + "1" + "}" * 600,
+    "a key that is there twice": '{"a": 1, "a": 2}',
+    "right-to-left marks": '"\\u202e\\u200fMaria"',
+    "two megabytes of text": '"' + "x" * 2_000_000 + '"',
+}
+
+
+@pytest.mark.parametrize("oddity", ODDITIES)
+def test_an_oddity_in_a_field_that_nobody_reads_keeps_no_order_out(
+    living: Marketplace, shop: SellerAccount, contract: Contract, connection: Connection, oddity: str
+) -> None:
+    """The oddity is in the first record of each page. All orders are stored, also that one, and stay as they are."""
+    living.fault("oddity", path=contract.orders, times=0, text=ODDITIES[oddity])
+    summary = sync(shop, "modified")
+    assert (summary.rejected, set(statuses(connection))) == (0, set(listed(living, contract)))
+    apply_pending(StockConnection(connection))
+    check_invariants(connection)
+    nothing_changed(sync(shop, "modified"))
+    if "exponent" not in oddity:  # what is kept is JSON that PostgreSQL can search
+        connection.execute("SELECT count(raw::jsonb) FROM orders")
+
+
+@pytest.mark.parametrize("text", ['"an unfinished text', "{", '{"a" 1}', "", "1 2", "tru"])
+def test_a_record_that_is_no_json_is_rejected_alone(
+    living: Marketplace, shop: SellerAccount, contract: Contract, connection: Connection, text: str
+) -> None:
+    """Where it ends may be anybody's guess; then its page is broken off as a whole, and the pass fails with a reason."""
+    pages = -(-len(listed(living, contract)) // 50)
+    living.fault("oddity", path=contract.orders, times=0, text=text)
+    if text in ('"an unfinished text', "{"):
+        with pytest.raises(PassFailedError, match="no valid JSON of its contract"):
+            sync(shop, "modified", page_size=50)
+        return
+    summary = sync(shop, "modified", page_size=50)
+    assert summary.rejected <= pages + 1
+    assert summary.created == len(listed(living, contract)) - summary.rejected
+    if summary.rejected:
+        what = connection.execute("SELECT DISTINCT reasons->0->>'what' FROM rejected_records").fetchall()
+        assert what == [("is not valid JSON",)]
+        assert (
+            connection.execute("SELECT record_id FROM rejected_records WHERE record_id LIKE 'hash:%'").fetchall() == []
+        )
+    check_invariants(connection)
+
+
 @pytest.mark.parametrize(
     "form",
     ["Qplanted", ["Qplanted"], {"firstName": ["Qplanted"], "first_name": ["Qplanted"], "firstname": ["Qplanted"]}],
     ids=["text", "list", "part"],
 )
-def test_a_rejection_shows_nothing_of_a_buyer(
+def test_a_flaw_or_rejection_shows_nothing_of_a_buyer(
     living: Marketplace,
     shop: SellerAccount,
     contract: Contract,
@@ -189,18 +247,21 @@ def test_a_rejection_shows_nothing_of_a_buyer(
 ) -> None:
     """A pass's summary and logs go into Dagster's tables and files, which no retention reaches."""
     keys = find_marketplace(shop.settings.marketplace).buyer_keys
+    flawed = 0
     for key in sorted(keys):
         living.fault("patch", path=contract.orders, times=0, fields={key: form})
         with caplog.at_level("DEBUG"):
             summary = sync(shop, "modified")
         living.calm()
+        flawed += summary.flawed
         assert "Qplanted" not in repr(summary)
-    kept = connection.execute("SELECT count(*) FROM rejected_records WHERE raw LIKE '%Qplanted%'::bytea").fetchone()
-    assert kept is not None
-    assert kept[0] > 0
-    reported = (
-        "SELECT (SELECT string_agg(reasons::text, '') FROM rejected_records), string_agg(r::text, '') FROM lane_runs r"
-    )
+        assert "Qplanted" not in repr(connection.execute("SELECT found, stored FROM record_flaws").fetchall())
+    assert connection.execute("SELECT FROM orders WHERE raw::text LIKE '%Qplanted%' LIMIT 1").fetchall()
+    assert flawed
+    reported = """
+    SELECT (SELECT string_agg(reasons::text, '') FROM rejected_records),
+           (SELECT string_agg(flaw::text, '') FROM record_flaws flaw), string_agg(r::text, '') FROM lane_runs r
+    """
     assert "Qplanted" not in repr(connection.execute(reported).fetchone())
     assert "Qplanted" not in caplog.text
 

@@ -9,7 +9,7 @@ import msgspec
 
 from orders_sync.marketplaces.kit.adapter import RawRecord
 from orders_sync.marketplaces.kit.errors import RecordNotFoundError
-from orders_sync.marketplaces.kit.json_repair import repair
+from orders_sync.marketplaces.kit.json_repair import REPLACEMENT, repair
 from orders_sync.marketplaces.kit.lenient import decode_leniently
 from orders_sync.marketplaces.kit.paging import fingerprint
 from orders_sync.model.records import CareItem, Reason, RecordRejectedError
@@ -63,7 +63,10 @@ def record_reader(
             try:
                 head = decode_leniently(decode, struct, raw).value
             except RecordRejectedError:
-                return RawRecord(_id_in_broken_json(raw, key), raw, hashed)
+                found = _id_in_broken_json(raw, key)
+                return RawRecord(found and prefix + found, raw, hashed)
+            if REPLACEMENT in str(head.record_id):  # not the marketplace's id any more
+                return RawRecord("", raw, hashed)
         return RawRecord(f"{prefix}{head.record_id}", raw, hashed, head.created_at, head.modified_at)
 
     return record

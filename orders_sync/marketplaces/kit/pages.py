@@ -11,6 +11,7 @@ from orders_sync.model.records import RecordRejectedError
 
 PageStruct = TypeVar("PageStruct", bound=msgspec.Struct)
 
+_FIRST_KEY = re.compile(rb'\s*\{\s*("[^"]*")')
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},:]', re.DOTALL)
 
 
@@ -33,6 +34,8 @@ def page_decoder(struct: type[PageStruct]) -> Callable[[bytes], PageStruct]:
             if found is None:
                 raise msgspec.DecodeError(str(error)) from None
         begin, end, slices = found
+        if not _are_certain([body[first:last] for first, last in slices]):
+            raise msgspec.DecodeError("a record of the list is broken, and where it ends is not certain")
         placeholders = b",".join(b"0" for _ in slices)
         try:
             page = decode(repair(body[:begin] + placeholders + body[end:])[0])
@@ -42,6 +45,30 @@ def page_decoder(struct: type[PageStruct]) -> Callable[[bytes], PageStruct]:
         return page
 
     return decode_page
+
+
+def _are_certain(records: list[bytes]) -> bool:
+    """Whether each record was cut out where it ends.
+
+    A missing quote or bracket hides that: then what was cut out is no JSON, and neither is what follows it. At the end
+    of the list, such a record may hold several: then its first key begins another object in it. A page that fails is
+    seen and read again; records that were taken for a part of another one would be lost.
+    """
+    broken = [_is_broken(record) for record in records]
+    if any(broken[position] and broken[position + 1] for position in range(len(records) - 1)):
+        return False
+    if not records or not broken[-1]:
+        return True
+    first_key = _FIRST_KEY.match(records[-1])
+    return first_key is not None and len(re.findall(rb"\{\s*" + re.escape(first_key.group(1)), records[-1])) == 1
+
+
+def _is_broken(record: bytes) -> bool:
+    try:
+        repair(record)
+    except RecordRejectedError:
+        return True
+    return False
 
 
 def _find_list(body: bytes, key: bytes) -> tuple[int, int, list[tuple[int, int]]] | None:
