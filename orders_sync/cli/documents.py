@@ -23,7 +23,10 @@ def documents() -> None:
 @click.argument("account")
 @click.argument("order_ids", metavar="ORDER...", nargs=-1, required=True)
 def list_documents(account: str, order_ids: tuple[str, ...]) -> None:
-    """List all documents of orders, cancelled and expired ones included."""
+    """List all documents of orders.
+
+    Cancelled and expired ones are listed, too.
+    """
     _print_documents(account, order_ids)
 
 
@@ -31,9 +34,9 @@ def list_documents(account: str, order_ids: tuple[str, ...]) -> None:
 @click.argument("account")
 @click.argument("order_ids", metavar="ORDER...", nargs=-1, required=True)
 def refresh(account: str, order_ids: tuple[str, ...]) -> None:
-    """Read the documents of orders anew, e.g. because a URL has expired, and list them.
+    """Read the documents of orders anew, and list them.
 
-    Exit code 1 if those of an order could not be read; the others are stored.
+    For a URL that has expired, or a label that is new. Exit code 1 if those of an order could not be read; the others are stored.
     """
     from orders_sync.database.schema import upgrade_schema
     from orders_sync.marketplaces.kit.accounts import find_account

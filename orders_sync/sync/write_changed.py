@@ -53,7 +53,7 @@ def write_changed(connection: Connection, batch: Batch) -> BatchResult:
         cursor.execute("TRUNCATE stage_orders, stage_items")
         written = [decoded[order_id].order for order_id in (*created, *changed)]
         care_links.link_items(connection, account, written)
-        conflicts += documents.store_listed(connection, account, written)
+        document_flaws = documents.store_listed(connection, account, written)
     return BatchResult(
         created=created,
         changed=changed,
@@ -62,6 +62,7 @@ def write_changed(connection: Connection, batch: Batch) -> BatchResult:
         conflicts=[
             *((order_id, item_conflict(item_id, owner)) for (order_id, item_id), owner in taken.items()),
             *((item.order_id, item_conflict(item.item_id, item.new_owner)) for item in moved if not item.is_staged),
+            *document_flaws,
         ],
     )
 
