@@ -36,7 +36,8 @@ def list_documents(account: str, order_ids: tuple[str, ...]) -> None:
 def refresh(account: str, order_ids: tuple[str, ...]) -> None:
     """Read the documents of orders anew, and list them.
 
-    For a URL that has expired, or a label that is new. Exit code 1 if those of an order could not be read; the others are stored.
+    For a URL that has expired, or a label that is new. Exit code 1 if those of an order could not be read; the others
+    are stored.
     """
     from orders_sync.database.schema import upgrade_schema
     from orders_sync.marketplaces.kit.accounts import find_account
