@@ -301,6 +301,12 @@ check_field_order(
     ),
 )  # fmt: skip
 check_field_order(
+    Document,
+    (
+        "key", "kind", "url", "carrier", "tracking_number", "item_ids", "expires_at", "cancelled_at",
+    ),
+)  # fmt: skip
+check_field_order(
     CareRecord,
     (
         "care_id", "items", "kind", "state", "marketplace_state", "opened_at", "modified_at", "closed_at",
@@ -372,7 +378,7 @@ class Medusa(HttpAdapter):
         currency = order.currency_code.upper() if order.currency_code else None
         # An item that an edit removed from the order stays in its list with quantity 0.
         items = None if order.items is None else [item for item in order.items if item.quantity > 0]
-        live = [f for f in order.fulfillments or [] if f.canceled_at is None]
+        live = [f for f in order.fulfillments or () if f.canceled_at is None]
         labels = [label for f in live for label in f.labels or []]
         label = next((label for label in labels if _url(label.label_url)), labels[0] if labels else _Label())
         status = _order_status(order)
@@ -385,8 +391,10 @@ class Medusa(HttpAdapter):
             ),  # marketplace_state
             order.created_at,  # created_at
             order.updated_at,  # modified_at
-            latest([p.completed_at for p in order.payment_collections or []]),  # paid_at
-            latest([f.shipped_at for f in live]),  # shipped_at
+            latest([p.completed_at for p in order.payment_collections])
+            if order.payment_collections
+            else None,  # paid_at
+            latest([f.shipped_at for f in live]) if live else None,  # shipped_at
             None,  # dispatch_due_at
             currency,  # currency
             _total(items),  # items_total
@@ -509,12 +517,14 @@ def _labels(fulfillments: Sequence[_Fulfillment]) -> list[Document]:
     """The labels of an order's fulfilments. Those of a cancelled fulfilment are cancelled with it."""
     return [
         Document(
-            key=label.id or f"{fulfillment.id or ''}/{position}",
-            kind=DocumentKind.LABEL,
-            url=_url(label.label_url),
-            tracking_number=label.tracking_number,
-            item_ids=tuple(item.line_item_id for item in fulfillment.items or () if item.line_item_id),
-            cancelled_at=fulfillment.canceled_at,
+            label.id or f"{fulfillment.id or ''}/{position}",  # key
+            DocumentKind.LABEL,  # kind
+            _url(label.label_url),  # url
+            None,  # carrier
+            label.tracking_number,  # tracking_number
+            tuple([item.line_item_id for item in fulfillment.items or () if item.line_item_id]),  # item_ids
+            None,  # expires_at
+            fulfillment.canceled_at,  # cancelled_at
         )
         for fulfillment in fulfillments
         for position, label in enumerate(fulfillment.labels or ())
@@ -570,7 +580,7 @@ def _kind(item: _LineItem) -> ItemKind:
     if item.is_giftcard:
         return ItemKind.GIFT_CARD
     total = item.raw_total.value if item.raw_total is not None else None
-    if total is not None and total.is_finite() and total < 0:
+    if total is not None and total.is_signed() and total.is_finite() and total < 0:
         return ItemKind.DISCOUNT
     has_variant = item.variant_id is not None or bool(item.variant_sku)
     return ItemKind.GOODS if has_variant and item.requires_shipping is not False else ItemKind.SERVICE

@@ -329,10 +329,11 @@ class Mirakl(HttpAdapter):
     def decode_order(self, raw: bytes) -> Order:
         order = decoded(_decode_order, raw, "Mirakl")
         state, lines, customer = order.order_state, order.order_lines, order.customer or _Customer()
-        shipped_at = latest([line.shipped_date for line in lines or []])
+        shipped = [line.shipped_date for line in lines or () if line.shipped_date is not None]
+        shipped_at = latest(shipped) if shipped else None
         return Order(
             order.order_id,  # order_id
-            _status(ORDER_STATUS, state, is_shipped=shipped_at is not None),  # status
+            _status(ORDER_STATUS, state, shipped_at is not None),  # status
             None if lines is None else [_item(line, order) for line in lines],  # items
             state,  # marketplace_state
             order.created_date,  # created_at
@@ -436,7 +437,7 @@ class Mirakl(HttpAdapter):
 def _item(line: _Line, order: _Order) -> OrderItem:
     state = line.order_line_state if line.order_line_state is not None else order.order_state
     is_shipped = line.shipped_date is not None or order.order_state in _SHIPPED_STATES
-    status = _status(LINE_STATUS, state, is_shipped=is_shipped)
+    status = _status(LINE_STATUS, state, is_shipped)
     if order.fully_refunded and line.refunds:
         status = REFUNDED.get(status, status)
     return OrderItem(
@@ -458,12 +459,10 @@ def _item(line: _Line, order: _Order) -> OrderItem:
     )
 
 
-def _status(table: Mapping[str, Status], state: str | None, *, is_shipped: bool) -> Status:
-    if state is None:
-        return Status.UNKNOWN
-    if not is_shipped and state in NOT_SHIPPED_STATUS:
+def _status(table: Mapping[str, Status], state: str | None, is_shipped: bool) -> Status:
+    if state in NOT_SHIPPED_STATUS and not is_shipped:
         return NOT_SHIPPED_STATUS[state]
-    return table.get(state, Status.UNKNOWN)
+    return Status.UNKNOWN if state is None else table.get(state, Status.UNKNOWN)
 
 
 def _address(address: _Address | None, customer: _Customer) -> Address:
