@@ -53,11 +53,33 @@ def order(number: int, version: int = 0) -> dict[str, object]:
     }  # fmt: skip
 
 
+NAMES = ("Zoë Müller", "José Ñandú", "Łukasz Wójcik", "Αλέξης Παππάς", "Søren Kjær", "Jean-François Lefèvre")
+FLAWS: tuple[dict[str, object], ...] = (
+    {"currency": "eur"}, {"sales_taxes": ""}, {"date_payment": "0000-00-00 00:00:00"}, {"shipping_address": []},
+    {"tracking_number": 123456789012}, {"shipping_price": "5.990000000000000213"},
+)  # fmt: skip
+FLAWED_EVERY = 50
+"""Of so many orders one has a flaw."""
+
+
+def real_life(number: int, version: int = 0) -> dict[str, object]:
+    """An order as buyers and marketplaces write it: UTF-8 names, line breaks and backslashes, one flaw in 50 orders."""
+    plain = order(number, version)
+    name = NAMES[number % len(NAMES)]
+    address = {
+        **cast(dict[str, object], plain["shipping_address"]), "firstName": name.split()[0], "lastName": name.split()[1],
+        "street": f"Straße {number}\n2. Stock" if number % 3 else "C:\\Users\\me 7", "city": "Besançon",
+    }  # fmt: skip
+    flaw = FLAWS[number // FLAWED_EVERY % len(FLAWS)] if number % FLAWED_EVERY == 0 else {}
+    return {**plain, "shipping_address": address, "billing_address": address, **flaw}
+
+
 class Pages:
     """All pages of the list, encoded before the measurement begins."""
 
-    def __init__(self, orders: int, page_size: int) -> None:
+    def __init__(self, orders: int, page_size: int, *, is_real_life: bool = False) -> None:
         self.orders, self.page_size = orders, page_size
+        self.order = real_life if is_real_life else order
         self.count = ceil(orders / page_size)
         self.changed = 0.0
         self.latency = 0.0
@@ -73,10 +95,10 @@ class Pages:
         step = round(1 / self.changed) if self.changed else 0
         first = (number - 1) * self.page_size + 1
         last = min(self.orders, first + self.page_size - 1)
-        rows = [order(n, 1 if step and n % step == 0 else 0) for n in range(first, last + 1)]
+        rows = [self.order(n, 1 if step and n % step == 0 else 0) for n in range(first, last + 1)]
         following = f"https://www.backmarket.fr/ws/orders?page={number + 1}" if number < self.count else None
-        body = json.dumps({"count": self.orders, "next": following, "previous": None, "results": rows}).encode()
-        return _response(body)
+        document = {"count": self.orders, "next": following, "previous": None, "results": rows}
+        return _response(json.dumps(document, ensure_ascii=False).encode())
 
 
 def _response(body: bytes) -> bytes:
@@ -133,5 +155,6 @@ if __name__ == "__main__":
     parser.add_argument("--orders", type=int, default=100_000)
     parser.add_argument("--page-size", type=int, default=50)
     parser.add_argument("--port", type=int, default=8900)
+    parser.add_argument("--real-life", action="store_true", help="orders as buyers write them, one of 50 with a flaw")
     chosen = parser.parse_args()
-    asyncio.run(serve(chosen.port, Pages(chosen.orders, chosen.page_size)))
+    asyncio.run(serve(chosen.port, Pages(chosen.orders, chosen.page_size, is_real_life=chosen.real_life)))

@@ -29,9 +29,10 @@ class BenchServer:
 
 
 @contextmanager
-def bench_server(orders: int) -> Iterator[BenchServer]:
+def bench_server(orders: int, *, is_real_life: bool = False) -> Iterator[BenchServer]:
     """Serves so many orders on a free port for the length of the block."""
     command = [sys.executable, "-m", "bench.server", "--orders", str(orders), "--port", "0"]
+    command += ["--real-life"] if is_real_life else []
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
