@@ -55,6 +55,7 @@ def _add_commands() -> None:
         cutover,
         db,
         doctor,
+        documents,
         flaws,
         log,
         rejected,
@@ -64,11 +65,11 @@ def _add_commands() -> None:
         stock,
         sync,
         up,
-    )
+    )  # fmt: skip
 
     for command in (
         sync.sync, schedule.schedule, status.status, log.log, doctor.doctor, rejected.rejected, flaws.flaws,
-        stock.stock, accounts.accounts, cutover.cutover, db.db, sandbox.sandbox, up.up,
+        documents.documents, stock.stock, accounts.accounts, cutover.cutover, db.db, sandbox.sandbox, up.up,
     ):  # fmt: skip
         main.add_command(command)
 

@@ -104,8 +104,8 @@ orders = Table(
     Column("carrier", Text, comment="Name of the carrier that ships the order."),
     Column("tracking_number", Text, comment="The carrier's tracking number."),
     Column("tracking_url", Text, comment="URL of the carrier's tracking page; stored, never fetched."),
-    Column("delivery_note_url", Text, comment="URL of the delivery note; stored, never fetched."),
-    Column("label_url", Text, comment="URL of the shipping label; stored, never fetched."),
+    Column("delivery_note_url", Text, comment="URL of the delivery note to use; stored, never fetched."),
+    Column("label_url", Text, comment="URL of the shipping label to use, of those in order_documents; never fetched."),
     Column("buyer_email", Text, info=PERSONAL_DATA, comment="Buyer's data: e-mail address."),
     *_address("shipping"),
     *_address("billing"),
@@ -151,12 +151,43 @@ order_items = Table(
         "kind", Text, nullable=False, server_default="goods",
         comment="goods, gift_card, discount, fee, gift_wrap, shipping or service; only goods are locked in stock.",
     ),
-    Column("care_id", Text, comment="The marketplace's id of the latest care record about this item; empty: none."),
+    Column(
+        "care_id", Text,
+        comment="The marketplace's id of the latest care record about this item, cancelled ones last; empty: none.",
+    ),
     _time("first_stored_at", FIRST_STORED_AT, now=True),
     _time("stored_at", STORED_AT, now=True),
     comment="One row per order item (the marketplace's orderline).",
 )  # fmt: skip
 Index("order_items_order", order_items.c.account, order_items.c.order_id)
+
+order_documents = Table(
+    "order_documents",
+    metadata,
+    Column("account", Text, primary_key=True, comment=ACCOUNT),
+    Column("order_id", Text, primary_key=True, comment=ORDER_ID),
+    Column("kind", Text, primary_key=True, comment="delivery_note or label."),
+    Column(
+        "document_key", Text, primary_key=True,
+        comment="The marketplace's id of the document, unique among those of the order and kind.",
+    ),
+    Column("url", Text, comment="URL of the document; stored, never fetched. Empty: the marketplace gives none."),
+    Column("carrier", Text, comment="Name of the carrier of the parcel; empty: the marketplace does not say."),
+    Column("tracking_number", Text, comment="The carrier's tracking number of the parcel."),
+    Column(
+        "item_ids", JSONB, nullable=False, server_default=text("'[]'::jsonb"),
+        comment="The marketplace's ids of the order items it is for, a list; []: the marketplace does not say.",
+    ),
+    _time("read_at", "When we last read it at the marketplace, by our clock.", now=True),
+    _time("expires_at", "When the URL stops working, by the marketplace's clock; empty: it does not."),
+    _time("cancelled_at", "When it was cancelled, or the marketplace listed others instead; empty: it was not."),
+    _time("first_stored_at", FIRST_STORED_AT, now=True),
+    comment="The delivery notes and labels of orders, one row per document: one label for each parcel.",
+)  # fmt: skip
+Index(
+    "order_documents_expiring", order_documents.c.account, order_documents.c.expires_at,
+    postgresql_where=text("expires_at IS NOT NULL AND cancelled_at IS NULL"),
+)  # fmt: skip
 
 care_records = Table(
     "care_records",
@@ -164,7 +195,7 @@ care_records = Table(
     Column("account", Text, primary_key=True, comment=ACCOUNT),
     Column("care_id", Text, primary_key=True, comment="The marketplace's id of the care case."),
     Column("kind", Text, nullable=False, comment="replacement, return, refund or other."),
-    Column("state", Text, nullable=False, comment="open, closed or unknown."),
+    Column("state", Text, nullable=False, comment="open, closed, cancelled (nothing comes of it) or unknown."),
     Column("marketplace_state", Text, comment=MARKETPLACE_STATE),
     _time("opened_at", "When the case was opened, by the marketplace's clock."),
     _time("modified_at", "When the case last changed, by the marketplace's clock; never goes back."),
@@ -185,9 +216,13 @@ care_record_items = Table(
     Column("account", Text, primary_key=True, comment=ACCOUNT),
     Column("care_id", Text, primary_key=True, comment="The marketplace's id of the care case."),
     Column("item_id", Text, primary_key=True, comment="The marketplace's id of the order item that the case is about."),
+    Column(
+        "quantity", Integer,
+        comment="Pieces of the item that come back, or that the case is about; empty: the marketplace does not say.",
+    ),
     _time("linked_at", "When the case was linked to the stored item, by our clock; empty: the item is not stored yet."),
     comment="The order items of each care case, one row per case and item.",
-)
+)  # fmt: skip
 Index("care_record_items_item", care_record_items.c.account, care_record_items.c.item_id)
 Index("care_record_items_unlinked", care_record_items.c.account, postgresql_where=text("linked_at IS NULL"))
 

@@ -12,7 +12,7 @@ Facts of the contract that shape this file:
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 from pydantic import Field
@@ -21,6 +21,7 @@ from orders_sync.config.account import SellerAccount, TokenSettings
 from orders_sync.marketplaces.kit.adapter import (
     AcceptanceAnswer,
     AcceptanceTarget,
+    DocumentsAnswer,
     MissingDocuments,
     OrderListing,
     RawRecord,
@@ -36,12 +37,22 @@ from orders_sync.marketplaces.kit.decoding import (
     record_reader,
     rfc3339,
 )
-from orders_sync.marketplaces.kit.errors import RecordNotFoundError, RequestRefusedError
+from orders_sync.marketplaces.kit.errors import OF_ONE_RECORD, RecordNotFoundError
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient
 from orders_sync.marketplaces.kit.pages import page_decoder
 from orders_sync.marketplaces.kit.paging import Page, read_counted, read_linked
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
-from orders_sync.model.records import NO_ADDRESS, Address, CareRecord, Documents, ItemKind, Order, OrderItem
+from orders_sync.model.records import (
+    NO_ADDRESS,
+    Address,
+    CareItem,
+    CareRecord,
+    Document,
+    DocumentKind,
+    ItemKind,
+    Order,
+    OrderItem,
+)
 from orders_sync.model.statuses import Status
 
 BASE_URLS: Final = {
@@ -60,6 +71,10 @@ PENALTY_SECONDS = 10.0
 CARE_LIST = RateLimit("care_list", 520, 60.0, per_day=4_000)
 CARE_DETAIL = RateLimit("care_detail", 600, 60.0, per_day=40_000)
 MAX_PAGE_SIZE = 50
+MAX_DELIVERY_PAGES = 10
+"""Pages of an order's deliveries, of 10 each: more are an ignored filter."""
+DELIVERY_NOTE = "delivery_note"
+"""The key of an order's delivery note: it has one."""
 
 #: Order states (schema OrderState).
 ORDER_STATUS: Final = {
@@ -168,7 +183,7 @@ class _Order(msgspec.Struct, gc=False):
 
 
 class _Note(msgspec.Struct, gc=False):
-    delivery_note: str | None = None
+    delivery_note: Any = None
 
 
 class _ReturnLabel(msgspec.Struct, gc=False):
@@ -196,11 +211,16 @@ class _CareFolder(msgspec.Struct, gc=False):
 
 class _Delivery(msgspec.Struct, gc=False, rename="camel"):
     order: int | str | None = None
+    shipment_id: int | str | None = None
+    orderlines: list[int | str] | None = None
+    tracking_number: int | str | None = None
+    carrier_name: str | None = None
     label_url: str | None = None
 
 
 class _Deliveries(msgspec.Struct, gc=False):
     results: list[_Delivery]
+    next: str | None = None
 
 
 class BackMarketSettings(TokenSettings):
@@ -244,7 +264,7 @@ check_field_order(
         "order_id", "status", "items", "marketplace_state", "created_at", "modified_at", "paid_at", "shipped_at",
         "dispatch_due_at", "currency", "items_total", "shipping_total", "sales_taxes", "country_code", "payment_method",
         "marketplace_shipping", "marketplace_delivery_note", "carrier", "tracking_number", "tracking_url",
-        "delivery_note_url", "label_url", "buyer_email", "shipping", "billing",
+        "delivery_note_url", "label_url", "buyer_email", "shipping", "billing", "documents",
     ),
 )  # fmt: skip
 check_field_order(
@@ -257,7 +277,7 @@ check_field_order(
 check_field_order(
     CareRecord,
     (
-        "care_id", "item_ids", "kind", "state", "marketplace_state", "opened_at", "modified_at", "closed_at",
+        "care_id", "items", "kind", "state", "marketplace_state", "opened_at", "modified_at", "closed_at",
     ),
 )  # fmt: skip
 
@@ -345,6 +365,7 @@ class BackMarket(HttpAdapter):
             None,  # buyer_email
             NO_ADDRESS if shipping is None else shipping,  # shipping
             NO_ADDRESS if billing is None else billing,  # billing
+            None,  # documents
         )
 
     def care_records(self, since: datetime) -> Iterator[list[RawRecord]]:
@@ -366,7 +387,7 @@ class BackMarket(HttpAdapter):
         line_id = line.id if isinstance(line, _CareLine) else line
         return CareRecord(
             str(folder.id),  # care_id
-            [] if line_id is None else [str(line_id)],  # item_ids
+            [] if line_id is None else [CareItem(str(line_id))],  # items: the contract does not say how many pieces
             _care_kind(folder.lines or []),  # kind
             CARE_STATE.get(folder.state, "unknown") if folder.state is not None else "unknown",  # state
             None if folder.state is None else str(folder.state),  # marketplace_state
@@ -375,31 +396,50 @@ class BackMarket(HttpAdapter):
             folder.date_closed,  # closed_at
         )
 
-    def documents(self, missing: Sequence[MissingDocuments]) -> Iterator[tuple[str, Documents | RequestRefusedError]]:
+    def documents(self, missing: Sequence[MissingDocuments]) -> Iterator[DocumentsAnswer]:
         for order in missing:
             try:
-                note_url = self._delivery_note_url(order.order_id) if order.delivery_note else None
-                label_url = self._label_url(order.order_id) if order.label else None
-            except RequestRefusedError as problem:
+                found = self._delivery_notes(order.order_id) if order.delivery_note else []
+                found += self._labels(order.order_id) if order.label else []
+            except OF_ONE_RECORD as problem:
                 yield order.order_id, problem
             else:
-                yield order.order_id, Documents(note_url, label_url)
+                yield order.order_id, found
 
-    def _delivery_note_url(self, order_id: str) -> str | None:
+    def _delivery_notes(self, order_id: str) -> list[Document]:
         try:
-            note = self.client.get(f"/ws/orders/{path_part(order_id)}", {}, [EDGE], _decode_note)
+            note = self.client.get(f"/ws/orders/{path_part(order_id)}", {}, [EDGE], _decode_note).delivery_note
         except RecordNotFoundError:
-            return None
-        return note.delivery_note or None
+            return []
+        # Text or not: the check of documents says what is wrong with it.
+        return [Document(DELIVERY_NOTE, DocumentKind.DELIVERY_NOTE, str(note))] if note else []
 
-    def _label_url(self, order_id: str) -> str | None:
-        deliveries = self.client.get(
-            "/ws/shipping/v1/deliveries", {"order_id": order_id}, [EDGE], _decode_deliveries
-        ).results
+    def _labels(self, order_id: str) -> list[Document]:
+        """The labels of all deliveries of an order: one for each parcel."""
+
+        def fetch(number: int) -> _Deliveries:
+            query = {"order_id": order_id, "page": str(number)}
+            return self.client.get("/ws/shipping/v1/deliveries", query, [EDGE], _decode_deliveries)
+
+        page = fetch(1)
+        deliveries, number = page.results, _page_number(page.next)
+        while number is not None and number <= MAX_DELIVERY_PAGES:
+            page = fetch(number)
+            deliveries += page.results
+            number = _page_number(page.next)
         # The filter may be ignored: only a delivery that names this order counts.
-        urls = (delivery.label_url for delivery in deliveries if str(delivery.order) == order_id)
-        url = next((url for url in urls if url), None)
-        return None if url is None else self._absolute(url)
+        return [self._label(delivery) for delivery in deliveries if str(delivery.order) == order_id]
+
+    def _label(self, delivery: _Delivery) -> Document:
+        url = self._absolute(delivery.label_url) if delivery.label_url else None
+        return Document(
+            key=str(delivery.shipment_id or url or ""),
+            kind=DocumentKind.LABEL,
+            url=url,
+            carrier=delivery.carrier_name,
+            tracking_number=None if delivery.tracking_number is None else str(delivery.tracking_number),
+            item_ids=tuple(str(line_id) for line_id in delivery.orderlines or ()),
+        )
 
     def accept(self, target: AcceptanceTarget) -> AcceptanceAnswer:
         order_id = target.order_id

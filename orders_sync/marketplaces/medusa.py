@@ -7,6 +7,9 @@ Facts that shape this file, each observed on a running server:
   as well, and the fingerprints show which records have changed.
 * Amounts are binary floats, with exact ones beside them (`raw_…`, a decimal text).
 * There is no acceptance: a paid order is to be shipped.
+* An item that was edited out stays in the list with quantity 0. Gift cards, services and store credits are lines too.
+* Taxes of a region whose prices include them are binary floats of up to 14 decimals.
+* A cancelled fulfilment stays in the list, with its labels.
 """
 
 import base64
@@ -24,6 +27,7 @@ from orders_sync.config.account import SellerAccount, TokenSettings
 from orders_sync.marketplaces.kit.adapter import (
     AcceptanceAnswer,
     AcceptanceTarget,
+    DocumentsAnswer,
     MissingDocuments,
     OrderListing,
     RawRecord,
@@ -32,19 +36,39 @@ from orders_sync.marketplaces.kit.adapter import (
 )
 from orders_sync.marketplaces.kit.auth import HeaderToken
 from orders_sync.marketplaces.kit.decoding import (
+    care_items,
     check_field_order,
     decoded,
+    latest,
     path_part,
     record_reader,
     repairing,
     rfc3339,
 )
-from orders_sync.marketplaces.kit.errors import RecordNotFoundError, RequestRefusedError
+from orders_sync.marketplaces.kit.errors import (
+    BadAnswerError,
+    MarketplaceError,
+    RecordNotFoundError,
+    RequestRefusedError,
+)
+from orders_sync.marketplaces.kit.halves import answers_for
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient
+from orders_sync.marketplaces.kit.lenient import decode_leniently
 from orders_sync.marketplaces.kit.pages import page_decoder
 from orders_sync.marketplaces.kit.paging import Page, read_counted
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
-from orders_sync.model.records import NO_ADDRESS, Address, CareRecord, Documents, ItemKind, Order, OrderItem
+from orders_sync.model.records import (
+    NO_ADDRESS,
+    Address,
+    CareItem,
+    CareRecord,
+    Document,
+    DocumentKind,
+    ItemKind,
+    Order,
+    OrderItem,
+    RecordRejectedError,
+)
 from orders_sync.model.statuses import Status
 
 MAX_PAGE_SIZE = 100
@@ -58,7 +82,8 @@ MAX_LABEL_ORDERS = 50
 """Orders per call when labels are looked up."""
 
 #: Order.status; payment and fulfilment decide for `pending` and the others.
-ORDER_STATUS: Final = {"canceled": Status.CANCELLED}
+ORDER_STATUS: Final = {"canceled": Status.CANCELLED, "draft": Status.AWAITING_PAYMENT}
+_ORDER_STATES = frozenset([*ORDER_STATUS, "pending", "completed", "archived", "requires_action"])
 #: Order.payment_status, for an order that is not cancelled and of which nothing was shipped.
 PAYMENT_STATUS: Final = {
     "not_paid": Status.AWAITING_PAYMENT,
@@ -80,21 +105,21 @@ _FULFILLMENT_STATES = frozenset(
 )  # fmt: skip
 #: Return.status.
 RETURN_STATE: Final = {
-    "open": "open", "requested": "open", "partially_received": "open", "received": "closed", "canceled": "closed",
+    "open": "open", "requested": "open", "partially_received": "open", "received": "closed", "canceled": "cancelled",
 }  # fmt: skip
 #: Claim.type.
 CLAIM_KIND: Final = {"replace": "replacement", "refund": "refund"}
 
 _ORDER_FIELDS = (
     "+email,+currency_code,+shipping_total,+tax_total,+canceled_at,*items,*items.detail,*shipping_address,"
-    "*billing_address,*fulfillments,*fulfillments.labels,*payment_collections"
+    "*billing_address,*fulfillments,*fulfillments.items,*fulfillments.labels,*payment_collections"
 )
 _CARE_FIELDS = {
     "returns": "*items",
     "claims": "*claim_items,*additional_items",
     "exchanges": "*additional_items,*return,*return.items",
 }
-_FINGERPRINT_VERSION = b"medusa-1"
+_FINGERPRINT_VERSION = b"medusa-2"
 
 
 class MedusaSettings(TokenSettings):
@@ -151,20 +176,29 @@ class _LineItem(msgspec.Struct, gc=False):
     variant_id: str | None = None
     title: str | None = None
     product_title: str | None = None
+    is_giftcard: bool | None = None
+    requires_shipping: bool | None = None
     raw_total: _Amount | None = None
     created_at: datetime | None = None
     detail: _Detail | None = None
 
 
 class _Label(msgspec.Struct, gc=False):
+    id: str | None = None
     tracking_number: str | None = None
     tracking_url: str | None = None
     label_url: str | None = None
 
 
+class _FulfillmentItem(msgspec.Struct, gc=False):
+    line_item_id: str | None = None
+
+
 class _Fulfillment(msgspec.Struct, gc=False):
+    id: str | None = None
     shipped_at: datetime | None = None
     canceled_at: datetime | None = None
+    items: list[_FulfillmentItem] | None = None
     labels: list[_Label] | None = None
 
 
@@ -203,8 +237,14 @@ class _Order(msgspec.Struct, gc=False):
     billing_address: _Address | None = None
 
 
+class _OrderFulfillments(msgspec.Struct, gc=False):
+    id: str
+    fulfillments: list[_Fulfillment] | None = None
+
+
 class _CareItem(msgspec.Struct, gc=False):
     item_id: str
+    quantity: int | None = None
 
 
 class _Return(msgspec.Struct, gc=False):
@@ -231,6 +271,7 @@ _record = record_reader(_FINGERPRINT_VERSION, record_id="id", created="created_a
 _decode_orders = page_decoder(_Orders)
 _decode_one = repairing(msgspec.json.Decoder(_OneOrder).decode)
 _decode_order = msgspec.json.Decoder(_Order).decode
+_decode_fulfillments = msgspec.json.Decoder(_OrderFulfillments).decode
 _decode_care = msgspec.json.Decoder(_Care).decode
 _decode_care_page = {
     "returns": page_decoder(_Returns), "claims": page_decoder(_Claims), "exchanges": page_decoder(_Exchanges),
@@ -243,7 +284,7 @@ check_field_order(
         "order_id", "status", "items", "marketplace_state", "created_at", "modified_at", "paid_at", "shipped_at",
         "dispatch_due_at", "currency", "items_total", "shipping_total", "sales_taxes", "country_code", "payment_method",
         "marketplace_shipping", "marketplace_delivery_note", "carrier", "tracking_number", "tracking_url",
-        "delivery_note_url", "label_url", "buyer_email", "shipping", "billing",
+        "delivery_note_url", "label_url", "buyer_email", "shipping", "billing", "documents",
     ),
 )  # fmt: skip
 check_field_order(
@@ -260,9 +301,15 @@ check_field_order(
     ),
 )  # fmt: skip
 check_field_order(
+    Document,
+    (
+        "key", "kind", "url", "carrier", "tracking_number", "item_ids", "expires_at", "cancelled_at",
+    ),
+)  # fmt: skip
+check_field_order(
     CareRecord,
     (
-        "care_id", "item_ids", "kind", "state", "marketplace_state", "opened_at", "modified_at", "closed_at",
+        "care_id", "items", "kind", "state", "marketplace_state", "opened_at", "modified_at", "closed_at",
     ),
 )  # fmt: skip
 
@@ -331,10 +378,9 @@ class Medusa(HttpAdapter):
         currency = order.currency_code.upper() if order.currency_code else None
         # An item that an edit removed from the order stays in its list with quantity 0.
         items = None if order.items is None else [item for item in order.items if item.quantity > 0]
-        shipped = [f.shipped_at for f in order.fulfillments or [] if f.shipped_at is not None and f.canceled_at is None]
-        paid = [p.completed_at for p in order.payment_collections or [] if p.completed_at is not None]
-        labels = [label for f in order.fulfillments or [] if f.canceled_at is None for label in f.labels or []]
-        label = next((label for label in labels if label.label_url), labels[0] if labels else _Label())
+        live = [f for f in order.fulfillments or () if f.canceled_at is None]
+        labels = [label for f in live for label in f.labels or []]
+        label = next((label for label in labels if _url(label.label_url)), labels[0] if labels else _Label())
         status = _order_status(order)
         return Order(
             order.id,  # order_id
@@ -345,8 +391,10 @@ class Medusa(HttpAdapter):
             ),  # marketplace_state
             order.created_at,  # created_at
             order.updated_at,  # modified_at
-            max(paid, default=None),  # paid_at
-            max(shipped, default=None),  # shipped_at
+            latest([p.completed_at for p in order.payment_collections])
+            if order.payment_collections
+            else None,  # paid_at
+            latest([f.shipped_at for f in live]) if live else None,  # shipped_at
             None,  # dispatch_due_at
             currency,  # currency
             _total(items),  # items_total
@@ -358,12 +406,13 @@ class Medusa(HttpAdapter):
             False,  # marketplace_delivery_note
             None,  # carrier
             label.tracking_number,  # tracking_number
-            label.tracking_url,  # tracking_url
+            _url(label.tracking_url),  # tracking_url
             None,  # delivery_note_url
-            label.label_url,  # label_url
+            _url(label.label_url),  # label_url
             order.email,  # buyer_email
             _address(order.shipping_address),  # shipping
             _address(order.billing_address),  # billing
+            _labels(order.fulfillments) if order.fulfillments else None,  # documents
         )
 
     def care_records(self, since: datetime) -> Iterator[list[RawRecord]]:
@@ -386,7 +435,7 @@ class Medusa(HttpAdapter):
 
         for page in read_counted(fetch, MAX_PAGE_SIZE, 1):
             # A return that was begun and not requested yet names no item: a later pass stores it.
-            yield [record for record in page if _names_an_item(record)]
+            yield [record for record in page if _is_to_be_stored(record)]
 
     def care_record(self, record: RawRecord) -> bytes:
         return record.raw
@@ -394,38 +443,47 @@ class Medusa(HttpAdapter):
     def decode_care_record(self, raw: bytes) -> CareRecord:
         care = decoded(_decode_care, raw, "Medusa")
         if care.id.startswith("claim_"):
-            kind, state = CLAIM_KIND.get(care.type or "", "other"), "closed" if care.canceled_at else "open"
+            kind, state = CLAIM_KIND.get(care.type or "", "other"), "cancelled" if care.canceled_at else "open"
         elif care.id.startswith("oexc_"):
-            kind, state = "replacement", "closed" if care.canceled_at else "open"
+            kind, state = "replacement", "cancelled" if care.canceled_at else "open"
         else:
             kind, state = "return", RETURN_STATE.get(care.status or "", "unknown")
+            state = "cancelled" if care.canceled_at else state
         closed_at = care.canceled_at or (care.received_at if state == "closed" else None)
         return CareRecord(
             care.id,  # care_id
-            _items_of(care),  # item_ids
+            _items_of(care),  # items
             kind,  # kind
             state,  # state
-            care.status,  # marketplace_state
+            care.status or ("canceled" if care.canceled_at else None),  # marketplace_state
             care.created_at,  # opened_at
             care.updated_at,  # modified_at
             closed_at,  # closed_at
         )
 
-    def documents(self, missing: Sequence[MissingDocuments]) -> Iterator[tuple[str, Documents | RequestRefusedError]]:
+    def documents(self, missing: Sequence[MissingDocuments]) -> Iterator[DocumentsAnswer]:
         for start in range(0, len(missing), MAX_LABEL_ORDERS):
             order_ids = [order.order_id for order in missing[start : start + MAX_LABEL_ORDERS]]
-            query = [("fields", "id,*fulfillments,*fulfillments.labels"), ("limit", str(MAX_LABEL_ORDERS))]
-            query += [("id[]", order_id) for order_id in order_ids]
+            for batch, answer in answers_for(order_ids, self._fulfillments):
+                if isinstance(answer, MarketplaceError):
+                    yield from ((order_id, answer) for order_id in batch)
+                else:
+                    yield from ((order_id, answer.get(order_id, [])) for order_id in batch)
+
+    def _fulfillments(self, order_ids: Sequence[str]) -> dict[str, Sequence[Document] | MarketplaceError]:
+        """The labels of some orders, by order id."""
+        fields = "id,*fulfillments,*fulfillments.items,*fulfillments.labels"
+        query = [("fields", fields), ("limit", str(MAX_LABEL_ORDERS)), *(("id[]", order_id) for order_id in order_ids)]
+        answer = self.client.get("/admin/orders", query, [OWN_SHOP], _decode_orders)
+        found: dict[str, Sequence[Document] | MarketplaceError] = {}
+        for raw in answer.orders:
             try:
-                answer = self.client.get("/admin/orders", query, [OWN_SHOP], _decode_orders)
-            except RequestRefusedError as problem:
-                yield from ((order_id, problem) for order_id in order_ids)
-                continue
-            found = {order.id: order for order in (_decode_order(raw) for raw in answer.orders)}
-            for order_id in order_ids:
-                fulfillments = (found[order_id].fulfillments if order_id in found else None) or []
-                urls = [label.label_url for f in fulfillments for label in f.labels or [] if label.label_url]
-                yield order_id, Documents(None, urls[0] if urls else None)
+                order = decode_leniently(_decode_fulfillments, _OrderFulfillments, bytes(raw)).value
+            except RecordRejectedError as problem:
+                found[_record(bytes(raw)).record_id] = BadAnswerError(f"its fulfilments can't be read: {problem}")
+            else:
+                found[order.id] = _labels(order.fulfillments or [])
+        return found
 
     def accept(self, target: AcceptanceTarget) -> AcceptanceAnswer:
         raise RequestRefusedError("A Medusa shop has no acceptance of order lines: a paid order is to be shipped.", 405)
@@ -439,24 +497,51 @@ class Medusa(HttpAdapter):
         }
 
 
-def _names_an_item(record: RawRecord) -> bool:
+def _is_to_be_stored(record: RawRecord) -> bool:
+    """False for a readable record that names no item; one that is cancelled may be known, and names none any more."""
     try:
-        return bool(_items_of(_decode_care(record.raw)))
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return True  # it will be rejected, with its reasons
+        care = _decode_care(record.raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return True  # it is read leniently, or rejected with its reasons
+    return bool(_items_of(care)) or care.canceled_at is not None or RETURN_STATE.get(care.status or "") == "cancelled"
 
 
-def _items_of(care: _Care) -> list[str]:
-    """The ids of the items that come back or that the claim is about; without such, of those that are sent instead."""
+def _items_of(care: _Care) -> list[CareItem]:
+    """The items that come back or that the claim is about; without such, those that are sent instead."""
     returned = care.return_.items if care.return_ is not None else None
     about = care.items or care.claim_items or returned or care.additional_items or []
-    return list(dict.fromkeys(item.item_id for item in about))
+    return care_items((item.item_id, item.quantity) for item in about)
+
+
+def _labels(fulfillments: Sequence[_Fulfillment]) -> list[Document]:
+    """The labels of an order's fulfilments. Those of a cancelled fulfilment are cancelled with it."""
+    return [
+        Document(
+            label.id or f"{fulfillment.id or ''}/{position}",  # key
+            DocumentKind.LABEL,  # kind
+            _url(label.label_url),  # url
+            None,  # carrier
+            label.tracking_number,  # tracking_number
+            tuple([item.line_item_id for item in fulfillment.items or () if item.line_item_id]),  # item_ids
+            None,  # expires_at
+            fulfillment.canceled_at,  # cancelled_at
+        )
+        for fulfillment in fulfillments
+        for position, label in enumerate(fulfillment.labels or ())
+    ]
+
+
+def _url(url: str | None) -> str | None:
+    """A URL of a label; None for `#`, which Medusa's own admin writes where its user gave none."""
+    return None if url in ("", "#") else url
 
 
 def _order_status(order: _Order) -> Status:
     """The status by the first of these that decides: the order's own state, the fulfilment, the payment."""
     if order.status in ORDER_STATUS:
         return ORDER_STATUS[order.status]
+    if order.status is not None and order.status not in _ORDER_STATES:
+        return Status.UNKNOWN
     by_payment = PAYMENT_STATUS.get(order.payment_status or "", Status.UNKNOWN)
     if order.fulfillment_status not in _FULFILLMENT_STATES:
         return Status.UNKNOWN
@@ -470,9 +555,10 @@ def _order_status(order: _Order) -> Status:
 def _item(item: _LineItem, order: _Order, order_status: Status, currency: str | None) -> OrderItem:
     detail = item.detail or _Detail()
     shipped, returned = max(detail.shipped_quantity, detail.delivered_quantity), detail.return_received_quantity
+    kind = _kind(item)
     return OrderItem(
         item.id,  # item_id
-        item.variant_sku or (f"variant-{item.variant_id}" if item.variant_id else item.title or ""),  # sku
+        item.variant_sku or (f"variant-{item.variant_id}" if kind is ItemKind.GOODS else ""),  # sku
         item.quantity,  # quantity
         _item_status(item.quantity, shipped, returned, order, order_status),  # status
         f"{shipped} shipped, {returned} returned",  # marketplace_state
@@ -485,8 +571,19 @@ def _item(item: _LineItem, order: _Order, order_status: Status, currency: str | 
         item.variant_id,  # listing_id
         None,  # imei
         None,  # serial_number
-        ItemKind.GOODS,  # kind
+        kind,  # kind
     )
+
+
+def _kind(item: _LineItem) -> ItemKind:
+    """Goods are variants of products that are shipped: only those are in stock."""
+    if item.is_giftcard:
+        return ItemKind.GIFT_CARD
+    total = item.raw_total.value if item.raw_total is not None else None
+    if total is not None and total.is_signed() and total.is_finite() and total < 0:
+        return ItemKind.DISCOUNT
+    has_variant = item.variant_id is not None or bool(item.variant_sku)
+    return ItemKind.GOODS if has_variant and item.requires_shipping is not False else ItemKind.SERVICE
 
 
 def _item_status(quantity: int, shipped: int, returned: int, order: _Order, order_status: Status) -> Status:
@@ -504,6 +601,8 @@ def _item_status(quantity: int, shipped: int, returned: int, order: _Order, orde
 def _total(items: Sequence[_LineItem] | None) -> Decimal | None:
     """The exact sum of the items, since the order's own total is a binary float; None if an item has no amount."""
     amounts = [item.raw_total.value for item in items or [] if item.raw_total is not None]
+    if not all(map(Decimal.is_finite, amounts)):
+        return None
     return sum(amounts, Decimal(0)) if items is not None and len(amounts) == len(items) else None
 
 
@@ -537,7 +636,8 @@ MARKETPLACE = RegisteredMarketplace(
     notes=(
         "The first of the tables that names an order's state decides its status; the quantities that were shipped and "
         "returned decide an item's. A refund of shipped items makes them refunded after shipping. Returns, claims "
-        "(replace, refund) and exchanges are care records. There is no acceptance and no delivery note; labels are "
-        "those of the fulfilments."
+        "(replace, refund) and exchanges are care records. An item is goods if it is a variant of a product and "
+        "requires shipping; else it is a gift card (`is_giftcard`), a discount (its total is negative) or a service. "
+        "There is no acceptance and no delivery note; labels are those of the fulfilments."
     ),
 )

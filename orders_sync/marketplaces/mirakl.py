@@ -7,8 +7,11 @@ Facts of the contract that shape this file:
 * RT11 is paged by page tokens.
 * Each operation has a maximum frequency of use; a listing with all its pages is one use.
 * New fields and new states may appear at any time. Amounts are JSON numbers.
+* Times are RFC 3339. One without a zone is read as UTC, the zone of all times in the contract's examples.
+* A cancelled line may have the quantity 0. Each line is an offer of the shop: fees and promotions are no lines.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -22,6 +25,7 @@ from orders_sync.config.account import SellerAccount, TokenSettings
 from orders_sync.marketplaces.kit.adapter import (
     AcceptanceAnswer,
     AcceptanceTarget,
+    DocumentsAnswer,
     MissingDocuments,
     OrderListing,
     RawRecord,
@@ -29,13 +33,21 @@ from orders_sync.marketplaces.kit.adapter import (
     check_filter,
 )
 from orders_sync.marketplaces.kit.auth import HeaderToken
-from orders_sync.marketplaces.kit.decoding import check_field_order, decoded, record_reader, rfc3339
-from orders_sync.marketplaces.kit.errors import RequestRefusedError
+from orders_sync.marketplaces.kit.decoding import (
+    care_items,
+    check_field_order,
+    decoded,
+    latest,
+    record_reader,
+    rfc3339,
+)
+from orders_sync.marketplaces.kit.errors import MarketplaceError, RequestRefusedError
+from orders_sync.marketplaces.kit.halves import answers_for
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient
 from orders_sync.marketplaces.kit.pages import page_decoder
 from orders_sync.marketplaces.kit.paging import CursorPage, Page, read_counted, read_cursor
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
-from orders_sync.model.records import Address, CareRecord, Documents, ItemKind, Order, OrderItem
+from orders_sync.model.records import Address, CareRecord, Document, DocumentKind, ItemKind, Order, OrderItem
 from orders_sync.model.statuses import Status
 
 MAX_PAGE_SIZE = 100
@@ -52,7 +64,7 @@ MAX_DOCUMENT_ORDERS = 50
 DELIVERY_BILL = "SYSTEM_DELIVERY_BILL"
 """OR72's type of a delivery note."""
 
-#: States of orders and of order lines: one vocabulary (schema OR11, order_state and order_line_state).
+#: States of orders (schema OR11, order_state). The last two are published as deprecated.
 ORDER_STATUS: Final = {
     "STAGING": Status.AWAITING_PAYMENT,
     "WAITING_ACCEPTANCE": Status.PENDING,
@@ -65,6 +77,21 @@ ORDER_STATUS: Final = {
     "CLOSED": Status.SHIPPED,
     "REFUSED": Status.CANCELLED,
     "CANCELED": Status.CANCELLED,
+    "WAITING_REFUND": Status.REFUNDED_AFTER_SHIPPING,
+    "WAITING_REFUND_PAYMENT": Status.REFUNDED_AFTER_SHIPPING,
+}
+#: States of order lines (schema OR11, order_line_state): those of orders, and two of their own.
+LINE_STATUS: Final = {
+    **ORDER_STATUS,
+    "INCIDENT_OPEN": Status.SHIPPED,
+    "REFUNDED": Status.REFUNDED_AFTER_SHIPPING,
+}
+#: States that say nothing about the shipping, and what they mean as long as nothing was shipped.
+NOT_SHIPPED_STATUS: Final = {
+    "INCIDENT_OPEN": Status.ACCEPTED,
+    "REFUNDED": Status.REFUNDED_BEFORE_SHIPPING,
+    "WAITING_REFUND": Status.REFUNDED_BEFORE_SHIPPING,
+    "WAITING_REFUND_PAYMENT": Status.REFUNDED_BEFORE_SHIPPING,
 }
 #: The status of a refunded line by that of its state, which a refund does not change.
 REFUNDED: Final = {
@@ -79,10 +106,11 @@ RETURN_STATE: Final = {
     "NO_RECEPTION": "open",
     "REFUSED": "closed",
     "CLOSED": "closed",
-    "CANCELED": "closed",
+    "CANCELED": "cancelled",
 }
 
-_FINGERPRINT_VERSION = b"mirakl-1"
+_SHIPPED_STATES = frozenset(state for state, status in ORDER_STATUS.items() if status is Status.SHIPPED)
+_FINGERPRINT_VERSION = b"mirakl-2"
 
 
 class MiraklSettings(TokenSettings):
@@ -181,6 +209,7 @@ class _Order(msgspec.Struct, gc=False):
 
 class _ReturnLine(msgspec.Struct, gc=False):
     order_line_id: str
+    quantity: int | None = None
 
 
 class _Return(msgspec.Struct, gc=False):
@@ -192,7 +221,7 @@ class _Return(msgspec.Struct, gc=False):
 
 
 class _Document(msgspec.Struct, gc=False):
-    id: int
+    id: int | str
     order_id: str
     type: str | None = None
 
@@ -218,7 +247,7 @@ check_field_order(
         "order_id", "status", "items", "marketplace_state", "created_at", "modified_at", "paid_at", "shipped_at",
         "dispatch_due_at", "currency", "items_total", "shipping_total", "sales_taxes", "country_code", "payment_method",
         "marketplace_shipping", "marketplace_delivery_note", "carrier", "tracking_number", "tracking_url",
-        "delivery_note_url", "label_url", "buyer_email", "shipping", "billing",
+        "delivery_note_url", "label_url", "buyer_email", "shipping", "billing", "documents",
     ),
 )  # fmt: skip
 check_field_order(
@@ -237,7 +266,7 @@ check_field_order(
 check_field_order(
     CareRecord,
     (
-        "care_id", "item_ids", "kind", "state", "marketplace_state", "opened_at", "modified_at", "closed_at",
+        "care_id", "items", "kind", "state", "marketplace_state", "opened_at", "modified_at", "closed_at",
     ),
 )  # fmt: skip
 
@@ -300,16 +329,17 @@ class Mirakl(HttpAdapter):
     def decode_order(self, raw: bytes) -> Order:
         order = decoded(_decode_order, raw, "Mirakl")
         state, lines, customer = order.order_state, order.order_lines, order.customer or _Customer()
-        shipped = [line.shipped_date for line in lines or [] if line.shipped_date is not None]
+        shipped = [line.shipped_date for line in lines or () if line.shipped_date is not None]
+        shipped_at = latest(shipped) if shipped else None
         return Order(
             order.order_id,  # order_id
-            Status.UNKNOWN if state is None else ORDER_STATUS.get(state, Status.UNKNOWN),  # status
+            _status(ORDER_STATUS, state, shipped_at is not None),  # status
             None if lines is None else [_item(line, order) for line in lines],  # items
             state,  # marketplace_state
             order.created_date,  # created_at
             order.last_updated_date,  # modified_at
             order.customer_debited_date,  # paid_at
-            max(shipped, default=None),  # shipped_at
+            shipped_at,  # shipped_at
             order.shipping_deadline,  # dispatch_due_at
             order.currency_iso_code,  # currency
             order.price,  # items_total
@@ -327,6 +357,7 @@ class Mirakl(HttpAdapter):
             order.customer_notification_email,  # buyer_email
             _address(customer.shipping_address, customer),  # shipping
             _address(customer.billing_address, customer),  # billing
+            None,  # documents
         )
 
     def care_records(self, since: datetime) -> Iterator[list[RawRecord]]:
@@ -349,34 +380,41 @@ class Mirakl(HttpAdapter):
         state = RETURN_STATE.get(return_.state or "", "unknown")
         return CareRecord(
             return_.id,  # care_id
-            list(dict.fromkeys(line.order_line_id for line in return_.return_lines or [])),  # item_ids
+            care_items((line.order_line_id, line.quantity) for line in return_.return_lines or []),  # items
             "return",  # kind
             state,  # state
             return_.state,  # marketplace_state
             return_.date_created,  # opened_at
             return_.last_updated,  # modified_at
-            return_.last_updated if state == "closed" else None,  # closed_at
+            return_.last_updated if state in ("closed", "cancelled") else None,  # closed_at
         )
 
-    def documents(self, missing: Sequence[MissingDocuments]) -> Iterator[tuple[str, Documents | RequestRefusedError]]:
+    def documents(self, missing: Sequence[MissingDocuments]) -> Iterator[DocumentsAnswer]:
         for start in range(0, len(missing), MAX_DOCUMENT_ORDERS):
-            batch = missing[start : start + MAX_DOCUMENT_ORDERS]
-            query = [*self.shop, ("order_ids", ",".join(order.order_id for order in batch))]
-            try:
-                documents = self.client.get("/api/orders/documents", query, [PAGES], _decode_documents).order_documents
-            except RequestRefusedError as problem:
-                yield from ((order.order_id, problem) for order in batch)
-                continue
-            for order in batch:
-                own = [document for document in documents if document.order_id == order.order_id]
-                bill = next((d for d in own if d.type == DELIVERY_BILL), None) if order.delivery_note else None
-                label = next((d for d in own if d.type in self.label_types), None) if order.label else None
-                yield order.order_id, Documents(self._download_url(bill), self._download_url(label))
+            for batch, answer in answers_for(missing[start : start + MAX_DOCUMENT_ORDERS], self._listed_documents):
+                if isinstance(answer, MarketplaceError):
+                    yield from ((order.order_id, answer) for order in batch)
+                    continue
+                documents: defaultdict[str, list[Document]] = defaultdict(list)
+                for listed in answer:
+                    kind = self._kind_of(listed)
+                    if kind is not None:
+                        documents[listed.order_id].append(Document(str(listed.id), kind, self._download_url(listed)))
+                yield from ((order.order_id, documents[order.order_id]) for order in batch)
 
-    def _download_url(self, document: _Document | None) -> str | None:
+    def _listed_documents(self, orders: Sequence[MissingDocuments]) -> list[_Document]:
+        """The documents of some orders (OR72)."""
+        query = [*self.shop, ("order_ids", ",".join(order.order_id for order in orders))]
+        return self.client.get("/api/orders/documents", query, [PAGES], _decode_documents).order_documents
+
+    def _kind_of(self, document: _Document) -> DocumentKind | None:
+        """None for a document that is neither, e.g. an invoice."""
+        if document.type == DELIVERY_BILL:
+            return DocumentKind.DELIVERY_NOTE
+        return DocumentKind.LABEL if document.type in self.label_types else None
+
+    def _download_url(self, document: _Document) -> str:
         """The URL of a document (OR73); its download needs the account's key."""
-        if document is None:
-            return None
         query = urlencode([("document_ids", str(document.id)), *self.shop])
         return f"{self.client.base_url}/api/orders/documents/download?{query}"
 
@@ -398,7 +436,8 @@ class Mirakl(HttpAdapter):
 
 def _item(line: _Line, order: _Order) -> OrderItem:
     state = line.order_line_state if line.order_line_state is not None else order.order_state
-    status = Status.UNKNOWN if state is None else ORDER_STATUS.get(state, Status.UNKNOWN)
+    is_shipped = line.shipped_date is not None or order.order_state in _SHIPPED_STATES
+    status = _status(LINE_STATUS, state, is_shipped)
     if order.fully_refunded and line.refunds:
         status = REFUNDED.get(status, status)
     return OrderItem(
@@ -418,6 +457,12 @@ def _item(line: _Line, order: _Order) -> OrderItem:
         None,  # serial_number
         ItemKind.GOODS,  # kind
     )
+
+
+def _status(table: Mapping[str, Status], state: str | None, is_shipped: bool) -> Status:
+    if state in NOT_SHIPPED_STATUS and not is_shipped:
+        return NOT_SHIPPED_STATUS[state]
+    return Status.UNKNOWN if state is None else table.get(state, Status.UNKNOWN)
 
 
 def _address(address: _Address | None, customer: _Customer) -> Address:
@@ -442,12 +487,18 @@ MARKETPLACE = RegisteredMarketplace(
     title="Mirakl",
     settings=MiraklSettings,
     open=open_mirakl,
-    status_tables={"order and order line": ORDER_STATUS},
+    status_tables={
+        "order": ORDER_STATUS,
+        "order line": LINE_STATUS,
+        "order or order line of which nothing was shipped": NOT_SHIPPED_STATUS,
+    },
     buyer_keys=frozenset(["customer", "customer_notification_email"]),
     notes=(
-        "A line counts as refunded if it has a refund and its order is refunded in full; its state says whether before "
-        "or after shipping. The published contract has no acceptance. The delivery note is OR72's document of type "
-        "SYSTEM_DELIVERY_BILL; which documents are labels is a setting, `label_document_types`. ST11 is not used: "
-        "OR11 has carrier, tracking and shipping dates. Returns (RT11) are care records of kind `return`."
+        "INCIDENT_OPEN and the refunds say nothing about the shipping: a line counts as shipped if it has a shipping "
+        "date, or if its order is shipped. A line in another state counts as refunded if it has a refund and its order "
+        "is refunded in full; its state says whether before or after shipping. The published contract has no "
+        "acceptance. The delivery note is OR72's document of type SYSTEM_DELIVERY_BILL; which documents are labels is "
+        "a setting, `label_document_types`. ST11 is not used: OR11 has carrier, tracking and shipping dates. Returns "
+        "(RT11) are care records of kind `return`."
     ),
 )

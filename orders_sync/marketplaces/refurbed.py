@@ -22,6 +22,7 @@ from orders_sync.config.account import SellerAccount, TokenSettings
 from orders_sync.marketplaces.kit.adapter import (
     AcceptanceAnswer,
     AcceptanceTarget,
+    DocumentsAnswer,
     MissingDocuments,
     OrderListing,
     RawRecord,
@@ -37,12 +38,22 @@ from orders_sync.marketplaces.kit.decoding import (
     repairing,
     rfc3339,
 )
-from orders_sync.marketplaces.kit.errors import RecordNotFoundError, RequestRefusedError
+from orders_sync.marketplaces.kit.errors import OF_ONE_RECORD, RecordNotFoundError
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient, RateLimitHeaders
 from orders_sync.marketplaces.kit.pages import page_decoder
 from orders_sync.marketplaces.kit.paging import CursorPage, read_cursor
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
-from orders_sync.model.records import NO_ADDRESS, Address, CareRecord, Documents, ItemKind, Order, OrderItem
+from orders_sync.model.records import (
+    NO_ADDRESS,
+    Address,
+    CareItem,
+    CareRecord,
+    Document,
+    DocumentKind,
+    ItemKind,
+    Order,
+    OrderItem,
+)
 from orders_sync.model.statuses import Status
 
 BASE_URL: Final = "https://api.refurbed.com"
@@ -54,6 +65,7 @@ PENALTY_SECONDS = 30.0
 
 #: Order states, derived by refurbed from those of the items (definition OrderState).
 ORDER_STATUS: Final = {
+    "UNSPECIFIED": Status.UNKNOWN,
     "NEW": Status.PENDING,
     "ACCEPTED": Status.ACCEPTED,
     "REJECTED": Status.CANCELLED,
@@ -66,6 +78,7 @@ ORDER_STATUS: Final = {
 }
 #: Item states (definition OrderItemState).
 ITEM_STATUS: Final = {
+    "UNSPECIFIED": Status.UNKNOWN,
     "NEW": Status.PENDING,
     "ACCEPTED": Status.ACCEPTED,
     "REJECTED": Status.CANCELLED,
@@ -81,6 +94,8 @@ REFUNDED: Final = {
 }
 #: States of returns (definition OrderItemReturnState).
 RETURN_STATE: Final = {
+    "UNSPECIFIED": "unknown",
+    "UNKNOWN": "unknown",
     "INITIATED": "open",
     "IN_TRANSIT": "open",
     "DELIVERED": "open",
@@ -88,7 +103,9 @@ RETURN_STATE: Final = {
     "CONCLUDED": "closed",
 }
 #: Statuses of tickets (definition TicketStatus).
-TICKET_STATE: Final = {"OPEN": "open", "PENDING": "open", "SOLVED": "closed", "CLOSED": "closed"}
+TICKET_STATE: Final = {
+    "UNSPECIFIED": "unknown", "OPEN": "open", "PENDING": "open", "SOLVED": "closed", "CLOSED": "closed",
+}  # fmt: skip
 #: Words in a ticket's topic and the kind of care record that they mean; the list of topics is not published.
 TICKET_KIND: Final = (
     ("replac", "replacement"),
@@ -99,7 +116,10 @@ TICKET_KIND: Final = (
 RETURNS_BACK = timedelta(days=93)
 """Returns can be filtered by their beginning, not by their last change: the returns of three months are listed."""
 
-_FINGERPRINT_VERSION = b"refurbed-1"
+LABEL_LIFETIME = timedelta(days=1)
+"""How long the URL of a label works: "These will expire" (definition ShippingLabel), observed after a day."""
+
+_FINGERPRINT_VERSION = b"refurbed-2"
 
 
 class RefurbedSettings(TokenSettings):
@@ -205,11 +225,21 @@ class _Care(msgspec.Struct, gc=False):
 
 class _PrinterUrls(msgspec.Struct, gc=False):
     top_left: str | None = None
+    top_right: str | None = None
+    bottom_left: str | None = None
+    bottom_right: str | None = None
+
+
+class _TrackingData(msgspec.Struct, gc=False):
+    carrier: str | None = None
+    tracking_number: str | None = None
 
 
 class _Label(msgspec.Struct, gc=False):
+    id: int | str | None = None
     label_printer_url: str | None = None
     normal_printer_urls: _PrinterUrls | None = None
+    tracking_data: _TrackingData | None = None
 
 
 class _Labels(msgspec.Struct, gc=False):
@@ -239,7 +269,7 @@ check_field_order(
         "order_id", "status", "items", "marketplace_state", "created_at", "modified_at", "paid_at", "shipped_at",
         "dispatch_due_at", "currency", "items_total", "shipping_total", "sales_taxes", "country_code", "payment_method",
         "marketplace_shipping", "marketplace_delivery_note", "carrier", "tracking_number", "tracking_url",
-        "delivery_note_url", "label_url", "buyer_email", "shipping", "billing",
+        "delivery_note_url", "label_url", "buyer_email", "shipping", "billing", "documents",
     ),
 )  # fmt: skip
 check_field_order(
@@ -258,7 +288,7 @@ check_field_order(
 check_field_order(
     CareRecord,
     (
-        "care_id", "item_ids", "kind", "state", "marketplace_state", "opened_at", "modified_at", "closed_at",
+        "care_id", "items", "kind", "state", "marketplace_state", "opened_at", "modified_at", "closed_at",
     ),
 )  # fmt: skip
 
@@ -344,6 +374,7 @@ class Refurbed(HttpAdapter):
             order.customer_email,  # buyer_email
             _address(shipping) if shipping is not None else NO_ADDRESS,  # shipping
             _address(invoice) if invoice is not None else NO_ADDRESS,  # billing
+            None,  # documents
         )
 
     def care_records(self, since: datetime) -> Iterator[list[RawRecord]]:
@@ -376,15 +407,15 @@ class Refurbed(HttpAdapter):
         is_return = care.marketplace_order_item is None and care.order_item_id is not None
         return _return(care) if is_return else _ticket(care)
 
-    def documents(self, missing: Sequence[MissingDocuments]) -> Iterator[tuple[str, Documents | RequestRefusedError]]:
+    def documents(self, missing: Sequence[MissingDocuments]) -> Iterator[DocumentsAnswer]:
         for order in missing:
             try:
                 answer = self._query("OrderService/ListShippingLabels", {"order_id": order.order_id}, _decode_labels)
-            except RequestRefusedError as problem:
+            except OF_ONE_RECORD as problem:
                 yield order.order_id, problem
                 continue
-            urls = [url for label in answer.shipping_labels for url in _label_urls(label)]
-            yield order.order_id, Documents(None, urls[0] if urls else None)
+            expires_at = self.now() + LABEL_LIFETIME
+            yield order.order_id, [_label(label, expires_at) for label in answer.shipping_labels]
 
     def accept(self, target: AcceptanceTarget) -> AcceptanceAnswer:
         path, body = _path("OrderItemService/UpdateOrderItemState"), {"id": target.item_id, "state": "ACCEPTED"}
@@ -446,7 +477,7 @@ def _item(item: _Item) -> OrderItem:
     offer = item.offer_data
     offer_id = None if offer is None or offer.offer_id is None else str(offer.offer_id)
     status = Status.UNKNOWN if item.state is None else ITEM_STATUS.get(item.state, Status.UNKNOWN)
-    if item.total_paid is not None and item.total_paid == 0 and item.total_refunded:
+    if _is_zero(item.total_paid) and item.total_refunded is not None and not _is_zero(item.total_refunded):
         status = REFUNDED.get(status, status)
     identifiers = {i.identifier_type: i.value for i in item.item_identifiers or []}
     return OrderItem(
@@ -467,8 +498,19 @@ def _item(item: _Item) -> OrderItem:
         identifiers.get("SERIAL_NUMBER")
         or (item.item_identifier if not identifiers else None)
         or None,  # serial_number
-        ItemKind.GOODS,  # kind
+        _kind(item),  # kind
     )
+
+
+def _kind(item: _Item) -> ItemKind:
+    """Goods are offers: "offer_data: set if item was created from an offer"."""
+    is_priced_alone = not item.sku and item.offer_data is None and item.total_charged is not None
+    return ItemKind.SERVICE if is_priced_alone else ItemKind.GOODS
+
+
+def _is_zero(amount: Decimal | None) -> bool:
+    """Whether an amount is 0. A text like `sNaN` is a Decimal too, and must not be compared."""
+    return amount is not None and amount.is_finite() and amount == 0
 
 
 def _address(address: _Address) -> Address:
@@ -491,7 +533,7 @@ def _return(care: _Care) -> CareRecord:
     state = RETURN_STATE.get(care.state or "", "unknown")
     return CareRecord(
         f"return-{care.id}",  # care_id
-        [str(care.order_item_id)],  # item_ids
+        [CareItem(str(care.order_item_id), 1)],  # items
         "return",  # kind
         state,  # state
         care.state,  # marketplace_state
@@ -508,7 +550,7 @@ def _ticket(care: _Care) -> CareRecord:
     state = TICKET_STATE.get(care.status or "", "unknown")
     return CareRecord(
         f"ticket-{care.id}",  # care_id
-        [] if item_id is None else [str(item_id)],  # item_ids
+        [] if item_id is None else [CareItem(str(item_id), 1)],  # items
         next((kind for word, kind in TICKET_KIND if word in topic), "other"),  # kind
         state,  # state
         care.status,  # marketplace_state
@@ -518,9 +560,19 @@ def _ticket(care: _Care) -> CareRecord:
     )
 
 
-def _label_urls(label: _Label) -> list[str]:
-    printer = label.normal_printer_urls
-    return [url for url in (label.label_printer_url, printer.top_left if printer is not None else None) if url]
+def _label(label: _Label, expires_at: datetime) -> Document:
+    """The label of one parcel; that for a label printer, if there is one."""
+    printer, tracking = label.normal_printer_urls or _PrinterUrls(), label.tracking_data or _TrackingData()
+    sheets = (printer.top_left, printer.top_right, printer.bottom_left, printer.bottom_right)
+    url = next((url for url in (label.label_printer_url, *sheets) if url), None)
+    return Document(
+        key=str(label.id or tracking.tracking_number or url or ""),
+        kind=DocumentKind.LABEL,
+        url=url,
+        carrier=tracking.carrier,
+        tracking_number=tracking.tracking_number,
+        expires_at=expires_at,
+    )
 
 
 MARKETPLACE = RegisteredMarketplace(

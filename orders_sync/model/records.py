@@ -68,6 +68,30 @@ class OrderItem(msgspec.Struct, frozen=True, gc=False):
     kind: ItemKind = ItemKind.GOODS
 
 
+class DocumentKind(StrEnum):
+    """What a document of an order is for."""
+
+    DELIVERY_NOTE = "delivery_note"
+    LABEL = "label"
+
+
+class Document(msgspec.Struct, frozen=True, gc=False):
+    """A delivery note or a shipping label of an order. An order has one label for each parcel."""
+
+    key: str
+    """The marketplace's id of the document, unique among the order's documents of its kind."""
+    kind: DocumentKind
+    url: str | None
+    carrier: str | None = None
+    tracking_number: str | None = None
+    item_ids: tuple[str, ...] = ()
+    """The ids of the items that it is for; empty if the marketplace does not say."""
+    expires_at: datetime | None = None
+    """When the URL stops working; None if it does not."""
+    cancelled_at: datetime | None = None
+    """When the marketplace cancelled it; a cancelled document is never offered."""
+
+
 class Order(msgspec.Struct, frozen=True, gc=False):
     """An order with its items. None means that the record leaves a value out; a stored value is kept then.
 
@@ -101,27 +125,35 @@ class Order(msgspec.Struct, frozen=True, gc=False):
     buyer_email: str | None = None
     shipping: Address = NO_ADDRESS
     billing: Address = NO_ADDRESS
+    documents: list[Document] | None = None
+    """The documents that the record lists, cancelled ones included; None if it lists none. `delivery_note_url` and
+    `label_url` are enough for a marketplace that has one of each."""
+
+
+class CareItem(msgspec.Struct, frozen=True, gc=False):
+    """An order item that a care record is about."""
+
+    item_id: str
+    quantity: int | None = None
+    """The pieces that come back, or that the case is about; None if the marketplace does not say."""
 
 
 class CareRecord(msgspec.Struct, frozen=True, gc=False):
-    """A care case. `kind` is `replacement`, `return`, `refund` or `other`; `state` is `open`, `closed` or `unknown`."""
+    """A care case.
+
+    `kind` is `replacement`, `return`, `refund` or `other`; `state` is `open`, `closed`, `cancelled` (nothing comes of
+    it) or `unknown`.
+    """
 
     care_id: str
-    item_ids: list[str]
-    """The ids of the order items that it is about; empty if it names none."""
+    items: list[CareItem]
+    """The order items that it is about, each once; empty if it names none."""
     kind: str
     state: str
     marketplace_state: str | None = None
     opened_at: datetime | None = None
     modified_at: datetime | None = None
     closed_at: datetime | None = None
-
-
-class Documents(msgspec.Struct, frozen=True, gc=False):
-    """The URLs of an order's documents; None for one that does not exist yet."""
-
-    delivery_note_url: str | None = None
-    label_url: str | None = None
 
 
 class Reason(msgspec.Struct, frozen=True, gc=False):

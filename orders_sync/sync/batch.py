@@ -114,7 +114,7 @@ class BatchResult:
     flawed: int = 0
     """How many of the created and changed orders have flaws."""
     conflicts: Sequence[tuple[str, Flaw]] = ()
-    """Orders that list an item of another order, each with the flaw that says so."""
+    """Orders with a flaw that was found while writing: an item of another order, or a document whose URL is wrong."""
 
     def __add__(self, other: "BatchResult") -> "BatchResult":
         return BatchResult(

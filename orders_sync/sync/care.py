@@ -61,10 +61,14 @@ WHERE excluded.fingerprint <> stored.fingerprint AND (
 RETURNING (xmax = 0)
 """
 _STORE_ITEMS = """
-INSERT INTO care_record_items (account, care_id, item_id)
-SELECT %s, care_id, item_id FROM unnest(%s::text[], %s::text[]) AS about (care_id, item_id)
-ON CONFLICT DO NOTHING
+INSERT INTO care_record_items AS stored (account, care_id, item_id, quantity)
+SELECT %s, care_id, item_id, quantity
+FROM unnest(%s::text[], %s::text[], %s::integer[]) AS about (care_id, item_id, quantity)
+ON CONFLICT (account, care_id, item_id) DO UPDATE SET quantity = excluded.quantity
+WHERE excluded.quantity IS NOT NULL AND excluded.quantity IS DISTINCT FROM stored.quantity
 """
+
+_ITEMS_OF = "SELECT DISTINCT item_id FROM care_record_items WHERE account = %s AND care_id = ANY(%s)"
 
 
 def sync(pass_: RunningPass) -> None:
@@ -213,7 +217,9 @@ def _store(pass_: RunningPass, checked: Sequence[_CheckedCare], rejected: Sequen
         keep(connection, account, all_rejected)
         rejected_ids = {record.record_id for record in all_rejected}
         stored = [one.care for one in checked if one.care.care_id not in rejected_ids]
-        linked = _link(connection, account, stored)
+        # An older version than the stored one says nothing about the items.
+        current = [o.care for o, became in zip(checked, outcomes, strict=True) if became in ("created", "changed")]
+        linked = _link(connection, account, current)
         resolve(connection, account, "care", [care.care_id for care in stored])
         flaws = {one.care.care_id: one.flaws for one in checked if one.flaws and one.care.care_id not in rejected_ids}
         RecordFlaws(connection, account, "care").replace([care.care_id for care in stored], flaws)
@@ -248,9 +254,12 @@ def _store_one(
 
 def _link(connection: Connection, account: str, records: Sequence[CareRecord]) -> int:
     """Notes which items the records are about, and links those that are stored; returns how many links changed."""
-    pairs = sorted({(care.care_id, item_id) for care in records for item_id in care.item_ids})
-    if not pairs:
-        return 0
-    care_ids, item_ids = map(list, zip(*pairs, strict=True))
-    connection.execute(_STORE_ITEMS, [account, care_ids, item_ids])
-    return care_links.link(connection, account, item_ids)
+    pieces = {(care.care_id, item.item_id): item.quantity for care in records for item in care.items}
+    care_ids = sorted({care.care_id for care in records})
+    if pieces:
+        about = sorted(pieces)
+        columns = [[care_id for care_id, _ in about], [item_id for _, item_id in about], [pieces[key] for key in about]]
+        connection.execute(_STORE_ITEMS, [account, *columns])
+    # A record may have been cancelled: all of its items, also those that it no longer names, may need another link.
+    rows = connection.execute(_ITEMS_OF, [account, care_ids])
+    return care_links.link(connection, account, [item_id for (item_id,) in rows])

@@ -1,4 +1,7 @@
-"""Which care record an item is linked to: the one opened last for it, whether item or care record was stored first."""
+"""Which care record an item is linked to: the one opened last for it, whether item or care record was stored first.
+
+A cancelled one is linked only if there is no other.
+"""
 
 from orders_sync.database.engine import Connection
 from orders_sync.model.records import Order
@@ -9,7 +12,7 @@ FROM (
   SELECT DISTINCT ON (about.item_id) about.item_id, care.care_id
   FROM care_record_items about JOIN care_records care USING (account, care_id)
   WHERE about.account = %(account)s AND about.item_id = ANY(%(items)s)
-  ORDER BY about.item_id, care.opened_at DESC NULLS LAST, care.care_id DESC
+  ORDER BY about.item_id, care.state = 'cancelled', care.opened_at DESC NULLS LAST, care.care_id DESC
 ) latest
 WHERE item.account = %(account)s AND item.item_id = latest.item_id
   AND item.care_id IS DISTINCT FROM latest.care_id

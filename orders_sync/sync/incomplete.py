@@ -1,50 +1,82 @@
-"""`incomplete`: fetches the documents that orders should have by now and that are missing, and stores what it finds.
+"""`incomplete`: reads the documents that orders should have by now and that are missing, or whose URLs soon expire.
 
-It writes only the two URLs of documents, no status and no event: a status stored here would be a change without an
-event. `modified` stores the status, with its event.
+It writes only documents, no status and no event: a status stored here would be a change without an event. `modified`
+stores the status, with its event.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from orders_sync.database.rows import rows_as
 from orders_sync.lanes.watermark import advance_watermark
-from orders_sync.marketplaces.kit.adapter import Documents, MissingDocuments
-from orders_sync.marketplaces.kit.errors import RequestRefusedError
+from orders_sync.marketplaces.kit.adapter import MissingDocuments
+from orders_sync.marketplaces.kit.errors import MarketplaceError, RecordNotFoundError
 from orders_sync.model.pass_summary import PassSummary
+from orders_sync.model.records import Document
 from orders_sync.model.statuses import DELIVERY_NOTE_DUE, LABEL_DUE
+from orders_sync.sync.documents import store_documents
+from orders_sync.sync.record_flaws import RecordFlaws
 from orders_sync.sync.running_pass import RunningPass
 
+RENEW_BEFORE = timedelta(hours=6)
+"""How long before it expires a URL is read anew: the next pass may come hours later."""
+RENEW_BACK = timedelta(days=93)
+"""The URLs of orders that are older than this are not read anew, shipped or not."""
+GIVE_UP_AFTER = 10
+"""If nothing could be read for so many orders, and for none before, the marketplace is at fault: the pass fails."""
+
 _MISSING = """
-SELECT order_id, note AS delivery_note, label FROM (
+WITH expiring AS (
+  SELECT order_id, array_agg(kind) AS kinds FROM order_documents
+  WHERE account = %(account)s AND cancelled_at IS NULL AND expires_at BETWEEN %(renew_since)s AND %(renew_until)s
+  GROUP BY order_id
+), candidates AS (
+  SELECT order_id FROM orders WHERE account = %(account)s AND created_at >= %(since)s
+  UNION SELECT order_id FROM expiring
+), due AS (
+  SELECT order_id, created_at, marketplace_delivery_note IS NOT FALSE AND status = ANY(%(note_due)s) AS note,
+    marketplace_shipping IS NOT FALSE AND status = ANY(%(label_due)s) AS label, delivery_note_url, label_url, kinds
+  FROM candidates JOIN orders USING (order_id) LEFT JOIN expiring USING (order_id)
+  WHERE account = %(account)s AND (status = ANY(%(note_due)s) OR status = ANY(%(label_due)s))
+), checked AS (
   SELECT order_id, created_at,
-    delivery_note_url IS NULL AND marketplace_delivery_note IS NOT FALSE AND status = ANY(%(note_due)s) AS note,
-    label_url IS NULL AND marketplace_shipping IS NOT FALSE AND status = ANY(%(label_due)s) AS label
-  FROM orders WHERE account = %(account)s AND created_at >= %(since)s
-    AND (delivery_note_url IS NULL OR label_url IS NULL)
-) missing
-WHERE note OR label ORDER BY created_at, order_id
+    note AND (delivery_note_url IS NULL OR 'delivery_note' = ANY(kinds)) AS note,
+    label AND (label_url IS NULL OR 'label' = ANY(kinds) OR (
+      -- Each label says for which items it is, and none is for this item: it lies in another parcel.
+      EXISTS (
+        SELECT FROM order_items item
+        WHERE item.account = %(account)s AND item.order_id = due.order_id
+          AND item.kind = 'goods' AND item.status = ANY(%(label_due)s)
+          AND (
+            SELECT count(*) > 0 AND bool_and(known.item_ids <> '[]' AND NOT known.item_ids ? item.item_id)
+            FROM order_documents known
+            WHERE known.account = %(account)s AND known.order_id = due.order_id AND known.kind = 'label'
+              AND known.cancelled_at IS NULL
+          )
+      )
+    )) AS label
+  FROM due
+)
+SELECT order_id, coalesce(note, FALSE) AS delivery_note, coalesce(label, FALSE) AS label
+FROM checked WHERE note OR label ORDER BY created_at, order_id
 """
-_FILL_IN = """
-UPDATE orders SET delivery_note_url = coalesce(%s, delivery_note_url), label_url = coalesce(%s, label_url)
-WHERE account = %s AND order_id = %s
+_OF_ORDERS = """
+SELECT order_id, marketplace_delivery_note IS NOT FALSE AS delivery_note, marketplace_shipping IS NOT FALSE AS label
+FROM orders WHERE account = %s AND order_id = ANY(%s) ORDER BY created_at, order_id
 """
 
 
 def sync(pass_: RunningPass) -> None:
-    """Runs one pass over the orders of the last `days_back` days. Raises MarketplaceError if it could not be complete.
+    """Runs one pass over the orders of the last `days_back` days, and those whose documents expire.
 
-    An order that the marketplace refuses to answer for is a problem in the summary, and stops no other.
+    An order whose documents can't be read is a problem in the summary, and stops no other: the next pass tries it
+    again. Raises MarketplaceError if nothing can be read at all.
     """
     days = pass_.request.days_back or pass_.request.account.settings.days_back
     now = pass_.adapter.now()
     since = now - timedelta(days=days)
     pass_.add(PassSummary(range_start=since, range_end=now))
-    for order_id, documents in pass_.adapter.documents(_missing_documents(pass_, since)):
-        if isinstance(documents, RequestRefusedError):
-            pass_.add(PassSummary(fetched=1, problems=[f"order {order_id}: {documents}"]))
-            continue
-        pass_.add(_fill_in(pass_, order_id, documents))
-        pass_.note_progress()
+    read_documents(pass_, _missing_documents(pass_, since, now))
     # The adapter has the marketplace's clock once it has an answer; without a request, it has only ours.
     began = pass_.adapter.now() - (datetime.now(UTC) - pass_.began)
     with pass_.connection.transaction():
@@ -52,17 +84,43 @@ def sync(pass_: RunningPass) -> None:
     pass_.add(PassSummary(range_end=began, watermark=began))
 
 
-def _fill_in(pass_: RunningPass, order_id: str, documents: Documents) -> PassSummary:
+def read_documents(pass_: RunningPass, wanted: Sequence[MissingDocuments]) -> None:
+    """Reads and stores documents of orders. Raises MarketplaceError if nothing can be read at all."""
+    flaws = RecordFlaws(pass_.connection, pass_.lane.account, "order")
+    failures = successes = 0
+    for order_id, documents in pass_.adapter.documents(wanted):
+        if isinstance(documents, MarketplaceError):
+            pass_.add(PassSummary(fetched=1, problems=[f"order {order_id}: {documents}"]))
+            failures += not isinstance(documents, RecordNotFoundError)
+            if failures >= GIVE_UP_AFTER and not successes:
+                raise documents
+            continue
+        successes += 1
+        pass_.add(_store(pass_, flaws, order_id, documents))
+        pass_.note_progress()
+
+
+def of_orders(pass_: RunningPass, order_ids: Sequence[str]) -> list[MissingDocuments]:
+    """All documents that these orders can have, as far as the orders are stored."""
+    return rows_as(pass_.connection, MissingDocuments, _OF_ORDERS, [pass_.lane.account, list(order_ids)])
+
+
+def _store(pass_: RunningPass, flaws: RecordFlaws, order_id: str, documents: Sequence[Document]) -> PassSummary:
     """Stores the documents of an order that were found."""
-    found = (documents.delivery_note_url is not None) + (documents.label_url is not None)
-    if not found:
+    if not documents:
         return PassSummary(fetched=1, unchanged=1)
-    pass_.connection.execute(_FILL_IN, [documents.delivery_note_url, documents.label_url, pass_.lane.account, order_id])
-    return PassSummary(fetched=1, changed=1, documents_found=found)
+    with pass_.connection.transaction():
+        wrong = store_documents(pass_.connection, pass_.lane.account, {order_id: documents})
+        flaws.add(wrong)
+    found = sum(document.url is not None and document.cancelled_at is None for document in documents) - len(wrong)
+    return PassSummary(fetched=1, changed=1, flawed=bool(wrong), documents_found=found)
 
 
-def _missing_documents(pass_: RunningPass, since: datetime) -> list[MissingDocuments]:
-    """The orders created at or after `since` that should have a document by now which is not stored, oldest first."""
+def _missing_documents(pass_: RunningPass, since: datetime, now: datetime) -> list[MissingDocuments]:
+    """The orders that should have a document by now which is not stored, or which soon expires, oldest first.
+
+    `since`: only orders that were created at or after it can miss a document.
+    """
     return rows_as(
         pass_.connection,
         MissingDocuments,
@@ -70,6 +128,8 @@ def _missing_documents(pass_: RunningPass, since: datetime) -> list[MissingDocum
         {
             "account": pass_.lane.account,
             "since": since,
+            "renew_since": now - RENEW_BACK,
+            "renew_until": now + RENEW_BEFORE,
             "note_due": [str(status) for status in DELIVERY_NOTE_DUE],
             "label_due": [str(status) for status in LABEL_DUE],
         },

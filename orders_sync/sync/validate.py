@@ -9,6 +9,7 @@ A rule has two forms that agree: one checks a field's values of a whole batch an
 is fast; the other looks at one value.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,9 @@ import msgspec
 from orders_sync.model.currencies import CURRENCIES
 from orders_sync.model.records import (
     Amount,
+    CareItem,
     CareRecord,
+    Document,
     Flaw,
     ItemKind,
     Order,
@@ -170,6 +173,10 @@ def _wrong_quantity(value: int) -> Wrong | None:
     return None if 0 <= value <= MAX_QUANTITY else Wrong(f"is {value}", "a whole number from 1")
 
 
+def _wrong_pieces(value: int | None) -> Wrong | None:
+    return None if value is None else _wrong_quantity(value)
+
+
 # -- columns: whether all values of a field are valid
 
 
@@ -226,6 +233,10 @@ def _are_urls(column: Sequence[str | None]) -> bool:
 
 def _are_quantities(column: Sequence[int]) -> bool:
     return all(0 <= quantity <= MAX_QUANTITY for quantity in set(column))
+
+
+def _are_pieces(column: Sequence[int | None]) -> bool:
+    return not any(map(_wrong_pieces, set(column)))
 
 
 # -- the tables of rules
@@ -299,6 +310,8 @@ _CARE_RULES: Mapping[str, Rule[Any]] = {
     "care_id": _ID, "marketplace_state": _TEXT, "opened_at": _TIME, "modified_at": _TIME, "closed_at": _TIME,
 }  # fmt: skip
 
+_CARE_ITEM_RULES: Mapping[str, Rule[Any]] = {"item_id": _ID, "quantity": Rule(_wrong_pieces, _are_pieces)}
+
 
 def flawed_orders(fields: OrderColumns, longest_record: int | None = None) -> set[int]:
     """The positions of the orders of a batch that `mend_order` rejects or changes; all others are valid as they are.
@@ -356,15 +369,33 @@ def mend_order(order: Order) -> tuple[Order, list[Flaw]]:
 def mend_care_record(record: CareRecord) -> tuple[CareRecord, list[Flaw]]:
     """The care record as it is stored, and its flaws. Raises RecordRejectedError with every reason against it."""
     values, flaws, reasons = _mend(_CARE_RULES, record)
-    if not record.item_ids:
+    if not record.items and record.state != "cancelled":  # the items of a cancelled record may be gone
         reasons.append(Reason("item_id", "names no order item", "the id of an orderline"))
-    for position, item_id in enumerate(record.item_ids):
-        wrong = _wrong_id(item_id)
-        if wrong is not None:
-            reasons.append(Reason(f"item_ids[{position}]", wrong.found, wrong.allowed))
+    items: list[CareItem] = []
+    for position, item in enumerate(record.items):
+        its_values, its_flaws, its_reasons = _mend(_CARE_ITEM_RULES, item, f"items[{position}].")
+        items.append(msgspec.structs.replace(item, **its_values) if its_values else item)
+        flaws += its_flaws
+        reasons += its_reasons
+    if items != record.items:
+        values["items"] = items
     if reasons:
         raise RecordRejectedError(reasons)
     return (msgspec.structs.replace(record, **values) if values else record), flaws
+
+
+def mend_document(document: Document) -> tuple[Document, list[Flaw]]:
+    """The document as it is stored, and its flaws: one whose URL can't be used is stored without it."""
+    values: dict[str, Any] = {} if document.url else {"url": None}
+    flaws: list[Flaw] = []
+    wrong = _wrong_url(document.url)
+    if wrong is not None:
+        values["url"] = None
+        flaws.append(Flaw(f"documents.{document.kind}.url", wrong.found, wrong.stored))
+    if len(document.key) > MAX_ID_LENGTH:
+        # A digest is as good a key: it only has to tell documents apart.
+        values["key"] = hashlib.blake2b(document.key.encode(), digest_size=16).hexdigest()
+    return (msgspec.structs.replace(document, **values) if values else document), flaws
 
 
 def _mend(

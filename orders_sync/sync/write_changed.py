@@ -14,7 +14,7 @@ from orders_sync.database.copy import copy_into, to_copy_text
 from orders_sync.database.engine import Connection
 from orders_sync.model.records import Order
 from orders_sync.model.statuses import Status
-from orders_sync.sync import care_links, staging
+from orders_sync.sync import care_links, documents, staging
 from orders_sync.sync.batch import Batch, BatchResult, DecodedOrder
 from orders_sync.sync.check_records import item_conflict
 from orders_sync.sync.copy_columns import EVENT_COLUMNS, EventRow, changed_row, created_row, event_columns
@@ -59,7 +59,9 @@ def write_changed(connection: Connection, batch: Batch, *, reread: bool = False)
         ]
         copy_into(cursor, "order_events", EVENT_COLUMNS, to_copy_text(event_columns(events)))
         cursor.execute("TRUNCATE stage_orders, stage_items")
-        care_links.link_items(connection, account, [decoded[order_id].order for order_id in (*created, *changed)])
+        written = [decoded[order_id].order for order_id in (*created, *changed)]
+        care_links.link_items(connection, account, written)
+        document_flaws = documents.store_listed(connection, account, written)
     return BatchResult(
         created=created,
         changed=changed,
@@ -69,6 +71,7 @@ def write_changed(connection: Connection, batch: Batch, *, reread: bool = False)
         conflicts=[
             *((order_id, item_conflict(item_id, owner)) for (order_id, item_id), owner in taken.items()),
             *((item.order_id, item_conflict(item.item_id, item.new_owner)) for item in moved if not item.is_staged),
+            *document_flaws,
         ],
     )
 

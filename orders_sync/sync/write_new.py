@@ -6,7 +6,7 @@ from psycopg import Cursor
 
 from orders_sync.database.copy import copy_into
 from orders_sync.database.engine import Connection
-from orders_sync.sync import care_links
+from orders_sync.sync import care_links, documents
 from orders_sync.sync.batch import Batch, BatchResult
 from orders_sync.sync.copy_columns import EVENT_COLUMNS, ITEM_COLUMNS, ORDER_COLUMNS
 
@@ -20,8 +20,10 @@ def write_new(connection: Connection, batch: Batch) -> BatchResult:
     with connection.transaction(), connection.cursor() as cursor:
         copy_orders_and_items(cursor, batch, "orders", "order_items")
         copy_into(cursor, "order_events", EVENT_COLUMNS, batch.created_events)
-        care_links.link_items(connection, batch.account, [decoded.order for decoded in batch.checked])
-    return BatchResult(created=[decoded.order.order_id for decoded in batch.checked], events=len(batch.checked))
+        orders = [decoded.order for decoded in batch.checked]
+        care_links.link_items(connection, batch.account, orders)
+        flaws = documents.store_listed(connection, batch.account, orders)
+    return BatchResult(created=[order.order_id for order in orders], events=len(orders), conflicts=flaws)
 
 
 def copy_orders_and_items(cursor: Cursor[tuple[Any, ...]], batch: Batch, orders: str, items: str) -> None:

@@ -100,7 +100,10 @@ class BazaarServer:
     def documents(self, request: Request) -> Response:
         order_id = request.path_params["id"]
         return JSONResponse(
-            {"note": f"https://b.example.com/{order_id}/n.pdf", "label": f"https://b.example.com/{order_id}/l.pdf"}
+            {
+                "note": f"https://b.example.com/{order_id}/n.pdf",
+                "labels": [{"parcel": "1", "url": f"https://b.example.com/{order_id}/l.pdf"}],
+            }
         )
 
     def confirm(self, request: Request) -> Response:

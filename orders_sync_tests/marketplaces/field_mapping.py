@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -21,12 +21,18 @@ def assert_mapped(record: msgspec.Struct, expected: Mapping[str, object], *, abs
     assert sorted([*expected, *absent]) == sorted(fields)
     assert len({repr(value) for value in expected.values()}) == len(expected), "two fields have the same value"
     found = {field: _plain(getattr(record, field)) for field in fields}
-    assert found == {**expected, **dict.fromkeys(absent)}
+    wanted = {field: _plain(value) for field, value in expected.items()}
+    assert found == {**wanted, **dict.fromkeys(absent)}
 
 
 def address(prefix: str, **fields: object) -> dict[str, object]:
     """An address that has `<prefix> <field>` in each canonical field, but for the `fields` that are given."""
     return {**{field: f"{prefix} {field}" for field in ADDRESS_FIELDS}, **fields}
+
+
+def item_of(item_id: str, quantity: int | None) -> dict[str, object]:
+    """An item of a care record."""
+    return {"item_id": item_id, "quantity": quantity}
 
 
 def day(number: int) -> datetime:
@@ -40,4 +46,6 @@ def day_text(number: int) -> str:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(one) for one in cast(list[Any], value)]
     return msgspec.structs.asdict(value) if isinstance(value, msgspec.Struct) else value

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from orders_sync.marketplaces.back_market import ITEM_STATUS, ORDER_STATUS
+from orders_sync.marketplaces.back_market import CARE_KIND, CARE_STATE, ITEM_STATUS, ORDER_STATUS
 from orders_sync.marketplaces.kit.accounts import account_from
 from orders_sync.marketplaces.kit.adapter import Adapter
 from orders_sync.marketplaces.kit.registry import open_adapter
+from orders_sync.model.records import ItemKind
 from orders_sync.model.statuses import Status
-from orders_sync_tests.marketplaces.field_mapping import address, assert_mapped, day, day_text
+from orders_sync_tests.marketplaces.field_mapping import address, assert_mapped, day, day_text, item_of
 
 
 def _address(prefix: str) -> dict[str, Any]:
@@ -67,7 +68,7 @@ def test_every_field_of_an_order_is_mapped(adapter: Adapter) -> None:
             "delivery_note_url": "https://example.com/note.pdf", "shipping": address("shipping"),
             "billing": address("billing"),
         },
-        absent=["marketplace_delivery_note", "label_url", "buyer_email"],
+        absent=["marketplace_delivery_note", "label_url", "buyer_email", "documents"],
     )  # fmt: skip
 
 
@@ -79,7 +80,7 @@ def test_every_field_of_an_orderline_is_mapped(adapter: Adapter) -> None:
             "item_id": "37195", "sku": "IPHONE416GONLIB0", "quantity": 2, "status": Status.ACCEPTED,
             "marketplace_state": "2", "created_at": day(6), "currency": "USD", "price": "229.00",
             "shipping_price": "1.50", "fee": "22.90", "product": "Apple iPhone 4", "listing_id": "142",
-            "imei": "011415009346880", "serial_number": "SN-1",
+            "imei": "011415009346880", "serial_number": "SN-1", "kind": ItemKind.GOODS,
         },
     )  # fmt: skip
 
@@ -92,17 +93,19 @@ def test_every_field_of_a_care_folder_is_mapped(adapter: Adapter) -> None:
     assert_mapped(
         adapter.decode_care_record(json.dumps(folder).encode()),
         {
-            "care_id": "71", "item_ids": ["37195"], "kind": "replacement", "state": "closed", "marketplace_state": "9",
+            "care_id": "71", "items": [item_of("37195", None)], "kind": "replacement", "state": "closed", "marketplace_state": "9",
             "opened_at": day(1), "modified_at": day(2), "closed_at": day(3),
         },
     )  # fmt: skip
 
 
 def test_every_published_state_is_mapped() -> None:
-    """Schemas OrderState and OrderLineState: two tables."""
-    assert set(ORDER_STATUS) == {0, 1, 3, 8, 9, 10}
-    assert set(ITEM_STATUS) == {0, 1, 2, 3, 4, 5, 6, 7, 8, 9}
+    """Schemas OrderState and OrderLineState: two tables. Schemas careFolder (state) and claim (resolution_choice)."""
+    assert set(ORDER_STATUS) == {0, 10, 1, 3, 8, 9}
+    assert set(ITEM_STATUS) == {0, 9, 8, 1, 2, 3, 4, 5, 6, 7}
     assert (ORDER_STATUS[3], ITEM_STATUS[3]) == (Status.ACCEPTED, Status.SHIPPED)
+    assert set(CARE_STATE) == {0, 9}
+    assert set(CARE_KIND) == {"REMOTE_ASSISTANCE", "REPAIR", "REPLACE", "REPAIR_REPLACE", "REFUND"}
 
 
 def test_a_line_without_a_state_has_the_status_of_its_order(adapter: Adapter) -> None:

@@ -13,8 +13,9 @@ import pytest
 from orders_sync.marketplaces.kit.accounts import account_from
 from orders_sync.marketplaces.kit.adapter import Adapter
 from orders_sync.marketplaces.kit.registry import open_adapter
+from orders_sync.model.records import DocumentKind, ItemKind
 from orders_sync.model.statuses import Status
-from orders_sync_tests.marketplaces.field_mapping import address, assert_mapped, day, day_text
+from orders_sync_tests.marketplaces.field_mapping import address, assert_mapped, day, day_text, item_of
 
 
 def _address(prefix: str) -> dict[str, str]:
@@ -35,10 +36,10 @@ ORDER: dict[str, Any] = {
     "payment_collections": [{"completed_at": day_text(3)}],
     "fulfillments": [
         {
-            "shipped_at": day_text(4), "canceled_at": None,
+            "id": "ful_1", "shipped_at": day_text(4), "canceled_at": None, "items": [{"line_item_id": "item_1"}],
             "labels": [
                 {
-                    "tracking_number": "T-1", "tracking_url": "https://example.com/track",
+                    "id": "label_1", "tracking_number": "T-1", "tracking_url": "https://example.com/track",
                     "label_url": "https://example.com/label.pdf",
                 }
             ],
@@ -47,7 +48,7 @@ ORDER: dict[str, Any] = {
     "items": [
         {
             "id": "item_1", "quantity": 3, "variant_sku": "PHONE", "variant_id": "variant_1", "title": "Black",
-            "product_title": "A phone", "raw_total": {"value": "599.70"}, "created_at": day_text(5),
+            "product_title": "A phone", "is_giftcard": False, "requires_shipping": True, "raw_total": {"value": "599.70"}, "created_at": day_text(5),
             "detail": {"quantity": 3, "shipped_quantity": 2, "delivered_quantity": 0, "return_received_quantity": 1},
         }
     ],
@@ -80,6 +81,13 @@ def test_every_field_of_an_order_is_mapped(adapter: Adapter) -> None:
             "marketplace_delivery_note": False, "tracking_number": "T-1", "tracking_url": "https://example.com/track",
             "label_url": "https://example.com/label.pdf", "buyer_email": "ada@example.com",
             "shipping": address("shipping"), "billing": address("billing"),
+            "documents": [
+                {
+                    "key": "label_1", "kind": DocumentKind.LABEL, "url": "https://example.com/label.pdf",
+                    "carrier": None, "tracking_number": "T-1", "item_ids": ("item_1",), "expires_at": None,
+                    "cancelled_at": None,
+                }
+            ],
         },
         absent=["dispatch_due_at", "payment_method", "marketplace_shipping", "carrier", "delivery_note_url"],
     )  # fmt: skip
@@ -92,7 +100,7 @@ def test_every_field_of_an_item_is_mapped(adapter: Adapter) -> None:
         {
             "item_id": "item_1", "sku": "PHONE", "quantity": 3, "status": Status.ACCEPTED,
             "marketplace_state": "2 shipped, 1 returned", "created_at": day(5), "currency": "EUR",
-            "price": Decimal("599.70"), "product": "A phone", "listing_id": "variant_1",
+            "price": Decimal("599.70"), "product": "A phone", "listing_id": "variant_1", "kind": ItemKind.GOODS,
         },
         absent=["shipping_price", "fee", "imei", "serial_number"],
     )  # fmt: skip
@@ -100,13 +108,13 @@ def test_every_field_of_an_item_is_mapped(adapter: Adapter) -> None:
 
 def test_every_field_of_a_return_is_mapped(adapter: Adapter) -> None:
     record = {
-        "id": "return_1", "status": "received", "items": [{"item_id": "item_1"}], "created_at": day_text(1),
+        "id": "return_1", "status": "received", "items": [{"item_id": "item_1", "quantity": 2}], "created_at": day_text(1),
         "updated_at": day_text(2), "received_at": day_text(3), "canceled_at": None,
     }  # fmt: skip
     assert_mapped(
         adapter.decode_care_record(json.dumps(record).encode()),
         {
-            "care_id": "return_1", "item_ids": ["item_1"], "kind": "return", "state": "closed",
+            "care_id": "return_1", "items": [item_of("item_1", 2)], "kind": "return", "state": "closed",
             "marketplace_state": "received", "opened_at": day(1), "modified_at": day(2), "closed_at": day(3),
         },
     )  # fmt: skip

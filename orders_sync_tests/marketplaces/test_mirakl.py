@@ -11,11 +11,12 @@ from orders_sync.config.account import AccountConfigError, SellerAccount
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit.accounts import account_from
 from orders_sync.marketplaces.kit.registry import open_adapter
-from orders_sync.marketplaces.mirakl import ORDER_STATUS, RETURN_STATE
+from orders_sync.marketplaces.mirakl import LINE_STATUS, NOT_SHIPPED_STATUS, ORDER_STATUS, RETURN_STATE
+from orders_sync.model.records import ItemKind
 from orders_sync.model.statuses import Status
 from orders_sync.sandbox.mirakl import FakeMirakl
 from orders_sync.testing.marketplace import Marketplace, sandbox_account, sync
-from orders_sync_tests.marketplaces.field_mapping import address, assert_mapped, day, day_text
+from orders_sync_tests.marketplaces.field_mapping import address, assert_mapped, day, day_text, item_of
 
 EXAMPLE: dict[str, Any] = {
     "order_id": "Order_00010-A", "commercial_id": "Order_00010", "order_state": "RECEIVED",
@@ -64,11 +65,19 @@ def decoded(mirakl: Marketplace, record: dict[str, Any], **settings: Any) -> Any
         adapter.close()
 
 
+ORDER_STATES = {
+    "STAGING", "WAITING_ACCEPTANCE", "WAITING_DEBIT", "WAITING_DEBIT_PAYMENT", "SHIPPING", "SHIPPED", "TO_COLLECT",
+    "RECEIVED", "CLOSED", "REFUSED", "CANCELED", "WAITING_REFUND", "WAITING_REFUND_PAYMENT",
+}  # fmt: skip
+"""Schema OR11, order_state; the last two are published as deprecated."""
+
+
 def test_every_published_state_is_mapped() -> None:
-    assert set(ORDER_STATUS) == {
-        "STAGING", "WAITING_ACCEPTANCE", "WAITING_DEBIT", "WAITING_DEBIT_PAYMENT", "SHIPPING", "SHIPPED",
-        "TO_COLLECT", "RECEIVED", "CLOSED", "REFUSED", "CANCELED",
-    }  # fmt: skip
+    """Schemas OR11 (order_state, order_line_state) and RT11 (state)."""
+    assert set(ORDER_STATUS) == ORDER_STATES
+    assert set(LINE_STATUS) == ORDER_STATES | {"INCIDENT_OPEN", "REFUNDED"}
+    assert set(NOT_SHIPPED_STATUS) < set(LINE_STATUS)
+    assert Status.UNKNOWN not in {*LINE_STATUS.values(), *NOT_SHIPPED_STATUS.values()}
     assert set(RETURN_STATE) == {
         "WAITING_ACCEPTANCE", "IN_PROGRESS", "REFUSED", "RECEIVED", "NO_RECEPTION", "CLOSED", "CANCELED",
     }  # fmt: skip
@@ -120,7 +129,7 @@ def test_every_field_of_an_order_is_mapped(mirakl: Marketplace) -> None:
             "tracking_number": "5555", "tracking_url": "https://example.com/track", "buyer_email": "n@example.com",
             "shipping": address("shipping"), "billing": address("billing"),
         },
-        absent=["sales_taxes", "marketplace_delivery_note", "delivery_note_url", "label_url"],
+        absent=["sales_taxes", "marketplace_delivery_note", "delivery_note_url", "label_url", "documents"],
     )  # fmt: skip
     # Where some documents count as labels, each order may or may not get one.
     assert decoded(mirakl, DISTINCT).marketplace_shipping is None
@@ -134,7 +143,7 @@ def test_every_field_of_an_order_line_is_mapped(mirakl: Marketplace) -> None:
             "item_id": "Order_1-A-1", "sku": "S2000", "quantity": 3, "status": Status.ACCEPTED,
             "marketplace_state": "SHIPPING", "created_at": day(6), "currency": "USD", "price": Decimal("82.4"),
             "shipping_price": Decimal("2.25"), "fee": Decimal("21.3"), "product": "Espresso machine",
-            "listing_id": "2130",
+            "listing_id": "2130", "kind": ItemKind.GOODS,
         },
         absent=["imei", "serial_number"],
     )  # fmt: skip
@@ -143,18 +152,20 @@ def test_every_field_of_an_order_line_is_mapped(mirakl: Marketplace) -> None:
 def test_every_field_of_a_return_is_mapped(mirakl: Marketplace) -> None:
     record = {
         "id": "f61b5db8", "state": "IN_PROGRESS", "date_created": day_text(1), "last_updated": day_text(2),
-        "return_lines": [{"order_line_id": "Order_1-A-1"}],
+        "return_lines": [{"order_line_id": "Order_1-A-1", "quantity": 2}],
     }  # fmt: skip
     adapter = open_adapter(sandbox_account(mirakl))
     open_return = adapter.decode_care_record(json.dumps(record).encode())
     closed_return = adapter.decode_care_record(json.dumps({**record, "state": "CLOSED"}).encode())
+    cancelled = adapter.decode_care_record(json.dumps({**record, "state": "CANCELED"}).encode())
     adapter.close()
     expected = {
-        "care_id": "f61b5db8", "item_ids": ["Order_1-A-1"], "kind": "return", "state": "open",
+        "care_id": "f61b5db8", "items": [item_of("Order_1-A-1", 2)], "kind": "return", "state": "open",
         "marketplace_state": "IN_PROGRESS", "opened_at": day(1), "modified_at": day(2),
     }  # fmt: skip
     assert_mapped(open_return, expected, absent=["closed_at"])
     assert (closed_return.state, closed_return.closed_at) == ("closed", day(2))
+    assert (cancelled.state, cancelled.closed_at) == ("cancelled", day(2))
 
 
 def test_a_hidden_address_is_the_buyers_name_alone(mirakl: Marketplace) -> None:

@@ -11,13 +11,13 @@ from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit.registry import open_adapter
 from orders_sync.marketplaces.refurbed import ITEM_STATUS, ORDER_STATUS, RETURN_STATE, TICKET_STATE
-from orders_sync.model.records import Order
+from orders_sync.model.records import ItemKind, Order
 from orders_sync.model.statuses import Status
 from orders_sync.sandbox import refurbed as sandbox_refurbed
 from orders_sync.sandbox.refurbed import FakeRefurbed
 from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.marketplace import Marketplace, sandbox_account, sync
-from orders_sync_tests.marketplaces.field_mapping import address, assert_mapped, day, day_text
+from orders_sync_tests.marketplaces.field_mapping import address, assert_mapped, day, day_text, item_of
 
 EXAMPLE: dict[str, Any] = {
     "id": "8100", "released_at": "2026-03-01T10:00:00.123Z", "state": "PARTIALLY_FULFILLED",
@@ -58,13 +58,18 @@ def shop(refurbed: Marketplace) -> SellerAccount:
 
 
 def test_every_published_state_is_mapped() -> None:
+    """Definitions OrderState, OrderItemState, OrderItemReturnState and TicketStatus."""
     assert set(ORDER_STATUS) == {
-        "NEW", "REJECTED", "CANCELLED", "ACCEPTED", "SHIPPED", "RETURNED", "FULFILLED", "UNFULFILLED",
+        "UNSPECIFIED", "NEW", "REJECTED", "CANCELLED", "ACCEPTED", "SHIPPED", "RETURNED", "FULFILLED", "UNFULFILLED",
         "PARTIALLY_FULFILLED",
     }  # fmt: skip
-    assert set(ITEM_STATUS) == {"NEW", "REJECTED", "CANCELLED", "ACCEPTED", "SHIPPED", "RETURNED"}
-    assert set(RETURN_STATE) == {"INITIATED", "IN_TRANSIT", "DELIVERED", "REFUNDED", "CONCLUDED"}
-    assert set(TICKET_STATE) == {"OPEN", "PENDING", "SOLVED", "CLOSED"}
+    assert set(ITEM_STATUS) == {
+        "UNSPECIFIED", "NEW", "REJECTED", "CANCELLED", "ACCEPTED", "SHIPPED", "RETURNED",
+    }  # fmt: skip
+    assert set(RETURN_STATE) == {
+        "UNSPECIFIED", "UNKNOWN", "INITIATED", "IN_TRANSIT", "DELIVERED", "REFUNDED", "CONCLUDED",
+    }  # fmt: skip
+    assert set(TICKET_STATE) == {"UNSPECIFIED", "OPEN", "PENDING", "SOLVED", "CLOSED"}
 
 
 def _address(prefix: str) -> dict[str, str]:
@@ -121,7 +126,7 @@ def test_every_field_of_an_order_is_mapped(shop: SellerAccount) -> None:
         },
         absent=[
             "modified_at", "paid_at", "shipped_at", "dispatch_due_at", "shipping_total", "marketplace_shipping",
-            "carrier", "tracking_number", "delivery_note_url", "label_url",
+            "carrier", "tracking_number", "delivery_note_url", "label_url", "documents",
         ],
     )  # fmt: skip
 
@@ -134,7 +139,7 @@ def test_every_field_of_an_item_is_mapped(shop: SellerAccount) -> None:
             "item_id": "91", "sku": "IP12-64-B", "quantity": 1, "status": Status.ACCEPTED,
             "marketplace_state": "ACCEPTED", "currency": "CZK", "price": Decimal("999.50"),
             "shipping_price": Decimal("12.50"), "fee": Decimal("23.5"), "product": "iPhone 12", "listing_id": "77",
-            "imei": "356938035643809", "serial_number": "SN-1",
+            "imei": "356938035643809", "serial_number": "SN-1", "kind": ItemKind.GOODS,
         },
         absent=["created_at"],
     )  # fmt: skip
@@ -153,7 +158,7 @@ def test_every_field_of_a_return_and_of_a_ticket_is_mapped(shop: SellerAccount) 
     assert_mapped(
         adapter.decode_care_record(json.dumps(returned).encode()),
         {
-            "care_id": "return-7", "item_ids": ["91"], "kind": "return", "state": "closed",
+            "care_id": "return-7", "items": [item_of("91", 1)], "kind": "return", "state": "closed",
             "marketplace_state": "REFUNDED", "opened_at": day(1), "closed_at": day(2),
         },
         absent=["modified_at"],
@@ -164,7 +169,7 @@ def test_every_field_of_a_return_and_of_a_ticket_is_mapped(shop: SellerAccount) 
     assert_mapped(
         pending,
         {
-            "care_id": "ticket-7", "item_ids": ["91"], "kind": "replacement", "state": "open",
+            "care_id": "ticket-7", "items": [item_of("91", 1)], "kind": "replacement", "state": "open",
             "marketplace_state": "PENDING", "opened_at": day(1), "modified_at": day(2),
         },
         absent=["closed_at"],

@@ -1,9 +1,15 @@
 """`incomplete`: fetches the documents that are missing, stores what it finds, and nothing else."""
 
 from datetime import timedelta
+from typing import Any
+
+import pytest
 
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
+from orders_sync.marketplaces.kit import http
+from orders_sync.passes.run_pass import PassFailedError
+from orders_sync.sync.incomplete import GIVE_UP_AFTER
 from orders_sync.testing.invariants import check_invariants, snapshot
 from orders_sync.testing.marketplace import Marketplace, an_order, sync
 
@@ -81,3 +87,122 @@ def test_an_order_that_the_marketplace_no_longer_has_stops_no_other(
     del marketplace.world.scripted[1]
     marketplace.change(2, delivery_note=NOTE)
     assert sync(account, "incomplete").documents_found == 1
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Repeats a call at once."""
+    for name in ("FIRST_BACKOFF_SECONDS", "MAX_BACKOFF_SECONDS", "BACKOFF_JITTER_SECONDS"):
+        monkeypatch.setattr(http, name, 0.0)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "status", "status": 500},
+        {"kind": "status", "status": 403, "body": "<html>blocked</html>"},
+        {"kind": "status", "status": 404},
+        {"kind": "html"},
+    ],
+    ids=lambda fault: f"{fault['kind']} {fault.get('status', '')}",
+)
+def test_an_order_whose_documents_can_not_be_read_stops_no_other_and_is_tried_again(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, impatient: None, fault: dict[str, Any]
+) -> None:
+    for number in (1, 2, 3):
+        an_order(marketplace, number, age=timedelta(minutes=10 - number), is_backship=False)
+    sync(account)
+    for number in (1, 2, 3):
+        marketplace.change(number, delivery_note=f"{NOTE}?{number}")
+    marketplace.fault(**fault, path="/ws/orders/1", times=0)
+    summary = sync(account, "incomplete")
+    assert (summary.fetched, summary.documents_found) == (3, 2)
+    # A note that the marketplace does not find does not exist yet: that is no problem.
+    assert len(summary.problems) == (fault.get("status") != 404)
+    assert all(problem.startswith("order 1: ") for problem in summary.problems)
+    marketplace.calm()
+    assert sync(account, "incomplete").documents_found == 1
+    urls = {row[0] for row in connection.execute("SELECT delivery_note_url FROM orders")}
+    assert urls == {f"{NOTE}?{number}" for number in (1, 2, 3)}
+
+
+def test_a_marketplace_that_answers_for_no_order_fails_the_pass(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, impatient: None
+) -> None:
+    for number in range(1, GIVE_UP_AFTER + 6):
+        an_order(marketplace, number)
+    sync(account)
+    marketplace.fault("status", status=503, path="/ws/orders/", times=0)
+    before = marketplace.calls()
+    with pytest.raises(PassFailedError, match="503"):
+        sync(account, "incomplete")
+    assert marketplace.calls() - before == GIVE_UP_AFTER * http.MAX_TRIES
+
+
+@pytest.mark.parametrize(
+    ("note", "found"),
+    [
+        (12345, "is no URL"),
+        ("ftp://documents.example.com/1.pdf", "is no URL"),
+        ("javascript:alert(1)", "is no URL"),
+        (NOTE + "?" + "x" * 2048, f"is {len(NOTE) + 2049} characters long"),
+    ],
+    ids=["number", "ftp", "javascript", "long"],
+)
+def test_a_note_that_is_no_url_is_a_flaw_and_erases_nothing(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, note: Any, found: str
+) -> None:
+    an_order(marketplace, 1)
+    an_order(marketplace, 2, age=timedelta(minutes=5))
+    sync(account)
+    marketplace.change(1, delivery_note=note, _deliveries=[{"order": 1, "shipmentId": 7, "labelUrl": "/l/1.pdf"}])
+    marketplace.change(2, delivery_note=NOTE)
+    summary = sync(account, "incomplete")
+    assert (summary.documents_found, summary.flawed) == (2, 1)
+    rows = connection.execute("SELECT delivery_note_url, label_url FROM orders ORDER BY order_id").fetchall()
+    assert rows == [(None, f"{marketplace.url}/l/1.pdf"), (NOTE, None)]
+    flaws = connection.execute("SELECT record_id, field, found FROM record_flaws").fetchall()
+    assert flaws == [("1", "documents.delivery_note.url", found)]
+
+
+def _delivery(number: int, *lines: int) -> dict[str, Any]:
+    return {
+        "order": 1, "shipmentId": number, "orderlines": list(lines), "labelUrl": f"/labels/{number}.pdf",
+        "trackingNumber": f"T{number}", "carrierName": "Chronopost",
+    }  # fmt: skip
+
+
+def test_each_parcel_of_an_order_has_a_label(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
+) -> None:
+    an_order(marketplace, 1, skus=("PHONE", "CASE"), delivery_note=NOTE)
+    sync(account)
+    marketplace.change(1, _deliveries=[_delivery(7, 100)])
+    assert sync(account, "incomplete").documents_found == 1
+    # The second item has no label yet: it is looked for again.
+    marketplace.change(1, _deliveries=[_delivery(7, 100), _delivery(8, 101)])
+    assert sync(account, "incomplete").documents_found == 2
+    assert sync(account, "incomplete").fetched == 0
+    rows = connection.execute(
+        "SELECT document_key, url, carrier, tracking_number, item_ids FROM order_documents ORDER BY 1"
+    ).fetchall()
+    assert rows == [
+        ("7", f"{marketplace.url}/labels/7.pdf", "Chronopost", "T7", ["100"]),
+        ("8", f"{marketplace.url}/labels/8.pdf", "Chronopost", "T8", ["101"]),
+    ]
+    assert connection.execute("SELECT label_url FROM orders").fetchone() == (rows[0][1],)
+
+
+def test_a_label_that_was_replaced_is_offered_no_more(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
+) -> None:
+    an_order(marketplace, 1, skus=("PHONE", "CASE"), delivery_note=NOTE)
+    sync(account)
+    marketplace.change(1, _deliveries=[_delivery(7, 100)])
+    sync(account, "incomplete")
+    marketplace.change(1, _deliveries=[_delivery(9, 100)])
+    sync(account, "incomplete")
+    assert connection.execute("SELECT label_url FROM orders").fetchone() == (f"{marketplace.url}/labels/9.pdf",)
+    marketplace.change(1, _deliveries=[])
+    sync(account, "incomplete")
+    assert connection.execute("SELECT label_url FROM orders").fetchone() == (f"{marketplace.url}/labels/9.pdf",)

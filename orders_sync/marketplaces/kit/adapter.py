@@ -15,9 +15,9 @@ import msgspec
 from orders_sync.config.account import AccountSettings
 from orders_sync.marketplaces.kit.errors import (
     IncompleteListError,
-    RequestRefusedError,
+    MarketplaceError,
 )
-from orders_sync.model.records import CareRecord, Documents, Order
+from orders_sync.model.records import CareRecord, Document, Order
 from orders_sync.model.statuses import Status
 
 
@@ -44,7 +44,7 @@ class AcceptanceAnswer(msgspec.Struct, frozen=True, gc=False):
 
 
 class MissingDocuments(NamedTuple):
-    """An order, and which of its documents are missing."""
+    """An order, and which of its documents to read: they are missing, or their URLs expire."""
 
     order_id: str
     delivery_note: bool
@@ -62,6 +62,9 @@ class AcceptanceTarget(NamedTuple):
         sku = f", SKU {self.sku}" if self.sku else ""
         return f"order {self.order_id}{sku}" + (f", item {self.item_id}" if self.item_id else "")
 
+
+DocumentsAnswer = tuple[str, Sequence[Document] | MarketplaceError]
+"""The id of an order with its documents, or with the reason why they could not be read."""
 
 #: A way to list orders: by the time of their creation or last change, or those that wait for the merchant.
 OrderListing = Literal["created", "modified", "waiting"]
@@ -112,10 +115,12 @@ class Adapter(Protocol):
         """The canonical care record of what `care_record` returned. Raises RecordRejectedError, with reasons."""
         ...
 
-    def documents(self, missing: Sequence[MissingDocuments]) -> Iterator[tuple[str, Documents | RequestRefusedError]]:
-        """For each order: its id, and its documents as far as they exist now, or why the marketplace refused.
+    def documents(self, missing: Sequence[MissingDocuments]) -> Iterator[DocumentsAnswer]:
+        """For each order: its id, and its documents as far as they exist now, or why they could not be read.
 
-        Requests only the documents that are missing, for as many orders with one call as the contract allows.
+        Requests only the documents that are asked for, for as many orders with one call as the contract allows. All
+        documents of a kind that the marketplace lists are in the answer. One order's error (`errors.OF_ONE_RECORD`)
+        stops no other; `kit.halves` finds it in a call for many.
         """
         ...
 

@@ -1,7 +1,7 @@
 """What adapters share to decode lists and records: pages, the head of a record, reasons without the record's values."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar, cast
 
@@ -12,7 +12,7 @@ from orders_sync.marketplaces.kit.errors import RecordNotFoundError
 from orders_sync.marketplaces.kit.json_repair import REPLACEMENT, repair
 from orders_sync.marketplaces.kit.lenient import decode_leniently
 from orders_sync.marketplaces.kit.paging import fingerprint
-from orders_sync.model.records import Reason, RecordRejectedError
+from orders_sync.model.records import CareItem, Reason, RecordRejectedError
 
 Struct = TypeVar("Struct")
 
@@ -87,6 +87,33 @@ def decoded(decode: Callable[[bytes], Struct], raw: bytes, marketplace: str) -> 
         return decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RecordRejectedError([reason_of(error, marketplace)]) from None
+
+
+def latest(times: Iterable[datetime | None]) -> datetime | None:
+    """The latest of some times; None if there is none. One without a zone is compared as a time in UTC.
+
+    The result has no zone if one of them has none: the record check then reads it as UTC, and notes the flaw.
+    """
+    known = [at for at in times if at is not None]
+    try:
+        return max(known, default=None)
+    except TypeError:  # some have a zone, some have none
+        return max(at if at.tzinfo is None else _without_zone(at) for at in known)
+
+
+def _without_zone(at: datetime) -> datetime:
+    return at.astimezone(UTC).replace(tzinfo=None)
+
+
+def care_items(lines: Iterable[tuple[str, int | None]]) -> list[CareItem]:
+    """The items that a care record is about, by item id and pieces: each item once, with the sum of its pieces."""
+    pieces: dict[str, int | None] = {}
+    for item_id, quantity in lines:
+        if item_id in pieces:
+            known = pieces[item_id]
+            quantity = None if known is None or quantity is None else known + quantity
+        pieces[item_id] = quantity
+    return [CareItem(item_id, quantity) for item_id, quantity in pieces.items()]
 
 
 def rfc3339(at: datetime) -> str:

@@ -54,3 +54,7 @@ class DailyBudgetSpentError(MarketplaceError):
 
 class IncompleteListError(MarketplaceError):
     """A list could not be read to its end with certainty. The pass fails, and the watermark stays where it is."""
+
+
+OF_ONE_RECORD = (RequestRefusedError, MarketplaceUnavailableError, BadAnswerError)
+"""The errors of a request for one record that need not concern any other: the work goes on with the others."""

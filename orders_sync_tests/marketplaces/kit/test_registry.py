@@ -25,8 +25,8 @@ MODULES = {
     "outdated": (
         "from orders_sync.marketplaces.kit.decoding import check_field_order\n"
         "from orders_sync.model.records import CareRecord\n"
-        "check_field_order(CareRecord, ('care_id', 'item_ids', 'kind'))\n",
-        "can't be imported: TypeError: the fields of CareRecord are care_id, item_ids,",
+        "check_field_order(CareRecord, ('care_id', 'items', 'kind'))\n",
+        "can't be imported: TypeError: the fields of CareRecord are care_id, items,",
     ),
 }
 LOAD_DEFINITIONS = """

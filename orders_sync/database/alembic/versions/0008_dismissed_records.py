@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0009"
-down_revision = "0006"
+revision = "0008"
+down_revision = "0007"
 
 _OUTCOME = "running, succeeded, partial (some records could not be fetched, and are rejected records) or failed."
 

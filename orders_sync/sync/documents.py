@@ -1,0 +1,96 @@
+"""The documents of orders, and which of them an order offers: `orders.delivery_note_url` and `orders.label_url`.
+
+An order may have several labels, one for each parcel, and a label that was cancelled or has expired. All are kept in
+`order_documents`; the two columns show the one to use: never a cancelled one, one that still works before one that has
+expired, and else the one that was stored first.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from psycopg.sql import SQL, Identifier
+
+from orders_sync.database.engine import Connection
+from orders_sync.model.records import Document, DocumentKind, Flaw, Order
+from orders_sync.sync.validate import mend_document
+
+_STORE = """
+INSERT INTO order_documents AS stored (
+  account, order_id, kind, document_key, url, carrier, tracking_number, item_ids, expires_at, cancelled_at
+)
+SELECT
+  %s, order_id, kind, key, url, nullif(carrier, ''), nullif(tracking_number, ''), item_ids, expires_at, cancelled_at
+FROM jsonb_to_recordset(%s::jsonb) AS found (
+  order_id text, kind text, key text, url text, carrier text, tracking_number text, item_ids jsonb,
+  expires_at timestamptz, cancelled_at timestamptz
+)
+ORDER BY order_id, kind, key
+ON CONFLICT (account, order_id, kind, document_key) DO UPDATE SET
+  url = coalesce(excluded.url, stored.url),
+  carrier = coalesce(excluded.carrier, stored.carrier),
+  tracking_number = coalesce(excluded.tracking_number, stored.tracking_number),
+  item_ids = CASE WHEN excluded.item_ids = '[]' THEN stored.item_ids ELSE excluded.item_ids END,
+  expires_at = excluded.expires_at, cancelled_at = excluded.cancelled_at, read_at = now()
+"""
+#: Documents that a complete list no longer has, although it has others of their kind: they were replaced.
+_CANCEL_REPLACED = """
+WITH listed AS (
+  SELECT order_id, kind, key, cancelled_at FROM jsonb_to_recordset(%(listed)s::jsonb)
+    AS found (order_id text, kind text, key text, cancelled_at timestamptz)
+)
+UPDATE order_documents stored SET cancelled_at = now()
+WHERE account = %(account)s AND cancelled_at IS NULL
+  AND (order_id, kind) IN (SELECT order_id, kind FROM listed WHERE cancelled_at IS NULL)
+  AND (order_id, kind, document_key) NOT IN (SELECT order_id, kind, key FROM listed)
+"""
+_OFFER = SQL("""
+UPDATE orders SET {column} = offered.url
+FROM (
+  SELECT DISTINCT ON (order_id) order_id, CASE WHEN cancelled_at IS NULL THEN url END AS url
+  FROM order_documents
+  WHERE account = %(account)s AND kind = %(kind)s AND order_id = ANY(%(orders)s)
+    AND (url IS NOT NULL OR cancelled_at IS NOT NULL)
+  ORDER BY order_id, cancelled_at IS NOT NULL, coalesce(expires_at <= now(), FALSE), first_stored_at, document_key
+) offered
+WHERE orders.account = %(account)s AND orders.order_id = offered.order_id
+  AND orders.{column} IS DISTINCT FROM offered.url
+""")
+_OFFERS = {
+    kind: _OFFER.format(column=Identifier(column))
+    for kind, column in ((DocumentKind.DELIVERY_NOTE, "delivery_note_url"), (DocumentKind.LABEL, "label_url"))
+}
+"""The statements that let orders offer their documents, by kind."""
+
+
+def store_listed(connection: Connection, account: str, orders: Sequence[Order]) -> list[tuple[str, Flaw]]:
+    """Stores the documents that the records of stored orders list. Returns flaws, each with its order's id."""
+    found = {order.order_id: order.documents for order in orders if order.documents}
+    return store_documents(connection, account, found) if found else []
+
+
+def store_documents(
+    connection: Connection, account: str, found: Mapping[str, Sequence[Document]]
+) -> list[tuple[str, Flaw]]:
+    """Stores documents by order id, and lets the orders offer the right ones. Call it in a transaction.
+
+    Of each kind, `found` has all documents that the marketplace lists for the order, or none. A document whose URL
+    can't be used is stored without it. Returns the flaws, each with its order's id.
+    """
+    flaws: list[tuple[str, Flaw]] = []
+    rows: dict[tuple[str, DocumentKind, str], dict[str, Any]] = {}
+    for order_id, documents in found.items():
+        for document in documents:
+            mended, wrong = mend_document(document)
+            flaws += ((order_id, flaw) for flaw in wrong)
+            if mended.key:
+                rows[order_id, mended.kind, mended.key] = {"order_id": order_id, **msgspec.to_builtins(mended)}
+    if rows:
+        listed = msgspec.json.encode(list(rows.values())).decode()
+        connection.execute(_STORE, [account, listed])
+        connection.execute(_CANCEL_REPLACED, {"account": account, "listed": listed})
+        for kind, statement in _OFFERS.items():
+            of_kind = sorted({order_id for order_id, its_kind, _ in rows if its_kind is kind})
+            if of_kind:
+                connection.execute(statement, {"account": account, "kind": kind, "orders": of_kind})
+    return flaws

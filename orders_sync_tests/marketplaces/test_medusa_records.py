@@ -1,0 +1,200 @@
+"""Medusa's odd records over real HTTP: lines that are no goods, edited orders, cancelled fulfilments and returns."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from orders_sync.config.account import SellerAccount
+from orders_sync.database.engine import Connection
+from orders_sync.stock.apply_events import apply_pending
+from orders_sync.stock.connection import StockConnection
+from orders_sync.stock.levels import import_levels
+from orders_sync.testing.http_server import served
+from orders_sync.testing.invariants import check_invariants
+from orders_sync.testing.marketplace import sync
+from orders_sync_tests.marketplaces.medusa_shop import MedusaShop, medusa_account
+
+NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=30)
+OLD, NEW = "https://labels.example.com/old.pdf", "https://labels.example.com/new.pdf"
+PHONE = {
+    "id": "item_phone", "quantity": 1, "variant_sku": "PHONE", "variant_id": "variant_1", "title": "A phone",
+    "is_giftcard": False, "requires_shipping": True, "raw_total": {"value": "199.90"}, "created_at": NOW.isoformat(),
+    "detail": {"quantity": 1, "shipped_quantity": 0, "delivered_quantity": 0, "return_received_quantity": 0},
+}  # fmt: skip
+
+
+def order(order_id: str, *items: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {
+        "id": order_id, "status": "pending", "payment_status": "captured", "fulfillment_status": "not_fulfilled",
+        "created_at": NOW.isoformat(), "updated_at": NOW.isoformat(), "currency_code": "eur", "tax_total": 1.25,
+        "shipping_total": 0, "fulfillments": [], "payment_collections": [], "items": list(items), **fields,
+    }  # fmt: skip
+
+
+def item(item_id: str, **fields: Any) -> dict[str, Any]:
+    return {**PHONE, "id": item_id, **fields}
+
+
+@pytest.fixture
+def shop() -> MedusaShop:
+    return MedusaShop()
+
+
+@pytest.fixture
+def account(shop: MedusaShop, monkeypatch: pytest.MonkeyPatch) -> Iterator[SellerAccount]:
+    monkeypatch.setenv("MEDUSA_KEY", "sk_test")
+    with served(shop.app()) as url:
+        yield medusa_account(url)
+
+
+def locks(connection: Connection) -> dict[str, str]:
+    apply_pending(StockConnection(connection))
+    return dict(connection.execute("SELECT item_id, state FROM stock_locks").fetchall())
+
+
+def test_lines_that_are_no_goods_are_kept_and_ask_for_no_stock(
+    shop: MedusaShop, account: SellerAccount, connection: Connection
+) -> None:
+    no_variant: dict[str, Any] = {"variant_id": None, "variant_sku": None, "requires_shipping": False}
+    others = {
+        "gift card of 50": (item("a", **{**no_variant, "is_giftcard": True, "variant_id": "v2"}), "gift_card"),
+        "without variant": (item("b", **no_variant), "service"),
+        "store credit": (item("c", **{**no_variant, "raw_total": {"value": "-10"}}), "discount"),
+        "download": (item("d", variant_sku="PDF", requires_shipping=False), "service"),
+    }
+    shop.records["orders"] = [order(f"order_{n}", item(f"p{n}"), o) for n, (o, _) in enumerate(others.values())]
+    import_levels(StockConnection(connection), {"PHONE": 10})
+    assert sync(account).rejected == 0
+    assert locks(connection) == {f"p{n}": "locked" for n in range(len(others))}
+    kinds = dict(connection.execute("SELECT item_id, kind FROM order_items").fetchall())
+    assert kinds == {
+        **{f"p{n}": "goods" for n in range(len(others))}, **{line["id"]: kind for line, kind in others.values()},
+    }  # fmt: skip
+    check_invariants(connection)
+
+
+def test_taxes_of_a_region_with_gross_prices_are_stored(
+    shop: MedusaShop, account: SellerAccount, connection: Connection
+) -> None:
+    shop.records["orders"] = [order("order_1", PHONE, tax_total=36.24499075630252)]
+    import_levels(StockConnection(connection), {"PHONE": 10})
+    assert sync(account).created == 1
+    assert connection.execute("SELECT sales_taxes FROM orders").fetchone() == (Decimal("36.24499075630252"),)
+    assert connection.execute("SELECT count(*) FROM record_flaws").fetchone() == (0,)
+    assert locks(connection) == {"item_phone": "locked"}
+
+
+def test_an_amount_that_is_not_finite_is_unknown(
+    shop: MedusaShop, account: SellerAccount, connection: Connection
+) -> None:
+    shop.records["orders"] = [order("order_1", item("a", raw_total={"value": "sNaN"}), item("b"))]
+    assert sync(account).created == 1
+    assert connection.execute("SELECT items_total FROM orders").fetchone() == (None,)
+    assert connection.execute("SELECT item_id FROM order_items WHERE price IS NULL").fetchall() == [("a",)]
+
+
+def test_the_last_item_edited_out_is_removed_and_its_lock_released(
+    shop: MedusaShop, account: SellerAccount, connection: Connection
+) -> None:
+    shop.records["orders"] = [order("order_1", PHONE), order("order_2", item("other"))]
+    import_levels(StockConnection(connection), {"PHONE": 10})
+    sync(account)
+    assert locks(connection) == {"item_phone": "locked", "other": "locked"}
+    later = (NOW + timedelta(minutes=5)).isoformat()
+    shop.records["orders"][0] = order("order_1", item("item_phone", quantity=0), updated_at=later)
+    summary = sync(account, "modified")
+    assert (summary.changed, summary.rejected) == (1, 0)
+    assert locks(connection) == {"item_phone": "released", "other": "locked"}
+    statuses = dict(connection.execute("SELECT item_id, status FROM order_items").fetchall())
+    assert statuses == {"item_phone": "removed", "other": "accepted"}
+    check_invariants(connection)
+
+
+def fulfillment(number: int, url: str, **fields: Any) -> dict[str, Any]:
+    return {
+        "id": f"ful_{number}", "shipped_at": None, "canceled_at": None, "items": [{"line_item_id": "item_phone"}],
+        "labels": [{"id": f"label_{number}", "tracking_number": f"T{number}", "tracking_url": "#", "label_url": url}],
+        **fields,
+    }  # fmt: skip
+
+
+def offered(connection: Connection) -> tuple[Any, ...] | None:
+    return connection.execute("SELECT label_url, tracking_number FROM orders").fetchone()
+
+
+def test_the_label_of_a_cancelled_fulfilment_is_never_the_one_offered(
+    shop: MedusaShop, account: SellerAccount, connection: Connection
+) -> None:
+    cancelled = fulfillment(1, OLD, canceled_at=NOW.isoformat())
+    shop.records["orders"] = [order("order_1", PHONE, fulfillments=[cancelled, fulfillment(2, NEW)])]
+    sync(account)
+    assert offered(connection) == (NEW, "T2")
+    rows = connection.execute("SELECT url, cancelled_at IS NOT NULL, item_ids FROM order_documents ORDER BY url")
+    assert rows.fetchall() == [(NEW, False, ["item_phone"]), (OLD, True, ["item_phone"])]
+    assert connection.execute("SELECT count(*) FROM record_flaws").fetchone() == (0,), "# is no URL, and no flaw"
+
+
+def test_a_label_that_is_cancelled_later_is_withdrawn_until_there_is_another(
+    shop: MedusaShop, account: SellerAccount, connection: Connection
+) -> None:
+    shop.records["orders"] = [order("order_1", PHONE, fulfillments=[fulfillment(1, OLD)])]
+    sync(account)
+    assert offered(connection) == (OLD, "T1")
+    cancelled = fulfillment(1, OLD, canceled_at=NOW.isoformat())
+    shop.records["orders"] = [order("order_1", PHONE, fulfillments=[cancelled])]
+    sync(account, "modified")
+    assert offered(connection) == (None, "T1")
+    shop.records["orders"] = [order("order_1", PHONE, fulfillments=[cancelled, fulfillment(2, NEW)])]
+    assert sync(account, "incomplete").documents_found == 1
+    assert offered(connection) == (NEW, "T1")
+    sync(account, "modified")
+    assert offered(connection) == (NEW, "T2")
+
+
+def test_an_order_that_is_refused_takes_no_label_of_the_others(
+    shop: MedusaShop, account: SellerAccount, connection: Connection
+) -> None:
+    shop.records["orders"] = [order(f"order_{n}", item(f"item_{n}")) for n in range(1, 8)]
+    sync(account)
+    for record in shop.records["orders"]:
+        label = fulfillment(int(record["id"][-1]), f"https://l.example.com/{record['id']}")
+        record["fulfillments"] = [{**label, "items": [{"line_item_id": record["items"][0]["id"]}]}]
+    shop.records["orders"][2]["fulfillments"] = 5
+    shop.refused = {"order_5"}
+    summary = sync(account, "incomplete")
+    assert (summary.fetched, summary.documents_found, len(summary.problems)) == (7, 5, 1)
+    assert summary.problems[0].startswith("order order_5: ")
+    shop.refused = set()
+    assert sync(account, "incomplete").documents_found == 1
+
+
+def care(care_id: str, **fields: Any) -> dict[str, Any]:
+    return {
+        "id": care_id, "status": "requested", "created_at": NOW.isoformat(), "updated_at": NOW.isoformat(),
+        "items": [{"item_id": "item_phone", "quantity": 1}], "canceled_at": None, **fields,
+    }  # fmt: skip
+
+
+def test_the_cancellation_of_a_return_that_names_no_item_any_more_is_stored(
+    shop: MedusaShop, account: SellerAccount, connection: Connection
+) -> None:
+    shop.records["orders"] = [order("order_1", PHONE)]
+    shop.records["returns"] = [care("return_1")]
+    sync(account)
+    sync(account, "care")
+    later = (NOW + timedelta(minutes=5)).isoformat()
+    shop.records["returns"] = [
+        care("return_1", status="canceled", canceled_at=later, updated_at=later, items=[]),
+        care("return_2", created_at=(NOW - timedelta(days=1)).isoformat()),
+        care("return_3", status="open", items=[]),  # begun and not requested yet
+    ]
+    summary = sync(account, "care")
+    assert (summary.changed, summary.created, summary.rejected, summary.linked) == (1, 1, 0, 1)
+    rows = connection.execute("SELECT care_id, state, marketplace_state FROM care_records ORDER BY 1").fetchall()
+    assert rows == [("return_1", "cancelled", "canceled"), ("return_2", "open", "requested")]
+    assert connection.execute("SELECT care_id FROM order_items").fetchone() == ("return_2",)
+    quantities = connection.execute("SELECT care_id, item_id, quantity FROM care_record_items ORDER BY 1").fetchall()
+    assert quantities == [("return_1", "item_phone", 1), ("return_2", "item_phone", 1)]
