@@ -275,6 +275,7 @@ def open_back_market(account: SellerAccount[BackMarketSettings], page_size: int 
         auth=HeaderToken(f"Basic {account.credential()}"),
         connections=settings.limits.connections,
         penalty_seconds=PENALTY_SECONDS,
+        outage_minutes=settings.limits.outage_minutes,
     )
     return BackMarket(client, settings, min(page_size or settings.page_size, MAX_PAGE_SIZE))
 

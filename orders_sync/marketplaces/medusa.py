@@ -253,6 +253,7 @@ def open_medusa(account: SellerAccount[MedusaSettings], page_size: int | None = 
         auth=HeaderToken(f"Basic {key}"),
         connections=settings.limits.connections,
         penalty_seconds=PENALTY_SECONDS,
+        outage_minutes=settings.limits.outage_minutes,
     )
     return Medusa(client, min(page_size or settings.page_size, MAX_PAGE_SIZE), settings.limits.connections)
 

@@ -251,6 +251,7 @@ def open_mirakl(account: SellerAccount[MiraklSettings], page_size: int | None = 
         auth=HeaderToken(account.credential()),
         connections=settings.limits.connections,
         penalty_seconds=PENALTY_SECONDS,
+        outage_minutes=settings.limits.outage_minutes,
     )
     return Mirakl(client, settings, min(page_size or settings.page_size, MAX_PAGE_SIZE))
 
