@@ -50,11 +50,25 @@ def main() -> None:
 
 
 def _add_commands() -> None:
-    from orders_sync.cli import accounts, cutover, db, doctor, log, rejected, sandbox, schedule, status, stock, sync, up
+    from orders_sync.cli import (
+        accounts,
+        cutover,
+        db,
+        doctor,
+        lanes,
+        log,
+        rejected,
+        sandbox,
+        schedule,
+        status,
+        stock,
+        sync,
+        up,
+    )
 
     for command in (
-        sync.sync, schedule.schedule, status.status, log.log, doctor.doctor, rejected.rejected, stock.stock,
-        accounts.accounts, cutover.cutover, db.db, sandbox.sandbox, up.up,
+        sync.sync, schedule.schedule, status.status, lanes.lanes, log.log, doctor.doctor, rejected.rejected,
+        stock.stock, accounts.accounts, cutover.cutover, db.db, sandbox.sandbox, up.up,
     ):  # fmt: skip
         main.add_command(command)
 

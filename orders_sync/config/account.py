@@ -34,8 +34,8 @@ class RateLimitSettings(BaseModel):
         default=20,
         ge=0,
         le=240,
-        description="How many minutes a pass waits for a marketplace that answers 429, 502, 503 or 504; also the longest "
-        "Retry-After that it waits for, at least 1 minute. After that the pass fails.",
+        description="How many minutes a pass waits for a marketplace that answers 429, 502, 503 or 504; also the "
+        "longest Retry-After that it waits for, at least 1 minute. After that the pass fails.",
     )
 
 

@@ -526,7 +526,7 @@ def error_code(body: bytes) -> str:
         document = msgspec.json.decode(body, type=_ErrorAnswer)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return "no readable JSON"
-    listed = cast("list[object]", document.errors) if isinstance(document.errors, list) else [document.error]
+    listed = cast("list[object]", document.errors) if isinstance(document.errors, list) else [document.error]  # pyright: ignore[reportUnknownMemberType]
     envelopes = [document, *(_as_error(each) for each in listed)]
     values = [value for error in envelopes for value in (error.code, error.type)]
     codes = [str(value) for value in values if isinstance(value, str | int) and _CODE.fullmatch(str(value))]

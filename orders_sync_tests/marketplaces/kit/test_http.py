@@ -10,6 +10,7 @@ import stamina
 
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
+from orders_sync.marketplaces.kit import http
 from orders_sync.marketplaces.kit.auth import HeaderToken
 from orders_sync.marketplaces.kit.errors import (
     AnswerLostError,
@@ -52,6 +53,7 @@ def client(marketplace: Marketplace) -> Iterator[MarketplaceClient]:
         auth=HeaderToken(f"Basic {TOKEN}"),
         connections=2,
         penalty_seconds=1.5,
+        outage_minutes=0,
     )
     yield opened
     opened.close()
@@ -187,6 +189,86 @@ def test_the_published_penalty_is_waited_for_without_a_retry_after(
     began = time.monotonic()
     client.get("/ws/orders", {}, [], decode_json)
     assert 1.5 <= time.monotonic() - began < limit(3.5)
+
+
+def test_a_retry_after_of_a_503_is_waited_for(marketplace: Marketplace, client: MarketplaceClient) -> None:
+    marketplace.fault("status", status=503, headers={"Retry-After": "3"})
+    began = time.monotonic()
+    client.get("/ws/orders", {}, [], decode_json)
+    assert 3 <= time.monotonic() - began < limit(5)
+    assert client.metrics()["calls"] == 2
+
+
+@pytest.mark.parametrize("named", ["0", "Thu, 01 Jan 2026 11:00:00 GMT"])
+def test_a_retry_after_that_names_no_wait_waits_longer_each_time(
+    marketplace: Marketplace, client: MarketplaceClient, named: str
+) -> None:
+    marketplace.fault("status", status=429, headers={"Retry-After": named}, times=3)
+    began = time.monotonic()
+    client.get("/ws/orders", {}, [], decode_json)
+    assert 1 + 2 + 4 <= time.monotonic() - began < limit(10)
+    assert client.metrics()["calls"] == 4
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_an_outage_is_waited_for_beyond_the_usual_tries(
+    marketplace: Marketplace, client: MarketplaceClient, status: int
+) -> None:
+    client.penalty_seconds = 0.0
+    client.outage_seconds = 600.0
+    marketplace.fault("status", status=status, times=20, headers={"Retry-After": "²"} if status == 503 else {})
+    with stamina.set_testing(True, attempts=100), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(http, "MIN_WAIT_SECONDS", 0.01)
+        patch.setattr(http, "MAX_BACKOFF_SECONDS", 0.02)
+        client.get("/ws/orders", {}, [], decode_json)
+    assert client.metrics()["calls"] == 21
+
+
+def test_an_outage_is_waited_for_as_long_as_the_account_says_and_once_for_each_pass(
+    marketplace: Marketplace, client: MarketplaceClient
+) -> None:
+    client.outage_seconds = 4.0
+    marketplace.fault("status", status=503, times=0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(http, "FIRST_BACKOFF_SECONDS", 0.05)
+        patch.setattr(http, "MAX_BACKOFF_SECONDS", 0.1)
+        patch.setattr(http, "BACKOFF_JITTER_SECONDS", 0.0)
+        began = time.monotonic()
+        with pytest.raises(MarketplaceUnavailableError, match=r"with 503: sandbox \(\d\d tries\)"):
+            client.get("/ws/orders", {}, [], decode_json)
+        assert 4 <= time.monotonic() - began < limit(6)
+        with pytest.raises(MarketplaceUnavailableError, match=r"\(6 tries\)"):
+            client.get("/ws/orders", {}, [], decode_json)
+
+
+def test_a_server_that_is_off_costs_one_backoff_and_not_one_for_each_endpoint(client: MarketplaceClient) -> None:
+    with Marketplace() as gone:
+        client.base_url = gone.url
+    for tries in ("3 tries", "1 try", "1 try"):
+        began = time.monotonic()
+        with pytest.raises(MarketplaceUnavailableError, match=rf"127\.0\.0\.1:\d+ .*refused \({tries}\)"):
+            client.get("/ws/orders", {}, [], decode_json)
+        assert time.monotonic() - began < limit(6 if tries == "3 tries" else 1)
+
+
+@pytest.mark.parametrize("enforced", [True, False])
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_wait_that_is_too_long_for_a_pass_holds_for_the_next_one_too(
+    marketplace: Marketplace, connection: Connection, enforced: bool, status: int
+) -> None:
+    account = sandbox_account(marketplace, limits={"enforced": enforced, "outage_minutes": 1})
+    marketplace.fault("status", status=status, headers={"Retry-After": "3600"}, times=0)
+    with pytest.raises(PassFailedError, match="and asks to wait 3600 s, longer than this account's"):
+        sync(account)
+    calls = marketplace.calls()
+    for sync_type in ("new", "care"):
+        with pytest.raises(PassFailedError, match=r"asked account shop to make no call before 20\d\d-.* UTC"):
+            sync(account, sync_type)
+    assert marketplace.calls() == calls
+    marketplace.calm()
+    connection.execute("UPDATE rate_limits SET blocked_until = now() - interval '1 s', next_slot = now()")
+    sync(account)
+    assert marketplace.calls() > calls
 
 
 @pytest.mark.parametrize("fault", [{"kind": "status", "status": 503}, {"kind": "lose_answer"}, {"kind": "reset"}])
