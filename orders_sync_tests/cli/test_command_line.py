@@ -302,7 +302,7 @@ def test_there_is_help_for_all_commands() -> None:
 
 
 def test_a_lane_is_rewound_with_a_reason(shop: Marketplace, connection: Connection) -> None:
-    assert run("sync", "new").exit_code == 0
+    assert run("sync", "--type", "new").exit_code == 0
     done = run("lanes", "rewind", "shop/new", "--to", "2026-01-01", "--reason", "a wrong clock")
     assert done.exit_code == 0, done.output
     assert "is now 2026-01-01 00:00:00 UTC" in done.output

@@ -452,7 +452,7 @@ class MarketplaceClient:
             # The header has whole seconds: only what exceeds that is a difference of clocks.
             self._clock_offset = offset if abs(offset) > timedelta(seconds=2) else timedelta(0)
             if abs(offset) > max(CLOCK_TRUST, abs(self._odd_offset)):
-                self._odd_offset = timedelta(seconds=round(offset.total_seconds()))
+                self._odd_offset = timedelta(minutes=round(offset.total_seconds() / 60))
 
     def _obey_rate_limit_headers(self, response: httpx.Response) -> None:
         """Stops the account's calls until the limit resets once few are left: other connections still need those."""
