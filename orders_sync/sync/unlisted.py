@@ -36,8 +36,12 @@ _EXPECTED: dict[OrderListing, LiteralString] = {
 }
 _NEXT = """
 SELECT order_id FROM orders
-WHERE account = %s AND order_id = ANY(%s) AND (asked_at IS NULL OR asked_at < now() - interval '1 day')
-ORDER BY asked_at NULLS FIRST, order_id LIMIT %s
+WHERE account = %(account)s AND order_id = ANY(%(missing)s)
+  AND (asked_at IS NULL OR asked_at < now() - interval '1 day')
+  -- The acceptance of the pass fetches these, since it needs to know what became of its request.
+  AND NOT (%(accepts)s AND EXISTS (SELECT FROM acceptances sent WHERE sent.account = orders.account
+    AND sent.order_id = orders.order_id AND sent.state IN ('requested', 'lost')))
+ORDER BY asked_at NULLS FIRST, order_id LIMIT %(limit)s
 """
 _SET_ASKED = "UPDATE orders SET asked_at = now() WHERE account = %s AND order_id = %s"
 _LISTED_AGAIN = "UPDATE orders SET asked_at = NULL WHERE account = %s AND order_id = ANY(%s)"
@@ -76,7 +80,13 @@ class ExpectedOrders:
             connection.execute(_LISTED_AGAIN, [account, self._listed_again])
         if not self._missing:
             return
-        order_ids = connection.execute(_NEXT, [account, list(self._missing), ASKED_PER_PASS]).fetchall()
+        order_ids = connection.execute(
+            _NEXT,
+            {
+                "account": account, "missing": list(self._missing), "limit": ASKED_PER_PASS,
+                "accepts": self._pass.request.account.settings.accept_orderlines,
+            },
+        ).fetchall()  # fmt: skip
         self._ask(merger, [order_id for (order_id,) in order_ids])
 
     def _ask(self, merger: OrderMerger, order_ids: Sequence[str]) -> None:

@@ -36,7 +36,7 @@ def pass_start(pass_: RunningPass, window_start: datetime | None) -> datetime:
 def _in_the_future(lane: Lane, reached: datetime) -> str:
     return (
         f"the watermark {reached.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC lies in the future: what came before this pass "
-        f"may be missing; set it back with `orders-sync lanes rewind {lane} --to TIME --reason …`"
+        f"may be missing; set it back with `orders-sync lanes rewind {lane} --to TIME --reason REASON`"
     )
 
 

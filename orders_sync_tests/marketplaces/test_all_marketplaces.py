@@ -91,6 +91,17 @@ def test_all_four_syncs_bring_everything_and_then_find_nothing(
     assert snapshot(connection) == before
 
 
+def test_orders_that_are_listed_are_not_asked_for_one_by_one(
+    living: Marketplace, shop: SellerAccount, contract: Contract, connection: Connection
+) -> None:
+    before = {sync_type: sync(shop, sync_type).api_calls for sync_type in ("new", "modified")}
+    import_levels(StockConnection(connection), {"IPHONE13-BLACK": 50})
+    apply_pending(StockConnection(connection))
+    assert connection.execute("SELECT count(*) FROM stock_locks WHERE state = 'locked'").fetchone() != (0,)
+    assert sync(shop, "modified").api_calls == before["modified"]
+    assert sync(shop, "new").api_calls <= before["new"]
+
+
 def test_what_happens_at_the_marketplace_arrives(
     living: Marketplace, shop: SellerAccount, contract: Contract, connection: Connection
 ) -> None:

@@ -101,19 +101,21 @@ class _TransientError(OrdersSyncError):
         certainly_not_done: bool = False,
         no_server: bool = False,
         outage: bool = False,
+        give_up: bool = False,
         final: type[MarketplaceError] = MarketplaceUnavailableError,
     ):
         """`wait_seconds`: the wait before the next try, where the marketplace named one.
 
         `certainly_not_done`: the marketplace has not processed the request, so that even a write may be repeated.
-        `no_server`: there was no connection. `outage`: the marketplace said `not now` (OUTAGE_STATUSES). `final`: the
-        error to raise when all tries are used up.
+        `no_server`: there was no connection. `outage`: the marketplace said `not now` (OUTAGE_STATUSES). `give_up`: the
+        next try would come too late for this pass. `final`: the error to raise when all tries are used up.
         """
         super().__init__(problem)
         self.wait_seconds = wait_seconds
         self.certainly_not_done = certainly_not_done
         self.no_server = no_server
         self.outage = outage
+        self.give_up = give_up
         self.final = final
 
 
@@ -217,7 +219,9 @@ class MarketplaceClient:
         tries = 1
 
         def backoff(error: Exception) -> bool | float:
-            if not isinstance(error, _TransientError) or (is_write and not error.certainly_not_done):
+            if not isinstance(error, _TransientError) or error.give_up:
+                return False
+            if is_write and not error.certainly_not_done:
                 return False
             if error.outage:
                 left = self.outage_seconds - self._outage_seconds_spent - (time.monotonic() - began)
@@ -254,6 +258,8 @@ class MarketplaceClient:
                 self._outage_seconds_spent += seconds if error.outage else 0.0
             if is_write and not error.certainly_not_done:
                 raise AnswerLostError(str(error)) from None
+            if error.give_up:
+                raise error.final(str(error)) from None
             during = f" in {seconds:.0f} s" if seconds >= 60 else ""
             raise error.final(f"{error} ({tries} {'try' if tries == 1 else 'tries'}{during})") from None
         raise AssertionError("unreachable")
@@ -404,9 +410,11 @@ class MarketplaceClient:
             wait_seconds = self._demanded_wait(response)
             if wait_seconds is not None and wait_seconds > self.longest_wait:
                 self.rate_limiter.block(wait_seconds, remember=True)
-                raise MarketplaceUnavailableError(
+                raise _TransientError(
                     f"{where} and asks to wait {wait_seconds:.0f} s, longer than this account's limits.outage_minutes "
-                    f"allow: {message}; until then no pass of the account makes a call"
+                    f"allow: {message}; until then no pass of the account makes a call",
+                    certainly_not_done=status == 429,
+                    give_up=True,
                 )
             if wait_seconds is not None:
                 self.rate_limiter.block(wait_seconds)

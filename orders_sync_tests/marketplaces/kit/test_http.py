@@ -271,7 +271,16 @@ def test_a_wait_that_is_too_long_for_a_pass_holds_for_the_next_one_too(
     assert marketplace.calls() > calls
 
 
-@pytest.mark.parametrize("fault", [{"kind": "status", "status": 503}, {"kind": "lose_answer"}, {"kind": "reset"}])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "status", "status": 503},
+        {"kind": "status", "status": 503, "headers": {"Retry-After": "1"}},
+        {"kind": "status", "status": 503, "headers": {"Retry-After": "3600"}},
+        {"kind": "lose_answer"},
+        {"kind": "reset"},
+    ],
+)
 def test_a_write_that_may_have_been_done_is_sent_once(
     marketplace: Marketplace, client: MarketplaceClient, fault: dict[str, object]
 ) -> None:
