@@ -104,7 +104,7 @@ def examine_lane(state: LaneState, settings: ScheduleSettings, now: datetime) ->
         return Finding(
             False,
             f"{state.lane}: its watermark lies {span((state.watermark - now).total_seconds())} ahead of our clock",
-            f"Set it back to a time when it was right: `orders-sync lanes rewind {state.lane} --to TIME --reason REASON`.",
+            f"Set it back to when it was right: `orders-sync lanes rewind {state.lane} --to TIME --reason REASON`.",
         )
     if state.holder is not None and state.last_started_at is not None and now - state.last_started_at > LONG_PASS:
         return Finding(
