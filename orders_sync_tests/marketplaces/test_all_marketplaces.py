@@ -95,7 +95,8 @@ def test_orders_that_are_listed_are_not_asked_for_one_by_one(
     living: Marketplace, shop: SellerAccount, contract: Contract, connection: Connection
 ) -> None:
     before = {sync_type: sync(shop, sync_type).api_calls for sync_type in ("new", "modified")}
-    import_levels(StockConnection(connection), {"IPHONE13-BLACK": 50})
+    skus = connection.execute("SELECT DISTINCT sku FROM order_items").fetchall()
+    import_levels(StockConnection(connection), {sku: 1000 for (sku,) in skus})
     apply_pending(StockConnection(connection))
     assert connection.execute("SELECT count(*) FROM stock_locks WHERE state = 'locked'").fetchone() != (0,)
     assert sync(shop, "modified").api_calls == before["modified"]

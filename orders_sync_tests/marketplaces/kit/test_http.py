@@ -224,6 +224,20 @@ def test_an_outage_is_waited_for_beyond_the_usual_tries(
     assert client.metrics()["calls"] == 21
 
 
+def test_a_pass_waits_through_an_outage(marketplace: Marketplace, connection: Connection) -> None:
+    """`modified` comes only once a day."""
+    account = sandbox_account(marketplace, limits={"enforced": False, "outage_minutes": 20})
+    for number in range(1, 61):
+        an_order(marketplace, number)
+    marketplace.fault("status", status=503, page=2, times=15)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(http, "FIRST_BACKOFF_SECONDS", 0.01)
+        patch.setattr(http, "MAX_BACKOFF_SECONDS", 0.02)
+        patch.setattr(http, "BACKOFF_JITTER_SECONDS", 0.0)
+        summary = sync(account, "modified")
+    assert (summary.created, summary.retries) == (60, 15)
+
+
 def test_an_outage_is_waited_for_as_long_as_the_account_says_and_once_for_each_pass(
     marketplace: Marketplace, client: MarketplaceClient
 ) -> None:
