@@ -57,6 +57,7 @@ def _add_commands() -> None:
         doctor,
         documents,
         flaws,
+        lanes,
         log,
         rejected,
         sandbox,
@@ -68,8 +69,9 @@ def _add_commands() -> None:
     )  # fmt: skip
 
     for command in (
-        sync.sync, schedule.schedule, status.status, log.log, doctor.doctor, rejected.rejected, flaws.flaws,
-        documents.documents, stock.stock, accounts.accounts, cutover.cutover, db.db, sandbox.sandbox, up.up,
+        sync.sync, schedule.schedule, status.status, lanes.lanes, log.log, doctor.doctor, rejected.rejected,
+        flaws.flaws, documents.documents, stock.stock, accounts.accounts, cutover.cutover, db.db, sandbox.sandbox,
+        up.up,
     ):  # fmt: skip
         main.add_command(command)
 

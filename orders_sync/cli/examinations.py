@@ -18,6 +18,8 @@ LONG_PASS = timedelta(hours=3)
 """A pass that runs for longer needs a look."""
 LATE_START = timedelta(minutes=30)
 """A lane that did not start so long after its tick is reported."""
+CLOCK_TOLERANCE = timedelta(minutes=1)
+"""A watermark may lie ahead of this machine's clock by so much: it follows the database server's."""
 
 
 class Finding(NamedTuple):
@@ -98,7 +100,13 @@ def _examine_lanes() -> Iterator[Finding]:
 
 
 def examine_lane(state: LaneState, settings: ScheduleSettings, now: datetime) -> Finding:
-    """Whether a lane runs too long, failed, or missed its last tick."""
+    """Whether a lane runs too long, failed, missed its last tick, or has a watermark in the future."""
+    if state.watermark is not None and state.watermark > now + CLOCK_TOLERANCE:
+        return Finding(
+            False,
+            f"{state.lane}: its watermark lies {span((state.watermark - now).total_seconds())} ahead of our clock",
+            f"Set it back to when it was right: `orders-sync lanes rewind {state.lane} --to TIME --reason REASON`.",
+        )
     if state.holder is not None and state.last_started_at is not None and now - state.last_started_at > LONG_PASS:
         return Finding(
             False,

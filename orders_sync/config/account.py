@@ -30,6 +30,13 @@ class RateLimitSettings(BaseModel):
         default=0.95, gt=0, le=1, description="The share of the published rate that the syncs may use."
     )
     connections: int = Field(default=8, ge=1, le=64, description="Maximum number of concurrent requests.")
+    outage_minutes: int = Field(
+        default=20,
+        ge=0,
+        le=240,
+        description="How many minutes a pass waits for a marketplace that answers 429, 502, 503 or 504; also the "
+        "longest Retry-After that it waits for, at least 1 minute. After that the pass fails.",
+    )
 
 
 class AccountSettings(BaseModel):

@@ -121,9 +121,11 @@ orders = Table(
     ),
     _time("first_stored_at", FIRST_STORED_AT, now=True),
     _time("stored_at", STORED_AT, now=True),
+    _time("asked_at", "When the order was last asked for by its id because no list had it any more, by our clock."),
     comment="One row per order of an account.",
 )  # fmt: skip
 Index("orders_created", orders.c.account, orders.c.created_at)
+Index("orders_pending", orders.c.account, orders.c.order_id, postgresql_where=text("status = 'pending'"))
 
 order_items = Table(
     "order_items",
@@ -275,6 +277,20 @@ lanes = Table(
     comment="One row per lane (account and sync type).",
 )  # fmt: skip
 
+watermark_rewinds = Table(
+    "watermark_rewinds",
+    metadata,
+    Column("rewind_id", BigInteger, Identity(), primary_key=True, comment="Running number of the rewind."),
+    Column("account", Text, nullable=False, comment=ACCOUNT),
+    Column("sync_type", Text, nullable=False, comment=SYNC_TYPE),
+    Column("from_watermark", DateTime(timezone=True), nullable=False, comment="Watermark of the lane before."),
+    Column("to_watermark", DateTime(timezone=True), nullable=False, comment="Watermark of the lane after."),
+    _time("rewound_at", "When the watermark was set back, by our clock.", now=True),
+    Column("rewound_by", Text, nullable=False, comment="Who set it back: user@machine."),
+    Column("reason", Text, nullable=False, comment="The reason that the user gave."),
+    comment="One row per watermark that was set back by hand.",
+)
+
 lane_runs = Table(
     "lane_runs",
     metadata,
@@ -374,7 +390,7 @@ rate_limits = Table(
         "next_slot", DateTime(timezone=True), nullable=False,
         comment="When the next call may start, by our clock.",
     ),
-    _time("blocked_until", "No call before this moment, by our clock: the marketplace answered 429."),
+    _time("blocked_until", "No call before this moment, by our clock: the marketplace asked for a pause (429 or 503)."),
     Column("day", Date, comment="The UTC day that day_calls counts."),
     Column("day_calls", Integer, nullable=False, server_default="0", comment="Number of API calls on that day."),
     prefixes=["UNLOGGED"],

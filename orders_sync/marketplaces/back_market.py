@@ -40,7 +40,7 @@ from orders_sync.marketplaces.kit.decoding import (
 from orders_sync.marketplaces.kit.errors import OF_ONE_RECORD, RecordNotFoundError
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient
 from orders_sync.marketplaces.kit.pages import page_decoder
-from orders_sync.marketplaces.kit.paging import Page, read_counted, read_linked
+from orders_sync.marketplaces.kit.paging import FetchPage, Page, read_counted, read_linked
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
 from orders_sync.model.records import (
     NO_ADDRESS,
@@ -296,6 +296,7 @@ def open_back_market(account: SellerAccount[BackMarketSettings], page_size: int 
         auth=HeaderToken(f"Basic {account.credential()}"),
         connections=settings.limits.connections,
         penalty_seconds=PENALTY_SECONDS,
+        outage_minutes=settings.limits.outage_minutes,
     )
     return BackMarket(client, settings, min(page_size or settings.page_size, MAX_PAGE_SIZE))
 
@@ -321,12 +322,19 @@ class BackMarket(HttpAdapter):
             name = "date_creation" if listing == "created" else "date_modification"
             query[name] = rfc3339(since)
 
-        def fetch(number: int) -> Page:
-            page = self._page("/ws/orders", {**query, "page": str(number)}, [EDGE], _order_record)
-            check_filter(page.records, listing, since)
-            return page
+        def pages(part: Mapping[str, str]) -> FetchPage:
+            def fetch(number: int, size: int) -> Page:
+                page = self._page("/ws/orders", {**query, **part, "page": str(number)}, [EDGE], _order_record)
+                check_filter(page.records, listing, since)
+                return page
 
-        yield from read_counted(fetch, self.page_size, self.connections)
+            return fetch
+
+        def split(created_from: datetime | None, created_to: datetime | None) -> FetchPage | None:
+            # The contract has no filter by an upper bound.
+            return None if created_from is None else pages({"date_creation": rfc3339(created_from)})
+
+        yield from read_counted(pages({}), self.page_size, self.connections, split=split)
 
     def order(self, order_id: str) -> RawRecord | None:
         try:

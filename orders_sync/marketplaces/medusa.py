@@ -55,7 +55,7 @@ from orders_sync.marketplaces.kit.halves import answers_for
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient
 from orders_sync.marketplaces.kit.lenient import decode_leniently
 from orders_sync.marketplaces.kit.pages import page_decoder
-from orders_sync.marketplaces.kit.paging import Page, read_counted
+from orders_sync.marketplaces.kit.paging import FetchPage, Page, offset_page, read_counted
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
 from orders_sync.model.records import (
     NO_ADDRESS,
@@ -325,6 +325,7 @@ def open_medusa(account: SellerAccount[MedusaSettings], page_size: int | None = 
         auth=HeaderToken(f"Basic {key}"),
         connections=settings.limits.connections,
         penalty_seconds=PENALTY_SECONDS,
+        outage_minutes=settings.limits.outage_minutes,
     )
     return Medusa(client, min(page_size or settings.page_size, MAX_PAGE_SIZE), settings.limits.connections)
 
@@ -356,14 +357,20 @@ class Medusa(HttpAdapter):
     ) -> Iterator[list[RawRecord]]:
         query = {**filters, "fields": _ORDER_FIELDS, "order": "created_at", "limit": str(self.page_size)}
 
-        def fetch(number: int) -> Page:
-            offset = (number - 1) * self.page_size
-            answer = self.client.get("/admin/orders", {**query, "offset": str(offset)}, [OWN_SHOP], _decode_orders)
-            records = [_record(bytes(raw)) for raw in answer.orders]
-            check_filter(records, listing, since)
-            return Page(records, answer.count, number + 1 if offset + len(records) < answer.count else None)
+        def pages(part: Mapping[str, str]) -> FetchPage:
+            def fetch(number: int, size: int) -> Page:
+                offset = {"offset": str((number - 1) * size)}
+                answer = self.client.get("/admin/orders", {**query, **part, **offset}, [OWN_SHOP], _decode_orders)
+                records = [_record(bytes(raw)) for raw in answer.orders]
+                check_filter(records, listing, since)
+                return offset_page(records, answer.count, number, size)
 
-        return read_counted(fetch, self.page_size, self.connections)
+            return fetch
+
+        def split(created_from: datetime | None, created_to: datetime | None) -> FetchPage | None:
+            return None if created_from is None else pages({"created_at[$gte]": rfc3339(created_from)})
+
+        return read_counted(pages({}), self.page_size, self.connections, by_offset=True, split=split)
 
     def order(self, order_id: str) -> RawRecord | None:
         try:
@@ -425,15 +432,22 @@ class Medusa(HttpAdapter):
             "limit": str(MAX_PAGE_SIZE),
         }  # fmt: skip
 
-        def fetch(number: int) -> Page:
-            offset = (number - 1) * MAX_PAGE_SIZE
-            decode = _decode_care_page[name]
-            answer = self.client.get(f"/admin/{name}", {**query, "offset": str(offset)}, [OWN_SHOP], decode)
-            records = [_record(bytes(raw)) for raw in answer.records]
-            check_filter(records, "created", since)
-            return Page(records, answer.count, number + 1 if offset + len(records) < answer.count else None)
+        decode = _decode_care_page[name]
 
-        for page in read_counted(fetch, MAX_PAGE_SIZE, 1):
+        def pages(part: Mapping[str, str]) -> FetchPage:
+            def fetch(number: int, size: int) -> Page:
+                offset = {"offset": str((number - 1) * size)}
+                answer = self.client.get(f"/admin/{name}", {**query, **part, **offset}, [OWN_SHOP], decode)
+                records = [_record(bytes(raw)) for raw in answer.records]
+                check_filter(records, "created", since)
+                return offset_page(records, answer.count, number, size)
+
+            return fetch
+
+        def split(created_from: datetime | None, created_to: datetime | None) -> FetchPage | None:
+            return None if created_from is None else pages({"created_at[$gte]": rfc3339(created_from)})
+
+        for page in read_counted(pages({}), MAX_PAGE_SIZE, 1, by_offset=True, split=split):
             # A return that was begun and not requested yet names no item: a later pass stores it.
             yield [record for record in page if _is_to_be_stored(record)]
 

@@ -45,7 +45,7 @@ from orders_sync.marketplaces.kit.errors import MarketplaceError, RequestRefused
 from orders_sync.marketplaces.kit.halves import answers_for
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient
 from orders_sync.marketplaces.kit.pages import page_decoder
-from orders_sync.marketplaces.kit.paging import CursorPage, Page, read_counted, read_cursor
+from orders_sync.marketplaces.kit.paging import CursorPage, FetchPage, Page, offset_page, read_counted, read_cursor
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
 from orders_sync.model.records import Address, CareRecord, Document, DocumentKind, ItemKind, Order, OrderItem
 from orders_sync.model.statuses import Status
@@ -281,6 +281,7 @@ def open_mirakl(account: SellerAccount[MiraklSettings], page_size: int | None = 
         auth=HeaderToken(account.credential()),
         connections=settings.limits.connections,
         penalty_seconds=PENALTY_SECONDS,
+        outage_minutes=settings.limits.outage_minutes,
     )
     return Mirakl(client, settings, min(page_size or settings.page_size, MAX_PAGE_SIZE))
 
@@ -302,23 +303,30 @@ class Mirakl(HttpAdapter):
         self.shop = [("shop_id", str(settings.shop_id))] if settings.shop_id is not None else []
 
     def orders(self, listing: OrderListing, since: datetime | None) -> Iterator[list[RawRecord]]:
-        query = [*self.shop, ("max", str(self.page_size))]
+        query = {**dict(self.shop), "max": str(self.page_size)}
         if listing == "waiting":
-            query.append(("order_state_codes", "WAITING_ACCEPTANCE"))
+            query["order_state_codes"] = "WAITING_ACCEPTANCE"
         elif since is not None:
-            query.append(("start_date" if listing == "created" else "start_update_date", rfc3339(since)))
+            query["start_date" if listing == "created" else "start_update_date"] = rfc3339(since)
 
-        def fetch(number: int) -> Page:
-            offset = (number - 1) * self.page_size
-            answer = self.client.get(
-                "/api/orders", [*query, ("offset", str(offset))], [ORDERS_USE if number == 1 else PAGES], _decode_orders
-            )
-            records = [_order_record(bytes(raw)) for raw in answer.orders]
-            check_filter(records, listing, since, SERVER_DELTA)
-            more = offset + len(records) < answer.total_count
-            return Page(records, answer.total_count, number + 1 if more else None)
+        def pages(part: Mapping[str, str], first_use: RateLimit = PAGES) -> FetchPage:
+            def fetch(number: int, size: int) -> Page:
+                offset = {"offset": str((number - 1) * size)}
+                limit = first_use if number == 1 else PAGES
+                answer = self.client.get("/api/orders", {**query, **part, **offset}, [limit], _decode_orders)
+                records = [_order_record(bytes(raw)) for raw in answer.orders]
+                check_filter(records, listing, since, SERVER_DELTA)
+                return offset_page(records, answer.total_count, number, size)
 
-        yield from read_counted(fetch, self.page_size, self.connections)
+            return fetch
+
+        def split(created_from: datetime | None, created_to: datetime | None) -> FetchPage | None:
+            if created_from is not None:
+                return pages({"start_date": rfc3339(created_from)})
+            # Times in queries have whole seconds: the next one includes this one.
+            return None if created_to is None else pages({"end_date": rfc3339(created_to + timedelta(seconds=1))})
+
+        yield from read_counted(pages({}, ORDERS_USE), self.page_size, self.connections, by_offset=True, split=split)
 
     def order(self, order_id: str) -> RawRecord | None:
         # OR12 is deprecated: "please use OR11 with the query parameter 'order_ids' instead".

@@ -303,6 +303,7 @@ def open_refurbed(account: SellerAccount[RefurbedSettings], page_size: int | Non
         auth=HeaderToken(f"Plain {account.credential()}"),
         connections=settings.limits.connections,
         penalty_seconds=PENALTY_SECONDS,
+        outage_minutes=settings.limits.outage_minutes,
         rate_limit_headers=RateLimitHeaders(),
     )
     return Refurbed(client, min(page_size or settings.page_size, MAX_PAGE_SIZE))

@@ -5,6 +5,7 @@ from contextlib import closing, contextmanager
 
 from orders_sync.config.account import SellerAccount
 from orders_sync.lanes.lock import hold
+from orders_sync.marketplaces.kit.rate_limits import check_pause
 from orders_sync.marketplaces.kit.registry import open_adapter
 from orders_sync.model.lane import Lane, SyncType
 from orders_sync.model.pass_summary import PassSummary
@@ -50,5 +51,7 @@ def retry_rejected_records(
 def _hold_lane(account: SellerAccount, sync_type: SyncType, run_id: str) -> Generator[RunningPass]:
     """Holds a lane with its adapter open, for work that is not a whole pass."""
     lane = Lane(account.name, sync_type)
-    with hold(lane, run_id, wait_seconds=30.0) as connection, closing(open_adapter(account)) as adapter:
-        yield RunningPass(PassRequest(account, sync_type, run_id), lane, adapter, connection, PassSummary())
+    with hold(lane, run_id, wait_seconds=30.0) as connection:
+        check_pause(connection, account)
+        with closing(open_adapter(account)) as adapter:
+            yield RunningPass(PassRequest(account, sync_type, run_id), lane, adapter, connection, PassSummary())

@@ -11,6 +11,7 @@ from orders_sync.lanes.authority import hold_authority
 from orders_sync.lanes.history import finished, started
 from orders_sync.lanes.lock import hold
 from orders_sync.marketplaces.kit.accounts import overselling_accounts
+from orders_sync.marketplaces.kit.rate_limits import check_pause
 from orders_sync.marketplaces.kit.registry import open_adapter
 from orders_sync.model.errors import UserFacingError
 from orders_sync.model.lane import Lane, SyncType
@@ -42,10 +43,14 @@ def run_pass(request: PassRequest) -> PassSummary:
         summary = PassSummary()
         log.info("%s: run %s begins", lane, request.run_id)
         try:
+            check_pause(connection, request.account)
             with closing(open_adapter(request.account, page_size=request.page_size)) as adapter:
                 pass_ = RunningPass(request, lane, adapter, connection, summary)
-                _act_outside(pass_, _sync(pass_))
-                pass_.note_progress()
+                try:
+                    _act_outside(pass_, _sync(pass_))
+                finally:
+                    pass_.note_progress()
+                    _note_clock(pass_)
         except Exception as error:
             problem = one_line_error(error)
             summary.seconds = time.monotonic() - began
@@ -89,6 +94,13 @@ def _act_outside(pass_: RunningPass, waiting: list[str]) -> None:
             # So that the locks show which lines are short.
             apply_pending(StockConnection(pass_.connection), overselling_accounts())
         accept_lines(pass_, order_ids)
+
+
+def _note_clock(pass_: RunningPass) -> None:
+    problem = pass_.adapter.clock_problem()
+    if problem is not None:
+        log.warning("%s: %s", pass_.lane, problem)
+        pass_.add(PassSummary(problems=[problem]))
 
 
 def one_line_error(error: Exception) -> str:

@@ -80,8 +80,8 @@ def sync(pass_: RunningPass) -> None:
     # The adapter has the marketplace's clock once it has an answer; without a request, it has only ours.
     began = pass_.adapter.now() - (datetime.now(UTC) - pass_.began)
     with pass_.connection.transaction():
-        advance_watermark(pass_.connection, pass_.lane, began)
-    pass_.add(PassSummary(range_end=began, watermark=began))
+        reached = advance_watermark(pass_.connection, pass_.lane, began)
+    pass_.add(PassSummary(range_end=began, watermark=reached))
 
 
 def read_documents(pass_: RunningPass, wanted: Sequence[MissingDocuments]) -> None:

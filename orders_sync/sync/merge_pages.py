@@ -10,6 +10,7 @@ from dataclasses import replace
 from orders_sync.database.copy import with_large_send_buffer
 from orders_sync.database.engine import connect
 from orders_sync.marketplaces.kit.adapter import RawRecord
+from orders_sync.marketplaces.kit.errors import MarketplaceError
 from orders_sync.model.pass_summary import PassSummary
 from orders_sync.sync.batch import BatchResult
 from orders_sync.sync.check_records import order_decoder
@@ -76,15 +77,23 @@ def _tuned() -> Generator[None]:
 
 
 def _batches(pages: Iterable[list[RawRecord]]) -> Iterator[list[RawRecord]]:
-    """Batches that grow: the first ones are small, so that writing and the progress that a user sees begin at once."""
+    """Batches that grow: the first ones are small, so that writing and the progress that a user sees begin at once.
+
+    Where the next page can't be had, the records before it are a last batch, and the error follows.
+    """
     batch: list[RawRecord] = []
     enough = MAX_RECORDS_PER_BATCH // 8
-    for page in pages:
-        batch += page
-        if len(batch) >= enough:
+    try:
+        for page in pages:
+            batch += page
+            if len(batch) >= enough:
+                yield batch
+                batch = []
+                enough = min(MAX_RECORDS_PER_BATCH, 2 * enough)
+    except MarketplaceError:
+        if batch:
             yield batch
-            batch = []
-            enough = min(MAX_RECORDS_PER_BATCH, 2 * enough)
+        raise
     if batch:
         yield batch
 

@@ -16,6 +16,7 @@ from orders_sync.sync.merge_pages import merge_all, merge_batch, open_merger
 from orders_sync.sync.put_off import OtherRecordError, SingleFetches, summary_of, with_reason
 from orders_sync.sync.rejected_records import HASH_PREFIX, Selection, note_tried, to_retry
 from orders_sync.sync.running_pass import RunningPass
+from orders_sync.sync.unlisted import ExpectedOrders
 from orders_sync.sync.window import RETRIES_PER_PASS, finish, pass_start, until_end, window_end
 
 
@@ -28,16 +29,20 @@ def sync(pass_: RunningPass) -> list[str]:
     pass_.add(PassSummary(range_start=start))
     waiting: list[str] = []
     end = None
+    expected = ExpectedOrders(pass_)
     with open_merger(pass_) as merger:
+        for listing in pass_.adapter.new_order_listings:
+            expected.expect(listing, start)
         for listing in pass_.adapter.new_order_listings:
             pages = pass_.adapter.orders(listing, None if listing == "waiting" else start)
             first = next(pages, list[RawRecord]())  # the first answer shows the marketplace's clock
             end = end or window_end(pass_)
-            listed = until_end(pass_, listing, chain([first], pages))
+            listed = until_end(pass_, listing, expected.noting(chain([first], pages)))
             if listing == "waiting":
                 waiting += _merge_waiting(pass_, merger, listed)
             else:
                 merge_all(pass_, merger, listed)
+        expected.ask(merger)
         retry_rejected(pass_, merger, Selection(pass_.lane.account, "order"), limit=RETRIES_PER_PASS)
         finish(pass_, end or window_end(pass_))
     return waiting

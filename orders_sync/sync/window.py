@@ -1,10 +1,12 @@
 """The time window of a pass: where it starts, where it ends, and which records lie outside."""
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from orders_sync.lanes.watermark import advance_watermark, watermark
 from orders_sync.marketplaces.kit.adapter import OrderListing, RawRecord
+from orders_sync.marketplaces.kit.http import CLOCK_TRUST
+from orders_sync.model.lane import Lane
 from orders_sync.model.pass_summary import PassSummary
 from orders_sync.sync.running_pass import RunningPass
 
@@ -15,15 +17,27 @@ RETRIES_PER_PASS = 20
 def pass_start(pass_: RunningPass, window_start: datetime | None) -> datetime:
     """Where a pass starts: at the window's start or the watermark, whichever is earlier, less the overlap.
 
-    A pass therefore never leaves a gap behind the watermark. A first pass starts at least `months_back` ago.
+    A pass therefore never leaves a gap behind the watermark. A first pass starts at least `months_back` ago. A
+    watermark that lies in the future counts as the present, and is a problem in the summary.
     """
     settings = pass_.request.account.settings
     reached = watermark(pass_.connection, pass_.lane)
+    now = pass_.adapter.now()
+    if reached is not None and reached > now + CLOCK_TRUST:
+        pass_.add(PassSummary(problems=[_in_the_future(pass_.lane, reached)]))
+        reached = now
     if reached is None:
         months_back = pass_.adapter.now() - timedelta(days=31 * settings.months_back)
         return min(window_start, months_back) if window_start is not None else months_back
     earlier = min(window_start, reached) if window_start is not None else reached
     return earlier - timedelta(minutes=settings.overlap_minutes)
+
+
+def _in_the_future(lane: Lane, reached: datetime) -> str:
+    return (
+        f"the watermark {reached.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC lies in the future: what came before this pass "
+        f"may be missing; set it back with `orders-sync lanes rewind {lane} --to TIME --reason REASON`"
+    )
 
 
 def until_end(pass_: RunningPass, listing: OrderListing, pages: Iterable[list[RawRecord]]) -> Iterator[list[RawRecord]]:
@@ -44,7 +58,8 @@ def _is_after(record: RawRecord, listing: OrderListing, end: datetime) -> bool:
 def window_end(pass_: RunningPass) -> datetime:
     """The moment up to which a pass that begins now is complete: a little before now, by the source's lag.
 
-    It is a time of the marketplace's clock, so call this after the marketplace's first answer.
+    It is a time of the marketplace's clock, so call this after the marketplace's first answer. If the two clocks differ
+    too much, it is the earlier one's.
     """
     return pass_.adapter.now() - timedelta(seconds=pass_.request.account.settings.lag_seconds)
 

@@ -179,7 +179,8 @@ class Marketplace:
 def sandbox_account(marketplace: Marketplace, name: str = "shop", **settings: Any) -> SellerAccount:
     """An account at a fake marketplace, as an account file with these `settings` would give it.
 
-    Unless the settings say otherwise, it ignores rate limits and accepts no orderlines. An account at a marketplace
+    Unless the settings say otherwise, it ignores rate limits, does not wait for the end of an outage, and accepts no
+    orderlines. An account at a marketplace
     that the sandbox does not have needs its credential among the settings.
 
     Raises AccountConfigError for wrong settings.
@@ -189,7 +190,7 @@ def sandbox_account(marketplace: Marketplace, name: str = "shop", **settings: An
     attributes: dict[str, Any] = {
         "marketplace": contract,
         "base_url": marketplace.url,
-        "limits": {"enforced": False, "connections": 4},
+        "limits": {"enforced": False, "connections": 4, "outage_minutes": 0},
         **({"token": TOKEN_NAMES[contract]} if contract in TOKEN_NAMES else {}),
         **settings,
     }

@@ -419,3 +419,23 @@ def test_every_command_has_help_for_itself_and_its_options(path: tuple[str, ...]
 def test_there_is_help_for_all_commands() -> None:
     assert len(COMMANDS) > 25
     assert run("--version").output.startswith("main, version ")
+
+
+def test_a_lane_is_rewound_with_a_reason(shop: Marketplace, connection: Connection) -> None:
+    assert run("sync", "--type", "new").exit_code == 0
+    done = run("lanes", "rewind", "shop/new", "--to", "2026-01-01", "--reason", "a wrong clock")
+    assert done.exit_code == 0, done.output
+    assert "is now 2026-01-01 00:00:00 UTC" in done.output
+    stored = connection.execute("SELECT to_watermark, rewound_by, reason FROM watermark_rewinds").fetchone()
+    assert stored is not None
+    assert (stored[0].isoformat(), stored[2]) == ("2026-01-01T00:00:00+00:00", "a wrong clock")
+    assert stored[1].endswith(f"@{socket.gethostname()}")
+    again = run("lanes", "rewind", "shop/new", "--to", "2026-02-01", "--reason", "later")
+    assert (again.exit_code, "is only set back" in again.output) == (1, True)
+
+
+@pytest.mark.parametrize("lane", ["shop", "shop/old", "/new"])
+def test_a_lane_has_an_account_and_a_sync(lane: str) -> None:
+    wrong = run("lanes", "rewind", lane, "--to", "2026-01-01", "--reason", "why")
+    assert wrong.exit_code == 2
+    assert "allowed is ACCOUNT/SYNC, where SYNC is new, modified, care, incomplete" in " ".join(wrong.output.split())

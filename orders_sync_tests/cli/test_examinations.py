@@ -54,6 +54,11 @@ def state(**values: Any) -> LaneState:
             "shop/new: did not run at its last tick, 2026-01-05 12:00 UTC",
         ),
         (
+            {"watermark": NOW + timedelta(days=1)},
+            False,
+            "shop/new: its watermark lies 24 h 0 min ahead of our clock",
+        ),
+        (
             {"watermark": None, "last_started_at": None, "last_outcome": None},
             False,
             "shop/new: did not run at its last tick, 2026-01-05 12:00 UTC",

@@ -91,6 +91,18 @@ def test_all_four_syncs_bring_everything_and_then_find_nothing(
     assert snapshot(connection) == before
 
 
+def test_orders_that_are_listed_are_not_asked_for_one_by_one(
+    living: Marketplace, shop: SellerAccount, contract: Contract, connection: Connection
+) -> None:
+    before = {sync_type: sync(shop, sync_type).api_calls for sync_type in ("new", "modified")}
+    skus = connection.execute("SELECT DISTINCT sku FROM order_items").fetchall()
+    import_levels(StockConnection(connection), {sku: 1000 for (sku,) in skus})
+    apply_pending(StockConnection(connection))
+    assert connection.execute("SELECT count(*) FROM stock_locks WHERE state = 'locked'").fetchone() != (0,)
+    assert sync(shop, "modified").api_calls == before["modified"]
+    assert sync(shop, "new").api_calls <= before["new"]
+
+
 def test_what_happens_at_the_marketplace_arrives(
     living: Marketplace, shop: SellerAccount, contract: Contract, connection: Connection
 ) -> None:
@@ -271,7 +283,7 @@ def test_a_flaw_or_rejection_shows_nothing_of_a_buyer(
     [
         ({"kind": "status", "status": 401, "body": {"message": "no", "code": 16}}, "the credential is wrong"),
         ({"kind": "status", "status": 403, "body": "<html>blocked</html>"}, "its firewall blocks us"),
-        ({"kind": "status", "status": 400, "body": {"message": "end of the world", "code": 3}}, "end of the world"),
+        ({"kind": "status", "status": 400, "body": {"message": "end of the world", "code": 3}}, "with 400: 3"),
         ({"kind": "no_filter"}, "it ignores the filter"),
         ({"kind": "huge", "bytes": 30_000_000}, "more than 20 MB"),
         ({"kind": "redirect", "location": "http://127.0.0.2/elsewhere"}, r"redirects .* to another host|with 302"),

@@ -229,7 +229,7 @@ def test_a_return_of_several_lines_lands_on_each_of_them(
 
 def test_one_listing_is_one_use_of_the_operation(connection: Connection) -> None:
     """OR11: at most once a minute. A pass is one use, whatever its pages; the next one within the minute waits."""
-    with Marketplace(FakeMirakl, orders=60, days=5) as mirakl:
+    with Marketplace(FakeMirakl, orders=55, days=5) as mirakl:
         account = sandbox_account(mirakl, limits={"enforced": True, "connections": 2})
         summary = sync(account, page_size=10)
         assert summary.api_calls == 6

@@ -89,15 +89,30 @@ def test_a_pass_that_fails_leaves_the_watermark_and_keeps_what_it_stored(
 def test_a_pass_that_fails_counts_what_it_stored(
     marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
-    """The batch that is being written when the next page can't be had is counted too."""
+    """The batch that is being written when the next page can't be had is counted too, and so are the records before it."""
     for number in range(1, 601):
         an_order(marketplace, number)
     marketplace.fault("empty_page", page=8, times=0)
     with pytest.raises(PassFailedError, match="Page 8"):
         sync(account)
-    assert connection.execute("SELECT count(*) FROM orders").fetchone() == (250,)
+    assert connection.execute("SELECT count(*) FROM orders").fetchone() == (350,)
     figures = "(last_summary->>'fetched')::int, (last_summary->>'created')::int, (last_summary->>'events')::int"
-    assert connection.execute(f"SELECT {figures} FROM lanes").fetchone() == (250, 250, 250)
+    assert connection.execute(f"SELECT {figures} FROM lanes").fetchone() == (350, 350, 350)
+
+
+def test_what_was_read_before_a_failure_is_stored_however_little_it_is(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
+) -> None:
+    for number in range(1, 121):
+        an_order(marketplace, number)
+    marketplace.fault("status", page=3, status=400, times=0)
+    with pytest.raises(PassFailedError, match="refuses page 3 of its list after 100 records, which are kept"):
+        sync(account)
+    assert connection.execute("SELECT count(*) FROM orders").fetchone() == (100,)
+    assert connection.execute("SELECT watermark FROM lanes").fetchone() == (None,)
+    marketplace.calm()
+    assert sync(account).created == 20
+    check_invariants(connection)
 
 
 def test_an_order_paid_long_after_it_was_created_is_found_at_once(

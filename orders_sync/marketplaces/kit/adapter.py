@@ -137,7 +137,14 @@ class Adapter(Protocol):
         ...
 
     def now(self) -> datetime:
-        """The current time in UTC by the marketplace's clock; by ours before the first answer."""
+        """The current time in UTC by the marketplace's clock; by ours before the first answer.
+
+        Where the two differ too much to be believed, the earlier of them.
+        """
+        ...
+
+    def clock_problem(self) -> str | None:
+        """Why the marketplace's clock was not believed, in one line; None if it was."""
         ...
 
     def metrics(self) -> Mapping[str, float]:

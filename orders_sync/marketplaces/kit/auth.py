@@ -8,7 +8,10 @@ import httpx
 import msgspec
 
 from orders_sync.marketplaces.kit.errors import CredentialRefusedError
+from orders_sync.marketplaces.kit.transport import BrokenCodingError, TooLargeError, read_body
 
+MAX_TOKEN_BYTES = 1024 * 1024
+"""Bytes of an answer to the request for a token."""
 RENEW_BEFORE_SECONDS = 60.0
 """How long before its expiry a token is renewed: no request is then under way with an expired one."""
 DEFAULT_LIFETIME_SECONDS = 300.0
@@ -66,14 +69,17 @@ class ClientCredentials(httpx.Auth):
                 return self._token
             login = httpx.Request("POST", self.token_url, data=self._form, headers={"Accept": "application/json"})
             response = yield next(self._basic_auth.auth_flow(login))
-            response.read()
+            try:
+                body = read_body(response, MAX_TOKEN_BYTES)
+            except (TooLargeError, BrokenCodingError):
+                body = b""
             if not response.is_success:
                 raise CredentialRefusedError(
                     f"{login.url.host} gives no access token ({response.status_code}): client id or secret is wrong.",
                     response.status_code,
                 )
             try:
-                answer = msgspec.json.decode(response.content, type=_Token)
+                answer = msgspec.json.decode(body, type=_Token)
             except msgspec.DecodeError:
                 raise CredentialRefusedError(
                     f"{login.url.host} answers the request for a token with no token.",

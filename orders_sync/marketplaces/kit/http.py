@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, cast
 from urllib.parse import urlencode
 
 import httpx
@@ -23,23 +23,34 @@ from orders_sync.marketplaces.kit.errors import (
     RecordNotFoundError,
     RequestRefusedError,
 )
-from orders_sync.marketplaces.kit.rate_limits import RateLimit, RateLimiter
+from orders_sync.marketplaces.kit.rate_limits import OUTAGE_MINUTES, RateLimit, RateLimiter, longest_wait
+from orders_sync.marketplaces.kit.transport import BoundedTransport, BrokenCodingError, TooLargeError, read_body
 from orders_sync.model.errors import OrdersSyncError
 
 MAX_ANSWER_BYTES = 20 * 1024 * 1024
-"""Bytes of one answer; a page of 50 orders has about 150 kB."""
+"""Bytes of one answer, before and after it is inflated; a page of 50 orders has about 150 kB."""
 MAX_ANSWER_SECONDS = 120.0
-"""Seconds for one whole answer, however slowly it arrives."""
+"""Seconds for one whole answer, headers included, however slowly it arrives."""
 MAX_TRIES = 6
-"""How often one call is tried before the pass fails, the first try included."""
+"""How often one call is tried before the pass fails, the first try included; more often during an outage."""
+CONNECT_TRIES = 3
+"""How often one call is tried that finds no server: no wait makes a wrong address or a server that is off better."""
+OUTAGE_STATUSES = frozenset([429, 502, 503, 504])
+"""Answers that mean `not now`: they are waited for as long as the account's `limits.outage_minutes` says."""
 FIRST_BACKOFF_SECONDS = 0.7
 """Seconds before the second try; each further wait is twice as long."""
 BACKOFF_JITTER_SECONDS = 1.0
 """Up to so many random seconds are added to each wait, so that connections do not retry at the same moment."""
 MAX_BACKOFF_SECONDS = 20.0
-MAX_PENALTY_SECONDS = 900.0
-"""Seconds. A longer Retry-After fails the pass, which the next tick repeats, instead of holding its lane."""
+MIN_WAIT_SECONDS = 1.0
+"""The least wait where the marketplace names one (0, or a moment in the past); twice as long for each one in a row."""
+MAX_RETRY_AFTER_SECONDS = 30 * 86_400.0
+"""A longer Retry-After counts as this one."""
 MAX_REDIRECTS = 3
+READ_TIMEOUT_SECONDS = 30.0
+"""Seconds for one read of an answer."""
+CLOCK_TRUST = timedelta(minutes=5)
+"""A marketplace's clock is believed if it differs from ours by no more."""
 
 # stamina logs each retry without its reason: a host without logging configuration would print that to stderr.
 logging.getLogger("stamina").addHandler(logging.NullHandler())
@@ -72,6 +83,9 @@ class HttpAdapter:
     def now(self) -> datetime:
         return self.client.now()
 
+    def clock_problem(self) -> str | None:
+        return self.client.clock_problem()
+
     def metrics(self) -> Mapping[str, float]:
         return self.client.metrics()
 
@@ -88,17 +102,25 @@ class _TransientError(OrdersSyncError):
         *,
         wait_seconds: float | None = None,
         certainly_not_done: bool = False,
+        no_server: bool = False,
+        outage: bool = False,
+        give_up: bool = False,
         final: type[MarketplaceError] = MarketplaceUnavailableError,
         status: int | None = None,
     ):
         """`wait_seconds`: the wait before the next try, where the marketplace named one.
 
         `certainly_not_done`: the marketplace has not processed the request, so that even a write may be repeated.
-        `final`: the error to raise when all tries are used up. `status`: the HTTP status of an error answer.
+        `no_server`: there was no connection. `outage`: the marketplace said `not now` (OUTAGE_STATUSES). `give_up`: the
+        next try would come too late for this pass. `final`: the error to raise when all tries are used up.
+        `status`: the HTTP status of an error answer.
         """
         super().__init__(problem)
         self.wait_seconds = wait_seconds
         self.certainly_not_done = certainly_not_done
+        self.no_server = no_server
+        self.outage = outage
+        self.give_up = give_up
         self.final = final
         self.status = status
 
@@ -116,32 +138,42 @@ class MarketplaceClient:
         connections: int,
         penalty_seconds: float,
         rate_limit_headers: RateLimitHeaders | None = None,
+        outage_minutes: float = OUTAGE_MINUTES,
     ) -> None:
         """`connections`: how many requests may be under way at once.
 
         `penalty_seconds`: how long the account makes no call after a 429 without Retry-After, from the published
         contract. `rate_limit_headers`: the headers that say how many calls are left, where the contract has them.
+        `outage_minutes`: the account's setting.
         """
         self.base_url = base_url.rstrip("/")
         self.host = httpx.URL(self.base_url).host
+        self.outage_seconds = 60.0 * outage_minutes
+        self.longest_wait = longest_wait(outage_minutes)
         self.rate_limiter = rate_limiter
         self.auth = auth
         self.connections = connections
         self.penalty_seconds = penalty_seconds
         self.rate_limit_headers = rate_limit_headers
         self._headers = [("Accept-Encoding", "gzip, deflate"), ("Connection", "keep-alive"), *headers.items()]
-        self._timeout = httpx.Timeout(30.0, connect=10.0).as_dict()
+        self._timeout = httpx.Timeout(READ_TIMEOUT_SECONDS, connect=10.0).as_dict()
         # The transport alone: cookies, redirects and hooks of httpx.Client are not needed, and take half of its time.
-        self._http = httpx.HTTPTransport(
-            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
-            trust_env=False,
-        )
+        self._http = BoundedTransport(connections)
         self._lock = threading.Lock()
         self._counts = {
             "calls": 0.0, "throttled_seconds": 0.0, "retries": 0.0, "too_many_requests": 0.0,
             "received_bytes": 0.0,
         }  # fmt: skip
         self._clock_offset = timedelta(0)
+        self._odd_offset = timedelta(0)
+        """The largest difference of the clocks that was not believed."""
+        self._outage_seconds_spent = 0.0
+        """The time of the calls that were given up during an outage."""
+        self._is_unreachable = False
+        """Whether the last call that was given up found no server."""
+        self._waits_in_a_row = 0
+        self._named_wait_ends = 0.0
+        """By time.monotonic()."""
 
     def get(
         self,
@@ -180,23 +212,38 @@ class MarketplaceClient:
             return status, None
 
     def _retry(self, call: Callable[[], Result], *, is_write: bool = False) -> Result:
-        """The result of `call`, which is tried up to MAX_TRIES times; a write only while it is certainly not done."""
+        """The result of `call`, which is tried again while that may help; a write only while it is certainly not done.
+
+        A call is tried up to MAX_TRIES times; up to CONNECT_TRIES times if there is no server; and during an outage
+        until the account's `outage_minutes` are over, of which those of calls that were given up are used up.
+        """
+        began = time.monotonic()
         try:
             return call()
         except _TransientError as error:
             first_error = error
+        tries = 1
 
         def backoff(error: Exception) -> bool | float:
-            if not isinstance(error, _TransientError) or (is_write and not error.certainly_not_done):
+            if not isinstance(error, _TransientError) or error.give_up:
                 return False
-            return True if error.wait_seconds is None else error.wait_seconds
+            if is_write and not error.certainly_not_done:
+                return False
+            if error.outage:
+                left = self.outage_seconds - self._outage_seconds_spent - (time.monotonic() - began)
+                again = tries < MAX_TRIES or left > 0
+            elif error.no_server:
+                again = tries < CONNECT_TRIES and not self._is_unreachable
+            else:
+                again = tries < MAX_TRIES
+            return again and (True if error.wait_seconds is None else error.wait_seconds)
 
         # stamina takes over after the first failure only: it costs 30 µs per call, and its import 25 ms per process.
         import stamina
 
         attempts = stamina.retry_context(
             on=backoff,
-            attempts=MAX_TRIES,
+            attempts=None,
             timeout=None,
             wait_initial=FIRST_BACKOFF_SECONDS,
             wait_max=MAX_BACKOFF_SECONDS,
@@ -207,13 +254,24 @@ class MarketplaceClient:
                 with attempt:
                     if attempt.num == 1:
                         raise first_error
+                    tries = attempt.num
                     self._count(retries=1)
                     return call()
         except _TransientError as error:
-            if backoff(error) is False:
+            seconds = time.monotonic() - began
+            with self._lock:
+                self._is_unreachable = self._is_unreachable or error.no_server
+                self._outage_seconds_spent += seconds if error.outage else 0.0
+            if is_write and not error.certainly_not_done:
                 raise AnswerLostError(str(error)) from None
+            concerns_all = error.certainly_not_done or error.no_server or error.give_up
+            if error.give_up:
+                raise error.final(str(error), status=error.status, concerns_all_calls=concerns_all) from None
+            during = f" in {seconds:.0f} s" if seconds >= 60 else ""
             raise error.final(
-                f"{error} ({MAX_TRIES} tries)", status=error.status, concerns_all_calls=error.certainly_not_done
+                f"{error} ({tries} {'try' if tries == 1 else 'tries'}{during})",
+                status=error.status,
+                concerns_all_calls=concerns_all,
             ) from None
         raise AssertionError("unreachable")
 
@@ -229,8 +287,22 @@ class MarketplaceClient:
         return self._decoded(self._exchange(method, path, params, content, limits)[1], decode, path)
 
     def now(self) -> datetime:
-        """The time in UTC by the marketplace's clock, from the Date header of its answers; ours before the first."""
-        return datetime.now(UTC) + self._clock_offset
+        """The time in UTC by the marketplace's clock, from the Date header of its answers; ours before the first.
+
+        If the two differ by more than CLOCK_TRUST, nobody knows which one is right: it is the earlier of the two.
+        """
+        offset = self._clock_offset
+        return datetime.now(UTC) + (timedelta(0) if offset > CLOCK_TRUST else offset)
+
+    def clock_problem(self) -> str | None:
+        """What was wrong with the marketplace's clock, in one line; None if it could be believed."""
+        if not self._odd_offset:
+            return None
+        direction = "ahead of" if self._odd_offset > timedelta(0) else "behind"
+        return (
+            f"the clock of {self.host} was {abs(self._odd_offset)} {direction} ours; where they differ by more than "
+            f"{CLOCK_TRUST.total_seconds() / 60:.0f} minutes, the earlier one counts"
+        )
 
     def metrics(self) -> dict[str, float]:
         """calls, throttled_seconds, retries, too_many_requests and received_bytes since the client was made."""
@@ -256,14 +328,13 @@ class MarketplaceClient:
             try:
                 with contextlib.closing(self._send(method, url, content)) as response:
                     body = self._bounded(response, path)
-            except httpx.TransportError as error:
-                reason = str(error).strip() or type(error).__name__
-                raise _TransientError(
-                    f"{self.host} does not answer {method} {path}: {reason}",
-                    certainly_not_done=isinstance(error, httpx.ConnectError),
-                ) from error
+            except (httpx.TransportError, BrokenCodingError) as error:
+                raise self._failed(error, url, method, path) from error
+            self._is_unreachable = False
             self._read_clock(response)
             self._obey_rate_limit_headers(response)
+            if response.status_code not in OUTAGE_STATUSES:
+                self._waits_in_a_row = 0
             if response.is_redirect and method == "GET":
                 url = self._redirected(url, response, path)
                 continue
@@ -271,10 +342,30 @@ class MarketplaceClient:
             return response.status_code, body
         raise BadAnswerError(f"{self.host} redirects {path} more than {MAX_REDIRECTS} times.")
 
+    def _failed(
+        self, error: httpx.TransportError | BrokenCodingError, url: httpx.URL, method: str, path: str
+    ) -> _TransientError:
+        """What a request without a usable answer means."""
+        if isinstance(error, BrokenCodingError):
+            return _TransientError(f"{self.host} answers {path} {error}", final=BadAnswerError)
+        if isinstance(error, httpx.ReadTimeout):
+            seconds = f"within {MAX_ANSWER_SECONDS:.0f} s, or sends nothing for {READ_TIMEOUT_SECONDS:.0f} s"
+            return _TransientError(f"{self.host} does not answer {method} {path} {seconds}")
+        reason = str(error).strip()
+        if not reason or "bytearray" in reason:  # h11 quotes the line that broke the protocol
+            reason = type(error).__name__
+        no_server = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+        port = url.port or (443 if url.scheme == "https" else 80)
+        address = f"{self.host}:{port}" if no_server else self.host
+        return _TransientError(
+            f"{address} does not answer {method} {path}: {reason}", certainly_not_done=no_server, no_server=no_server
+        )
+
     def _send(self, method: str, url: httpx.URL, content: bytes | None) -> httpx.Response:
         """The answer, its body not read yet."""
         headers = self._headers if content is None else [*self._headers, ("Content-Type", "application/json")]
         auth_flow = self.auth.sync_auth_flow(httpx.Request(method, url, headers=headers, content=content))
+        self._http.allow(MAX_ANSWER_SECONDS)
         try:
             request = next(auth_flow)
             while True:
@@ -292,21 +383,15 @@ class MarketplaceClient:
             auth_flow.close()
 
     def _bounded(self, response: httpx.Response, path: str) -> bytes:
-        """The body of an answer. Raises BadAnswerError if it is too large, _TransientError if it takes too long."""
-        deadline = time.monotonic() + MAX_ANSWER_SECONDS
-        chunks: list[bytes] = []
-        size = 0
-        for chunk in response.iter_bytes():
-            size += len(chunk)
-            if size > MAX_ANSWER_BYTES:
-                raise BadAnswerError(
-                    f"{self.host} answers {path} with more than {MAX_ANSWER_BYTES // 1024**2} MB; that is too much."
-                )
-            if time.monotonic() > deadline:
-                raise _TransientError(f"{self.host} needs more than {MAX_ANSWER_SECONDS:.0f} s to answer {path}")
-            chunks.append(chunk)
-        self._count(received_bytes=size)
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        """The body of an answer. Raises BadAnswerError if it is too large."""
+        try:
+            body = read_body(response, MAX_ANSWER_BYTES)
+        except TooLargeError:
+            raise BadAnswerError(
+                f"{self.host} answers {path} with more than {MAX_ANSWER_BYTES // 1024**2} MB; that is too much."
+            ) from None
+        self._count(received_bytes=len(body))
+        return body
 
     def _decoded(self, body: bytes, decode: Callable[[bytes], Decoded], path: str) -> Decoded:
         try:
@@ -316,7 +401,10 @@ class MarketplaceClient:
             raise _TransientError(f"{self.host} answers {path} with {what}", final=BadAnswerError) from None
 
     def _redirected(self, url: httpx.URL, response: httpx.Response, path: str) -> httpx.URL:
-        target = url.join(response.headers.get("Location", ""))
+        try:
+            target = url.join(response.headers.get("Location", ""))
+        except httpx.InvalidURL:
+            raise BadAnswerError(f"{self.host} redirects {path} to something that is no URL: not followed.") from None
         if (target.scheme, target.host, target.port) != (url.scheme, url.host, url.port):
             raise BadAnswerError(f"{self.host} redirects {path} to another host ({target.host}): not followed.")
         return target
@@ -325,18 +413,29 @@ class MarketplaceClient:
         status = response.status_code
         if status < 300:
             return
-        message = error_text(body)
+        message = error_code(body)
         where = f"{self.host} answers {method} {path} with {status}"
         if status == 429:
             self._count(too_many_requests=1)
-            wait_seconds = self._penalty_of(response)
-            if wait_seconds > MAX_PENALTY_SECONDS:
-                raise MarketplaceUnavailableError(
-                    f"{where} and asks to wait {wait_seconds:.0f} s: {message}", status=status, concerns_all_calls=True
+        if status in OUTAGE_STATUSES:
+            wait_seconds = self._demanded_wait(response)
+            if wait_seconds is not None and wait_seconds > self.longest_wait:
+                self.rate_limiter.block(wait_seconds, remember=True)
+                raise _TransientError(
+                    f"{where} and asks to wait {wait_seconds:.0f} s, longer than this account's limits.outage_minutes "
+                    f"allow: {message}; until then no pass of the account makes a call",
+                    certainly_not_done=status == 429,
+                    give_up=True,
+                    status=status,
                 )
-            self.rate_limiter.block(wait_seconds)
+            if wait_seconds is not None:
+                self.rate_limiter.block(wait_seconds)
             raise _TransientError(
-                f"{where}: {message}", wait_seconds=wait_seconds, certainly_not_done=True, status=status
+                f"{where}: {message}",
+                wait_seconds=wait_seconds,
+                certainly_not_done=status == 429,
+                outage=True,
+                status=status,
             )
         if status >= 500:
             raise _TransientError(f"{where}: {message}", status=status)
@@ -352,17 +451,32 @@ class MarketplaceClient:
             raise RecordNotFoundError(f"{where}: {message}", status)
         raise RequestRefusedError(f"{where}: {message}", status)
 
-    def _penalty_of(self, response: httpx.Response) -> float:
-        """The seconds to wait after a 429: those of its Retry-After, else the published penalty."""
-        named = retry_after(response.headers.get("Retry-After"), self.now())
-        return self.penalty_seconds if named is None else named
+    def _demanded_wait(self, response: httpx.Response) -> float | None:
+        """The seconds to wait by an answer's Retry-After, after a 429 without one by the published penalty.
+
+        At least MIN_WAIT_SECONDS, and longer if the last such wait was followed by no answer but this one.
+        """
+        named = retry_after(response.headers.get("Retry-After"), _date_of(response) or self.now())
+        if named is None and response.status_code == 429:
+            named = self.penalty_seconds
+        if named is None:
+            return None
+        with self._lock:
+            now = time.monotonic()
+            if now >= self._named_wait_ends:  # answers to other connections in the meantime mean the same wait
+                self._waits_in_a_row += 1
+            wait = max(named, min(MAX_BACKOFF_SECONDS, MIN_WAIT_SECONDS * 2 ** min(self._waits_in_a_row - 1, 10)))
+            self._named_wait_ends = now + wait
+        return wait
 
     def _read_clock(self, response: httpx.Response) -> None:
-        with contextlib.suppress(KeyError, ValueError, TypeError):
-            their_time = parsedate_to_datetime(response.headers["Date"])
+        their_time = _date_of(response)
+        if their_time is not None:
             offset = their_time - datetime.now(UTC)
             # The header has whole seconds: only what exceeds that is a difference of clocks.
             self._clock_offset = offset if abs(offset) > timedelta(seconds=2) else timedelta(0)
+            if abs(offset) > max(CLOCK_TRUST, abs(self._odd_offset)):
+                self._odd_offset = timedelta(minutes=round(offset.total_seconds() / 60))
 
     def _obey_rate_limit_headers(self, response: httpx.Response) -> None:
         """Stops the account's calls until the limit resets once few are left: other connections still need those."""
@@ -373,7 +487,7 @@ class MarketplaceClient:
             remaining, reset = int(response.headers[names.remaining]), float(response.headers[names.reset])
             limit = int(response.headers.get(names.limit, "0"))
             if remaining <= min(2 * self.connections, limit // 4):
-                wait = min(MAX_PENALTY_SECONDS, reset - self.now().timestamp())
+                wait = min(self.longest_wait, reset - (_date_of(response) or self.now()).timestamp())
                 if wait > 0:
                     self.rate_limiter.block(wait)
 
@@ -383,44 +497,52 @@ class MarketplaceClient:
                 self._counts[name] += amount
 
 
+def _date_of(response: httpx.Response) -> datetime | None:
+    """The time in UTC at which the marketplace answered, by its clock; None if it does not say."""
+    try:
+        at = parsedate_to_datetime(response.headers["Date"])
+    except (KeyError, ValueError, TypeError):
+        return None
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+
+
 def retry_after(value: str | None, now: datetime) -> float | None:
     """The seconds to wait by a Retry-After header, which holds seconds or an HTTP date (RFC 9110, 10.2.3).
 
     None if it holds neither. `now`: the time by the marketplace's clock.
     """
-    if not value:
-        return None
-    if value.strip().isdigit():
-        return float(value)
+    text = (value or "").strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text), MAX_RETRY_AFTER_SECONDS)
     try:
-        return max(0.0, (parsedate_to_datetime(value) - now).total_seconds())
+        seconds = (parsedate_to_datetime(text) - now).total_seconds()
     except (ValueError, TypeError):
         return None
+    return min(max(0.0, seconds), MAX_RETRY_AFTER_SECONDS)
 
 
 class _Error(msgspec.Struct, gc=False):
-    """One error of any of the envelopes. Other fields may be about a buyer and are not read."""
+    """The published codes of one error of any of the envelopes. Its texts may be about a buyer, and are not read."""
 
-    code: str | int | None = None
-    type: str | None = None
-    title: str | None = None
-    message: str | None = None
-    detail: str | None = None
+    code: object = None
+    type: object = None
 
 
 class _ErrorAnswer(_Error, gc=False):
-    error: _Error | str | None = None
-    errors: list[_Error | str] | None = None
+    error: object = None
+    errors: object = None
 
 
-_PERSONAL = re.compile(r"[^\s@]+@[^\s@]+|\+?\d[\d\s().-]{7,}\d")
+_CODE = re.compile(r"[A-Za-z/][A-Za-z0-9_.:/#-]{0,99}|\d{1,6}")
+"""What a published code looks like; nothing with a space or an at sign, and no number as long as a telephone's."""
+_MAX_CODES = 3
 
 
-def error_text(body: bytes) -> str:
-    """The code and message of an error answer in one line of at most 300 characters, without buyers' data.
+def error_code(body: bytes) -> str:
+    """The published codes of an error answer, in one line; none of its texts, which may be about a buyer.
 
-    Reads three envelopes: RFC 9457 (type, title, detail), {"error": {code, message}} and {"errors": [{code, message}]}.
-    Back Market's contract has all three; refurbed's google.rpc.Status has code and message at the top.
+    Reads three envelopes: RFC 9457 (type), {"error": {code}} and {"errors": [{code}]}. Back Market's contract has all
+    three; refurbed's google.rpc.Status has its code at the top.
     """
     if body.lstrip()[:1] == b"<":
         return "an HTML page"
@@ -428,13 +550,15 @@ def error_text(body: bytes) -> str:
         document = msgspec.json.decode(body, type=_ErrorAnswer)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return "no readable JSON"
-    errors = document.errors or [document.error if document.error is not None else document]
-    text = "; ".join(part for part in map(_one_error_text, errors) if part) or "no reason given"
-    return _PERSONAL.sub("…", " ".join(text.split()))[:300]
+    listed = cast("list[object]", document.errors) if isinstance(document.errors, list) else [document.error]  # pyright: ignore[reportUnknownMemberType]
+    envelopes = [document, *(_as_error(each) for each in listed)]
+    values = [value for error in envelopes for value in (error.code, error.type)]
+    codes = [str(value) for value in values if isinstance(value, str | int) and _CODE.fullmatch(str(value))]
+    return " ".join(list(dict.fromkeys(codes))[:_MAX_CODES]) or "no code given"
 
 
-def _one_error_text(error: _Error | str) -> str:
-    if isinstance(error, str):
-        return error
-    parts = (error.code, error.type, error.title, error.message, error.detail)
-    return " ".join(str(part) for part in parts if part not in (None, ""))
+def _as_error(value: object) -> _Error:
+    try:
+        return msgspec.convert(value, _Error)
+    except msgspec.ValidationError:
+        return _Error()

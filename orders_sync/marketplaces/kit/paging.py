@@ -2,20 +2,26 @@
 
 import hashlib
 import itertools
+import logging
 import time
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from math import ceil
-from operator import ne
+from operator import ge, le, ne
 from urllib.parse import urlsplit
 
 import msgspec
 
 from orders_sync.marketplaces.kit.adapter import RawRecord
-from orders_sync.marketplaces.kit.errors import IncompleteListError
+from orders_sync.marketplaces.kit.errors import CredentialRefusedError, IncompleteListError, RequestRefusedError
+from orders_sync.model.errors import OrdersSyncError
+
+log = logging.getLogger("orders_sync.sync")
 
 MAX_PAGES = 200_000
 """Pages of one list. A longer one is an error, never treated as its end."""
@@ -33,9 +39,29 @@ class Page(msgspec.Struct, frozen=True, gc=False):
 
     records: list[RawRecord]
     total: int | None
-    """How many records the whole list holds; None if the answer does not say."""
+    """How many records the whole list holds, as the answer says; None if it does not say."""
     next: int | None
-    """The number of the next page; None on the last one."""
+    """The number of the next page; None on the last one. Where the contract names none: whether more may follow."""
+    refused: RequestRefusedError | None = None
+    """Why the marketplace refused this page, which then has no records."""
+
+
+FetchPage = Callable[[int, int], Page]
+"""Fetches a page of a list by its number, from 1, where each page holds so many records (the second argument)."""
+Split = Callable[[datetime | None, datetime | None], FetchPage | None]
+"""The pages of a part of a list: created at or after the first time, or at or before the second one; None of both is
+set at once. Returns None if the contract has no such filter."""
+
+
+def offset_page(records: list[RawRecord], total: int | None, number: int, size: int) -> Page:
+    """A page of a list that is paged by an offset, whose answers name no next page.
+
+    `size`: how many records lie between two offsets. More may follow a full page, whatever length the list is said to
+    have.
+    """
+    reached = (number - 1) * size + len(records)
+    more = bool(records) and (len(records) >= size or (total is not None and reached < total))
+    return Page(records, total, number + 1 if more else None)
 
 
 class _Seen:
@@ -54,80 +80,253 @@ class _Seen:
         return 1 + sum(map(ne, ordered, itertools.islice(ordered, 1, None)))
 
 
-def read_counted(fetch: Callable[[int], Page], page_size: int, connections: int) -> Iterator[list[RawRecord]]:
+def read_counted(
+    fetch: FetchPage, page_size: int, connections: int, *, by_offset: bool = False, split: Split | None = None
+) -> Iterator[list[RawRecord]]:
     """All records of a list of numbered pages whose answers give the list's length; page by page.
 
-    `fetch` gets a page by its number, from 1, and is called from up to `connections` threads. Records may come twice.
-    During the reading, records may be added and move within the list, but none leaves it (its filter has no upper
-    bound): once as many distinct records were seen as the list holds at its end, none was missed. If fewer were seen,
-    the first and the last page are read again, then all pages. Raises IncompleteListError if no reading was complete.
+    `fetch` is called from up to `connections` threads, and asks for pages of `page_size` records. If the marketplace
+    gives fewer, its size is followed. `by_offset`: pages begin at a number of records: a short page leaves a gap.
+    `split` makes the rest of a list a list of its own, which begins where the marketplace refuses to go on.
+
+    Records may come twice. During the reading, records may be added and move within the list, but none leaves it (its
+    filter has no upper bound): once as many distinct records were seen as the list holds at its end, none was missed.
+    If fewer were seen, the first and the last page are read again, then all pages. The length that the marketplace
+    gives is never the end of a list whose pages go on, and where two readings find the same records and their end,
+    they count more than the length. Raises IncompleteListError if no reading was complete.
     """
-    first = fetch(1)
-    if first.total is None:
-        yield first.records
-        for _, page in _follow(first, fetch):
-            yield page.records
-        return
-    reading = _Reading(first, first.total)
-    yield first.records
-    for page in _pages(fetch, range(2, _page_count(first.total, page_size) + 1), connections):
-        yield reading.note(page)
-    yield from _arrivals(reading, fetch, page_size, _page_count(first.total, page_size))
-    yield from _read_until_complete(reading, fetch, page_size, connections)
-
-
-def _arrivals(
-    reading: "_Reading", fetch: Callable[[int], Page], page_size: int, pages_read: int
-) -> Iterator[list[RawRecord]]:
-    """The pages that were added to the end of the list during the reading: those of a list sorted oldest first."""
-    while pages_read < _page_count(reading.total, page_size) or (reading.last.next or 0) > pages_read > 0:
-        pages_read += 1
-        yield reading.note(_not_empty(pages_read, fetch(pages_read)))
-
-
-def _read_until_complete(
-    reading: "_Reading", fetch: Callable[[int], Page], page_size: int, connections: int
-) -> Iterator[list[RawRecord]]:
-    """The pages of further readings, none if the list is complete. Raises IncompleteListError after MAX_READINGS."""
-    for number in range(1, MAX_READINGS + 1):
-        if reading.complete():
+    part = fetch
+    seen = 0
+    while True:
+        reading = _CountedList(part, page_size, connections, by_offset)
+        try:
+            yield from reading.read()
+        except _RefusedPageError as refused:
+            rest = reading.rest(split)
+            seen += reading.seen.distinct()
+            if rest is None:
+                raise IncompleteListError(
+                    f"{refused.reason} The marketplace refuses page {refused.number} of its list after {seen} records, "
+                    "which are kept; the list can't be split by time."
+                ) from None
+            part = rest
+        else:
             return
-        last = max(1, _page_count(reading.total, page_size))
-        # A list sorted newest first has its arrivals on its first page.
-        pages = sorted({1, last}) if number == 1 and not reading.shrunk else list(range(1, last + 1))
-        reading.shrunk = False
-        for page in _pages(fetch, pages, connections):
-            yield reading.note(page)
-    if not reading.complete():
+
+
+class _RefusedPageError(OrdersSyncError):
+    """The marketplace refuses a page that must exist. It never leaves this module."""
+
+    def __init__(self, number: int, reason: RequestRefusedError) -> None:
+        super().__init__(str(reason))
+        self.number = number
+        self.reason = reason
+
+
+class _Versions:
+    """The distinct versions of records that one reading saw, in 8 bytes for each."""
+
+    def __init__(self) -> None:
+        self._keys = array("q")
+
+    def add(self, records: list[RawRecord]) -> None:
+        self._keys.extend([hash((record.record_id, record.fingerprint, record.modified_at)) for record in records])
+
+    def distinct(self) -> bytes:
+        """The versions, in a form that can be compared with another reading's."""
+        return array("q", sorted(set(self._keys))).tobytes()
+
+
+class _CountedList:
+    """A list of numbered pages, and what was seen of it so far."""
+
+    def __init__(self, fetch: FetchPage, page_size: int, connections: int, by_offset: bool) -> None:
+        self._fetch = fetch
+        self._size = self._shortest = page_size
+        self._connections = connections
+        self._by_offset = by_offset
+        self.seen = _Seen()
+        self._begin_reading()
+
+    def _begin_reading(self) -> None:
+        self._versions = _Versions()
+        self._total = 0
+        self._times: list[datetime] = []
+        self._shrunk = False
+        """Whether the list lost records during this reading."""
+        self._uneven = False
+        """Whether a page may have left a gap."""
+        self._repeats = False
+        """Whether a full page of this reading brought nothing new."""
+        self._size = max(1, self._shortest)
+
+    def read(self) -> Iterator[list[RawRecord]]:
+        """The pages of as many readings as it takes. Raises IncompleteListError, or _RefusedPageError."""
+        previous: tuple[int, bytes] | None = None
+        for number in range(1, MAX_READINGS + 1):
+            yield from self._read_once(again=number > 1)
+            if self._complete():
+                return
+            if number == 1 and not self._shrunk and not self._uneven:
+                # A list sorted newest first has its arrivals on its first page.
+                for page_number in sorted({1, max(1, self._page_count())}):
+                    page = self._ask(page_number)
+                    if page.refused is None:
+                        yield self._note(page_number, page)
+                if self._complete():
+                    return
+            found = self._total, self._versions.distinct()
+            agree = found == previous and not self._shrunk
+            if agree or number == MAX_READINGS:
+                self._settle(number, agree)
+                return
+            previous = found
+            self._begin_reading()
+
+    def _settle(self, readings: int, agree: bool) -> None:
+        """Ends the reading of a list that has fewer records than it is said to hold.
+
+        Where two readings agree, the length is wrong: it counts records twice, or some that are not listed. Raises
+        IncompleteListError where they do not, or where pages repeat each other, or there is no record at all.
+        """
+        count = self.seen.distinct()
+        if agree and count and not self._repeats:
+            log.warning("The marketplace's list is said to hold %d records; two readings found %d.", self._total, count)
+            return
+        why = "its pages repeat each other" if self._repeats else "they are missing" if agree else "it kept changing"
         raise IncompleteListError(
-            f"The marketplace says that its list holds {reading.total} records, and {MAX_READINGS} readings found "
-            f"{reading.seen.distinct()} of them while it kept changing."
+            f"The marketplace says that its list holds {self._total} records, and {readings} readings found {count} of "
+            f"them: {why}."
         )
 
+    def _read_once(self, *, again: bool) -> Iterator[list[RawRecord]]:
+        """The pages of one reading, each asked for while the list's length or the page before says that it exists."""
+        last = _not_empty(1, self._fetch(1, self._size))
+        yield self._note(1, last)
+        more = last.next is not None or self._total != len(last.records)
+        if more and 0 < len(last.records) < self._size:
+            self._size = self._shortest = len(last.records)
+        number = 1
+        known = _ids_of(last) if again else None
+        counted = range(2, min(self._page_count(), MAX_PAGES) + 1)
+        with closing(_pages(self._ask, counted, self._connections)) as pages:
+            for number, page in pages:
+                if self._is_end(number, page, last):
+                    return
+                if known is not None:
+                    self._repeats = self._repeats or self._is_repeat(page, known)
+                    known |= _ids_of(page)
+                self._note_gap(last)
+                last = page
+                yield self._note(number, page)
+        while (following := self._following(number, last)) is not None:
+            if following > MAX_PAGES:
+                raise IncompleteListError(f"The marketplace's list has more than {MAX_PAGES} pages.")
+            number, page = following, self._ask(following)
+            if self._is_end(number, page, last):
+                return
+            if number > self._page_count():  # the list's length does not show its end
+                known = _ids_of(last) if known is None else known
+                if _ids_of(page) <= known:
+                    if len(page.records) < self._size:
+                        return  # the last page comes again
+                    raise IncompleteListError(f"Page {number} of the marketplace's list repeats the pages before it.")
+            if known is not None:
+                known |= _ids_of(page)
+            self._note_gap(last)
+            last = page
+            yield self._note(number, page)
 
-class _Reading:
-    """What was seen of a list so far, and how many records it says to hold."""
+    def _following(self, number: int, last: Page) -> int | None:
+        """The number of the page to ask for after the last one; None at the end."""
+        if last.next is not None and last.next > number:
+            return last.next
+        if number < self._page_count():
+            return number + 1
+        said_too_few = self._total < (number - 1) * self._size + len(last.records)
+        if last.next is not None and said_too_few:
+            raise IncompleteListError(
+                f"Page {number} of the marketplace's list names page {last.next} as its next one."
+            )
+        return number + 1 if said_too_few else None
 
-    def __init__(self, first: Page, total: int) -> None:
-        self.seen = _Seen()
-        self.seen.add(first.records)
-        self.total = total
-        self.last = first
-        self.shrunk = False
+    def _is_end(self, number: int, page: Page, before: Page) -> bool:
+        """Whether the list has ended before this page. Raises if it can't have."""
+        if page.refused is not None:
+            if before.next is None:
+                return True  # only the list's length says that there is such a page
+            if page.refused.status == HTTPStatus.NOT_FOUND:
+                self._shrunk = True
+                return True
+            raise _RefusedPageError(number, page.refused)
+        _not_empty(number, page)
+        if page.records:
+            return False
+        if number < self._page_count() and self._ask(number + 1).records:
+            raise IncompleteListError(
+                f"Page {number} of the marketplace's list is empty, yet page {number + 1} is not."
+            )
+        return True
 
-    def note(self, page: Page) -> list[RawRecord]:
+    def _is_repeat(self, page: Page, known: set[str]) -> bool:
+        """Whether a full page brings nothing but what is known."""
+        return len(page.records) >= self._size and _ids_of(page) <= known
+
+    def _note_gap(self, page: Page) -> None:
+        """Notes a page that is short though another one follows it: after it, a list by offsets leaves a gap."""
+        if self._by_offset and len(page.records) < self._size:
+            self._uneven = True
+            self._shortest = min(self._shortest, len(page.records))
+
+    def _ask(self, number: int) -> Page:
+        """A page; one without records that says why, if the marketplace refuses it."""
+        try:
+            return self._fetch(number, self._size)
+        except CredentialRefusedError:
+            raise
+        except RequestRefusedError as error:
+            if number == 1:
+                raise
+            return Page([], None, None, error)
+
+    def _note(self, number: int, page: Page) -> list[RawRecord]:
         """Counts a page's records, and returns them."""
-        if page.total is not None:
+        is_possible = page.total is not None and page.total >= (number - 1) * self._size + len(page.records)
+        if page.total is not None and (number == 1 or is_possible):
             # A record that left the list has moved the later ones up: one may be on a page that was read before.
-            self.shrunk = self.shrunk or page.total < self.total
-            self.total = page.total
-        self.last = page
+            self._shrunk = self._shrunk or page.total < self._total
+            self._total = page.total
         self.seen.add(page.records)
+        self._versions.add(page.records)
+        for record in page.records[:1] + page.records[-1:]:
+            if record.created_at is not None and record.created_at.tzinfo is not None:
+                self._times.append(record.created_at)
         return page.records
 
-    def complete(self) -> bool:
+    def _page_count(self) -> int:
+        return ceil(self._total / self._size)
+
+    def _complete(self) -> bool:
         """Whether every record of the list was seen. Sorts a key of each: call it once for each reading."""
-        return not self.shrunk and self.seen.distinct() >= self.total
+        return not self._shrunk and not self._uneven and self.seen.distinct() >= self._total
+
+    def rest(self, split: Split | None) -> FetchPage | None:
+        """The pages from the last one on that was read, as a list of their own; None if the contract has no such list.
+
+        The list's order of creation shows on which side the rest lies. The moment of the last record is read again,
+        since others may have the same one.
+        """
+        if split is None or not self._times or self._times[0] == self._times[-1]:
+            return None
+        if all(map(le, self._times, self._times[1:])):
+            return split(self._times[-1], None)
+        if all(map(ge, self._times, self._times[1:])):
+            return split(None, self._times[-1])
+        return None
+
+
+def _ids_of(page: Page) -> set[str]:
+    return {record.record_id or record.fingerprint.hex() for record in page.records}
 
 
 def read_linked(fetch: Callable[[int], Page], now: Callable[[], datetime]) -> Iterator[list[RawRecord]]:
@@ -219,24 +418,26 @@ def _follow(first: Page, fetch: Callable[[int], Page]) -> Iterator[tuple[int, Pa
         yield number, page
 
 
-def _pages(fetch: Callable[[int], Page], numbers: Sequence[int], connections: int) -> Iterator[Page]:
+def _pages(fetch: Callable[[int], Page], numbers: Sequence[int], connections: int) -> Generator[tuple[int, Page]]:
     """The pages with these numbers, in their order, over as many of the connections as the latency is worth."""
     if not numbers:
         return
     wall_began, cpu_began = time.perf_counter(), time.thread_time()
     first = fetch(numbers[0])
     latency, cpu_seconds = time.perf_counter() - wall_began, time.thread_time() - cpu_began
-    yield _not_empty(numbers[0], first)
+    yield numbers[0], first
     # Threads that wait for each other instead of the marketplace cost more than they gain.
     useful = min(connections, max(1, round(latency / max(cpu_seconds, 1e-6) / LATENCY_PER_THREAD)))
     if useful > 1:
         yield from _fetched_ahead(fetch, numbers[1:], useful)
     else:
         for number in numbers[1:]:
-            yield _not_empty(number, fetch(number))
+            yield number, fetch(number)
 
 
-def _fetched_ahead(fetch: Callable[[int], Page], numbers: Sequence[int], connections: int) -> Iterator[Page]:
+def _fetched_ahead(
+    fetch: Callable[[int], Page], numbers: Sequence[int], connections: int
+) -> Iterator[tuple[int, Page]]:
     """The pages with these numbers, in their order; for each connection at most two are fetched ahead."""
     with ThreadPoolExecutor(connections, thread_name_prefix="fetch") as pool:
         ahead: deque[tuple[int, Future[Page]]] = deque()
@@ -245,10 +446,10 @@ def _fetched_ahead(fetch: Callable[[int], Page], numbers: Sequence[int], connect
                 ahead.append((number, pool.submit(fetch, number)))
                 if len(ahead) >= 2 * connections:
                     number, future = ahead.popleft()
-                    yield _not_empty(number, future.result())
+                    yield number, future.result()
             while ahead:
                 number, future = ahead.popleft()
-                yield _not_empty(number, future.result())
+                yield number, future.result()
         finally:
             for _, future in ahead:
                 future.cancel()
@@ -259,13 +460,6 @@ def _not_empty(number: int, page: Page) -> Page:
     if not page.records and page.next is not None:
         raise IncompleteListError(f"Page {number} of the marketplace's list is empty, yet names a next one.")
     return page
-
-
-def _page_count(total: int, page_size: int) -> int:
-    pages = ceil(total / page_size)
-    if pages > MAX_PAGES:
-        raise IncompleteListError(f"The marketplace's list has {pages} pages; more than {MAX_PAGES} are not read.")
-    return pages
 
 
 def _ids(page: Page) -> list[str]:

@@ -8,11 +8,32 @@ Calls are spaced instead of sent in one burst per window, since marketplaces do 
 import threading
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Protocol
 
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection, connect
-from orders_sync.marketplaces.kit.errors import DailyBudgetSpentError
+from orders_sync.marketplaces.kit.errors import DailyBudgetSpentError, MarketplaceUnavailableError
+
+OUTAGE_MINUTES = 20.0
+"""How long a call waits for a marketplace that answers `not now`, where the account does not say it."""
+MIN_LONGEST_WAIT_SECONDS = 60.0
+"""A wait that the marketplace names is waited for within a pass if it is no longer, whatever the account says."""
+
+
+def longest_wait(outage_minutes: float) -> float:
+    """The longest Retry-After, in seconds, that a pass waits for. A longer one fails the pass."""
+    return max(60.0 * outage_minutes, MIN_LONGEST_WAIT_SECONDS)
+
+
+class PausedError(MarketplaceUnavailableError):
+    """The marketplace asked for a pause that is too long for a pass, and it is not over. No call was made."""
+
+    def __init__(self, account: str, until: datetime) -> None:
+        super().__init__(
+            f"The marketplace asked account {account} to make no call before {until.astimezone(UTC):%Y-%m-%d %H:%M:%S} "
+            "UTC (Retry-After), so none is made; the first pass after that goes on where the last one stopped."
+        )
 
 
 class RateLimit(NamedTuple):
@@ -31,12 +52,15 @@ class RateLimiter(Protocol):
     def wait(self, limits: Sequence[RateLimit]) -> float:
         """Waits until a call that counts against all `limits` may start. Returns the seconds waited.
 
-        Raises DailyBudgetSpentError if a limit per day is used up.
+        Raises DailyBudgetSpentError if a limit per day is used up, and PausedError during a pause that is too long.
         """
         ...
 
-    def block(self, seconds: float) -> None:
-        """Lets no call of this account start for `seconds`, since the marketplace demands a pause."""
+    def block(self, seconds: float, *, remember: bool = False) -> None:
+        """Lets no call of this account start for `seconds`, since the marketplace demands a pause.
+
+        `remember`: the pause is too long for a pass, and later ones must know of it.
+        """
         ...
 
     def close(self) -> None:
@@ -56,6 +80,7 @@ ON CONFLICT (account, bucket) DO UPDATE SET
     + %(interval)s::interval,
   day_calls = CASE WHEN stored.day = excluded.day THEN stored.day_calls ELSE 0 END + 1,
   day = excluded.day
+WHERE stored.blocked_until IS NULL OR stored.blocked_until <= clock_timestamp() + %(longest_wait)s::interval
 RETURNING extract(epoch FROM next_slot - %(interval)s::interval - clock_timestamp())::float8, day_calls
 """
 _BLOCK = """
@@ -65,17 +90,50 @@ FROM unnest(%(buckets)s::text[]) AS bucket
 ON CONFLICT (account, bucket) DO UPDATE SET
   blocked_until = greatest(stored.blocked_until, excluded.blocked_until)
 """
+_PAUSE = "SELECT max(blocked_until) FROM rate_limits WHERE account = %s AND blocked_until > clock_timestamp()"
+
+
+def pause_end(connection: Connection, account: str) -> datetime | None:
+    """When the pause ends that the marketplace demands of an account, by our clock; None if it demands none."""
+    row = connection.execute(_PAUSE, [account]).fetchone()
+    return row[0] if row is not None else None
+
+
+def check_pause(connection: Connection, account: SellerAccount) -> None:
+    """Raises PausedError if the marketplace demands a pause of the account that is too long for a pass.
+
+    An account that ignores the published limits begins no pass at all during a pause that is remembered.
+    """
+    until = pause_end(connection, account.name)
+    limits = account.settings.limits
+    allowed = longest_wait(limits.outage_minutes) if limits.enforced else 0.0
+    if until is not None and until > datetime.now(UTC) + timedelta(seconds=allowed):
+        raise PausedError(account.name, until)
+
+
+def _store_pause(connection: Connection, account: str, limits: Sequence[RateLimit], seconds: float) -> None:
+    buckets = [limit.bucket for limit in limits]
+    connection.execute(_BLOCK, {"account": account, "buckets": buckets, "seconds": _interval(seconds)})
 
 
 class SharedRateLimiter:
     """The rate limiter of an account, shared over PostgreSQL by all processes that call for this account."""
 
-    def __init__(self, account: str, limits: Sequence[RateLimit], share: float, url: str | None = None) -> None:
+    def __init__(
+        self,
+        account: str,
+        limits: Sequence[RateLimit],
+        share: float,
+        url: str | None = None,
+        *,
+        longest_wait: float = 60.0 * OUTAGE_MINUTES,
+    ) -> None:
         """`limits`: all limits of the marketplace, which `block` stops together.
 
         `share`: the part of each limit to use, above 0 and at most 1. `url`: of the orders database, by default that
-        of the environment.
+        of the environment. `longest_wait`: seconds; a longer pause is not waited for.
         """
+        self.longest_wait = longest_wait
         self.account = account
         self.limits = list(limits)
         self.share = share
@@ -90,16 +148,9 @@ class SharedRateLimiter:
         time.sleep(wait)
         return wait
 
-    def block(self, seconds: float) -> None:
+    def block(self, seconds: float, *, remember: bool = False) -> None:
         with self._lock:
-            self._opened().execute(
-                _BLOCK,
-                {
-                    "account": self.account,
-                    "buckets": [limit.bucket for limit in self.limits],
-                    "seconds": _interval(seconds),
-                },
-            )
+            _store_pause(self._opened(), self.account, self.limits, seconds)
 
     def close(self) -> None:
         with self._lock:
@@ -120,11 +171,13 @@ class SharedRateLimiter:
                         "bucket": limit.bucket,
                         "interval": _interval(spacing),
                         "burst": _interval(spacing * min(BURST, limit.calls // 10)),
+                        "longest_wait": _interval(self.longest_wait),
                     },
                 )
                 .fetchone()
             )
-        assert row is not None
+            if row is None:
+                raise PausedError(self.account, pause_end(self._opened(), self.account) or datetime.now(UTC))
         wait, calls_today = row
         if limit.per_day is not None and calls_today > limit.per_day:
             raise DailyBudgetSpentError(
@@ -140,20 +193,38 @@ class SharedRateLimiter:
 
 
 class LocalRateLimiter:
-    """A rate limiter without limits: it waits only after `block`, and only within this process."""
+    """A rate limiter without limits: it waits only after `block`, and only within this process.
 
-    def __init__(self) -> None:
+    A pause that is too long for a pass is remembered for the account, if there is one.
+    """
+
+    def __init__(
+        self,
+        account: str = "",
+        limits: Sequence[RateLimit] = (),
+        *,
+        longest_wait: float = 60.0 * OUTAGE_MINUTES,
+    ) -> None:
+        """`account` and `limits`: the names under which a long pause is remembered. `longest_wait`: seconds."""
+        self.account = account
+        self.limits = list(limits)
+        self.longest_wait = longest_wait
         self._blocked_until = 0.0
 
     def wait(self, limits: Sequence[RateLimit]) -> float:
         wait = self._blocked_until - time.monotonic()
         if wait <= 0:
             return 0.0
+        if wait > self.longest_wait:
+            raise PausedError(self.account, datetime.now(UTC) + timedelta(seconds=wait))
         time.sleep(wait)
         return wait
 
-    def block(self, seconds: float) -> None:
+    def block(self, seconds: float, *, remember: bool = False) -> None:
         self._blocked_until = max(self._blocked_until, time.monotonic() + seconds)
+        if remember and self.account:
+            with connect(application=f"orders_sync rate limiter {self.account}") as connection:
+                _store_pause(connection, self.account, self.limits, seconds)
 
     def close(self) -> None:
         pass
@@ -162,7 +233,10 @@ class LocalRateLimiter:
 def rate_limiter_for(account: SellerAccount, limits: Sequence[RateLimit]) -> RateLimiter:
     """The rate limiter of an account: shared, with all `limits`, or local if its file has `limits.enforced: false`."""
     settings = account.settings.limits
-    return SharedRateLimiter(account.name, limits, settings.share) if settings.enforced else LocalRateLimiter()
+    longest = longest_wait(settings.outage_minutes)
+    if settings.enforced:
+        return SharedRateLimiter(account.name, limits, settings.share, longest_wait=longest)
+    return LocalRateLimiter(account.name, limits, longest_wait=longest)
 
 
 def _interval(seconds: float) -> str:

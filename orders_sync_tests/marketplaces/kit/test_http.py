@@ -10,6 +10,7 @@ import stamina
 
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
+from orders_sync.marketplaces.kit import http
 from orders_sync.marketplaces.kit.auth import HeaderToken
 from orders_sync.marketplaces.kit.errors import (
     AnswerLostError,
@@ -20,9 +21,10 @@ from orders_sync.marketplaces.kit.errors import (
 from orders_sync.marketplaces.kit.http import (
     BACKOFF_JITTER_SECONDS,
     FIRST_BACKOFF_SECONDS,
+    MAX_RETRY_AFTER_SECONDS,
     MAX_TRIES,
     MarketplaceClient,
-    error_text,
+    error_code,
     retry_after,
 )
 from orders_sync.marketplaces.kit.rate_limits import LocalRateLimiter
@@ -51,6 +53,7 @@ def client(marketplace: Marketplace) -> Iterator[MarketplaceClient]:
         auth=HeaderToken(f"Basic {TOKEN}"),
         connections=2,
         penalty_seconds=1.5,
+        outage_minutes=0,
     )
     yield opened
     opened.close()
@@ -84,13 +87,13 @@ def test_a_passing_fault_costs_only_time(
 
 
 LASTING = [
-    ({"kind": "status", "status": 500}, "answers GET /ws/orders with 500: sandbox switched on (6 tries)"),
-    ({"kind": "status", "status": 401}, "the credential is wrong or lacks a right: sandbox switched on"),
+    ({"kind": "status", "status": 500}, "answers GET /ws/orders with 500: sandbox (6 tries)"),
+    ({"kind": "status", "status": 401}, "the credential is wrong or lacks a right: sandbox"),
     ({"kind": "status", "status": 403, "body": "<html>blocked</html>", "headers": {"cf-ray": "93-CDG"}},
      "its firewall blocks us; ray 93-CDG"),
-    ({"kind": "status", "status": 400, "body": {"errors": [{"code": "E1", "message": "no"}]}}, "with 400: E1 no"),
+    ({"kind": "status", "status": 400, "body": {"errors": [{"code": "E1", "message": "no"}]}}, "with 400: E1"),
     ({"kind": "status", "status": 400, "body": {"type": "/errors/x", "title": "Not so", "status": 400}},
-     "/errors/x Not so"),
+     "with 400: /errors/x"),
     ({"kind": "status", "status": 429, "headers": {"Retry-After": "4000"}}, "asks to wait 4000 s"),
     ({"kind": "html"}, "with an HTML page"),
     ({"kind": "huge"}, "with more than 20 MB"),
@@ -131,7 +134,9 @@ def test_a_looping_link_changes_nothing_where_the_count_shows_the_end(
 def test_nobody_answers(connection: Connection, no_backoff: None) -> None:
     with Marketplace() as gone:
         account = sandbox_account(gone)
-    with pytest.raises(PassFailedError, match=r"127\.0\.0\.1 does not answer GET /ws/orders: .*refused \(6 tries\)"):
+    port = gone.url.rpartition(":")[2]
+    reason = rf"127\.0\.0\.1:{port} does not answer GET /ws/orders: .*refused \(3 tries\)"
+    with pytest.raises(PassFailedError, match=reason):
         sync(account)
 
 
@@ -186,7 +191,110 @@ def test_the_published_penalty_is_waited_for_without_a_retry_after(
     assert 1.5 <= time.monotonic() - began < limit(3.5)
 
 
-@pytest.mark.parametrize("fault", [{"kind": "status", "status": 503}, {"kind": "lose_answer"}, {"kind": "reset"}])
+def test_a_retry_after_of_a_503_is_waited_for(marketplace: Marketplace, client: MarketplaceClient) -> None:
+    marketplace.fault("status", status=503, headers={"Retry-After": "3"})
+    began = time.monotonic()
+    client.get("/ws/orders", {}, [], decode_json)
+    assert 3 <= time.monotonic() - began < limit(5)
+    assert client.metrics()["calls"] == 2
+
+
+@pytest.mark.parametrize("named", ["0", "Thu, 01 Jan 2026 11:00:00 GMT"])
+def test_a_retry_after_that_names_no_wait_waits_longer_each_time(
+    marketplace: Marketplace, client: MarketplaceClient, named: str
+) -> None:
+    marketplace.fault("status", status=429, headers={"Retry-After": named}, times=3)
+    began = time.monotonic()
+    client.get("/ws/orders", {}, [], decode_json)
+    assert 1 + 2 + 4 <= time.monotonic() - began < limit(10)
+    assert client.metrics()["calls"] == 4
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_an_outage_is_waited_for_beyond_the_usual_tries(
+    marketplace: Marketplace, client: MarketplaceClient, status: int
+) -> None:
+    client.penalty_seconds = 0.0
+    client.outage_seconds = 600.0
+    marketplace.fault("status", status=status, times=20, headers={"Retry-After": "²"} if status == 503 else {})
+    with stamina.set_testing(True, attempts=100), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(http, "MIN_WAIT_SECONDS", 0.01)
+        patch.setattr(http, "MAX_BACKOFF_SECONDS", 0.02)
+        client.get("/ws/orders", {}, [], decode_json)
+    assert client.metrics()["calls"] == 21
+
+
+def test_a_pass_waits_through_an_outage(marketplace: Marketplace, connection: Connection) -> None:
+    """`modified` comes only once a day."""
+    account = sandbox_account(marketplace, limits={"enforced": False, "outage_minutes": 20})
+    for number in range(1, 61):
+        an_order(marketplace, number)
+    marketplace.fault("status", status=503, page=2, times=15)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(http, "FIRST_BACKOFF_SECONDS", 0.01)
+        patch.setattr(http, "MAX_BACKOFF_SECONDS", 0.02)
+        patch.setattr(http, "BACKOFF_JITTER_SECONDS", 0.0)
+        summary = sync(account, "modified")
+    assert (summary.created, summary.retries) == (60, 15)
+
+
+def test_an_outage_is_waited_for_as_long_as_the_account_says_and_once_for_each_pass(
+    marketplace: Marketplace, client: MarketplaceClient
+) -> None:
+    client.outage_seconds = 4.0
+    marketplace.fault("status", status=503, times=0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(http, "FIRST_BACKOFF_SECONDS", 0.05)
+        patch.setattr(http, "MAX_BACKOFF_SECONDS", 0.1)
+        patch.setattr(http, "BACKOFF_JITTER_SECONDS", 0.0)
+        began = time.monotonic()
+        with pytest.raises(MarketplaceUnavailableError, match=r"with 503: sandbox \(\d\d tries\)"):
+            client.get("/ws/orders", {}, [], decode_json)
+        assert 4 <= time.monotonic() - began < limit(6)
+        with pytest.raises(MarketplaceUnavailableError, match=r"\(6 tries\)"):
+            client.get("/ws/orders", {}, [], decode_json)
+
+
+def test_a_server_that_is_off_costs_one_backoff_and_not_one_for_each_endpoint(client: MarketplaceClient) -> None:
+    with Marketplace() as gone:
+        client.base_url = gone.url
+    for tries in ("3 tries", "1 try", "1 try"):
+        began = time.monotonic()
+        with pytest.raises(MarketplaceUnavailableError, match=rf"127\.0\.0\.1:\d+ .*refused \({tries}\)"):
+            client.get("/ws/orders", {}, [], decode_json)
+        assert time.monotonic() - began < limit(6 if tries == "3 tries" else 1)
+
+
+@pytest.mark.parametrize("enforced", [True, False])
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_wait_that_is_too_long_for_a_pass_holds_for_the_next_one_too(
+    marketplace: Marketplace, connection: Connection, enforced: bool, status: int
+) -> None:
+    account = sandbox_account(marketplace, limits={"enforced": enforced, "outage_minutes": 1})
+    marketplace.fault("status", status=status, headers={"Retry-After": "3600"}, times=0)
+    with pytest.raises(PassFailedError, match="and asks to wait 3600 s, longer than this account's"):
+        sync(account)
+    calls = marketplace.calls()
+    for sync_type in ("new", "care"):
+        with pytest.raises(PassFailedError, match=r"asked account shop to make no call before 20\d\d-.* UTC"):
+            sync(account, sync_type)
+    assert marketplace.calls() == calls
+    marketplace.calm()
+    connection.execute("UPDATE rate_limits SET blocked_until = now() - interval '1 s', next_slot = now()")
+    sync(account)
+    assert marketplace.calls() > calls
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "status", "status": 503},
+        {"kind": "status", "status": 503, "headers": {"Retry-After": "1"}},
+        {"kind": "status", "status": 503, "headers": {"Retry-After": "3600"}},
+        {"kind": "lose_answer"},
+        {"kind": "reset"},
+    ],
+)
 def test_a_write_that_may_have_been_done_is_sent_once(
     marketplace: Marketplace, client: MarketplaceClient, fault: dict[str, object]
 ) -> None:
@@ -213,7 +321,7 @@ def test_a_write_that_found_no_server_was_certainly_not_done(
 ) -> None:
     with Marketplace() as gone:
         client.base_url = gone.url
-    with pytest.raises(MarketplaceUnavailableError, match=r"does not answer POST .* \(6 tries\)"):
+    with pytest.raises(MarketplaceUnavailableError, match=r"does not answer POST .* \(3 tries\)"):
         client.post("/ws/orders/1", {}, [], decode_json)
 
 
@@ -229,16 +337,50 @@ def test_retry_after_is_read_in_both_its_forms() -> None:
     now = datetime(2026, 1, 1, 12, tzinfo=UTC)
     assert retry_after("7", now) == 7
     assert retry_after("Thu, 01 Jan 2026 12:00:30 GMT", now) == 30
+    assert retry_after("Thu, 01 Jan 2026 11:00:00 GMT", now) == 0
     assert retry_after("soon", now) is None
+    assert retry_after("²", now) is None
+    assert retry_after("-1", now) is None
+    assert retry_after("9" * 400, now) == MAX_RETRY_AFTER_SECONDS
     assert retry_after(None, now) is None
 
 
-def test_no_personal_data_comes_out_of_an_error() -> None:
-    body = b'{"error": {"code": "E", "message": "no order for john.doe@mail.com, +33 6 39 98 12 34", "data": {"name": "Doe"}}}'
-    assert error_text(body).startswith("E no order for …")
-    assert "john" not in error_text(body)
-    assert "Doe" not in error_text(body)
-    assert "39 98" not in error_text(body)
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"errors": [{"code": "E1", "message": "for buyer Jane Doe, 1 Main Street; Basic c2VjcmV0"}]}, "E1"),
+        ({"errors": [{"message": "for buyer Jane Doe, 1 Main Street; Basic c2VjcmV0"}]}, "no code given"),
+        ({"errors": ["Jane"]}, "no code given"),
+        ({"error": {"code": "E", "message": "no order for john.doe@mail.com", "data": {"name": "Doe"}}}, "E"),
+        ({"error": {"code": "Jane Doe"}}, "no code given"),
+        ({"error": {"code": "jane@doe.example"}}, "no code given"),
+        ({"error": {"code": "+33639981234"}}, "no code given"),
+        ({"error": {"code": 33639981234}}, "no code given"),
+        ({"error": "Jane Doe"}, "no code given"),
+        ({"code": 16, "message": "Jane Doe", "details": []}, "16"),
+        ({"type": "/errors/x", "title": "Jane Doe", "detail": "1 Main Street", "status": 400}, "/errors/x"),
+        ({"code": "invalid_request", "type": "invalid_data", "message": "Jane"}, "invalid_request invalid_data"),
+        ({"code": {"name": "Jane"}, "errors": {"a": 1}}, "no code given"),
+        ([{"code": "E1"}], "no readable JSON"),
+    ],
+)
+def test_only_the_code_comes_out_of_an_error(body: object, code: str) -> None:
+    assert error_code(msgspec.json.encode(body)) == code
+
+
+def test_nothing_of_an_error_text_is_stored_or_logged(
+    marketplace: Marketplace, connection: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = "refused for buyer Jane Doe, 1 Main Street; Basic c2VjcmV0"
+    body = {"errors": [{"code": "E1", "message": text}], "title": text, "detail": text}
+    marketplace.fault("status", status=400, times=0, body=body)
+    with caplog.at_level("DEBUG"), pytest.raises(PassFailedError, match="with 400: E1") as problem:
+        sync(sandbox_account(marketplace))
+    stored = repr(connection.execute("SELECT string_agg(r::text, '') FROM lane_runs r").fetchone())
+    for part in ("Jane", "Main Street", "c2VjcmV0"):
+        assert part not in caplog.text
+        assert part not in stored
+        assert part not in str(problem.value)
 
 
 def test_the_mandatory_headers_are_sent(marketplace: Marketplace, connection: Connection) -> None:

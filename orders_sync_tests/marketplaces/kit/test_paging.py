@@ -2,15 +2,24 @@
 
 import random
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orders_sync.marketplaces.kit.adapter import RawRecord
-from orders_sync.marketplaces.kit.errors import IncompleteListError
-from orders_sync.marketplaces.kit.paging import CursorPage, Page, path_of_link, read_counted, read_cursor, read_linked
+from orders_sync.marketplaces.kit.errors import IncompleteListError, RecordNotFoundError, RequestRefusedError
+from orders_sync.marketplaces.kit.paging import (
+    CursorPage,
+    FetchPage,
+    Page,
+    offset_page,
+    path_of_link,
+    read_counted,
+    read_cursor,
+    read_linked,
+)
 
 
 class ChangingList:
@@ -26,7 +35,7 @@ class ChangingList:
         self.calls = 0
         self.moved: dict[int, datetime] = {}
 
-    def fetch(self, number: int) -> Page:
+    def fetch(self, number: int, size: int = 0) -> Page:
         self.calls += 1
         rows = list(reversed(self.records)) if self.newest_first else self.records
         page = rows[(number - 1) * self.page_size : number * self.page_size]
@@ -89,7 +98,7 @@ def test_a_list_that_shrinks_is_read_again() -> None:
     """A record that leaves moves the later ones up: one may slip past the reader."""
     listing = ChangingList(40, 10, False, [], 0)
 
-    def fetch(number: int) -> Page:
+    def fetch(number: int, size: int) -> Page:
         answer = listing.fetch(number)
         if listing.calls == 1:
             listing.records.pop(0)
@@ -100,11 +109,159 @@ def test_a_list_that_shrinks_is_read_again() -> None:
 
 
 def test_a_list_that_never_holds_what_it_says_is_an_error() -> None:
-    def fetch(number: int) -> Page:
+    def fetch(number: int, size: int) -> Page:
         return Page([_record(number % 2)], 5, None)
 
-    with pytest.raises(IncompleteListError, match="holds 5 records, and 5 readings found 2"):
+    with pytest.raises(IncompleteListError, match=r"holds 5 records, and 2 readings found 2 .*repeat each other"):
         list(read_counted(fetch, 1, 1))
+
+
+@pytest.mark.parametrize("said", [0, 7, 50, 10_000])
+@pytest.mark.parametrize("connections", [1, 4])
+def test_a_length_that_contradicts_the_pages_is_no_end_and_no_reason_to_fail(said: int, connections: int) -> None:
+    """The list has three pages, each of which names the next one."""
+    listing = ChangingList(130, 50, True, [], 0)
+
+    def fetch(number: int, size: int) -> Page:
+        page = listing.fetch(number)
+        return Page(page.records, said, page.next)
+
+    seen = {record.record_id for page in read_counted(fetch, 50, connections) for record in page}
+    assert len(seen) == 130
+    assert listing.calls <= 12
+
+
+def test_a_length_that_is_wrong_on_one_page_only_costs_calls() -> None:
+    listing = ChangingList(130, 50, True, [], 0)
+
+    def fetch(number: int, size: int) -> Page:
+        page = listing.fetch(number)
+        return Page(page.records, 0 if number == 2 else 130, page.next)
+
+    assert {record.record_id for page in read_counted(fetch, 50, 1) for record in page} == {str(n) for n in range(130)}
+
+
+def test_another_page_is_asked_for_where_the_length_is_too_small() -> None:
+    listing = ChangingList(130, 50, True, [], 0)
+
+    def fetch(number: int, size: int) -> Page:
+        return Page(listing.fetch(number).records, 0, None)
+
+    assert len([record for page in read_counted(fetch, 50, 1) for record in page]) == 130
+    assert listing.calls == 4  # the last one shows the end
+
+
+def test_pages_that_repeat_each_other_without_end_are_an_error() -> None:
+    calls = 0
+
+    def fetch(number: int, size: int) -> Page:
+        nonlocal calls
+        calls += 1
+        return Page([_record(1), _record(2)], 0, number + 1)
+
+    with pytest.raises(IncompleteListError, match="Page 2 of the marketplace's list repeats the pages before it"):
+        list(read_counted(fetch, 2, 1))
+    assert calls == 2
+
+
+def test_an_order_that_is_twice_on_a_page_is_read() -> None:
+    def fetch(number: int, size: int) -> Page:
+        return Page([_record(1), _record(1, datetime(2021, 1, 1, tzinfo=UTC))], 2, None)
+
+    assert {record.record_id for page in read_counted(fetch, 50, 1) for record in page} == {"1"}
+
+
+def _by_offset(
+    count: int, *, at_most: int, newest_first: bool = False, refused_from: int | None = None, said: int | None = None
+) -> tuple[Callable[[datetime | None, datetime | None], FetchPage], list[int]]:
+    """A list by offsets, one record each minute, of which parts can be had; and its calls."""
+    calls: list[int] = []
+
+    def part(since: datetime | None, until: datetime | None) -> FetchPage:
+        rows = [n for n in range(count) if (since is None or _at(n) >= since) and (until is None or _at(n) <= until)]
+        rows = rows[::-1] if newest_first else rows
+
+        def fetch(number: int, size: int) -> Page:
+            offset = (number - 1) * size
+            calls.append(offset)
+            if refused_from is not None and offset >= refused_from:
+                raise RequestRefusedError("the marketplace answers with 400: TOO_DEEP", 400)
+            found = rows[offset : offset + min(at_most, 100)]
+            records = [RawRecord(str(n), b"{}", b"", _at(n), _at(n)) for n in found]
+            return offset_page(records, len(rows) if said is None else min(said, len(rows)), number, size)
+
+        return fetch
+
+    return part, calls
+
+
+def _at(number: int) -> datetime:
+    return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=number)
+
+
+@pytest.mark.parametrize("said", [None, 0, 100, 200])
+@pytest.mark.parametrize("connections", [1, 4])
+def test_a_marketplace_that_gives_smaller_pages_is_followed_by_what_it_gives(
+    said: int | None, connections: int
+) -> None:
+    part, _ = _by_offset(240, at_most=50, said=said)
+    pages = read_counted(part(None, None), 100, connections, by_offset=True)
+    seen = {record.record_id for page in pages for record in page}
+    assert seen == {str(n) for n in range(240)}
+
+
+def test_a_page_that_is_short_in_the_middle_leaves_no_gap() -> None:
+    def fetch(number: int, size: int) -> Page:
+        offset = (number - 1) * size
+        given = 30 if offset == 100 else 100
+        return offset_page([_record(n) for n in range(250)][offset : offset + given], 250, number, size)
+
+    seen = {record.record_id for page in read_counted(fetch, 100, 1, by_offset=True) for record in page}
+    assert seen == {str(n) for n in range(250)}
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+@pytest.mark.parametrize("said", [None, 200])
+def test_a_refused_offset_splits_the_list_by_time(newest_first: bool, said: int | None) -> None:
+    """`said`: the length that is capped where the offsets are refused, as search servers do."""
+    part, calls = _by_offset(530, at_most=100, newest_first=newest_first, refused_from=200, said=said)
+    pages = read_counted(part(None, None), 100, 1, by_offset=True, split=part)
+    assert {record.record_id for page in pages for record in page} == {str(n) for n in range(530)}
+    assert len(calls) <= 12
+
+
+def test_what_came_before_a_refused_page_is_yielded_and_the_error_names_it() -> None:
+    part, _ = _by_offset(530, at_most=100, refused_from=200)
+    seen: list[RawRecord] = []
+    pages = read_counted(part(None, None), 100, 1, by_offset=True)
+    with pytest.raises(IncompleteListError, match=r"400: TOO_DEEP.* refuses page 3 of its list after 200 records"):
+        seen.extend(record for page in pages for record in page)
+    assert len(seen) == 200
+
+
+def test_a_page_that_only_the_length_promises_may_be_refused() -> None:
+    """Counting rows of a join gives more pages than there are."""
+
+    def fetch(number: int, size: int) -> Page:
+        if number > 2:
+            raise RecordNotFoundError("the marketplace answers with 404: invalid page", 404)
+        page = [_record(n) for n in range(70)][(number - 1) * 50 : number * 50]
+        return Page(page, 140, 2 if number == 1 else None)
+
+    assert len({record.record_id for page in read_counted(fetch, 50, 1) for record in page}) == 70
+
+
+def test_a_hole_in_a_list_is_an_error() -> None:
+    def fetch(number: int, size: int) -> Page:
+        return Page([] if number == 2 else [_record(number)], 3, None)
+
+    with pytest.raises(IncompleteListError, match="Page 2 of the marketplace's list is empty, yet page 3 is not"):
+        list(read_counted(fetch, 1, 1))
+
+
+def test_a_list_that_is_said_to_have_records_and_has_none_is_an_error() -> None:
+    with pytest.raises(IncompleteListError, match="holds 5 records, and 2 readings found 0 of them: they are missing"):
+        list(read_counted(lambda number, size: Page([], 5, None), 50, 1))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,56 @@
+"""`orders-sync lanes`: what a person may change about a lane."""
+
+import getpass
+import socket
+import uuid
+from datetime import UTC, datetime
+
+import click
+
+from orders_sync.cli.output import console, moment
+from orders_sync.model.lane import Lane, SyncType
+
+
+class LaneType(click.ParamType[Lane]):
+    """A lane by its name, e.g. shop/new."""
+
+    name = "lane"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Lane:
+        account, _, sync_type = str(value).rpartition("/")
+        if not account or sync_type not in list(SyncType):
+            self.fail(f"{value!r} is no lane; allowed is ACCOUNT/SYNC, where SYNC is {', '.join(SyncType)}", param, ctx)
+        return Lane(account, SyncType(sync_type))
+
+
+@click.group()
+def lanes() -> None:
+    """Set the watermark of a lane back.
+
+    A lane is one sync of one account, e.g. shop/new.
+    """
+
+
+@lanes.command("rewind")
+@click.argument("lane", type=LaneType())
+@click.option(
+    "--to",
+    required=True,
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]),
+    help="The watermark from now on, in UTC.",
+)
+@click.option("--reason", required=True, help="Why; stored with your name.")
+def rewind(lane: Lane, to: datetime, reason: str) -> None:
+    """Set the watermark of LANE back.
+
+    The next pass fetches again what came since then. Nothing is stored twice. Stores who did it, when, and why. Exit
+    code 1 if the watermark does not lie after that time, 3 if a run works on the lane.
+    """
+    from orders_sync.database.schema import upgrade_schema
+    from orders_sync.lanes.watermark import rewind as rewind_watermark
+
+    upgrade_schema()
+    at = to.replace(tzinfo=UTC)
+    by = f"{getpass.getuser()}@{socket.gethostname()}"
+    before = rewind_watermark(lane, at, by=by, reason=reason, run_id=f"cli-{uuid.uuid4().hex[:8]}")
+    console.print(f"{lane}: the watermark was {moment(before)} UTC and is now {moment(at)} UTC.")
