@@ -22,7 +22,7 @@ from orders_sync.sandbox.entities import (
     SandboxOrder,
 )
 from orders_sync.sandbox.fake_marketplace import FakeMarketplace, at_or_after, parse_time
-from orders_sync.sandbox.formats import stamp
+from orders_sync.sandbox.formats import known, stamp
 
 MAX_PAGE_SIZE = 100
 DEFAULT_PAGE_SIZE = 10
@@ -42,6 +42,8 @@ STATE = {
 #: An order has the state of its line that is furthest from the end.
 PROGRESS = ("STAGING", "WAITING_ACCEPTANCE", "SHIPPING", "SHIPPED", "RECEIVED", "CANCELED")
 ISO_3 = {"FR": "FRA", "DE": "DEU", "ES": "ESP", "IT": "ITA"}
+SHIPPING_CENTS = 599
+"""The shipping price of each line."""
 
 
 class FakeMirakl(FakeMarketplace):
@@ -149,6 +151,7 @@ def order_record(order: SandboxOrder) -> dict[str, Any]:
     lines = [line_record(number, line, order) for number, line in enumerate(order.lines, 1)]
     states = {line["order_line_state"] for line in lines}
     price = sum(line.price * line.quantity for line in order.lines)
+    shipping_price = SHIPPING_CENTS * len(order.lines)
     address = {
         "firstname": order.buyer["firstName"], "lastname": order.buyer["lastName"], "street_1": order.buyer["street"],
         "zip_code": order.buyer["postalCode"], "city": order.buyer["city"], "country": order.buyer["country"],
@@ -156,7 +159,7 @@ def order_record(order: SandboxOrder) -> dict[str, Any]:
     }  # fmt: skip
     refunded = [line for line in order.lines if line.state in (REFUNDED_EARLY, REFUNDED_LATE)]
     is_accepted = not states & {"STAGING", "WAITING_ACCEPTANCE"}
-    return {
+    record = {
         "order_id": order_id(order),
         "commercial_id": f"Order_{order.id}",
         "created_date": stamp(order.created),
@@ -166,9 +169,9 @@ def order_record(order: SandboxOrder) -> dict[str, Any]:
         "order_state": next(state for state in PROGRESS if state in states),
         "currency_iso_code": "EUR",
         "price": price / 100,
-        "shipping_price": 5.99,
-        "total_price": (price + 599) / 100,
-        "total_commission": price // 10 / 100,
+        "shipping_price": shipping_price / 100,
+        "total_price": (price + shipping_price) / 100,
+        "total_commission": sum(_commission(line) for line in order.lines) / 100,
         "payment_type": "CARD",
         "paymentType": "CARD",
         "payment_workflow": "PAY_ON_ACCEPTANCE",
@@ -194,42 +197,66 @@ def order_record(order: SandboxOrder) -> dict[str, Any]:
             "customer_id": f"Customer_{order.id}",
             "firstname": order.buyer["firstName"],
             "lastname": order.buyer["lastName"],
-            # "Null before shipping (or acceptance, depending on platform setting)."
+            # "Null before shipping (or acceptance, depending on platform setting)", although the schema requires an
+            # address: null is the harder case for an adapter.
             "shipping_address": address if is_accepted else None,
             "billing_address": address if is_accepted else None,
         },
         "order_lines": lines,
     }
+    return known(record)
 
 
 def line_record(number: int, line: Line, order: SandboxOrder) -> dict[str, Any]:
     """An order line as a document of OR11; `number` counts from 1."""
-    price = line.price * line.quantity / 100
+    price, commission = line.price * line.quantity, _commission(line) / 100
     refund = {
-        "id": str(line.id), "amount": price, "quantity": line.quantity, "refund_state": "REFUNDED",
-        "state": "REFUNDED", "reason_code": "34", "created_date": stamp(order.modified),
+        "id": str(line.id), "order_refund_id": f"refund-{line.id}", "amount": price / 100, "quantity": line.quantity,
+        "refund_state": "REFUNDED", "state": "REFUNDED", "reason_code": "34", "created_date": stamp(order.modified),
+        "commission_amount": commission, "commission_tax_amount": 0, "commission_total_amount": commission,
+        "commission_taxes": [{"amount": 0, "code": "TAXZERO"}],
     }  # fmt: skip
-    return {
+    is_refunded = line.state in (REFUNDED_EARLY, REFUNDED_LATE)
+    number_of_product = sum(map(ord, line.sku))
+    record = {
         "order_line_id": line_id(number, order),
         "order_line_index": number,
         "order_line_state": STATE[line.state],
-        "offer_id": 100_000 + sum(map(ord, line.sku)),
+        "order_line_additional_fields": [],
+        "offer_id": 100_000 + number_of_product,
         "offer_sku": line.sku,
         "offer_state_code": "11",
-        "product_sku": f"MKP{sum(map(ord, line.sku))}",
+        "product_sku": f"MKP{number_of_product}",
         "product_title": line.product,
+        "product_medias": [
+            {"media_url": f"/media/product/image/{number_of_product}", "mime_type": "JPEG", "type": "LARGE"}
+        ],
+        "category_code": "SMARTPHONES",
+        "category_label": "Smartphones",
+        "description": "",
         "quantity": line.quantity,
-        "price": price,
+        "price": price / 100,
         "price_unit": line.price / 100,
-        "shipping_price": 5.99,
-        "total_price": price,
-        "total_commission": line.price * line.quantity // 10 / 100,
+        "shipping_price": SHIPPING_CENTS / 100,
+        "total_price": (price + SHIPPING_CENTS) / 100,
+        "commission_fee": commission,
+        "commission_rate_vat": 0,
+        "commission_vat": 0,
+        "commission_taxes": [{"amount": 0, "code": "TAXZERO", "rate": 0}],
+        "total_commission": commission,
         "created_date": stamp(order.created),
         "last_updated_date": stamp(order.modified),
         "shipped_date": stamp(order.shipped) if order.shipped and line.state in (SHIPPED, REFUNDED_LATE) else None,
+        "can_refund": line.state in (ACCEPTED, SHIPPED),
         "cancelations": [],
-        "refunds": [refund] if line.state in (REFUNDED_EARLY, REFUNDED_LATE) else [],
+        "refunds": [refund] if is_refunded else [],
     }
+    return known(record)
+
+
+def _commission(line: Line) -> int:
+    """The operator's commission on a line, in cents, without tax."""
+    return line.price * line.quantity // 10
 
 
 def line_id(number: int, order: SandboxOrder) -> str:
@@ -249,7 +276,12 @@ def return_record(folder: Folder, order: SandboxOrder) -> dict[str, Any]:
         "last_updated": stamp(folder.modified),
         "method_code": "RETURN_METHOD_BY_MAIL",
         "reason_code": "RETURN_CHANGED_MIND",
-        "return_address": {"city": "Paris", "country_iso_code": "FRA"},
+        "return_address": {
+            "street1": "1, Imaginary Street",
+            "zip_code": "75003",
+            "city": "Paris",
+            "country_iso_code": "FRA",
+        },
         "return_lines": [
             {"order_line_id": line_id(number, order), "quantity": 1, "reason_code": "RETURN_CHANGED_MIND"}
         ],
