@@ -112,8 +112,9 @@ def contradictions(marketplace: str) -> list[Contradiction]:
 
 @pytest.fixture(scope="module")
 def published() -> dict[str, list[Document]]:
+    found = documents()
     install()
-    return documents()
+    return found
 
 
 @pytest.fixture(params=CONTRACTS)
