@@ -1,5 +1,6 @@
-"""The fake Mirakl: the published operations OR11 (orders), OR72 (their documents) and RT11 (returns), over a world."""
+"""The fake Mirakl: the published operations OR11 (orders), OR21 (acceptance), OR72 (documents) and RT11 (returns)."""
 
+import json
 from typing import Any
 
 from starlette.requests import Request
@@ -40,7 +41,7 @@ STATE = {
     REFUNDED_LATE: "RECEIVED",
 }
 #: An order has the state of its line that is furthest from the end.
-PROGRESS = ("STAGING", "WAITING_ACCEPTANCE", "SHIPPING", "SHIPPED", "RECEIVED", "CANCELED")
+PROGRESS = ("STAGING", "WAITING_ACCEPTANCE", "SHIPPING", "SHIPPED", "RECEIVED", "REFUSED", "CANCELED")
 ISO_3 = {"FR": "FRA", "DE": "DEU", "ES": "ESP", "IT": "ITA"}
 SHIPPING_CENTS = 599
 """The shipping price of each line."""
@@ -55,6 +56,7 @@ class FakeMirakl(FakeMarketplace):
         return [
             Route("/api/orders", self.guarded(self.list_orders)),
             Route("/api/orders/documents", self.guarded(self.list_documents)),
+            Route("/api/orders/{order_id}/accept", self.guarded(self.accept_lines), methods=["PUT"]),
             Route("/api/returns", self.guarded(self.list_returns)),
         ]
 
@@ -88,6 +90,39 @@ class FakeMirakl(FakeMarketplace):
             and (updated_to is None or not at_or_after(record.get("last_updated_date"), updated_to))
         ]
         return {"orders": found[offset : offset + size], "total_count": len(found)}
+
+    async def accept_lines(self, request: Request) -> Response:
+        wanted = request.path_params["order_id"]
+        record = next((record for record in self.listed() if record["order_id"] == wanted), None)
+        if record is None:
+            return _error(404, "ORDER_NOT_FOUND")
+        try:
+            decisions = [(line["id"], line["accepted"]) for line in json.loads(await request.body())["order_lines"]]
+        except (ValueError, KeyError, TypeError):
+            return _bad_request("VALIDATION_ERROR")
+        problem = _refused_decisions(record, decisions)
+        self.controls.writes.append({"order_id": wanted, "order_lines": dict(decisions), "problem": problem})
+        if problem is not None:
+            return _bad_request(problem)
+        self._decide(record, dict(decisions))
+        return Response(status_code=204)
+
+    def _decide(self, record: dict[str, Any], decisions: dict[str, bool]) -> None:
+        """Accepts or refuses lines that wait, by their ids."""
+        if record["order_id"] in self.world.scripted:
+            for line in record["order_lines"]:
+                if line["order_line_id"] in decisions:
+                    line["order_line_state"] = "SHIPPING" if decisions[line["order_line_id"]] else "REFUSED"
+            record["order_state"] = _order_state({line["order_line_state"] for line in record["order_lines"]})
+            record["last_updated_date"] = stamp(self.clock.now())
+            self.world.version += 1
+            return
+        order = next(order for order in self.world.orders.values() if order_id(order) == record["order_id"])
+        for number, line in enumerate(order.lines, 1):
+            accepted = decisions.get(line_id(number, order))
+            if accepted is not None:
+                self.world.merchant_sets(order.id, ACCEPTED if accepted else CANCELLED, None, self.clock.now(), line.id)
+        self.save_actions()
 
     async def list_documents(self, request: Request) -> dict[str, Any] | Response:
         if "order_ids" not in request.query_params:
@@ -157,7 +192,7 @@ def order_record(order: SandboxOrder) -> dict[str, Any]:
         "zip_code": order.buyer["postalCode"], "city": order.buyer["city"], "country": order.buyer["country"],
         "country_iso_code": ISO_3[order.buyer["country"]], "phone": order.buyer["phoneNumber"],
     }  # fmt: skip
-    refunded = [line for line in order.lines if line.state in (REFUNDED_EARLY, REFUNDED_LATE)]
+    remaining = {line.state for line in order.lines if line.state not in (CANCELLED, NOT_PAID)}
     is_accepted = not states & {"STAGING", "WAITING_ACCEPTANCE"}
     record = {
         "order_id": order_id(order),
@@ -166,7 +201,7 @@ def order_record(order: SandboxOrder) -> dict[str, Any]:
         "last_updated_date": stamp(order.modified),
         "customer_debited_date": stamp(order.paid) if order.paid else None,
         "shipping_deadline": stamp(order.created + 2 * DAY),
-        "order_state": next(state for state in PROGRESS if state in states),
+        "order_state": _order_state(states),
         "currency_iso_code": "EUR",
         "price": price / 100,
         "shipping_price": shipping_price / 100,
@@ -186,7 +221,7 @@ def order_record(order: SandboxOrder) -> dict[str, Any]:
         "leadtime_to_ship": 2,
         "can_cancel": False,
         "can_shop_ship": "SHIPPING" in states,
-        "fully_refunded": bool(refunded) and len(refunded) == len([s for s in states if s != "CANCELED"]),
+        "fully_refunded": bool(remaining) and remaining <= {REFUNDED_EARLY, REFUNDED_LATE},
         "has_customer_message": False,
         "has_incident": False,
         "has_invoice": False,
@@ -221,7 +256,7 @@ def line_record(number: int, line: Line, order: SandboxOrder) -> dict[str, Any]:
     record = {
         "order_line_id": line_id(number, order),
         "order_line_index": number,
-        "order_line_state": STATE[line.state],
+        "order_line_state": "REFUSED" if line.refused else STATE[line.state],
         "order_line_additional_fields": [],
         "offer_id": 100_000 + number_of_product,
         "offer_sku": line.sku,
@@ -289,5 +324,27 @@ def return_record(folder: Folder, order: SandboxOrder) -> dict[str, Any]:
     }
 
 
+def _order_state(line_states: set[str]) -> str:
+    return next(state for state in PROGRESS if state in line_states)
+
+
+def _refused_decisions(record: dict[str, Any], decisions: list[tuple[str, bool]]) -> str | None:
+    """The code of OR21's error; None if the decisions are about all lines that wait, and about no others."""
+    states = {line["order_line_id"]: line["order_line_state"] for line in record["order_lines"]}
+    waiting = {line for line, state in states.items() if state == "WAITING_ACCEPTANCE"}
+    decided = {line for line, _ in decisions}
+    if len(decided) < len(decisions):
+        return "ORDER_LINE_DUPLICATE_ID"
+    if decided - set(states):
+        return "ORDER_LINE_NOT_FOUND"
+    if not waiting or decided - waiting:
+        return "ORDER_INVALID_STATE"
+    return None if decided == waiting else "ORDER_LINE_ACCEPTANCE_DECISION_MISSING"
+
+
 def _bad_request(message: str) -> Response:
-    return JSONResponse({"message": message, "status": 400}, 400)
+    return _error(400, message)
+
+
+def _error(status: int, message: str) -> Response:
+    return JSONResponse({"message": message, "status": status}, status)

@@ -252,3 +252,57 @@ def test_documents_and_returns_have_the_published_form(client: httpx.Client) -> 
     assert len(first.data) == 2
     second = client.get("/api/returns", params={"limit": 2, "page_token": first.next_page_token}).json()
     assert TypeAdapter(ReturnList).validate_python(second).previous_page_token
+
+
+def test_an_order_is_fully_refunded_once_all_its_remaining_lines_are(client: httpx.Client) -> None:
+    """Its lines that are cancelled do not remain."""
+    found = orders(client)
+    for order in found:
+        remaining = [line for line in order.order_lines if line.order_line_state not in ("CANCELED", "REFUSED")]
+        assert order.fully_refunded == (bool(remaining) and all(line.refunds for line in remaining)), order.order_id
+    assert {order.fully_refunded for order in found} == {True, False}
+
+
+def decide(client: httpx.Client, order: Order, *accepted: bool) -> httpx.Response:
+    """OR21: accepts or refuses the first lines of an order."""
+    lines = [
+        {"id": line.order_line_id, "accepted": yes} for line, yes in zip(order.order_lines, accepted, strict=False)
+    ]
+    return client.put(f"/api/orders/{order.order_id}/accept", json={"order_lines": lines})
+
+
+def test_the_lines_of_an_order_are_accepted_or_refused_once_and_together(client: httpx.Client) -> None:
+    of_two, *others = sorted(
+        (order for order in orders(client) if order.order_state == "WAITING_ACCEPTANCE"),
+        key=lambda order: len(order.order_lines) != 2,
+    )
+    assert len(of_two.order_lines) == 2
+    assert decide(client, of_two, True).json() == {"message": "ORDER_LINE_ACCEPTANCE_DECISION_MISSING", "status": 400}
+    accepted = decide(client, of_two, True, False)
+    assert (accepted.status_code, accepted.content) == (204, b"")
+    assert decide(client, of_two, True, False).json()["message"] == "ORDER_INVALID_STATE"
+    refused = next(order for order in others if len(order.order_lines) == 1)
+    assert decide(client, refused, False).status_code == 204
+    now = {order.order_id: order for order in orders(client)}
+    assert [line.order_line_state for line in now[of_two.order_id].order_lines] == ["SHIPPING", "REFUSED"]
+    assert (now[of_two.order_id].order_state, now[refused.order_id].order_state) == ("SHIPPING", "REFUSED")
+    unknown = client.put("/api/orders/Order_0-A/accept", json={"order_lines": []})
+    assert (unknown.status_code, unknown.json()["message"]) == (404, "ORDER_NOT_FOUND")
+
+
+def test_an_order_that_a_test_put_in_is_accepted_too() -> None:
+    with Marketplace(FakeMirakl) as marketplace:
+        lines = [{"order_line_id": "Order_1-A-1", "order_line_state": "WAITING_ACCEPTANCE"}]
+        order = {"order_id": "Order_1-A", "order_state": "WAITING_ACCEPTANCE", "order_lines": lines}
+        marketplace.world.scripted["Order_1-A"] = order
+        answer = httpx.put(
+            f"{marketplace.url}/api/orders/Order_1-A/accept",
+            json={"order_lines": [{"id": "Order_1-A-1", "accepted": True}]},
+            headers={"Authorization": SANDBOX_CREDENTIALS["MIRAKL_SANDBOX_KEY"]},
+            trust_env=False,
+        )
+        assert answer.status_code == 204
+        assert (marketplace.listed()[0]["order_state"], lines[0]["order_line_state"]) == ("SHIPPING", "SHIPPING")
+        assert marketplace.sandbox.writes == [
+            {"order_id": "Order_1-A", "order_lines": {"Order_1-A-1": True}, "problem": None}
+        ]
