@@ -181,10 +181,10 @@ def test_all_four_syncs_keep_to_the_contract(
 
         assert {operation for operation, status in shop.record.exchanges if status == 200} == contract.uses
         violations = shop.record.violations
-    print(f"\n{name}: {len(shop.record.exchanges)} exchanges, {len(violations)} violations, of which")
+    print(f"\n{name}: {len(shop.record.exchanges)} exchanges, {len(violations)} violations")
     for each in contradictions(name):
         count = sum(map(each.explains, violations))
-        print(f"  {count} by the contract's contradiction {each.where}")
+        print(f"  {count} by a contradiction in the contract: {each.where}")
         assert count, "this contradiction is no longer met: remove it from contradictions.yaml"
     assert unexplained(name, violations) == {}
 
@@ -201,6 +201,35 @@ def test_refusals_keep_to_the_contract(
                 adapter.accept(shipped(adapter, since(shop)))
         adapter.close()
         assert unexplained(name, shop.record.violations) == {}
+
+
+def test_what_the_adapters_do_not_use_keeps_to_the_contracts_as_well(
+    published: dict[str, list[Document]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with proxied("mirakl", published, monkeypatch) as shop:
+        shop.marketplace.pass_time(hours=6)
+        order = next(order for order in shop.marketplace.listed() if order["order_state"] == "WAITING_ACCEPTANCE")
+        decisions = [{"id": line["order_line_id"], "accepted": True} for line in order["order_lines"]]
+        send(shop, "PUT", f"/api/orders/{order['order_id']}/accept", {"order_lines": decisions})
+        assert shop.record.exchanges == [("PUT /api/orders/{order_id}/accept", 204)]
+        assert unexplained("mirakl", shop.record.violations) == {}
+    with proxied("back_market", published, monkeypatch) as shop:
+        line = shop.marketplace.listed()[0]["orderlines"][0]["id"]
+        send(shop, "PATCH", f"/ws/orderlines/{line}", {"imei": "011415009346880"})
+        send(shop, "PATCH", "/ws/orderlines/1", {"imei": "011415009346880"})
+        send(shop, "GET", "/ws/shipping/v1/deliveries")
+        send(shop, "GET", "/ws/sav/999999999")
+        assert [status for _, status in shop.record.exchanges] == [200, 404, 200, 404]
+        assert unexplained("back_market", shop.record.violations) == {}
+
+
+def send(shop: Proxied, method: str, path: str, body: object = None) -> None:
+    """A request that no adapter makes."""
+    headers = {
+        "Authorization": shop.authorization, "User-Agent": "BM-Tests-Contract;tests@example.com",
+        "Accept-Language": "fr-fr",
+    }  # fmt: skip
+    httpx.request(method, shop.url + path, json=body, headers=headers, trust_env=False)
 
 
 def shipped(adapter: Adapter, start: datetime) -> AcceptanceTarget:
@@ -237,8 +266,5 @@ def test_prism_sees_what_a_contract_forbids(
 
         shop.marketplace.calm()
         shop.record.violations.clear()
-        method, path, body = contract.request
-        httpx.request(
-            method, shop.url + path, json=body, headers={"Authorization": shop.authorization}, trust_env=False
-        )
+        send(shop, *contract.request)
         assert any(": request." in violation for violation in unexplained(name, shop.record.violations))
