@@ -5,17 +5,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Route
 
 from orders_sync.marketplaces.back_market import ITEM_STATUS, ORDER_STATUS
 from orders_sync.marketplaces.kit.accounts import account_from
-from orders_sync.marketplaces.kit.adapter import AcceptanceTarget, Adapter
+from orders_sync.marketplaces.kit.adapter import Adapter
 from orders_sync.marketplaces.kit.registry import open_adapter
 from orders_sync.model.statuses import Status
-from orders_sync.testing.http_server import served
 from orders_sync_tests.marketplaces.field_mapping import address, assert_mapped, day, day_text
 
 
@@ -114,24 +109,3 @@ def test_a_line_without_a_state_has_the_status_of_its_order(adapter: Adapter) ->
     line = {key: value for key, value in ORDER["orderlines"][0].items() if key != "state"}
     (item,) = adapter.decode_order(json.dumps({**ORDER, "orderlines": [line]}).encode()).items or []
     assert (item.status, item.marketplace_state) == (Status.SHIPPED, None)
-
-
-@pytest.mark.parametrize(("sku", "expected"), [("PHONE", {"sku": "PHONE"}), ("", {})])
-def test_an_acceptance_satisfies_both_readings_of_the_contract(
-    sku: str, expected: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Schema UpdateOrder requires `id` and `new_state`, and describes `order_id` instead of `id`."""
-    monkeypatch.setenv("T", "secret")
-    bodies: list[Any] = []
-
-    async def update(request: Request) -> JSONResponse:
-        bodies.append(await request.json())
-        return JSONResponse({**ORDER, "order_id": 5978})
-
-    with served(Starlette(routes=[Route("/ws/orders/5978", update, methods=["POST"])])) as url:
-        settings = {"marketplace": "back_market", "token": "T", "base_url": url, "limits": {"enforced": False}}
-        adapter = open_adapter(account_from("shop", settings, "defs.yaml"))
-        answer = adapter.accept(AcceptanceTarget("5978", sku))
-        adapter.close()
-    assert bodies == [{"id": 5978, "order_id": 5978, "new_state": 2, **expected}]
-    assert answer.order is not None
