@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 3000
 
-.PHONY: run test test-fast test-medusa lint types commits coverage reference docs lock lock-upgrade bench bench-passes bench-cutover clean
+.PHONY: run test test-fast test-medusa test-contracts lint types commits coverage reference docs lock lock-upgrade bench bench-passes bench-cutover clean
 
 run: .venv/installed ## set everything up and run the main job: sandbox, Dagster UI and daemon, first syncs
 	$(BIN)/orders-sync up --port $(PORT)
@@ -19,6 +19,9 @@ test-fast: .venv/installed-dev ## the tests that need neither a daemon nor a bro
 test-medusa: .venv/installed-dev ## all four syncs against a real Medusa 2 server (npm, downloads some 700 MB into .medusa)
 	$(BIN)/python -m orders_sync_tests.debian_packages
 	$(BIN)/pytest -s orders_sync_tests/medusa
+
+test-contracts: .venv/installed-dev ## all four syncs through Prism, which checks them against the published contracts (npm, into .prism; see CONTRIBUTING.md)
+	$(BIN)/pytest -s orders_sync_tests/contracts
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

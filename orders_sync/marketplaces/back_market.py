@@ -451,10 +451,9 @@ class BackMarket(HttpAdapter):
 
     def accept(self, target: AcceptanceTarget) -> AcceptanceAnswer:
         order_id = target.order_id
-        body: dict[str, int | str] = {
-            "order_id": int(order_id) if order_id.isdecimal() else order_id,
-            "new_state": ACCEPTED_LINE_STATE,
-        }
+        number = int(order_id) if order_id.isdecimal() else order_id
+        # Schema UpdateOrder requires `id`, but what it describes is `order_id`: both readings get theirs.
+        body: dict[str, int | str] = {"id": number, "order_id": number, "new_state": ACCEPTED_LINE_STATE}
         if target.sku:
             body["sku"] = target.sku
         status, raw = self.client.post(f"/ws/orders/{path_part(order_id)}", body, [EDGE], json_object)

@@ -84,6 +84,9 @@ class FakeBackMarket(FakeMarketplace):
             new_state = int(body["new_state"])
         except (ValueError, KeyError, TypeError):
             return _v2_error(400, "bad_request", "new_state is missing")
+        # Schema UpdateOrder requires `id` and describes `order_id`: either is right, and both.
+        if any(body.get(key, int(text)) != int(text) for key in ("id", "order_id")):
+            return _v2_error(400, "bad_request", "Specify the same order_id in the URL and in the body")
         sku = body.get("sku")
         problem = self._merchant_sets(int(text), new_state, sku)
         self.controls.writes.append({"order_id": int(text), "new_state": new_state, "sku": sku, "problem": problem})
@@ -129,6 +132,8 @@ class FakeBackMarket(FakeMarketplace):
         )
         document = _page(found, page, CARE_PAGE_SIZE, request)
         document["count"] = len(document["results"])  # as published: the count of this page
+        # A text also where there is no such page; the contract's example is "null".
+        document["next"] = document["next"] or "null"
         document["previous"] = document["previous"] or "null"
         return document
 

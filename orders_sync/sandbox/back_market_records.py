@@ -29,7 +29,6 @@ def order_record(order: SandboxOrder) -> dict[str, Any]:
         "billing_address": order.buyer,
         "expected_dispatch_date": (order.created + 2 * DAY).strftime("%Y-%m-%dT%H:%M:%S"),
         "tracking_number": order.tracking or "",
-        "tracking_url": f"https://carrier.example.com/{order.tracking}" if order.tracking else "",
         "shipper_display": "Colissimo",
         "is_backship": True,
         "date_creation": stamp(order.created),
@@ -47,6 +46,8 @@ def order_record(order: SandboxOrder) -> dict[str, Any]:
     }
     if order.note:
         record["delivery_note"] = order.note
+    if order.tracking:
+        record["tracking_url"] = f"https://carrier.example.com/{order.tracking}"
     if order.paid:
         record["date_payment"] = stamp(order.paid)
     if order.shipped:

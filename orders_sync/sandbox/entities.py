@@ -34,6 +34,8 @@ class Line:
     price: int
     """Unit price in cents."""
     state: int = NEW
+    refused: bool = False
+    """Whether it was the merchant who cancelled it, instead of accepting it."""
 
 
 @dataclass

@@ -1,6 +1,7 @@
-"""Times and amounts as the published contracts write them."""
+"""Times, amounts and missing values as the published contracts write them."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 
 def stamp(at: datetime) -> str:
@@ -16,3 +17,8 @@ def iso(at: datetime) -> str:
 def cents(amount: int) -> str:
     """An amount of cents as a decimal text: 12345 gives `123.45`."""
     return f"{amount // 100}.{amount % 100:02d}"
+
+
+def known(record: dict[str, Any]) -> dict[str, Any]:
+    """A record without its fields that are None: the contracts leave out what is not known, or not the case."""
+    return {key: value for key, value in record.items() if value is not None}

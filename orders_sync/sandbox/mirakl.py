@@ -1,5 +1,6 @@
-"""The fake Mirakl: the published operations OR11 (orders), OR72 (their documents) and RT11 (returns), over a world."""
+"""The fake Mirakl: the published operations OR11 (orders), OR21 (acceptance), OR72 (documents) and RT11 (returns)."""
 
+import json
 from typing import Any
 
 from starlette.requests import Request
@@ -22,7 +23,7 @@ from orders_sync.sandbox.entities import (
     SandboxOrder,
 )
 from orders_sync.sandbox.fake_marketplace import FakeMarketplace, at_or_after, parse_time
-from orders_sync.sandbox.formats import stamp
+from orders_sync.sandbox.formats import known, stamp
 
 MAX_PAGE_SIZE = 100
 DEFAULT_PAGE_SIZE = 10
@@ -40,8 +41,10 @@ STATE = {
     REFUNDED_LATE: "RECEIVED",
 }
 #: An order has the state of its line that is furthest from the end.
-PROGRESS = ("STAGING", "WAITING_ACCEPTANCE", "SHIPPING", "SHIPPED", "RECEIVED", "CANCELED")
+PROGRESS = ("STAGING", "WAITING_ACCEPTANCE", "SHIPPING", "SHIPPED", "RECEIVED", "REFUSED", "CANCELED")
 ISO_3 = {"FR": "FRA", "DE": "DEU", "ES": "ESP", "IT": "ITA"}
+SHIPPING_CENTS = 599
+"""The shipping price of each line."""
 
 
 class FakeMirakl(FakeMarketplace):
@@ -53,6 +56,7 @@ class FakeMirakl(FakeMarketplace):
         return [
             Route("/api/orders", self.guarded(self.list_orders)),
             Route("/api/orders/documents", self.guarded(self.list_documents)),
+            Route("/api/orders/{order_id}/accept", self.guarded(self.accept_lines), methods=["PUT"]),
             Route("/api/returns", self.guarded(self.list_returns)),
         ]
 
@@ -86,6 +90,39 @@ class FakeMirakl(FakeMarketplace):
             and (updated_to is None or not at_or_after(record.get("last_updated_date"), updated_to))
         ]
         return {"orders": found[offset : offset + size], "total_count": len(found)}
+
+    async def accept_lines(self, request: Request) -> Response:
+        wanted = request.path_params["order_id"]
+        record = next((record for record in self.listed() if record["order_id"] == wanted), None)
+        if record is None:
+            return _error(404, "ORDER_NOT_FOUND")
+        try:
+            decisions = [(line["id"], line["accepted"]) for line in json.loads(await request.body())["order_lines"]]
+        except (ValueError, KeyError, TypeError):
+            return _bad_request("VALIDATION_ERROR")
+        problem = _refused_decisions(record, decisions)
+        self.controls.writes.append({"order_id": wanted, "order_lines": dict(decisions), "problem": problem})
+        if problem is not None:
+            return _bad_request(problem)
+        self._decide(record, dict(decisions))
+        return Response(status_code=204)
+
+    def _decide(self, record: dict[str, Any], decisions: dict[str, bool]) -> None:
+        """Accepts or refuses lines that wait, by their ids."""
+        if record["order_id"] in self.world.scripted:
+            for line in record["order_lines"]:
+                if line["order_line_id"] in decisions:
+                    line["order_line_state"] = "SHIPPING" if decisions[line["order_line_id"]] else "REFUSED"
+            record["order_state"] = _order_state({line["order_line_state"] for line in record["order_lines"]})
+            record["last_updated_date"] = stamp(self.clock.now())
+            self.world.version += 1
+            return
+        order = next(order for order in self.world.orders.values() if order_id(order) == record["order_id"])
+        for number, line in enumerate(order.lines, 1):
+            accepted = decisions.get(line_id(number, order))
+            if accepted is not None:
+                self.world.merchant_sets(order.id, ACCEPTED if accepted else CANCELLED, None, self.clock.now(), line.id)
+        self.save_actions()
 
     async def list_documents(self, request: Request) -> dict[str, Any] | Response:
         if "order_ids" not in request.query_params:
@@ -149,26 +186,27 @@ def order_record(order: SandboxOrder) -> dict[str, Any]:
     lines = [line_record(number, line, order) for number, line in enumerate(order.lines, 1)]
     states = {line["order_line_state"] for line in lines}
     price = sum(line.price * line.quantity for line in order.lines)
+    shipping_price = SHIPPING_CENTS * len(order.lines)
     address = {
         "firstname": order.buyer["firstName"], "lastname": order.buyer["lastName"], "street_1": order.buyer["street"],
         "zip_code": order.buyer["postalCode"], "city": order.buyer["city"], "country": order.buyer["country"],
         "country_iso_code": ISO_3[order.buyer["country"]], "phone": order.buyer["phoneNumber"],
     }  # fmt: skip
-    refunded = [line for line in order.lines if line.state in (REFUNDED_EARLY, REFUNDED_LATE)]
+    remaining = {line.state for line in order.lines if line.state not in (CANCELLED, NOT_PAID)}
     is_accepted = not states & {"STAGING", "WAITING_ACCEPTANCE"}
-    return {
+    record = {
         "order_id": order_id(order),
         "commercial_id": f"Order_{order.id}",
         "created_date": stamp(order.created),
         "last_updated_date": stamp(order.modified),
         "customer_debited_date": stamp(order.paid) if order.paid else None,
         "shipping_deadline": stamp(order.created + 2 * DAY),
-        "order_state": next(state for state in PROGRESS if state in states),
+        "order_state": _order_state(states),
         "currency_iso_code": "EUR",
         "price": price / 100,
-        "shipping_price": 5.99,
-        "total_price": (price + 599) / 100,
-        "total_commission": price // 10 / 100,
+        "shipping_price": shipping_price / 100,
+        "total_price": (price + shipping_price) / 100,
+        "total_commission": sum(_commission(line) for line in order.lines) / 100,
         "payment_type": "CARD",
         "paymentType": "CARD",
         "payment_workflow": "PAY_ON_ACCEPTANCE",
@@ -183,7 +221,7 @@ def order_record(order: SandboxOrder) -> dict[str, Any]:
         "leadtime_to_ship": 2,
         "can_cancel": False,
         "can_shop_ship": "SHIPPING" in states,
-        "fully_refunded": bool(refunded) and len(refunded) == len([s for s in states if s != "CANCELED"]),
+        "fully_refunded": bool(remaining) and remaining <= {REFUNDED_EARLY, REFUNDED_LATE},
         "has_customer_message": False,
         "has_incident": False,
         "has_invoice": False,
@@ -194,42 +232,66 @@ def order_record(order: SandboxOrder) -> dict[str, Any]:
             "customer_id": f"Customer_{order.id}",
             "firstname": order.buyer["firstName"],
             "lastname": order.buyer["lastName"],
-            # "Null before shipping (or acceptance, depending on platform setting)."
+            # "Null before shipping (or acceptance, depending on platform setting)", although the schema requires an
+            # address: null is the harder case for an adapter.
             "shipping_address": address if is_accepted else None,
             "billing_address": address if is_accepted else None,
         },
         "order_lines": lines,
     }
+    return known(record)
 
 
 def line_record(number: int, line: Line, order: SandboxOrder) -> dict[str, Any]:
     """An order line as a document of OR11; `number` counts from 1."""
-    price = line.price * line.quantity / 100
+    price, commission = line.price * line.quantity, _commission(line) / 100
     refund = {
-        "id": str(line.id), "amount": price, "quantity": line.quantity, "refund_state": "REFUNDED",
-        "state": "REFUNDED", "reason_code": "34", "created_date": stamp(order.modified),
+        "id": str(line.id), "order_refund_id": f"refund-{line.id}", "amount": price / 100, "quantity": line.quantity,
+        "refund_state": "REFUNDED", "state": "REFUNDED", "reason_code": "34", "created_date": stamp(order.modified),
+        "commission_amount": commission, "commission_tax_amount": 0, "commission_total_amount": commission,
+        "commission_taxes": [{"amount": 0, "code": "TAXZERO"}],
     }  # fmt: skip
-    return {
+    is_refunded = line.state in (REFUNDED_EARLY, REFUNDED_LATE)
+    number_of_product = sum(map(ord, line.sku))
+    record = {
         "order_line_id": line_id(number, order),
         "order_line_index": number,
-        "order_line_state": STATE[line.state],
-        "offer_id": 100_000 + sum(map(ord, line.sku)),
+        "order_line_state": "REFUSED" if line.refused else STATE[line.state],
+        "order_line_additional_fields": [],
+        "offer_id": 100_000 + number_of_product,
         "offer_sku": line.sku,
         "offer_state_code": "11",
-        "product_sku": f"MKP{sum(map(ord, line.sku))}",
+        "product_sku": f"MKP{number_of_product}",
         "product_title": line.product,
+        "product_medias": [
+            {"media_url": f"/media/product/image/{number_of_product}", "mime_type": "JPEG", "type": "LARGE"}
+        ],
+        "category_code": "SMARTPHONES",
+        "category_label": "Smartphones",
+        "description": "",
         "quantity": line.quantity,
-        "price": price,
+        "price": price / 100,
         "price_unit": line.price / 100,
-        "shipping_price": 5.99,
-        "total_price": price,
-        "total_commission": line.price * line.quantity // 10 / 100,
+        "shipping_price": SHIPPING_CENTS / 100,
+        "total_price": (price + SHIPPING_CENTS) / 100,
+        "commission_fee": commission,
+        "commission_rate_vat": 0,
+        "commission_vat": 0,
+        "commission_taxes": [{"amount": 0, "code": "TAXZERO", "rate": 0}],
+        "total_commission": commission,
         "created_date": stamp(order.created),
         "last_updated_date": stamp(order.modified),
         "shipped_date": stamp(order.shipped) if order.shipped and line.state in (SHIPPED, REFUNDED_LATE) else None,
+        "can_refund": line.state in (ACCEPTED, SHIPPED),
         "cancelations": [],
-        "refunds": [refund] if line.state in (REFUNDED_EARLY, REFUNDED_LATE) else [],
+        "refunds": [refund] if is_refunded else [],
     }
+    return known(record)
+
+
+def _commission(line: Line) -> int:
+    """The operator's commission on a line, in cents, without tax."""
+    return line.price * line.quantity // 10
 
 
 def line_id(number: int, order: SandboxOrder) -> str:
@@ -249,7 +311,12 @@ def return_record(folder: Folder, order: SandboxOrder) -> dict[str, Any]:
         "last_updated": stamp(folder.modified),
         "method_code": "RETURN_METHOD_BY_MAIL",
         "reason_code": "RETURN_CHANGED_MIND",
-        "return_address": {"city": "Paris", "country_iso_code": "FRA"},
+        "return_address": {
+            "street1": "1, Imaginary Street",
+            "zip_code": "75003",
+            "city": "Paris",
+            "country_iso_code": "FRA",
+        },
         "return_lines": [
             {"order_line_id": line_id(number, order), "quantity": 1, "reason_code": "RETURN_CHANGED_MIND"}
         ],
@@ -257,5 +324,27 @@ def return_record(folder: Folder, order: SandboxOrder) -> dict[str, Any]:
     }
 
 
+def _order_state(line_states: set[str]) -> str:
+    return next(state for state in PROGRESS if state in line_states)
+
+
+def _refused_decisions(record: dict[str, Any], decisions: list[tuple[str, bool]]) -> str | None:
+    """The code of OR21's error; None if the decisions are about all lines that wait, and about no others."""
+    states = {line["order_line_id"]: line["order_line_state"] for line in record["order_lines"]}
+    waiting = {line for line, state in states.items() if state == "WAITING_ACCEPTANCE"}
+    decided = {line for line, _ in decisions}
+    if len(decided) < len(decisions):
+        return "ORDER_LINE_DUPLICATE_ID"
+    if decided - set(states):
+        return "ORDER_LINE_NOT_FOUND"
+    if not waiting or decided - waiting:
+        return "ORDER_INVALID_STATE"
+    return None if decided == waiting else "ORDER_LINE_ACCEPTANCE_DECISION_MISSING"
+
+
 def _bad_request(message: str) -> Response:
-    return JSONResponse({"message": message, "status": 400}, 400)
+    return _error(400, message)
+
+
+def _error(status: int, message: str) -> Response:
+    return JSONResponse({"message": message, "status": status}, status)

@@ -253,7 +253,7 @@ class V1StandIn:
         while True:
             document = self._call("GET", path, params={**params, "page": str(page), "page-size": str(PAGE_SIZE)})
             yield from document["results"]
-            if not document["next"] or not document["results"]:
+            if document["next"] in (None, "null") or not document["results"]:
                 return
             page += 1
 

@@ -272,6 +272,7 @@ class World:
             {"at": at.isoformat(), "order": order_id, "state": new_state, "sku": sku, "line": line_id}
         )
         for line in movable:
+            line.refused = new_state == CANCELLED
             self._set(order, line, new_state, at)
         if new_state == ACCEPTED:
             self._prepare(order, at)

@@ -70,7 +70,7 @@ class Order(_Published):
     delivery_note: str = ""
     expected_dispatch_date: str
     tracking_number: str
-    tracking_url: str
+    tracking_url: str = ""
     shipper_display: str
     is_backship: bool
     date_creation: str
@@ -113,7 +113,7 @@ class CareFolder(_Published):
 
 class CareList(_Published):
     count: int
-    next: str | None
+    next: str
     previous: str
     results: list[CareFolder]
 
@@ -166,7 +166,7 @@ def _all(client: httpx.Client, path: str, **params: Any) -> list[dict[str, Any]]
     while True:
         answer = client.get(path, params={**params, "page": page}).json()
         found += answer["results"]
-        if not answer["next"]:
+        if answer["next"] in (None, "null"):
             return found
         page += 1
 
@@ -242,3 +242,16 @@ def test_a_line_is_accepted_once(client: httpx.Client, living_marketplace: Marke
     accepted = client.post("/ws/orders/1", json=body)
     assert (accepted.status_code, accepted.json()["orderlines"][0]["state"]) == (200, 2)
     assert client.post("/ws/orders/1", json=body).status_code == 400
+
+
+def test_the_body_of_an_acceptance_names_the_order_of_the_url_in_either_form(
+    client: httpx.Client, living_marketplace: Marketplace
+) -> None:
+    """Schema UpdateOrder requires `id` and describes `order_id`."""
+    for number, body in enumerate([{"id": 1}, {"order_id": 2}, {"id": 3, "order_id": 3}], 1):
+        an_order(living_marketplace, number, state=1, line_state=1)
+        assert client.post(f"/ws/orders/{number}", json={"new_state": 2, **body}).status_code == 200
+    an_order(living_marketplace, 4, state=1, line_state=1)
+    for body in ({"id": 5}, {"id": 4, "order_id": 5}):
+        assert client.post("/ws/orders/4", json={"new_state": 2, **body}).status_code == 400
+    assert client.get("/ws/orders/4").json()["orderlines"][0]["state"] == 1
