@@ -34,14 +34,17 @@ UNSTAGE_ITEMS = """
 DELETE FROM stage_items USING unnest(%s::text[], %s::text[]) AS taken (order_id, item_id)
 WHERE stage_items.order_id = taken.order_id AND stage_items.item_id = taken.item_id
 """
-#: Stored items that move to a staged order: their order until now, its revision, and whether it is staged as well.
+#: Stored items that move to a staged order: their order until now, and whether it is staged as well.
 MOVED_ITEMS = """
-SELECT stored.order_id, stored.item_id, staged.order_id, stored.status, theirs.revision,
+SELECT stored.order_id, stored.item_id, staged.order_id, stored.status,
        EXISTS (SELECT FROM stage_orders again WHERE again.order_id = stored.order_id)
 FROM stage_items staged
 JOIN order_items stored ON stored.account = staged.account AND stored.item_id = staged.item_id
-JOIN orders theirs ON theirs.account = stored.account AND theirs.order_id = stored.order_id
 WHERE stored.order_id <> staged.order_id AND stored.status <> 'removed'
+"""
+BUMP_REVISIONS = """
+UPDATE orders SET revision = revision + 1 WHERE account = %s AND order_id = ANY(%s)
+RETURNING order_id, status, revision
 """
 LOCK_ORDERS = """
 SELECT order_id, status, modified_at, fingerprint FROM orders

@@ -54,7 +54,7 @@ def write_changed(connection: Connection, batch: Batch, *, reread: bool = False)
         events = [
             *(created_row(account, _without(decoded[order_id].order, taken)) for order_id in created),
             *_order_events(account, stored, updated),
-            *_moved_events(account, moved, updated),
+            *_moved_events(account, moved, {**updated, **_bump_revisions(cursor, account, moved)}),
             *_merge_items(cursor, account, [decoded[order_id] for order_id in changed], updated),
         ]
         copy_into(cursor, "order_events", EVENT_COLUMNS, to_copy_text(event_columns(events)))
@@ -94,8 +94,6 @@ class _MovedItem(NamedTuple):
     item_id: str
     new_owner: str
     status: str
-    revision: int
-    """Of the order that it belonged to."""
     is_staged: bool
     """Whether that order is staged as well: its record does not list the item any more."""
 
@@ -113,12 +111,18 @@ def _without(order: Order, taken: Mapping[tuple[str, str], str]) -> Order:
     return order if order.items is None or len(items) == len(order.items) else replace(order, items=items)
 
 
+def _bump_revisions(cursor: _Cursor, account: str, moved: Iterable[_MovedItem]) -> dict[str, "_Updated"]:
+    """A new revision for each order that loses an item and is not staged: an event needs one of its own."""
+    order_ids = sorted({item.order_id for item in moved if not item.is_staged})
+    rows = cursor.execute(staging.BUMP_REVISIONS, [account, order_ids]) if order_ids else ()
+    return {order_id: _Updated(status, revision) for order_id, status, revision in rows}
+
+
 def _moved_events(account: str, moved: Iterable[_MovedItem], updated: Mapping[str, "_Updated"]) -> list[EventRow]:
-    """For the order that an item leaves, the item is removed."""
-    revisions = {order_id: now.revision for order_id, now in updated.items()}
+    """For the order that an item leaves, the item is removed. `updated`: the new revisions of these orders."""
     return [
         changed_row(
-            account, item.order_id, item.item_id, revisions.get(item.order_id, item.revision), item.status,
+            account, item.order_id, item.item_id, updated[item.order_id].revision, item.status,
             Status.REMOVED,
         )
         for item in moved

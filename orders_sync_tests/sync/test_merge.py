@@ -118,6 +118,8 @@ def test_a_line_that_moves_to_another_order_follows_the_newer_record(
     line = old["orderlines"][0]
     merger = OrderMerger(connection, "shop", order_decoder(adapter))
     merge(merger, [old, other])
+    accepted = {**old, "orderlines": [{**line, "state": 2}], "state": 3}
+    merge(merger, [accepted])  # an event of the line at the order's present revision
     apply_pending(StockConnection(connection))
     later = _later(old["date_modification"])
     taking = {**new, "orderlines": [*new["orderlines"], line], "date_modification": later}
