@@ -135,7 +135,8 @@ class CutoverSettings(_Settings):
     )
     run: Run = Field(default_factory=Run, description="How the jobs refresh_* run V1's commands.")
     schedules: dict[str, str] = Field(
-        default_factory=dict, description="The cron expression of each of the jobs refresh_*."
+        default_factory=dict,
+        description="The cron expressions of the jobs refresh_* that differ from their defaults, by job.",
     )
     readiness: Readiness = Field(default_factory=Readiness, description="When V1 may be switched off.")
     _file: str = PrivateAttr(default=str(V1_FILE))
