@@ -212,12 +212,12 @@ def by_key(outcome: Outcome) -> dict[ItemKey, Lock]:
 def check_history(outcome: Outcome) -> None:
     """The transitions of each item lead, one from the other, from no lock to the lock's state; none leaves `consumed`."""
     states: dict[ItemKey, LockState] = {}
-    for step in outcome.transitions:
-        key = (step.account, step.item_id)
-        assert step.from_state is states.get(key)
-        assert step.from_state is not LockState.CONSUMED
-        assert step.to_state is not step.from_state
-        states[key] = step.to_state
+    for each in outcome.transitions:
+        key = (each.account, each.item_id)
+        assert each.from_state is states.get(key)
+        assert each.from_state is not LockState.CONSUMED
+        assert each.to_state is not each.from_state
+        states[key] = each.to_state
     assert states == {key: lock.state for key, lock in by_key(outcome).items()}
 
 

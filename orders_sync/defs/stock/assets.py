@@ -33,7 +33,7 @@ OWNERS = ["team:warehouse"]
 TRANSITIONS_SHOWN = 25
 LOCK_ACTIONS_TABLE = as_markdown_table(
     ["status of the item", "the lock", "why"],
-    [(f"`{status}`", meaning.effect, meaning.why) for status, meaning in LOCK_ACTIONS.items()],
+    [(f"`{status}`", meaning.action, meaning.why) for status, meaning in LOCK_ACTIONS.items()],
 )
 
 stock_levels = dg.AssetSpec(

@@ -27,7 +27,7 @@ class ExplainLockConfig(dg.Config):
 @dg.op(
     description="Shows the transitions of a lock and the events that caused them, in order, as metadata of this run."
 )
-def explain_lock_steps(
+def explain_lock_transitions(
     context: dg.OpExecutionContext, config: ExplainLockConfig, orders_database: OrdersDatabase
 ) -> None:
     with orders_database.read_stock("explain") as stock:
@@ -41,7 +41,7 @@ def explain_lock_steps(
             metadata={
                 "explained": config.item_or_sku,
                 "levels": _table(SkuLevel, levels),
-                "steps": _table(StoredTransition, transitions),
+                "transitions": _table(StoredTransition, transitions),
             },
         )
     )
@@ -56,4 +56,4 @@ def _table(row_type: Any, rows: Any) -> dg.MarkdownMetadataValue:
     executor_def=dg.in_process_executor,
 )
 def explain_lock() -> None:
-    explain_lock_steps()
+    explain_lock_transitions()
