@@ -207,6 +207,7 @@ class Deployment:
         ]
 
     def log(self) -> str:
+        """What all its processes have printed."""
         return (self.folder / "output.log").read_text(errors="replace")
 
     def sync_log(self) -> str:
@@ -294,6 +295,7 @@ class Deployment:
         return str(data["run"]["runId"])
 
     def status_of(self, run_id: str) -> str:
+        """The status of a run, e.g. `STARTED`. Raises StopIteration where there is no such run."""
         return next(run["status"] for run in self.runs() if run["runId"] == run_id)
 
     def wait_for_run(self, run_id: str, *, seconds: float = 120) -> str:

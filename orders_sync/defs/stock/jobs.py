@@ -30,6 +30,7 @@ class ExplainLockConfig(dg.Config):
 def explain_lock_transitions(
     context: dg.OpExecutionContext, config: ExplainLockConfig, orders_database: OrdersDatabase
 ) -> None:
+    """Logs the transitions as an observation of stock_locks. Raises dg.Failure where there is no such item or SKU."""
     with orders_database.read_stock("explain") as stock:
         levels, transitions = explain(stock, config.item_or_sku)
     if not levels and not transitions:
@@ -56,4 +57,5 @@ def _table(row_type: Any, rows: Any) -> dg.MarkdownMetadataValue:
     executor_def=dg.in_process_executor,
 )
 def explain_lock() -> None:
+    """The one op `explain_lock_transitions`."""
     explain_lock_transitions()
