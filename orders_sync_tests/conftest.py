@@ -14,13 +14,13 @@ import psycopg
 import pytest
 
 import orders_sync.defs
-from orders_sync.config import schedules
+from orders_sync.config import schedules, v1
 from orders_sync.config.account import SellerAccount
 from orders_sync.config.sandbox_credentials import provide_sandbox_credentials
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit import accounts
 from orders_sync.testing.databases import a_database
-from orders_sync.testing.deployment import Deployment, accounts_of, copy_project, schedules_of
+from orders_sync.testing.deployment import Deployment, accounts_of, copy_project, schedules_of, v1_file_of
 from orders_sync.testing.marketplace import Marketplace, sandbox_account
 from orders_sync.testing.shared_deployment import SHARED
 from orders_sync.testing.waiting import limit
@@ -124,6 +124,7 @@ def project_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(accounts, "accounts_folder", lambda: accounts_of(project))
         patch.setattr(schedules, "schedules_file", lambda: schedules_of(project))
+        patch.setattr(v1, "v1_file", lambda: v1_file_of(project))
         patch.setattr(orders_sync.defs, "__file__", str(project / "orders_sync" / "defs" / "__init__.py"))
         yield project
 

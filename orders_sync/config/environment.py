@@ -72,6 +72,11 @@ def schedules_file() -> Path:
     return PROJECT_ROOT / "orders_sync" / "defs" / "sync" / "defs.yaml"
 
 
+def v1_file() -> Path:
+    """The file of the settings of V1."""
+    return PROJECT_ROOT / "orders_sync" / "defs" / "cutover" / "v1.yaml"
+
+
 def sync_log_file() -> Path:
     """The log of all syncs of this machine, from Dagster and from the CLI. `orders-sync log` shows it."""
     folder = state_folder() / "logs"

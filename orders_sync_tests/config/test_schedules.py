@@ -15,8 +15,9 @@ import pytest
 from orders_sync.components.sync_schedules import SyncSchedules
 from orders_sync.config import crons
 from orders_sync.config.schedules import Crons, ScheduleConfigError, ScheduleSettings, check_schedules, load_schedules
+from orders_sync.config.v1 import load_cutover_settings
 from orders_sync.model.lane import SyncType
-from orders_sync.testing.deployment import copy_project, edit_yaml, environment, schedules_of
+from orders_sync.testing.deployment import copy_project, edit_yaml, environment, schedules_of, v1_file_of
 from orders_sync.testing.waiting import limit
 
 HOURS = {
@@ -55,6 +56,7 @@ def test_a_file_overrides_only_the_crons_that_it_names(tmp_path: Path) -> None:
 def test_the_tests_do_not_depend_on_the_crons_of_the_operator(tmp_path: Path) -> None:
     """A checkout whose operator has changed a cron: a copy of it for tests has the default again."""
     changed = copy_project(tmp_path / "changed")
+    edit_yaml(v1_file_of(changed), lambda document: document.update(schedules={"refresh_new": "*/9 * * * *"}))
     edit_yaml(schedules_of(changed), lambda document: document["attributes"].update(schedules={"new": "0 6-22 * * *"}))
     assert load_schedules(schedules_of(changed)).schedules.new == "0 6-22 * * *"
     program = "import sys, pathlib\nfrom orders_sync.testing.deployment import copy_project as c\nc(pathlib.Path(sys.argv[1]))"
@@ -63,6 +65,7 @@ def test_the_tests_do_not_depend_on_the_crons_of_the_operator(tmp_path: Path) ->
         cwd=changed, env=environment(PYTHONPATH=str(changed)), check=True, timeout=limit(60),
     )  # fmt: skip
     assert load_schedules(schedules_of(tmp_path / "copy")) == ScheduleSettings()
+    assert load_cutover_settings(v1_file_of(tmp_path / "copy")).schedules == {}
     assert load_schedules() == ScheduleSettings()
 
 
