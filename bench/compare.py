@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench.cutover import HEADING as WEEK
+from bench import CUTOVER_HEADING as WEEK
 from bench.serving import BenchServer, bench_server
 from bench.variants import ORM_SAMPLE, PAGE_SIZE
 

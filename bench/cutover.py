@@ -26,6 +26,7 @@ from unittest.mock import patch
 
 import psycopg
 
+from bench import CUTOVER_HEADING as HEADING
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.embedded import embedded_url, stop_if_last
 from orders_sync.database.engine import Connection, connect
@@ -38,7 +39,6 @@ from orders_sync.testing.marketplace import Marketplace, sandbox_account, sync
 from orders_sync.testing.row_faults import BREAK_CONNECTION, fault_at_row
 
 README = Path(__file__).parent / "README.md"
-HEADING = "## V1 and V2 over a week"
 LATE_MINUTES = (15, 60, 150)
 
 

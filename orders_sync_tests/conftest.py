@@ -14,12 +14,13 @@ import psycopg
 import pytest
 
 import orders_sync.defs
+from orders_sync.config import schedules, v1
 from orders_sync.config.account import SellerAccount
 from orders_sync.config.sandbox_credentials import provide_sandbox_credentials
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit import accounts
 from orders_sync.testing.databases import a_database
-from orders_sync.testing.deployment import Deployment, accounts_of, copy_project
+from orders_sync.testing.deployment import Deployment, accounts_of, copy_project, schedules_of, v1_file_of
 from orders_sync.testing.marketplace import Marketplace, sandbox_account
 from orders_sync.testing.shared_deployment import SHARED
 from orders_sync.testing.waiting import limit
@@ -114,14 +115,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def project_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A copy of the project with the sandbox accounts, and no others.
+    """A copy of the project with the sandbox accounts and no others, and with the default schedules.
 
-    All tests see the accounts of this copy, and Dagster loads its YAML files: a user may have removed the accounts that
-    the project comes with, and have added others.
+    All tests see the accounts and schedules of this copy, and Dagster loads its YAML files: a user may have removed the
+    accounts that the project comes with, have added others, and have changed the crons.
     """
     project = copy_project(tmp_path_factory.mktemp("project"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(accounts, "accounts_folder", lambda: accounts_of(project))
+        patch.setattr(schedules, "schedules_file", lambda: schedules_of(project))
+        patch.setattr(v1, "v1_file", lambda: v1_file_of(project))
         patch.setattr(orders_sync.defs, "__file__", str(project / "orders_sync" / "defs" / "__init__.py"))
         yield project
 
@@ -136,7 +139,7 @@ def definitions(project_of_the_tests: Path) -> "dg.Definitions":
 
 @pytest.fixture(scope="session")
 def template() -> str:
-    """The URL of the server's maintenance database, once the template of all test databases is migrated."""
+    """The URL of the server's maintenance database, once the template of all test databases has the newest schema."""
     from orders_sync.database.embedded import embedded_url
     from orders_sync.database.schema import upgrade_schema
 
@@ -159,7 +162,7 @@ def template() -> str:
 
 @pytest.fixture
 def database_url(template: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The URL of an empty, migrated database of the test's own; the code under test uses it."""
+    """The URL of an empty database of the test's own, with the newest schema; the code under test uses it."""
     name = f"t_{uuid.uuid4().hex[:16]}"
     with a_database(template, name, template="template_orders") as url:
         monkeypatch.setenv("ORDERS_DATABASE_URL", url)

@@ -9,6 +9,7 @@ import dagster as dg
 import yaml
 
 from orders_sync.components.account import Account
+from orders_sync.config import crons
 from orders_sync.config.environment import PROJECT_ROOT
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.database.engine import connect
@@ -109,14 +110,38 @@ def test_backfills_are_one_run_and_lanes_are_pools(definitions: dg.Definitions) 
             assert node.backfill_policy == dg.BackfillPolicy.single_run()
 
 
+def test_every_asset_is_run_by_a_job(definitions: dg.Definitions) -> None:
+    """An asset that no job selects would run only by hand, without a warning."""
+    repository = definitions.get_repository_def()
+    run = {
+        key
+        for job in repository.get_all_jobs()
+        if job.name != ASSET_JOB
+        for key in job.asset_layer.executable_asset_keys
+    }
+    assert repository.asset_graph.materializable_asset_keys - run == set()
+
+
+def test_the_job_of_the_reports_runs_a_report_that_is_added(definitions: dg.Definitions) -> None:
+    @dg.asset(group_name="reports")
+    def weekly_summary() -> None: ...
+
+    added = dg.Definitions.merge(dg.Definitions(assets=[weekly_summary]), definitions)
+    job = added.resolve_job_def("daily_reports")
+    assert {key.to_user_string() for key in job.asset_layer.executable_asset_keys} == {
+        "daily_summary",
+        "weekly_summary",
+    }
+
+
 def test_the_four_schedules_run_by_default(definitions: dg.Definitions) -> None:
     ours = [s for s in definitions.schedules or [] if s.name.startswith("sync_")]
     schedules = {s.name: s for s in ours if isinstance(s, dg.ScheduleDefinition)}
     assert {name: s.cron_schedule for name, s in schedules.items()} == {
-        "sync_new_orders_schedule": "0 6-22/2 * * *",
-        "sync_modified_orders_schedule": "0 2 * * *",
-        "sync_care_records_schedule": "0 4 * * *",
-        "sync_incomplete_orders_schedule": "0 */4 * * *",
+        "sync_new_orders_schedule": crons.SYNC_NEW,
+        "sync_modified_orders_schedule": crons.SYNC_MODIFIED,
+        "sync_care_records_schedule": crons.SYNC_CARE,
+        "sync_incomplete_orders_schedule": crons.SYNC_INCOMPLETE,
     }
     assert len(ours) == len(schedules)
     assert all(s.default_status == dg.DefaultScheduleStatus.RUNNING for s in schedules.values())
@@ -222,11 +247,11 @@ def test_a_lock_is_explained_in_the_ui(definitions: dg.Definitions, database_url
     job = definitions.resolve_job_def("explain_lock")
 
     def explained(question: str) -> dg.ExecuteInProcessResult:
-        config = {"ops": {"explain_lock_steps": {"config": {"item_or_sku": question}}}}
+        config = {"ops": {"explain_lock_transitions": {"config": {"item_or_sku": question}}}}
         return job.execute_in_process(run_config=config, raise_on_error=False)
 
     observation = explained("PHONE").get_asset_observation_events()[0].asset_observation_data.asset_observation
-    steps = str(observation.metadata["steps"].value).splitlines()[2:]
-    assert [step.split(" | ")[6:8] for step in steps] == [["", "short"], ["short", "released"]]
-    assert "OrderStatusChanged cancelled" in steps[1]
+    transitions = str(observation.metadata["transitions"].value).splitlines()[2:]
+    assert [each.split(" | ")[6:8] for each in transitions] == [["", "short"], ["short", "released"]]
+    assert "OrderStatusChanged cancelled" in transitions[1]
     assert not explained("NOBODY").success

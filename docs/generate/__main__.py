@@ -11,7 +11,7 @@ from docs.generate.layers import layers_picture
 from docs.generate.settings import settings_page
 from docs.generate.states import lock_actions_table, lock_states_table, states_page
 from docs.generate.tables import tables_page
-from orders_sync.marketplaces.kit.registry import unusable_modules
+from orders_sync.marketplaces.kit.registry import broken_modules
 
 DOCS = Path(__file__).resolve().parents[1]
 
@@ -30,11 +30,9 @@ PARTS: dict[str, dict[str, Callable[[], str]]] = {
 
 
 def contents() -> dict[Path, str]:
-    """What each generated file must hold. Raises ImportError for an adapter that can't be imported."""
-    if unusable_modules():
-        raise ImportError(
-            "; ".join(f"orders_sync/marketplaces/{name}.py {why}" for name, why in unusable_modules().items())
-        )
+    """What each generated file must hold. Raises ImportError for a broken adapter, which would be missing."""
+    if broken := broken_modules():
+        raise ImportError("; ".join(f"orders_sync/marketplaces/{name}.py {why}" for name, why in broken.items()))
     made = {DOCS / name: make() for name, make in PAGES.items()}
     for name, parts in PARTS.items():
         text = (DOCS / name).read_text()

@@ -37,7 +37,7 @@ RULES = """\
 def events_page() -> str:
     """The whole page."""
     actions = (
-        (str(action), ", ".join(code(status) for status in Status if LOCK_ACTIONS[status].effect is action))
+        (str(action), ", ".join(code(status) for status in Status if LOCK_ACTIONS[status].action is action))
         for action in LockAction
     )
     return page(

@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from docs.generate.markdown import code, page, sentence, table
 from orders_sync.config.account import AccountSettings
-from orders_sync.config.environment import DAGSTER_POSTGRES_URL, DEAD_RUN_SECONDS, ORDERS_DATABASE_URL, STATE_FOLDER
+from orders_sync.config.environment import ENVIRONMENT_VARIABLES
 from orders_sync.config.schedules import ScheduleSettings
 from orders_sync.config.v1 import CutoverSettings
 from orders_sync.marketplaces.kit.registry import find_marketplace, marketplace_names
@@ -15,22 +15,6 @@ HEAD = ("setting", "type", "default", "meaning")
 
 REQUIRED = object()
 """The default of a setting that has none."""
-
-ENVIRONMENT = (
-    (ORDERS_DATABASE_URL, "The orders database, e.g. `postgresql://user@host/orders`. Not set: the embedded server."),
-    (
-        DAGSTER_POSTGRES_URL,
-        "Dagster's own storage, e.g. `postgresql://user@host/dagster`. Not set: the embedded server.",
-    ),
-    (
-        STATE_FOLDER,
-        "The folder of the embedded server, logs and the sandbox's memory. Not set: `.state` in the project.",
-    ),
-    (
-        DEAD_RUN_SECONDS,
-        "After how many seconds without a sign of life a started run counts as dead, and is failed. Not set: 90.",
-    ),
-)
 
 
 def settings_page() -> str:
@@ -54,7 +38,7 @@ def settings_page() -> str:
         "The keys of `orders_sync/defs/cutover/v1.yaml`. See [From V1 to V2](../cutover.md).",
         settings_table(CutoverSettings),
         "## Environment variables",
-        table(("variable", "meaning"), ((code(name), meaning) for name, meaning in ENVIRONMENT)),
+        table(("variable", "meaning"), ((code(name), meaning) for name, meaning in ENVIRONMENT_VARIABLES.items())),
         "In addition, each account names the variables of its credentials, and V1's file that of V1's database.",
     ]
     return page("Settings", *parts)

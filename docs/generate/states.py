@@ -33,7 +33,7 @@ def states_page() -> str:
 
 def lock_actions_table() -> str:
     """What each status means for the lock of an item, with the reason."""
-    rows = ((code(status), str(meaning.effect), meaning.why) for status, meaning in LOCK_ACTIONS.items())
+    rows = ((code(status), str(meaning.action), meaning.why) for status, meaning in LOCK_ACTIONS.items())
     return table(("status of the item", "the lock", "why"), rows)
 
 

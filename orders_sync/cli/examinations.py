@@ -150,11 +150,11 @@ def _examine_rate_limits() -> Iterator[Finding]:
     for account, count in limited:
         yield Finding(
             False,
-            f"{account} received {count} answers 429 (too many requests) in the last day",
+            f"the marketplace of {account} answered {count} requests of the last day with 429 (too many requests)",
             "Lower limits.share in the account's file, or let other programs use the API less.",
         )
     if not blocked and not limited:
-        yield Finding(True, "no marketplace answered 429 (too many requests) in the last day")
+        yield Finding(True, "no marketplace answered a request of the last day with 429 (too many requests)")
 
 
 class _Count(NamedTuple):

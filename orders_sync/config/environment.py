@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from orders_sync.model.errors import UserFacingError
@@ -9,13 +10,26 @@ from orders_sync.model.errors import UserFacingError
 PROJECT_ROOT = Path(__file__).resolve().parent.parent.parent
 
 ORDERS_DATABASE_URL = "ORDERS_DATABASE_URL"
-"""Names the variable with the URL of the orders database; the embedded PostgreSQL serves when it is not set."""
 DAGSTER_POSTGRES_URL = "DAGSTER_POSTGRES_URL"
-"""Names the variable with the URL of Dagster's own database; the embedded PostgreSQL serves when it is not set."""
 STATE_FOLDER = "ORDERS_SYNC_STATE"
-"""Names the variable with the path of the state folder."""
 DEAD_RUN_SECONDS = "ORDERS_SYNC_DEAD_RUN_SECONDS"
-"""Names the variable with the seconds after which a run without a sign of life is dead."""
+
+ENVIRONMENT_VARIABLES: Mapping[str, str] = {
+    ORDERS_DATABASE_URL: "The orders database, e.g. `postgresql://user@host/orders`. Not set: the embedded server.",
+    DAGSTER_POSTGRES_URL: (
+        "Dagster's own storage, e.g. `postgresql://user@host/dagster`. Not set: the embedded server."
+    ),
+    STATE_FOLDER: (
+        "The folder of the embedded server, the logs and the sandbox's saved state. Not set: `.state` in the project."
+    ),
+    DEAD_RUN_SECONDS: (
+        "After how many seconds without a sign of life a started run counts as dead, and is failed. Not set: 90."
+    ),
+}
+"""Each environment variable that the project reads, and its meaning; the documentation lists them from here.
+
+The files of accounts and of V1 name further ones, for credentials.
+"""
 
 
 class EnvironmentVariableError(UserFacingError):
@@ -51,6 +65,16 @@ def dead_run_seconds() -> float:
 def accounts_folder() -> Path:
     """The folder of the account files: it has one folder for each account, with a `defs.yaml`."""
     return PROJECT_ROOT / "orders_sync" / "defs" / "accounts"
+
+
+def schedules_file() -> Path:
+    """The file of the schedules of the syncs."""
+    return PROJECT_ROOT / "orders_sync" / "defs" / "sync" / "defs.yaml"
+
+
+def v1_file() -> Path:
+    """The file of the settings of V1."""
+    return PROJECT_ROOT / "orders_sync" / "defs" / "cutover" / "v1.yaml"
 
 
 def sync_log_file() -> Path:

@@ -10,12 +10,12 @@ from croniter import croniter
 from pydantic import BaseModel, ConfigDict, Field
 
 from orders_sync.config import crons
+from orders_sync.config.environment import schedules_file
 from orders_sync.config.field_types import CronExpression, TimeZone
 from orders_sync.config.yaml_files import ConfigError, read_component, validate
 from orders_sync.model.lane import SyncType
 
 COMPONENT_TYPE = "orders_sync.components.sync_schedules.SyncSchedules"
-SCHEDULES_FILE = Path(__file__).resolve().parent.parent / "defs" / "sync" / "defs.yaml"
 
 CALLS_PER_QUIET_PASS = 2
 """API calls of a pass of `new` that finds few orders: the waiting orders, and those created since (Back Market)."""
@@ -84,6 +84,7 @@ def check_schedules(attributes: Any, file: str) -> ScheduleSettings:
     return validate(attributes, ScheduleSettings, file, ScheduleConfigError)
 
 
-def load_schedules(path: Path = SCHEDULES_FILE) -> ScheduleSettings:
-    """The settings of the schedules file. Raises ScheduleConfigError."""
+def load_schedules(file: Path | None = None) -> ScheduleSettings:
+    """The settings of a schedules file, by default the project's. Raises ScheduleConfigError."""
+    path = file or schedules_file()
     return check_schedules(read_component(path, COMPONENT_TYPE, ScheduleConfigError), str(path))

@@ -7,12 +7,12 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from orders_sync.config.account import ENVIRONMENT_NAME
+from orders_sync.config.environment import v1_file
 from orders_sync.config.field_types import TimeZone, checked_cron
 from orders_sync.config.yaml_files import ConfigError, read_yaml, validate
 from orders_sync.model.errors import UserFacingError
 from orders_sync.model.statuses import Status
 
-V1_FILE = Path(__file__).resolve().parent.parent / "defs" / "cutover" / "v1.yaml"
 COMMANDS = {"refresh_latest": "refresh:latest", "refresh_new": "refresh:new", "refresh_orders": "refresh:orders"}
 """V1's commands, by the names of the jobs that run them."""
 
@@ -135,10 +135,11 @@ class CutoverSettings(_Settings):
     )
     run: Run = Field(default_factory=Run, description="How the jobs refresh_* run V1's commands.")
     schedules: dict[str, str] = Field(
-        default_factory=dict, description="The cron expression of each of the jobs refresh_*."
+        default_factory=dict,
+        description="The cron expressions of the jobs refresh_* that differ from their defaults, by job.",
     )
     readiness: Readiness = Field(default_factory=Readiness, description="When V1 may be switched off.")
-    _file: str = PrivateAttr(default=str(V1_FILE))
+    _file: str = PrivateAttr(default_factory=lambda: str(v1_file()))
 
     @field_validator("schedules")
     @classmethod
@@ -169,8 +170,9 @@ class CutoverSettings(_Settings):
         return not os.environ.get(self.database)
 
 
-def load_cutover_settings(path: Path = V1_FILE) -> CutoverSettings:
-    """The settings of the file. Raises CutoverConfigError."""
+def load_cutover_settings(file: Path | None = None) -> CutoverSettings:
+    """The settings of a file, by default the project's. Raises CutoverConfigError."""
+    path = file or v1_file()
     return check_cutover_settings(read_yaml(path, CutoverConfigError), str(path))
 
 

@@ -129,11 +129,15 @@ def _locks_agree(compared: list[ComparedDay]) -> Check:
 
 def _calls_are_within_budget(compared: list[ComparedDay], calls_per_day: int) -> Check:
     failed = [
-        f"{day}: {day.calls_v2} calls, {day.too_many_requests_v2} answers 429 (too many requests)"
+        f"{day}: {day.calls_v2} calls, {day.too_many_requests_v2} of them answered with 429 (too many requests)"
         for day in compared
         if day.calls_v2 > calls_per_day or day.too_many_requests_v2
     ]
-    return _check("API budget", failed, f"V2 made at most {calls_per_day} calls per day, and got no answer 429")
+    return _check(
+        "API budget",
+        failed,
+        f"V2 made at most {calls_per_day} calls per day, and none was answered with 429 (too many requests)",
+    )
 
 
 def _lanes_are_fresh(connection: Connection, settings: CutoverSettings, now: datetime) -> Check:

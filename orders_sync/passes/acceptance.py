@@ -7,7 +7,7 @@ marketplace certainly did not process is `failed`, and counts as none.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -74,6 +74,14 @@ class AcceptanceOutcome:
     problem: str | None = None
     """What went wrong, in one line."""
 
+    def summary(self) -> PassSummary:
+        """What the request adds to the summary of its pass."""
+        return PassSummary(
+            accepted=int(self.state == "accepted"),
+            refused=int(self.state == "refused"),
+            problems=[] if self.problem is None else [self.problem],
+        )
+
 
 def orders_to_accept(pass_: RunningPass, waiting: Sequence[str]) -> list[str]:
     """The ids of the orders that wait, and of those with a request whose answer was lost.
@@ -84,32 +92,25 @@ def orders_to_accept(pass_: RunningPass, waiting: Sequence[str]) -> list[str]:
     return sorted({*waiting, *unanswered})
 
 
-def accept_lines(pass_: RunningPass, order_ids: Sequence[str]) -> None:
-    """Accepts the lines of these orders that wait. A line that is refused does not stop the others.
+def accept_lines(pass_: RunningPass, order_ids: Sequence[str]) -> Iterator[AcceptanceOutcome]:
+    """Accepts the lines of these orders that wait, one request for each step of the iterator.
 
-    Call this with the authority to act outside, once the stock locks show which lines are short.
+    A line that is refused does not stop the others. Call this with the authority to act outside, once the stock locks
+    show which lines are short. Afterwards, hand the outcomes to `store_accepted_orders`.
 
     Raises MarketplaceError if the marketplace answers a request with anything but an acceptance or a refusal.
     """
-    outcomes: list[AcceptanceOutcome] = []
     for target, earlier in _targets(pass_, order_ids):
-        outcome = _accept(pass_, target, earlier)
-        outcomes.append(outcome)
-        pass_.add(_part(outcome))
-        pass_.note_progress()
+        yield _accept(pass_, target, earlier)
+
+
+def store_accepted_orders(pass_: RunningPass, outcomes: Sequence[AcceptanceOutcome]) -> None:
+    """Stores the orders as they are after their acceptance: from the answers, or fetched where these lack them."""
     records = [outcome.order for outcome in outcomes if outcome.order is not None]
     records += _orders_missing_in_answers(pass_, outcomes)
     if records:
         with open_merger(pass_) as merger:
             merge_batch(pass_, merger, records)
-
-
-def _part(outcome: AcceptanceOutcome) -> PassSummary:
-    return PassSummary(
-        accepted=int(outcome.state == "accepted"),
-        refused=int(outcome.state == "refused"),
-        problems=[] if outcome.problem is None else [outcome.problem],
-    )
 
 
 def _targets(pass_: RunningPass, order_ids: Sequence[str]) -> list[tuple[AcceptanceTarget, _Earlier | None]]:

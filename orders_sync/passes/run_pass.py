@@ -16,7 +16,7 @@ from orders_sync.marketplaces.kit.registry import open_adapter
 from orders_sync.model.errors import UserFacingError
 from orders_sync.model.lane import Lane, SyncType
 from orders_sync.model.pass_summary import PassSummary
-from orders_sync.passes.acceptance import accept_lines, orders_to_accept
+from orders_sync.passes.acceptance import AcceptanceOutcome, accept_lines, orders_to_accept, store_accepted_orders
 from orders_sync.stock.apply_events import apply_pending
 from orders_sync.stock.connection import StockConnection
 from orders_sync.sync import care, incomplete, modified, new
@@ -93,7 +93,13 @@ def _act_outside(pass_: RunningPass, waiting: list[str]) -> None:
         if not settings.accept_short_lines:
             # So that the locks show which lines are short.
             apply_pending(StockConnection(pass_.connection), overselling_accounts())
-        accept_lines(pass_, order_ids)
+        outcomes: list[AcceptanceOutcome] = []
+        for outcome in accept_lines(pass_, order_ids):
+            outcomes.append(outcome)
+            # At once: if a later request fails the pass, its summary still counts this one.
+            pass_.add(outcome.summary())
+            pass_.note_progress()
+        store_accepted_orders(pass_, outcomes)
 
 
 def _note_clock(pass_: RunningPass) -> None:

@@ -16,31 +16,31 @@ class LockAction(StrEnum):
 
 
 class Meaning(NamedTuple):
-    """What a status does to the lock of an item, with the reason."""
+    """What a status does to the lock of an item, with the reason in a sentence."""
 
-    effect: LockAction
+    action: LockAction
     why: str
 
 
 #: The status of the item decides. The order's own status decides only for items whose status is unknown.
 LOCK_ACTIONS: dict[Status, Meaning] = {
     Status.AWAITING_PAYMENT: Meaning(
-        LockAction.KEEP, "nothing is sold before it is paid; a lock comes with the payment"
+        LockAction.KEEP, "An order that is not paid locks nothing. The lock comes with the payment."
     ),
-    Status.PENDING: Meaning(LockAction.LOCK, "paid: the piece is promised"),
-    Status.ACCEPTED: Meaning(LockAction.LOCK, "accepted: the piece is promised"),
-    Status.SHIPPED: Meaning(LockAction.CONSUME, "the piece has left the warehouse"),
-    Status.CANCELLED: Meaning(LockAction.RELEASE, "the piece stays in the warehouse"),
-    Status.REFUNDED_BEFORE_SHIPPING: Meaning(LockAction.RELEASE, "the piece stays in the warehouse"),
+    Status.PENDING: Meaning(LockAction.LOCK, "The order is paid, so its pieces are promised to the buyer."),
+    Status.ACCEPTED: Meaning(LockAction.LOCK, "The order is accepted, so its pieces are promised to the buyer."),
+    Status.SHIPPED: Meaning(LockAction.CONSUME, "The pieces have left the warehouse."),
+    Status.CANCELLED: Meaning(LockAction.RELEASE, "The pieces stay in the warehouse."),
+    Status.REFUNDED_BEFORE_SHIPPING: Meaning(LockAction.RELEASE, "The pieces stay in the warehouse."),
     Status.REFUNDED_AFTER_SHIPPING: Meaning(
-        LockAction.KEEP, "the piece left when it was shipped; what comes back enters stock by an import"
+        LockAction.KEEP, "The pieces left when they were shipped. What comes back enters the stock by an import."
     ),
     Status.RETURNED: Meaning(
-        LockAction.KEEP, "the piece left when it was shipped; what comes back enters stock by an import"
+        LockAction.KEEP, "The pieces left when they were shipped. What comes back enters the stock by an import."
     ),
-    Status.UNPAID: Meaning(LockAction.RELEASE, "the payment failed: nothing is sold"),
-    Status.REMOVED: Meaning(LockAction.RELEASE, "the order no longer lists the item"),
-    Status.UNKNOWN: Meaning(LockAction.KEEP, "nobody knows what the marketplace means; a check reports it"),
+    Status.UNPAID: Meaning(LockAction.RELEASE, "The payment failed, so nothing is sold."),
+    Status.REMOVED: Meaning(LockAction.RELEASE, "The order no longer lists the item."),
+    Status.UNKNOWN: Meaning(LockAction.KEEP, "The marketplace has not published this state. A check reports it."),
 }
 
 
@@ -49,4 +49,4 @@ def lock_action_of(item_status: str, order_status: str | None = None) -> LockAct
     status = Status(item_status)
     if status is Status.UNKNOWN and order_status is not None:
         status = Status(order_status)
-    return LOCK_ACTIONS[status].effect
+    return LOCK_ACTIONS[status].action

@@ -24,5 +24,6 @@ Nothing here is a mock: passes fetch over HTTP and write to PostgreSQL.
 * `row_faults`: breaks the connection, fails or waits when a certain row is written.
 * `http_server`: serves an ASGI application of your own, e.g. the contract of your marketplace.
 * `waiting`: waits for a condition, with time limits that fit the machine's speed.
-* `deployment`: the whole project under `dagster dev`, in a folder of its own. It needs the package `psutil`.
+* `deployment`: the whole project under `dagster dev`, in a folder of its own. It needs the extra
+  `orders-sync[testing]`.
 """

@@ -16,7 +16,8 @@ import psycopg
 import yaml
 
 from orders_sync.config.account_files import COMPONENT_TYPE
-from orders_sync.config.environment import PROJECT_ROOT, accounts_folder
+from orders_sync.config.environment import PROJECT_ROOT, accounts_folder, schedules_file, v1_file
+from orders_sync.config.schedules import COMPONENT_TYPE as SCHEDULES_TYPE
 from orders_sync.config.yaml_files import read_yaml
 from orders_sync.testing.marketplace import Marketplace
 from orders_sync.testing.one_deployment import a_turn
@@ -43,15 +44,17 @@ REPOSITORY = {"repositoryLocationName": "orders_sync", "repositoryName": "__repo
 
 
 def free_port() -> int:
+    """A TCP port of this machine that nothing listens on at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def copy_project(to: Path, accounts: Mapping[str, Mapping[str, Any]] = SANDBOX_ACCOUNTS) -> Path:
-    """A checkout of the project in an empty folder, with these accounts in place of the project's own.
+    """A checkout of the project in an empty folder, with the default schedules and with these accounts only.
 
-    `accounts`: the attributes of each account file, by the account's name.
+    The project's own accounts and schedules stay behind: its operator may have changed them. `accounts`: the attributes
+    of each account file, by the account's name.
     """
     for name in COPIED:
         source = PROJECT_ROOT / name
@@ -63,12 +66,25 @@ def copy_project(to: Path, accounts: Mapping[str, Mapping[str, Any]] = SANDBOX_A
     accounts_of(to).mkdir(parents=True)
     for name, attributes in accounts.items():
         write_account(accounts_of(to), name, attributes)
+    schedules_of(to).write_text(yaml.safe_dump({"type": SCHEDULES_TYPE, "attributes": {}}))
+    if v1_file_of(to).exists():  # the cutover can be deleted
+        edit_yaml(v1_file_of(to), lambda document: document.update(schedules={}))
     return to
 
 
 def accounts_of(project: Path) -> Path:
     """The folder of the account files of a copied project."""
     return project / accounts_folder().relative_to(PROJECT_ROOT)
+
+
+def schedules_of(project: Path) -> Path:
+    """The file of the schedules of a copied project."""
+    return project / schedules_file().relative_to(PROJECT_ROOT)
+
+
+def v1_file_of(project: Path) -> Path:
+    """The file of the settings of V1 in a copied project."""
+    return project / v1_file().relative_to(PROJECT_ROOT)
 
 
 def write_account(accounts: Path, name: str, attributes: Mapping[str, Any]) -> Path:
@@ -128,8 +144,7 @@ class Deployment:
         self.environment = environment(**variables or {})
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        schedules = self.folder / "orders_sync" / "defs" / "sync" / "defs.yaml"
-        edit_yaml(schedules, lambda document: document["attributes"]["schedules"].update(crons or {}))
+        edit_yaml(schedules_of(self.folder), lambda document: document["attributes"].update(schedules=crons or {}))
         self.processes: list[subprocess.Popen[bytes]] = []
         self._until_exit = contextlib.ExitStack()
 
@@ -199,6 +214,7 @@ class Deployment:
         ]
 
     def log(self) -> str:
+        """What all its processes have printed."""
         return (self.folder / "output.log").read_text(errors="replace")
 
     def sync_log(self) -> str:
@@ -286,6 +302,7 @@ class Deployment:
         return str(data["run"]["runId"])
 
     def status_of(self, run_id: str) -> str:
+        """The status of a run, e.g. `STARTED`. Raises StopIteration where there is no such run."""
         return next(run["status"] for run in self.runs() if run["runId"] == run_id)
 
     def wait_for_run(self, run_id: str, *, seconds: float = 120) -> str:

@@ -32,6 +32,7 @@ class SharedDeployment:
         return self._running
 
     def stop(self) -> None:
+        """Stops the deployment, if one runs."""
         self._running = self._failure = None
         self._stack.close()
 

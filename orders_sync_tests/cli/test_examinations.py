@@ -96,7 +96,7 @@ def test_rate_limits_and_records_are_examined(connection: Connection) -> None:
     )
     blocked, limited = EXAMINATIONS["rate limits"]()
     assert blocked.text.startswith("shop is blocked by its marketplace until ")
-    assert limited.text == "shop received 3 answers 429 (too many requests) in the last day"
+    assert limited.text == "the marketplace of shop answered 3 requests of the last day with 429 (too many requests)"
     assert [finding.text for finding in EXAMINATIONS["records"]() if not finding.ok] == ["1 rejected records"]
 
 

@@ -1,8 +1,12 @@
-"""The environment variables: what an error says."""
+"""The environment variables: each has its meaning, and what an error says."""
+
+import ast
+from collections.abc import Iterator
 
 import pytest
 
-from orders_sync.config.environment import dead_run_seconds
+from orders_sync.config import environment
+from orders_sync.config.environment import ENVIRONMENT_VARIABLES, PROJECT_ROOT, dead_run_seconds
 from orders_sync.model.errors import UserFacingError
 
 
@@ -21,3 +25,40 @@ def test_other_values_are_reported_with_variable_value_and_what_is_allowed(
     with pytest.raises(UserFacingError) as problem:
         dead_run_seconds()
     assert str(problem.value) == f"ORDERS_SYNC_DEAD_RUN_SECONDS is '{value}'; allowed are seconds, e.g. 90"
+
+
+NOT_OURS = {
+    "DAGSTER_HOME",  # Dagster reads it; `orders-sync` sets it where it is not set
+}
+
+
+def test_every_variable_that_the_package_reads_has_its_meaning() -> None:
+    names = {name for name in variables_read() if name not in NOT_OURS}
+    assert names == set(ENVIRONMENT_VARIABLES)
+
+
+def variables_read() -> Iterator[str]:
+    """The names of variables in `os.environ.get(…)`, `os.environ[…]`, `os.getenv(…)` and `EnvVar(…)`.
+
+    Left out are names that come from a YAML file: credentials, for example. No constant of config/environment.py has
+    them.
+    """
+    for file in (PROJECT_ROOT / "orders_sync").rglob("*.py"):
+        if "sandbox" in file.parts or "testing" in file.parts:
+            continue
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "os.environ":
+                yield from named(node.slice)
+            elif isinstance(node, ast.Call) and node.args:
+                called = ast.unparse(node.func)
+                if called.startswith("os.environ.") or called.endswith(("getenv", "EnvVar")):
+                    yield from named(node.args[0])
+
+
+def named(argument: ast.expr) -> Iterator[str]:
+    if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+        yield argument.value
+    elif isinstance(argument, ast.Name) and isinstance(value := getattr(environment, argument.id, None), str):
+        yield value
+    elif isinstance(argument, ast.Name) and argument.id.isupper():
+        yield argument.id  # a constant of another module: it belongs into config/environment.py

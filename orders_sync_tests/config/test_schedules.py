@@ -1,5 +1,7 @@
 """The cron windows: a year of ticks, both nights on which the clock changes, and wrong values."""
 
+import subprocess
+import sys
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,8 +13,12 @@ import dagster as dg
 import pytest
 
 from orders_sync.components.sync_schedules import SyncSchedules
+from orders_sync.config import crons
 from orders_sync.config.schedules import Crons, ScheduleConfigError, ScheduleSettings, check_schedules, load_schedules
+from orders_sync.config.v1 import load_cutover_settings
 from orders_sync.model.lane import SyncType
+from orders_sync.testing.deployment import copy_project, edit_yaml, environment, schedules_of, v1_file_of
+from orders_sync.testing.waiting import limit
 
 HOURS = {
     SyncType.NEW: [6, 8, 10, 12, 14, 16, 18, 20, 22],
@@ -29,7 +35,7 @@ def year_of_ticks(sync_type: SyncType, zone: str) -> list[datetime]:
     partitions = dg.TimeWindowPartitionsDefinition(
         start=start,
         end=end + timedelta(days=1),  # the window of the last tick ends within
-        cron_schedule=load_schedules().schedules.of(sync_type),
+        cron_schedule=ScheduleSettings().schedules.of(sync_type),
         timezone=zone,
         fmt="%Y-%m-%dT%H:%M:%S%z",
     )
@@ -38,8 +44,29 @@ def year_of_ticks(sync_type: SyncType, zone: str) -> list[datetime]:
     return [tick for tick in ticks if tick < end]
 
 
-def test_the_crons_in_the_file_repeat_the_defaults() -> None:
-    assert load_schedules().schedules == ScheduleSettings().schedules
+def test_a_file_overrides_only_the_crons_that_it_names(tmp_path: Path) -> None:
+    file = tmp_path / "defs.yaml"
+    file.write_text(
+        'type: orders_sync.components.sync_schedules.SyncSchedules\nattributes: {schedules: {new: "0 6-22 * * *"}}\n'
+    )
+    assert load_schedules(file).schedules == Crons(new="0 6-22 * * *")
+    assert load_schedules(file).schedules.modified == crons.SYNC_MODIFIED
+
+
+def test_the_tests_do_not_depend_on_the_crons_of_the_operator(tmp_path: Path) -> None:
+    """A checkout whose operator has changed a cron: a copy of it for tests has the default again."""
+    changed = copy_project(tmp_path / "changed")
+    edit_yaml(v1_file_of(changed), lambda document: document.update(schedules={"refresh_new": "*/9 * * * *"}))
+    edit_yaml(schedules_of(changed), lambda document: document["attributes"].update(schedules={"new": "0 6-22 * * *"}))
+    assert load_schedules(schedules_of(changed)).schedules.new == "0 6-22 * * *"
+    program = "import sys, pathlib\nfrom orders_sync.testing.deployment import copy_project as c\nc(pathlib.Path(sys.argv[1]))"
+    subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "copy")],
+        cwd=changed, env=environment(PYTHONPATH=str(changed)), check=True, timeout=limit(60),
+    )  # fmt: skip
+    assert load_schedules(schedules_of(tmp_path / "copy")) == ScheduleSettings()
+    assert load_cutover_settings(v1_file_of(tmp_path / "copy")).schedules == {}
+    assert load_schedules() == ScheduleSettings()
 
 
 @pytest.mark.parametrize("sync_type", list(SyncType))
@@ -71,7 +98,7 @@ def test_in_autumn_the_doubled_hour_ticks_once() -> None:
 
 def test_our_own_ticks_are_dagsters() -> None:
     """`schedule list` and the scheduler agree."""
-    settings = load_schedules()
+    settings = ScheduleSettings()
     for sync_type in SyncType:
         expected = year_of_ticks(sync_type, "UTC")[:50]
         own = settings.ticks(sync_type, datetime(2025, 12, 31, 23, 59, 59, tzinfo=UTC))
@@ -127,6 +154,6 @@ def test_the_cost_of_further_passes_of_new_is_shown() -> None:
     frequent = next(s for s in schedules if s.name == "sync_new_orders_frequent_schedule")
     assert isinstance(frequent, dg.ScheduleDefinition)
     assert "102 ticks per day" in str(frequent.description)
-    assert load_schedules().frequent_new is None
+    assert ScheduleSettings().frequent_new is None
     with pytest.raises(ScheduleConfigError, match="f: frequent_new: 'often' is no cron expression"):
         check_schedules({"frequent_new": "often"}, "f")

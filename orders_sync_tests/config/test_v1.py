@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from orders_sync.config import crons
 from orders_sync.config.v1 import (
     CutoverConfigError,
     CutoverError,
@@ -30,10 +29,6 @@ def test_the_old_name_of_the_api_budget_still_works(tmp_path: Path, caplog: pyte
     assert caplog.messages == [
         f"{file}: readiness.calls_a_day: is now named readiness.calls_per_day; the old name ends with 0.3. Rename it."
     ]
-
-
-def test_the_crons_in_the_file_repeat_the_defaults() -> None:
-    assert load_cutover_settings().schedules == crons.V1
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The whole migration, in fast time, on the sandbox: side by side, faults on both sides, V1 off, and a way back."""
+"""The whole cutover, in fast time, on the sandbox: side by side, faults on both sides, V1 off, and a way back."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -71,7 +71,7 @@ def a_day(both: Both, connection: Connection, **who: bool) -> None:
     compare(both, connection, both.marketplace.now() - timedelta(days=1))
 
 
-def test_the_whole_migration(both: Both, connection: Connection) -> None:
+def test_the_whole_cutover(both: Both, connection: Connection) -> None:
     import_levels(StockConnection(connection), {"IPHONE13-BLACK": 400, "PS5-BLUE": 400})
     both.v2_runs()
     apply_stock()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from orders_sync.config.environment import PROJECT_ROOT
-from orders_sync.testing.deployment import ACCOUNT, DG_DEV, REPOSITORY, Deployment, edit_yaml
+from orders_sync.testing.deployment import ACCOUNT, DG_DEV, REPOSITORY, Deployment, edit_yaml, v1_file_of
 from orders_sync.testing.marketplace import Marketplace, an_order
 
 pytestmark = [pytest.mark.daemon, pytest.mark.xdist_group("deployment")]
@@ -31,8 +31,9 @@ def both() -> Iterator[Deployment]:
             an_order(marketplace, number, age=now - noon_of_yesterday)
         # The program `dg` finds the installed project first, which is another folder than the copy.
         deployment = Deployment(Path(folder), marketplace, command=DG_DEV, variables={"PYTHONPATH": folder})
-        v1 = deployment.folder / "orders_sync" / "defs" / "cutover" / "v1.yaml"
-        edit_yaml(v1, lambda document: document.update(marketplaces={"back_market": ACCOUNT}))
+        edit_yaml(
+            v1_file_of(deployment.folder), lambda document: document.update(marketplaces={"back_market": ACCOUNT})
+        )
         with deployment:
             deployment.wait_until_synced()
             yield deployment

@@ -13,7 +13,8 @@ import pytest
 from docs.generate.site import sources
 from orders_sync.cli import main
 from orders_sync.config.environment import PROJECT_ROOT
-from orders_sync.testing.deployment import accounts_of, copy_project, environment, write_account
+from orders_sync.config.schedules import COMPONENT_TYPE as SCHEDULES_TYPE
+from orders_sync.testing.deployment import accounts_of, copy_project, environment, schedules_of, write_account
 from orders_sync.testing.marketplace import Marketplace
 
 PAGES = {
@@ -140,10 +141,9 @@ def test_the_account_of_the_readme_is_usable(project: Path, shell: dict[str, str
 
 
 def test_the_cron_of_the_operation_page_is_usable(project: Path, shell: dict[str, str]) -> None:
-    found = re.search(r"```yaml\n(    new: .*?)\n```", PAGES["docs/operation.md"], re.DOTALL)
+    found = re.search(r"```yaml\n(  schedules:\n    new: .*?)\n```", PAGES["docs/operation.md"], re.DOTALL)
     assert found
-    file = project / "orders_sync" / "defs" / "sync" / "defs.yaml"
-    file.write_text(re.sub(r"^    new: .*$", found[1], file.read_text(), count=1, flags=re.MULTILINE))
+    schedules_of(project).write_text(f"type: {SCHEDULES_TYPE}\nattributes:\n{found[1]}\n")
     done = _run([sys.executable, "-m", "orders_sync.cli", "schedule", "list"], project, shell)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 6-22 * * *" in done.stdout

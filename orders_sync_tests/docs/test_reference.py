@@ -6,8 +6,7 @@ from sqlalchemy import Column, MetaData, Table, Text
 from docs.generate.__main__ import DOCS, contents, outdated
 from docs.generate.layers import layers
 from docs.generate.tables import columns_table
-from orders_sync.config import environment
-from orders_sync.config.environment import PROJECT_ROOT
+from orders_sync.config.environment import ENVIRONMENT_VARIABLES, PROJECT_ROOT
 from orders_sync.database.tables import metadata
 from orders_sync.marketplaces.kit.registry import find_marketplace, marketplace_names
 from orders_sync.model.statuses import Status
@@ -25,9 +24,8 @@ def test_every_setting_table_and_state_is_in_the_reference() -> None:
             assert f"| `{key}` |" in pages["reference/settings.md"]
     for table in metadata.tables.values():
         assert f"\n## {table.name}\n" in pages["reference/tables.md"]
-    for name, value in vars(environment).items():
-        if name.isupper() and isinstance(value, str):
-            assert f"| `{value}` |" in pages["reference/settings.md"]
+    for variable in ENVIRONMENT_VARIABLES:
+        assert f"| `{variable}` |" in pages["reference/settings.md"]
     for status in Status:
         assert f"| `{status}` |" in pages["reference/states.md"]
 

@@ -2,7 +2,6 @@
 
 import pytest
 
-from orders_sync.cutover import moves
 from orders_sync.database.engine import Connection
 from orders_sync.passes.acceptance import MAX_REQUESTS
 from orders_sync.passes.run_pass import PassFailedError
@@ -216,7 +215,10 @@ def test_a_whole_order_is_accepted_with_one_call_where_the_account_says_so(
 
 
 def test_while_v1_has_the_authority_nothing_is_accepted(marketplace: Marketplace, connection: Connection) -> None:
-    moves.begin(connection, reason="a test")
+    connection.execute(
+        "INSERT INTO migration_moves (from_phase, to_phase, moved_by, forced, reason, checks) "
+        "VALUES ('live', 'parallel', 'a test', false, 'a test', '[]')"
+    )
     an_order(marketplace, 1, state=1, line_state=1)
     sync(sandbox_account(marketplace, accept_orderlines=True))
     assert marketplace.sandbox.writes == []

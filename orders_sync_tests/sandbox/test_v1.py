@@ -18,6 +18,7 @@ from orders_sync.testing.deployment import (
     edit_yaml,
     environment,
     free_port,
+    v1_file_of,
     write_account,
 )
 from orders_sync.testing.marketplace import Marketplace, an_order
@@ -36,8 +37,7 @@ def v1_url(template: str) -> Iterator[str]:
 def run(tmp_path: Path, v1_url: str, marketplace: Marketplace) -> Run:
     """Runs the stand-in with these arguments, in a copy of the project whose account is at `marketplace`."""
     copy_project(tmp_path)
-    v1 = tmp_path / "orders_sync" / "defs" / "cutover" / "v1.yaml"
-    edit_yaml(v1, lambda document: document.update(marketplaces={"back_market": ACCOUNT}))
+    edit_yaml(v1_file_of(tmp_path), lambda document: document.update(marketplaces={"back_market": ACCOUNT}))
 
     def run_stand_in(
         *arguments: str, address: str = marketplace.url, database: str = v1_url

@@ -12,4 +12,4 @@ def test_every_status_has_its_meaning() -> None:
 def test_the_docs_show_the_table_of_the_code() -> None:
     text = (PROJECT_ROOT / "docs" / "stock.md").read_text()
     for status, meaning in LOCK_ACTIONS.items():
-        assert f"| `{status}` | {meaning.effect} | {meaning.why} |\n" in text
+        assert f"| `{status}` | {meaning.action} | {meaning.why} |\n" in text

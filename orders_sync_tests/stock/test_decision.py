@@ -135,6 +135,40 @@ def test_an_item_that_moved_to_another_order_obeys_that_order_alone() -> None:
     assert (after.order_id, after.state, after.revision) == ("20", "released", 1)
 
 
+@pytest.mark.parametrize(
+    ("revision", "state", "revision_after"),
+    [
+        (4, "locked", 5),  # older than what the lock has seen
+        (5, "released", 5),  # another event of the same change
+        (6, "released", 6),
+    ],
+)
+def test_only_an_event_that_is_older_than_the_lock_changes_nothing(
+    revision: int, state: str, revision_after: int
+) -> None:
+    key, before = ("shop", "1"), a_lock("locked")._replace(revision=5)
+    release = LockCommand("shop", "1", "10", RELEASE, revision, 1, "OrderStatusChanged cancelled")
+    outcome = decide_all(
+        [release], {key: before}, {key: Item("PHONE", 2, None, "10")}, {"PHONE": StockLevel(10, 2, COUNTED)}
+    )
+    after = by_key(outcome).get(key, before)
+    assert (after.state, after.revision) == (state, revision_after)
+
+
+def test_the_newest_revision_is_kept_so_that_an_older_event_changes_nothing_later() -> None:
+    key, item, levels = ("shop", "1"), Item("PHONE", 2, None, "10"), {"PHONE": StockLevel(10, 0, COUNTED)}
+    newest = LockCommand("shop", "1", "10", LOCK, 7, 2, "OrderStatusChanged accepted")
+    older = newest._replace(action=RELEASE, revision=6, event_id=1)
+    for commands in ([newest, older], [newest, newest._replace(action=KEEP, revision=8), older._replace(revision=7)]):
+        outcome = decide_all(commands, {}, {key: item}, levels)
+        assert by_key(outcome)[key].state == "locked"
+    first = decide_all([newest._replace(revision=3)], {}, {key: item}, levels)
+    assert by_key(first)[key].revision == 3
+    # An import's command has no event, and never lowers the revision.
+    again = decide_all([newest._replace(revision=1, event_id=None)], by_key(first), {key: item}, levels | first.levels)
+    assert again.locks == []
+
+
 SKUS = ("PHONE", "CASE")
 LEVELS = st.builds(
     StockLevel, st.one_of(st.none(), st.integers(0, 6)), st.just(0), st.one_of(st.none(), st.just(COUNTED))
@@ -212,12 +246,12 @@ def by_key(outcome: Outcome) -> dict[ItemKey, Lock]:
 def check_history(outcome: Outcome) -> None:
     """The transitions of each item lead, one from the other, from no lock to the lock's state; none leaves `consumed`."""
     states: dict[ItemKey, LockState] = {}
-    for step in outcome.transitions:
-        key = (step.account, step.item_id)
-        assert step.from_state is states.get(key)
-        assert step.from_state is not LockState.CONSUMED
-        assert step.to_state is not step.from_state
-        states[key] = step.to_state
+    for each in outcome.transitions:
+        key = (each.account, each.item_id)
+        assert each.from_state is states.get(key)
+        assert each.from_state is not LockState.CONSUMED
+        assert each.to_state is not each.from_state
+        states[key] = each.to_state
     assert states == {key: lock.state for key, lock in by_key(outcome).items()}
 
 

@@ -70,6 +70,7 @@ migration_phase = dg.AssetSpec(
     ],
 )
 def v1_v2_comparison(context: dg.AssetExecutionContext, orders_database: OrdersDatabase) -> Any:
+    """Compares each day of the range for each account of V1. Raises CutoverError where V1 can't be read."""
     from orders_sync.cutover.comparison import compare_day
     from orders_sync.cutover.v1_database import V1Database
 

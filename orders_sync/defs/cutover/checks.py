@@ -15,6 +15,7 @@ from orders_sync.lanes.authority import Phase
     description="Once V2 is live, V1's schedules are off and V1 writes no orders.",
 )
 def v1_stays_off(context: dg.AssetCheckExecutionContext, orders_database: OrdersDatabase) -> dg.AssetCheckResult:
+    """Fails if a schedule of V1 is on, or V1 has written an order, since V2 went live."""
     from orders_sync.cutover.v1_database import V1Database
 
     with orders_database.connect("check") as connection:

@@ -26,6 +26,7 @@ compare_v1_and_v2 = dg.define_asset_job(
 def _v1_job(name: str, command: str) -> dg.JobDefinition:
     @dg.op(name=f"run_{name}", description=f"{OLD}: runs `{command}` as v1.yaml says.", tags={"kind": "V1"})
     def run(context: dg.OpExecutionContext, orders_database: OrdersDatabase) -> None:
+        """Runs the command while V1 has the authority. Raises dg.Failure once V2 is live."""
         with orders_database.connect("V1") as connection, hold_authority(connection) as authority:
             if not authority.v1_may_run:
                 raise dg.Failure("V2 is live: V1 is switched off.", allow_retries=False)

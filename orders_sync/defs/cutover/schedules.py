@@ -21,6 +21,7 @@ from orders_sync.lanes.authority import Phase, current_phase
 def compare_v1_and_v2_schedule(
     context: dg.ScheduleEvaluationContext, orders_database: OrdersDatabase
 ) -> dg.RunRequest | dg.SkipReason:
+    """Requests the comparison of the UTC day before the tick. Skips once V2 is live."""
     with orders_database.connect("schedule") as connection:
         if current_phase(connection) is Phase.LIVE:
             return dg.SkipReason("V2 is live, or there never was a V1: there is nothing to compare.")

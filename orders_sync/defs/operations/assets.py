@@ -24,6 +24,7 @@ from orders_sync.privacy.retention import blank_buyers_data
 def buyer_data_retention(
     context: dg.AssetExecutionContext, orders_database: OrdersDatabase
 ) -> dg.MaterializeResult[Any]:
+    """Blanks the old buyers' data of each usable account."""
     accounts, _ = load_accounts()
     problems: list[str] = []
     metadata: dict[str, Any] = {"orders": 0, "care_records": 0, "rejected_records": 0}

@@ -31,6 +31,7 @@ FIRST_PASS_AGAIN_SECONDS = 600
 def first_passes(
     context: dg.SensorEvaluationContext, orders_database: OrdersDatabase
 ) -> dg.SensorResult | dg.SkipReason:
+    """Requests each lane that has never succeeded, `new` first. The cursor: lane → last request (epoch seconds)."""
     accounts, _ = load_accounts()
     settings = load_schedules()
     runs = runs_under_way(context.instance)
@@ -63,6 +64,7 @@ def first_passes(
     ),
 )
 def dead_runs(context: dg.SensorEvaluationContext, orders_database: OrdersDatabase) -> dg.SkipReason:
+    """Fails started runs without a sign of life. The cursor: run id → since when it is silent (epoch)."""
     silent_since: dict[str, float] = json.loads(context.cursor or "{}")
     now = time.time()
     silent: dict[str, float] = {}

@@ -27,6 +27,7 @@ SHOWN_DAYS = 14
     },
 )
 def daily_summary(orders_database: OrdersDatabase) -> dg.MaterializeResult[Any]:
+    """Computes the summary anew and stores it; the metadata shows its latest days and the plot."""
     with orders_database.engine() as engine:
         summary = refresh_daily_summary(engine)
     metadata: dict[str, Any] = {"dagster/row_count": len(summary)}

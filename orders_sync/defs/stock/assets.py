@@ -33,7 +33,7 @@ OWNERS = ["team:warehouse"]
 TRANSITIONS_SHOWN = 25
 LOCK_ACTIONS_TABLE = as_markdown_table(
     ["status of the item", "the lock", "why"],
-    [(f"`{status}`", meaning.effect, meaning.why) for status, meaning in LOCK_ACTIONS.items()],
+    [(f"`{status}`", meaning.action, meaning.why) for status, meaning in LOCK_ACTIONS.items()],
 )
 
 stock_levels = dg.AssetSpec(
@@ -78,6 +78,7 @@ stock_levels = dg.AssetSpec(
     ],
 )
 def stock_locks(orders_database: OrdersDatabase) -> Any:
+    """Applies the pending events, in the shadow's tables while V1 has the authority, and runs the checks."""
     with orders_database.connect_to_stock("stock") as stock:
         authority = current_authority(stock.connection)
         applied = apply_pending(stock, overselling_accounts())

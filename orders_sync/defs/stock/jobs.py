@@ -27,9 +27,10 @@ class ExplainLockConfig(dg.Config):
 @dg.op(
     description="Shows the transitions of a lock and the events that caused them, in order, as metadata of this run."
 )
-def explain_lock_steps(
+def explain_lock_transitions(
     context: dg.OpExecutionContext, config: ExplainLockConfig, orders_database: OrdersDatabase
 ) -> None:
+    """Logs the transitions as an observation of stock_locks. Raises dg.Failure where there is no such item or SKU."""
     with orders_database.read_stock("explain") as stock:
         levels, transitions = explain(stock, config.item_or_sku)
     if not levels and not transitions:
@@ -41,7 +42,7 @@ def explain_lock_steps(
             metadata={
                 "explained": config.item_or_sku,
                 "levels": _table(SkuLevel, levels),
-                "steps": _table(StoredTransition, transitions),
+                "transitions": _table(StoredTransition, transitions),
             },
         )
     )
@@ -56,4 +57,5 @@ def _table(row_type: Any, rows: Any) -> dg.MarkdownMetadataValue:
     executor_def=dg.in_process_executor,
 )
 def explain_lock() -> None:
-    explain_lock_steps()
+    """The one op `explain_lock_transitions`."""
+    explain_lock_transitions()

@@ -20,6 +20,7 @@ from orders_sync.stock.apply_events import pending_events
 def order_events_sensor(
     context: dg.SensorEvaluationContext, orders_database: OrdersDatabase
 ) -> dg.RunRequest | dg.SkipReason:
+    """Requests a run if events are pending and no run of the job is queued or under way."""
     with orders_database.read_stock("sensor") as stock:
         pending = pending_events(stock)
     if pending == 0:

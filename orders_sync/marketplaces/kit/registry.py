@@ -1,7 +1,8 @@
 """The registry of marketplaces: each module of `orders_sync.marketplaces` that has a `MARKETPLACE`.
 
-A new marketplace is a new module; nothing else lists them. Any other module there (a helper of an adapter, or an
-adapter that can't be imported) is left out, and `unusable_modules` gives the reason.
+A new marketplace is a new module; nothing else lists them. A module without that name is a helper of adapters, and
+nothing is wrong with it. A module that can't be imported, or whose `MARKETPLACE` is something else, is broken: it is
+left out and logged, and the documentation is not generated without it. No account can name either.
 """
 
 import importlib
@@ -9,6 +10,7 @@ import logging
 import pkgutil
 from collections.abc import Mapping
 from functools import cache
+from typing import NamedTuple
 
 import orders_sync.marketplaces
 from orders_sync.config.account import AccountSettings, SellerAccount
@@ -17,39 +19,55 @@ from orders_sync.marketplaces.kit.adapter import Adapter, RegisteredMarketplace
 log = logging.getLogger("orders_sync.marketplaces")
 
 
+class _Modules(NamedTuple):
+    """The modules by name: the marketplaces, and for each other module the reason why it is not one."""
+
+    marketplaces: Mapping[str, RegisteredMarketplace]
+    helpers: Mapping[str, str]
+    broken: Mapping[str, str]
+
+
 @cache
-def _modules() -> tuple[Mapping[str, RegisteredMarketplace], Mapping[str, str]]:
-    """The marketplaces by the name of their module, and the reason why each other module is not one."""
-    usable: dict[str, RegisteredMarketplace] = {}
-    unusable: dict[str, str] = {}
+def _modules() -> _Modules:
+    marketplaces: dict[str, RegisteredMarketplace] = {}
+    helpers: dict[str, str] = {}
+    broken: dict[str, str] = {}
     package = orders_sync.marketplaces
     for name in sorted(module.name for module in pkgutil.iter_modules(package.__path__) if not module.ispkg):
         try:
-            marketplace = getattr(importlib.import_module(f"{package.__name__}.{name}"), "MARKETPLACE", None)
+            module = importlib.import_module(f"{package.__name__}.{name}")
         except (Exception, SystemExit) as error:  # one broken adapter must not stop the others
-            unusable[name] = f"can't be imported: {type(error).__name__}: {' '.join(str(error).split())}"
-            log.error("orders_sync/marketplaces/%s.py %s", name, unusable[name])
-            continue
-        if isinstance(marketplace, RegisteredMarketplace):
-            usable[name] = marketplace
+            broken[name] = f"can't be imported: {type(error).__name__}: {' '.join(str(error).split())}"
         else:
-            unusable[name] = "has no MARKETPLACE, so no account can name it"
-    return usable, unusable
+            if not hasattr(module, "MARKETPLACE"):
+                helpers[name] = "has no MARKETPLACE, so no account can name it"
+            elif isinstance(module.MARKETPLACE, RegisteredMarketplace):
+                marketplaces[name] = module.MARKETPLACE
+            else:
+                broken[name] = "has a MARKETPLACE that is no RegisteredMarketplace"
+    for name, reason in broken.items():
+        log.error("orders_sync/marketplaces/%s.py %s", name, reason)
+    return _Modules(marketplaces, helpers, broken)
 
 
 def marketplace_names() -> tuple[str, ...]:
     """The marketplaces that an account can name, sorted."""
-    return tuple(_modules()[0])
+    return tuple(_modules().marketplaces)
 
 
 def unusable_modules() -> Mapping[str, str]:
     """The modules of `orders_sync.marketplaces` that are not a marketplace, each with the reason in one line."""
-    return _modules()[1]
+    return {**_modules().helpers, **_modules().broken}
+
+
+def broken_modules() -> Mapping[str, str]:
+    """Those of `unusable_modules` that are meant to be a marketplace, each with the reason in one line."""
+    return _modules().broken
 
 
 def find_marketplace(name: str) -> RegisteredMarketplace:
     """A marketplace by the name of its module. Raises LookupError with the reason and the names that are allowed."""
-    usable, unusable = _modules()
+    usable, unusable = _modules().marketplaces, unusable_modules()
     if name in usable:
         return usable[name]
     reason = f" (orders_sync/marketplaces/{name}.py {unusable[name]})" if name in unusable else ""
@@ -58,7 +76,7 @@ def find_marketplace(name: str) -> RegisteredMarketplace:
 
 def settings_models() -> Mapping[str, type[AccountSettings]]:
     """The model that checks an account's settings, by the name of its marketplace."""
-    return {name: marketplace.settings for name, marketplace in _modules()[0].items()}
+    return {name: marketplace.settings for name, marketplace in _modules().marketplaces.items()}
 
 
 def reload() -> None:

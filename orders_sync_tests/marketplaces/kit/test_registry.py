@@ -7,11 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from docs.generate.__main__ import contents
 from orders_sync import marketplaces
 from orders_sync.config.account import AccountConfigError
 from orders_sync.marketplaces.kit import registry
 from orders_sync.marketplaces.kit.accounts import account_from, load_accounts
-from orders_sync.marketplaces.kit.registry import find_marketplace, marketplace_names, unusable_modules
+from orders_sync.marketplaces.kit.registry import (
+    broken_modules,
+    find_marketplace,
+    marketplace_names,
+    unusable_modules,
+)
 from orders_sync.testing.deployment import SANDBOX_ACCOUNTS, environment
 from orders_sync.testing.waiting import limit
 
@@ -19,7 +25,7 @@ NAMES = ("back_market", "medusa", "mirakl", "refurbed")
 #: Files as a developer of an adapter may leave them, and the reason that is shown for each.
 MODULES = {
     "text": ('"""Text functions of an adapter."""\n', "has no MARKETPLACE, so no account can name it"),
-    "half_done": ("MARKETPLACE = None\n", "has no MARKETPLACE, so no account can name it"),
+    "half_done": ("MARKETPLACE = None\n", "has a MARKETPLACE that is no RegisteredMarketplace"),
     "raising": ("raise RuntimeError('no such\\n  contract')\n", "can't be imported: RuntimeError: no such contract"),
     "broken": ("def f(:\n", "can't be imported: SyntaxError: invalid syntax"),
     "outdated": (
@@ -68,6 +74,7 @@ def test_other_modules_are_left_out_with_the_reason_in_one_line(among_the_adapte
     for name, (_, reason) in MODULES.items():
         assert unusable_modules()[name].startswith(reason)
         assert "\n" not in unusable_modules()[name]
+    assert set(MODULES) - set(broken_modules()) == {"text"}, "a helper is not broken"
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -81,6 +88,26 @@ def test_an_account_that_names_such_a_module_gets_the_reason(among_the_adapters:
     assert str(problem.value).endswith(f"; allowed are {', '.join(NAMES)}")
     with pytest.raises(LookupError, match=rf"There is no marketplace '{name}' \(orders_sync/marketplaces/{name}.py "):
         find_marketplace(name)
+
+
+def test_the_documentation_leaves_helpers_out_and_is_not_made_without_a_broken_adapter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the code location does: a helper needs no page, and a broken adapter is reported."""
+    monkeypatch.setattr(marketplaces, "__path__", [*marketplaces.__path__, str(tmp_path)])
+    (tmp_path / "text.py").write_text(MODULES["text"][0])
+    registry.reload()
+    try:
+        assert "text" in unusable_modules()
+        assert contents()
+        (tmp_path / "half_done.py").write_text(MODULES["half_done"][0])
+        registry.reload()
+        with pytest.raises(ImportError, match=r"^orders_sync/marketplaces/half_done\.py has a MARKETPLACE"):
+            contents()
+    finally:
+        for name in ("text", "half_done"):
+            sys.modules.pop(f"{marketplaces.__name__}.{name}", None)
+        registry.reload()
 
 
 def test_a_name_without_a_module_gets_the_names_that_are_allowed() -> None:

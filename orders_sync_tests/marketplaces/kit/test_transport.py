@@ -135,7 +135,11 @@ def test_a_large_body_is_inflated_step_by_step() -> None:
         (b"deflate", b"\xff" * 40, "with a broken deflate body"),
         (b"gzip", gzip.compress(DOCUMENT, mtime=0) + b"more", "with a gzip body that goes on after its end"),
         (b"br", DOCUMENT, "with the content coding 'br'; allowed is one of gzip, deflate"),
-        (b"gzip, gzip", gzip.compress(gzip.compress(DOCUMENT, mtime=0), mtime=0), "with the content coding 'gzip, gzip'"),
+        (
+            b"gzip, gzip",
+            gzip.compress(gzip.compress(DOCUMENT, mtime=0), mtime=0),
+            "with the content coding 'gzip, gzip'",
+        ),
     ],
 )
 def test_a_body_that_is_not_as_its_headers_say_is_a_clear_error(coding: bytes, body: bytes, reason: str) -> None:
