@@ -15,12 +15,14 @@ from psycopg.types.json import Jsonb
 
 from orders_sync.marketplaces.kit.adapter import AcceptanceTarget, RawRecord
 from orders_sync.marketplaces.kit.errors import (
+    OF_ONE_RECORD,
     AnswerLostError,
     MarketplaceError,
     MarketplaceUnavailableError,
     RequestRefusedError,
 )
 from orders_sync.model.pass_summary import PassSummary
+from orders_sync.model.records import RecordRejectedError
 from orders_sync.model.statuses import Status
 from orders_sync.sync.check_records import order_decoder
 from orders_sync.sync.merge_pages import merge_batch, open_merger
@@ -137,15 +139,30 @@ def _targets(pass_: RunningPass, order_ids: Sequence[str]) -> list[tuple[Accepta
 def _orders_missing_in_answers(pass_: RunningPass, outcomes: Sequence[AcceptanceOutcome]) -> list[RawRecord]:
     """Orders whose acceptance was not answered with the order: fetched, so that their new status is stored now."""
     last_accepted = {outcome.target.order_id: outcome for outcome in outcomes if outcome.state == "accepted"}
-    fetched = [pass_.adapter.order(order_id) for order_id, last in last_accepted.items() if last.order is None]
-    return [order for order in fetched if order is not None]
+    fetched: list[RawRecord] = []
+    for order_id in (order_id for order_id, last in last_accepted.items() if last.order is None):
+        try:
+            order = pass_.adapter.order(order_id)
+        except OF_ONE_RECORD as error:
+            # It is accepted: `modified` will bring its new status.
+            pass_.add(PassSummary(problems=[f"order {order_id}: accepted, but could not be fetched anew: {error}"]))
+            continue
+        fetched += [order] if order is not None else []
+    return fetched
 
 
 def _accept(pass_: RunningPass, target: AcceptanceTarget, earlier: _Earlier | None) -> AcceptanceOutcome:
     """One request, unless the lines left the waiting state since an earlier one, or too many were sent."""
     if earlier is not None:
-        order = pass_.adapter.order(target.order_id)
-        if order is None or not _still_waits(pass_, order, target):
+        try:
+            order = pass_.adapter.order(target.order_id)
+            still_waits = order is not None and _still_waits(pass_, order, target)
+        except (*OF_ONE_RECORD, RecordRejectedError) as error:
+            if isinstance(error, MarketplaceError) and error.concerns_all_calls:
+                raise
+            problem = f"{target}: not accepted, since the order could not be read anew: {error}"
+            return AcceptanceOutcome(target, "failed", problem=problem)
+        if not still_waits:
             _settle_earlier(pass_, target, earlier)
             return AcceptanceOutcome(target, "left", order)
         if earlier.requests >= MAX_REQUESTS:

@@ -66,6 +66,23 @@ def test_a_lost_answer_is_settled_by_fetching_the_order_anew(marketplace: Market
     check_invariants(connection)
 
 
+def test_an_order_that_cannot_be_read_anew_stops_no_other_acceptance(
+    marketplace: Marketplace, connection: Connection
+) -> None:
+    account = sandbox_account(marketplace, accept_orderlines=True)
+    an_order(marketplace, 1, state=1, line_state=1)
+    marketplace.fault("status", method="POST", status=409)
+    assert sync(account).refused == 1
+    an_order(marketplace, 2, state=1, line_state=1)
+    marketplace.fault("status", path="/ws/orders/1", method="GET", status=400, times=0)
+    summary = sync(account)
+    assert summary.accepted == 1
+    assert any(
+        "order 1, SKU PHONE: not accepted, since the order could not be read anew" in p for p in summary.problems
+    )
+    check_invariants(connection)
+
+
 def test_a_lost_request_is_sent_again_only_after_fetching_the_order_anew(
     marketplace: Marketplace, connection: Connection
 ) -> None:
