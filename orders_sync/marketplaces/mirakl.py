@@ -500,7 +500,7 @@ MARKETPLACE = RegisteredMarketplace(
         "order line": LINE_STATUS,
         "order or order line of which nothing was shipped": NOT_SHIPPED_STATUS,
     },
-    buyer_keys=frozenset(["customer", "customer_notification_email"]),
+    buyer_keys=frozenset(["customer", "customer_notification_email", "return_address"]),
     notes=(
         "INCIDENT_OPEN and the refunds say nothing about the shipping: a line counts as shipped if it has a shipping "
         "date, or if its order is shipped. A line in another state counts as refunded if it has a refund and its order "
