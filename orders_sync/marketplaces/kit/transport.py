@@ -4,7 +4,6 @@ A timeout of a socket bounds one read only: an answer that drips a byte each hal
 every read of an answer, its headers included, gets no more than what is left of the answer's time.
 """
 
-import contextlib
 import math
 import threading
 import time
@@ -120,8 +119,6 @@ def read_body(response: httpx.Response, max_bytes: int) -> bytes:
     Raises TooLargeError if it is larger than `max_bytes` before or after it is inflated, and BrokenCodingError if it
     is encoded more than once, in a way that was not asked for, or not as its headers say.
     """
-    with contextlib.suppress(httpx.ResponseNotRead):
-        return response.content  # whoever sent the request has read it
     coding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if coding in ("identity", ""):
         parts: Iterator[bytes] = _counted(response.iter_raw(), max_bytes)

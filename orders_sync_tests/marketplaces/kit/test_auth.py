@@ -1,6 +1,7 @@
 """Signed requests over real HTTP: a fixed header, and OAuth 2 client credentials that are renewed."""
 
 import base64
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,8 @@ from starlette.routing import Route
 
 from orders_sync.marketplaces.kit.auth import ClientCredentials, HeaderToken
 from orders_sync.marketplaces.kit.errors import CredentialRefusedError
+from orders_sync.marketplaces.kit.http import MarketplaceClient
+from orders_sync.marketplaces.kit.rate_limits import LocalRateLimiter
 from orders_sync.testing.http_server import served
 
 CLIENT, SECRET = "client-7", "secret-8"
@@ -45,9 +48,19 @@ class Provider:
         self.calls.append(request.headers["authorization"])
         return Response(status_code=200 if self.calls[-1] == f"Bearer token-{len(self.logins)}" else 401)
 
-    def client(self, secret: str = SECRET, scope: str | None = None) -> httpx.Client:
-        auth = ClientCredentials(f"{self.url}/token", CLIENT, secret, scope)
-        return httpx.Client(base_url=self.url, auth=auth, trust_env=False)
+    def client(self, secret: str = SECRET, scope: str | None = None) -> "contextlib.closing[MarketplaceClient]":
+        return client_with(self.url, ClientCredentials(f"{self.url}/token", CLIENT, secret, scope))
+
+
+def client_with(url: str, auth: httpx.Auth) -> "contextlib.closing[MarketplaceClient]":
+    opened = MarketplaceClient(
+        url, {}, LocalRateLimiter(), auth=auth, connections=1, penalty_seconds=1.0, outage_minutes=0
+    )
+    return contextlib.closing(opened)
+
+
+def get(client: MarketplaceClient) -> bytes:
+    return client.get("/orders", {}, [], bytes)
 
 
 @pytest.fixture
@@ -59,8 +72,8 @@ def provider() -> Iterator[Provider]:
 
 
 def test_a_fixed_header_is_sent_as_it_is(provider: Provider) -> None:
-    with httpx.Client(base_url=provider.url, auth=HeaderToken("Plain abc"), trust_env=False) as client:
-        client.get("/orders")
+    with client_with(provider.url, HeaderToken("Plain abc")) as client, pytest.raises(CredentialRefusedError):
+        get(client)
     assert provider.calls == ["Plain abc"]
 
 
@@ -68,33 +81,34 @@ def test_a_fixed_header_is_sent_as_it_is(provider: Provider) -> None:
 def test_one_token_serves_many_requests_until_it_expires(provider: Provider, lifetime: float | None) -> None:
     provider.lifetime = lifetime
     with provider.client(scope="orders.read") as client:
-        assert [client.get("/orders").status_code for _ in range(3)] == [200] * 3
+        assert [get(client) for _ in range(3)] == [b""] * 3
     assert provider.logins == [{"grant_type": ["client_credentials"], "scope": ["orders.read"]}]
 
 
 def test_a_token_that_has_expired_is_renewed_before_the_request(provider: Provider) -> None:
     provider.lifetime = 0
     with provider.client() as client:
-        assert [client.get("/orders").status_code for _ in range(2)] == [200, 200]
+        assert [get(client) for _ in range(2)] == [b""] * 2
     assert provider.calls == ["Bearer token-1", "Bearer token-2"]
     assert provider.logins == [{"grant_type": ["client_credentials"]}] * 2
 
 
 def test_a_token_that_is_refused_is_renewed_once_and_the_request_repeated(provider: Provider) -> None:
     with provider.client() as client:
-        client.get("/orders")
+        get(client)
         provider.logins.append({})  # the marketplace has withdrawn token-1
-        assert client.get("/orders").status_code == 200
+        assert get(client) == b""
         provider.calls.clear()
         provider.logins += [{}] * 2
         provider.answer = {"access_token": "token-1", "expires_in": 3600}
-        assert client.get("/orders").status_code == 401
+        with pytest.raises(CredentialRefusedError):
+            get(client)
     assert provider.calls == ["Bearer token-3", "Bearer token-1"]
 
 
 def test_a_refused_login_is_an_error_without_id_and_secret(provider: Provider) -> None:
     with provider.client(secret="wrong-9") as client, pytest.raises(CredentialRefusedError) as problem:
-        client.get("/orders")
+        get(client)
     assert str(problem.value) == "127.0.0.1 gives no access token (401): client id or secret is wrong."
     assert problem.value.status == 401
     assert provider.calls == []
@@ -103,4 +117,4 @@ def test_a_refused_login_is_an_error_without_id_and_secret(provider: Provider) -
 def test_an_answer_without_a_token_is_an_error(provider: Provider) -> None:
     provider.answer = {"token_type": "Bearer"}
     with provider.client() as client, pytest.raises(CredentialRefusedError, match="with no token"):
-        client.get("/orders")
+        get(client)
