@@ -348,7 +348,7 @@ record_flaws = Table(
     Column("account", Text, primary_key=True, comment=ACCOUNT),
     Column("kind", Text, primary_key=True, comment="order or care."),
     Column("record_id", Text, primary_key=True, comment="The marketplace's id of the record."),
-    Column("field", Text, primary_key=True, comment="Where in the record, e.g. items[1].fee."),
+    Column("field", Text, primary_key=True, comment="Where in the record, e.g. `items[1].fee`."),
     Column("found", Text, nullable=False, comment="What is wrong there, without buyer's data, e.g. is not a number."),
     Column("stored", Text, nullable=False, comment="What is stored instead, e.g. unknown."),
     _time("first_seen_at", "When the flaw was first found, by our clock.", now=True),

@@ -26,7 +26,7 @@ def upgrade() -> None:
         ),
         sa.Column("kind", sa.Text, primary_key=True, comment="order or care."),
         sa.Column("record_id", sa.Text, primary_key=True, comment="The marketplace's id of the record."),
-        sa.Column("field", sa.Text, primary_key=True, comment="Where in the record, e.g. items[1].fee."),
+        sa.Column("field", sa.Text, primary_key=True, comment="Where in the record, e.g. `items[1].fee`."),
         sa.Column(
             "found", sa.Text, nullable=False,
             comment="What is wrong there, without buyer's data, e.g. is not a number.",
