@@ -5,17 +5,21 @@ Facts that shape this file, each observed on a running server:
 * Lists are paged by `limit` and `offset`, and `count` is their length. Unknown filters are ignored.
 * `updated_at` does not change when an order is paid, nor when a claim gets its items: the lists by creation are read
   as well, and the fingerprints show which records have changed.
-* Amounts are binary floats, with exact ones beside them (`raw_…`, a decimal text).
+* Amounts are binary floats, with ones of 20 digits beside them (`raw_…`, a decimal text). Where prices include taxes,
+  both have up to 16 decimals: taxes such as 8.923613445378152, and 49.8999999999999985 for what costs 49.90.
 * There is no acceptance: a paid order is to be shipped.
-* An item that was edited out stays in the list with quantity 0. Gift cards, services and store credits are lines too.
-* Taxes of a region whose prices include them are binary floats of up to 14 decimals.
-* A cancelled fulfilment stays in the list, with its labels.
+* An item that was edited out is listed no more, or with quantity 0; an order can be left without items. Gift cards,
+  services and store credits are lines too.
+* In an order that the merchant created (a draft order), `requires_shipping` and `is_giftcard` are false whatever the
+  product, at least where Medusa does not manage its stock. The product itself says what it is.
+* An edit of an order whose payment was only authorised cancels the payment: the order is `not_paid` again.
+* A cancelled fulfilment stays in the list, with its labels. A shipment without labels removes those of its fulfilment.
 """
 
 import base64
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from functools import partial
 from itertools import chain
 from typing import Final, Literal
@@ -80,6 +84,8 @@ CARE_BACK = timedelta(days=93)
 """Returns, claims and exchanges of three months are listed: their `updated_at` does not show every change."""
 MAX_LABEL_ORDERS = 50
 """Orders per call when labels are looked up."""
+AMOUNT_DECIMALS = 14
+"""Further decimals of an amount are noise of its computation by the server."""
 
 #: Order.status; payment and fulfilment decide for `pending` and the others.
 ORDER_STATUS: Final = {"canceled": Status.CANCELLED, "draft": Status.AWAITING_PAYMENT}
@@ -111,7 +117,8 @@ RETURN_STATE: Final = {
 CLAIM_KIND: Final = {"replace": "replacement", "refund": "refund"}
 
 _ORDER_FIELDS = (
-    "+email,+currency_code,+shipping_total,+tax_total,+canceled_at,*items,*items.detail,*shipping_address,"
+    "+email,+currency_code,+shipping_total,+tax_total,+canceled_at,*items,*items.detail,"
+    "+items.variant.product.is_giftcard,+items.variant.product.shipping_profile.id,*shipping_address,"
     "*billing_address,*fulfillments,*fulfillments.items,*fulfillments.labels,*payment_collections"
 )
 _CARE_FIELDS = {
@@ -119,7 +126,7 @@ _CARE_FIELDS = {
     "claims": "*claim_items,*additional_items",
     "exchanges": "*additional_items,*return,*return.items",
 }
-_FINGERPRINT_VERSION = b"medusa-2"
+_FINGERPRINT_VERSION = b"medusa-3"
 
 
 class MedusaSettings(TokenSettings):
@@ -169,6 +176,19 @@ class _Detail(msgspec.Struct, gc=False):
     return_received_quantity: int = 0
 
 
+class _ShippingProfile(msgspec.Struct, gc=False):
+    id: str | None = None
+
+
+class _Product(msgspec.Struct, gc=False):
+    is_giftcard: bool | None = None
+    shipping_profile: _ShippingProfile | None = None
+
+
+class _Variant(msgspec.Struct, gc=False):
+    product: _Product | None = None
+
+
 class _LineItem(msgspec.Struct, gc=False):
     id: str
     quantity: int
@@ -178,6 +198,7 @@ class _LineItem(msgspec.Struct, gc=False):
     product_title: str | None = None
     is_giftcard: bool | None = None
     requires_shipping: bool | None = None
+    variant: _Variant | None = None
     raw_total: _Amount | None = None
     created_at: datetime | None = None
     detail: _Detail | None = None
@@ -383,7 +404,7 @@ class Medusa(HttpAdapter):
     def decode_order(self, raw: bytes) -> Order:
         order = decoded(_decode_order, raw, "Medusa")
         currency = order.currency_code.upper() if order.currency_code else None
-        # An item that an edit removed from the order stays in its list with quantity 0.
+        # An item that an edit removed from the order may stay in its list, with quantity 0.
         items = None if order.items is None else [item for item in order.items if item.quantity > 0]
         live = [f for f in order.fulfillments or () if f.canceled_at is None]
         labels = [label for f in live for label in f.labels or []]
@@ -405,8 +426,8 @@ class Medusa(HttpAdapter):
             None,  # dispatch_due_at
             currency,  # currency
             _total(items),  # items_total
-            order.shipping_total,  # shipping_total
-            order.tax_total,  # sales_taxes
+            _without_noise(order.shipping_total),  # shipping_total
+            _without_noise(order.tax_total),  # sales_taxes
             order.shipping_address.country_code if order.shipping_address is not None else None,  # country_code
             None,  # payment_method
             None,  # marketplace_shipping
@@ -578,7 +599,7 @@ def _item(item: _LineItem, order: _Order, order_status: Status, currency: str | 
         f"{shipped} shipped, {returned} returned",  # marketplace_state
         item.created_at,  # created_at
         currency,  # currency
-        item.raw_total.value if item.raw_total is not None else None,  # price
+        _without_noise(item.raw_total.value) if item.raw_total is not None else None,  # price
         None,  # shipping_price
         None,  # fee
         item.product_title or item.title,  # product
@@ -591,13 +612,18 @@ def _item(item: _LineItem, order: _Order, order_status: Status, currency: str | 
 
 def _kind(item: _LineItem) -> ItemKind:
     """Goods are variants of products that are shipped: only those are in stock."""
-    if item.is_giftcard:
+    product = item.variant.product if item.variant is not None else None
+    if item.is_giftcard or (product is not None and product.is_giftcard):
         return ItemKind.GIFT_CARD
     total = item.raw_total.value if item.raw_total is not None else None
     if total is not None and total.is_signed() and total.is_finite() and total < 0:
         return ItemKind.DISCOUNT
-    has_variant = item.variant_id is not None or bool(item.variant_sku)
-    return ItemKind.GOODS if has_variant and item.requires_shipping is not False else ItemKind.SERVICE
+    if item.variant_id is None and not item.variant_sku:
+        return ItemKind.SERVICE
+    # Orders that the merchant created say that nothing is shipped. What is shipped has a shipping profile; a product
+    # that was deleted is not known any more, and its pieces may have to be shipped.
+    is_shipped = item.requires_shipping is not False or product is None or product.shipping_profile is not None
+    return ItemKind.GOODS if is_shipped else ItemKind.SERVICE
 
 
 def _item_status(quantity: int, shipped: int, returned: int, order: _Order, order_status: Status) -> Status:
@@ -617,7 +643,17 @@ def _total(items: Sequence[_LineItem] | None) -> Decimal | None:
     amounts = [item.raw_total.value for item in items or [] if item.raw_total is not None]
     if not all(map(Decimal.is_finite, amounts)):
         return None
-    return sum(amounts, Decimal(0)) if items is not None and len(amounts) == len(items) else None
+    return _without_noise(sum(amounts, Decimal(0))) if items is not None and len(amounts) == len(items) else None
+
+
+def _without_noise(amount: Decimal | None) -> Decimal | None:
+    """An amount rounded to `AMOUNT_DECIMALS`, without zeros at its end; one with fewer decimals as it is."""
+    exponent = amount.as_tuple().exponent if amount is not None else 0
+    if amount is None or not isinstance(exponent, int) or exponent >= -AMOUNT_DECIMALS:
+        return amount
+    if amount.adjusted() >= AMOUNT_DECIMALS:  # more digits than Decimal's context keeps
+        return amount
+    return amount.quantize(Decimal(1).scaleb(-AMOUNT_DECIMALS), ROUND_HALF_EVEN).normalize() + 0
 
 
 def _address(address: _Address | None) -> Address:
@@ -651,7 +687,8 @@ MARKETPLACE = RegisteredMarketplace(
         "The first of the tables that names an order's state decides its status; the quantities that were shipped and "
         "returned decide an item's. A refund of shipped items makes them refunded after shipping. Returns, claims "
         "(replace, refund) and exchanges are care records. An item is goods if it is a variant of a product and "
-        "requires shipping; else it is a gift card (`is_giftcard`), a discount (its total is negative) or a service. "
+        "requires shipping, or its product has a shipping profile; else it is a gift card (`is_giftcard` of the item "
+        "or its product), a discount (its total is negative) or a service. "
         "There is no acceptance and no delivery note; labels are those of the fulfilments."
     ),
 )

@@ -34,6 +34,12 @@ def order(order_id: str, *items: dict[str, Any], **fields: Any) -> dict[str, Any
     }  # fmt: skip
 
 
+def product(*, is_shipped: bool, is_giftcard: bool = False) -> dict[str, Any]:
+    """The variant of an item, as a server lists it: a product that is not shipped has no shipping profile."""
+    profile = {"shipping_profile": {"id": "sp_1"}} if is_shipped else {}
+    return {"id": "variant_1", "product_id": "p_1", "product": {"id": "p_1", "is_giftcard": is_giftcard, **profile}}
+
+
 def item(item_id: str, **fields: Any) -> dict[str, Any]:
     return {**PHONE, "id": item_id, **fields}
 
@@ -63,7 +69,10 @@ def test_lines_that_are_no_goods_are_kept_and_ask_for_no_stock(
         "gift card of 50": (item("a", **{**no_variant, "is_giftcard": True, "variant_id": "v2"}), "gift_card"),
         "without variant": (item("b", **no_variant), "service"),
         "store credit": (item("c", **{**no_variant, "raw_total": {"value": "-10"}}), "discount"),
-        "download": (item("d", variant_sku="PDF", requires_shipping=False), "service"),
+        "download": (
+            item("d", variant_sku="PDF", requires_shipping=False, variant=product(is_shipped=False)),
+            "service",
+        ),
     }
     shop.records["orders"] = [order(f"order_{n}", item(f"p{n}"), o) for n, (o, _) in enumerate(others.values())]
     import_levels(StockConnection(connection), {"PHONE": 10})
@@ -74,6 +83,54 @@ def test_lines_that_are_no_goods_are_kept_and_ask_for_no_stock(
         **{f"p{n}": "goods" for n in range(len(others))}, **{line["id"]: kind for line, kind in others.values()},
     }  # fmt: skip
     check_invariants(connection)
+
+
+def test_orders_of_the_merchant_say_of_no_item_that_it_is_shipped(
+    shop: MedusaShop, account: SellerAccount, connection: Connection
+) -> None:
+    """Server 2.21, an order that began as a draft order: the products tell goods, gift cards and downloads apart."""
+    no_shipping: dict[str, Any] = {"requires_shipping": False, "is_giftcard": False}
+    shop.records["orders"] = [
+        order(
+            "order_1",
+            item("goods", **no_shipping, variant=product(is_shipped=True)),
+            item("gift", **no_shipping, variant_sku="GIFT-50", variant=product(is_shipped=False, is_giftcard=True)),
+            item("download", **no_shipping, variant_sku="PDF", variant=product(is_shipped=False)),
+            item("deleted", **no_shipping, variant=None),
+            item("engraving", **no_shipping, variant_id=None, variant_sku=None, variant=None),
+        )
+    ]
+    import_levels(StockConnection(connection), {"PHONE": 10})
+    assert sync(account).rejected == 0
+    assert locks(connection) == {"goods": "locked", "deleted": "locked"}
+    kinds = dict(connection.execute("SELECT item_id, kind FROM order_items").fetchall())
+    assert kinds == {
+        "goods": "goods", "gift": "gift_card", "download": "service", "deleted": "goods", "engraving": "service",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("taxes", "stored"),
+    [
+        (8.923613445378152, "8.92361344537815"),
+        (1.0042857142857142, "1.00428571428571"),
+        (98.3018487394958, "98.3018487394958"),
+        (1e-16, "0"),
+    ],
+)
+def test_decimals_that_the_server_computed_beyond_the_fourteenth_are_no_flaw(
+    shop: MedusaShop, account: SellerAccount, connection: Connection, taxes: float, stored: str
+) -> None:
+    """Three chargers of 24.95 for the price of two, prices with taxes: 49.90, as server 2.21 writes it."""
+    chargers = item("chargers", quantity=3, raw_total={"value": "49.8999999999999985", "precision": 20})
+    shop.records["orders"] = [order("order_1", chargers, tax_total=taxes, shipping_total=5.99)]
+    assert sync(account).flawed == 0
+    assert connection.execute("SELECT items_total, sales_taxes FROM orders").fetchone() == (
+        Decimal("49.9"),
+        Decimal(stored),
+    )
+    assert connection.execute("SELECT price FROM order_items").fetchone() == (Decimal("49.9"),)
+    assert connection.execute("SELECT count(*) FROM record_flaws").fetchone() == (0,)
 
 
 def test_taxes_of_a_region_with_gross_prices_are_stored(
@@ -96,15 +153,16 @@ def test_an_amount_that_is_not_finite_is_unknown(
     assert connection.execute("SELECT item_id FROM order_items WHERE price IS NULL").fetchall() == [("a",)]
 
 
+@pytest.mark.parametrize("left", [[], [item("item_phone", quantity=0)]], ids=["no longer listed", "quantity 0"])
 def test_the_last_item_edited_out_is_removed_and_its_lock_released(
-    shop: MedusaShop, account: SellerAccount, connection: Connection
+    shop: MedusaShop, account: SellerAccount, connection: Connection, left: list[dict[str, Any]]
 ) -> None:
     shop.records["orders"] = [order("order_1", PHONE), order("order_2", item("other"))]
     import_levels(StockConnection(connection), {"PHONE": 10})
     sync(account)
     assert locks(connection) == {"item_phone": "locked", "other": "locked"}
     later = (NOW + timedelta(minutes=5)).isoformat()
-    shop.records["orders"][0] = order("order_1", item("item_phone", quantity=0), updated_at=later)
+    shop.records["orders"][0] = order("order_1", *left, updated_at=later)
     summary = sync(account, "modified")
     assert (summary.changed, summary.rejected) == (1, 0)
     assert locks(connection) == {"item_phone": "released", "other": "locked"}
@@ -152,6 +210,21 @@ def test_a_label_that_is_cancelled_later_is_withdrawn_until_there_is_another(
     assert offered(connection) == (NEW, "T1")
     sync(account, "modified")
     assert offered(connection) == (NEW, "T2")
+
+
+def test_a_shipment_that_removes_the_labels_of_its_fulfilment_keeps_them_stored(
+    shop: MedusaShop, account: SellerAccount, connection: Connection
+) -> None:
+    """Server 2.21: a shipment sets the labels of its fulfilment; one that names none removes them."""
+    cancelled, live = fulfillment(1, OLD, canceled_at=NOW.isoformat()), fulfillment(2, NEW)
+    shop.records["orders"] = [order("order_1", PHONE, fulfillments=[cancelled, live])]
+    sync(account)
+    later = NOW + timedelta(minutes=5)
+    shipped = {**live, "labels": [], "shipped_at": later.isoformat()}
+    shop.records["orders"] = [order("order_1", PHONE, fulfillments=[cancelled, shipped], updated_at=later.isoformat())]
+    assert sync(account, "modified").changed == 1
+    assert offered(connection) == (NEW, "T2")
+    assert connection.execute("SELECT shipped_at FROM orders").fetchone() == (later,)
 
 
 def test_an_order_that_is_refused_takes_no_label_of_the_others(

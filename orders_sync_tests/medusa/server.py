@@ -32,7 +32,31 @@ module.exports = defineConfig({
     http: { storeCors: "*", adminCors: "*", authCors: "*", jwtSecret: "a test", cookieSecret: "a test" },
   },
   admin: { disable: true },
+  modules: [{
+    resolve: "@medusajs/medusa/fulfillment",
+    options: { providers: [
+      { resolve: "@medusajs/medusa/fulfillment-manual", id: "manual" },
+      { resolve: "./src/modules/printer", id: "parcels" },
+    ] },
+  }],
 })
+"""
+#: A fulfilment provider as carriers have one: each fulfilment gets a label of its own when it is created.
+PRINTER = """
+const { AbstractFulfillmentProviderService, ModuleProvider, Modules } = require("@medusajs/framework/utils")
+class Printer extends AbstractFulfillmentProviderService {
+  async getFulfillmentOptions() { return [{ id: "parcel" }] }
+  async validateFulfillmentData(optionData, data) { return data }
+  async validateOption() { return true }
+  async canCalculate() { return false }
+  async createFulfillment(data, items, order, fulfillment) {
+    const url = `https://labels.example.com/${fulfillment.id}.pdf`
+    return { data: {}, labels: [{ tracking_number: `T-${fulfillment.id}`, tracking_url: "#", label_url: url }] }
+  }
+  async cancelFulfillment() { return {} }
+}
+Printer.identifier = "printer"
+module.exports = ModuleProvider(Modules.FULFILLMENT, { services: [Printer] })
 """
 USER = {"email": "merchant@example.com", "password": "a test's password"}
 
@@ -68,7 +92,9 @@ def medusa_server() -> Iterator[tuple[str, str]]:
 def _install() -> None:
     assert shutil.which("npm"), "Medusa needs Node.js 20.19 or newer with npm."
     FOLDER.mkdir(exist_ok=True)
-    (FOLDER / "src").mkdir(exist_ok=True)
+    printer = FOLDER / "src" / "modules" / "printer"
+    printer.mkdir(parents=True, exist_ok=True)
+    (printer / "index.js").write_text(PRINTER)
     (FOLDER / "medusa-config.js").write_text(CONFIGURATION)
     package = FOLDER / "package.json"
     required = json.dumps(PACKAGE, indent=2)
