@@ -2,11 +2,12 @@
 
 Marketplaces write JSON by hand, cut texts in the middle of a character, and copy what buyers paste. The grammar is
 RFC 8259. What is repaired: half of a surrogate pair, NUL, raw control characters, unknown escapes, bytes that are not
-UTF-8, NaN and Infinity, numbers of more digits than any value needs, and values that are nested too deeply. A missing
+UTF-8, NaN and Infinity, numbers that are longer or larger than any value needs, and values that are nested too deeply. A missing
 bracket, comma or quote is not repaired: what it ends is anybody's guess.
 """
 
 import re
+from math import isfinite
 
 import msgspec
 
@@ -63,6 +64,7 @@ _STORED = {
     "contains unknown escapes": "a backslash and the character",
     "contains NaN or Infinity": "null",
     "contains a number that is too long": "null",
+    "contains a number that is too large": "null",
     "contains a value that is not JSON": "null",
     "is nested too deeply": "null below that depth",
 }
@@ -72,7 +74,7 @@ _STORED = {
 def _is_valid(raw: bytes) -> bool:
     try:
         msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (msgspec.DecodeError, ValueError, RecursionError):  # ValueError: not UTF-8, or thousands of digits
         return False
     return True
 
@@ -126,8 +128,13 @@ class _Repair:
 
     def _word(self, word: str) -> str:
         is_number = _NUMBER.fullmatch(word) is not None
-        if word in _WORDS or (is_number and len(word) <= MAX_NUMBER_LENGTH):
+        if word in _WORDS:
             return word
+        if is_number and len(word) <= MAX_NUMBER_LENGTH:
+            if isfinite(float(word)):
+                return word
+            self.found.add("contains a number that is too large")
+            return "null"
         if word in _NOT_A_NUMBER:
             self.found.add("contains NaN or Infinity")
         else:
