@@ -261,14 +261,15 @@ def _struct(adapter: Adapter, kind: RecordKind) -> type[msgspec.Struct] | None:
 
 def _changed_fields(value: Order | CareRecord, expected: Order | CareRecord) -> set[str]:
     """The canonical fields with another value than expected, by the names that flaws have."""
-    changed = {name for name in value.__struct_fields__ if getattr(value, name) != getattr(expected, name)}
+    # By their texts: to compare the number sNaN raises.
+    changed = {n for n in value.__struct_fields__ if repr(getattr(value, n)) != repr(getattr(expected, n))}
     for position, item in enumerate(value.items or ()):
         others = expected.items or []
         other = others[position] if position < len(others) else None
         changed |= {
             f"items[{position}].{name}"
             for name in item.__struct_fields__
-            if getattr(item, name) != getattr(other, name, None)
+            if repr(getattr(item, name)) != repr(getattr(other, name, None))
         }
     return changed
 

@@ -8,7 +8,7 @@ import msgspec
 
 from orders_sync.marketplaces.kit.adapter import Adapter, RawRecord
 from orders_sync.marketplaces.kit.lenient import decode_leniently
-from orders_sync.model.records import CareRecord, Flaw, Order, Reason, RecordRejectedError
+from orders_sync.model.records import CareRecord, Flaw, ItemKind, Order, Reason, RecordRejectedError
 from orders_sync.sync.batch import Batch, DecodedOrder
 from orders_sync.sync.columnar import OrderColumns
 from orders_sync.sync.validate import flawed_orders, mend_care_record, mend_order
@@ -124,11 +124,13 @@ def _check_text(content: bytes, received: bytes) -> None:
 
 
 def _stays_unusual(order: Order) -> bool:
-    """Whether a mended order is looked at one by one again: what is negative or 0 is stored as it is."""
-    amounts: list[Any] = [order.items_total, order.shipping_total, order.sales_taxes]
-    amounts += [item.price for item in order.items or ()]
-    return any(item.quantity == 0 for item in order.items or ()) or any(
-        amount is not None and str(amount).startswith("-") for amount in amounts
+    """Whether the check of batches singles out a mended order again, rightly: what is negative or 0 stays so."""
+    items = order.items or []
+    amounts: list[Any] = [order.items_total, order.shipping_total, order.sales_taxes, *(item.price for item in items)]
+    return (
+        any(amount is not None and str(amount).startswith("-") for amount in amounts)
+        or any(item.quantity == 0 for item in items)
+        or any(item.kind is not ItemKind.GOODS and item.sku.strip() != (item.sku or "-") for item in items)
     )
 
 

@@ -2,8 +2,8 @@
 
 Marketplaces write JSON by hand, cut texts in the middle of a character, and copy what buyers paste. The grammar is
 RFC 8259. What is repaired: half of a surrogate pair, NUL, raw control characters, unknown escapes, bytes that are not
-UTF-8, NaN and Infinity, numbers that are longer or larger than any value needs, and values that are nested too deeply. A missing
-bracket, comma or quote is not repaired: what it ends is anybody's guess.
+UTF-8, NaN and Infinity, numbers that are longer or larger than any value needs, and values that are nested too deeply.
+A missing bracket, comma or quote is not repaired: what it ends is anybody's guess.
 """
 
 import re

@@ -75,10 +75,14 @@ def _find_list(body: bytes, key: bytes) -> tuple[int, int, list[tuple[int, int]]
     """Where the list under a key of the outermost object begins and ends, and where each of its elements does."""
     tokens = _tokens(body)
     for token, _, _, depth in tokens:
-        if token == key and depth == 1 and next(tokens)[0] == b":":
-            opening, _, begin, _ = next(tokens)
+        if token == key and depth == 1 and next(tokens, _END)[0] == b":":
+            opening, _, begin, _ = next(tokens, _END)
             return _elements(body, begin, tokens) if opening == b"[" else None
     return None
+
+
+_END = (b"", 0, 0, 0)
+"""Stands for the token after the last one."""
 
 
 def _tokens(body: bytes) -> Iterator[tuple[bytes, int, int, int]]:
