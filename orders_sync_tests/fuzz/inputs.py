@@ -15,8 +15,8 @@ from orders_sync.marketplaces import back_market, medusa, mirakl, refurbed
 from orders_sync.testing.adapter_contract import NO_JSON, ODD_VALUES, AdapterContract
 from orders_sync_tests.marketplaces import back_market_contract, medusa_contract, mirakl_contract, refurbed_contract
 
-Page = tuple[Callable[[bytes], Any], Mapping[str, Any]]
-"""A decoder of pages, and a page that it reads."""
+Page = tuple[Callable[[bytes], Any], Callable[[bytes], object], Mapping[str, Any]]
+"""A decoder of pages, what the adapter does with each of its records, and a page."""
 CONTRACTS: Mapping[str, AdapterContract] = {
     "back_market": back_market_contract.CONTRACT,
     "medusa": medusa_contract.CONTRACT,
@@ -27,22 +27,35 @@ _ORDERS: Mapping[str, Any] = {name: contract.order.record for name, contract in 
 _CARE: Mapping[str, Any] = {name: contract.care[0].record for name, contract in CONTRACTS.items()}
 PAGES: Mapping[str, Sequence[Page]] = {
     "back_market": [
-        (back_market._decode_list, {"count": 3, "next": None, "results": [_ORDERS["back_market"]] * 3}),
-        (back_market._decode_list, {"count": 3, "next": "?page=2", "results": [_CARE["back_market"]] * 3}),
+        (
+            back_market._decode_list, back_market._order_record,
+            {"count": 3, "next": None, "results": [_ORDERS["back_market"]] * 3},
+        ),
+        (
+            back_market._decode_list, back_market._care_list_record,
+            {"count": 3, "next": "?page=2", "results": [_CARE["back_market"]] * 3},
+        ),
     ],
     "medusa": [
-        (medusa._decode_orders, {"orders": [_ORDERS["medusa"]] * 3, "count": 3, "offset": 0, "limit": 50}),
-        (medusa._decode_care_page["returns"], {"returns": [_CARE["medusa"]] * 3, "count": 3}),
+        (medusa._decode_orders, medusa._record, {"orders": [_ORDERS["medusa"]] * 3, "count": 3}),
+        (
+            medusa._decode_care_page["returns"], lambda raw: medusa._is_to_be_stored(medusa._record(raw)),
+            {"returns": [_CARE["medusa"]] * 3, "count": 3},
+        ),
     ],
     "mirakl": [
-        (mirakl._decode_orders, {"orders": [_ORDERS["mirakl"]] * 3, "total_count": 3}),
-        (mirakl._decode_returns, {"data": [_CARE["mirakl"]] * 3, "next_page_token": "t"}),
+        (mirakl._decode_orders, mirakl._order_record, {"orders": [_ORDERS["mirakl"]] * 3, "total_count": 3}),
+        (mirakl._decode_returns, mirakl._return_record, {"data": [_CARE["mirakl"]] * 3, "next_page_token": "t"}),
     ],
     "refurbed": [
-        (refurbed._decode_orders, {"orders": [_ORDERS["refurbed"]] * 3, "has_more": False}),
-        (refurbed._decode_returns, {"returns": [_CARE["refurbed"]] * 3, "has_more": True}),
+        (refurbed._decode_orders, refurbed._order_record, {"orders": [_ORDERS["refurbed"]] * 3, "has_more": False}),
+        (refurbed._decode_returns, refurbed._return_record, {"returns": [_CARE["refurbed"]] * 3, "has_more": True}),
+        (
+            refurbed._decode_tickets, lambda raw: refurbed._is_about_an_item(refurbed._ticket_record(raw)),
+            {"tickets": [refurbed_contract.TICKET] * 3, "has_more": True},
+        ),
     ],
-}
+}  # fmt: skip
 
 _TEXTS = [
     "", " ", "EUR", "eur", "null", "true", "1", "-1", "1.50", "1e5", "NaN", "sNaN", "²", "٣", "a\tb\nc\\d\re", "\u202e",

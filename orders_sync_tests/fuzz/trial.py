@@ -28,13 +28,22 @@ def try_care_record(marketplace: str, adapter: Adapter, random: Random) -> Outco
 
 
 def try_page(marketplace: str, random: Random) -> Result:
-    """A page of a list. Raises OutcomeError if it is neither decoded nor refused with msgspec.DecodeError."""
-    decode, page = random.choice(PAGES[marketplace])
+    """A page of a list, and the heads of its records.
+
+    Raises OutcomeError if the page is neither decoded nor refused with msgspec.DecodeError, or if anything is raised
+    when a record's head is read.
+    """
+    decode, read, page = random.choice(PAGES[marketplace])
     raw = with_odd_values(page, random) if random.random() < 0.5 else mutated(json.dumps(page).encode(), random)
     try:
-        decode(raw)
+        decoded = decode(raw)
     except msgspec.DecodeError:
         return "refused page"
+    except Exception as error:
+        raise OutcomeError(f"{type(error).__name__} was raised: {error}; page: {raw!r}") from error
+    try:
+        for record in next(value for value in msgspec.structs.astuple(decoded) if isinstance(value, list)):
+            read(bytes(record))
     except Exception as error:
         raise OutcomeError(f"{type(error).__name__} was raised: {error}; page: {raw!r}") from error
     return "page"
