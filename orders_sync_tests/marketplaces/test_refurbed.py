@@ -8,7 +8,9 @@ import pytest
 
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
+from orders_sync.marketplaces.kit.adapter import RawRecord
 from orders_sync.marketplaces.kit.registry import open_adapter
+from orders_sync.marketplaces.refurbed import _is_about_an_item
 from orders_sync.model.records import Order
 from orders_sync.model.statuses import Status
 from orders_sync.sandbox import refurbed as sandbox_refurbed
@@ -69,6 +71,11 @@ def test_a_solved_ticket_ended_with_its_last_change(shop: SellerAccount) -> None
     solved = adapter.decode_care_record(json.dumps({**TICKET, "status": "SOLVED"}).encode())
     adapter.close()
     assert (solved.state, solved.closed_at) == ("closed", day(2))
+
+
+def test_a_ticket_that_is_nested_too_deeply_stops_no_list() -> None:
+    raw = b'{"id": 7, "x": ' + b"[" * 5_000 + b"]" * 5_000 + b', "marketplace_order_item": {"order_item_id": "91"}}'
+    assert _is_about_an_item(RawRecord("ticket-7", raw, b""))
 
 
 def test_an_item_without_a_sku_is_named_by_its_offer_and_a_refund_changes_its_status(shop: SellerAccount) -> None:

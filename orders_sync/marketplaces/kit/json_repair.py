@@ -74,7 +74,7 @@ _STORED = {
 def _is_valid(raw: bytes) -> bool:
     try:
         msgspec.json.decode(raw)
-    except (msgspec.DecodeError, ValueError, RecursionError):  # ValueError: not UTF-8, or thousands of digits
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return True
 
