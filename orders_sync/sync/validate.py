@@ -441,7 +441,12 @@ def _mend_items(items: Sequence[OrderItem]) -> tuple[list[OrderItem], list[Flaw]
     return list(mended.values()), flaws, reasons
 
 
-_RULES_WITHOUT_SKU = {name: rule for name, rule in ITEM_RULES.items() if name != "sku"}
+def _wrong_optional_sku(value: str) -> Wrong | None:
+    wrong = _wrong_sku(value) if value.strip() else None
+    return wrong._replace(value="") if wrong is not None and wrong.value is None else wrong
+
+
+_RULES_WITHOUT_SKU = {**ITEM_RULES, "sku": Rule(_wrong_optional_sku, _are_skus)}
 
 
 def _rules_of(item: OrderItem) -> Mapping[str, Rule[Any]]:

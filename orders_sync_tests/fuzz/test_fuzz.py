@@ -8,6 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orders_sync.marketplaces.kit.adapter import Adapter
+from orders_sync.model.records import ItemKind, Order, OrderItem
+from orders_sync.model.statuses import Status
+from orders_sync.sync.validate import mend_order
+from orders_sync.testing.field_mapping import day
 from orders_sync_tests.fuzz.inputs import CONTRACTS
 from orders_sync_tests.fuzz.trial import try_care_record, try_order, try_page
 
@@ -48,3 +52,11 @@ def test_a_care_record_is_stored_or_rejected(marketplace: str, adapter: Adapter,
 @given(random=RANDOMS)
 def test_a_page_is_read_or_refused(marketplace: str, random: Random) -> None:
     try_page(marketplace, random)
+
+
+def test_a_gift_card_with_an_endless_sku_is_stored_without_it() -> None:
+    """Found by `make fuzz`: such a SKU was stored, and is too long for an index."""
+    item = OrderItem("1", "x" * 9_000, 1, Status.ACCEPTED, kind=ItemKind.GIFT_CARD)
+    order, flaws = mend_order(Order("1", Status.ACCEPTED, [item], created_at=day(1)))
+    assert [item.sku for item in order.items or ()] == [""]
+    assert [flaw.field for flaw in flaws] == ["items[0].sku"]
