@@ -470,8 +470,8 @@ def _is_about_an_item(ticket: RawRecord) -> bool:
     """False for a readable ticket that names no order item, e.g. a general question."""
     try:
         return _decode_ticket_head(ticket.raw).marketplace_order_item is not None
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return True  # it will be rejected, with its reasons
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return True  # it is read leniently, or rejected, with its reasons
 
 
 def _item(item: _Item) -> OrderItem:

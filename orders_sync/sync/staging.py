@@ -2,46 +2,53 @@
 
 from collections.abc import Sequence
 
-from psycopg.sql import SQL, Composed, Identifier
+from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from orders_sync.database.tables import ADDRESS_PARTS
 from orders_sync.sync.copy_columns import ITEM_COLUMNS, ORDER_COLUMNS
+from orders_sync.sync.validate import GONE
 
 OPEN_STAGING = """
 CREATE TEMP TABLE IF NOT EXISTS stage_orders (LIKE orders INCLUDING DEFAULTS);
 CREATE TEMP TABLE IF NOT EXISTS stage_items (LIKE order_items INCLUDING DEFAULTS)
 """
-#: Staged items that stay with another order, whose record is newer: another staged order, or the stored one.
-TAKEN_ITEMS = """
-SELECT mine.order_id, item.item_id, min(theirs.order_id)
+_GONE = SQL("({})").format(SQL(", ").join(Literal(str(status)) for status in sorted(GONE)))
+#: Staged items that stay with another order, staged or stored: it lists the item live and this one does not, or its
+#: record is newer. The last column says whether both list it live.
+TAKEN_ITEMS = SQL("""
+SELECT mine.order_id, item.item_id, min(theirs.order_id), bool_or(item.status NOT IN {gone})
 FROM stage_items item
 JOIN stage_orders mine ON mine.order_id = item.order_id
 JOIN stage_items other ON other.item_id = item.item_id AND other.order_id <> item.order_id
 JOIN stage_orders theirs ON theirs.order_id = other.order_id
-WHERE theirs.modified_at > mine.modified_at
-   OR theirs.modified_at IS NOT DISTINCT FROM mine.modified_at AND theirs.order_id > mine.order_id
+WHERE item.status IN {gone} AND other.status NOT IN {gone}
+   OR (item.status IN {gone}) = (other.status IN {gone})
+   AND (theirs.modified_at > mine.modified_at
+        OR theirs.modified_at IS NOT DISTINCT FROM mine.modified_at AND theirs.order_id > mine.order_id)
 GROUP BY 1, 2
 UNION
-SELECT mine.order_id, item.item_id, theirs.order_id
+SELECT mine.order_id, item.item_id, theirs.order_id, item.status NOT IN {gone}
 FROM stage_items item
 JOIN stage_orders mine ON mine.order_id = item.order_id
 JOIN order_items stored ON stored.account = item.account AND stored.item_id = item.item_id
 JOIN orders theirs ON theirs.account = stored.account AND theirs.order_id = stored.order_id
-WHERE stored.order_id <> item.order_id AND stored.status <> 'removed' AND theirs.modified_at > mine.modified_at
+WHERE stored.order_id <> item.order_id AND stored.status <> 'removed'
   AND NOT EXISTS (SELECT FROM stage_orders again WHERE again.order_id = stored.order_id)
-"""
+  AND (item.status IN {gone} AND stored.status NOT IN {gone}
+       OR (item.status IN {gone}) = (stored.status IN {gone}) AND theirs.modified_at > mine.modified_at)
+""").format(gone=_GONE)
 UNSTAGE_ITEMS = """
 DELETE FROM stage_items USING unnest(%s::text[], %s::text[]) AS taken (order_id, item_id)
 WHERE stage_items.order_id = taken.order_id AND stage_items.item_id = taken.item_id
 """
-#: Stored items that move to a staged order: their order until now, and whether it is staged as well.
-MOVED_ITEMS = """
+#: Stored items that move to a staged order: their order until now, whether it is staged as well, whether they are live.
+MOVED_ITEMS = SQL("""
 SELECT stored.order_id, stored.item_id, staged.order_id, stored.status,
-       EXISTS (SELECT FROM stage_orders again WHERE again.order_id = stored.order_id)
+       EXISTS (SELECT FROM stage_orders again WHERE again.order_id = stored.order_id), stored.status NOT IN {gone}
 FROM stage_items staged
 JOIN order_items stored ON stored.account = staged.account AND stored.item_id = staged.item_id
 WHERE stored.order_id <> staged.order_id AND stored.status <> 'removed'
-"""
+""").format(gone=_GONE)
 BUMP_REVISIONS = """
 UPDATE orders SET revision = revision + 1 WHERE account = %s AND order_id = ANY(%s)
 RETURNING order_id, status, revision
@@ -50,7 +57,19 @@ LOCK_ORDERS = """
 SELECT order_id, status, modified_at, fingerprint FROM orders
 WHERE account = %s AND order_id = ANY(%s) ORDER BY order_id FOR UPDATE
 """
-ITEM_STATUSES = "SELECT item_id, status FROM order_items WHERE account = %s AND order_id = ANY(%s)"
+ITEM_STATUSES = "SELECT order_id, item_id, status FROM order_items WHERE account = %s AND order_id = ANY(%s)"
+#: Which of these items the order once had and lost to another order: the last event says that it is removed.
+LOST_ITEMS = """
+SELECT DISTINCT event.order_id, event.item_id FROM order_events event
+JOIN unnest(%s::text[], %s::text[]) AS moved (order_id, item_id) USING (order_id, item_id)
+WHERE event.account = %s AND event.new_status = 'removed'
+"""
+#: Orders that list an item which their newest claimant lists no more: they are read anew, whatever their fingerprint.
+READ_ANEW = """
+UPDATE orders SET fingerprint = ''::bytea FROM record_flaws flaw
+WHERE flaw.account = %s AND flaw.kind = 'order' AND flaw.field = 'items' AND flaw.found = ANY(%s)
+  AND orders.account = flaw.account AND orders.order_id = flaw.record_id
+"""
 REMOVE_ITEMS = """
 UPDATE order_items stored SET status = %s, marketplace_state = NULL, stored_at = now()
 WHERE account = %s AND order_id = ANY(%s) AND status <> %s
@@ -84,9 +103,14 @@ _STATUS_KEPT_WHERE_MISSING = SQL(
     "THEN stored.status ELSE staged.status END"
 )
 _ORDER_VALUES = [c for c in ORDER_COLUMNS if c not in ("account", "order_id", "status", "raw", "fingerprint")]
-_ITEM_VALUES = [c for c in ITEM_COLUMNS if c not in ("account", "item_id", "order_id", "status", "quantity")]
+_ITEM_VALUES = [
+    c for c in ITEM_COLUMNS if c not in ("account", "item_id", "order_id", "status", "quantity", "sku", "kind")
+]
 #: A cancelled item may come with the quantity 0: the quantity that was ordered is kept.
 _QUANTITY = SQL("CASE WHEN staged.quantity = 0 THEN stored.quantity ELSE staged.quantity END")
+_SKU = SQL("CASE WHEN staged.sku = '' THEN stored.sku ELSE staged.sku END")
+#: Goods stay goods: an odd price that is negative for once must not give their lock back.
+_KIND = SQL("CASE WHEN stored.kind = 'goods' AND staged.kind = 'discount' THEN stored.kind ELSE staged.kind END")
 
 INSERT_ORDERS = SQL(
     "INSERT INTO orders ({columns}) SELECT {columns} FROM stage_orders ORDER BY order_id "
@@ -103,22 +127,27 @@ _STATUS_DIFFERS = SQL(
     "(staged.status <> stored.status AND (staged.marketplace_state IS NOT NULL OR stored.status = 'removed'))"
 )
 _ITEM_DIFFERS = SQL(
-    "(({staged}, {quantity}, staged.order_id) IS DISTINCT FROM ({stored}, stored.quantity, stored.order_id) "
-    "OR {status_differs})"
+    "(({staged}, {quantity}, {sku}, {kind}, staged.order_id) IS DISTINCT FROM "
+    "({stored}, stored.quantity, stored.sku, stored.kind, stored.order_id) OR {status_differs})"
 ).format(
     staged=_staged_or_stored(_ITEM_VALUES),
     quantity=_QUANTITY,
+    sku=_SKU,
+    kind=_KIND,
     stored=_stored(_ITEM_VALUES),
     status_differs=_STATUS_DIFFERS,
 )
 UPDATE_ITEMS = SQL(
-    "UPDATE order_items stored SET order_id = staged.order_id, {values}, quantity = {quantity}, {status}, "
+    "UPDATE order_items stored SET order_id = staged.order_id, {values}, quantity = {quantity}, sku = {sku}, "
+    "kind = {kind}, {status}, "
     "stored_at = now() FROM stage_items staged "
     "WHERE stored.account = staged.account AND stored.item_id = staged.item_id AND {differs} "
     "RETURNING stored.order_id, stored.item_id, stored.status"
 ).format(
     values=_kept_where_missing(_ITEM_VALUES),
     quantity=_QUANTITY,
+    sku=_SKU,
+    kind=_KIND,
     status=_STATUS_KEPT_WHERE_MISSING,
     differs=_ITEM_DIFFERS,
 )

@@ -13,7 +13,7 @@ import hashlib
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -38,6 +38,8 @@ from orders_sync.sync.columnar import OrderColumns
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
+MAX_AHEAD = timedelta(days=1)
+"""How far ahead of our clock a record may have been modified."""
 MAX_QUANTITY = 2**31 - 1
 """The largest number that PostgreSQL's integer holds."""
 AMOUNT_LIMIT = Decimal(10) ** 12
@@ -101,6 +103,13 @@ def _wrong_time(value: datetime | None) -> Wrong | None:
     if value.tzinfo is None:
         return Wrong("has no time zone", "an RFC 3339 time with zone", zoned, "as a time in UTC")
     return None
+
+
+def _wrong_modified_time(value: datetime | None) -> Wrong | None:
+    """A record that claims to be of the future would count as newer than all later ones."""
+    if value is not None and value.tzinfo is not None and value > datetime.now(UTC) + MAX_AHEAD:
+        return Wrong("lies in the future", "a time that has passed")
+    return _wrong_time(value)
 
 
 def _wrong_required_time(value: datetime | None) -> Wrong | None:
@@ -197,6 +206,10 @@ def _are_times(column: Sequence[datetime | None]) -> bool:
         return False
 
 
+def _are_modified_times(column: Sequence[datetime | None]) -> bool:
+    return _are_times(column) and not any(map(_wrong_modified_time, [max(filter(None, column), default=None)]))
+
+
 def _are_required_times(column: Sequence[datetime | None]) -> bool:
     return None not in column and _are_times(column)
 
@@ -261,6 +274,7 @@ _SKU = Rule(_wrong_sku, _are_skus, essential=True)
 _QUANTITY = Rule(_wrong_quantity, _are_quantities, essential=True)
 _REQUIRED_TIME = Rule(_wrong_required_time, _are_required_times, essential=True)
 _TIME = Rule(_wrong_time, _are_times)
+_MODIFIED_TIME = Rule(_wrong_modified_time, _are_modified_times)
 _CURRENCY = Rule(_wrong_currency, _are_currencies)
 _AMOUNT = Rule(_wrong_amount, _are_amounts)
 _TOTAL = Rule(_wrong_total, _are_totals)
@@ -270,7 +284,7 @@ _URL_RULE = Rule(_wrong_url, _are_urls)
 ORDER_RULES: Mapping[str, Rule[Any]] = {
     "order_id": _ID,
     "created_at": _REQUIRED_TIME,
-    "modified_at": _TIME,
+    "modified_at": _MODIFIED_TIME,
     "paid_at": _TIME,
     "shipped_at": _TIME,
     "dispatch_due_at": _TIME,
@@ -441,12 +455,18 @@ def _mend_items(items: Sequence[OrderItem]) -> tuple[list[OrderItem], list[Flaw]
     return list(mended.values()), flaws, reasons
 
 
-_RULES_WITHOUT_SKU = {name: rule for name, rule in ITEM_RULES.items() if name != "sku"}
+def _wrong_optional_sku(value: str) -> Wrong | None:
+    wrong = _wrong_sku(value) if value.strip() else None
+    return wrong._replace(value="") if wrong is not None and wrong.value is None else wrong
+
+
+_RULES_WITHOUT_SKU = {**ITEM_RULES, "sku": Rule(_wrong_optional_sku, _are_skus)}
 
 
 def _rules_of(item: OrderItem) -> Mapping[str, Rule[Any]]:
-    """The rules of an item: what is not in stock needs no SKU."""
-    return ITEM_RULES if item.kind is ItemKind.GOODS and not _is_discount(item) else _RULES_WITHOUT_SKU
+    """The rules of an item: what is not in stock, or not to be shipped any more, needs no SKU."""
+    needs_sku = item.kind is ItemKind.GOODS and item.status not in GONE and not _is_discount(item)
+    return ITEM_RULES if needs_sku else _RULES_WITHOUT_SKU
 
 
 def _is_discount(item: OrderItem) -> bool:

@@ -45,7 +45,7 @@ def write_changed(connection: Connection, batch: Batch, *, reread: bool = False)
             if found.version.covers(decoded[order_id].record, reread=reread)
         ]
         _unstage(cursor, covered)
-        taken = _unstage_taken_items(cursor)
+        taken, contested = _unstage_taken_items(cursor)
         moved = [_MovedItem(*row) for row in cursor.execute(staging.MOVED_ITEMS)]
         equal = _equal_orders(cursor, decoded) if reread else []
         _unstage(cursor, equal)
@@ -69,8 +69,12 @@ def write_changed(connection: Connection, batch: Batch, *, reread: bool = False)
         unchanged=len(covered) + len(equal),
         events=len(events),
         conflicts=[
-            *((order_id, item_conflict(item_id, owner)) for (order_id, item_id), owner in taken.items()),
-            *((item.order_id, item_conflict(item.item_id, item.new_owner)) for item in moved if not item.is_staged),
+            *((order_id, item_conflict(item_id, owner)) for (order_id, item_id), owner in contested.items()),
+            *(
+                (item.order_id, item_conflict(item.item_id, item.new_owner))
+                for item in moved
+                if item.is_live and not item.is_staged
+            ),
             *document_flaws,
         ],
     )
@@ -96,17 +100,24 @@ class _MovedItem(NamedTuple):
     status: str
     is_staged: bool
     """Whether that order is staged as well: its record does not list the item any more."""
+    is_live: bool
+    """Whether the order that it belonged to lists it as one that is still to be shipped, or was."""
 
 
-def _unstage_taken_items(cursor: _Cursor) -> dict[tuple[str, str], str]:
-    """Removes the staged items that belong to an order with a newer record: (order id, item id) → that order's id."""
-    taken = {(order_id, item_id): owner for order_id, item_id, owner in cursor.execute(staging.TAKEN_ITEMS)}
+_Owners = Mapping[tuple[str, str], str]
+"""(order id, item id) → the id of the order that has the item."""
+
+
+def _unstage_taken_items(cursor: _Cursor) -> tuple[_Owners, _Owners]:
+    """Removes the staged items that belong to another order; returns all of them, and those that both orders claim."""
+    rows = cursor.execute(staging.TAKEN_ITEMS).fetchall()
+    taken = {(order_id, item_id): owner for order_id, item_id, owner, _ in rows}
     if taken:
         cursor.execute(staging.UNSTAGE_ITEMS, [list(column) for column in zip(*taken, strict=True)])
-    return taken
+    return taken, {(order_id, item_id): owner for order_id, item_id, owner, is_live in rows if is_live}
 
 
-def _without(order: Order, taken: Mapping[tuple[str, str], str]) -> Order:
+def _without(order: Order, taken: _Owners) -> Order:
     items = [item for item in order.items or [] if (order.order_id, item.item_id) not in taken]
     return order if order.items is None or len(items) == len(order.items) else replace(order, items=items)
 
@@ -173,21 +184,32 @@ def _order_events(account: str, stored: Mapping[str, _StoredOrder], updated: Map
 
 
 def _merge_items(
-    cursor: _Cursor, account: str, orders: Iterable[DecodedOrder], updated: Mapping[str, _Updated]
+    cursor: _Cursor,
+    account: str,
+    orders: Iterable[DecodedOrder],
+    updated: Mapping[str, _Updated],
 ) -> list[EventRow]:
     """Merges the staged items of all orders; returns the events of the items of changed orders.
 
     The items of a created order have no events of their own: the order's OrderCreated has their statuses.
     """
     with_items = [one.order.order_id for one in orders if one.order.items is not None]
-    before: dict[str, str] = dict(cursor.execute(staging.ITEM_STATUSES, [account, with_items]).fetchall())
+    rows = cursor.execute(staging.ITEM_STATUSES, [account, with_items])
+    before: dict[tuple[str, str], str] = {(order_id, item_id): status for order_id, item_id, status in rows}
     merged = [
         *cursor.execute(staging.UPDATE_ITEMS).fetchall(),
         *cursor.execute(staging.INSERT_ITEMS).fetchall(),
-        *cursor.execute(staging.REMOVE_ITEMS, [Status.REMOVED, account, with_items, Status.REMOVED]).fetchall(),
     ]
+    removed = cursor.execute(staging.REMOVE_ITEMS, [Status.REMOVED, account, with_items, Status.REMOVED]).fetchall()
+    added = [row[:2] for row in merged if row[0] in updated and row[:2] not in before]
+    if added:  # an order may get back an item that it lost to another one
+        lost = cursor.execute(staging.LOST_ITEMS, [*map(list, zip(*added, strict=True)), account])
+        before |= {(order_id, item_id): str(Status.REMOVED) for order_id, item_id in lost}
+    if removed:
+        found = [item_conflict(item_id, order_id).found for order_id, item_id, _ in removed]
+        cursor.execute(staging.READ_ANEW, [account, found])
     return [
-        changed_row(account, order_id, item_id, updated[order_id].revision, before.get(item_id), status)
-        for order_id, item_id, status in sorted(merged)
-        if order_id in updated and before.get(item_id) != status
+        changed_row(account, order_id, item_id, updated[order_id].revision, before.get((order_id, item_id)), status)
+        for order_id, item_id, status in sorted((*merged, *removed))
+        if order_id in updated and before.get((order_id, item_id)) != status
     ]

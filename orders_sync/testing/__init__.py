@@ -23,6 +23,9 @@ Nothing here is a mock: passes fetch over HTTP and write to PostgreSQL.
 * `invariants`: checks of everything that must hold after every pass.
 * `row_faults`: breaks the connection, fails or waits when a certain row is written.
 * `http_server`: serves an ASGI application of your own, e.g. the contract of your marketplace.
+* `adapter_contract`: what must hold for the records of every adapter, as a table of cases made of your examples.
+* `field_mapping`: the check that each canonical field has the value of its own source; times and addresses for it.
+* `record_outcomes`: what becomes of one raw record: stored, stored with flaws, or rejected.
 * `waiting`: waits for a condition, with time limits that fit the machine's speed.
 * `deployment`: the whole project under `dagster dev`, in a folder of its own. It needs the extra
   `orders-sync[testing]`.

@@ -221,14 +221,14 @@ def test_no_buyers_data_reaches_dagster_or_a_log(deployment: Deployment) -> None
         "phoneNumber": "+49301234567",
     }
     an_order(deployment.marketplace, 901, shipping_address=planted)
-    an_order(deployment.marketplace, 902, shipping_address=planted, currency="???")
+    an_order(deployment.marketplace, 902, shipping_address=planted, orderlines=[])
     an_order(deployment.marketplace, 903, shipping_address={**planted, "city": 5})
     run = deployment.materialize("modified_orders", today(deployment))
     assert deployment.wait_for_run(run) == "SUCCESS"
     with deployment.connect() as connection:
         assert connection.execute("SELECT 1 FROM orders WHERE shipping_last_name = 'Qplanted'").fetchone()
         rejected = "SELECT record_id FROM rejected_records WHERE raw LIKE '%Qplanted%'::bytea ORDER BY 1"
-        assert connection.execute(rejected).fetchall() == [("902",), ("903",)]
+        assert connection.execute(rejected).fetchall() == [("902",)]
     found = []
     with deployment.connect("dagster") as connection:
         tables = connection.execute(

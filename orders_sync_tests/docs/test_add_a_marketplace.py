@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from orders_sync.marketplaces.kit.accounts import account_from
 from orders_sync.passes.run_pass import PassFailedError
 from orders_sync.stock.apply_events import apply_pending
 from orders_sync.stock.connection import StockConnection
+from orders_sync.testing.adapter_contract import contract_cases
 from orders_sync.testing.http_server import served
 from orders_sync.testing.invariants import check_invariants, nothing_changed
 from orders_sync.testing.marketplace import sync
@@ -31,10 +33,8 @@ TEXT = (PROJECT_ROOT / "docs" / "add-a-marketplace.md").read_text()
 REQUESTS_PER_TOKEN = 3
 
 
-def block(language: str) -> str:
-    found = re.search(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
-    assert found
-    return found.group(1)
+def block(language: str, number: int = 0) -> str:
+    return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)[number]
 
 
 class BazaarServer:
@@ -154,6 +154,24 @@ def test_one_file_and_one_account_are_all_that_it_needs(
     assert connection.execute("SELECT status FROM orders WHERE order_id = 'O001'").fetchone() == ("shipped",)
     nothing_changed(sync(account, "modified"))
     check_invariants(connection)
+
+
+def test_the_example_of_the_contract_suite_passes_and_finds_a_mistake(
+    account: SellerAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: dict[str, Any] = {}
+    exec(compile(block("python", 1), "test_bazaar.py", "exec"), names)
+    cases = contract_cases(names["CONTRACT"])
+    assert len(cases) > 25
+    for case in cases:
+        case.check()
+    swapped = {**names["ORDER"], "placed": names["ORDER"]["changed"], "changed": names["ORDER"]["placed"]}
+    contract = replace(names["CONTRACT"], order=replace(names["CONTRACT"].order, record=swapped))
+    with pytest.raises(AssertionError, match="created_at"):
+        contract_cases(contract)[0].check()
+    monkeypatch.delitem(names["bazaar"].STATUS, "void")
+    with pytest.raises(AssertionError, match=r"without a meaning: \{'void'\}"):
+        next(case for case in cases if case.name == "every state: order").check()
 
 
 def test_a_wrong_secret_and_a_link_to_another_host_are_clear_errors(

@@ -1,4 +1,4 @@
-"""Mirakl's published contract: every state, every field, documents many at once, returns, call frequencies."""
+"""Mirakl's published contract beyond the contract suite: documents many at once, returns, call frequencies."""
 
 import json
 from collections.abc import Iterator
@@ -11,12 +11,11 @@ from orders_sync.config.account import AccountConfigError, SellerAccount
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit.accounts import account_from
 from orders_sync.marketplaces.kit.registry import open_adapter
-from orders_sync.marketplaces.mirakl import LINE_STATUS, NOT_SHIPPED_STATUS, ORDER_STATUS, RETURN_STATE
-from orders_sync.model.records import ItemKind
 from orders_sync.model.statuses import Status
 from orders_sync.sandbox.mirakl import FakeMirakl
+from orders_sync.testing.field_mapping import day
 from orders_sync.testing.marketplace import Marketplace, sandbox_account, sync
-from orders_sync_tests.marketplaces.field_mapping import address, assert_mapped, day, day_text, item_of
+from orders_sync_tests.marketplaces.mirakl_contract import RETURN
 
 EXAMPLE: dict[str, Any] = {
     "order_id": "Order_00010-A", "commercial_id": "Order_00010", "order_state": "RECEIVED",
@@ -65,107 +64,17 @@ def decoded(mirakl: Marketplace, record: dict[str, Any], **settings: Any) -> Any
         adapter.close()
 
 
-ORDER_STATES = {
-    "STAGING", "WAITING_ACCEPTANCE", "WAITING_DEBIT", "WAITING_DEBIT_PAYMENT", "SHIPPING", "SHIPPED", "TO_COLLECT",
-    "RECEIVED", "CLOSED", "REFUSED", "CANCELED", "WAITING_REFUND", "WAITING_REFUND_PAYMENT",
-}  # fmt: skip
-"""Schema OR11, order_state; the last two are published as deprecated."""
-
-
-def test_every_published_state_is_mapped() -> None:
-    """Schemas OR11 (order_state, order_line_state) and RT11 (state)."""
-    assert set(ORDER_STATUS) == ORDER_STATES
-    assert set(LINE_STATUS) == ORDER_STATES | {"INCIDENT_OPEN", "REFUNDED"}
-    assert set(NOT_SHIPPED_STATUS) < set(LINE_STATUS)
-    assert Status.UNKNOWN not in {*LINE_STATUS.values(), *NOT_SHIPPED_STATUS.values()}
-    assert set(RETURN_STATE) == {
-        "WAITING_ACCEPTANCE", "IN_PROGRESS", "REFUSED", "RECEIVED", "NO_RECEPTION", "CLOSED", "CANCELED",
-    }  # fmt: skip
-
-
-def _address(prefix: str, **fields: Any) -> dict[str, Any]:
-    """An address of schema OR11."""
-    return {
-        "firstname": f"{prefix} first_name", "lastname": f"{prefix} last_name", "company": f"{prefix} company",
-        "street_1": f"{prefix} street", "street_2": f"{prefix} street2", "zip_code": f"{prefix} postal_code",
-        "city": f"{prefix} city", "state": f"{prefix} state", "country": f"{prefix} name of the country",
-        "country_iso_code": f"{prefix} country", "phone": f"{prefix} phone", **fields,
-    }  # fmt: skip
-
-
-#: Schema OR11, each field with a value of its own.
-DISTINCT: dict[str, Any] = {
-    "order_id": "Order_1-A", "commercial_id": "Order_1", "order_state": "RECEIVED", "created_date": day_text(1),
-    "last_updated_date": day_text(2), "customer_debited_date": day_text(3), "shipping_deadline": day_text(5),
-    "currency_iso_code": "USD", "price": 165.1, "shipping_price": 6.5, "total_price": 171.6, "fully_refunded": False,
-    "channel": {"code": "US", "label": "Website US"}, "payment_type": "creditCard", "payment_workflow": "PAY_ON_DUE_DATE",
-    "shipping_company": "UPS", "shipping_carrier_code": "UPS-1", "shipping_tracking": "5555",
-    "shipping_tracking_url": "https://example.com/track", "customer_notification_email": "n@example.com",
-    "customer": {
-        "customer_id": "C1", "firstname": "Smith", "lastname": "Taylor", "shipping_address": _address("shipping"),
-        "billing_address": _address("billing", country_iso_code=None, country="billing country"),
-    },
-    "order_lines": [
-        {
-            "order_line_id": "Order_1-A-1", "order_line_state": "SHIPPING", "offer_id": 2130, "offer_sku": "S2000",
-            "product_sku": "P2000", "quantity": 3, "price": 82.4, "price_unit": 55, "shipping_price": 2.25,
-            "total_commission": 21.3, "commission_fee": 17.04, "product_title": "Espresso machine",
-            "created_date": day_text(6), "shipped_date": day_text(4), "refunds": [],
-        }
-    ],
-}  # fmt: skip
-
-
-def test_every_field_of_an_order_is_mapped(mirakl: Marketplace) -> None:
-    order = decoded(mirakl, DISTINCT, label_document_types=[])
-    assert_mapped(
-        order,
-        {
-            "order_id": "Order_1-A", "status": Status.SHIPPED, "items": order.items, "marketplace_state": "RECEIVED",
-            "created_at": day(1), "modified_at": day(2), "paid_at": day(3), "shipped_at": day(4),
-            "dispatch_due_at": day(5), "currency": "USD", "items_total": Decimal("165.1"),
-            "shipping_total": Decimal("6.5"), "country_code": "US", "payment_method": "creditCard",
-            "marketplace_shipping": False, "carrier": "UPS",
-            "tracking_number": "5555", "tracking_url": "https://example.com/track", "buyer_email": "n@example.com",
-            "shipping": address("shipping"), "billing": address("billing"),
-        },
-        absent=["sales_taxes", "marketplace_delivery_note", "delivery_note_url", "label_url", "documents"],
-    )  # fmt: skip
+def test_labels_are_certain_not_to_come_only_where_no_document_counts_as_one(mirakl: Marketplace) -> None:
+    assert decoded(mirakl, EXAMPLE, label_document_types=[]).marketplace_shipping is False
     # Where some documents count as labels, each order may or may not get one.
-    assert decoded(mirakl, DISTINCT).marketplace_shipping is None
+    assert decoded(mirakl, EXAMPLE).marketplace_shipping is None
 
 
-def test_every_field_of_an_order_line_is_mapped(mirakl: Marketplace) -> None:
-    (item,) = decoded(mirakl, DISTINCT).items
-    assert_mapped(
-        item,
-        {
-            "item_id": "Order_1-A-1", "sku": "S2000", "quantity": 3, "status": Status.ACCEPTED,
-            "marketplace_state": "SHIPPING", "created_at": day(6), "currency": "USD", "price": Decimal("82.4"),
-            "shipping_price": Decimal("2.25"), "fee": Decimal("21.3"), "product": "Espresso machine",
-            "listing_id": "2130", "kind": ItemKind.GOODS,
-        },
-        absent=["imei", "serial_number"],
-    )  # fmt: skip
-
-
-def test_every_field_of_a_return_is_mapped(mirakl: Marketplace) -> None:
-    record = {
-        "id": "f61b5db8", "state": "IN_PROGRESS", "date_created": day_text(1), "last_updated": day_text(2),
-        "return_lines": [{"order_line_id": "Order_1-A-1", "quantity": 2}],
-    }  # fmt: skip
+def test_a_closed_or_cancelled_return_ended_with_its_last_change(mirakl: Marketplace) -> None:
     adapter = open_adapter(sandbox_account(mirakl))
-    open_return = adapter.decode_care_record(json.dumps(record).encode())
-    closed_return = adapter.decode_care_record(json.dumps({**record, "state": "CLOSED"}).encode())
-    cancelled = adapter.decode_care_record(json.dumps({**record, "state": "CANCELED"}).encode())
+    ended = [adapter.decode_care_record(json.dumps({**RETURN, "state": s}).encode()) for s in ("CLOSED", "CANCELED")]
     adapter.close()
-    expected = {
-        "care_id": "f61b5db8", "items": [item_of("Order_1-A-1", 2)], "kind": "return", "state": "open",
-        "marketplace_state": "IN_PROGRESS", "opened_at": day(1), "modified_at": day(2),
-    }  # fmt: skip
-    assert_mapped(open_return, expected, absent=["closed_at"])
-    assert (closed_return.state, closed_return.closed_at) == ("closed", day(2))
-    assert (cancelled.state, cancelled.closed_at) == ("cancelled", day(2))
+    assert [(care.state, care.closed_at) for care in ended] == [("closed", day(2)), ("cancelled", day(2))]
 
 
 def test_a_hidden_address_is_the_buyers_name_alone(mirakl: Marketplace) -> None:

@@ -2,11 +2,12 @@
 
 Marketplaces write JSON by hand, cut texts in the middle of a character, and copy what buyers paste. The grammar is
 RFC 8259. What is repaired: half of a surrogate pair, NUL, raw control characters, unknown escapes, bytes that are not
-UTF-8, NaN and Infinity, numbers of more digits than any value needs, and values that are nested too deeply. A missing
-bracket, comma or quote is not repaired: what it ends is anybody's guess.
+UTF-8, NaN and Infinity, numbers that are longer or larger than any value needs, and values that are nested too deeply.
+A missing bracket, comma or quote is not repaired: what it ends is anybody's guess.
 """
 
 import re
+from math import isfinite
 
 import msgspec
 
@@ -36,7 +37,7 @@ def repair(raw: bytes) -> tuple[bytes, list[Flaw]]:
 
     Raises RecordRejectedError if the structure is broken, so that the content is not certain.
     """
-    if _is_valid(raw) and b"\\u0000" not in raw:
+    if is_valid(raw) and b"\\u0000" not in raw:
         return raw, []
     repair_ = _Repair()
     try:
@@ -45,7 +46,7 @@ def repair(raw: bytes) -> tuple[bytes, list[Flaw]]:
         text = raw.decode(errors="replace")
         repair_.found.add("contains bytes that are not UTF-8")
     repaired = repair_.document(text).encode()
-    if not _is_valid(repaired):
+    if not is_valid(repaired):
         raise RecordRejectedError([Reason("record", "is not valid JSON", "JSON (RFC 8259)")])
     return repaired, [Flaw("record", what, _STORED[what]) for what in sorted(repair_.found)]
 
@@ -63,13 +64,15 @@ _STORED = {
     "contains unknown escapes": "a backslash and the character",
     "contains NaN or Infinity": "null",
     "contains a number that is too long": "null",
+    "contains a number that is too large": "null",
     "contains a value that is not JSON": "null",
     "is nested too deeply": "null below that depth",
 }
 """What is stored instead, for everything that is repaired."""
 
 
-def _is_valid(raw: bytes) -> bool:
+def is_valid(raw: bytes) -> bool:
+    """Whether these bytes are JSON that can be decoded."""
     try:
         msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -126,8 +129,13 @@ class _Repair:
 
     def _word(self, word: str) -> str:
         is_number = _NUMBER.fullmatch(word) is not None
-        if word in _WORDS or (is_number and len(word) <= MAX_NUMBER_LENGTH):
+        if word in _WORDS:
             return word
+        if is_number and len(word) <= MAX_NUMBER_LENGTH:
+            if isfinite(float(word)):
+                return word
+            self.found.add("contains a number that is too large")
+            return "null"
         if word in _NOT_A_NUMBER:
             self.found.add("contains NaN or Infinity")
         else:

@@ -6,6 +6,7 @@ A record is decoded strictly first, which is fast. Only one that fails is read h
 value that can't be read rejects the record.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -16,7 +17,7 @@ from typing import Any, Generic, TypeVar, Union, cast, get_args, get_origin
 import msgspec
 from msgspec.structs import FieldInfo
 
-from orders_sync.marketplaces.kit.json_repair import repair
+from orders_sync.marketplaces.kit.json_repair import MAX_NUMBER_LENGTH, repair
 from orders_sync.model.records import Flaw, Reason, RecordRejectedError
 
 T = TypeVar("T")
@@ -68,7 +69,7 @@ def _lenient(decode: Callable[[bytes], T], struct: type[msgspec.Struct] | None, 
         except UnfitError as problem:
             raise RecordRejectedError([Reason(problem.path or "record", problem.found, problem.allowed)]) from None
         flaws = [*flaws, *wrong]
-        fitted = msgspec.json.encode(document) if wrong else repaired
+        fitted = _encoded(document) if wrong else repaired
     try:
         return Decoded(decode(fitted), repaired, tuple(flaws))
     except RecordRejectedError:
@@ -80,6 +81,13 @@ def _lenient(decode: Callable[[bytes], T], struct: type[msgspec.Struct] | None, 
         raise RecordRejectedError([reason]) from error
 
 
+def _encoded(document: Mapping[str, Any]) -> bytes:
+    try:
+        return msgspec.json.encode(document)
+    except OverflowError:  # msgspec reads whole numbers of more than 64 bits, and does not write them
+        return json.dumps(document, ensure_ascii=False).encode()
+
+
 class UnfitError(Exception):
     """A value that can't be read, and is required."""
 
@@ -89,7 +97,7 @@ class UnfitError(Exception):
         self.found = found
         self.allowed = allowed
         self.in_list = in_list
-        """Whether an element of a list is concerned: the list is not whole without it."""
+        """Whether an element of a list is concerned that the list is not whole without, e.g. an orderline."""
 
 
 def fit(value: Any, struct: type[msgspec.Struct], path: str = "") -> tuple[dict[str, Any], list[Flaw]]:
@@ -148,10 +156,20 @@ def _fit_list(values: list[Any], hint: Any, path: str) -> tuple[list[Any], list[
         try:
             one, wrong = _fit_value(value, hint, f"{path}[{position}]")
         except UnfitError as problem:
-            raise UnfitError(problem.path, problem.found, problem.allowed, in_list=True) from None
+            if _is_needed(hint):
+                raise UnfitError(problem.path, problem.found, problem.allowed, in_list=True) from None
+            flaws.append(Flaw(problem.path, problem.found, "unknown"))
+            continue
         fitted.append(one)
         flaws += wrong
     return fitted, flaws
+
+
+def _is_needed(hint: Any) -> bool:
+    """Whether a list is not whole without each of its elements: if they have a value that the record needs."""
+    members = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    structs = [member for member in members if isinstance(member, type) and issubclass(member, msgspec.Struct)]
+    return any(field.required for struct in structs for field in _fields(struct).values())
 
 
 def _is_valid(value: Any, hint: Any) -> bool:
@@ -166,7 +184,7 @@ def _converted(value: Any, target: Any) -> Any:
     """The value as JSON of another type, where its meaning is certain; None where it is not."""
     match target:
         case type() if target is str and isinstance(value, int | float) and not isinstance(value, bool):
-            return str(int(value)) if float(value).is_integer() else str(value)
+            return _digits(value)
         case type() if target is bool:
             return _BOOLEANS.get(value) if isinstance(value, str | int | float) else None
         case type() if target is int:
@@ -177,6 +195,12 @@ def _converted(value: Any, target: Any) -> Any:
             return _time(value)
         case _:
             return None
+
+
+def _digits(number: int | float) -> str | None:
+    if abs(number) >= 10**MAX_NUMBER_LENGTH:
+        return None  # no id or phone number; Python also refuses to write thousands of digits
+    return str(int(number)) if number == int(number) else str(number)
 
 
 _BOOLEANS: Mapping[Any, bool] = {"true": True, "false": False, "1": True, "0": False, 1: True, 0: False}

@@ -6,7 +6,8 @@ from typing import TypeVar
 
 import msgspec
 
-from orders_sync.marketplaces.kit.json_repair import repair
+from orders_sync.marketplaces.kit.json_repair import is_valid, repair
+from orders_sync.marketplaces.kit.lenient import decode_leniently
 from orders_sync.model.records import RecordRejectedError
 
 PageStruct = TypeVar("PageStruct", bound=msgspec.Struct)
@@ -31,36 +32,48 @@ def page_decoder(struct: type[PageStruct]) -> Callable[[bytes], PageStruct]:
             return decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             found = _find_list(body, key)
+            if found is None and is_valid(body) and not records.required:
+                return _lenient(decode, struct, body)  # null instead of an empty list
             if found is None:
                 raise msgspec.DecodeError(str(error)) from None
         begin, end, slices = found
         if not _are_certain([body[first:last] for first, last in slices]):
             raise msgspec.DecodeError("a record of the list is broken, and where it ends is not certain")
-        placeholders = b",".join(b"0" for _ in slices)
         try:
-            page = decode(repair(body[:begin] + placeholders + body[end:])[0])
+            skeleton = repair(body[:begin] + body[end:])[0]
         except RecordRejectedError as problem:
             raise msgspec.DecodeError(str(problem)) from None
+        page = _lenient(decode, struct, skeleton)
         setattr(page, records.name, [msgspec.Raw(body[first:last]) for first, last in slices])
         return page
 
     return decode_page
 
 
+def _lenient(decode: Callable[[bytes], PageStruct], struct: type[PageStruct], body: bytes) -> PageStruct:
+    try:
+        return decode_leniently(decode, struct, body).value
+    except RecordRejectedError as problem:
+        raise msgspec.DecodeError(str(problem)) from None
+
+
 def _are_certain(records: list[bytes]) -> bool:
     """Whether each record was cut out where it ends.
 
-    A missing quote or bracket hides that: then what was cut out is no JSON, and neither is what follows it. At the end
-    of the list, such a record may hold several: then its first key begins another object in it. A page that fails is
-    seen and read again; records that were taken for a part of another one would be lost.
+    A missing quote or bracket hides that: then what was cut out is no JSON, and neither is what follows it. Such a
+    record may hold several: then its first key begins another object in it. A page that fails is seen and read again;
+    records that were taken for a part of another one would be lost.
     """
     broken = [_is_broken(record) for record in records]
-    if any(broken[position] and broken[position + 1] for position in range(len(records) - 1)):
-        return False
-    if not records or not broken[-1]:
-        return True
-    first_key = _FIRST_KEY.match(records[-1])
-    return first_key is not None and len(re.findall(rb"\{\s*" + re.escape(first_key.group(1)), records[-1])) == 1
+    return all(
+        not broken[position] or broken[position + 1 : position + 2] == [False] or _is_one(records[position])
+        for position in range(len(records))
+    )
+
+
+def _is_one(record: bytes) -> bool:
+    first_key = _FIRST_KEY.match(record)
+    return first_key is not None and len(re.findall(rb"\{\s*" + re.escape(first_key.group(1)), record)) == 1
 
 
 def _is_broken(record: bytes) -> bool:
@@ -75,10 +88,14 @@ def _find_list(body: bytes, key: bytes) -> tuple[int, int, list[tuple[int, int]]
     """Where the list under a key of the outermost object begins and ends, and where each of its elements does."""
     tokens = _tokens(body)
     for token, _, _, depth in tokens:
-        if token == key and depth == 1 and next(tokens)[0] == b":":
-            opening, _, begin, _ = next(tokens)
+        if token == key and depth == 1 and next(tokens, _END)[0] == b":":
+            opening, _, begin, _ = next(tokens, _END)
             return _elements(body, begin, tokens) if opening == b"[" else None
     return None
+
+
+_END = (b"", 0, 0, 0)
+"""Stands for the token after the last one."""
 
 
 def _tokens(body: bytes) -> Iterator[tuple[bytes, int, int, int]]:

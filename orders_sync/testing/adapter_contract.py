@@ -1,0 +1,358 @@
+"""What must hold for the records of every adapter, as a table of cases: describe your records, and run each case.
+
+A case is one of these: every canonical field is mapped; every published state has its meaning; a value of another type
+in one field is a flaw of that field, and rejects the record only if it is needed to lock stock and ship; broken JSON
+is repaired or rejected. docs/add-a-marketplace.md shows the whole use.
+"""
+
+import json
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import partial
+from types import UnionType
+from typing import Any, Literal, Union, cast, get_args, get_origin
+
+import msgspec
+
+from orders_sync.marketplaces.kit.accounts import account_from
+from orders_sync.marketplaces.kit.adapter import Adapter
+from orders_sync.marketplaces.kit.registry import find_marketplace, open_adapter
+from orders_sync.model.records import CareRecord, Order
+from orders_sync.model.statuses import Status
+from orders_sync.testing.field_mapping import assert_mapped
+from orders_sync.testing.record_outcomes import Outcome, Rejected, Stored, care_outcome, order_outcome
+
+Path = tuple[str | int, ...]
+"""The keys and positions that lead to a value in a record's JSON."""
+RecordKind = Literal["order", "care record"]
+
+ESSENTIAL = frozenset(["order_id", "created_at", "items", "item_id", "sku", "quantity", "care_id"])
+"""The canonical fields without which a record can't be stored."""
+PLANTED = "a buyer's own words"
+"""A text that no flaw and no reason may repeat."""
+
+ODD_VALUES: Mapping[str, str] = {
+    "null": "null", "an empty text": '""', "a space": '" "', "the text null": '"null"', "a text": f'"{PLANTED}"',
+    "an empty list": "[]", "a list of null": "[null]", "a list of empty texts": '[""]', "a list of a number": "[5]",
+    "a list of lists": "[[]]", "a list of an empty object": "[{}]", "an empty object": "{}",
+    "an object": f'{{"{PLANTED}": "{PLANTED}"}}', "0": "0", "1": "1", "-1": "-1", "1.0": "1.0", "1.5": "1.5",
+    "a large number": "123456789012345678901234567890", "a tiny number": "1e-300", "a huge number": "1e308",
+    "a number beyond a float": "1e999", "a number of 400 digits": "9" * 400, "true": "true", "false": "false",
+    "the text true": '"true"', "the text 1": '"1"', "the text 1.0": '"1.0"', "the text -1.50": '"-1.50"',
+    "the text NaN": '"NaN"', "the text sNaN": '"sNaN"', "the text Infinity": '"-Infinity"', "digits": '"٣"',
+    "the text ²": '"²"', "float noise": "0.30000000000000004", "17 decimals": '"1.00000000000000001"',
+    "a lower-case currency": '"eur"', "a date": '"2026-03-01"', "no such day": '"2026-02-30T10:00:00Z"',
+    "a time without a zone": '"2026-03-01T10:00:00"', "a time with a space": '" 2026-03-01 10:00:00+01:00 "',
+    "the first time": '"0001-01-01T00:00:00+14:00"', "the last time": '"9999-12-31T23:59:59-14:00"',
+    "a long text": f'"{"x" * 20_000}"', "a script as a URL": '"javascript:alert(1)"',
+    "NaN": "NaN", "Infinity": "-Infinity", "half of an emoji": r'"great \ud83d"', "NUL": r'"a\u0000b"',
+    "a raw control character": '"a\x01b"', "a raw newline and tab": '"a\n\tb"', "an unknown escape": r'"C:\Users"',
+    "a deep list": "[" * 2_000 + "]" * 2_000, "a backslash and a newline": r'"a\\b\nc\td"',
+}  # fmt: skip
+"""Values of wrong types and odd forms, as JSON or as what marketplaces write for JSON."""
+NO_JSON: Mapping[str, str] = {
+    "an unfinished text": '"an unfinished text', "an unfinished object": "{", "a missing colon": '{"a" 1}',
+    "nothing": "", "two values": "1 2",
+}  # fmt: skip
+"""What can't be repaired in the place of a value."""
+_PLACE = "the place of the odd value"
+
+
+@dataclass(frozen=True)
+class Example:
+    """A record with another value in each field, and the canonical record that it must become."""
+
+    record: Mapping[str, Any]
+    """The record as the contract publishes it."""
+    fields: Mapping[str, object]
+    """The canonical fields (of an order without its items) and their values, which all differ."""
+    absent: Collection[str] = ()
+    """The canonical fields for which the contract has nothing."""
+
+
+@dataclass(frozen=True)
+class StateTable:
+    """A field of the record with a state, all states that the contract publishes, and what each means."""
+
+    name: str
+    published: Collection[Any]
+    """The states of the contract's enum, copied from the contract and not from the adapter."""
+    meaning: Mapping[Any, object]
+    """What each state becomes; usually the adapter's own table."""
+    path: Path
+    """Where the state is in the record."""
+    read: Callable[[Any], object]
+    """What the state became: of the decoded order or care record."""
+    record: Mapping[str, Any]
+    """The record that the states are put into."""
+    kind: RecordKind = "order"
+    unknown: object = Status.UNKNOWN
+    """What a state becomes that nobody published."""
+
+
+@dataclass(frozen=True)
+class AdapterContract:
+    """The examples that the cases are made of."""
+
+    open: Callable[[], Adapter]
+    """Opens the adapter; no case sends a request. See `opened`."""
+    order: Example
+    """An order with exactly one item."""
+    item: Example
+    """That item; its `record` is not used and may be empty."""
+    care: Sequence[Example]
+    """One care record of each form that the marketplace has."""
+    states: Sequence[StateTable]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of the table."""
+
+    name: str
+    run: Callable[[Adapter], None]
+    contract: AdapterContract
+
+    def check(self) -> None:
+        """Raises AssertionError, with the value and the place, if the adapter does not keep to it."""
+        adapter = self.contract.open()
+        try:
+            self.run(adapter)
+        finally:
+            adapter.close()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def opened(marketplace: str, **settings: Any) -> Adapter:
+    """The adapter of a marketplace with placeholders for its credentials: to decode records, not to send requests."""
+    model = find_marketplace(marketplace).settings
+    names = {key: f"ORDERS_SYNC_CONTRACT_{key.upper()}" for key in model.CREDENTIALS}
+    for name in names.values():
+        os.environ.setdefault(name, "placeholder")
+    attributes = {
+        "marketplace": marketplace, "base_url": "https://marketplace.example.com", "limits": {"enforced": False},
+        **names, **settings,
+    }  # fmt: skip
+    return open_adapter(account_from("contract", attributes, "defs.yaml"))
+
+
+def contract_cases(contract: AdapterContract) -> list[Case]:
+    """All cases of an adapter, for `pytest.mark.parametrize(..., ids=str)`."""
+    return [Case(name, run, contract) for name, run in _runs(contract)]
+
+
+def _runs(contract: AdapterContract) -> Iterator[tuple[str, Callable[[Adapter], None]]]:
+    yield "every field of an order is mapped", partial(_order_is_mapped, contract)
+    yield "every field of an item is mapped", partial(_item_is_mapped, contract)
+    examples: list[tuple[RecordKind, str, Example]] = [("order", "order", contract.order)]
+    for number, example in enumerate(contract.care, 1):
+        yield f"every field of care record {number} is mapped", partial(_care_is_mapped, example)
+        examples.append(("care record", f"care record {number}", example))
+    for table in contract.states:
+        yield f"every state: {table.name}", partial(_states_have_their_meaning, table)
+    adapter = contract.open()
+    adapter.close()
+    for kind, name, example in examples:
+        yield f"{name}: cut off", partial(_cut_off_is_rejected, kind, example)
+        yield f"{name}: no JSON in a field", partial(_no_json_is_rejected, kind, example)
+        yield f"{name}: odd values in a field that nobody reads", partial(_unread_is_harmless, kind, example)
+        struct = _struct(adapter, kind)
+        for path in [] if struct is None else _paths(struct, example.record):
+            yield f"{name}: odd values in {_text(path)}", partial(_odd_values, kind, example, path)
+
+
+def _order_is_mapped(contract: AdapterContract, adapter: Adapter) -> None:
+    order = adapter.decode_order(_encoded(contract.order.record))
+    assert order.items is not None, "the example of an order has no items"
+    assert_mapped(order, {**contract.order.fields, "items": order.items}, absent=contract.order.absent)
+
+
+def _item_is_mapped(contract: AdapterContract, adapter: Adapter) -> None:
+    items = adapter.decode_order(_encoded(contract.order.record)).items or []
+    assert len(items) == 1, "the example of an order must have exactly one item"
+    assert_mapped(items[0], contract.item.fields, absent=contract.item.absent)
+
+
+def _care_is_mapped(example: Example, adapter: Adapter) -> None:
+    assert_mapped(adapter.decode_care_record(_encoded(example.record)), example.fields, absent=example.absent)
+
+
+def _states_have_their_meaning(table: StateTable, adapter: Adapter) -> None:
+    assert set(table.meaning) == set(table.published), (
+        f"not published: {set(table.meaning) - set(table.published)}; "
+        f"without a meaning: {set(table.published) - set(table.meaning)}"
+    )
+    assert table.published, "no state is published"
+    numbers = all(isinstance(state, int) for state in table.published)
+    unknown = 987_654 if numbers else "TELEPORTED"
+    for state, meaning in [*table.meaning.items(), (unknown, table.unknown)]:
+        outcome = _outcome(adapter, table.kind, _encoded(_with(table.record, table.path, state)))
+        assert isinstance(outcome, Stored), f"state {state!r}: {outcome}"
+        found = table.read(outcome.value)
+        assert found == meaning, f"state {state!r} became {found!r}, not {meaning!r}"
+
+
+def _cut_off_is_rejected(kind: RecordKind, example: Example, adapter: Adapter) -> None:
+    raw = _encoded(example.record)
+    for length in range(len(raw)):
+        outcome = _outcome(adapter, kind, raw[:length])
+        assert isinstance(outcome, Rejected), f"{length} bytes of the record are stored: {outcome}"
+
+
+def _no_json_is_rejected(kind: RecordKind, example: Example, adapter: Adapter) -> None:
+    for name, text in NO_JSON.items():
+        outcome = _outcome(adapter, kind, _raw_with(example.record, ("nobody reads this",), text))
+        assert isinstance(outcome, Rejected), f"{name}: {outcome}"
+        assert [reason.where for reason in outcome.reasons] == ["record"]
+
+
+def _unread_is_harmless(kind: RecordKind, example: Example, adapter: Adapter) -> None:
+    expected = _outcome(adapter, kind, _encoded(example.record))
+    assert isinstance(expected, Stored), f"the example itself is rejected: {expected}"
+    for name, text in ODD_VALUES.items():
+        outcome = _outcome(adapter, kind, _raw_with(example.record, ("nobody reads this",), text))
+        assert isinstance(outcome, Stored), f"{name}: {outcome}"
+        assert outcome.value == expected.value, f"{name} changes the record: {outcome}"
+        assert {flaw.field for flaw in outcome.flaws} <= {"record"}, f"{name}: {outcome.flaws}"
+
+
+def _odd_values(kind: RecordKind, example: Example, path: Path, adapter: Adapter) -> None:
+    """One odd value after the other in the same field; also the field left out."""
+    struct = _struct(adapter, kind)
+    assert struct is not None
+    raws = {name: _raw_with(example.record, path, text) for name, text in ODD_VALUES.items()}
+    raws["left out"] = _encoded(_without(example.record, path))
+    expected = _decoded(adapter, kind, _encoded(example.record))
+    for name, raw in raws.items():
+        outcome = _outcome(adapter, kind, raw)
+        what = f"{name} in {_text(path)}"
+        if isinstance(outcome, Rejected):
+            for reason in outcome.reasons:
+                assert PLANTED not in repr(reason), f"{what}: the reason repeats the value: {reason}"
+                assert _last_name(reason.where) in ESSENTIAL or _is_needed(struct, path, reason.where), (
+                    f"{what} rejects the record, though it can be locked and shipped: {reason}"
+                )
+            continue
+        assert PLANTED not in repr(outcome.flaws), f"{what}: a flaw repeats the value: {outcome.flaws}"
+        changed = _changed_fields(outcome.decoded, expected)
+        for flaw in outcome.flaws:
+            assert flaw.field == "record" or flaw.field.startswith(_text(path)) or flaw.field in changed, (
+                f"{what} is reported as a flaw of another field: {flaw}"
+            )
+        if not outcome.flaws:
+            _decoded(adapter, kind, raw)  # a record without flaws is one that is decoded as it is
+
+
+def _outcome(adapter: Adapter, kind: RecordKind, raw: bytes) -> Outcome:
+    return order_outcome(adapter, raw) if kind == "order" else care_outcome(adapter, raw)
+
+
+def _decoded(adapter: Adapter, kind: RecordKind, raw: bytes) -> Order | CareRecord:
+    return adapter.decode_order(raw) if kind == "order" else adapter.decode_care_record(raw)
+
+
+def _struct(adapter: Adapter, kind: RecordKind) -> type[msgspec.Struct] | None:
+    return adapter.order_struct if kind == "order" else adapter.care_struct
+
+
+def _changed_fields(value: Order | CareRecord, expected: Order | CareRecord) -> set[str]:
+    """The canonical fields with another value than expected, by the names that flaws have."""
+    # By their texts: to compare the number sNaN raises.
+    changed = {n for n in value.__struct_fields__ if repr(getattr(value, n)) != repr(getattr(expected, n))}
+    for position, item in enumerate(value.items or ()):
+        others = expected.items or []
+        other = others[position] if position < len(others) else None
+        changed |= {
+            f"items[{position}].{name}"
+            for name in item.__struct_fields__
+            if repr(getattr(item, name)) != repr(getattr(other, name, None))
+        }
+    return changed
+
+
+def _is_needed(struct: type[msgspec.Struct], path: Path, where: str) -> bool:
+    """Whether a reason is about the odd value, and the value is one that the contract's form requires."""
+    if not where.startswith(_text(path)) and not _text(path).startswith(where):
+        return False
+    return where in _required(struct, "")
+
+
+def _required(hint: Any, prefix: str) -> set[str]:
+    """The required values of a contract's form, and the elements of lists that are not whole without each of them."""
+    found: set[str] = set()
+    for field in msgspec.structs.fields(hint):
+        where = f"{prefix}.{field.encode_name}" if prefix else field.encode_name
+        if field.required:
+            found.add(where)
+        for member in _members(field.type):
+            if get_origin(member) is not list:
+                continue
+            for element in _members(get_args(member)[0]):
+                if isinstance(element, type) and issubclass(element, msgspec.Struct):
+                    of_element = _required(element, f"{where}[0]")
+                    found |= of_element | ({f"{where}[0]"} if of_element else set())
+    return found
+
+
+def _paths(struct: type[msgspec.Struct], record: Mapping[str, Any], above: Path = ()) -> Iterator[Path]:
+    """The places of all fields of a contract's form: of nested ones, where the example has the object."""
+    for field in msgspec.structs.fields(struct):
+        path = (*above, field.encode_name)
+        yield path
+        value = record.get(field.encode_name)
+        for member in _members(field.type):
+            if isinstance(value, dict) and isinstance(member, type) and issubclass(member, msgspec.Struct):
+                yield from _paths(member, cast(dict[str, Any], value), path)
+            elif isinstance(value, list) and value and get_origin(member) is list:
+                yield (*path, 0)
+                for element in _members(get_args(member)[0]):
+                    if isinstance(element, type) and issubclass(element, msgspec.Struct):
+                        yield from _paths(element, cast(Any, value)[0], (*path, 0))
+
+
+def _members(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+
+
+def _text(path: Path) -> str:
+    """The path as flaws and reasons write it, e.g. `items[0].price`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+
+
+def _last_name(where: str) -> str:
+    return where.rpartition(".")[2].partition("[")[0]
+
+
+def _encoded(record: Any) -> bytes:
+    return json.dumps(record, ensure_ascii=False).encode()
+
+
+def _with(record: Mapping[str, Any], path: Path, value: Any) -> Any:
+    changed: Any = deepcopy(dict(record))
+    inner = changed
+    for part in path[:-1]:
+        inner = inner[part]
+    inner[path[-1]] = value
+    return changed
+
+
+def _without(record: Mapping[str, Any], path: Path) -> Any:
+    changed: Any = deepcopy(dict(record))
+    inner = changed
+    for part in path[:-1]:
+        inner = inner[part]
+    if isinstance(inner, list):
+        del cast(list[Any], inner)[cast(int, path[-1])]
+    else:
+        inner.pop(path[-1], None)
+    return changed
+
+
+def _raw_with(record: Mapping[str, Any], path: Path, text: str) -> bytes:
+    """The record's JSON with a text in a place, whether it is JSON or not."""
+    raw = _encoded(_with(record, path, _PLACE))
+    return raw.replace(f'"{_PLACE}"'.encode(), text.encode())

@@ -1,0 +1,139 @@
+"""What becomes of one raw record of an adapter: stored, stored with flaws, or rejected. Anything else is a fault."""
+
+import json
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import msgspec
+
+from orders_sync.marketplaces.kit.adapter import Adapter, RawRecord
+from orders_sync.marketplaces.kit.lenient import decode_leniently
+from orders_sync.model.records import CareRecord, Flaw, ItemKind, Order, Reason, RecordRejectedError
+from orders_sync.sync.batch import Batch, DecodedOrder
+from orders_sync.sync.columnar import OrderColumns
+from orders_sync.sync.validate import flawed_orders, mend_care_record, mend_order
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """A record that is stored."""
+
+    value: Order | CareRecord
+    decoded: Order | CareRecord
+    """Before the record check."""
+    raw: bytes
+    """Its JSON as it is stored."""
+    flaws: Sequence[Flaw] = ()
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """A record that is rejected."""
+
+    reasons: Sequence[Reason]
+
+
+Outcome = Stored | Rejected
+
+
+class OutcomeError(AssertionError):
+    """A record that is neither stored as it must be nor rejected."""
+
+
+def order_outcome(adapter: Adapter, raw: bytes) -> Outcome:
+    """What a pass makes of an order's raw record.
+
+    Raises OutcomeError if something is raised other than RecordRejectedError, if the two forms of the record check
+    disagree, if the mended order has a flaw again, or if PostgreSQL could not store it.
+    """
+    try:
+        decoded = decode_leniently(adapter.decode_order, adapter.order_struct, raw)
+        is_valid = not flawed_orders(OrderColumns([decoded.value]), len(decoded.raw))
+        try:
+            order, flaws = mend_order(decoded.value)
+        except RecordRejectedError:
+            _demand(not is_valid, "the check of batches takes an order for valid that mend_order rejects", raw)
+            raise
+        _demand(
+            not is_valid or (order == decoded.value and not flaws),
+            "the check of batches takes an order for valid that mend_order changes",
+            raw,
+        )
+        _demand(mend_order(order)[0] == order, "a mended order is changed when it is mended again", raw)
+        again = flawed_orders(OrderColumns([order]), len(decoded.raw))
+        _demand(not again or _stays_unusual(order), "a mended order has a flaw again", raw)
+        _check_content(order, decoded.raw, raw)
+    except RecordRejectedError as problem:
+        return Rejected(problem.reasons)
+    except OutcomeError:
+        raise
+    except Exception as error:
+        raise OutcomeError(f"{type(error).__name__} was raised: {error}; record: {raw!r}") from error
+    return Stored(order, decoded.value, decoded.raw, (*decoded.flaws, *flaws))
+
+
+def care_outcome(adapter: Adapter, raw: bytes) -> Outcome:
+    """What a pass makes of a care record. Raises OutcomeError likewise."""
+    try:
+        decoded = decode_leniently(adapter.decode_care_record, adapter.care_struct, raw)
+        care, flaws = mend_care_record(decoded.value)
+        _demand(mend_care_record(care) == (care, []), "a mended care record has a flaw again", raw)
+        _check_text(msgspec.json.encode(care), raw)
+        check_json(decoded.raw, raw)
+    except RecordRejectedError as problem:
+        return Rejected(problem.reasons)
+    except OutcomeError:
+        raise
+    except Exception as error:
+        raise OutcomeError(f"{type(error).__name__} was raised: {error}; record: {raw!r}") from error
+    return Stored(care, decoded.value, decoded.raw, (*decoded.flaws, *flaws))
+
+
+def check_json(stored: bytes, received: bytes) -> None:
+    """Raises OutcomeError unless PostgreSQL's json and jsonb take what is stored.
+
+    An exponent beyond the range of PostgreSQL's numeric is allowed: json takes it, and jsonb does not.
+    """
+
+    def refuse(constant: str) -> NoReturn:
+        raise ValueError(f"{constant} is not JSON")
+
+    try:
+        document = json.loads(stored.decode(), parse_constant=refuse)
+        text = json.dumps(document, ensure_ascii=False)
+        text.encode()
+    except (ValueError, RecursionError) as error:
+        raise OutcomeError(f"what is stored is not valid JSON: {error}; record: {received!r}") from error
+    _demand("\\u0000" not in text, "what is stored contains the character NUL", received)
+
+
+def _check_content(order: Order, stored: bytes, received: bytes) -> None:
+    """What COPY would send has one line for each row, and only texts that PostgreSQL can store."""
+    record = RawRecord(order.order_id, received, bytes(16), order.created_at, order.modified_at)
+    batch = Batch("fuzz", [DecodedOrder(order, record, stored)])
+    content, items = batch.orders, batch.items
+    _check_text(content, received)
+    _check_text(items.encode(), received)
+    _demand(content.count(b"\n") == 1, "an order is not one line of COPY's content", received)
+    _demand(items.count("\n") == len(order.items or ()), "an item is not one line of COPY's content", received)
+    _check_text(batch.created_events.encode(), received)
+    check_json(stored, received)
+
+
+def _check_text(content: bytes, received: bytes) -> None:
+    _demand(b"\x00" not in content, "COPY's content contains the character NUL", received)
+    content.decode()
+
+
+def _stays_unusual(order: Order) -> bool:
+    """Whether the check of batches singles out a mended order again, rightly: what is negative or 0 stays so."""
+    items = order.items or []
+    amounts: list[Any] = [order.items_total, order.shipping_total, order.sales_taxes, *(item.price for item in items)]
+    return (
+        any(amount is not None and str(amount).startswith("-") for amount in amounts)
+        or any(item.quantity == 0 for item in items)
+        or any(item.kind is not ItemKind.GOODS and item.sku.strip() != (item.sku or "-") for item in items)
+    )
+
+
+def _demand(holds: bool, otherwise: str, raw: bytes) -> None:
+    if not holds:
+        raise OutcomeError(f"{otherwise}; record: {raw!r}")
