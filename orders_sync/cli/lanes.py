@@ -49,6 +49,8 @@ def rewind(lane: Lane, to: datetime, reason: str) -> None:
     from orders_sync.database.schema import upgrade_schema
     from orders_sync.lanes.watermark import rewind as rewind_watermark
 
+    if not reason.strip():
+        raise click.BadParameter("say why the watermark is set back", param_hint="--reason")
     upgrade_schema()
     at = to.replace(tzinfo=UTC)
     by = f"{getpass.getuser()}@{socket.gethostname()}"

@@ -11,7 +11,7 @@ from orders_sync.model.records import Flaw, Order, Reason, RecordRejectedError
 from orders_sync.sync.batch import Batch, DecodedOrder
 from orders_sync.sync.rejected_records import RejectedRecord
 from orders_sync.sync.stored_orders import is_newer
-from orders_sync.sync.validate import flawed_orders, mend_order
+from orders_sync.sync.validate import GONE, flawed_orders, mend_order
 
 Decode = Callable[[bytes], Decoded[Order]]
 """Decodes a raw record leniently: `order_decoder` of an adapter."""
@@ -102,17 +102,21 @@ def item_conflict(item_id: str, owner: str) -> Flaw:
 
 
 def _without_shared_items(orders: Sequence[DecodedOrder]) -> list[DecodedOrder]:
-    """The orders, each item with one order alone: the one that changed last."""
-    owner: dict[str, DecodedOrder] = {}
+    """The orders, each item with one order alone: one that lists it live, and of those the one that changed last."""
+    owner: dict[str, tuple[DecodedOrder, bool]] = {}
     shared = False
     for decoded in orders:
         for item in decoded.order.items or ():
-            other = owner.setdefault(item.item_id, decoded)
-            if other is not decoded:
-                shared = True
-                if not is_newer(other.order.modified_at, decoded.order.modified_at):
-                    owner[item.item_id] = decoded
-    return [_with_own_items(decoded, owner) for decoded in orders] if shared else list(orders)
+            mine = (decoded, item.status not in GONE)
+            other, other_is_live = owner.setdefault(item.item_id, mine)
+            if other is decoded:
+                continue
+            shared = True
+            is_older = is_newer(other.order.modified_at, decoded.order.modified_at)
+            if mine[1] > other_is_live or (mine[1] == other_is_live and not is_older):
+                owner[item.item_id] = mine
+    owners = {item_id: decoded for item_id, (decoded, _) in owner.items()}
+    return [_with_own_items(decoded, owners) for decoded in orders] if shared else list(orders)
 
 
 def _with_own_items(decoded: DecodedOrder, owner: Mapping[str, DecodedOrder]) -> DecodedOrder:
@@ -123,7 +127,7 @@ def _with_own_items(decoded: DecodedOrder, owner: Mapping[str, DecodedOrder]) ->
     flaws = [
         item_conflict(item.item_id, owner[item.item_id].order.order_id)
         for item in items
-        if owner[item.item_id] is not decoded
+        if owner[item.item_id] is not decoded and item.status not in GONE
     ]
     order = msgspec.structs.replace(decoded.order, items=own)
     return DecodedOrder(order, decoded.record, decoded.raw, (*decoded.flaws, *flaws))

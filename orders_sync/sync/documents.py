@@ -63,6 +63,11 @@ _OFFERS = {
 """The statements that let orders offer their documents, by kind."""
 
 
+_FORGET_FLAWS = """
+DELETE FROM record_flaws WHERE account = %s AND kind = 'order' AND record_id = ANY(%s) AND field LIKE 'documents.%%'
+"""
+
+
 def store_listed(connection: Connection, account: str, orders: Sequence[Order]) -> list[tuple[str, Flaw]]:
     """Stores the documents that the records of stored orders list. Returns flaws, each with its order's id."""
     found = {order.order_id: order.documents for order in orders if order.documents}
@@ -75,7 +80,8 @@ def store_documents(
     """Stores documents by order id, and lets the orders offer the right ones. Call it in a transaction.
 
     Of each kind, `found` has all documents that the marketplace lists for the order, or none. A document whose URL
-    can't be used is stored without it. Returns the flaws, each with its order's id.
+    can't be used is stored without it. Returns the flaws, each with its order's id; earlier flaws of the documents of
+    these orders are gone.
     """
     flaws: list[tuple[str, Flaw]] = []
     rows: dict[tuple[str, DocumentKind, str], dict[str, Any]] = {}
@@ -85,6 +91,8 @@ def store_documents(
             flaws += ((order_id, flaw) for flaw in wrong)
             if mended.key:
                 rows[order_id, mended.kind, mended.key] = {"order_id": order_id, **msgspec.to_builtins(mended)}
+    if found:
+        connection.execute(_FORGET_FLAWS, [account, list(found)])
     if rows:
         listed = msgspec.json.encode(list(rows.values())).decode()
         connection.execute(_STORE, [account, listed])

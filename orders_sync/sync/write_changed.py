@@ -19,6 +19,7 @@ from orders_sync.sync.batch import Batch, BatchResult, DecodedOrder
 from orders_sync.sync.check_records import item_conflict
 from orders_sync.sync.copy_columns import EVENT_COLUMNS, EventRow, changed_row, created_row, event_columns
 from orders_sync.sync.stored_orders import StoredVersion
+from orders_sync.sync.validate import GONE
 from orders_sync.sync.write_new import copy_orders_and_items
 
 _Cursor = Cursor[tuple[Any, ...]]
@@ -205,8 +206,9 @@ def _merge_items(
     if added:  # an order may get back an item that it lost to another one
         lost = cursor.execute(staging.LOST_ITEMS, [*map(list, zip(*added, strict=True)), account])
         before |= {(order_id, item_id): str(Status.REMOVED) for order_id, item_id in lost}
-    if removed:
-        found = [item_conflict(item_id, order_id).found for order_id, item_id, _ in removed]
+    given_up = [row[:2] for row in (*merged, *removed) if row[2] in GONE]
+    if given_up:
+        found = [item_conflict(item_id, order_id).found for order_id, item_id in given_up]
         cursor.execute(staging.READ_ANEW, [account, found])
     return [
         changed_row(account, order_id, item_id, updated[order_id].revision, before.get((order_id, item_id)), status)

@@ -150,6 +150,101 @@ def test_a_line_that_two_orders_list_stays_with_the_newer_record_and_both_are_st
     check_invariants(connection)
 
 
+@pytest.mark.parametrize("applied", [True, False], ids=["with stock applied between", "without"])
+def test_a_line_that_moves_between_two_orders_that_change_at_once_keeps_its_lock(
+    marketplace: Marketplace, adapter: Adapter, connection: Connection, merge: Merge, applied: bool
+) -> None:
+    """To the other order and back, in one batch each time: each order has the events of what it got and lost."""
+    first, second = an_order(marketplace, 1, skus=("PHONE", "CASE")), an_order(marketplace, 2)
+    staying, moving = first["orderlines"]
+    merger = OrderMerger(connection, "shop", order_decoder(adapter))
+    merge(merger, [first, second])
+    at = first["date_modification"]
+    for owner in ("2", "1"):
+        if applied:
+            apply_pending(StockConnection(connection))
+        at = _later(at)
+        lines = {"1": [staying], "2": [*second["orderlines"]]}
+        lines[owner].append(moving)
+        changed = [{**first, "orderlines": lines["1"]}, {**second, "orderlines": lines["2"]}]
+        merge(merger, [{**order, "date_modification": at} for order in changed])
+        assert (_owners(connection)[str(moving["id"])], _flaws(connection)) == (owner, [])
+    apply_pending(StockConnection(connection))
+    lock = "SELECT order_id, state FROM stock_locks WHERE item_id = %s"
+    assert connection.execute(lock, [str(moving["id"])]).fetchall() == [("1", "short")]
+    check_invariants(connection)
+
+
+def test_a_cancelled_line_takes_nothing_from_the_order_that_ships_it(
+    marketplace: Marketplace, adapter: Adapter, connection: Connection, merge: Merge
+) -> None:
+    """A split may leave the line in its old order, cancelled; that record may well be the newer one."""
+    old, new = an_order(marketplace, 1, skus=("PHONE", "CASE")), an_order(marketplace, 2)
+    staying, moving = old["orderlines"]
+    merger = OrderMerger(connection, "shop", order_decoder(adapter))
+    merge(merger, [old])
+    later = _later(old["date_modification"])
+    cancelled = {
+        **old, "orderlines": [staying, {**moving, "state": 4, "quantity": 0}], "date_modification": _later(later)
+    }  # fmt: skip
+    merge(merger, [{**new, "orderlines": [moving], "date_modification": later}, cancelled])
+    assert (_owners(connection)[str(moving["id"])], _flaws(connection)) == ("2", [])
+    apply_pending(StockConnection(connection))
+    check_invariants(connection)
+
+
+def test_an_order_that_lost_a_line_is_read_anew_once_the_other_order_gives_it_up(
+    marketplace: Marketplace, adapter: Adapter, connection: Connection, merge: Merge
+) -> None:
+    first, second = an_order(marketplace, 1), an_order(marketplace, 2)
+    [line] = first["orderlines"]
+    claiming = {**second, "orderlines": [*second["orderlines"], line], "date_modification": "2020-01-01T00:00:00Z"}
+    merger = OrderMerger(connection, "shop", order_decoder(adapter))
+    merge(merger, [first, claiming])
+    assert _owners(connection)[str(line["id"])] == "1"
+    merge(merger, [{**first, "orderlines": [], "date_modification": _later(first["date_modification"])}])
+    assert list(merge(merger, [claiming]).changed) == ["2"]
+    assert (_owners(connection)[str(line["id"])], _flaws(connection)) == ("2", [])
+    apply_pending(StockConnection(connection))
+    check_invariants(connection)
+
+
+def test_a_record_that_claims_to_be_of_the_future_is_not_newer_than_all_others(
+    marketplace: Marketplace, adapter: Adapter, connection: Connection, merge: Merge
+) -> None:
+    order = an_order(marketplace, 1)
+    merger = OrderMerger(connection, "shop", order_decoder(adapter))
+    merge(merger, [{**order, "date_modification": "2098-01-01T00:00:00Z"}])
+    assert _flaws(connection) == [("1", "lies in the future")]
+    cancelled = [{**line, "state": 4} for line in order["orderlines"]]
+    assert list(merge(merger, [{**order, "orderlines": cancelled}]).changed) == ["1"]
+    assert _flaws(connection) == []
+    check_invariants(connection)
+
+
+def test_a_cancelled_line_needs_no_sku_and_keeps_the_stored_one(
+    marketplace: Marketplace, adapter: Adapter, connection: Connection, merge: Merge
+) -> None:
+    order = an_order(marketplace, 1)
+    merger = OrderMerger(connection, "shop", order_decoder(adapter))
+    merge(merger, [order])
+    cancelled = [{**line, "state": 4, "listing": "", "quantity": 0} for line in order["orderlines"]]
+    assert list(merge(merger, [{**order, "orderlines": cancelled}]).changed) == ["1"]
+    item = connection.execute("SELECT sku, quantity, status FROM order_items").fetchone()
+    assert item == ("PHONE", 1, "cancelled")
+
+
+def test_one_odd_negative_price_does_not_make_goods_a_discount(
+    marketplace: Marketplace, adapter: Adapter, connection: Connection, merge: Merge
+) -> None:
+    order = an_order(marketplace, 1)
+    merger = OrderMerger(connection, "shop", order_decoder(adapter))
+    merge(merger, [order])
+    merge(merger, [{**order, "orderlines": [{**line, "price": "-1.00"} for line in order["orderlines"]]}])
+    assert connection.execute("SELECT kind FROM order_items").fetchall() == [("goods",)]
+    check_invariants(connection)
+
+
 def test_a_batch_that_collides_with_another_writers_locks_is_written_again(
     marketplace: Marketplace, adapter: Adapter, connection: Connection, merge: Merge
 ) -> None:

@@ -1,4 +1,4 @@
-"""Pages with a broken record, and pages that are cut off."""
+"""Pages of a list: what is odd about one record, or about the page, takes no other record with it."""
 
 import msgspec
 import pytest
@@ -6,22 +6,63 @@ import pytest
 from orders_sync.marketplaces.kit.pages import page_decoder
 
 
-class _List(msgspec.Struct):
-    rows: list[msgspec.Raw]
+class Page(msgspec.Struct):
+    results: list[msgspec.Raw]
+    count: int | None = None
     next: str | None = None
 
 
-decode = page_decoder(_List)
+class Optional(msgspec.Struct):
+    orders: list[msgspec.Raw] = []
+    has_more: bool = False
 
 
-def test_a_broken_record_leaves_the_others_as_they_are() -> None:
-    page = decode(b'{"rows": [{"id": 1}, {"id": 2, "a": NaN}, {"id" : 3}], "next": "2"}')
-    assert [bytes(row).strip() for row in page.rows] == [b'{"id": 1}', b'{"id": 2, "a": NaN}', b'{"id" : 3}']
-    assert page.next == "2"
+decode = page_decoder(Page)
 
 
-@pytest.mark.parametrize("body", [b'{"rows": [{"id": 1}], "next": "2"}', b'{"rows":NaN}', b'{"rows":', b'{"rows"', b""])
-def test_a_page_that_is_cut_off_is_refused(body: bytes) -> None:
-    for length in range(len(body)):
-        with pytest.raises(msgspec.DecodeError):
-            decode(body[:length])
+def records(body: bytes) -> list[bytes]:
+    return [bytes(record) for record in decode(body).results]
+
+
+def test_a_right_page_is_decoded_as_it_is() -> None:
+    page = decode(b'{"count": 1, "next": "n", "results": [{"id": 1}]}')
+    assert ([bytes(record) for record in page.results], page.count, page.next) == ([b'{"id": 1}'], 1, "n")
+
+
+@pytest.mark.parametrize(("count", "read"), [(b'"4"', 4), (b"4.0", 4), (b"NaN", None), (b'""', None), (b"[]", None)])
+def test_an_odd_count_takes_no_record_with_it(count: bytes, read: int | None) -> None:
+    page = decode(b'{"count": %s, "results": [{"id": 1}, {"id": 2}]}' % count)
+    assert ([bytes(record) for record in page.results], page.count) == ([b'{"id": 1}', b' {"id": 2}'], read)
+
+
+def test_records_are_cut_out_byte_for_byte() -> None:
+    odd = [b'{"id": 1, "note": "\x01 \\ud83d ],["}', b'{"id": 2, "price": NaN}', b'{"id": 3, "lines": [{}, []]}']
+    assert records(b'{"results": [' + b",".join(odd) + b"]}") == odd
+
+
+def test_two_broken_records_side_by_side_take_no_other_with_them() -> None:
+    broken = [b'{"id": 1, "a": 2,}', b'{"id": 2, "a": }', b'{"id": 3}']
+    assert records(b'{"results": [' + b",".join(broken) + b"]}") == broken
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"results": [{"id": 1, "note": "open}, {"id": 2, "note": "x"}]}',
+        b'{"results": [{"id": 1}, {"id": 2',
+        b'{"results": ',
+        b'{"results": null}',
+        b'{"count": 1}',
+        b"[]",
+        b"",
+    ],
+)
+def test_a_page_whose_records_are_not_certain_is_an_error(body: bytes) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        decode(body)
+
+
+def test_null_is_an_empty_list_where_the_list_may_be_missing() -> None:
+    """The JSON form of protocol buffers allows null for any field."""
+    page = page_decoder(Optional)(b'{"orders": null, "has_more": null}')
+    assert (page.orders, page.has_more) == ([], False)
