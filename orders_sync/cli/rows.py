@@ -21,7 +21,7 @@ def format_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def print_rows(title: str, names: Sequence[str], rows: Sequence[Sequence[Any]], *, as_json: bool, as_csv: bool) -> None:
     """Prints rows whose columns are `names`. A cell is a text, a number, a time or None.
 
-    Raises click.UsageError if both formats are asked for.
+    Raises click.UsageError if both formats are requested.
     """
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other.")

@@ -121,7 +121,10 @@ orders = Table(
     ),
     _time("first_stored_at", FIRST_STORED_AT, now=True),
     _time("stored_at", STORED_AT, now=True),
-    _time("asked_at", "When the order was last asked for by its id because no list had it any more, by our clock."),
+    _time(
+        "fetched_by_id_at",
+        "When the order was last fetched by its id because no list contained it any more, by our clock.",
+    ),
     comment="One row per order of an account.",
 )  # fmt: skip
 Index("orders_created", orders.c.account, orders.c.created_at)
@@ -390,7 +393,7 @@ rate_limits = Table(
         "next_slot", DateTime(timezone=True), nullable=False,
         comment="When the next call may start, by our clock.",
     ),
-    _time("blocked_until", "No call before this moment, by our clock: the marketplace asked for a pause (429 or 503)."),
+    _time("blocked_until", "No call before this moment, by our clock: the marketplace requested a pause (429 or 503)."),
     Column("day", Date, comment="The UTC day that day_calls counts."),
     Column("day_calls", Integer, nullable=False, server_default="0", comment="Number of API calls on that day."),
     prefixes=["UNLOGGED"],

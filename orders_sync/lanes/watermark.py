@@ -9,7 +9,7 @@ from orders_sync.model.lane import Lane
 
 
 class RewindError(UserFacingError):
-    """A watermark that can't be set back as asked."""
+    """A watermark that can't be set back as requested."""
 
 
 def watermark(connection: Connection, lane: Lane) -> datetime | None:

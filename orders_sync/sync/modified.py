@@ -25,5 +25,5 @@ def sync(pass_: RunningPass) -> None:
     end = window_end(pass_)
     with open_merger(pass_) as merger:
         merge_all(pass_, merger, until_end(pass_, "modified", expected.noting(chain([first], pages))))
-        expected.ask(merger)
+        expected.fetch(merger)
     finish(pass_, end)

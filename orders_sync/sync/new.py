@@ -42,7 +42,7 @@ def sync(pass_: RunningPass) -> list[str]:
                 waiting += _merge_waiting(pass_, merger, listed)
             else:
                 merge_all(pass_, merger, listed)
-        expected.ask(merger)
+        expected.fetch(merger)
         retry_rejected(pass_, merger, Selection(pass_.lane.account, "order"), limit=RETRIES_PER_PASS)
         finish(pass_, end or window_end(pass_))
     return waiting

@@ -1,4 +1,4 @@
-"""Orders that are not listed any more though they should be: those are asked for by their ids.
+"""Orders that no list contains any more though one should: each is fetched by its id.
 
 Back Market's lists leave out unpaid orders. An order whose payment fails after it was stored as waiting would keep its
 lock for ever: no list ever shows its new state. So an order that waits for the merchant or holds a lock, and that a
@@ -17,13 +17,15 @@ from orders_sync.sync.merge import OrderMerger
 from orders_sync.sync.merge_pages import merge_batch
 from orders_sync.sync.running_pass import RunningPass
 
-ASKED_PER_PASS = 20
-"""How many orders a pass asks for by their ids at most."""
+MAX_FETCHES_PER_PASS = 20
+"""How many orders a pass fetches by their ids at most."""
 
 #: The orders that a listing should contain: those that wait, for the list of these; else those that also hold a lock.
-_WAITING: LiteralString = "SELECT order_id, asked_at FROM orders WHERE account = %(account)s AND status = 'pending'"
+_WAITING: LiteralString = (
+    "SELECT order_id, fetched_by_id_at FROM orders WHERE account = %(account)s AND status = 'pending'"
+)
 _LOCKED: LiteralString = """
-SELECT order_id, asked_at FROM orders
+SELECT order_id, fetched_by_id_at FROM orders
 WHERE account = %(account)s AND order_id IN (
   SELECT order_id FROM stock_locks WHERE account = %(account)s AND state = 'locked')
 """
@@ -37,14 +39,14 @@ _EXPECTED: dict[OrderListing, LiteralString] = {
 _NEXT = """
 SELECT order_id FROM orders
 WHERE account = %(account)s AND order_id = ANY(%(missing)s)
-  AND (asked_at IS NULL OR asked_at < now() - interval '1 day')
+  AND (fetched_by_id_at IS NULL OR fetched_by_id_at < now() - interval '1 day')
   -- The acceptance of the pass fetches these, since it needs to know what became of its request.
   AND NOT (%(accepts)s AND EXISTS (SELECT FROM acceptances sent WHERE sent.account = orders.account
     AND sent.order_id = orders.order_id AND sent.state IN ('requested', 'lost')))
-ORDER BY asked_at NULLS FIRST, order_id LIMIT %(limit)s
+ORDER BY fetched_by_id_at NULLS FIRST, order_id LIMIT %(limit)s
 """
-_SET_ASKED = "UPDATE orders SET asked_at = now() WHERE account = %s AND order_id = %s"
-_LISTED_AGAIN = "UPDATE orders SET asked_at = NULL WHERE account = %s AND order_id = ANY(%s)"
+_NOTE_FETCHED = "UPDATE orders SET fetched_by_id_at = now() WHERE account = %s AND order_id = %s"
+_LISTED_AGAIN = "UPDATE orders SET fetched_by_id_at = NULL WHERE account = %s AND order_id = ANY(%s)"
 
 
 class ExpectedOrders:
@@ -53,7 +55,7 @@ class ExpectedOrders:
     def __init__(self, pass_: RunningPass) -> None:
         self._pass = pass_
         self._missing: dict[str, datetime | None] = {}
-        """When each was last asked for by its id, by the order's id."""
+        """When each was last fetched by its id, by the order's id."""
         self._listed_again: list[str] = []
 
     def expect(self, listing: OrderListing, since: datetime | None) -> None:
@@ -70,10 +72,10 @@ class ExpectedOrders:
                         self._listed_again.append(record.record_id)
             yield page
 
-    def ask(self, merger: OrderMerger) -> None:
-        """Fetches orders that no list contained by their ids, and merges them: those asked longest ago first.
+    def fetch(self, merger: OrderMerger) -> None:
+        """Fetches orders that no list contained by their ids, and merges them: those fetched longest ago first.
 
-        Asks for at most ASKED_PER_PASS. An order that is not listed in the meantime is asked for again after a day.
+        Fetches at most MAX_FETCHES_PER_PASS. An order that stays unlisted is fetched again after a day.
         """
         account, connection = self._pass.lane.account, self._pass.connection
         if self._listed_again:
@@ -83,13 +85,13 @@ class ExpectedOrders:
         order_ids = connection.execute(
             _NEXT,
             {
-                "account": account, "missing": list(self._missing), "limit": ASKED_PER_PASS,
+                "account": account, "missing": list(self._missing), "limit": MAX_FETCHES_PER_PASS,
                 "accepts": self._pass.request.account.settings.accept_orderlines,
             },
         ).fetchall()  # fmt: skip
-        self._ask(merger, [order_id for (order_id,) in order_ids])
+        self._fetch(merger, [order_id for (order_id,) in order_ids])
 
-    def _ask(self, merger: OrderMerger, order_ids: Sequence[str]) -> None:
+    def _fetch(self, merger: OrderMerger, order_ids: Sequence[str]) -> None:
         account, connection = self._pass.lane.account, self._pass.connection
         for order_id in order_ids:
             try:
@@ -97,12 +99,12 @@ class ExpectedOrders:
             except PausedError:
                 raise
             except (RequestRefusedError, BadAnswerError, MarketplaceUnavailableError) as error:
-                connection.execute(_SET_ASKED, [account, order_id])
+                connection.execute(_NOTE_FETCHED, [account, order_id])
                 self._problem(order_id, f"is not listed any more, and can't be had by its id: {error}")
                 if isinstance(error, MarketplaceUnavailableError):
                     return  # each further one would take as long; the next pass goes on
                 continue
-            connection.execute(_SET_ASKED, [account, order_id])
+            connection.execute(_NOTE_FETCHED, [account, order_id])
             if record is None:
                 self._problem(
                     order_id,

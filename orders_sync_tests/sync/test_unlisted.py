@@ -1,4 +1,4 @@
-"""Orders that wait or hold a lock and are not listed any more are asked for by their ids, with few calls."""
+"""Orders that wait or hold a lock and are not listed any more are fetched by their ids, with few calls."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from orders_sync.database.engine import Connection
 from orders_sync.stock.apply_events import apply_pending
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.levels import import_levels
-from orders_sync.sync.unlisted import ASKED_PER_PASS
+from orders_sync.sync.unlisted import MAX_FETCHES_PER_PASS
 from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.marketplace import Marketplace, an_order, sync
 
@@ -67,13 +67,13 @@ def test_orders_that_are_listed_cost_no_call(
 def test_a_pass_asks_for_a_few_and_the_next_one_goes_on(
     marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
-    count = ASKED_PER_PASS + 10
+    count = MAX_FETCHES_PER_PASS + 10
     for number in range(1, count + 1):
         an_order(marketplace, number, state=1, line_state=1)
     sync(account)
     for number in range(1, count + 1):
         marketplace.set_states(number, NOT_PAID_ORDER, NOT_PAID_LINE)
-    assert [sync(account).api_calls for _ in range(3)] == [2 + ASKED_PER_PASS, 2 + 10, 2]
+    assert [sync(account).api_calls for _ in range(3)] == [2 + MAX_FETCHES_PER_PASS, 2 + 10, 2]
     assert connection.execute("SELECT DISTINCT status FROM orders").fetchall() == [("unpaid",)]
 
 
@@ -89,7 +89,7 @@ def test_an_order_that_is_gone_is_reported_and_asked_for_once_a_day(
         "order 1 waits or holds a lock, and the marketplace no longer has it; look at it in the marketplace's back office"
     ]
     assert sync(account).api_calls == 2
-    connection.execute("UPDATE orders SET asked_at = now() - interval '25 hours'")
+    connection.execute("UPDATE orders SET fetched_by_id_at = now() - interval '25 hours'")
     assert sync(account).api_calls == 3
 
 
@@ -98,9 +98,9 @@ def test_an_order_that_is_listed_again_is_asked_for_when_it_leaves_again(
 ) -> None:
     an_order(marketplace, 1, state=1, line_state=1)
     sync(account)
-    connection.execute("UPDATE orders SET asked_at = now()")
+    connection.execute("UPDATE orders SET fetched_by_id_at = now()")
     sync(account)
-    assert connection.execute("SELECT asked_at FROM orders").fetchall() == [(None,)]
+    assert connection.execute("SELECT fetched_by_id_at FROM orders").fetchall() == [(None,)]
     marketplace.set_states(1, NOT_PAID_ORDER, NOT_PAID_LINE)
     assert sync(account).changed == 1
 

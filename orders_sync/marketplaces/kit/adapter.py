@@ -118,7 +118,7 @@ class Adapter(Protocol):
     def documents(self, missing: Sequence[MissingDocuments]) -> Iterator[DocumentsAnswer]:
         """For each order: its id, and its documents as far as they exist now, or why they could not be read.
 
-        Requests only the documents that are asked for, for as many orders with one call as the contract allows. All
+        Requests only the documents that `missing` names, for as many orders with one call as the contract allows. All
         documents of a kind that the marketplace lists are in the answer. One order's error (`errors.OF_ONE_RECORD`)
         stops no other; `kit.halves` finds it in a call for many.
         """

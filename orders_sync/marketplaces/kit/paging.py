@@ -200,7 +200,7 @@ class _CountedList:
         )
 
     def _read_once(self, *, again: bool) -> Iterator[list[RawRecord]]:
-        """The pages of one reading, each asked for while the list's length or the page before says that it exists."""
+        """The pages of one reading, each requested while the list's length or the page before says that it exists."""
         last = _not_empty(1, self._fetch(1, self._size))
         yield self._note(1, last)
         more = last.next is not None or self._total != len(last.records)
@@ -238,7 +238,7 @@ class _CountedList:
             yield self._note(number, page)
 
     def _following(self, number: int, last: Page) -> int | None:
-        """The number of the page to ask for after the last one; None at the end."""
+        """The number of the page to request after the last one; None at the end."""
         if last.next is not None and last.next > number:
             return last.next
         if number < self._page_count():

@@ -27,7 +27,7 @@ def longest_wait(outage_minutes: float) -> float:
 
 
 class PausedError(MarketplaceUnavailableError):
-    """The marketplace asked for a pause that is too long for a pass, and it is not over. No call was made."""
+    """The marketplace requested a pause that is too long for a pass, and it is not over. No call was made."""
 
     def __init__(self, account: str, until: datetime) -> None:
         super().__init__(

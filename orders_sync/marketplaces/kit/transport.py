@@ -109,7 +109,7 @@ class BoundedTransport(httpx.HTTPTransport):
         )
 
     def allow(self, seconds: float) -> None:
-        """The answers that this thread asks for from now on must be read to their end within so many seconds."""
+        """The answers that this thread requests from now on must be read to their end within so many seconds."""
         self._deadline.at = time.monotonic() + seconds
 
 
@@ -117,7 +117,7 @@ def read_body(response: httpx.Response, max_bytes: int) -> bytes:
     """The body of an answer, inflated if it is compressed; in memory, it never takes much more than `max_bytes`.
 
     Raises TooLargeError if it is larger than `max_bytes` before or after it is inflated, and BrokenCodingError if it
-    is encoded more than once, in a way that was not asked for, or not as its headers say.
+    is encoded more than once, in a way that was not requested, or not as its headers say.
     """
     coding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if coding in ("identity", ""):

@@ -1,4 +1,4 @@
-"""Watermarks that were set back, and orders that are asked for by their ids because no list has them any more"""
+"""Watermarks that were set back, and orders that are fetched by their ids since no list contains them"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -36,19 +36,19 @@ def upgrade() -> None:
     op.add_column(
         "orders",
         sa.Column(
-            "asked_at",
+            "fetched_by_id_at",
             sa.DateTime(timezone=True),
-            comment="When the order was last asked for by its id because no list had it any more, by our clock.",
+            comment="When the order was last fetched by its id because no list contained it any more, by our clock.",
         ),
     )
     op.create_index("orders_pending", "orders", ["account", "order_id"], postgresql_where=sa.text("status = 'pending'"))
     op.execute(
         "COMMENT ON COLUMN rate_limits.blocked_until IS "
-        "'No call before this moment, by our clock: the marketplace asked for a pause (429 or 503).'"
+        "'No call before this moment, by our clock: the marketplace requested a pause (429 or 503).'"
     )
 
 
 def downgrade() -> None:
     op.drop_index("orders_pending", "orders")
-    op.drop_column("orders", "asked_at")
+    op.drop_column("orders", "fetched_by_id_at")
     op.drop_table("watermark_rewinds")
