@@ -98,7 +98,9 @@ def _mended(decoded: DecodedOrder, *, is_new: bool) -> DecodedOrder:
 
 def item_conflict(item_id: str, owner: str) -> Flaw:
     """The flaw of an order that lists an item of another order, `owner`, whose record is newer."""
-    return Flaw("items", f"item {item_id} is listed by order {owner} as well", f"the item with order {owner}")
+    return Flaw(
+        f"items[{item_id}]", f"item {item_id} is listed by order {owner} as well", f"the item with order {owner}"
+    )
 
 
 def _without_shared_items(orders: Sequence[DecodedOrder]) -> list[DecodedOrder]:

@@ -67,7 +67,7 @@ WHERE event.account = %s AND event.new_status = 'removed'
 #: Orders that list an item which their newest claimant lists no more: they are read anew, whatever their fingerprint.
 READ_ANEW = """
 UPDATE orders SET fingerprint = ''::bytea FROM record_flaws flaw
-WHERE flaw.account = %s AND flaw.kind = 'order' AND flaw.field = 'items' AND flaw.found = ANY(%s)
+WHERE flaw.account = %s AND flaw.kind = 'order' AND flaw.found = ANY(%s)
   AND orders.account = flaw.account AND orders.order_id = flaw.record_id
 """
 REMOVE_ITEMS = """

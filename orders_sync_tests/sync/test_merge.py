@@ -209,6 +209,17 @@ def test_an_order_that_lost_a_line_is_read_anew_once_the_other_order_gives_it_up
     check_invariants(connection)
 
 
+def test_each_line_that_two_orders_list_is_a_flaw_of_its_own(
+    marketplace: Marketplace, adapter: Adapter, connection: Connection, merge: Merge
+) -> None:
+    first, second = an_order(marketplace, 1, skus=("PHONE", "CASE")), an_order(marketplace, 2)
+    lines = [*second["orderlines"], *first["orderlines"]]
+    claiming = {**second, "orderlines": lines, "date_modification": "2020-01-01T00:00:00Z"}
+    merger = OrderMerger(connection, "shop", order_decoder(adapter))
+    merge(merger, [first, claiming])
+    assert _flaws(connection) == [("2", f"item {line['id']} is listed by order 1 as well") for line in lines[1:]]
+
+
 def test_a_record_that_claims_to_be_of_the_future_is_not_newer_than_all_others(
     marketplace: Marketplace, adapter: Adapter, connection: Connection, merge: Merge
 ) -> None:
