@@ -52,6 +52,8 @@ def refresh(account: str, order_ids: tuple[str, ...]) -> None:
 
 
 def _print_documents(account: str, order_ids: tuple[str, ...]) -> None:
+    from orders_sync.marketplaces.kit.accounts import check_account_name
+
     with orders_database(APPLICATION) as connection:
         rows = connection.execute(
             """
@@ -65,6 +67,7 @@ def _print_documents(account: str, order_ids: tuple[str, ...]) -> None:
             [account, list(order_ids)],
         ).fetchall()
     if not rows:
+        check_account_name(account)  # a removed account may have rows; a misspelled one has none
         console.print("No documents.")
         return
     shown = table(

@@ -19,6 +19,7 @@ def flaws(account: str | None, as_list: bool, as_json: bool, as_csv: bool) -> No
     A flaw is a wrong value in a record that is stored nevertheless: where it is, what was found, and what is stored
     instead. Equal flaws are one group, with the record that had it last. A record's flaws are gone once it is right.
     """
+    from orders_sync.marketplaces.kit.accounts import check_account_name
     from orders_sync.sync.record_flaws import grouped_flaws, listed_flaws
 
     with orders_database(APPLICATION) as connection:
@@ -28,6 +29,8 @@ def flaws(account: str | None, as_list: bool, as_json: bool, as_csv: bool) -> No
         else:
             names = ["account", "kind", "field", "found", "stored", "records", "example"]
             rows = [list(group) for group in grouped_flaws(connection, account)]
+    if not rows and account is not None:  # a removed account may have rows; a misspelled one has none
+        check_account_name(account)
     if not rows and not as_json and not as_csv:
         console.print("No flaws.")
         return

@@ -48,9 +48,11 @@ def rewind(lane: Lane, to: datetime, reason: str) -> None:
     """
     from orders_sync.database.schema import upgrade_schema
     from orders_sync.lanes.watermark import rewind as rewind_watermark
+    from orders_sync.marketplaces.kit.accounts import check_account_name
 
     if not reason.strip():
         raise click.BadParameter("say why the watermark is set back", param_hint="--reason")
+    check_account_name(lane.account)
     upgrade_schema()
     at = to.replace(tzinfo=UTC)
     by = f"{getpass.getuser()}@{socket.gethostname()}"

@@ -74,6 +74,7 @@ def list_rejected(
 
 
 def _print(selection: Selection, *, as_list: bool, as_json: bool, as_csv: bool) -> None:
+    from orders_sync.marketplaces.kit.accounts import check_account_name
     from orders_sync.sync.rejected_records import grouped, selected
 
     with orders_database(APPLICATION) as connection:
@@ -88,6 +89,8 @@ def _print(selection: Selection, *, as_list: bool, as_json: bool, as_csv: bool) 
             names = ["account", "kind", "reason", "allowed", "records", "first", "last", "example"]
             rows = [list(group) for group in groups]
             title = "Rejected records by reason"
+    if not rows and selection.account is not None:  # a removed account may have rows; a misspelled one has none
+        check_account_name(selection.account)
     if not rows and not as_json and not as_csv:
         console.print("No rejected records.")
         return

@@ -24,16 +24,20 @@ from orders_sync.testing.waiting import limit
 @pytest.fixture
 def shop(marketplace: Marketplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_url: str) -> Marketplace:
     """The accounts folder of the command line: one account, at the empty marketplace."""
+    add_account(tmp_path, marketplace, "shop")
+    monkeypatch.setattr(accounts, "accounts_folder", lambda: tmp_path)
+    return marketplace
+
+
+def add_account(folder: Path, marketplace: Marketplace, name: str) -> None:
     write_account(
-        tmp_path,
-        "shop",
+        folder,
+        name,
         {
             "marketplace": "back_market", "base_url": marketplace.url, "token": "BACK_MARKET_SANDBOX_TOKEN",
             "limits": {"enforced": False},
         },
     )  # fmt: skip
-    monkeypatch.setattr(accounts, "accounts_folder", lambda: tmp_path)
-    return marketplace
 
 
 def run(*arguments: str) -> Result:
@@ -137,8 +141,9 @@ def put_rejected(shop: Marketplace) -> None:
     run("sync", "--type", "care")
 
 
-def test_rejected_records_are_grouped_by_reason_and_filtered(shop: Marketplace) -> None:
+def test_rejected_records_are_grouped_by_reason_and_filtered(shop: Marketplace, tmp_path: Path) -> None:
     put_rejected(shop)
+    add_account(tmp_path, shop, "another")
     groups = json.loads(run("rejected", "--json").output)
     assert [(g["kind"], g["reason"], g["records"]) for g in groups] == [
         ("order", "items: are missing, and the order is not stored yet", 3),
@@ -160,6 +165,26 @@ def test_rejected_records_are_grouped_by_reason_and_filtered(shop: Marketplace) 
     assert lines[1].startswith("shop,order,items[].sku: is missing,the SKU of the listing,2,2")
     assert run("rejected", "--json", "--csv").exit_code == 2
     assert run("rejected", "--reason", "sku", "retry").exit_code == 2  # it would retry all
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("rejected", "--account", "shpo"), ("rejected", "list", "--account", "shpo", "--json"),
+        ("flaws", "--account", "shpo"), ("flaws", "--list", "--csv", "--account", "shpo"),
+        ("documents", "list", "shpo", "1"), ("lanes", "rewind", "shpo/new", "--to", "2026-01-01", "--reason", "a test"),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_a_misspelled_account_is_an_error_and_not_an_empty_answer(shop: Marketplace, command: tuple[str, ...]) -> None:
+    result = run(*command)
+    assert (result.exit_code, result.output) == (1, "Error: There is no account 'shpo'; allowed are shop.\n")
+
+
+def test_a_watermark_is_set_back_for_a_reason_only(shop: Marketplace) -> None:
+    run("sync", "--type", "new")
+    assert run("lanes", "rewind", "shop/new", "--to", "2026-01-01", "--reason", "  ").exit_code == 2
+    assert "and is now 2026-01-01" in run("lanes", "rewind", "shop/new", "--to", "2026-01-01", "--reason", "x").output
 
 
 def test_one_rejected_record_those_of_a_reason_or_all_are_tried_again(shop: Marketplace) -> None:
@@ -210,7 +235,7 @@ def test_a_dismissed_record_rests_until_the_marketplace_changes_it(shop: Marketp
     assert connection.execute("SELECT order_id FROM orders").fetchall() == [("1",)]
 
 
-def test_flaws_are_grouped_and_listed(shop: Marketplace) -> None:
+def test_flaws_are_grouped_and_listed(shop: Marketplace, tmp_path: Path) -> None:
     assert run("flaws").output == "No flaws.\n"
     for number in (1, 2):
         an_order(shop, number, currency="???")
@@ -222,6 +247,7 @@ def test_flaws_are_grouped_and_listed(shop: Marketplace) -> None:
     assert "is no code" in run("flaws").output
     assert [row["id"] for row in json.loads(run("flaws", "--list", "--json").output)] == ["1", "2"]
     assert run("flaws", "--csv").output.splitlines()[1].startswith("shop,order,currency,is no code,unknown,2,")
+    add_account(tmp_path, shop, "another")
     assert json.loads(run("flaws", "--account", "another", "--json").output) == []
     doctor = run("doctor").output
     assert "2 stored records have flaws" in doctor

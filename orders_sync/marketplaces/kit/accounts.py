@@ -47,9 +47,18 @@ def find_account(name: str) -> SellerAccount:
     accounts, problems = load_accounts()
     if name in problems:
         raise problems[name]
-    if name not in accounts:
-        raise AccountConfigError(f"There is no account {name!r}; allowed are {', '.join(sorted(accounts)) or 'none'}.")
+    check_account_name(name)
     return accounts[name]
+
+
+def check_account_name(name: str) -> None:
+    """Raises AccountConfigError with the names of all usable accounts if there is no account file of this name.
+
+    The account may have a file that can't be used: what it stored earlier can be looked at all the same.
+    """
+    accounts, problems = load_accounts()
+    if name not in accounts and name not in problems:
+        raise AccountConfigError(f"There is no account {name!r}; allowed are {', '.join(sorted(accounts)) or 'none'}.")
 
 
 def overselling_accounts() -> frozenset[str]:
