@@ -41,6 +41,8 @@ SANDBOX_ACCOUNTS: Mapping[str, Mapping[str, Any]] = {
 ACCOUNT = "shop"
 REPOSITORY = {"repositoryLocationName": "orders_sync", "repositoryName": "__repository__"}
 """The deployment's definitions, as GraphQL selectors name them."""
+ENDED = ("SUCCESS", "FAILURE", "CANCELED")
+"""The statuses of runs that have ended."""
 
 
 def free_port() -> int:
@@ -257,6 +259,10 @@ class Deployment:
         """The runs of one of the account's assets, newest first."""
         return [run for run in self.runs() if {"path": [ACCOUNT, asset]} in (run["assetSelection"] or [])]
 
+    def runs_under_way(self) -> list[dict[str, Any]]:
+        """The runs that have not ended, newest first."""
+        return [run for run in self.runs() if run["status"] not in ENDED]
+
     def ticks(self, name: str) -> list[dict[str, Any]]:
         """The ticks of a schedule or sensor, newest first."""
         data = self.graphql(
@@ -307,8 +313,7 @@ class Deployment:
 
     def wait_for_run(self, run_id: str, *, seconds: float = 120) -> str:
         """Waits until a run has ended; returns its status, and for a failure also its error events."""
-        ended = ("SUCCESS", "FAILURE", "CANCELED")
-        wait_for(lambda: self.status_of(run_id) in ended, seconds=seconds, what=f"the end of run {run_id}")
+        wait_for(lambda: self.status_of(run_id) in ENDED, seconds=seconds, what=f"the end of run {run_id}")
         status = self.status_of(run_id)
         if status == "SUCCESS":
             return status
