@@ -24,10 +24,10 @@ def refresh_documents(account: SellerAccount, order_ids: Sequence[str], run_id: 
     with hold(lane, run_id, wait_seconds=30.0) as connection, closing(open_adapter(account)) as adapter:
         request = PassRequest(account, SyncType.INCOMPLETE, run_id)
         pass_ = RunningPass(request, lane, adapter, connection, PassSummary())
-        wanted = incomplete.of_orders(pass_, order_ids)
-        unknown = sorted(set(order_ids) - {order.order_id for order in wanted})
+        orders = incomplete.of_orders(pass_, order_ids)
+        unknown = sorted(set(order_ids) - {order.order_id for order in orders})
         if unknown:
             raise UserFacingError(f"Account {account.name} has no order {', '.join(unknown)}.")
-        incomplete.read_documents(pass_, wanted)
+        incomplete.read_documents(pass_, orders)
         pass_.note_progress()
     return pass_.summary

@@ -92,8 +92,8 @@ class FakeMirakl(FakeMarketplace):
         return {"orders": found[offset : offset + size], "total_count": len(found)}
 
     async def accept_lines(self, request: Request) -> Response:
-        wanted = request.path_params["order_id"]
-        record = next((record for record in self.listed() if record["order_id"] == wanted), None)
+        order_id = request.path_params["order_id"]
+        record = next((record for record in self.listed() if record["order_id"] == order_id), None)
         if record is None:
             return _error(404, "ORDER_NOT_FOUND")
         try:
@@ -101,7 +101,7 @@ class FakeMirakl(FakeMarketplace):
         except (ValueError, KeyError, TypeError):
             return _bad_request("VALIDATION_ERROR")
         problem = _refused_decisions(record, decisions)
-        self.controls.writes.append({"order_id": wanted, "order_lines": dict(decisions), "problem": problem})
+        self.controls.writes.append({"order_id": order_id, "order_lines": dict(decisions), "problem": problem})
         if problem is not None:
             return _bad_request(problem)
         self._decide(record, dict(decisions))

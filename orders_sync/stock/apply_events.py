@@ -89,7 +89,7 @@ def _apply_one_by_one(stock: StockConnection, oversell: frozenset[str], count: i
 
 
 def _commands(stock: StockConnection, events: list[_Event]) -> Iterator[LockCommand]:
-    """What the events ask for: an item's event for its item, an order's for those of its items that have no status."""
+    """The commands of the events: of an item's event for its item, of an order's for its items without a status."""
     unknown_items = _unknown_items(stock, [event for event in events if event.items is None and not event.item_id])
     for event in events:
         statuses: Iterable[tuple[str, str, str | None]]

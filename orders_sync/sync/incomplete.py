@@ -84,11 +84,11 @@ def sync(pass_: RunningPass) -> None:
     pass_.add(PassSummary(range_end=began, watermark=reached))
 
 
-def read_documents(pass_: RunningPass, wanted: Sequence[MissingDocuments]) -> None:
+def read_documents(pass_: RunningPass, missing: Sequence[MissingDocuments]) -> None:
     """Reads and stores documents of orders. Raises MarketplaceError if nothing can be read at all."""
     flaws = RecordFlaws(pass_.connection, pass_.lane.account, "order")
     failures = successes = 0
-    for order_id, documents in pass_.adapter.documents(wanted):
+    for order_id, documents in pass_.adapter.documents(missing):
         if isinstance(documents, MarketplaceError):
             pass_.add(PassSummary(fetched=1, problems=[f"order {order_id}: {documents}"]))
             failures += not isinstance(documents, RecordNotFoundError)

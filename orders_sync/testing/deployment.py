@@ -236,7 +236,7 @@ class Deployment:
         return psycopg.connect(f"postgresql://postgres@/{database}?host={socket_folder}", autocommit=True)
 
     def graphql(self, query: str, **variables: Any) -> dict[str, Any]:
-        """What the UI asks the web server."""
+        """The web server's answer to a query or mutation of the UI. An error in it fails the test."""
         answer = httpx.post(
             f"{self.url}/graphql",
             json={"query": query, "variables": variables},
@@ -273,7 +273,7 @@ class Deployment:
         return data["instigationStateOrError"].get("ticks", [])
 
     def switch_on(self, schedule: str) -> None:
-        """What the UI's switch of a schedule asks for."""
+        """Starts a schedule, as its switch in the UI does."""
         selector = {**REPOSITORY, "scheduleName": schedule}
         data = self.graphql(
             "mutation($s: ScheduleSelector!) {startSchedule(scheduleSelector: $s) {__typename}}", s=selector
@@ -281,7 +281,7 @@ class Deployment:
         assert data["startSchedule"]["__typename"] == "ScheduleStateResult", data
 
     def switch_off(self, schedule: str) -> None:
-        """As `switch_on`, the other way."""
+        """Stops a schedule, as its switch in the UI does."""
         selector = {**REPOSITORY, "scheduleName": schedule}
         state = self.graphql(
             "query($s: ScheduleSelector!) {"
@@ -292,7 +292,7 @@ class Deployment:
         assert data["stopRunningSchedule"]["__typename"] == "ScheduleStateResult", data
 
     def materialize(self, asset: str, partition: str | None = None) -> str:
-        """What the UI's button "Materialize" asks for; returns the run's id."""
+        """Launches a run, as the UI's button "Materialize" does; returns the run's id."""
         tags = [{"key": "dagster/partition", "value": partition}] if partition else []
         data = self.graphql(
             """mutation($params: ExecutionParams!) {launchPipelineExecution(executionParams: $params) {

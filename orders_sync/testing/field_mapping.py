@@ -27,10 +27,10 @@ def assert_mapped(record: msgspec.Struct, expected: Mapping[str, object], *, abs
     assert len([*expected, *absent]) == len(fields), "a field is named twice, or the record has no such field"
     assert len({repr(value) for value in expected.values()}) == len(expected), "two fields have the same value"
     for field in fields:
-        found, wanted = _plain(getattr(record, field)), _plain(expected.get(field))
+        found, required = _plain(getattr(record, field)), _plain(expected.get(field))
         if field in absent and found == _plain(NO_ADDRESS):
             continue
-        assert found == wanted, f"{field} is {found!r}, not {wanted!r}"
+        assert found == required, f"{field} is {found!r}, not {required!r}"
 
 
 def address(prefix: str, **fields: object) -> dict[str, object]:

@@ -1,6 +1,6 @@
 """At most one deployment runs at any moment of a test run, whichever process started it.
 
-A deployment is some ten processes that want the machine for themselves: several at once make all of them slow.
+A deployment is some ten processes that need the machine to themselves: several at once make all of them slow.
 """
 
 import fcntl

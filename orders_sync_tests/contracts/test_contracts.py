@@ -175,7 +175,7 @@ def test_all_four_syncs_keep_to_the_contract(
         adapter = open_adapter(shop.account, page_size=PAGE_SIZE)
         adapter.order(*connection.execute("SELECT order_id FROM orders LIMIT 1").fetchone() or ())
         for probe in adapter.probes().values():
-            with suppress(RecordNotFoundError):  # the order that it asks for does not exist
+            with suppress(RecordNotFoundError):  # the order that it requests does not exist
                 probe()
         adapter.close()
 

@@ -30,7 +30,7 @@ print(*(check.to_user_string() for check in repository.asset_graph.asset_check_k
 
 
 def deleted() -> list[str]:
-    """The paths of the package that the page tells to delete."""
+    """The paths of the package that the page says to delete."""
     page = (PROJECT_ROOT / "docs" / "architecture.md").read_text()
     row = re.search(r"^\| the package \|(.*)\|$", page, re.MULTILINE)
     assert row

@@ -91,7 +91,7 @@ def test_all_four_syncs_bring_everything_and_then_find_nothing(
     assert snapshot(connection) == before
 
 
-def test_orders_that_are_listed_are_not_asked_for_one_by_one(
+def test_orders_that_are_listed_are_not_fetched_one_by_one(
     living: Marketplace, shop: SellerAccount, contract: Contract, connection: Connection
 ) -> None:
     before = {sync_type: sync(shop, sync_type).api_calls for sync_type in ("new", "modified")}

@@ -61,7 +61,7 @@ def locks(connection: Connection) -> dict[str, str]:
     return dict(connection.execute("SELECT item_id, state FROM stock_locks").fetchall())
 
 
-def test_lines_that_are_no_goods_are_kept_and_ask_for_no_stock(
+def test_lines_that_are_no_goods_are_kept_and_reserve_no_stock(
     shop: MedusaShop, account: SellerAccount, connection: Connection
 ) -> None:
     no_variant: dict[str, Any] = {"variant_id": None, "variant_sku": None, "requires_shipping": False}
@@ -88,7 +88,7 @@ def test_lines_that_are_no_goods_are_kept_and_ask_for_no_stock(
 def test_orders_of_the_merchant_say_of_no_item_that_it_is_shipped(
     shop: MedusaShop, account: SellerAccount, connection: Connection
 ) -> None:
-    """Server 2.21, an order that began as a draft order: the products tell goods, gift cards and downloads apart."""
+    """Server 2.21, an order that began as a draft order: the products distinguish goods, gift cards and downloads."""
     no_shipping: dict[str, Any] = {"requires_shipping": False, "is_giftcard": False}
     shop.records["orders"] = [
         order(

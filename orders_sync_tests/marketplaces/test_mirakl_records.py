@@ -21,7 +21,7 @@ from orders_sync.testing.marketplace import Marketplace, sandbox_account, sync
 
 
 class MiraklWithDocuments(FakeMirakl):
-    """Lists the documents that a test put in, and refuses a call that asks for an odd order."""
+    """Lists the documents that a test put in, and refuses a call that names the odd order."""
 
     scripted: list[dict[str, Any]]
     odd = ""

@@ -34,7 +34,7 @@ class OddShop:
     count: int | None = None
     """What it says is its length, at most; None: the truth."""
     page_cap: int = 1000
-    """How many records it gives at most, whatever it is asked for."""
+    """How many records it gives at most, whatever page size is requested."""
     depth: int = 1_000_000
     """The first position that it refuses to list from."""
     twice: bool = False

@@ -182,7 +182,7 @@ class Shop:
 
     def pay(self, order_id: str) -> None:
         order = self.seen(order_id)
-        # An edit has left one that asks for what is due now.
+        # An edit has left one for the amount that is due now.
         due = [one["id"] for one in order["payment_collections"] if one["status"] == "not_paid"] or [
             self.post("/admin/payment-collections", order_id=order_id, amount=order["total"])["payment_collection"][
                 "id"

@@ -51,7 +51,7 @@ def test_the_watermark_moves_to_a_little_before_now_and_never_back(
     first = sync(account).watermark
     assert first is not None
     lag = timedelta(seconds=account.settings.lag_seconds)
-    # The marketplace tells its time in whole seconds.
+    # The marketplace gives its time in whole seconds.
     assert timedelta(seconds=-2) < marketplace.now() - first - lag < timedelta(seconds=limit(10))
     backfill = sync(account, start=marketplace.now() - timedelta(days=30))
     assert backfill.watermark is not None

@@ -64,7 +64,7 @@ def test_orders_that_are_listed_cost_no_call(
     assert (marketplace.calls(LIST), marketplace.calls(ORDER)) == (6, 0)
 
 
-def test_a_pass_asks_for_a_few_and_the_next_one_goes_on(
+def test_a_pass_fetches_a_few_and_the_next_one_goes_on(
     marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     count = MAX_FETCHES_PER_PASS + 10
@@ -77,7 +77,7 @@ def test_a_pass_asks_for_a_few_and_the_next_one_goes_on(
     assert connection.execute("SELECT DISTINCT status FROM orders").fetchall() == [("unpaid",)]
 
 
-def test_an_order_that_is_gone_is_reported_and_asked_for_once_a_day(
+def test_an_order_that_is_gone_is_reported_and_requested_once_a_day(
     marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     an_order(marketplace, 1, state=1, line_state=1)
@@ -93,7 +93,7 @@ def test_an_order_that_is_gone_is_reported_and_asked_for_once_a_day(
     assert sync(account).api_calls == 3
 
 
-def test_an_order_that_is_listed_again_is_asked_for_when_it_leaves_again(
+def test_an_order_that_is_listed_again_is_requested_when_it_leaves_again(
     marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     an_order(marketplace, 1, state=1, line_state=1)

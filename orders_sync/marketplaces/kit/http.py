@@ -422,8 +422,8 @@ class MarketplaceClient:
             if wait_seconds is not None and wait_seconds > self.longest_wait:
                 self.rate_limiter.block(wait_seconds, remember=True)
                 raise _TransientError(
-                    f"{where} and asks to wait {wait_seconds:.0f} s, longer than this account's limits.outage_minutes "
-                    f"allow: {message}; until then no pass of the account makes a call",
+                    f"{where} and requests a pause of {wait_seconds:.0f} s, longer than this account's "
+                    f"limits.outage_minutes allow: {message}; until then no pass of the account makes a call",
                     certainly_not_done=status == 429,
                     give_up=True,
                     status=status,

@@ -85,7 +85,7 @@ def read_counted(
 ) -> Iterator[list[RawRecord]]:
     """All records of a list of numbered pages whose answers give the list's length; page by page.
 
-    `fetch` is called from up to `connections` threads, and asks for pages of `page_size` records. If the marketplace
+    `fetch` is called from up to `connections` threads, and requests pages of `page_size` records. If the marketplace
     gives fewer, its size is followed. `by_offset`: pages begin at a number of records: a short page leaves a gap.
     `split` makes the rest of a list a list of its own, which begins where the marketplace refuses to go on.
 
@@ -170,7 +170,7 @@ class _CountedList:
             if number == 1 and not self._shrunk and not self._uneven:
                 # A list sorted newest first has its arrivals on its first page.
                 for page_number in sorted({1, max(1, self._page_count())}):
-                    page = self._ask(page_number)
+                    page = self._request(page_number)
                     if page.refused is None:
                         yield self._note(page_number, page)
                 if self._complete():
@@ -209,7 +209,7 @@ class _CountedList:
         number = 1
         known = _ids_of(last) if again else None
         counted = range(2, min(self._page_count(), MAX_PAGES) + 1)
-        with closing(_pages(self._ask, counted, self._connections)) as pages:
+        with closing(_pages(self._request, counted, self._connections)) as pages:
             for number, page in pages:
                 if self._is_end(number, page, last):
                     return
@@ -222,7 +222,7 @@ class _CountedList:
         while (following := self._following(number, last)) is not None:
             if following > MAX_PAGES:
                 raise IncompleteListError(f"The marketplace's list has more than {MAX_PAGES} pages.")
-            number, page = following, self._ask(following)
+            number, page = following, self._request(following)
             if self._is_end(number, page, last):
                 return
             if number > self._page_count():  # the list's length does not show its end
@@ -262,7 +262,7 @@ class _CountedList:
         _not_empty(number, page)
         if page.records:
             return False
-        if number < self._page_count() and self._ask(number + 1).records:
+        if number < self._page_count() and self._request(number + 1).records:
             raise IncompleteListError(
                 f"Page {number} of the marketplace's list is empty, yet page {number + 1} is not."
             )
@@ -278,7 +278,7 @@ class _CountedList:
             self._uneven = True
             self._shortest = min(self._shortest, len(page.records))
 
-    def _ask(self, number: int) -> Page:
+    def _request(self, number: int) -> Page:
         """A page; one without records that says why, if the marketplace refuses it."""
         try:
             return self._fetch(number, self._size)

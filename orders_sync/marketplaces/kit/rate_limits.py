@@ -31,8 +31,9 @@ class PausedError(MarketplaceUnavailableError):
 
     def __init__(self, account: str, until: datetime) -> None:
         super().__init__(
-            f"The marketplace asked account {account} to make no call before {until.astimezone(UTC):%Y-%m-%d %H:%M:%S} "
-            "UTC (Retry-After), so none is made; the first pass after that goes on where the last one stopped."
+            f"The marketplace requested a pause of account {account} until {until.astimezone(UTC):%Y-%m-%d %H:%M:%S} "
+            "UTC (Retry-After), so no call is made before; the first pass after that continues where the last one "
+            "stopped."
         )
 
 
@@ -57,7 +58,7 @@ class RateLimiter(Protocol):
         ...
 
     def block(self, seconds: float, *, remember: bool = False) -> None:
-        """Lets no call of this account start for `seconds`, since the marketplace demands a pause.
+        """Lets no call of this account start for `seconds`, since the marketplace requested a pause.
 
         `remember`: the pause is too long for a pass, and later ones must know of it.
         """
@@ -94,13 +95,13 @@ _PAUSE = "SELECT max(blocked_until) FROM rate_limits WHERE account = %s AND bloc
 
 
 def pause_end(connection: Connection, account: str) -> datetime | None:
-    """When the pause ends that the marketplace demands of an account, by our clock; None if it demands none."""
+    """When the pause of an account ends that the marketplace requested, by our clock; None if there is none."""
     row = connection.execute(_PAUSE, [account]).fetchone()
     return row[0] if row is not None else None
 
 
 def check_pause(connection: Connection, account: SellerAccount) -> None:
-    """Raises PausedError if the marketplace demands a pause of the account that is too long for a pass.
+    """Raises PausedError if the marketplace requested a pause of the account that is too long for a pass.
 
     An account that ignores the published limits begins no pass at all during a pause that is remembered.
     """

@@ -94,7 +94,7 @@ LASTING = [
     ({"kind": "status", "status": 400, "body": {"errors": [{"code": "E1", "message": "no"}]}}, "with 400: E1"),
     ({"kind": "status", "status": 400, "body": {"type": "/errors/x", "title": "Not so", "status": 400}},
      "with 400: /errors/x"),
-    ({"kind": "status", "status": 429, "headers": {"Retry-After": "4000"}}, "asks to wait 4000 s"),
+    ({"kind": "status", "status": 429, "headers": {"Retry-After": "4000"}}, "requests a pause of 4000 s"),
     ({"kind": "html"}, "with an HTML page"),
     ({"kind": "huge"}, "with more than 20 MB"),
     ({"kind": "redirect", "location": "https://evil.example.com/ws/orders"}, "to another host (evil.example.com)"),
@@ -272,11 +272,11 @@ def test_a_wait_that_is_too_long_for_a_pass_holds_for_the_next_one_too(
 ) -> None:
     account = sandbox_account(marketplace, limits={"enforced": enforced, "outage_minutes": 1})
     marketplace.fault("status", status=status, headers={"Retry-After": "3600"}, times=0)
-    with pytest.raises(PassFailedError, match="and asks to wait 3600 s, longer than this account's"):
+    with pytest.raises(PassFailedError, match="and requests a pause of 3600 s, longer than this account's"):
         sync(account)
     calls = marketplace.calls()
     for sync_type in ("new", "care"):
-        with pytest.raises(PassFailedError, match=r"asked account shop to make no call before 20\d\d-.* UTC"):
+        with pytest.raises(PassFailedError, match=r"requested a pause of account shop until 20\d\d-.* UTC"):
             sync(account, sync_type)
     assert marketplace.calls() == calls
     marketplace.calm()

@@ -142,7 +142,7 @@ def test_a_length_that_is_wrong_on_one_page_only_costs_calls() -> None:
     assert {record.record_id for page in read_counted(fetch, 50, 1) for record in page} == {str(n) for n in range(130)}
 
 
-def test_another_page_is_asked_for_where_the_length_is_too_small() -> None:
+def test_another_page_is_requested_where_the_length_is_too_small() -> None:
     listing = ChangingList(130, 50, True, [], 0)
 
     def fetch(number: int, size: int) -> Page:

@@ -82,7 +82,7 @@ def tried_once() -> Iterator[None]:
         yield
 
 
-def ask(send: Send) -> object:
+def fetched(send: Send) -> object:
     with server(send) as url, client_of(url) as client:
         return client.get("/orders", {}, [], decode_json)
 
@@ -118,12 +118,12 @@ def zlib_raw(body: bytes) -> bytes:
     ],
 )
 def test_a_body_is_inflated(coding: bytes, body: bytes) -> None:
-    assert ask(whole(body, b"Content-Encoding: " + coding)) == {"results": []}
+    assert fetched(whole(body, b"Content-Encoding: " + coding)) == {"results": []}
 
 
 def test_a_large_body_is_inflated_step_by_step() -> None:
     document = b'{"x": "' + b"a" * 5_000_000 + b'"}'
-    assert ask(whole(gzip.compress(document, mtime=0), b"Content-Encoding: gzip")) == {"x": "a" * 5_000_000}
+    assert fetched(whole(gzip.compress(document, mtime=0), b"Content-Encoding: gzip")) == {"x": "a" * 5_000_000}
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_a_large_body_is_inflated_step_by_step() -> None:
 )
 def test_a_body_that_is_not_as_its_headers_say_is_a_clear_error(coding: bytes, body: bytes, reason: str) -> None:
     with pytest.raises(BadAnswerError, match=rf"127\.0\.0\.1 answers /orders {reason}"):
-        ask(whole(body, b"Content-Encoding: " + coding))
+        fetched(whole(body, b"Content-Encoding: " + coding))
 
 
 @pytest.mark.parametrize("coding", [b"gzip", b"gzip, gzip"])
@@ -153,7 +153,7 @@ def test_a_small_answer_that_inflates_to_gigabytes_is_refused_with_flat_memory(c
     body = gzip.compress(body, mtime=0) if coding == b"gzip, gzip" else body
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(BadAnswerError, match=r"with more than 20 MB|'gzip, gzip'"):
-        ask(whole(body, b"Content-Encoding: " + coding))
+        fetched(whole(body, b"Content-Encoding: " + coding))
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown < 60 * 1024, f"{grown} kB"
 
@@ -165,7 +165,7 @@ def test_a_body_without_end_is_refused_before_it_is_inflated() -> None:
             connection.sendall(b"\x00\x00\x00\xff\xff" * 10_000)
 
     with pytest.raises(BadAnswerError, match="with more than 20 MB"):
-        ask(send)
+        fetched(send)
 
 
 def _drip(before: bytes, unit: bytes) -> Send:
@@ -192,7 +192,7 @@ def test_an_answer_that_drips_is_ended_by_the_time_limit(send: Send, monkeypatch
     monkeypatch.setattr(http, "MAX_ANSWER_SECONDS", 1.5)
     began = time.monotonic()
     with pytest.raises(MarketplaceUnavailableError, match="does not answer GET /orders within"):
-        ask(send)
+        fetched(send)
     assert 1.4 <= time.monotonic() - began < limit(4)
 
 
@@ -209,7 +209,7 @@ def test_a_line_that_breaks_the_protocol_is_not_quoted() -> None:
         connection.sendall(b"Jane Doe, 1 Main Street\r\n\r\n")
 
     with pytest.raises(MarketplaceError) as problem:
-        ask(send)
+        fetched(send)
     assert "Jane" not in str(problem.value)
     assert "RemoteProtocolError" in str(problem.value)
 
