@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from orders_sync.lanes.watermark import advance_watermark, watermark
 from orders_sync.marketplaces.kit.adapter import OrderListing, RawRecord
-from orders_sync.marketplaces.kit.http import CLOCK_TRUST
+from orders_sync.marketplaces.kit.clock import CLOCK_TRUST
 from orders_sync.model.lane import Lane
 from orders_sync.model.pass_summary import PassSummary
 from orders_sync.sync.running_pass import RunningPass

@@ -7,7 +7,7 @@ import pytest
 
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
-from orders_sync.marketplaces.kit import http
+from orders_sync.marketplaces.kit import retries
 from orders_sync.passes.run_pass import PassFailedError
 from orders_sync.sync.incomplete import GIVE_UP_AFTER
 from orders_sync.testing.invariants import check_invariants, snapshot
@@ -93,7 +93,7 @@ def test_an_order_that_the_marketplace_no_longer_has_stops_no_other(
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Repeats a call at once."""
     for name in ("FIRST_BACKOFF_SECONDS", "MAX_BACKOFF_SECONDS", "BACKOFF_JITTER_SECONDS"):
-        monkeypatch.setattr(http, name, 0.0)
+        monkeypatch.setattr(retries, name, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_a_marketplace_that_answers_for_no_order_fails_the_pass(
     before = marketplace.calls()
     with pytest.raises(PassFailedError, match="503"):
         sync(account, "incomplete")
-    assert marketplace.calls() - before == GIVE_UP_AFTER * http.MAX_TRIES
+    assert marketplace.calls() - before == GIVE_UP_AFTER * retries.MAX_TRIES
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import stamina
 
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
-from orders_sync.marketplaces.kit.http import MAX_TRIES
+from orders_sync.marketplaces.kit.retries import MAX_TRIES
 from orders_sync.passes.run_pass import PassFailedError
 from orders_sync.testing.invariants import check_invariants, nothing_changed
 from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import httpx
-import msgspec
 import pytest
 import stamina
 
@@ -26,8 +25,8 @@ from orders_sync.marketplaces.kit.errors import (
 from orders_sync.marketplaces.kit.http import MarketplaceClient
 from orders_sync.marketplaces.kit.rate_limits import LocalRateLimiter
 from orders_sync.testing.waiting import limit
+from orders_sync_tests.marketplaces.kit.conftest import decode_json
 
-decode_json = msgspec.json.Decoder().decode
 Send = Callable[[socket.socket], None]
 DOCUMENT = b'{"results": []}'
 

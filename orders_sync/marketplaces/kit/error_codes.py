@@ -1,0 +1,49 @@
+"""The published codes of a marketplace's error answers: all that is reported of them."""
+
+import re
+from typing import cast
+
+import msgspec
+
+
+class _Error(msgspec.Struct, gc=False):
+    """The published codes of one error of any of the envelopes. Its texts may be about a buyer, and are not read."""
+
+    code: object = None
+    type: object = None
+
+
+class _ErrorAnswer(_Error, gc=False):
+    error: object = None
+    errors: object = None
+
+
+_CODE = re.compile(r"[A-Za-z/][A-Za-z0-9_.:/#-]{0,99}|\d{1,6}")
+"""What a published code looks like; nothing with a space or an at sign, and no number as long as a telephone's."""
+_MAX_CODES = 3
+
+
+def error_code(body: bytes) -> str:
+    """The published codes of an error answer, in one line; none of its texts, which may be about a buyer.
+
+    Reads three envelopes: RFC 9457 (type), {"error": {code}} and {"errors": [{code}]}. Back Market's contract has all
+    three; refurbed's google.rpc.Status has its code at the top.
+    """
+    if body.lstrip()[:1] == b"<":
+        return "an HTML page"
+    try:
+        document = msgspec.json.decode(body, type=_ErrorAnswer)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return "no readable JSON"
+    listed = cast("list[object]", document.errors) if isinstance(document.errors, list) else [document.error]  # pyright: ignore[reportUnknownMemberType]
+    envelopes = [document, *(_as_error(each) for each in listed)]
+    values = [value for error in envelopes for value in (error.code, error.type)]
+    codes = [str(value) for value in values if isinstance(value, str | int) and _CODE.fullmatch(str(value))]
+    return " ".join(list(dict.fromkeys(codes))[:_MAX_CODES]) or "no code given"
+
+
+def _as_error(value: object) -> _Error:
+    try:
+        return msgspec.convert(value, _Error)
+    except msgspec.ValidationError:
+        return _Error()
