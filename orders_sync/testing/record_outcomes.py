@@ -1,7 +1,7 @@
 """What becomes of one raw record of an adapter: stored, stored with flaws, or rejected. Anything else is a fault."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import msgspec
@@ -44,46 +44,51 @@ def order_outcome(adapter: Adapter, raw: bytes) -> Outcome:
     Raises OutcomeError if something is raised other than RecordRejectedError, if the two forms of the record check
     disagree, if the mended order has a flaw again, or if PostgreSQL could not store it.
     """
-    try:
-        decoded = decode_leniently(adapter.decode_order, adapter.order_struct, raw)
-        is_valid = not flawed_orders(OrderColumns([decoded.value]), len(decoded.raw))
-        try:
-            order, flaws = mend_order(decoded.value)
-        except RecordRejectedError:
-            _demand(not is_valid, "the check of batches takes an order for valid that mend_order rejects", raw)
-            raise
-        _demand(
-            not is_valid or (order == decoded.value and not flaws),
-            "the check of batches takes an order for valid that mend_order changes",
-            raw,
-        )
-        _demand(mend_order(order)[0] == order, "a mended order is changed when it is mended again", raw)
-        again = flawed_orders(OrderColumns([order]), len(decoded.raw))
-        _demand(not again or _stays_unusual(order), "a mended order has a flaw again", raw)
-        _check_content(order, decoded.raw, raw)
-    except RecordRejectedError as problem:
-        return Rejected(problem.reasons)
-    except OutcomeError:
-        raise
-    except Exception as error:
-        raise OutcomeError(f"{type(error).__name__} was raised: {error}; record: {raw!r}") from error
-    return Stored(order, decoded.value, decoded.raw, (*decoded.flaws, *flaws))
+    return _outcome(_stored_order, adapter, raw)
 
 
 def care_outcome(adapter: Adapter, raw: bytes) -> Outcome:
     """What a pass makes of a care record. Raises OutcomeError likewise."""
+    return _outcome(_stored_care_record, adapter, raw)
+
+
+def _outcome(stored: Callable[[Adapter, bytes], Stored], adapter: Adapter, raw: bytes) -> Outcome:
     try:
-        decoded = decode_leniently(adapter.decode_care_record, adapter.care_struct, raw)
-        care, flaws = mend_care_record(decoded.value)
-        _demand(mend_care_record(care) == (care, []), "a mended care record has a flaw again", raw)
-        _check_text(msgspec.json.encode(care), raw)
-        check_json(decoded.raw, raw)
+        return stored(adapter, raw)
     except RecordRejectedError as problem:
         return Rejected(problem.reasons)
     except OutcomeError:
         raise
     except Exception as error:
         raise OutcomeError(f"{type(error).__name__} was raised: {error}; record: {raw!r}") from error
+
+
+def _stored_order(adapter: Adapter, raw: bytes) -> Stored:
+    decoded = decode_leniently(adapter.decode_order, adapter.order_struct, raw)
+    is_valid = not flawed_orders(OrderColumns([decoded.value]), len(decoded.raw))
+    try:
+        order, flaws = mend_order(decoded.value)
+    except RecordRejectedError:
+        _demand(not is_valid, "the check of batches takes an order for valid that mend_order rejects", raw)
+        raise
+    _demand(
+        not is_valid or (order == decoded.value and not flaws),
+        "the check of batches takes an order for valid that mend_order changes",
+        raw,
+    )
+    _demand(mend_order(order)[0] == order, "a mended order is changed when it is mended again", raw)
+    again = flawed_orders(OrderColumns([order]), len(decoded.raw))
+    _demand(not again or _stays_unusual(order), "a mended order has a flaw again", raw)
+    _check_content(order, decoded.raw, raw)
+    return Stored(order, decoded.value, decoded.raw, (*decoded.flaws, *flaws))
+
+
+def _stored_care_record(adapter: Adapter, raw: bytes) -> Stored:
+    decoded = decode_leniently(adapter.decode_care_record, adapter.care_struct, raw)
+    care, flaws = mend_care_record(decoded.value)
+    _demand(mend_care_record(care) == (care, []), "a mended care record has a flaw again", raw)
+    _check_text(msgspec.json.encode(care), raw)
+    check_json(decoded.raw, raw)
     return Stored(care, decoded.value, decoded.raw, (*decoded.flaws, *flaws))
 
 

@@ -39,3 +39,16 @@ def stop_at_row(connection: Connection, table: str, row: int) -> Iterator[Callab
     wait = f"PERFORM {advisory_locks.locking_expression(_GATE)}"
     with fault_at_row(connection, table, row, wait), advisory_locks.shared_lock(connection, _GATE):
         yield lambda: advisory_locks.is_awaited(connection, _GATE)
+
+
+def reject_row(connection: Connection, table: str, column: str, value: str) -> None:
+    """From now on, PostgreSQL rejects new rows of `table` with this value, as an operator's own trigger may."""
+    connection.execute(
+        "CREATE FUNCTION reject() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'numeric field overflow' USING ERRCODE = '22003'; END $$"
+    )
+    connection.execute(
+        SQL(
+            "CREATE TRIGGER reject BEFORE INSERT ON {} FOR EACH ROW WHEN (NEW.{} = {}) EXECUTE FUNCTION reject()"
+        ).format(Identifier(table), Identifier(column), Literal(value))
+    )

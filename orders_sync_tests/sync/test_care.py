@@ -5,6 +5,7 @@ from orders_sync.database.engine import Connection
 from orders_sync.sandbox.formats import iso
 from orders_sync.testing.invariants import nothing_changed, snapshot
 from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
+from orders_sync.testing.row_faults import reject_row
 
 CARE = (
     "SELECT care_id, item_id, kind, state, linked_at IS NOT NULL "
@@ -119,12 +120,7 @@ def test_what_an_answer_leaves_out_erases_nothing(
 def test_a_record_that_only_postgresql_rejects_is_kept_and_stops_no_other(
     marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
-    connection.execute("""
-        CREATE FUNCTION reject() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN RAISE EXCEPTION 'numeric field overflow' USING ERRCODE = '22003'; END $$;
-        CREATE TRIGGER reject BEFORE INSERT ON care_records FOR EACH ROW WHEN (NEW.care_id = '901')
-        EXECUTE FUNCTION reject()
-    """)
+    reject_row(connection, "care_records", "care_id", "901")
     for folder in (900, 901, 902):
         marketplace.put_folder(folder, folder)
     summary = sync(account, "care")

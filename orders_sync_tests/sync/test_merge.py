@@ -19,8 +19,9 @@ from orders_sync.sync.check_records import order_decoder
 from orders_sync.sync.merge import MAX_TRIES, OrderMerger
 from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.marketplace import Marketplace, an_order
+from orders_sync.testing.row_faults import reject_row
 
-Merge = Callable[[OrderMerger, list[dict[str, Any]]], BatchResult]
+Merge = Callable[[list[dict[str, Any]]], BatchResult]
 
 
 @pytest.fixture
@@ -29,14 +30,21 @@ def adapter(account: SellerAccount) -> Adapter:
 
 
 @pytest.fixture
-def merge(adapter: Adapter) -> Merge:
-    def merged(merger: OrderMerger, orders: list[dict[str, Any]]) -> BatchResult:
+def merge(adapter: Adapter, connection: Connection) -> Merge:
+    return merging(adapter, connection)
+
+
+def merging(adapter: Adapter, connection: Connection) -> Merge:
+    """Merges one batch after the other on a connection, as a pass does, and sees that each record is counted."""
+    merger = OrderMerger(connection, "shop", order_decoder(adapter))
+
+    def merge(orders: list[dict[str, Any]]) -> BatchResult:
         records = [_record(order) for order in orders]
         result = merger.write(merger.prepare(records))
         assert result.records == len(records)
         return result
 
-    return merged
+    return merge
 
 
 def _later(at: str) -> str:
@@ -53,13 +61,13 @@ def test_an_order_that_another_lane_stored_meanwhile_is_not_created_again(
 ) -> None:
     orders = [an_order(marketplace, number) for number in (1, 2, 3)]
     with connect() as mine:
-        first_load = OrderMerger(mine, "shop", order_decoder(adapter))
-        merge(OrderMerger(connection, "shop", order_decoder(adapter)), orders[:2])
+        first_load = merging(adapter, mine)
+        merge(orders[:2])
         shipped = {**orders[1], "state": 9}
-        result = merge(first_load, [orders[0], shipped, orders[2]])
+        result = first_load([orders[0], shipped, orders[2]])
         assert (list(result.created), list(result.changed)) == (["3"], ["2"])
         assert result.unchanged == 1
-        again = merge(first_load, [orders[0], shipped, orders[2]])
+        again = first_load([orders[0], shipped, orders[2]])
         assert (len(again.created), len(again.changed), again.unchanged, again.events) == (0, 0, 3, 0)
     check_invariants(connection)
 
@@ -70,32 +78,25 @@ def test_a_record_without_its_items_is_looked_up_on_a_first_load_too(
     orders = [an_order(marketplace, number) for number in (1, 2)]
     without_items = [{name: value for name, value in order.items() if name != "orderlines"} for order in orders]
     with connect() as mine:
-        first_load = OrderMerger(mine, "shop", order_decoder(adapter))
-        merge(OrderMerger(connection, "shop", order_decoder(adapter)), orders[:1])
-        result = merge(first_load, without_items)
+        first_load = merging(adapter, mine)
+        merge(orders[:1])
+        result = first_load(without_items)
     assert list(result.changed) == ["1"]
     assert [rejected.record_id for rejected in result.rejected] == ["2"]
     items = connection.execute("SELECT count(*) FROM order_items WHERE order_id = '1'").fetchone()
     assert items == (len(orders[0]["orderlines"]),)
 
 
-def test_each_record_of_a_batch_is_counted_once(
-    marketplace: Marketplace, adapter: Adapter, connection: Connection, merge: Merge
-) -> None:
+def test_each_record_of_a_batch_is_counted_once(marketplace: Marketplace, connection: Connection, merge: Merge) -> None:
     """Created, changed, unchanged and rejected in every way, with flaws and without, and with a shared item."""
-    connection.execute("""
-        CREATE FUNCTION reject() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN RAISE EXCEPTION 'numeric field overflow' USING ERRCODE = '22003'; END $$;
-        CREATE TRIGGER reject BEFORE INSERT ON orders FOR EACH ROW WHEN (NEW.order_id = '5') EXECUTE FUNCTION reject()
-    """)
+    reject_row(connection, "orders", "order_id", "5")
     orders = [an_order(marketplace, number) for number in range(1, 8)]
     orders[3]["orderlines"][0]["quantity"] = -1
     orders[2]["currency"] = "eur"
     orders[5]["orderlines"][0]["id"] = orders[6]["orderlines"][0]["id"]
-    merger = OrderMerger(connection, "shop", order_decoder(adapter))
-    merge(merger, orders[:2])
+    merge(orders[:2])
     without_id = {**orders[0], "order_id": ""}
-    result = merge(merger, [orders[0], {**orders[1], "state": 9}, *orders[2:], orders[2], without_id])
+    result = merge([orders[0], {**orders[1], "state": 9}, *orders[2:], orders[2], without_id])
     assert (list(result.created), list(result.changed), result.unchanged) == (["3", "6", "7"], ["2"], 2)
     assert sorted(rejected.record_id for rejected in result.rejected) == ["", "4", "5"]
     assert result.flawed == 2
@@ -111,23 +112,22 @@ def _flaws(connection: Connection) -> list[tuple[str, str]]:
 
 
 def test_a_line_that_moves_to_another_order_follows_the_newer_record(
-    marketplace: Marketplace, adapter: Adapter, connection: Connection, merge: Merge
+    marketplace: Marketplace, connection: Connection, merge: Merge
 ) -> None:
     """Orders are split and combined. The line's lock goes with it, and the other order is reported until it is right."""
     old, other, new = (an_order(marketplace, number) for number in (1, 2, 3))
     line = old["orderlines"][0]
-    merger = OrderMerger(connection, "shop", order_decoder(adapter))
-    merge(merger, [old, other])
+    merge([old, other])
     accepted = {**old, "orderlines": [{**line, "state": 2}], "state": 3}
-    merge(merger, [accepted])  # an event of the line at the order's present revision
+    merge([accepted])  # an event of the line at the order's present revision
     apply_pending(StockConnection(connection))
     later = _later(old["date_modification"])
     taking = {**new, "orderlines": [*new["orderlines"], line], "date_modification": later}
-    assert list(merge(merger, [taking, {**other, "state": 9}]).created) == ["3"]
+    assert list(merge([taking, {**other, "state": 9}]).created) == ["3"]
     assert _owners(connection)[str(line["id"])] == "3"
     assert _flaws(connection) == [("1", f"item {line['id']} is listed by order 3 as well")]
     without = {**old, "orderlines": [], "date_modification": later}
-    assert list(merge(merger, [without]).changed) == ["1"]
+    assert list(merge([without]).changed) == ["1"]
     assert (_owners(connection)[str(line["id"])], _flaws(connection)) == ("3", [])
     apply_pending(StockConnection(connection))
     assert connection.execute(
@@ -137,14 +137,13 @@ def test_a_line_that_moves_to_another_order_follows_the_newer_record(
 
 
 def test_a_line_that_two_orders_list_stays_with_the_newer_record_and_both_are_stored(
-    marketplace: Marketplace, adapter: Adapter, connection: Connection, merge: Merge
+    marketplace: Marketplace, connection: Connection, merge: Merge
 ) -> None:
     first, second = an_order(marketplace, 1), an_order(marketplace, 2)
     line = first["orderlines"][0]
     claiming = {**second, "orderlines": [*second["orderlines"], line], "date_modification": "2020-01-01T00:00:00Z"}
-    merger = OrderMerger(connection, "shop", order_decoder(adapter))
-    merge(merger, [first])
-    assert list(merge(merger, [claiming]).created) == ["2"]
+    merge([first])
+    assert list(merge([claiming]).created) == ["2"]
     assert _owners(connection)[str(line["id"])] == "1"
     assert _flaws(connection) == [("2", f"item {line['id']} is listed by order 1 as well")]
     check_invariants(connection)
@@ -152,13 +151,12 @@ def test_a_line_that_two_orders_list_stays_with_the_newer_record_and_both_are_st
 
 @pytest.mark.parametrize("applied", [True, False], ids=["with stock applied between", "without"])
 def test_a_line_that_moves_between_two_orders_that_change_at_once_keeps_its_lock(
-    marketplace: Marketplace, adapter: Adapter, connection: Connection, merge: Merge, applied: bool
+    marketplace: Marketplace, connection: Connection, merge: Merge, applied: bool
 ) -> None:
     """To the other order and back, in one batch each time: each order has the events of what it got and lost."""
     first, second = an_order(marketplace, 1, skus=("PHONE", "CASE")), an_order(marketplace, 2)
     staying, moving = first["orderlines"]
-    merger = OrderMerger(connection, "shop", order_decoder(adapter))
-    merge(merger, [first, second])
+    merge([first, second])
     at = first["date_modification"]
     for owner in ("2", "1"):
         if applied:
@@ -167,7 +165,7 @@ def test_a_line_that_moves_between_two_orders_that_change_at_once_keeps_its_lock
         lines = {"1": [staying], "2": [*second["orderlines"]]}
         lines[owner].append(moving)
         changed = [{**first, "orderlines": lines["1"]}, {**second, "orderlines": lines["2"]}]
-        merge(merger, [{**order, "date_modification": at} for order in changed])
+        merge([{**order, "date_modification": at} for order in changed])
         assert (_owners(connection)[str(moving["id"])], _flaws(connection)) == (owner, [])
     apply_pending(StockConnection(connection))
     lock = "SELECT order_id, state FROM stock_locks WHERE item_id = %s"
@@ -176,88 +174,82 @@ def test_a_line_that_moves_between_two_orders_that_change_at_once_keeps_its_lock
 
 
 def test_a_cancelled_line_takes_nothing_from_the_order_that_ships_it(
-    marketplace: Marketplace, adapter: Adapter, connection: Connection, merge: Merge
+    marketplace: Marketplace, connection: Connection, merge: Merge
 ) -> None:
     """A split may leave the line in its old order, cancelled; that record may well be the newer one."""
     old, new = an_order(marketplace, 1, skus=("PHONE", "CASE")), an_order(marketplace, 2)
     staying, moving = old["orderlines"]
-    merger = OrderMerger(connection, "shop", order_decoder(adapter))
-    merge(merger, [old])
+    merge([old])
     later = _later(old["date_modification"])
     cancelled = {
         **old, "orderlines": [staying, {**moving, "state": 4, "quantity": 0}], "date_modification": _later(later)
     }  # fmt: skip
-    merge(merger, [{**new, "orderlines": [moving], "date_modification": later}, cancelled])
+    merge([{**new, "orderlines": [moving], "date_modification": later}, cancelled])
     assert (_owners(connection)[str(moving["id"])], _flaws(connection)) == ("2", [])
     apply_pending(StockConnection(connection))
     check_invariants(connection)
 
 
 def test_an_order_that_lost_a_line_is_read_anew_once_the_other_order_gives_it_up(
-    marketplace: Marketplace, adapter: Adapter, connection: Connection, merge: Merge
+    marketplace: Marketplace, connection: Connection, merge: Merge
 ) -> None:
     first, second = an_order(marketplace, 1), an_order(marketplace, 2)
     [line] = first["orderlines"]
     claiming = {**second, "orderlines": [*second["orderlines"], line], "date_modification": "2020-01-01T00:00:00Z"}
-    merger = OrderMerger(connection, "shop", order_decoder(adapter))
-    merge(merger, [first, claiming])
+    merge([first, claiming])
     assert _owners(connection)[str(line["id"])] == "1"
-    merge(merger, [{**first, "orderlines": [], "date_modification": _later(first["date_modification"])}])
-    assert list(merge(merger, [claiming]).changed) == ["2"]
+    merge([{**first, "orderlines": [], "date_modification": _later(first["date_modification"])}])
+    assert list(merge([claiming]).changed) == ["2"]
     assert (_owners(connection)[str(line["id"])], _flaws(connection)) == ("2", [])
     apply_pending(StockConnection(connection))
     check_invariants(connection)
 
 
 def test_each_line_that_two_orders_list_is_a_flaw_of_its_own(
-    marketplace: Marketplace, adapter: Adapter, connection: Connection, merge: Merge
+    marketplace: Marketplace, connection: Connection, merge: Merge
 ) -> None:
     first, second = an_order(marketplace, 1, skus=("PHONE", "CASE")), an_order(marketplace, 2)
     lines = [*second["orderlines"], *first["orderlines"]]
     claiming = {**second, "orderlines": lines, "date_modification": "2020-01-01T00:00:00Z"}
-    merger = OrderMerger(connection, "shop", order_decoder(adapter))
-    merge(merger, [first, claiming])
+    merge([first, claiming])
     assert _flaws(connection) == [("2", f"item {line['id']} is listed by order 1 as well") for line in lines[1:]]
 
 
 def test_a_record_that_claims_to_be_of_the_future_is_not_newer_than_all_others(
-    marketplace: Marketplace, adapter: Adapter, connection: Connection, merge: Merge
+    marketplace: Marketplace, connection: Connection, merge: Merge
 ) -> None:
     order = an_order(marketplace, 1)
-    merger = OrderMerger(connection, "shop", order_decoder(adapter))
-    merge(merger, [{**order, "date_modification": "2098-01-01T00:00:00Z"}])
+    merge([{**order, "date_modification": "2098-01-01T00:00:00Z"}])
     assert _flaws(connection) == [("1", "lies in the future")]
     cancelled = [{**line, "state": 4} for line in order["orderlines"]]
-    assert list(merge(merger, [{**order, "orderlines": cancelled}]).changed) == ["1"]
+    assert list(merge([{**order, "orderlines": cancelled}]).changed) == ["1"]
     assert _flaws(connection) == []
     check_invariants(connection)
 
 
 def test_a_cancelled_line_needs_no_sku_and_keeps_the_stored_one(
-    marketplace: Marketplace, adapter: Adapter, connection: Connection, merge: Merge
+    marketplace: Marketplace, connection: Connection, merge: Merge
 ) -> None:
     order = an_order(marketplace, 1)
-    merger = OrderMerger(connection, "shop", order_decoder(adapter))
-    merge(merger, [order])
+    merge([order])
     cancelled = [{**line, "state": 4, "listing": "", "quantity": 0} for line in order["orderlines"]]
-    assert list(merge(merger, [{**order, "orderlines": cancelled}]).changed) == ["1"]
+    assert list(merge([{**order, "orderlines": cancelled}]).changed) == ["1"]
     item = connection.execute("SELECT sku, quantity, status FROM order_items").fetchone()
     assert item == ("PHONE", 1, "cancelled")
 
 
 def test_one_odd_negative_price_does_not_make_goods_a_discount(
-    marketplace: Marketplace, adapter: Adapter, connection: Connection, merge: Merge
+    marketplace: Marketplace, connection: Connection, merge: Merge
 ) -> None:
     order = an_order(marketplace, 1)
-    merger = OrderMerger(connection, "shop", order_decoder(adapter))
-    merge(merger, [order])
-    merge(merger, [{**order, "orderlines": [{**line, "price": "-1.00"} for line in order["orderlines"]]}])
+    merge([order])
+    merge([{**order, "orderlines": [{**line, "price": "-1.00"} for line in order["orderlines"]]}])
     assert connection.execute("SELECT kind FROM order_items").fetchall() == [("goods",)]
     check_invariants(connection)
 
 
 def test_a_batch_that_collides_with_another_writers_locks_is_written_again(
-    marketplace: Marketplace, adapter: Adapter, connection: Connection, merge: Merge
+    marketplace: Marketplace, connection: Connection, merge: Merge
 ) -> None:
     """A sequence counts the tries, since no rollback takes its values back."""
     connection.execute("""
@@ -271,10 +263,9 @@ def test_a_batch_that_collides_with_another_writers_locks_is_written_again(
         END $$;
         CREATE TRIGGER collide BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION collide()
     """)
-    merger = OrderMerger(connection, "shop", order_decoder(adapter))
-    assert list(merge(merger, [an_order(marketplace, 1)]).created) == ["1"]
+    assert list(merge([an_order(marketplace, 1)]).created) == ["1"]
     assert connection.execute("SELECT last_value FROM tries").fetchone() == (3,)
     with pytest.raises(DeadlockDetected):
-        merge(merger, [an_order(marketplace, 2)])
+        merge([an_order(marketplace, 2)])
     assert connection.execute("SELECT last_value FROM tries").fetchone() == (3 + MAX_TRIES,)
     check_invariants(connection)

@@ -18,6 +18,7 @@ from orders_sync.sync.columnar import OrderColumns
 from orders_sync.sync.validate import ITEM_RULES, ORDER_RULES, Rule, flawed_orders, mend_order
 from orders_sync.testing.invariants import check_invariants, every_listed_order_is_stored_or_rejected
 from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
+from orders_sync.testing.row_faults import reject_row
 
 UNUSABLE: list[tuple[dict[str, Any], str]] = [
     ({"date_creation": None}, "created_at"),
@@ -376,12 +377,7 @@ def test_a_record_that_only_postgresql_rejects_is_found_among_a_thousand(
     marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
     """A poison record must not block its batch: here a trigger, as an operator may have one, rejects one order."""
-    connection.execute("""
-        CREATE FUNCTION reject() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN RAISE EXCEPTION 'numeric field overflow' USING ERRCODE = '22003'; END $$;
-        CREATE TRIGGER reject BEFORE INSERT ON orders FOR EACH ROW WHEN (NEW.order_id = '500')
-        EXECUTE FUNCTION reject()
-    """)
+    reject_row(connection, "orders", "order_id", "500")
     for number in range(1, 1_001):
         an_order(marketplace, number)
     summary = sync(account)

@@ -120,14 +120,18 @@ class MarketplaceClient:
         Repeats what may pass: no connection, a broken answer, 5xx, 429. Raises a MarketplaceError whose text is one
         line.
         """
-        return self._retries.run(lambda: self._read("GET", path, params, None, limits, decode))
+        return self._retries.run(
+            lambda: self._decoded(self._exchange("GET", path, params, None, limits)[1], decode, path)
+        )
 
     def query(
         self, path: str, body: object, limits: Sequence[RateLimit], decode: Callable[[bytes], Decoded]
     ) -> Decoded:
         """The decoded answer to a POST that only reads (the JSON form of gRPC reads so). Repeated like a GET."""
         content = msgspec.json.encode(body)
-        return self._retries.run(lambda: self._read("POST", path, {}, content, limits, decode))
+        return self._retries.run(
+            lambda: self._decoded(self._exchange("POST", path, {}, content, limits)[1], decode, path)
+        )
 
     def post(
         self, path: str, body: object, limits: Sequence[RateLimit], decode: Callable[[bytes], Decoded]
@@ -161,17 +165,6 @@ class MarketplaceClient:
         """Closes the connections to the marketplace and that of the rate limiter."""
         self._http.close()
         self.rate_limiter.close()
-
-    def _read(
-        self,
-        method: str,
-        path: str,
-        params: Params,
-        content: bytes | None,
-        limits: Sequence[RateLimit],
-        decode: Callable[[bytes], Decoded],
-    ) -> Decoded:
-        return self._decoded(self._exchange(method, path, params, content, limits)[1], decode, path)
 
     def _exchange(
         self,
