@@ -156,7 +156,7 @@ def _run_pass(
     request = PassRequest(
         account,
         sync_type,
-        context.run_id,
+        context.run.run_id,
         start=_start(context, sync_type),
         reread=reread,
         lane_wait_seconds=LANE_WAIT_SECONDS,

@@ -41,13 +41,13 @@ def test_a_run_is_alive_until_its_end_and_its_connections_bear_its_id(connection
     @dg.asset
     def first(context: dg.AssetExecutionContext, orders_database: OrdersDatabase) -> None:
         with orders_database.connect("a purpose") as own:
-            alive_in.append(is_alive(own, context.run_id))
+            alive_in.append(is_alive(own, context.run.run_id))
             applications.append(value(own, APPLICATION))
 
     @dg.asset(deps=[first])
     def second(context: dg.AssetExecutionContext, orders_database: OrdersDatabase) -> None:
         with orders_database.connect_to_stock("stock") as stock:
-            alive_in.append(is_alive(stock.connection, context.run_id))
+            alive_in.append(is_alive(stock.connection, context.run.run_id))
             applications.append(value(stock.connection, APPLICATION))
 
     result = dg.materialize([first, second], resources=RESOURCES)
