@@ -1,28 +1,16 @@
-"""The record check: what a record needs to be stored, and what is stored of a value that is wrong.
+"""The record check: whether a record can be stored, and what is stored of a value that is wrong.
 
-`ORDER_RULES` and `ITEM_RULES` map each field of an order that has a rule to that rule. Few fields are essential: what
-is needed to lock stock for an order and to ship it. Without a usable value there, the record is rejected, with all the
-reasons. Any other wrong value is a flaw: it is made right where the right value is certain, and unknown where it is
-not, and the record is stored.
-
-A rule has two forms that agree: one checks a field's values of a whole batch and only says whether all are valid, which
-is fast; the other looks at one value.
+`rules` has the rules of single fields. Those about several fields or items are here: see `flawed_orders`.
 """
 
 import hashlib
-import re
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
-from functools import lru_cache
-from typing import Any, Generic, NamedTuple, TypeVar
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
 
 import msgspec
 
-from orders_sync.model.currencies import CURRENCIES
 from orders_sync.model.records import (
-    Amount,
     CareItem,
     CareRecord,
     Document,
@@ -35,25 +23,20 @@ from orders_sync.model.records import (
 )
 from orders_sync.model.statuses import Status
 from orders_sync.sync.columnar import OrderColumns
-
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-LATEST = datetime(2100, 1, 1, tzinfo=UTC)
-MAX_AHEAD = timedelta(days=1)
-"""How far ahead of our clock a record may have been modified."""
-MAX_QUANTITY = 2**31 - 1
-"""The largest number that PostgreSQL's integer holds."""
-AMOUNT_LIMIT = Decimal(10) ** 12
-MAX_DECIMALS = 14
-"""Decimals of an amount that are kept: Medusa publishes taxes with so many. Further ones are noise of binary floats."""
-MAX_ID_LENGTH = 200
-MAX_TEXT_LENGTH = 10_000
-MAX_URL_LENGTH = 2_048
-_CURRENCIES_OR_NONE = CURRENCIES | {None}
-#: The form of nearly all amounts. It satisfies every rule of amounts, so that no further check is needed.
-_USUAL_AMOUNT = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,4})?")
-_NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,6})?")
-_HTTP = ("http://", "https://")
-_URL = re.compile(r"https?://[^\s\x00-\x1f]+", re.IGNORECASE)
+from orders_sync.sync.rules import (
+    CARE_ITEM_RULES,
+    CARE_RULES,
+    ITEM_RULES,
+    ITEM_RULES_WITHOUT_SKU,
+    MAX_ID_LENGTH,
+    MAX_TEXT_LENGTH,
+    ORDER_RULES,
+    TEXT,
+    Rule,
+    negative,
+    wrong_amount,
+    wrong_url,
+)
 
 #: The statuses of an item of which nothing is to be shipped any more; its quantity may be 0.
 GONE = frozenset([
@@ -62,278 +45,13 @@ GONE = frozenset([
 ])  # fmt: skip
 
 
-class Wrong(NamedTuple):
-    """What is wrong with a value, what is allowed, and what is stored instead."""
-
-    found: str
-    allowed: str
-    value: Any = None
-    """The value to store instead; None: unknown."""
-    stored: str = "unknown"
-
-
-# -- one value: what is wrong with it
-
-
-def _wrong_id(value: str) -> Wrong | None:
-    return _wrong_key(value, "the marketplace's id")
-
-
-def _wrong_sku(value: str) -> Wrong | None:
-    wrong = _wrong_key(value, "the SKU of the listing")
-    if wrong is None and value != value.strip():
-        return Wrong("has spaces around it", "the SKU alone", value.strip(), "without them")
-    return wrong
-
-
-def _wrong_key(value: str, required: str) -> Wrong | None:
-    if not value or not value.strip():
-        return Wrong("is missing", required)
-    if len(value) > MAX_ID_LENGTH:
-        return Wrong(f"is {len(value)} characters long", f"at most {MAX_ID_LENGTH}")
-    return None
-
-
-def _wrong_time(value: datetime | None) -> Wrong | None:
-    if value is None:
-        return None
-    zoned = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
-    if not EARLIEST <= zoned < LATEST:
-        return Wrong(f"lies in the year {value.year}", "a time from 2000 to 2099")
-    if value.tzinfo is None:
-        return Wrong("has no time zone", "an RFC 3339 time with zone", zoned, "as a time in UTC")
-    return None
-
-
-def _wrong_modified_time(value: datetime | None) -> Wrong | None:
-    """A record that claims to be of the future would count as newer than all later ones."""
-    if value is not None and value.tzinfo is not None and value > datetime.now(UTC) + MAX_AHEAD:
-        return Wrong("lies in the future", "a time that has passed")
-    return _wrong_time(value)
-
-
-def _wrong_required_time(value: datetime | None) -> Wrong | None:
-    return Wrong("is missing", "a time with zone") if value is None else _wrong_time(value)
-
-
-def _wrong_currency(value: str | None) -> Wrong | None:
-    if value in _CURRENCIES_OR_NONE:
-        return None
-    assert value is not None
-    allowed = "an ISO 4217 code, e.g. EUR"
-    shown = repr(value) if 0 < len(value) <= 8 and value.isascii() and value.isalnum() else "no code"
-    code = value.strip().upper()
-    return Wrong(f"is {shown}", allowed, code, code) if code in CURRENCIES else Wrong(f"is {shown}", allowed)
-
-
-def _wrong_amount(amount: Amount | None) -> Wrong | None:
-    return None if amount is None else _wrong_amount_text(str(amount))
-
-
-def _wrong_total(amount: Amount | None) -> Wrong | None:
-    wrong = _wrong_amount(amount)
-    if wrong is None and amount is not None and str(amount).startswith("-") and Decimal(amount) < 0:
-        return Wrong("is negative", "zero or more", amount, "as it is")
-    return wrong
-
-
-@lru_cache(maxsize=10_000)  # by text: equal Decimals can have different numbers of decimals
-def _wrong_amount_text(amount: str) -> Wrong | None:
-    if _USUAL_AMOUNT.fullmatch(amount):
-        return None
-    if not _NUMBER.fullmatch(amount):
-        return Wrong("is not a number", "a decimal amount, e.g. 12.50")
-    value = Decimal(amount)
-    if abs(value) >= AMOUNT_LIMIT:
-        return Wrong("is too large", "less than 10^12")
-    exponent = value.as_tuple().exponent
-    if isinstance(exponent, int) and -exponent > MAX_DECIMALS:
-        return _rounded(value, -exponent)
-    return None
-
-
-def _rounded(value: Decimal, decimals: int) -> Wrong:
-    found, allowed = f"has {decimals} decimals", f"at most {MAX_DECIMALS}"
-    try:
-        rounded = value.quantize(Decimal(1).scaleb(-MAX_DECIMALS), ROUND_HALF_EVEN)
-    except InvalidOperation:  # more digits than Decimal's context keeps
-        return Wrong(found, allowed)
-    return Wrong(found, allowed, rounded.normalize() + 0, f"rounded to {MAX_DECIMALS} decimals")
-
-
-def _wrong_text(value: str | None) -> Wrong | None:
-    if value is None or len(value) <= MAX_TEXT_LENGTH:
-        return None
-    return Wrong(
-        f"is {len(value)} characters long", f"at most {MAX_TEXT_LENGTH}", value[:MAX_TEXT_LENGTH],
-        f"its first {MAX_TEXT_LENGTH} characters",
-    )  # fmt: skip
-
-
-def _wrong_url(value: str | None) -> Wrong | None:
-    if not value:
-        return None
-    if len(value) > MAX_URL_LENGTH:
-        return Wrong(f"is {len(value)} characters long", f"at most {MAX_URL_LENGTH}")
-    return None if _URL.fullmatch(value) else Wrong("is no URL", "an http or https URL")
-
-
-def _wrong_quantity(value: int) -> Wrong | None:
-    return None if 0 <= value <= MAX_QUANTITY else Wrong(f"is {value}", "a whole number from 1")
-
-
-def _wrong_pieces(value: int | None) -> Wrong | None:
-    return None if value is None else _wrong_quantity(value)
-
-
-# -- columns: whether all values of a field are valid
-
-
-def _are_keys(column: Collection[str]) -> bool:
-    return all(map(str.strip, column)) and max(map(len, column), default=1) <= MAX_ID_LENGTH
-
-
-def _are_skus(column: Sequence[str]) -> bool:
-    skus = set(column)
-    return _are_keys(skus) and skus == set(map(str.strip, skus))
-
-
-def _are_times(column: Sequence[datetime | None]) -> bool:
-    times = [at for at in column if at is not None]
-    try:
-        return not times or (min(times) >= EARLIEST and max(times) < LATEST)
-    except TypeError:  # Python compares no time without a zone with one that has one.
-        return False
-
-
-def _are_modified_times(column: Sequence[datetime | None]) -> bool:
-    return _are_times(column) and not any(map(_wrong_modified_time, [max(filter(None, column), default=None)]))
-
-
-def _are_required_times(column: Sequence[datetime | None]) -> bool:
-    return None not in column and _are_times(column)
-
-
-def _are_currencies(column: Sequence[str | None]) -> bool:
-    return set(column) <= _CURRENCIES_OR_NONE
-
-
-def _are_amounts(column: Sequence[str | None]) -> bool:
-    # By the cached function itself: few amounts of a batch are equal, and each call counts.
-    return not any(map(_wrong_amount_text, {amount for amount in column if amount is not None}))
-
-
-def _are_totals(column: Sequence[str | None]) -> bool:
-    amounts = {amount for amount in column if amount is not None}
-    return not any(map(_wrong_amount_text, amounts)) and not any(map(_wrong_total, _negative(amounts)))
-
-
-def _negative(amounts: set[str]) -> list[str]:
-    return [amount for amount in amounts if amount[:1] == "-"]
-
-
-def _are_texts(column: Sequence[str | None]) -> bool:
-    return max(map(len, filter(None, column)), default=0) <= MAX_TEXT_LENGTH
-
-
-def _are_urls(column: Sequence[str | None]) -> bool:
-    urls = set(filter(None, column))
-    joined = "".join(urls)
-    if joined.isascii() and joined.isprintable() and " " not in joined:  # a regular expression takes longer
-        return max(map(len, urls), default=0) <= MAX_URL_LENGTH and all(url.startswith(_HTTP) for url in urls)
-    return not any(map(_wrong_url, urls))
-
-
-def _are_quantities(column: Sequence[int]) -> bool:
-    return all(0 <= quantity <= MAX_QUANTITY for quantity in set(column))
-
-
-def _are_pieces(column: Sequence[int | None]) -> bool:
-    return not any(map(_wrong_pieces, set(column)))
-
-
-# -- the tables of rules
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Rule(Generic[T]):
-    """What a field's values must satisfy, in two forms that agree."""
-
-    wrong: Callable[[T], Wrong | None]
-    """Of one value: what is wrong with it; None if it is valid."""
-    all_valid: Callable[[Sequence[Any]], bool]
-    """Of the field's values of a batch (amounts as texts): whether all are valid."""
-    essential: bool = False
-    """Whether a record without a usable value is rejected."""
-
-
-_ID = Rule(_wrong_id, _are_keys, essential=True)
-_SKU = Rule(_wrong_sku, _are_skus, essential=True)
-_QUANTITY = Rule(_wrong_quantity, _are_quantities, essential=True)
-_REQUIRED_TIME = Rule(_wrong_required_time, _are_required_times, essential=True)
-_TIME = Rule(_wrong_time, _are_times)
-_MODIFIED_TIME = Rule(_wrong_modified_time, _are_modified_times)
-_CURRENCY = Rule(_wrong_currency, _are_currencies)
-_AMOUNT = Rule(_wrong_amount, _are_amounts)
-_TOTAL = Rule(_wrong_total, _are_totals)
-_TEXT = Rule(_wrong_text, _are_texts)
-_URL_RULE = Rule(_wrong_url, _are_urls)
-
-ORDER_RULES: Mapping[str, Rule[Any]] = {
-    "order_id": _ID,
-    "created_at": _REQUIRED_TIME,
-    "modified_at": _MODIFIED_TIME,
-    "paid_at": _TIME,
-    "shipped_at": _TIME,
-    "dispatch_due_at": _TIME,
-    "currency": _CURRENCY,
-    "items_total": _TOTAL,
-    "shipping_total": _TOTAL,
-    "sales_taxes": _TOTAL,
-    "marketplace_state": _TEXT,
-    "country_code": _TEXT,
-    "payment_method": _TEXT,
-    "carrier": _TEXT,
-    "tracking_number": _TEXT,
-    "tracking_url": _URL_RULE,
-    "delivery_note_url": _URL_RULE,
-    "label_url": _URL_RULE,
-    "buyer_email": _TEXT,
-}
-"""The rules of `Order`, by field, in the order in which reasons are given."""
-ITEM_RULES: Mapping[str, Rule[Any]] = {
-    "item_id": _ID,
-    "sku": _SKU,
-    "quantity": _QUANTITY,
-    "created_at": _TIME,
-    "currency": _CURRENCY,
-    "price": _AMOUNT,
-    "shipping_price": _AMOUNT,
-    "fee": _AMOUNT,
-    "marketplace_state": _TEXT,
-    "product": _TEXT,
-    "listing_id": _TEXT,
-    "imei": _TEXT,
-    "serial_number": _TEXT,
-}
-"""The rules of `OrderItem`, likewise. Items of other kinds than goods need no SKU. Further rules concern several fields
-or items: see `batch_is_valid`."""
-_CARE_RULES: Mapping[str, Rule[Any]] = {
-    "care_id": _ID, "marketplace_state": _TEXT, "opened_at": _TIME, "modified_at": _TIME, "closed_at": _TIME,
-}  # fmt: skip
-
-_CARE_ITEM_RULES: Mapping[str, Rule[Any]] = {"item_id": _ID, "quantity": Rule(_wrong_pieces, _are_pieces)}
-
-
 def flawed_orders(fields: OrderColumns, longest_record: int | None = None) -> set[int]:
     """The positions of the orders of a batch that `mend_order` rejects or changes; all others are valid as they are.
 
     `longest_record`: the length in bytes of the longest raw record, if it is known: a short record has no long text.
     """
     orders, items = fields.orders, fields.items
-    without = _TEXT if longest_record is not None and longest_record <= MAX_TEXT_LENGTH else None
+    without = TEXT if longest_record is not None and longest_record <= MAX_TEXT_LENGTH else None
     order_positions = _flawed(ORDER_RULES, orders, without)
     item_positions = _flawed(ITEM_RULES, items, without) | _unusual_items(items)
     if not order_positions and not item_positions:
@@ -357,7 +75,7 @@ def _unusual_items(items: Mapping[str, Sequence[Any]]) -> set[int]:
     found: set[int] = set()
     if 0 in items["quantity"]:
         found |= {position for position, quantity in enumerate(items["quantity"]) if quantity == 0}
-    if _negative({price for price in items["price"] if price is not None}):
+    if negative({price for price in items["price"] if price is not None}):
         found |= {position for position, price in enumerate(items["price"]) if price and price[:1] == "-"}
     ids = items["item_id"]
     if len(set(ids)) < len(ids):
@@ -382,12 +100,12 @@ def mend_order(order: Order) -> tuple[Order, list[Flaw]]:
 
 def mend_care_record(record: CareRecord) -> tuple[CareRecord, list[Flaw]]:
     """The care record as it is stored, and its flaws. Raises RecordRejectedError with every reason against it."""
-    values, flaws, reasons = _mend(_CARE_RULES, record)
+    values, flaws, reasons = _mend(CARE_RULES, record)
     if not record.items and record.state != "cancelled":  # the items of a cancelled record may be gone
         reasons.append(Reason("item_id", "names no order item", "the id of an orderline"))
     items: list[CareItem] = []
     for position, item in enumerate(record.items):
-        its_values, its_flaws, its_reasons = _mend(_CARE_ITEM_RULES, item, f"items[{position}].")
+        its_values, its_flaws, its_reasons = _mend(CARE_ITEM_RULES, item, f"items[{position}].")
         items.append(msgspec.structs.replace(item, **its_values) if its_values else item)
         flaws += its_flaws
         reasons += its_reasons
@@ -402,7 +120,7 @@ def mend_document(document: Document) -> tuple[Document, list[Flaw]]:
     """The document as it is stored, and its flaws: one whose URL can't be used is stored without it."""
     values: dict[str, Any] = {} if document.url else {"url": None}
     flaws: list[Flaw] = []
-    wrong = _wrong_url(document.url)
+    wrong = wrong_url(document.url)
     if wrong is not None:
         values["url"] = None
         flaws.append(Flaw(f"documents.{document.kind}.url", wrong.found, wrong.stored))
@@ -455,21 +173,13 @@ def _mend_items(items: Sequence[OrderItem]) -> tuple[list[OrderItem], list[Flaw]
     return list(mended.values()), flaws, reasons
 
 
-def _wrong_optional_sku(value: str) -> Wrong | None:
-    wrong = _wrong_sku(value) if value.strip() else None
-    return wrong._replace(value="") if wrong is not None and wrong.value is None else wrong
-
-
-_RULES_WITHOUT_SKU = {**ITEM_RULES, "sku": Rule(_wrong_optional_sku, _are_skus)}
-
-
 def _rules_of(item: OrderItem) -> Mapping[str, Rule[Any]]:
     """The rules of an item: what is not in stock, or not to be shipped any more, needs no SKU."""
     needs_sku = item.kind is ItemKind.GOODS and item.status not in GONE and not _is_discount(item)
-    return ITEM_RULES if needs_sku else _RULES_WITHOUT_SKU
+    return ITEM_RULES if needs_sku else ITEM_RULES_WITHOUT_SKU
 
 
 def _is_discount(item: OrderItem) -> bool:
     """Whether an item lowers what the buyer pays, as a voucher or a store credit that is listed as a line does."""
     price = item.price
-    return price is not None and str(price).startswith("-") and _wrong_amount(price) is None and Decimal(price) < 0
+    return price is not None and str(price).startswith("-") and wrong_amount(price) is None and Decimal(price) < 0

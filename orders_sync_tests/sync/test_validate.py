@@ -15,7 +15,8 @@ from orders_sync.database.engine import Connection
 from orders_sync.model.records import Flaw, ItemKind, Order, OrderItem, RecordRejectedError
 from orders_sync.model.statuses import Status
 from orders_sync.sync.columnar import OrderColumns
-from orders_sync.sync.validate import ITEM_RULES, ORDER_RULES, Rule, flawed_orders, mend_order
+from orders_sync.sync.rules import ITEM_RULES, ORDER_RULES, Rule
+from orders_sync.sync.validate import flawed_orders, mend_order
 from orders_sync.testing.invariants import check_invariants, every_listed_order_is_stored_or_rejected
 from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
 from orders_sync.testing.row_faults import reject_row
