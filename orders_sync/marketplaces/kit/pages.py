@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -20,8 +20,9 @@ def page_decoder(struct: type[PageStruct]) -> Callable[[bytes], PageStruct]:
     """A decoder of pages. `struct` has one field of the type `list[msgspec.Raw]`, the records, and is not frozen.
 
     A page that does not decode as a whole is taken apart: its records are cut out as they are, byte for byte, and the
-    rest is decoded. A record that can't be read is rejected later, by itself. The decoder raises msgspec.DecodeError if
-    the page has no such list, or is cut off.
+    rest is decoded. A record that can't be read is rejected later, by itself. Of a page that has its list twice, the
+    records of both are read; msgspec, as most decoders, would keep only those of the last. The decoder raises
+    msgspec.DecodeError if the page has no such list, or is cut off.
     """
     decode = msgspec.json.Decoder(struct).decode
     records = next(field for field in msgspec.structs.fields(struct) if field.type == list[msgspec.Raw])
@@ -29,22 +30,27 @@ def page_decoder(struct: type[PageStruct]) -> Callable[[bytes], PageStruct]:
 
     def decode_page(body: bytes) -> PageStruct:
         try:
-            return decode(body)
+            page = decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            found = _find_list(body, key)
-            if found is None and is_valid(body) and not records.required:
+            lists = _find_lists(body, key)
+            if not lists and is_valid(body) and not records.required:
                 return _lenient(decode, struct, body)  # null instead of an empty list
-            if found is None:
+            if not lists:
                 raise msgspec.DecodeError(str(error)) from None
-        begin, end, slices = found
-        if not _are_certain([body[first:last] for first, last in slices]):
+        else:
+            # Counting takes microseconds. A record may have the same key, so that the lists decide.
+            lists = _find_lists(body, key) if body.count(key) > 1 else []
+            if len(lists) < 2:
+                return page
+        slices = [body[first:last] for elements in lists for first, last in elements.slices]
+        if not _are_certain(slices):
             raise msgspec.DecodeError("a record of the list is broken, and where it ends is not certain")
         try:
-            skeleton = repair(body[:begin] + body[end:])[0]
+            skeleton = repair(_without(body, lists))[0]
         except RecordRejectedError as problem:
             raise msgspec.DecodeError(str(problem)) from None
         page = _lenient(decode, struct, skeleton)
-        setattr(page, records.name, [msgspec.Raw(body[first:last]) for first, last in slices])
+        setattr(page, records.name, [msgspec.Raw(record) for record in slices])
         return page
 
     return decode_page
@@ -84,14 +90,35 @@ def _is_broken(record: bytes) -> bool:
     return False
 
 
-def _find_list(body: bytes, key: bytes) -> tuple[int, int, list[tuple[int, int]]] | None:
-    """Where the list under a key of the outermost object begins and ends, and where each of its elements does."""
+class _Elements(NamedTuple):
+    """Where the elements of a list begin and end, and where each of them does."""
+
+    begin: int
+    end: int
+    slices: list[tuple[int, int]]
+
+
+def _find_lists(body: bytes, key: bytes) -> list[_Elements]:
+    """The lists under a key of the outermost object: one, unless the key is there twice. Empty if one is cut off."""
+    found: list[_Elements] = []
     tokens = _tokens(body)
     for token, _, _, depth in tokens:
         if token == key and depth == 1 and next(tokens, _END)[0] == b":":
             opening, _, begin, _ = next(tokens, _END)
-            return _elements(body, begin, tokens) if opening == b"[" else None
-    return None
+            if opening != b"[":
+                continue
+            elements = _elements(body, begin, tokens)
+            if elements is None:
+                return []
+            found.append(elements)
+    return found
+
+
+def _without(body: bytes, lists: list[_Elements]) -> bytes:
+    """The page with its lists emptied."""
+    for elements in reversed(lists):
+        body = body[: elements.begin] + body[elements.end :]
+    return body
 
 
 _END = (b"", 0, 0, 0)
@@ -108,9 +135,7 @@ def _tokens(body: bytes) -> Iterator[tuple[bytes, int, int, int]]:
         depth += token in b"[{"
 
 
-def _elements(
-    body: bytes, begin: int, tokens: Iterator[tuple[bytes, int, int, int]]
-) -> tuple[int, int, list[tuple[int, int]]] | None:
+def _elements(body: bytes, begin: int, tokens: Iterator[tuple[bytes, int, int, int]]) -> _Elements | None:
     slices: list[tuple[int, int]] = []
     first = begin
     for token, start, end, depth in tokens:
@@ -119,5 +144,5 @@ def _elements(
                 slices.append((first, start))
             first = end
         if token == b"]" and depth == 1:
-            return begin, start, slices
+            return _Elements(begin, start, slices)
     return None

@@ -62,6 +62,21 @@ def test_a_page_whose_records_are_not_certain_is_an_error(body: bytes) -> None:
         decode(body)
 
 
+@pytest.mark.parametrize("odd", [b"2", b"NaN"], ids=["valid JSON", "JSON to be repaired"])
+def test_a_page_that_has_its_list_twice_loses_no_record(odd: bytes) -> None:
+    """JSON allows a name twice (RFC 8259, 4); msgspec and Python keep the last one."""
+    one, two = b'{"id": 1, "price": %s, "results": []}' % odd, b'{"id": 2}'
+    body = b'{"results": [%s], "count": 2, "results": [%s], "next": "n"}' % (one, two)
+    page = decode(body)
+    assert ([bytes(record) for record in page.results], page.count, page.next) == ([one, two], 2, "n")
+
+
+def test_a_name_of_the_list_within_a_record_is_not_the_list() -> None:
+    record = b'{"id": 1, "results": [{"id": 2}], "note": "\\"results\\": []"}'
+    assert records(b'{"results": [%s]}' % record) == [record]
+    assert records(b'{"next": "results", "results": [%s]}' % record) == [record]
+
+
 def test_null_is_an_empty_list_where_the_list_may_be_missing() -> None:
     """The JSON form of protocol buffers allows null for any field."""
     page = page_decoder(Optional)(b'{"orders": null, "has_more": null}')
