@@ -43,6 +43,7 @@ from orders_sync.marketplaces.kit.decoding import (
     care_items,
     check_field_order,
     decoded,
+    is_set,
     latest,
     path_part,
     record_reader,
@@ -74,6 +75,7 @@ from orders_sync.model.records import (
     RecordRejectedError,
 )
 from orders_sync.model.statuses import Status
+from orders_sync.model.times import in_range
 
 MAX_PAGE_SIZE = 100
 #: Our choice, since no limit is published: it leaves the shop's server capacity for its buyers.
@@ -477,20 +479,21 @@ class Medusa(HttpAdapter):
 
     def decode_care_record(self, raw: bytes) -> CareRecord:
         care = decoded(_decode_care, raw, "Medusa")
+        is_cancelled = is_set(care.canceled_at)
         if care.id.startswith("claim_"):
-            kind, state = CLAIM_KIND.get(care.type or "", "other"), "cancelled" if care.canceled_at else "open"
+            kind, state = CLAIM_KIND.get(care.type or "", "other"), "cancelled" if is_cancelled else "open"
         elif care.id.startswith("oexc_"):
-            kind, state = "replacement", "cancelled" if care.canceled_at else "open"
+            kind, state = "replacement", "cancelled" if is_cancelled else "open"
         else:
             kind, state = "return", RETURN_STATE.get(care.status or "", "unknown")
-            state = "cancelled" if care.canceled_at else state
+            state = "cancelled" if is_cancelled else state
         closed_at = care.canceled_at or (care.received_at if state == "closed" else None)
         return CareRecord(
             care.id,  # care_id
             _items_of(care),  # items
             kind,  # kind
             state,  # state
-            care.status or ("canceled" if care.canceled_at else None),  # marketplace_state
+            care.status or ("canceled" if is_cancelled else None),  # marketplace_state
             care.created_at,  # opened_at
             care.updated_at,  # modified_at
             closed_at,  # closed_at
@@ -513,11 +516,11 @@ class Medusa(HttpAdapter):
         found: dict[str, Sequence[Document] | MarketplaceError] = {}
         for raw in answer.orders:
             try:
-                order = decode_leniently(_decode_fulfillments, _OrderFulfillments, bytes(raw)).value
+                order_id, labels = decode_leniently(_labels_of_order, _OrderFulfillments, bytes(raw)).value
             except RecordRejectedError as problem:
                 found[_record(bytes(raw)).record_id] = BadAnswerError(f"its fulfilments can't be read: {problem}")
             else:
-                found[order.id] = _labels(order.fulfillments or [])
+                found[order_id] = labels
         return found
 
     def accept(self, target: AcceptanceTarget) -> AcceptanceAnswer:
@@ -538,7 +541,8 @@ def _is_to_be_stored(record: RawRecord) -> bool:
         care = _decode_care(record.raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return True  # it is read leniently, or rejected with its reasons
-    return bool(_items_of(care)) or care.canceled_at is not None or RETURN_STATE.get(care.status or "") == "cancelled"
+    is_cancelled = care.canceled_at is not None and in_range(care.canceled_at)
+    return bool(_items_of(care)) or is_cancelled or RETURN_STATE.get(care.status or "") == "cancelled"
 
 
 def _items_of(care: _Care) -> list[CareItem]:
@@ -546,6 +550,11 @@ def _items_of(care: _Care) -> list[CareItem]:
     returned = care.return_.items if care.return_ is not None else None
     about = care.items or care.claim_items or returned or care.additional_items or []
     return care_items((item.item_id, item.quantity) for item in about)
+
+
+def _labels_of_order(raw: bytes) -> tuple[str, list[Document]]:
+    order = _decode_fulfillments(raw)
+    return order.id, _labels(order.fulfillments or [])
 
 
 def _labels(fulfillments: Sequence[_Fulfillment]) -> list[Document]:
@@ -559,7 +568,7 @@ def _labels(fulfillments: Sequence[_Fulfillment]) -> list[Document]:
             label.tracking_number,  # tracking_number
             tuple([item.line_item_id for item in fulfillment.items or () if item.line_item_id]),  # item_ids
             None,  # expires_at
-            fulfillment.canceled_at,  # cancelled_at
+            fulfillment.canceled_at if is_set(fulfillment.canceled_at) else None,  # cancelled_at
         )
         for fulfillment in fulfillments
         for position, label in enumerate(fulfillment.labels or ())

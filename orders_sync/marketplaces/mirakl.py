@@ -337,6 +337,7 @@ class Mirakl(HttpAdapter):
     def decode_order(self, raw: bytes) -> Order:
         order = decoded(_decode_order, raw, "Mirakl")
         state, lines, customer = order.order_state, order.order_lines, order.customer or _Customer()
+        # `latest` raises for a date out of range, so that no line counts as shipped by such a date.
         shipped = [line.shipped_date for line in lines or () if line.shipped_date is not None]
         shipped_at = latest(shipped) if shipped else None
         return Order(

@@ -18,9 +18,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from orders_sync.model.currencies import CURRENCIES
 from orders_sync.model.records import Amount
+from orders_sync.model.times import ALLOWED, EARLIEST, LATEST, in_range
 
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 MAX_AHEAD = timedelta(days=1)
 """How far ahead of our clock a record may have been modified."""
 MAX_QUANTITY = 2**31 - 1
@@ -74,11 +73,10 @@ def _wrong_key(value: str, required: str) -> Wrong | None:
 def _wrong_time(value: datetime | None) -> Wrong | None:
     if value is None:
         return None
-    zoned = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
-    if not EARLIEST <= zoned < LATEST:
-        return Wrong(f"lies in the year {value.year}", "a time from 2000 to 2099")
+    if not in_range(value):
+        return Wrong(f"lies in the year {value.year}", ALLOWED)
     if value.tzinfo is None:
-        return Wrong("has no time zone", "an RFC 3339 time with zone", zoned, "as a time in UTC")
+        return Wrong("has no time zone", "an RFC 3339 time with zone", value.replace(tzinfo=UTC), "as a time in UTC")
     return None
 
 

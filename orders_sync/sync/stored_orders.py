@@ -26,10 +26,8 @@ class StoredVersion(msgspec.Struct, frozen=True, gc=False):
 
 
 def is_newer(modified_at: datetime | None, than: datetime | None) -> bool:
-    """Whether a version is certainly newer than another one; a time that is missing or has no zone proves nothing."""
-    if modified_at is None or than is None or modified_at.tzinfo is None or than.tzinfo is None:
-        return False
-    return modified_at > than
+    """Whether a version is certainly newer than another one; a time that is missing proves nothing."""
+    return modified_at is not None and than is not None and modified_at > than
 
 
 class StoredOrders:

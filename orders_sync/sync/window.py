@@ -52,7 +52,7 @@ def until_end(pass_: RunningPass, listing: OrderListing, pages: Iterable[list[Ra
 
 def _is_after(record: RawRecord, listing: OrderListing, end: datetime) -> bool:
     at = {"created": record.created_at, "modified": record.modified_at, "waiting": None}[listing]
-    return at is not None and at.tzinfo is not None and at > end
+    return at is not None and at > end
 
 
 def window_end(pass_: RunningPass) -> datetime:

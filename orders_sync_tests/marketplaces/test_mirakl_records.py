@@ -142,6 +142,22 @@ def test_times_with_and_without_a_zone_are_compared_in_utc(
     assert flaws == [("a", "shipped_at", "has no time zone")]
 
 
+@pytest.mark.parametrize("shipped", ["2026-03-01T10:00:00Z", "2026-03-01T10:00:00", None])
+@pytest.mark.parametrize("odd", ["0001-01-01T00:00:00+14:00", "0001-01-01T00:00:00", "9999-12-31T23:59:59-12:00"])
+def test_a_shipping_date_out_of_range_is_none_and_rejects_nothing(
+    mirakl: Marketplace, shop: SellerAccount, connection: Connection, shipped: str | None, odd: str
+) -> None:
+    """Programs write the year 1 for no time at all: the incident of such a line says that it was not shipped."""
+    put(mirakl, "a", {"shipped_date": shipped}, {"shipped_date": odd, "order_line_state": "INCIDENT_OPEN"})
+    summary = sync(shop)
+    assert (summary.created, summary.rejected, summary.flawed) == (1, 0, 1)
+    expected = datetime(2026, 3, 1, 10, tzinfo=UTC) if shipped else None
+    assert connection.execute("SELECT shipped_at FROM orders").fetchone() == (expected,)
+    assert statuses(connection) == {"a-1": "accepted", "a-2": "accepted"}
+    found = "SELECT found FROM record_flaws WHERE field = 'order_lines[1].shipped_date'"
+    assert connection.execute(found).fetchone() == (f"lies in the year {int(odd[:4])}",)
+
+
 def test_a_commission_given_back_a_deadline_without_zone_and_a_numeric_line_id_are_stored(
     mirakl: Marketplace, shop: SellerAccount, connection: Connection
 ) -> None:

@@ -32,6 +32,7 @@ class RawRecord(msgspec.Struct, frozen=True, gc=False):
     """A hash (16 bytes) of the record; equal fingerprints mean an unchanged record."""
     created_at: datetime | None = None
     modified_at: datetime | None = None
+    """None if the record has no such time, or one that can't be compared: without a zone, or out of range."""
 
 
 class AcceptanceAnswer(msgspec.Struct, frozen=True, gc=False):
@@ -187,7 +188,7 @@ def check_filter(
     floor = since - tolerance
     for record in records:
         at = record.created_at if listing == "created" else record.modified_at
-        if at is not None and at.tzinfo is not None and at < floor:
+        if at is not None and at < floor:
             raise IncompleteListError(
                 f"The request was for records {listing} since {since.isoformat()}, and the marketplace listed "
                 f"{record.record_id} of {at.isoformat()}: it ignores the filter."

@@ -55,6 +55,6 @@ def _date_of(response: httpx.Response) -> datetime | None:
     """The time in UTC at which the marketplace answered, by its clock; None if it does not say."""
     try:
         at = parsedate_to_datetime(response.headers["Date"])
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, OverflowError):
         return None
     return at if at.tzinfo is not None else at.replace(tzinfo=UTC)

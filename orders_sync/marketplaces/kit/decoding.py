@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeGuard, TypeVar, cast
 
 import msgspec
 
@@ -13,6 +13,7 @@ from orders_sync.marketplaces.kit.json_repair import REPLACEMENT, repair
 from orders_sync.marketplaces.kit.lenient import decode_leniently
 from orders_sync.marketplaces.kit.paging import fingerprint
 from orders_sync.model.records import CareItem, Reason, RecordRejectedError
+from orders_sync.model.times import in_range
 
 Struct = TypeVar("Struct")
 
@@ -46,7 +47,8 @@ def record_reader(
     `record_id`, `created` and `modified` are the contract's names of the id and the two times (`modified`: None if
     there is no such time). `version` enters the fingerprint: a new one makes every record count as changed. `prefix`
     stands before each id, so that two lists with equal ids can become one. A head that is not as the contract says is
-    read leniently; the id is empty if it is unusable.
+    read leniently; the id is empty if it is unusable. A time without a zone or out of range is left out: it shows
+    neither which version is newer nor whether a filter was ignored.
     """
     fields: list[Any] = [("record_id", int | str), ("created_at", datetime | None, None)]
     fields.append(("modified_at", datetime | None, None))
@@ -67,9 +69,14 @@ def record_reader(
                 return RawRecord(found and prefix + found, raw, hashed)
             if REPLACEMENT in str(head.record_id):  # not the marketplace's id any more
                 return RawRecord("", raw, hashed)
-        return RawRecord(f"{prefix}{head.record_id}", raw, hashed, head.created_at, head.modified_at)
+        created_at, modified_at = _comparable(head.created_at), _comparable(head.modified_at)
+        return RawRecord(f"{prefix}{head.record_id}", raw, hashed, created_at, modified_at)
 
     return record
+
+
+def _comparable(at: datetime | None) -> datetime | None:
+    return at if at is not None and at.tzinfo is not None and in_range(at) else None
 
 
 def _id_in_broken_json(raw: bytes, key: re.Pattern[bytes]) -> str:
@@ -89,12 +96,26 @@ def decoded(decode: Callable[[bytes], Struct], raw: bytes, marketplace: str) -> 
         raise RecordRejectedError([reason_of(error, marketplace)]) from None
 
 
+def is_set(at: datetime | None) -> TypeGuard[datetime]:
+    """Whether a time is set, for an adapter that decides something by it, e.g. whether a parcel was cancelled.
+
+    Raises ValueError for one that is out of range: it may stand for no time at all. The record is then read leniently,
+    which leaves the time out and notes the flaw.
+    """
+    if at is None:
+        return False
+    if not in_range(at):
+        raise ValueError("a time is out of range")
+    return True
+
+
 def latest(times: Iterable[datetime | None]) -> datetime | None:
     """The latest of some times; None if there is none. One without a zone is compared as a time in UTC.
 
-    The result has no zone if one of them has none: the record check then reads it as UTC, and notes the flaw.
+    The result has no zone if one of them has none: the record check then reads it as UTC, and notes the flaw. Raises
+    ValueError, as `is_set` does, if one is out of range.
     """
-    known = [at for at in times if at is not None]
+    known = [at for at in times if is_set(at)]
     try:
         return max(known, default=None)
     except TypeError:  # some have a zone, some have none

@@ -2,8 +2,8 @@
 
 A record is decoded strictly first, which is fast. Only one that fails is read here: its JSON is repaired
 (`json_repair`), and each value that has another type than the contract's is converted where the meaning is certain
-("1" is 1, 33612345678 is a phone number), and left out where it is not. Each such value is a flaw. Only a required
-value that can't be read rejects the record.
+("1" is 1, 33612345678 is a phone number), and left out where it is not. A time that is out of range is left out too.
+Each such value is a flaw. Only a required value that can't be read rejects the record.
 """
 
 import json
@@ -12,13 +12,14 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, Generic, TypeVar, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Generic, TypeVar, Union, cast, get_args, get_origin
 
 import msgspec
 from msgspec.structs import FieldInfo
 
 from orders_sync.marketplaces.kit.json_repair import MAX_NUMBER_LENGTH, repair
 from orders_sync.model.records import Flaw, Reason, RecordRejectedError
+from orders_sync.model.times import ALLOWED, in_range
 
 T = TypeVar("T")
 
@@ -133,20 +134,39 @@ def _fields(struct: type[msgspec.Struct]) -> Mapping[str, FieldInfo]:
     return {field.encode_name: field for field in msgspec.structs.fields(struct)}
 
 
+def members_of(hint: Any) -> tuple[Any, ...]:
+    """The types that a field may have, each without its metadata."""
+    if get_origin(hint) is Annotated:
+        return members_of(get_args(hint)[0])
+    if get_origin(hint) in (Union, UnionType):
+        return tuple(member for one in get_args(hint) for member in members_of(one))
+    return (hint,)
+
+
 def _fit_value(value: Any, hint: Any, path: str) -> tuple[Any, list[Flaw]]:
-    members = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-    if _is_valid(value, hint):
-        return value, []
+    members = members_of(hint)
     for member in members:
         if isinstance(value, dict) and isinstance(member, type) and issubclass(member, msgspec.Struct):
             return fit(cast(Any, value), member, path)
         if isinstance(value, list) and get_origin(member) is list:
             return _fit_list(cast(list[Any], value), get_args(member)[0], path)
-    for member in members:
-        converted = _converted(value, member)
-        if converted is not None:
+    fitted, flaws = _converted(value, hint, path)
+    if datetime in members and isinstance(fitted, str):
+        at = msgspec.convert(fitted, datetime)
+        if not in_range(at):
+            raise UnfitError(path, f"lies in the year {at.year}", ALLOWED)
+    return fitted, flaws
+
+
+def _converted(value: Any, hint: Any, path: str) -> tuple[Any, list[Flaw]]:
+    """The value, as another type if need be, and the flaw then. Raises UnfitError where its meaning is not certain."""
+    if _is_valid(value, hint):
+        return value, []
+    for member in members_of(hint):
+        converted = _as(member, value)
+        if converted is not None and _is_valid(converted, hint):
             return converted, [Flaw(path, f"is {_kind(value)}", f"the same as {_name(member)}")]
-    raise UnfitError(path, f"is {_found(value, members)}", _name(hint))
+    raise UnfitError(path, _found(value, members_of(hint)), _name(hint))
 
 
 def _fit_list(values: list[Any], hint: Any, path: str) -> tuple[list[Any], list[Flaw]]:
@@ -167,8 +187,7 @@ def _fit_list(values: list[Any], hint: Any, path: str) -> tuple[list[Any], list[
 
 def _is_needed(hint: Any) -> bool:
     """Whether a list is not whole without each of its elements: if they have a value that the record needs."""
-    members = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-    structs = [member for member in members if isinstance(member, type) and issubclass(member, msgspec.Struct)]
+    structs = [member for member in members_of(hint) if isinstance(member, type) and issubclass(member, msgspec.Struct)]
     return any(field.required for struct in structs for field in _fields(struct).values())
 
 
@@ -180,7 +199,7 @@ def _is_valid(value: Any, hint: Any) -> bool:
     return True
 
 
-def _converted(value: Any, target: Any) -> Any:
+def _as(target: Any, value: Any) -> Any:
     """The value as JSON of another type, where its meaning is certain; None where it is not."""
     match target:
         case type() if target is str and isinstance(value, int | float) and not isinstance(value, bool):
@@ -248,22 +267,23 @@ def _kind(value: Any) -> str:
 
 
 def _found(value: Any, members: tuple[Any, ...]) -> str:
+    """What is wrong with a value, without the value."""
     if isinstance(value, str) and value.strip():
         if datetime in members:
-            return "no time"
+            return "can't be read as a time"
         if int in members or Decimal in members:
-            return "no number"
+            return "is no number"
     if isinstance(value, float) and int in members:
-        return "no whole number"
-    return _kind(value)
+        return "is no whole number"
+    if isinstance(value, int) and int in members and value < 0:
+        return "is negative"
+    return f"is {_kind(value)}"
 
 
 def _name(hint: Any) -> str:
     """The type in words."""
-    members = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-    names = [
-        _NAMES.get(member, "an object") for member in members if member is not NoneType and get_origin(member) is None
-    ]
+    members = [member for member in members_of(hint) if member not in (NoneType, msgspec.UnsetType)]
+    names = [_NAMES.get(member, "an object") for member in members if get_origin(member) is None]
     names += ["a list" for member in members if get_origin(member) is list]
     return " or ".join(dict.fromkeys(names))
 

@@ -299,7 +299,7 @@ class _CountedList:
         self.seen.add(page.records)
         self._versions.add(page.records)
         for record in page.records[:1] + page.records[-1:]:
-            if record.created_at is not None and record.created_at.tzinfo is not None:
+            if record.created_at is not None:
                 self._times.append(record.created_at)
         return page.records
 
@@ -350,7 +350,7 @@ def read_linked(fetch: Callable[[int], Page], now: Callable[[], datetime]) -> It
             yield last.records
         if last_number == 1 or seen == previous:
             return
-        moved = any(at is not None and at.tzinfo is not None and at >= began for _, at in seen)
+        moved = any(at is not None and at >= began for _, at in seen)
         if not moved and _ids(fetch(1)) == _ids(first) and _ids(fetch(last_number)) == _ids(last):
             return
         previous = seen

@@ -61,6 +61,6 @@ def retry_after(value: str | None, now: datetime) -> float | None:
         return min(float(text), MAX_RETRY_AFTER_SECONDS)
     try:
         seconds = (parsedate_to_datetime(text) - now).total_seconds()
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     return min(max(0.0, seconds), MAX_RETRY_AFTER_SECONDS)

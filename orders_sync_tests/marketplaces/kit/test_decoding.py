@@ -8,7 +8,9 @@ import pytest
 from orders_sync.marketplaces.kit.decoding import (
     check_field_order,
     decoded,
+    is_set,
     json_object,
+    latest,
     path_part,
     record_reader,
     rfc3339,
@@ -43,6 +45,27 @@ def test_the_head_of_a_record_is_read() -> None:
         datetime(2026, 1, 1, tzinfo=UTC),
         datetime(2026, 1, 2, tzinfo=UTC),
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2026-01-01T00:00:00", "0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"],
+)
+def test_a_time_that_can_not_be_compared_is_left_out_of_the_head(text: str) -> None:
+    """Else one order of the year 1 would look as if the marketplace ignored the filter, and fail its whole list."""
+    record = read(b'{"id": 7, "born": "%s", "changed": "%s"}' % (text.encode(), text.encode()))
+    assert (record.record_id, record.created_at, record.modified_at) == ("case-7", None, None)
+
+
+@pytest.mark.parametrize("year", [1, 9999])
+def test_a_time_out_of_range_decides_nothing(year: int) -> None:
+    odd = datetime(year, 1, 1, tzinfo=timezone(timedelta(hours=14)))
+    for others in ([], [datetime(2026, 1, 1)], [datetime(2026, 1, 1, tzinfo=UTC)]):
+        with pytest.raises(ValueError, match="out of range"):
+            latest([*others, odd])
+    with pytest.raises(ValueError, match="out of range"):
+        is_set(odd)
+    assert (is_set(datetime(2026, 1, 1)), is_set(None)) == (True, False)
 
 
 def test_equal_records_have_equal_fingerprints_until_the_version_changes() -> None:

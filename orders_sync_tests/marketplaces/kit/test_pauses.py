@@ -82,3 +82,5 @@ def test_retry_after_is_read_in_both_its_forms() -> None:
     assert retry_after("-1", now) is None
     assert retry_after("9" * 400, now) == MAX_RETRY_AFTER_SECONDS
     assert retry_after(None, now) is None
+    assert retry_after(f"Thu, 01 Jan {10**20} 12:00:00 GMT", now) is None
+    assert retry_after(f"Thu, 01 Jan 2026 12:00:30 +{10**20}", now) is None

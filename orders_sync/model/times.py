@@ -1,0 +1,16 @@
+"""Which times a record can have."""
+
+from datetime import UTC, datetime
+
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+LATEST = datetime(2100, 1, 1, tzinfo=UTC)
+ALLOWED = "a time from 2000 to 2099"
+
+
+def in_range(at: datetime) -> bool:
+    """Whether a time can be that of a record. One without a zone is compared as a time in UTC.
+
+    Others are what programs write for no time, such as year 1, or for never, such as year 9999. They can't even be
+    converted to UTC: Python raises OverflowError.
+    """
+    return EARLIEST <= (at if at.tzinfo is not None else at.replace(tzinfo=UTC)) < LATEST
