@@ -12,7 +12,7 @@ Facts of the contract that shape this file:
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from pydantic import Field
@@ -39,6 +39,7 @@ from orders_sync.marketplaces.kit.decoding import (
 )
 from orders_sync.marketplaces.kit.errors import OF_ONE_RECORD, RecordNotFoundError
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient
+from orders_sync.marketplaces.kit.lenient import CARE_ITEM, CREATED_AT, ITEMS, SKU
 from orders_sync.marketplaces.kit.pages import page_decoder
 from orders_sync.marketplaces.kit.paging import FetchPage, Page, read_counted, read_linked
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
@@ -145,7 +146,7 @@ class _Address(Address, frozen=True, gc=False, rename="camel"):
 class _OrderLine(msgspec.Struct, gc=False):
     id: int | str
     quantity: int
-    listing: str | None = None
+    listing: Annotated[str | None, SKU] = None
     state: int | None = None
     date_creation: datetime | None = None
     price: _Amount | None = None
@@ -161,8 +162,8 @@ class _OrderLine(msgspec.Struct, gc=False):
 class _Order(msgspec.Struct, gc=False):
     order_id: int | str
     state: int | None = None
-    orderlines: list[_OrderLine] | None = None
-    date_creation: datetime | None = None
+    orderlines: Annotated[list[_OrderLine] | None, ITEMS] = None
+    date_creation: Annotated[datetime | None, CREATED_AT] = None
     date_modification: datetime | None = None
     date_payment: datetime | None = None
     date_shipping: datetime | None = None
@@ -196,12 +197,12 @@ class _Claim(msgspec.Struct, gc=False):
 
 
 class _CareLine(msgspec.Struct, gc=False):
-    id: int | str | None = None
+    id: Annotated[int | str | None, CARE_ITEM] = None
 
 
 class _CareFolder(msgspec.Struct, gc=False):
     id: int | str
-    orderline: _CareLine | int | None = None
+    orderline: Annotated[_CareLine | int | None, CARE_ITEM] = None
     state: int | None = None
     date_creation: datetime | None = None
     date_modification: datetime | None = None

@@ -22,7 +22,7 @@ from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import partial
 from itertools import chain
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from pydantic import Field
@@ -58,7 +58,7 @@ from orders_sync.marketplaces.kit.errors import (
 )
 from orders_sync.marketplaces.kit.halves import answers_for
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient
-from orders_sync.marketplaces.kit.lenient import decode_leniently
+from orders_sync.marketplaces.kit.lenient import CARE_ITEM, CREATED_AT, ITEMS, decode_leniently
 from orders_sync.marketplaces.kit.pages import page_decoder
 from orders_sync.marketplaces.kit.paging import FetchPage, Page, offset_page, read_counted
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
@@ -253,7 +253,7 @@ class _Order(msgspec.Struct, gc=False):
     currency_code: str | None = None
     shipping_total: Decimal | None = None
     tax_total: Decimal | None = None
-    items: list[_LineItem] | None = None
+    items: Annotated[list[_LineItem] | None, ITEMS] = None
     fulfillments: list[_Fulfillment] | None = None
     payment_collections: list[_PaymentCollection] | None = None
     shipping_address: _Address | None = None
@@ -271,7 +271,7 @@ class _CareItem(msgspec.Struct, gc=False):
 
 
 class _Return(msgspec.Struct, gc=False):
-    items: list[_CareItem] | None = None
+    items: Annotated[list[_CareItem] | None, CARE_ITEM] = None
 
 
 class _Care(msgspec.Struct, gc=False, rename={"return_": "return"}):
@@ -280,9 +280,9 @@ class _Care(msgspec.Struct, gc=False, rename={"return_": "return"}):
     id: str
     status: str | None = None
     type: str | None = None
-    items: list[_CareItem] | None = None
-    claim_items: list[_CareItem] | None = None
-    additional_items: list[_CareItem] | None = None
+    items: Annotated[list[_CareItem] | None, CARE_ITEM] = None
+    claim_items: Annotated[list[_CareItem] | None, CARE_ITEM] = None
+    additional_items: Annotated[list[_CareItem] | None, CARE_ITEM] = None
     return_: _Return | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None

@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 from urllib.parse import urlencode
 
 import msgspec
@@ -44,6 +44,7 @@ from orders_sync.marketplaces.kit.decoding import (
 from orders_sync.marketplaces.kit.errors import MarketplaceError, RequestRefusedError
 from orders_sync.marketplaces.kit.halves import answers_for
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient
+from orders_sync.marketplaces.kit.lenient import CARE_ITEM, CREATED_AT, ITEMS, SKU
 from orders_sync.marketplaces.kit.pages import page_decoder
 from orders_sync.marketplaces.kit.paging import CursorPage, FetchPage, Page, offset_page, read_counted, read_cursor
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
@@ -149,7 +150,7 @@ class _Refund(msgspec.Struct, gc=False):
 class _Line(msgspec.Struct, gc=False):
     order_line_id: str
     quantity: int
-    offer_sku: str | None = None
+    offer_sku: Annotated[str | None, SKU] = None
     order_line_state: str | None = None
     created_date: datetime | None = None
     price: Decimal | None = None
@@ -189,8 +190,8 @@ class _Channel(msgspec.Struct, gc=False):
 class _Order(msgspec.Struct, gc=False):
     order_id: str
     order_state: str | None = None
-    order_lines: list[_Line] | None = None
-    created_date: datetime | None = None
+    order_lines: Annotated[list[_Line] | None, ITEMS] = None
+    created_date: Annotated[datetime | None, CREATED_AT] = None
     last_updated_date: datetime | None = None
     customer_debited_date: datetime | None = None
     shipping_deadline: datetime | None = None
@@ -217,7 +218,7 @@ class _Return(msgspec.Struct, gc=False):
     state: str | None = None
     date_created: datetime | None = None
     last_updated: datetime | None = None
-    return_lines: list[_ReturnLine] | None = None
+    return_lines: Annotated[list[_ReturnLine] | None, CARE_ITEM] = None
 
 
 class _Document(msgspec.Struct, gc=False):

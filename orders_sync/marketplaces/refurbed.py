@@ -13,7 +13,7 @@ Facts of the contract that shape this file:
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from pydantic import Field
@@ -40,6 +40,7 @@ from orders_sync.marketplaces.kit.decoding import (
 )
 from orders_sync.marketplaces.kit.errors import OF_ONE_RECORD, RecordNotFoundError
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient, RateLimitHeaders
+from orders_sync.marketplaces.kit.lenient import CARE_ITEM, CREATED_AT, ITEMS, SKU
 from orders_sync.marketplaces.kit.pages import page_decoder
 from orders_sync.marketplaces.kit.paging import CursorPage, read_cursor
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
@@ -178,7 +179,7 @@ class _Item(msgspec.Struct, gc=False):
     id: int | str
     name: str | None = None
     state: str | None = None
-    sku: str | None = None
+    sku: Annotated[str | None, SKU] = None
     currency_code: str | None = None
     total_charged: Decimal | None = None
     total_paid: Decimal | None = None
@@ -192,7 +193,7 @@ class _Item(msgspec.Struct, gc=False):
 
 class _Order(msgspec.Struct, gc=False):
     id: int | str
-    released_at: datetime | None = None
+    released_at: Annotated[datetime | None, CREATED_AT] = None
     state: str | None = None
     customer_email: str | None = None
     shipping_address: _Address | None = None
@@ -200,20 +201,20 @@ class _Order(msgspec.Struct, gc=False):
     currency_code: str | None = None
     total_charged: Decimal | None = None
     total_vat_charged: Decimal | None = None
-    items: list[_Item] | None = None
+    items: Annotated[list[_Item] | None, ITEMS] = None
     payment_method: str | None = None
 
 
 class _MarketplaceItem(msgspec.Struct, gc=False):
-    order_item_id: int | str | None = None
+    order_item_id: Annotated[int | str | None, CARE_ITEM] = None
 
 
 class _Care(msgspec.Struct, gc=False):
-    """A return, which has `order_item_id`, or a ticket, which may have `marketplace_order_item`."""
+    """A return, or a ticket: only tickets have a status, a topic and a `marketplace_order_item`."""
 
     id: int | str
-    order_item_id: int | str | None = None
-    marketplace_order_item: _MarketplaceItem | None = None
+    order_item_id: Annotated[int | str | None, CARE_ITEM] = None
+    marketplace_order_item: Annotated[_MarketplaceItem | None, CARE_ITEM] = None
     state: str | None = None
     status: str | None = None
     topic_slug: str | None = None
@@ -405,8 +406,9 @@ class Refurbed(HttpAdapter):
 
     def decode_care_record(self, raw: bytes) -> CareRecord:
         care = decoded(_decode_care, raw, "refurbed")
-        is_return = care.marketplace_order_item is None and care.order_item_id is not None
-        return _return(care) if is_return else _ticket(care)
+        # Not by the item's id: a record without a readable one would become the other kind, with another care id.
+        is_ticket = any(x is not None for x in (care.marketplace_order_item, care.status, care.topic_slug))
+        return _ticket(care) if is_ticket else _return(care)
 
     def documents(self, missing: Sequence[MissingDocuments]) -> Iterator[DocumentsAnswer]:
         for order in missing:
@@ -534,7 +536,7 @@ def _return(care: _Care) -> CareRecord:
     state = RETURN_STATE.get(care.state or "", "unknown")
     return CareRecord(
         f"return-{care.id}",  # care_id
-        [CareItem(str(care.order_item_id), 1)],  # items
+        [] if care.order_item_id is None else [CareItem(str(care.order_item_id), 1)],  # items
         "return",  # kind
         state,  # state
         care.state,  # marketplace_state

@@ -173,6 +173,8 @@ class Flaw(msgspec.Struct, frozen=True, gc=False):
     """What the record has there, e.g. `is not a number`."""
     stored: str
     """What is stored instead, e.g. `unknown`."""
+    canonical: str = ""
+    """The field of the canonical record, if the record may have to be rejected without it, e.g. `items[1].sku`."""
 
 
 class RecordRejectedError(OrdersSyncError):

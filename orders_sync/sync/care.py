@@ -204,7 +204,7 @@ def _check(pass_: RunningPass, record: RawRecord) -> _CheckedCare:
     decoded = decode_leniently(adapter.decode_care_record, adapter.care_struct, adapter.care_record(record))
     if decoded.value.care_id != record.record_id:
         raise OtherRecordError(f"the marketplace answered the request for {record.record_id} with another record")
-    care, flaws = mend_care_record(decoded.value)
+    care, flaws = mend_care_record(decoded.value, decoded.flaws)
     return _CheckedCare(care, record, decoded.raw.decode(), (*decoded.flaws, *flaws))
 
 

@@ -11,7 +11,7 @@ from orders_sync.model.records import Flaw, Order, Reason, RecordRejectedError
 from orders_sync.sync.batch import Batch, DecodedOrder
 from orders_sync.sync.rejected_records import RejectedRecord
 from orders_sync.sync.stored_orders import is_newer
-from orders_sync.sync.validate import GONE, flawed_orders, mend_order
+from orders_sync.sync.validate import GONE, as_found, flawed_orders, mend_order
 
 Decode = Callable[[bytes], Decoded[Order]]
 """Decodes a raw record leniently: `order_decoder` of an adapter."""
@@ -90,9 +90,9 @@ def check_orders(
 
 
 def _mended(decoded: DecodedOrder, *, is_new: bool) -> DecodedOrder:
-    order, flaws = mend_order(decoded.order)
+    order, flaws = mend_order(decoded.order, decoded.flaws)
     if is_new and not order.items:
-        raise RecordRejectedError([_NO_ITEMS])
+        raise RecordRejectedError(as_found([_NO_ITEMS], decoded.flaws))
     return DecodedOrder(order, decoded.record, decoded.raw, (*decoded.flaws, *flaws))
 
 

@@ -115,7 +115,8 @@ class OrderMerger:
 
     def check(self, record: RawRecord) -> None:
         """Raises RecordRejectedError with every reason why the record can't be stored, if its order is stored."""
-        mend_order(self._decode(record.raw).value)
+        decoded = self._decode(record.raw)
+        mend_order(decoded.value, decoded.flaws)
 
     def _write_once(self, batch: PreparedBatch) -> BatchResult:
         with self._connection.transaction():

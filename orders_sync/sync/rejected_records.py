@@ -142,7 +142,11 @@ class Selection(NamedTuple):
     """Whether those that a person dismissed are meant, instead of the others."""
 
 
-_REASON_TEXT = SQL(r"regexp_replace(reason->>'where', '\[\d+\]', '[]', 'g') || ': ' || (reason->>'what')")
+#: Without positions in lists and without quoted values, so that equal reasons are one group.
+_REASON_TEXT = SQL(
+    r"regexp_replace(reason->>'where', '\[\d+\]', '[]', 'g') || ': ' || "
+    r"regexp_replace(reason->>'what', ': ''[^'']*''$', '')"
+)
 _SELECTED = SQL("""
 resolved_at IS NULL AND (dismissed_at IS NOT NULL) = %(is_dismissed)s
 AND (%(account)s::text IS NULL OR account = %(account)s) AND (%(kind)s::text IS NULL OR kind = %(kind)s)

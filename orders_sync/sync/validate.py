@@ -84,8 +84,11 @@ def _unusual_items(items: Mapping[str, Sequence[Any]]) -> set[int]:
     return found
 
 
-def mend_order(order: Order) -> tuple[Order, list[Flaw]]:
-    """The order as it is stored, and its flaws. Raises RecordRejectedError with every reason why it can't be stored."""
+def mend_order(order: Order, left_out: Sequence[Flaw] = ()) -> tuple[Order, list[Flaw]]:
+    """The order as it is stored, and its flaws. Raises RecordRejectedError with every reason why it can't be stored.
+
+    `left_out`: the flaws of its decoding, which `as_found` compares with the reasons.
+    """
     values, flaws, reasons = _mend(ORDER_RULES, order)
     if order.items is not None:
         items, item_flaws, item_reasons = _mend_items(order.items)
@@ -94,12 +97,26 @@ def mend_order(order: Order) -> tuple[Order, list[Flaw]]:
         flaws += item_flaws
         reasons += item_reasons
     if reasons:
-        raise RecordRejectedError(reasons)
+        raise RecordRejectedError(as_found(reasons, left_out))
     return (msgspec.structs.replace(order, **values) if values else order), flaws
 
 
-def mend_care_record(record: CareRecord) -> tuple[CareRecord, list[Flaw]]:
-    """The care record as it is stored, and its flaws. Raises RecordRejectedError with every reason against it."""
+def _no_status(field: str) -> Flaw:
+    """The flaw of a record without a state. One with a state that is not published fails `states_are_known` instead."""
+    return Flaw(field, "is missing", "unknown, or as it was stored before")
+
+
+def as_found(reasons: Sequence[Reason], left_out: Sequence[Flaw]) -> list[Reason]:
+    """The reasons; one that misses a value says what the record has there, if the decoding had to leave that out."""
+    found = {flaw.canonical: flaw.found for flaw in left_out if flaw.canonical}
+    return [Reason(reason.where, found.get(reason.where, reason.what), reason.allowed) for reason in reasons]
+
+
+def mend_care_record(record: CareRecord, left_out: Sequence[Flaw] = ()) -> tuple[CareRecord, list[Flaw]]:
+    """The care record as it is stored, and its flaws. Raises RecordRejectedError with every reason against it.
+
+    `left_out`: as for `mend_order`.
+    """
     values, flaws, reasons = _mend(CARE_RULES, record)
     if not record.items and record.state != "cancelled":  # the items of a cancelled record may be gone
         reasons.append(Reason("item_id", "names no order item", "the id of an orderline"))
@@ -112,7 +129,7 @@ def mend_care_record(record: CareRecord) -> tuple[CareRecord, list[Flaw]]:
     if items != record.items:
         values["items"] = items
     if reasons:
-        raise RecordRejectedError(reasons)
+        raise RecordRejectedError(as_found(reasons, left_out))
     return (msgspec.structs.replace(record, **values) if values else record), flaws
 
 

@@ -67,7 +67,7 @@ def _stored_order(adapter: Adapter, raw: bytes) -> Stored:
     decoded = decode_leniently(adapter.decode_order, adapter.order_struct, raw)
     is_valid = not flawed_orders(OrderColumns([decoded.value]), len(decoded.raw))
     try:
-        order, flaws = mend_order(decoded.value)
+        order, flaws = mend_order(decoded.value, decoded.flaws)
     except RecordRejectedError:
         _demand(not is_valid, "the check of batches takes an order for valid that mend_order rejects", raw)
         raise
@@ -85,8 +85,10 @@ def _stored_order(adapter: Adapter, raw: bytes) -> Stored:
 
 def _stored_care_record(adapter: Adapter, raw: bytes) -> Stored:
     decoded = decode_leniently(adapter.decode_care_record, adapter.care_struct, raw)
-    care, flaws = mend_care_record(decoded.value)
-    _demand(mend_care_record(care) == (care, []), "a mended care record has a flaw again", raw)
+    care, flaws = mend_care_record(decoded.value, decoded.flaws)
+    again, new_flaws = mend_care_record(care)
+    has_flaw = again != care or any(flaw not in flaws for flaw in new_flaws)
+    _demand(not has_flaw, "a mended care record has a flaw again", raw)
     _check_text(msgspec.json.encode(care), raw)
     check_json(decoded.raw, raw)
     return Stored(care, decoded.value, decoded.raw, (*decoded.flaws, *flaws))

@@ -12,6 +12,7 @@ from typing import Any, get_args, get_origin
 import msgspec
 
 from orders_sync.marketplaces import back_market, medusa, mirakl, refurbed
+from orders_sync.marketplaces.kit.lenient import members_of
 from orders_sync.testing.adapter_contract import NO_JSON, ODD_VALUES, AdapterContract
 from orders_sync_tests.marketplaces import back_market_contract, medusa_contract, mirakl_contract, refurbed_contract
 
@@ -130,12 +131,9 @@ def built(struct: type[msgspec.Struct], random: Random) -> bytes:
 def _built(hint: Any, random: Random) -> Any:
     if random.random() < 0.08:
         return _odd(random)
-    members = [member for member in get_args(hint) or (hint,) if member is not NoneType]
-    if get_origin(hint) is list:
-        return [_built(get_args(hint)[0], random) for _ in range(random.choice([0, 1, 1, 1, 2, 3]))]
-    member = random.choice(members)
+    member = random.choice([one for one in members_of(hint) if one not in (NoneType, msgspec.UnsetType)])
     if get_origin(member) is list:
-        return _built(member, random)
+        return [_built(get_args(member)[0], random) for _ in range(random.choice([0, 1, 1, 1, 2, 3]))]
     if isinstance(member, type) and issubclass(member, msgspec.Struct):
         return {
             field.encode_name: _built(field.type, random)

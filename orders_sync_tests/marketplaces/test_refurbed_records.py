@@ -18,11 +18,22 @@ from orders_sync.sandbox.refurbed import FakeRefurbed
 from orders_sync.testing.marketplace import Marketplace, sandbox_account, sync
 
 
-class RefurbedWithLabels(FakeRefurbed):
-    """Lists the labels that a test put in, by order id; each answer gives them other URLs, as a signature does."""
+class ScriptedRefurbed(FakeRefurbed):
+    """Lists the labels, returns and tickets that a test put in.
+
+    Labels are by order id; each answer gives them other URLs, as a signature does.
+    """
 
     labels: dict[str, list[int]]
+    returns: list[dict[str, Any]]
+    tickets: list[dict[str, Any]]
     answers = 0
+
+    async def list_returns(self, request: Request, body: dict[str, Any]) -> dict[str, Any] | Response:
+        return {"returns": self.returns, "has_more": False}
+
+    async def list_tickets(self, request: Request, body: dict[str, Any]) -> dict[str, Any] | Response:
+        return {"tickets": self.tickets, "has_more": False}
 
     async def list_labels(self, request: Request, body: dict[str, Any]) -> dict[str, Any] | Response:
         self.answers += 1
@@ -40,9 +51,10 @@ class RefurbedWithLabels(FakeRefurbed):
 
 @pytest.fixture
 def refurbed() -> Iterator[Marketplace]:
-    with Marketplace(RefurbedWithLabels) as opened:
-        assert isinstance(opened.fake, RefurbedWithLabels)
+    with Marketplace(ScriptedRefurbed) as opened:
+        assert isinstance(opened.fake, ScriptedRefurbed)
         opened.fake.labels = {"1": [], "2": []}
+        opened.fake.returns, opened.fake.tickets = [], []
         yield opened
 
 
@@ -68,7 +80,7 @@ def put(refurbed: Marketplace, order_id: int, item: dict[str, Any] | None = None
 
 
 def labels_of(refurbed: Marketplace) -> dict[str, list[int]]:
-    assert isinstance(refurbed.fake, RefurbedWithLabels)
+    assert isinstance(refurbed.fake, ScriptedRefurbed)
     return refurbed.fake.labels
 
 
@@ -96,6 +108,33 @@ def test_an_item_that_was_made_from_no_offer_is_no_goods(
     assert sync(shop).created == 2
     rows = connection.execute("SELECT order_id, sku, kind FROM order_items ORDER BY 1").fetchall()
     assert rows == [("1", "", "service"), ("2", "offer-7", "goods")]
+
+
+def test_odd_care_records_stay_what_they_are_and_stop_no_other(
+    refurbed: Marketplace, shop: SellerAccount, connection: Connection
+) -> None:
+    """A ticket whose last change has no zone, and returns whose item can't be read: they are not taken for tickets."""
+    put(refurbed, 1)
+    sync(shop)
+    now = refurbed.now()
+    tickets = [
+        {"id": "1", "updated_at": now.replace(tzinfo=None).isoformat()},
+        {"id": "2", "updated_at": stamp(now)},
+    ]
+    returns = [{"id": str(number), "order_item_id": {"id": "10"}} for number in range(3, 7)]
+    fake = refurbed.fake
+    assert isinstance(fake, ScriptedRefurbed)
+    fake.tickets = [
+        {**ticket, "status": "OPEN", "created_at": stamp(now), "marketplace_order_item": {"order_item_id": "10"}}
+        for ticket in tickets
+    ]
+    fake.returns = [{**one, "state": "INITIATED", "return_initiated_at": stamp(now)} for one in returns]
+    summary = sync(shop, "care")
+    assert (summary.created, summary.rejected, summary.put_off) == (2, 4, 0)
+    stored = connection.execute("SELECT care_id FROM care_records ORDER BY 1").fetchall()
+    assert stored == [("ticket-1",), ("ticket-2",)]
+    rows = connection.execute("SELECT record_id, reasons->0->>'where', reasons->0->>'what' FROM rejected_records")
+    assert sorted(rows.fetchall())[0] == ("return-3", "item_id", "is an object")
 
 
 def test_two_parcels_give_two_labels(refurbed: Marketplace, shop: SellerAccount, connection: Connection) -> None:

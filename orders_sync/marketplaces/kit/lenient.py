@@ -7,6 +7,7 @@ Each such value is a flaw. Only a required value that can't be read rejects the 
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -22,6 +23,15 @@ from orders_sync.model.records import Flaw, Reason, RecordRejectedError
 from orders_sync.model.times import ALLOWED, in_range
 
 T = TypeVar("T")
+
+CREATED_AT, ITEMS, SKU, CARE_ITEM = (
+    msgspec.Meta(extra={"canonical": name}) for name in ("created_at", "items", "items[].sku", "item_id")
+)
+"""Metadata of the contract's fields without which a record may have to be rejected: `Annotated[str | None, SKU]`.
+
+If such a value can't be read, its flaw names the canonical field. So the rejection can say what the record has there,
+not that it is missing.
+"""
 
 
 class Decoded(msgspec.Struct, Generic[T], frozen=True, gc=False):
@@ -122,10 +132,25 @@ def fit(value: Any, struct: type[msgspec.Struct], path: str = "") -> tuple[dict[
             if field.required or problem.in_list:
                 raise
             # Left out, not null: the field's default stands for it.
-            del document[name]
-            wrong = [Flaw(problem.path, problem.found, "unknown")]
+            left_out = document.pop(name)
+            wrong = [_unknown(problem, field.type, left_out)]
         flaws += wrong
     return document, flaws
+
+
+def _unknown(problem: UnfitError, hint: Any, value: Any) -> Flaw:
+    """The flaw of a value that is left out."""
+    canonical = next((str(meta.extra["canonical"]) for meta in getattr(hint, "__metadata__", ()) if meta.extra), "")
+    if not canonical:
+        return Flaw(problem.path, problem.found, "unknown")
+    for position in re.findall(r"\[\d+\]", problem.path):
+        canonical = canonical.replace("[]", position, 1)
+    shown = f": '{value.strip()[:40]}'" if isinstance(value, str) and _LIKE_A_TIME.fullmatch(value) else ""
+    return Flaw(problem.path, problem.found + shown, "unknown", canonical)
+
+
+_LIKE_A_TIME = re.compile(r"\s*[0-9]{1,4}([-/.])[0-9]{1,2}\1[0-9]{1,4}[0-9TZtz :.,+/-]*")
+"""A text that may be shown: the date of an order, and nothing about its buyer."""
 
 
 @cache

@@ -2,19 +2,20 @@
 
 import json
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import pytest
 
 from orders_sync.marketplaces.kit.json_repair import repair
-from orders_sync.marketplaces.kit.lenient import decode_leniently
+from orders_sync.marketplaces.kit.lenient import CREATED_AT, SKU, decode_leniently
 from orders_sync.model.records import RecordRejectedError
 
 
 class Line(msgspec.Struct):
     id: str
     price: float | None = None
+    article: Annotated[str | None, SKU] = None
 
 
 class Label(msgspec.Struct):
@@ -25,6 +26,8 @@ class Sale(msgspec.Struct):
     id: int | str
     phone: str | None = None
     at: datetime | None = None
+    sold: Annotated[datetime | None, CREATED_AT] = None
+    pieces: Annotated[int, msgspec.Meta(ge=0)] | msgspec.UnsetType = msgspec.UNSET
     lines: list[Line] | None = None
     labels: list[Label] | None = None
 
@@ -45,6 +48,50 @@ def test_an_element_of_a_list_that_the_record_does_not_need_is_left_out() -> Non
     sale, flaws = read(b'{"id": 1, "labels": [null, {"url": "a"}, 5], "lines": []}')
     assert sale.labels == [Label("a")]
     assert flaws == ["labels[0]: is null", "labels[2]: is a number"]
+
+
+def test_a_time_out_of_range_is_left_out_once_the_record_is_read_leniently() -> None:
+    raw = b'{"id": 1, "phone": [], "at": "%s", "lines": []}'
+    for text, year in ((b"0001-01-01T00:00:00+14:00", 1), (b" 1970-01-01", 1970), (b"9999-12-31T23:59:59Z", 9999)):
+        sale, flaws = read(raw % text)
+        assert (sale.at, flaws) == (None, ["phone: is an empty list", f"at: lies in the year {year}"])
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ("2026-02-30T10:00:00Z", "can't be read as a time: '2026-02-30T10:00:00Z'"),
+        ("1.3.2026 10:00", "can't be read as a time: '1.3.2026 10:00'"),
+        ("2026-02-30 " + "1" * 90, f"can't be read as a time: '2026-02-30 {'1' * 29}'"),
+        ("Jane Doe", "can't be read as a time"),
+        ("+33 6 12 34 56 78", "can't be read as a time"),
+        (1772359200, "is a number"),
+        ("", "is an empty text"),
+    ],
+)
+def test_of_a_time_that_can_not_be_read_only_what_looks_like_a_date_is_shown(value: object, found: str) -> None:
+    record = {"id": 1, "sold": value, "lines": [{"id": "a"}, {"id": "b", "article": {}}]}
+    flaws = decode_leniently(msgspec.json.Decoder(Sale).decode, Sale, json.dumps(record).encode()).flaws
+    assert [(flaw.field, flaw.found, flaw.canonical) for flaw in flaws] == [
+        ("sold", found, "created_at"),
+        ("lines[1].article", "is an empty object", "items[1].sku"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "pieces", "found"),
+    [
+        ("2", 2, "is a text"),
+        (2.0, 2, "is a number"),
+        (-1, msgspec.UNSET, "is negative"),
+        ("-1", msgspec.UNSET, "is no number"),
+        (None, msgspec.UNSET, "is null"),
+        (1.5, msgspec.UNSET, "is no whole number"),
+    ],
+)
+def test_a_number_keeps_to_the_bounds_of_its_field(value: object, pieces: object, found: str) -> None:
+    sale, flaws = read(json.dumps({"id": 1, "pieces": value}).encode())
+    assert (sale.pieces, flaws) == (pieces, [f"pieces: {found}"])
 
 
 def test_an_element_with_values_that_the_record_needs_rejects_it() -> None:
