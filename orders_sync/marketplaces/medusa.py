@@ -107,10 +107,10 @@ PAYMENT_STATUS: Final = {
 }
 #: Order.fulfillment_status, if everything was shipped; before that, the payment decides.
 FULFILLMENT_STATUS: Final = {"shipped": Status.SHIPPED, "delivered": Status.SHIPPED}
+_PARTLY_SHIPPED = frozenset(["partially_shipped", "partially_delivered"])
 _FULFILLMENT_STATES = frozenset(
-    [*FULFILLMENT_STATUS, "not_fulfilled", "partially_fulfilled", "fulfilled", "partially_shipped",
-     "partially_delivered", "canceled"]
-)  # fmt: skip
+    [*FULFILLMENT_STATUS, *_PARTLY_SHIPPED, "not_fulfilled", "partially_fulfilled", "fulfilled", "canceled"]
+)
 #: Return.status.
 RETURN_STATE: Final = {
     "open": "open", "requested": "open", "partially_received": "open", "received": "closed", "canceled": "cancelled",
@@ -171,11 +171,14 @@ class _Amount(msgspec.Struct, gc=False):
     value: Decimal
 
 
+_Pieces = Annotated[int, msgspec.Meta(ge=0)] | msgspec.UnsetType
+"""Unset: not known. Not None, since Medusa writes no null for it: that is a flaw."""
+
+
 class _Detail(msgspec.Struct, gc=False):
-    quantity: int | None = None
-    shipped_quantity: int = 0
-    delivered_quantity: int = 0
-    return_received_quantity: int = 0
+    shipped_quantity: _Pieces = msgspec.UNSET
+    delivered_quantity: _Pieces = msgspec.UNSET
+    return_received_quantity: _Pieces = msgspec.UNSET
 
 
 class _ShippingProfile(msgspec.Struct, gc=False):
@@ -244,10 +247,10 @@ class _Address(msgspec.Struct, gc=False):
 
 class _Order(msgspec.Struct, gc=False):
     id: str
-    status: str | None = None
-    payment_status: str | None = None
-    fulfillment_status: str | None = None
-    created_at: datetime | None = None
+    status: str = ""
+    payment_status: str = ""
+    fulfillment_status: str = ""
+    created_at: Annotated[datetime | None, CREATED_AT] = None
     updated_at: datetime | None = None
     email: str | None = None
     currency_code: str | None = None
@@ -407,18 +410,17 @@ class Medusa(HttpAdapter):
         order = decoded(_decode_order, raw, "Medusa")
         currency = order.currency_code.upper() if order.currency_code else None
         # An item that an edit removed from the order may stay in its list, with quantity 0.
-        items = None if order.items is None else [item for item in order.items if item.quantity > 0]
-        live = [f for f in order.fulfillments or () if f.canceled_at is None]
+        items = None if order.items is None else [item for item in order.items if item.quantity != 0]
+        live = [f for f in order.fulfillments or () if not is_set(f.canceled_at)]
         labels = [label for f in live for label in f.labels or []]
         label = next((label for label in labels if _url(label.label_url)), labels[0] if labels else _Label())
         status = _order_status(order)
+        state = _state(order, status)
         return Order(
             order.id,  # order_id
             status,  # status
-            None if items is None else [_item(item, order, status, currency) for item in items],  # items
-            "/".join(
-                part or "?" for part in (order.status, order.payment_status, order.fulfillment_status)
-            ),  # marketplace_state
+            None if items is None else [_item(item, order, status, state, currency) for item in items],  # items
+            state,  # marketplace_state
             order.created_at,  # created_at
             order.updated_at,  # modified_at
             latest([p.completed_at for p in order.payment_collections])
@@ -584,9 +586,9 @@ def _order_status(order: _Order) -> Status:
     """The status by the first of these that decides: the order's own state, the fulfilment, the payment."""
     if order.status in ORDER_STATUS:
         return ORDER_STATUS[order.status]
-    if order.status is not None and order.status not in _ORDER_STATES:
+    if order.status and order.status not in _ORDER_STATES:
         return Status.UNKNOWN
-    by_payment = PAYMENT_STATUS.get(order.payment_status or "", Status.UNKNOWN)
+    by_payment = PAYMENT_STATUS.get(order.payment_status, Status.UNKNOWN)
     if order.fulfillment_status not in _FULFILLMENT_STATES:
         return Status.UNKNOWN
     by_fulfillment = FULFILLMENT_STATUS.get(order.fulfillment_status)
@@ -596,16 +598,28 @@ def _order_status(order: _Order) -> Status:
     return by_payment
 
 
-def _item(item: _LineItem, order: _Order, order_status: Status, currency: str | None) -> OrderItem:
+def _state(order: _Order, status: Status) -> str | None:
+    """The order's three states; None if one is left out that its status depends on: then the stored status is kept."""
+    states = (order.status, order.payment_status, order.fulfillment_status)
+    if not order.status or (status is Status.UNKNOWN and "" in states):
+        return None
+    return "/".join(state or "?" for state in states)
+
+
+def _item(
+    item: _LineItem, order: _Order, order_status: Status, order_state: str | None, currency: str | None
+) -> OrderItem:
     detail = item.detail or _Detail()
-    shipped, returned = max(detail.shipped_quantity, detail.delivered_quantity), detail.return_received_quantity
+    shipped, returned = _shipped_pieces(detail, item.quantity), detail.return_received_quantity
+    status = _item_status(item.quantity, shipped, returned, order, order_status)
+    is_left_out = order_state is None or (status is Status.UNKNOWN and shipped is msgspec.UNSET)
     kind = _kind(item)
     return OrderItem(
         item.id,  # item_id
         item.variant_sku or (f"variant-{item.variant_id}" if kind is ItemKind.GOODS else ""),  # sku
         item.quantity,  # quantity
-        _item_status(item.quantity, shipped, returned, order, order_status),  # status
-        f"{shipped} shipped, {returned} returned",  # marketplace_state
+        status,  # status
+        None if is_left_out else f"{_text(shipped)} shipped, {_text(returned)} returned",  # marketplace_state
         item.created_at,  # created_at
         currency,  # currency
         _without_noise(item.raw_total.value) if item.raw_total is not None else None,  # price
@@ -635,14 +649,40 @@ def _kind(item: _LineItem) -> ItemKind:
     return ItemKind.GOODS if is_shipped else ItemKind.SERVICE
 
 
-def _item_status(quantity: int, shipped: int, returned: int, order: _Order, order_status: Status) -> Status:
-    """The status by the pieces that were shipped and returned; else by the payment of the order."""
+def _shipped_pieces(detail: _Detail, quantity: int) -> int | msgspec.UnsetType:
+    """The pieces that were shipped or delivered. One of the numbers is enough if it says that all were."""
+    numbers = [n for n in (detail.shipped_quantity, detail.delivered_quantity) if n is not msgspec.UNSET]
+    is_known = len(numbers) == 2 or any(number >= quantity for number in numbers)
+    return max(numbers) if is_known else msgspec.UNSET
+
+
+def _text(pieces: int | msgspec.UnsetType) -> str:
+    return "?" if pieces is msgspec.UNSET else str(pieces)
+
+
+def _item_status(
+    quantity: int,
+    shipped: int | msgspec.UnsetType,
+    returned: int | msgspec.UnsetType,
+    order: _Order,
+    order_status: Status,
+) -> Status:
+    """The status by the pieces that were shipped and returned; else by the payment of the order.
+
+    If it is not known how many were shipped, the order's fulfilment says whether it was all or none.
+    """
     if order_status in (Status.CANCELLED, Status.UNKNOWN):
         return order_status
-    by_payment = PAYMENT_STATUS.get(order.payment_status or "", Status.UNKNOWN)
-    if returned >= quantity:
+    by_payment = PAYMENT_STATUS.get(order.payment_status, Status.UNKNOWN)
+    if returned is not msgspec.UNSET and returned >= quantity:
         return Status.RETURNED
-    if shipped >= quantity:
+    if shipped is msgspec.UNSET:
+        if order.fulfillment_status in _PARTLY_SHIPPED:
+            return Status.UNKNOWN
+        is_shipped = order.fulfillment_status in FULFILLMENT_STATUS
+    else:
+        is_shipped = shipped >= quantity
+    if is_shipped:
         return Status.REFUNDED_AFTER_SHIPPING if by_payment is Status.REFUNDED_BEFORE_SHIPPING else Status.SHIPPED
     return by_payment
 

@@ -52,7 +52,7 @@ def flawed_orders(fields: OrderColumns, longest_record: int | None = None) -> se
     """
     orders, items = fields.orders, fields.items
     without = TEXT if longest_record is not None and longest_record <= MAX_TEXT_LENGTH else None
-    order_positions = _flawed(ORDER_RULES, orders, without)
+    order_positions = _flawed(ORDER_RULES, orders, without) | _without_state(orders)
     item_positions = _flawed(ITEM_RULES, items, without) | _unusual_items(items)
     if not order_positions and not item_positions:
         return set()
@@ -70,9 +70,17 @@ def _flawed(rules: Mapping[str, Rule[Any]], fields: Mapping[str, Sequence[Any]],
     }
 
 
+def _without_state(fields: Mapping[str, Sequence[Any]]) -> set[int]:
+    """The positions of the orders, or items, whose status is unknown because the record has no state."""
+    if Status.UNKNOWN not in fields["status"]:
+        return set()
+    both = enumerate(zip(fields["status"], fields["marketplace_state"], strict=True))
+    return {position for position, (status, state) in both if status is Status.UNKNOWN and not state}
+
+
 def _unusual_items(items: Mapping[str, Sequence[Any]]) -> set[int]:
-    """The positions of items with a quantity of 0, with a negative price, or with an id that is there twice."""
-    found: set[int] = set()
+    """The positions of items without a state, of 0 pieces, with a negative price, or with an id that is there twice."""
+    found = _without_state(items)
     if 0 in items["quantity"]:
         found |= {position for position, quantity in enumerate(items["quantity"]) if quantity == 0}
     if negative({price for price in items["price"] if price is not None}):
@@ -90,6 +98,8 @@ def mend_order(order: Order, left_out: Sequence[Flaw] = ()) -> tuple[Order, list
     `left_out`: the flaws of its decoding, which `as_found` compares with the reasons.
     """
     values, flaws, reasons = _mend(ORDER_RULES, order)
+    if order.status is Status.UNKNOWN and not order.marketplace_state:
+        flaws.append(_no_status("status"))
     if order.items is not None:
         items, item_flaws, item_reasons = _mend_items(order.items)
         if items != order.items:
@@ -118,6 +128,8 @@ def mend_care_record(record: CareRecord, left_out: Sequence[Flaw] = ()) -> tuple
     `left_out`: as for `mend_order`.
     """
     values, flaws, reasons = _mend(CARE_RULES, record)
+    if record.state == "unknown" and not record.marketplace_state:
+        flaws.append(_no_status("state"))
     if not record.items and record.state != "cancelled":  # the items of a cancelled record may be gone
         reasons.append(Reason("item_id", "names no order item", "the id of an orderline"))
     items: list[CareItem] = []
@@ -178,6 +190,8 @@ def _mend_items(items: Sequence[OrderItem]) -> tuple[list[OrderItem], list[Flaw]
         if item.quantity == 0 and item.status not in GONE:
             values["status"] = Status.CANCELLED
             item_flaws.append(Flaw(prefix + "quantity", "is 0", "the item as cancelled"))
+        elif item.status is Status.UNKNOWN and not item.marketplace_state:
+            item_flaws.append(_no_status(prefix + "status"))
         one = msgspec.structs.replace(item, **values) if values else item
         other = mended.get(one.item_id)
         if other is not None and other != one:

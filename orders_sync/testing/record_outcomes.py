@@ -9,6 +9,7 @@ import msgspec
 from orders_sync.marketplaces.kit.adapter import Adapter, RawRecord
 from orders_sync.marketplaces.kit.lenient import decode_leniently
 from orders_sync.model.records import CareRecord, Flaw, ItemKind, Order, Reason, RecordRejectedError
+from orders_sync.model.statuses import Status
 from orders_sync.sync.batch import Batch, DecodedOrder
 from orders_sync.sync.columnar import OrderColumns
 from orders_sync.sync.validate import flawed_orders, mend_care_record, mend_order
@@ -131,12 +132,13 @@ def _check_text(content: bytes, received: bytes) -> None:
 
 
 def _stays_unusual(order: Order) -> bool:
-    """Whether the check of batches singles out a mended order again, rightly: what is negative or 0 stays so."""
+    """Whether the check of batches singles out a mended order again, rightly: it stays negative, 0 or without state."""
     items = order.items or []
     amounts: list[Any] = [order.items_total, order.shipping_total, order.sales_taxes, *(item.price for item in items)]
     return (
         any(amount is not None and str(amount).startswith("-") for amount in amounts)
         or any(item.quantity == 0 for item in items)
+        or any(one.status is Status.UNKNOWN and not one.marketplace_state for one in (order, *items))
         or any(item.kind is not ItemKind.GOODS and item.sku.strip() != (item.sku or "-") for item in items)
     )
 

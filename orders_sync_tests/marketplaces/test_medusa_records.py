@@ -171,6 +171,111 @@ def test_the_last_item_edited_out_is_removed_and_its_lock_released(
     check_invariants(connection)
 
 
+def detail(**quantities: Any) -> dict[str, Any]:
+    return {"shipped_quantity": 0, "delivered_quantity": 0, "return_received_quantity": 0, **quantities}
+
+
+@pytest.mark.parametrize("odd", [None, "three", -1, 1.5])
+@pytest.mark.parametrize(
+    ("fulfillment_status", "status", "lock"),
+    [
+        ("not_fulfilled", "accepted", "locked"),
+        ("fulfilled", "accepted", "locked"),
+        ("partially_shipped", "unknown", "locked"),
+        ("shipped", "shipped", "consumed"),
+    ],
+)
+def test_where_the_shipped_pieces_are_not_known_the_fulfilment_of_the_order_decides(
+    shop: MedusaShop, account: SellerAccount, connection: Connection, odd: object, fulfillment_status: str, status: str,
+    lock: str,
+) -> None:  # fmt: skip
+    unknown = item("item_phone", detail=detail(shipped_quantity=odd))
+    shop.records["orders"] = [order("order_1", unknown, fulfillment_status=fulfillment_status)]
+    import_levels(StockConnection(connection), {"PHONE": 10})
+    assert sync(account).flawed == 1
+    assert connection.execute("SELECT status FROM order_items").fetchone() == (status,)
+    assert locks(connection) == {"item_phone": lock}
+    fields = {field for (field,) in connection.execute("SELECT field FROM record_flaws")}
+    assert fields >= {"items[0].detail.shipped_quantity"}
+
+
+def test_what_is_known_of_an_item_is_kept_where_its_shipped_pieces_are_not_known(
+    shop: MedusaShop, account: SellerAccount, connection: Connection
+) -> None:
+    """Two of three pieces of the order are shipped, and its record says no more which ones."""
+    import_levels(StockConnection(connection), {"PHONE": 10})
+    shipped = item("shipped", detail=detail(shipped_quantity=1))
+    partly: dict[str, Any] = {"fulfillment_status": "partially_shipped"}
+    shop.records["orders"] = [order("order_1", shipped, item("waits"), **partly)]
+    sync(account)
+    later = (NOW + timedelta(minutes=5)).isoformat()
+    odd = [item(item_id, detail=detail(shipped_quantity=-1)) for item_id in ("shipped", "waits")]
+    shop.records["orders"] = [order("order_1", *odd, **partly, updated_at=later)]
+    summary = sync(account, "modified")
+    assert (summary.changed, summary.rejected, summary.events) == (1, 0, 0)
+    rows = connection.execute("SELECT item_id, status, marketplace_state FROM order_items ORDER BY 1").fetchall()
+    assert rows == [("shipped", "shipped", "1 shipped, 0 returned"), ("waits", "accepted", "0 shipped, 0 returned")]
+
+
+def test_pieces_that_were_delivered_were_shipped(
+    shop: MedusaShop, account: SellerAccount, connection: Connection
+) -> None:
+    delivered = item("item_phone", detail=detail(shipped_quantity=None, delivered_quantity=1))
+    shop.records["orders"] = [order("order_1", delivered, fulfillment_status="partially_delivered")]
+    sync(account)
+    assert connection.execute("SELECT status, marketplace_state FROM order_items").fetchone() == (
+        "shipped",
+        "1 shipped, 0 returned",
+    )
+
+
+@pytest.mark.parametrize("state", ["status", "payment_status", "fulfillment_status"])
+@pytest.mark.parametrize("odd", [None, ""])
+def test_a_state_that_is_missing_is_a_flaw_and_changes_no_status(
+    shop: MedusaShop, account: SellerAccount, connection: Connection, state: str, odd: str | None
+) -> None:
+    import_levels(StockConnection(connection), {"PHONE": 10})
+    shop.records["orders"] = [order("cancelled", item("a"), status="canceled"), order("paid", item("b"))]
+    sync(account)
+    later = (NOW + timedelta(minutes=5)).isoformat()
+    odd_state: dict[str, Any] = {"updated_at": later, state: odd}
+    shop.records["orders"] = [order("cancelled", item("a"), **{"status": "canceled", **odd_state})]
+    shop.records["orders"] += [order("paid", item("b"), **odd_state)]
+    assert sync(account, "modified").changed == 2
+    statuses = dict(connection.execute("SELECT order_id, status FROM orders").fetchall())
+    assert statuses == {"cancelled": "cancelled", "paid": "accepted"}
+    assert dict(connection.execute("SELECT item_id, status FROM order_items").fetchall()) == {
+        "a": "cancelled", "b": "accepted",
+    }  # fmt: skip
+    flawed = {record_id for (record_id,) in connection.execute("SELECT record_id FROM record_flaws")}
+    assert "paid" in flawed or (state, odd) == ("status", "")
+    check_invariants(connection)
+
+
+def test_a_line_of_less_than_no_pieces_rejects_its_order(
+    shop: MedusaShop, account: SellerAccount, connection: Connection
+) -> None:
+    shop.records["orders"] = [order("order_1", item("a"), item("b", quantity=-1)), order("order_2", item("c"))]
+    summary = sync(account)
+    assert (summary.created, summary.rejected) == (1, 1)
+    rows = connection.execute("SELECT reasons->0->>'where', reasons->0->>'what' FROM rejected_records").fetchall()
+    assert rows == [("items[1].quantity", "is -1")]
+
+
+def test_a_cancellation_in_year_1_is_none(shop: MedusaShop, account: SellerAccount, connection: Connection) -> None:
+    zero = "0001-01-01T00:00:00Z"
+    shop.records["orders"] = [order("order_1", PHONE, fulfillments=[fulfillment(1, NEW, canceled_at=zero)])]
+    shop.records["returns"] = [care("return_1", canceled_at=zero), care("return_2", canceled_at=zero, items=[])]
+    sync(account)
+    assert offered(connection) == (NEW, "T1")
+    summary = sync(account, "care")
+    assert (summary.created, summary.rejected) == (1, 0), "return_2 was begun and not requested yet"
+    assert connection.execute("SELECT care_id, state FROM care_records").fetchall() == [("return_1", "open")]
+    connection.execute("UPDATE orders SET label_url = NULL")
+    connection.execute("DELETE FROM order_documents")
+    assert sync(account, "incomplete").documents_found == 1
+
+
 def fulfillment(number: int, url: str, **fields: Any) -> dict[str, Any]:
     return {
         "id": f"ful_{number}", "shipped_at": None, "canceled_at": None, "items": [{"line_item_id": "item_phone"}],
