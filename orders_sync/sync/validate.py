@@ -33,6 +33,7 @@ from orders_sync.sync.rules import (
     ORDER_RULES,
     TEXT,
     Rule,
+    Wrong,
     negative,
     wrong_amount,
     wrong_url,
@@ -193,15 +194,43 @@ def _mend_items(items: Sequence[OrderItem]) -> tuple[list[OrderItem], list[Flaw]
         elif item.status is Status.UNKNOWN and not item.marketplace_state:
             item_flaws.append(_no_status(prefix + "status"))
         one = msgspec.structs.replace(item, **values) if values else item
-        other = mended.get(one.item_id)
-        if other is not None and other != one:
-            item_reasons.append(Reason(prefix + "item_id", "occurs twice in the order", "an id of its own"))
-        elif other is not None:
-            item_flaws.append(Flaw(prefix + "item_id", "occurs twice in the order", "the item once"))
-        mended[one.item_id] = one
+        if not item_reasons and one.item_id in mended:
+            wrong = _wrong_pair(mended[one.item_id], one)
+            if wrong.value is None:
+                item_reasons.append(Reason(prefix + "item_id", wrong.found, wrong.allowed))
+            else:
+                item_flaws.append(Flaw(prefix + "item_id", wrong.found, wrong.stored))
+                mended[one.item_id] = wrong.value
+        elif not item_reasons:
+            mended[one.item_id] = one
         flaws += item_flaws
         reasons += item_reasons
     return list(mended.values()), flaws, reasons
+
+
+def _wrong_pair(first: OrderItem, second: OrderItem) -> Wrong:
+    """What is wrong with two items of an order with the same id, and which of them is stored.
+
+    If both are to be shipped, they have to agree on what: nothing shows whether one is an older state of the line, a
+    part of it, or another line whose id is wrong, and so what to lock and to ship. Such an order is rejected: it is
+    reported, kept and tried again, while a guess would send the buyer the wrong goods.
+    """
+    allowed = "one SKU and one quantity for each id"
+    if _is_to_be_shipped(first) and _is_to_be_shipped(second):
+        different = [name for name in ("sku", "quantity") if getattr(first, name) != getattr(second, name)]
+        if different:
+            return Wrong(f"occurs twice in the order, with another {' and '.join(different)}", allowed)
+    if first == second:
+        return Wrong("occurs twice in the order", allowed, first, "the item once")
+    found = "occurs twice in the order, with other values"
+    if _is_to_be_shipped(first) and not _is_to_be_shipped(second):  # a lock too many is seen, one too few oversells
+        return Wrong(found, allowed, first, "the item that is to be shipped")
+    return Wrong(found, allowed, second, "the item as it is listed last")
+
+
+def _is_to_be_shipped(item: OrderItem) -> bool:
+    """Whether the item's SKU and quantity decide what is locked and shipped."""
+    return item.kind is ItemKind.GOODS and item.status not in GONE
 
 
 def _rules_of(item: OrderItem) -> Mapping[str, Rule[Any]]:

@@ -24,6 +24,7 @@ from orders_sync.testing.row_faults import reject_row
 UNUSABLE: list[tuple[dict[str, Any], str]] = [
     ({"date_creation": None}, "created_at"),
     ({"date_creation": "yesterday"}, "created_at"),
+    ({"date_creation": "9999-12-31T23:59:59-12:00"}, "created_at"),
     ({"orderlines": []}, "items"),
     ({"orderlines": "none"}, "items"),
     ({"order_id": None}, "order_id"),
@@ -353,12 +354,75 @@ def test_nothing_is_left_to_ship_of_an_item_with_the_quantity_0() -> None:
     assert (mended.items[0].status, flaw.found, flaw.stored) == ("cancelled", "is 0", "the item as cancelled")
 
 
-def test_an_item_that_is_listed_twice_is_stored_once_unless_the_two_differ() -> None:
-    item = OrderItem("21", "A", 1, Status.PENDING)
-    mended, flaw = _mended(msgspec.structs.replace(RIGHT, order_id="2", items=[item, item]))
-    assert (mended.items, flaw.field) == ([item], "items[1].item_id")
-    with pytest.raises(RecordRejectedError, match="occurs twice"):
-        mend_order(msgspec.structs.replace(RIGHT, items=[item, msgspec.structs.replace(item, quantity=2)]))
+TWICE = OrderItem("21", "A", 1, Status.PENDING)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "stored", "what"),
+    [
+        ({}, {}, {}, "the item once"),
+        ({"product": "A phone"}, {"product": "Phone"}, {"product": "Phone"}, "the item as it is listed last"),
+        ({"sku": " A "}, {"sku": "A"}, {}, "the item once"),
+        ({}, {"status": Status.SHIPPED}, {"status": Status.SHIPPED}, "the item as it is listed last"),
+        ({}, {"status": Status.CANCELLED, "quantity": 0}, {}, "the item that is to be shipped"),
+        ({"status": Status.CANCELLED, "sku": ""}, {}, {}, "the item as it is listed last"),
+        ({}, {"price": "-5"}, {}, "the item that is to be shipped"),
+    ],
+)
+def test_an_item_that_is_listed_twice_is_stored_once(
+    first: dict[str, Any], second: dict[str, Any], stored: dict[str, Any], what: str
+) -> None:
+    items = [msgspec.structs.replace(TWICE, **fields) for fields in (first, second)]
+    order = msgspec.structs.replace(RIGHT, order_id="2", items=items)
+    assert flawed_orders(OrderColumns([RIGHT, order])) == {1}
+    mended, flaws = mend_order(order)
+    assert mended.items == [msgspec.structs.replace(TWICE, **stored)]
+    assert [flaw.stored for flaw in flaws if flaw.field == "items[1].item_id"] == [what]
+
+
+@pytest.mark.parametrize(
+    ("other", "what"),
+    [
+        ({"quantity": 2}, "occurs twice in the order, with another quantity"),
+        ({"sku": "B"}, "occurs twice in the order, with another sku"),
+        ({"sku": "B", "quantity": 2}, "occurs twice in the order, with another sku and quantity"),
+    ],
+)
+def test_an_item_that_is_listed_twice_and_leaves_open_what_to_ship_rejects_the_order(
+    other: dict[str, Any], what: str
+) -> None:
+    with pytest.raises(RecordRejectedError) as rejected:
+        mend_order(msgspec.structs.replace(RIGHT, items=[TWICE, msgspec.structs.replace(TWICE, **other)]))
+    assert [(reason.where, reason.what) for reason in rejected.value.reasons] == [("items[1].item_id", what)]
+
+
+def test_a_status_that_is_unknown_because_the_record_has_no_state_is_a_flaw() -> None:
+    for state in (None, ""):
+        order = with_item(status=Status.UNKNOWN, marketplace_state=state)
+        order = msgspec.structs.replace(order, status=Status.UNKNOWN, marketplace_state=state)
+        assert flawed_orders(OrderColumns([RIGHT, order])) == {1}
+        assert flawed_orders(OrderColumns([msgspec.structs.replace(order, items=None)])) == {0}
+        mended, flaws = mend_order(order)
+        assert (mended, [flaw.field for flaw in flaws]) == (order, ["status", "items[0].status"])
+    unpublished = msgspec.structs.replace(RIGHT, status=Status.UNKNOWN, marketplace_state="TELEPORTED")
+    assert mend_order(unpublished) == (unpublished, []), "the check states_are_known reports it"
+
+
+def test_a_reason_says_what_the_record_has_where_that_can_not_be_read(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
+) -> None:
+    an_order(marketplace, 1, date_creation="2026-02-30T10:00:00Z")
+    an_order(marketplace, 2, orderlines="none")
+    an_order(marketplace, 3)["orderlines"][0]["listing"] = {"sku": "PHONE"}
+    an_order(marketplace, 4, date_creation=None)
+    sync(account)
+    rows = connection.execute("SELECT record_id, reasons->0->>'where', reasons->0->>'what' FROM rejected_records")
+    assert sorted(rows.fetchall()) == [
+        ("1", "created_at", "can't be read as a time: '2026-02-30T10:00:00Z'"),
+        ("2", "items", "is a text"),
+        ("3", "items[0].sku", "is an object"),
+        ("4", "created_at", "is missing"),
+    ]
 
 
 def test_no_flaw_shows_what_the_record_has_but_for_codes() -> None:
