@@ -4,7 +4,7 @@ import getpass
 import json
 import socket
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import click
@@ -14,9 +14,12 @@ from orders_sync.cli.output import console
 from orders_sync.cli.rows import format_options, print_rows
 from orders_sync.database.engine import Connection
 from orders_sync.model.errors import UserFacingError
-from orders_sync.sync.rejected_records import KeptRecord, Selection
+from orders_sync.sync.rejected_records import KeptRecord, Selection, title_of
 
 APPLICATION = "orders_sync rejected"
+_kind_option = click.option(
+    "--kind", type=click.Choice(["order", "care"]), help="Needed if an order and a care record have this id."
+)
 
 
 def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -112,20 +115,37 @@ def _row(record: KeptRecord) -> list[Any]:
 @rejected.command("show")
 @click.argument("account")
 @click.argument("record_id")
-def show(account: str, record_id: str) -> None:
+@_kind_option
+def show(account: str, record_id: str, kind: str | None) -> None:
     """Print one rejected record and its reasons.
 
     The record is printed whole, as received; it may hold buyers' data.
     """
     with orders_database(APPLICATION) as connection:
-        row = connection.execute(
-            "SELECT raw, reasons FROM rejected_records WHERE account = %s AND record_id = %s",
+        rows = connection.execute(
+            "SELECT kind, raw, reasons FROM rejected_records WHERE account = %s AND record_id = %s",
             [account, record_id],
-        ).fetchone()
-    if row is None:
-        raise UserFacingError(f"Account {account} has no rejected record {record_id}.")
-    click.echo(bytes(row[0]).decode(errors="replace"))
-    click.echo(json.dumps(row[1], indent=2))
+        )
+        found = {row[0]: row[1:] for row in rows}
+    raw, reasons = found[_only_kind(account, record_id, kind, found.keys())]
+    click.echo(bytes(raw).decode(errors="replace"))
+    click.echo(json.dumps(reasons, indent=2))
+
+
+def _only_kind(account: str, record_id: str, kind: str | None, found: Collection[str]) -> str:
+    """The kind of the record that is meant, of those that have rejected records with its id.
+
+    Raises UserFacingError if there is none, or if an order and a care record have the id and `kind` names neither.
+    """
+    if kind is None and len(found) > 1:
+        raise UserFacingError(
+            f"Account {account} has a rejected order {record_id} and a rejected care record {record_id}: name one of "
+            "them by --kind order or --kind care."
+        )
+    meant = [one for one in found if kind in (None, one)]
+    if not meant:
+        raise UserFacingError(f"Account {account} has no rejected {title_of(kind or 'record')} {record_id}.")
+    return meant[0]
 
 
 @rejected.command("retry")
@@ -150,26 +170,28 @@ def retry(
     accounts = [find_account(name) for name in chosen] if chosen else list(load_accounts()[0].values())
     if record_id is not None:
         with orders_database(APPLICATION) as connection:
-            _check_is_rejected(connection, accounts[0].name, record_id)
+            _check_is_rejected(connection, accounts[0].name, record_id, kind)
     for one in accounts:
         run_id = f"cli-{uuid.uuid4().hex[:8]}"
         passed, left = retry_rejected_records(one, run_id, key=record_id, kind=kind, reason=reason)
         console.print(f"{one.name}: {passed} passed, {left} still rejected.")
 
 
-def _check_is_rejected(connection: Connection, account: str, record_id: str) -> None:
-    """Raises UserFacingError unless the record is rejected and not dismissed."""
+def _check_is_rejected(connection: Connection, account: str, record_id: str, kind: str | None) -> None:
+    """Raises UserFacingError unless such a record, of any kind or this one, is rejected and not dismissed."""
     from orders_sync.sync.rejected_records import selected
 
-    if not selected(connection, Selection(account, None, record_id)):
-        raise UserFacingError(f"Account {account} has no rejected record {record_id} that is not dismissed.")
+    if not selected(connection, Selection(account, kind, record_id)):
+        title = title_of(kind or "record")
+        raise UserFacingError(f"Account {account} has no rejected {title} {record_id} that is not dismissed.")
 
 
 @rejected.command("dismiss")
 @click.argument("account")
 @click.argument("record_id")
+@_kind_option
 @click.option("--reason", required=True, help="Why; it is kept with your name and the time.")
-def dismiss(account: str, record_id: str, reason: str) -> None:
+def dismiss(account: str, record_id: str, kind: str | None, reason: str) -> None:
     """Dismiss a rejected record, with a reason.
 
     It is not tried again, and checks do not count it. It comes back if the marketplace sends a changed version.
@@ -180,6 +202,7 @@ def dismiss(account: str, record_id: str, reason: str) -> None:
         raise click.UsageError("--reason must say why.")
     who = f"{getpass.getuser()}@{socket.gethostname()}"
     with orders_database(APPLICATION) as connection:
-        if not rejected_records.dismiss(connection, account, record_id, by=who, reason=reason.strip()):
-            raise UserFacingError(f"Account {account} has no rejected record {record_id}.")
+        kinds = rejected_records.unresolved_kinds(connection, account, record_id)
+        only = _only_kind(account, record_id, kind, kinds)
+        rejected_records.dismiss(connection, account, only, record_id, by=who, reason=reason.strip())
     console.print(f"{account}: {record_id} is dismissed.", markup=False)

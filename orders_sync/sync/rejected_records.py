@@ -240,17 +240,22 @@ GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC, 1, 2, 3
 """)
 
 
-def dismiss(connection: Connection, account: str, key: str, *, by: str, reason: str) -> bool:
-    """Dismisses a rejected record, with who did it and why; returns whether there is such a record.
-
-    One that is dismissed already keeps its first dismissal.
-    """
+def unresolved_kinds(connection: Connection, account: str, key: str) -> list[str]:
+    """The kinds of which a record with this key is rejected now: an order and a care record may have the same id."""
     rows = connection.execute(
+        "SELECT kind FROM rejected_records WHERE account = %s AND record_id = %s AND resolved_at IS NULL",
+        [account, key],
+    )
+    return [kind for (kind,) in rows]
+
+
+def dismiss(connection: Connection, account: str, kind: str, key: str, *, by: str, reason: str) -> None:
+    """Dismisses a rejected record, with who did it and why. One that is dismissed already keeps its first dismissal."""
+    connection.execute(
         """
         UPDATE rejected_records SET dismissed_at = coalesce(dismissed_at, now()),
           dismissed_by = coalesce(dismissed_by, %s), dismissed_reason = coalesce(dismissed_reason, %s)
-        WHERE account = %s AND record_id = %s AND resolved_at IS NULL
+        WHERE account = %s AND kind = %s AND record_id = %s AND resolved_at IS NULL
         """,
-        [by, reason, account, key],
+        [by, reason, account, kind, key],
     )
-    return rows.rowcount > 0

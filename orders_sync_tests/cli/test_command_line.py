@@ -8,40 +8,16 @@ from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from orders_sync.cli import RENAMED, OrdersSyncGroup, main
 from orders_sync.database.engine import Connection
 from orders_sync.database.schema import newest_revision
 from orders_sync.lanes.lock import hold
-from orders_sync.marketplaces.kit import accounts
 from orders_sync.model.lane import Lane, SyncType
-from orders_sync.testing.deployment import write_account
 from orders_sync.testing.marketplace import Marketplace, an_order
 from orders_sync.testing.waiting import limit
-
-
-@pytest.fixture
-def shop(marketplace: Marketplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_url: str) -> Marketplace:
-    """The accounts folder of the command line: one account, at the empty marketplace."""
-    add_account(tmp_path, marketplace, "shop")
-    monkeypatch.setattr(accounts, "accounts_folder", lambda: tmp_path)
-    return marketplace
-
-
-def add_account(folder: Path, marketplace: Marketplace, name: str) -> None:
-    write_account(
-        folder,
-        name,
-        {
-            "marketplace": "back_market", "base_url": marketplace.url, "token": "BACK_MARKET_SANDBOX_TOKEN",
-            "limits": {"enforced": False},
-        },
-    )  # fmt: skip
-
-
-def run(*arguments: str) -> Result:
-    return CliRunner().invoke(main, list(arguments), catch_exceptions=True)
+from orders_sync_tests.cli.command_line import add_account, run
 
 
 def test_a_sync_prints_a_summary(shop: Marketplace) -> None:
@@ -114,59 +90,6 @@ def test_the_log_shows_each_run(shop: Marketplace) -> None:
     assert "OrderSync shop/new: run cli-" in output
 
 
-def test_rejected_records_are_listed_shown_and_tried_again(shop: Marketplace) -> None:
-    good = an_order(shop, 1)
-    shop.put({**good, "orderlines": []})
-    run("sync", "--type", "new")
-    reason = "items: are missing, and the order is not stored yet (one item or more)"
-    assert reason in run("rejected", "list").output
-    assert reason in run("rejected", "--list").output
-    assert '"order_id": 1' in run("rejected", "show", "shop", "1").output
-    assert "0 passed, 1 still rejected" in run("rejected", "retry").output
-    shop.put(good)
-    assert "1 passed, 0 still rejected" in run("rejected", "retry").output
-    assert "No rejected records" in run("rejected").output
-
-
-def put_rejected(shop: Marketplace) -> None:
-    """Three orders without lines, two without a listing and one care record without an item."""
-    for number in range(1, 6):
-        order = an_order(shop, number, skus=("PHONE", "CASE"))
-        lines = [] if number < 4 else [order["orderlines"][0], {**order["orderlines"][1], "listing": ""}]
-        shop.put({**order, "orderlines": lines})
-    shop.put_folder(900, 100)
-    folder = shop.world.scripted_folders[900]
-    folder["detail"] = {**folder["detail"], "orderline": None}
-    run("sync", "--type", "new")
-    run("sync", "--type", "care")
-
-
-def test_rejected_records_are_grouped_by_reason_and_filtered(shop: Marketplace, tmp_path: Path) -> None:
-    put_rejected(shop)
-    add_account(tmp_path, shop, "another")
-    groups = json.loads(run("rejected", "--json").output)
-    assert [(g["kind"], g["reason"], g["records"]) for g in groups] == [
-        ("order", "items: are missing, and the order is not stored yet", 3),
-        ("order", "items[].sku: is missing", 2),
-        ("care", "item_id: names no order item", 1),
-    ]
-    assert groups[1]["example"] in ("4", "5")
-    assert "items[].sku: is missing" in run("rejected").output
-
-    def ids(*options: str) -> list[str]:
-        return [row["id"] for row in json.loads(run("rejected", "--list", "--json", *options).output)]
-
-    assert ids() == ["900", "1", "2", "3", "4", "5"]
-    assert ids("--kind", "care") == ["900"]
-    assert ids("--reason", "SKU: is missing") == ["4", "5"]
-    assert ids("--account", "another") == []
-    lines = run("rejected", "--csv", "--reason", "sku").output.splitlines()
-    assert lines[0] == "account,kind,reason,allowed,records,first,last,example"
-    assert lines[1].startswith("shop,order,items[].sku: is missing,the SKU of the listing,2,2")
-    assert run("rejected", "--json", "--csv").exit_code == 2
-    assert run("rejected", "--reason", "sku", "retry").exit_code == 2  # it would retry all
-
-
 @pytest.mark.parametrize(
     "command",
     [
@@ -185,54 +108,6 @@ def test_a_watermark_is_set_back_for_a_reason_only(shop: Marketplace) -> None:
     run("sync", "--type", "new")
     assert run("lanes", "rewind", "shop/new", "--to", "2026-01-01", "--reason", "  ").exit_code == 2
     assert "and is now 2026-01-01" in run("lanes", "rewind", "shop/new", "--to", "2026-01-01", "--reason", "x").output
-
-
-def test_one_rejected_record_those_of_a_reason_or_all_are_tried_again(shop: Marketplace) -> None:
-    put_rejected(shop)
-    for number in range(1, 6):
-        an_order(shop, number, skus=("PHONE", "CASE"))
-    shop.put_folder(900, 100)
-    assert "shop: 1 passed, 0 still rejected." in run("rejected", "retry", "shop", "4").output
-    assert "shop: 3 passed, 0 still rejected." in run("rejected", "retry", "--reason", "items: are missing").output
-    assert "shop: 1 passed, 0 still rejected." in run("rejected", "retry", "--kind", "care").output
-    assert "shop: 1 passed, 0 still rejected." in run("rejected", "retry").output
-    unknown = run("rejected", "retry", "shop", "4")
-    assert unknown.exit_code == 1
-    assert unknown.stderr == "Error: Account shop has no rejected record 4 that is not dismissed.\n"
-
-
-def test_a_dismissed_record_rests_until_the_marketplace_changes_it(shop: Marketplace, connection: Connection) -> None:
-    put_rejected(shop)
-    for record_id in ("1", "900"):
-        dismissed = run("rejected", "dismiss", "shop", record_id, "--reason", "a test order")
-        assert dismissed.output == f"shop: {record_id} is dismissed.\n"
-    row = connection.execute(
-        "SELECT dismissed_by LIKE '%@%', dismissed_reason, dismissed_at <= now(), attempts FROM rejected_records "
-        "WHERE record_id = '1'"
-    ).fetchone()
-    assert row == (True, "a test order", True, 1)
-    assert "a test order" in run("rejected", "--list", "--dismissed").output
-    assert run("rejected", "retry", "shop", "1").exit_code == 1
-    assert run("rejected", "dismiss", "shop", "77", "--reason", "why").exit_code == 1
-    assert "Missing option '--reason'" in run("rejected", "dismiss", "shop", "1").output
-    again = run("sync", "--type", "new", "--reread").output + run("sync", "--type", "care", "--reread").output
-    assert "order 2 rejected" in again
-    assert "order 1 rejected" not in again
-    assert "care record 900" not in again
-    run("rejected", "retry")
-    attempts = "SELECT attempts FROM rejected_records WHERE record_id IN ('1', '900')"
-    assert connection.execute(attempts).fetchall() == [(1,), (1,)]
-    shown = json.loads(run("rejected", "--list", "--json").output)
-    assert [row["id"] for row in shown] == ["2", "3", "4", "5"]
-    assert json.loads(run("status", "--json").output)[0]["rejected"] == 4
-    shop.pass_time(minutes=5)
-    shop.change(1, payment_method="PAYPAL")
-    run("sync", "--type", "new")
-    shown = json.loads(run("rejected", "--list", "--json").output)
-    assert [(row["id"], row["dismissed_at"]) for row in shown[:1]] == [("1", None)]
-    shop.change(1, orderlines=an_order(shop, 1)["orderlines"])
-    run("rejected", "retry", "shop", "1")
-    assert connection.execute("SELECT order_id FROM orders").fetchall() == [("1",)]
 
 
 def test_flaws_are_grouped_and_listed(shop: Marketplace, tmp_path: Path) -> None:
@@ -344,12 +219,6 @@ def test_the_database_is_upgraded(shop: Marketplace) -> None:
     assert f"The orders database is at revision {newest_revision()}." in result.output
 
 
-def test_a_record_that_is_not_rejected_can_not_be_shown(shop: Marketplace) -> None:
-    result = run("rejected", "show", "shop", "7")
-    assert result.exit_code == 1
-    assert result.stderr == "Error: Account shop has no rejected record 7.\n"
-
-
 def test_a_busy_lane_is_exit_code_3_in_every_command(database_url: str) -> None:
     @click.command()
     def work() -> None:
@@ -375,13 +244,6 @@ def test_a_port_in_use_is_named_before_anything_starts() -> None:
     assert (
         f"Error: Port {port}, which the Dagster UI needs, is in use. Is orders-sync running already?" in result.stderr
     )
-
-
-def test_square_brackets_of_a_record_are_shown(shop: Marketplace) -> None:
-    order = an_order(shop, 1)
-    shop.put({**order, "orderlines": [{**order["orderlines"][0], "listing": None}]})
-    run("sync", "--type", "new")
-    assert "items[0].sku: is missing" in run("rejected", "list").output
 
 
 @pytest.mark.parametrize(
