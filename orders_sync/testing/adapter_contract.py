@@ -1,8 +1,9 @@
 """What must hold for the records of every adapter, as a table of cases: describe your records, and run each case.
 
 A case is one of these: every canonical field is mapped; every published state has its meaning; a value of another type
-in one field is a flaw of that field, and rejects the record only if it is needed to lock stock and ship; broken JSON
-is repaired or rejected. docs/add-a-marketplace.md shows the whole use.
+in one field is a flaw of that field, and rejects the record only if it is needed to lock stock and ship; a time out of
+range counts as none; an item that is listed twice is stored once; broken JSON is repaired or rejected.
+docs/add-a-marketplace.md shows the whole use.
 """
 
 import json
@@ -10,16 +11,17 @@ import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
-from types import UnionType
-from typing import Any, Literal, Union, cast, get_args, get_origin
+from typing import Any, Literal, cast, get_args, get_origin
 
 import msgspec
 
 from orders_sync.marketplaces.kit.accounts import account_from
 from orders_sync.marketplaces.kit.adapter import Adapter
+from orders_sync.marketplaces.kit.lenient import members_of
 from orders_sync.marketplaces.kit.registry import find_marketplace, open_adapter
-from orders_sync.model.records import CareRecord, Order
+from orders_sync.model.records import CareRecord, Order, OrderItem
 from orders_sync.model.statuses import Status
 from orders_sync.testing.field_mapping import assert_mapped
 from orders_sync.testing.record_outcomes import Outcome, Rejected, Stored, care_outcome, order_outcome
@@ -58,6 +60,16 @@ NO_JSON: Mapping[str, str] = {
 }  # fmt: skip
 """What can't be repaired in the place of a value."""
 _PLACE = "the place of the odd value"
+_MISSING = frozenset([
+    "left out", "null", "an empty text", "a space",
+    "NaN", "Infinity", "a number beyond a float", "a number of 400 digits",  # repaired JSON has null instead
+])  # fmt: skip
+"""The odd values that a reason may call missing."""
+NO_TIMES = (
+    "0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "0001-01-01T00:00:00", "1970-01-01T00:00:00Z",
+    "9999-12-31T23:59:59Z", "9999-12-31T23:59:59-14:00",
+)  # fmt: skip
+"""What programs write for no time at all, and for never."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +166,8 @@ def _runs(contract: AdapterContract) -> Iterator[tuple[str, Callable[[Adapter], 
         examples.append(("care record", f"care record {number}", example))
     for table in contract.states:
         yield f"every state: {table.name}", partial(_states_have_their_meaning, table)
+        yield f"no state: {table.name}", partial(_a_missing_state_is_a_flaw, table)
+    yield "an item that is listed twice", partial(_a_double_item_is_stored_once, contract.order.record)
     adapter = contract.open()
     adapter.close()
     for kind, name, example in examples:
@@ -161,8 +175,10 @@ def _runs(contract: AdapterContract) -> Iterator[tuple[str, Callable[[Adapter], 
         yield f"{name}: no JSON in a field", partial(_no_json_is_rejected, kind, example)
         yield f"{name}: odd values in a field that nobody reads", partial(_unread_is_harmless, kind, example)
         struct = _struct(adapter, kind)
-        for path in [] if struct is None else _paths(struct, example.record):
+        for path, hint in [] if struct is None else _places(struct, example.record):
             yield f"{name}: odd values in {_text(path)}", partial(_odd_values, kind, example, path)
+            if datetime in members_of(hint):
+                yield f"{name}: no time in {_text(path)}", partial(_no_time_counts_as_none, kind, example, path)
 
 
 def _order_is_mapped(contract: AdapterContract, adapter: Adapter) -> None:
@@ -194,6 +210,63 @@ def _states_have_their_meaning(table: StateTable, adapter: Adapter) -> None:
         assert isinstance(outcome, Stored), f"state {state!r}: {outcome}"
         found = table.read(outcome.value)
         assert found == meaning, f"state {state!r} became {found!r}, not {meaning!r}"
+
+
+def _a_missing_state_is_a_flaw(table: StateTable, adapter: Adapter) -> None:
+    for name, record in (
+        ("null", _with(table.record, table.path, None)),
+        ("left out", _without(table.record, table.path)),
+    ):
+        outcome = _outcome(adapter, table.kind, _encoded(record))
+        assert isinstance(outcome, Stored), f"{name}: {outcome}"
+        assert outcome.flaws or "unknown" not in _statuses(outcome.value), f"{name} is no flaw, and nothing is known"
+
+
+def _statuses(value: Order | CareRecord) -> list[str]:
+    if isinstance(value, CareRecord):
+        return [value.state]
+    return [value.status, *(item.status for item in value.items or ())]
+
+
+def _a_double_item_is_stored_once(record: Mapping[str, Any], adapter: Adapter) -> None:
+    """An item and a copy that lacks one field: one item, if the copy alone has the same SKU and quantity."""
+    [expected] = adapter.decode_order(_encoded(record)).items or []
+    name = next(name for name, value in record.items() if isinstance(value, list) and _has_items(adapter, record, name))
+    [item] = record[name]
+    for left_out in [None, *item]:
+        copy = {key: value for key, value in item.items() if key != left_out}
+        alone = _outcome(adapter, "order", _encoded({**record, name: [copy]}))
+        if isinstance(alone, Rejected) or not _agrees(alone.value, expected):
+            continue
+        for items in ([item, copy], [copy, item]):
+            outcome = _outcome(adapter, "order", _encoded({**record, name: items}))
+            assert isinstance(outcome, Stored), f"a copy without {left_out} rejects the order: {outcome}"
+            assert _agrees(outcome.value, expected), f"a copy without {left_out}: {outcome.value.items}"
+            assert outcome.flaws, f"a copy without {left_out} is no flaw"
+
+
+def _has_items(adapter: Adapter, record: Mapping[str, Any], name: str) -> bool:
+    return not adapter.decode_order(_encoded({**record, name: []})).items
+
+
+def _agrees(value: Order | CareRecord, expected: OrderItem) -> bool:
+    """Whether the order has one item, with the expected SKU and quantity."""
+    items = value.items if isinstance(value, Order) else None
+    of_items = [(item.item_id, item.sku, item.quantity) for item in items or ()]
+    return of_items == [(expected.item_id, expected.sku, expected.quantity)]
+
+
+def _no_time_counts_as_none(kind: RecordKind, example: Example, path: Path, adapter: Adapter) -> None:
+    none = _outcome(adapter, kind, _encoded(_with(example.record, path, None)))
+    for text in NO_TIMES:
+        outcome = _outcome(adapter, kind, _encoded(_with(example.record, path, text)))
+        if isinstance(outcome, Rejected):
+            assert isinstance(none, Rejected), f"{text} rejects the record: {outcome}"
+            continue
+        assert isinstance(none, Stored)
+        assert outcome.value == none.value, f"{text} is not as good as none: {outcome}"
+        is_read = _decoded(adapter, kind, _encoded(example.record)) != none.value
+        assert outcome.flaws or not is_read, f"{text} is no flaw"
 
 
 def _cut_off_is_rejected(kind: RecordKind, example: Example, adapter: Adapter) -> None:
@@ -233,12 +306,18 @@ def _odd_values(kind: RecordKind, example: Example, path: Path, adapter: Adapter
         if isinstance(outcome, Rejected):
             for reason in outcome.reasons:
                 assert PLANTED not in repr(reason), f"{what}: the reason repeats the value: {reason}"
+                is_of_a_part = reason.where.startswith((f"{_text(path)}.", f"{_text(path)}["))
+                assert reason.what != "is missing" or name in _MISSING or is_of_a_part, f"{what} is there: {reason}"
                 assert _last_name(reason.where) in ESSENTIAL or _is_needed(struct, path, reason.where), (
                     f"{what} rejects the record, though it can be locked and shipped: {reason}"
                 )
             continue
         assert PLANTED not in repr(outcome.flaws), f"{what}: a flaw repeats the value: {outcome.flaws}"
         changed = _changed_fields(outcome.decoded, expected)
+        if kind == "order" and len(path) > 1:
+            # A line of which nothing is left to ship may be left out.
+            is_gone = name in ("0", "left out")
+            assert is_gone or len(outcome.value.items or ()) == len(expected.items or ()), f"{what} loses an item"
         for flaw in outcome.flaws:
             assert flaw.field == "record" or flaw.field.startswith(_text(path)) or flaw.field in changed, (
                 f"{what} is reported as a flaw of another field: {flaw}"
@@ -288,34 +367,30 @@ def _required(hint: Any, prefix: str) -> set[str]:
         where = f"{prefix}.{field.encode_name}" if prefix else field.encode_name
         if field.required:
             found.add(where)
-        for member in _members(field.type):
+        for member in members_of(field.type):
             if get_origin(member) is not list:
                 continue
-            for element in _members(get_args(member)[0]):
+            for element in members_of(get_args(member)[0]):
                 if isinstance(element, type) and issubclass(element, msgspec.Struct):
                     of_element = _required(element, f"{where}[0]")
                     found |= of_element | ({f"{where}[0]"} if of_element else set())
     return found
 
 
-def _paths(struct: type[msgspec.Struct], record: Mapping[str, Any], above: Path = ()) -> Iterator[Path]:
-    """The places of all fields of a contract's form: of nested ones, where the example has the object."""
+def _places(struct: type[msgspec.Struct], record: Mapping[str, Any], above: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """The places and types of all fields of a contract's form: of nested ones, where the example has the object."""
     for field in msgspec.structs.fields(struct):
         path = (*above, field.encode_name)
-        yield path
+        yield path, field.type
         value = record.get(field.encode_name)
-        for member in _members(field.type):
+        for member in members_of(field.type):
             if isinstance(value, dict) and isinstance(member, type) and issubclass(member, msgspec.Struct):
-                yield from _paths(member, cast(dict[str, Any], value), path)
+                yield from _places(member, cast(dict[str, Any], value), path)
             elif isinstance(value, list) and value and get_origin(member) is list:
-                yield (*path, 0)
-                for element in _members(get_args(member)[0]):
+                yield (*path, 0), get_args(member)[0]
+                for element in members_of(get_args(member)[0]):
                     if isinstance(element, type) and issubclass(element, msgspec.Struct):
-                        yield from _paths(element, cast(Any, value)[0], (*path, 0))
-
-
-def _members(hint: Any) -> tuple[Any, ...]:
-    return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+                        yield from _places(element, cast(Any, value)[0], (*path, 0))
 
 
 def _text(path: Path) -> str:
