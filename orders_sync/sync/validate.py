@@ -62,13 +62,14 @@ def flawed_orders(fields: OrderColumns, longest_record: int | None = None) -> se
 
 
 def _flawed(rules: Mapping[str, Rule[Any]], fields: Mapping[str, Sequence[Any]], without: Rule[Any] | None) -> set[int]:
-    return {
-        position
-        for name, rule in rules.items()
-        if rule is not without and not rule.all_valid(fields[name])
-        for position, value in enumerate(fields[name])
-        if rule.wrong(value) is not None
-    }
+    found: set[int] = set()
+    for name, rule in rules.items():
+        column = fields[name]
+        if rule is without or rule.all_valid(column):
+            continue
+        wrong = {value for value in set(column) if rule.wrong(value) is not None}
+        found |= {position for position, value in enumerate(column) if value in wrong}
+    return found
 
 
 def _without_state(fields: Mapping[str, Sequence[Any]]) -> set[int]:

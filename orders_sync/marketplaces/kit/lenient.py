@@ -13,7 +13,7 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, Generic, TypeVar, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar, Union, cast, get_args, get_origin
 
 import msgspec
 from msgspec.structs import FieldInfo
@@ -159,6 +159,32 @@ def _fields(struct: type[msgspec.Struct]) -> Mapping[str, FieldInfo]:
     return {field.encode_name: field for field in msgspec.structs.fields(struct)}
 
 
+class _Shape(NamedTuple):
+    """What a type allows."""
+
+    hint: Any
+    members: tuple[Any, ...]
+    """The types that a value may have, each without its metadata."""
+    struct: type[msgspec.Struct] | None
+    """The one for objects."""
+    of_list: Any
+    """The type of the elements of a list; None if it can't be a list."""
+
+
+_SHAPES: dict[int, _Shape] = {}
+"""By the type's id, since not every type with metadata can be a key. Each keeps its type, so that no id comes again."""
+
+
+def _shape_of(hint: Any) -> _Shape:
+    shape = _SHAPES.get(id(hint))
+    if shape is None:
+        members = members_of(hint)
+        structs = (member for member in members if isinstance(member, type) and issubclass(member, msgspec.Struct))
+        lists = (get_args(member)[0] for member in members if get_origin(member) is list)
+        shape = _SHAPES[id(hint)] = _Shape(hint, members, next(structs, None), next(lists, None))
+    return shape
+
+
 def members_of(hint: Any) -> tuple[Any, ...]:
     """The types that a field may have, each without its metadata."""
     if get_origin(hint) is Annotated:
@@ -169,14 +195,13 @@ def members_of(hint: Any) -> tuple[Any, ...]:
 
 
 def _fit_value(value: Any, hint: Any, path: str) -> tuple[Any, list[Flaw]]:
-    members = members_of(hint)
-    for member in members:
-        if isinstance(value, dict) and isinstance(member, type) and issubclass(member, msgspec.Struct):
-            return fit(cast(Any, value), member, path)
-        if isinstance(value, list) and get_origin(member) is list:
-            return _fit_list(cast(list[Any], value), get_args(member)[0], path)
+    shape = _shape_of(hint)
+    if shape.struct is not None and isinstance(value, dict):
+        return fit(cast(Any, value), shape.struct, path)
+    if shape.of_list is not None and isinstance(value, list):
+        return _fit_list(cast(list[Any], value), shape.of_list, path)
     fitted, flaws = _converted(value, hint, path)
-    if datetime in members and isinstance(fitted, str):
+    if datetime in shape.members and isinstance(fitted, str):
         at = msgspec.convert(fitted, datetime)
         if not in_range(at):
             raise UnfitError(path, f"lies in the year {at.year}", ALLOWED)
@@ -187,11 +212,12 @@ def _converted(value: Any, hint: Any, path: str) -> tuple[Any, list[Flaw]]:
     """The value, as another type if need be, and the flaw then. Raises UnfitError where its meaning is not certain."""
     if _is_valid(value, hint):
         return value, []
-    for member in members_of(hint):
+    members = _shape_of(hint).members
+    for member in members:
         converted = _as(member, value)
         if converted is not None and _is_valid(converted, hint):
             return converted, [Flaw(path, f"is {_kind(value)}", f"the same as {_name(member)}")]
-    raise UnfitError(path, _found(value, members_of(hint)), _name(hint))
+    raise UnfitError(path, _found(value, members), _name(hint))
 
 
 def _fit_list(values: list[Any], hint: Any, path: str) -> tuple[list[Any], list[Flaw]]:
@@ -212,8 +238,8 @@ def _fit_list(values: list[Any], hint: Any, path: str) -> tuple[list[Any], list[
 
 def _is_needed(hint: Any) -> bool:
     """Whether a list is not whole without each of its elements: if they have a value that the record needs."""
-    structs = [member for member in members_of(hint) if isinstance(member, type) and issubclass(member, msgspec.Struct)]
-    return any(field.required for struct in structs for field in _fields(struct).values())
+    struct = _shape_of(hint).struct
+    return struct is not None and any(field.required for field in _fields(struct).values())
 
 
 def _is_valid(value: Any, hint: Any) -> bool:
