@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import cast
 
 from psycopg import Cursor
-from psycopg.sql import SQL, Identifier
+from psycopg.sql import SQL, Composable, Identifier
 
 from orders_sync.database.engine import Connection
 
@@ -38,7 +38,9 @@ def with_large_send_buffer(connection: Connection) -> Connection:
     return connection
 
 
-def copy_into(cursor: Cursor[tuple[object, ...]], table: str, columns: Sequence[str], content: bytes | str) -> None:
+def copy_into(
+    cursor: Cursor[tuple[object, ...]], table: str | Composable, columns: Sequence[str], content: bytes | str
+) -> None:
     """Copies rows into a table; empty content is no rows.
 
     `columns`: the names of the columns in the order of `content`, which is in COPY's text format (`to_copy_text`).
@@ -46,7 +48,7 @@ def copy_into(cursor: Cursor[tuple[object, ...]], table: str, columns: Sequence[
     if not content:
         return
     statement = SQL("COPY {} ({}) FROM STDIN").format(
-        Identifier(table), SQL(", ").join(Identifier(column) for column in columns)
+        Identifier(table) if isinstance(table, str) else table, SQL(", ").join(Identifier(column) for column in columns)
     )
     with cursor.copy(statement) as copy:
         copy.write(content)
@@ -78,6 +80,18 @@ def _escaped_column(column: Column) -> Column:
         joined = joined.replace(character, escape)
     texts = joined.split(_SEPARATOR)
     return [_NULL if value is None else text for value, text in zip(column, texts, strict=True)]
+
+
+def array_text(values: Sequence[object]) -> str:
+    """An array in PostgreSQL's text format, for a parameter with a cast, e.g. `%s::text[]`.
+
+    `values`: texts, numbers, times and None. psycopg's own way takes six times as long.
+    """
+    texts = [None if value is None else str(value) for value in values]
+    joined = "".join([text for text in texts if text])
+    if '"' in joined or "\\" in joined:
+        texts = [text and text.replace("\\", "\\\\").replace('"', '\\"') for text in texts]
+    return "{" + ",".join(["NULL" if text is None else f'"{text}"' for text in texts]) + "}"
 
 
 def _lines(columns: Sequence[Sequence[str | None]]) -> str:

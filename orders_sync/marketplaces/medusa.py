@@ -317,7 +317,8 @@ check_field_order(
     OrderItem,
     (
         "item_id", "sku", "quantity", "status", "marketplace_state", "created_at", "currency", "price",
-        "shipping_price", "fee", "product", "listing_id", "imei", "serial_number", "kind",
+        "shipping_price", "fee", "product", "listing_id", "imei", "serial_number", "kind", "cancelled", "shipped",
+        "refunded", "returned",
     ),
 )  # fmt: skip
 check_field_order(
@@ -630,6 +631,10 @@ def _item(
         None,  # imei
         None,  # serial_number
         kind,  # kind
+        None,  # cancelled
+        None if shipped is msgspec.UNSET else max(shipped, 0 if returned is msgspec.UNSET else returned),  # shipped
+        None,  # refunded
+        None if returned is msgspec.UNSET else returned,  # returned
     )
 
 

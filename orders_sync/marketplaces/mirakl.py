@@ -144,7 +144,9 @@ class _Returns(msgspec.Struct, gc=False):
 
 
 class _Refund(msgspec.Struct, gc=False):
-    amount: Decimal | None = None
+    """A refund, or a cancellation of some pieces."""
+
+    quantity: int | None = None
 
 
 class _Line(msgspec.Struct, gc=False):
@@ -159,6 +161,7 @@ class _Line(msgspec.Struct, gc=False):
     product_title: str | None = None
     offer_id: int | str | None = None
     refunds: list[_Refund] | None = None
+    cancelations: list[_Refund] | None = None
     shipped_date: datetime | None = None
 
 
@@ -255,7 +258,8 @@ check_field_order(
     OrderItem,
     (
         "item_id", "sku", "quantity", "status", "marketplace_state", "created_at", "currency", "price",
-        "shipping_price", "fee", "product", "listing_id", "imei", "serial_number", "kind",
+        "shipping_price", "fee", "product", "listing_id", "imei", "serial_number", "kind", "cancelled", "shipped",
+        "refunded",
     ),
 )  # fmt: skip
 check_field_order(
@@ -466,7 +470,21 @@ def _item(line: _Line, order: _Order) -> OrderItem:
         None,  # imei
         None,  # serial_number
         ItemKind.GOODS,  # kind
+        None,  # cancelled
+        None,  # shipped
+        _refunded_pieces(line),  # refunded
     )
+
+
+def _refunded_pieces(line: _Line) -> int | None:
+    """The pieces that were refunded or cancelled; both numbers are informative only, by the contract.
+
+    It does not say whether the line's quantity includes them: so they are reported, and stay locked until they ship.
+    """
+    if not line.refunds and not line.cancelations:
+        return None
+    numbers = [each.quantity for each in (*(line.refunds or ()), *(line.cancelations or ()))]
+    return sum(number for number in numbers if number) or None
 
 
 def _status(table: Mapping[str, Status], state: str | None, is_shipped: bool) -> Status:

@@ -66,6 +66,14 @@ class OrderItem(msgspec.Struct, frozen=True, gc=False):
     imei: str | None = None
     serial_number: str | None = None
     kind: ItemKind = ItemKind.GOODS
+    cancelled: int | None = None
+    """Pieces of `quantity` that will not ship; None if the marketplace does not say. So are the next three."""
+    shipped: int | None = None
+    """Pieces of `quantity` that have left."""
+    refunded: int | None = None
+    """Pieces that were refunded, before or after the shipping."""
+    returned: int | None = None
+    """Pieces that came back."""
 
 
 class DocumentKind(StrEnum):

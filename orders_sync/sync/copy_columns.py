@@ -1,6 +1,7 @@
 """Orders, items and events as columns for COPY. A first load spends much of its time here."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import msgspec
 
@@ -21,6 +22,7 @@ ORDER_COLUMNS = (
 ITEM_COLUMNS = (
     "account", "item_id", "order_id", "sku", "quantity", "status", "marketplace_state", "created_at", "currency",
     "price", "shipping_price", "fee", "product", "listing_id", "imei", "serial_number", "kind",
+    "cancelled", "shipped", "refunded", "returned",
 )  # fmt: skip
 EVENT_COLUMNS = (
     "account", "order_id", "item_id", "kind", "revision", "old_status", "new_status", "items",
@@ -53,7 +55,14 @@ def item_columns(account: str, fields: OrderColumns) -> list[Column]:
     columns["order_id"] = fields.order_id_of_items
     columns["created_at"] = texts_of(columns["created_at"])
     columns["quantity"] = [str(quantity) for quantity in columns["quantity"]]
+    for pieces in ("cancelled", "shipped", "refunded", "returned"):
+        columns[pieces] = _number_texts(columns[pieces])
     return [columns[name] if name in _MAY_BE_EMPTY else _without_empty_texts(columns[name]) for name in ITEM_COLUMNS]
+
+
+def _number_texts(column: Sequence[int | None]) -> Column:
+    # Most marketplaces do not say.
+    return cast(Column, column) if not any(column) and 0 not in column else [n if n is None else str(n) for n in column]
 
 
 _MAY_BE_EMPTY = frozenset(["sku"])

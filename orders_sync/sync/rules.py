@@ -247,6 +247,7 @@ class Rule(Generic[T]):
 _ID = Rule(_wrong_id, _are_keys, essential=True)
 _SKU = Rule(_wrong_sku, _are_skus, essential=True)
 _QUANTITY = Rule(_wrong_quantity, _are_quantities, essential=True)
+_PIECES = Rule(_wrong_pieces, _are_pieces)
 _REQUIRED_TIME = Rule(_wrong_required_time, _are_required_times, essential=True)
 _TIME = Rule(_wrong_time, _are_times)
 _MODIFIED_TIME = Rule(_wrong_modified_time, _are_modified_times)
@@ -299,7 +300,7 @@ CARE_RULES: Mapping[str, Rule[Any]] = {
     "care_id": _ID, "marketplace_state": TEXT, "opened_at": _TIME, "modified_at": _TIME, "closed_at": _TIME,
 }  # fmt: skip
 
-CARE_ITEM_RULES: Mapping[str, Rule[Any]] = {"item_id": _ID, "quantity": Rule(_wrong_pieces, _are_pieces)}
+CARE_ITEM_RULES: Mapping[str, Rule[Any]] = {"item_id": _ID, "quantity": _PIECES}
 
 
 def _wrong_optional_sku(value: str) -> Wrong | None:

@@ -156,6 +156,9 @@ INSERT_ITEMS = SQL(
     "ON CONFLICT DO NOTHING RETURNING order_id, item_id, status"
 ).format(columns=_names(ITEM_COLUMNS))
 
+#: Items that changed without an event: their locks may depend on what changed.
+RECHECK_STOCK = SQL("INSERT INTO stock_rechecks (account, item_id) SELECT %s, unnest(%s::text[])")
+
 #: The values by which a reread compares orders. The documents' URLs may be signed anew in each answer: the fingerprint
 #: leaves such parts out, and so does this comparison, as it does the raw record.
 _COMPARED = [c for c in _ORDER_VALUES if c not in ("delivery_note_url", "label_url")]

@@ -27,7 +27,7 @@ _WAITING: LiteralString = (
 _LOCKED: LiteralString = """
 SELECT order_id, fetched_by_id_at FROM orders
 WHERE account = %(account)s AND order_id IN (
-  SELECT order_id FROM stock_locks WHERE account = %(account)s AND state = 'locked')
+  SELECT order_id FROM stock_locks WHERE account = %(account)s AND locked > 0 AND state IN ('locked', 'short'))
 """
 _CREATED: LiteralString = " AND created_at >= %(since)s"
 _MODIFIED: LiteralString = " AND coalesce(modified_at, created_at) >= %(since)s"

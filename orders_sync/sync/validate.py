@@ -39,6 +39,7 @@ from orders_sync.sync.rules import (
     wrong_url,
 )
 
+STATUSES_TO_SHIP = frozenset([Status.PENDING, Status.ACCEPTED])
 #: The statuses of an item of which nothing is to be shipped any more; its quantity may be 0.
 GONE = frozenset([
     Status.CANCELLED, Status.REMOVED, Status.UNPAID, Status.REFUNDED_BEFORE_SHIPPING, Status.REFUNDED_AFTER_SHIPPING,
@@ -81,8 +82,10 @@ def _without_state(fields: Mapping[str, Sequence[Any]]) -> set[int]:
 
 
 def _unusual_items(items: Mapping[str, Sequence[Any]]) -> set[int]:
-    """The positions of items without a state, of 0 pieces, with a negative price, or with an id that is there twice."""
+    """The positions of items that no rule of a single field finds, but `_mend_items` has something to say about."""
     found = _without_state(items)
+    if any(items["refunded"]):
+        found |= {position for position, refunded in enumerate(items["refunded"]) if refunded}
     if 0 in items["quantity"]:
         found |= {position for position, quantity in enumerate(items["quantity"]) if quantity == 0}
     if negative({price for price in items["price"] if price is not None}):
@@ -194,6 +197,8 @@ def _mend_items(items: Sequence[OrderItem]) -> tuple[list[OrderItem], list[Flaw]
             item_flaws.append(Flaw(prefix + "quantity", "is 0", "the item as cancelled"))
         elif item.status is Status.UNKNOWN and not item.marketplace_state:
             item_flaws.append(_no_status(prefix + "status"))
+        elif item.refunded and item.status in STATUSES_TO_SHIP:
+            item_flaws.append(_refunded_in_part(prefix + "refunded", item))
         one = msgspec.structs.replace(item, **values) if values else item
         if not item_reasons and one.item_id in mended:
             wrong = _wrong_pair(mended[one.item_id], one)
@@ -207,6 +212,15 @@ def _mend_items(items: Sequence[OrderItem]) -> tuple[list[OrderItem], list[Flaw]
         flaws += item_flaws
         reasons += item_reasons
     return list(mended.values()), flaws, reasons
+
+
+def _refunded_in_part(field: str, item: OrderItem) -> Flaw:
+    """Pieces that were refunded before the shipping: nothing says whether `quantity` still has them."""
+    return Flaw(
+        field,
+        f"is {item.refunded} pieces of an item that is still to be shipped",
+        f"{item.quantity} pieces to be shipped",
+    )
 
 
 def _wrong_pair(first: OrderItem, second: OrderItem) -> Wrong:

@@ -206,6 +206,9 @@ def _merge_items(
     if added:  # an order may get back an item that it lost to another one
         lost = cursor.execute(staging.LOST_ITEMS, [*map(list, zip(*added, strict=True)), account])
         before |= {(order_id, item_id): str(Status.REMOVED) for order_id, item_id in lost}
+    silent = [row[1] for row in merged if row[0] in updated and before.get(row[:2]) == row[2]]
+    if silent:
+        cursor.execute(staging.RECHECK_STOCK, [account, silent])
     given_up = [row[:2] for row in (*merged, *removed) if row[2] in GONE]
     if given_up:
         found = [item_conflict(item_id, order_id).found for order_id, item_id in given_up]

@@ -13,7 +13,7 @@ from orders_sync.database.tables import metadata
 from orders_sync.privacy.retention import BUYER_COLUMNS
 from orders_sync.testing.databases import a_database
 
-SHADOW_TABLES = ("stock_levels", "stock_lock_history", "stock_locks")
+SHADOW_TABLES = ("stock_levels", "stock_lock_history", "stock_locks", "stock_movements")
 
 
 def test_the_revisions_build_the_tables_of_the_code(database_url: str) -> None:

@@ -90,8 +90,9 @@ CONTRACT = AdapterContract(
             "item_id": "item_1", "sku": "PHONE", "quantity": 3, "status": Status.ACCEPTED,
             "marketplace_state": "2 shipped, 1 returned", "created_at": day(5), "currency": "EUR",
             "price": Decimal("599.70"), "product": "A phone", "listing_id": "variant_1", "kind": ItemKind.GOODS,
+            "shipped": 2, "returned": 1,
         },
-        absent=["shipping_price", "fee", "imei", "serial_number"],
+        absent=["shipping_price", "fee", "imei", "serial_number", "cancelled", "refunded"],
     ),
     care=[
         Example(

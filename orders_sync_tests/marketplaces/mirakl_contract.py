@@ -80,7 +80,7 @@ CONTRACT = AdapterContract(
             "shipping_price": Decimal("2.25"), "fee": Decimal("21.3"), "product": "Espresso machine",
             "listing_id": "2130", "kind": ItemKind.GOODS,
         },
-        absent=["imei", "serial_number"],
+        absent=["imei", "serial_number", "cancelled", "shipped", "refunded", "returned"],
     ),
     care=[
         Example(

@@ -376,3 +376,30 @@ def test_the_cancellation_of_a_return_that_names_no_item_any_more_is_stored(
     assert connection.execute("SELECT care_id FROM order_items").fetchone() == ("return_2",)
     quantities = connection.execute("SELECT care_id, item_id, quantity FROM care_record_items ORDER BY 1").fetchall()
     assert quantities == [("return_1", "item_phone", 1), ("return_2", "item_phone", 1)]
+
+
+def test_of_two_pieces_one_ships_and_the_order_is_cancelled(
+    shop: MedusaShop, account: SellerAccount, connection: Connection
+) -> None:
+    def phones(shipped: int, **fields: Any) -> dict[str, Any]:
+        detail = {"shipped_quantity": shipped, "delivered_quantity": 0, "return_received_quantity": 0}
+        now = (NOW + timedelta(minutes=len(shop.records.get("orders", [])) + shipped)).isoformat()
+        return order("order_1", item("phones", quantity=2, detail=detail), **{"updated_at": now, **fields})
+
+    pieces = "SELECT on_hand, reserved, locked, consumed, state FROM stock_levels JOIN stock_locks USING (sku)"
+    import_levels(StockConnection(connection), {"PHONE": 10}, counted_at=NOW - timedelta(days=1))
+    shop.records["orders"] = [phones(0)]
+    sync(account)
+    locks(connection)
+    assert connection.execute(pieces).fetchone() == (10, 2, 2, 0, "locked")
+    shop.records["orders"] = [phones(1, fulfillment_status="partially_shipped")]
+    sync(account, "modified")
+    locks(connection)
+    assert connection.execute(pieces).fetchone() == (9, 1, 1, 1, "locked")
+    later = (NOW + timedelta(minutes=9)).isoformat()
+    shop.records["orders"] = [phones(1, status="canceled", updated_at=later)]
+    sync(account, "modified")
+    locks(connection)
+    assert connection.execute(pieces).fetchone() == (9, 0, 0, 1, "consumed")
+    assert connection.execute("SELECT shipped, returned FROM order_items").fetchone() == (1, 0)
+    check_invariants(connection)

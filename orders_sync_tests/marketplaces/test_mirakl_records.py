@@ -88,7 +88,7 @@ def test_a_line_refunded_before_the_shipping_is_released_or_never_locked(
     put(mirakl, "new", refunded, {}, {**refunded, "shipped_date": shipped})
     sync(shop)
     assert locks(connection) == {
-        "known-1": "released", "known-2": "locked", "good-1": "locked", "new-2": "locked",
+        "known-1": "released", "known-2": "locked", "good-1": "locked", "new-2": "locked", "new-3": "consumed",
     }  # fmt: skip
     assert statuses(connection)["new-1"] == "refunded_before_shipping"
     assert statuses(connection)["new-3"] == "refunded_after_shipping"
@@ -246,3 +246,25 @@ def test_two_parcels_give_two_labels(mirakl: Marketplace, shop: SellerAccount, c
     assert connection.execute("SELECT label_url FROM orders").fetchone() == (urls[1],)
     cancelled = connection.execute("SELECT document_key FROM order_documents WHERE cancelled_at IS NOT NULL").fetchall()
     assert cancelled == [("71",)]
+
+
+@pytest.mark.parametrize("what", ["refunds", "cancelations"])
+def test_pieces_refunded_before_the_shipping_are_a_flaw_and_stay_locked(
+    mirakl: Marketplace, shop: SellerAccount, connection: Connection, what: str
+) -> None:
+    """The numbers are informative only, by the contract: nothing says whether the quantity has these pieces."""
+    import_levels(StockConnection(connection), {"PHONE": 10})
+    put(mirakl, "a", {what: [{"amount": 80, "quantity": 1}]}, {})
+    assert sync(shop).flawed == 1
+    assert connection.execute("SELECT field, found, stored FROM record_flaws").fetchall() == [
+        ("items[0].refunded", "is 1 pieces of an item that is still to be shipped", "2 pieces to be shipped")
+    ]
+    assert locks(connection) == {"a-1": "locked", "a-2": "locked"}
+    assert connection.execute("SELECT reserved FROM stock_levels").fetchone() == (4,)
+    mirakl.pass_time(minutes=5)
+    shipped = {"order_line_state": "SHIPPED", "shipped_date": stamp(mirakl.now())}
+    put(mirakl, "a", {what: [{"amount": 80, "quantity": 1}], **shipped}, {})
+    sync(shop)
+    assert connection.execute("SELECT count(*) FROM record_flaws").fetchone() == (0,)
+    assert connection.execute("SELECT refunded FROM order_items WHERE item_id = 'a-1'").fetchone() == (1,)
+    check_invariants(connection)

@@ -26,7 +26,7 @@ class AnyOrder(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         for table in ("orders", "order_items", "order_events", "care_records", "lanes", "lane_runs", "stock_locks",
-                      "stock_levels", "stock_lock_history", "rejected_records", "acceptances"):  # fmt: skip
+                      "stock_levels", "stock_lock_history", "stock_movements", "rejected_records", "acceptances"):  # fmt: skip
             CONNECTION.execute(f"TRUNCATE {table}")
         self.marketplace = MARKETPLACE
         self.marketplace.world.scripted.clear()

@@ -19,14 +19,18 @@ Struct = TypeVar("Struct")
 
 
 def check_field_order(struct: type[msgspec.Struct], fields: tuple[str, ...]) -> None:
-    """Raises TypeError unless `fields` are exactly the fields of `struct`, in their order.
+    """Raises TypeError unless `fields` are the fields of `struct`, in their order.
+
+    The last fields may be left out if they have defaults, e.g. numbers of pieces that the marketplace does not give.
 
     Adapters construct records by position, which takes an eighth of the time that keywords take. Each calls this at
     import with the order that its lines follow: once a field is added or moved, it can't put values into wrong fields.
     """
-    if fields != struct.__struct_fields__:
+    defined = struct.__struct_fields__
+    required = len(defined) - len(struct.__struct_defaults__)
+    if fields != defined[: len(fields)] or len(fields) < required:
         raise TypeError(
-            f"the fields of {struct.__name__} are {', '.join(struct.__struct_fields__)}, but this module constructs it "
+            f"the fields of {struct.__name__} are {', '.join(defined)}, but this module constructs it "
             f"with {', '.join(fields)}: adapt its lines, in this order"
         )
 
