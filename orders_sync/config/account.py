@@ -55,7 +55,10 @@ class AccountSettings(BaseModel):
     accept_orderlines: bool = Field(
         default=False, description="Accept waiting orderlines at the marketplace when they are stored."
     )
-    accept_short_lines: bool = Field(default=True, description="Accept orderlines whose stock can't be locked, too.")
+    accept_short_lines: bool | None = Field(
+        default=None,
+        description="Accept orderlines whose stock can't be locked, too. Not set: only if no stock list was imported.",
+    )
     allow_oversell: bool = Field(default=False, description="Lock stock even when fewer pieces are available.")
     page_size: int = Field(default=50, ge=1, le=100, description="Orders per page, that is per API call.")
     days_back: int = Field(default=2, ge=1, le=90, description="How far `incomplete` looks back, in days.")

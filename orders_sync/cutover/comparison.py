@@ -395,8 +395,9 @@ FROM order_items item JOIN orders placed USING (account, order_id)
 WHERE placed.account = %(account)s AND placed.created_at >= %(start)s AND placed.created_at < %(end)s
 """
 _V2_LOCKS = """
-SELECT lock.order_id, lock.item_id, lock.quantity,
+SELECT DISTINCT ON (lock.order_id, lock.item_id) lock.order_id, lock.item_id, lock.quantity,
   CASE lock.state WHEN 'short' THEN 'locked' ELSE lock.state END AS state
 FROM {locks} lock JOIN orders placed USING (account, order_id)
 WHERE placed.account = %(account)s AND placed.created_at >= %(start)s AND placed.created_at < %(end)s
+ORDER BY lock.order_id, lock.item_id, lock.state = 'released', lock.sku
 """

@@ -6,12 +6,15 @@ While V1 has the authority, V2 keeps its locks in the schema `shadow` (see order
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from psycopg.sql import SQL, Identifier
+
 from orders_sync.database.engine import Connection
-from orders_sync.database.rows import rows_as
-from orders_sync.stock.actions import LockAction, lock_action_of
-from orders_sync.stock.apply_commands import StockResult, apply_commands
 from orders_sync.stock.connection import StockConnection, StockSchema
-from orders_sync.stock.decision import LockCommand
+from orders_sync.stock.decision import Cause
+from orders_sync.stock.levels import Count, import_levels
+from orders_sync.stock.reconcile import StockResult, reconcile, release_all
+
+ITEMS_AT_ONCE = 5_000
 
 
 class V1Lock(NamedTuple):
@@ -31,74 +34,62 @@ def hand_back(connection: Connection) -> StockResult:
     public = StockConnection(connection, StockSchema.PUBLIC)
     _copy_to_shadow(connection)
     connection.execute(_CREATE_SHADOW_INDEX)
-    rows = public.execute(
-        "SELECT account, item_id, order_id, revision FROM {locks} WHERE state IN ('locked', 'short')"
-    ).fetchall()
-    return apply_commands(
-        public,
-        [
-            LockCommand(account, item_id, order_id, LockAction.RELEASE, revision, None, "handed back to V1")
-            for account, item_id, order_id, revision in rows
-        ],
-    )
+    with public.changing():
+        return release_all(public, Cause("handed back to V1"))
 
 
 def take_over(connection: Connection, v1_locks: Sequence[V1Lock], oversell: frozenset[str]) -> StockResult:
-    """Takes V1's locks over before V2 gets the authority, then applies the current status of each item.
+    """Takes V1's locks over before V2 gets the authority, then gives every other item the lock that it needs.
 
     So nothing is locked twice, and a lock is released only where the item's status says so. All stored events count as
-    applied. `oversell`: the accounts that may lock stock below zero. Call it in the move's transaction, once V1 has
-    stopped.
+    applied. An item that V1 has consumed counts as shipped, also where its status does not say so yet. `oversell`: the
+    accounts that may lock stock below zero. Call it in the move's transaction, once V1 has stopped.
     """
     public = StockConnection(connection, StockSchema.PUBLIC)
+    with public.changing():
+        return _take_over(public, connection, v1_locks, oversell)
+
+
+def _take_over(
+    public: StockConnection, connection: Connection, v1_locks: Sequence[V1Lock], oversell: frozenset[str]
+) -> StockResult:
     connection.execute("DROP INDEX IF EXISTS order_events_shadow_pending")
     public.execute("UPDATE {events} SET applied_at = now(), problem = NULL WHERE applied_at IS NULL")
-    items = {(item.account, item.item_id): item for item in rows_as(connection, _StoredItem, _ITEMS)}
-    by_status = [
-        LockCommand(*key, item.order_id, lock_action_of(item.status), item.revision, None, f"going live: {item.status}")
-        for key, item in items.items()
-    ]
-    locking = [command for command in by_status if command.action is LockAction.LOCK]
-    others = [command for command in by_status if command.action is not LockAction.LOCK]
+    consumed = [lock for lock in v1_locks if lock.consumed]
+    connection.execute(_SHIPPED_BY_V1, [[lock.account for lock in consumed], [lock.item_id for lock in consumed]])
+    # The shadow's count has followed what has left: nothing is subtracted meanwhile, and that count is set at the end.
+    public.execute(_SET_ASIDE)
+    public.execute("UPDATE {levels} SET on_hand = NULL")
+    held_by_v1 = {(lock.account, lock.item_id) for lock in v1_locks}
+    result = StockResult()
+    stored = connection.execute(_ITEMS).fetchall()
+    for start in range(0, len(stored), ITEMS_AT_ONCE):
+        causes = {
+            (account, item_id): Cause(
+                "taken over from V1" if (account, item_id) in held_by_v1 else f"going live: {status}"
+            )
+            for account, item_id, status in stored[start : start + ITEMS_AT_ONCE]
+        }
+        result += reconcile(public, causes, oversell)
     # V1 may have promised more pieces than there are. Such a lock becomes short; it is not dropped.
-    connection.execute(_COPY_SHADOW_COUNT)
-    taken = apply_commands(public, [*_v1_commands(v1_locks, items), *others], oversell)
-    # The shadow has followed what left the warehouse all the time, so its count is the right one.
-    connection.execute(_COPY_SHADOW_COUNT)
-    return taken + apply_commands(public, locking, oversell)
-
-
-class _StoredItem(NamedTuple):
-    """A stored item; `status` is its order's where its own is unknown."""
-
-    account: str
-    item_id: str
-    order_id: str
-    revision: int
-    status: str
-
-
-def _v1_commands(v1_locks: Sequence[V1Lock], items: dict[tuple[str, str], _StoredItem]) -> list[LockCommand]:
-    """Commands that lock what V1 has locked or consumed, and consume what V1 has consumed."""
-    return [
-        LockCommand(lock.account, lock.item_id, item.order_id, action, item.revision, None, "taken over from V1")
-        for lock in v1_locks
-        if (item := items.get((lock.account, lock.item_id))) is not None
-        for action in ([LockAction.LOCK, LockAction.CONSUME] if lock.consumed else [LockAction.LOCK])
-    ]
+    counts = {sku: Count(on_hand, counted_at) for sku, on_hand, counted_at in connection.execute(_SHADOW_COUNTS)}
+    return result + import_levels(public, counts, oversell, reason="going live: the count of the shadow").applied
 
 
 def _copy_to_shadow(connection: Connection) -> None:
     """Makes the shadow's tables, and what the shadow has applied of the events, equal to the public ones."""
-    connection.execute("TRUNCATE shadow.stock_levels, shadow.stock_locks, shadow.stock_lock_history")
+    connection.execute(
+        "TRUNCATE shadow.stock_levels, shadow.stock_movements, shadow.stock_locks, shadow.stock_lock_history"
+    )
     connection.execute("INSERT INTO shadow.stock_levels SELECT * FROM public.stock_levels")
     connection.execute("INSERT INTO shadow.stock_locks SELECT * FROM public.stock_locks")
-    connection.execute(
-        "INSERT INTO shadow.stock_lock_history OVERRIDING SYSTEM VALUE SELECT * FROM public.stock_lock_history"
-    )
-    connection.execute(
-        "SELECT setval('shadow.stock_lock_history_entry_id_seq', nextval('public.stock_lock_history_entry_id_seq'))"
-    )
+    for table, key in (("stock_lock_history", "entry_id"), ("stock_movements", "movement_id")):
+        copy = SQL("INSERT INTO {to} OVERRIDING SYSTEM VALUE SELECT * FROM {source}")
+        connection.execute(copy.format(to=Identifier("shadow", table), source=Identifier("public", table)))
+        sequence = f"{table}_{key}_seq"
+        connection.execute(
+            "SELECT setval(%s::regclass, nextval(%s::regclass))", [f"shadow.{sequence}", f"public.{sequence}"]
+        )
     connection.execute(
         "UPDATE public.order_events "
         "SET shadow_applied_at = applied_at, shadow_attempts = attempts, shadow_problem = problem"
@@ -111,12 +102,18 @@ CREATE INDEX IF NOT EXISTS order_events_shadow_pending ON public.order_events (e
 WHERE shadow_applied_at IS NULL
 """
 _ITEMS = """
-SELECT item.account, item.item_id, item.order_id, placed.revision,
-       CASE WHEN item.status = 'unknown' THEN placed.status ELSE item.status END AS status
-FROM order_items item JOIN orders placed USING (account, order_id)
+SELECT account, item_id, CASE WHEN item.status = 'unknown' THEN placed.status ELSE item.status END
+FROM order_items item JOIN orders placed USING (account, order_id) ORDER BY account, item_id
 """
-_COPY_SHADOW_COUNT = """
-INSERT INTO public.stock_levels (sku, on_hand, imported_at)
-SELECT sku, on_hand, imported_at FROM shadow.stock_levels
-ON CONFLICT (sku) DO UPDATE SET on_hand = excluded.on_hand, imported_at = excluded.imported_at
+_SHIPPED_BY_V1 = """
+INSERT INTO stock_decisions (account, item_id, decision, item_status, reason, made_by)
+SELECT account, item_id, 'shipped', item.status, 'V1 has consumed it', 'cutover'
+FROM order_items item JOIN unnest(%s::text[], %s::text[]) AS consumed (account, item_id) USING (account, item_id)
+ON CONFLICT (account, item_id) DO UPDATE SET decision = excluded.decision, item_status = excluded.item_status,
+  reason = excluded.reason, made_by = excluded.made_by, made_at = now()
 """
+_SET_ASIDE = """
+INSERT INTO {movements} (sku, kind, pieces, on_hand, reason)
+SELECT sku, 'counted', -on_hand, 0, 'going live: set aside' FROM {levels} WHERE on_hand IS NOT NULL
+"""
+_SHADOW_COUNTS = "SELECT sku, on_hand, counted_at FROM shadow.stock_levels WHERE on_hand IS NOT NULL"

@@ -37,9 +37,11 @@ MAX_REQUESTS = 5
 _WAITING_LINES = """
 SELECT item.order_id, CASE WHEN %(unit)s = 'order' THEN '' ELSE item.sku END AS sku,
        CASE WHEN %(unit)s = 'item' THEN item.item_id ELSE '' END AS item_id,
-       bool_or(item.kind = 'goods' AND (lock.state = 'short' OR lock.state IS NULL)) AS short
+       bool_or(item.kind = 'goods' AND lock.is_held IS NOT TRUE) AS short
 FROM order_items item
-LEFT JOIN stock_locks lock ON lock.account = item.account AND lock.item_id = item.item_id
+LEFT JOIN LATERAL (
+  SELECT bool_and(state = 'locked') AS is_held FROM stock_locks
+  WHERE account = item.account AND item_id = item.item_id AND state IN ('locked', 'short')) lock ON true
 WHERE item.account = %(account)s AND item.order_id = ANY(%(orders)s) AND item.status = %(pending)s
   AND NOT EXISTS (
     SELECT FROM rejected_records bad WHERE bad.account = item.account AND bad.kind = 'order'
@@ -94,7 +96,7 @@ def orders_to_accept(pass_: RunningPass, waiting: Sequence[str]) -> list[str]:
     return sorted({*waiting, *unanswered})
 
 
-def accept_lines(pass_: RunningPass, order_ids: Sequence[str]) -> Iterator[AcceptanceOutcome]:
+def accept_lines(pass_: RunningPass, order_ids: Sequence[str], *, accepts_short: bool) -> Iterator[AcceptanceOutcome]:
     """Accepts the lines of these orders that wait, one request for each step of the iterator.
 
     A line that is refused does not stop the others. Call this with the authority to act outside, once the stock locks
@@ -102,7 +104,7 @@ def accept_lines(pass_: RunningPass, order_ids: Sequence[str]) -> Iterator[Accep
 
     Raises MarketplaceError if the marketplace answers a request with anything but an acceptance or a refusal.
     """
-    for target, earlier in _targets(pass_, order_ids):
+    for target, earlier in _targets(pass_, order_ids, accepts_short):
         yield _accept(pass_, target, earlier)
 
 
@@ -115,8 +117,10 @@ def store_accepted_orders(pass_: RunningPass, outcomes: Sequence[AcceptanceOutco
             merge_batch(pass_, merger, records)
 
 
-def _targets(pass_: RunningPass, order_ids: Sequence[str]) -> list[tuple[AcceptanceTarget, _Earlier | None]]:
-    """The targets that wait, each with its earlier requests; short ones only if the account accepts short lines."""
+def _targets(
+    pass_: RunningPass, order_ids: Sequence[str], accepts_short: bool
+) -> list[tuple[AcceptanceTarget, _Earlier | None]]:
+    """The targets that wait, each with its earlier requests; those without their stock only if `accepts_short`."""
     account, connection = pass_.lane.account, pass_.connection
     lines = connection.execute(
         _WAITING_LINES,
@@ -131,7 +135,6 @@ def _targets(pass_: RunningPass, order_ids: Sequence[str]) -> list[tuple[Accepta
             _EARLIER_REQUESTS, [account, list(order_ids)]
         )
     }
-    accepts_short = pass_.request.account.settings.accept_short_lines
     targets = [AcceptanceTarget(*target) for *target, short in lines if accepts_short or not short]
     return [(target, earlier.get(target)) for target in targets]
 

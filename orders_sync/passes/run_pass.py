@@ -17,8 +17,9 @@ from orders_sync.model.errors import UserFacingError
 from orders_sync.model.lane import Lane, SyncType
 from orders_sync.model.pass_summary import PassSummary
 from orders_sync.passes.acceptance import AcceptanceOutcome, accept_lines, orders_to_accept, store_accepted_orders
-from orders_sync.stock.apply_events import apply_pending
+from orders_sync.stock.apply_events import lock_orders
 from orders_sync.stock.connection import StockConnection
+from orders_sync.stock.queries import has_stock_list
 from orders_sync.sync import care, incomplete, modified, new
 from orders_sync.sync.pass_request import PassRequest
 from orders_sync.sync.running_pass import RunningPass
@@ -90,11 +91,15 @@ def _act_outside(pass_: RunningPass, waiting: list[str]) -> None:
         order_ids = orders_to_accept(pass_, waiting)
         if not order_ids:
             return
-        if not settings.accept_short_lines:
+        stock = StockConnection(pass_.connection)
+        accepts_short = settings.accept_short_lines
+        if accepts_short is None:
+            accepts_short = not has_stock_list(stock)
+        if not accepts_short:
             # So that the locks show which lines are short.
-            apply_pending(StockConnection(pass_.connection), overselling_accounts())
+            lock_orders(stock, pass_.lane.account, order_ids, overselling_accounts())
         outcomes: list[AcceptanceOutcome] = []
-        for outcome in accept_lines(pass_, order_ids):
+        for outcome in accept_lines(pass_, order_ids, accepts_short=accepts_short):
             outcomes.append(outcome)
             # At once: if a later request fails the pass, its summary still counts this one.
             pass_.add(outcome.summary())

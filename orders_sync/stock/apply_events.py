@@ -1,25 +1,25 @@
-"""Applying order events to stock locks: each event once, each item one lock, whatever the concurrency.
+"""Applying order events to stock locks: whatever the order, the repetition or the concurrency, each lock ends right.
 
-A worker claims the earliest pending events of some orders (`FOR UPDATE SKIP LOCKED`), applies them and sets their
-`applied_at` in one transaction. Of one order only its earliest pending revision can be claimed, so changes are applied
-in the order in which they were stored.
+A worker takes some pending events, brings the locks of their items to what the items need as they are stored now, and
+sets `applied_at`, all in one transaction; only one changes stock at a time. An event says that a lock has to be looked
+at, and is its cause in the history; what the lock becomes follows from the item alone. So an event that is applied
+late, or twice, undoes nothing.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import psycopg
 
-from orders_sync.model.statuses import Status
-from orders_sync.stock.actions import lock_action_of
-from orders_sync.stock.apply_commands import StockResult, apply_commands
 from orders_sync.stock.connection import StockConnection
-from orders_sync.stock.decision import LockCommand
-from orders_sync.stock.retry import relock_changed_items, retry_short
+from orders_sync.stock.decision import Cause
+from orders_sync.stock.needs import ItemKey
+from orders_sync.stock.reconcile import StockResult, reconcile, reconcile_each
+from orders_sync.stock.store import collect_missing_statistics
+from orders_sync.stock.wrong_locks import MAX_ATTEMPTS
 
 MAX_EVENTS_PER_TRANSACTION = 500
-MAX_ATTEMPTS = 5
-"""An event that failed so often is not tried again; the check `every_event_could_be_applied` reports it."""
+RECHECKED = Cause("the item changed without its status")
 
 
 class _Event(NamedTuple):
@@ -29,7 +29,6 @@ class _Event(NamedTuple):
     item_id: str
     """Empty where the event is about the whole order."""
     kind: str
-    revision: int
     new_status: str
     items: dict[str, str] | None
     """OrderCreated: item id → status."""
@@ -38,99 +37,170 @@ class _Event(NamedTuple):
 def apply_pending(
     stock: StockConnection, oversell: frozenset[str] = frozenset(), *, batch: int = MAX_EVENTS_PER_TRANSACTION
 ) -> StockResult:
-    """Applies all pending events, then locks items anew whose quantity or SKU changed, then tries short locks again.
+    """Applies all pending events, then looks at the items that changed without one, e.g. in quantity or SKU.
 
     `oversell`: the accounts that may lock stock below zero. `batch`: the maximum of events per transaction.
     """
     total = StockResult()
-    while (applied := _apply_batch(stock, oversell, batch)) is not None:
-        total += applied
-    return total + relock_changed_items(stock, oversell) + retry_short(stock, oversell)
+    last_event_id = 0
+    max_attempts = MAX_ATTEMPTS
+    while True:
+        applied = _apply_batch(stock, oversell, batch, last_event_id, max_attempts)
+        if applied.last_event_id is not None:
+            if not last_event_id and applied.result.events == MAX_EVENTS_PER_TRANSACTION:
+                collect_missing_statistics(stock)
+            total += applied.result
+            last_event_id = applied.last_event_id
+        elif last_event_id:
+            last_event_id = 0  # events are not committed in the order of their ids: look at the first ones again
+            max_attempts = 1  # but not at those that have just failed: the next call does
+        else:
+            return total + _apply_rechecks(stock, oversell, batch)
 
 
-def pending_events(stock: StockConnection) -> int:
-    """How many events the stock job has to apply."""
-    row = stock.execute(
-        "SELECT count(*) FROM {events} WHERE applied_at IS NULL AND attempts < %s", [MAX_ATTEMPTS]
-    ).fetchone()
-    return int(row[0]) if row else 0
-
-
-def _apply_batch(stock: StockConnection, oversell: frozenset[str], size: int) -> StockResult | None:
-    """Claims and applies up to `size` events; None where no event could be claimed.
-
-    When a batch fails, its events are tried one by one, so that a bad one does not stop the others. After a deadlock
-    the events stay pending.
-    """
-    claimed: list[int] = []
-    try:
-        with stock.transaction():
-            events = [_Event(*row) for row in stock.execute(_CLAIM, [MAX_ATTEMPTS, size])]
-            claimed = [event.event_id for event in events]
-            applied = apply_commands(stock, list(_commands(stock, events)), oversell)
-            stock.execute(_APPLIED, [claimed])
-    except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
-        return StockResult()
-    except (psycopg.Error, ValueError, KeyError) as error:
-        if isinstance(error, psycopg.OperationalError) or not claimed:
-            raise
-        if size > 1:
-            return _apply_one_by_one(stock, oversell, len(claimed))
-        stock.execute(_FAILED, [type(error).__name__, claimed])
-        return StockResult(failed=1)
-    return StockResult(events=len(claimed)) + applied if claimed else None
-
-
-def _apply_one_by_one(stock: StockConnection, oversell: frozenset[str], count: int) -> StockResult:
+def lock_orders(
+    stock: StockConnection, account: str, order_ids: Sequence[str], oversell: frozenset[str] = frozenset()
+) -> StockResult:
+    """Brings the locks of some orders to what their items need now, and applies their pending events."""
     total = StockResult()
-    for _ in range(count):
-        total += _apply_batch(stock, oversell, 1) or StockResult()
+    for start in range(0, len(order_ids), MAX_EVENTS_PER_TRANSACTION):
+        some = list(order_ids[start : start + MAX_EVENTS_PER_TRANSACTION])
+        with stock.changing():
+            limits = {"account": account, "orders": some, "max_attempts": MAX_ATTEMPTS}
+            events = [_Event(*row) for row in stock.execute(_PENDING_EVENTS_OF_ORDERS, limits)]
+            items = stock.execute(_ITEMS_OF_ORDERS, [account, some])
+            causes: dict[ItemKey, Cause] = {(account, item_id): Cause("before the acceptance") for (item_id,) in items}
+            result, failed = reconcile_each(stock, causes | _causes(stock, events), oversell)
+            total += result
+            if not failed:  # otherwise the stock job finds out which event fails
+                stock.execute(_APPLIED, [[event.event_id for event in events]])
+                total += StockResult(events=len(events))
     return total
 
 
-def _commands(stock: StockConnection, events: list[_Event]) -> Iterator[LockCommand]:
-    """The commands of the events: of an item's event for its item, of an order's for its items without a status."""
-    unknown_items = _unknown_items(stock, [event for event in events if event.items is None and not event.item_id])
+def pending_events(stock: StockConnection) -> int:
+    """How many events and rechecks the stock job has to apply."""
+    row = stock.execute(_PENDING, [MAX_ATTEMPTS]).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _apply_rechecks(stock: StockConnection, oversell: frozenset[str], size: int) -> StockResult:
+    """Looks at the locks of the items that changed without an event.
+
+    One that fails would always fail: it is not looked at again, and the check of wrong locks lists it.
+    """
+    total = StockResult()
+    while True:
+        with stock.changing():
+            rows = stock.execute(_TAKE_RECHECKS, [size]).fetchall()
+            if not rows:
+                return total
+            causes: dict[ItemKey, Cause] = dict.fromkeys(rows, RECHECKED)
+            total += reconcile_each(stock, causes, oversell)[0]
+
+
+class _Applied(NamedTuple):
+    result: StockResult
+    last_event_id: int | None
+    """The last event that was taken; None where none is pending."""
+
+
+_NOTHING = _Applied(StockResult(), None)
+
+
+def _apply_batch(
+    stock: StockConnection, oversell: frozenset[str], size: int, after: int, max_attempts: int
+) -> _Applied:
+    """Applies up to `size` pending events whose ids are greater than `after`, and that failed less than `max_attempts`.
+
+    When a batch fails, its events are tried one by one, so that a bad one does not stop the others.
+    """
+    taken: list[int] = []
+    try:
+        with stock.changing():
+            limits = {"after": after, "max_attempts": max_attempts, "size": size}
+            events = [_Event(*row) for row in stock.execute(_PENDING_EVENTS, limits)]
+            if not events:
+                return _NOTHING
+            taken = [event.event_id for event in events]
+            result = reconcile(stock, _causes(stock, events), oversell)
+            stock.execute(_APPLIED, [taken])
+    except (psycopg.Error, ValueError, KeyError) as error:
+        if isinstance(error, psycopg.OperationalError) or not taken:
+            raise
+        if size > 1:
+            return _apply_one_by_one(stock, oversell, len(taken), after, max_attempts)
+        stock.execute(_FAILED, [type(error).__name__, taken])
+        return _Applied(StockResult(failed=1), taken[-1])
+    return _Applied(StockResult(events=len(taken)) + result, taken[-1])
+
+
+def _apply_one_by_one(
+    stock: StockConnection, oversell: frozenset[str], count: int, after: int, max_attempts: int
+) -> _Applied:
+    total = _Applied(StockResult(), after)
+    for _ in range(count):
+        applied = _apply_batch(stock, oversell, 1, total.last_event_id or 0, max_attempts)
+        if applied.last_event_id is None:
+            break
+        total = _Applied(total.result + applied.result, applied.last_event_id)
+    return total
+
+
+def _causes(stock: StockConnection, events: list[_Event]) -> dict[ItemKey, Cause]:
+    """The items that events are about, each with the event that changed it last."""
+    causes: dict[ItemKey, Cause] = {}
+    items_of_orders = _items_without_status(stock, [event for event in events if event.items is None])
     for event in events:
-        statuses: Iterable[tuple[str, str, str | None]]
+        statuses: Iterable[tuple[str, str]]
         if event.items is not None:
-            statuses = [(item_id, status, event.new_status) for item_id, status in event.items.items()]
+            statuses = event.items.items()
         elif event.item_id:
-            statuses = [(event.item_id, event.new_status, None)]
+            statuses = [(event.item_id, event.new_status)]
         else:
-            unknown = unknown_items.get((event.account, event.order_id), [])
-            statuses = [(item_id, Status.UNKNOWN, event.new_status) for item_id in unknown]
-        for item_id, status, order_status in statuses:
-            action = lock_action_of(status, order_status)
-            cause = f"{event.kind} {status if event.items is not None else event.new_status}"
-            yield LockCommand(event.account, item_id, event.order_id, action, event.revision, event.event_id, cause)
+            found = items_of_orders.get((event.account, event.order_id), [])
+            statuses = [(item_id, event.new_status) for item_id in found]
+        for item_id, status in statuses:
+            causes[event.account, item_id] = Cause(f"{event.kind} {status}", event.event_id)
+    return causes
 
 
-def _unknown_items(stock: StockConnection, events: list[_Event]) -> dict[tuple[str, str], list[str]]:
-    """(account, order id) → the ids of its items whose status is unknown."""
+def _items_without_status(stock: StockConnection, events: list[_Event]) -> dict[tuple[str, str], list[str]]:
+    """(account, order id) → the ids of its items whose status is unknown: for them, the order's own counts."""
+    orders = sorted({(event.account, event.order_id) for event in events if not event.item_id})
     found: dict[tuple[str, str], list[str]] = {}
-    if events:
-        orders = sorted({(event.account, event.order_id) for event in events})
+    if orders:
         rows = stock.execute(_UNKNOWN_ITEMS, [[account for account, _ in orders], [order for _, order in orders]])
         for account, order_id, item_id in rows:
             found.setdefault((account, order_id), []).append(item_id)
     return found
 
 
-_CLAIM = """
-SELECT event_id, account, order_id, item_id, kind, revision, new_status, items
-FROM {events} event
-WHERE applied_at IS NULL AND attempts < %s
-  AND NOT EXISTS (
-    SELECT FROM {events} earlier
-    WHERE earlier.account = event.account AND earlier.order_id = event.order_id
-      AND earlier.revision < event.revision AND earlier.applied_at IS NULL)
-ORDER BY event_id LIMIT %s FOR UPDATE OF event SKIP LOCKED
+_PENDING_EVENTS = """
+SELECT event_id, account, order_id, item_id, kind, new_status, items
+FROM {events} WHERE applied_at IS NULL AND event_id > %(after)s AND attempts < %(max_attempts)s
+ORDER BY event_id LIMIT %(size)s
 """
+_PENDING_EVENTS_OF_ORDERS = """
+SELECT event_id, account, order_id, item_id, kind, new_status, items
+FROM {events} WHERE account = %(account)s AND order_id = ANY(%(orders)s)
+  AND applied_at IS NULL AND attempts < %(max_attempts)s
+ORDER BY event_id
+"""
+_PENDING = """
+SELECT (SELECT count(*) FROM {events} WHERE applied_at IS NULL AND attempts < %s)
+  + (SELECT count(*) FROM stock_rechecks)
+"""
+_TAKE_RECHECKS = """
+DELETE FROM stock_rechecks WHERE recheck_id IN (
+  SELECT recheck_id FROM stock_rechecks ORDER BY recheck_id LIMIT %s)
+RETURNING account, item_id
+"""
+_ITEMS_OF_ORDERS = "SELECT item_id FROM order_items WHERE account = %s AND order_id = ANY(%s)"
 _APPLIED = """
-UPDATE {events} SET applied_at = now(), attempts = attempts + 1, problem = NULL WHERE event_id = ANY(%s)
+UPDATE {events} SET applied_at = now(), attempts = attempts + 1, problem = NULL WHERE event_id = ANY(%s::bigint[])
 """
-_FAILED = "UPDATE {events} SET attempts = attempts + 1, problem = %s WHERE event_id = ANY(%s)"
+_FAILED = "UPDATE {events} SET attempts = attempts + 1, problem = %s WHERE event_id = ANY(%s) AND applied_at IS NULL"
 _UNKNOWN_ITEMS = """
 SELECT account, order_id, item_id FROM order_items
 JOIN unnest(%s::text[], %s::text[]) AS requested (account, order_id) USING (account, order_id)

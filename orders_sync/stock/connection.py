@@ -1,8 +1,8 @@
 """A connection that knows its stock tables: those in use, or the shadow's while V1 has the authority over stock.
 
-Each schema of StockSchema has tables for levels, locks and their history, and a relation `order_events`. In `shadow`
-the latter is a view of `public.order_events` with columns of its own for what was applied, attempted and failed. So the
-same code applies the same events in both.
+Each schema of StockSchema has tables for levels, their movements, locks and their history, and a relation
+`order_events`. In `shadow` the latter is a view of `public.order_events` with columns of its own for what was applied,
+attempted and failed. So the same code applies the same events in both.
 """
 
 import functools
@@ -15,6 +15,8 @@ from typing import Any, LiteralString
 from psycopg import Cursor, Transaction
 from psycopg.sql import SQL, Composed, Identifier
 
+from orders_sync.database.advisory_locks import lock_for_transaction
+from orders_sync.database.copy import copy_into, to_copy_text
 from orders_sync.database.engine import Connection, connect
 from orders_sync.database.rows import Row, rows_as
 from orders_sync.lanes.authority import Authority, current_authority, hold_authority
@@ -34,7 +36,7 @@ class StockSchema(StrEnum):
         return cls.PUBLIC if authority.may_lock_stock else cls.SHADOW
 
     def sql(self, statement: LiteralString) -> Composed:
-        """A statement with the schema's relations for `{levels}`, `{locks}`, `{history}` and `{events}`."""
+        """A statement with the schema's relations for `{levels}`, `{locks}`, `{history}`, `{movements}`, `{events}`."""
         return _with_relations(self, statement)
 
 
@@ -44,6 +46,7 @@ def _with_relations(schema: StockSchema, statement: LiteralString) -> Composed:
         levels=Identifier(schema.value, "stock_levels"),
         locks=Identifier(schema.value, "stock_locks"),
         history=Identifier(schema.value, "stock_lock_history"),
+        movements=Identifier(schema.value, "stock_movements"),
         events=Identifier(schema.value, "order_events"),
     )
 
@@ -61,6 +64,12 @@ class StockConnection:
         """Runs a statement that names the stock relations as StockSchema.sql says."""
         return self.connection.execute(self.schema.sql(statement), parameters)
 
+    def copy(self, relation: LiteralString, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+        """Inserts rows into a stock relation, which is named as StockSchema.sql says, e.g. `{locks}`."""
+        texts = [[None if value is None else str(value) for value in column] for column in zip(*rows, strict=True)]
+        with self.connection.cursor() as cursor:
+            copy_into(cursor, self.schema.sql(relation), columns, to_copy_text(texts))
+
     def rows_as(
         self,
         row_type: type[Row],
@@ -70,9 +79,33 @@ class StockConnection:
         """The rows of a query as objects of `row_type`, whose attributes are the columns, by name."""
         return rows_as(self.connection, row_type, self.schema.sql(statement), parameters)
 
+    @contextmanager
+    def changing(self) -> Generator[Transaction]:
+        """A transaction that may change stock, for the length of the block: one at a time in each schema.
+
+        Short transactions one after the other lose no update, never wait in a circle, and need no lock on a row.
+        """
+        with self.connection.transaction() as transaction:
+            lock_for_transaction(self.connection, f"stock {self.schema}")
+            self.look_up_by_keys()
+            yield transaction
+
+    def look_up_by_keys(self) -> None:
+        """Makes the rest of the transaction look rows up by their keys, whatever the tables' statistics say.
+
+        Right after a load there are none, and each batch of some hundred keys would read whole tables.
+        """
+        self.connection.execute(_BY_KEYS)
+
     def transaction(self) -> AbstractContextManager[Transaction]:
         """A transaction, or a savepoint within one, for the length of the block."""
         return self.connection.transaction()
+
+
+_BY_KEYS = """
+SELECT set_config(setting, 'off', true)
+FROM unnest('{enable_seqscan,enable_bitmapscan,enable_hashjoin,enable_mergejoin,enable_sort}'::text[]) AS setting
+"""
 
 
 @contextmanager

@@ -1,43 +1,68 @@
-"""What a command does to an item's lock and to the level of its SKU: a table of lock state × action.
+"""What items' needs do to their locks and to the levels of their SKUs.
+
+Two steps. `settle` brings each lock to what its item needs: it takes the pieces that have left, gives back those that
+are not needed, and lets the lock wait for the rest. `share_out` then gives available pieces to the locks that wait, the
+oldest order first, and takes pieces back from the newest orders where more is held than there is.
 
 Nothing here reads or writes a table, and no argument is changed: all values are immutable, and new ones are returned.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from orders_sync.stock.actions import LockAction
+from orders_sync.stock.needs import ItemFacts, ItemKey, Need, StockPart
 
-ItemKey = tuple[str, str]
-"""(account, item id)."""
+LockKey = tuple[str, str, str]
+"""(account, item id, SKU)."""
+LAST = datetime.max.replace(tzinfo=UTC)
 
 
 class LockState(StrEnum):
     """The state of an item's lock."""
 
     LOCKED = "locked"
-    """The pieces are reserved."""
+    """It holds all pieces that the item needs."""
     SHORT = "short"
-    """The pieces can't be reserved: too few are available, or the SKU is not in the stock list."""
+    """It waits for pieces: too few are available, or the SKU is not in the stock list. It keeps those that it holds."""
     RELEASED = "released"
     """The pieces are no longer needed."""
     CONSUMED = "consumed"
-    """The pieces have left the warehouse. This state is final."""
+    """The pieces have left the warehouse. Only a person can undo this."""
 
 
 class Lock(NamedTuple):
-    """The lock of an order item; its fields are columns of the table stock_locks. `state` None: not stored yet."""
+    """The pieces of one SKU that an order item holds, waits for or has taken; its fields are columns of stock_locks."""
 
     account: str
     item_id: str
-    order_id: str
     sku: str
+    order_id: str
     quantity: int
-    state: LockState | None
+    locked: int
+    short: int
+    consumed: int
     problem: str | None
-    revision: int
+    ordered_at: datetime | None
+
+    @property
+    def key(self) -> LockKey:
+        """(account, item id, SKU)."""
+        return self.account, self.item_id, self.sku
+
+    @property
+    def state(self) -> LockState:
+        """The state that follows from the pieces."""
+        if self.short:
+            return LockState.SHORT
+        if self.locked:
+            return LockState.LOCKED
+        return LockState.CONSUMED if self.consumed else LockState.RELEASED
+
+    def pieces(self) -> tuple[int, int, int]:
+        """The pieces that it holds, waits for and has taken."""
+        return self.locked, self.short, self.consumed
 
 
 class StockLevel(NamedTuple):
@@ -45,190 +70,190 @@ class StockLevel(NamedTuple):
 
     on_hand: int | None
     reserved: int
-    imported_at: datetime | None
+    counted_at: datetime | None
 
     def available(self) -> int:
-        """Pieces on hand that no lock has reserved."""
+        """Pieces on hand that no lock holds."""
         return (self.on_hand or 0) - self.reserved
 
-    def counted_after(self, shipped_at: datetime | None) -> bool:
-        """Whether the pieces on hand were counted after a shipment: the count then does not include its pieces."""
-        return self.imported_at is None or (shipped_at is not None and shipped_at <= self.imported_at)
+    def counted_after(self, left_at: datetime | None) -> bool:
+        """Whether the shelf was counted after pieces had left it: the count does not include them then."""
+        return self.counted_at is None or (left_at is not None and left_at <= self.counted_at)
 
 
-class Item(NamedTuple):
-    """What an order item needs. `shipped_at` is the order's, by the marketplace's clock."""
+class Cause(NamedTuple):
+    """Why an item's lock is looked at. `event_id` is None where no event but, say, a person caused it."""
+
+    text: str
+    event_id: int | None = None
+
+
+class Movement(NamedTuple):
+    """A change of a SKU's pieces on hand; its fields are columns of stock_movements."""
 
     sku: str
-    quantity: int
-    shipped_at: datetime | None
-    order_id: str
-    """The order that the item belongs to now: an item can move to another order."""
-    is_goods: bool = True
-    """Whether the item is in stock at all; a discount, say, is not."""
-
-
-class LockCommand(NamedTuple):
-    """An action on an item's lock, and its cause. `event_id` is None where no event but, say, an import caused it."""
-
+    kind: str
+    pieces: int
+    on_hand: int
     account: str
     item_id: str
-    order_id: str
-    action: LockAction
-    revision: int
-    event_id: int | None
-    cause: str
+    reason: str
+    made_by: str = ""
+    moved_at: datetime | None = None
+    """The moment by which the pieces had left, or came; None: now."""
 
 
-class LockTransition(NamedTuple):
-    """A change of a lock's state; its fields are columns of the table stock_lock_history."""
+class Settled(NamedTuple):
+    """Locks and levels after a step, the changed ones and others, and what it moved. Causes are those of the locks."""
 
-    account: str
-    item_id: str
-    sku: str
-    event_id: int | None
-    cause: str
-    from_state: LockState | None
-    to_state: LockState
-    quantity: int
-
-
-class Decision(NamedTuple):
-    """A lock after a command, and the level of the lock's SKU. `level` is None where it does not change."""
-
-    lock: Lock
-    level: StockLevel | None = None
-
-
-class Outcome(NamedTuple):
-    """What commands change: the locks and levels that differ from before, and each change of state, in order."""
-
-    locks: list[Lock]
+    locks: dict[LockKey, Lock]
     levels: dict[str, StockLevel]
-    transitions: list[LockTransition]
+    movements: list[Movement]
+    causes: dict[LockKey, Cause]
+    overdrawn: set[str]
+    """SKUs that may have fewer pieces than are held: pieces left that no lock of their item held."""
 
 
-Rule = Callable[[Lock, Item, Mapping[str, StockLevel], bool], Decision]
-
-
-def _keep(lock: Lock, item: Item, levels: Mapping[str, StockLevel], oversell: bool) -> Decision:
-    return Decision(lock)
-
-
-def _reserve(lock: Lock, item: Item, levels: Mapping[str, StockLevel], oversell: bool) -> Decision:
-    """Reserves what the item needs now, all of it or nothing."""
-    level = levels[item.sku]
-    problem = None
-    if level.on_hand is None and not oversell:
-        problem = f"SKU {item.sku} is not in the stock list"
-    elif level.available() < item.quantity and not oversell:
-        problem = f"{max(0, level.available())} of {item.quantity} available"
-    state = LockState.LOCKED if problem is None else LockState.SHORT
-    lock = lock._replace(sku=item.sku, quantity=item.quantity, state=state, problem=problem)
-    return Decision(
-        lock, StockLevel(level.on_hand, level.reserved + item.quantity, level.imported_at) if problem is None else None
-    )
-
-
-def _consume_reserved(lock: Lock, item: Item, levels: Mapping[str, StockLevel], oversell: bool) -> Decision:
-    level = levels[lock.sku]
-    return Decision(
-        lock._replace(state=LockState.CONSUMED, problem=None),
-        StockLevel((level.on_hand or 0) - lock.quantity, level.reserved - lock.quantity, level.imported_at),
-    )
-
-
-def _consume_unreserved(lock: Lock, item: Item, levels: Mapping[str, StockLevel], oversell: bool) -> Decision:
-    """Takes pieces that were shipped without a lock, but none that other locks have reserved."""
-    level = levels[lock.sku]
-    lock = lock._replace(state=LockState.CONSUMED, problem=None)
-    if level.counted_after(item.shipped_at):
-        return Decision(lock)
-    taken = min(lock.quantity, max(0, level.available()))
-    missing = lock.quantity - taken
-    if missing:
-        lock = lock._replace(problem=f"{missing} of {lock.quantity} left the warehouse without a lock")
-    if level.on_hand is None:
-        return Decision(lock)
-    return Decision(lock, level._replace(on_hand=level.on_hand - taken))
-
-
-def _release_reserved(lock: Lock, item: Item, levels: Mapping[str, StockLevel], oversell: bool) -> Decision:
-    level = levels[lock.sku]
-    return Decision(
-        lock._replace(state=LockState.RELEASED, problem=None), level._replace(reserved=level.reserved - lock.quantity)
-    )
-
-
-def _release_short(lock: Lock, item: Item, levels: Mapping[str, StockLevel], oversell: bool) -> Decision:
-    return Decision(lock._replace(state=LockState.RELEASED, problem=None))
-
-
-_LOCK, _CONSUME, _RELEASE, _KEEP = LockAction.LOCK, LockAction.CONSUME, LockAction.RELEASE, LockAction.KEEP
-#: The rule for each state of a lock and each action.
-RULES: dict[LockState | None, dict[LockAction, Rule]] = {
-    None: {_LOCK: _reserve, _CONSUME: _consume_unreserved, _RELEASE: _keep, _KEEP: _keep},
-    LockState.LOCKED: {_LOCK: _keep, _CONSUME: _consume_reserved, _RELEASE: _release_reserved, _KEEP: _keep},
-    LockState.SHORT: {_LOCK: _reserve, _CONSUME: _consume_unreserved, _RELEASE: _release_short, _KEEP: _keep},
-    LockState.RELEASED: {_LOCK: _reserve, _CONSUME: _consume_unreserved, _RELEASE: _keep, _KEEP: _keep},
-    LockState.CONSUMED: {_LOCK: _keep, _CONSUME: _keep, _RELEASE: _keep, _KEEP: _keep},
-}
-
-
-def decide(
-    lock: Lock, action: LockAction, item: Item, levels: Mapping[str, StockLevel], *, oversell: bool = False
-) -> Decision:
-    """What one action does to one lock.
-
-    `levels` holds the SKUs of the lock and of the item. `oversell`: whether stock may be locked below zero. Raises
-    KeyError where a SKU has no level.
-    """
-    return RULES[lock.state][action](lock, item, levels, oversell)
-
-
-def decide_all(
-    commands: Iterable[LockCommand],
-    locks: Mapping[ItemKey, Lock],
-    items: Mapping[ItemKey, Item],
+def settle(
+    items: Iterable[ItemFacts],
+    needs: Callable[[ItemFacts], Need | None],
+    parts: Callable[[str, str], Sequence[StockPart]],
+    causes: Mapping[ItemKey, Cause],
+    locks: Mapping[ItemKey, Sequence[Lock]],
     levels: Mapping[str, StockLevel],
-    oversell: frozenset[str] = frozenset(),
-) -> Outcome:
-    """What commands do, one after the other, to the stored locks and levels.
+) -> Settled:
+    """Brings the locks of items to what the items need, but for the pieces that are yet to be shared out.
 
-    `oversell`: the accounts that may lock stock below zero. A command for an item that is not stored or that has moved
-    to another order, and an event's command that is older than the lock, change nothing. What is not in stock needs no
-    lock, whatever its status.
+    `parts`: (account, marketplace's SKU) → what it is in the stock list. `levels` holds these SKUs, and those of the
+    locks. Raises KeyError where one is missing.
     """
-    decided = dict(locks)
-    levels_after = dict(levels)
-    transitions: list[LockTransition] = []
-    for command in commands:
-        key = (command.account, command.item_id)
-        item = items.get(key)
-        if item is None or item.order_id != command.order_id:
+    result = Settled({}, dict(levels), [], {}, set())
+    for facts in items:
+        need = needs(facts)
+        if need is None:
             continue
-        before = decided.get(key) or Lock(*key, command.order_id, item.sku, item.quantity, None, None, command.revision)
-        if before.order_id != command.order_id:  # moved here: the revisions are those of another order
-            before = before._replace(order_id=command.order_id, revision=command.revision)
-        if command.event_id is not None and command.revision < before.revision:
-            continue
-        action = command.action if item.is_goods else LockAction.RELEASE
-        after, level = decide(before, action, item, levels_after, oversell=command.account in oversell)
-        state = after.state
-        if state is None:
-            continue  # nothing was locked, and nothing is
-        if after.revision < command.revision:
-            after = after._replace(revision=command.revision)
-        decided[key] = after
-        if level is not None:
-            levels_after[after.sku] = level
-        if state is not before.state:
-            cause = command.cause if after.problem is None else f"{command.cause}: {after.problem}"
-            transitions.append(
-                LockTransition(*key, after.sku, command.event_id, cause, before.state, state, after.quantity)
-            )
-    return Outcome(
-        locks=[lock for key, lock in decided.items() if lock != locks.get(key)],
-        levels={sku: level for sku, level in levels_after.items() if level != levels[sku]},
-        transitions=transitions,
-    )
+        cause = causes[facts.key]
+        stored = {lock.sku: lock for lock in locks.get(facts.key, ())}
+        wanted = dict(parts(facts.account, facts.sku))
+        left_as_another = sum(lock.consumed for sku, lock in stored.items() if sku not in wanted)
+        for sku in [*(sku for sku in stored if sku not in wanted), *wanted]:
+            before = stored.get(sku)
+            gone = before.consumed if before and sku not in wanted else 0
+            hold = 0
+            if sku in wanted:
+                hold = need.hold * wanted[sku]
+                gone = max(0, need.gone * wanted[sku] - left_as_another)
+            if before is None:
+                if not hold and not gone:
+                    continue
+                before = Lock(*facts.key, sku, facts.order_id, 0, 0, 0, 0, None, facts.ordered_at)
+            if before.order_id != facts.order_id or before.ordered_at != facts.ordered_at:
+                before = before._replace(order_id=facts.order_id, ordered_at=facts.ordered_at or before.ordered_at)
+            lock, level, movement = _settle_lock(before, hold, gone, result.levels[sku], facts.left_at, cause)
+            result.locks[lock.key] = lock
+            result.causes[lock.key] = cause
+            if movement is not None:
+                result.movements.append(movement)
+            if level.available() < min(0, result.levels[sku].available()):
+                result.overdrawn.add(sku)
+            result.levels[sku] = level
+    return result
+
+
+def _settle_lock(
+    lock: Lock, hold: int, gone: int, level: StockLevel, left_at: datetime | None, cause: Cause
+) -> tuple[Lock, StockLevel, Movement | None]:
+    """One lock: takes what has left, then gives back or waits.
+
+    What has been consumed stays consumed, and is not needed once more.
+    """
+    hold = max(0, hold - max(0, lock.consumed - gone))
+    leaves = max(0, gone - lock.consumed)
+    held = lock.locked - min(lock.locked, leaves)
+    problem, movement, on_hand = None, None, level.on_hand
+    if leaves and on_hand is not None and not level.counted_after(left_at):
+        taken = min(leaves, on_hand)
+        if taken < leaves:
+            problem = f"{leaves - taken} of {leaves} pieces left that the stock list did not have"
+        on_hand -= taken
+        movement = Movement(
+            lock.sku, "shipped", -taken, on_hand, lock.account, lock.item_id, cause.text, moved_at=left_at
+        )
+    kept = min(held, hold)
+    waits = hold - kept
+    if not waits and not leaves:
+        problem = lock.problem
+    after = Lock(
+        lock.account, lock.item_id, lock.sku, lock.order_id, hold + gone or lock.quantity, kept, waits,
+        lock.consumed + leaves, problem, lock.ordered_at,
+    )  # fmt: skip
+    return after, StockLevel(on_hand, level.reserved - (lock.locked - kept), level.counted_at), movement
+
+
+def share_out(
+    settled: Settled, others: Iterable[Lock], oversell: frozenset[str] = frozenset(), cause: Cause | None = None
+) -> Settled:
+    """Gives available pieces to the locks that wait, and takes back what is held beyond the pieces on hand.
+
+    The oldest order is served first and keeps its pieces longest. A lock takes what is there, so an order of many
+    pieces is not overtaken by orders of few. `others`: the further active locks of SKUs that have pieces to give or to
+    take back. `oversell`: the accounts that hold what they need, whatever is available. `cause`: of changes to locks
+    that `settled` has no cause for.
+    """
+    locks = {**{lock.key: lock for lock in others}, **settled.locks}
+    levels = dict(settled.levels)
+    by_sku: dict[str, list[Lock]] = {}
+    for lock in locks.values():
+        if lock.short or lock.locked:
+            by_sku.setdefault(lock.sku, []).append(lock)
+    for sku, active in by_sku.items():
+        level = levels[sku]
+        active.sort(key=_age)
+        is_overdrawn = sku in settled.overdrawn and level.available() < 0
+        reserved = level.reserved
+        for lock in (_keep_what_fits if is_overdrawn else _give)(active, level, oversell):
+            reserved += lock.locked - locks[lock.key].locked
+            locks[lock.key] = lock
+        levels[sku] = StockLevel(level.on_hand, reserved, level.counted_at)
+    causes = dict(settled.causes)
+    for key in locks:
+        causes.setdefault(key, cause or Cause("stock became available"))
+    return Settled(_with_problems(locks, levels), levels, settled.movements, causes, set())
+
+
+def _age(lock: Lock) -> tuple[datetime, str, str]:
+    return lock.ordered_at or LAST, lock.account, lock.item_id
+
+
+def _give(active: Sequence[Lock], level: StockLevel, oversell: frozenset[str]) -> Iterable[Lock]:
+    available = level.available()
+    for lock in active:
+        given = lock.short if lock.account in oversell else min(lock.short, max(0, available))
+        if given:
+            available -= given
+            yield lock._replace(locked=lock.locked + given, short=lock.short - given)
+
+
+def _keep_what_fits(active: Sequence[Lock], level: StockLevel, oversell: frozenset[str]) -> Iterable[Lock]:
+    remaining = level.on_hand or 0
+    for lock in active:
+        needed = lock.locked + lock.short
+        locked = needed if lock.account in oversell else min(lock.locked, max(0, remaining))
+        remaining -= locked
+        if locked != lock.locked:
+            yield lock._replace(locked=locked, short=needed - locked)
+
+
+def _with_problems(locks: Mapping[LockKey, Lock], levels: Mapping[str, StockLevel]) -> dict[LockKey, Lock]:
+    """Each short lock says why it is short."""
+    result: dict[LockKey, Lock] = {}
+    for key, lock in locks.items():
+        problem = lock.problem
+        if lock.short:
+            problem = f"{lock.locked} of {lock.locked + lock.short} available"
+            if levels[lock.sku].on_hand is None:
+                problem = f"SKU {lock.sku} is not in the stock list"
+        elif lock.locked:
+            problem = None
+        result[key] = lock if problem == lock.problem else lock._replace(problem=problem)
+    return result

@@ -1,100 +1,166 @@
 """Stock levels by SKU, imported from CSV. Where an import leaves too few pieces for the locks, some become short."""
 
 import csv
-from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import LiteralString, NamedTuple
 
-from orders_sync.model.errors import UserFacingError
-from orders_sync.stock.apply_commands import StockResult
+from psycopg import Rollback
+
 from orders_sync.stock.connection import StockConnection
-from orders_sync.stock.decision import LockState
-from orders_sync.stock.retry import retry_short
+from orders_sync.stock.csv_files import StockFileError, read_csv
+from orders_sync.stock.decision import Cause, Movement, Settled, StockLevel
+from orders_sync.stock.reconcile import StockResult, finish
+from orders_sync.stock.store import LEFT_AT, load_levels
 
 MAX_ON_HAND = 10_000_000
 
 
-class StockFileError(UserFacingError):
-    """A stock file can't be used. The message has the file, the line, what is wrong, and what is allowed."""
+class Count(NamedTuple):
+    """The pieces of a SKU on the shelf, and when they were counted; None: now."""
+
+    on_hand: int
+    counted_at: datetime | None = None
 
 
-def read_stock_file(path: Path) -> dict[str, int]:
-    """Reads SKU → pieces on hand from a CSV file with the columns `sku` and `on_hand`, separated by comma or semicolon.
+def read_stock_file(path: Path) -> dict[str, Count]:
+    """Reads SKU → count from a CSV file with the columns `sku`, `on_hand` and, if it likes, `counted_at`.
 
-    Raises StockFileError, which names the line.
+    The separator is a comma or a semicolon. `counted_at` is an ISO 8601 time, in UTC if it has no zone. Raises
+    StockFileError, which names the line: a file with an error is not used at all.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            header = file.readline()
-            delimiter = ";" if header.count(";") > header.count(",") else ","
-            file.seek(0)
-            return _levels(path, csv.DictReader(file, delimiter=delimiter))
-    except (OSError, UnicodeDecodeError) as error:
-        raise StockFileError(f"{path}: can't be read: {error}") from None
+    return read_csv(path, ("sku", "on_hand"), _counts)
 
 
-def _levels(path: Path, rows: "csv.DictReader[str]") -> dict[str, int]:
-    columns = [name.strip() for name in rows.fieldnames or []]
-    if not {"sku", "on_hand"} <= set(columns):
-        raise StockFileError(
-            f"{path}: line 1: the columns are {', '.join(columns) or 'missing'}; needed are sku, on_hand"
-        )
-    levels: dict[str, int] = {}
+def _counts(path: Path, rows: "csv.DictReader[str]") -> dict[str, Count]:
+    counts: dict[str, Count] = {}
     for row in rows:
         sku = (row.get("sku") or "").strip()
         text = (row.get("on_hand") or "").strip()
         where = f"{path}: line {rows.line_num}"
         if not sku:
             raise StockFileError(f"{where}: sku is empty")
-        if sku in levels:
+        if sku in counts:
             raise StockFileError(f"{where}: SKU {sku} is in the file twice")
-        if not text.isdecimal() or int(text) > MAX_ON_HAND:
+        if not (text.isascii() and text.isdecimal()) or int(text) > MAX_ON_HAND:
             raise StockFileError(
                 f"{where}: on_hand of SKU {sku} is {text!r}; allowed is a whole number from 0 to {MAX_ON_HAND}"
             )
-        levels[sku] = int(text)
-    return levels
+        counted_at = (row.get("counted_at") or "").strip()
+        counts[sku] = Count(int(text), _time(f"{where}: counted_at of SKU {sku}", counted_at) if counted_at else None)
+    return counts
 
 
-def import_levels(stock: StockConnection, levels: dict[str, int]) -> StockResult:
-    """Sets the pieces on hand of these SKUs; returns how many locks came into each state.
+def _time(where: str, text: str) -> datetime:
+    """A time in ISO 8601. Raises StockFileError for anything else, and for a time in the future."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise StockFileError(f"{where} is {text!r}; allowed is a time such as 2026-03-01T08:30:00+01:00") from None
+    time = time if time.tzinfo else time.replace(tzinfo=UTC)
+    if time > datetime.now(UTC):
+        raise StockFileError(f"{where} is {text!r}, which is in the future")
+    return time
 
-    Where more pieces are reserved than there are, the newest locks become short. Then short locks are tried again.
+
+class LevelChange(NamedTuple):
+    """What an import changes about a SKU, in pieces. `before` is None where the SKU was not in the stock list."""
+
+    sku: str
+    before: int | None
+    after: int
+    reserved: int
+
+
+class ImportResult(NamedTuple):
+    """What an import did, or would do."""
+
+    changes: list[LevelChange]
+    """The SKUs whose pieces on hand differ from before."""
+    outdated: list[str]
+    """The SKUs whose shelf was counted again since then: their pieces stay as they are."""
+    applied: StockResult
+
+
+def import_levels(
+    stock: StockConnection,
+    counts: Mapping[str, Count | int],
+    oversell: frozenset[str] = frozenset(),
+    *,
+    counted_at: datetime | None = None,
+    reason: str = "stock import",
+    made_by: str = "",
+    dry_run: bool = False,
+) -> ImportResult:
+    """Sets the pieces on hand of these SKUs, in one transaction.
+
+    Where more pieces are held than there are, the newest orders give some back; then waiting locks get what is there.
+    `counted_at`: when the shelf was counted, for counts that do not say it; by default now. Pieces that had left before
+    are not subtracted when the marketplace reports their shipment later; those that left or came since then are
+    subtracted or added, if they are known already. A count that is older than the stored one is left out. `oversell`:
+    the accounts whose locks keep their pieces. `dry_run`: changes nothing, and returns what would change.
     """
-    skus = sorted(levels)
-    with stock.transaction():
-        stock.execute(_SET_ON_HAND, [skus, [levels[sku] for sku in skus]])
-        no_longer_fitting = _shorten_locks(stock, skus)
-    return no_longer_fitting + retry_short(stock)
+    given = {sku: count if isinstance(count, Count) else Count(count) for sku, count in counts.items()}
+    now = datetime.now(UTC)
+    with stock.changing() as transaction:
+        stored = load_levels(stock, given)
+        times = {sku: count.counted_at or counted_at or now for sku, count in given.items()}
+        before = {
+            sku: level for sku, level in stored.items() if level.counted_at is None or level.counted_at <= times[sku]
+        }
+        moved = _moved_since(stock, {sku: times[sku] for sku in before if times[sku] < now}, before)
+        after = {
+            sku: level._replace(on_hand=max(0, given[sku].on_hand + moved.get(sku, 0)), counted_at=times[sku])
+            for sku, level in before.items()
+        }
+        changes = [
+            LevelChange(sku, before[sku].on_hand, level.on_hand or 0, level.reserved)
+            for sku, level in after.items()
+            if level.on_hand != before[sku].on_hand
+        ]
+        movements = [
+            Movement(change.sku, "counted", change.after - (change.before or 0), change.after, "", "", reason, made_by)
+            for change in changes
+        ]
+        stock.execute(_SET_COUNTED, [list(after), [level.counted_at for level in after.values()]])
+        settled = Settled({}, after, movements, {}, {sku for sku in after if after[sku].available() < 0})
+        applied = finish(stock, (), before, settled, oversell, Cause(reason))
+        if dry_run:
+            raise Rollback(transaction)
+    return ImportResult(changes, sorted(stored.keys() - before.keys()), applied)
 
 
-def _shorten_locks(stock: StockConnection, skus: list[str]) -> StockResult:
-    """Makes the newest locks of these SKUs short, where more is reserved than there is."""
-    rows = stock.execute(_OVERDRAWN, [skus]).fetchall()
-    for account, item_id, sku, quantity, on_hand in rows:
-        problem = f"an import left {on_hand} pieces"
-        stock.execute(
-            "UPDATE {locks} SET state = 'short', problem = %s, since = now() WHERE account = %s AND item_id = %s",
-            [problem, account, item_id],
-        )
-        stock.execute("UPDATE {levels} SET reserved = reserved - %s WHERE sku = %s", [quantity, sku])
-        stock.execute(
-            "INSERT INTO {history} (account, item_id, sku, cause, from_state, to_state, quantity) "
-            "VALUES (%s, %s, %s, %s, 'locked', 'short', %s)",
-            [account, item_id, sku, f"stock import: {problem}", quantity],
-        )
-    return StockResult(transitions=Counter({LockState.SHORT.value: len(rows)}) if rows else Counter())
+def _moved_since(
+    stock: StockConnection, times: Mapping[str, datetime], levels: Mapping[str, StockLevel]
+) -> dict[str, int]:
+    """By how many pieces the shelf of each SKU has changed since it was counted, as far as it is known."""
+    listed = [sku for sku in times if levels[sku].on_hand is not None]
+    unlisted = [sku for sku in times if levels[sku].on_hand is None]
+    moved = dict(stock.execute(_MOVED_SINCE, [listed, [times[sku] for sku in listed]]).fetchall()) if listed else {}
+    if unlisted:  # what left of them is in the locks alone
+        moved |= dict(stock.execute(_LEFT_SINCE, [unlisted, [times[sku] for sku in unlisted]]).fetchall())
+    return moved
 
 
-_SET_ON_HAND = """
-INSERT INTO {levels} (sku, on_hand, imported_at)
-SELECT sku, on_hand, now() FROM unnest(%s::text[], %s::int[]) AS imported (sku, on_hand) ORDER BY sku
-ON CONFLICT (sku) DO UPDATE SET on_hand = excluded.on_hand, imported_at = now()
+_MOVED_SINCE = """
+SELECT moved.sku, sum(moved.pieces)::int FROM unnest(%s::text[], %s::timestamptz[]) AS counted (sku, at)
+JOIN {movements} moved ON moved.sku = counted.sku AND coalesce(moved.moved_at, moved.at) > counted.at
+WHERE moved.kind <> 'counted' GROUP BY moved.sku
 """
-_OVERDRAWN = """
-SELECT account, item_id, sku, quantity, on_hand FROM (
-  SELECT lock.*, level.on_hand,
-    sum(lock.quantity) OVER (PARTITION BY lock.sku ORDER BY lock.since, lock.account, lock.item_id) AS needed
-  FROM {locks} lock JOIN {levels} level USING (sku)
-  WHERE lock.state = 'locked' AND level.sku = ANY(%s) AND level.reserved > level.on_hand
-) placed WHERE needed > on_hand
+_LEFT_SINCE: LiteralString = (
+    """
+SELECT lock.sku, -sum(lock.consumed)::int FROM unnest(%s::text[], %s::timestamptz[]) AS counted (sku, at)
+JOIN {locks} lock ON lock.sku = counted.sku AND lock.consumed > 0
+JOIN orders placed ON placed.account = lock.account AND placed.order_id = lock.order_id
+WHERE """
+    + LEFT_AT
+    + """ > counted.at GROUP BY lock.sku
+"""
+)
+
+
+_SET_COUNTED = """
+UPDATE {levels} stored SET imported_at = now(), counted_at = counted.counted_at
+FROM unnest(%s::text[], %s::timestamptz[]) AS counted (sku, counted_at) WHERE stored.sku = counted.sku
 """

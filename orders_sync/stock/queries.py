@@ -1,5 +1,6 @@
 """What the command line and Dagster show of stock: levels, the transitions of locks, and what is wrong with them."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -7,19 +8,21 @@ from orders_sync.stock.connection import StockConnection
 
 HISTORY = """
 SELECT entry.at, entry.account, coalesce(lock.order_id, '') AS order_id, entry.item_id, entry.sku, entry.quantity,
-       entry.from_state, entry.to_state, entry.cause, entry.event_id
-FROM {history} entry LEFT JOIN {locks} lock USING (account, item_id)
+       entry.locked, entry.short, entry.consumed, entry.from_state, entry.to_state, entry.cause, entry.event_id
+FROM {history} entry LEFT JOIN {locks} lock USING (account, item_id, sku)
 """
 """The start of a query whose rows are StoredTransition."""
 
 
 class SkuLevel(NamedTuple):
-    """The level of a SKU. `on_hand` is None where the SKU is not in the stock list; `short` counts its short locks."""
+    """The level of a SKU. `on_hand` is None where the SKU is not in the stock list."""
 
     sku: str
     on_hand: int | None
     reserved: int
     short: int
+    """Pieces that locks wait for."""
+    counted_at: datetime | None
 
     def available(self) -> int:
         """Pieces on hand that no lock has reserved."""
@@ -35,6 +38,9 @@ class StoredTransition(NamedTuple):
     item_id: str
     sku: str
     quantity: int
+    locked: int | None
+    short: int | None
+    consumed: int | None
     from_state: str | None
     to_state: str
     cause: str
@@ -42,15 +48,39 @@ class StoredTransition(NamedTuple):
 
 
 class Shortage(NamedTuple):
-    """An item whose stock can't be locked, with the reason."""
+    """An item that waits for pieces, with the reason."""
 
     account: str
     order_id: str
     item_id: str
     sku: str
-    quantity: int
+    short: int
+    locked: int
     problem: str | None
     since: str
+
+
+class Holder(NamedTuple):
+    """An active lock: who holds or waits for pieces of a SKU, since when, and why."""
+
+    sku: str
+    account: str
+    order_id: str
+    item_id: str
+    locked: int
+    short: int
+    since: datetime
+    ordered_at: datetime | None
+    why: str
+    """The cause of the lock's last change."""
+
+
+class OnHandMismatch(NamedTuple):
+    """A SKU whose pieces on hand are not the sum of its movements."""
+
+    sku: str
+    on_hand: int
+    moved: int
 
 
 class ReservedMismatch(NamedTuple):
@@ -77,12 +107,35 @@ def sku_levels(stock: StockConnection, *, only_short: bool = False) -> list[SkuL
     return stock.rows_as(
         SkuLevel,
         """
-        SELECT level.sku, level.on_hand, level.reserved, count(lock.item_id) AS short
+        SELECT level.sku, level.on_hand, level.reserved, coalesce(sum(lock.short), 0) AS short, level.counted_at
         FROM {levels} level LEFT JOIN {locks} lock ON lock.sku = level.sku AND lock.state = 'short'
         GROUP BY level.sku HAVING NOT %s OR count(lock.item_id) > 0 ORDER BY level.sku
         """,
         [only_short],
     )
+
+
+def holders(stock: StockConnection, skus: Sequence[str], limit: int | None = None) -> list[Holder]:
+    """The active locks of these SKUs, by SKU, the oldest order first."""
+    return stock.rows_as(
+        Holder,
+        """
+        SELECT lock.sku, lock.account, lock.order_id, lock.item_id, lock.locked, lock.short, lock.since,
+          lock.ordered_at, coalesce(entry.cause, '') AS why
+        FROM {locks} lock LEFT JOIN LATERAL (
+          SELECT cause FROM {history} entry
+          WHERE entry.account = lock.account AND entry.item_id = lock.item_id AND entry.sku = lock.sku
+          ORDER BY entry_id DESC LIMIT 1) entry ON true
+        WHERE lock.state IN ('locked', 'short') AND lock.sku = ANY(%s)
+        ORDER BY lock.sku, lock.ordered_at, lock.account, lock.item_id LIMIT %s
+        """,
+        [list(skus), limit],
+    )
+
+
+def has_stock_list(stock: StockConnection) -> bool:
+    """Whether a stock list was imported, or a level was set by hand."""
+    return stock.execute("SELECT EXISTS (SELECT FROM {levels} WHERE on_hand IS NOT NULL)").fetchone() == (True,)
 
 
 def locks_by_state(stock: StockConnection) -> dict[str, int]:
@@ -100,20 +153,36 @@ def shortages(stock: StockConnection) -> list[Shortage]:
     return stock.rows_as(
         Shortage,
         """
-        SELECT lock.account, lock.order_id, lock.item_id, lock.sku, lock.quantity, lock.problem, lock.since::text
-        FROM {locks} lock WHERE lock.state = 'short' ORDER BY lock.since
+        SELECT lock.account, lock.order_id, lock.item_id, lock.sku, lock.short, lock.locked, lock.problem,
+          lock.since::text
+        FROM {locks} lock WHERE lock.state = 'short' ORDER BY lock.ordered_at, lock.account, lock.item_id
         """,
     )
 
 
 def reserved_mismatches(stock: StockConnection) -> list[ReservedMismatch]:
-    """The SKUs whose reserved pieces are not those of their active locks. Empty unless stock has an error."""
+    """The SKUs whose reserved pieces are not those that locks hold. Empty unless stock has an error."""
     return stock.rows_as(
         ReservedMismatch,
         """
-        SELECT level.sku, level.reserved, coalesce(sum(lock.quantity), 0) AS locked
-        FROM {levels} level LEFT JOIN {locks} lock ON lock.sku = level.sku AND lock.state = 'locked'
-        GROUP BY level.sku, level.reserved HAVING level.reserved <> coalesce(sum(lock.quantity), 0)
+        SELECT level.sku, level.reserved, coalesce(held.locked, 0) AS locked
+        FROM {levels} level LEFT JOIN (
+          SELECT sku, sum(locked) AS locked FROM {locks} WHERE state IN ('locked', 'short') GROUP BY sku
+        ) held USING (sku)
+        WHERE level.reserved <> coalesce(held.locked, 0)
+        """,
+    )
+
+
+def on_hand_mismatches(stock: StockConnection) -> list[OnHandMismatch]:
+    """The SKUs whose pieces on hand are not the sum of their movements. Empty unless stock has an error."""
+    return stock.rows_as(
+        OnHandMismatch,
+        """
+        SELECT level.sku, coalesce(level.on_hand, 0) AS on_hand, coalesce(moved.pieces, 0) AS moved
+        FROM {levels} level
+        LEFT JOIN (SELECT sku, sum(pieces) AS pieces FROM {movements} GROUP BY sku) moved USING (sku)
+        WHERE coalesce(level.on_hand, 0) <> coalesce(moved.pieces, 0)
         """,
     )
 

@@ -1,94 +1,212 @@
-"""Loading what commands need, and storing what they change: one statement for each table, whatever their number.
+"""Loading what items' locks depend on, and storing what changed: one statement for each table, whatever their number.
 
-The rows of the stock levels are locked first, in the order of their SKUs. So two workers neither lose an update nor
-wait for each other in a circle.
+One transaction at a time changes stock (StockConnection.changing). So what is read here stays true until its end,
+but for the facts of items: a sync that changes them writes an event or a recheck, and the next look finds it.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, LiteralString, NamedTuple
 
+from psycopg.sql import SQL, Identifier
+
+from orders_sync.database.copy import array_text
 from orders_sync.stock.connection import StockConnection
-from orders_sync.stock.decision import Item, ItemKey, Lock, LockState, LockTransition, Outcome, StockLevel
+from orders_sync.stock.decision import Cause, Lock, LockKey, Movement, Settled, StockLevel
+from orders_sync.stock.needs import ItemFacts, ItemKey, StockPart, StockSkus, parts_of
 
 
 class Loaded(NamedTuple):
-    """The rows that commands on some items need, as they are stored. The levels and locks are locked for update."""
+    """What is stored about items. The levels are locked for update."""
 
-    locks: dict[ItemKey, Lock]
-    items: dict[ItemKey, Item]
+    items: list[ItemFacts]
+    locks: dict[ItemKey, list[Lock]]
     levels: dict[str, StockLevel]
+    stock_skus: StockSkus
 
 
-def load(stock: StockConnection, keys: Iterable[ItemKey]) -> Loaded:
-    """Loads the locks, items and levels of these items. Call it in the transaction that stores the outcome."""
-    accounts_and_ids = _columns(sorted(set(keys)), 2)
-    items = {
-        (account, item_id): Item(sku, quantity, shipped_at, order_id, is_goods)
-        for account, item_id, sku, quantity, shipped_at, order_id, is_goods in stock.execute(_ITEMS, accounts_and_ids)
+def collect_missing_statistics(stock: StockConnection) -> None:
+    """Collects the statistics of tables that have none yet, as they do within the minutes after a first load.
+
+    Without them, PostgreSQL takes an index on the account alone for as good as the primary key.
+    """
+    for schema, table in stock.execute(_WITHOUT_STATISTICS, [stock.schema]).fetchall():
+        stock.connection.execute(SQL("ANALYZE {}").format(Identifier(schema, table)))
+
+
+def load(stock: StockConnection, keys: Collection[ItemKey]) -> Loaded:
+    """Loads items with their locks and levels. Call it in the transaction that stores the outcome."""
+    requested = _columns(sorted(set(keys)), 2)
+    stock_skus = load_stock_skus(stock)
+    items = list(map(ItemFacts._make, stock.execute(_ITEMS, requested)))
+    locks: dict[ItemKey, list[Lock]] = {}
+    for lock in map(Lock._make, stock.execute(_LOCKS, requested)):
+        locks.setdefault((lock.account, lock.item_id), []).append(lock)
+    skus = {part.sku for item in items for part in parts_of(item.account, item.sku, stock_skus)}
+    skus.update(lock.sku for found in locks.values() for lock in found)
+    return Loaded(items, locks, load_levels(stock, skus), stock_skus)
+
+
+def load_stock_skus(stock: StockConnection) -> StockSkus:
+    """The aliases and bundles: (account, marketplace's SKU) → its parts."""
+    found: dict[tuple[str, str], list[StockPart]] = {}
+    rows = stock.execute("SELECT account, sku, stock_sku, pieces FROM stock_skus ORDER BY account, sku, stock_sku")
+    for account, sku, stock_sku, pieces in rows:
+        found.setdefault((account, sku), []).append(StockPart(stock_sku, pieces))
+    return found
+
+
+def load_levels(stock: StockConnection, skus: Iterable[str]) -> dict[str, StockLevel]:
+    """The levels of these SKUs; a SKU that had none gets an empty one."""
+    requested = sorted(set(skus))
+    levels = {
+        sku: StockLevel(on_hand, reserved, counted_at)
+        for sku, on_hand, reserved, counted_at in stock.execute(_LEVELS, [array_text(requested)])
     }
-    skus = {item.sku for item in items.values()}
-    skus |= {sku for (sku,) in stock.execute(_SKUS_OF_LOCKS, accounts_and_ids)}
-    levels = _lock_levels(stock, sorted(skus))
-    locks = {
-        (account, item_id): Lock(account, item_id, order_id, sku, quantity, LockState(state), problem, revision)
-        for account, item_id, order_id, sku, quantity, state, problem, revision in stock.execute(
-            _LOCKS, accounts_and_ids
-        )
-    }
-    return Loaded(locks, items, levels)
+    if missing := [sku for sku in requested if sku not in levels]:
+        stock.execute("INSERT INTO {levels} (sku) SELECT unnest(%s::text[])", [array_text(missing)])
+        levels |= dict.fromkeys(missing, StockLevel(None, 0, None))
+    return levels
 
 
-def store(stock: StockConnection, outcome: Outcome) -> None:
-    """Stores the locks and levels that changed, and each change of a lock's state."""
-    if outcome.locks:
-        stock.execute(_STORE_LOCKS, _columns(sorted(outcome.locks), len(Lock._fields)))
-    if outcome.transitions:
-        stock.execute(_STORE_HISTORY, _columns(outcome.transitions, len(LockTransition._fields)))
-    if outcome.levels:
-        rows = [(sku, level.on_hand, level.reserved) for sku, level in outcome.levels.items()]
+def other_active_locks(stock: StockConnection, settled: Settled) -> list[Lock]:
+    """The active locks outside `settled` that get pieces of its SKUs, or may have to give some back."""
+    # The stored oldest may be among the settled ones, and no longer wait.
+    settled_locks = Counter(lock.sku for lock in settled.locks.values())
+    available = [
+        (sku, level.available() + settled_locks[sku]) for sku, level in settled.levels.items() if level.available() > 0
+    ]
+    found = list(map(Lock._make, stock.execute(_WAITING, _columns(available, 2)))) if available else []
+    if settled.overdrawn:
+        found += active_locks(stock, sorted(settled.overdrawn))
+    return [lock for lock in found if lock.key not in settled.locks]
+
+
+def active_locks(stock: StockConnection, skus: Sequence[str]) -> list[Lock]:
+    """The locks that hold pieces of these SKUs, or wait for some."""
+    return list(map(Lock._make, stock.execute(_ACTIVE, [list(skus)])))
+
+
+def active_skus(stock: StockConnection) -> list[str]:
+    """The SKUs that have active locks."""
+    return [sku for (sku,) in stock.execute("SELECT DISTINCT sku FROM {locks} WHERE state IN ('locked', 'short')")]
+
+
+class Transition(NamedTuple):
+    """A change of a lock; its fields are columns of stock_lock_history."""
+
+    account: str
+    item_id: str
+    sku: str
+    event_id: int | None
+    cause: str
+    from_state: str | None
+    to_state: str
+    quantity: int
+    locked: int
+    short: int
+    consumed: int
+
+
+def store(
+    stock: StockConnection, before: Mapping[LockKey, Lock], levels: Mapping[str, StockLevel], after: Settled
+) -> list[Transition]:
+    """Stores the locks and levels that differ from before, with the history; returns the transitions.
+
+    `before`: the locks as they were stored. `levels`: the levels as they were stored.
+    """
+    changed = [lock for key, lock in after.locks.items() if lock != before.get(key)]
+    transitions = [
+        _transition(before.get(lock.key), lock, after.causes[lock.key])
+        for lock in changed
+        if lock.key not in before or lock.pieces() != before[lock.key].pieces()
+    ]
+    new = [(*lock, lock.state) for lock in changed if lock.key not in before]
+    stock.copy("{locks}", (*Lock._fields, "state"), new)
+    if changed_before := [(*lock, lock.state) for lock in changed if lock.key in before]:
+        stock.execute(_UPDATE_LOCKS, _columns(changed_before, len(Lock._fields) + 1))
+    stock.copy("{history}", Transition._fields, transitions)
+    store_levels(stock, levels, after.levels)
+    store_movements(stock, after.movements)
+    return transitions
+
+
+def store_levels(stock: StockConnection, before: Mapping[str, StockLevel], after: Mapping[str, StockLevel]) -> None:
+    """Stores the pieces of the levels that differ from before."""
+    rows = [
+        (sku, level.on_hand, level.reserved)
+        for sku, level in after.items()
+        if (level.on_hand, level.reserved) != (before[sku].on_hand, before[sku].reserved)
+    ]
+    if rows:
         stock.execute(_STORE_LEVELS, _columns(rows, 3))
 
 
-def _lock_levels(stock: StockConnection, skus: list[str]) -> dict[str, StockLevel]:
-    """The levels of these SKUs; a SKU that had none gets an empty one."""
-    stock.execute("INSERT INTO {levels} (sku) SELECT unnest(%s::text[]) ON CONFLICT DO NOTHING", [skus])
-    rows = stock.execute(
-        "SELECT sku, on_hand, reserved, imported_at FROM {levels} WHERE sku = ANY(%s) ORDER BY sku FOR UPDATE", [skus]
-    )
-    return {sku: StockLevel(on_hand, reserved, imported_at) for sku, on_hand, reserved, imported_at in rows}
+def store_movements(stock: StockConnection, movements: Sequence[Movement]) -> None:
+    """Stores changes of the pieces on hand."""
+    stock.copy("{movements}", Movement._fields, movements)
 
 
-def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
+def _transition(before: Lock | None, after: Lock, cause: Cause) -> Transition:
+    text = cause.text if after.problem is None else f"{cause.text}: {after.problem}"
+    state = None if before is None else before.state
+    return Transition(*after.key, cause.event_id, text, state, after.state, after.quantity, *after.pieces())
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[str]:
     """Rows as one array per column, which `unnest` takes."""
-    return [[row[position] for row in rows] for position in range(width)]
+    return [array_text(column) for column in zip(*rows, strict=True)] if rows else ["{}"] * width
 
 
-_ITEMS = """
-SELECT item.account, item.item_id, item.sku, item.quantity, placed.shipped_at, item.order_id, item.kind = 'goods'
-FROM order_items item
-JOIN unnest(%s::text[], %s::text[]) AS requested (account, item_id) USING (account, item_id)
+_WITHOUT_STATISTICS = """
+SELECT requested.schema, requested.name
+FROM (VALUES ('public', 'orders'), ('public', 'order_items'), ('public', 'order_events'), (%s::text, 'stock_locks'))
+  AS requested (schema, name)
+WHERE NOT EXISTS (
+  SELECT FROM pg_stats WHERE schemaname = requested.schema AND tablename = requested.name AND attname = 'account')
+"""
+LEFT_AT: LiteralString = (
+    "coalesce(placed.shipped_at, CASE placed.revision WHEN 1 THEN placed.created_at ELSE placed.modified_at END)"
+)
+"""The moment by which what has left of the order `placed` had left: ItemFacts.left_at."""
+_ITEMS: LiteralString = (
+    """
+SELECT item.account, item.item_id, item.order_id, item.sku, item.kind = 'goods', item.quantity, item.cancelled,
+       item.shipped, item.status, placed.status, coalesce(placed.created_at, placed.first_stored_at),
+       CASE WHEN decided.item_status = item.status AND decided.decision = 'shipped' THEN decided.made_at ELSE """
+    + LEFT_AT
+    + """ END,
+       CASE WHEN decided.item_status = item.status THEN decided.decision END
+FROM unnest(%s::text[], %s::text[]) AS requested (account, item_id)
+JOIN order_items item USING (account, item_id)
 JOIN orders placed ON placed.account = item.account AND placed.order_id = item.order_id
+LEFT JOIN stock_decisions decided ON decided.account = item.account AND decided.item_id = item.item_id
 """
-_SKUS_OF_LOCKS = """
-SELECT sku FROM {locks}
-JOIN unnest(%s::text[], %s::text[]) AS requested (account, item_id) USING (account, item_id)
-"""
+)
+_LEVELS = "SELECT sku, on_hand, reserved, counted_at FROM {levels} WHERE sku = ANY(%s::text[])"
 _LOCKS = """
-SELECT account, item_id, order_id, sku, quantity, state, problem, revision FROM {locks} lock
+SELECT account, item_id, sku, order_id, quantity, locked, short, consumed, problem, ordered_at FROM {locks}
 JOIN unnest(%s::text[], %s::text[]) AS requested (account, item_id) USING (account, item_id)
-ORDER BY account, item_id FOR UPDATE OF lock
 """
-_STORE_LOCKS = """
-INSERT INTO {locks} AS stored (account, item_id, order_id, sku, quantity, state, problem, revision)
-SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::int[], %s::text[], %s::text[], %s::int[])
-ON CONFLICT (account, item_id) DO UPDATE SET
-  order_id = excluded.order_id, sku = excluded.sku, quantity = excluded.quantity, state = excluded.state,
-  problem = excluded.problem, revision = excluded.revision,
-  since = CASE WHEN stored.state = excluded.state THEN stored.since ELSE now() END
+_WAITING = """
+SELECT lock.* FROM unnest(%s::text[], %s::int[]) AS level (sku, takers) CROSS JOIN LATERAL (
+  SELECT account, item_id, sku, order_id, quantity, locked, short, consumed, problem, ordered_at
+  FROM {locks} waiting WHERE waiting.state = 'short' AND waiting.sku = level.sku
+  ORDER BY ordered_at, account COLLATE "C", item_id COLLATE "C" LIMIT level.takers) lock
 """
-_STORE_HISTORY = """
-INSERT INTO {history} (account, item_id, sku, event_id, cause, from_state, to_state, quantity)
-SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::int[])
+_ACTIVE = """
+SELECT account, item_id, sku, order_id, quantity, locked, short, consumed, problem, ordered_at
+FROM {locks} WHERE state IN ('locked', 'short') AND sku = ANY(%s)
+"""
+_UPDATE_LOCKS = """
+UPDATE {locks} stored SET
+  order_id = changed.order_id, quantity = changed.quantity, locked = changed.locked, short = changed.short,
+  consumed = changed.consumed, problem = changed.problem, ordered_at = changed.ordered_at, state = changed.state,
+  since = CASE WHEN stored.state = changed.state THEN stored.since ELSE now() END
+FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::int[], %s::int[], %s::int[], %s::int[], %s::text[],
+  %s::timestamptz[], %s::text[])
+  AS changed (account, item_id, sku, order_id, quantity, locked, short, consumed, problem, ordered_at, state)
+WHERE stored.account = changed.account AND stored.item_id = changed.item_id AND stored.sku = changed.sku
 """
 _STORE_LEVELS = """
 UPDATE {levels} stored SET on_hand = changed.on_hand, reserved = changed.reserved

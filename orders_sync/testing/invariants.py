@@ -16,6 +16,7 @@ def check_invariants(connection: Connection) -> None:
     every_status_change_has_its_event(connection)
     locks_are_right(connection)
     reserved_is_what_is_locked(connection)
+    pieces_are_conserved(connection)
     stock_is_never_negative(connection)
     every_lock_is_explained(connection)
 
@@ -97,74 +98,55 @@ def every_status_change_has_its_event(connection: Connection) -> None:
 
 
 def locks_are_right(connection: Connection) -> None:
-    """Every item's lock is in the state that the history of its statuses requires.
+    """Every item has the lock that it needs, and what has left the stock has left it.
 
-    Only goods have locks. It waits for nothing: while events are pending, there is nothing to check.
+    It waits for nothing: while events are pending, there is nothing to check.
     """
-    from orders_sync.stock.actions import LockAction, lock_action_of
+    from orders_sync.stock.connection import StockConnection
+    from orders_sync.stock.wrong_locks import wrong_locks
 
     if _rows(connection, "SELECT 1 FROM order_events WHERE applied_at IS NULL LIMIT 1"):
         return
-    owners = {
-        (account, item_id): order_id
-        for account, item_id, order_id in _rows(
-            connection, "SELECT account, item_id, order_id FROM order_items WHERE kind = 'goods'"
-        )
-    }
-    expected: dict[tuple[str, str], str] = {}
-    events = _rows(
-        connection,
-        "SELECT account, order_id, item_id, new_status, items FROM order_events "
-        "ORDER BY account, order_id, revision, event_id",
-    )
-    for account, order_id, event_item, new_status, items in events:
-        # OrderCreated carries all items with their statuses; a change of the order itself has no item.
-        statuses = items.items() if items is not None else [(event_item, new_status)] if event_item else []
-        for item_id, status in statuses:
-            key = (account, item_id)
-            if owners.get(key) != order_id:
-                continue  # no goods, or moved to another order, which decides on the lock
-            action = lock_action_of(status, new_status if items is not None else None)
-            if expected.get(key) == "consumed":
-                continue
-            if action is LockAction.LOCK:
-                expected[key] = "locked"
-            elif action is LockAction.CONSUME:
-                expected[key] = "consumed"
-            elif action is LockAction.RELEASE and key in expected:
-                expected[key] = "released"
-    states = {
-        (account, item_id): "locked" if state == "short" else state
-        for account, item_id, state in _rows(connection, "SELECT account, item_id, state FROM stock_locks")
-    }
-    if _rows(connection, "SELECT 1 FROM migration_moves LIMIT 1"):
-        # Items that were locked and released in shadow, while V1 decided, have no lock here.
-        expected = {key: state for key, state in expected.items() if state != "released" or key in states}
-    assert states == expected, f"locks that differ from their history: {set(states.items()) ^ set(expected.items())}"
+    found = wrong_locks(StockConnection(connection))
+    assert not found, f"locks that are not what their items need: {found[:10]}"
     _nothing(
         connection,
-        "locks whose quantity or SKU differs from their item's",
-        "SELECT lock.item_id, lock.quantity, item.quantity FROM stock_locks lock JOIN order_items item "
-        "USING (account, item_id) WHERE lock.state = 'locked' "
-        "AND (lock.quantity, lock.sku) <> (item.quantity, item.sku)",
-    )
-
-
-def reserved_is_what_is_locked(connection: Connection) -> None:
-    """The reserved quantity of each SKU is the sum of its active locks."""
-    _nothing(
-        connection,
-        "SKUs whose reserved quantity is not the sum of their locks",
+        "shipped items that are not consumed, or consumed items whose pieces do not match",
         """
-        SELECT level.sku, level.reserved, coalesce(sum(lock.quantity), 0) FROM stock_levels level
-        LEFT JOIN stock_locks lock ON lock.sku = level.sku AND lock.state = 'locked'
-        GROUP BY level.sku HAVING level.reserved <> coalesce(sum(lock.quantity), 0)
+        SELECT item.account, item.item_id, item.status, sum(lock.consumed) FROM order_items item
+        LEFT JOIN stock_locks lock USING (account, item_id)
+        WHERE item.kind = 'goods' AND item.status IN ('shipped', 'refunded_after_shipping', 'returned')
+          AND NOT EXISTS (SELECT FROM stock_decisions decided
+            WHERE decided.account = item.account AND decided.item_id = item.item_id
+              AND decision <> 'shipped')
+          AND NOT EXISTS (SELECT FROM stock_skus alias WHERE alias.sku = trim(item.sku))
+        GROUP BY item.account, item.item_id
+        HAVING coalesce(sum(lock.consumed), 0)
+          < coalesce(min(item.shipped), greatest(min(item.quantity - coalesce(item.cancelled, 0)), 0))
         """,
     )
 
 
+def reserved_is_what_is_locked(connection: Connection) -> None:
+    """The reserved pieces of each SKU are those that its locks hold."""
+    from orders_sync.stock.connection import StockConnection
+    from orders_sync.stock.queries import reserved_mismatches
+
+    found = reserved_mismatches(StockConnection(connection))
+    assert not found, f"SKUs whose reserved pieces are not those of their locks: {found[:10]}"
+
+
+def pieces_are_conserved(connection: Connection) -> None:
+    """The pieces on hand of each SKU are the sum of its movements: counted and returned, less those that left."""
+    from orders_sync.stock.connection import StockConnection
+    from orders_sync.stock.queries import on_hand_mismatches
+
+    found = on_hand_mismatches(StockConnection(connection))
+    assert not found, f"SKUs whose pieces on hand are not the sum of their movements: {found[:10]}"
+
+
 def stock_is_never_negative(connection: Connection) -> None:
-    """The available quantity of each SKU is zero or more."""
+    """The available pieces of each SKU are zero or more."""
     _nothing(
         connection,
         "SKUs with an available quantity below zero",
@@ -173,14 +155,23 @@ def stock_is_never_negative(connection: Connection) -> None:
 
 
 def every_lock_is_explained(connection: Connection) -> None:
-    """The entries of the lock history form a chain that ends at each lock's state."""
-    state: dict[tuple[str, str], str | None] = {}
-    for account, item_id, before, after in _rows(
-        connection, "SELECT account, item_id, from_state, to_state FROM stock_lock_history ORDER BY entry_id"
+    """The entries of the lock history form a chain that ends at each lock's state and pieces."""
+    state: dict[tuple[str, ...], tuple[str | int, ...]] = {}
+    for account, item_id, sku, before, *after in _rows(
+        connection,
+        "SELECT account, item_id, sku, from_state, to_state, locked, short, consumed FROM stock_lock_history "
+        "ORDER BY entry_id",
     ):
-        assert state.get((account, item_id)) == before, f"item {item_id}: a history entry starts at {before}"
-        state[account, item_id] = after
-    locks = {(a, i): s for a, i, s in _rows(connection, "SELECT account, item_id, state FROM stock_locks")}
+        key = (account, item_id, sku)
+        last = state[key][0] if key in state else None
+        assert last == before, f"item {item_id}: a history entry starts at {before}"
+        state[key] = tuple(after)
+    locks = {
+        (account, item_id, sku): tuple(after)
+        for account, item_id, sku, *after in _rows(
+            connection, "SELECT account, item_id, sku, state, locked, short, consumed FROM stock_locks"
+        )
+    }
     assert state == locks, f"locks that do not match their history: {set(state.items()) ^ set(locks.items())}"
 
 

@@ -1,5 +1,7 @@
 """Acceptance: the only writes to a marketplace. After the commit, once, only while the line waits, all recorded."""
 
+from datetime import timedelta
+
 import pytest
 
 from orders_sync.database.engine import Connection
@@ -130,6 +132,36 @@ def test_short_lines_are_not_accepted_if_the_account_says_so(marketplace: Market
     sync(account)
     assert connection.execute(ON_RECORD).fetchall() == [("1", "PHONE", "accepted", 200)]
     check_invariants(connection)
+
+
+def test_of_two_orders_for_one_piece_one_is_accepted_where_a_stock_list_was_imported(
+    marketplace: Marketplace, connection: Connection
+) -> None:
+    account = sandbox_account(marketplace, accept_orderlines=True)
+    import_levels(StockConnection(connection), {"PHONE": 1})
+    for number in (1, 2):
+        an_order(marketplace, number, state=1, line_state=1, age=timedelta(minutes=10 - number))
+    sync(account)
+    assert connection.execute(ON_RECORD).fetchall() == [("1", "PHONE", "accepted", 200)]
+    import_levels(StockConnection(connection), {"PHONE": 2})
+    sync(account)
+    assert connection.execute(ON_RECORD).fetchall() == [
+        ("1", "PHONE", "accepted", 200),
+        ("2", "PHONE", "accepted", 200),
+    ]
+    check_invariants(connection)
+
+
+@pytest.mark.parametrize(("setting", "has_stock_list"), [(None, False), (True, False), (True, True)])
+def test_lines_are_accepted_without_stock_if_there_is_no_stock_list_or_the_account_says_so(
+    marketplace: Marketplace, connection: Connection, setting: bool | None, has_stock_list: bool
+) -> None:
+    account = sandbox_account(marketplace, accept_orderlines=True, accept_short_lines=setting)
+    if has_stock_list:
+        import_levels(StockConnection(connection), {"PHONE": 0})
+    an_order(marketplace, 1, state=1, line_state=1)
+    sync(account)
+    assert connection.execute(ON_RECORD).fetchall() == [("1", "PHONE", "accepted", 200)]
 
 
 def test_a_crash_between_storing_and_accepting_loses_neither_order_nor_acceptance(

@@ -1,266 +1,367 @@
-"""The decision on a lock: the table of state × action, and what holds after any commands. No database is needed."""
+"""What the needs of items do to their locks and levels: single cases, and what holds for any. No database is needed."""
 
-from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from typing import NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from orders_sync.stock.actions import LockAction
+from orders_sync.model.statuses import Status
 from orders_sync.stock.decision import (
-    RULES,
-    Item,
-    ItemKey,
+    Cause,
     Lock,
-    LockCommand,
+    LockKey,
     LockState,
-    Outcome,
+    Settled,
     StockLevel,
-    decide,
-    decide_all,
+    settle,
+    share_out,
 )
+from orders_sync.stock.needs import Decision, ItemFacts, StockPart, need_of, parts_of
+from orders_sync_tests.stock.stored_orders import at
 
-LOCK, CONSUME, RELEASE, KEEP = LockAction.LOCK, LockAction.CONSUME, LockAction.RELEASE, LockAction.KEEP
-COUNTED = datetime(2026, 3, 1, tzinfo=UTC)
-EARLIER, LATER = COUNTED - timedelta(days=1), COUNTED + timedelta(days=1)
-STATES: list[LockState | None] = [None, *LockState]
-
-
-def a_lock(state: str | None, quantity: int = 2) -> Lock:
-    return Lock("shop", "1", "10", "PHONE", quantity, LockState(state) if state else None, None, 1)
-
-
-@pytest.mark.parametrize(
-    ("state", "action", "after", "on_hand", "reserved"),
-    [
-        (None, LOCK, "locked", 10, 4),
-        (None, CONSUME, "consumed", 8, 2),
-        (None, RELEASE, None, 10, 2),
-        ("locked", LOCK, "locked", 10, 2),
-        ("locked", CONSUME, "consumed", 8, 0),
-        ("locked", RELEASE, "released", 10, 0),
-        ("short", LOCK, "locked", 10, 4),
-        ("short", CONSUME, "consumed", 8, 2),
-        ("short", RELEASE, "released", 10, 2),
-        ("released", LOCK, "locked", 10, 4),
-        ("released", CONSUME, "consumed", 8, 2),
-        ("released", RELEASE, "released", 10, 2),
-        ("consumed", LOCK, "consumed", 10, 2),
-        ("consumed", CONSUME, "consumed", 10, 2),
-        ("consumed", RELEASE, "consumed", 10, 2),
-    ],
-)
-def test_each_state_and_action(
-    state: str | None, action: LockAction, after: str | None, on_hand: int, reserved: int
-) -> None:
-    """Of 10 pieces on hand, 2 are reserved; the item has 2 pieces, and was shipped after the count."""
-    level = StockLevel(10, 2, COUNTED)
-    decision = decide(a_lock(state), action, Item("PHONE", 2, LATER, "10"), {"PHONE": level})
-    assert decision.lock.state == after
-    assert (decision.level or level) == StockLevel(on_hand, reserved, COUNTED)
+CAUSE = Cause("test")
+COUNTED = at(0)
+EARLIER, LATER = at(-60), at(60)
+PHONES = StockLevel(on_hand=10, reserved=0, counted_at=COUNTED)
+BUNDLES = {("", "SET"): [StockPart("PHONE", 1), StockPart("CASE", 2)]}
 
 
-def test_the_table_has_a_rule_for_each_state_and_action() -> None:
-    assert set(RULES) == set(STATES)
-    assert all(set(rules) == set(LockAction) for rules in RULES.values())
+def an_item(item_id: str = "1", **facts: object) -> ItemFacts:
+    item = ItemFacts(
+        "shop", item_id, f"order {item_id}", "PHONE", is_goods=True, quantity=2, cancelled=None, shipped=None,
+        status="accepted", order_status="accepted", ordered_at=at(-90), left_at=LATER, decision=None,
+    )  # fmt: skip
+    return item._replace(**facts)
 
 
-@pytest.mark.parametrize(
-    ("level", "problem"),
-    [
-        (StockLevel(None, 0, None), "SKU PHONE is not in the stock list"),
-        (StockLevel(1, 0, COUNTED), "1 of 2 available"),
-        (StockLevel(1, 3, COUNTED), "0 of 2 available"),
-    ],
-)
-def test_too_few_pieces_make_a_lock_short_unless_the_account_may_oversell(level: StockLevel, problem: str) -> None:
-    item = Item("PHONE", 2, None, "10")
-    decision = decide(a_lock(None), LOCK, item, {"PHONE": level})
-    assert (decision.lock.state, decision.lock.problem, decision.level) == ("short", problem, None)
-    decision = decide(a_lock(None), LOCK, item, {"PHONE": level}, oversell=True)
-    assert (decision.lock.state, decision.lock.problem) == ("locked", None)
-    assert decision.level == level._replace(reserved=level.reserved + 2)
-
-
-@pytest.mark.parametrize(
-    ("level", "shipped_at", "on_hand", "problem"),
-    [
-        (StockLevel(10, 0, COUNTED), EARLIER, 10, None),
-        (StockLevel(10, 0, COUNTED), LATER, 8, None),
-        (StockLevel(10, 0, COUNTED), None, 8, None),
-        (StockLevel(10, 9, COUNTED), LATER, 9, "1 of 2 left the warehouse without a lock"),
-        (StockLevel(None, 0, None), LATER, None, None),
-    ],
-)
-def test_a_shipment_without_a_lock_takes_only_pieces_that_were_counted_and_are_free(
-    level: StockLevel, shipped_at: datetime | None, on_hand: int | None, problem: str | None
-) -> None:
-    decision = decide(a_lock(None), CONSUME, Item("PHONE", 2, shipped_at, "10"), {"PHONE": level})
-    assert (decision.lock.state, decision.lock.problem) == ("consumed", problem)
-    assert (decision.level or level).on_hand == on_hand
-    assert (decision.level or level).reserved == level.reserved
-
-
-def test_a_released_lock_is_locked_anew_with_the_items_present_sku_and_quantity() -> None:
-    levels = {"PHONE": StockLevel(10, 0, COUNTED), "CASE": StockLevel(10, 0, COUNTED)}
-    decision = decide(a_lock("released"), LOCK, Item("CASE", 3, None, "10"), levels)
-    assert (decision.lock.sku, decision.lock.quantity) == ("CASE", 3)
-    assert decision.level == StockLevel(10, 3, COUNTED)
-
-
-def decided(item: Item, lock: Lock | None, command: LockCommand) -> Outcome:
-    levels = {"PHONE": StockLevel(10, 0, COUNTED)}
-    return decide_all([command], {} if lock is None else {("shop", "1"): lock}, {("shop", "1"): item}, levels)
-
-
-def test_what_is_not_in_stock_gets_no_lock_and_gives_its_own_back() -> None:
-    """A line can turn out to be a discount or a fee: nothing is locked for it, and nothing leaves with it."""
-    item = Item("PHONE", 2, None, "10", is_goods=False)
-    for action in LockAction:
-        command = LockCommand("shop", "1", "10", action, 1, 1, "test")
-        assert decided(item, None, command) == Outcome([], {}, [])
-        assert [lock.state for lock in decided(item, a_lock("locked"), command).locks] == ["released"]
-
-
-def test_an_item_that_moved_to_another_order_obeys_that_order_alone() -> None:
-    """The revisions of two orders can't be compared: the new order's first command counts, the old one's no more."""
-    item = Item("PHONE", 2, None, "20")
-    of_the_old = LockCommand("shop", "1", "10", RELEASE, 9, 1, "test")
-    assert decided(item, a_lock("locked"), of_the_old) == Outcome([], {}, [])
-    of_the_new = LockCommand("shop", "1", "20", RELEASE, 1, 2, "test")
-    lock = a_lock("locked")._replace(revision=8)
-    [after] = decided(item, lock, of_the_new).locks
-    assert (after.order_id, after.state, after.revision) == ("20", "released", 1)
-
-
-@pytest.mark.parametrize(
-    ("revision", "state", "revision_after"),
-    [
-        (4, "locked", 5),  # older than what the lock has seen
-        (5, "released", 5),  # another event of the same change
-        (6, "released", 6),
-    ],
-)
-def test_only_an_event_that_is_older_than_the_lock_changes_nothing(
-    revision: int, state: str, revision_after: int
-) -> None:
-    key, before = ("shop", "1"), a_lock("locked")._replace(revision=5)
-    release = LockCommand("shop", "1", "10", RELEASE, revision, 1, "OrderStatusChanged cancelled")
-    outcome = decide_all(
-        [release], {key: before}, {key: Item("PHONE", 2, None, "10")}, {"PHONE": StockLevel(10, 2, COUNTED)}
+def a_lock(
+    item_id: str = "1", locked: int = 0, short: int = 0, consumed: int = 0, sku: str = "PHONE", age: float = -90
+) -> Lock:
+    return Lock(
+        "shop", item_id, sku, f"order {item_id}", locked + short + consumed, locked, short, consumed, None, at(age)
     )
-    after = by_key(outcome).get(key, before)
-    assert (after.state, after.revision) == (state, revision_after)
 
 
-def test_the_newest_revision_is_kept_so_that_an_older_event_changes_nothing_later() -> None:
-    key, item, levels = ("shop", "1"), Item("PHONE", 2, None, "10"), {"PHONE": StockLevel(10, 0, COUNTED)}
-    newest = LockCommand("shop", "1", "10", LOCK, 7, 2, "OrderStatusChanged accepted")
-    older = newest._replace(action=RELEASE, revision=6, event_id=1)
-    for commands in ([newest, older], [newest, newest._replace(action=KEEP, revision=8), older._replace(revision=7)]):
-        outcome = decide_all(commands, {}, {key: item}, levels)
-        assert by_key(outcome)[key].state == "locked"
-    first = decide_all([newest._replace(revision=3)], {}, {key: item}, levels)
-    assert by_key(first)[key].revision == 3
-    # An import's command has no event, and never lowers the revision.
-    again = decide_all([newest._replace(revision=1, event_id=None)], by_key(first), {key: item}, levels | first.levels)
-    assert again.locks == []
+class Stock(NamedTuple):
+    """Locks and levels that agree with each other, and what became of them."""
+
+    locks: dict[LockKey, Lock]
+    levels: dict[str, StockLevel]
 
 
-SKUS = ("PHONE", "CASE")
-LEVELS = st.builds(
-    StockLevel, st.one_of(st.none(), st.integers(0, 6)), st.just(0), st.one_of(st.none(), st.just(COUNTED))
+def stock_of(*locks: Lock, on_hand: int | None = 10, cases: int | None = 10) -> Stock:
+    def level(sku: str, pieces: int | None) -> StockLevel:
+        return StockLevel(pieces, sum(lock.locked for lock in locks if lock.sku == sku), COUNTED if pieces else None)
+
+    return Stock({lock.key: lock for lock in locks}, {"PHONE": level("PHONE", on_hand), "CASE": level("CASE", cases)})
+
+
+def settled(stock: Stock, *items: ItemFacts) -> Settled:
+    keys = {item.key for item in items}
+    stored: dict[tuple[str, str], list[Lock]] = {}
+    for lock in stock.locks.values():
+        if lock.key[:2] in keys:
+            stored.setdefault(lock.key[:2], []).append(lock)
+    return settle(
+        items, need_of, lambda account, sku: parts_of(account, sku, BUNDLES), dict.fromkeys(keys, CAUSE), stored,
+        stock.levels,
+    )  # fmt: skip
+
+
+def decided(stock: Stock, *items: ItemFacts, oversell: bool = False) -> Settled:
+    """Both steps, as `reconcile` takes them, with all active locks at hand."""
+    return share_out(settled(stock, *items), stock.locks.values(), frozenset({"shop"} if oversell else ()))
+
+
+def pieces(result: Settled, item_id: str = "1", sku: str = "PHONE") -> tuple[int, int, int]:
+    return result.locks["shop", item_id, sku].pieces()
+
+
+@pytest.mark.parametrize(
+    ("lock", "state"),
+    [
+        (a_lock(locked=1, short=1, consumed=1), LockState.SHORT),
+        (a_lock(locked=1, consumed=1), LockState.LOCKED),
+        (a_lock(consumed=1), LockState.CONSUMED),
+        (a_lock(), LockState.RELEASED),
+    ],
 )
-ITEMS = st.builds(
-    Item,
-    st.sampled_from(SKUS),
-    st.integers(1, 3),
-    st.sampled_from([None, EARLIER, LATER]),
-    st.just("10"),
-    st.booleans(),
-)
-COMMANDS = st.lists(
-    st.builds(
-        lambda item_id, action, revision, has_event: LockCommand(
-            "shop", item_id, "10", action, revision, revision if has_event else None, "test"
-        ),
-        st.sampled_from("12345"),
-        st.sampled_from(LockAction),
-        st.integers(1, 5),
-        st.booleans(),
-    ),
-    max_size=12,
-)
+def test_the_state_follows_from_the_pieces(lock: Lock, state: LockState) -> None:
+    assert lock.state == state
 
 
-@settings(max_examples=1000, deadline=None)
-@given(
-    levels=st.fixed_dictionaries(dict.fromkeys(SKUS, LEVELS)),
-    items=st.dictionaries(st.tuples(st.just("shop"), st.sampled_from("1234")), ITEMS),
-    commands=COMMANDS,
-    cut=st.integers(0, 12),
-    oversell=st.sampled_from([frozenset[str](), frozenset(["shop"])]),
+@pytest.mark.parametrize(
+    ("before", "status", "after", "on_hand", "reserved"),
+    [
+        (None, "accepted", (2, 0, 0), 10, 2),
+        (None, "shipped", (0, 0, 2), 8, 0),
+        ((2, 0, 0), "accepted", (2, 0, 0), 10, 2),
+        ((2, 0, 0), "shipped", (0, 0, 2), 8, 0),
+        ((2, 0, 0), "cancelled", (0, 0, 0), 10, 0),
+        ((0, 2, 0), "accepted", (2, 0, 0), 10, 2),
+        ((0, 2, 0), "shipped", (0, 0, 2), 8, 0),
+        ((0, 2, 0), "cancelled", (0, 0, 0), 10, 0),
+        ((0, 0, 0), "accepted", (2, 0, 0), 10, 2),
+        ((0, 0, 0), "shipped", (0, 0, 2), 8, 0),
+        ((0, 0, 2), "accepted", (0, 0, 2), 10, 0),
+        ((0, 0, 2), "shipped", (0, 0, 2), 10, 0),
+        ((0, 0, 2), "cancelled", (0, 0, 2), 10, 0),
+    ],
 )
-def test_what_holds_after_any_commands(
-    levels: dict[str, StockLevel],
-    items: dict[ItemKey, Item],
-    commands: list[LockCommand],
-    cut: int,
-    oversell: frozenset[str],
+def test_each_lock_and_status(
+    before: tuple[int, int, int] | None, status: str, after: tuple[int, int, int], on_hand: int, reserved: int
 ) -> None:
-    arguments = (list(commands), dict(items), dict(levels))
-    outcome = decide_all(commands, {}, items, levels, oversell)
-    assert (commands, items, levels) == arguments, "an argument was changed"
-
-    locks = by_key(outcome)
-    after = levels | outcome.levels
-    assert len(locks) == len(outcome.locks), "an item has two locks"
-    assert set(locks) <= set(items), "an item that is not stored has a lock"
-    reserved = Counter[str]()
-    for lock in outcome.locks:
-        if lock.state is LockState.LOCKED:
-            reserved[lock.sku] += lock.quantity
-    assert {sku: level.reserved for sku, level in after.items()} == {sku: reserved[sku] for sku in after}
-    for level in after.values():
-        assert level.reserved >= 0
-        assert oversell or level.available() >= 0
-    check_history(outcome)
-    check_pieces(levels, outcome)
-
-    # Applied again, or in two batches: the same.
-    repeated = decide_all([c for command in commands for c in (command, command)], {}, items, levels, oversell)
-    assert (by_key(repeated), levels | repeated.levels) == (locks, after)
-    first = decide_all(commands[:cut], {}, items, levels, oversell)
-    second = decide_all(commands[cut:], by_key(first), items, levels | first.levels, oversell)
-    assert levels | first.levels | second.levels == after
-    states = {key: lock.state for key, lock in (by_key(first) | by_key(second)).items()}
-    assert states == {key: lock.state for key, lock in locks.items()}
+    """An item of two pieces, of ten on hand. What was consumed stays consumed: only a person undoes it."""
+    stock = stock_of(a_lock("1", *before)) if before else stock_of()
+    result = decided(stock, an_item(status=status))
+    assert pieces(result) == after
+    assert result.levels["PHONE"] == StockLevel(on_hand, reserved, COUNTED)
 
 
-def by_key(outcome: Outcome) -> dict[ItemKey, Lock]:
-    return {(lock.account, lock.item_id): lock for lock in outcome.locks}
+def test_a_cancelled_item_that_never_had_a_lock_gets_none() -> None:
+    assert settled(stock_of(), an_item(status="cancelled")).locks == {}
 
 
-def check_history(outcome: Outcome) -> None:
-    """The transitions of each item lead, one from the other, from no lock to the lock's state; none leaves `consumed`."""
-    states: dict[ItemKey, LockState] = {}
-    for each in outcome.transitions:
-        key = (each.account, each.item_id)
-        assert each.from_state is states.get(key)
-        assert each.from_state is not LockState.CONSUMED
-        assert each.to_state is not each.from_state
-        states[key] = each.to_state
-    assert states == {key: lock.state for key, lock in by_key(outcome).items()}
+def test_before_the_payment_nothing_is_looked_at() -> None:
+    assert settled(stock_of(), an_item(status="awaiting_payment")).locks == {}
 
 
-def check_pieces(levels: dict[str, StockLevel], outcome: Outcome) -> None:
-    """What is no longer on hand was consumed: each consumed item takes its quantity at most."""
-    for sku, level in outcome.levels.items():
-        gone = (levels[sku].on_hand or 0) - (level.on_hand or 0)
-        assert 0 <= gone <= sum(quantities_consumed(outcome.locks, sku))
+@pytest.mark.parametrize(
+    ("item", "after", "on_hand"),
+    [
+        (an_item(quantity=3, cancelled=1, shipped=1), (1, 0, 1), 9),
+        (an_item(quantity=3, shipped=1), (2, 0, 1), 9),
+        (an_item(quantity=2, shipped=1, status="cancelled"), (0, 0, 1), 9),
+        (an_item(quantity=1, status="shipped"), (0, 0, 1), 9),
+        (an_item(quantity=4, status="shipped"), (0, 0, 4), 6),
+    ],
+)
+def test_what_left_is_what_left_and_the_rest_is_held_or_released(
+    item: ItemFacts, after: tuple[int, int, int], on_hand: int
+) -> None:
+    """The lock still holds the pieces that the item had before: three."""
+    result = decided(stock_of(a_lock(locked=3)), item)
+    assert pieces(result) == after
+    assert result.levels["PHONE"] == StockLevel(on_hand, after[0], COUNTED)
 
 
-def quantities_consumed(locks: Sequence[Lock], sku: str) -> list[int]:
-    return [lock.quantity for lock in locks if lock.sku == sku and lock.state is LockState.CONSUMED]
+def test_the_sku_that_the_item_has_is_consumed_and_not_the_one_that_was_locked() -> None:
+    result = decided(stock_of(a_lock(locked=2)), an_item(sku="CASE", status="shipped"))
+    assert (pieces(result), pieces(result, sku="CASE")) == ((0, 0, 0), (0, 0, 2))
+    assert (result.levels["PHONE"].on_hand, result.levels["CASE"].on_hand) == (10, 8)
+
+
+def test_a_piece_that_left_as_one_sku_does_not_leave_again_as_another() -> None:
+    result = decided(stock_of(a_lock(consumed=2)), an_item(sku="CASE", status="shipped"))
+    assert pieces(result) == (0, 0, 2)
+    assert (result.levels["PHONE"].on_hand, result.levels["CASE"].on_hand) == (10, 10)
+    assert result.movements == []
+
+
+def test_a_bundle_holds_and_takes_the_pieces_of_its_parts() -> None:
+    result = decided(stock_of(), an_item(sku="SET"))
+    assert (pieces(result), pieces(result, sku="CASE")) == ((2, 0, 0), (4, 0, 0))
+    result = decided(stock_of(), an_item(sku="SET", shipped=1))
+    assert (pieces(result), pieces(result, sku="CASE")) == ((1, 0, 1), (2, 0, 2))
+
+
+@pytest.mark.parametrize(("left_at", "on_hand"), [(EARLIER, 10), (COUNTED, 10), (LATER, 8), (None, 8)])
+def test_pieces_that_left_before_the_count_are_not_subtracted_again(left_at: object, on_hand: int) -> None:
+    for stock in (stock_of(), stock_of(a_lock(locked=2))):
+        result = decided(stock, an_item(status="shipped", left_at=left_at))
+        assert pieces(result) == (0, 0, 2)
+        assert result.levels["PHONE"] == StockLevel(on_hand, 0, COUNTED)
+
+
+def test_more_pieces_than_were_on_hand_leave_a_problem_and_no_negative_number() -> None:
+    result = decided(stock_of(on_hand=1), an_item(status="shipped"))
+    assert result.levels["PHONE"].on_hand == 0
+    assert result.locks["shop", "1", "PHONE"].problem == "1 of 2 pieces left that the stock list did not have"
+
+
+def test_a_sku_that_is_not_in_the_stock_list_is_waited_for_and_consumed_without_a_movement() -> None:
+    result = decided(stock_of(on_hand=None), an_item())
+    assert pieces(result) == (0, 2, 0)
+    assert result.locks["shop", "1", "PHONE"].problem == "SKU PHONE is not in the stock list"
+    result = decided(stock_of(on_hand=None), an_item(status="shipped"))
+    assert (pieces(result), result.levels["PHONE"].on_hand, result.movements) == ((0, 0, 2), None, [])
+
+
+def test_pieces_that_left_without_a_lock_are_missing_for_the_newest_order() -> None:
+    """Two orders hold the two pieces; a third one ships one of them."""
+    stock = stock_of(a_lock("1", locked=1, age=1), a_lock("2", locked=1, age=2), on_hand=2)
+    result = decided(stock, an_item("3", quantity=1, status="shipped"))
+    assert (pieces(result, "1"), pieces(result, "2")) == ((1, 0, 0), (0, 1, 0))
+    assert result.levels["PHONE"] == StockLevel(1, 1, COUNTED)
+    assert result.locks["shop", "2", "PHONE"].problem == "0 of 1 available"
+
+
+def test_the_oldest_order_gets_what_there_is_even_if_it_is_not_enough() -> None:
+    """So single orders do not overtake an order of three pieces for ever."""
+    stock = stock_of(a_lock("old", short=3, age=1), a_lock("young", short=1, age=2), on_hand=2)
+    result = share_out(Settled({}, stock.levels, [], {}, set()), stock.locks.values())
+    assert (pieces(result, "old"), pieces(result, "young")) == ((2, 1, 0), (0, 1, 0))
+
+
+def test_a_raised_quantity_keeps_what_the_lock_holds_and_waits_for_the_rest() -> None:
+    stock = stock_of(a_lock("A", locked=1, age=1), on_hand=1)
+    raised = an_item("A", quantity=2, ordered_at=at(1))
+    result = decided(stock, raised, an_item("B", quantity=1, ordered_at=at(2)))
+    assert (pieces(result, "A"), pieces(result, "B")) == ((1, 1, 0), (0, 1, 0))
+    assert result.locks["shop", "A", "PHONE"].problem == "1 of 2 available"
+
+
+def test_an_account_that_may_oversell_holds_what_it_needs() -> None:
+    result = decided(stock_of(on_hand=1), an_item(), oversell=True)
+    assert (pieces(result), result.levels["PHONE"].available()) == ((2, 0, 0), -1)
+
+
+# What holds for any items, locks and levels.
+
+ITEMS = ("1", "2", "3", "4")
+
+
+@st.composite
+def items(draw: st.DrawFn) -> ItemFacts:
+    return an_item(
+        draw(st.sampled_from(ITEMS)),
+        sku=draw(st.sampled_from(["PHONE", "CASE", "SET"])),
+        is_goods=draw(st.sampled_from([True, True, True, False])),
+        quantity=draw(st.integers(0, 4)),
+        cancelled=draw(st.none() | st.integers(0, 4)),
+        shipped=draw(st.none() | st.integers(0, 4)),
+        status=draw(st.sampled_from(Status)),
+        ordered_at=at(draw(st.integers(0, 3))),
+        left_at=draw(st.sampled_from([EARLIER, LATER])),
+        decision=draw(st.none() | st.sampled_from(Decision)),
+    )
+
+
+@st.composite
+def stocks(draw: st.DrawFn) -> Stock:
+    """Locks and levels as they are after any steps without oversell."""
+    few = st.integers(0, 3)
+    locks = [
+        a_lock(item_id, draw(few), draw(few), draw(few), sku, draw(few))
+        for item_id in ITEMS
+        for sku in draw(st.sets(st.sampled_from(["PHONE", "CASE"])))
+    ]
+    held = {sku: sum(lock.locked for lock in locks if lock.sku == sku) for sku in ("PHONE", "CASE")}
+    levels = {
+        sku: StockLevel(reserved + draw(few), reserved, COUNTED)
+        if reserved or draw(st.booleans())
+        else StockLevel(None, 0, None)
+        for sku, reserved in held.items()
+    }
+    return Stock({lock.key: lock for lock in locks}, levels)
+
+
+some_items = st.lists(items(), max_size=4, unique_by=lambda item: item.item_id)
+
+
+def held(locks: Sequence[Lock], sku: str) -> int:
+    return sum(lock.locked for lock in locks if lock.sku == sku)
+
+
+def after(stock: Stock, result: Settled) -> Stock:
+    return Stock(stock.locks | result.locks, stock.levels | result.levels)
+
+
+@given(stocks(), some_items, st.booleans())
+def test_pieces_are_conserved(stock: Stock, changed: list[ItemFacts], oversell: bool) -> None:
+    result = decided(stock, *changed, oversell=oversell)
+    locks = list(after(stock, result).locks.values())
+    for sku, level in result.levels.items():
+        moved = sum(movement.pieces for movement in result.movements if movement.sku == sku)
+        assert (level.on_hand or 0) == (stock.levels[sku].on_hand or 0) + moved
+        assert level.reserved == held(locks, sku)
+        assert level.counted_at == stock.levels[sku].counted_at
+
+
+@given(stocks(), some_items)
+def test_never_more_is_held_than_there_is(stock: Stock, changed: list[ItemFacts]) -> None:
+    for level in decided(stock, *changed).levels.values():
+        assert level.available() >= 0
+
+
+@given(stocks(), some_items, st.booleans())
+def test_no_number_of_pieces_is_negative(stock: Stock, changed: list[ItemFacts], oversell: bool) -> None:
+    result = decided(stock, *changed, oversell=oversell)
+    assert all(min(lock.pieces()) >= 0 for lock in result.locks.values())
+    assert all((level.on_hand or 0) >= 0 and level.reserved >= 0 for level in result.levels.values())
+
+
+@given(stocks(), some_items, st.booleans())
+def test_nothing_changes_when_it_is_done_again(stock: Stock, changed: list[ItemFacts], oversell: bool) -> None:
+    once = after(stock, decided(stock, *changed, oversell=oversell))
+    again = decided(once, *changed, oversell=oversell)
+    assert after(once, again) == once
+    assert again.movements == []
+
+
+@given(stocks(), some_items, st.booleans())
+def test_consumed_pieces_stay_consumed(stock: Stock, changed: list[ItemFacts], oversell: bool) -> None:
+    result = decided(stock, *changed, oversell=oversell)
+    for key, lock in result.locks.items():
+        assert key not in stock.locks or lock.consumed >= stock.locks[key].consumed
+
+
+@given(stocks(), some_items)
+def test_who_waits_is_not_overtaken(stock: Stock, changed: list[ItemFacts]) -> None:
+    """An order gets pieces only if no older one waits for them."""
+    between = settled(stock, *changed)
+    result = share_out(between, stock.locks.values())
+    before = after(stock, between)
+    for younger in result.locks.values():
+        if younger.locked > before.locks[younger.key].locked:
+            for older in result.locks.values():
+                if older.sku == younger.sku and older.short:
+                    assert older.ordered_at is not None and younger.ordered_at is not None
+                    assert (older.ordered_at, older.item_id) >= (younger.ordered_at, younger.item_id)
+
+
+@given(stocks(), some_items)
+def test_a_lock_waits_only_while_nothing_is_available(stock: Stock, changed: list[ItemFacts]) -> None:
+    result = decided(stock, *changed)
+    for lock in result.locks.values():
+        if lock.short:
+            assert result.levels[lock.sku].available() == 0
+
+
+@given(stocks(), some_items)
+def test_a_lock_loses_pieces_only_to_its_item_or_to_an_overdrawn_sku(stock: Stock, changed: list[ItemFacts]) -> None:
+    between = settled(stock, *changed)
+    result = share_out(between, stock.locks.values())
+    looked_at = {item.key for item in changed}
+    for key, lock in result.locks.items():
+        if key in stock.locks and lock.locked < stock.locks[key].locked and key[:2] not in looked_at:
+            assert lock.sku in between.overdrawn
+            assert result.levels[lock.sku].available() == 0
+
+
+@given(stocks(), some_items)
+def test_an_item_holds_and_waits_for_what_it_needs(stock: Stock, changed: list[ItemFacts]) -> None:
+    """Less what was consumed beyond the pieces that have left: by mistake, they count as the item's."""
+    result = after(stock, decided(stock, *changed))
+    for item in changed:
+        need = need_of(item)
+        if need is None:
+            continue
+        parts = {part.sku: part.pieces for part in parts_of(item.account, item.sku, BUNDLES)}
+        for sku in ("PHONE", "CASE"):
+            lock = result.locks.get((*item.key, sku))
+            bound = lock.locked + lock.short if lock else 0
+            assert bound <= need.hold * parts.get(sku, 0)
+            if lock is None or lock.consumed <= need.gone * parts.get(sku, 0):
+                assert bound == need.hold * parts.get(sku, 0)
+
+
+def test_the_age_of_an_order_decides_before_its_id() -> None:
+    stock = stock_of(
+        a_lock("1", short=1, age=timedelta(hours=2).total_seconds()), a_lock("2", short=1, age=0), on_hand=1
+    )
+    result = share_out(Settled({}, stock.levels, [], {}, set()), stock.locks.values())
+    assert (pieces(result, "1"), pieces(result, "2")) == ((0, 1, 0), (1, 0, 0))

@@ -8,8 +8,9 @@ from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
 from orders_sync.stock.apply_events import apply_pending
 from orders_sync.stock.connection import StockConnection
+from orders_sync.stock.csv_files import StockFileError
 from orders_sync.stock.explain import explain
-from orders_sync.stock.levels import StockFileError, import_levels, read_stock_file
+from orders_sync.stock.levels import Count, import_levels, read_stock_file
 from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.marketplace import Marketplace, an_order, sync
 
@@ -19,7 +20,7 @@ from orders_sync.testing.marketplace import Marketplace, an_order, sync
 )
 def test_a_file_is_read(tmp_path: Path, text: str) -> None:
     (tmp_path / "s.csv").write_text(text)
-    assert read_stock_file(tmp_path / "s.csv") == {"A": 1, "B": 22}
+    assert read_stock_file(tmp_path / "s.csv") == {"A": Count(1), "B": Count(22)}
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_a_lock_is_explained_by_its_events_in_order(
     sync(account, "modified")
     apply_pending(stock)
     for item_or_sku in ("100", "PHONE", f"{account.name}/100"):
-        _, steps = explain(stock, item_or_sku)
+        steps = explain(stock, item_or_sku).transitions
         assert [(s.from_state, s.to_state, s.cause) for s in steps] == [
             (None, "locked", "OrderCreated pending"),
             ("locked", "released", "OrderStatusChanged cancelled"),

@@ -35,17 +35,38 @@ def synced(connection: Connection, marketplace: Marketplace, account: SellerAcco
         ("DELETE FROM order_events WHERE order_id = '1' AND kind = 'OrderCreated'", "exactly one OrderCreated"),
         ("UPDATE orders SET status = 'shipped' WHERE order_id = '1'", "statuses that do not match the events"),
         ("UPDATE order_items SET status = 'shipped' WHERE order_id = '1'", "statuses that do not match the events"),
-        ("UPDATE stock_locks SET state = 'released' WHERE item_id = '100'", "locks that differ from their history"),
-        ("DELETE FROM stock_locks WHERE item_id = '100'", "locks that differ from their history"),
-        ("UPDATE stock_locks SET quantity = 2 WHERE item_id = '100'", "quantity or SKU differs from their item's"),
-        ("UPDATE stock_levels SET reserved = reserved + 1", "reserved quantity is not the sum of their locks"),
-        ("UPDATE stock_levels SET on_hand = 1", "available quantity below zero"),
+        (
+            "UPDATE stock_locks SET state = 'released', locked = 0 WHERE item_id = '100'",
+            "locks that are not what their items need",
+        ),
+        ("DELETE FROM stock_locks WHERE item_id = '100'", "locks that are not what their items need"),
+        ("UPDATE stock_locks SET locked = 2 WHERE item_id = '100'", "locks that are not what their items need"),
+        ("UPDATE stock_levels SET reserved = reserved + 1", "reserved pieces are not those of their locks"),
+        ("UPDATE stock_levels SET on_hand = 1", "not the sum of their movements"),
+        (
+            "UPDATE stock_levels SET on_hand = 1; "
+            "INSERT INTO stock_movements (sku, kind, pieces, on_hand, reason) VALUES ('PHONE', 'adjusted', -9, 1, 'x')",
+            "available quantity below zero",
+        ),
         ("DELETE FROM stock_lock_history WHERE item_id = '100'", "locks that do not match their history"),
     ],
 )
 def test_a_broken_invariant_is_found(synced: Connection, statement: str, message: str) -> None:
     synced.execute(statement.encode())
     with pytest.raises(AssertionError, match=message):
+        check_invariants(synced)
+
+
+def test_a_shipment_that_was_not_consumed_is_found(
+    synced: Connection, marketplace: Marketplace, account: SellerAccount
+) -> None:
+    marketplace.pass_time(minutes=5)
+    marketplace.set_states(1, 9, 3)
+    sync(account, "modified")
+    apply_pending(StockConnection(synced))
+    check_invariants(synced)
+    synced.execute("UPDATE stock_locks SET state = 'released', consumed = 0 WHERE item_id = '100'")
+    with pytest.raises(AssertionError, match="shipped items that are not consumed"):
         check_invariants(synced)
 
 

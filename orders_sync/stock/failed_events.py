@@ -1,0 +1,49 @@
+"""Events that could not be applied: listed, tried again, or skipped by a person with a reason."""
+
+from orders_sync.model.errors import UserFacingError
+from orders_sync.stock.by_hand import By
+from orders_sync.stock.connection import StockConnection
+
+
+class FailedEventError(UserFacingError):
+    """There is no such failed event; the message says what there is."""
+
+
+def retry_failed(stock: StockConnection, event_id: int | None = None) -> int:
+    """Lets the stock job try failed events again; returns how many. `event_id`: only this one.
+
+    Raises FailedEventError where no such event has failed.
+    """
+    retried = stock.execute(_RETRY, {"event": event_id}).rowcount
+    if not retried and event_id is not None:
+        raise _no_such_event(event_id)
+    return retried
+
+
+def skip_failed(stock: StockConnection, event_id: int, by: By) -> None:
+    """Counts a failed event as applied, and keeps on it who decided so, and why.
+
+    This changes neither the item nor what it needs: `repair` still finds its lock if that is wrong.
+
+    Raises FailedEventError where no such event has failed.
+    """
+    parameters = {"event": event_id, "by": by.user, "reason": by.reason}
+    if stock.execute(_SKIP, parameters).rowcount == 0:
+        raise _no_such_event(event_id)
+
+
+def _no_such_event(event_id: int) -> FailedEventError:
+    return FailedEventError(
+        f"There is no failed event {event_id}. `orders-sync stock events` lists those that have failed."
+    )
+
+
+_RETRY = """
+UPDATE {events} SET attempts = 0
+WHERE applied_at IS NULL AND attempts > 0 AND (%(event)s::bigint IS NULL OR event_id = %(event)s)
+"""
+_SKIP = """
+UPDATE {events} SET applied_at = now(),
+  problem = format('skipped by %%s: %%s (%%s)', %(by)s::text, %(reason)s::text, problem)
+WHERE applied_at IS NULL AND attempts > 0 AND event_id = %(event)s
+"""

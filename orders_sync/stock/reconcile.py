@@ -1,0 +1,114 @@
+"""Making locks equal to what their items need: load, decide, store, in the caller's transaction."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import psycopg
+
+from orders_sync.stock.connection import StockConnection
+from orders_sync.stock.decision import Cause, Lock, Settled, StockLevel, settle, share_out
+from orders_sync.stock.needs import ItemKey, need_of, parts_of
+from orders_sync.stock.store import (
+    active_locks,
+    active_skus,
+    load,
+    load_levels,
+    other_active_locks,
+    store,
+)
+
+
+@dataclass(frozen=True)
+class StockResult:
+    """What was done to stock; results can be added."""
+
+    events: int = 0
+    """How many events were applied."""
+    transitions: Counter[str] = field(default_factory=Counter[str])
+    """How many locks came into each state."""
+    failed: int = 0
+    """How many attempts to apply an event, or to look at an item, failed."""
+
+    def __add__(self, other: "StockResult") -> "StockResult":
+        return StockResult(self.events + other.events, self.transitions + other.transitions, self.failed + other.failed)
+
+
+def reconcile(
+    stock: StockConnection, causes: Mapping[ItemKey, Cause], oversell: frozenset[str] = frozenset()
+) -> StockResult:
+    """Brings the locks of items, and the levels, to what the items need as they are stored now.
+
+    Call it within a transaction. `causes`: the items, and why each is looked at. `oversell`: the accounts that may lock
+    stock below zero. An item that needs what it has changes nothing, however often this is called.
+    """
+    if not causes:
+        return StockResult()
+    loaded = load(stock, causes.keys())
+    settled = settle(
+        loaded.items,
+        need_of,
+        lambda account, sku: parts_of(account, sku, loaded.stock_skus),
+        causes,
+        loaded.locks,
+        loaded.levels,
+    )
+    stored = [lock for locks in loaded.locks.values() for lock in locks]
+    return finish(stock, stored, loaded.levels, settled, oversell)
+
+
+def reconcile_each(
+    stock: StockConnection, causes: Mapping[ItemKey, Cause], oversell: frozenset[str] = frozenset()
+) -> tuple[StockResult, set[ItemKey]]:
+    """Reconciles items, one by one if they can't be all at once; returns those that can't be, too.
+
+    Raises psycopg.OperationalError, e.g. where the connection is lost: that is no item's fault.
+    """
+    try:
+        with stock.transaction():
+            return reconcile(stock, causes, oversell), set()
+    except psycopg.OperationalError:
+        raise
+    except (psycopg.Error, ValueError, KeyError):
+        if len(causes) == 1:
+            return StockResult(failed=1), set(causes)
+    total, failed = StockResult(), set[ItemKey]()
+    for key, cause in causes.items():
+        result, failed_key = reconcile_each(stock, {key: cause}, oversell)
+        total += result
+        failed |= failed_key
+    return total, failed
+
+
+def release_all(stock: StockConnection, cause: Cause) -> StockResult:
+    """Releases all active locks, whatever their items need. Call it within a transaction."""
+    levels = load_levels(stock, active_skus(stock))
+    held = active_locks(stock, list(levels))
+    settled = Settled(
+        locks={lock.key: lock._replace(locked=0, short=0, problem=None) for lock in held},
+        levels={sku: level._replace(reserved=0) for sku, level in levels.items()},
+        movements=[],
+        causes={lock.key: cause for lock in held},
+        overdrawn=set(),
+    )
+    return finish(stock, held, levels, settled)
+
+
+def finish(
+    stock: StockConnection,
+    stored: Iterable[Lock],
+    levels: Mapping[str, StockLevel],
+    settled: Settled,
+    oversell: frozenset[str] = frozenset(),
+    cause: Cause | None = None,
+) -> StockResult:
+    """Shares out what became available, and stores locks, levels, movements and history.
+
+    `stored`: the stored locks of `settled`. `levels`: the levels as they were stored. `cause`: of the changes to other
+    locks; by default, that stock became available.
+    """
+    others = other_active_locks(stock, settled)
+    shared = share_out(settled, others, oversell, cause)
+    before = {lock.key: lock for lock in (*stored, *others)}
+    transitions = store(stock, before, levels, shared)
+    return StockResult(transitions=Counter(transition.to_state for transition in transitions))

@@ -1,0 +1,123 @@
+"""Orders that are written straight into the tables, with the events and rechecks that a merge would write.
+
+For tests that need many orders, or numbers of pieces that no sandbox marketplace gives.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from psycopg.types.json import Jsonb
+
+from orders_sync.database.engine import Connection
+
+ACCOUNT = "shop"
+START = datetime(2026, 3, 1, 8, tzinfo=UTC)
+"""When the orders of these tests begin."""
+
+
+def at(minutes: float) -> datetime:
+    """So many minutes after START."""
+    return START + timedelta(minutes=minutes)
+
+
+class StoredItem(NamedTuple):
+    """What is stored about an order item."""
+
+    item_id: str
+    sku: str = "PHONE"
+    quantity: int = 1
+    status: str = "accepted"
+    cancelled: int | None = None
+    shipped: int | None = None
+    kind: str = "goods"
+
+
+class StoredOrder(NamedTuple):
+    """What is stored about an order. Times are the marketplace's."""
+
+    order_id: str
+    items: Sequence[StoredItem]
+    status: str = "accepted"
+    created_at: datetime = START
+    modified_at: datetime = START
+    shipped_at: datetime | None = None
+    account: str = ACCOUNT
+
+
+def store_order(connection: Connection, order: StoredOrder) -> None:
+    """Creates or changes an order, its items and its events in one transaction, as the merge does."""
+    with connection.transaction():
+        stored = connection.execute(
+            "SELECT status FROM orders WHERE account = %s AND order_id = %s FOR UPDATE", [order.account, order.order_id]
+        ).fetchone()
+        if stored is None:
+            _create(connection, order)
+        else:
+            _change(connection, order, stored[0])
+
+
+def _create(connection: Connection, order: StoredOrder) -> None:
+    connection.execute(
+        "INSERT INTO orders (account, order_id, status, created_at, modified_at, shipped_at, raw, fingerprint) "
+        "VALUES (%s, %s, %s, %s, %s, %s, '{}', '')",
+        [order.account, order.order_id, order.status, order.created_at, order.modified_at, order.shipped_at],
+    )
+    for item in order.items:
+        _insert_item(connection, order, item)
+    connection.execute(
+        "INSERT INTO order_events (account, order_id, kind, revision, new_status, items) "
+        "VALUES (%s, %s, 'OrderCreated', 1, %s, %s)",
+        [order.account, order.order_id, order.status, Jsonb({item.item_id: item.status for item in order.items})],
+    )
+
+
+def _change(connection: Connection, order: StoredOrder, status_before: str) -> None:
+    row = connection.execute(
+        "UPDATE orders SET status = %s, modified_at = %s, shipped_at = %s, revision = revision + 1 "
+        "WHERE account = %s AND order_id = %s RETURNING revision",
+        [order.status, order.modified_at, order.shipped_at, order.account, order.order_id],
+    ).fetchone()
+    revision = row[0] if row else 0
+    if order.status != status_before:
+        _publish(connection, order, "", revision, status_before, order.status)
+    rows = connection.execute(
+        "SELECT item_id, sku, quantity, status, cancelled, shipped, kind FROM order_items "
+        "WHERE account = %s AND order_id = %s",
+        [order.account, order.order_id],
+    )
+    before = {item.item_id: item for item in map(StoredItem._make, rows)}
+    for item in order.items:
+        stored = before.get(item.item_id)
+        if stored is None:
+            _insert_item(connection, order, item)
+        elif stored != item:
+            connection.execute(
+                "UPDATE order_items SET sku = %s, quantity = %s, status = %s, cancelled = %s, shipped = %s, kind = %s "
+                "WHERE account = %s AND item_id = %s",
+                [*item[1:], order.account, item.item_id],
+            )
+        if stored is None or stored.status != item.status:
+            _publish(connection, order, item.item_id, revision, stored and stored.status, item.status)
+        elif stored != item:
+            connection.execute(
+                "INSERT INTO stock_rechecks (account, item_id) VALUES (%s, %s)", [order.account, item.item_id]
+            )
+
+
+def _insert_item(connection: Connection, order: StoredOrder, item: StoredItem) -> None:
+    connection.execute(
+        "INSERT INTO order_items (account, order_id, item_id, sku, quantity, status, cancelled, shipped, kind) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        [order.account, order.order_id, *item],
+    )
+
+
+def _publish(
+    connection: Connection, order: StoredOrder, item_id: str, revision: int, old: str | None, new: str
+) -> None:
+    connection.execute(
+        "INSERT INTO order_events (account, order_id, item_id, kind, revision, old_status, new_status) "
+        "VALUES (%s, %s, %s, 'OrderStatusChanged', %s, %s, %s)",
+        [order.account, order.order_id, item_id, revision, old, new],
+    )
