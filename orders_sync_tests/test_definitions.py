@@ -177,7 +177,7 @@ def test_the_checks_pass_on_a_healthy_database_and_show_the_rows_that_break_them
         failed = {name for name, passed in results.items() if not passed}
         assert failed <= {"states_are_known", "totals_add_up", "no_late_orders"}
         assert {"states_are_known", "totals_add_up"} <= failed
-        assert len(results) == 10
+        assert len(results) == 12
         connection.execute("DELETE FROM order_events WHERE order_id = '1'")
         connection.execute("DELETE FROM orders WHERE order_id = '1'")
         assert not check_results(definitions)["every_item_has_its_order"]
@@ -252,6 +252,40 @@ def test_a_lock_is_explained_in_the_ui(definitions: dg.Definitions, database_url
 
     observation = explained("PHONE").get_asset_observation_events()[0].asset_observation_data.asset_observation
     transitions = str(observation.metadata["transitions"].value).splitlines()[2:]
-    assert [each.split(" | ")[6:8] for each in transitions] == [["", "short"], ["short", "released"]]
+    assert [each.split(" | ")[9:11] for each in transitions] == [["", "short"], ["short", "released"]]
     assert "OrderStatusChanged cancelled" in transitions[1]
     assert not explained("NOBODY").success
+
+
+def test_stock_is_corrected_in_the_ui(definitions: dg.Definitions, database_url: str) -> None:
+    with Marketplace() as marketplace, connect() as connection:
+        an_order(marketplace, 1, skus=("PHONE",))
+        sync(sandbox_account(marketplace))
+        apply_pending(StockConnection(connection))
+
+        def run(job: str, op: str, **config: object) -> dg.ExecuteInProcessResult:
+            run_config = {"ops": {op: {"config": config}}}
+            return definitions.resolve_job_def(job).execute_in_process(run_config=run_config, raise_on_error=False)
+
+        def lock() -> tuple[object, ...] | None:
+            return connection.execute("SELECT state, locked, consumed FROM stock_locks").fetchone()
+
+        assert run("adjust_stock", "adjust_stock_level", sku="PHONE", pieces=2, reason="found two").success
+        assert lock() == ("locked", 1, 0)
+        item = {"account": "shop", "item_id": "100", "reason": "a test"}
+        assert run("decide_lock", "decide_item_lock", decision="RELEASE", **item).success
+        assert lock() == ("released", 0, 0)
+        assert run("decide_lock", "decide_item_lock", decision="LOCK", **item).success
+        assert lock() == ("locked", 1, 0)
+        assert run("repair_locks", "repair_wrong_locks", repair=True).success
+        refused = run("return_stock", "return_item_to_stock", pieces=1, **item)
+        assert not refused.success
+        failure = refused.get_step_failure_events()[0].step_failure_data
+        assert "No piece of the items 100 has left the stock" in str(failure.user_failure_data)
+        marketplace.pass_time(minutes=1)
+        marketplace.set_states(1, 9, 3)
+        sync(sandbox_account(marketplace), "modified")
+        apply_pending(StockConnection(connection))
+        assert lock() == ("consumed", 0, 1)
+        assert run("return_stock", "return_item_to_stock", pieces=1, **item).success
+        assert run("decide_lock", "decide_item_lock", decision="UNDO_SHIPMENT", **item).success

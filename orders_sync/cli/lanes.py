@@ -1,13 +1,12 @@
 """`orders-sync lanes`: what a person may change about a lane."""
 
-import getpass
-import socket
 import uuid
 from datetime import UTC, datetime
 
 import click
 
 from orders_sync.cli.output import console, moment
+from orders_sync.cli.user import user_at_machine
 from orders_sync.model.lane import Lane, SyncType
 
 
@@ -55,6 +54,5 @@ def rewind(lane: Lane, to: datetime, reason: str) -> None:
     check_account_name(lane.account)
     upgrade_schema()
     at = to.replace(tzinfo=UTC)
-    by = f"{getpass.getuser()}@{socket.gethostname()}"
-    before = rewind_watermark(lane, at, by=by, reason=reason, run_id=f"cli-{uuid.uuid4().hex[:8]}")
+    before = rewind_watermark(lane, at, by=user_at_machine(), reason=reason, run_id=f"cli-{uuid.uuid4().hex[:8]}")
     console.print(f"{lane}: the watermark was {moment(before)} UTC and is now {moment(at)} UTC.")

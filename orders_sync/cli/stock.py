@@ -1,52 +1,138 @@
-"""`orders-sync stock`: stock levels, stock locks and their history."""
+"""`orders-sync stock`: stock levels, stock locks and their history, and what a person does to them."""
 
+import json
 import sys
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
 from orders_sync.cli.database import read_stock_database, stock_database
 from orders_sync.cli.output import EXIT_FAILED, console, moment, print_error, table
+from orders_sync.cli.rows import format_options, print_rows
+from orders_sync.cli.stock_events import events
+from orders_sync.cli.user import user_at_machine
 from orders_sync.model.errors import UserFacingError
 
 APPLICATION = "orders_sync stock"
+REASON = click.option("--reason", required=True, help="Why; stored with your name.")
 
 
 @click.group()
 def stock() -> None:
-    """Import stock, apply events, explain locks."""
+    """Import stock, apply events, explain and correct locks."""
+
+
+stock.add_command(events)
 
 
 @stock.command("import")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-def import_file(file: Path) -> None:
+@click.option(
+    "--counted-at",
+    type=click.DateTime(["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"]),
+    help="When the shelf was counted, in UTC; by default now. What left before is not subtracted later.",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
+@click.option("--show", is_flag=True, help="List every SKU whose pieces on hand change.")
+def import_file(file: Path, counted_at: datetime | None, dry_run: bool, show: bool) -> None:
     """Import the pieces on hand from a CSV file.
 
-    FILE has the columns sku and on_hand.
+    FILE has the columns sku and on_hand, and may have counted_at. A file with an error changes nothing. Where more
+    pieces are locked than there are, the newest orders give some back.
     """
+    from orders_sync.marketplaces.kit.accounts import overselling_accounts
     from orders_sync.stock.levels import import_levels, read_stock_file
 
-    levels = read_stock_file(file)
-    with stock_database(APPLICATION) as stock:
-        applied = import_levels(stock, levels)
-    console.print(f"{len(levels)} SKUs imported.")
-    for state, count in sorted(applied.transitions.items()):
-        console.print(f"{count} locks are now {state}.")
+    counts = read_stock_file(file)
+    at = counted_at.replace(tzinfo=UTC) if counted_at else None
+    if at is not None and at > datetime.now(UTC):
+        raise click.BadParameter("the shelf can't have been counted in the future", param_hint="--counted-at")
+    with stock_database(APPLICATION) as connected:
+        result = import_levels(
+            connected, counts, overselling_accounts(), counted_at=at, made_by=user_at_machine(), dry_run=dry_run
+        )
+    if show:
+        rows = [[change.sku, change.before, change.after, change.reserved] for change in result.changes]
+        print_rows("Changes", ["SKU", "before", "after", "reserved"], rows, as_json=False, as_csv=False)
+    verb = "would be imported" if dry_run else "imported"
+    imported = len(counts) - len(result.outdated)
+    console.print(f"{imported} SKUs {verb}; the pieces on hand of {len(result.changes)} differ from before.")
+    if result.outdated:
+        console.print(f"{len(result.outdated)} SKUs were counted again since then, and stay as they are.")
+    _print_transitions(result.applied.transitions, "would become" if dry_run else "are now")
+
+
+def _print_transitions(transitions: Mapping[str, int], verb: str = "are now") -> None:
+    for state, count in sorted(transitions.items()):
+        console.print(f"{count} locks {verb} {state}.")
 
 
 @stock.command("levels")
-@click.option("--short", "only_short", is_flag=True, help="Show only SKUs with short locks.")
-def show_levels(only_short: bool) -> None:
+@click.option("--short", "only_short", is_flag=True, help="Show only SKUs that locks wait for.")
+@format_options
+def show_levels(only_short: bool, as_json: bool, as_csv: bool) -> None:
     """Show the stock of each SKU, in pieces."""
     from orders_sync.stock.queries import sku_levels
 
-    with read_stock_database(APPLICATION) as stock:
-        levels = sku_levels(stock, only_short=only_short)
-    shown = table("Stock", "SKU", "on hand", "reserved", "available", "short locks")
-    for level in levels:
-        on_hand = "unknown" if level.on_hand is None else str(level.on_hand)
-        shown.add_row(level.sku, on_hand, str(level.reserved), str(level.available()), str(level.short))
-    console.print(shown)
+    with read_stock_database(APPLICATION) as connected:
+        levels = sku_levels(connected, only_short=only_short)
+    names = ["SKU", "on hand", "reserved", "available", "short", "counted at"]
+    rows = [
+        [
+            level.sku, "unknown" if level.on_hand is None and not as_json else level.on_hand, level.reserved,
+            level.available(), level.short, level.counted_at,
+        ]
+        for level in levels
+    ]  # fmt: skip
+    print_rows("Stock", names, rows, as_json=as_json, as_csv=as_csv)
+
+
+@stock.command("available")
+@click.option("--account", help="Only this account.")
+@format_options
+def show_available(account: str | None, as_json: bool, as_csv: bool) -> None:
+    """Show what each account can offer of each SKU.
+
+    On hand, less what locks hold and wait for, less the buffer: a list for a listing tool. Nothing is sent to a
+    marketplace.
+    """
+    from orders_sync.marketplaces.kit.accounts import check_account_name, load_accounts
+    from orders_sync.stock.available import Available, available_to_sell
+
+    if account is not None:
+        check_account_name(account)
+    accounts = sorted(load_accounts()[0]) if account is None else [account]
+    with read_stock_database(APPLICATION) as connected:
+        rows = [list(each) for each in available_to_sell(connected, accounts)]
+    print_rows("Available to sell", list(Available._fields), rows, as_json=as_json, as_csv=as_csv)
+
+
+@stock.command("buffer")
+@click.option("--account", default="", help="Only for this account.")
+@click.option("--sku", default="", help="Only for this SKU of the stock list.")
+@click.option("--pieces", type=int, help="Pieces to keep back.")
+@click.option("--percent", type=int, help="Per cent of the available pieces to keep back.")
+def buffer(account: str, sku: str, pieces: int | None, percent: int | None) -> None:
+    """Set or list pieces that are kept back from sale.
+
+    Of several buffers, that of account and SKU counts, else the SKU's, the account's, or that of all. 0 removes one.
+    """
+    from orders_sync.marketplaces.kit.accounts import check_account_name
+    from orders_sync.stock.available import Buffer, set_buffer, stored_buffers
+
+    if account:
+        check_account_name(account)
+    with stock_database(APPLICATION) as connected:
+        if pieces is not None or percent is not None:
+            set_buffer(connected, Buffer(account, sku.strip(), pieces or 0, percent or 0))
+        rows = [
+            [each.account or "(all)", each.sku or "(all)", each.pieces, each.percent]
+            for each in stored_buffers(connected)
+        ]
+    print_rows("Buffers", list(Buffer._fields), rows, as_json=False, as_csv=False)
 
 
 @stock.command("apply")
@@ -58,37 +144,201 @@ def apply() -> None:
     from orders_sync.marketplaces.kit.accounts import overselling_accounts
     from orders_sync.stock.apply_events import apply_pending
 
-    with stock_database(APPLICATION) as stock:
-        applied = apply_pending(stock, overselling_accounts())
+    with stock_database(APPLICATION) as connected:
+        applied = apply_pending(connected, overselling_accounts())
     counts = ", ".join(f"{count} {state}" for state, count in sorted(applied.transitions.items()))
     console.print(f"{applied.events} events applied: {counts or 'no lock changed'}.")
     if applied.failed:
-        print_error(f"{applied.failed} events failed. The check every_event_could_be_applied in the UI lists them.")
+        print_error(f"{applied.failed} events failed. `orders-sync stock events` lists them.")
         sys.exit(EXIT_FAILED)
 
 
 @stock.command("explain")
-@click.argument("item_or_sku")
-def explain_lock(item_or_sku: str) -> None:
-    """Show every transition of a stock lock, and its cause.
+@click.argument("subject")
+@click.option("--all", "show_all", is_flag=True, help="Show everything, not only the latest.")
+@click.option("--limit", type=click.IntRange(min=1), help="How many rows of each kind to show; by default 20.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def explain_lock(subject: str, show_all: bool, limit: int | None, as_json: bool) -> None:
+    """Show who holds a SKU now, and why.
 
-    ITEM_OR_SKU is the id of an order item, or a SKU.
+    SUBJECT is a SKU, or the id of an order or of an order item, also as account/id.
     """
-    from orders_sync.stock.explain import explain
+    from orders_sync.stock.explain import MAX_SHOWN, explain
 
-    with read_stock_database(APPLICATION) as stock:
-        levels, transitions = explain(stock, item_or_sku)
-    if not levels and not transitions:
-        raise UserFacingError(f"There is neither an item with a lock nor a SKU named {item_or_sku}.")
-    for level in levels:
+    with read_stock_database(APPLICATION) as connected:
+        found = explain(connected, subject, None if show_all else limit or MAX_SHOWN)
+    if found.is_empty():
+        raise UserFacingError(f"There is no SKU, order or item named {subject}.")
+    if as_json:
+        sections = {name: [row._asdict() for row in rows] for name, rows in zip(found._fields, found, strict=True)}
+        click.echo(json.dumps(sections, indent=2, default=str))
+        return
+    for level in found.levels:
         on_hand = "not in the stock list" if level.on_hand is None else f"{level.on_hand} on hand"
-        console.print(f"SKU {level.sku}: {on_hand}, {level.reserved} reserved, {level.short} locks short.")
-    shown = table(
-        "Transitions", "at (UTC)", "account", "order", "item", "SKU", "pieces", "transition", "cause", "event"
-    )
-    for each in transitions:
+        counted = f", counted {moment(level.counted_at)} UTC" if level.counted_at else ""
+        console.print(f"SKU {level.sku}: {on_hand}, {level.reserved} reserved, {level.short} short{counted}.")
+    for title, rows in (
+        ("Held by", found.holders), ("Events that wait to be applied", found.pending), ("Decisions", found.decisions),
+        ("Transitions of locks", found.transitions), ("Movements of stock", found.movements),
+    ):  # fmt: skip
+        if rows:
+            _print_section(title, rows)
+
+
+def _print_section(title: str, rows: list[Any]) -> None:
+    shown = table(title, *(name.replace("_", " ") for name in rows[0]._fields))
+    for row in rows:
         shown.add_row(
-            moment(each.at), each.account, each.order_id, each.item_id, each.sku, str(each.quantity),
-            f"{each.from_state or 'no lock'} → {each.to_state}", each.cause, str(each.event_id or "-"),
-        )  # fmt: skip
+            *("-" if value is None else moment(value) if isinstance(value, datetime) else str(value) for value in row)
+        )
     console.print(shown)
+
+
+@stock.command("adjust")
+@click.argument("sku")
+@click.argument("pieces", type=int)
+@REASON
+def adjust_level(sku: str, pieces: int, reason: str) -> None:
+    """Add PIECES to the pieces on hand of SKU, or take some away.
+
+    Write pieces to take away after two dashes: orders-sync stock adjust --reason broken -- PHONE -1
+    """
+    from orders_sync.marketplaces.kit.accounts import overselling_accounts
+    from orders_sync.stock.by_hand import adjust
+
+    with stock_database(APPLICATION) as connected:
+        result = adjust(connected, sku.strip(), pieces, _by(reason), overselling_accounts())
+    console.print(f"SKU {sku}: {pieces:+} pieces on hand.")
+    _print_transitions(result.transitions)
+
+
+def _by(reason: str) -> Any:
+    from orders_sync.stock.by_hand import By
+
+    if not reason.strip():
+        raise click.BadParameter("say why", param_hint="--reason")
+    return By(user_at_machine(), reason.strip())
+
+
+def _decision(name: str, decision: str, help_text: str) -> Callable[..., None]:
+    """A command that decides about the lock of an item."""
+
+    @stock.command(name, help=help_text)
+    @click.argument("account")
+    @click.argument("item_id")
+    @REASON
+    def command(account: str, item_id: str, reason: str) -> None:
+        from orders_sync.marketplaces.kit.accounts import overselling_accounts
+        from orders_sync.stock.by_hand import decide
+        from orders_sync.stock.needs import Decision
+
+        with stock_database(APPLICATION) as connected:
+            result = decide(connected, (account, item_id), Decision(decision), _by(reason), overselling_accounts())
+        _print_transitions(result.transitions)
+        if not result.transitions:
+            console.print("Noted. No lock changed.")
+
+    return command
+
+
+_decision(
+    "lock",
+    "lock",
+    "Lock the pieces of an item, whatever its status says.\n\nThis holds until the item's status changes.",
+)
+_decision(
+    "release",
+    "release",
+    "Release the lock of an item, whatever its status says.\n\nThis holds until the item's status changes.",
+)
+_decision(
+    "undo-shipment",
+    "not_shipped",
+    "Undo the shipment of an item.\n\nIts pieces are on hand again. This holds until the item's status changes.",
+)
+
+
+@stock.command("return")
+@click.argument("account")
+@click.argument("item_id")
+@click.argument("pieces", type=click.IntRange(min=1))
+@REASON
+def return_pieces(account: str, item_id: str, pieces: int, reason: str) -> None:
+    """Book pieces that came back.
+
+    PIECES of a shipped item are on hand again."""
+    from orders_sync.marketplaces.kit.accounts import overselling_accounts
+    from orders_sync.stock.by_hand import return_to_stock
+
+    with stock_database(APPLICATION) as connected:
+        result = return_to_stock(connected, {(account, item_id): pieces}, _by(reason), overselling_accounts())
+    console.print(f"{pieces} pieces of item {item_id} are on hand again.")
+    _print_transitions(result.transitions)
+
+
+@stock.command("repair")
+@click.option("--yes", is_flag=True, help="Repair them.")
+@format_options
+def repair_locks(yes: bool, as_json: bool, as_csv: bool) -> None:
+    """Show and repair locks that are wrong.
+
+    A lock is wrong if it is not what its item needs. The check
+    locks_are_what_items_need in the UI lists the same. --yes repairs them.
+    """
+    from orders_sync.marketplaces.kit.accounts import overselling_accounts
+    from orders_sync.stock.wrong_locks import WrongLock, repair, wrong_locks
+
+    oversell = overselling_accounts()
+    with read_stock_database(APPLICATION) as connected:
+        wrong = wrong_locks(connected, oversell)
+    if wrong or as_json or as_csv:
+        print_rows(
+            f"{len(wrong)} wrong locks", list(WrongLock._fields), [list(each) for each in wrong], as_json=as_json,
+            as_csv=as_csv,
+        )  # fmt: skip
+    if not wrong:
+        console.print("Every lock is what its item needs.")
+    elif yes:
+        with stock_database(APPLICATION) as connected:
+            repaired = repair(connected, oversell)
+        _print_transitions(repaired.transitions)
+        if repaired.failed:
+            print_error(f"{repaired.failed} items could not be repaired. Their locks stay as they were.")
+            sys.exit(EXIT_FAILED)
+    else:
+        console.print("Repair them with --yes.")
+
+
+@stock.group("skus")
+def skus() -> None:
+    """Import or list aliases and bundles of SKUs."""
+
+
+@skus.command("import")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+def import_skus(file: Path) -> None:
+    """Replace all aliases and bundles by those of a CSV file.
+
+    FILE has the columns sku and stock_sku, and may have account (empty: every account) and pieces (by default 1). A
+    bundle has a line for each of its SKUs.
+    """
+    from orders_sync.marketplaces.kit.accounts import check_account_name
+    from orders_sync.stock.stock_skus import import_stock_skus, read_stock_skus_file
+
+    found = read_stock_skus_file(file)
+    for account in sorted({each.account for each in found} - {""}):
+        check_account_name(account)
+    with stock_database(APPLICATION) as connected:
+        import_stock_skus(connected, found)
+    console.print(f"{len(found)} lines imported. The stock job moves the locks of open items that change.")
+
+
+@skus.command("list")
+@format_options
+def list_skus(as_json: bool, as_csv: bool) -> None:
+    """List all aliases and bundles."""
+    from orders_sync.stock.stock_skus import COLUMNS, stored_stock_skus
+
+    with read_stock_database(APPLICATION) as connected:
+        rows = [list(each) for each in stored_stock_skus(connected)]
+    print_rows("Aliases and bundles", list(COLUMNS), rows, as_json=as_json, as_csv=as_csv)

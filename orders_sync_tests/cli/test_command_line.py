@@ -16,6 +16,7 @@ from orders_sync.database.schema import newest_revision
 from orders_sync.lanes.lock import hold
 from orders_sync.model.lane import Lane, SyncType
 from orders_sync.testing.marketplace import Marketplace, an_order
+from orders_sync.testing.row_faults import reject_row
 from orders_sync.testing.waiting import limit
 from orders_sync_tests.cli.command_line import add_account, run
 
@@ -151,8 +152,8 @@ def test_stock_is_imported_applied_and_explained(shop: Marketplace, tmp_path: Pa
     run("sync", "--type", "new")
     assert "1 locked, 1 short" in run("stock", "apply").output
     output = run("stock", "explain", "PHONE").output
-    assert "1 on hand, 1 reserved, 1 locks short" in output
-    assert "no lock → locked" in output
+    assert "1 on hand, 1 reserved, 1 short" in output
+    assert "Held by" in output
     assert "OrderCreated accepted" in output
     assert "PHONE" in run("stock", "levels", "--short").output
     assert run("stock", "explain", "NOBODY").exit_code == 1
@@ -160,6 +161,31 @@ def test_stock_is_imported_applied_and_explained(shop: Marketplace, tmp_path: Pa
     wrong = run("stock", "import", str(file))
     assert wrong.exit_code == 1
     assert "line 2: on_hand of SKU PHONE is 'many'" in wrong.output
+
+
+def test_failed_events_are_listed_tried_again_and_skipped(shop: Marketplace, connection: Connection) -> None:
+    reject_row(connection, "stock_locks", "sku", "PHONE")
+    an_order(shop, 1)
+    run("sync", "--type", "new")
+    applied = run("stock", "apply")
+    assert (applied.exit_code, "orders-sync stock events" in applied.output) == (1, True)
+    [event] = json.loads(run("stock", "events", "--json").output)
+    assert (event["order_id"], event["problem"]) == ("1", "NumericValueOutOfRange")
+    assert "1 events will be tried again" in run("stock", "events", "--retry", "all").output
+    assert run("stock", "apply").exit_code == 1
+    number = str(event["event_id"])
+    assert "1 events will be tried again" in run("stock", "events", "--retry", number).output
+    assert run("stock", "apply").exit_code == 1
+    assert run("stock", "events", "--skip", number).exit_code == 2
+    assert "is skipped" in run("stock", "events", "--skip", number, "--reason", "no such phone").output
+    assert json.loads(run("stock", "events", "--json").output) == []
+    [(problem,)] = connection.execute("SELECT problem FROM order_events").fetchall()
+    assert re.fullmatch(r"skipped by .+@.+: no such phone \(NumericValueOutOfRange\)", problem)
+    for option in ("--retry", "--skip"):
+        missing = run("stock", "events", option, number, *(["--reason", "x"] if option == "--skip" else []))
+        assert missing.exit_code == 1
+        assert f"There is no failed event {number}" in missing.output
+    assert run("stock", "events", "--retry", "some").exit_code == 2
 
 
 def test_accounts_are_listed_and_checked(shop: Marketplace, tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ from orders_sync.dagster_support.row_checks import rows_check_result
 from orders_sync.dagster_support.table_assets import column_schema
 from orders_sync.database import tables
 from orders_sync.lanes.authority import current_authority
-from orders_sync.marketplaces.kit.accounts import overselling_accounts
+from orders_sync.marketplaces.kit.accounts import load_accounts, overselling_accounts
 from orders_sync.stock.actions import LOCK_ACTIONS
 from orders_sync.stock.apply_events import apply_pending
+from orders_sync.stock.available import Available, available_to_sell, store_available
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.queries import (
     FailedEvent,
@@ -31,6 +32,7 @@ GROUP = "stock"
 OWNERS = ["team:warehouse"]
 
 TRANSITIONS_SHOWN = 25
+SCARCEST_SHOWN = 10
 LOCK_ACTIONS_TABLE = as_markdown_table(
     ["status of the item", "the lock", "why"],
     [(f"`{status}`", meaning.action, meaning.why) for status, meaning in LOCK_ACTIONS.items()],
@@ -56,8 +58,7 @@ stock_levels = dg.AssetSpec(
     kinds={"python", "postgres"},
     pool="stock",
     description=(
-        "Applies pending order events to the locks: each event once, and one lock for each item.\n\n"
-        + LOCK_ACTIONS_TABLE
+        "Applies pending order events: each item's lock becomes what the item needs.\n\n" + LOCK_ACTIONS_TABLE
     ),
     metadata={
         "dagster/column_schema": column_schema(tables.stock_locks),
@@ -68,7 +69,7 @@ stock_levels = dg.AssetSpec(
         dg.AssetCheckSpec(
             "reserved_is_what_is_locked",
             asset="stock_locks",
-            description="The reserved pieces of each SKU are the pieces of its active locks.",
+            description="The reserved pieces of each SKU are the pieces that its locks hold.",
         ),
         dg.AssetCheckSpec(
             "every_event_could_be_applied",
@@ -97,6 +98,40 @@ def stock_locks(orders_database: OrdersDatabase) -> Any:
         }
     )
     yield from checks
+
+
+@dg.asset(
+    deps=["stock_locks", stock_levels],
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"table", "postgres"},
+    pool="stock",
+    description=(
+        "What each account can offer of each SKU: on hand, less what locks hold and wait for, less the buffer "
+        "(`orders-sync stock buffer`). A listing tool or a job of yours takes it from here; nothing is sent to a "
+        "marketplace."
+    ),
+    metadata={
+        "dagster/column_schema": column_schema(tables.stock_available),
+        "dagster/table_name": "stock_available",
+    },
+)
+def stock_available(orders_database: OrdersDatabase) -> dg.MaterializeResult[Any]:
+    """Computes what is available and stores what changed, with its history."""
+    accounts, _ = load_accounts()
+    with orders_database.connect_to_stock("available to sell") as stock:
+        rows = available_to_sell(stock, sorted(accounts))
+        changed = store_available(stock, rows)
+    scarce = sorted((row for row in rows if row.on_hand), key=lambda row: row.available)[:SCARCEST_SHOWN]
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": len(rows),
+            "pieces_available": sum(row.available for row in rows),
+            "not_available": sum(1 for row in rows if not row.available),
+            "changed": changed,
+            "scarcest": dg.MetadataValue.md(as_markdown_table(list(Available._fields), scarce)),
+        }
+    )
 
 
 def _check_results(stock: StockConnection) -> Iterator[dg.AssetCheckResult]:

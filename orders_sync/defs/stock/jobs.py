@@ -6,13 +6,13 @@ import dagster as dg
 
 from orders_sync.dagster_support.markdown import as_markdown_table
 from orders_sync.dagster_support.orders_database import OrdersDatabase
-from orders_sync.stock.explain import explain
-from orders_sync.stock.queries import SkuLevel, StoredTransition
+from orders_sync.stock.explain import MAX_SHOWN, PendingItem, StoredDecision, StoredMovement, explain
+from orders_sync.stock.queries import Holder, SkuLevel, StoredTransition
 
 apply_order_events = dg.define_asset_job(
     "apply_order_events",
-    selection=dg.AssetSelection.assets("stock_locks"),
-    description="Applies pending order events to the stock locks.",
+    selection=dg.AssetSelection.assets("stock_locks", "stock_available"),
+    description="Applies pending order events to the stock locks, and computes what is available to sell.",
     executor_def=dg.in_process_executor,
 )
 
@@ -21,7 +21,9 @@ class ExplainLockConfig(dg.Config):
     """What to explain."""
 
     item_or_sku: str
-    """The id of an order item, `account/item id`, or a SKU."""
+    """A SKU, or the id of an order or of an order item, also as `account/id`."""
+    all: bool = False
+    """Show all transitions and movements, not only the latest."""
 
 
 @dg.op(
@@ -32,17 +34,21 @@ def explain_lock_transitions(
 ) -> None:
     """Logs the transitions as an observation of stock_locks. Raises dg.Failure where there is no such item or SKU."""
     with orders_database.read_stock("explain") as stock:
-        levels, transitions = explain(stock, config.item_or_sku)
-    if not levels and not transitions:
-        raise dg.Failure(f"There is no lock of an item {config.item_or_sku}, and no such SKU.", allow_retries=False)
+        found = explain(stock, config.item_or_sku, None if config.all else MAX_SHOWN)
+    if found.is_empty():
+        raise dg.Failure(f"There is no SKU, item or order {config.item_or_sku}.", allow_retries=False)
     context.log_event(
         dg.AssetObservation(
             "stock_locks",
             description=f"The transitions of the lock of {config.item_or_sku}",
             metadata={
                 "explained": config.item_or_sku,
-                "levels": _table(SkuLevel, levels),
-                "transitions": _table(StoredTransition, transitions),
+                "levels": _table(SkuLevel, found.levels),
+                "held by": _table(Holder, found.holders),
+                "events pending": _table(PendingItem, found.pending),
+                "decisions": _table(StoredDecision, found.decisions),
+                "transitions": _table(StoredTransition, found.transitions),
+                "movements": _table(StoredMovement, found.movements),
             },
         )
     )

@@ -1,0 +1,158 @@
+"""Jobs that correct stock by hand: `orders-sync stock adjust`, `lock`, `release`, `return` … with a form in the UI.
+
+Fill in the form in the launchpad of the job. Each act is on record with its reason and the id of its run.
+"""
+
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from enum import Enum
+
+import dagster as dg
+from pydantic import Field
+
+from orders_sync.dagster_support.markdown import as_markdown_table
+from orders_sync.dagster_support.orders_database import OrdersDatabase
+from orders_sync.marketplaces.kit.accounts import overselling_accounts
+from orders_sync.model.errors import UserFacingError
+from orders_sync.stock.by_hand import By, adjust, decide, return_to_stock
+from orders_sync.stock.connection import StockConnection
+from orders_sync.stock.needs import Decision
+from orders_sync.stock.reconcile import StockResult
+from orders_sync.stock.wrong_locks import WrongLock, repair, wrong_locks
+
+REASON = Field(description="Why; stored with the act.", min_length=1)
+
+
+class LockDecision(Enum):
+    """What to do with an item's lock. It holds until the item's status changes."""
+
+    LOCK = "lock"
+    RELEASE = "release"
+    UNDO_SHIPMENT = "not_shipped"
+
+
+class AdjustStock(dg.Config):
+    """What to adjust."""
+
+    sku: str = Field(description="A SKU of the stock list.")
+    pieces: int = Field(description="Pieces to add to the pieces on hand; negative: to take away.")
+    reason: str = REASON
+
+
+class DecideLock(dg.Config):
+    """What to decide."""
+
+    account: str = Field(description="The seller account.")
+    item_id: str = Field(description="The marketplace's id of the order item.")
+    decision: LockDecision = Field(description="LOCK, RELEASE, or UNDO_SHIPMENT (it was set to shipped by mistake).")
+    reason: str = REASON
+
+
+class ReturnToStock(dg.Config):
+    """What came back."""
+
+    account: str = Field(description="The seller account.")
+    item_id: str = Field(description="The marketplace's id of the order item.")
+    pieces: int = Field(description="Pieces of the item that are on the shelf again.", ge=1)
+    reason: str = REASON
+
+
+class RepairLocks(dg.Config):
+    """Whether to act."""
+
+    repair: bool = Field(default=False, description="Repair the wrong locks. By default, they are only shown.")
+
+
+@dg.op(description="Adds pieces to the pieces on hand of a SKU, or takes some away.")
+def adjust_stock_level(context: dg.OpExecutionContext, config: AdjustStock, orders_database: OrdersDatabase) -> None:
+    """Raises dg.Failure if more pieces would be taken than there are."""
+    with _stock(orders_database) as stock:
+        result = adjust(stock, config.sku.strip(), config.pieces, _by(context, config.reason), overselling_accounts())
+    _report(context, f"SKU {config.sku}: {config.pieces:+} pieces on hand", result)
+
+
+@dg.op(description="Locks or releases an order item by hand, or undoes its shipment.")
+def decide_item_lock(context: dg.OpExecutionContext, config: DecideLock, orders_database: OrdersDatabase) -> None:
+    """Raises dg.Failure where there is no such item, or nothing to undo."""
+    key, decision = (config.account, config.item_id), Decision(config.decision.value)
+    with _stock(orders_database) as stock:
+        result = decide(stock, key, decision, _by(context, config.reason), overselling_accounts())
+    _report(context, f"Item {config.item_id}: {decision}", result)
+
+
+@dg.op(description="Books pieces that came back as pieces on hand.")
+def return_item_to_stock(
+    context: dg.OpExecutionContext, config: ReturnToStock, orders_database: OrdersDatabase
+) -> None:
+    """Raises dg.Failure if fewer pieces of the item have left."""
+    returned = {(config.account, config.item_id): config.pieces}
+    with _stock(orders_database) as stock:
+        result = return_to_stock(stock, returned, _by(context, config.reason), overselling_accounts())
+    _report(context, f"Item {config.item_id}: {config.pieces} pieces are on hand again", result)
+
+
+@dg.op(description="Shows the locks that are not what their items need, and repairs them if `repair` is set.")
+def repair_wrong_locks(context: dg.OpExecutionContext, config: RepairLocks, orders_database: OrdersDatabase) -> None:
+    """The metadata lists them as they were before."""
+    oversell = overselling_accounts()
+    with orders_database.connect_to_stock("repair") as stock:
+        wrong = wrong_locks(stock, oversell)
+        result = repair(stock, oversell) if config.repair else StockResult()
+    listed = dg.MetadataValue.md(as_markdown_table(list(WrongLock._fields), wrong))
+    _report(context, f"{len(wrong)} wrong locks{' were repaired' if config.repair else ''}", result, {"wrong": listed})
+
+
+@contextmanager
+def _stock(orders_database: OrdersDatabase) -> Generator[StockConnection]:
+    """A connection that changes stock. What the user got wrong fails the run in one line."""
+    with orders_database.connect_to_stock("correction") as stock:
+        try:
+            yield stock
+        except UserFacingError as error:
+            raise dg.Failure(str(error), allow_retries=False) from None
+
+
+def _by(context: dg.OpExecutionContext, reason: str) -> By:
+    return By(f"Dagster run {context.run.run_id[:8]}", reason.strip())
+
+
+def _report(
+    context: dg.OpExecutionContext,
+    what: str,
+    result: StockResult,
+    metadata: Mapping[str, dg.MarkdownMetadataValue] | None = None,
+) -> None:
+    counts = {f"transitions_to_{state}": dg.MetadataValue.int(count) for state, count in result.transitions.items()}
+    context.log_event(
+        dg.AssetObservation("stock_locks", description=what, metadata={"act": what, **counts, **(metadata or {})})
+    )
+
+
+@dg.job(description="Adjusts the pieces on hand of a SKU. Set `sku`, `pieces` and `reason` in the launchpad.")
+def adjust_stock() -> None:
+    """The one op `adjust_stock_level`."""
+    adjust_stock_level()
+
+
+@dg.job(
+    description="Locks or releases an item by hand, or undoes its shipment. Set `account`, `item_id`, `decision` and "
+    "`reason` in the launchpad."
+)
+def decide_lock() -> None:
+    """The one op `decide_item_lock`."""
+    decide_item_lock()
+
+
+@dg.job(
+    description="Books pieces of a shipped item that came back. Set `account`, `item_id`, `pieces` and `reason` in the "
+    "launchpad."
+)
+def return_stock() -> None:
+    """The one op `return_item_to_stock`."""
+    return_item_to_stock()
+
+
+@dg.job(description="Shows locks that are not what their items need; repairs them if `repair` is set in the launchpad.")
+def repair_locks() -> None:
+    """The one op `repair_wrong_locks`."""
+    repair_wrong_locks()
