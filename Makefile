@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 3000
 
-.PHONY: run test test-fast test-medusa test-contracts lint types commits coverage reference docs lock lock-upgrade bench bench-passes bench-cutover fuzz clean
+.PHONY: run test test-fast test-medusa test-contracts lint types commits coverage reference docs lock lock-upgrade bench bench-passes bench-cutover bench-stock fuzz stress clean
 
 run: .venv/installed ## set everything up and run the main job: sandbox, Dagster UI and daemon, first syncs
 	$(BIN)/orders-sync up --port $(PORT)
@@ -64,9 +64,15 @@ bench-passes: .venv/installed-dev ## measure a pass; CHECKOUT=<folder> compares 
 bench-cutover: .venv/installed-dev ## measure V1 against V2 over a simulated week, into bench/README.md
 	$(BIN)/python -m bench.cutover
 
+bench-stock: .venv/installed-dev ## measure how events are applied to stock; CHECKOUT=<folder> compares with another checkout
+	$(BIN)/python -m bench.stock $(if $(CHECKOUT),--checkout $(CHECKOUT))
+
 SECONDS ?= 300
 fuzz: .venv/installed-dev ## odd records and pages for all adapters, for SECONDS=<seconds> of CPU time; prints figures
 	$(BIN)/python -m orders_sync_tests.fuzz --seconds $(SECONDS)
+
+stress: .venv/installed-dev ## change, apply, import and correct stock at once, for SECONDS=<seconds>; prints figures
+	$(BIN)/python -m orders_sync_tests.stock.stress --seconds $(SECONDS)
 
 clean: ## delete the databases, the sandbox's state and the environment
 	rm -rf .venv .state
