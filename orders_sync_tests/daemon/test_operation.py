@@ -188,9 +188,12 @@ def test_a_lane_never_overlaps_itself(minute: Minute, deployment: Deployment) ->
             WHERE two.started_at < one.finished_at
             """
         ).fetchall()
-        passes = connection.execute("SELECT count(*) FROM lane_runs WHERE run_id = %s", [minute.slow]).fetchone()
+        # On a slow machine the gate stays closed for so long that the first attempt fails, and Dagster repeats it.
+        outcomes = connection.execute(
+            "SELECT outcome FROM lane_runs WHERE run_id = %s ORDER BY lane_run_id", [minute.slow]
+        ).fetchall()
     assert overlaps == []
-    assert passes == (1,)
+    assert [outcome for (outcome,) in outcomes if outcome != "failed"] == ["succeeded"]
 
 
 @pytest.mark.usefixtures("deployment")
