@@ -38,8 +38,8 @@ def page_decoder(struct: type[PageStruct]) -> Callable[[bytes], PageStruct]:
             if not lists:
                 raise msgspec.DecodeError(str(error)) from None
         else:
-            # Counting takes microseconds. A record may have the same key, so that the lists decide.
-            lists = _find_lists(body, key) if body.count(key) > 1 else []
+            # A search takes microseconds. A record may have the same key, so that the lists decide.
+            lists = _find_lists(body, key) if body.find(key) != body.rfind(key) else []
             if len(lists) < 2:
                 return page
         slices = [body[first:last] for elements in lists for first, last in elements.slices]
