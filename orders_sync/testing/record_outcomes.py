@@ -1,15 +1,15 @@
 """What becomes of one raw record of an adapter: stored, stored with flaws, or rejected. Anything else is a fault."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import msgspec
 
 from orders_sync.marketplaces.kit.adapter import Adapter, RawRecord
 from orders_sync.marketplaces.kit.lenient import decode_leniently
-from orders_sync.model.records import CareRecord, Flaw, ItemKind, Order, Reason, RecordRejectedError
-from orders_sync.model.statuses import Status
+from orders_sync.model.records import CareRecord, Flaw, Order, Reason, RecordRejectedError
 from orders_sync.sync.batch import Batch, DecodedOrder
 from orders_sync.sync.columnar import OrderColumns
 from orders_sync.sync.validate import flawed_orders, mend_care_record, mend_order
@@ -43,7 +43,7 @@ def order_outcome(adapter: Adapter, raw: bytes) -> Outcome:
     """What a pass makes of an order's raw record.
 
     Raises OutcomeError if something is raised other than RecordRejectedError, if the two forms of the record check
-    disagree, if the mended order has a flaw again, or if PostgreSQL could not store it.
+    disagree, if the mended order has a flaw that it did not have before, or if PostgreSQL could not store it.
     """
     return _outcome(_stored_order, adapter, raw)
 
@@ -77,9 +77,9 @@ def _stored_order(adapter: Adapter, raw: bytes) -> Stored:
         "the check of batches takes an order for valid that mend_order changes",
         raw,
     )
-    _demand(mend_order(order)[0] == order, "a mended order is changed when it is mended again", raw)
-    again = flawed_orders(OrderColumns([order]), len(decoded.raw))
-    _demand(not again or _stays_unusual(order), "a mended order has a flaw again", raw)
+    again, flaws_again = mend_order(order)
+    _demand(again == order, "a mended order is changed when it is mended again", raw)
+    _demand_no_new_flaw(flaws, flaws_again, raw)
     _check_content(order, decoded.raw, raw)
     return Stored(order, decoded.value, decoded.raw, (*decoded.flaws, *flaws))
 
@@ -87,9 +87,9 @@ def _stored_order(adapter: Adapter, raw: bytes) -> Stored:
 def _stored_care_record(adapter: Adapter, raw: bytes) -> Stored:
     decoded = decode_leniently(adapter.decode_care_record, adapter.care_struct, raw)
     care, flaws = mend_care_record(decoded.value, decoded.flaws)
-    again, new_flaws = mend_care_record(care)
-    has_flaw = again != care or any(flaw not in flaws for flaw in new_flaws)
-    _demand(not has_flaw, "a mended care record has a flaw again", raw)
+    again, flaws_again = mend_care_record(care)
+    _demand(again == care, "a mended care record is changed when it is mended again", raw)
+    _demand_no_new_flaw(flaws, flaws_again, raw)
     _check_text(msgspec.json.encode(care), raw)
     check_json(decoded.raw, raw)
     return Stored(care, decoded.value, decoded.raw, (*decoded.flaws, *flaws))
@@ -131,16 +131,10 @@ def _check_text(content: bytes, received: bytes) -> None:
     content.decode()
 
 
-def _stays_unusual(order: Order) -> bool:
-    """Whether the check of batches singles out a mended order again, rightly: it stays negative, 0 or without state."""
-    items = order.items or []
-    amounts: list[Any] = [order.items_total, order.shipping_total, order.sales_taxes, *(item.price for item in items)]
-    return (
-        any(amount is not None and str(amount).startswith("-") for amount in amounts)
-        or any(item.quantity == 0 for item in items)
-        or any(one.status is Status.UNKNOWN and not one.marketplace_state for one in (order, *items))
-        or any(item.kind is not ItemKind.GOODS and item.sku.strip() != (item.sku or "-") for item in items)
-    )
+def _demand_no_new_flaw(flaws: Sequence[Flaw], again: Sequence[Flaw], raw: bytes) -> None:
+    """What is odd about a mended record was so before, e.g. a negative total; only positions in lists may change."""
+    known, new = ({(re.sub(r"\d+", "", flaw.field), flaw.found) for flaw in each} for each in (flaws, again))
+    _demand(new <= known, "a mended record has a flaw that it did not have before", raw)
 
 
 def _demand(holds: bool, otherwise: str, raw: bytes) -> None:

@@ -1,5 +1,6 @@
 """Whatever a marketplace answers: a record is stored, stored with flaws, or rejected; a page is read or refused."""
 
+import json
 from collections.abc import Iterator
 from random import Random
 
@@ -12,6 +13,7 @@ from orders_sync.model.records import ItemKind, Order, OrderItem
 from orders_sync.model.statuses import Status
 from orders_sync.sync.validate import mend_order
 from orders_sync.testing.field_mapping import day
+from orders_sync.testing.record_outcomes import Stored, order_outcome
 from orders_sync_tests.fuzz.inputs import CONTRACTS
 from orders_sync_tests.fuzz.trial import try_care_record, try_order, try_page
 
@@ -52,6 +54,19 @@ def test_a_care_record_is_stored_or_rejected(marketplace: str, adapter: Adapter,
 @given(random=RANDOMS)
 def test_a_page_is_read_or_refused(marketplace: str, random: Random) -> None:
     try_page(marketplace, random)
+
+
+@pytest.mark.parametrize("state", ["CANCELED", "REFUNDED"])
+def test_a_line_that_is_not_to_be_shipped_is_stored_without_a_sku(state: str) -> None:
+    """Found by `make fuzz`: the trial took such an order for one that was mended in vain."""
+    contract = CONTRACTS["mirakl"]
+    adapter = contract.open()
+    [line] = contract.order.record["order_lines"]
+    record = {**contract.order.record, "order_lines": [{**line, "order_line_state": state, "offer_sku": None}]}
+    outcome = order_outcome(adapter, json.dumps(record).encode())
+    adapter.close()
+    assert isinstance(outcome, Stored)
+    assert [item.sku for item in outcome.value.items or () if isinstance(item, OrderItem)] == [""]
 
 
 def test_a_gift_card_with_an_endless_sku_is_stored_without_it() -> None:
