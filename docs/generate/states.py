@@ -8,7 +8,7 @@ from itertools import pairwise
 from docs.generate.markdown import code, page, table
 from orders_sync.marketplaces.kit.registry import find_marketplace, marketplace_names
 from orders_sync.model.statuses import DELIVERY_NOTE_DUE, LABEL_DUE, Status
-from orders_sync.stock.actions import LOCK_ACTIONS, lock_action_of
+from orders_sync.stock.actions import LOCK_ACTIONS
 from orders_sync.stock.decision import LockState
 
 INTRODUCTION = """\
@@ -25,7 +25,7 @@ def states_page() -> str:
         marketplace = find_marketplace(name)
         parts.append(f"## {marketplace.title}")
         for what, states in marketplace.status_tables.items():
-            rows = ((code(state), code(status), str(lock_action_of(status))) for state, status in states.items())
+            rows = ((code(state), code(status), str(LOCK_ACTIONS[status].action)) for state, status in states.items())
             parts.append(table((f"state of {what}", "status", "lock"), rows))
         parts.append(marketplace.notes)
     return page("States", *parts)
@@ -49,7 +49,7 @@ def _statuses_table() -> str:
         (
             code(status),
             meanings[status.name],
-            f"{lock_action_of(status)}",
+            str(LOCK_ACTIONS[status].action),
             ", ".join(
                 name for name, due in (("delivery note", DELIVERY_NOTE_DUE), ("label", LABEL_DUE)) if status in due
             ),

@@ -25,7 +25,7 @@ class Meaning(NamedTuple):
 #: The status of the item decides. The order's own status decides only for items whose status is unknown.
 LOCK_ACTIONS: dict[Status, Meaning] = {
     Status.AWAITING_PAYMENT: Meaning(
-        LockAction.KEEP, "An order that is not paid locks nothing. The lock comes with the payment."
+        LockAction.KEEP, "An order that is not paid locks nothing. A lock that exists stays, with the quantity."
     ),
     Status.PENDING: Meaning(LockAction.LOCK, "The order is paid, so its pieces are promised to the buyer."),
     Status.ACCEPTED: Meaning(LockAction.LOCK, "The order is accepted, so its pieces are promised to the buyer."),
@@ -42,11 +42,3 @@ LOCK_ACTIONS: dict[Status, Meaning] = {
     Status.REMOVED: Meaning(LockAction.RELEASE, "The order no longer lists the item."),
     Status.UNKNOWN: Meaning(LockAction.KEEP, "The marketplace has not published this state. A check reports it."),
 }
-
-
-def lock_action_of(item_status: str, order_status: str | None = None) -> LockAction:
-    """What happens to an item's lock by its status, or by the order's status where the item's is unknown."""
-    status = Status(item_status)
-    if status is Status.UNKNOWN and order_status is not None:
-        status = Status(order_status)
-    return LOCK_ACTIONS[status].action

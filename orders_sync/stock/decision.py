@@ -7,12 +7,12 @@ oldest order first, and takes pieces back from the newest orders where more is h
 Nothing here reads or writes a table, and no argument is changed: all values are immutable, and new ones are returned.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from orders_sync.stock.needs import ItemFacts, ItemKey, Need, StockPart
+from orders_sync.stock.needs import ItemFacts, ItemKey, StockSkus, need_of, parts_of
 
 LockKey = tuple[str, str, str]
 """(account, item id, SKU)."""
@@ -116,33 +116,30 @@ class Settled(NamedTuple):
 
 def settle(
     items: Iterable[ItemFacts],
-    needs: Callable[[ItemFacts], Need | None],
-    parts: Callable[[str, str], Sequence[StockPart]],
+    stock_skus: StockSkus,
     causes: Mapping[ItemKey, Cause],
     locks: Mapping[ItemKey, Sequence[Lock]],
     levels: Mapping[str, StockLevel],
 ) -> Settled:
     """Brings the locks of items to what the items need, but for the pieces that are yet to be shared out.
 
-    `parts`: (account, marketplace's SKU) → what it is in the stock list. `levels` holds these SKUs, and those of the
-    locks. Raises KeyError where one is missing.
+    `levels` holds the SKUs of the items in the stock list, and those of the locks. Raises KeyError if one is missing.
     """
     result = Settled({}, dict(levels), [], {}, set())
     for facts in items:
-        need = needs(facts)
-        if need is None:
-            continue
         cause = causes[facts.key]
         stored = {lock.sku: lock for lock in locks.get(facts.key, ())}
-        wanted = dict(parts(facts.account, facts.sku))
-        left_as_another = sum(lock.consumed for sku, lock in stored.items() if sku not in wanted)
-        for sku in [*(sku for sku in stored if sku not in wanted), *wanted]:
+        need = need_of(facts, has_lock=any(lock.locked or lock.short for lock in stored.values()))
+        parts = dict(parts_of(facts.account, facts.sku, stock_skus))
+        former_skus = [sku for sku in stored if sku not in parts]
+        left_under_former_skus = sum(stored[sku].consumed for sku in former_skus)
+        for sku in (*former_skus, *parts):
             before = stored.get(sku)
-            gone = before.consumed if before and sku not in wanted else 0
-            hold = 0
-            if sku in wanted:
-                hold = need.hold * wanted[sku]
-                gone = max(0, need.gone * wanted[sku] - left_as_another)
+            if sku in parts:
+                hold = need.hold * parts[sku]
+                gone = max(0, need.gone * parts[sku] - left_under_former_skus)
+            else:
+                hold, gone = 0, stored[sku].consumed
             if before is None:
                 if not hold and not gone:
                     continue

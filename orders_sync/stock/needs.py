@@ -68,10 +68,11 @@ class Need(NamedTuple):
 NOTHING = Need(0, 0)
 
 
-def need_of(facts: ItemFacts) -> Need | None:
-    """What an item requires; None where its lock stays as it is.
+def need_of(facts: ItemFacts, *, has_lock: bool) -> Need:
+    """What an item requires.
 
     The marketplace's numbers of pieces decide where it gives them; otherwise the status decides on all pieces.
+    `has_lock`: whether the item holds pieces or waits for some. A status that keeps a lock makes none.
     """
     if not facts.is_goods:
         return NOTHING
@@ -98,7 +99,7 @@ def need_of(facts: ItemFacts) -> Need | None:
         case LockAction.RELEASE:
             return Need(0, shipped)
         case LockAction.KEEP:
-            return None
+            return Need(max(0, to_ship - shipped) if has_lock else 0, shipped)
 
 
 class StockPart(NamedTuple):

@@ -8,7 +8,7 @@ import psycopg
 
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.decision import Cause, Lock, Settled, StockLevel, settle, share_out
-from orders_sync.stock.needs import ItemKey, need_of, parts_of
+from orders_sync.stock.needs import ItemKey
 from orders_sync.stock.store import (
     active_locks,
     active_skus,
@@ -47,8 +47,7 @@ def reconcile(
     loaded = load(stock, causes.keys())
     settled = settle(
         loaded.items,
-        need_of,
-        lambda account, sku: parts_of(account, sku, loaded.stock_skus),
+        loaded.stock_skus,
         causes,
         loaded.locks,
         loaded.levels,

@@ -68,7 +68,9 @@ WITH candidates AS (
   SELECT item.account, item.order_id, item.item_id, trim(item.sku, E' \\t\\n\\r\\f\\v') AS sku,
     item.kind = 'goods' AS is_goods, item.status,
     greatest(item.quantity - coalesce(item.cancelled, 0), 0) AS to_ship, coalesce(item.shipped, 0) AS shipped,
-    CASE WHEN decided.item_status = item.status THEN decided.decision END AS decision, meaning.action
+    CASE WHEN decided.item_status = item.status THEN decided.decision END AS decision, meaning.action,
+    EXISTS (SELECT FROM {locks} lock WHERE lock.account = item.account AND lock.item_id = item.item_id
+      AND lock.state IN ('locked', 'short')) AS has_lock
   FROM candidates
   JOIN order_items item USING (account, item_id)
   JOIN orders placed ON placed.account = item.account AND placed.order_id = item.order_id
@@ -79,8 +81,8 @@ WITH candidates AS (
   SELECT account, order_id, item_id, sku, status, CASE
       WHEN NOT is_goods OR decision IN ('release', 'shipped') THEN 0
       WHEN decision = 'not_shipped' THEN CASE WHEN action = 'lock' THEN to_ship ELSE 0 END
-      WHEN decision = 'lock' OR action = 'lock' THEN greatest(to_ship - shipped, 0)
-      WHEN action <> 'keep' THEN 0 END AS hold,
+      WHEN decision = 'lock' OR action = 'lock' OR action = 'keep' AND has_lock THEN greatest(to_ship - shipped, 0)
+      ELSE 0 END AS hold,
     CASE WHEN decision = 'not_shipped' THEN 0 ELSE shipped END AS gone
   FROM facts
 )
@@ -110,8 +112,7 @@ FROM needs CROSS JOIN LATERAL (
   ) by_sku
 ) compared
 LEFT JOIN {levels} level ON level.sku = compared.sku
-WHERE needs.hold IS NOT NULL
-  AND (compared.pieces <> compared.needed
+WHERE (compared.pieces <> compared.needed
     OR compared.short > 0 AND (needs.account = ANY(%(oversell)s) OR level.on_hand > level.reserved))
   AND NOT EXISTS (
     SELECT FROM {events} event

@@ -65,10 +65,7 @@ def settled(stock: Stock, *items: ItemFacts) -> Settled:
     for lock in stock.locks.values():
         if lock.key[:2] in keys:
             stored.setdefault(lock.key[:2], []).append(lock)
-    return settle(
-        items, need_of, lambda account, sku: parts_of(account, sku, BUNDLES), dict.fromkeys(keys, CAUSE), stored,
-        stock.levels,
-    )  # fmt: skip
+    return settle(items, BUNDLES, dict.fromkeys(keys, CAUSE), stored, stock.levels)
 
 
 def decided(stock: Stock, *items: ItemFacts, oversell: bool = False) -> Settled:
@@ -347,15 +344,15 @@ def test_an_item_holds_and_waits_for_what_it_needs(stock: Stock, changed: list[I
     """Less what was consumed beyond the pieces that have left: by mistake, they count as the item's."""
     result = after(stock, decided(stock, *changed))
     for item in changed:
-        need = need_of(item)
-        if need is None:
-            continue
+        has_lock = any(lock.locked or lock.short for key, lock in stock.locks.items() if key[:2] == item.key)
+        need = need_of(item, has_lock=has_lock)
         parts = {part.sku: part.pieces for part in parts_of(item.account, item.sku, BUNDLES)}
-        for sku in ("PHONE", "CASE"):
-            lock = result.locks.get((*item.key, sku))
+        own = {sku: result.locks.get((*item.key, sku)) for sku in ("PHONE", "CASE")}
+        left_under_former_skus = sum(lock.consumed for sku, lock in own.items() if lock and sku not in parts)
+        for sku, lock in own.items():
             bound = lock.locked + lock.short if lock else 0
             assert bound <= need.hold * parts.get(sku, 0)
-            if lock is None or lock.consumed <= need.gone * parts.get(sku, 0):
+            if lock is None or lock.consumed + left_under_former_skus <= need.gone * parts.get(sku, 0):
                 assert bound == need.hold * parts.get(sku, 0)
 
 

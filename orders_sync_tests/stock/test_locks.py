@@ -246,3 +246,20 @@ def test_a_worker_killed_in_the_middle_leaves_nothing_half_done(
     assert pending_events(stock) == 0
     assert connection.execute(LEVEL).fetchone() == (10_000, 400)
     check_invariants(connection)
+
+
+def test_a_lock_that_its_status_keeps_follows_the_quantity(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, stock: StockConnection
+) -> None:
+    """An edited order waits for its payment again, with fewer pieces."""
+    import_levels(stock, {"PHONE": 10})
+    order = an_order(marketplace, 1, state=1, line_state=1, quantity=2)
+    sync(account)
+    apply_pending(stock)
+    marketplace.pass_time(minutes=1)
+    marketplace.change(1, state=10, orderlines=[{**order["orderlines"][0], "quantity": 1, "state": 8}])
+    sync(account, "modified")
+    apply_pending(stock)
+    assert connection.execute("SELECT status FROM order_items").fetchone() == ("awaiting_payment",)
+    assert connection.execute(LEVEL).fetchone() == (10, 1)
+    check_invariants(connection)

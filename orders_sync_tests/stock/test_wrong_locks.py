@@ -14,7 +14,7 @@ from orders_sync.stock.by_hand import By, decide
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.decision import Cause, Lock, settle
 from orders_sync.stock.levels import import_levels
-from orders_sync.stock.needs import Decision, ItemKey, need_of, parts_of
+from orders_sync.stock.needs import Decision, ItemKey
 from orders_sync.stock.stock_skus import StockSku, import_stock_skus
 from orders_sync.stock.store import load
 from orders_sync.stock.wrong_locks import WrongLock, repair, wrong_locks
@@ -106,8 +106,7 @@ def wrong_by_the_rules(stock: StockConnection, keys: list[ItemKey]) -> dict[tupl
         loaded = load(stock, keys)
         after = settle(
             loaded.items,
-            need_of,
-            lambda account, sku: parts_of(account, sku, loaded.stock_skus),
+            loaded.stock_skus,
             dict.fromkeys(keys, Cause("test")),
             loaded.locks,
             loaded.levels,
