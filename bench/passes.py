@@ -12,59 +12,30 @@ the rounds' own ratios.
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+from bench.checkouts import Checkout, add_checkout_option, open_checkouts
 from bench.serving import BenchServer, bench_server
 
-ROOT = Path(__file__).resolve().parent.parent
 CHANGED_SHARE = 0.02
 SCENES = ("first load", "unchanged", "2 % changed")
 
 
-@dataclass
-class Checkout:
-    """A checkout of the project with a database of its own."""
+def measure(checkout: Checkout, scene: str, server: BenchServer, expected: dict[str, int]) -> None:
+    """Runs one pass and keeps its result. Ends the bench if its counts differ from `expected`."""
+    result: dict[str, float] = json.loads(checkout.call("one_pass.py", "pass", server.url).splitlines()[-1])
+    found = {name: result[name] for name in expected}
+    if found != expected:
+        raise SystemExit(f"{checkout.name}, {scene}: the pass counted {found}, expected were {expected}.")
+    checkout.results[scene].append(result)
 
-    name: str
-    root: Path
-    url: str
-    """Of its database."""
-    results: dict[str, list[dict[str, float]]] = field(default_factory=lambda: {scene: [] for scene in SCENES})
-    """What one_pass.py measured, a row for each round, by scene."""
 
-    def call(self, *arguments: str) -> str:
-        """Runs one_pass.py with this checkout's code; returns what it printed. Ends the bench if it fails."""
-        done = subprocess.run(
-            [sys.executable, "-P", str(ROOT / "bench" / "one_pass.py"), *arguments],
-            env={**os.environ, "PYTHONPATH": str(self.root), "ORDERS_DATABASE_URL": self.url},
-            cwd=self.root, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if done.returncode:
-            raise SystemExit(f"A pass of {self.name} failed:\n{done.stderr[-3000:]}")
-        return done.stdout
-
-    def measure(self, scene: str, server: BenchServer, expected: dict[str, int]) -> None:
-        """Runs one pass and keeps its result. Ends the bench if its counts differ from `expected`."""
-        result: dict[str, float] = json.loads(self.call("pass", server.url).splitlines()[-1])
-        found = {name: result[name] for name in expected}
-        if found != expected:
-            raise SystemExit(f"{self.name}, {scene}: the pass counted {found}, expected were {expected}.")
-        self.results[scene].append(result)
-
-    def median(self, scene: str, name: str) -> float:
-        return statistics.median(result[name] for result in self.results[scene])
-
-    def rate(self, scene: str) -> float:
-        """Orders per second, the median of all rounds."""
-        return statistics.median(result["fetched"] / result["seconds"] for result in self.results[scene])
+def rate(checkout: Checkout, scene: str) -> float:
+    """Orders per second, the median of all rounds."""
+    return statistics.median(result["fetched"] / result["seconds"] for result in checkout.results[scene])
 
 
 def empty(checkout: Checkout) -> None:
@@ -106,7 +77,7 @@ def run_round(number: int, orders: int, checkouts: list[Checkout], server: Bench
         if scene == "2 % changed":
             server.control(changed=CHANGED_SHARE)
         for checkout in turns:
-            checkout.measure(scene, server, expected[scene])
+            measure(checkout, scene, server, expected[scene])
 
 
 def ratios(this: Checkout, other: Checkout, scene: str) -> dict[str, float]:
@@ -125,7 +96,7 @@ def as_document(checkouts: list[Checkout], orders: int, runs: int) -> dict[str, 
     for scene in SCENES:
         scenes[scene] = {
             checkout.name: {
-                "rate": round(checkout.rate(scene)),
+                "rate": round(rate(checkout, scene)),
                 "cpu_seconds": round(checkout.median(scene, "cpu_seconds"), 3),
                 "peak_mb": round(checkout.median(scene, "peak_mb"), 1),
             }
@@ -157,27 +128,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--orders", type=int, default=20_000, help="orders on the server (default: 20000)")
     parser.add_argument("--runs", type=int, default=5, help="rounds (default: 5)")
-    parser.add_argument("--checkout", type=Path, help="the folder of another checkout to compare with")
+    add_checkout_option(parser)
     parser.add_argument("--json", action="store_true", help="print one line of JSON instead of a table")
     chosen = parser.parse_args()
-    if chosen.checkout is not None and not (chosen.checkout / "orders_sync").is_dir():
-        parser.error(f"--checkout: {chosen.checkout} holds no orders_sync")
-    with tempfile.TemporaryDirectory(prefix="osbench-") as folder, bench_server(chosen.orders) as server:
-        Path(folder).chmod(0o755)
-        os.environ["ORDERS_SYNC_STATE"] = folder
-        from orders_sync.database.embedded import embedded_url, stop_if_last
-
-        try:
-            checkouts = [Checkout("this", ROOT, embedded_url("bench_this"))]
-            if chosen.checkout is not None:
-                checkouts.append(Checkout("other", chosen.checkout.resolve(), embedded_url("bench_other")))
-            for checkout in checkouts:
-                checkout.call("upgrade")
-            for number in range(chosen.runs):
-                run_round(number, chosen.orders, checkouts, server)
-                print(f"round {number + 1} of {chosen.runs}", file=sys.stderr, flush=True)
-        finally:
-            stop_if_last()
+    with bench_server(chosen.orders) as server, open_checkouts(chosen.checkout) as checkouts:
+        for number in range(chosen.runs):
+            run_round(number, chosen.orders, checkouts, server)
+            print(f"round {number + 1} of {chosen.runs}", file=sys.stderr, flush=True)
     document = as_document(checkouts, chosen.orders, chosen.runs)
     print(json.dumps(document) if chosen.json else as_markdown(document))
 

@@ -9,54 +9,30 @@ are right after a load. CPU times are those of both sides: the stock job's proce
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
-import sys
-import tempfile
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterable
 from typing import LiteralString
 
 import psycopg
 from psycopg import sql
 
-ROOT = Path(__file__).resolve().parent.parent
+from bench.checkouts import Checkout, add_checkout_option, open_checkouts
+
 SKUS = 2_000
 SCENES = ("right after a load", "beside other locks")
 
 
-@dataclass
-class Checkout:
-    """A checkout of the project with a database of its own."""
+def measure(checkout: Checkout, scene: str, orders: int) -> None:
+    """Applies all events and keeps the result. Ends the bench if another number than `orders` was applied."""
+    result: dict[str, float] = json.loads(checkout.call("apply_stock.py").splitlines()[-1])
+    if result["events"] != orders:
+        raise SystemExit(f"{checkout.name}, {scene}: {result['events']} events were applied, expected were {orders}.")
+    checkout.results[scene].append(result)
 
-    name: str
-    root: Path
-    url: str
-    results: dict[str, list[dict[str, float]]] = field(default_factory=lambda: {scene: [] for scene in SCENES})
 
-    def call(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-P", *arguments],
-            env={**os.environ, "PYTHONPATH": str(self.root), "ORDERS_DATABASE_URL": self.url},
-            cwd=self.root, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if done.returncode:
-            raise SystemExit(f"{self.name} failed:\n{done.stderr[-3000:]}")
-        return done.stdout
-
-    def measure(self, scene: str, orders: int) -> None:
-        result = json.loads(self.call(str(ROOT / "bench" / "apply_stock.py")).splitlines()[-1])
-        if result["events"] != orders:
-            raise SystemExit(f"{self.name}, {scene}: {result['events']} events were applied, expected were {orders}.")
-        self.results[scene].append(result)
-
-    def microseconds(self, scene: str) -> float:
-        """CPU time per event on both sides, the median of all rounds."""
-        return statistics.median(
-            (result["cpu_seconds"] + result["server_cpu_seconds"]) / result["events"] * 1e6
-            for result in self.results[scene]
-        )
+def microseconds(results: Iterable[dict[str, float]], *names: str) -> float:
+    """CPU time per event, of the named values, the median of all rounds."""
+    return statistics.median(sum(result[name] for name in names) / result["events"] * 1e6 for result in results)
 
 
 def fill(url: str, orders: int, locks: int) -> None:
@@ -115,10 +91,9 @@ def as_markdown(checkouts: list[Checkout], orders: int, locks: int) -> str:
         for checkout in checkouts:
             results = checkout.results[scene]
             rate = statistics.median(result["events"] / result["seconds"] for result in results)
-            server = statistics.median(result["server_cpu_seconds"] / result["events"] * 1e6 for result in results)
-            lines.append(
-                f"| {scene} | {checkout.name} | {rate:,.0f} | {checkout.microseconds(scene):.0f} | {server:.0f} |"
-            )
+            server = microseconds(results, "server_cpu_seconds")
+            both = microseconds(results, "cpu_seconds", "server_cpu_seconds")
+            lines.append(f"| {scene} | {checkout.name} | {rate:,.0f} | {both:.0f} | {server:.0f} |")
     what = f"{orders:,} events of two items right after a load; {orders // 10:,} beside {locks:,} consumed locks."
     return "\n".join([what, "", *lines])
 
@@ -128,28 +103,15 @@ def main() -> None:
     parser.add_argument("--orders", type=int, default=100_000, help="orders of the first scene; the second has a tenth")
     parser.add_argument("--locks", type=int, default=2_000_000, help="consumed locks in the second scene")
     parser.add_argument("--runs", type=int, default=3, help="rounds")
-    parser.add_argument("--checkout", type=Path, help="another checkout to compare with")
+    add_checkout_option(parser)
     options = parser.parse_args()
-    roots = [ROOT, *([options.checkout.resolve()] if options.checkout else [])]
-    with tempfile.TemporaryDirectory(prefix="osbench-") as folder:
-        Path(folder).chmod(0o755)
-        os.environ["ORDERS_SYNC_STATE"] = folder
-        from orders_sync.database.embedded import embedded_url, stop_if_last
-
-        try:
-            names = [f"bench_stock_{number}" for number in range(len(roots))]
-            checkouts = [Checkout(root.name, root, embedded_url(name)) for root, name in zip(roots, names, strict=True)]
-            for checkout in checkouts:
-                checkout.call(str(ROOT / "bench" / "one_pass.py"), "upgrade")
-            for scene, orders, locks in zip(
-                SCENES, (options.orders, options.orders // 10), (0, options.locks), strict=True
-            ):
-                for number in range(options.runs):
-                    for checkout in checkouts if number % 2 == 0 else checkouts[::-1]:
-                        fill(checkout.url, orders, locks)
-                        checkout.measure(scene, orders)
-        finally:
-            stop_if_last()
+    sizes = ((options.orders, 0), (options.orders // 10, options.locks))
+    with open_checkouts(options.checkout) as checkouts:
+        for scene, (orders, locks) in zip(SCENES, sizes, strict=True):
+            for number in range(options.runs):
+                for checkout in checkouts if number % 2 == 0 else checkouts[::-1]:
+                    fill(checkout.url, orders, locks)
+                    measure(checkout, scene, orders)
     print(as_markdown(checkouts, options.orders, options.locks))
 
 

@@ -31,6 +31,24 @@ def test_two_checkouts_are_measured_side_by_side() -> None:
         assert 20 < scene["other"]["peak_mb"] < 1_000
 
 
+def test_clean_and_real_life_data_are_loaded_in_turn() -> None:
+    done = run("bench.real_life", "--orders", "300", "--runs", "1")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert [line.split(" | ")[0] for line in done.stdout.splitlines()[2:]] == [
+        "| clean",
+        "| real-life",
+        "| real-life / clean",
+    ]
+
+
+def test_events_are_applied_right_after_a_load_and_beside_other_locks() -> None:
+    done = run("bench.stock", "--orders", "200", "--locks", "500", "--runs", "1")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert [line.split(" | ")[:2] for line in done.stdout.splitlines()[4:]] == [
+        ["| right after a load", "this"], ["| beside other locks", "this"],
+    ]  # fmt: skip
+
+
 def test_a_folder_without_the_project_is_wrong_usage(tmp_path: Path) -> None:
     failed = run("bench.passes", "--checkout", str(tmp_path))
     assert failed.returncode == 2
