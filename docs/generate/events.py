@@ -2,7 +2,7 @@
 
 from docs.generate.markdown import code, page, table
 from docs.generate.tables import columns_table
-from orders_sync.database.tables import order_events
+from orders_sync.database.tables.orders import order_events
 from orders_sync.model.statuses import Status
 from orders_sync.stock.actions import LOCK_ACTIONS, LockAction
 from orders_sync.sync.copy_columns import CREATED, STATUS_CHANGED

@@ -1,12 +1,17 @@
-"""docs/reference/tables.md: the data dictionary, from the comments of orders_sync/database/tables.py."""
+"""docs/reference/tables.md: the data dictionary, from the comments in orders_sync/database/tables/."""
+
+from types import ModuleType
 
 from sqlalchemy import Column, Table
 from sqlalchemy.dialects import postgresql
 
 from docs.generate.markdown import code, page, sentence, table
-from orders_sync.database.tables import metadata
+from orders_sync.database.tables import cutover, orders, passes, reports, stock
 
 HEAD = ("column", "type", "meaning")
+
+GROUPS = (orders, passes, stock, reports, cutover)
+"""The modules of tables, in the order of the page."""
 
 INTRODUCTION = """\
 All tables of the orders database. Keys begin with `account`: ids of two marketplaces may be equal. Columns marked *not
@@ -16,12 +21,22 @@ is blanked after the account's `retention_days`. The same comments are in the da
 
 
 def tables_page() -> str:
-    """The whole page: an overview, then every table in the order of the code."""
-    tables = list(metadata.tables.values())
-    overview = table(
-        ("table", "contents"), ((f"[{each.name}](#{each.name})", sentence(each.comment or "")) for each in tables)
+    """The whole page: an overview of each group, then every table in the order of the code."""
+    overviews = (f"{group.__doc__}\n\n{_overview(group)}" for group in GROUPS)
+    sections = (_section(each) for group in GROUPS for each in tables_of(group))
+    return page("Tables", INTRODUCTION, *overviews, *sections)
+
+
+def tables_of(group: ModuleType) -> list[Table]:
+    """The tables that a module defines."""
+    return [value for value in vars(group).values() if isinstance(value, Table)]
+
+
+def _overview(group: ModuleType) -> str:
+    return table(
+        ("table", "contents"),
+        ((f"[{each.name}](#{each.name})", sentence(each.comment or "")) for each in tables_of(group)),
     )
-    return page("Tables", INTRODUCTION, overview, *(_section(each) for each in tables))
 
 
 def _section(each: Table) -> str:
@@ -43,5 +58,5 @@ def _row(column: Column[object]) -> tuple[str, str, str]:
 def meaning_of(column: Column[object]) -> str:
     """What the column's comment says. Raises ValueError for a column without one."""
     if not column.comment:
-        raise ValueError(f"{column.table.name}.{column.name} has no comment: say its meaning in database/tables.py")
+        raise ValueError(f"{column.table.name}.{column.name} has no comment: say its meaning in database/tables/")
     return sentence(column.comment)

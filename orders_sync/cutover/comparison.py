@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import psycopg as psycopg_dialect
 from orders_sync.config.v1 import CutoverSettings
 from orders_sync.cutover.v1_database import V1Database, v1_url
 from orders_sync.database.engine import Connection
-from orders_sync.database.tables import migration_comparisons
+from orders_sync.database.tables.cutover import migration_comparisons
 from orders_sync.lanes.authority import current_authority
 from orders_sync.lanes.watermark import watermark
 from orders_sync.model.lane import Lane, SyncType

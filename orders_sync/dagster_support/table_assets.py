@@ -5,7 +5,7 @@ from psycopg.sql import SQL, Identifier
 from sqlalchemy import Table
 
 from orders_sync.database.engine import Connection
-from orders_sync.database.tables import care_records, order_events, order_items, orders
+from orders_sync.database.tables.orders import care_records, order_events, order_items, orders
 
 SYNCED_TABLES = (orders, order_items, care_records, order_events)
 MAX_ROWS_COUNTED = 200_000

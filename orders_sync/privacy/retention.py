@@ -13,7 +13,7 @@ from psycopg.sql import SQL, Identifier
 
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
-from orders_sync.database.tables import ADDRESS_PARTS
+from orders_sync.database.tables.columns import ADDRESS_PARTS
 from orders_sync.marketplaces.kit.json_repair import MAX_DEPTH, cut
 from orders_sync.marketplaces.kit.registry import find_marketplace
 

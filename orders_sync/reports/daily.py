@@ -3,7 +3,7 @@
 import pandas as pd
 from sqlalchemy import Engine, delete, insert, text
 
-from orders_sync.database.tables import daily_summary
+from orders_sync.database.tables.reports import daily_summary
 from orders_sync.model.statuses import DELIVERY_NOTE_DUE, LABEL_DUE, Status
 
 DAYS = 92

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
-from orders_sync.database.tables import ADDRESS_PARTS
+from orders_sync.database.tables.columns import ADDRESS_PARTS
 from orders_sync.sync.copy_columns import ITEM_COLUMNS, ORDER_COLUMNS
 from orders_sync.sync.validate import GONE
 

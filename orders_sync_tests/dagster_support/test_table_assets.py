@@ -5,7 +5,7 @@ from sqlalchemy import Table
 
 from orders_sync.dagster_support.table_assets import SYNCED_TABLES, column_schema, table_sizes
 from orders_sync.database.engine import Connection
-from orders_sync.database.tables import orders
+from orders_sync.database.tables.orders import orders
 from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
 
 

@@ -137,8 +137,8 @@ def test_life_2_a_piece_leaves_after_the_shelf_was_counted(life: Life, connectio
     check_invariants(connection)
 
 
-def test_life_2_the_count_arrives_after_the_shipment_was_told(life: Life, connection: Connection) -> None:
-    """Counted in the morning, shipped at noon, told at once; the list of the morning is imported in the evening."""
+def test_life_2_the_count_arrives_after_the_shipment(life: Life, connection: Connection) -> None:
+    """Counted in the morning, shipped at noon and stored at once; the list of the morning is imported in the evening."""
     now = life.marketplace.now()
     import_levels(life.stock, {"PHONE": 10}, counted_at=now - timedelta(hours=9))
     an_order(life.marketplace, 1, age=timedelta(hours=8))

@@ -256,4 +256,5 @@ def _count_pieces(schema: str) -> None:
 
 
 def downgrade() -> None:
-    raise NotImplementedError("Locks of bundles have no earlier form. Restore a backup instead.")
+    """Not possible: revision 0009 has one lock per item, and no place for the pieces of bundles and partial locks."""
+    raise RuntimeError("Revision 0010 can't be taken back: restore a backup from before the upgrade.")

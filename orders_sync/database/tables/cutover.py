@@ -1,0 +1,80 @@
+"""The cutover from V1: its moves between phases, and the comparisons of V1 with V2."""
+
+from sqlalchemy import BigInteger, Boolean, Column, Date, Identity, Index, Integer, Numeric, Table, Text
+from sqlalchemy.dialects.postgresql import JSONB
+
+from orders_sync.database.tables.columns import ACCOUNT, ORDER_ID, metadata, moment
+
+migration_moves = Table(
+    "migration_moves",
+    metadata,
+    Column("move_id", BigInteger, Identity(), primary_key=True, comment="Running number of the move."),
+    Column("from_phase", Text, nullable=False, comment="Phase before the move: parallel, monitor or live."),
+    Column("to_phase", Text, nullable=False, comment="Phase after the move: parallel, monitor or live."),
+    moment("moved_at", "When the cutover moved, by our clock.", now=True),
+    Column("moved_by", Text, nullable=False, comment="Who moved it: user@machine."),
+    Column("forced", Boolean, nullable=False, comment="Whether it moved although checks did not pass."),
+    Column("reason", Text, nullable=False, comment="The reason that the user gave."),
+    Column(
+        "checks", JSONB, nullable=False, comment="The checks at the time of the move: a list of {name, passed, what}."
+    ),
+    comment="One row per move between phases of the cutover from V1 to V2.",
+)
+
+migration_comparisons = Table(
+    "migration_comparisons",
+    metadata,
+    Column("account", Text, primary_key=True, comment=ACCOUNT),
+    Column("day", Date, primary_key=True, comment="The UTC day on which the orders were created."),
+    moment("compared_at", "When V1 and V2 were compared, by our clock.", now=True),
+    Column("orders_v1", Integer, nullable=False, comment="Number of orders in V1."),
+    Column("orders_v2", Integer, nullable=False, comment="Number of orders in V2."),
+    Column("only_in_v1", Integer, nullable=False, comment="Number of orders that are missing in V2."),
+    Column("only_in_v2", Integer, nullable=False, comment="Number of orders that are missing in V1."),
+    Column("differing", Integer, nullable=False, comment="Number of orders that are in both and differ."),
+    Column(
+        "in_flight", Integer, nullable=False,
+        comment="Number of differences that do not count, since one side could not have the other's data yet.",
+    ),
+    Column("agreement", Numeric, nullable=False, comment="Per cent of the day's orders that agree, 0 to 100."),
+    Column("locks_v1", Integer, nullable=False, comment="Number of V1's stock locks that are not released."),
+    Column("locks_v2", Integer, nullable=False, comment="Number of V2's stock locks that are not released."),
+    Column("locks_differing", Integer, nullable=False, comment="Number of stock locks that differ."),
+    Column("first_in_v1", Integer, nullable=False, comment="Number of orders that V1 stored first."),
+    Column("first_in_v2", Integer, nullable=False, comment="Number of orders that V2 stored first."),
+    Column(
+        "v2_later_seconds", Numeric,
+        comment="Median of the seconds by which V2 stored an order later than V1; below 0: earlier. Empty: no orders.",
+    ),
+    Column("calls_v1", Integer, comment="V1's API calls of the day; empty when V1 does not count them."),
+    Column("calls_v2", Integer, nullable=False, comment="V2's API calls of the day."),
+    Column("too_many_requests_v2", Integer, nullable=False, comment="Number of 429 answers to V2 on the day."),
+    Column("verdict", Text, nullable=False, comment="The result in one line."),
+    comment="V1 and V2 compared, one row per account and day.",
+)  # fmt: skip
+
+migration_differences = Table(
+    "migration_differences",
+    metadata,
+    Column("difference_id", BigInteger, Identity(), primary_key=True, comment="Running number of the difference."),
+    Column("account", Text, nullable=False, comment=ACCOUNT),
+    Column("day", Date, nullable=False, comment="The UTC day on which the order was created."),
+    Column("order_id", Text, nullable=False, comment=ORDER_ID),
+    Column(
+        "item_id", Text, nullable=False, server_default="",
+        comment="The marketplace's id of the order item; '': the difference is about the order.",
+    ),
+    Column(
+        "kind", Text, nullable=False,
+        comment="only in V1, only in V2, differs, lock only in V1, lock only in V2, or lock differs.",
+    ),
+    Column("field", Text, nullable=False, server_default="", comment="The field that differs; '': the whole row."),
+    Column("v1", Text, comment="V1's value; empty: none."),
+    Column("v2", Text, comment="V2's value; empty: none."),
+    Column(
+        "in_flight", Boolean, nullable=False,
+        comment="Whether the difference does not count, since one side could not have the other's data yet.",
+    ),
+    comment="What differs between V1 and V2, one row per field.",
+)  # fmt: skip
+Index("migration_differences_day", migration_differences.c.account, migration_differences.c.day)

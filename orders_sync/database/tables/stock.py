@@ -1,0 +1,173 @@
+"""The stock: levels, locks and movements, what a person decided, and what is available to sell."""
+
+from sqlalchemy import BigInteger, CheckConstraint, Column, Identity, Index, Integer, Table, Text, text
+
+from orders_sync.database.tables.columns import ACCOUNT, ITEM_ID, ORDER_ID, SKU, metadata, moment
+
+stock_levels = Table(
+    "stock_levels",
+    metadata,
+    Column("sku", Text, primary_key=True, comment="The SKU of the stock list."),
+    Column("on_hand", Integer, comment="Pieces in the warehouse; empty: the stock list does not have the SKU."),
+    Column("reserved", Integer, nullable=False, server_default="0", comment="Pieces that locks hold."),
+    moment("imported_at", "When a stock list with the SKU was last imported, by our clock; empty: never."),
+    moment("counted_at", "When the shelf was last counted, as the stock list says; empty: never."),
+    CheckConstraint("reserved >= 0", name="stock_levels_reserved_not_negative"),
+    comment="Stock, one row per SKU. Available pieces are on_hand - reserved.",
+)  # fmt: skip
+
+stock_locks = Table(
+    "stock_locks",
+    metadata,
+    Column("account", Text, primary_key=True, comment=ACCOUNT),
+    Column("item_id", Text, primary_key=True, comment=ITEM_ID),
+    Column("sku", Text, primary_key=True, comment="The SKU of the stock list."),
+    Column("order_id", Text, nullable=False, comment=ORDER_ID),
+    Column("quantity", Integer, nullable=False, comment="Pieces of the SKU that the item needs, or last needed."),
+    Column("locked", Integer, nullable=False, comment="Pieces that the lock holds."),
+    Column("short", Integer, nullable=False, comment="Pieces that the lock waits for."),
+    Column("consumed", Integer, nullable=False, comment="Pieces that have left the warehouse."),
+    Column(
+        "state", Text, nullable=False,
+        comment="short (it waits for pieces), locked (it holds all), consumed (they have left) or released.",
+    ),
+    Column("problem", Text, comment="Why the lock is short, or what was wrong when pieces left; empty: nothing."),
+    moment("ordered_at", "When the buyer ordered, by the marketplace's clock: older orders get their pieces first."),
+    moment("since", "When the lock came into this state, by our clock.", now=True),
+    CheckConstraint(
+        "state = CASE WHEN short > 0 THEN 'short' WHEN locked > 0 THEN 'locked' WHEN consumed > 0 THEN 'consumed' "
+        "ELSE 'released' END",
+        name="stock_locks_state",
+    ),
+    CheckConstraint("least(locked, short, consumed) >= 0", name="stock_locks_pieces_not_negative"),
+    comment="The stock locks: the pieces of a SKU that an order item holds, waits for, or has taken. An item has one "
+    "lock; it has one for each SKU where its SKU is a bundle, or has changed.",
+)  # fmt: skip
+Index(
+    "stock_locks_active", stock_locks.c.sku, stock_locks.c.state, stock_locks.c.ordered_at,
+    postgresql_where=text("state IN ('locked', 'short')"),
+)  # fmt: skip
+
+stock_lock_history = Table(
+    "stock_lock_history",
+    metadata,
+    Column("entry_id", BigInteger, Identity(), primary_key=True, comment="Running number of the change."),
+    Column("account", Text, nullable=False, comment=ACCOUNT),
+    Column("item_id", Text, nullable=False, comment=ITEM_ID),
+    Column("sku", Text, nullable=False, comment="The SKU of the stock list."),
+    Column("event_id", BigInteger, comment="The event that caused the change; empty: something else did, see cause."),
+    Column("cause", Text, nullable=False, comment="Cause of the change in one line, e.g. OrderCreated accepted."),
+    Column("from_state", Text, comment="State before; empty: there was no lock."),
+    Column("to_state", Text, nullable=False, comment="State after: locked, released, consumed or short."),
+    Column("quantity", Integer, nullable=False, comment="Pieces of the SKU that the item needs, or last needed."),
+    Column("locked", Integer, comment="Pieces that the lock holds afterwards; empty in entries before 0010."),
+    Column("short", Integer, comment="Pieces that the lock waits for afterwards; empty in entries before 0010."),
+    Column("consumed", Integer, comment="Pieces that have left; empty in entries before 0010."),
+    moment("at", "When the lock changed, by our clock.", now=True),
+    comment="One row per change of a stock lock, with its cause.",
+)
+Index("stock_lock_history_item", stock_lock_history.c.account, stock_lock_history.c.item_id)
+
+stock_movements = Table(
+    "stock_movements",
+    metadata,
+    Column("movement_id", BigInteger, Identity(), primary_key=True, comment="Running number of the movement."),
+    Column("sku", Text, nullable=False, comment="The SKU of the stock list."),
+    Column(
+        "kind", Text, nullable=False,
+        comment="counted (an import), adjusted (by hand), shipped, not_shipped (a shipment undone) or returned.",
+    ),
+    Column("pieces", Integer, nullable=False, comment="By how many pieces on_hand changed."),
+    Column("on_hand", Integer, nullable=False, comment="Pieces in the warehouse afterwards."),
+    Column("account", Text, nullable=False, server_default="", comment="Account of the item; '': no item's movement."),
+    Column("item_id", Text, nullable=False, server_default="", comment="The order item; '': no item's movement."),
+    Column("reason", Text, nullable=False, comment="The cause in one line, or the reason that the user gave."),
+    Column("made_by", Text, nullable=False, server_default="", comment="user@machine; '': the stock job."),
+    moment("at", "When on_hand changed, by our clock.", now=True),
+    moment("moved_at", "When the pieces had left, by the marketplace's clock; empty: at."),
+    CheckConstraint(
+        "kind IN ('counted','adjusted','shipped','not_shipped','returned')", name="stock_movements_kind"
+    ),
+    comment="One row per change of a SKU's pieces on hand: their sum is on_hand.",
+)  # fmt: skip
+Index("stock_movements_sku", stock_movements.c.sku)
+
+stock_skus = Table(
+    "stock_skus",
+    metadata,
+    Column("account", Text, primary_key=True, comment="Account whose SKU it is; '': every account."),
+    Column("sku", Text, primary_key=True, comment=SKU),
+    Column("stock_sku", Text, primary_key=True, comment="The SKU of the stock list that it stands for."),
+    Column(
+        "pieces", Integer, nullable=False, server_default="1",
+        comment="Pieces of stock_sku in one piece of the SKU. A bundle has a row for each of its SKUs.",
+    ),
+    CheckConstraint("pieces > 0", name="stock_skus_pieces"),
+    comment="What the SKUs of marketplaces are in the stock list: aliases and bundles. Others mean themselves.",
+)  # fmt: skip
+
+stock_decisions = Table(
+    "stock_decisions",
+    metadata,
+    Column("account", Text, primary_key=True, comment=ACCOUNT),
+    Column("item_id", Text, primary_key=True, comment=ITEM_ID),
+    Column(
+        "decision", Text, nullable=False,
+        comment="lock, release, shipped (counts as shipped) or not_shipped (does not count as shipped).",
+    ),
+    Column("item_status", Text, nullable=False, comment="The item's status at that time. A new status ends this."),
+    Column("reason", Text, nullable=False, comment="The reason that the user gave."),
+    Column("made_by", Text, nullable=False, comment="user@machine."),
+    moment("made_at", "When it was decided, by our clock.", now=True),
+    CheckConstraint("decision IN ('lock','release','shipped','not_shipped')", name="stock_decisions_decision"),
+    comment="What a person decided about an item's lock. It holds as long as the item's status stays as it was.",
+)  # fmt: skip
+
+stock_rechecks = Table(
+    "stock_rechecks",
+    metadata,
+    Column("recheck_id", BigInteger, Identity(), primary_key=True, comment="Running number of the row."),
+    Column("account", Text, nullable=False, comment=ACCOUNT),
+    Column("item_id", Text, nullable=False, comment=ITEM_ID),
+    moment("recorded_at", "When the change was stored, by our clock.", now=True),
+    comment="Items that changed without a change of status, e.g. in quantity or SKU. The stock job brings their locks "
+    "in line, and deletes the row.",
+)
+
+stock_buffers = Table(
+    "stock_buffers",
+    metadata,
+    Column("account", Text, primary_key=True, comment="Account; '': every account."),
+    Column("sku", Text, primary_key=True, comment="The SKU of the stock list; '': every SKU."),
+    Column("pieces", Integer, nullable=False, server_default="0", comment="Pieces that are not offered."),
+    Column(
+        "percent", Integer, nullable=False, server_default="0",
+        comment="Per cent of the available pieces that are not offered, rounded up to pieces.",
+    ),
+    CheckConstraint("pieces >= 0 AND percent BETWEEN 0 AND 100", name="stock_buffers_values"),
+    comment="Pieces that are kept back from sale. The row of account and SKU counts, else the SKU's, the account's, or "
+    "that of all.",
+)  # fmt: skip
+
+stock_available = Table(
+    "stock_available",
+    metadata,
+    Column("account", Text, primary_key=True, comment=ACCOUNT),
+    Column("sku", Text, primary_key=True, comment=SKU),
+    Column("available", Integer, nullable=False, comment="Pieces that the account can offer."),
+    moment("changed_at", "When the number last changed, by our clock.", now=True),
+    comment="Available to sell, one row per account and SKU: on hand, less what locks hold and wait for, less the "
+    "buffer. Of a bundle, what its scarcest SKU allows.",
+)
+
+stock_available_history = Table(
+    "stock_available_history",
+    metadata,
+    Column("entry_id", BigInteger, Identity(), primary_key=True, comment="Running number of the change."),
+    Column("account", Text, nullable=False, comment=ACCOUNT),
+    Column("sku", Text, nullable=False, comment=SKU),
+    Column("available", Integer, nullable=False, comment="Pieces that the account could offer from then on."),
+    moment("at", "When the number changed, by our clock.", now=True),
+    comment="One row per change of stock_available.",
+)
+Index("stock_available_history_sku", stock_available_history.c.account, stock_available_history.c.sku)
