@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import psycopg
 
+from orders_sync.database.bulk_work import rare_garbage_collection
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.decision import Cause
 from orders_sync.stock.needs import ItemKey
@@ -18,7 +19,7 @@ from orders_sync.stock.reconcile import StockResult, reconcile, reconcile_each
 from orders_sync.stock.store import collect_missing_statistics
 from orders_sync.stock.wrong_locks import MAX_ATTEMPTS
 
-MAX_EVENTS_PER_TRANSACTION = 500
+MAX_EVENTS_PER_TRANSACTION = 2_000
 RECHECKED = Cause("the item changed without its status")
 
 
@@ -41,6 +42,11 @@ def apply_pending(
 
     `oversell`: the accounts that may lock stock below zero. `batch`: the maximum of events per transaction.
     """
+    with rare_garbage_collection():
+        return _apply_all(stock, oversell, batch) + _apply_rechecks(stock, oversell, batch)
+
+
+def _apply_all(stock: StockConnection, oversell: frozenset[str], batch: int) -> StockResult:
     total = StockResult()
     last_event_id = 0
     max_attempts = MAX_ATTEMPTS
@@ -55,7 +61,7 @@ def apply_pending(
             last_event_id = 0  # events are not committed in the order of their ids: look at the first ones again
             max_attempts = 1  # but not at those that have just failed: the next call does
         else:
-            return total + _apply_rechecks(stock, oversell, batch)
+            return total
 
 
 def lock_orders(
@@ -113,13 +119,13 @@ def _apply_batch(
 ) -> _Applied:
     """Applies up to `size` pending events whose ids are greater than `after`, and that failed less than `max_attempts`.
 
-    When a batch fails, its events are tried one by one, so that a bad one does not stop the others.
+    When a batch fails, it is tried in parts, down to single events, so that a bad one does not stop the others.
     """
     taken: list[int] = []
     try:
         with stock.changing():
             limits = {"after": after, "max_attempts": max_attempts, "size": size}
-            events = [_Event(*row) for row in stock.execute(_PENDING_EVENTS, limits)]
+            events = list(map(_Event._make, stock.execute(_PENDING_EVENTS, limits).fetchall()))
             if not events:
                 return _NOTHING
             taken = [event.event_id for event in events]
@@ -129,20 +135,23 @@ def _apply_batch(
         if isinstance(error, psycopg.OperationalError) or not taken:
             raise
         if size > 1:
-            return _apply_one_by_one(stock, oversell, len(taken), after, max_attempts)
+            return _apply_in_parts(stock, oversell, len(taken), after, max_attempts)
         stock.execute(_FAILED, [type(error).__name__, taken])
         return _Applied(StockResult(failed=1), taken[-1])
     return _Applied(StockResult(events=len(taken)) + result, taken[-1])
 
 
-def _apply_one_by_one(
+def _apply_in_parts(
     stock: StockConnection, oversell: frozenset[str], count: int, after: int, max_attempts: int
 ) -> _Applied:
+    """Applies the `count` events of a batch that failed, a tenth at a time."""
     total = _Applied(StockResult(), after)
-    for _ in range(count):
-        applied = _apply_batch(stock, oversell, 1, total.last_event_id or 0, max_attempts)
+    size = max(1, count // 10)
+    while count > 0:
+        applied = _apply_batch(stock, oversell, min(size, count), total.last_event_id or 0, max_attempts)
         if applied.last_event_id is None:
             break
+        count -= applied.result.events + applied.result.failed
         total = _Applied(total.result + applied.result, applied.last_event_id)
     return total
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from orders_sync.stock.needs import ItemFacts, ItemKey, StockSkus, need_of, parts_of
+from orders_sync.stock.needs import NOTHING, ItemFacts, ItemKey, StockSkus, need_of, parts_of
 
 LockKey = tuple[str, str, str]
 """(account, item id, SKU)."""
@@ -127,34 +127,53 @@ def settle(
     """
     result = Settled({}, dict(levels), [], {}, set())
     for facts in items:
-        cause = causes[facts.key]
-        stored = {lock.sku: lock for lock in locks.get(facts.key, ())}
-        need = need_of(facts, has_lock=any(lock.locked or lock.short for lock in stored.values()))
-        parts = dict(parts_of(facts.account, facts.sku, stock_skus))
-        former_skus = [sku for sku in stored if sku not in parts]
-        left_under_former_skus = sum(stored[sku].consumed for sku in former_skus)
-        for sku in (*former_skus, *parts):
-            before = stored.get(sku)
-            if sku in parts:
-                hold = need.hold * parts[sku]
-                gone = max(0, need.gone * parts[sku] - left_under_former_skus)
-            else:
-                hold, gone = 0, stored[sku].consumed
-            if before is None:
-                if not hold and not gone:
-                    continue
-                before = Lock(*facts.key, sku, facts.order_id, 0, 0, 0, 0, None, facts.ordered_at)
-            if before.order_id != facts.order_id or before.ordered_at != facts.ordered_at:
-                before = before._replace(order_id=facts.order_id, ordered_at=facts.ordered_at or before.ordered_at)
-            lock, level, movement = _settle_lock(before, hold, gone, result.levels[sku], facts.left_at, cause)
+        key = facts.key
+        for before, hold, gone in _needs_by_sku(facts, locks.get(key, ()), stock_skus):
+            cause, level = causes[key], result.levels[before.sku]
+            lock, after, movement = _settle_lock(before, hold, gone, level, facts.left_at, cause)
             result.locks[lock.key] = lock
             result.causes[lock.key] = cause
             if movement is not None:
                 result.movements.append(movement)
-            if level.available() < min(0, result.levels[sku].available()):
-                result.overdrawn.add(sku)
-            result.levels[sku] = level
+            if after is not level:
+                result.levels[lock.sku] = after
+                if after.available() < min(0, level.available()):
+                    result.overdrawn.add(lock.sku)
     return result
+
+
+def _needs_by_sku(facts: ItemFacts, stored: Sequence[Lock], stock_skus: StockSkus) -> list[tuple[Lock, int, int]]:
+    """An item's locks, new ones too, each with the pieces to hold and those that have left.
+
+    Of a SKU that the item had before, nothing is needed. What has left under it, has left for the present one.
+    """
+    need = need_of(facts, has_lock=bool(stored) and any(lock.locked or lock.short for lock in stored))
+    if not stored and need == NOTHING:
+        return []
+    parts = parts_of(facts.account, facts.sku, stock_skus)
+    if not stored:
+        return [(_new_lock(facts, sku), need.hold * pieces, need.gone * pieces) for sku, pieces in parts]
+    own_skus = {part.sku for part in parts}
+    former = [lock for lock in stored if lock.sku not in own_skus]
+    left_before = sum([lock.consumed for lock in former])
+    before = {lock.sku: lock for lock in stored}
+    found = [(lock, 0, lock.consumed) for lock in former]
+    for sku, pieces in parts:
+        hold, gone = need.hold * pieces, max(0, need.gone * pieces - left_before)
+        if lock := before.get(sku):
+            found.append((lock, hold, gone))
+        elif hold or gone:
+            found.append((_new_lock(facts, sku), hold, gone))
+    return [
+        (lock, hold, gone)
+        if lock.order_id == facts.order_id and lock.ordered_at == facts.ordered_at
+        else (lock._replace(order_id=facts.order_id, ordered_at=facts.ordered_at or lock.ordered_at), hold, gone)
+        for lock, hold, gone in found
+    ]
+
+
+def _new_lock(facts: ItemFacts, sku: str) -> Lock:
+    return Lock(facts.account, facts.item_id, sku, facts.order_id, 0, 0, 0, 0, None, facts.ordered_at)
 
 
 def _settle_lock(
@@ -164,27 +183,30 @@ def _settle_lock(
 
     What has been consumed stays consumed, and is not needed once more.
     """
-    hold = max(0, hold - max(0, lock.consumed - gone))
-    leaves = max(0, gone - lock.consumed)
-    held = lock.locked - min(lock.locked, leaves)
-    problem, movement, on_hand = None, None, level.on_hand
-    if leaves and on_hand is not None and not level.counted_after(left_at):
-        taken = min(leaves, on_hand)
-        if taken < leaves:
-            problem = f"{leaves - taken} of {leaves} pieces left that the stock list did not have"
-        on_hand -= taken
-        movement = Movement(
-            lock.sku, "shipped", -taken, on_hand, lock.account, lock.item_id, cause.text, moved_at=left_at
-        )
-    kept = min(held, hold)
-    waits = hold - kept
-    if not waits and not leaves:
-        problem = lock.problem
+    account, item_id, sku, order_id, quantity, locked, _, consumed, problem, ordered_at = lock
+    on_hand, reserved, counted_at = level
+    leaves = 0
+    movement = None
+    if gone > consumed:
+        leaves, problem = gone - consumed, None
+        if on_hand is not None and not level.counted_after(left_at):
+            taken = min(leaves, on_hand)
+            if taken < leaves:
+                problem = f"{leaves - taken} of {leaves} pieces left that the stock list did not have"
+            on_hand -= taken
+            movement = Movement(sku, "shipped", -taken, on_hand, account, item_id, cause.text, moved_at=left_at)
+    elif consumed > gone:
+        hold = max(0, hold - (consumed - gone))
+    kept = min(locked - min(locked, leaves), hold)
+    if kept < hold:
+        problem = None
     after = Lock(
-        lock.account, lock.item_id, lock.sku, lock.order_id, hold + gone or lock.quantity, kept, waits,
-        lock.consumed + leaves, problem, lock.ordered_at,
+        account, item_id, sku, order_id, hold + gone or quantity, kept, hold - kept, consumed + leaves, problem,
+        ordered_at,
     )  # fmt: skip
-    return after, StockLevel(on_hand, level.reserved - (lock.locked - kept), level.counted_at), movement
+    if on_hand == level.on_hand and kept == locked:
+        return after, level, movement
+    return after, StockLevel(on_hand, reserved - (locked - kept), counted_at), movement
 
 
 def share_out(

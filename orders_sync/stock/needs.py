@@ -81,6 +81,8 @@ def need_of(facts: ItemFacts, *, has_lock: bool) -> Need:
     to_ship = max(0, facts.quantity - (facts.cancelled or 0))
     shipped = facts.shipped or 0
     match facts.decision:
+        case None:  # first, since nearly all items have none
+            pass
         case Decision.LOCK:
             action = LockAction.LOCK
         case Decision.RELEASE:

@@ -38,9 +38,9 @@ def load(stock: StockConnection, keys: Collection[ItemKey]) -> Loaded:
     """Loads items with their locks and levels. Call it in the transaction that stores the outcome."""
     requested = _columns(sorted(set(keys)), 2)
     stock_skus = load_stock_skus(stock)
-    items = list(map(ItemFacts._make, stock.execute(_ITEMS, requested)))
+    items = list(map(ItemFacts._make, stock.execute(_ITEMS, requested).fetchall()))
     locks: dict[ItemKey, list[Lock]] = {}
-    for lock in map(Lock._make, stock.execute(_LOCKS, requested)):
+    for lock in map(Lock._make, stock.execute(_LOCKS, requested).fetchall()):
         locks.setdefault((lock.account, lock.item_id), []).append(lock)
     skus = {part.sku for item in items for part in parts_of(item.account, item.sku, stock_skus)}
     skus.update(lock.sku for found in locks.values() for lock in found)
@@ -61,7 +61,7 @@ def load_levels(stock: StockConnection, skus: Iterable[str]) -> dict[str, StockL
     requested = sorted(set(skus))
     levels = {
         sku: StockLevel(on_hand, reserved, counted_at)
-        for sku, on_hand, reserved, counted_at in stock.execute(_LEVELS, [array_text(requested)])
+        for sku, on_hand, reserved, counted_at in stock.execute(_LEVELS, [array_text(requested)]).fetchall()
     }
     if missing := [sku for sku in requested if sku not in levels]:
         stock.execute("INSERT INTO {levels} (sku) SELECT unnest(%s::text[])", [array_text(missing)])

@@ -1,12 +1,12 @@
 """Merging the pages of a list, batch by batch: while a batch is written, the next one is prepared."""
 
-import gc
 import sys
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 
+from orders_sync.database.bulk_work import rare_garbage_collection
 from orders_sync.database.copy import with_large_send_buffer
 from orders_sync.database.engine import connect
 from orders_sync.marketplaces.kit.adapter import RawRecord
@@ -63,17 +63,15 @@ def _tuned() -> Generator[None]:
     """Tunes Python for many short-lived objects and for two threads of which one mostly waits for PostgreSQL.
 
     The writing thread gets its turn after 0.05 ms instead of 5 ms, since it has little to do between two answers of
-    PostgreSQL. The garbage collector runs once for 50,000 new objects instead of once for 700: a batch leaves no
-    garbage, and the collector took a tenth of the time.
+    PostgreSQL.
     """
-    turns, thresholds = sys.getswitchinterval(), gc.get_threshold()
+    turns = sys.getswitchinterval()
     sys.setswitchinterval(50e-6)
-    gc.set_threshold(50_000, *thresholds[1:])
     try:
-        yield
+        with rare_garbage_collection():
+            yield
     finally:
         sys.setswitchinterval(turns)
-        gc.set_threshold(*thresholds)
 
 
 def _batches(pages: Iterable[list[RawRecord]]) -> Iterator[list[RawRecord]]:
