@@ -41,7 +41,7 @@ migration_phase = dg.AssetSpec(
         "an event here.\n\n" + "\n".join(f"* `{phase}`: {meaning}" for phase, meaning in MEANING.items())
     ),
     metadata={
-        "dagster/column_schema": column_schema(tables.migration_moves),
+        "dagster/column_schema": column_schema(tables.cutover.migration_moves),
         "dagster/table_name": "migration_moves",
     },
 )
@@ -61,7 +61,7 @@ migration_phase = dg.AssetSpec(
         "`orders-sync cutover differences --csv FILE` writes all differences to a file."
     ),
     metadata={
-        "dagster/column_schema": column_schema(tables.migration_comparisons),
+        "dagster/column_schema": column_schema(tables.cutover.migration_comparisons),
         "dagster/table_name": "migration_comparisons",
     },
     check_specs=[

@@ -22,7 +22,7 @@ SHOWN_DAYS = 14
     pool="reports",
     description="Orders, items, revenue, cancellations and orders without their documents, by account and day.",
     metadata={
-        "dagster/column_schema": column_schema(tables.daily_summary),
+        "dagster/column_schema": column_schema(tables.reports.daily_summary),
         "dagster/table_name": "daily_summary",
     },
 )

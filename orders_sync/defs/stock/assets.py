@@ -45,7 +45,7 @@ stock_levels = dg.AssetSpec(
     kinds={"table", "postgres"},
     description="Pieces of each SKU: on hand (imported by `orders-sync stock import`) and reserved.",
     metadata={
-        "dagster/column_schema": column_schema(tables.stock_levels),
+        "dagster/column_schema": column_schema(tables.stock.stock_levels),
         "dagster/table_name": "stock_levels",
     },
 )
@@ -61,7 +61,7 @@ stock_levels = dg.AssetSpec(
         "Applies pending order events: each item's lock becomes what the item needs.\n\n" + LOCK_ACTIONS_TABLE
     ),
     metadata={
-        "dagster/column_schema": column_schema(tables.stock_locks),
+        "dagster/column_schema": column_schema(tables.stock.stock_locks),
         "dagster/table_name": "stock_locks",
     },
     check_specs=[
@@ -112,7 +112,7 @@ def stock_locks(orders_database: OrdersDatabase) -> Any:
         "marketplace."
     ),
     metadata={
-        "dagster/column_schema": column_schema(tables.stock_available),
+        "dagster/column_schema": column_schema(tables.stock.stock_available),
         "dagster/table_name": "stock_available",
     },
 )
