@@ -450,7 +450,7 @@ class BackMarket(HttpAdapter):
             item_ids=tuple(str(line_id) for line_id in delivery.orderlines or ()),
         )
 
-    def accept(self, target: AcceptanceTarget) -> AcceptanceAnswer:
+    def accept(self, target: AcceptanceTarget, item_ids: Sequence[str]) -> AcceptanceAnswer:
         order_id = target.order_id
         number = int(order_id) if order_id.isdecimal() else order_id
         # Schema UpdateOrder requires `id`, but what it describes is `order_id`: both readings get theirs.

@@ -526,7 +526,7 @@ class Medusa(HttpAdapter):
                 found[order_id] = labels
         return found
 
-    def accept(self, target: AcceptanceTarget) -> AcceptanceAnswer:
+    def accept(self, target: AcceptanceTarget, item_ids: Sequence[str]) -> AcceptanceAnswer:
         raise RequestRefusedError("A Medusa shop has no acceptance of order lines: a paid order is to be shipped.", 405)
 
     def probes(self) -> Mapping[str, Callable[[], object]]:

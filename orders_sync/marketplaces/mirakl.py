@@ -1,4 +1,4 @@
-"""Mirakl: the seller API of any operator's instance, as published (OR11, OR72, RT11).
+"""Mirakl: the seller API of any operator's instance, as published (OR11, OR21, OR72, RT11).
 
 Facts of the contract that shape this file:
 
@@ -6,6 +6,7 @@ Facts of the contract that shape this file:
 * The server moves `start_update_date` back, so repeats are expected.
 * RT11 is paged by page tokens.
 * Each operation has a maximum frequency of use; a listing with all its pages is one use.
+* OR21 decides every waiting line of an order with one request, and answers without the order.
 * New fields and new states may appear at any time. Amounts are JSON numbers.
 * Times are RFC 3339. One without a zone is read as UTC, the zone of all times in the contract's examples.
 * A cancelled line may have the quantity 0. Each line is an offer of the shop: fees and promotions are no lines.
@@ -19,7 +20,7 @@ from typing import Annotated, Final, Literal
 from urllib.parse import urlencode
 
 import msgspec
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from orders_sync.config.account import SellerAccount, TokenSettings
 from orders_sync.marketplaces.kit.adapter import (
@@ -38,10 +39,11 @@ from orders_sync.marketplaces.kit.decoding import (
     check_field_order,
     decoded,
     latest,
+    path_part,
     record_reader,
     rfc3339,
 )
-from orders_sync.marketplaces.kit.errors import MarketplaceError, RequestRefusedError
+from orders_sync.marketplaces.kit.errors import MarketplaceError
 from orders_sync.marketplaces.kit.halves import answers_for
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient
 from orders_sync.marketplaces.kit.lenient import CARE_ITEM, CREATED_AT, ITEMS, SKU
@@ -124,13 +126,6 @@ class MiraklSettings(TokenSettings):
         default_factory=lambda: ["SHIPPING_LABEL", "SYSTEM_SHIPPING_LABEL"],
         description="Codes of the order documents that are shipping labels (the operator sets them); [] for none.",
     )
-
-    @field_validator("accept_orderlines")
-    @classmethod
-    def _has_no_acceptance(cls, value: bool) -> bool:
-        if value:
-            raise ValueError("must be false: the published contract (OR11, OR72, RT11, ST11) has no acceptance")
-        return value
 
 
 class _Orders(msgspec.Struct, gc=False):
@@ -298,7 +293,7 @@ class Mirakl(HttpAdapter):
     order_struct: type[msgspec.Struct] | None = _Order
     care_struct: type[msgspec.Struct] | None = _Return
     new_order_listings: Sequence[OrderListing] = ("modified",)
-    acceptance_unit: Literal["sku", "item", "order"] | None = None
+    acceptance_unit: Literal["sku", "item", "order"] | None = "order"
 
     def __init__(self, client: MarketplaceClient, settings: MiraklSettings, page_size: int) -> None:
         super().__init__(client)
@@ -432,8 +427,11 @@ class Mirakl(HttpAdapter):
         query = urlencode([("document_ids", str(document.id)), *self.shop])
         return f"{self.client.base_url}/api/orders/documents/download?{query}"
 
-    def accept(self, target: AcceptanceTarget) -> AcceptanceAnswer:
-        raise RequestRefusedError("Mirakl's published contract has no acceptance of order lines.", 405)
+    def accept(self, target: AcceptanceTarget, item_ids: Sequence[str]) -> AcceptanceAnswer:
+        # OR21 requires a decision about every line that waits ("ORDER_LINE_ACCEPTANCE_DECISION_MISSING").
+        body = {"order_lines": [{"id": item_id, "accepted": True} for item_id in item_ids]}
+        status = self.client.put(f"/api/orders/{path_part(target.order_id)}/accept", self.shop, body, [PAGES])
+        return AcceptanceAnswer(status, None)  # 204: no content
 
     def probes(self) -> Mapping[str, Callable[[], object]]:
         one = [*self.shop, ("max", "1"), ("order_state_codes", "WAITING_ACCEPTANCE")]
@@ -524,9 +522,9 @@ MARKETPLACE = RegisteredMarketplace(
     notes=(
         "INCIDENT_OPEN and the refunds say nothing about the shipping: a line counts as shipped if it has a shipping "
         "date, or if its order is shipped. A line in another state counts as refunded if it has a refund and its order "
-        "is refunded in full; its state says whether before or after shipping. The published contract has no "
-        "acceptance. The delivery note is OR72's document of type SYSTEM_DELIVERY_BILL; which documents are labels is "
-        "a setting, `label_document_types`. ST11 is not used: OR11 has carrier, tracking and shipping dates. Returns "
-        "(RT11) are care records of kind `return`."
+        "is refunded in full; its state says whether before or after shipping. One request (OR21) accepts all waiting "
+        "lines of an order, since it has to decide about each. The delivery note is OR72's document of type "
+        "SYSTEM_DELIVERY_BILL; which documents are labels is a setting, `label_document_types`. ST11 is not used: OR11 "
+        "has carrier, tracking and shipping dates. Returns (RT11) are care records of kind `return`."
     ),
 )

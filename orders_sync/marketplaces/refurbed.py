@@ -420,7 +420,7 @@ class Refurbed(HttpAdapter):
             expires_at = self.now() + LABEL_LIFETIME
             yield order.order_id, [_label(label, expires_at) for label in answer.shipping_labels]
 
-    def accept(self, target: AcceptanceTarget) -> AcceptanceAnswer:
+    def accept(self, target: AcceptanceTarget, item_ids: Sequence[str]) -> AcceptanceAnswer:
         path, body = _path("OrderItemService/UpdateOrderItemState"), {"id": target.item_id, "state": "ACCEPTED"}
         status, _ = self.client.post(path, body, [DEFAULT], json_object)
         return AcceptanceAnswer(status, None)  # the answer is the item alone

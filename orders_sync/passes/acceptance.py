@@ -37,7 +37,7 @@ MAX_REQUESTS = 5
 _WAITING_LINES = """
 SELECT item.order_id, CASE WHEN %(unit)s = 'order' THEN '' ELSE item.sku END AS sku,
        CASE WHEN %(unit)s = 'item' THEN item.item_id ELSE '' END AS item_id,
-       bool_or(item.kind = 'goods' AND lock.is_held IS NOT TRUE) AS short
+       bool_or(item.kind = 'goods' AND lock.is_held IS NOT TRUE) AS short, array_agg(item.item_id ORDER BY item.item_id)
 FROM order_items item
 LEFT JOIN LATERAL (
   SELECT bool_and(state = 'locked') AS is_held FROM stock_locks
@@ -52,6 +52,18 @@ _EARLIER_REQUESTS = """
 SELECT order_id, sku, item_id, count(*), (array_agg(state ORDER BY acceptance_id DESC))[1]
 FROM acceptances WHERE account = %s AND order_id = ANY(%s) AND state <> 'failed' GROUP BY order_id, sku, item_id
 """
+_SETTLE_LEFT = """
+UPDATE acceptances request SET state = 'left', answered_at = now(),
+  answer = coalesce(answer || '; ', '') || 'a sync found that the line no longer waits'
+FROM orders stored
+WHERE request.account = %s AND request.state IN ('requested', 'lost')
+  AND stored.account = request.account AND stored.order_id = request.order_id
+  AND NOT EXISTS (
+    SELECT FROM order_items item
+    WHERE item.account = request.account AND item.order_id = request.order_id AND item.status = 'pending'
+      AND request.sku IN ('', item.sku) AND request.item_id IN ('', item.item_id))
+"""
+_PENDING_ORDERS = "SELECT order_id FROM orders WHERE account = %s AND status = 'pending'"
 _UNANSWERED = """
 SELECT DISTINCT order_id FROM acceptances WHERE account = %s AND state IN ('requested', 'lost')
 """
@@ -63,6 +75,15 @@ class _Earlier:
 
     requests: int
     last_state: str
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """What is to be accepted with one request."""
+
+    target: AcceptanceTarget
+    item_ids: Sequence[str]
+    earlier: _Earlier | None
 
 
 @dataclass(frozen=True)
@@ -87,13 +108,22 @@ class AcceptanceOutcome:
         )
 
 
+def settle_left_requests(pass_: RunningPass) -> None:
+    """Settles requests without an answer whose lines no longer wait, by what a sync has stored since."""
+    pass_.connection.execute(_SETTLE_LEFT, [pass_.lane.account])
+
+
 def orders_to_accept(pass_: RunningPass, waiting: Sequence[str]) -> list[str]:
     """The ids of the orders that wait, and of those with a request whose answer was lost.
 
-    If such a request was done, the order's lines no longer wait, and it is not among those that wait.
+    If such a request was done, the order's lines no longer wait, and it is not among those that wait. `waiting`: the
+    orders that were listed because they wait. Where the sync needs no such list, they are those that are stored.
     """
-    unanswered = [order_id for (order_id,) in pass_.connection.execute(_UNANSWERED, [pass_.lane.account])]
-    return sorted({*waiting, *unanswered})
+    parameters = [pass_.lane.account]
+    found = [order_id for (order_id,) in pass_.connection.execute(_UNANSWERED, parameters)]
+    if "waiting" not in pass_.adapter.new_order_listings:
+        found += [order_id for (order_id,) in pass_.connection.execute(_PENDING_ORDERS, parameters)]
+    return sorted({*waiting, *found})
 
 
 def accept_lines(pass_: RunningPass, order_ids: Sequence[str], *, accepts_short: bool) -> Iterator[AcceptanceOutcome]:
@@ -104,8 +134,8 @@ def accept_lines(pass_: RunningPass, order_ids: Sequence[str], *, accepts_short:
 
     Raises MarketplaceError if the marketplace answers a request with anything but an acceptance or a refusal.
     """
-    for target, earlier in _targets(pass_, order_ids, accepts_short):
-        yield _accept(pass_, target, earlier)
+    for waiting in _waiting(pass_, order_ids, accepts_short):
+        yield _accept(pass_, waiting)
 
 
 def store_accepted_orders(pass_: RunningPass, outcomes: Sequence[AcceptanceOutcome]) -> None:
@@ -117,10 +147,8 @@ def store_accepted_orders(pass_: RunningPass, outcomes: Sequence[AcceptanceOutco
             merge_batch(pass_, merger, records)
 
 
-def _targets(
-    pass_: RunningPass, order_ids: Sequence[str], accepts_short: bool
-) -> list[tuple[AcceptanceTarget, _Earlier | None]]:
-    """The targets that wait, each with its earlier requests; those without their stock only if `accepts_short`."""
+def _waiting(pass_: RunningPass, order_ids: Sequence[str], accepts_short: bool) -> list[_Waiting]:
+    """What waits, with earlier requests; what lacks its stock only if `accepts_short`."""
     account, connection = pass_.lane.account, pass_.connection
     lines = connection.execute(
         _WAITING_LINES,
@@ -135,8 +163,12 @@ def _targets(
             _EARLIER_REQUESTS, [account, list(order_ids)]
         )
     }
-    targets = [AcceptanceTarget(*target) for *target, short in lines if accepts_short or not short]
-    return [(target, earlier.get(target)) for target in targets]
+    return [
+        _Waiting(target, item_ids, earlier.get(target))
+        for order_id, sku, item_id, short, item_ids in lines
+        if accepts_short or not short
+        for target in [AcceptanceTarget(order_id, sku, item_id)]
+    ]
 
 
 def _orders_missing_in_answers(pass_: RunningPass, outcomes: Sequence[AcceptanceOutcome]) -> list[RawRecord]:
@@ -154,18 +186,19 @@ def _orders_missing_in_answers(pass_: RunningPass, outcomes: Sequence[Acceptance
     return fetched
 
 
-def _accept(pass_: RunningPass, target: AcceptanceTarget, earlier: _Earlier | None) -> AcceptanceOutcome:
+def _accept(pass_: RunningPass, waiting: _Waiting) -> AcceptanceOutcome:
     """One request, unless the lines left the waiting state since an earlier one, or too many were sent."""
+    target, item_ids, earlier = waiting.target, waiting.item_ids, waiting.earlier
     if earlier is not None:
         try:
             order = pass_.adapter.order(target.order_id)
-            still_waits = order is not None and _still_waits(pass_, order, target)
+            item_ids = _items_that_wait(pass_, order, target) if order is not None else ()
         except (*OF_ONE_RECORD, RecordRejectedError) as error:
             if isinstance(error, MarketplaceError) and error.concerns_all_calls:
                 raise
             problem = f"{target}: not accepted, since the order could not be read anew: {error}"
             return AcceptanceOutcome(target, "failed", problem=problem)
-        if not still_waits:
+        if not item_ids:
             _settle_earlier(pass_, target, earlier)
             return AcceptanceOutcome(target, "left", order)
         if earlier.requests >= MAX_REQUESTS:
@@ -174,9 +207,9 @@ def _accept(pass_: RunningPass, target: AcceptanceTarget, earlier: _Earlier | No
                 "accept it by hand in the marketplace's back office"
             )
             return AcceptanceOutcome(target, "given up", problem=problem)
-    acceptance_id = _store_request(pass_, target)
+    acceptance_id = _store_request(pass_, target, item_ids)
     try:
-        answer = pass_.adapter.accept(target)
+        answer = pass_.adapter.accept(target, item_ids)
     except AnswerLostError as error:
         _store_answer(pass_, acceptance_id, "lost", None, str(error))
         return AcceptanceOutcome(target, "lost", problem=f"{target}: acceptance without answer: {error}")
@@ -195,21 +228,22 @@ def _accept(pass_: RunningPass, target: AcceptanceTarget, earlier: _Earlier | No
     return AcceptanceOutcome(target, "accepted", answer.order)
 
 
-def _still_waits(pass_: RunningPass, order: RawRecord, target: AcceptanceTarget) -> bool:
+def _items_that_wait(pass_: RunningPass, order: RawRecord, target: AcceptanceTarget) -> list[str]:
     items = order_decoder(pass_.adapter)(order.raw).value.items or []
-    return any(
-        item.status == Status.PENDING and target.sku in ("", item.sku) and target.item_id in ("", item.item_id)
+    return [
+        item.item_id
         for item in items
-    )
+        if item.status == Status.PENDING and target.sku in ("", item.sku) and target.item_id in ("", item.item_id)
+    ]
 
 
-def _store_request(pass_: RunningPass, target: AcceptanceTarget) -> int:
+def _store_request(pass_: RunningPass, target: AcceptanceTarget, item_ids: Sequence[str]) -> int:
     row = pass_.connection.execute(
         """
         INSERT INTO acceptances (account, order_id, sku, item_id, state, request)
         VALUES (%s, %s, %s, %s, 'requested', %s) RETURNING acceptance_id
         """,
-        [pass_.lane.account, *target, Jsonb({**target._asdict(), "accept": True})],
+        [pass_.lane.account, *target, Jsonb({**target._asdict(), "items": list(item_ids), "accept": True})],
     ).fetchone()
     assert row is not None
     return int(row[0])

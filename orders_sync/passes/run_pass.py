@@ -16,7 +16,13 @@ from orders_sync.marketplaces.kit.registry import open_adapter
 from orders_sync.model.errors import UserFacingError
 from orders_sync.model.lane import Lane, SyncType
 from orders_sync.model.pass_summary import PassSummary
-from orders_sync.passes.acceptance import AcceptanceOutcome, accept_lines, orders_to_accept, store_accepted_orders
+from orders_sync.passes.acceptance import (
+    AcceptanceOutcome,
+    accept_lines,
+    orders_to_accept,
+    settle_left_requests,
+    store_accepted_orders,
+)
 from orders_sync.stock.apply_events import lock_orders
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.queries import has_stock_list
@@ -88,6 +94,7 @@ def _act_outside(pass_: RunningPass, waiting: list[str]) -> None:
     with hold_authority(pass_.connection) as authority:
         if not authority.may_accept_orderlines:
             return
+        settle_left_requests(pass_)
         order_ids = orders_to_accept(pass_, waiting)
         if not order_ids:
             return

@@ -97,7 +97,7 @@ class FakeMarketplace(ABC):
                 return response
         document = await endpoint(request)
         if isinstance(document, Response):
-            return document
+            return delivered(fault, b"") if fault is not None and fault.kind == "lose_answer" else document
         if fault is None:
             return Response(_encoded(document), media_type="application/json")
         content = _encoded(altered(fault, document, request))

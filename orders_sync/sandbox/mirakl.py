@@ -48,7 +48,7 @@ SHIPPING_CENTS = 599
 
 
 class FakeMirakl(FakeMarketplace):
-    """Mirakl's contract over a world in which the back office accepts the orders."""
+    """Mirakl's contract over the sandbox's world."""
 
     name = "mirakl"
 

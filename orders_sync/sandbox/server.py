@@ -114,21 +114,18 @@ class WorldProfile:
     """Its orders for each of Back Market's."""
     max_quantity: int = 2
     """The most pieces of one line."""
-    auto_accept: bool = False
-    """Whether the back office accepts all orders."""
 
     def world(self, seed: int | str, orders: int, start: datetime, *, days: int, arrivals_per_day: float) -> World:
         """A world of this profile; the arguments are those of World."""
         return World(
-            seed, orders, start, days=days, arrivals_per_day=arrivals_per_day,
-            max_quantity=self.max_quantity, auto_accept=self.auto_accept,
+            seed, orders, start, days=days, arrivals_per_day=arrivals_per_day, max_quantity=self.max_quantity,
         )  # fmt: skip
 
 
 MARKETPLACES: dict[type[FakeMarketplace], WorldProfile] = {
     FakeBackMarket: WorldProfile(),
     FakeRefurbed: WorldProfile(share=0.3, max_quantity=1),
-    FakeMirakl: WorldProfile(share=0.2, auto_accept=True),
+    FakeMirakl: WorldProfile(share=0.2),
 }
 """All marketplaces of the sandbox."""
 

@@ -61,15 +61,12 @@ class World:
         days: int = 90,
         arrivals_per_day: float = 480.0,
         max_quantity: int = 2,
-        auto_accept: bool = False,
     ):
         """`orders` orders arrive over the `days` before `start`, then `arrivals_per_day` (0: none).
 
-        `max_quantity`: the most pieces of one line; 1 where the contract has one line for each piece. `auto_accept`:
-        the back office accepts all orders, because the contract has no call for it.
+        `max_quantity`: the most pieces of one line; 1 where the contract has one line for each piece.
         """
         self.max_quantity = max_quantity
-        self.auto_accept = auto_accept
         self.seed = seed
         self.start = start
         self.days = days
@@ -174,7 +171,7 @@ class World:
         self._plan(at + rng.uniform(1, 20) * MINUTE, lambda t: self._make_note(order, t))
         if rng.random() < 0.04:
             self._plan(at + rng.uniform(10, 50) * MINUTE, lambda t: self._cancel_waiting(order, t))
-        if self.auto_accept or at < self.start - 6 * HOUR:
+        if at < self.start - 6 * HOUR:
             # Until the sandbox starts, the back office accepts.
             self._plan(at + rng.uniform(20, 90) * MINUTE, lambda t: self._accept_all(order, t))
         self._plan(at + DAY, lambda t: self._cancel_waiting(order, t))

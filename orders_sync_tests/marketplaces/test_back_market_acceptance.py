@@ -29,7 +29,7 @@ def test_an_acceptance_satisfies_both_readings(
     with served(Starlette(routes=[Route("/ws/orders/5978", update, methods=["POST"])])) as url:
         settings = {"marketplace": "back_market", "token": "T", "base_url": url, "limits": {"enforced": False}}
         adapter = open_adapter(account_from("shop", settings, "defs.yaml"))
-        answer = adapter.accept(AcceptanceTarget("5978", sku))
+        answer = adapter.accept(AcceptanceTarget("5978", sku), ["1"])
         adapter.close()
     assert bodies == [{"id": 5978, "order_id": 5978, "new_state": 2, **expected}]
     assert answer.order is not None

@@ -150,14 +150,6 @@ def test_one_listing_is_one_use_of_the_operation(connection: Connection) -> None
     assert 50 < wait[0] < 64
 
 
-def test_acceptance_is_refused_in_the_settings_with_the_reason() -> None:
-    settings = {
-        "marketplace": "mirakl",
-        "base_url": "https://operator.mirakl.net",
-        "token": "T",
-        "accept_orderlines": True,
-    }
-    with pytest.raises(AccountConfigError, match="accept_orderlines: must be false: the published contract"):
-        account_from("shop", settings, "f")
+def test_the_base_url_is_required() -> None:
     with pytest.raises(AccountConfigError, match=r"base_url: is missing\. The operator's instance"):
         account_from("shop", {"marketplace": "mirakl", "token": "T"}, "f")

@@ -68,6 +68,28 @@ def test_a_lost_answer_is_settled_by_fetching_the_order_anew(marketplace: Market
     check_invariants(connection)
 
 
+@pytest.mark.parametrize("state", ["requested", "lost"])
+def test_a_request_without_answer_is_settled_if_another_sync_stored_the_new_state_first(
+    marketplace: Marketplace, connection: Connection, state: str
+) -> None:
+    """`requested`: the worker died before it sent the request, or before it stored the answer."""
+    account = sandbox_account(marketplace, accept_orderlines=True)
+    for number in (1, 2):
+        an_order(marketplace, number, state=1, line_state=1)
+    marketplace.fault("lose_answer", method="POST", path="/ws/orders/1")
+    marketplace.fault("reset", method="POST", path="/ws/orders/2")
+    sync(account)
+    connection.execute("UPDATE acceptances SET state = %s", [state])
+    sync(account, "modified")
+    assert sync(account).accepted == 1
+    assert connection.execute(ON_RECORD).fetchall() == [
+        ("1", "PHONE", "left", None), ("2", "PHONE", state, None), ("2", "PHONE", "accepted", 200),
+    ]  # fmt: skip
+    sync(account)
+    assert connection.execute(ON_RECORD).fetchall()[1] == ("2", "PHONE", "left", None)
+    check_invariants(connection)
+
+
 def test_an_order_that_cannot_be_read_anew_stops_no_other_acceptance(
     marketplace: Marketplace, connection: Connection
 ) -> None:

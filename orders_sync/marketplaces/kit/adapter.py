@@ -125,8 +125,10 @@ class Adapter(Protocol):
         """
         ...
 
-    def accept(self, target: AcceptanceTarget) -> AcceptanceAnswer:
+    def accept(self, target: AcceptanceTarget, item_ids: Sequence[str]) -> AcceptanceAnswer:
         """Accepts waiting lines at the marketplace. This is the only write.
+
+        `item_ids`: the ids of the target's items that wait, for a contract that requires a decision about each line.
 
         Raises RequestRefusedError if the marketplace refused, MarketplaceUnavailableError if the request was certainly
         not processed, and AnswerLostError if it may have been.

@@ -16,18 +16,22 @@ class _Error(msgspec.Struct, gc=False):
 class _ErrorAnswer(_Error, gc=False):
     error: object = None
     errors: object = None
+    message: object = None
+    """Read only where it is a code: Mirakl's error codes are such messages."""
 
 
 _CODE = re.compile(r"[A-Za-z/][A-Za-z0-9_.:/#-]{0,99}|\d{1,6}")
 """What a published code looks like; nothing with a space or an at sign, and no number as long as a telephone's."""
+_MESSAGE_CODE = re.compile(r"[A-Z]+(_[A-Z]+)+")
+"""What a code as a message looks like: words in capitals, e.g. ORDER_INVALID_STATE, which no name of a buyer is."""
 _MAX_CODES = 3
 
 
 def error_code(body: bytes) -> str:
     """The published codes of an error answer, in one line; none of its texts, which may be about a buyer.
 
-    Reads three envelopes: RFC 9457 (type), {"error": {code}} and {"errors": [{code}]}. Back Market's contract has all
-    three; refurbed's google.rpc.Status has its code at the top.
+    Reads four envelopes: RFC 9457 (type), {"error": {code}}, {"errors": [{code}]} and {"message": code}. Back Market's
+    contract has the first three; refurbed's google.rpc.Status has its code at the top; Mirakl's is the message.
     """
     if body.lstrip()[:1] == b"<":
         return "an HTML page"
@@ -39,6 +43,8 @@ def error_code(body: bytes) -> str:
     envelopes = [document, *(_as_error(each) for each in listed)]
     values = [value for error in envelopes for value in (error.code, error.type)]
     codes = [str(value) for value in values if isinstance(value, str | int) and _CODE.fullmatch(str(value))]
+    if isinstance(document.message, str) and _MESSAGE_CODE.fullmatch(document.message):
+        codes.append(document.message)
     return " ".join(list(dict.fromkeys(codes))[:_MAX_CODES]) or "no code given"
 
 

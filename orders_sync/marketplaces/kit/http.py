@@ -141,12 +141,21 @@ class MarketplaceClient:
         Repeats the request only if the marketplace has certainly not processed it (429, connection refused). Raises
         RequestRefusedError on a 4xx answer, and AnswerLostError if the marketplace may have done it.
         """
-        content = msgspec.json.encode(body)
-        status, answer = self._retries.run(lambda: self._exchange("POST", path, {}, content, limits), is_write=True)
+        status, answer = self._write("POST", path, {}, body, limits)
         try:
             return status, self._decoded(answer, decode, path)
         except TransientError:
             return status, None
+
+    def put(self, path: str, params: Params, body: object, limits: Sequence[RateLimit]) -> int:
+        """PUTs a write, like `post`; returns the HTTP status. The content of the answer is not used."""
+        return self._write("PUT", path, params, body, limits)[0]
+
+    def _write(
+        self, method: str, path: str, params: Params, body: object, limits: Sequence[RateLimit]
+    ) -> tuple[int, bytes]:
+        content = msgspec.json.encode(body)
+        return self._retries.run(lambda: self._exchange(method, path, params, content, limits), is_write=True)
 
     def now(self) -> datetime:
         """The time in UTC by the marketplace's clock; see MarketplaceClock."""

@@ -26,6 +26,9 @@ from orders_sync.testing.marketplace import Marketplace, sandbox_account, sync
         ({"code": "invalid_request", "type": "invalid_data", "message": "Jane"}, "invalid_request invalid_data"),
         ({"code": {"name": "Jane"}, "errors": {"a": 1}}, "no code given"),
         ([{"code": "E1"}], "no readable JSON"),
+        ({"message": "ORDER_INVALID_STATE", "status": 400}, "ORDER_INVALID_STATE"),
+        ({"message": "Jane", "status": 400}, "no code given"),
+        ({"message": "DOE", "status": 400}, "no code given"),
     ],
 )
 def test_only_the_code_comes_out_of_an_error(body: object, code: str) -> None:
