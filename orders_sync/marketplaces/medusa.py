@@ -294,7 +294,7 @@ class _Care(msgspec.Struct, gc=False, rename={"return_": "return"}):
 
 
 _record = record_reader(_FINGERPRINT_VERSION, record_id="id", created="created_at", modified="updated_at")
-_decode_orders = page_decoder(_Orders)
+_decode_orders = page_decoder(_Orders, "id", "items", "currency_code")
 _decode_one = repairing(msgspec.json.Decoder(_OneOrder).decode)
 _decode_order = msgspec.json.Decoder(_Order).decode
 _decode_fulfillments = msgspec.json.Decoder(_OrderFulfillments).decode

@@ -233,7 +233,7 @@ _order_record = record_reader(
     _FINGERPRINT_VERSION, record_id="order_id", created="created_date", modified="last_updated_date"
 )
 _return_record = record_reader(_FINGERPRINT_VERSION, record_id="id", created="date_created", modified="last_updated")
-_decode_orders = page_decoder(_Orders)
+_decode_orders = page_decoder(_Orders, "order_id", "order_lines")
 _decode_returns = page_decoder(_Returns)
 _decode_order = msgspec.json.Decoder(_Order).decode
 _decode_return = msgspec.json.Decoder(_Return).decode

@@ -255,7 +255,7 @@ _ticket_record = record_reader(
     _FINGERPRINT_VERSION, record_id="id", created="created_at", modified="updated_at", prefix="ticket-"
 )
 _decode_ticket_head = msgspec.json.Decoder(_TicketHead).decode
-_decode_orders = page_decoder(_Orders)
+_decode_orders = page_decoder(_Orders, "id", "items")
 _decode_returns = page_decoder(_Returns)
 _decode_tickets = page_decoder(_Tickets)
 _decode_one = repairing(msgspec.json.Decoder(_OneOrder).decode)

@@ -225,13 +225,9 @@ def test_an_oddity_in_a_field_that_nobody_reads_keeps_no_order_out(
 def test_a_record_that_is_no_json_is_rejected_alone(
     living: Marketplace, shop: SellerAccount, contract: Contract, connection: Connection, text: str
 ) -> None:
-    """Where it ends may be anybody's guess; then its page is broken off as a whole, and the pass fails with a reason."""
+    """Even where it hides where it ends."""
     pages = -(-len(listed(living, contract)) // 50)
     living.fault("oddity", path=contract.orders, times=0, text=text)
-    if text in ('"an unfinished text', "{"):
-        with pytest.raises(PassFailedError, match="no valid JSON of its contract"):
-            sync(shop, "modified", page_size=50)
-        return
     summary = sync(shop, "modified", page_size=50)
     assert summary.rejected <= pages + 1
     assert summary.created == len(listed(living, contract)) - summary.rejected

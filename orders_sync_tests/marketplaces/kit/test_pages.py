@@ -48,10 +48,8 @@ def test_two_broken_records_side_by_side_take_no_other_with_them() -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        b'{"results": [{"id": 1, "note": "open}, {"id": 2, "note": "x"}]}',
         b'{"results": [{"id": 1}, {"id": 2',
         b'{"results": ',
-        b'{"results": null}',
         b'{"count": 1}',
         b"[]",
         b"",
@@ -81,3 +79,47 @@ def test_null_is_an_empty_list_where_the_list_may_be_missing() -> None:
     """The JSON form of protocol buffers allows null for any field."""
     page = page_decoder(Optional)(b'{"orders": null, "has_more": null}')
     assert (page.orders, page.has_more) == ([], False)
+
+
+RIGHT = b'{"count": 1, "results": [{"id": 1}], "next": "n"}'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\xef\xbb\xbf" + RIGHT,
+        b"\n\n" + RIGHT,
+        RIGHT + b"\0",
+        RIGHT + b",",
+        RIGHT + b"\n<!-- 0.2 s -->",
+        RIGHT[:-1] + b",}",
+        RIGHT[:-1] + b', "results": null}',
+        b'{"results": null, ' + RIGHT[1:],
+        RIGHT.replace(b'[{"id": 1}]', b'{"0": {"id": 1}}'),
+    ],
+)
+def test_what_surrounds_the_records_takes_none_with_it(body: bytes) -> None:
+    page = decode(body)
+    assert ([bytes(record).strip() for record in page.results], page.count, page.next) == ([b'{"id": 1}'], 1, "n")
+
+
+@pytest.mark.parametrize("empty", [b"null", b"{}", b'""', b"[]"])
+def test_an_empty_list_may_be_written_in_the_ways_of_go_and_php(empty: bytes) -> None:
+    for page in (
+        decode(b'{"count": 0, "results": %s}' % empty), page_decoder(Optional)(b'{"orders": %s, "new": 1}' % empty),
+    ):  # fmt: skip
+        assert (page.results if isinstance(page, Page) else page.orders) == []
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"error": {"code": "throttled"}}', b'{"message": "no"}', b'{"has_more": 1, "x": 1}']
+)
+def test_an_answer_that_says_something_else_is_no_empty_page(body: bytes) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        page_decoder(Optional)(body)
+
+
+@pytest.mark.parametrize("value", [b'{"a": {"id": 1}}', b"1", b"true", b'"x"', b'{"0": 1, "x": 2}'])
+def test_what_is_no_list_is_an_error(value: bytes) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        decode(b'{"results": %s}' % value)
