@@ -141,13 +141,22 @@ def apply() -> None:
 
     The stock job does this by itself.
     """
-    from orders_sync.marketplaces.kit.accounts import overselling_accounts
+    from orders_sync.lanes.restocking import note_restocking
+    from orders_sync.marketplaces.kit.accounts import overselling_accounts, restocking_accounts
     from orders_sync.stock.apply_events import apply_pending
 
     with stock_database(APPLICATION) as connected:
+        note_restocking(connected.connection, restocking_accounts())
         applied = apply_pending(connected, overselling_accounts())
     counts = ", ".join(f"{count} {state}" for state, count in sorted(applied.transitions.items()))
     console.print(f"{applied.events} events applied: {counts or 'no lock changed'}.")
+    if applied.returned:
+        console.print(f"{applied.returned} pieces came back by returns.")
+    for each in applied.not_booked:
+        console.print(
+            f"Care record {each.care_id} of {each.account}: {each.booked} of {each.pieces or 'unknown'} pieces of item "
+            f"{each.item_id} booked: {each.why}."
+        )
     if applied.failed:
         print_error(f"{applied.failed} events failed. `orders-sync stock events` lists them.")
         sys.exit(EXIT_FAILED)
@@ -179,6 +188,7 @@ def explain_lock(subject: str, show_all: bool, limit: int | None, as_json: bool)
         console.print(f"SKU {level.sku}: {on_hand}, {level.reserved} reserved, {level.short} short{counted}.")
     for title, rows in (
         ("Held by", found.holders), ("Events that wait to be applied", found.pending), ("Decisions", found.decisions),
+        ("Returns by care records", found.returns),
         ("Transitions of locks", found.transitions), ("Movements of stock", found.movements),
     ):  # fmt: skip
         if rows:
@@ -260,19 +270,23 @@ _decision(
 
 @stock.command("return")
 @click.argument("account")
-@click.argument("item_id")
-@click.argument("pieces", type=click.IntRange(min=1))
+@click.argument("item_id", required=False)
+@click.argument("pieces", type=click.IntRange(min=1), required=False)
+@click.option("--care", "care_id", help="The care record by which they came back; without ITEM_ID, all its pieces.")
 @REASON
-def return_pieces(account: str, item_id: str, pieces: int, reason: str) -> None:
+def return_pieces(account: str, item_id: str | None, pieces: int | None, care_id: str | None, reason: str) -> None:
     """Book pieces that came back.
 
-    PIECES of a shipped item are on hand again."""
+    PIECES of a shipped item are on hand again, or those that a care record says come back. What is booked by a care
+    record is not booked again when the record closes."""
     from orders_sync.marketplaces.kit.accounts import overselling_accounts
-    from orders_sync.stock.by_hand import return_to_stock
+    from orders_sync.stock.by_hand import pieces_to_return, return_to_stock
 
     with stock_database(APPLICATION) as connected:
-        result = return_to_stock(connected, {(account, item_id): pieces}, _by(reason), overselling_accounts())
-    console.print(f"{pieces} pieces of item {item_id} are on hand again.")
+        returned = pieces_to_return(connected, account, item_id, pieces, care_id)
+        result = return_to_stock(connected, returned, _by(reason), overselling_accounts(), care_id=care_id)
+    for (_, returned_id), count in returned.items():
+        console.print(f"{count} pieces of item {returned_id} are on hand again.")
     _print_transitions(result.transitions)
 
 

@@ -60,6 +60,11 @@ class AccountSettings(BaseModel):
         description="Accept orderlines whose stock can't be locked, too. Not set: only if no stock list was imported.",
     )
     allow_oversell: bool = Field(default=False, description="Lock stock even when fewer pieces are available.")
+    restock_returns: bool = Field(
+        default=False,
+        description="Book the pieces of a return as on hand when it is closed and the marketplace says that they were "
+        "received.",
+    )
     page_size: int = Field(default=50, ge=1, le=100, description="Orders per page, that is per API call.")
     days_back: int = Field(default=2, ge=1, le=90, description="How far `incomplete` looks back, in days.")
     months_back: int = Field(default=3, ge=1, le=24, description="How far `modified` looks back, in months.")

@@ -278,7 +278,7 @@ check_field_order(
 check_field_order(
     CareRecord,
     (
-        "care_id", "items", "kind", "state", "marketplace_state", "opened_at", "modified_at", "closed_at",
+        "care_id", "items", "kind", "state", "marketplace_state", "opened_at", "modified_at", "closed_at", "received",
     ),
 )  # fmt: skip
 
@@ -403,6 +403,7 @@ class BackMarket(HttpAdapter):
             folder.date_creation,  # opened_at
             folder.date_modification,  # modified_at
             folder.date_closed,  # closed_at
+            None,  # received: a folder says that it is closed, not what came back
         )
 
     def documents(self, missing: Sequence[MissingDocuments]) -> Iterator[DocumentsAnswer]:

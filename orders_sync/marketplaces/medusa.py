@@ -271,6 +271,7 @@ class _OrderFulfillments(msgspec.Struct, gc=False):
 class _CareItem(msgspec.Struct, gc=False):
     item_id: str
     quantity: int | None = None
+    damaged_quantity: int | None = None
 
 
 class _Return(msgspec.Struct, gc=False):
@@ -336,7 +337,7 @@ check_field_order(
 check_field_order(
     CareRecord,
     (
-        "care_id", "items", "kind", "state", "marketplace_state", "opened_at", "modified_at", "closed_at",
+        "care_id", "items", "kind", "state", "marketplace_state", "opened_at", "modified_at", "closed_at", "received",
     ),
 )  # fmt: skip
 
@@ -500,6 +501,7 @@ class Medusa(HttpAdapter):
             care.created_at,  # opened_at
             care.updated_at,  # modified_at
             closed_at,  # closed_at
+            True if kind == "return" and state == "closed" and _are_undamaged(care) else None,  # received
         )
 
     def documents(self, missing: Sequence[MissingDocuments]) -> Iterator[DocumentsAnswer]:
@@ -553,6 +555,11 @@ def _items_of(care: _Care) -> list[CareItem]:
     returned = care.return_.items if care.return_ is not None else None
     about = care.items or care.claim_items or returned or care.additional_items or []
     return care_items((item.item_id, item.quantity) for item in about)
+
+
+def _are_undamaged(care: _Care) -> bool:
+    """Whether all pieces of a return can be sold again: damaged pieces are received, too."""
+    return not any(item.damaged_quantity for item in care.items or ())
 
 
 def _labels_of_order(raw: bytes) -> tuple[str, list[Document]]:

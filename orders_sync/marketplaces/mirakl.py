@@ -111,6 +111,10 @@ RETURN_STATE: Final = {
     "CLOSED": "closed",
     "CANCELED": "cancelled",
 }
+#: The states of returns that say whether the pieces were received. CLOSED does not: NO_RECEPTION may have come before.
+RETURN_RECEIVED: Final = {"RECEIVED": True, "NO_RECEPTION": False, "REFUSED": False, "CANCELED": False}
+#: The method of a return (schema RT11, method_code) without anything that is sent back.
+RETURNLESS = "RETURN_METHOD_RETURNLESS"
 
 _SHIPPED_STATES = frozenset(state for state, status in ORDER_STATUS.items() if status is Status.SHIPPED)
 _FINGERPRINT_VERSION = b"mirakl-2"
@@ -216,6 +220,7 @@ class _Return(msgspec.Struct, gc=False):
     state: str | None = None
     date_created: datetime | None = None
     last_updated: datetime | None = None
+    method_code: str | None = None
     return_lines: Annotated[list[_ReturnLine] | None, CARE_ITEM] = None
 
 
@@ -266,7 +271,7 @@ check_field_order(
 check_field_order(
     CareRecord,
     (
-        "care_id", "items", "kind", "state", "marketplace_state", "opened_at", "modified_at", "closed_at",
+        "care_id", "items", "kind", "state", "marketplace_state", "opened_at", "modified_at", "closed_at", "received",
     ),
 )  # fmt: skip
 
@@ -396,6 +401,7 @@ class Mirakl(HttpAdapter):
             return_.date_created,  # opened_at
             return_.last_updated,  # modified_at
             return_.last_updated if state in ("closed", "cancelled") else None,  # closed_at
+            RETURN_RECEIVED.get(return_.state or "") if return_.method_code != RETURNLESS else False,  # received
         )
 
     def documents(self, missing: Sequence[MissingDocuments]) -> Iterator[DocumentsAnswer]:

@@ -33,6 +33,7 @@ from orders_sync.marketplaces.kit.auth import HeaderToken
 from orders_sync.marketplaces.kit.decoding import (
     check_field_order,
     decoded,
+    is_set,
     json_object,
     record_reader,
     repairing,
@@ -289,7 +290,7 @@ check_field_order(
 check_field_order(
     CareRecord,
     (
-        "care_id", "items", "kind", "state", "marketplace_state", "opened_at", "modified_at", "closed_at",
+        "care_id", "items", "kind", "state", "marketplace_state", "opened_at", "modified_at", "closed_at", "received",
     ),
 )  # fmt: skip
 
@@ -543,6 +544,7 @@ def _return(care: _Care) -> CareRecord:
         care.return_initiated_at,  # opened_at
         None,  # modified_at
         care.delivered_at if state == "closed" else None,  # closed_at
+        is_set(care.delivered_at) or None,  # received: "when the return parcel was delivered to the merchant"
     )
 
 
@@ -560,6 +562,7 @@ def _ticket(care: _Care) -> CareRecord:
         care.created_at,  # opened_at
         care.updated_at,  # modified_at
         care.updated_at if state == "closed" else None,  # closed_at
+        None,  # received: a ticket does not say it
     )
 
 

@@ -162,6 +162,8 @@ class CareRecord(msgspec.Struct, frozen=True, gc=False):
     opened_at: datetime | None = None
     modified_at: datetime | None = None
     closed_at: datetime | None = None
+    received: bool | None = None
+    """Whether the seller has received the pieces that come back; None if the record does not say."""
 
 
 class Reason(msgspec.Struct, frozen=True, gc=False):

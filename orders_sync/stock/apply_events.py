@@ -16,6 +16,7 @@ from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.decision import Cause
 from orders_sync.stock.needs import ItemKey
 from orders_sync.stock.reconcile import StockResult, reconcile, reconcile_each
+from orders_sync.stock.returns import apply_returns
 from orders_sync.stock.store import collect_missing_statistics
 from orders_sync.stock.wrong_locks import MAX_ATTEMPTS
 
@@ -38,12 +39,13 @@ class _Event(NamedTuple):
 def apply_pending(
     stock: StockConnection, oversell: frozenset[str] = frozenset(), *, batch: int = MAX_EVENTS_PER_TRANSACTION
 ) -> StockResult:
-    """Applies all pending events, then looks at the items that changed without one, e.g. in quantity or SKU.
+    """Applies all pending events, looks at the items that changed without one, and books the returns that are due.
 
     `oversell`: the accounts that may lock stock below zero. `batch`: the maximum of events per transaction.
     """
     with rare_garbage_collection():
-        return _apply_all(stock, oversell, batch) + _apply_rechecks(stock, oversell, batch)
+        applied = _apply_all(stock, oversell, batch) + _apply_rechecks(stock, oversell, batch)
+        return applied + apply_returns(stock, oversell, batch)
 
 
 def _apply_all(stock: StockConnection, oversell: frozenset[str], batch: int) -> StockResult:
@@ -85,7 +87,7 @@ def lock_orders(
 
 
 def pending_events(stock: StockConnection) -> int:
-    """How many events and rechecks the stock job has to apply."""
+    """How many events, rechecks and returns the stock job has to deal with."""
     row = stock.execute(_PENDING, [MAX_ATTEMPTS]).fetchone()
     return int(row[0]) if row else 0
 
@@ -198,7 +200,7 @@ ORDER BY event_id
 """
 _PENDING = """
 SELECT (SELECT count(*) FROM {events} WHERE applied_at IS NULL AND attempts < %s)
-  + (SELECT count(*) FROM stock_rechecks)
+  + (SELECT count(*) FROM stock_rechecks) + (SELECT count(*) FROM stock_returns WHERE handled_at IS NULL)
 """
 _TAKE_RECHECKS = """
 DELETE FROM stock_rechecks WHERE recheck_id IN (

@@ -1,16 +1,16 @@
 """What a person does to stock: each act has a reason and is on record, in the movements or in the history of a lock."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 from orders_sync.model.errors import UserFacingError
 from orders_sync.model.statuses import Status
 from orders_sync.stock.actions import LOCK_ACTIONS, LockAction
 from orders_sync.stock.connection import StockConnection
-from orders_sync.stock.decision import Cause, Lock, Movement, Settled, StockLevel
-from orders_sync.stock.needs import Decision, ItemKey, parts_of
-from orders_sync.stock.reconcile import StockResult, finish, reconcile
+from orders_sync.stock.decision import Cause, Lock, Movement, Settled
+from orders_sync.stock.needs import Decision, ItemKey
+from orders_sync.stock.reconcile import StockResult, finish, move, reconcile
+from orders_sync.stock.returns import consumed_locks, returned_pieces
 from orders_sync.stock.store import load, load_levels
 
 NO_OVERSELL: frozenset[str] = frozenset()
@@ -43,7 +43,7 @@ def adjust(
         movement = Movement(sku, "adjusted", pieces, on_hand, "", "", by.reason, by.user)
         if before[sku].counted_at is None:
             stock.execute("UPDATE {levels} SET counted_at = now() WHERE sku = %s", [sku])
-        return _move(stock, before, [movement], Cause(f"stock adjusted by {by.user}: {by.reason}"), oversell)
+        return move(stock, before, [movement], Cause(f"stock adjusted by {by.user}: {by.reason}"), oversell)
 
 
 def decide(
@@ -69,35 +69,88 @@ def decide(
 
 
 def return_to_stock(
-    stock: StockConnection, returned: Mapping[ItemKey, int], by: By, oversell: frozenset[str] = NO_OVERSELL
+    stock: StockConnection,
+    returned: Mapping[ItemKey, int],
+    by: By,
+    oversell: frozenset[str] = NO_OVERSELL,
+    *,
+    care_id: str | None = None,
 ) -> StockResult:
     """Books pieces of items that came back as pieces on hand again. `returned`: item → its pieces.
 
-    Raises StockActError where an item has fewer consumed pieces than come back with what came back before.
+    `care_id`: the care record by which they came back; the stock job does not book its pieces again. Raises
+    StockActError where an item has fewer consumed pieces than come back with what came back before, or where the care
+    record is not about the item or says that fewer come back.
     """
     with stock.changing():
+        if care_id is not None:
+            by = by._replace(reason=f"care record {care_id}: {by.reason}")
+            for key, pieces in returned.items():
+                _note_care_record(stock, care_id, key, pieces)
         loaded = load(stock, returned.keys())
         movements: list[Movement] = []
         levels = dict(loaded.levels)
         for item in loaded.items:
-            parts = {part.sku: part.pieces for part in parts_of(item.account, item.sku, loaded.stock_skus)}
-            gone = [lock for lock in loaded.locks.get(item.key, ()) if lock.consumed]
-            # What left under a former SKU comes back as that one, if nothing left under the present one.
-            for lock in [lock for lock in gone if lock.sku in parts] or gone:
-                pieces = returned[item.key] * parts.get(lock.sku, 1)
-                _check_return(stock, lock, pieces)
+            before = returned_pieces(stock, item.key)
+            for lock, per_piece in consumed_locks(item, loaded):
+                pieces = returned[item.key] * per_piece
+                _check_return(lock, pieces, before.get(lock.sku, 0))
                 on_hand = (levels[lock.sku].on_hand or 0) + pieces
                 levels[lock.sku] = levels[lock.sku]._replace(on_hand=on_hand)
                 movements.append(Movement(lock.sku, "returned", pieces, on_hand, *item.key, by.reason, by.user))
         if missing := sorted(item_id for _, item_id in returned.keys() - {(m.account, m.item_id) for m in movements}):
             raise StockActError(f"No piece of the items {', '.join(missing)} has left the stock: none can come back.")
-        return _move(stock, loaded.levels, movements, Cause(f"returned to stock by {by.user}: {by.reason}"), oversell)
+        return move(stock, loaded.levels, movements, Cause(f"returned to stock by {by.user}: {by.reason}"), oversell)
 
 
-def _check_return(stock: StockConnection, lock: Lock, pieces: int) -> None:
-    """Raises StockActError if more pieces of the lock would come back than have left."""
-    row = stock.execute(_RETURNED, [lock.sku, lock.account, lock.item_id]).fetchone()
-    before = int(row[0]) if row else 0
+def pieces_to_return(
+    stock: StockConnection, account: str, item_id: str | None, pieces: int | None, care_id: str | None
+) -> dict[ItemKey, int]:
+    """What a person means, for `return_to_stock`: the pieces of an item, else all of a care record that are not booked.
+
+    Raises StockActError where neither an item with its pieces nor a care record is named, or where the care record does
+    not say what comes back.
+    """
+    if item_id is not None and pieces is not None:
+        return {(account, item_id): pieces}
+    if item_id is not None or pieces is not None or care_id is None:
+        raise StockActError("Name the item and its pieces, the care record, or all three.")
+    return _pieces_of_care_record(stock, account, care_id)
+
+
+def _pieces_of_care_record(stock: StockConnection, account: str, care_id: str) -> dict[ItemKey, int]:
+    rows = stock.execute(_OF_CARE_RECORD, [account, care_id]).fetchall()
+    if not rows:
+        raise StockActError(f"There is no care record {care_id} in the account {account}.")
+    if unknown := [item_id for item_id, said, _ in rows if said is None]:
+        raise StockActError(
+            f"Care record {care_id} does not say how many pieces of the items {', '.join(unknown)} come back: name the "
+            "item and its pieces as well."
+        )
+    left = {(account, item_id): said - booked for item_id, said, booked in rows if said > booked}
+    if not left:
+        raise StockActError(f"All pieces of care record {care_id} were booked already.")
+    return left
+
+
+def _note_care_record(stock: StockConnection, care_id: str, key: ItemKey, pieces: int) -> None:
+    """Notes that these pieces came back by the care record. Raises StockActError if it says that fewer do."""
+    account, item_id = key
+    rows = stock.execute(_OF_CARE_RECORD, [account, care_id]).fetchall()
+    found = {item: (said, booked) for item, said, booked in rows}
+    if item_id not in found:
+        raise StockActError(f"The account {account} has no care record {care_id} about an item {item_id}.")
+    said, booked = found[item_id]
+    if said is not None and booked + pieces > said:
+        raise StockActError(
+            f"By care record {care_id}, {said} pieces of the item {item_id} come back, and {booked} were booked "
+            f"already: {pieces} more can't be booked."
+        )
+    stock.execute(_NOTE_CARE_RECORD, [account, care_id, item_id, said, pieces])
+
+
+def _check_return(lock: Lock, pieces: int, before: int) -> None:
+    """Raises StockActError if more pieces of the lock would come back than have left. `before`: that came back."""
     if before + pieces > lock.consumed:
         raise StockActError(
             f"Of the item {lock.item_id}, {lock.consumed} pieces of SKU {lock.sku} have left, and {before} came back "
@@ -139,32 +192,22 @@ def _undo_shipment(stock: StockConnection, key: ItemKey, cause: Cause, by: By) -
     return finish(stock, locks, loaded.levels, settled)
 
 
-def _move(
-    stock: StockConnection,
-    before: Mapping[str, StockLevel],
-    movements: list[Movement],
-    cause: Cause,
-    oversell: frozenset[str],
-) -> StockResult:
-    """Stores movements of pieces on hand, and shares out what they make available or take away."""
-    after = dict(before)
-    for movement in movements:
-        after[movement.sku] = after[movement.sku]._replace(
-            on_hand=movement.on_hand, counted_at=after[movement.sku].counted_at or datetime.now(UTC)
-        )
-    overdrawn = {movement.sku for movement in movements if after[movement.sku].available() < 0}
-    return finish(stock, (), before, Settled({}, after, movements, {}, overdrawn), oversell, cause)
-
-
 _DECIDE = """
 INSERT INTO stock_decisions (account, item_id, decision, item_status, reason, made_by)
 SELECT account, item_id, %s, status, %s, %s FROM order_items WHERE account = %s AND item_id = %s
 ON CONFLICT (account, item_id) DO UPDATE SET decision = excluded.decision, item_status = excluded.item_status,
   reason = excluded.reason, made_by = excluded.made_by, made_at = now()
 """
-_RETURNED = """
-SELECT coalesce(sum(pieces), 0) FROM {movements}
-WHERE sku = %s AND account = %s AND item_id = %s AND kind = 'returned'
+_OF_CARE_RECORD = """
+SELECT about.item_id, about.quantity, coalesce(back.booked + back.booked_before + back.counted, 0)
+FROM care_record_items about LEFT JOIN stock_returns back USING (account, care_id, item_id)
+WHERE about.account = %s AND about.care_id = %s ORDER BY about.item_id
+"""
+# What a person books is not pending any more, also if the stock job was about to book it.
+_NOTE_CARE_RECORD = """
+INSERT INTO stock_returns AS back (account, care_id, item_id, pieces, booked, handled_at)
+VALUES (%s, %s, %s, %s, %s, now())
+ON CONFLICT (account, care_id, item_id) DO UPDATE SET booked = back.booked + excluded.booked, handled_at = now()
 """
 # The undone shipment has its shipment's time: to a count between the two, neither has happened.
 _TAKEN = """

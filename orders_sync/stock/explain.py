@@ -47,6 +47,19 @@ class StoredDecision(NamedTuple):
     in_force: bool
 
 
+class StoredReturn(NamedTuple):
+    """Pieces of an item that come back by a care record. `handled_at`: None while the stock job has yet to book it."""
+
+    at: datetime
+    account: str
+    care_id: str
+    item_id: str
+    pieces: int | None
+    booked: int
+    handled_at: datetime | None
+    note: str | None
+
+
 class Explanation(NamedTuple):
     """What is known about a SKU, an item or an order. Transitions and movements: the latest ones, the oldest first."""
 
@@ -56,6 +69,7 @@ class Explanation(NamedTuple):
     transitions: list[StoredTransition]
     movements: list[StoredMovement]
     decisions: list[StoredDecision]
+    returns: list[StoredReturn]
 
     def is_empty(self) -> bool:
         """Whether nothing was found."""
@@ -80,6 +94,7 @@ def explain(stock: StockConnection, subject: str, limit: int | None = MAX_SHOWN)
         transitions=_oldest_first(stock.rows_as(StoredTransition, HISTORY + _OF_SUBJECT, shown)),
         movements=_oldest_first(stock.rows_as(StoredMovement, _MOVEMENTS, shown)),
         decisions=stock.rows_as(StoredDecision, _DECISIONS, keys),
+        returns=stock.rows_as(StoredReturn, _RETURNS, keys),
     )
 
 
@@ -136,4 +151,9 @@ FROM stock_decisions decided
 JOIN unnest(%s::text[], %s::text[]) AS requested (account, item_id) USING (account, item_id)
 LEFT JOIN order_items item USING (account, item_id)
 ORDER BY decided.made_at
+"""
+_RETURNS = """
+SELECT back.at, account, back.care_id, item_id, back.pieces, back.booked, back.handled_at, back.note
+FROM stock_returns back JOIN unnest(%s::text[], %s::text[]) AS requested (account, item_id) USING (account, item_id)
+ORDER BY back.at, back.care_id
 """

@@ -1,13 +1,15 @@
 """Making locks equal to what their items need: load, decide, store, in the caller's transaction."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import NamedTuple
 
 import psycopg
 
 from orders_sync.stock.connection import StockConnection
-from orders_sync.stock.decision import Cause, Lock, Settled, StockLevel, settle, share_out
+from orders_sync.stock.decision import Cause, Lock, Movement, Settled, StockLevel, settle, share_out
 from orders_sync.stock.needs import ItemKey
 from orders_sync.stock.store import (
     active_locks,
@@ -17,6 +19,18 @@ from orders_sync.stock.store import (
     other_active_locks,
     store,
 )
+
+
+class ReturnNotBooked(NamedTuple):
+    """An item of a care record of which fewer pieces were booked than the record says."""
+
+    account: str
+    care_id: str
+    item_id: str
+    pieces: int | None
+    """As the care record says; None if it does not."""
+    booked: int
+    why: str
 
 
 @dataclass(frozen=True)
@@ -29,9 +43,19 @@ class StockResult:
     """How many locks came into each state."""
     failed: int = 0
     """How many attempts to apply an event, or to look at an item, failed."""
+    returned: int = 0
+    """How many pieces of items came back by returns that closed as received."""
+    not_booked: tuple["ReturnNotBooked", ...] = ()
+    """The returns of which fewer pieces were booked than their care records say."""
 
     def __add__(self, other: "StockResult") -> "StockResult":
-        return StockResult(self.events + other.events, self.transitions + other.transitions, self.failed + other.failed)
+        return StockResult(
+            self.events + other.events,
+            self.transitions + other.transitions,
+            self.failed + other.failed,
+            self.returned + other.returned,
+            self.not_booked + other.not_booked,
+        )
 
 
 def reconcile(
@@ -91,6 +115,26 @@ def release_all(stock: StockConnection, cause: Cause) -> StockResult:
         overdrawn=set(),
     )
     return finish(stock, held, levels, settled)
+
+
+def move(
+    stock: StockConnection,
+    before: Mapping[str, StockLevel],
+    movements: Sequence[Movement],
+    cause: Cause,
+    oversell: frozenset[str],
+) -> StockResult:
+    """Stores movements of pieces on hand, and shares out what they make available or take away.
+
+    Call it within a transaction. `before`: the levels as they were stored. `cause`: of the changes to locks.
+    """
+    after = dict(before)
+    for movement in movements:
+        after[movement.sku] = after[movement.sku]._replace(
+            on_hand=movement.on_hand, counted_at=after[movement.sku].counted_at or datetime.now(UTC)
+        )
+    overdrawn = {movement.sku for movement in movements if after[movement.sku].available() < 0}
+    return finish(stock, (), before, Settled({}, after, list(movements), {}, overdrawn), oversell, cause)
 
 
 def finish(

@@ -9,12 +9,14 @@ from typing import Literal, NamedTuple
 from psycopg.errors import DataError
 
 from orders_sync.database.engine import Connection
+from orders_sync.lanes.restocking import forget_restocking, note_passed, note_restocking
 from orders_sync.marketplaces.kit.adapter import RawRecord
 from orders_sync.marketplaces.kit.errors import MarketplaceError
 from orders_sync.marketplaces.kit.lenient import decode_leniently
 from orders_sync.model.pass_summary import PassSummary
 from orders_sync.model.records import CareRecord, Flaw, Reason, RecordRejectedError
 from orders_sync.sync import care_links
+from orders_sync.sync.due_returns import note_due_returns, stored_closings
 from orders_sync.sync.isolate_rejected import reason_of
 from orders_sync.sync.put_off import OtherRecordError, SingleFetches, is_put_off, put_off, summary_of, with_reason
 from orders_sync.sync.record_flaws import RecordFlaws
@@ -35,8 +37,8 @@ from orders_sync.sync.window import RETRIES_PER_PASS, finish, pass_start, until_
 
 _STORE = """
 INSERT INTO care_records AS stored (
-  account, care_id, kind, state, marketplace_state, opened_at, modified_at, closed_at, raw, fingerprint
-) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s)
+  account, care_id, kind, state, marketplace_state, opened_at, modified_at, closed_at, received, raw, fingerprint
+) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s)
 ON CONFLICT (account, care_id) DO UPDATE SET
   kind = CASE WHEN excluded.kind = 'other' THEN stored.kind ELSE excluded.kind END,
   state = CASE WHEN excluded.state = 'unknown' AND excluded.marketplace_state IS NULL
@@ -45,6 +47,7 @@ ON CONFLICT (account, care_id) DO UPDATE SET
   opened_at = coalesce(excluded.opened_at, stored.opened_at),
   modified_at = coalesce(excluded.modified_at, stored.modified_at),
   closed_at = coalesce(excluded.closed_at, stored.closed_at),
+  received = coalesce(excluded.received, stored.received),
   raw = CASE WHEN excluded.fingerprint = stored.fingerprint AND stored.buyer_data_blanked_at IS NOT NULL
         THEN stored.raw ELSE excluded.raw END,
   buyer_data_blanked_at = CASE WHEN excluded.fingerprint = stored.fingerprint THEN stored.buyer_data_blanked_at END,
@@ -56,8 +59,9 @@ WHERE excluded.fingerprint <> stored.fingerprint AND (
     OR excluded.state <> stored.state AND (excluded.state <> 'unknown' OR excluded.marketplace_state IS NOT NULL)
     OR (coalesce(excluded.marketplace_state, stored.marketplace_state),
         coalesce(excluded.opened_at, stored.opened_at), coalesce(excluded.modified_at, stored.modified_at),
-        coalesce(excluded.closed_at, stored.closed_at)) IS DISTINCT FROM
-       (stored.marketplace_state, stored.opened_at, stored.modified_at, stored.closed_at))
+        coalesce(excluded.closed_at, stored.closed_at), coalesce(excluded.received, stored.received))
+       IS DISTINCT FROM
+       (stored.marketplace_state, stored.opened_at, stored.modified_at, stored.closed_at, stored.received))
 RETURNING (xmax = 0)
 """
 _STORE_ITEMS = """
@@ -80,6 +84,7 @@ def sync(pass_: RunningPass) -> None:
     # Marketplaces filter the list by the minute: start a whole minute earlier.
     start = start.replace(second=0, microsecond=0) - timedelta(minutes=1)
     pass_.add(PassSummary(range_start=start))
+    _note_restocking(pass_)
     settled = _settled_versions(pass_)
     fetches = SingleFetches()
     end = None
@@ -91,6 +96,7 @@ def sync(pass_: RunningPass) -> None:
             pass_.note_progress()
     retry_rejected(pass_, Selection(pass_.lane.account, "care"), limit=RETRIES_PER_PASS)
     finish(pass_, end or window_end(pass_))
+    note_passed(pass_.connection, pass_.lane.account)
 
 
 def retry_rejected(pass_: RunningPass, selection: Selection, *, limit: int | None) -> MarketplaceError | None:
@@ -117,6 +123,13 @@ def retry_rejected(pass_: RunningPass, selection: Selection, *, limit: int | Non
             fetches.note_success()
             pass_.add(_store(pass_, [checked], []))
     return None
+
+
+def _note_restocking(pass_: RunningPass) -> None:
+    if pass_.request.account.settings.restock_returns:
+        note_restocking(pass_.connection, [pass_.lane.account])
+    else:
+        forget_restocking(pass_.connection, pass_.lane.account)
 
 
 class _CheckedCare(NamedTuple):
@@ -211,7 +224,9 @@ def _check(pass_: RunningPass, record: RawRecord) -> _CheckedCare:
 def _store(pass_: RunningPass, checked: Sequence[_CheckedCare], rejected: Sequence[RejectedRecord]) -> PassSummary:
     """Stores checked records, links them to their items, and keeps the rejected ones, in one transaction."""
     connection, account = pass_.connection, pass_.lane.account
+    restocks = pass_.request.account.settings.restock_returns
     with connection.transaction():
+        before = stored_closings(connection, account, [one.care.care_id for one in checked]) if restocks else None
         outcomes = [_store_one(connection, account, one) for one in checked]
         all_rejected = [*rejected, *(outcome for outcome in outcomes if isinstance(outcome, RejectedRecord))]
         keep(connection, account, all_rejected)
@@ -220,6 +235,8 @@ def _store(pass_: RunningPass, checked: Sequence[_CheckedCare], rejected: Sequen
         # An older version than the stored one says nothing about the items.
         current = [o.care for o, became in zip(checked, outcomes, strict=True) if became in ("created", "changed")]
         linked = _link(connection, account, current)
+        if before is not None:
+            note_due_returns(connection, account, current, before)
         resolve(connection, account, "care", [care.care_id for care in stored])
         flaws = {one.care.care_id: one.flaws for one in checked if one.flaws and one.care.care_id not in rejected_ids}
         RecordFlaws(connection, account, "care").replace([care.care_id for care in stored], flaws)
@@ -240,7 +257,7 @@ def _store_one(
     care, record = checked.care, checked.record
     values = [
         account, care.care_id, care.kind, care.state, care.marketplace_state,
-        care.opened_at, care.modified_at, care.closed_at, checked.whole, record.fingerprint,
+        care.opened_at, care.modified_at, care.closed_at, care.received, checked.whole, record.fingerprint,
     ]  # fmt: skip
     try:
         with connection.transaction():

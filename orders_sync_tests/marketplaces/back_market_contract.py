@@ -76,6 +76,7 @@ CONTRACT = AdapterContract(
                 "care_id": "71", "items": [item_of("37195", None)], "kind": "replacement", "state": "closed",
                 "marketplace_state": "9", "opened_at": day(1), "modified_at": day(2), "closed_at": day(3),
             },
+            absent=["received"],
         )
     ],
     states=[

@@ -100,6 +100,7 @@ CONTRACT = AdapterContract(
             {
                 "care_id": "return_1", "items": [item_of("item_1", 2)], "kind": "return", "state": "closed",
                 "marketplace_state": "received", "opened_at": day(1), "modified_at": day(2), "closed_at": day(3),
+                "received": True,
             },
         ),
         Example(
@@ -108,6 +109,7 @@ CONTRACT = AdapterContract(
                 "care_id": "claim_1", "items": [item_of("item_1", 2)], "kind": "refund", "state": "cancelled",
                 "marketplace_state": "canceled", "opened_at": day(1), "modified_at": day(2), "closed_at": day(3),
             },
+            absent=["received"],
         ),
         Example(
             EXCHANGE,
@@ -115,7 +117,7 @@ CONTRACT = AdapterContract(
                 "care_id": "oexc_1", "items": [item_of("item_1", 2)], "kind": "replacement", "state": "open",
                 "opened_at": day(1), "modified_at": day(2),
             },
-            absent=["marketplace_state", "closed_at"],
+            absent=["marketplace_state", "closed_at", "received"],
         ),
     ],
     states=[

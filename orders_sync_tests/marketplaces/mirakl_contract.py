@@ -89,7 +89,7 @@ CONTRACT = AdapterContract(
                 "care_id": "f61b5db8", "items": [item_of("Order_1-A-1", 2)], "kind": "return", "state": "open",
                 "marketplace_state": "IN_PROGRESS", "opened_at": day(1), "modified_at": day(2),
             },
-            absent=["closed_at"],
+            absent=["closed_at", "received"],
         )
     ],
     states=[

@@ -81,7 +81,7 @@ CONTRACT = AdapterContract(
             RETURN,
             {
                 "care_id": "return-7", "items": [item_of("91", 1)], "kind": "return", "state": "closed",
-                "marketplace_state": "REFUNDED", "opened_at": day(1), "closed_at": day(2),
+                "marketplace_state": "REFUNDED", "opened_at": day(1), "closed_at": day(2), "received": True,
             },
             absent=["modified_at"],
         ),
@@ -91,7 +91,7 @@ CONTRACT = AdapterContract(
                 "care_id": "ticket-7", "items": [item_of("91", 1)], "kind": "replacement", "state": "open",
                 "marketplace_state": "PENDING", "opened_at": day(1), "modified_at": day(2),
             },
-            absent=["closed_at"],
+            absent=["closed_at", "received"],
         ),
     ],
     states=[

@@ -174,6 +174,10 @@ care_records = Table(
     moment("opened_at", "When the case was opened, by the marketplace's clock."),
     moment("modified_at", "When the case last changed, by the marketplace's clock; never goes back."),
     moment("closed_at", "When the case was closed, by the marketplace's clock."),
+    Column(
+        "received", Boolean,
+        comment="Whether the seller has received the pieces, as the marketplace last said; empty: it never has.",
+    ),
     Column("raw", JSONB, nullable=False, comment="The marketplace's record of the care case, whole."),
     Column(
         "fingerprint", LargeBinary, nullable=False,

@@ -91,6 +91,10 @@ stock_movements = Table(
     comment="One row per change of a SKU's pieces on hand: their sum is on_hand.",
 )  # fmt: skip
 Index("stock_movements_sku", stock_movements.c.sku)
+Index(
+    "stock_movements_returned", stock_movements.c.account, stock_movements.c.item_id,
+    postgresql_where=text("kind = 'returned'"),
+)  # fmt: skip
 
 stock_skus = Table(
     "stock_skus",
@@ -132,6 +136,43 @@ stock_rechecks = Table(
     moment("recorded_at", "When the change was stored, by our clock.", now=True),
     comment="Items that changed without a change of status, e.g. in quantity or SKU. The stock job brings their locks "
     "in line, and deletes the row.",
+)
+
+stock_returns = Table(
+    "stock_returns",
+    metadata,
+    Column("account", Text, primary_key=True, comment=ACCOUNT),
+    Column("care_id", Text, primary_key=True, comment="The marketplace's id of the care case."),
+    Column("item_id", Text, primary_key=True, comment=ITEM_ID),
+    Column(
+        "pieces", Integer,
+        comment="Pieces of the item that come back, as the care record said; empty: it does not say.",
+    ),
+    moment("came_back_at", "When they came back, by the marketplace's clock; empty: at."),
+    moment("at", "When it was known to be due, or a person booked it, by our clock.", now=True),
+    moment("handled_at", "When the stock job, or a person, dealt with it, by our clock; empty: pending."),
+    Column("booked", Integer, nullable=False, server_default="0", comment="Pieces that are on hand again by it."),
+    Column(
+        "booked_before", Integer, nullable=False, server_default="0",
+        comment="Pieces that a person had booked before without naming the care record.",
+    ),
+    Column(
+        "counted", Integer, nullable=False, server_default="0",
+        comment="Pieces that were on the shelf already when it was counted.",
+    ),
+    Column("note", Text, comment="Why fewer pieces were booked than the care record says; empty: all were."),
+    comment="The returns of care records to stock, one row per care case and item: each is booked once.",
+)  # fmt: skip
+Index("stock_returns_pending", stock_returns.c.at, postgresql_where=text("handled_at IS NULL"))
+Index("stock_returns_item", stock_returns.c.account, stock_returns.c.item_id)
+
+restocking_accounts = Table(
+    "restocking_accounts",
+    metadata,
+    Column("account", Text, primary_key=True, comment=ACCOUNT),
+    moment("since", "Returns that closed before are not booked: when `restock_returns` was first seen.", now=True),
+    moment("passed_at", "When the first complete `care` pass since then ended, by our clock; empty: none has."),
+    comment="The accounts whose returns are booked when they close as received (`restock_returns`).",
 )
 
 stock_buffers = Table(

@@ -11,7 +11,8 @@ from orders_sync.dagster_support.row_checks import rows_check_result
 from orders_sync.dagster_support.table_assets import column_schema
 from orders_sync.database import tables
 from orders_sync.lanes.authority import current_authority
-from orders_sync.marketplaces.kit.accounts import load_accounts, overselling_accounts
+from orders_sync.lanes.restocking import note_restocking
+from orders_sync.marketplaces.kit.accounts import load_accounts, overselling_accounts, restocking_accounts
 from orders_sync.stock.actions import LOCK_ACTIONS
 from orders_sync.stock.apply_events import apply_pending
 from orders_sync.stock.available import Available, available_to_sell, store_available
@@ -27,12 +28,14 @@ from orders_sync.stock.queries import (
     reserved_mismatches,
     shortages,
 )
+from orders_sync.stock.reconcile import ReturnNotBooked
 
 GROUP = "stock"
 OWNERS = ["team:warehouse"]
 
 TRANSITIONS_SHOWN = 25
 SCARCEST_SHOWN = 10
+NOT_BOOKED_SHOWN = 50
 LOCK_ACTIONS_TABLE = as_markdown_table(
     ["status of the item", "the lock", "why"],
     [(f"`{status}`", meaning.action, meaning.why) for status, meaning in LOCK_ACTIONS.items()],
@@ -82,6 +85,7 @@ def stock_locks(orders_database: OrdersDatabase) -> Any:
     """Applies the pending events, in the shadow's tables while V1 has the authority, and runs the checks."""
     with orders_database.connect_to_stock("stock") as stock:
         authority = current_authority(stock.connection)
+        note_restocking(stock.connection, restocking_accounts())
         applied = apply_pending(stock, overselling_accounts())
         states = locks_by_state(stock)
         latest = latest_history(stock, TRANSITIONS_SHOWN)
@@ -92,6 +96,8 @@ def stock_locks(orders_database: OrdersDatabase) -> Any:
             + ("" if authority.may_lock_stock else " (shadow tables: V1 has the authority)"),
             "events_applied": applied.events,
             "events_failed": applied.failed,
+            "pieces_returned": applied.returned,
+            **_returns_not_booked(applied.not_booked),
             **{f"transitions_to_{state}": count for state, count in applied.transitions.items()},
             **{f"locks_{state}": count for state, count in states.items()},
             "latest transitions": _transitions_table(latest),
@@ -144,6 +150,15 @@ def _check_results(stock: StockConnection) -> Iterator[dg.AssetCheckResult]:
     for name, row_type, rows, severity in found:
         result = rows_check_result(list(row_type._fields), rows, severity)
         yield result._replace(check_name=name, asset_key=dg.AssetKey("stock_locks"))
+
+
+def _returns_not_booked(found: Sequence[ReturnNotBooked]) -> dict[str, dg.MarkdownMetadataValue]:
+    """The table of returns of which fewer pieces were booked than their care records say, if there are any."""
+    if not found:
+        return {}
+    table = as_markdown_table(list(ReturnNotBooked._fields), found[:NOT_BOOKED_SHOWN])
+    hint = "`orders-sync stock explain ITEM` keeps showing them; `orders-sync stock return` books by hand."
+    return {f"{len(found)} returns not booked in full": dg.MetadataValue.md(f"{table}\n\n{hint}")}
 
 
 def _transitions_table(transitions: list[StoredTransition]) -> dg.MarkdownMetadataValue:

@@ -14,7 +14,7 @@ from orders_sync.dagster_support.markdown import as_markdown_table
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.marketplaces.kit.accounts import overselling_accounts
 from orders_sync.model.errors import UserFacingError
-from orders_sync.stock.by_hand import By, adjust, decide, return_to_stock
+from orders_sync.stock.by_hand import By, adjust, decide, pieces_to_return, return_to_stock
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.needs import Decision
 from orders_sync.stock.reconcile import StockResult
@@ -49,11 +49,18 @@ class DecideLock(dg.Config):
 
 
 class ReturnToStock(dg.Config):
-    """What came back."""
+    """What came back: pieces of an item, those of a care record, or pieces of an item by a care record."""
 
     account: str = Field(description="The seller account.")
-    item_id: str = Field(description="The marketplace's id of the order item.")
-    pieces: int = Field(description="Pieces of the item that are on the shelf again.", ge=1)
+    item_id: str | None = Field(
+        default=None, description="The marketplace's id of the order item. Not set: all items of the care record."
+    )
+    pieces: int | None = Field(
+        default=None, description="Pieces of the item that are on the shelf again; required with `item_id`.", ge=1
+    )
+    care_id: str | None = Field(
+        default=None, description="The marketplace's id of the care record by which they came back."
+    )
     reason: str = REASON
 
 
@@ -84,11 +91,13 @@ def decide_item_lock(context: dg.OpExecutionContext, config: DecideLock, orders_
 def return_item_to_stock(
     context: dg.OpExecutionContext, config: ReturnToStock, orders_database: OrdersDatabase
 ) -> None:
-    """Raises dg.Failure if fewer pieces of the item have left."""
-    returned = {(config.account, config.item_id): config.pieces}
+    """Raises dg.Failure if fewer pieces of an item have left, or if nothing says which pieces came back."""
     with _stock(orders_database) as stock:
-        result = return_to_stock(stock, returned, _by(context, config.reason), overselling_accounts())
-    _report(context, f"Item {config.item_id}: {config.pieces} pieces are on hand again", result)
+        returned = pieces_to_return(stock, config.account, config.item_id, config.pieces, config.care_id)
+        by = _by(context, config.reason)
+        result = return_to_stock(stock, returned, by, overselling_accounts(), care_id=config.care_id)
+    booked = ", ".join(f"{pieces} pieces of item {item_id}" for (_, item_id), pieces in returned.items())
+    _report(context, f"{booked} are on hand again", result)
 
 
 @dg.op(description="Shows the locks that are not what their items need, and repairs them if `repair` is set.")
@@ -144,8 +153,8 @@ def decide_lock() -> None:
 
 
 @dg.job(
-    description="Books pieces of a shipped item that came back. Set `account`, `item_id`, `pieces` and `reason` in the "
-    "launchpad."
+    description="Books pieces that came back. Set `account`, `reason`, and `item_id` with `pieces`, or `care_id`, in "
+    "the launchpad."
 )
 def return_stock() -> None:
     """The one op `return_item_to_stock`."""

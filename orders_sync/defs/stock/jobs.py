@@ -6,7 +6,7 @@ import dagster as dg
 
 from orders_sync.dagster_support.markdown import as_markdown_table
 from orders_sync.dagster_support.orders_database import OrdersDatabase
-from orders_sync.stock.explain import MAX_SHOWN, PendingItem, StoredDecision, StoredMovement, explain
+from orders_sync.stock.explain import MAX_SHOWN, PendingItem, StoredDecision, StoredMovement, StoredReturn, explain
 from orders_sync.stock.queries import Holder, SkuLevel, StoredTransition
 
 apply_order_events = dg.define_asset_job(
@@ -49,6 +49,7 @@ def explain_lock_transitions(
                 "decisions": _table(StoredDecision, found.decisions),
                 "transitions": _table(StoredTransition, found.transitions),
                 "movements": _table(StoredMovement, found.movements),
+                "returns": _table(StoredReturn, found.returns),
             },
         )
     )

@@ -65,3 +65,9 @@ def overselling_accounts() -> frozenset[str]:
     """The names of the accounts whose file lets them lock stock below zero (`allow_oversell`)."""
     usable, _ = load_accounts()
     return frozenset(name for name, account in usable.items() if account.settings.allow_oversell)
+
+
+def restocking_accounts() -> frozenset[str]:
+    """The names of the accounts whose file lets received returns be booked as pieces on hand (`restock_returns`)."""
+    usable, _ = load_accounts()
+    return frozenset(name for name, account in usable.items() if account.settings.restock_returns)
