@@ -287,5 +287,9 @@ def test_stock_is_corrected_in_the_ui(definitions: dg.Definitions, database_url:
         sync(sandbox_account(marketplace), "modified")
         apply_pending(StockConnection(connection))
         assert lock() == ("consumed", 0, 1)
-        assert run("return_stock", "return_item_to_stock", pieces=1, **item).success
+        marketplace.put_folder(900, 100)
+        sync(sandbox_account(marketplace), "care")
+        booked = {"account": "shop", "care_id": "900", "reason": "a test"}  # the folder does not say how many
+        assert not run("return_stock", "return_item_to_stock", **booked).success
+        assert run("return_stock", "return_item_to_stock", pieces=1, **item, care_id="900").success
         assert run("decide_lock", "decide_item_lock", decision="UNDO_SHIPMENT", **item).success

@@ -33,10 +33,10 @@ LOCK_ACTIONS: dict[Status, Meaning] = {
     Status.CANCELLED: Meaning(LockAction.RELEASE, "The pieces stay in the warehouse."),
     Status.REFUNDED_BEFORE_SHIPPING: Meaning(LockAction.RELEASE, "The pieces stay in the warehouse."),
     Status.REFUNDED_AFTER_SHIPPING: Meaning(
-        LockAction.CONSUME, "The pieces left when they were shipped. What comes back is counted, or booked by hand."
+        LockAction.CONSUME, "The pieces left when they were shipped. What comes back is counted or booked."
     ),
     Status.RETURNED: Meaning(
-        LockAction.CONSUME, "The pieces left when they were shipped. What comes back is counted, or booked by hand."
+        LockAction.CONSUME, "The pieces left when they were shipped. What comes back is counted or booked."
     ),
     Status.UNPAID: Meaning(LockAction.RELEASE, "The payment failed, so nothing is sold."),
     Status.REMOVED: Meaning(LockAction.RELEASE, "The order no longer lists the item."),

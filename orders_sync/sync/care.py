@@ -96,7 +96,8 @@ def sync(pass_: RunningPass) -> None:
             pass_.note_progress()
     retry_rejected(pass_, Selection(pass_.lane.account, "care"), limit=RETRIES_PER_PASS)
     finish(pass_, end or window_end(pass_))
-    note_passed(pass_.connection, pass_.lane.account)
+    if pass_.request.end is None:
+        note_passed(pass_.connection, pass_.lane.account)
 
 
 def retry_rejected(pass_: RunningPass, selection: Selection, *, limit: int | None) -> MarketplaceError | None:

@@ -4,6 +4,7 @@ import json
 import re
 import socket
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -141,6 +142,27 @@ def test_a_partial_sync_is_a_warning_and_exit_code_0(shop: Marketplace, connecti
     assert "care record 901 put off: 127.0.0.1 answers GET /ws/sav/901 with 404" in text
     assert json.loads(run("status", "--json").output)[2]["last_outcome"] == "partial"
     assert json.loads(run("rejected", "--json").output)[0]["reason"] == "record: could not be fetched: 404"
+
+
+def test_the_pieces_of_a_care_record_are_booked_by_hand(shop: Marketplace, tmp_path: Path) -> None:
+    file = tmp_path / "stock.csv"
+    file.write_text("sku,on_hand\nPHONE,5\n")
+    an_order(shop, 1)
+    run("stock", "import", str(file), "--counted-at", (shop.now() - timedelta(hours=1)).isoformat())
+    run("sync", "--type", "new")
+    shop.pass_time(minutes=1)
+    shop.set_states(1, 9, 3)
+    shop.put_folder(900, 100, None)
+    run("sync", "--type", "modified")
+    run("sync", "--type", "care")
+    run("stock", "apply")
+    unknown = run("stock", "return", "shop", "--care", "900", "--reason", "unopened")
+    assert unknown.exit_code != 0
+    assert "does not say how many pieces of the items 100 come back" in unknown.output
+    booked = run("stock", "return", "shop", "100", "1", "--care", "900", "--reason", "unopened")
+    assert "1 pieces of item 100 are on hand again." in booked.output
+    output = run("stock", "explain", "100", "--json").output
+    assert "care record 900: unopened" in output
 
 
 def test_stock_is_imported_applied_and_explained(shop: Marketplace, tmp_path: Path) -> None:

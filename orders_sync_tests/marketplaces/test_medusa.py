@@ -12,7 +12,7 @@ from orders_sync.marketplaces.kit.accounts import account_from
 from orders_sync.marketplaces.kit.adapter import Adapter
 from orders_sync.marketplaces.kit.registry import open_adapter
 from orders_sync.model.statuses import Status
-from orders_sync_tests.marketplaces.medusa_contract import ORDER
+from orders_sync_tests.marketplaces.medusa_contract import ORDER, RETURN
 
 
 @pytest.fixture
@@ -51,3 +51,14 @@ def test_an_items_pieces_and_its_orders_payment_decide_its_status(
     (item,) = adapter.decode_order(json.dumps(record).encode()).items or []
     # An unknown payment makes the whole order unknown, its items included.
     assert item.status == status
+
+
+@pytest.mark.parametrize(
+    ("status", "damaged", "received"), [("requested", 0, None), ("received", 0, True), ("received", 1, None)]
+)
+def test_a_return_was_received_if_all_its_pieces_came_back_undamaged(
+    adapter: Adapter, status: str, damaged: int, received: bool | None
+) -> None:
+    items = [{**RETURN["items"][0], "received_quantity": 2, "damaged_quantity": damaged}]
+    care = adapter.decode_care_record(json.dumps({**RETURN, "status": status, "items": items}).encode())
+    assert care.received is received

@@ -77,6 +77,19 @@ def test_a_closed_or_cancelled_return_ended_with_its_last_change(mirakl: Marketp
     assert [(care.state, care.closed_at) for care in ended] == [("closed", day(2)), ("cancelled", day(2))]
 
 
+@pytest.mark.parametrize(
+    ("state", "received"),
+    [("IN_PROGRESS", None), ("RECEIVED", True), ("NO_RECEPTION", False), ("CLOSED", None), ("REFUSED", False)],
+)
+def test_a_return_says_that_it_was_received_in_one_state_only(
+    mirakl: Marketplace, state: str, received: bool | None
+) -> None:
+    adapter = open_adapter(sandbox_account(mirakl))
+    care = adapter.decode_care_record(json.dumps({**RETURN, "state": state}).encode())
+    adapter.close()
+    assert care.received is received
+
+
 def test_a_hidden_address_is_the_buyers_name_alone(mirakl: Marketplace) -> None:
     order = decoded(mirakl, EXAMPLE)
     assert (order.billing.first_name, order.billing.last_name, order.billing.street) == ("Smith", "Taylor", None)

@@ -18,7 +18,7 @@ from orders_sync.sandbox.refurbed import FakeRefurbed
 from orders_sync.testing.field_mapping import day
 from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.marketplace import Marketplace, sandbox_account, sync
-from orders_sync_tests.marketplaces.refurbed_contract import TICKET
+from orders_sync_tests.marketplaces.refurbed_contract import RETURN, TICKET
 
 EXAMPLE: dict[str, Any] = {
     "id": "8100", "released_at": "2026-03-01T10:00:00.123Z", "state": "PARTIALLY_FULFILLED",
@@ -71,6 +71,15 @@ def test_a_solved_ticket_ended_with_its_last_change(shop: SellerAccount) -> None
     solved = adapter.decode_care_record(json.dumps({**TICKET, "status": "SOLVED"}).encode())
     adapter.close()
     assert (solved.state, solved.closed_at) == ("closed", day(2))
+
+
+@pytest.mark.parametrize("state", ["DELIVERED", "REFUNDED", "CONCLUDED"])
+def test_a_return_was_received_if_its_parcel_was_delivered(shop: SellerAccount, state: str) -> None:
+    adapter = open_adapter(shop)
+    delivered = adapter.decode_care_record(json.dumps({**RETURN, "state": state}).encode())
+    other = adapter.decode_care_record(json.dumps({**RETURN, "state": state, "delivered_at": None}).encode())
+    adapter.close()
+    assert (delivered.received, other.received) == (True, None)
 
 
 def test_a_ticket_that_is_nested_too_deeply_stops_no_list() -> None:
