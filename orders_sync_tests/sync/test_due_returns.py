@@ -150,19 +150,19 @@ def test_once_the_setting_is_on_only_what_closes_from_then_on_is_booked(shop: Sh
 
 
 class Medusa:
-    """A Medusa shop with one order of two phones, both shipped; its pieces are counted."""
+    """A Medusa shop with one return of two pieces."""
 
     def __init__(self, url: str, shop: MedusaShop, connection: Connection) -> None:
-        settings: dict[str, Any] = {
-            "marketplace": "medusa", "base_url": url, "token": "MEDUSA_KEY", "limits": {"enforced": False},
-            "restock_returns": True,
-        }  # fmt: skip
-        self.account = account_from("shop", settings, "defs.yaml")
+        self.url = url
         self.shop = shop
         self.connection = connection
 
-    def due_after(self, status: str, **fields: Any) -> list[tuple[str, int]]:
-        """The (item, pieces) that are due after a pass that sees the return like this."""
+    def due_after(self, status: str, *, restock: bool = True, **fields: Any) -> list[tuple[str, int]]:
+        """The (item, pieces) that are due after a pass that sees the return like this. `restock`: the setting."""
+        settings: dict[str, Any] = {
+            "marketplace": "medusa", "base_url": self.url, "token": "MEDUSA_KEY", "limits": {"enforced": False},
+            "restock_returns": restock,
+        }  # fmt: skip
         minute = len(self.shop.records["returns"]) and 1
         now = (datetime.now(UTC) + timedelta(minutes=minute)).isoformat()
         self.shop.records["returns"] = [
@@ -171,7 +171,7 @@ class Medusa:
                 "updated_at": now, "items": [{"item_id": "item_1", "quantity": 2}], **fields,
             }
         ]  # fmt: skip
-        sync(self.account, "care")
+        sync(account_from("shop", settings, "defs.yaml"), "care")
         return self.connection.execute("SELECT item_id, pieces FROM stock_returns").fetchall()
 
 
@@ -186,6 +186,14 @@ def medusa(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 def test_a_return_that_closed_before_the_setting_was_seen_is_not_due(medusa: Medusa) -> None:
     yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat()
     assert medusa.due_after("received", received_at=yesterday) == []
+
+
+def test_a_return_that_closed_after_the_last_pass_without_the_setting_and_before_it_was_seen_is_not_due(
+    medusa: Medusa,
+) -> None:
+    an_hour_ago = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    assert medusa.due_after("requested", restock=False) == []
+    assert medusa.due_after("received", received_at=an_hour_ago) == []
 
 
 def test_a_return_that_opens_and_closes_between_two_passes_is_due(medusa: Medusa) -> None:
