@@ -25,7 +25,7 @@ MIN_COMMON_KEYS = 2
 Span = tuple[int, int]
 """Where a part of the page begins and ends."""
 
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _NEXT_RECORD = re.compile(rb"[,}]\s*(?=\{)")
 _COMMA = re.compile(rb"\s*,\s*")
 _SPACE = re.compile(rb"\s*")

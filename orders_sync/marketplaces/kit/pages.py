@@ -14,7 +14,7 @@ from orders_sync.model.records import RecordRejectedError
 PageStruct = TypeVar("PageStruct", bound=msgspec.Struct)
 
 _COMMA_AT_END = re.compile(rb",\s*\}\s*\Z")
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},:]', re.DOTALL)
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{},:]', re.DOTALL)
 
 
 def page_decoder(struct: type[PageStruct], *record_keys: str) -> Callable[[bytes], PageStruct]:

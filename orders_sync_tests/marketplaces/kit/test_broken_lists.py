@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -119,18 +118,19 @@ def test_good_records_are_read_whatever_the_others_are(parts: list[tuple[bool, s
     assert [text for text in found if text in good] == good
 
 
-def test_a_hostile_page_takes_no_long_time() -> None:
-    """The time grows with the length of the page, not with its square."""
-
-    def seconds(body: bytes) -> float:
-        began = time.process_time()
-        with contextlib.suppress(msgspec.DecodeError):
-            decode(body)
-        return time.process_time() - began
-
-    for hostile in (b',{"id":[' * 20_000, b"]" * 100_000, b'{"a":1},' * 20_000 + b'{"', b"[" * 100_000, b'"' * 100_001):
-        body = b'{"orders": [' + hostile + b"]}"
-        assert seconds(body) < 60
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        b',{"id":[' * 20_000, b"]" * 100_000, b'{"a":1},' * 20_000 + b'{"', b"[" * 100_000, b'"' * 100_001,
+        b'{"id": 1, "x": "' + b'\\"' * 500_000,
+    ],
+    ids=["openings", "closings", "records", "brackets", "quotes", "escaped quotes"],
+)  # fmt: skip
+def test_a_hostile_page_ends(hostile: bytes) -> None:
+    """Its time grows with the length of the page, not with its square."""
+    with contextlib.suppress(msgspec.DecodeError):
+        decode(b'{"orders": [' + hostile + b"]}")
 
 
 def documents(body: bytes) -> list[Any]:
