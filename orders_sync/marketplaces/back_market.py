@@ -37,7 +37,7 @@ from orders_sync.marketplaces.kit.decoding import (
     record_reader,
     rfc3339,
 )
-from orders_sync.marketplaces.kit.errors import OF_ONE_RECORD, RecordNotFoundError
+from orders_sync.marketplaces.kit.errors import OF_ONE_RECORD, BadAnswerError, RecordNotFoundError
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient
 from orders_sync.marketplaces.kit.lenient import CARE_ITEM, CREATED_AT, ITEMS, SKU
 from orders_sync.marketplaces.kit.pages import page_decoder
@@ -124,8 +124,8 @@ _Amount = str | int | float
 
 class _List(msgspec.Struct, gc=False):
     results: list[msgspec.Raw]
-    count: int | None = None
-    next: str | None = None
+    count: Any = None
+    next: Any = None
 
 
 class _Address(Address, frozen=True, gc=False, rename="camel"):
@@ -221,7 +221,7 @@ class _Delivery(msgspec.Struct, gc=False, rename="camel"):
 
 class _Deliveries(msgspec.Struct, gc=False):
     results: list[_Delivery]
-    next: str | None = None
+    next: Any = None
 
 
 class BackMarketSettings(TokenSettings):
@@ -325,7 +325,7 @@ class BackMarket(HttpAdapter):
 
         def pages(part: Mapping[str, str]) -> FetchPage:
             def fetch(number: int, size: int) -> Page:
-                page = self._page("/ws/orders", {**query, **part, "page": str(number)}, [EDGE], _order_record)
+                page = self._page("/ws/orders", {**query, **part}, number, [EDGE], _order_record)
                 check_filter(page.records, listing, since)
                 return page
 
@@ -381,8 +381,8 @@ class BackMarket(HttpAdapter):
         changed_since = _to_the_minute(since)
 
         def fetch(number: int) -> Page:
-            query = {"last_modification_date": changed_since, "page": str(number)}
-            return self._page("/ws/sav", query, [EDGE, CARE_LIST], _care_list_record)
+            query = {"last_modification_date": changed_since}
+            return self._page("/ws/sav", query, number, [EDGE, CARE_LIST], _care_list_record)
 
         yield from read_linked(fetch, self.client.now)
 
@@ -426,17 +426,16 @@ class BackMarket(HttpAdapter):
 
     def _labels(self, order_id: str) -> list[Document]:
         """The labels of all deliveries of an order: one for each parcel."""
-
-        def fetch(number: int) -> _Deliveries:
-            query = {"order_id": order_id, "page": str(number)}
-            return self.client.get("/ws/shipping/v1/deliveries", query, [EDGE], _decode_deliveries)
-
-        page = fetch(1)
-        deliveries, number = page.results, _page_number(page.next)
+        deliveries: list[_Delivery] = []
+        number: int | None = 1
         while number is not None and number <= MAX_DELIVERY_PAGES:
-            page = fetch(number)
+            query = {"order_id": order_id, "page": str(number)}
+            page = self.client.get("/ws/shipping/v1/deliveries", query, [EDGE], _decode_deliveries)
             deliveries += page.results
-            number = _page_number(page.next)
+            following, is_guessed = _next_page(page.next, number)
+            if following is not None and following <= number:
+                raise BadAnswerError(f"Page {number} of an order's deliveries names page {following} as its next one.")
+            number = following if page.results or not is_guessed else None
         # The filter may be ignored: only a delivery that names this order counts.
         return [self._label(delivery) for delivery in deliveries if str(delivery.order) == order_id]
 
@@ -477,12 +476,15 @@ class BackMarket(HttpAdapter):
     def _page(
         self,
         path: str,
-        query: dict[str, str],
+        query: Mapping[str, str],
+        number: int,
         limits: list[RateLimit],
         record: Callable[[bytes], RawRecord],
     ) -> Page:
-        answer = self.client.get(path, query, limits, _decode_list)
-        return Page([record(bytes(raw)) for raw in answer.results], answer.count, _page_number(answer.next))
+        answer = self.client.get(path, {**query, "page": str(number)}, limits, _decode_list)
+        records = [record(bytes(raw)) for raw in answer.results]
+        following, is_guessed = _next_page(answer.next, number)
+        return Page(records, answer.count, following if records or not is_guessed else None, is_guessed)
 
     def _absolute(self, url: str) -> str:
         return self.client.base_url + url if url.startswith("/") else url
@@ -542,13 +544,18 @@ def _to_the_minute(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%d-%H-%M")
 
 
-_PAGE = re.compile(r"[?&]page=(\d+)")
+_PAGE = re.compile(r"[?&]page=([0-9]{1,9})\b")
 
 
-def _page_number(url: str | None) -> int | None:
-    """The page number of a `next` link; None without one (the contract's examples also have the text "null")."""
-    found = _PAGE.search(url) if url else None
-    return int(found.group(1)) if found else None
+def _next_page(link: object, number: int) -> tuple[int | None, bool]:
+    """The number of the page after this one, by its `next` link, and whether it is guessed: the link can't be read.
+
+    None without a link; the contract's examples also have the text "null".
+    """
+    if link is None or link is False or link in ("", "null"):
+        return None, False
+    found = _PAGE.search(link) if isinstance(link, str) else None
+    return (int(found.group(1)), False) if found else (number + 1, True)
 
 
 MARKETPLACE = RegisteredMarketplace(

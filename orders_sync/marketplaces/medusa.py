@@ -22,7 +22,7 @@ from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import partial
 from itertools import chain
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from pydantic import Field
@@ -145,22 +145,22 @@ class MedusaSettings(TokenSettings):
 
 class _Orders(msgspec.Struct, gc=False):
     orders: list[msgspec.Raw]
-    count: int
+    count: Any = None
 
 
 class _Returns(msgspec.Struct, gc=False, rename={"records": "returns"}):
     records: list[msgspec.Raw]
-    count: int
+    count: Any = None
 
 
 class _Claims(msgspec.Struct, gc=False, rename={"records": "claims"}):
     records: list[msgspec.Raw]
-    count: int
+    count: Any = None
 
 
 class _Exchanges(msgspec.Struct, gc=False, rename={"records": "exchanges"}):
     records: list[msgspec.Raw]
-    count: int
+    count: Any = None
 
 
 class _OneOrder(msgspec.Struct, gc=False):
@@ -511,7 +511,7 @@ class Medusa(HttpAdapter):
                 if isinstance(answer, MarketplaceError):
                     yield from ((order_id, answer) for order_id in batch)
                 else:
-                    yield from ((order_id, answer.get(order_id, [])) for order_id in batch)
+                    yield from ((order_id, answer.get(order_id, answer.get("", []))) for order_id in batch)
 
     def _fulfillments(self, order_ids: Sequence[str]) -> dict[str, Sequence[Document] | MarketplaceError]:
         """The labels of some orders, by order id."""

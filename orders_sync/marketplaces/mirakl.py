@@ -16,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlencode
 
 import msgspec
@@ -34,6 +34,7 @@ from orders_sync.marketplaces.kit.adapter import (
     check_filter,
 )
 from orders_sync.marketplaces.kit.auth import HeaderToken
+from orders_sync.marketplaces.kit.cursors import CursorPage, read_cursor
 from orders_sync.marketplaces.kit.decoding import (
     care_items,
     check_field_order,
@@ -43,12 +44,12 @@ from orders_sync.marketplaces.kit.decoding import (
     record_reader,
     rfc3339,
 )
-from orders_sync.marketplaces.kit.errors import MarketplaceError
+from orders_sync.marketplaces.kit.errors import BadAnswerError, MarketplaceError
 from orders_sync.marketplaces.kit.halves import answers_for
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient
 from orders_sync.marketplaces.kit.lenient import CARE_ITEM, CREATED_AT, ITEMS, SKU
 from orders_sync.marketplaces.kit.pages import page_decoder
-from orders_sync.marketplaces.kit.paging import CursorPage, FetchPage, Page, offset_page, read_counted, read_cursor
+from orders_sync.marketplaces.kit.paging import FetchPage, Page, offset_page, read_counted
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
 from orders_sync.model.records import Address, CareRecord, Document, DocumentKind, ItemKind, Order, OrderItem
 from orders_sync.model.statuses import Status
@@ -134,12 +135,12 @@ class MiraklSettings(TokenSettings):
 
 class _Orders(msgspec.Struct, gc=False):
     orders: list[msgspec.Raw]
-    total_count: int
+    total_count: Any = None
 
 
 class _Returns(msgspec.Struct, gc=False):
     data: list[msgspec.Raw]
-    next_page_token: str | None = None
+    next_page_token: Any = None
 
 
 class _Refund(msgspec.Struct, gc=False):
@@ -337,7 +338,10 @@ class Mirakl(HttpAdapter):
         # OR12 is deprecated: "please use OR11 with the query parameter 'order_ids' instead".
         answer = self.client.get("/api/orders", [*self.shop, ("order_ids", order_id)], [PAGES], _decode_orders)
         found = [_order_record(bytes(raw)) for raw in answer.orders]
-        return next((record for record in found if record.record_id == order_id), None)
+        record = next((record for record in found if record.record_id == order_id), None)
+        if record is None and any(not other.record_id for other in found):
+            raise BadAnswerError(f"Mirakl answers the request for order {order_id} with one whose id can't be read.")
+        return record
 
     def decode_order(self, raw: bytes) -> Order:
         order = decoded(_decode_order, raw, "Mirakl")

@@ -2,7 +2,8 @@
 
 Facts of the contract that shape this file:
 
-* Lists are paged by `pagination.starting_after` (an id) and `has_more`, with at most 100 records per page.
+* Lists are paged by `pagination.starting_after` (an id) and `has_more`, with at most 100 records per page. In this
+  JSON, a missing or null `has_more` is false.
 * Orders can be filtered by `released_at` and `state`, not by a modified time: `modified` lists the orders released in
   the range again, and their fingerprints show which ones have changed.
 * Every order item is one piece. Its SKU may be empty.
@@ -10,10 +11,11 @@ Facts of the contract that shape this file:
 * Three X-RateLimit headers give the limit. Errors are google.rpc.Status.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 from pydantic import Field
@@ -30,6 +32,7 @@ from orders_sync.marketplaces.kit.adapter import (
     check_filter,
 )
 from orders_sync.marketplaces.kit.auth import HeaderToken
+from orders_sync.marketplaces.kit.cursors import IdPage, read_after_ids
 from orders_sync.marketplaces.kit.decoding import (
     check_field_order,
     decoded,
@@ -43,7 +46,6 @@ from orders_sync.marketplaces.kit.errors import OF_ONE_RECORD, RecordNotFoundErr
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient, RateLimitHeaders
 from orders_sync.marketplaces.kit.lenient import CARE_ITEM, CREATED_AT, ITEMS, SKU
 from orders_sync.marketplaces.kit.pages import page_decoder
-from orders_sync.marketplaces.kit.paging import CursorPage, read_cursor
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
 from orders_sync.model.records import (
     NO_ADDRESS,
@@ -136,17 +138,17 @@ class _TicketHead(msgspec.Struct, gc=False):
 
 class _Orders(msgspec.Struct, gc=False):
     orders: list[msgspec.Raw] = []
-    has_more: bool = False
+    has_more: Any = None
 
 
 class _Returns(msgspec.Struct, gc=False):
     returns: list[msgspec.Raw] = []
-    has_more: bool = False
+    has_more: Any = None
 
 
 class _Tickets(msgspec.Struct, gc=False):
     tickets: list[msgspec.Raw] = []
-    has_more: bool = False
+    has_more: Any = None
 
 
 class _OneOrder(msgspec.Struct, gc=False):
@@ -248,6 +250,22 @@ class _Labels(msgspec.Struct, gc=False):
     shipping_labels: list[_Label] = []
 
 
+_UNREADABLE_END = re.compile(rb'"has_more"\s*:\s*(?!true\b|false\b|null\b)')
+_List = TypeVar("_List", _Orders, _Returns, _Tickets)
+
+
+def _list_decoder(decode: Callable[[bytes], _List]) -> Callable[[bytes], _List]:
+    """A decoder of pages that keeps in mind that `has_more` was no JSON, e.g. `True`: repaired, it would be null."""
+
+    def decode_list(body: bytes) -> _List:
+        page = decode(body)
+        if page.has_more is None and _UNREADABLE_END.search(body):
+            page.has_more = "unreadable"
+        return page
+
+    return decode_list
+
+
 _order_record = record_reader(_FINGERPRINT_VERSION, record_id="id", created="released_at", modified=None)
 _return_record = record_reader(
     _FINGERPRINT_VERSION, record_id="id", created="return_initiated_at", modified=None, prefix="return-"
@@ -256,9 +274,9 @@ _ticket_record = record_reader(
     _FINGERPRINT_VERSION, record_id="id", created="created_at", modified="updated_at", prefix="ticket-"
 )
 _decode_ticket_head = msgspec.json.Decoder(_TicketHead).decode
-_decode_orders = page_decoder(_Orders, "id", "items")
-_decode_returns = page_decoder(_Returns)
-_decode_tickets = page_decoder(_Tickets)
+_decode_orders = _list_decoder(page_decoder(_Orders, "id", "items"))
+_decode_returns = _list_decoder(page_decoder(_Returns))
+_decode_tickets = _list_decoder(page_decoder(_Tickets))
 _decode_one = repairing(msgspec.json.Decoder(_OneOrder).decode)
 _decode_order = msgspec.json.Decoder(_Order).decode
 _decode_care = msgspec.json.Decoder(_Care).decode
@@ -330,14 +348,14 @@ class Refurbed(HttpAdapter):
         elif since is not None:
             filters["released_at"] = {"ge": rfc3339(since)}
 
-        def fetch(cursor: str | None) -> CursorPage:
-            answer = self._list("OrderService/ListOrders", filters, "ID", cursor, _decode_orders, self.page_size)
-            page = _page([_order_record(bytes(raw)) for raw in answer.orders], answer.has_more)
+        def fetch(cursor: str | None, size: int) -> IdPage:
+            answer = self._list("OrderService/ListOrders", filters, "ID", cursor, _decode_orders, size)
+            page = IdPage([_order_record(bytes(raw)) for raw in answer.orders], answer.has_more)
             # There is no modified time: both listings filter by release.
             check_filter(page.records, "created", since)
             return page
 
-        yield from read_cursor(fetch)
+        yield from read_after_ids(fetch, _id_of, self.page_size, MAX_PAGE_SIZE)
 
     def order(self, order_id: str) -> RawRecord | None:
         try:
@@ -384,21 +402,21 @@ class Refurbed(HttpAdapter):
         began_since = min(since, self.now() - RETURNS_BACK)
         filters = {"return_initiated_at": {"ge": rfc3339(began_since)}}
 
-        def returns(cursor: str | None) -> CursorPage:
+        def returns(cursor: str | None, size: int) -> IdPage:
             method = "OrderItemReturnService/ListOrderItemReturns"
-            answer = self._list(method, filters, "ID", cursor, _decode_returns, MAX_PAGE_SIZE)
-            page = _page([_return_record(bytes(raw)) for raw in answer.returns], answer.has_more, "return-")
+            answer = self._list(method, filters, "ID", cursor, _decode_returns, size)
+            page = IdPage([_return_record(bytes(raw)) for raw in answer.returns], answer.has_more)
             check_filter(page.records, "created", began_since)
             return page
 
-        def tickets(cursor: str | None) -> CursorPage:
+        def tickets(cursor: str | None, size: int) -> IdPage:
             # Sorted by creation, oldest first: a ticket that changes during the reading keeps its place.
             method, sold = "TicketService/ListTickets", {"is_buyback": {"value": False}}
-            answer = self._list(method, sold, "CREATED_AT", cursor, _decode_tickets, MAX_PAGE_SIZE)
-            return _page([_ticket_record(bytes(raw)) for raw in answer.tickets], answer.has_more, "ticket-")
+            answer = self._list(method, sold, "CREATED_AT", cursor, _decode_tickets, size)
+            return IdPage([_ticket_record(bytes(raw)) for raw in answer.tickets], answer.has_more)
 
-        yield from read_cursor(returns)
-        for page in read_cursor(tickets):
+        yield from read_after_ids(returns, _id_of, MAX_PAGE_SIZE, MAX_PAGE_SIZE)
+        for page in read_after_ids(tickets, _id_of, MAX_PAGE_SIZE, MAX_PAGE_SIZE):
             # The contract has no filter by change, nor one for tickets about an order item.
             yield [t for t in page if _is_about_an_item(t) and (t.modified_at is None or t.modified_at >= since)]
 
@@ -463,10 +481,10 @@ def _path(method: str) -> str:
     return f"/refb.merchant.v1.{method}"
 
 
-def _page(records: list[RawRecord], has_more: bool, prefix: str = "") -> CursorPage:
-    if not has_more:
-        return CursorPage(records, None)
-    return CursorPage(records, records[-1].record_id.removeprefix(prefix) if records else "")
+def _id_of(record: RawRecord) -> str:
+    """The id for `starting_after`: an int64, as the contract has it, without our prefix; "" for any other."""
+    found = re.fullmatch(r"(?:return-|ticket-)?([0-9]{1,19})", record.record_id)
+    return found.group(1) if found else ""
 
 
 def _is_about_an_item(ticket: RawRecord) -> bool:

@@ -1,5 +1,7 @@
 """What adapters share to decode lists and records: pages, the head of a record, reasons without the record's values."""
 
+import hashlib
+import json
 import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -9,9 +11,8 @@ import msgspec
 
 from orders_sync.marketplaces.kit.adapter import RawRecord
 from orders_sync.marketplaces.kit.errors import RecordNotFoundError
-from orders_sync.marketplaces.kit.json_repair import REPLACEMENT, repair
+from orders_sync.marketplaces.kit.json_repair import REPLACEMENT, cut, repair
 from orders_sync.marketplaces.kit.lenient import decode_leniently
-from orders_sync.marketplaces.kit.paging import fingerprint
 from orders_sync.model.records import CareItem, Reason, RecordRejectedError
 from orders_sync.model.times import in_range
 
@@ -51,15 +52,14 @@ def record_reader(
     `record_id`, `created` and `modified` are the contract's names of the id and the two times (`modified`: None if
     there is no such time). `version` enters the fingerprint: a new one makes every record count as changed. `prefix`
     stands before each id, so that two lists with equal ids can become one. A head that is not as the contract says is
-    read leniently; the id is empty if it is unusable. A time without a zone or out of range is left out: it shows
-    neither which version is newer nor whether a filter was ignored.
+    read leniently; the id is empty if it is unusable, and never that of another object in the record. A time without a
+    zone or out of range is left out: it shows neither which version is newer nor whether a filter was ignored.
     """
     fields: list[Any] = [("record_id", int | str), ("created_at", datetime | None, None)]
     fields.append(("modified_at", datetime | None, None))
     names = {"record_id": record_id, "created_at": created, "modified_at": modified or "(there is none)"}
     struct = msgspec.defstruct("Head", fields, rename=names)
     decode = cast(Callable[[bytes], _Head], msgspec.json.Decoder(struct).decode)
-    key = re.compile(rb'"%s"\s*:\s*(?:"([^"\\]{1,200})"|(\d{1,20}))' % re.escape(record_id.encode()))
 
     def record(raw: bytes) -> RawRecord:
         hashed = fingerprint(raw, version)
@@ -69,24 +69,60 @@ def record_reader(
             try:
                 head = decode_leniently(decode, struct, raw).value
             except RecordRejectedError:
-                found = _id_in_broken_json(raw, key)
+                found = _id_before_the_break(raw, record_id)
                 return RawRecord(found and prefix + found, raw, hashed)
             if REPLACEMENT in str(head.record_id):  # not the marketplace's id any more
                 return RawRecord("", raw, hashed)
+        if head.record_id == "":
+            return RawRecord("", raw, hashed)
         created_at, modified_at = _comparable(head.created_at), _comparable(head.modified_at)
         return RawRecord(f"{prefix}{head.record_id}", raw, hashed, created_at, modified_at)
 
     return record
 
 
+def fingerprint(raw: bytes, version: bytes) -> bytes:
+    """A hash of a raw record, 16 bytes. `version` is the adapter's: a new one makes every record count as changed."""
+    return hashlib.blake2b(raw, digest_size=16, person=version).digest()
+
+
 def _comparable(at: datetime | None) -> datetime | None:
     return at if at is not None and at.tzinfo is not None and in_range(at) else None
 
 
-def _id_in_broken_json(raw: bytes, key: re.Pattern[bytes]) -> str:
-    """The id of a record that is no JSON, so that its rejection can be found by it; empty if there is none."""
-    found = key.search(raw)
-    return (found.group(1) or found.group(2)).decode(errors="replace") if found else ""
+def _id_before_the_break(raw: bytes, key: str) -> str:
+    """The id of a record that can't be decoded, so that its rejection can be found by it; empty if it is not certain.
+
+    Certain is what stands before the place where the JSON is broken, as a value of the outermost object: other ids are
+    those of the record's lines, or of another record.
+    """
+    text = cut(raw.decode(errors="replace")).lstrip(_BLANKS)
+    position = 0
+    while text[position : position + 1] == ("," if position else "{"):
+        try:
+            name, position = _read_value(text, _after_blanks(text, position + 1))
+            position = _after_blanks(text, position)
+            if not isinstance(name, str) or text[position : position + 1] != ":":
+                return ""
+            value, position = _read_value(text, _after_blanks(text, position + 1))
+        except ValueError:
+            return ""
+        if name == key:
+            is_usable = isinstance(value, int | str) and not isinstance(value, bool) and REPLACEMENT not in str(value)
+            return str(value) if is_usable else ""
+        position = _after_blanks(text, position)
+    return ""
+
+
+_BLANKS = " \t\r\n"
+_read_value = cast(Callable[[str, int], tuple[Any, int]], json.JSONDecoder().raw_decode)
+
+
+def _after_blanks(text: str, position: int) -> int:
+    """The position of the first character that is no white space of JSON."""
+    while position < len(text) and text[position] in _BLANKS:
+        position += 1
+    return position
 
 
 def decoded(decode: Callable[[bytes], Struct], raw: bytes, marketplace: str) -> Struct:

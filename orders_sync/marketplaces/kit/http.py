@@ -183,6 +183,8 @@ class MarketplaceClient:
         content: bytes | None,
         limits: Sequence[RateLimit],
     ) -> tuple[int, bytes]:
+        if not path.startswith("/"):  # else the credential could go to another host
+            raise ValueError("a path begins with '/', and this one does not: no request was sent")
         url = httpx.URL(f"{self.base_url}{path}?{urlencode(params)}" if params else self.base_url + path)
         for _ in range(MAX_REDIRECTS + 1):
             self._count(throttled_seconds=self.rate_limiter.wait(limits), calls=1)

@@ -1,6 +1,5 @@
-"""Reads paged lists to their end, completely, while they change."""
+"""Reads lists of numbered pages and of offsets to their end, completely, while they change."""
 
-import hashlib
 import itertools
 import logging
 import time
@@ -13,12 +12,16 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from math import ceil
 from operator import ge, le, ne
-from urllib.parse import urlsplit
 
 import msgspec
 
 from orders_sync.marketplaces.kit.adapter import RawRecord
-from orders_sync.marketplaces.kit.errors import CredentialRefusedError, IncompleteListError, RequestRefusedError
+from orders_sync.marketplaces.kit.errors import (
+    CredentialRefusedError,
+    IncompleteListError,
+    RecordNotFoundError,
+    RequestRefusedError,
+)
 from orders_sync.model.errors import OrdersSyncError
 
 log = logging.getLogger("orders_sync.sync")
@@ -38,10 +41,15 @@ class Page(msgspec.Struct, frozen=True, gc=False):
     """One page of a list with numbered pages."""
 
     records: list[RawRecord]
-    total: int | None
-    """How many records the whole list holds, as the answer says; None if it does not say."""
+    total: object
+    """How many records the whole list holds, as the answer has it, of whatever type.
+
+    Anything but a whole number from 0 on means that the length is not known.
+    """
     next: int | None
     """The number of the next page; None on the last one. Where the contract names none: whether more may follow."""
+    next_is_guessed: bool = False
+    """Whether the answer names a next page in a way that can't be read: the list may as well end here."""
     refused: RequestRefusedError | None = None
     """Why the marketplace refused this page, which then has no records."""
 
@@ -53,14 +61,24 @@ Split = Callable[[datetime | None, datetime | None], FetchPage | None]
 set at once. Returns None if the contract has no such filter."""
 
 
-def offset_page(records: list[RawRecord], total: int | None, number: int, size: int) -> Page:
+def length_of(total: object) -> int | None:
+    """The length of a list, by what an answer has for it; None if that is no such number."""
+    if isinstance(total, str) and len(total) <= 18 and total.isascii() and total.isdecimal():
+        return int(total)
+    if isinstance(total, bool) or not isinstance(total, int | float):
+        return None
+    return int(total) if total >= 0 and total == total // 1 else None
+
+
+def offset_page(records: list[RawRecord], total: object, number: int, size: int) -> Page:
     """A page of a list that is paged by an offset, whose answers name no next page.
 
-    `size`: how many records lie between two offsets. More may follow a full page, whatever length the list is said to
-    have.
+    `total`: the list's length, as the answer has it, of whatever type. `size`: how many records lie between two
+    offsets. More may follow a full page, whatever length the list is said to have.
     """
+    length = length_of(total)
     reached = (number - 1) * size + len(records)
-    more = bool(records) and (len(records) >= size or (total is not None and reached < total))
+    more = bool(records) and (len(records) >= size or (length is not None and reached < length))
     return Page(records, total, number + 1 if more else None)
 
 
@@ -253,9 +271,10 @@ class _CountedList:
     def _is_end(self, number: int, page: Page, before: Page) -> bool:
         """Whether the list has ended before this page. Raises if it can't have."""
         if page.refused is not None:
-            if before.next is None:
-                return True  # only the list's length says that there is such a page
-            if page.refused.status == HTTPStatus.NOT_FOUND:
+            is_missing = page.refused.status == HTTPStatus.NOT_FOUND
+            if before.next is None or (before.next_is_guessed and is_missing):
+                return True  # only the list's length says that there is such a page, or nothing does
+            if is_missing:
                 self._shrunk = True
                 return True
             raise _RefusedPageError(number, page.refused)
@@ -287,15 +306,15 @@ class _CountedList:
         except RequestRefusedError as error:
             if number == 1:
                 raise
-            return Page([], None, None, error)
+            return Page([], None, None, refused=error)
 
     def _note(self, number: int, page: Page) -> list[RawRecord]:
         """Counts a page's records, and returns them."""
-        is_possible = page.total is not None and page.total >= (number - 1) * self._size + len(page.records)
-        if page.total is not None and (number == 1 or is_possible):
+        total = length_of(page.total)
+        if total is not None and (number == 1 or total >= (number - 1) * self._size + len(page.records)):
             # A record that left the list has moved the later ones up: one may be on a page that was read before.
-            self._shrunk = self._shrunk or page.total < self._total
-            self._total = page.total
+            self._shrunk = self._shrunk or total < self._total
+            self._total = total
         self.seen.add(page.records)
         self._versions.add(page.records)
         for record in page.records[:1] + page.records[-1:]:
@@ -357,53 +376,10 @@ def read_linked(fetch: Callable[[int], Page], now: Callable[[], datetime]) -> It
     raise IncompleteListError(f"The marketplace's list changed during each of {MAX_READINGS} readings.")
 
 
-class CursorPage(msgspec.Struct, frozen=True, gc=False):
-    """One page of a list that is read by a cursor."""
-
-    records: list[RawRecord]
-    next: str | None
-    """The cursor of the next page, e.g. an id, a page token or a link; None on the last one."""
-
-
-def read_cursor(fetch: Callable[[str | None], CursorPage]) -> Iterator[list[RawRecord]]:
-    """All records of a list that is sorted by something that never changes (an id, the creation time); page by page.
-
-    `fetch` gets a page by its cursor, None for the first one. Records that are added or changed during the reading move
-    no others, so one reading is enough. Raises IncompleteListError for a cursor that comes again, for an empty page
-    that is not the last, and for more than MAX_PAGES.
-    """
-    cursor: str | None = None
-    seen: set[str] = set()
-    for number in itertools.count(1):
-        page = fetch(cursor)
-        if page.next is None:
-            yield page.records
-            return
-        if not page.records:
-            raise IncompleteListError(f"Page {number} of the marketplace's list is empty, yet there is more.")
-        if page.next in seen:
-            raise IncompleteListError(f"Page {number} of the marketplace's list leads back to an earlier page.")
-        if number >= MAX_PAGES:
-            raise IncompleteListError(f"The marketplace's list has more than {MAX_PAGES} pages.")
-        seen.add(page.next)
-        cursor = page.next
-        yield page.records
-
-
-def path_of_link(link: str, base_url: str) -> str:
-    """The path and query of a link to the next page, to be requested at the account's own `base_url`.
-
-    Raises IncompleteListError for a link to another host.
-    """
-    target, base = urlsplit(link), urlsplit(base_url)
-    if target.netloc and target.netloc != base.netloc:
-        raise IncompleteListError(f"The marketplace's list goes on at another host ({target.hostname}): not followed.")
-    return target.path.removeprefix(base.path.rstrip("/")) + (f"?{target.query}" if target.query else "")
-
-
 def _follow(first: Page, fetch: Callable[[int], Page]) -> Iterator[tuple[int, Page]]:
     """The pages after the first one with their numbers, each fetched once the one before has named it."""
     number, page = 1, first
+    known = _ids_of(first)
     while page.next is not None:
         if page.next <= number:
             raise IncompleteListError(
@@ -413,8 +389,16 @@ def _follow(first: Page, fetch: Callable[[int], Page]) -> Iterator[tuple[int, Pa
             raise IncompleteListError(f"Page {number} of the marketplace's list is empty, yet names a next one.")
         if page.next > MAX_PAGES:
             raise IncompleteListError(f"The marketplace's list has more than {MAX_PAGES} pages.")
-        number = page.next
-        page = fetch(number)
+        number, is_guessed = page.next, page.next_is_guessed
+        try:
+            page = fetch(number)
+        except RecordNotFoundError:
+            if is_guessed:
+                return
+            raise
+        if is_guessed and page.records and _ids_of(page) <= known:
+            raise IncompleteListError(f"Page {number} of the marketplace's list repeats the pages before it.")
+        known |= _ids_of(page)
         yield number, page
 
 
@@ -464,8 +448,3 @@ def _not_empty(number: int, page: Page) -> Page:
 
 def _ids(page: Page) -> list[str]:
     return [record.record_id for record in page.records]
-
-
-def fingerprint(raw: bytes, version: bytes) -> bytes:
-    """A hash of a raw record, 16 bytes. `version` is the adapter's: a new one makes every record count as changed."""
-    return hashlib.blake2b(raw, digest_size=16, person=version).digest()

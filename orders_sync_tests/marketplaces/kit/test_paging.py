@@ -11,13 +11,11 @@ from hypothesis import strategies as st
 from orders_sync.marketplaces.kit.adapter import RawRecord
 from orders_sync.marketplaces.kit.errors import IncompleteListError, RecordNotFoundError, RequestRefusedError
 from orders_sync.marketplaces.kit.paging import (
-    CursorPage,
     FetchPage,
     Page,
+    length_of,
     offset_page,
-    path_of_link,
     read_counted,
-    read_cursor,
     read_linked,
 )
 
@@ -278,37 +276,50 @@ def test_a_link_that_leads_nowhere_is_an_error_and_not_a_loop(page: Page, reason
         list(read_linked(lambda number: page, now))
 
 
-def _cursor_pages(*pages: tuple[list[str], str | None]) -> Callable[[str | None], CursorPage]:
-    """Pages by their cursors: the first one's is None, the others' is what the one before names."""
-    by_cursor = dict(zip([None, *(following for _, following in pages)], pages, strict=False))
+UNKNOWN_LENGTHS = [None, "", "abc", -1, 1.5, [], {}, True, "-1", float("nan")]
 
-    def fetch(cursor: str | None) -> CursorPage:
-        ids, following = by_cursor[cursor]
-        return CursorPage([RawRecord(record_id, b"{}", b"") for record_id in ids], following)
+
+@pytest.mark.parametrize("said", UNKNOWN_LENGTHS)
+@pytest.mark.parametrize("count", [0, 30, 100, 105])
+def test_a_length_that_is_no_number_is_unknown_and_no_error(said: object, count: int) -> None:
+    def by_offset(number: int, size: int) -> Page:
+        return offset_page([_record(n) for n in range(count)][(number - 1) * size : number * size], said, number, size)
+
+    def by_link(number: int, size: int) -> Page:
+        page = ChangingList(count, 50, False, [], 0).fetch(number)
+        return Page(page.records, said, page.next)
+
+    for pages in (read_counted(by_offset, 50, 1, by_offset=True), read_counted(by_link, 50, 4)):
+        assert {record.record_id for page in pages for record in page} == {str(n) for n in range(count)}
+
+
+@pytest.mark.parametrize(
+    ("said", "length"), [(7, 7), (0, 0), ("7", 7), (7.0, 7), *((x, None) for x in UNKNOWN_LENGTHS)]
+)
+def test_the_length_of_a_list_is_a_whole_number_from_0_on(said: object, length: int | None) -> None:
+    assert length_of(said) == length
+
+
+def _guessing(count: int, *, not_found: bool) -> Callable[[int], Page]:
+    """A list in pages of 10 whose links to the next page can't be read; after the last one comes none, or an empty one."""
+
+    def fetch(number: int) -> Page:
+        records = [_record(n) for n in range(count)][(number - 1) * 10 : number * 10]
+        if not_found and number > 1 and not records:
+            raise RecordNotFoundError("the marketplace answers with 404: invalid page", 404)
+        return Page(records, count, number + 1 if records else None, next_is_guessed=True)
 
     return fetch
 
 
-def test_a_cursor_is_followed_to_the_end() -> None:
-    fetch = _cursor_pages((["1", "2"], "2"), (["3"], "3"), ([], None))
-    assert [[record.record_id for record in page] for page in read_cursor(fetch)] == [["1", "2"], ["3"], []]
+@pytest.mark.parametrize("count", [0, 7, 20, 25])
+@pytest.mark.parametrize("not_found", [False, True])
+def test_after_an_unreadable_link_the_list_is_read_to_the_page_that_is_not_there(count: int, not_found: bool) -> None:
+    fetch = _guessing(count, not_found=not_found)
+    for pages in (read_counted(lambda number, _: fetch(number), 10, 1), read_linked(fetch, now)):
+        assert {record.record_id for page in pages for record in page} == {str(n) for n in range(count)}
 
 
-@pytest.mark.parametrize(
-    ("pages", "reason"),
-    [
-        ([(["1"], "1"), ([], "2"), (["3"], None)], "Page 2 of the marketplace's list is empty, yet there is more"),
-        ([(["1"], "1"), (["2"], "1")], "Page 2 of the marketplace's list leads back to an earlier page"),
-    ],
-)
-def test_a_cursor_that_leads_nowhere_is_an_error(pages: list[tuple[list[str], str | None]], reason: str) -> None:
-    with pytest.raises(IncompleteListError, match=reason):
-        list(read_cursor(_cursor_pages(*pages)))
-
-
-def test_a_link_is_followed_on_the_accounts_own_host_only() -> None:
-    base = "https://api.example.com/shop"
-    assert path_of_link("https://api.example.com/shop/orders?page=2", base) == "/orders?page=2"
-    assert path_of_link("/shop/orders?page=2", base) == "/orders?page=2"
-    with pytest.raises(IncompleteListError, match=r"another host \(evil.example.com\): not followed"):
-        path_of_link("https://evil.example.com/orders", base)
+def test_a_guessed_page_that_repeats_the_others_is_an_error_and_not_a_loop() -> None:
+    with pytest.raises(IncompleteListError, match="Page 2 of the marketplace's list repeats the pages before it"):
+        list(read_linked(lambda number: Page([_record(1)], None, number + 1, next_is_guessed=True), now))

@@ -1,0 +1,176 @@
+"""Reads lists whose next page is found by what the page before says: a page token, a link, or the last record's id."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Protocol, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+import msgspec
+
+from orders_sync.marketplaces.kit.adapter import RawRecord
+from orders_sync.marketplaces.kit.errors import IncompleteListError
+from orders_sync.marketplaces.kit.paging import MAX_PAGES
+
+
+class CursorPage(msgspec.Struct, frozen=True, gc=False):
+    """One page of a list that is read by page tokens or links."""
+
+    records: list[RawRecord]
+    next: object
+    """The token of the next page, or the link to it, as the answer has it; None, "" and false on the last page.
+
+    Give it as it is, of whatever type: what can't be read is an error, never the end of the list.
+    """
+
+
+class IdPage(msgspec.Struct, frozen=True, gc=False):
+    """One page of a list whose next page begins after the id of a record."""
+
+    records: list[RawRecord]
+    has_more: object
+    """Whether more records follow, as the answer has it, of whatever type.
+
+    None and false mean no: JSON of protocol buffers (proto3) leaves false out. After what can't be read, the next page
+    is requested; if it is empty, the list has ended.
+    """
+
+
+class _AnyPage(Protocol):
+    @property
+    def records(self) -> list[RawRecord]: ...
+
+
+_Page = TypeVar("_Page", bound=_AnyPage)
+
+
+def read_cursor(fetch: Callable[[str | None], CursorPage]) -> Iterator[list[RawRecord]]:
+    """All records of a list that is sorted by something that never changes (an id, the creation time); page by page.
+
+    `fetch` gets a page by its token, None for the first one. Records that are added or changed during the reading move
+    no others, so one reading is enough. Raises IncompleteListError, after the page's records, for a token that can't be
+    read or comes again, for an empty page that is not the last, and for more than MAX_PAGES.
+    """
+
+    def following(page: CursorPage, cursor: str | None, number: int) -> str | None:
+        return _text(page.next, number)
+
+    return _read(fetch, following)
+
+
+def read_links(fetch: Callable[[str], CursorPage], first: str, base_url: str) -> Iterator[list[RawRecord]]:
+    """Like `read_cursor`, of a list whose pages link to the next one.
+
+    `fetch` gets a page by its path and query; `first` is that of the first page. Links are followed on the account's
+    own host only, that of `base_url`.
+    """
+
+    def following(page: CursorPage, cursor: str | None, number: int) -> str | None:
+        link = _text(page.next, number)
+        return None if link is None else path_of_link(link, base_url, cursor or first)
+
+    return _read(lambda cursor: fetch(cursor or first), following)
+
+
+def read_after_ids(
+    fetch: Callable[[str | None, int], IdPage], id_of: Callable[[RawRecord], str], page_size: int, largest: int
+) -> Iterator[list[RawRecord]]:
+    """Like `read_cursor`, of a list whose next page begins after the id of the last record.
+
+    `fetch` gets the page of so many records after an id, None for the first one. `id_of` returns the id of a record as
+    the contract writes it; "" if it is not certain. If the last record has none, the page after it begins after the
+    last certain id, so that records come again and none is missed. If a page has none, it is requested again with
+    `largest` records, the most that the contract allows; then it is an error.
+    """
+
+    def fetch_page(cursor: str | None) -> IdPage:
+        page = fetch(cursor, page_size)
+        is_stuck = page.records and _may_go_on(page) and not _last_id(page, id_of)
+        return fetch(cursor, largest) if is_stuck and page_size < largest else page
+
+    def following(page: IdPage, cursor: str | None, number: int) -> str | None:
+        if not _may_go_on(page):
+            return None
+        last = _last_id(page, id_of)
+        if page.records and not last:
+            raise IncompleteListError(
+                f"None of the {len(page.records)} records on page {number} of the marketplace's list has an id that "
+                "can be read. The next page begins after such an id: it can't be requested."
+            )
+        return last
+
+    return _read(fetch_page, following)
+
+
+def _may_go_on(page: IdPage) -> bool:
+    is_readable = page.has_more is None or isinstance(page.has_more, bool)
+    return bool(page.has_more) if is_readable else bool(page.records)
+
+
+def _last_id(page: IdPage, id_of: Callable[[RawRecord], str]) -> str:
+    """The last certain id on a page; "" if there is none."""
+    return next((certain for record in reversed(page.records) if (certain := id_of(record))), "")
+
+
+def _read(
+    fetch: Callable[[str | None], _Page], following: Callable[[_Page, str | None, int], str | None]
+) -> Iterator[list[RawRecord]]:
+    """The pages' records. `following` returns the cursor after a page, by the page, its own cursor and its number.
+
+    A page's records are yielded before the cursor is read, so that they are kept if it is an error.
+    """
+    cursor: str | None = None
+    seen: set[str] = set()
+    for number in itertools.count(1):
+        page = fetch(cursor)
+        yield page.records
+        cursor = following(page, cursor, number)
+        if cursor is None:
+            return
+        if not page.records:
+            raise IncompleteListError(f"Page {number} of the marketplace's list is empty, yet there is more.")
+        if cursor in seen:
+            raise IncompleteListError(f"Page {number} of the marketplace's list leads back to an earlier page.")
+        if number >= MAX_PAGES:
+            raise IncompleteListError(f"The marketplace's list has more than {MAX_PAGES} pages.")
+        seen.add(cursor)
+
+
+def _text(value: object, number: int) -> str | None:
+    """A token or link; None if there is none. Raises IncompleteListError if there is one that can't be read."""
+    if value is None or value is False or value == "":
+        return None
+    if isinstance(value, int) and value is not True:
+        return str(value)
+    if not isinstance(value, str):
+        raise IncompleteListError(
+            f"Page {number} of the marketplace's list names the next page by a value that is neither text nor null: "
+            "it can't be requested."
+        )
+    return value
+
+
+def path_of_link(link: str, base_url: str, path: str = "/") -> str:
+    """The path and query of a link to the next page, to be requested at the account's own `base_url`.
+
+    `path`: of the page that has the link; a link that is only a query refers to it. Raises IncompleteListError for a
+    link to another host, and for a text that is no link: no URL, no path that begins with "/", and no query.
+    """
+    no_link = IncompleteListError(
+        "The marketplace's list names its next page by a text that is no URL, no path that begins with '/', and no "
+        "query that begins with '?': not followed."
+    )
+    try:
+        base, named = urlsplit(base_url), urlsplit(link)
+        if not (link.startswith(("/", "?")) or (named.scheme in ("http", "https") and named.netloc)):
+            raise no_link
+        target = urlsplit(urljoin(base_url.rstrip("/") + path, link))
+    except ValueError:
+        raise no_link from None
+    if target.netloc.lower() != base.netloc.lower():
+        raise IncompleteListError(f"The marketplace's list goes on at another host ({target.hostname}): not followed.")
+    return _below(target.path, base.path.rstrip("/")) + (f"?{target.query}" if target.query else "")
+
+
+def _below(path: str, base_path: str) -> str:
+    """The path without that of the base URL, where it begins with it."""
+    return path.removeprefix(base_path) if path.startswith(f"{base_path}/") else path or "/"
