@@ -250,7 +250,7 @@ class _Labels(msgspec.Struct, gc=False):
     shipping_labels: list[_Label] = []
 
 
-_UNREADABLE_END = re.compile(rb'"has_more"\s*:\s*(?!true\b|false\b|null\b)')
+_UNREADABLE_END = re.compile(rb'"has_more"\s*:\s*+(?!true\b|false\b|null\b)')
 _List = TypeVar("_List", _Orders, _Returns, _Tickets)
 
 
