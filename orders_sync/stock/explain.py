@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple, TypeVar
+from typing import LiteralString, NamedTuple, TypeVar
 
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.queries import HISTORY, Holder, SkuLevel, StoredTransition, holders
+from orders_sync.stock.store import IN_FORCE
 
 MAX_SHOWN = 20
 
@@ -144,14 +145,18 @@ WHERE sku = ANY(%(skus)s) OR (account, item_id) IN (
   SELECT * FROM unnest(%(accounts)s::text[], %(items)s::text[]))
 ORDER BY movement_id DESC LIMIT %(limit)s
 """
-_DECISIONS = """
+_DECISIONS: LiteralString = (
+    """
 SELECT decided.made_at, account, item_id, decided.decision, decided.reason, decided.made_by,
-  coalesce(item.status = decided.item_status, false) AS in_force
+  coalesce("""
+    + IN_FORCE
+    + """, false) AS in_force
 FROM stock_decisions decided
 JOIN unnest(%s::text[], %s::text[]) AS requested (account, item_id) USING (account, item_id)
 LEFT JOIN order_items item USING (account, item_id)
 ORDER BY decided.made_at
 """
+)
 _RETURNS = """
 SELECT back.at, account, back.care_id, item_id, back.pieces, back.booked, back.handled_at, back.note
 FROM stock_returns back JOIN unnest(%s::text[], %s::text[]) AS requested (account, item_id) USING (account, item_id)

@@ -169,18 +169,29 @@ LEFT_AT: LiteralString = (
     "coalesce(placed.shipped_at, CASE placed.revision WHEN 1 THEN placed.created_at ELSE placed.modified_at END)"
 )
 """The moment by which what has left of the order `placed` had left: ItemFacts.left_at."""
+IN_FORCE: LiteralString = """(decided.item_status = item.status AND NOT EXISTS (
+  SELECT FROM public.order_events later
+  WHERE later.account = item.account AND later.order_id = item.order_id
+    AND later.item_id IN (item.item_id, CASE item.status WHEN 'unknown' THEN '' ELSE item.item_id END)
+    AND later.kind = 'OrderStatusChanged' AND later.recorded_at > decided.made_at))"""
+"""Whether the decision `decided` about `item` holds: its status, or its order's if its own is unknown, has not changed
+since. Once ended, it stays so, also if the status comes back.
+"""
 _ITEMS: LiteralString = (
     """
 SELECT item.account, item.item_id, item.order_id, item.sku, item.kind = 'goods', item.quantity, item.cancelled,
        item.shipped, item.status, placed.status, coalesce(placed.created_at, placed.first_stored_at),
-       CASE WHEN decided.item_status = item.status AND decided.decision = 'shipped' THEN decided.made_at ELSE """
+       CASE WHEN in_force AND decided.decision = 'shipped' THEN decided.made_at ELSE """
     + LEFT_AT
     + """ END,
-       CASE WHEN decided.item_status = item.status THEN decided.decision END
+       CASE WHEN in_force THEN decided.decision END
 FROM unnest(%s::text[], %s::text[]) AS requested (account, item_id)
 JOIN order_items item USING (account, item_id)
 JOIN orders placed ON placed.account = item.account AND placed.order_id = item.order_id
 LEFT JOIN stock_decisions decided ON decided.account = item.account AND decided.item_id = item.item_id
+LEFT JOIN LATERAL (SELECT """
+    + IN_FORCE
+    + """ AS in_force WHERE decided.account IS NOT NULL) decision ON true
 """
 )
 _LEVELS = "SELECT sku, on_hand, reserved, counted_at FROM {levels} WHERE sku = ANY(%s::text[])"

@@ -3,13 +3,13 @@
 The query reads all open items and all active locks. Items that the stock job has yet to look at are left out.
 """
 
-from typing import NamedTuple
+from typing import LiteralString, NamedTuple
 
 from orders_sync.stock.actions import LOCK_ACTIONS
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.decision import Cause
 from orders_sync.stock.reconcile import StockResult, reconcile_each
-from orders_sync.stock.store import collect_missing_statistics
+from orders_sync.stock.store import IN_FORCE, collect_missing_statistics
 
 MAX_ITEMS_PER_TRANSACTION = 500
 MAX_ATTEMPTS = 5
@@ -59,7 +59,7 @@ def repair(stock: StockConnection, oversell: frozenset[str] = frozenset()) -> St
 
 
 # The same rules as in orders_sync/stock/needs.py, for all items at once; a property-based test compares the two.
-_WRONG = """
+_WRONG: LiteralString = """
 WITH candidates AS (
   SELECT account, item_id FROM order_items WHERE status IN ('pending', 'accepted', 'unknown')
   UNION SELECT account, item_id FROM {locks} WHERE state IN ('locked', 'short')
@@ -68,7 +68,7 @@ WITH candidates AS (
   SELECT item.account, item.order_id, item.item_id, trim(item.sku, E' \\t\\n\\r\\f\\v') AS sku,
     item.kind = 'goods' AS is_goods, item.status,
     greatest(item.quantity - coalesce(item.cancelled, 0), 0) AS to_ship, coalesce(item.shipped, 0) AS shipped,
-    CASE WHEN decided.item_status = item.status THEN decided.decision END AS decision, meaning.action,
+    CASE WHEN decided.account IS NOT NULL AND {in_force} THEN decided.decision END AS decision, meaning.action,
     EXISTS (SELECT FROM {locks} lock WHERE lock.account = item.account AND lock.item_id = item.item_id
       AND lock.state IN ('locked', 'short')) AS has_lock
   FROM candidates
@@ -121,4 +121,4 @@ WHERE (compared.pieces <> compared.needed
   AND NOT EXISTS (
     SELECT FROM stock_rechecks recheck WHERE recheck.account = needs.account AND recheck.item_id = needs.item_id)
 ORDER BY needs.account, needs.item_id, compared.sku
-"""
+""".replace("{in_force}", IN_FORCE)

@@ -6,6 +6,7 @@ from orders_sync.database.engine import Connection
 from orders_sync.stock.apply_events import apply_pending
 from orders_sync.stock.by_hand import By, StockActError, adjust, decide, return_to_stock
 from orders_sync.stock.connection import StockConnection
+from orders_sync.stock.explain import explain
 from orders_sync.stock.levels import import_levels
 from orders_sync.stock.needs import Decision
 from orders_sync.stock.stock_skus import StockSku, import_stock_skus
@@ -263,3 +264,45 @@ class TestReturnToStock:
         store_item(shipped, SHIPPED._replace(sku="CASE"), 20)
         return_to_stock(shipped, {ITEM: 1}, ANN)
         assert (level(shipped), level(shipped, "CASE")) == ((9, 0), (10, 0))
+
+
+class TestTheEndOfADecision:
+    """It ends with the next status of the item, and stays ended if the status comes back."""
+
+    def test_a_shipment_that_was_undone_is_consumed_when_the_item_ships_for_real(self, stock: StockConnection) -> None:
+        store_item(stock, StoredItem("100", quantity=2))
+        store_item(stock, SHIPPED, 10)
+        decide(stock, ITEM, Decision.NOT_SHIPPED, ANN)
+        store_item(stock, StoredItem("100", quantity=2), 20)
+        assert (lock(stock), level(stock)) == ((2, 0, 0), (10, 2))
+        store_item(stock, SHIPPED, 30)
+        assert (lock(stock), level(stock)) == ((0, 0, 2), (8, 0))
+        check_invariants(stock.connection)
+
+    def test_a_released_item_that_is_cancelled_and_reopened_is_locked(self, stock: StockConnection) -> None:
+        store_item(stock, StoredItem("100", quantity=2))
+        decide(stock, ITEM, Decision.RELEASE, ANN)
+        store_item(stock, StoredItem("100", quantity=2, status="cancelled"), 10)
+        store_item(stock, StoredItem("100", quantity=2), 20)
+        assert (lock(stock), level(stock)) == ((2, 0, 0), (10, 2))
+        assert [each.in_force for each in explain(stock, "100").decisions] == [False]
+        check_invariants(stock.connection)
+
+    def test_a_cancelled_item_that_was_locked_is_released_when_it_is_cancelled_again(
+        self, stock: StockConnection
+    ) -> None:
+        store_item(stock, StoredItem("100", quantity=2, status="cancelled"))
+        decide(stock, ITEM, Decision.LOCK, ANN)
+        assert level(stock) == (10, 2)
+        store_item(stock, StoredItem("100", quantity=2), 10)
+        store_item(stock, StoredItem("100", quantity=2, status="cancelled"), 20)
+        assert level(stock) == (10, 0)
+        check_invariants(stock.connection)
+
+    def test_the_order_decides_for_an_item_of_unknown_status(self, stock: StockConnection) -> None:
+        store_item(stock, StoredItem("100", quantity=2, status="unknown"))
+        decide(stock, ITEM, Decision.RELEASE, ANN)
+        assert level(stock) == (10, 0)
+        store_item(stock, StoredItem("100", quantity=2, status="unknown"), 10, status="shipped")
+        assert (lock(stock), level(stock)) == ((0, 0, 2), (8, 0))
+        check_invariants(stock.connection)
