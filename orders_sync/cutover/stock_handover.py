@@ -10,9 +10,9 @@ from psycopg.sql import SQL, Identifier
 
 from orders_sync.database.engine import Connection
 from orders_sync.stock.connection import StockConnection, StockSchema
-from orders_sync.stock.decision import Cause
-from orders_sync.stock.levels import Count, import_levels
-from orders_sync.stock.reconcile import StockResult, reconcile, release_all
+from orders_sync.stock.decision import Cause, Settled
+from orders_sync.stock.reconcile import StockResult, finish, reconcile, release_all
+from orders_sync.stock.store import load_levels
 
 ITEMS_AT_ONCE = 5_000
 
@@ -57,8 +57,7 @@ def _take_over(
     public.execute("UPDATE {events} SET applied_at = now(), problem = NULL WHERE applied_at IS NULL")
     consumed = [lock for lock in v1_locks if lock.consumed]
     connection.execute(_SHIPPED_BY_V1, [[lock.account for lock in consumed], [lock.item_id for lock in consumed]])
-    # The shadow's count has followed what has left: nothing is subtracted meanwhile, and that count is set at the end.
-    public.execute(_SET_ASIDE)
+    # The shadow's levels have followed what has left: nothing is subtracted meanwhile, and they are copied at the end.
     public.execute("UPDATE {levels} SET on_hand = NULL")
     held_by_v1 = {(lock.account, lock.item_id) for lock in v1_locks}
     result = StockResult()
@@ -71,9 +70,24 @@ def _take_over(
             for account, item_id, status in stored[start : start + ITEMS_AT_ONCE]
         }
         result += reconcile(public, causes, oversell)
-    # V1 may have promised more pieces than there are. Such a lock becomes short; it is not dropped.
-    counts = {sku: Count(on_hand, counted_at) for sku, on_hand, counted_at in connection.execute(_SHADOW_COUNTS)}
-    return result + import_levels(public, counts, oversell, reason="going live: the count of the shadow").applied
+    return result + _copy_levels(public, oversell)
+
+
+def _copy_levels(public: StockConnection, oversell: frozenset[str]) -> StockResult:
+    """Gives the public levels the shadow's pieces on hand, and the public movements those that led to them.
+
+    The shadow began with the public movements, which have not grown since. V1 may have promised more pieces than there
+    are: such a lock becomes short; it is not dropped.
+    """
+    public.execute(_COPY_MOVEMENTS)
+    public.execute(_CONTINUE_NUMBERS)
+    shadow = {sku: (on_hand, counted_at) for sku, on_hand, counted_at in public.execute(_SHADOW_LEVELS)}
+    public.execute(_COPY_TIMES)
+    before = load_levels(public, shadow)
+    after = {sku: level._replace(on_hand=shadow[sku][0], counted_at=shadow[sku][1]) for sku, level in before.items()}
+    overdrawn = {sku for sku, level in after.items() if level.available() < 0}
+    cause = Cause("going live: the stock of the shadow")
+    return finish(public, (), before, Settled({}, after, [], {}, overdrawn), oversell, cause)
 
 
 def _copy_to_shadow(connection: Connection) -> None:
@@ -112,8 +126,17 @@ FROM order_items item JOIN unnest(%s::text[], %s::text[]) AS consumed (account, 
 ON CONFLICT (account, item_id) DO UPDATE SET decision = excluded.decision, item_status = excluded.item_status,
   reason = excluded.reason, made_by = excluded.made_by, made_at = now()
 """
-_SET_ASIDE = """
-INSERT INTO {movements} (sku, kind, pieces, on_hand, reason)
-SELECT sku, 'counted', -on_hand, 0, 'going live: set aside' FROM {levels} WHERE on_hand IS NOT NULL
+_COPY_MOVEMENTS = """
+INSERT INTO public.stock_movements OVERRIDING SYSTEM VALUE
+SELECT * FROM shadow.stock_movements
+WHERE movement_id > (SELECT coalesce(max(movement_id), 0) FROM public.stock_movements)
 """
-_SHADOW_COUNTS = "SELECT sku, on_hand, counted_at FROM shadow.stock_levels WHERE on_hand IS NOT NULL"
+_CONTINUE_NUMBERS = """
+SELECT setval('public.stock_movements_movement_id_seq', nextval('shadow.stock_movements_movement_id_seq'))
+"""
+_SHADOW_LEVELS = "SELECT sku, on_hand, counted_at FROM shadow.stock_levels WHERE on_hand IS NOT NULL"
+_COPY_TIMES = """
+INSERT INTO public.stock_levels (sku, imported_at, counted_at)
+SELECT sku, imported_at, counted_at FROM shadow.stock_levels WHERE on_hand IS NOT NULL
+ON CONFLICT (sku) DO UPDATE SET imported_at = excluded.imported_at, counted_at = excluded.counted_at
+"""
