@@ -326,8 +326,7 @@ class BackMarket(HttpAdapter):
         def pages(part: Mapping[str, str]) -> FetchPage:
             def fetch(number: int, size: int) -> Page:
                 page = self._page("/ws/orders", {**query, **part}, number, [EDGE], _order_record)
-                check_filter(page.records, listing, since)
-                return page
+                return msgspec.structs.replace(page, records=check_filter(page.records, listing, since))
 
             return fetch
 

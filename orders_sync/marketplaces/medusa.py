@@ -390,8 +390,7 @@ class Medusa(HttpAdapter):
                 offset = {"offset": str((number - 1) * size)}
                 answer = self.client.get("/admin/orders", {**query, **part, **offset}, [OWN_SHOP], _decode_orders)
                 records = [_record(bytes(raw)) for raw in answer.orders]
-                check_filter(records, listing, since)
-                return offset_page(records, answer.count, number, size)
+                return offset_page(check_filter(records, listing, since), answer.count, number, size)
 
             return fetch
 
@@ -466,8 +465,7 @@ class Medusa(HttpAdapter):
                 offset = {"offset": str((number - 1) * size)}
                 answer = self.client.get(f"/admin/{name}", {**query, **part, **offset}, [OWN_SHOP], decode)
                 records = [_record(bytes(raw)) for raw in answer.records]
-                check_filter(records, "created", since)
-                return offset_page(records, answer.count, number, size)
+                return offset_page(check_filter(records, "created", since), answer.count, number, size)
 
             return fetch
 

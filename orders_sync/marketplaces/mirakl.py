@@ -321,7 +321,7 @@ class Mirakl(HttpAdapter):
                 limit = first_use if number == 1 else PAGES
                 answer = self.client.get("/api/orders", {**query, **part, **offset}, [limit], _decode_orders)
                 records = [_order_record(bytes(raw)) for raw in answer.orders]
-                check_filter(records, listing, since, SERVER_DELTA)
+                records = check_filter(records, listing, since, SERVER_DELTA)
                 return offset_page(records, answer.total_count, number, size)
 
             return fetch
@@ -385,8 +385,7 @@ class Mirakl(HttpAdapter):
             limit, page = (RETURNS_USE, []) if token is None else (PAGES, [("page_token", token)])
             answer = self.client.get("/api/returns", [*query, *page], [limit], _decode_returns)
             records = [_return_record(bytes(raw)) for raw in answer.data]
-            check_filter(records, "modified", since)
-            return CursorPage(records, answer.next_page_token)
+            return CursorPage(check_filter(records, "modified", since), answer.next_page_token)
 
         yield from read_cursor(fetch)
 

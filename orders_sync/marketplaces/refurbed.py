@@ -350,10 +350,9 @@ class Refurbed(HttpAdapter):
 
         def fetch(cursor: str | None, size: int) -> IdPage:
             answer = self._list("OrderService/ListOrders", filters, "ID", cursor, _decode_orders, size)
-            page = IdPage([_order_record(bytes(raw)) for raw in answer.orders], answer.has_more)
+            records = [_order_record(bytes(raw)) for raw in answer.orders]
             # There is no modified time: both listings filter by release.
-            check_filter(page.records, "created", since)
-            return page
+            return IdPage(check_filter(records, "created", since), answer.has_more)
 
         yield from read_after_ids(fetch, _id_of, self.page_size, MAX_PAGE_SIZE)
 
@@ -405,9 +404,8 @@ class Refurbed(HttpAdapter):
         def returns(cursor: str | None, size: int) -> IdPage:
             method = "OrderItemReturnService/ListOrderItemReturns"
             answer = self._list(method, filters, "ID", cursor, _decode_returns, size)
-            page = IdPage([_return_record(bytes(raw)) for raw in answer.returns], answer.has_more)
-            check_filter(page.records, "created", began_since)
-            return page
+            records = [_return_record(bytes(raw)) for raw in answer.returns]
+            return IdPage(check_filter(records, "created", began_since), answer.has_more)
 
         def tickets(cursor: str | None, size: int) -> IdPage:
             # Sorted by creation, oldest first: a ticket that changes during the reading keeps its place.

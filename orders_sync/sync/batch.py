@@ -95,6 +95,8 @@ class PreparedBatch:
     unchanged: int
     """How many records bring nothing new."""
     rejected: Sequence[RejectedRecord]
+    listed_flaws: Sequence[tuple[str, Flaw]] = ()
+    """Flaws that show only in the list, of orders that are stored in the listed version."""
 
 
 @dataclass(frozen=True)

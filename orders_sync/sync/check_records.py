@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from typing import TypeVar
 
 import msgspec
 
 from orders_sync.marketplaces.kit.adapter import Adapter, RawRecord
 from orders_sync.marketplaces.kit.lenient import Decoded, decode_leniently
-from orders_sync.model.records import Flaw, Order, Reason, RecordRejectedError
+from orders_sync.model.records import CareRecord, Flaw, Order, Reason, RecordRejectedError
 from orders_sync.sync.batch import Batch, DecodedOrder
 from orders_sync.sync.rejected_records import RejectedRecord
 from orders_sync.sync.stored_orders import is_newer
@@ -15,6 +16,8 @@ from orders_sync.sync.validate import GONE, as_found, flawed_orders, mend_order
 
 Decode = Callable[[bytes], Decoded[Order]]
 """Decodes a raw record leniently: `order_decoder` of an adapter."""
+
+Record = TypeVar("Record", Order, CareRecord)
 
 _NO_ID = Reason("order_id", "is missing or can't be read", "the marketplace's id")
 _NO_ITEMS = Reason("items", "are missing, and the order is not stored yet", "one item or more")
@@ -52,8 +55,15 @@ def decode_records(decode: Decode, records: Iterable[RawRecord]) -> tuple[list[D
         except RecordRejectedError as problem:
             rejected.append(RejectedRecord("order", record.record_id, record.raw, problem.reasons, record.fingerprint))
         else:
-            orders.append(DecodedOrder(decoded.value, record, decoded.raw, decoded.flaws))
+            order = without_odd_times(decoded.value, record)
+            orders.append(DecodedOrder(order, record, decoded.raw, (*decoded.flaws, *record.flaws)))
     return orders, rejected
+
+
+def without_odd_times(decoded: Record, record: RawRecord) -> Record:
+    """A decoded record without a modified time that its list excludes: it would count as an older version."""
+    is_odd = any(flaw.field == "modified_at" for flaw in record.flaws)
+    return msgspec.structs.replace(decoded, modified_at=None) if is_odd else decoded
 
 
 def check_orders(

@@ -18,6 +18,7 @@ from psycopg.errors import DeadlockDetected, SerializationFailure, UniqueViolati
 
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit.adapter import RawRecord
+from orders_sync.model.records import Flaw
 from orders_sync.sync.batch import Batch, BatchResult, PreparedBatch
 from orders_sync.sync.check_records import Decode, check_orders, decode_records, newest_of_each
 from orders_sync.sync.isolate_rejected import write_isolating_rejected
@@ -71,12 +72,15 @@ class OrderMerger:
         stored = self._stored.versions(list(newest))
         new: list[RawRecord] = []
         changed: list[RawRecord] = []
+        listed_flaws: list[tuple[str, Flaw]] = []
         for record_id, record in newest.items():
             version = stored.get(record_id)
             if version is None:
                 new.append(record)
             elif not version.covers(record, reread=self._reread):
                 changed.append(record)
+            elif record.flaws and version.fingerprint == record.fingerprint:
+                listed_flaws += ((record_id, flaw) for flaw in record.flaws)
         new_decoded, new_undecodable = decode_records(self._decode, new)
         if self._stored.is_first_load and any(not decoded.order.items for decoded in new_decoded):
             # Such a record is an order's change if the order is stored, and invalid if not: look the batch up now.
@@ -91,6 +95,7 @@ class OrderMerger:
             changed_batch,
             unchanged=len(records) - len(without_id) - len(new) - len(changed),
             rejected=(*without_id, *new_undecodable, *changed_undecodable, *new_invalid, *changed_invalid),
+            listed_flaws=listed_flaws,
         )
 
     def _without_dismissed(
@@ -106,7 +111,7 @@ class OrderMerger:
 
     def write(self, batch: PreparedBatch) -> BatchResult:
         """Writes a batch in one transaction, which is repeated if it collides with another writer's locks."""
-        if not (batch.new.checked or batch.changed.checked or batch.rejected):
+        if not (batch.new.checked or batch.changed.checked or batch.rejected or batch.listed_flaws):
             return BatchResult(unchanged=batch.unchanged)
         for _ in range(MAX_TRIES - 1):
             with suppress(DeadlockDetected, SerializationFailure):
@@ -131,7 +136,7 @@ class OrderMerger:
             resolve(self._connection, self._account, "order", sorted(resolved))
             flaws = {**batch.new.flaws(written), **batch.changed.flaws(written)}
             self._flaws.replace(written, flaws)
-            self._flaws.add(result.conflicts)
+            self._flaws.add([*result.conflicts, *batch.listed_flaws])
             result += BatchResult(flawed=len(flaws))
         self._rejected_ids -= resolved
         self._rejected_ids |= {record_key(rejected.record_id, rejected.raw) for rejected in result.rejected}

@@ -17,7 +17,7 @@ from orders_sync.marketplaces.kit.errors import (
     IncompleteListError,
     MarketplaceError,
 )
-from orders_sync.model.records import CareRecord, Document, Order
+from orders_sync.model.records import CareRecord, Document, Flaw, Order
 from orders_sync.model.statuses import Status
 
 
@@ -32,7 +32,9 @@ class RawRecord(msgspec.Struct, frozen=True, gc=False):
     """A hash (16 bytes) of the record; equal fingerprints mean an unchanged record."""
     created_at: datetime | None = None
     modified_at: datetime | None = None
-    """None if the record has no such time, or one that can't be compared: without a zone, or out of range."""
+    """None if the record has no such time, or one that can't be compared: without a zone, out of range, or odd."""
+    flaws: tuple[Flaw, ...] = ()
+    """What shows only in the list: a time that the list's filter excludes, see `check_filter`."""
 
 
 class AcceptanceAnswer(msgspec.Struct, frozen=True, gc=False):
@@ -183,15 +185,35 @@ FILTER_TOLERANCE = timedelta(seconds=1)
 
 def check_filter(
     records: list[RawRecord], listing: OrderListing, since: datetime | None, tolerance: timedelta = FILTER_TOLERANCE
-) -> None:
-    """Raises IncompleteListError if a record is older than the filter by `since` allows: the filter was ignored."""
+) -> list[RawRecord]:
+    """The records of a page that was requested with a filter by `since`.
+
+    A record that is older than the filter allows has an odd time: it is listed nevertheless, with a flaw, and is
+    compared with no other by that time. Raises IncompleteListError if the filter was ignored: if more than one record
+    is older, and most of those on the page whose time can be compared.
+    """
     if since is None:
-        return
+        return records
+    name = "created_at" if listing == "created" else "modified_at"
+    times = [record.created_at if listing == "created" else record.modified_at for record in records]
     floor = since - tolerance
-    for record in records:
-        at = record.created_at if listing == "created" else record.modified_at
-        if at is not None and at < floor:
-            raise IncompleteListError(
-                f"The request was for records {listing} since {since.isoformat()}, and the marketplace listed "
-                f"{record.record_id} of {at.isoformat()}: it ignores the filter."
-            )
+    older = [position for position, at in enumerate(times) if at is not None and at < floor]
+    if not older:
+        return records
+    known = len(times) - times.count(None)
+    if len(older) > 1 and 2 * len(older) > known:
+        raise IncompleteListError(
+            f"The request was for records {listing} since {since.isoformat()}, and {len(older)} of {known} records on "
+            f"a page are older, e.g. {records[older[0]].record_id} of {times[older[0]]}: it ignores the filter."
+        )
+    listed = list(records)
+    for position in older:
+        listed[position] = msgspec.structs.replace(records[position], **{name: None}, flaws=(_EXCLUDED[name],))
+    return listed
+
+
+#: The flaws of times that a list's filter excludes. Without a creation time, the record would be rejected.
+_EXCLUDED = {
+    name: Flaw(name, "is earlier than the list was requested from", stored)
+    for name, stored in (("created_at", "the time as it is"), ("modified_at", "unknown, or as it was stored before"))
+}
