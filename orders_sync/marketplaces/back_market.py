@@ -11,6 +11,7 @@ Facts of the contract that shape this file:
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
@@ -35,11 +36,13 @@ from orders_sync.marketplaces.kit.decoding import (
     json_object,
     path_part,
     record_reader,
+    repairing,
     rfc3339,
 )
-from orders_sync.marketplaces.kit.errors import OF_ONE_RECORD, BadAnswerError, RecordNotFoundError
+from orders_sync.marketplaces.kit.documents import DocumentsReading, missing_value, no_endless_tries
+from orders_sync.marketplaces.kit.errors import BadAnswerError, RecordNotFoundError
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient
-from orders_sync.marketplaces.kit.lenient import CARE_ITEM, CREATED_AT, ITEMS, SKU
+from orders_sync.marketplaces.kit.lenient import CARE_ITEM, CREATED_AT, ITEMS, SKU, decode_leniently
 from orders_sync.marketplaces.kit.pages import page_decoder
 from orders_sync.marketplaces.kit.paging import FetchPage, Page, read_counted, read_linked
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
@@ -73,7 +76,7 @@ CARE_LIST = RateLimit("care_list", 520, 60.0, per_day=4_000)
 CARE_DETAIL = RateLimit("care_detail", 600, 60.0, per_day=40_000)
 MAX_PAGE_SIZE = 50
 MAX_DELIVERY_PAGES = 10
-"""Pages of an order's deliveries, of 10 each: more are an ignored filter."""
+"""Pages of an order's deliveries, of 10 each: more show that the filter by the order is ignored."""
 DELIVERY_NOTE = "delivery_note"
 """The key of an order's delivery note: it has one."""
 
@@ -220,7 +223,7 @@ class _Delivery(msgspec.Struct, gc=False, rename="camel"):
 
 
 class _Deliveries(msgspec.Struct, gc=False):
-    results: list[_Delivery]
+    results: list[msgspec.Raw]
     next: Any = None
 
 
@@ -254,9 +257,10 @@ _care_list_record = record_reader(
 )
 _decode_list = page_decoder(_List)
 _decode_order = msgspec.json.Decoder(_Order).decode
-_decode_note = msgspec.json.Decoder(_Note).decode
+_decode_note = repairing(msgspec.json.Decoder(_Note).decode)
 _decode_care = msgspec.json.Decoder(_CareFolder).decode
-_decode_deliveries = msgspec.json.Decoder(_Deliveries).decode
+_decode_deliveries = page_decoder(_Deliveries)
+_decode_delivery = msgspec.json.Decoder(_Delivery).decode
 
 # The records below are constructed by position, in these orders of fields; a comment names the field of each line.
 check_field_order(
@@ -407,36 +411,46 @@ class BackMarket(HttpAdapter):
 
     def documents(self, missing: Sequence[MissingDocuments]) -> Iterator[DocumentsAnswer]:
         for order in missing:
-            try:
-                found = self._delivery_notes(order.order_id) if order.delivery_note else []
-                found += self._labels(order.order_id) if order.label else []
-            except OF_ONE_RECORD as problem:
-                yield order.order_id, problem
-            else:
-                yield order.order_id, found
+            reading = DocumentsReading()
+            if order.delivery_note:
+                with reading.attempt():
+                    self._read_delivery_note(order.order_id, reading)
+            if order.label:
+                with reading.attempt():
+                    self._read_labels(order.order_id, reading)
+            yield order.order_id, reading.answer()
 
-    def _delivery_notes(self, order_id: str) -> list[Document]:
-        try:
-            note = self.client.get(f"/ws/orders/{path_part(order_id)}", {}, [EDGE], _decode_note).delivery_note
-        except RecordNotFoundError:
-            return []
-        # Text or not: the check of documents says what is wrong with it.
-        return [Document(DELIVERY_NOTE, DocumentKind.DELIVERY_NOTE, str(note))] if note else []
+    def _read_delivery_note(self, order_id: str, reading: DocumentsReading) -> None:
+        path = f"/ws/orders/{path_part(order_id)}"
+        with suppress(RecordNotFoundError):
+            note = self.client.get(path, {}, [EDGE], no_endless_tries(_decode_note)).delivery_note
+            if note:  # text or not: the check of documents says what is wrong with it
+                reading.add(Document(DELIVERY_NOTE, DocumentKind.DELIVERY_NOTE, str(note)))
 
-    def _labels(self, order_id: str) -> list[Document]:
-        """The labels of all deliveries of an order: one for each parcel."""
-        deliveries: list[_Delivery] = []
+    def _read_labels(self, order_id: str, reading: DocumentsReading) -> None:
+        """Reads the labels of all deliveries of an order: one for each parcel. Each page leads to a later one."""
         number: int | None = 1
-        while number is not None and number <= MAX_DELIVERY_PAGES:
+        while number is not None:
+            if number > MAX_DELIVERY_PAGES:
+                raise BadAnswerError(f"An order's deliveries have more than {MAX_DELIVERY_PAGES} pages.")
             query = {"order_id": order_id, "page": str(number)}
-            page = self.client.get("/ws/shipping/v1/deliveries", query, [EDGE], _decode_deliveries)
-            deliveries += page.results
+            decode = no_endless_tries(_decode_deliveries)
+            page = self.client.get("/ws/shipping/v1/deliveries", query, [EDGE], decode)
+            for raw in page.results:
+                with reading.attempt():
+                    self._read_label(order_id, bytes(raw), reading)
             following, is_guessed = _next_page(page.next, number)
             if following is not None and following <= number:
                 raise BadAnswerError(f"Page {number} of an order's deliveries names page {following} as its next one.")
             number = following if page.results or not is_guessed else None
-        # The filter may be ignored: only a delivery that names this order counts.
-        return [self._label(delivery) for delivery in deliveries if str(delivery.order) == order_id]
+
+    def _read_label(self, order_id: str, raw: bytes, reading: DocumentsReading) -> None:
+        """Reads a delivery. The filter may be ignored: only one that names the order counts."""
+        delivery = decode_leniently(_decode_delivery, _Delivery, raw)
+        if delivery.value.order is None:
+            raise missing_value("order", "the id of the order")
+        if str(delivery.value.order) == order_id:
+            reading.add(self._label(delivery.value), delivery.flaws)
 
     def _label(self, delivery: _Delivery) -> Document:
         url = self._absolute(delivery.label_url) if delivery.label_url else None

@@ -17,6 +17,7 @@ Facts that shape this file, each observed on a running server:
 """
 
 import base64
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -33,6 +34,7 @@ from orders_sync.marketplaces.kit.adapter import (
     AcceptanceTarget,
     DocumentsAnswer,
     MissingDocuments,
+    OrderDocuments,
     OrderListing,
     RawRecord,
     RegisteredMarketplace,
@@ -50,8 +52,8 @@ from orders_sync.marketplaces.kit.decoding import (
     repairing,
     rfc3339,
 )
+from orders_sync.marketplaces.kit.documents import DocumentsReading, no_endless_tries
 from orders_sync.marketplaces.kit.errors import (
-    BadAnswerError,
     MarketplaceError,
     RecordNotFoundError,
     RequestRefusedError,
@@ -72,6 +74,7 @@ from orders_sync.model.records import (
     ItemKind,
     Order,
     OrderItem,
+    Reason,
     RecordRejectedError,
 )
 from orders_sync.model.statuses import Status
@@ -298,6 +301,8 @@ _record = record_reader(_FINGERPRINT_VERSION, record_id="id", created="created_a
 _decode_orders = page_decoder(_Orders, "id", "items", "currency_code")
 _decode_one = repairing(msgspec.json.Decoder(_OneOrder).decode)
 _decode_order = msgspec.json.Decoder(_Order).decode
+_LOST = re.compile(r"(?:^|\.)(?:fulfillments|labels)(?:\[\d+\])?$").search
+"""Whether a value that could not be read, by its place, hides labels."""
 _decode_fulfillments = msgspec.json.Decoder(_OrderFulfillments).decode
 _decode_care = msgspec.json.Decoder(_Care).decode
 _decode_care_page = {
@@ -511,19 +516,23 @@ class Medusa(HttpAdapter):
                 else:
                     yield from ((order_id, answer.get(order_id, answer.get("", []))) for order_id in batch)
 
-    def _fulfillments(self, order_ids: Sequence[str]) -> dict[str, Sequence[Document] | MarketplaceError]:
-        """The labels of some orders, by order id."""
+    def _fulfillments(self, order_ids: Sequence[str]) -> dict[str, Sequence[Document] | OrderDocuments]:
+        """The labels of some orders, by order id; under "" why those of an unknown order can't be read."""
         fields = "id,*fulfillments,*fulfillments.items,*fulfillments.labels"
         query = [("fields", fields), ("limit", str(MAX_LABEL_ORDERS)), *(("id[]", order_id) for order_id in order_ids)]
-        answer = self.client.get("/admin/orders", query, [OWN_SHOP], _decode_orders)
-        found: dict[str, Sequence[Document] | MarketplaceError] = {}
+        answer = self.client.get("/admin/orders", query, [OWN_SHOP], no_endless_tries(_decode_orders))
+        found: dict[str, Sequence[Document] | OrderDocuments] = {}
         for raw in answer.orders:
-            try:
-                order_id, labels = decode_leniently(_labels_of_order, _OrderFulfillments, bytes(raw)).value
-            except RecordRejectedError as problem:
-                found[_record(bytes(raw)).record_id] = BadAnswerError(f"its fulfilments can't be read: {problem}")
-            else:
-                found[order_id] = labels
+            reading, order_id = DocumentsReading(), _record(bytes(raw)).record_id
+            with reading.attempt():
+                labels = decode_leniently(_labels_of_order, _OrderFulfillments, bytes(raw))
+                for label in labels.value:
+                    reading.add(label)
+                reading.add_flaws(labels.flaws)
+                lost = [Reason(flaw.field, flaw.found, "as published") for flaw in labels.flaws if _LOST(flaw.field)]
+                if lost:
+                    raise RecordRejectedError(lost)
+            found[order_id] = reading.answer()
         return found
 
     def accept(self, target: AcceptanceTarget, item_ids: Sequence[str]) -> AcceptanceAnswer:
@@ -560,9 +569,8 @@ def _are_undamaged(care: _Care) -> bool:
     return not any(item.damaged_quantity for item in care.items or ())
 
 
-def _labels_of_order(raw: bytes) -> tuple[str, list[Document]]:
-    order = _decode_fulfillments(raw)
-    return order.id, _labels(order.fulfillments or [])
+def _labels_of_order(raw: bytes) -> list[Document]:
+    return _labels(_decode_fulfillments(raw).fulfillments or [])
 
 
 def _labels(fulfillments: Sequence[_Fulfillment]) -> list[Document]:

@@ -12,7 +12,6 @@ Facts of the contract that shape this file:
 * A cancelled line may have the quantity 0. Each line is an offer of the shop: fees and promotions are no lines.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -44,14 +43,24 @@ from orders_sync.marketplaces.kit.decoding import (
     record_reader,
     rfc3339,
 )
+from orders_sync.marketplaces.kit.documents import DocumentsReading, missing_value, no_endless_tries, unreadable
 from orders_sync.marketplaces.kit.errors import BadAnswerError, MarketplaceError
 from orders_sync.marketplaces.kit.halves import answers_for
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient
-from orders_sync.marketplaces.kit.lenient import CARE_ITEM, CREATED_AT, ITEMS, SKU
+from orders_sync.marketplaces.kit.lenient import CARE_ITEM, CREATED_AT, ITEMS, SKU, decode_leniently
 from orders_sync.marketplaces.kit.pages import page_decoder
 from orders_sync.marketplaces.kit.paging import FetchPage, Page, offset_page, read_counted
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
-from orders_sync.model.records import Address, CareRecord, Document, DocumentKind, ItemKind, Order, OrderItem
+from orders_sync.model.records import (
+    Address,
+    CareRecord,
+    Document,
+    DocumentKind,
+    ItemKind,
+    Order,
+    OrderItem,
+    RecordRejectedError,
+)
 from orders_sync.model.statuses import Status
 
 MAX_PAGE_SIZE = 100
@@ -226,13 +235,13 @@ class _Return(msgspec.Struct, gc=False):
 
 
 class _Document(msgspec.Struct, gc=False):
-    id: int | str
-    order_id: str
+    id: int | str | None = None
+    order_id: str | None = None
     type: str | None = None
 
 
 class _Documents(msgspec.Struct, gc=False):
-    order_documents: list[_Document]
+    order_documents: list[msgspec.Raw]
 
 
 _order_record = record_reader(
@@ -243,7 +252,8 @@ _decode_orders = page_decoder(_Orders, "order_id", "order_lines")
 _decode_returns = page_decoder(_Returns)
 _decode_order = msgspec.json.Decoder(_Order).decode
 _decode_return = msgspec.json.Decoder(_Return).decode
-_decode_documents = msgspec.json.Decoder(_Documents).decode
+_decode_documents = page_decoder(_Documents)
+_decode_document = msgspec.json.Decoder(_Document).decode
 
 # The records below are constructed by position, in these orders of fields; a comment names the field of each line.
 check_field_order(
@@ -412,18 +422,43 @@ class Mirakl(HttpAdapter):
             for batch, answer in answers_for(missing[start : start + MAX_DOCUMENT_ORDERS], self._listed_documents):
                 if isinstance(answer, MarketplaceError):
                     yield from ((order.order_id, answer) for order in batch)
-                    continue
-                documents: defaultdict[str, list[Document]] = defaultdict(list)
-                for listed in answer:
-                    kind = self._kind_of(listed)
-                    if kind is not None:
-                        documents[listed.order_id].append(Document(str(listed.id), kind, self._download_url(listed)))
-                yield from ((order.order_id, documents[order.order_id]) for order in batch)
+                else:
+                    yield from ((order.order_id, answer[order.order_id].answer()) for order in batch)
 
-    def _listed_documents(self, orders: Sequence[MissingDocuments]) -> list[_Document]:
-        """The documents of some orders (OR72)."""
-        query = [*self.shop, ("order_ids", ",".join(order.order_id for order in orders))]
-        return self.client.get("/api/orders/documents", query, [PAGES], _decode_documents).order_documents
+    def _listed_documents(self, orders: Sequence[MissingDocuments]) -> dict[str, DocumentsReading]:
+        """The documents of some orders (OR72), by order id.
+
+        Raises BadAnswerError if one of several orders has a document that does not say to which it belongs.
+        """
+        readings = {order.order_id: DocumentsReading() for order in orders}
+        query = [*self.shop, ("order_ids", ",".join(readings))]
+        decode = no_endless_tries(_decode_documents)
+        for raw in self.client.get("/api/orders/documents", query, [PAGES], decode).order_documents:
+            try:
+                self._read_document(bytes(raw), readings)
+            except RecordRejectedError as problem:
+                if len(orders) > 1:
+                    raise unreadable(problem) from None
+                readings[orders[0].order_id].note(unreadable(problem))
+        return readings
+
+    def _read_document(self, raw: bytes, readings: Mapping[str, DocumentsReading]) -> None:
+        """Reads one document into its order's. Raises RecordRejectedError if it does not say to which it belongs."""
+        listed = decode_leniently(_decode_document, _Document, raw)
+        document, kind = listed.value, self._kind_of(listed.value)
+        if kind is None and document.type is not None:
+            return
+        if document.order_id is None:
+            raise missing_value("order_id", "the id of the order")
+        if document.order_id not in readings:
+            return  # the filter is ignored
+        reading = readings[document.order_id]
+        with reading.attempt():
+            if kind is None:
+                raise missing_value("type", "the code of the document's type")
+            if document.id is None:
+                raise missing_value("id", "the document's id")
+            reading.add(Document(str(document.id), kind, self._download_url(document)), listed.flaws)
 
     def _kind_of(self, document: _Document) -> DocumentKind | None:
         """None for a document that is neither, e.g. an invoice."""

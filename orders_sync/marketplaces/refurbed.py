@@ -42,9 +42,10 @@ from orders_sync.marketplaces.kit.decoding import (
     repairing,
     rfc3339,
 )
-from orders_sync.marketplaces.kit.errors import OF_ONE_RECORD, RecordNotFoundError
+from orders_sync.marketplaces.kit.documents import DocumentsReading, no_endless_tries
+from orders_sync.marketplaces.kit.errors import RecordNotFoundError
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient, RateLimitHeaders
-from orders_sync.marketplaces.kit.lenient import CARE_ITEM, CREATED_AT, ITEMS, SKU
+from orders_sync.marketplaces.kit.lenient import CARE_ITEM, CREATED_AT, ITEMS, SKU, decode_leniently
 from orders_sync.marketplaces.kit.pages import page_decoder
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
 from orders_sync.model.records import (
@@ -247,7 +248,7 @@ class _Label(msgspec.Struct, gc=False):
 
 
 class _Labels(msgspec.Struct, gc=False):
-    shipping_labels: list[_Label] = []
+    shipping_labels: list[msgspec.Raw] = []
 
 
 _UNREADABLE_END = re.compile(rb'"has_more"\s*:\s*+(?!true\b|false\b|null\b)')
@@ -280,7 +281,8 @@ _decode_tickets = _list_decoder(page_decoder(_Tickets))
 _decode_one = repairing(msgspec.json.Decoder(_OneOrder).decode)
 _decode_order = msgspec.json.Decoder(_Order).decode
 _decode_care = msgspec.json.Decoder(_Care).decode
-_decode_labels = msgspec.json.Decoder(_Labels).decode
+_decode_labels = page_decoder(_Labels)
+_decode_label = msgspec.json.Decoder(_Label).decode
 
 # The records below are constructed by position, in these orders of fields; a comment names the field of each line.
 check_field_order(
@@ -429,13 +431,16 @@ class Refurbed(HttpAdapter):
 
     def documents(self, missing: Sequence[MissingDocuments]) -> Iterator[DocumentsAnswer]:
         for order in missing:
-            try:
-                answer = self._query("OrderService/ListShippingLabels", {"order_id": order.order_id}, _decode_labels)
-            except OF_ONE_RECORD as problem:
-                yield order.order_id, problem
-                continue
-            expires_at = self.now() + LABEL_LIFETIME
-            yield order.order_id, [_label(label, expires_at) for label in answer.shipping_labels]
+            reading = DocumentsReading()
+            with reading.attempt():
+                body, decode = {"order_id": order.order_id}, no_endless_tries(_decode_labels)
+                answer = self._query("OrderService/ListShippingLabels", body, decode)
+                expires_at = self.now() + LABEL_LIFETIME
+                for raw in answer.shipping_labels:
+                    with reading.attempt():
+                        label = decode_leniently(_decode_label, _Label, bytes(raw))
+                        reading.add(_label(label.value, expires_at), label.flaws)
+            yield order.order_id, reading.answer()
 
     def accept(self, target: AcceptanceTarget, item_ids: Sequence[str]) -> AcceptanceAnswer:
         path, body = _path("OrderItemService/UpdateOrderItemState"), {"id": target.item_id, "state": "ACCEPTED"}

@@ -13,6 +13,7 @@ from psycopg.sql import SQL, Identifier
 
 from orders_sync.database.engine import Connection
 from orders_sync.model.records import Document, DocumentKind, Flaw, Order
+from orders_sync.sync.rules import wrong_url
 from orders_sync.sync.validate import mend_document
 
 _STORE = """
@@ -74,14 +75,19 @@ def store_listed(connection: Connection, account: str, orders: Sequence[Order]) 
     return store_documents(connection, account, found) if found else []
 
 
+def is_usable(document: Document) -> bool:
+    """Whether an order can offer a document."""
+    return bool(document.url) and wrong_url(document.url) is None and document.cancelled_at is None
+
+
 def store_documents(
-    connection: Connection, account: str, found: Mapping[str, Sequence[Document]]
+    connection: Connection, account: str, found: Mapping[str, Sequence[Document]], *, are_whole: bool = True
 ) -> list[tuple[str, Flaw]]:
     """Stores documents by order id, and lets the orders offer the right ones. Call it in a transaction.
 
-    Of each kind, `found` has all documents that the marketplace lists for the order, or none. A document whose URL
-    can't be used is stored without it. Returns the flaws, each with its order's id; earlier flaws of the documents of
-    these orders are gone.
+    Of each kind, `found` has all documents that the marketplace lists for the order, or none; unless `are_whole` is
+    false: then others that are stored stay as they are. A document whose URL can't be used is stored without it.
+    Returns the flaws, each with its order's id; earlier flaws of the documents of these orders are gone.
     """
     flaws: list[tuple[str, Flaw]] = []
     rows: dict[tuple[str, DocumentKind, str], dict[str, Any]] = {}
@@ -96,7 +102,8 @@ def store_documents(
     if rows:
         listed = msgspec.json.encode(list(rows.values())).decode()
         connection.execute(_STORE, [account, listed])
-        connection.execute(_CANCEL_REPLACED, {"account": account, "listed": listed})
+        if are_whole:
+            connection.execute(_CANCEL_REPLACED, {"account": account, "listed": listed})
         for kind, statement in _OFFERS.items():
             of_kind = sorted({order_id for order_id, its_kind, _ in rows if its_kind is kind})
             if of_kind:

@@ -4,17 +4,19 @@ It writes only documents, no status and no event: a status stored here would be 
 stores the status, with its event.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+
+from psycopg import DataError
 
 from orders_sync.database.rows import rows_as
 from orders_sync.lanes.watermark import advance_watermark
-from orders_sync.marketplaces.kit.adapter import MissingDocuments
-from orders_sync.marketplaces.kit.errors import MarketplaceError, RecordNotFoundError
+from orders_sync.marketplaces.kit.adapter import Adapter, MissingDocuments, OrderDocuments
+from orders_sync.marketplaces.kit.errors import BadAnswerError, MarketplaceError, RecordNotFoundError
 from orders_sync.model.pass_summary import PassSummary
-from orders_sync.model.records import Document
 from orders_sync.model.statuses import DELIVERY_NOTE_DUE, LABEL_DUE
-from orders_sync.sync.documents import store_documents
+from orders_sync.sync.documents import is_usable, store_documents
+from orders_sync.sync.isolate_rejected import reason_of
 from orders_sync.sync.record_flaws import RecordFlaws
 from orders_sync.sync.running_pass import RunningPass
 
@@ -88,16 +90,39 @@ def read_documents(pass_: RunningPass, missing: Sequence[MissingDocuments]) -> N
     """Reads and stores documents of orders. Raises MarketplaceError if nothing can be read at all."""
     flaws = RecordFlaws(pass_.connection, pass_.lane.account, "order")
     failures = successes = 0
-    for order_id, documents in pass_.adapter.documents(missing):
-        if isinstance(documents, MarketplaceError):
-            pass_.add(PassSummary(fetched=1, problems=[f"order {order_id}: {documents}"]))
-            failures += not isinstance(documents, RecordNotFoundError)
-            if failures >= GIVE_UP_AFTER and not successes:
-                raise documents
+    for order_id, answer in _answers(pass_.adapter, missing):
+        pass_.add(PassSummary(fetched=1, problems=[f"order {order_id}: {problem}" for problem in answer.problems]))
+        has_failed = any(not isinstance(problem, RecordNotFoundError) for problem in answer.problems)
+        failures += has_failed and not answer.found
+        if failures >= GIVE_UP_AFTER and not successes:
+            raise answer.problems[0]
+        if answer.problems and not answer.found and not answer.flaws:
             continue
-        successes += 1
-        pass_.add(_store(pass_, flaws, order_id, documents))
+        successes += bool(answer.found) or not has_failed
+        pass_.add(_store(pass_, flaws, order_id, answer))
         pass_.note_progress()
+
+
+def _answers(adapter: Adapter, missing: Sequence[MissingDocuments]) -> Iterator[tuple[str, OrderDocuments]]:
+    """The adapter's answers. Where it raises anything but a MarketplaceError, the other orders are read one by one."""
+    answered: set[str] = set()
+    try:
+        for order_id, answer in adapter.documents(missing):
+            answered.add(order_id)
+            if isinstance(answer, MarketplaceError):
+                yield order_id, OrderDocuments((), problems=[answer])
+            else:
+                yield order_id, answer if isinstance(answer, OrderDocuments) else OrderDocuments(answer)
+    except MarketplaceError:
+        raise
+    except Exception as error:
+        if len(missing) == 1:
+            problem = BadAnswerError(f"its documents can't be read: the adapter raised {type(error).__name__}")
+            yield missing[0].order_id, OrderDocuments((), problems=[problem])
+            return
+        for order in missing:
+            if order.order_id not in answered:
+                yield from _answers(adapter, [order])
 
 
 def of_orders(pass_: RunningPass, order_ids: Sequence[str]) -> list[MissingDocuments]:
@@ -105,15 +130,19 @@ def of_orders(pass_: RunningPass, order_ids: Sequence[str]) -> list[MissingDocum
     return rows_as(pass_.connection, MissingDocuments, _OF_ORDERS, [pass_.lane.account, list(order_ids)])
 
 
-def _store(pass_: RunningPass, flaws: RecordFlaws, order_id: str, documents: Sequence[Document]) -> PassSummary:
+def _store(pass_: RunningPass, flaws: RecordFlaws, order_id: str, answer: OrderDocuments) -> PassSummary:
     """Stores the documents of an order that were found."""
-    if not documents:
-        return PassSummary(fetched=1, unchanged=1)
-    with pass_.connection.transaction():
-        wrong = store_documents(pass_.connection, pass_.lane.account, {order_id: documents})
-        flaws.add(wrong)
-    found = sum(document.url is not None and document.cancelled_at is None for document in documents) - len(wrong)
-    return PassSummary(fetched=1, changed=1, flawed=bool(wrong), documents_found=found)
+    if not answer.found and not answer.flaws:
+        return PassSummary(unchanged=1)
+    account, is_whole = pass_.lane.account, not answer.problems
+    try:
+        with pass_.connection.transaction():
+            wrong = store_documents(pass_.connection, account, {order_id: answer.found}, are_whole=is_whole)
+            wrong += ((order_id, flaw) for flaw in answer.flaws)
+            flaws.add(wrong)
+    except DataError as error:
+        return PassSummary(problems=[f"order {order_id}: its documents: {reason_of(error).what}"])
+    return PassSummary(changed=1, flawed=bool(wrong), documents_found=sum(map(is_usable, answer.found)))
 
 
 def _missing_documents(pass_: RunningPass, since: datetime, now: datetime) -> list[MissingDocuments]:

@@ -34,6 +34,7 @@ _CURRENCIES_OR_NONE = CURRENCIES | {None}
 #: The form of nearly all amounts. It satisfies every rule of amounts, so that no further check is needed.
 _USUAL_AMOUNT = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,4})?")
 _NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,6})?")
+_INVALID = re.compile("[\x00\ud800-\udfff]")
 _HTTP = ("http://", "https://")
 _URL = re.compile(r"https?://[^\s\x00-\x1f]+", re.IGNORECASE)
 
@@ -143,6 +144,23 @@ def _wrong_text(value: str | None) -> Wrong | None:
         f"is {len(value)} characters long", f"at most {MAX_TEXT_LENGTH}", value[:MAX_TEXT_LENGTH],
         f"its first {MAX_TEXT_LENGTH} characters",
     )  # fmt: skip
+
+
+def wrong_characters(value: str | None) -> Wrong | None:
+    """A NUL or half a surrogate pair, which PostgreSQL can't store; `kit.json_repair` replaces them in JSON."""
+    if value is None or not _INVALID.search(value):
+        return None
+    return Wrong(
+        "contains a character that can't be stored", "text", with_valid_characters(value), "U+FFFD in its place"
+    )
+
+
+def with_valid_characters(value: str) -> str:
+    return _INVALID.sub("\ufffd", value)
+
+
+def _wrong_document_text(value: str | None) -> Wrong | None:
+    return wrong_characters(value) or _wrong_text(value)
 
 
 def wrong_url(value: str | None) -> Wrong | None:
@@ -300,6 +318,12 @@ CARE_RULES: Mapping[str, Rule[Any]] = {
     "care_id": _ID, "marketplace_state": TEXT, "opened_at": _TIME, "modified_at": _TIME, "closed_at": _TIME,
 }  # fmt: skip
 
+_DOCUMENT_TEXT = Rule(_wrong_document_text, _are_texts)
+DOCUMENT_RULES: Mapping[str, Rule[Any]] = {
+    "url": _URL_RULE, "carrier": _DOCUMENT_TEXT, "tracking_number": _DOCUMENT_TEXT, "expires_at": _TIME,
+    "cancelled_at": _TIME,
+}  # fmt: skip
+"""The rules of `Document`, which are checked one by one."""
 CARE_ITEM_RULES: Mapping[str, Rule[Any]] = {"item_id": _ID, "quantity": _PIECES}
 
 

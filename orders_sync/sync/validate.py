@@ -26,6 +26,7 @@ from orders_sync.sync.columnar import OrderColumns
 from orders_sync.sync.rules import (
     CARE_ITEM_RULES,
     CARE_RULES,
+    DOCUMENT_RULES,
     ITEM_RULES,
     ITEM_RULES_WITHOUT_SKU,
     MAX_ID_LENGTH,
@@ -35,8 +36,9 @@ from orders_sync.sync.rules import (
     Rule,
     Wrong,
     negative,
+    with_valid_characters,
     wrong_amount,
-    wrong_url,
+    wrong_characters,
 )
 
 STATUSES_TO_SHIP = frozenset([Status.PENDING, Status.ACCEPTED])
@@ -152,16 +154,16 @@ def mend_care_record(record: CareRecord, left_out: Sequence[Flaw] = ()) -> tuple
 
 def mend_document(document: Document) -> tuple[Document, list[Flaw]]:
     """The document as it is stored, and its flaws: one whose URL can't be used is stored without it."""
-    values: dict[str, Any] = {} if document.url else {"url": None}
-    flaws: list[Flaw] = []
-    wrong = wrong_url(document.url)
-    if wrong is not None:
+    where = f"documents.{document.kind}."
+    values, flaws, _ = _mend(DOCUMENT_RULES, document, where)
+    if not document.url:
         values["url"] = None
-        flaws.append(Flaw(f"documents.{document.kind}.url", wrong.found, wrong.stored))
-    if len(document.key) > MAX_ID_LENGTH:
-        # A digest is as good a key: it only has to tell documents apart.
-        values["key"] = hashlib.blake2b(document.key.encode(), digest_size=16).hexdigest()
-    return (msgspec.structs.replace(document, **values) if values else document), flaws
+    if any(map(wrong_characters, document.item_ids)):
+        values["item_ids"] = tuple(map(with_valid_characters, document.item_ids))
+    key = with_valid_characters(document.key)
+    # A digest is as good a key: it only has to tell documents apart.
+    values["key"] = key if len(key) <= MAX_ID_LENGTH else hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
+    return msgspec.structs.replace(document, **values), flaws
 
 
 def _mend(

@@ -133,10 +133,11 @@ def test_a_marketplace_that_answers_for_no_order_fails_the_pass(
         an_order(marketplace, number)
     sync(account)
     marketplace.fault("status", status=503, path="/ws/orders/", times=0)
-    before = marketplace.calls()
+    notes = "GET /ws/orders/…"
+    before = marketplace.calls(notes)
     with pytest.raises(PassFailedError, match="503"):
         sync(account, "incomplete")
-    assert marketplace.calls() - before == GIVE_UP_AFTER * retries.MAX_TRIES
+    assert marketplace.calls(notes) - before == GIVE_UP_AFTER * retries.MAX_TRIES
 
 
 @pytest.mark.parametrize(

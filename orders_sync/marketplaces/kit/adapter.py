@@ -66,8 +66,18 @@ class AcceptanceTarget(NamedTuple):
         return f"order {self.order_id}{sku}" + (f", item {self.item_id}" if self.item_id else "")
 
 
-DocumentsAnswer = tuple[str, Sequence[Document] | MarketplaceError]
-"""The id of an order with its documents, or with the reason why they could not be read."""
+class OrderDocuments(msgspec.Struct, frozen=True, gc=False):
+    """What could be read of an order's documents; `kit.documents` collects it."""
+
+    found: Sequence[Document]
+    flaws: Sequence[Flaw] = ()
+    """What is wrong with documents that are found nevertheless."""
+    problems: Sequence[MarketplaceError] = ()
+    """Why others could not be read: those that are stored stay as they are, and the next pass tries again."""
+
+
+DocumentsAnswer = tuple[str, Sequence[Document] | OrderDocuments | MarketplaceError]
+"""The id of an order with its documents, with those that could be read, or with the reason why none could."""
 
 #: A way to list orders: by the time of their creation or last change, or those that wait for the merchant.
 OrderListing = Literal["created", "modified", "waiting"]
@@ -122,8 +132,9 @@ class Adapter(Protocol):
         """For each order: its id, and its documents as far as they exist now, or why they could not be read.
 
         Requests only the documents that `missing` names, for as many orders with one call as the contract allows. All
-        documents of a kind that the marketplace lists are in the answer. One order's error (`errors.OF_ONE_RECORD`)
-        stops no other; `kit.halves` finds it in a call for many.
+        documents of a kind that the marketplace lists are in the answer, unless it names a problem. One order's error
+        (`errors.OF_ONE_RECORD`) stops no other, and one document's none of its order's (`kit.documents`); `kit.halves`
+        finds it in a call for many.
         """
         ...
 
