@@ -8,6 +8,7 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 
 from orders_sync.marketplaces.kit.adapter import RawRecord
+from orders_sync.marketplaces.kit.circles import without_circles
 from orders_sync.marketplaces.kit.errors import IncompleteListError
 from orders_sync.marketplaces.kit.paging import MAX_PAGES
 
@@ -111,6 +112,7 @@ def _last_id(page: IdPage, id_of: Callable[[RawRecord], str]) -> str:
     return next((certain for record in reversed(page.records) if (certain := id_of(record))), "")
 
 
+@without_circles
 def _read(
     fetch: Callable[[str | None], _Page], following: Callable[[_Page, str | None, int], str | None]
 ) -> Iterator[list[RawRecord]]:

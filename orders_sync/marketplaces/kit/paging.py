@@ -16,6 +16,7 @@ from operator import ge, le, ne
 import msgspec
 
 from orders_sync.marketplaces.kit.adapter import RawRecord
+from orders_sync.marketplaces.kit.circles import without_circles
 from orders_sync.marketplaces.kit.errors import (
     CredentialRefusedError,
     IncompleteListError,
@@ -98,6 +99,7 @@ class _Seen:
         return 1 + sum(map(ne, ordered, itertools.islice(ordered, 1, None)))
 
 
+@without_circles
 def read_counted(
     fetch: FetchPage, page_size: int, connections: int, *, by_offset: bool = False, split: Split | None = None
 ) -> Iterator[list[RawRecord]]:
@@ -348,6 +350,7 @@ def _ids_of(page: Page) -> set[str]:
     return {record.record_id or record.fingerprint.hex() for record in page.records}
 
 
+@without_circles
 def read_linked(fetch: Callable[[int], Page], now: Callable[[], datetime]) -> Iterator[list[RawRecord]]:
     """All records of a list whose pages each name the next one and do not give the list's length; page by page.
 
