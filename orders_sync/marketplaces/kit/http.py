@@ -18,7 +18,7 @@ from orders_sync.marketplaces.kit.errors import (
     RecordNotFoundError,
     RequestRefusedError,
 )
-from orders_sync.marketplaces.kit.pauses import RequestedPauses
+from orders_sync.marketplaces.kit.pauses import MAX_RETRY_AFTER_SECONDS, RequestedPauses
 from orders_sync.marketplaces.kit.rate_limits import OUTAGE_MINUTES, RateLimit, RateLimiter, longest_wait
 from orders_sync.marketplaces.kit.retries import Retries, TransientError
 from orders_sync.marketplaces.kit.transport import BoundedTransport, BrokenCodingError, TooLargeError, read_body
@@ -284,8 +284,9 @@ class MarketplaceClient:
             pause = self._pauses.after(response)
             if pause is not None and pause > self.longest_wait:
                 self.rate_limiter.block(pause, remember=True)
+                or_more = " or more" if pause >= MAX_RETRY_AFTER_SECONDS else ""
                 raise TransientError(
-                    f"{where} and requests a pause of {pause:.0f} s, longer than this account's "
+                    f"{where} and requests a pause of {pause:.0f} s{or_more}, longer than this account's "
                     f"limits.outage_minutes allow: {message}; until then no pass of the account makes a call",
                     certainly_not_done=status == 429,
                     give_up=True,

@@ -12,8 +12,9 @@ from orders_sync.marketplaces.kit.retries import MAX_BACKOFF_SECONDS
 
 MIN_PAUSE_SECONDS = 1.0
 """The least pause where a Retry-After names none (0, or a moment in the past); twice as long for each one in a row."""
-MAX_RETRY_AFTER_SECONDS = 30 * 86_400.0
-"""A longer Retry-After counts as this one."""
+MAX_RETRY_AFTER_SECONDS = 3_600.0
+"""A longer Retry-After counts as this one: it may be a mistake (milliseconds, a wrong date), and nobody but the
+marketplace could correct it. One call an hour shows whether the marketplace still requests a pause."""
 
 
 class RequestedPauses:

@@ -21,6 +21,12 @@ INFLATE_STEP_BYTES = 1024 * 1024
 """At most so many bytes are inflated at once, before the size is checked."""
 CODINGS = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 """The content codings that are read, with zlib's window for each."""
+_GZIP_BEGIN = b"\x1f"
+"""The first byte of a gzip member."""
+
+
+PLAIN = frozenset(["identity", "", "none", "utf-8"])
+"""What servers write for a body that is not encoded; the last two are mistakes whose meaning is certain."""
 
 
 class TooLargeError(OrdersSyncError):
@@ -120,7 +126,7 @@ def read_body(response: httpx.Response, max_bytes: int) -> bytes:
     is encoded more than once, in a way that was not requested, or not as its headers say.
     """
     coding = response.headers.get("Content-Encoding", "identity").strip().lower()
-    if coding in ("identity", ""):
+    if coding in PLAIN:
         parts: Iterator[bytes] = _counted(response.iter_raw(), max_bytes)
     elif coding in CODINGS:
         parts = _inflated(_counted(response.iter_raw(), max_bytes), coding)
@@ -140,11 +146,19 @@ def _counted(parts: Iterable[bytes], max_bytes: int) -> Iterator[bytes]:
 
 
 def _inflated(parts: Iterable[bytes], coding: str) -> Iterator[bytes]:
+    """The parts, inflated. A gzip body may have several members, and zeros after the last one (RFC 1952, gzip(1))."""
     inflater = zlib.decompressobj(CODINGS[coding])
     begun = False
     for part in parts:
         rest = part
         while rest:
+            if inflater.eof:
+                rest = rest.lstrip(b"\0")
+                if not rest:
+                    break
+                if coding == "deflate" or rest[:1] != _GZIP_BEGIN:
+                    raise BrokenCodingError(f"with a {coding} body that goes on after its end")
+                inflater = zlib.decompressobj(CODINGS[coding])
             try:
                 inflated = inflater.decompress(rest, INFLATE_STEP_BYTES)
             except zlib.error:
@@ -154,9 +168,7 @@ def _inflated(parts: Iterable[bytes], coding: str) -> Iterator[bytes]:
                 inflater = zlib.decompressobj(-zlib.MAX_WBITS)
                 continue
             begun = True
-            rest = inflater.unconsumed_tail
-            if inflater.unused_data:
-                raise BrokenCodingError(f"with a {coding} body that goes on after its end")
+            rest = inflater.unused_data if inflater.eof else inflater.unconsumed_tail
             if inflated:
                 yield inflated
     if begun and not inflater.eof:

@@ -45,7 +45,7 @@ LASTING = [
     ({"kind": "status", "status": 400, "body": {"errors": [{"code": "E1", "message": "no"}]}}, "with 400: E1"),
     ({"kind": "status", "status": 400, "body": {"type": "/errors/x", "title": "Not so", "status": 400}},
      "with 400: /errors/x"),
-    ({"kind": "status", "status": 429, "headers": {"Retry-After": "4000"}}, "requests a pause of 4000 s"),
+    ({"kind": "status", "status": 429, "headers": {"Retry-After": "4000"}}, "requests a pause of 3600 s or more, longer"),
     ({"kind": "html"}, "with an HTML page"),
     ({"kind": "huge"}, "with more than 20 MB"),
     ({"kind": "redirect", "location": "https://evil.example.com/ws/orders"}, "to another host (evil.example.com)"),

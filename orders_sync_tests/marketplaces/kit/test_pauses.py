@@ -58,8 +58,8 @@ def test_a_wait_that_is_too_long_for_a_pass_holds_for_the_next_one_too(
     marketplace: Marketplace, connection: Connection, enforced: bool, status: int
 ) -> None:
     account = sandbox_account(marketplace, limits={"enforced": enforced, "outage_minutes": 1})
-    marketplace.fault("status", status=status, headers={"Retry-After": "3600"}, times=0)
-    with pytest.raises(PassFailedError, match="and requests a pause of 3600 s, longer than this account's"):
+    marketplace.fault("status", status=status, headers={"Retry-After": "3000"}, times=0)
+    with pytest.raises(PassFailedError, match="and requests a pause of 3000 s, longer than this account's"):
         sync(account)
     calls = marketplace.calls()
     for sync_type in ("new", "care"):
@@ -70,6 +70,18 @@ def test_a_wait_that_is_too_long_for_a_pass_holds_for_the_next_one_too(
     connection.execute("UPDATE rate_limits SET blocked_until = now() - interval '1 s', next_slot = now()")
     sync(account)
     assert marketplace.calls() > calls
+
+
+@pytest.mark.parametrize("named", ["9" * 24, "60000000", "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_an_absurd_wait_stops_an_account_for_an_hour_at_most(
+    marketplace: Marketplace, connection: Connection, named: str
+) -> None:
+    account = sandbox_account(marketplace, limits={"enforced": True, "outage_minutes": 1})
+    marketplace.fault("status", status=429, headers={"Retry-After": named})
+    with pytest.raises(PassFailedError, match="and requests a pause of 3600 s or more, longer than this account's"):
+        sync(account)
+    longest = "SELECT max(blocked_until) <= now() + interval '1 hour' FROM rate_limits"
+    assert connection.execute(longest).fetchone() == (True,)
 
 
 def test_retry_after_is_read_in_both_its_forms() -> None:

@@ -114,6 +114,11 @@ def zlib_raw(body: bytes) -> bytes:
         (b"deflate", zlib.compress(DOCUMENT)),
         (b"deflate", zlib_raw(DOCUMENT)),
         (b"identity", DOCUMENT),
+        (b"none", DOCUMENT),
+        (b"UTF-8", DOCUMENT),
+        (b"gzip", gzip.compress(DOCUMENT, mtime=0) + bytes(16)),
+        (b"gzip", gzip.compress(DOCUMENT[:5], mtime=0) + gzip.compress(DOCUMENT[5:], mtime=0)),
+        (b"gzip", gzip.compress(DOCUMENT[:5], mtime=0) + bytes(3) + gzip.compress(DOCUMENT[5:], mtime=0)),
     ],
 )
 def test_a_body_is_inflated(coding: bytes, body: bytes) -> None:
@@ -132,6 +137,8 @@ def test_a_large_body_is_inflated_step_by_step() -> None:
         (b"gzip", b"\x1f\x8b\x08\x00" + b"\xff" * 40, "with a broken gzip body"),
         (b"gzip", DOCUMENT, "with a broken gzip body"),
         (b"deflate", b"\xff" * 40, "with a broken deflate body"),
+        (b"gzip", gzip.compress(DOCUMENT, mtime=0) + b"\x1f", "with a gzip body that is cut off"),
+        (b"deflate", zlib.compress(DOCUMENT) + b"more", "with a deflate body that goes on after its end"),
         (b"gzip", gzip.compress(DOCUMENT, mtime=0) + b"more", "with a gzip body that goes on after its end"),
         (b"br", DOCUMENT, "with the content coding 'br'; allowed is one of gzip, deflate"),
         (
