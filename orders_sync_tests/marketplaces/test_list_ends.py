@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from orders_sync.config.account import SellerAccount
 from orders_sync.marketplaces.kit.accounts import account_from
-from orders_sync.marketplaces.kit.adapter import Adapter, MissingDocuments, RawRecord
+from orders_sync.marketplaces.kit.adapter import Adapter, MissingDocuments, OrderDocuments, RawRecord
 from orders_sync.marketplaces.kit.errors import BadAnswerError, IncompleteListError
 from orders_sync.marketplaces.kit.registry import open_adapter
 from orders_sync.testing.http_server import served
@@ -318,8 +318,8 @@ def test_deliveries_that_lead_back_are_the_error_of_their_order_and_not_a_loop(
     shop = Shop(deliveries, 12, end=end)
     with opened("back_market", shop, monkeypatch) as adapter:
         [(_, answer)] = adapter.documents([MissingDocuments("1", delivery_note=False, label=True)])
-    assert isinstance(answer, BadAnswerError)
-    assert "Page 1 of an order's deliveries names page" in str(answer)
+    assert isinstance(answer, OrderDocuments)
+    assert "Page 1 of an order's deliveries names page" in str(answer.problems[0])
     assert len(shop.calls) == 1
 
 
@@ -331,8 +331,8 @@ def test_deliveries_whose_link_can_not_be_read_are_read_to_an_empty_page(
     shop = Shop(deliveries, 12, end=end)
     with opened("back_market", shop, monkeypatch) as adapter:
         [(_, labels)] = adapter.documents([MissingDocuments("12", delivery_note=False, label=True)])
-    assert not isinstance(labels, Exception)
-    assert len(labels) == 1
+    assert isinstance(labels, OrderDocuments)
+    assert (len(labels.found), labels.problems) == (1, ())
 
 
 def test_an_answer_with_an_unreadable_id_does_not_say_that_an_order_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
+from orders_sync.marketplaces.kit.adapter import MANY_TIMES
 from orders_sync.passes.run_pass import PassFailedError
 from orders_sync.testing.marketplace import sync
 from orders_sync_tests.marketplaces.scripted_shop import (
@@ -75,10 +76,28 @@ def test_an_odd_time_of_an_order_that_another_list_brought_first_is_a_flaw_too(
 def test_most_records_with_an_earlier_time_are_an_ignored_filter(
     shop: ScriptedShop, account: SellerAccount, connection: Connection, sync_type: str
 ) -> None:
-    shop.orders = [an_order_at(shop.marketplace, n, DEFAULT_DATE, DEFAULT_DATE) for n in (1, 2)]
+    days = [f"2015-01-0{number}T00:00:00Z" for number in (1, 2)]
+    shop.orders = [an_order_at(shop.marketplace, number, day, day) for number, day in enumerate(days, 1)]
     shop.orders.append(an_order_at(shop.marketplace, 3))
     with pytest.raises(PassFailedError, match=r"2 of 3 records on a page are older, e\.g\. 1 of 2015-.*ignores the"):
         sync(account, sync_type)
+
+
+def test_many_different_earlier_times_are_an_ignored_filter(
+    shop: ScriptedShop, account: SellerAccount, connection: Connection
+) -> None:
+    shop.orders = [an_order_at(shop.marketplace, number) for number in range(10, 40)]
+    days = [f"2015-01-0{number}T00:00:00Z" for number in range(1, MANY_TIMES + 1)]
+    shop.orders += [an_order_at(shop.marketplace, number, day, day) for number, day in enumerate(days, 1)]
+    with pytest.raises(PassFailedError, match="5 of 35 records on a page are older"):
+        sync(account)
+
+
+def test_a_default_date_of_all_records_is_no_ignored_filter(
+    shop: ScriptedShop, account: SellerAccount, connection: Connection
+) -> None:
+    shop.orders = [an_order_at(shop.marketplace, n, DEFAULT_DATE, DEFAULT_DATE) for n in range(1, 10)]
+    assert sync(account).created == 9
 
 
 @pytest.mark.parametrize("shop", ["back_market", "mirakl"], indirect=True)

@@ -192,6 +192,8 @@ class RegisteredMarketplace:
 
 #: How much earlier than `since` a record may lie: marketplaces cut the fraction of a second off a filter's time.
 FILTER_TOLERANCE = timedelta(seconds=1)
+MANY_TIMES = 5
+"""So many different times on one page that the list's filter excludes are no odd records: the filter was ignored."""
 
 
 def check_filter(
@@ -200,8 +202,8 @@ def check_filter(
     """The records of a page that was requested with a filter by `since`.
 
     A record that is older than the filter allows has an odd time: it is listed nevertheless, with a flaw, and is
-    compared with no other by that time. Raises IncompleteListError if the filter was ignored: if more than one record
-    is older, and most of those on the page whose time can be compared.
+    compared with no other by that time. Raises IncompleteListError if the filter was ignored: if most records of the
+    page are older, or MANY_TIMES of them. Equal times count once, since a default date may be that of many records.
     """
     if since is None:
         return records
@@ -212,7 +214,8 @@ def check_filter(
     if not older:
         return records
     known = len(times) - times.count(None)
-    if len(older) > 1 and 2 * len(older) > known:
+    different = len({times[position] for position in older})
+    if different >= MANY_TIMES or (different > 1 and 2 * len(older) > known):
         raise IncompleteListError(
             f"The request was for records {listing} since {since.isoformat()}, and {len(older)} of {known} records on "
             f"a page are older, e.g. {records[older[0]].record_id} of {times[older[0]]}: it ignores the filter."

@@ -65,7 +65,7 @@ def test_a_lasting_fault_is_an_error_in_one_line_and_never_an_end(
     for number in range(1, 111):
         an_order(marketplace, number)
     for number in range(500, 600):
-        an_order(marketplace, number, age=timedelta(days=5))
+        an_order(marketplace, number, age=timedelta(days=5, minutes=number))
     marketplace.fault(**{"times": 0, **fault})
     with pytest.raises(PassFailedError) as problem:
         sync(account)
