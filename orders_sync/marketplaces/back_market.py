@@ -42,7 +42,15 @@ from orders_sync.marketplaces.kit.decoding import (
 from orders_sync.marketplaces.kit.documents import DocumentsReading, missing_value, no_endless_tries
 from orders_sync.marketplaces.kit.errors import BadAnswerError, RecordNotFoundError
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient
-from orders_sync.marketplaces.kit.lenient import CARE_ITEM, CREATED_AT, ITEMS, SKU, decode_leniently
+from orders_sync.marketplaces.kit.lenient import (
+    CARE_ITEM,
+    CREATED_AT,
+    ITEM_ID,
+    ITEMS,
+    QUANTITY,
+    SKU,
+    decode_leniently,
+)
 from orders_sync.marketplaces.kit.pages import page_decoder
 from orders_sync.marketplaces.kit.paging import FetchPage, Page, read_counted, read_linked
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
@@ -147,8 +155,8 @@ class _Address(Address, frozen=True, gc=False, rename="camel"):
 
 
 class _OrderLine(msgspec.Struct, gc=False):
-    id: int | str
-    quantity: int
+    id: Annotated[int | str | None, ITEM_ID] = None
+    quantity: Annotated[int | None, QUANTITY] = None
     listing: Annotated[str | None, SKU] = None
     state: int | None = None
     date_creation: datetime | None = None
@@ -506,7 +514,7 @@ class BackMarket(HttpAdapter):
 def _item(line: _OrderLine, order_status: Status) -> OrderItem:
     state = line.state  # a line without a state has the order's status
     return OrderItem(
-        str(line.id),  # item_id
+        "" if line.id is None else str(line.id),  # item_id
         line.listing or "",  # sku
         line.quantity,  # quantity
         order_status if state is None else ITEM_STATUS.get(state, Status.UNKNOWN),  # status

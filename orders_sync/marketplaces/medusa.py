@@ -60,7 +60,7 @@ from orders_sync.marketplaces.kit.errors import (
 )
 from orders_sync.marketplaces.kit.halves import answers_for
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient
-from orders_sync.marketplaces.kit.lenient import CARE_ITEM, CREATED_AT, ITEMS, decode_leniently
+from orders_sync.marketplaces.kit.lenient import CARE_ITEM, CREATED_AT, ITEM_ID, ITEMS, QUANTITY, decode_leniently
 from orders_sync.marketplaces.kit.pages import page_decoder
 from orders_sync.marketplaces.kit.paging import FetchPage, Page, offset_page, read_counted
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
@@ -198,8 +198,8 @@ class _Variant(msgspec.Struct, gc=False):
 
 
 class _LineItem(msgspec.Struct, gc=False):
-    id: str
-    quantity: int
+    id: Annotated[str | None, ITEM_ID] = None
+    quantity: Annotated[int | None, QUANTITY] = None
     variant_sku: str | None = None
     variant_id: str | None = None
     title: str | None = None
@@ -624,12 +624,14 @@ def _item(
     item: _LineItem, order: _Order, order_status: Status, order_state: str | None, currency: str | None
 ) -> OrderItem:
     detail = item.detail or _Detail()
-    shipped, returned = _shipped_pieces(detail, item.quantity), detail.return_received_quantity
-    status = _item_status(item.quantity, shipped, returned, order, order_status)
+    # A negative quantity says nothing: no number of pieces that were shipped or returned is less.
+    pieces = item.quantity if item.quantity is not None and item.quantity > 0 else None
+    shipped, returned = _shipped_pieces(detail, pieces), detail.return_received_quantity
+    status = _item_status(pieces, shipped, returned, order, order_status)
     is_left_out = order_state is None or (status is Status.UNKNOWN and shipped is msgspec.UNSET)
     kind = _kind(item)
     return OrderItem(
-        item.id,  # item_id
+        item.id or "",  # item_id
         item.variant_sku or (f"variant-{item.variant_id}" if kind is ItemKind.GOODS else ""),  # sku
         item.quantity,  # quantity
         status,  # status
@@ -667,10 +669,10 @@ def _kind(item: _LineItem) -> ItemKind:
     return ItemKind.GOODS if is_shipped else ItemKind.SERVICE
 
 
-def _shipped_pieces(detail: _Detail, quantity: int) -> int | msgspec.UnsetType:
+def _shipped_pieces(detail: _Detail, quantity: int | None) -> int | msgspec.UnsetType:
     """The pieces that were shipped or delivered. One of the numbers is enough if it says that all were."""
     numbers = [n for n in (detail.shipped_quantity, detail.delivered_quantity) if n is not msgspec.UNSET]
-    is_known = len(numbers) == 2 or any(number >= quantity for number in numbers)
+    is_known = len(numbers) == 2 or (quantity is not None and any(number >= quantity for number in numbers))
     return max(numbers) if is_known else msgspec.UNSET
 
 
@@ -679,7 +681,7 @@ def _text(pieces: int | msgspec.UnsetType) -> str:
 
 
 def _item_status(
-    quantity: int,
+    quantity: int | None,
     shipped: int | msgspec.UnsetType,
     returned: int | msgspec.UnsetType,
     order: _Order,
@@ -687,14 +689,14 @@ def _item_status(
 ) -> Status:
     """The status by the pieces that were shipped and returned; else by the payment of the order.
 
-    If it is not known how many were shipped, the order's fulfilment says whether it was all or none.
+    If it is not known how many were shipped, or of how many, the order's fulfilment says whether it was all or none.
     """
     if order_status in (Status.CANCELLED, Status.UNKNOWN):
         return order_status
     by_payment = PAYMENT_STATUS.get(order.payment_status, Status.UNKNOWN)
-    if returned is not msgspec.UNSET and returned >= quantity:
+    if quantity is not None and returned is not msgspec.UNSET and returned >= quantity:
         return Status.RETURNED
-    if shipped is msgspec.UNSET:
+    if shipped is msgspec.UNSET or quantity is None:
         if order.fulfillment_status in _PARTLY_SHIPPED:
             return Status.UNKNOWN
         is_shipped = order.fulfillment_status in FULFILLMENT_STATUS

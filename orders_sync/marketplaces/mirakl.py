@@ -47,7 +47,15 @@ from orders_sync.marketplaces.kit.documents import DocumentsReading, missing_val
 from orders_sync.marketplaces.kit.errors import BadAnswerError, MarketplaceError
 from orders_sync.marketplaces.kit.halves import answers_for
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient
-from orders_sync.marketplaces.kit.lenient import CARE_ITEM, CREATED_AT, ITEMS, SKU, decode_leniently
+from orders_sync.marketplaces.kit.lenient import (
+    CARE_ITEM,
+    CREATED_AT,
+    ITEM_ID,
+    ITEMS,
+    QUANTITY,
+    SKU,
+    decode_leniently,
+)
 from orders_sync.marketplaces.kit.pages import page_decoder
 from orders_sync.marketplaces.kit.paging import FetchPage, Page, offset_page, read_counted
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
@@ -159,8 +167,8 @@ class _Refund(msgspec.Struct, gc=False):
 
 
 class _Line(msgspec.Struct, gc=False):
-    order_line_id: str
-    quantity: int
+    order_line_id: Annotated[str | None, ITEM_ID] = None
+    quantity: Annotated[int | None, QUANTITY] = None
     offer_sku: Annotated[str | None, SKU] = None
     order_line_state: str | None = None
     created_date: datetime | None = None
@@ -497,7 +505,7 @@ def _item(line: _Line, order: _Order) -> OrderItem:
     if order.fully_refunded and line.refunds:
         status = REFUNDED.get(status, status)
     return OrderItem(
-        line.order_line_id,  # item_id
+        line.order_line_id or "",  # item_id
         line.offer_sku or "",  # sku
         line.quantity,  # quantity
         status,  # status

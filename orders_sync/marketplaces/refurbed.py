@@ -45,7 +45,7 @@ from orders_sync.marketplaces.kit.decoding import (
 from orders_sync.marketplaces.kit.documents import DocumentsReading, no_endless_tries
 from orders_sync.marketplaces.kit.errors import RecordNotFoundError
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient, RateLimitHeaders
-from orders_sync.marketplaces.kit.lenient import CARE_ITEM, CREATED_AT, ITEMS, SKU, decode_leniently
+from orders_sync.marketplaces.kit.lenient import CARE_ITEM, CREATED_AT, ITEM_ID, ITEMS, SKU, decode_leniently
 from orders_sync.marketplaces.kit.pages import page_decoder
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
 from orders_sync.model.records import (
@@ -180,7 +180,7 @@ class _Offer(msgspec.Struct, gc=False):
 
 
 class _Item(msgspec.Struct, gc=False):
-    id: int | str
+    id: Annotated[int | str | None, ITEM_ID] = None
     name: str | None = None
     state: str | None = None
     sku: Annotated[str | None, SKU] = None
@@ -506,7 +506,7 @@ def _item(item: _Item) -> OrderItem:
         status = REFUNDED.get(status, status)
     identifiers = {i.identifier_type: i.value for i in item.item_identifiers or []}
     return OrderItem(
-        str(item.id),  # item_id
+        "" if item.id is None else str(item.id),  # item_id
         # An offer may have no SKU; its id replaces it, so that the item can be locked and named in stock imports.
         item.sku or (f"offer-{offer_id}" if offer_id is not None else ""),  # sku
         1,  # quantity
@@ -557,7 +557,7 @@ def _address(address: _Address) -> Address:
 def _return(care: _Care) -> CareRecord:
     state = RETURN_STATE.get(care.state or "", "unknown")
     return CareRecord(
-        f"return-{care.id}",  # care_id
+        f"return-{str(care.id).lstrip()}",  # care_id
         [] if care.order_item_id is None else [CareItem(str(care.order_item_id), 1)],  # items
         "return",  # kind
         state,  # state
@@ -575,7 +575,7 @@ def _ticket(care: _Care) -> CareRecord:
     topic = (care.topic_slug or "").lower()
     state = TICKET_STATE.get(care.status or "", "unknown")
     return CareRecord(
-        f"ticket-{care.id}",  # care_id
+        f"ticket-{str(care.id).lstrip()}",  # care_id
         [] if item_id is None else [CareItem(str(item_id), 1)],  # items
         next((kind for word, kind in TICKET_KIND if word in topic), "other"),  # kind
         state,  # state

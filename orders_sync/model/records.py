@@ -51,9 +51,10 @@ class OrderItem(msgspec.Struct, frozen=True, gc=False):
 
     item_id: str
     sku: str
-    """The seller's own id of the product; only goods need one."""
-    quantity: int
-    """Pieces; 0 if nothing of the line is left to ship."""
+    """The seller's own id of the product; only goods that can still ship need one."""
+    quantity: int | None
+    """Pieces; 0 if nothing of the line is left to ship. None if the record does not say: only goods that can still
+    ship need it, and the record check stores 0 for the others."""
     status: Status
     marketplace_state: str | None = None
     created_at: datetime | None = None
@@ -136,6 +137,9 @@ class Order(msgspec.Struct, frozen=True, gc=False):
     documents: list[Document] | None = None
     """The documents that the record lists, cancelled ones included; None if it lists none. `delivery_note_url` and
     `label_url` are enough for a marketplace that has one of each."""
+    lists_all_items: bool = True
+    """Whether `items` are all that the record lists: then the order's other stored items are removed. The record check
+    makes it false where it leaves out an item that can't be read."""
 
 
 class CareItem(msgspec.Struct, frozen=True, gc=False):

@@ -22,7 +22,7 @@ from orders_sync.marketplaces.kit.errors import (
     RequestRefusedError,
 )
 from orders_sync.model.pass_summary import PassSummary
-from orders_sync.model.records import RecordRejectedError
+from orders_sync.model.records import OrderItem, RecordRejectedError
 from orders_sync.model.statuses import Status
 from orders_sync.sync.check_records import order_decoder
 from orders_sync.sync.merge_pages import merge_batch, open_merger
@@ -230,11 +230,12 @@ def _accept(pass_: RunningPass, waiting: _Waiting) -> AcceptanceOutcome:
 
 def _items_that_wait(pass_: RunningPass, order: RawRecord, target: AcceptanceTarget) -> list[str]:
     items = order_decoder(pass_.adapter)(order.raw).value.items or []
-    return [
-        item.item_id
-        for item in items
-        if item.status == Status.PENDING and target.sku in ("", item.sku) and target.item_id in ("", item.item_id)
-    ]
+    return [item.item_id for item in items if item.status == Status.PENDING and _is_meant(target, item)]
+
+
+def _is_meant(target: AcceptanceTarget, item: OrderItem) -> bool:
+    """Whether a target has an item; the ids and SKUs that are stored have no spaces around them."""
+    return target.sku in ("", item.sku.strip()) and target.item_id in ("", item.item_id.strip())
 
 
 def _store_request(pass_: RunningPass, target: AcceptanceTarget, item_ids: Sequence[str]) -> int:

@@ -97,6 +97,8 @@ class PreparedBatch:
     rejected: Sequence[RejectedRecord]
     listed_flaws: Sequence[tuple[str, Flaw]] = ()
     """Flaws that show only in the list, of orders that are stored in the listed version."""
+    passed: Sequence[str] = ()
+    """The ids of orders that were rejected before, and now come in the version that is stored."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from orders_sync.marketplaces.kit.lenient import decode_leniently
 from orders_sync.model.pass_summary import PassSummary
 from orders_sync.model.records import CareRecord, Flaw, Reason, RecordRejectedError
 from orders_sync.sync import care_links
+from orders_sync.sync.believed_times import BelievedTimes
 from orders_sync.sync.check_records import without_odd_times
 from orders_sync.sync.due_returns import note_due_returns, stored_closings
 from orders_sync.sync.isolate_rejected import reason_of
@@ -216,8 +217,10 @@ def _check(pass_: RunningPass, record: RawRecord) -> _CheckedCare:
     if not record.record_id:
         raise RecordRejectedError([Reason("id", "is missing or can't be read", "the care record's id")])
     adapter = pass_.adapter
-    decoded = decode_leniently(adapter.decode_care_record, adapter.care_struct, adapter.care_record(record))
-    if decoded.value.care_id != record.record_id:
+    decoded = BelievedTimes(adapter.now).checked(
+        decode_leniently(adapter.decode_care_record, adapter.care_struct, adapter.care_record(record))
+    )
+    if decoded.value.care_id.strip() != record.record_id:
         raise OtherRecordError(f"the marketplace answered the request for {record.record_id} with another record")
     care, flaws = mend_care_record(without_odd_times(decoded.value, record), decoded.flaws)
     return _CheckedCare(care, record, decoded.raw.decode(), (*decoded.flaws, *record.flaws, *flaws))

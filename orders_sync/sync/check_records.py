@@ -1,15 +1,17 @@
 """Turns raw records into checked orders, and into rejected records where they can't be stored."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
-from typing import TypeVar
+from datetime import datetime
+from functools import reduce
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from orders_sync.marketplaces.kit.adapter import Adapter, RawRecord
-from orders_sync.marketplaces.kit.lenient import Decoded, decode_leniently
+from orders_sync.marketplaces.kit.lenient import LEFT_OUT, Decoded, decode_leniently
 from orders_sync.model.records import CareRecord, Flaw, Order, Reason, RecordRejectedError
 from orders_sync.sync.batch import Batch, DecodedOrder
+from orders_sync.sync.believed_times import BelievedTimes
 from orders_sync.sync.rejected_records import RejectedRecord
 from orders_sync.sync.stored_orders import is_newer
 from orders_sync.sync.validate import GONE, as_found, flawed_orders, mend_order
@@ -24,25 +26,87 @@ _NO_ITEMS = Reason("items", "are missing, and the order is not stored yet", "one
 
 
 def order_decoder(adapter: Adapter) -> Decode:
-    """The lenient decoder of an adapter's orders."""
-    return partial(decode_leniently, adapter.decode_order, adapter.order_struct)
+    """The lenient decoder of an adapter's orders. A modified time ahead of the adapter's clock is a flaw."""
+    decode, struct = adapter.decode_order, adapter.order_struct
+    believed = BelievedTimes(adapter.now)
+
+    def decode_order(raw: bytes) -> Decoded[Order]:
+        decoded = believed.checked(decode_leniently(decode, struct, raw))
+        if any(flaw.stored == LEFT_OUT for flaw in decoded.flaws):
+            order = msgspec.structs.replace(decoded.value, lists_all_items=False)
+            return Decoded(order, decoded.raw, decoded.flaws)
+        return decoded
+
+    return decode_order
 
 
-def newest_of_each(records: Sequence[RawRecord]) -> tuple[dict[str, RawRecord], list[RejectedRecord]]:
-    """The newest version of each record, by its id, and the records that have no usable id.
+class Listed(NamedTuple):
+    """The records of a batch, by id."""
+
+    alone: dict[str, RawRecord]
+    """Those whose order came in one version."""
+    versions: dict[str, list[RawRecord]]
+    """The different versions of each other order, in the order in which they came."""
+    without_id: list[RejectedRecord]
+
+
+def by_id(records: Iterable[RawRecord], dismissed: Mapping[str, bytes]) -> Listed:
+    """The records by their ids. `dismissed`: fingerprints of the versions that a person dismissed, by id."""
+    alone: dict[str, RawRecord] = {}
+    versions: dict[str, list[RawRecord]] = {}
+    without_id: list[RejectedRecord] = []
+    for record in records:
+        record_id = record.record_id
+        if not record_id or "\x00" in record_id:
+            without_id.append(RejectedRecord("order", "", record.raw, [_NO_ID], record.fingerprint))
+        elif dismissed and dismissed.get(record_id) == record.fingerprint:
+            continue
+        elif alone.setdefault(record_id, record) is not record:
+            versions.setdefault(record_id, [alone[record_id]]).append(record)
+    for record_id, copies in list(versions.items()):
+        # The last of equal ones: they may come again after another version.
+        different = {record.fingerprint: record for record in reversed(copies)}
+        if len(different) == 1:
+            del versions[record_id]
+        else:
+            versions[record_id] = list(reversed(different.values()))
+            del alone[record_id]
+    return Listed(alone, versions, without_id)
+
+
+def newest_usable(
+    decode: Decode, versions: Sequence[RawRecord], *, is_new: bool
+) -> tuple[DecodedOrder | None, RejectedRecord | None]:
+    """The newest version of an order that can be stored, and the newest version of all if that one can't.
 
     Of versions that are equally new it is the last one.
     """
-    newest: dict[str, RawRecord] = {}
-    rejected: list[RejectedRecord] = []
-    for record in records:
-        if not record.record_id or "\x00" in record.record_id:
-            rejected.append(RejectedRecord("order", "", record.raw, [_NO_ID], record.fingerprint))
-            continue
-        other = newest.get(record.record_id)
-        if other is None or not is_newer(other.modified_at, record.modified_at):
-            newest[record.record_id] = record
-    return newest, rejected
+    usable: list[DecodedOrder] = []
+    rejected: dict[bytes, RejectedRecord] = {}
+    for record in versions:
+        try:
+            one = _decoded(decode, record)
+            _mended(one, is_new=is_new)
+        except RecordRejectedError as problem:
+            rejected[record.fingerprint] = _rejected(record, problem)
+        else:
+            usable.append(one)
+    newest = reduce(_newer, [(record.modified_at, record) for record in versions])[1]
+    best = reduce(_newer, [(one.order.modified_at, one) for one in usable])[1] if usable else None
+    return best, rejected.get(newest.fingerprint)
+
+
+_Version = TypeVar("_Version")
+_Dated = tuple[datetime | None, _Version]
+
+
+def _newer(one: _Dated[_Version], other: _Dated[_Version]) -> _Dated[_Version]:
+    """The newer of two versions with their modified times; the second one if nothing shows that it is older."""
+    return one if is_newer(one[0], other[0]) else other
+
+
+def _rejected(record: RawRecord, problem: RecordRejectedError) -> RejectedRecord:
+    return RejectedRecord("order", record.record_id, record.raw, problem.reasons, record.fingerprint)
 
 
 def decode_records(decode: Decode, records: Iterable[RawRecord]) -> tuple[list[DecodedOrder], list[RejectedRecord]]:
@@ -51,13 +115,16 @@ def decode_records(decode: Decode, records: Iterable[RawRecord]) -> tuple[list[D
     rejected: list[RejectedRecord] = []
     for record in records:
         try:
-            decoded = decode(record.raw)
+            orders.append(_decoded(decode, record))
         except RecordRejectedError as problem:
-            rejected.append(RejectedRecord("order", record.record_id, record.raw, problem.reasons, record.fingerprint))
-        else:
-            order = without_odd_times(decoded.value, record)
-            orders.append(DecodedOrder(order, record, decoded.raw, (*decoded.flaws, *record.flaws)))
+            rejected.append(_rejected(record, problem))
     return orders, rejected
+
+
+def _decoded(decode: Decode, record: RawRecord) -> DecodedOrder:
+    decoded = decode(record.raw)
+    order = without_odd_times(decoded.value, record)
+    return DecodedOrder(order, record, decoded.raw, (*decoded.flaws, *record.flaws))
 
 
 def without_odd_times(decoded: Record, record: RawRecord) -> Record:
@@ -86,17 +153,20 @@ def check_orders(
         try:
             mended[position] = _mended(decoded, is_new=are_new)
         except RecordRejectedError as problem:
-            record = decoded.record
-            rejected[position] = RejectedRecord(
-                "order", record.record_id, record.raw, problem.reasons, record.fingerprint
-            )
+            rejected[position] = _rejected(decoded.record, problem)
     item_ids = batch.fields.items["item_id"]
-    if not rejected and len(set(item_ids)) == len(item_ids):
+    has_same_ids = all(_ids_of(one) == _ids_of(batch.checked[position]) for position, one in mended.items())
+    if not rejected and has_same_ids and len(set(item_ids)) == len(item_ids):
         return batch.with_mended(mended), ()
     checked = [
         mended.get(position, decoded) for position, decoded in enumerate(batch.checked) if position not in rejected
     ]
     return Batch(account, _without_shared_items(checked) if are_new else checked), list(rejected.values())
+
+
+def _ids_of(decoded: DecodedOrder) -> list[str]:
+    """The ids of an order and of its items; the check may trim them, and leave out items."""
+    return [decoded.order.order_id, *(item.item_id for item in decoded.order.items or ())]
 
 
 def _mended(decoded: DecodedOrder, *, is_new: bool) -> DecodedOrder:

@@ -20,7 +20,7 @@ from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit.adapter import RawRecord
 from orders_sync.model.records import Flaw
 from orders_sync.sync.batch import Batch, BatchResult, PreparedBatch
-from orders_sync.sync.check_records import Decode, check_orders, decode_records, newest_of_each
+from orders_sync.sync.check_records import Decode, Listed, by_id, check_orders, decode_records, newest_usable
 from orders_sync.sync.isolate_rejected import write_isolating_rejected
 from orders_sync.sync.record_flaws import RecordFlaws
 from orders_sync.sync.rejected_records import (
@@ -68,50 +68,67 @@ class OrderMerger:
 
     def prepare(self, records: Sequence[RawRecord]) -> PreparedBatch:
         """Looks a batch up, and decodes and checks what is new or changed. Writes nothing."""
-        newest, without_id = self._without_dismissed(*newest_of_each(records))
-        stored = self._stored.versions(list(newest))
+        listed = self._listed(records)
+        if listed.versions:
+            # Which version can be stored depends on whether the order is: look the batch up, on a first load too.
+            self._stored.end_first_load()
+        stored = self._stored.versions([*listed.alone, *listed.versions])
         new: list[RawRecord] = []
         changed: list[RawRecord] = []
         listed_flaws: list[tuple[str, Flaw]] = []
-        for record_id, record in newest.items():
+        passed: list[str] = []
+        for record_id, record in listed.alone.items():
             version = stored.get(record_id)
             if version is None:
                 new.append(record)
             elif not version.covers(record, reread=self._reread):
                 changed.append(record)
-            elif record.flaws and version.fingerprint == record.fingerprint:
+            elif version.fingerprint == record.fingerprint:
                 listed_flaws += ((record_id, flaw) for flaw in record.flaws)
+                if record_id in self._rejected_ids:
+                    passed.append(record_id)
         new_decoded, new_undecodable = decode_records(self._decode, new)
         if self._stored.is_first_load and any(not decoded.order.items for decoded in new_decoded):
             # Such a record is an order's change if the order is stored, and invalid if not: look the batch up now.
             self._stored.end_first_load()
             return self.prepare(records)
         changed_decoded, changed_undecodable = decode_records(self._decode, changed)
+        unusable: list[RejectedRecord] = []
+        for record_id, versions in listed.versions.items():
+            version = stored.get(record_id)
+            best, rejected = newest_usable(self._decode, versions, is_new=version is None)
+            if rejected is not None:
+                unusable.append(rejected)
+            if best is not None and version is None:
+                new_decoded.append(best)
+            elif best is not None and version is not None and not version.covers(best.record, reread=self._reread):
+                changed_decoded.append(best)
         new_batch, new_invalid = check_orders(self._account, new_decoded, are_new=True)
         changed_batch, changed_invalid = check_orders(self._account, changed_decoded, are_new=False)
         new_batch.build()
+        rejected = (
+            *listed.without_id, *new_undecodable, *changed_undecodable, *new_invalid, *changed_invalid, *unusable,
+        )  # fmt: skip
         return PreparedBatch(
             new_batch,
             changed_batch,
-            unchanged=len(records) - len(without_id) - len(new) - len(changed),
-            rejected=(*without_id, *new_undecodable, *changed_undecodable, *new_invalid, *changed_invalid),
+            unchanged=len(records) - len(new_batch.checked) - len(changed_batch.checked) - len(rejected),
+            rejected=rejected,
             listed_flaws=listed_flaws,
+            passed=passed,
         )
 
-    def _without_dismissed(
-        self, newest: dict[str, RawRecord], without_id: list[RejectedRecord]
-    ) -> tuple[dict[str, RawRecord], list[RejectedRecord]]:
-        """The records without those that a person dismissed in this version."""
+    def _listed(self, records: Sequence[RawRecord]) -> Listed:
+        """The records by id, without those that a person dismissed in this version."""
+        listed = by_id(records, self._dismissed)
         if not self._dismissed:
-            return newest, without_id
-        return (
-            {key: record for key, record in newest.items() if self._dismissed.get(key) != record.fingerprint},
-            [rejected for rejected in without_id if record_key("", rejected.raw) not in self._dismissed],
-        )
+            return listed
+        kept = [one for one in listed.without_id if record_key("", one.raw) not in self._dismissed]
+        return listed._replace(without_id=kept)
 
     def write(self, batch: PreparedBatch) -> BatchResult:
         """Writes a batch in one transaction, which is repeated if it collides with another writer's locks."""
-        if not (batch.new.checked or batch.changed.checked or batch.rejected or batch.listed_flaws):
+        if not (batch.new.checked or batch.changed.checked or batch.rejected or batch.listed_flaws or batch.passed):
             return BatchResult(unchanged=batch.unchanged)
         for _ in range(MAX_TRIES - 1):
             with suppress(DeadlockDetected, SerializationFailure):
@@ -132,7 +149,9 @@ class OrderMerger:
                 result += write_isolating_rejected(batch.changed, self._write_changed)
             keep(self._connection, self._account, result.rejected)
             written = {*result.created, *result.changed, *result.equal}
-            resolved = self._rejected_ids & written
+            # A version that can't be stored stays on the list as long as it comes beside one that can.
+            passed = {*written, *batch.passed} - {rejected.record_id for rejected in result.rejected}
+            resolved = self._rejected_ids & passed
             resolve(self._connection, self._account, "order", sorted(resolved))
             flaws = {**batch.new.flaws(written), **batch.changed.flaws(written)}
             self._flaws.replace(written, flaws)

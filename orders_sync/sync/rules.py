@@ -11,7 +11,7 @@ is fast; the other looks at one value.
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -20,8 +20,6 @@ from orders_sync.model.currencies import CURRENCIES
 from orders_sync.model.records import Amount
 from orders_sync.model.times import ALLOWED, EARLIEST, LATEST, in_range
 
-MAX_AHEAD = timedelta(days=1)
-"""How far ahead of our clock a record may have been modified."""
 MAX_QUANTITY = 2**31 - 1
 """The largest number that PostgreSQL's integer holds."""
 AMOUNT_LIMIT = Decimal(10) ** 12
@@ -57,18 +55,16 @@ def _wrong_id(value: str) -> Wrong | None:
 
 
 def _wrong_sku(value: str) -> Wrong | None:
-    wrong = _wrong_key(value, "the SKU of the listing")
-    if wrong is None and value != value.strip():
-        return Wrong("has spaces around it", "the SKU alone", value.strip(), "without them")
-    return wrong
+    return _wrong_key(value, "the SKU of the listing")
 
 
 def _wrong_key(value: str, required: str) -> Wrong | None:
-    if not value or not value.strip():
+    key = value.strip()
+    if not key:
         return Wrong("is missing", required)
-    if len(value) > MAX_ID_LENGTH:
-        return Wrong(f"is {len(value)} characters long", f"at most {MAX_ID_LENGTH}")
-    return None
+    if len(key) > MAX_ID_LENGTH:
+        return Wrong(f"is {len(key)} characters long", f"at most {MAX_ID_LENGTH}")
+    return Wrong("has spaces around it", f"{required} alone", key, "without them") if key != value else None
 
 
 def _wrong_time(value: datetime | None) -> Wrong | None:
@@ -79,13 +75,6 @@ def _wrong_time(value: datetime | None) -> Wrong | None:
     if value.tzinfo is None:
         return Wrong("has no time zone", "an RFC 3339 time with zone", value.replace(tzinfo=UTC), "as a time in UTC")
     return None
-
-
-def _wrong_modified_time(value: datetime | None) -> Wrong | None:
-    """A record that claims to be of the future would count as newer than all later ones."""
-    if value is not None and value.tzinfo is not None and value > datetime.now(UTC) + MAX_AHEAD:
-        return Wrong("lies in the future", "a time that has passed")
-    return _wrong_time(value)
 
 
 def _wrong_required_time(value: datetime | None) -> Wrong | None:
@@ -171,8 +160,11 @@ def wrong_url(value: str | None) -> Wrong | None:
     return None if _URL.fullmatch(value) else Wrong("is no URL", "an http or https URL")
 
 
-def _wrong_quantity(value: int) -> Wrong | None:
-    return None if 0 <= value <= MAX_QUANTITY else Wrong(f"is {value}", "a whole number from 1")
+def _wrong_quantity(value: int | None) -> Wrong | None:
+    allowed = "a whole number from 1"
+    if value is None:
+        return Wrong("is missing", allowed)
+    return None if 0 <= value <= MAX_QUANTITY else Wrong(f"is {value}", allowed)
 
 
 def _wrong_pieces(value: int | None) -> Wrong | None:
@@ -183,12 +175,12 @@ def _wrong_pieces(value: int | None) -> Wrong | None:
 
 
 def _are_keys(column: Collection[str]) -> bool:
-    return all(map(str.strip, column)) and max(map(len, column), default=1) <= MAX_ID_LENGTH
+    keys = list(map(str.strip, column))
+    return all(keys) and keys == list(column) and max(map(len, keys), default=1) <= MAX_ID_LENGTH
 
 
 def _are_skus(column: Sequence[str]) -> bool:
-    skus = set(column)
-    return _are_keys(skus) and skus == set(map(str.strip, skus))
+    return _are_keys(set(column))
 
 
 def _are_times(column: Sequence[datetime | None]) -> bool:
@@ -197,10 +189,6 @@ def _are_times(column: Sequence[datetime | None]) -> bool:
         return not times or (min(times) >= EARLIEST and max(times) < LATEST)
     except TypeError:  # Python compares no time without a zone with one that has one.
         return False
-
-
-def _are_modified_times(column: Sequence[datetime | None]) -> bool:
-    return _are_times(column) and not any(map(_wrong_modified_time, [max(filter(None, column), default=None)]))
 
 
 def _are_required_times(column: Sequence[datetime | None]) -> bool:
@@ -237,8 +225,8 @@ def _are_urls(column: Sequence[str | None]) -> bool:
     return not any(map(wrong_url, urls))
 
 
-def _are_quantities(column: Sequence[int]) -> bool:
-    return all(0 <= quantity <= MAX_QUANTITY for quantity in set(column))
+def _are_quantities(column: Sequence[int | None]) -> bool:
+    return not any(map(_wrong_quantity, set(column)))
 
 
 def _are_pieces(column: Sequence[int | None]) -> bool:
@@ -268,7 +256,6 @@ _QUANTITY = Rule(_wrong_quantity, _are_quantities, essential=True)
 _PIECES = Rule(_wrong_pieces, _are_pieces)
 _REQUIRED_TIME = Rule(_wrong_required_time, _are_required_times, essential=True)
 _TIME = Rule(_wrong_time, _are_times)
-_MODIFIED_TIME = Rule(_wrong_modified_time, _are_modified_times)
 _CURRENCY = Rule(_wrong_currency, _are_currencies)
 _AMOUNT = Rule(wrong_amount, _are_amounts)
 _TOTAL = Rule(_wrong_total, _are_totals)
@@ -278,7 +265,7 @@ _URL_RULE = Rule(wrong_url, _are_urls)
 ORDER_RULES: Mapping[str, Rule[Any]] = {
     "order_id": _ID,
     "created_at": _REQUIRED_TIME,
-    "modified_at": _MODIFIED_TIME,
+    "modified_at": _TIME,
     "paid_at": _TIME,
     "shipped_at": _TIME,
     "dispatch_due_at": _TIME,
@@ -312,8 +299,8 @@ ITEM_RULES: Mapping[str, Rule[Any]] = {
     "imei": TEXT,
     "serial_number": TEXT,
 }
-"""The rules of `OrderItem`, likewise. Items of other kinds than goods need no SKU. Further rules concern several fields
-or items: see `batch_is_valid`."""
+"""The rules of `OrderItem`, likewise, for goods that can still ship. Further rules concern several fields or items: see
+`validate.flawed_orders`."""
 CARE_RULES: Mapping[str, Rule[Any]] = {
     "care_id": _ID, "marketplace_state": TEXT, "opened_at": _TIME, "modified_at": _TIME, "closed_at": _TIME,
 }  # fmt: skip
@@ -332,4 +319,15 @@ def _wrong_optional_sku(value: str) -> Wrong | None:
     return wrong._replace(value="") if wrong is not None and wrong.value is None else wrong
 
 
-ITEM_RULES_WITHOUT_SKU = {**ITEM_RULES, "sku": Rule(_wrong_optional_sku, _are_skus)}
+def _wrong_optional_quantity(value: int | None) -> Wrong | None:
+    wrong = _wrong_quantity(value)
+    return None if wrong is None else wrong._replace(value=0, stored="0, or as it was stored before")
+
+
+ITEM_RULES_NOT_TO_SHIP: Mapping[str, Rule[Any]] = {
+    **ITEM_RULES,
+    "sku": Rule(_wrong_optional_sku, _are_skus),
+    "quantity": Rule(_wrong_optional_quantity, _are_quantities),
+}
+"""The rules of items that can't ship: what is no goods, and goods that are cancelled. They need no SKU and no quantity,
+and one without an id is left out."""

@@ -4,12 +4,14 @@
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
+from orders_sync.marketplaces.kit.decoding import care_items
+from orders_sync.marketplaces.kit.lenient import LEFT_OUT
 from orders_sync.model.records import (
     CareItem,
     CareRecord,
@@ -28,7 +30,7 @@ from orders_sync.sync.rules import (
     CARE_RULES,
     DOCUMENT_RULES,
     ITEM_RULES,
-    ITEM_RULES_WITHOUT_SKU,
+    ITEM_RULES_NOT_TO_SHIP,
     MAX_ID_LENGTH,
     MAX_TEXT_LENGTH,
     ORDER_RULES,
@@ -108,9 +110,11 @@ def mend_order(order: Order, left_out: Sequence[Flaw] = ()) -> tuple[Order, list
     if order.status is Status.UNKNOWN and not order.marketplace_state:
         flaws.append(_no_status("status"))
     if order.items is not None:
-        items, item_flaws, item_reasons = _mend_items(order.items)
+        items, item_flaws, item_reasons = _mend_items(order.items, {flaw.canonical for flaw in left_out})
         if items != order.items:
             values["items"] = items
+        if order.lists_all_items and any(flaw.stored == LEFT_OUT for flaw in item_flaws):
+            values["lists_all_items"] = False
         flaws += item_flaws
         reasons += item_reasons
     if reasons:
@@ -146,7 +150,7 @@ def mend_care_record(record: CareRecord, left_out: Sequence[Flaw] = ()) -> tuple
         flaws += its_flaws
         reasons += its_reasons
     if items != record.items:
-        values["items"] = items
+        values["items"] = care_items((item.item_id, item.quantity) for item in items)
     if reasons:
         raise RecordRejectedError(as_found(reasons, left_out))
     return (msgspec.structs.replace(record, **values) if values else record), flaws
@@ -185,16 +189,25 @@ def _mend(
     return values, flaws, reasons
 
 
-def _mend_items(items: Sequence[OrderItem]) -> tuple[list[OrderItem], list[Flaw], list[Reason]]:
+def _mend_items(
+    items: Sequence[OrderItem], left_out: Collection[str]
+) -> tuple[list[OrderItem], list[Flaw], list[Reason]]:
+    """The items, their flaws, and the reasons to reject the order. `left_out`: canonical fields that have flaws."""
     mended: dict[str, OrderItem] = {}
     flaws: list[Flaw] = []
     reasons: list[Reason] = []
     for position, item in enumerate(items):
         prefix = f"items[{position}]."
-        values, item_flaws, item_reasons = _mend(_rules_of(item), item, prefix)
+        can_ship = _can_ship(item)
+        values, item_flaws, item_reasons = _mend(ITEM_RULES if can_ship else ITEM_RULES_NOT_TO_SHIP, item, prefix)
+        if item_reasons and not can_ship:
+            flaws.append(Flaw(prefix + "item_id", item_reasons[0].what, LEFT_OUT))
+            continue
+        if prefix + "quantity" in left_out and values.get("quantity") == 0:
+            item_flaws = [flaw for flaw in item_flaws if flaw.field != prefix + "quantity"]  # it is a flaw already
         if item.kind is ItemKind.GOODS and _is_discount(item):
             values["kind"] = ItemKind.DISCOUNT
-        if item.quantity == 0 and item.status not in GONE:
+        if item.quantity == 0 and can_ship:
             values["status"] = Status.CANCELLED
             item_flaws.append(Flaw(prefix + "quantity", "is 0", "the item as cancelled"))
         elif item.status is Status.UNKNOWN and not item.marketplace_state:
@@ -250,10 +263,9 @@ def _is_to_be_shipped(item: OrderItem) -> bool:
     return item.kind is ItemKind.GOODS and item.status not in GONE
 
 
-def _rules_of(item: OrderItem) -> Mapping[str, Rule[Any]]:
-    """The rules of an item: what is not in stock, or not to be shipped any more, needs no SKU."""
-    needs_sku = item.kind is ItemKind.GOODS and item.status not in GONE and not _is_discount(item)
-    return ITEM_RULES if needs_sku else ITEM_RULES_WITHOUT_SKU
+def _can_ship(item: OrderItem) -> bool:
+    """Whether an item is needed to lock stock and to ship: only such an item needs an id, a SKU and a quantity."""
+    return _is_to_be_shipped(item) and not _is_discount(item)
 
 
 def _is_discount(item: OrderItem) -> bool:

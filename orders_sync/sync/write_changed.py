@@ -153,8 +153,13 @@ def _equal_orders(cursor: _Cursor, decoded: Mapping[str, DecodedOrder]) -> list[
     What the retention blanked is not filled in again.
     """
     cursor.execute(staging.BLANK_STAGED)
-    with_items = [order_id for order_id, one in decoded.items() if one.order.items is not None]
+    with_items = [order_id for order_id, one in decoded.items() if _lists_all_items(one.order)]
     return sorted(order_id for (order_id,) in cursor.execute(staging.EQUAL_ORDERS, [with_items]))
+
+
+def _lists_all_items(order: Order) -> bool:
+    """Whether the stored items that the record does not list are to be removed."""
+    return order.items is not None and order.lists_all_items
 
 
 def _insert_orders(cursor: _Cursor) -> list[str]:
@@ -194,14 +199,16 @@ def _merge_items(
 
     The items of a created order have no events of their own: the order's OrderCreated has their statuses.
     """
+    orders = list(orders)
     with_items = [one.order.order_id for one in orders if one.order.items is not None]
+    whole = [one.order.order_id for one in orders if _lists_all_items(one.order)]
     rows = cursor.execute(staging.ITEM_STATUSES, [account, with_items])
     before: dict[tuple[str, str], str] = {(order_id, item_id): status for order_id, item_id, status in rows}
     merged = [
         *cursor.execute(staging.UPDATE_ITEMS).fetchall(),
         *cursor.execute(staging.INSERT_ITEMS).fetchall(),
     ]
-    removed = cursor.execute(staging.REMOVE_ITEMS, [Status.REMOVED, account, with_items, Status.REMOVED]).fetchall()
+    removed = cursor.execute(staging.REMOVE_ITEMS, [Status.REMOVED, account, whole, Status.REMOVED]).fetchall()
     added = [row[:2] for row in merged if row[0] in updated and row[:2] not in before]
     if added:  # an order may get back an item that it lost to another one
         lost = cursor.execute(staging.LOST_ITEMS, [*map(list, zip(*added, strict=True)), account])

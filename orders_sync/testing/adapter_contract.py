@@ -2,7 +2,8 @@
 
 A case is one of these: every canonical field is mapped; every published state has its meaning; a value of another type
 in one field is a flaw of that field, and rejects the record only if it is needed to lock stock and ship; a time out of
-range counts as none; an item that is listed twice is stored once; broken JSON is repaired or rejected.
+range counts as none; spaces around an id are left out; an item that is listed twice is stored once, an empty line not
+at all; broken JSON is repaired or rejected.
 docs/add-a-marketplace.md shows the whole use.
 """
 
@@ -19,7 +20,7 @@ import msgspec
 
 from orders_sync.marketplaces.kit.accounts import account_from
 from orders_sync.marketplaces.kit.adapter import Adapter
-from orders_sync.marketplaces.kit.lenient import members_of
+from orders_sync.marketplaces.kit.lenient import canonical_of, members_of
 from orders_sync.marketplaces.kit.registry import find_marketplace, open_adapter
 from orders_sync.model.records import CareRecord, Order, OrderItem
 from orders_sync.model.statuses import Status
@@ -65,6 +66,8 @@ _MISSING = frozenset([
     "NaN", "Infinity", "a number beyond a float", "a number of 400 digits",  # repaired JSON has null instead
 ])  # fmt: skip
 """The odd values that a reason may call missing."""
+_EMPTY = _MISSING | {"an empty list"}
+"""The odd values that say nothing."""
 NO_TIMES = (
     "0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "0001-01-01T00:00:00", "1970-01-01T00:00:00Z",
     "9999-12-31T23:59:59Z", "9999-12-31T23:59:59-14:00",
@@ -168,9 +171,11 @@ def _runs(contract: AdapterContract) -> Iterator[tuple[str, Callable[[Adapter], 
         yield f"every state: {table.name}", partial(_states_have_their_meaning, table)
         yield f"no state: {table.name}", partial(_a_missing_state_is_a_flaw, table)
     yield "an item that is listed twice", partial(_a_double_item_is_stored_once, contract.order.record)
+    yield "an empty line beside an item", partial(_an_empty_line_is_left_out, contract.order.record)
     adapter = contract.open()
     adapter.close()
     for kind, name, example in examples:
+        yield f"{name}: spaces around its ids", partial(_spaces_around_ids_are_left_out, kind, example)
         yield f"{name}: cut off", partial(_cut_off_is_rejected, kind, example)
         yield f"{name}: no JSON in a field", partial(_no_json_is_rejected, kind, example)
         yield f"{name}: odd values in a field that nobody reads", partial(_unread_is_harmless, kind, example)
@@ -231,7 +236,7 @@ def _statuses(value: Order | CareRecord) -> list[str]:
 def _a_double_item_is_stored_once(record: Mapping[str, Any], adapter: Adapter) -> None:
     """An item and a copy that lacks one field: one item, if the copy alone has the same SKU and quantity."""
     [expected] = adapter.decode_order(_encoded(record)).items or []
-    name = next(name for name, value in record.items() if isinstance(value, list) and _has_items(adapter, record, name))
+    name = _name_of_items(adapter, record)
     [item] = record[name]
     for left_out in [None, *item]:
         copy = {key: value for key, value in item.items() if key != left_out}
@@ -245,8 +250,50 @@ def _a_double_item_is_stored_once(record: Mapping[str, Any], adapter: Adapter) -
             assert outcome.flaws, f"a copy without {left_out} is no flaw"
 
 
-def _has_items(adapter: Adapter, record: Mapping[str, Any], name: str) -> bool:
-    return not adapter.decode_order(_encoded({**record, name: []})).items
+def _an_empty_line_is_left_out(record: Mapping[str, Any], adapter: Adapter) -> None:
+    [expected] = adapter.decode_order(_encoded(record)).items or []
+    name = _name_of_items(adapter, record)
+    [item] = record[name]
+    for empty in (None, "", " ", []):
+        for items in ([item, empty], [empty, item]):
+            outcome = _outcome(adapter, "order", _encoded({**record, name: items}))
+            assert isinstance(outcome, Stored), f"the empty line {empty!r} rejects the order: {outcome}"
+            assert _agrees(outcome.value, expected), f"the empty line {empty!r}: {outcome.value.items}"
+            assert outcome.flaws, f"the empty line {empty!r} is no flaw"
+
+
+def _spaces_around_ids_are_left_out(kind: RecordKind, example: Example, adapter: Adapter) -> None:
+    expected = _outcome(adapter, kind, _encoded(example.record))
+    assert isinstance(expected, Stored), f"the example itself is rejected: {expected}"
+    value = expected.value
+    of_items = [item.item_id for item in value.items or ()]
+    own_id = value.order_id if isinstance(value, Order) else value.care_id
+    struct = _struct(adapter, kind)
+    for path, _ in [] if struct is None else _places(struct, example.record):
+        text = str(_value_at(example.record, path))
+        # An adapter may put something before the id, so that two lists with equal ids can become one.
+        if text in of_items or (len(path) == 1 and own_id in (text, f"{own_id.partition('-')[0]}-{text}")):
+            outcome = _outcome(adapter, kind, _encoded(_with(example.record, path, f" {text}\r\n\t")))
+            assert isinstance(outcome, Stored), f"spaces in {_text(path)} reject the record: {outcome}"
+            assert outcome.value == value, f"spaces in {_text(path)} change the record: {outcome.value}"
+            assert outcome.flaws, f"spaces in {_text(path)} are no flaw"
+
+
+def _value_at(record: Mapping[str, Any], path: Path) -> Any:
+    """The value in a place; None if the record leaves it out."""
+    inner: Any = record
+    for part in path:
+        inner = inner.get(part) if isinstance(part, str) else inner[part]
+    return inner
+
+
+def _name_of_items(adapter: Adapter, record: Mapping[str, Any]) -> str:
+    """The name of the list with the order's lines."""
+    return next(
+        name
+        for name, value in record.items()
+        if isinstance(value, list) and not adapter.decode_order(_encoded({**record, name: []})).items
+    )
 
 
 def _agrees(value: Order | CareRecord, expected: OrderItem) -> bool:
@@ -300,13 +347,16 @@ def _odd_values(kind: RecordKind, example: Example, path: Path, adapter: Adapter
     raws = {name: _raw_with(example.record, path, text) for name, text in ODD_VALUES.items()}
     raws["left out"] = _encoded(_without(example.record, path))
     expected = _decoded(adapter, kind, _encoded(example.record))
+    is_of_lines = kind == "order" and path[0] == _name_of_items(adapter, example.record) and len(path) <= 2
     for name, raw in raws.items():
         outcome = _outcome(adapter, kind, raw)
         what = f"{name} in {_text(path)}"
         if isinstance(outcome, Rejected):
             for reason in outcome.reasons:
                 assert PLANTED not in repr(reason), f"{what}: the reason repeats the value: {reason}"
-                is_of_a_part = reason.where.startswith((f"{_text(path)}.", f"{_text(path)}["))
+                is_of_a_part = reason.where.startswith(
+                    (f"{_text(path)}.", f"{_text(path)}[", *(["items["] if is_of_lines else []))
+                )
                 assert reason.what != "is missing" or name in _MISSING or is_of_a_part, f"{what} is there: {reason}"
                 assert _last_name(reason.where) in ESSENTIAL or _is_needed(struct, path, reason.where), (
                     f"{what} rejects the record, though it can be locked and shipped: {reason}"
@@ -315,8 +365,8 @@ def _odd_values(kind: RecordKind, example: Example, path: Path, adapter: Adapter
         assert PLANTED not in repr(outcome.flaws), f"{what}: a flaw repeats the value: {outcome.flaws}"
         changed = _changed_fields(outcome.decoded, expected)
         if kind == "order" and len(path) > 1:
-            # A line of which nothing is left to ship may be left out.
-            is_gone = name in ("0", "left out")
+            # A line of which nothing is left to ship may be left out, and so may one that is as empty as null.
+            is_gone = name in ("0", "left out") or (isinstance(path[-1], int) and name in _EMPTY)
             assert is_gone or len(outcome.value.items or ()) == len(expected.items or ()), f"{what} loses an item"
         for flaw in outcome.flaws:
             assert flaw.field == "record" or flaw.field.startswith(_text(path)) or flaw.field in changed, (
@@ -373,7 +423,8 @@ def _required(hint: Any, prefix: str) -> set[str]:
             for element in members_of(get_args(member)[0]):
                 if isinstance(element, type) and issubclass(element, msgspec.Struct):
                     of_element = _required(element, f"{where}[0]")
-                    found |= of_element | ({f"{where}[0]"} if of_element else set())
+                    is_needed = of_element or canonical_of(field.type) == "items"
+                    found |= of_element | ({f"{where}[0]"} if is_needed else set())
     return found
 
 

@@ -48,7 +48,8 @@ def merging(adapter: Adapter, connection: Connection) -> Merge:
 
 
 def _later(at: str) -> str:
-    return (datetime.fromisoformat(at) + timedelta(hours=1)).isoformat()
+    """A minute later: further ahead of the clock, a modified time is not believed."""
+    return (datetime.fromisoformat(at) + timedelta(minutes=1)).isoformat()
 
 
 def _record(order: dict[str, Any]) -> RawRecord:

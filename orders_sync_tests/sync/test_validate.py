@@ -33,12 +33,12 @@ UNUSABLE: list[tuple[dict[str, Any], str]] = [
 UNUSABLE_LINES: list[tuple[dict[str, Any], str]] = [
     ({"quantity": -3}, "items[0].quantity"),
     ({"quantity": 10**10}, "items[0].quantity"),
-    ({"quantity": 1.5}, "orderlines[0].quantity"),
-    ({"quantity": None}, "orderlines[0].quantity"),
+    ({"quantity": 1.5}, "items[0].quantity"),
+    ({"quantity": None}, "items[0].quantity"),
     ({"listing": ""}, "items[0].sku"),
     ({"listing": None}, "items[0].sku"),
     ({"listing": "x" * 500}, "items[0].sku"),
-    ({"id": None}, "orderlines[0].id"),
+    ({"id": None}, "items[0].item_id"),
 ]
 
 

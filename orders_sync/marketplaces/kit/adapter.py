@@ -25,7 +25,7 @@ class RawRecord(msgspec.Struct, frozen=True, gc=False):
     """A record of a list. Only what shows whether it is new or changed is decoded."""
 
     record_id: str
-    """The marketplace's id; empty if the record has no usable one."""
+    """The marketplace's id, without spaces around it; empty if the record has no usable one."""
     raw: bytes
     """The record's JSON, byte for byte as received."""
     fingerprint: bytes

@@ -24,14 +24,19 @@ from orders_sync.model.times import ALLOWED, in_range
 
 T = TypeVar("T")
 
-CREATED_AT, ITEMS, SKU, CARE_ITEM = (
-    msgspec.Meta(extra={"canonical": name}) for name in ("created_at", "items", "items[].sku", "item_id")
+CREATED_AT, ITEMS, ITEM_ID, SKU, QUANTITY, CARE_ITEM = (
+    msgspec.Meta(extra={"canonical": name})
+    for name in ("created_at", "items", "items[].item_id", "items[].sku", "items[].quantity", "item_id")
 )
 """Metadata of the contract's fields without which a record may have to be rejected: `Annotated[str | None, SKU]`.
 
 If such a value can't be read, its flaw names the canonical field. So the rejection can say what the record has there,
 not that it is missing.
 """
+
+
+LEFT_OUT = "the order without the item"
+"""What is stored of an order with an item that can't be read, and is not needed to ship it: of its flaw."""
 
 
 class Decoded(msgspec.Struct, Generic[T], frozen=True, gc=False):
@@ -140,13 +145,18 @@ def fit(value: Any, struct: type[msgspec.Struct], path: str = "") -> tuple[dict[
 
 def _unknown(problem: UnfitError, hint: Any, value: Any) -> Flaw:
     """The flaw of a value that is left out."""
-    canonical = next((str(meta.extra["canonical"]) for meta in getattr(hint, "__metadata__", ()) if meta.extra), "")
+    canonical = canonical_of(hint)
     if not canonical:
         return Flaw(problem.path, problem.found, "unknown")
     for position in re.findall(r"\[\d+\]", problem.path):
         canonical = canonical.replace("[]", position, 1)
     shown = f": '{value.strip()[:40]}'" if isinstance(value, str) and _LIKE_A_TIME.fullmatch(value) else ""
     return Flaw(problem.path, problem.found + shown, "unknown", canonical)
+
+
+def canonical_of(hint: Any) -> str:
+    """The canonical field that a field's metadata names; empty if they name none."""
+    return next((str(meta.extra["canonical"]) for meta in getattr(hint, "__metadata__", ()) if meta.extra), "")
 
 
 _LIKE_A_TIME = re.compile(r"\s*[0-9]{1,4}([-/.])[0-9]{1,2}\1[0-9]{1,4}[0-9TZtz :.,+/-]*")
@@ -199,7 +209,7 @@ def _fit_value(value: Any, hint: Any, path: str) -> tuple[Any, list[Flaw]]:
     if shape.struct is not None and isinstance(value, dict):
         return fit(cast(Any, value), shape.struct, path)
     if shape.of_list is not None and isinstance(value, list):
-        return _fit_list(cast(list[Any], value), shape.of_list, path)
+        return _fit_list(cast(list[Any], value), shape.of_list, path, canonical_of(hint) == "items")
     fitted, flaws = _converted(value, hint, path)
     if datetime in shape.members and isinstance(fitted, str):
         at = msgspec.convert(fitted, datetime)
@@ -220,20 +230,36 @@ def _converted(value: Any, hint: Any, path: str) -> tuple[Any, list[Flaw]]:
     raise UnfitError(path, _found(value, members), _name(hint))
 
 
-def _fit_list(values: list[Any], hint: Any, path: str) -> tuple[list[Any], list[Flaw]]:
+def _fit_list(values: list[Any], hint: Any, path: str, are_items: bool) -> tuple[list[Any], list[Flaw]]:
+    """The elements of a list. `are_items`: whether they are the lines of an order.
+
+    A line that is as empty as null is left out: nothing shows that there is anything to ship.
+    """
     fitted: list[Any] = []
     flaws: list[Flaw] = []
     for position, value in enumerate(values):
+        if are_items and (value is None or value == [] or (isinstance(value, str) and not value.strip())):
+            where = f"{path}[{position}]"
+            flaws.append(Flaw(where, f"is {_kind(value)}", LEFT_OUT, f"items[{position}]"))
+            continue
         try:
             one, wrong = _fit_value(value, hint, f"{path}[{position}]")
         except UnfitError as problem:
-            if _is_needed(hint):
+            if are_items or _is_needed(hint):
                 raise UnfitError(problem.path, problem.found, problem.allowed, in_list=True) from None
             flaws.append(Flaw(problem.path, problem.found, "unknown"))
             continue
+        if are_items and len(fitted) < position:
+            wrong = [_at_position(flaw, position, len(fitted)) for flaw in wrong]
         fitted.append(one)
         flaws += wrong
     return fitted, flaws
+
+
+def _at_position(flaw: Flaw, listed: int, fitted: int) -> Flaw:
+    """The flaw of an item before which others were left out: the canonical record has it at another position."""
+    canonical = flaw.canonical.replace(f"items[{listed}]", f"items[{fitted}]", 1)
+    return Flaw(flaw.field, flaw.found, flaw.stored, canonical)
 
 
 def _is_needed(hint: Any) -> bool:

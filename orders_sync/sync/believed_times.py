@@ -1,0 +1,44 @@
+"""The modified time of a record is believed only as far as the clock of the pass.
+
+A record that claims to be of the future would count as newer than all later ones, and those would be ignored.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import msgspec
+
+from orders_sync.marketplaces.kit.clock import CLOCK_TRUST
+from orders_sync.marketplaces.kit.lenient import Decoded
+from orders_sync.model.records import CareRecord, Flaw, Order
+
+AnyRecord = TypeVar("AnyRecord", Order, CareRecord)
+_IN_THE_FUTURE = Flaw("modified_at", "lies in the future", "unknown, or as it was stored before")
+
+
+class BelievedTimes:
+    """Leaves out modified times that lie more than CLOCK_TRUST ahead of a clock.
+
+    The clock's own time would be no better: a later version that was modified a moment before it would be ignored.
+    """
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        """`now`: of the adapter, the time in UTC by the clock that the pass believes."""
+        self._now = now
+        self._limit = now() + CLOCK_TRUST
+
+    def checked(self, decoded: Decoded[AnyRecord]) -> Decoded[AnyRecord]:
+        """The record, without its modified time and with a flaw if that is not to be believed."""
+        at = decoded.value.modified_at
+        if at is None or not self._is_ahead(at):
+            return decoded
+        value = msgspec.structs.replace(decoded.value, modified_at=None)
+        return Decoded(value, decoded.raw, (*decoded.flaws, _IN_THE_FUTURE))
+
+    def _is_ahead(self, at: datetime) -> bool:
+        at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+        if at <= self._limit:  # nearly all: the clock is read only for what it may decide
+            return False
+        self._limit = self._now() + CLOCK_TRUST
+        return at > self._limit
