@@ -7,28 +7,36 @@ at all; broken JSON is repaired or rejected.
 docs/add-a-marketplace.md shows the whole use.
 """
 
-import json
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, Literal, cast, get_args, get_origin
+from typing import Any, Literal
 
 import msgspec
 
 from orders_sync.marketplaces.kit.accounts import account_from
 from orders_sync.marketplaces.kit.adapter import Adapter
-from orders_sync.marketplaces.kit.lenient import canonical_of, members_of
+from orders_sync.marketplaces.kit.lenient import members_of
 from orders_sync.marketplaces.kit.registry import find_marketplace, open_adapter
 from orders_sync.model.records import CareRecord, Order, OrderItem
 from orders_sync.model.statuses import Status
 from orders_sync.testing.field_mapping import assert_mapped
 from orders_sync.testing.record_outcomes import Outcome, Rejected, Stored, care_outcome, order_outcome
+from orders_sync.testing.record_places import (
+    Path,
+    encoded,
+    is_needed,
+    last_name,
+    places,
+    raw_with,
+    text_of,
+    value_at,
+    with_value,
+    without_value,
+)
 
-Path = tuple[str | int, ...]
-"""The keys and positions that lead to a value in a record's JSON."""
 RecordKind = Literal["order", "care record"]
 
 ESSENTIAL = frozenset(["order_id", "created_at", "items", "item_id", "sku", "quantity", "care_id"])
@@ -60,7 +68,6 @@ NO_JSON: Mapping[str, str] = {
     "nothing": "", "two values": "1 2",
 }  # fmt: skip
 """What can't be repaired in the place of a value."""
-_PLACE = "the place of the odd value"
 _MISSING = frozenset([
     "left out", "null", "an empty text", "a space",
     "NaN", "Infinity", "a number beyond a float", "a number of 400 digits",  # repaired JSON has null instead
@@ -180,26 +187,26 @@ def _runs(contract: AdapterContract) -> Iterator[tuple[str, Callable[[Adapter], 
         yield f"{name}: no JSON in a field", partial(_no_json_is_rejected, kind, example)
         yield f"{name}: odd values in a field that nobody reads", partial(_unread_is_harmless, kind, example)
         struct = _struct(adapter, kind)
-        for path, hint in [] if struct is None else _places(struct, example.record):
-            yield f"{name}: odd values in {_text(path)}", partial(_odd_values, kind, example, path)
+        for path, hint in [] if struct is None else places(struct, example.record):
+            yield f"{name}: odd values in {text_of(path)}", partial(_odd_values, kind, example, path)
             if datetime in members_of(hint):
-                yield f"{name}: no time in {_text(path)}", partial(_no_time_counts_as_none, kind, example, path)
+                yield f"{name}: no time in {text_of(path)}", partial(_no_time_counts_as_none, kind, example, path)
 
 
 def _order_is_mapped(contract: AdapterContract, adapter: Adapter) -> None:
-    order = adapter.decode_order(_encoded(contract.order.record))
+    order = adapter.decode_order(encoded(contract.order.record))
     assert order.items is not None, "the example of an order has no items"
     assert_mapped(order, {**contract.order.fields, "items": order.items}, absent=contract.order.absent)
 
 
 def _item_is_mapped(contract: AdapterContract, adapter: Adapter) -> None:
-    items = adapter.decode_order(_encoded(contract.order.record)).items or []
+    items = adapter.decode_order(encoded(contract.order.record)).items or []
     assert len(items) == 1, "the example of an order must have exactly one item"
     assert_mapped(items[0], contract.item.fields, absent=contract.item.absent)
 
 
 def _care_is_mapped(example: Example, adapter: Adapter) -> None:
-    assert_mapped(adapter.decode_care_record(_encoded(example.record)), example.fields, absent=example.absent)
+    assert_mapped(adapter.decode_care_record(encoded(example.record)), example.fields, absent=example.absent)
 
 
 def _states_have_their_meaning(table: StateTable, adapter: Adapter) -> None:
@@ -211,7 +218,7 @@ def _states_have_their_meaning(table: StateTable, adapter: Adapter) -> None:
     numbers = all(isinstance(state, int) for state in table.published)
     unknown = 987_654 if numbers else "TELEPORTED"
     for state, meaning in [*table.meaning.items(), (unknown, table.unknown)]:
-        outcome = _outcome(adapter, table.kind, _encoded(_with(table.record, table.path, state)))
+        outcome = _outcome(adapter, table.kind, encoded(with_value(table.record, table.path, state)))
         assert isinstance(outcome, Stored), f"state {state!r}: {outcome}"
         found = table.read(outcome.value)
         assert found == meaning, f"state {state!r} became {found!r}, not {meaning!r}"
@@ -219,10 +226,10 @@ def _states_have_their_meaning(table: StateTable, adapter: Adapter) -> None:
 
 def _a_missing_state_is_a_flaw(table: StateTable, adapter: Adapter) -> None:
     for name, record in (
-        ("null", _with(table.record, table.path, None)),
-        ("left out", _without(table.record, table.path)),
+        ("null", with_value(table.record, table.path, None)),
+        ("left out", without_value(table.record, table.path)),
     ):
-        outcome = _outcome(adapter, table.kind, _encoded(record))
+        outcome = _outcome(adapter, table.kind, encoded(record))
         assert isinstance(outcome, Stored), f"{name}: {outcome}"
         assert outcome.flaws or "unknown" not in _statuses(outcome.value), f"{name} is no flaw, and nothing is known"
 
@@ -235,56 +242,48 @@ def _statuses(value: Order | CareRecord) -> list[str]:
 
 def _a_double_item_is_stored_once(record: Mapping[str, Any], adapter: Adapter) -> None:
     """An item and a copy that lacks one field: one item, if the copy alone has the same SKU and quantity."""
-    [expected] = adapter.decode_order(_encoded(record)).items or []
+    [expected] = adapter.decode_order(encoded(record)).items or []
     name = _name_of_items(adapter, record)
     [item] = record[name]
     for left_out in [None, *item]:
         copy = {key: value for key, value in item.items() if key != left_out}
-        alone = _outcome(adapter, "order", _encoded({**record, name: [copy]}))
+        alone = _outcome(adapter, "order", encoded({**record, name: [copy]}))
         if isinstance(alone, Rejected) or not _agrees(alone.value, expected):
             continue
         for items in ([item, copy], [copy, item]):
-            outcome = _outcome(adapter, "order", _encoded({**record, name: items}))
+            outcome = _outcome(adapter, "order", encoded({**record, name: items}))
             assert isinstance(outcome, Stored), f"a copy without {left_out} rejects the order: {outcome}"
             assert _agrees(outcome.value, expected), f"a copy without {left_out}: {outcome.value.items}"
             assert outcome.flaws, f"a copy without {left_out} is no flaw"
 
 
 def _an_empty_line_is_left_out(record: Mapping[str, Any], adapter: Adapter) -> None:
-    [expected] = adapter.decode_order(_encoded(record)).items or []
+    [expected] = adapter.decode_order(encoded(record)).items or []
     name = _name_of_items(adapter, record)
     [item] = record[name]
     for empty in (None, "", " ", []):
         for items in ([item, empty], [empty, item]):
-            outcome = _outcome(adapter, "order", _encoded({**record, name: items}))
+            outcome = _outcome(adapter, "order", encoded({**record, name: items}))
             assert isinstance(outcome, Stored), f"the empty line {empty!r} rejects the order: {outcome}"
             assert _agrees(outcome.value, expected), f"the empty line {empty!r}: {outcome.value.items}"
             assert outcome.flaws, f"the empty line {empty!r} is no flaw"
 
 
 def _spaces_around_ids_are_left_out(kind: RecordKind, example: Example, adapter: Adapter) -> None:
-    expected = _outcome(adapter, kind, _encoded(example.record))
+    expected = _outcome(adapter, kind, encoded(example.record))
     assert isinstance(expected, Stored), f"the example itself is rejected: {expected}"
     value = expected.value
     of_items = [item.item_id for item in value.items or ()]
     own_id = value.order_id if isinstance(value, Order) else value.care_id
     struct = _struct(adapter, kind)
-    for path, _ in [] if struct is None else _places(struct, example.record):
-        text = str(_value_at(example.record, path))
+    for path, _ in [] if struct is None else places(struct, example.record):
+        text = str(value_at(example.record, path))
         # An adapter may put something before the id, so that two lists with equal ids can become one.
         if text in of_items or (len(path) == 1 and own_id in (text, f"{own_id.partition('-')[0]}-{text}")):
-            outcome = _outcome(adapter, kind, _encoded(_with(example.record, path, f" {text}\r\n\t")))
-            assert isinstance(outcome, Stored), f"spaces in {_text(path)} reject the record: {outcome}"
-            assert outcome.value == value, f"spaces in {_text(path)} change the record: {outcome.value}"
-            assert outcome.flaws, f"spaces in {_text(path)} are no flaw"
-
-
-def _value_at(record: Mapping[str, Any], path: Path) -> Any:
-    """The value in a place; None if the record leaves it out."""
-    inner: Any = record
-    for part in path:
-        inner = inner.get(part) if isinstance(part, str) else inner[part]
-    return inner
+            outcome = _outcome(adapter, kind, encoded(with_value(example.record, path, f" {text}\r\n\t")))
+            assert isinstance(outcome, Stored), f"spaces in {text_of(path)} reject the record: {outcome}"
+            assert outcome.value == value, f"spaces in {text_of(path)} change the record: {outcome.value}"
+            assert outcome.flaws, f"spaces in {text_of(path)} are no flaw"
 
 
 def _name_of_items(adapter: Adapter, record: Mapping[str, Any]) -> str:
@@ -292,7 +291,7 @@ def _name_of_items(adapter: Adapter, record: Mapping[str, Any]) -> str:
     return next(
         name
         for name, value in record.items()
-        if isinstance(value, list) and not adapter.decode_order(_encoded({**record, name: []})).items
+        if isinstance(value, list) and not adapter.decode_order(encoded({**record, name: []})).items
     )
 
 
@@ -304,20 +303,20 @@ def _agrees(value: Order | CareRecord, expected: OrderItem) -> bool:
 
 
 def _no_time_counts_as_none(kind: RecordKind, example: Example, path: Path, adapter: Adapter) -> None:
-    none = _outcome(adapter, kind, _encoded(_with(example.record, path, None)))
+    none = _outcome(adapter, kind, encoded(with_value(example.record, path, None)))
     for text in NO_TIMES:
-        outcome = _outcome(adapter, kind, _encoded(_with(example.record, path, text)))
+        outcome = _outcome(adapter, kind, encoded(with_value(example.record, path, text)))
         if isinstance(outcome, Rejected):
             assert isinstance(none, Rejected), f"{text} rejects the record: {outcome}"
             continue
         assert isinstance(none, Stored)
         assert outcome.value == none.value, f"{text} is not as good as none: {outcome}"
-        is_read = _decoded(adapter, kind, _encoded(example.record)) != none.value
+        is_read = _decoded(adapter, kind, encoded(example.record)) != none.value
         assert outcome.flaws or not is_read, f"{text} is no flaw"
 
 
 def _cut_off_is_rejected(kind: RecordKind, example: Example, adapter: Adapter) -> None:
-    raw = _encoded(example.record)
+    raw = encoded(example.record)
     for length in range(len(raw)):
         outcome = _outcome(adapter, kind, raw[:length])
         assert isinstance(outcome, Rejected), f"{length} bytes of the record are stored: {outcome}"
@@ -325,16 +324,16 @@ def _cut_off_is_rejected(kind: RecordKind, example: Example, adapter: Adapter) -
 
 def _no_json_is_rejected(kind: RecordKind, example: Example, adapter: Adapter) -> None:
     for name, text in NO_JSON.items():
-        outcome = _outcome(adapter, kind, _raw_with(example.record, ("nobody reads this",), text))
+        outcome = _outcome(adapter, kind, raw_with(example.record, ("nobody reads this",), text))
         assert isinstance(outcome, Rejected), f"{name}: {outcome}"
         assert [reason.where for reason in outcome.reasons] == ["record"]
 
 
 def _unread_is_harmless(kind: RecordKind, example: Example, adapter: Adapter) -> None:
-    expected = _outcome(adapter, kind, _encoded(example.record))
+    expected = _outcome(adapter, kind, encoded(example.record))
     assert isinstance(expected, Stored), f"the example itself is rejected: {expected}"
     for name, text in ODD_VALUES.items():
-        outcome = _outcome(adapter, kind, _raw_with(example.record, ("nobody reads this",), text))
+        outcome = _outcome(adapter, kind, raw_with(example.record, ("nobody reads this",), text))
         assert isinstance(outcome, Stored), f"{name}: {outcome}"
         assert outcome.value == expected.value, f"{name} changes the record: {outcome}"
         assert {flaw.field for flaw in outcome.flaws} <= {"record"}, f"{name}: {outcome.flaws}"
@@ -344,21 +343,21 @@ def _odd_values(kind: RecordKind, example: Example, path: Path, adapter: Adapter
     """One odd value after the other in the same field; also the field left out."""
     struct = _struct(adapter, kind)
     assert struct is not None
-    raws = {name: _raw_with(example.record, path, text) for name, text in ODD_VALUES.items()}
-    raws["left out"] = _encoded(_without(example.record, path))
-    expected = _decoded(adapter, kind, _encoded(example.record))
+    raws = {name: raw_with(example.record, path, text) for name, text in ODD_VALUES.items()}
+    raws["left out"] = encoded(without_value(example.record, path))
+    expected = _decoded(adapter, kind, encoded(example.record))
     is_of_lines = kind == "order" and path[0] == _name_of_items(adapter, example.record) and len(path) <= 2
     for name, raw in raws.items():
         outcome = _outcome(adapter, kind, raw)
-        what = f"{name} in {_text(path)}"
+        what = f"{name} in {text_of(path)}"
         if isinstance(outcome, Rejected):
             for reason in outcome.reasons:
                 assert PLANTED not in repr(reason), f"{what}: the reason repeats the value: {reason}"
                 is_of_a_part = reason.where.startswith(
-                    (f"{_text(path)}.", f"{_text(path)}[", *(["items["] if is_of_lines else []))
+                    (f"{text_of(path)}.", f"{text_of(path)}[", *(["items["] if is_of_lines else []))
                 )
                 assert reason.what != "is missing" or name in _MISSING or is_of_a_part, f"{what} is there: {reason}"
-                assert _last_name(reason.where) in ESSENTIAL or _is_needed(struct, path, reason.where), (
+                assert last_name(reason.where) in ESSENTIAL or is_needed(struct, path, reason.where), (
                     f"{what} rejects the record, though it can be locked and shipped: {reason}"
                 )
             continue
@@ -369,7 +368,7 @@ def _odd_values(kind: RecordKind, example: Example, path: Path, adapter: Adapter
             is_gone = name in ("0", "left out") or (isinstance(path[-1], int) and name in _EMPTY)
             assert is_gone or len(outcome.value.items or ()) == len(expected.items or ()), f"{what} loses an item"
         for flaw in outcome.flaws:
-            assert flaw.field == "record" or flaw.field.startswith(_text(path)) or flaw.field in changed, (
+            assert flaw.field == "record" or flaw.field.startswith(text_of(path)) or flaw.field in changed, (
                 f"{what} is reported as a flaw of another field: {flaw}"
             )
         if not outcome.flaws:
@@ -401,84 +400,3 @@ def _changed_fields(value: Order | CareRecord, expected: Order | CareRecord) -> 
             if repr(getattr(item, name)) != repr(getattr(other, name, None))
         }
     return changed
-
-
-def _is_needed(struct: type[msgspec.Struct], path: Path, where: str) -> bool:
-    """Whether a reason is about the odd value, and the value is one that the contract's form requires."""
-    if not where.startswith(_text(path)) and not _text(path).startswith(where):
-        return False
-    return where in _required(struct, "")
-
-
-def _required(hint: Any, prefix: str) -> set[str]:
-    """The required values of a contract's form, and the elements of lists that are not whole without each of them."""
-    found: set[str] = set()
-    for field in msgspec.structs.fields(hint):
-        where = f"{prefix}.{field.encode_name}" if prefix else field.encode_name
-        if field.required:
-            found.add(where)
-        for member in members_of(field.type):
-            if get_origin(member) is not list:
-                continue
-            for element in members_of(get_args(member)[0]):
-                if isinstance(element, type) and issubclass(element, msgspec.Struct):
-                    of_element = _required(element, f"{where}[0]")
-                    is_needed = of_element or canonical_of(field.type) == "items"
-                    found |= of_element | ({f"{where}[0]"} if is_needed else set())
-    return found
-
-
-def _places(struct: type[msgspec.Struct], record: Mapping[str, Any], above: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """The places and types of all fields of a contract's form: of nested ones, where the example has the object."""
-    for field in msgspec.structs.fields(struct):
-        path = (*above, field.encode_name)
-        yield path, field.type
-        value = record.get(field.encode_name)
-        for member in members_of(field.type):
-            if isinstance(value, dict) and isinstance(member, type) and issubclass(member, msgspec.Struct):
-                yield from _places(member, cast(dict[str, Any], value), path)
-            elif isinstance(value, list) and value and get_origin(member) is list:
-                yield (*path, 0), get_args(member)[0]
-                for element in members_of(get_args(member)[0]):
-                    if isinstance(element, type) and issubclass(element, msgspec.Struct):
-                        yield from _places(element, cast(Any, value)[0], (*path, 0))
-
-
-def _text(path: Path) -> str:
-    """The path as flaws and reasons write it, e.g. `items[0].price`."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
-
-
-def _last_name(where: str) -> str:
-    return where.rpartition(".")[2].partition("[")[0]
-
-
-def _encoded(record: Any) -> bytes:
-    return json.dumps(record, ensure_ascii=False).encode()
-
-
-def _with(record: Mapping[str, Any], path: Path, value: Any) -> Any:
-    changed: Any = deepcopy(dict(record))
-    inner = changed
-    for part in path[:-1]:
-        inner = inner[part]
-    inner[path[-1]] = value
-    return changed
-
-
-def _without(record: Mapping[str, Any], path: Path) -> Any:
-    changed: Any = deepcopy(dict(record))
-    inner = changed
-    for part in path[:-1]:
-        inner = inner[part]
-    if isinstance(inner, list):
-        del cast(list[Any], inner)[cast(int, path[-1])]
-    else:
-        inner.pop(path[-1], None)
-    return changed
-
-
-def _raw_with(record: Mapping[str, Any], path: Path, text: str) -> bytes:
-    """The record's JSON with a text in a place, whether it is JSON or not."""
-    raw = _encoded(_with(record, path, _PLACE))
-    return raw.replace(f'"{_PLACE}"'.encode(), text.encode())
