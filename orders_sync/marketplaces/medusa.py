@@ -487,9 +487,10 @@ class Medusa(HttpAdapter):
     def decode_care_record(self, raw: bytes) -> CareRecord:
         care = decoded(_decode_care, raw, "Medusa")
         is_cancelled = is_set(care.canceled_at)
-        if care.id.startswith("claim_"):
+        own_id = care.id.lstrip()
+        if own_id.startswith("claim_"):
             kind, state = CLAIM_KIND.get(care.type or "", "other"), "cancelled" if is_cancelled else "open"
-        elif care.id.startswith("oexc_"):
+        elif own_id.startswith("oexc_"):
             kind, state = "replacement", "cancelled" if is_cancelled else "open"
         else:
             kind, state = "return", RETURN_STATE.get(care.status or "", "unknown")

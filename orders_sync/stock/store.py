@@ -166,9 +166,15 @@ WHERE NOT EXISTS (
   SELECT FROM pg_stats WHERE schemaname = requested.schema AND tablename = requested.name AND attname = 'account')
 """
 LEFT_AT: LiteralString = (
-    "coalesce(placed.shipped_at, CASE placed.revision WHEN 1 THEN placed.created_at ELSE placed.modified_at END)"
+    "coalesce(placed.shipped_at, CASE WHEN placed.revision = 1 THEN placed.created_at "
+    "WHEN EXISTS (SELECT FROM record_flaws flaw WHERE flaw.account = placed.account AND flaw.kind = 'order' "
+    "AND flaw.record_id = placed.order_id AND flaw.field = 'modified_at' AND starts_with(flaw.stored, 'unknown')) "
+    "THEN placed.stored_at ELSE placed.modified_at END)"
 )
-"""The moment by which what has left of the order `placed` had left: ItemFacts.left_at."""
+"""The moment by which what has left of the order `placed` had left: ItemFacts.left_at.
+
+An order whose modified time is not to be believed keeps that of an earlier version: it counts as of when it was stored.
+"""
 IN_FORCE: LiteralString = """(decided.item_status = item.status AND NOT EXISTS (
   SELECT FROM public.order_events later
   WHERE later.account = item.account AND later.order_id = item.order_id

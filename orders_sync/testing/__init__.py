@@ -25,6 +25,7 @@ Nothing here is a mock: passes fetch over HTTP and write to PostgreSQL.
 * `http_server`: serves an ASGI application of your own, e.g. the contract of your marketplace.
 * `adapter_contract`: what must hold for the records of every adapter, as a table of cases made of your examples.
 * `field_mapping`: the check that each canonical field has the value of its own source; times and addresses for it.
+* `record_places`: the places in a record's JSON, and a record with another value in one of them.
 * `record_outcomes`: what becomes of one raw record: stored, stored with flaws, or rejected.
 * `waiting`: waits for a condition, with time limits that fit the machine's speed.
 * `deployment`: the whole project under `dagster dev`, in a folder of its own. It needs the extra
