@@ -3,13 +3,13 @@
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Protocol, TypeVar
-from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
 from orders_sync.marketplaces.kit.adapter import RawRecord
 from orders_sync.marketplaces.kit.circles import without_circles
 from orders_sync.marketplaces.kit.errors import IncompleteListError
+from orders_sync.marketplaces.kit.links import path_of_link
 from orders_sync.marketplaces.kit.paging import MAX_PAGES
 
 
@@ -149,30 +149,3 @@ def _text(value: object, number: int) -> str | None:
             "it can't be requested."
         )
     return value
-
-
-def path_of_link(link: str, base_url: str, path: str = "/") -> str:
-    """The path and query of a link to the next page, to be requested at the account's own `base_url`.
-
-    `path`: of the page that has the link; a link that is only a query refers to it. Raises IncompleteListError for a
-    link to another host, and for a text that is no link: no URL, no path that begins with "/", and no query.
-    """
-    no_link = IncompleteListError(
-        "The marketplace's list names its next page by a text that is no URL, no path that begins with '/', and no "
-        "query that begins with '?': not followed."
-    )
-    try:
-        base, named = urlsplit(base_url), urlsplit(link)
-        if not (link.startswith(("/", "?")) or (named.scheme in ("http", "https") and named.netloc)):
-            raise no_link
-        target = urlsplit(urljoin(base_url.rstrip("/") + path, link))
-    except ValueError:
-        raise no_link from None
-    if target.netloc.lower() != base.netloc.lower():
-        raise IncompleteListError(f"The marketplace's list goes on at another host ({target.hostname}): not followed.")
-    return _below(target.path, base.path.rstrip("/")) + (f"?{target.query}" if target.query else "")
-
-
-def _below(path: str, base_path: str) -> str:
-    """The path without that of the base URL, where it begins with it."""
-    return path.removeprefix(base_path) if path.startswith(f"{base_path}/") else path or "/"

@@ -18,6 +18,7 @@ from orders_sync.marketplaces.kit.errors import (
     RecordNotFoundError,
     RequestRefusedError,
 )
+from orders_sync.marketplaces.kit.links import origin
 from orders_sync.marketplaces.kit.pauses import MAX_RETRY_AFTER_SECONDS, RequestedPauses
 from orders_sync.marketplaces.kit.rate_limits import OUTAGE_MINUTES, RateLimit, RateLimiter, longest_wait
 from orders_sync.marketplaces.kit.retries import Retries, TransientError
@@ -92,7 +93,8 @@ class MarketplaceClient:
         `outage_minutes`: the account's setting.
         """
         self.base_url = base_url.rstrip("/")
-        self.host = httpx.URL(self.base_url).host
+        self._origin = origin(httpx.URL(self.base_url))
+        self.host = self._origin.host
         self.longest_wait = longest_wait(outage_minutes)
         self.rate_limiter = rate_limiter
         self.auth = auth
@@ -183,9 +185,7 @@ class MarketplaceClient:
         content: bytes | None,
         limits: Sequence[RateLimit],
     ) -> tuple[int, bytes]:
-        if not path.startswith("/"):  # else the credential could go to another host
-            raise ValueError("a path begins with '/', and this one does not: no request was sent")
-        url = httpx.URL(f"{self.base_url}{path}?{urlencode(params)}" if params else self.base_url + path)
+        url = self._url(path, params)
         for _ in range(MAX_REDIRECTS + 1):
             self._count(throttled_seconds=self.rate_limiter.wait(limits), calls=1)
             try:
@@ -204,6 +204,22 @@ class MarketplaceClient:
             self._raise_for_status(response, body, method, path)
             return response.status_code, body
         raise BadAnswerError(f"{self.host} redirects {path} more than {MAX_REDIRECTS} times.")
+
+    def _url(self, path: str, params: Params) -> httpx.URL:
+        """The URL of a request. Raises BadAnswerError unless it is at the account's own `base_url`.
+
+        A path may have come from the marketplace. With another host or port, the credential would go there too.
+        """
+        try:
+            url = httpx.URL(f"{self.base_url}{path}?{urlencode(params)}" if params else self.base_url + path)
+        except httpx.InvalidURL:
+            raise BadAnswerError(f"A request to {self.host} has a path that is no part of a URL: not sent.") from None
+        if not path.startswith("/") or origin(url) != self._origin:
+            raise BadAnswerError(
+                f"A request to {self.host} has a path that does not begin with '/', or leads to another host or port: "
+                "not sent."
+            )
+        return url
 
     def _failed(
         self, error: httpx.TransportError | BrokenCodingError, url: httpx.URL, method: str, path: str
@@ -268,7 +284,7 @@ class MarketplaceClient:
             target = url.join(response.headers.get("Location", ""))
         except httpx.InvalidURL:
             raise BadAnswerError(f"{self.host} redirects {path} to something that is no URL: not followed.") from None
-        if (target.scheme, target.host, target.port) != (url.scheme, url.host, url.port):
+        if origin(target) != self._origin:
             raise BadAnswerError(f"{self.host} redirects {path} to another host ({target.host}): not followed.")
         return target
 

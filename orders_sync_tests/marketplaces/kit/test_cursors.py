@@ -8,7 +8,6 @@ from orders_sync.marketplaces.kit.adapter import RawRecord
 from orders_sync.marketplaces.kit.cursors import (
     CursorPage,
     IdPage,
-    path_of_link,
     read_after_ids,
     read_cursor,
     read_links,
@@ -121,37 +120,6 @@ def test_no_end_marker_is_the_end(end: object) -> None:
 
 
 BASE = "https://api.example.com/shop"
-
-
-@pytest.mark.parametrize(
-    ("link", "path"),
-    [
-        ("https://api.example.com/shop/orders?page=2", "/orders?page=2"),
-        ("https://API.example.com/shop/orders?page=2", "/orders?page=2"),
-        ("/shop/orders?page=2", "/orders?page=2"),
-        ("/shopping/orders", "/shopping/orders"),
-        ("?page=2", "/orders?page=2"),
-    ],
-)
-def test_a_link_is_followed_on_the_accounts_own_host(link: str, path: str) -> None:
-    assert path_of_link(link, BASE, "/orders?page=1") == path
-
-
-@pytest.mark.parametrize(
-    "link", ["https://evil.example.com/orders", "//evil.example.com/x", "https://api.example.com@evil.example.com/x"]
-)
-def test_a_link_to_another_host_is_not_followed(link: str) -> None:
-    with pytest.raises(IncompleteListError, match=r"another host \(evil.example.com\): not followed"):
-        path_of_link(link, BASE)
-
-
-@pytest.mark.parametrize(
-    "link", ["@evil.example.com/x", ".evil.example.com/x", "2", "orders?page=2", "javascript:alert(1)", "https://[x"]
-)
-def test_a_text_that_is_no_link_is_not_followed(link: str) -> None:
-    """Glued to the base URL, it could be another host, and get the account's credential."""
-    with pytest.raises(IncompleteListError, match="a text that is no URL, no path that begins with '/', and no query"):
-        path_of_link(link, BASE)
 
 
 def test_links_are_followed_from_page_to_page() -> None:

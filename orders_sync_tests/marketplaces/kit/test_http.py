@@ -1,11 +1,16 @@
 """The client: a fault that passes costs only time; one that lasts is an error in one line, and never an end."""
 
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
 
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
+from orders_sync.marketplaces.kit.decoding import json_object
+from orders_sync.marketplaces.kit.errors import BadAnswerError
+from orders_sync.marketplaces.kit.http import HttpAdapter
+from orders_sync.marketplaces.kit.registry import open_adapter
 from orders_sync.passes.run_pass import PassFailedError
 from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
@@ -103,3 +108,21 @@ def test_the_error_for_a_missing_credential_names_its_variable(
 ) -> None:
     with pytest.raises(PassFailedError, match="token: the environment variable NOT_SET_TOKEN is not set"):
         sync(sandbox_account(marketplace, token="NOT_SET_TOKEN"))
+
+
+@pytest.mark.parametrize(
+    "path", ["@{other}/ws/orders", "@{other}", ".{other}/ws/orders", "0/ws/orders", "ws/orders", "", "/ws\n/orders"]
+)
+@pytest.mark.parametrize("params", [{}, {"page": "2"}], ids=["", "with parameters"])
+def test_no_path_leads_a_request_to_another_host(
+    marketplace: Marketplace, connection: Connection, path: str, params: dict[str, str]
+) -> None:
+    """A path may come from an answer. Glued to `base_url`, it could be another host, which would get the credential."""
+    with Marketplace() as other:
+        account = sandbox_account(marketplace)
+        with closing(open_adapter(account)) as adapter:
+            assert isinstance(adapter, HttpAdapter)
+            with pytest.raises(BadAnswerError, match="not sent") as error:
+                adapter.client.get(path.format(other=other.url.removeprefix("http://")), params, [], json_object)
+        assert "\n" not in str(error.value)
+        assert (other.calls(), marketplace.calls()) == (0, 0)
