@@ -10,6 +10,8 @@ from orders_sync.cli.output import span
 from orders_sync.config.schedules import ScheduleSettings
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.history import LaneState
+from orders_sync.lanes.watermark import remedy
+from orders_sync.model.times import EARLIEST
 
 APPLICATION = "orders_sync doctor"
 DAEMON_SILENT_SECONDS = 120
@@ -100,12 +102,15 @@ def _examine_lanes() -> Iterator[Finding]:
 
 
 def examine_lane(state: LaneState, settings: ScheduleSettings, now: datetime) -> Finding:
-    """Whether a lane runs too long, failed, missed its last tick, or has a watermark in the future."""
+    """Whether a lane runs too long, failed, missed its last tick, or has a watermark that can't be right."""
+    if state.watermark is not None and state.watermark < EARLIEST:
+        text = f"{state.lane}: its watermark lies before {EARLIEST:%Y-%m-%d}, so that every pass fails"
+        return Finding(False, text, f"{remedy(state.lane)}.")
     if state.watermark is not None and state.watermark > now + CLOCK_TOLERANCE:
         return Finding(
             False,
             f"{state.lane}: its watermark lies {span((state.watermark - now).total_seconds())} ahead of our clock",
-            f"Set it back to when it was right: `orders-sync lanes rewind {state.lane} --to TIME --reason REASON`.",
+            f"{remedy(state.lane)}.",
         )
     if state.holder is not None and state.last_started_at is not None and now - state.last_started_at > LONG_PASS:
         return Finding(

@@ -1,11 +1,12 @@
 """`orders-sync lanes`: what a person may change about a lane."""
 
 import uuid
-from datetime import UTC, datetime
+from datetime import datetime
 
 import click
 
 from orders_sync.cli.output import console, moment
+from orders_sync.cli.past_time import PastTime
 from orders_sync.cli.user import user_at_machine
 from orders_sync.model.lane import Lane, SyncType
 
@@ -35,15 +36,19 @@ def lanes() -> None:
 @click.option(
     "--to",
     required=True,
-    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]),
-    help="The watermark from now on, in UTC.",
+    type=PastTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]),
+    help="The watermark from now on, in UTC: from 2000-01-01 up to now.",
 )
 @click.option("--reason", required=True, help="Why; stored with your name.")
 def rewind(lane: Lane, to: datetime, reason: str) -> None:
     """Set the watermark of LANE back.
 
-    The next pass fetches again what came since then. Nothing is stored twice. Stores who did it, when, and why. Exit
-    code 1 if the watermark does not lie after that time, 3 if a run works on the lane.
+    The next pass fetches again what came since then. Nothing is stored twice. Stores who did it, when, and why.
+
+    It may be set forward again, but not beyond where it was before it was set back: what came later may be missing.
+    A watermark before the year 2000 is wrong, and may be set to any time from 2000 up to now.
+
+    Exit code 1 if the watermark can't be set to that time, 3 if a run works on the lane.
     """
     from orders_sync.database.schema import upgrade_schema
     from orders_sync.lanes.watermark import rewind as rewind_watermark
@@ -53,6 +58,5 @@ def rewind(lane: Lane, to: datetime, reason: str) -> None:
         raise click.BadParameter("say why the watermark is set back", param_hint="--reason")
     check_account_name(lane.account)
     upgrade_schema()
-    at = to.replace(tzinfo=UTC)
-    before = rewind_watermark(lane, at, by=user_at_machine(), reason=reason, run_id=f"cli-{uuid.uuid4().hex[:8]}")
-    console.print(f"{lane}: the watermark was {moment(before)} UTC and is now {moment(at)} UTC.")
+    before = rewind_watermark(lane, to, by=user_at_machine(), reason=reason, run_id=f"cli-{uuid.uuid4().hex[:8]}")
+    console.print(f"{lane}: the watermark was {moment(before)} UTC and is now {moment(to)} UTC.")

@@ -2,11 +2,12 @@
 
 import sys
 import uuid
-from datetime import UTC, datetime
+from datetime import datetime
 
 import click
 
 from orders_sync.cli.output import EXIT_BUSY, EXIT_DONE, EXIT_FAILED, console, print_error, print_warning, table
+from orders_sync.cli.past_time import PastTime
 from orders_sync.lanes.lock import LaneBusyError
 from orders_sync.model.lane import SyncType
 from orders_sync.model.pass_summary import PassSummary
@@ -33,11 +34,11 @@ SUMMARY_COLUMNS = (
 )  # fmt: skip
 @click.option("--account", "names", multiple=True, help="Sync this account, all accounts by default. May be repeated.")
 @click.option(
-    "--since", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"]),
+    "--since", type=PastTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"]),
     help="Fetch orders from this moment (UTC) on; from the watermark by default.",
 )  # fmt: skip
 @click.option(
-    "--until", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"]),
+    "--until", type=PastTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"]),
     help="Skip orders after this moment (UTC); none by default.",
 )  # fmt: skip
 @click.option("--page-size", type=click.IntRange(1, 50), help="Orders per page, that is per API call.")
@@ -90,8 +91,8 @@ def sync(
                     account,
                     chosen,
                     f"cli-{uuid.uuid4().hex[:8]}",
-                    start=since.replace(tzinfo=UTC) if since else None,
-                    end=until.replace(tzinfo=UTC) if until else None,
+                    start=since,
+                    end=until,
                     page_size=page_size,
                     days_back=days_back,
                     reread=reread,

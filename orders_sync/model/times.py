@@ -7,6 +7,13 @@ LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 ALLOWED = "a time from 2000 to 2099"
 
 
+def why_out_of_range(at: datetime, now: datetime) -> str | None:
+    """Why a time can't be one up to which a lane has seen everything, or from which it fetches; None if it can."""
+    if at < EARLIEST:
+        return f"lies before {EARLIEST:%Y-%m-%d}"
+    return "lies in the future" if at > now else None
+
+
 def in_range(at: datetime) -> bool:
     """Whether a time can be that of a record. One without a zone is compared as a time in UTC.
 

@@ -3,25 +3,39 @@
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
-from orders_sync.lanes.watermark import advance_watermark, watermark
+from orders_sync.lanes.watermark import advance_watermark, check_not_before_records, remedy, watermark
 from orders_sync.marketplaces.kit.adapter import OrderListing, RawRecord
 from orders_sync.marketplaces.kit.clock import CLOCK_TRUST
+from orders_sync.model.errors import UserFacingError
 from orders_sync.model.lane import Lane
 from orders_sync.model.pass_summary import PassSummary
+from orders_sync.model.times import EARLIEST
 from orders_sync.sync.running_pass import RunningPass
 
 RETRIES_PER_PASS = 20
 """How many rejected records a pass tries again."""
 
 
+class RequestedTimeError(UserFacingError):
+    """A requested start or end of a pass before any marketplace's records."""
+
+
 def pass_start(pass_: RunningPass, window_start: datetime | None) -> datetime:
     """Where a pass starts: at the window's start or the watermark, whichever is earlier, less the overlap.
 
     A pass therefore never leaves a gap behind the watermark. A first pass starts at least `months_back` ago. A
-    watermark that lies in the future counts as the present, and is a problem in the summary.
+    watermark that lies in the future counts as the present, and is a problem in the summary. Raises WatermarkError for
+    one before the year 2000, and RequestedTimeError for a requested start or end before that.
     """
+    for name, at in (("start", window_start), ("end", pass_.request.end)):
+        if at is not None and at < EARLIEST:
+            raise RequestedTimeError(
+                f"the requested {name} {at.date()} of the sync lies before {EARLIEST:%Y-%m-%d}: nothing is fetched"
+            )
     settings = pass_.request.account.settings
     reached = watermark(pass_.connection, pass_.lane)
+    if reached is not None:
+        check_not_before_records(pass_.lane, reached)
     now = pass_.adapter.now()
     if reached is not None and reached > now + CLOCK_TRUST:
         pass_.add(PassSummary(problems=[_in_the_future(pass_.lane, reached)]))
@@ -36,7 +50,7 @@ def pass_start(pass_: RunningPass, window_start: datetime | None) -> datetime:
 def _in_the_future(lane: Lane, reached: datetime) -> str:
     return (
         f"the watermark {reached.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC lies in the future: what came before this pass "
-        f"may be missing; set it back with `orders-sync lanes rewind {lane} --to TIME --reason REASON`"
+        f"may be missing. {remedy(lane)}"
     )
 
 

@@ -366,8 +366,31 @@ def test_a_lane_is_rewound_with_a_reason(shop: Marketplace, connection: Connecti
     assert stored is not None
     assert (stored[0].isoformat(), stored[2]) == ("2026-01-01T00:00:00+00:00", "a wrong clock")
     assert stored[1].endswith(f"@{socket.gethostname()}")
-    again = run("lanes", "rewind", "shop/new", "--to", "2026-02-01", "--reason", "later")
-    assert (again.exit_code, "is only set back" in again.output) == (1, True)
+    undone = run("lanes", "rewind", "shop/new", "--to", "2026-02-01", "--reason", "too far")
+    assert "was 2026-01-01 00:00:00 UTC and is now 2026-02-01 00:00:00 UTC" in undone.output
+    connection.execute("DELETE FROM watermark_rewinds")
+    beyond = run("lanes", "rewind", "shop/new", "--to", "2026-03-01", "--reason", "later")
+    assert (beyond.exit_code, "is only set back" in beyond.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "command", [("lanes", "rewind", "shop/new", "--reason", "x", "--to"), ("sync", "--type", "new", "--since"),
+    ("sync", "--type", "modified", "--until")], ids=lambda command: command[-1],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    ("time", "problem"),
+    [("0001-01-01", "lies before 2000-01-01"), ("1999-12-31", "lies before 2000-01-01"),
+     ("9999-12-31", "lies in the future"), ("2026-13-01", "does not match the format")],
+)  # fmt: skip
+def test_a_time_that_no_record_can_have_is_a_clear_error(
+    shop: Marketplace, connection: Connection, command: tuple[str, ...], time: str, problem: str
+) -> None:
+    wrong = run(*command, time)
+    text = " ".join(wrong.output.replace("│", " ").split())
+    assert (wrong.exit_code, problem in text) == (2, True), text
+    if "lies" in problem:
+        assert f"{time} {problem}; allowed is a time (UTC) from 2000-01-01 up to now." in text
+    assert connection.execute("SELECT count(*) FROM lanes").fetchone() == (0,)
 
 
 @pytest.mark.parametrize("lane", ["shop", "shop/old", "/new"])

@@ -54,6 +54,11 @@ def state(**values: Any) -> LaneState:
             "shop/new: did not run at its last tick, 2026-01-05 12:00 UTC",
         ),
         (
+            {"watermark": datetime(1, 1, 1, tzinfo=UTC), "last_outcome": "failed", "last_problem": "x"},
+            False,
+            "shop/new: its watermark lies before 2000-01-01, so that every pass fails",
+        ),
+        (
             {"watermark": NOW + timedelta(days=1)},
             False,
             "shop/new: its watermark lies 24 h 0 min ahead of our clock",

@@ -10,6 +10,7 @@ from orders_sync.lanes.history import started
 from orders_sync.lanes.lock import LaneBusyError, hold
 from orders_sync.lanes.watermark import RewindError, advance_watermark, rewind, watermark
 from orders_sync.model.lane import Lane, SyncType
+from orders_sync.passes.run_pass import PassFailedError
 from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
 
 LANE = Lane("shop", SyncType.NEW)
@@ -83,14 +84,95 @@ def test_a_rewind_is_recorded_and_the_next_pass_starts_there(
     assert sync(account).created == 1
 
 
-def test_a_watermark_is_only_set_back(connection: Connection) -> None:
-    with pytest.raises(RewindError, match="has no watermark yet"):
-        rewind(LANE, datetime.now(UTC), by="me@here", reason="why", run_id="test")
+def set_watermark(connection: Connection, to: str) -> None:
     started(connection, LANE, "test")
-    advance_watermark(connection, LANE, datetime(2026, 1, 1, tzinfo=UTC))
-    with pytest.raises(RewindError, match="is 2026-01-01 00:00:00 UTC, and is only set back"):
-        rewind(LANE, datetime(2026, 1, 2, tzinfo=UTC), by="me@here", reason="why", run_id="test")
+    connection.execute("UPDATE lanes SET watermark = %s::timestamptz", [to])
+
+
+def set_to(year: int, month: int, day: int = 1) -> datetime:
+    """Sets the watermark as a person does; returns the one before."""
+    return rewind(LANE, datetime(year, month, day, tzinfo=UTC), by="me@here", reason="why", run_id="test")
+
+
+def test_a_watermark_is_not_set_beyond_what_the_lane_has_seen(connection: Connection) -> None:
+    with pytest.raises(RewindError, match="has no watermark yet"):
+        set_to(2026, 1)
+    set_watermark(connection, "2026-01-01 00:00 UTC")
+    for month in (1, 2):
+        with pytest.raises(RewindError, match="is 2026-01-01 00:00:00 UTC, and is only set back or to where it was"):
+            set_to(2026, month)
     assert connection.execute("SELECT count(*) FROM watermark_rewinds").fetchone() == (0,)
+
+
+def test_a_rewind_that_was_too_far_is_undone_up_to_where_the_watermark_was(connection: Connection) -> None:
+    set_watermark(connection, "2026-03-01 00:00 UTC")
+    set_to(2020, 1)
+    with pytest.raises(RewindError, match="name an earlier time, or one up to 2026-03-01 00:00:00 UTC, where it was"):
+        set_to(2026, 3, 2)
+    assert set_to(2026, 2) == datetime(2020, 1, 1, tzinfo=UTC)
+    assert set_to(2026, 3) == datetime(2026, 2, 1, tzinfo=UTC)
+    with pytest.raises(RewindError, match="is only set back"):
+        set_to(2026, 4)
+    assert connection.execute("SELECT count(*) FROM watermark_rewinds").fetchone() == (3,)
+
+
+def test_a_watermark_that_lay_in_the_future_is_no_proof_of_what_was_seen(connection: Connection) -> None:
+    set_watermark(connection, "2026-03-01 00:00 UTC")
+    connection.execute(
+        "INSERT INTO watermark_rewinds (account, sync_type, from_watermark, to_watermark, rewound_at, rewound_by, reason)"
+        " VALUES ('shop', 'new', '2026-06-01 UTC', '2026-03-01 UTC', '2026-04-01 UTC', 'me@here', 'a wrong clock')"
+    )
+    with pytest.raises(RewindError, match=r"name an earlier time\.$"):
+        set_to(2026, 5)
+
+
+@pytest.mark.parametrize(
+    ("to", "problem"),
+    [
+        (
+            datetime(1, 1, 1, tzinfo=UTC),
+            "0001-01-01 00:00:00 UTC lies before 2000-01-01: name one from 2000-01-01 up to",
+        ),
+        (datetime(1999, 12, 31, 23, 59, tzinfo=UTC), "lies before 2000-01-01"),
+        (datetime(9999, 12, 31, tzinfo=UTC), "9999-12-31 00:00:00 UTC lies in the future"),
+    ],
+)
+def test_a_watermark_is_not_set_to_a_time_that_no_record_has(
+    connection: Connection, to: datetime, problem: str
+) -> None:
+    set_watermark(connection, "2026-01-01 00:00 UTC")
+    with pytest.raises(RewindError, match=problem):
+        rewind(LANE, to, by="me@here", reason="why", run_id="test")
+    assert watermark(connection, LANE) == datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("sync_type", ["new", "modified", "care"])
+def test_a_watermark_before_2000_fails_the_pass_and_the_remedy_that_it_names_works(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, sync_type: str
+) -> None:
+    an_order(marketplace, 1)
+    lane = Lane("shop", SyncType(sync_type))
+    started(connection, lane, "test")
+    connection.execute("UPDATE lanes SET watermark = '0001-01-01 00:00 UTC'")
+    with pytest.raises(PassFailedError) as problem:
+        sync(account, sync_type)
+    assert str(problem.value) == (
+        f"shop/{sync_type}: the watermark 0001-01-01 00:00:00 UTC lies before 2000-01-01, so no pass can start there. "
+        f"Set it with `orders-sync lanes rewind shop/{sync_type} --to TIME --reason REASON`, to a time when it was right; "
+        "the next pass fetches everything from there on."
+    )
+    rewind(lane, datetime(2026, 1, 1, tzinfo=UTC), by="me@here", reason="year 1", run_id="test")
+    assert sync(account, sync_type).watermark is not None
+
+
+@pytest.mark.parametrize("sync_type", ["new", "modified", "care"])
+@pytest.mark.parametrize("name", ["start", "end"])
+def test_a_pass_with_a_start_or_end_before_2000_fails_and_sets_no_watermark(
+    account: SellerAccount, connection: Connection, sync_type: str, name: str
+) -> None:
+    with pytest.raises(PassFailedError, match=f"the requested {name} 0001-01-01 of the sync lies before 2000-01-01"):
+        sync(account, sync_type, **{name: datetime(1, 1, 1, tzinfo=UTC)})
+    assert connection.execute("SELECT watermark FROM lanes").fetchall() == [(None,)]
 
 
 def test_a_lane_that_is_busy_is_not_rewound(connection: Connection) -> None:
