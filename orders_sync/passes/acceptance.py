@@ -26,6 +26,7 @@ from orders_sync.model.records import OrderItem, RecordRejectedError
 from orders_sync.model.statuses import Status
 from orders_sync.sync.check_records import order_decoder
 from orders_sync.sync.merge_pages import merge_batch, open_merger
+from orders_sync.sync.put_off import fetch_order
 from orders_sync.sync.running_pass import RunningPass
 
 log = logging.getLogger("orders_sync.sync")
@@ -177,7 +178,7 @@ def _orders_missing_in_answers(pass_: RunningPass, outcomes: Sequence[Acceptance
     fetched: list[RawRecord] = []
     for order_id in (order_id for order_id, last in last_accepted.items() if last.order is None):
         try:
-            order = pass_.adapter.order(order_id)
+            order = fetch_order(pass_.adapter, order_id)
         except OF_ONE_RECORD as error:
             # It is accepted: `modified` will bring its new status.
             pass_.add(PassSummary(problems=[f"order {order_id}: accepted, but could not be fetched anew: {error}"]))
@@ -191,7 +192,7 @@ def _accept(pass_: RunningPass, waiting: _Waiting) -> AcceptanceOutcome:
     target, item_ids, earlier = waiting.target, waiting.item_ids, waiting.earlier
     if earlier is not None:
         try:
-            order = pass_.adapter.order(target.order_id)
+            order = fetch_order(pass_.adapter, target.order_id)
             item_ids = _items_that_wait(pass_, order, target) if order is not None else ()
         except (*OF_ONE_RECORD, RecordRejectedError) as error:
             if isinstance(error, MarketplaceError) and error.concerns_all_calls:

@@ -53,9 +53,11 @@ def merge_all(pass_: RunningPass, merger: OrderMerger, pages: Iterable[list[RawR
                 _note(pass_, _fetched(writing.result()))
 
 
-def merge_batch(pass_: RunningPass, merger: OrderMerger, records: list[RawRecord]) -> None:
+def merge_batch(pass_: RunningPass, merger: OrderMerger, records: list[RawRecord]) -> BatchResult:
     """Merges one batch, and adds what became of it to the pass's summary; does not count its records as fetched."""
-    _note(pass_, _part(merger.write(merger.prepare(records))))
+    result = merger.write(merger.prepare(records))
+    _note(pass_, _part(result))
+    return result
 
 
 @contextmanager

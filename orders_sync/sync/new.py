@@ -13,8 +13,8 @@ from orders_sync.model.pass_summary import PassSummary
 from orders_sync.model.records import Reason, RecordRejectedError
 from orders_sync.sync.merge import OrderMerger
 from orders_sync.sync.merge_pages import merge_all, merge_batch, open_merger
-from orders_sync.sync.put_off import OtherRecordError, SingleFetches, summary_of, with_reason
-from orders_sync.sync.rejected_records import HASH_PREFIX, Selection, note_tried, to_retry
+from orders_sync.sync.put_off import SingleFetches, fetch_order, summary_of, with_reason
+from orders_sync.sync.rejected_records import HASH_PREFIX, Selection, note_tried, resolve, to_retry
 from orders_sync.sync.running_pass import RunningPass
 from orders_sync.sync.unlisted import ExpectedOrders
 from orders_sync.sync.window import RETRIES_PER_PASS, finish, pass_start, until_end, window_end
@@ -73,7 +73,7 @@ def retry_rejected(
     for kept in to_retry(pass_.connection, selection, limit=limit, before=pass_.began):
         order_id = "" if kept.key.startswith(HASH_PREFIX) else kept.key
         try:
-            record = _order(pass_, order_id)
+            record = fetch_order(pass_.adapter, order_id) if order_id else None
         except MarketplaceError as problem:
             note_tried(pass_.connection, kept.account, kept.kind, kept.key, with_reason(kept.reasons, problem))
             pass_.add(summary_of("order", kept.key, problem))
@@ -89,16 +89,10 @@ def retry_rejected(
                 note_tried(pass_.connection, kept.account, kept.kind, kept.key, reasons)
                 continue
         pass_.add(PassSummary(fetched=1))
-        merge_batch(pass_, merger, [record])
+        result = merge_batch(pass_, merger, [record])
+        if not result.rejected:  # this version may be stored already: the merger then changes nothing
+            resolve(pass_.connection, kept.account, kept.kind, [kept.key])
     return None
-
-
-def _order(pass_: RunningPass, order_id: str) -> RawRecord | None:
-    """An order in its current version; None if the marketplace has none with this id."""
-    record = pass_.adapter.order(order_id) if order_id else None
-    if record is not None and record.record_id not in ("", order_id):
-        raise OtherRecordError(f"the marketplace answered the request for {order_id} with another record")
-    return record
 
 
 def _reasons_against(merger: OrderMerger, record: RawRecord) -> list[Reason]:

@@ -1,6 +1,7 @@
 """Records that could not be fetched: each is put off, unless the marketplace as a whole is down.
 
-Some records need a call of their own: the detail of a care record, a rejected order that is tried again. Where the line
+Some records need a call of their own: the detail of a care record, a rejected order that is tried again, an order that
+no list contains any more. Where the line
 lies between a record that can't be had and a marketplace that is down:
 
 * An answer that concerns one record (404, 400, 422, …) puts the record off.
@@ -12,7 +13,8 @@ A record that is put off is kept among the rejected records with the reason, so 
 later pass fetches it. A pass that put a record off is *partial*. A pass whose marketplace is down fails.
 """
 
-from orders_sync.marketplaces.kit.adapter import RawRecord
+from orders_sync.database.engine import Connection
+from orders_sync.marketplaces.kit.adapter import Adapter, RawRecord
 from orders_sync.marketplaces.kit.errors import (
     BadAnswerError,
     CredentialRefusedError,
@@ -21,7 +23,15 @@ from orders_sync.marketplaces.kit.errors import (
 )
 from orders_sync.model.pass_summary import PassSummary
 from orders_sync.model.records import Reason
-from orders_sync.sync.rejected_records import RejectedRecord, title_of
+from orders_sync.sync.rejected_records import (
+    RejectedRecord,
+    Selection,
+    keep,
+    note_tried,
+    resolve,
+    selected,
+    title_of,
+)
 
 MAX_FAILURES_IN_A_ROW = 3
 """So many single records in a row that can't be fetched mean that the marketplace is down."""
@@ -30,6 +40,18 @@ _NOT_FETCHED = "could not be fetched"
 
 class OtherRecordError(BadAnswerError):
     """The marketplace answered the request for a record with another record."""
+
+
+def fetch_order(adapter: Adapter, order_id: str) -> RawRecord | None:
+    """An order in its current version; None if the marketplace has none with this id.
+
+    Raises OtherRecordError if the answer is another order, or names no order, and other MarketplaceErrors.
+    """
+    record = adapter.order(order_id)
+    if record is not None and record.record_id != order_id:
+        other = "another order" if record.record_id else "a record without a usable id"
+        raise OtherRecordError(f"the marketplace answered the request for order {order_id} with {other}")
+    return record
 
 
 class SingleFetches:
@@ -56,6 +78,31 @@ class SingleFetches:
 def put_off(kind: str, record: RawRecord, problem: MarketplaceError) -> RejectedRecord:
     """A record that could not be fetched, to be kept until it is. `kind`: `order` or `care`."""
     return RejectedRecord(kind, record.record_id, record.raw, [reason_of(problem)], record.fingerprint)
+
+
+def put_off_stored(connection: Connection, account: str, record: RawRecord, problem: MarketplaceError) -> None:
+    """Notes that the newest version of a stored order could not be fetched.
+
+    `record`: as it is stored. A newer version that is rejected already is kept instead.
+    """
+    key = Selection(account, "order", record.record_id)
+    known = selected(connection, key)
+    for kept in known:
+        note_tried(connection, account, kept.kind, kept.key, with_reason(kept.reasons, problem))
+    if not known and not selected(connection, key._replace(is_dismissed=True)):
+        keep(connection, account, [put_off("order", record, problem)])
+
+
+def put_off_orders(connection: Connection, account: str) -> set[str]:
+    """The keys of the orders that are put off."""
+    return {kept.key for kept in selected(connection, Selection(account, "order", reason=_NOT_FETCHED))}
+
+
+def forget_put_off(connection: Connection, account: str, order_id: str) -> None:
+    """Notes that an order need not be fetched any more; a version of it that is rejected stays so."""
+    for kept in selected(connection, Selection(account, "order", order_id)):
+        if all(is_put_off([reason]) for reason in kept.reasons):
+            resolve(connection, account, kept.kind, [kept.key])
 
 
 def reason_of(problem: MarketplaceError) -> Reason:

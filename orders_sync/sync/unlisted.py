@@ -3,18 +3,29 @@
 Back Market's lists leave out unpaid orders. An order whose payment fails after it was stored as waiting would keep its
 lock for ever: no list ever shows its new state. So an order that waits for the merchant or holds a lock, and that a
 list of this pass should have contained, is fetched by its id. An order that is listed costs no call.
+
+One that can't be fetched is put off (see `put_off`): each pass tries it again, and is partial until it is fetched.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import LiteralString
 
 from orders_sync.marketplaces.kit.adapter import OrderListing, RawRecord
-from orders_sync.marketplaces.kit.errors import BadAnswerError, MarketplaceUnavailableError, RequestRefusedError
+from orders_sync.marketplaces.kit.errors import OF_ONE_RECORD
 from orders_sync.marketplaces.kit.rate_limits import PausedError
 from orders_sync.model.pass_summary import PassSummary
 from orders_sync.sync.merge import OrderMerger
 from orders_sync.sync.merge_pages import merge_batch
+from orders_sync.sync.put_off import (
+    SingleFetches,
+    fetch_order,
+    forget_put_off,
+    put_off_orders,
+    put_off_stored,
+    summary_of,
+)
+from orders_sync.sync.rejected_records import resolve
 from orders_sync.sync.running_pass import RunningPass
 
 MAX_FETCHES_PER_PASS = 20
@@ -37,9 +48,9 @@ _EXPECTED: dict[OrderListing, LiteralString] = {
     "modified": _WAITING + _MODIFIED + " UNION " + _LOCKED + _MODIFIED,
 }
 _NEXT = """
-SELECT order_id FROM orders
+SELECT order_id, raw::text, fingerprint FROM orders
 WHERE account = %(account)s AND order_id = ANY(%(missing)s)
-  AND (fetched_by_id_at IS NULL OR fetched_by_id_at < now() - interval '1 day')
+  AND (fetched_by_id_at IS NULL OR fetched_by_id_at < now() - interval '1 day' OR order_id = ANY(%(put_off)s))
   -- The acceptance of the pass fetches these, since it needs to know what became of its request.
   AND NOT (%(accepts)s AND EXISTS (SELECT FROM acceptances sent WHERE sent.account = orders.account
     AND sent.order_id = orders.order_id AND sent.state IN ('requested', 'lost')))
@@ -57,6 +68,7 @@ class ExpectedOrders:
         self._missing: dict[str, datetime | None] = {}
         """When each was last fetched by its id, by the order's id."""
         self._listed_again: list[str] = []
+        """Those that were fetched by their ids before."""
 
     def expect(self, listing: OrderListing, since: datetime | None) -> None:
         """Adds the orders that this list should contain. Call it before the list is read."""
@@ -75,45 +87,52 @@ class ExpectedOrders:
     def fetch(self, merger: OrderMerger) -> None:
         """Fetches orders that no list contained by their ids, and merges them: those fetched longest ago first.
 
-        Fetches at most MAX_FETCHES_PER_PASS. An order that stays unlisted is fetched again after a day.
+        Fetches at most MAX_FETCHES_PER_PASS. An order that stays unlisted is fetched again after a day, one that could
+        not be fetched in the next pass. Ends early if the marketplace is down.
         """
         account, connection = self._pass.lane.account, self._pass.connection
+        if not self._missing and not self._listed_again:
+            return
+        put_off = put_off_orders(connection, account)
         if self._listed_again:
             connection.execute(_LISTED_AGAIN, [account, self._listed_again])
-        if not self._missing:
-            return
-        order_ids = connection.execute(
+            for order_id in put_off.intersection(self._listed_again):
+                forget_put_off(connection, account, order_id)
+        stored = connection.execute(
             _NEXT,
             {
-                "account": account, "missing": list(self._missing), "limit": MAX_FETCHES_PER_PASS,
-                "accepts": self._pass.request.account.settings.accept_orderlines,
+                "account": account, "missing": list(self._missing), "put_off": list(put_off),
+                "limit": MAX_FETCHES_PER_PASS, "accepts": self._pass.request.account.settings.accept_orderlines,
             },
         ).fetchall()  # fmt: skip
-        self._fetch(merger, [order_id for (order_id,) in order_ids])
+        fetches = SingleFetches()
+        for order_id, raw, fingerprint in stored:
+            if not self._fetch(merger, fetches, RawRecord(order_id, raw.encode(), bytes(fingerprint))):
+                return
 
-    def _fetch(self, merger: OrderMerger, order_ids: Sequence[str]) -> None:
-        account, connection = self._pass.lane.account, self._pass.connection
-        for order_id in order_ids:
-            try:
-                record = self._pass.adapter.order(order_id)
-            except PausedError:
-                raise
-            except (RequestRefusedError, BadAnswerError, MarketplaceUnavailableError) as error:
-                connection.execute(_NOTE_FETCHED, [account, order_id])
-                self._problem(order_id, f"is not listed any more, and can't be had by its id: {error}")
-                if isinstance(error, MarketplaceUnavailableError):
-                    return  # each further one would take as long; the next pass goes on
-                continue
+    def _fetch(self, merger: OrderMerger, fetches: SingleFetches, stored: RawRecord) -> bool:
+        """Fetches and merges one order; whether the marketplace still works."""
+        account, connection, order_id = self._pass.lane.account, self._pass.connection, stored.record_id
+        try:
+            record = fetch_order(self._pass.adapter, order_id)
+        except PausedError:
+            raise
+        except OF_ONE_RECORD as problem:
             connection.execute(_NOTE_FETCHED, [account, order_id])
-            if record is None:
-                self._problem(
-                    order_id,
-                    "waits or holds a lock, and the marketplace no longer has it; look at it in the marketplace's back "
-                    "office",
-                )
-                continue
-            self._pass.add(PassSummary(fetched=1))
-            merge_batch(self._pass, merger, [record])
-
-    def _problem(self, order_id: str, text: str) -> None:
-        self._pass.add(PassSummary(problems=[f"order {order_id} {text}"]))
+            put_off_stored(connection, account, stored, problem)
+            self._pass.add(summary_of("order", order_id, problem))
+            return not fetches.is_down(problem)
+        fetches.note_success()
+        connection.execute(_NOTE_FETCHED, [account, order_id])
+        if record is None:
+            forget_put_off(connection, account, order_id)
+            text = (
+                f"order {order_id} waits or holds a lock, and the marketplace no longer has it; look at it in the "
+                "marketplace's back office"
+            )
+            self._pass.add(PassSummary(problems=[text]))
+            return True
+        self._pass.add(PassSummary(fetched=1))
+        if not merge_batch(self._pass, merger, [record]).rejected:
+            resolve(connection, account, "order", [order_id])
+        return True

@@ -173,6 +173,38 @@ def _check_that_it_stops_nothing(marketplace: Marketplace, connection: Connectio
     check_invariants(connection)
 
 
+def test_a_rejected_order_whose_fetch_brings_the_stored_version_is_not_rejected_any_more(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
+) -> None:
+    order = an_order(marketplace, 1)
+    sync(account)
+    line = order["orderlines"][0]
+    marketplace.change(1, orderlines=[{**line, "listing": ""}])
+    assert sync(account, "modified").rejected == 1
+    marketplace.put(order)
+    marketplace.pass_time(days=9)
+    assert sync(account).rejected == 0
+    assert connection.execute(REASONS).fetchall() == []
+
+
+@pytest.mark.parametrize("other", [77, None], ids=["another order", "no id"])
+def test_a_rejected_order_that_is_answered_with_another_one_is_put_off(
+    connection: Connection, other: int | None
+) -> None:
+    with Marketplace(ago=timedelta(days=20)) as marketplace:
+        account = sandbox_account(marketplace)
+        order = an_order(marketplace, 1)
+        marketplace.put({**order, "orderlines": []})
+        sync(account)
+        marketplace.pass_time(days=9)
+        sync(account)
+        marketplace.pass_time(hours=2)  # the order is behind the watermark now
+        marketplace.world.scripted[1] = {**order, "order_id": other}
+        assert sync(account).put_off == 1
+        assert connection.execute("SELECT count(*) FROM orders").fetchone() == (0,)
+        assert [record_id for _, record_id, _ in connection.execute(REASONS)] == ["1"]
+
+
 def test_rejected_orders_take_turns(marketplace: Marketplace, account: SellerAccount, connection: Connection) -> None:
     """A pass tries 20 again; those that stay rejected must not keep the others from their turn."""
     bad = [an_order(marketplace, number) for number in range(1, 31)]

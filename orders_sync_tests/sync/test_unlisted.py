@@ -1,9 +1,14 @@
 """Orders that wait or hold a lock and are not listed any more are fetched by their ids, with few calls."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
+import stamina
 
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
+from orders_sync.marketplaces.kit.retries import MAX_TRIES
 from orders_sync.stock.apply_events import apply_pending
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.levels import import_levels
@@ -13,6 +18,9 @@ from orders_sync.testing.marketplace import Marketplace, an_order, sync
 
 LIST, ORDER = "GET /ws/orders", "GET /ws/orders/…"
 NOT_PAID_ORDER, NOT_PAID_LINE = 8, 7
+PUT_OFF = """
+SELECT record_id FROM rejected_records WHERE resolved_at IS NULL AND reasons->-1->>'what' LIKE 'could not be fetched:%'
+"""
 
 
 def lock_states(connection: Connection) -> list[str]:
@@ -115,8 +123,129 @@ def test_an_order_that_cannot_be_had_stops_no_other(
         marketplace.set_states(number, NOT_PAID_ORDER, NOT_PAID_LINE)
     marketplace.fault("status", path="/ws/orders/1", status=400, times=0)
     summary = sync(account)
-    assert summary.problems == [
-        "order 1 is not listed any more, and can't be had by its id: 127.0.0.1 answers GET /ws/orders/1 with 400: sandbox"
-    ]
+    assert summary.problems == ["order 1 put off: 127.0.0.1 answers GET /ws/orders/1 with 400: sandbox"]
     assert connection.execute("SELECT status FROM orders ORDER BY order_id").fetchall() == [("pending",), ("unpaid",)]
     assert summary.watermark is not None
+
+
+def gone_order(marketplace: Marketplace, account: SellerAccount, *numbers: int) -> None:
+    """Orders that waited when they were stored, and that no list contains any more since their payment failed."""
+    for number in numbers:
+        an_order(marketplace, number, state=1, line_state=1)
+    sync(account)
+    for number in numbers:
+        marketplace.set_states(number, NOT_PAID_ORDER, NOT_PAID_LINE)
+
+
+@pytest.fixture
+def without_backoff() -> Iterator[None]:
+    with stamina.set_testing(True, attempts=MAX_TRIES):
+        yield
+
+
+FAULTS = [
+    {"kind": "status", "status": 500},
+    {"kind": "status", "status": 403},
+    {"kind": "status", "status": 410},
+    {"kind": "html"},
+    {"kind": "truncate"},
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=["500", "403", "410", "html", "truncated"])
+@pytest.mark.parametrize("next_pass", ["new", "modified"])
+@pytest.mark.usefixtures("without_backoff", "stock")
+def test_an_order_whose_fetch_fails_is_put_off_and_fetched_by_the_first_pass_that_can(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, fault: dict[str, Any], next_pass: str
+) -> None:
+    gone_order(marketplace, account, 1)
+    assert lock_states(connection) == ["locked"]
+    marketplace.fault(path="/ws/orders/1", times=0, **fault)
+    for sync_type in ("new", "new", "modified"):  # each pass says so, not only the first one
+        summary = sync(account, sync_type)
+        assert (summary.put_off, summary.is_partial, len(summary.problems)) == (1, True, 1)
+        assert summary.problems[0].startswith("order 1 put off: 127.0.0.1 answers")
+        assert connection.execute(PUT_OFF).fetchall() == [("1",)]
+    marketplace.calm()
+    summary = sync(account, next_pass)
+    assert (summary.changed, summary.put_off, summary.problems) == (1, 0, [])
+    assert lock_states(connection) == ["released"]
+    assert connection.execute(PUT_OFF).fetchall() == []
+
+
+@pytest.mark.usefixtures("without_backoff")
+def test_an_order_that_was_put_off_and_has_not_changed_is_not_put_off_any_more(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
+) -> None:
+    order = an_order(marketplace, 1, state=1, line_state=1)
+    sync(account)
+    marketplace.fault("status", path="/ws/orders/1", status=500, times=0)
+    connection.execute("UPDATE orders SET created_at = now() - interval '3 hours'")
+    del marketplace.world.scripted[1]
+    marketplace.world.version += 1
+    assert sync(account).put_off == 1
+    marketplace.calm()
+    marketplace.put(order)
+    summary = sync(account)
+    assert (summary.put_off, summary.changed) == (0, 0)
+    assert connection.execute(PUT_OFF).fetchall() == []
+
+
+@pytest.mark.usefixtures("without_backoff")
+def test_orders_that_can_not_be_had_do_not_keep_others_from_their_turn(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
+) -> None:
+    numbers = range(101, 103 + MAX_FETCHES_PER_PASS)
+    gone_order(marketplace, account, *numbers)
+    for number in list(numbers)[:MAX_FETCHES_PER_PASS]:
+        marketplace.fault("status", path=f"/ws/orders/{number}", status=400, times=0)
+    assert sync(account, "modified").put_off == MAX_FETCHES_PER_PASS
+    assert sync(account, "modified").changed == 2
+
+
+@pytest.mark.usefixtures("without_backoff")
+def test_a_marketplace_that_is_down_gets_three_requests_and_the_pass_is_partial(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
+) -> None:
+    gone_order(marketplace, account, *range(1, 7))
+    marketplace.fault("status", path="/ws/orders/", status=500, times=0)
+    summary = sync(account, "modified")
+    assert (summary.put_off, summary.watermark is not None) == (3, True)
+    marketplace.calm()
+    assert sync(account, "modified").changed == 6
+
+
+@pytest.mark.parametrize("other", [77, None], ids=["another order", "no id"])
+def test_an_answer_that_is_not_the_requested_order_is_not_taken(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, other: int | None
+) -> None:
+    gone_order(marketplace, account, 1)
+    wrong = {**marketplace.world.scripted[1], "order_id": other}
+    right = marketplace.world.scripted[1]
+    marketplace.world.scripted[1] = wrong
+    for _ in range(2):
+        summary = sync(account)
+        assert (summary.put_off, summary.created, summary.rejected) == (1, 0, 0)
+        assert "order 1 put off: the marketplace answered the request for order 1 with" in summary.problems[0]
+    assert connection.execute("SELECT order_id, status FROM orders").fetchall() == [("1", "pending")]
+    assert connection.execute(PUT_OFF).fetchall() == [("1",)]
+    marketplace.put(right)
+    assert sync(account).changed == 1
+
+
+@pytest.mark.usefixtures("without_backoff")
+def test_a_version_that_is_rejected_is_kept_while_the_order_can_not_be_fetched(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
+) -> None:
+    gone_order(marketplace, account, 1)
+    lines = marketplace.world.scripted[1]["orderlines"]
+    marketplace.change(1, state=1, orderlines=[{**lines[0], "state": 1, "listing": ""}])
+    marketplace.change(1, state=NOT_PAID_ORDER, orderlines=[{**lines[0], "state": 1, "listing": ""}])
+    assert sync(account).rejected == 1
+    (before,) = connection.execute("SELECT raw FROM rejected_records").fetchall()
+    connection.execute("UPDATE orders SET fetched_by_id_at = NULL")
+    marketplace.fault("status", path="/ws/orders/1", status=500, times=0)
+    assert sync(account, "modified").put_off == 1
+    ((raw, reasons),) = connection.execute("SELECT raw, reasons FROM rejected_records").fetchall()
+    assert (raw,) == before
+    assert [reason["what"] for reason in reasons] == ["is missing", "could not be fetched: 500"]
