@@ -58,7 +58,7 @@ def flawed_orders(fields: OrderColumns, longest_record: int | None = None) -> se
     """
     orders, items = fields.orders, fields.items
     without = TEXT if longest_record is not None and longest_record <= MAX_TEXT_LENGTH else None
-    order_positions = _flawed(ORDER_RULES, orders, without) | _without_state(orders)
+    order_positions = _flawed(ORDER_RULES, orders, without) | _without_state(orders) | _without_items(orders)
     item_positions = _flawed(ITEM_RULES, items, without) | _unusual_items(items)
     if not order_positions and not item_positions:
         return set()
@@ -83,6 +83,11 @@ def _without_state(fields: Mapping[str, Sequence[Any]]) -> set[int]:
         return set()
     both = enumerate(zip(fields["status"], fields["marketplace_state"], strict=True))
     return {position for position, (status, state) in both if status is Status.UNKNOWN and not state}
+
+
+def _without_items(fields: Mapping[str, Sequence[Any]]) -> set[int]:
+    """The positions of the orders whose list of items is empty."""
+    return {position for position, items in enumerate(fields["items"]) if items is not None and not items}
 
 
 def _unusual_items(items: Mapping[str, Sequence[Any]]) -> set[int]:
@@ -110,6 +115,8 @@ def mend_order(order: Order, left_out: Sequence[Flaw] = ()) -> tuple[Order, list
     if order.status is Status.UNKNOWN and not order.marketplace_state:
         flaws.append(_no_status("status"))
     if order.items is not None:
+        if not order.items and order.status in STATUSES_TO_SHIP:
+            flaws.append(_EMPTY_THOUGH_TO_SHIP)
         items, item_flaws, item_reasons = _mend_items(order.items, {flaw.canonical for flaw in left_out})
         if items != order.items:
             values["items"] = items
@@ -120,6 +127,10 @@ def mend_order(order: Order, left_out: Sequence[Flaw] = ()) -> tuple[Order, list
     if reasons:
         raise RecordRejectedError(as_found(reasons, left_out))
     return (msgspec.structs.replace(order, **values) if values else order), flaws
+
+
+#: The last item may have been edited out, so the record is believed; but the order should then be cancelled.
+_EMPTY_THOUGH_TO_SHIP = Flaw("items", "are none, and the order is still to be shipped", "all items as removed")
 
 
 def _no_status(field: str) -> Flaw:

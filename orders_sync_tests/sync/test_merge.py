@@ -14,6 +14,7 @@ from orders_sync.marketplaces.kit.adapter import Adapter, RawRecord
 from orders_sync.marketplaces.kit.registry import open_adapter
 from orders_sync.stock.apply_events import apply_pending
 from orders_sync.stock.connection import StockConnection
+from orders_sync.stock.levels import import_levels
 from orders_sync.sync.batch import BatchResult
 from orders_sync.sync.check_records import order_decoder
 from orders_sync.sync.merge import MAX_TRIES, OrderMerger
@@ -21,6 +22,8 @@ from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.marketplace import Marketplace, an_order
 from orders_sync.testing.row_faults import reject_row
 
+NO_ITEMS = "are none, and the order is still to be shipped"
+"""What is found in an order whose list of items is empty though it waits or is accepted."""
 Merge = Callable[[list[dict[str, Any]]], BatchResult]
 
 
@@ -129,7 +132,7 @@ def test_a_line_that_moves_to_another_order_follows_the_newer_record(
     assert _flaws(connection) == [("1", f"item {line['id']} is listed by order 3 as well")]
     without = {**old, "orderlines": [], "date_modification": later}
     assert list(merge([without]).changed) == ["1"]
-    assert (_owners(connection)[str(line["id"])], _flaws(connection)) == ("3", [])
+    assert (_owners(connection)[str(line["id"])], _flaws(connection)) == ("3", [("1", NO_ITEMS)])
     apply_pending(StockConnection(connection))
     assert connection.execute(
         "SELECT order_id, state FROM stock_locks WHERE item_id = %s", [str(line["id"])]
@@ -201,8 +204,33 @@ def test_an_order_that_lost_a_line_is_read_anew_once_the_other_order_gives_it_up
     assert _owners(connection)[str(line["id"])] == "1"
     merge([{**first, "orderlines": [], "date_modification": _later(first["date_modification"])}])
     assert list(merge([claiming]).changed) == ["2"]
-    assert (_owners(connection)[str(line["id"])], _flaws(connection)) == ("2", [])
+    assert (_owners(connection)[str(line["id"])], _flaws(connection)) == ("2", [("1", NO_ITEMS)])
     apply_pending(StockConnection(connection))
+    check_invariants(connection)
+
+
+@pytest.mark.parametrize(
+    ("state", "flaws"),
+    [(1, [("1", NO_ITEMS)]), (3, [("1", NO_ITEMS)]), (9, []), (8, [])],
+    ids=["waits", "accepted", "shipped", "unpaid"],
+)
+def test_the_last_item_edited_out_releases_its_lock_and_is_a_flaw_while_the_order_can_ship(
+    marketplace: Marketplace, connection: Connection, merge: Merge, state: int, flaws: list[tuple[str, str]]
+) -> None:
+    import_levels(StockConnection(connection), {"PHONE": 1})
+    order = an_order(marketplace, 1)
+    merge([order])
+    apply_pending(StockConnection(connection))
+    later = _later(order["date_modification"])
+    merge([{**order, "state": state, "orderlines": [], "date_modification": later}])
+    apply_pending(StockConnection(connection))
+    assert connection.execute("SELECT status FROM order_items").fetchall() == [("removed",)]
+    assert connection.execute("SELECT state FROM stock_locks").fetchall() == [("released",)]
+    assert _flaws(connection) == flaws
+    merge([{**order, "date_modification": _later(later)}])
+    apply_pending(StockConnection(connection))
+    assert connection.execute("SELECT state FROM stock_locks").fetchall() == [("locked",)]
+    assert _flaws(connection) == []
     check_invariants(connection)
 
 
