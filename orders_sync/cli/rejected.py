@@ -166,7 +166,7 @@ def retry(
     from orders_sync.passes.retry_rejected import retry_rejected_records
 
     upgrade_schema()
-    chosen = [*([account] if account else []), *names]
+    chosen = {name: None for name in (account, *names) if name}  # each once, in this order
     accounts = [find_account(name) for name in chosen] if chosen else list(load_accounts()[0].values())
     if record_id is not None:
         with orders_database(APPLICATION) as connection:

@@ -75,6 +75,14 @@ def test_one_rejected_record_those_of_a_reason_or_all_are_tried_again(shop: Mark
     assert unknown.stderr == "Error: Account shop has no rejected record 4 that is not dismissed.\n"
 
 
+def test_an_account_that_is_named_twice_is_tried_once(shop: Marketplace) -> None:
+    put_rejected(shop)
+    calls = shop.calls("GET /ws/orders/…")
+    tried = run("rejected", "retry", "shop", "--account", "shop", "--account", "shop")
+    assert tried.output == "shop: 0 passed, 6 still rejected.\n"
+    assert shop.calls("GET /ws/orders/…") == calls + 5
+
+
 def test_a_dismissed_record_rests_until_the_marketplace_changes_it(shop: Marketplace, connection: Connection) -> None:
     put_rejected(shop)
     for record_id in ("1", "900"):
