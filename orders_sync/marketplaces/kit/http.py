@@ -93,8 +93,7 @@ class MarketplaceClient:
         `outage_minutes`: the account's setting.
         """
         self.base_url = base_url.rstrip("/")
-        self._origin = origin(httpx.URL(self.base_url))
-        self.host = self._origin.host
+        self.host = httpx.URL(self.base_url).host
         self.longest_wait = longest_wait(outage_minutes)
         self.rate_limiter = rate_limiter
         self.auth = auth
@@ -214,7 +213,7 @@ class MarketplaceClient:
             url = httpx.URL(f"{self.base_url}{path}?{urlencode(params)}" if params else self.base_url + path)
         except httpx.InvalidURL:
             raise BadAnswerError(f"A request to {self.host} has a path that is no part of a URL: not sent.") from None
-        if not path.startswith("/") or origin(url) != self._origin:
+        if not path.startswith("/") or origin(url) != origin(httpx.URL(self.base_url)):
             raise BadAnswerError(
                 f"A request to {self.host} has a path that does not begin with '/', or leads to another host or port: "
                 "not sent."
@@ -284,7 +283,7 @@ class MarketplaceClient:
             target = url.join(response.headers.get("Location", ""))
         except httpx.InvalidURL:
             raise BadAnswerError(f"{self.host} redirects {path} to something that is no URL: not followed.") from None
-        if origin(target) != self._origin:
+        if origin(target) != origin(url):
             raise BadAnswerError(f"{self.host} redirects {path} to another host ({target.host}): not followed.")
         return target
 

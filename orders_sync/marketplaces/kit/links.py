@@ -47,10 +47,11 @@ def path_of_link(link: str, base_url: str, path: str = "/") -> str:
         target = httpx.URL(f"{base}{path}").join(link)
     except (httpx.InvalidURL, ValueError):
         raise IncompleteListError(_NO_LINK) from None
+    if target.host != base.host:
+        raise IncompleteListError(f"The marketplace's list goes on at another host ({target.host}): not followed.")
     if origin(target) != origin(base):
         raise IncompleteListError(
-            f"The marketplace's list goes on at another host, port or scheme, or as another user "
-            f"({target.scheme}://{target.host}{f':{target.port}' if target.port else ''}): not followed."
+            f"The marketplace's list goes on at {base.host} by another scheme, port or user: not followed."
         )
     below = target.raw_path.decode()
     prefix = base.raw_path.decode().rstrip("/")
