@@ -40,7 +40,6 @@ from orders_sync.sync.rules import (
     negative,
     with_valid_characters,
     wrong_amount,
-    wrong_characters,
 )
 
 STATUSES_TO_SHIP = frozenset([Status.PENDING, Status.ACCEPTED])
