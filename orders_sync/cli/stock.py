@@ -13,6 +13,7 @@ from orders_sync.cli.database import read_stock_database, stock_database
 from orders_sync.cli.output import EXIT_FAILED, console, moment, print_error, table
 from orders_sync.cli.rows import format_options, print_rows
 from orders_sync.cli.stock_events import events
+from orders_sync.cli.stock_settings import settings
 from orders_sync.cli.user import user_at_machine
 from orders_sync.model.errors import UserFacingError
 
@@ -26,6 +27,7 @@ def stock() -> None:
 
 
 stock.add_command(events)
+stock.add_command(settings)
 
 
 @stock.command("import")
@@ -45,12 +47,13 @@ def import_file(file: Path, counted_at: datetime | None, dry_run: bool, show: bo
     """
     from orders_sync.marketplaces.kit.accounts import overselling_accounts
     from orders_sync.stock.levels import import_levels, read_stock_file
+    from orders_sync.stock.store import stored_sku_case
 
-    counts = read_stock_file(file)
     at = counted_at.replace(tzinfo=UTC) if counted_at else None
     if at is not None and at > datetime.now(UTC):
         raise click.BadParameter("the shelf can't have been counted in the future", param_hint="--counted-at")
     with stock_database(APPLICATION) as connected:
+        counts = read_stock_file(file, stored_sku_case(connected))
         result = import_levels(
             connected, counts, overselling_accounts(), counted_at=at, made_by=user_at_machine(), dry_run=dry_run
         )
@@ -127,7 +130,7 @@ def buffer(account: str, sku: str, pieces: int | None, percent: int | None) -> N
         check_account_name(account)
     with stock_database(APPLICATION) as connected:
         if pieces is not None or percent is not None:
-            set_buffer(connected, Buffer(account, sku.strip(), pieces or 0, percent or 0))
+            set_buffer(connected, Buffer(account, sku, pieces or 0, percent or 0))
         rows = [
             [each.account or "(all)", each.sku or "(all)", each.pieces, each.percent]
             for each in stored_buffers(connected)
@@ -217,7 +220,7 @@ def adjust_level(sku: str, pieces: int, reason: str) -> None:
     from orders_sync.stock.by_hand import adjust
 
     with stock_database(APPLICATION) as connected:
-        result = adjust(connected, sku.strip(), pieces, _by(reason), overselling_accounts())
+        result = adjust(connected, sku, pieces, _by(reason), overselling_accounts())
     console.print(f"SKU {sku}: {pieces:+} pieces on hand.")
     _print_transitions(result.transitions)
 
@@ -338,11 +341,12 @@ def import_skus(file: Path) -> None:
     """
     from orders_sync.marketplaces.kit.accounts import check_account_name
     from orders_sync.stock.stock_skus import import_stock_skus, read_stock_skus_file
+    from orders_sync.stock.store import stored_sku_case
 
-    found = read_stock_skus_file(file)
-    for account in sorted({each.account for each in found} - {""}):
-        check_account_name(account)
     with stock_database(APPLICATION) as connected:
+        found = read_stock_skus_file(file, stored_sku_case(connected))
+        for account in sorted({each.account for each in found} - {""}):
+            check_account_name(account)
         import_stock_skus(connected, found)
     console.print(f"{len(found)} lines imported. The stock job moves the locks of open items that change.")
 

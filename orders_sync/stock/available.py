@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from orders_sync.model.errors import UserFacingError
 from orders_sync.stock.connection import StockConnection
+from orders_sync.stock.store import stored_sku_case
 
 MAX_PERCENT = 100
 
@@ -59,9 +60,11 @@ def set_buffer(stock: StockConnection, buffer: Buffer) -> None:
             f"A buffer of {buffer.pieces} pieces and {buffer.percent} % is not possible; allowed are "
             f"0 pieces or more, and 0 to {MAX_PERCENT} %."
         )
-    stock.execute("DELETE FROM stock_buffers WHERE account = %s AND sku = %s", [buffer.account, buffer.sku])
-    if buffer.pieces or buffer.percent:
-        stock.execute("INSERT INTO stock_buffers (account, sku, pieces, percent) VALUES (%s, %s, %s, %s)", buffer)
+    with stock.changing():
+        buffer = buffer._replace(sku=stored_sku_case(stock).form(buffer.sku))
+        stock.execute("DELETE FROM stock_buffers WHERE account = %s AND sku = %s", [buffer.account, buffer.sku])
+        if buffer.pieces or buffer.percent:
+            stock.execute("INSERT INTO stock_buffers (account, sku, pieces, percent) VALUES (%s, %s, %s, %s)", buffer)
 
 
 def stored_buffers(stock: StockConnection) -> list[Buffer]:

@@ -11,7 +11,7 @@ from orders_sync.stock.decision import Cause, Lock, Movement, Settled
 from orders_sync.stock.needs import Decision, ItemKey
 from orders_sync.stock.reconcile import StockResult, finish, move, reconcile
 from orders_sync.stock.returns import consumed_locks, returned_pieces
-from orders_sync.stock.store import load, load_levels
+from orders_sync.stock.store import load, load_levels, stored_sku_case
 
 NO_OVERSELL: frozenset[str] = frozenset()
 
@@ -36,6 +36,7 @@ def adjust(
     A SKU that is not in the stock list gets into it. Raises StockActError if more pieces would be taken than there are.
     """
     with stock.changing():
+        sku = stored_sku_case(stock).form(sku)
         before = load_levels(stock, [sku])
         on_hand = (before[sku].on_hand or 0) + pieces
         if on_hand < 0:

@@ -20,6 +20,7 @@ from orders_sync.database.copy import copy_into, to_copy_text
 from orders_sync.database.engine import Connection, connect
 from orders_sync.database.rows import Row, rows_as
 from orders_sync.lanes.authority import Authority, current_authority, hold_authority
+from orders_sync.stock.sku_case import SKU_FORM
 
 
 class StockSchema(StrEnum):
@@ -36,7 +37,10 @@ class StockSchema(StrEnum):
         return cls.PUBLIC if authority.may_lock_stock else cls.SHADOW
 
     def sql(self, statement: LiteralString) -> Composed:
-        """A statement with the schema's relations for `{levels}`, `{locks}`, `{history}`, `{movements}`, `{events}`."""
+        """A statement with the schema's relations for `{levels}`, `{locks}`, `{history}`, `{movements}`, `{events}`.
+
+        And with the form of the column `sku` for `{sku_form}`.
+        """
         return _with_relations(self, statement)
 
 
@@ -48,6 +52,7 @@ def _with_relations(schema: StockSchema, statement: LiteralString) -> Composed:
         history=Identifier(schema.value, "stock_lock_history"),
         movements=Identifier(schema.value, "stock_movements"),
         events=Identifier(schema.value, "order_events"),
+        sku_form=SKU_FORM,
     )
 
 

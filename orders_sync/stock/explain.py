@@ -6,7 +6,7 @@ from typing import LiteralString, NamedTuple, TypeVar
 
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.queries import HISTORY, Holder, SkuLevel, StoredTransition, holders
-from orders_sync.stock.store import IN_FORCE
+from orders_sync.stock.store import IN_FORCE, stored_sku_case
 
 MAX_SHOWN = 20
 
@@ -82,11 +82,12 @@ def explain(stock: StockConnection, subject: str, limit: int | None = MAX_SHOWN)
 
     `limit`: how many holders, transitions and movements at most; None: all.
     """
+    sku = stored_sku_case(stock).form(subject)
     account, _, own_id = subject.rpartition("/")
     named = {"subject": subject, "account": account, "id": own_id}
     items = stock.execute(_ITEMS_OF, named).fetchall()
     keys = [[account for account, _ in items], [item_id for _, item_id in items]]
-    skus = sorted({subject} | {sku for (sku,) in stock.execute(_SKUS_OF, keys)})
+    skus = sorted({sku} | {sku for (sku,) in stock.execute(_SKUS_OF, keys)})
     shown = {"accounts": keys[0], "items": keys[1], "skus": [] if items else skus, "limit": limit}
     return Explanation(
         levels=stock.rows_as(SkuLevel, _LEVELS, [skus]),
@@ -130,7 +131,7 @@ FROM (
   UNION ALL
   SELECT item.*, recheck.recorded_at FROM stock_rechecks recheck JOIN order_items item USING (account, item_id)
 ) waiting
-WHERE sku = ANY(%(skus)s) OR (account, item_id) IN (
+WHERE {sku_form} = ANY(%(skus)s) OR (account, item_id) IN (
   SELECT * FROM unnest(%(accounts)s::text[], %(items)s::text[]))
 GROUP BY 1, 2, 3, 4, 5 ORDER BY waits_since LIMIT %(limit)s
 """

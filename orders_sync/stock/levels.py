@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import LiteralString, NamedTuple
 
@@ -12,7 +13,8 @@ from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.csv_files import StockFileError, read_csv
 from orders_sync.stock.decision import Cause, Movement, Settled, StockLevel
 from orders_sync.stock.reconcile import StockResult, finish
-from orders_sync.stock.store import LEFT_AT, load_levels
+from orders_sync.stock.sku_case import SkuCase
+from orders_sync.stock.store import LEFT_AT, load_levels, stored_sku_case
 
 MAX_ON_HAND = 10_000_000
 
@@ -24,23 +26,30 @@ class Count(NamedTuple):
     counted_at: datetime | None = None
 
 
-def read_stock_file(path: Path) -> dict[str, Count]:
+def read_stock_file(path: Path, sku_case: SkuCase = SkuCase.EXACT) -> dict[str, Count]:
     """Reads SKU → count from a CSV file with the columns `sku`, `on_hand` and, if it likes, `counted_at`.
 
     The separator is a comma or a semicolon. `counted_at` is an ISO 8601 time, in UTC if it has no zone. Raises
-    StockFileError, which names the line: a file with an error is not used at all.
+    StockFileError, which names the line: a file with an error is not used at all. By `sku_case`, spellings of one SKU
+    are an error too; the SKUs have their form by it.
     """
-    return read_csv(path, ("sku", "on_hand"), _counts)
+    return read_csv(path, ("sku", "on_hand"), partial(_counts, sku_case))
 
 
-def _counts(path: Path, rows: "csv.DictReader[str]") -> dict[str, Count]:
+def _counts(sku_case: SkuCase, path: Path, rows: "csv.DictReader[str]") -> dict[str, Count]:
     counts: dict[str, Count] = {}
+    spellings: dict[str, str] = {}
     for row in rows:
-        sku = (row.get("sku") or "").strip()
+        written = (row.get("sku") or "").strip()
+        sku = sku_case.form(written)
         text = (row.get("on_hand") or "").strip()
         where = f"{path}: line {rows.line_num}"
         if not sku:
             raise StockFileError(f"{where}: sku is empty")
+        if (first := spellings.setdefault(sku, written)) != written:
+            raise StockFileError(
+                f"{where}: SKUs {first} and {written} differ only in case, and are one; write one of them"
+            )
         if sku in counts:
             raise StockFileError(f"{where}: SKU {sku} is in the file twice")
         if not (text.isascii() and text.isdecimal()) or int(text) > MAX_ON_HAND:
@@ -99,11 +108,12 @@ def import_levels(
     `counted_at`: when the shelf was counted, for counts that do not say it; by default now. Pieces that had left before
     are not subtracted when the marketplace reports their shipment later; those that left or came since then are
     subtracted or added, if they are known already. A count that is older than the stored one is left out. `oversell`:
-    the accounts whose locks keep their pieces. `dry_run`: changes nothing, and returns what would change.
+    the accounts whose locks keep their pieces. `dry_run`: changes nothing, and returns what would change. Raises
+    StockFileError if two of the SKUs are one by the stored case rule.
     """
-    given = {sku: count if isinstance(count, Count) else Count(count) for sku, count in counts.items()}
     now = datetime.now(UTC)
     with stock.changing() as transaction:
+        given = _in_form(counts, stored_sku_case(stock))
         stored = load_levels(stock, given)
         times = {sku: count.counted_at or counted_at or now for sku, count in given.items()}
         before = {
@@ -129,6 +139,17 @@ def import_levels(
         if dry_run:
             raise Rollback(transaction)
     return ImportResult(changes, sorted(stored.keys() - before.keys()), applied)
+
+
+def _in_form(counts: Mapping[str, Count | int], sku_case: SkuCase) -> dict[str, Count]:
+    """The counts by the form of their SKUs. Raises StockFileError if two SKUs have the same."""
+    spellings = sku_case.spellings(counts)
+    if several := [" and ".join(skus) for skus in spellings.values() if len(skus) > 1]:
+        raise StockFileError(
+            f"SKUs differ only in case or spaces, and are one: {'; '.join(several)}. Give one of them."
+        )
+    given = {sku: counts[spelling] for sku, (spelling,) in spellings.items()}
+    return {sku: count if isinstance(count, Count) else Count(count) for sku, count in given.items()}
 
 
 def _moved_since(

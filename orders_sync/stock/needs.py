@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from orders_sync.model.statuses import Status
 from orders_sync.stock.actions import LOCK_ACTIONS, LockAction
+from orders_sync.stock.sku_case import SkuCase
 
 ItemKey = tuple[str, str]
 """(account, item id)."""
@@ -111,11 +112,16 @@ class StockPart(NamedTuple):
     pieces: int
 
 
-StockSkus = Mapping[tuple[str, str], Sequence[StockPart]]
-"""(account, marketplace's SKU) → its parts. The account '' stands for every account."""
+class StockSkus(NamedTuple):
+    """What the SKUs of marketplaces are in the stock list, and which spellings of a SKU are one."""
+
+    parts: Mapping[tuple[str, str], Sequence[StockPart]] = {}
+    """(account, marketplace's SKU) → its parts. The account '' stands for every account."""
+    sku_case: SkuCase = SkuCase.EXACT
 
 
 def parts_of(account: str, sku: str, stock_skus: StockSkus) -> Sequence[StockPart]:
     """What a marketplace's SKU is in the stock list: itself, if neither an alias nor a bundle is stored for it."""
-    sku = sku.strip()
-    return stock_skus.get((account, sku)) or stock_skus.get(("", sku)) or (StockPart(sku, 1),)
+    parts, sku_case = stock_skus
+    sku = sku_case.form(sku)
+    return parts.get((account, sku)) or parts.get(("", sku)) or (StockPart(sku, 1),)

@@ -1,12 +1,15 @@
 """What the SKUs of marketplaces are in the stock list: aliases and bundles, imported from CSV."""
 
 import csv
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.csv_files import StockFileError, read_csv
 from orders_sync.stock.levels import MAX_ON_HAND
+from orders_sync.stock.sku_case import SkuCase
+from orders_sync.stock.store import stored_sku_case
 
 COLUMNS = ("account", "sku", "stock_sku", "pieces")
 
@@ -20,16 +23,18 @@ class StockSku(NamedTuple):
     pieces: int
 
 
-def read_stock_skus_file(path: Path) -> list[StockSku]:
+def read_stock_skus_file(path: Path, sku_case: SkuCase = SkuCase.EXACT) -> list[StockSku]:
     """Reads a CSV file with the columns `sku`, `stock_sku` and, if it likes, `account` and `pieces`.
 
-    A bundle has a line for each of its SKUs. Raises StockFileError, which names the line.
+    A bundle has a line for each of its SKUs. The SKUs have their form by `sku_case`. Raises StockFileError, which names
+    the line, also where two spellings of a SKU are one by `sku_case`.
     """
-    return read_csv(path, ("sku", "stock_sku"), _stock_skus)
+    return read_csv(path, ("sku", "stock_sku"), partial(_stock_skus, sku_case))
 
 
-def _stock_skus(path: Path, rows: "csv.DictReader[str]") -> list[StockSku]:
+def _stock_skus(sku_case: SkuCase, path: Path, rows: "csv.DictReader[str]") -> list[StockSku]:
     found: dict[tuple[str, str, str], StockSku] = {}
+    spellings: dict[tuple[str, str], str] = {}
     for row in rows:
         where = f"{path}: line {rows.line_num}"
         account, sku, stock_sku, pieces = ((row.get(name) or "").strip() for name in COLUMNS)
@@ -40,6 +45,12 @@ def _stock_skus(path: Path, rows: "csv.DictReader[str]") -> list[StockSku]:
             raise StockFileError(
                 f"{where}: pieces of SKU {sku} is {pieces!r}; allowed is a whole number from 1 to {MAX_ON_HAND}"
             )
+        written = sku
+        sku, stock_sku = sku_case.form(sku), sku_case.form(stock_sku)
+        if (first := spellings.setdefault((account, sku), written)) != written:
+            raise StockFileError(
+                f"{where}: SKUs {first} and {written} differ only in case, and are one; write one of them"
+            )
         if (account, sku, stock_sku) in found:
             raise StockFileError(f"{where}: {stock_sku} is in the file twice for SKU {sku}")
         found[account, sku, stock_sku] = StockSku(account, sku, stock_sku, int(pieces))
@@ -49,6 +60,8 @@ def _stock_skus(path: Path, rows: "csv.DictReader[str]") -> list[StockSku]:
 def import_stock_skus(stock: StockConnection, skus: list[StockSku]) -> None:
     """Replaces all aliases and bundles. The stock job then moves the locks of open items whose SKUs change."""
     with stock.changing():
+        form = stored_sku_case(stock).form
+        skus = [each._replace(sku=form(each.sku), stock_sku=form(each.stock_sku)) for each in skus]
         before = set(stored_stock_skus(stock))
         stock.execute("DELETE FROM stock_skus")
         stock.execute(
@@ -70,6 +83,6 @@ def stored_stock_skus(stock: StockConnection) -> list[StockSku]:
 _RECHECK = """
 INSERT INTO stock_rechecks (account, item_id)
 SELECT account, item_id FROM order_items item
-WHERE trim(sku, E' \\t\\n\\r\\f\\v') = ANY(%s) AND (status IN ('pending', 'accepted', 'unknown')
+WHERE {sku_form} = ANY(%s) AND (status IN ('pending', 'accepted', 'unknown')
   OR (account, item_id) IN (SELECT account, item_id FROM stock_decisions WHERE decision = 'lock'))
 """

@@ -14,6 +14,7 @@ from orders_sync.database.copy import array_text
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.decision import Cause, Lock, LockKey, Movement, Settled, StockLevel
 from orders_sync.stock.needs import ItemFacts, ItemKey, StockPart, StockSkus, parts_of
+from orders_sync.stock.sku_case import SkuCase
 
 
 class Loaded(NamedTuple):
@@ -47,13 +48,19 @@ def load(stock: StockConnection, keys: Collection[ItemKey]) -> Loaded:
     return Loaded(items, locks, load_levels(stock, skus), stock_skus)
 
 
+def stored_sku_case(stock: StockConnection) -> SkuCase:
+    """Whether the case of SKUs counts. Read it in the transaction that changes stock: it stays so until its end."""
+    row = stock.execute("SELECT sku_case FROM stock_settings").fetchone()
+    return SkuCase(row[0]) if row else SkuCase.EXACT
+
+
 def load_stock_skus(stock: StockConnection) -> StockSkus:
-    """The aliases and bundles: (account, marketplace's SKU) → its parts."""
+    """The aliases and bundles, and the case rule."""
     found: dict[tuple[str, str], list[StockPart]] = {}
     rows = stock.execute("SELECT account, sku, stock_sku, pieces FROM stock_skus ORDER BY account, sku, stock_sku")
     for account, sku, stock_sku, pieces in rows:
         found.setdefault((account, sku), []).append(StockPart(stock_sku, pieces))
-    return found
+    return StockSkus(found, stored_sku_case(stock))
 
 
 def load_levels(stock: StockConnection, skus: Iterable[str]) -> dict[str, StockLevel]:

@@ -65,7 +65,7 @@ WITH candidates AS (
   UNION SELECT account, item_id FROM {locks} WHERE state IN ('locked', 'short')
   UNION SELECT account, item_id FROM stock_decisions WHERE decision = 'lock'
 ), facts AS (
-  SELECT item.account, item.order_id, item.item_id, trim(item.sku, E' \\t\\n\\r\\f\\v') AS sku,
+  SELECT item.account, item.order_id, item.item_id, {sku_form} AS sku,
     item.kind = 'goods' AS is_goods, item.status,
     greatest(item.quantity - coalesce(item.cancelled, 0), 0) AS to_ship, coalesce(item.shipped, 0) AS shipped,
     CASE WHEN decided.account IS NOT NULL AND {in_force} THEN decided.decision END AS decision, meaning.action,

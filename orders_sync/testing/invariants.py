@@ -109,22 +109,23 @@ def locks_are_right(connection: Connection) -> None:
         return
     found = wrong_locks(StockConnection(connection))
     assert not found, f"locks that are not what their items need: {found[:10]}"
-    _nothing(
-        connection,
-        "shipped items that are not consumed, or consumed items whose pieces do not match",
-        """
-        SELECT item.account, item.item_id, item.status, sum(lock.consumed) FROM order_items item
-        LEFT JOIN stock_locks lock USING (account, item_id)
-        WHERE item.kind = 'goods' AND item.status IN ('shipped', 'refunded_after_shipping', 'returned')
-          AND NOT EXISTS (SELECT FROM stock_decisions decided
-            WHERE decided.account = item.account AND decided.item_id = item.item_id
-              AND decision <> 'shipped')
-          AND NOT EXISTS (SELECT FROM stock_skus alias WHERE alias.sku = trim(item.sku))
-        GROUP BY item.account, item.item_id
-        HAVING coalesce(sum(lock.consumed), 0)
-          < coalesce(min(item.shipped), greatest(min(item.quantity - coalesce(item.cancelled, 0)), 0))
-        """,
-    )
+    rows = StockConnection(connection).execute(_NOT_CONSUMED).fetchall()
+    assert not rows, f"shipped items that are not consumed, or whose consumed pieces do not match: {rows[:10]}"
+
+
+_NOT_CONSUMED = """
+SELECT item.account, item.item_id, item.status, sum(lock.consumed)
+FROM (SELECT *, {sku_form} AS form FROM order_items) item
+LEFT JOIN stock_locks lock USING (account, item_id)
+WHERE item.kind = 'goods' AND item.status IN ('shipped', 'refunded_after_shipping', 'returned')
+  AND NOT EXISTS (SELECT FROM stock_decisions decided
+    WHERE decided.account = item.account AND decided.item_id = item.item_id
+      AND decision <> 'shipped')
+  AND NOT EXISTS (SELECT FROM stock_skus alias WHERE alias.sku = item.form)
+GROUP BY item.account, item.item_id, item.status
+HAVING coalesce(sum(lock.consumed), 0)
+  < coalesce(min(item.shipped), greatest(min(item.quantity - coalesce(item.cancelled, 0)), 0))
+"""
 
 
 def reserved_is_what_is_locked(connection: Connection) -> None:

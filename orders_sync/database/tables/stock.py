@@ -110,6 +110,21 @@ stock_skus = Table(
     comment="What the SKUs of marketplaces are in the stock list: aliases and bundles. Others mean themselves.",
 )  # fmt: skip
 
+stock_settings = Table(
+    "stock_settings",
+    metadata,
+    Column("settings_id", Integer, primary_key=True, autoincrement=False, comment="Always 1."),
+    Column(
+        "sku_case", Text, nullable=False, server_default="exact",
+        comment="exact (SKUs that differ in case are different), or ignore (they are one, stored in upper case).",
+    ),
+    Column("changed_by", Text, nullable=False, comment="Who changed them last: user@machine."),
+    moment("changed_at", "When they were last changed, by our clock.", now=True),
+    CheckConstraint("settings_id = 1", name="stock_settings_one_row"),
+    CheckConstraint("sku_case IN ('exact','ignore')", name="stock_settings_sku_case"),
+    comment="The settings of stock, one row; none: the defaults. `orders-sync stock settings` changes them.",
+)  # fmt: skip
+
 stock_decisions = Table(
     "stock_decisions",
     metadata,

@@ -74,7 +74,7 @@ class RepairLocks(dg.Config):
 def adjust_stock_level(context: dg.OpExecutionContext, config: AdjustStock, orders_database: OrdersDatabase) -> None:
     """Raises dg.Failure if more pieces would be taken than there are."""
     with _stock(orders_database) as stock:
-        result = adjust(stock, config.sku.strip(), config.pieces, _by(context, config.reason), overselling_accounts())
+        result = adjust(stock, config.sku, config.pieces, _by(context, config.reason), overselling_accounts())
     _report(context, f"SKU {config.sku}: {config.pieces:+} pieces on hand", result)
 
 

@@ -1,0 +1,59 @@
+"""`orders-sync stock settings`: the settings of stock that are stored in the orders database."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from orders_sync.cli.database import read_stock_database, stock_database
+from orders_sync.cli.output import console, moment
+from orders_sync.cli.user import user_at_machine
+
+if TYPE_CHECKING:
+    from orders_sync.stock.settings import StockSettings
+
+APPLICATION = "orders_sync stock settings"
+
+
+@click.command("settings")
+@click.option(
+    "--sku-case",
+    type=click.Choice(["exact", "ignore"]),
+    help="ignore: SKUs that differ only in upper and lower case are one. By default, they are different: exact.",
+)
+def settings(sku_case: str | None) -> None:
+    """Show or change the settings of stock.
+
+    With --sku-case ignore, all SKUs of the stock list come into upper case, and those that differ only in case are
+    merged. Back to exact, they stay in upper case.
+    """
+    from orders_sync.stock.settings import stored_settings
+
+    if sku_case is not None:
+        _change_sku_case(sku_case)
+    with read_stock_database(APPLICATION) as connected:
+        _show(stored_settings(connected))
+
+
+def _change_sku_case(name: str) -> None:
+    from orders_sync.stock.settings import set_sku_case
+    from orders_sync.stock.sku_case import SkuCase
+
+    with stock_database(APPLICATION) as connected:
+        change = set_sku_case(connected, SkuCase(name), user_at_machine())
+    if change is None:
+        return
+    for sku, spellings in change.merged.items():
+        console.print(f"SKU {sku}: merged from {', '.join(spellings)}.")
+    if name == SkuCase.EXACT:
+        console.print(
+            "The SKUs of the stock list, of aliases and of buffers stay in upper case. Items whose SKU is spelled "
+            "otherwise wait for stock, until you import a stock list or aliases with their spelling."
+        )
+    console.print(f"The stock job looks at {change.rechecked} items again.")
+
+
+def _show(stored: "StockSettings") -> None:
+    changed = ""
+    if stored.changed_at is not None:
+        changed = f", changed by {stored.changed_by} at {moment(stored.changed_at)} UTC"
+    console.print(f"sku_case: {stored.sku_case}{changed}")

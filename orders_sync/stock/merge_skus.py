@@ -1,0 +1,159 @@
+"""Merging stored SKUs that differ only in case, when case is no longer to make a difference.
+
+The sum of a SKU's movements stays its pieces on hand, and the history of each lock stays a chain.
+"""
+
+from collections import defaultdict
+
+from orders_sync.model.errors import UserFacingError
+from orders_sync.stock.available import stored_buffers
+from orders_sync.stock.connection import StockConnection
+from orders_sync.stock.sku_case import SkuCase
+from orders_sync.stock.stock_skus import StockSku, import_stock_skus, stored_stock_skus
+
+UNCHANGED = "Nothing was changed."
+MERGED = "SKUs that differ only in upper and lower case are one now"
+
+
+class SkuMergeError(UserFacingError):
+    """SKUs that differ only in case can't be merged; the message names them and says what to do."""
+
+
+def check_that_skus_can_merge(stock: StockConnection) -> None:
+    """Raises SkuMergeError if pieces are counted under two spellings, or two spellings mean different things."""
+    _check_levels(stock)
+    _check_stock_skus(stock)
+    _check_buffers(stock)
+
+
+def _check_levels(stock: StockConnection) -> None:
+    on_hand = dict(stock.execute("SELECT sku, on_hand FROM {levels} WHERE on_hand > 0 ORDER BY sku").fetchall())
+    spellings = SkuCase.IGNORE.spellings(on_hand).values()
+    if several := [", ".join(f"{sku} ({on_hand[sku]} pieces)" for sku in skus) for skus in spellings if len(skus) > 1]:
+        raise SkuMergeError(
+            f"Pieces are counted under several spellings of a SKU: {'; '.join(several)}. It is not clear whether they "
+            "are the same pieces. Set all spellings but one to 0, e.g. by `orders-sync stock adjust`, then try again. "
+            + UNCHANGED
+        )
+
+
+def _check_stock_skus(stock: StockConnection) -> None:
+    """Each spelling of a marketplace's SKU has to stand for the same SKUs, and for each of them once."""
+    parts: dict[tuple[str, str], dict[str, list[tuple[str, int]]]] = defaultdict(lambda: defaultdict(list))
+    form = SkuCase.IGNORE.form
+    for each in stored_stock_skus(stock):
+        parts[each.account, form(each.sku)][each.sku].append((form(each.stock_sku), each.pieces))
+    for by_spelling in parts.values():
+        first, *others = [sorted(found) for found in by_spelling.values()]
+        if any(other != first for other in others) or len({sku for sku, _ in first}) < len(first):
+            raise SkuMergeError(
+                f"The aliases or bundles of {' and '.join(by_spelling)} have SKUs that differ only in case, and are "
+                f"not the same. Keep one of them: `orders-sync stock skus import`. {UNCHANGED}"
+            )
+
+
+def _check_buffers(stock: StockConnection) -> None:
+    found: dict[tuple[str, str], tuple[str, int, int]] = {}
+    for account, sku, pieces, percent in stored_buffers(stock):
+        other = found.setdefault((account, SkuCase.IGNORE.form(sku)), (sku, pieces, percent))
+        if other[1:] != (pieces, percent):
+            raise SkuMergeError(
+                f"The SKUs {other[0]} and {sku} differ only in case, and have different buffers. Set them to the same, "
+                f"or one to 0: `orders-sync stock buffer`. {UNCHANGED}"
+            )
+
+
+def merge_shared_skus(stock: StockConnection) -> None:
+    """Merges the SKUs of aliases, bundles and buffers, which all schemas share. Call it once the setting is stored."""
+    import_stock_skus(stock, list(dict.fromkeys(map(_in_upper_case, stored_stock_skus(stock)))))
+    for statement in (_MERGE_BUFFERS, _DELETE_BUFFERS):
+        stock.execute(statement)
+
+
+def _in_upper_case(each: StockSku) -> StockSku:
+    form = SkuCase.IGNORE.form
+    return each._replace(sku=form(each.sku), stock_sku=form(each.stock_sku))
+
+
+def merge_skus(stock: StockConnection, made_by: str) -> dict[str, list[str]]:
+    """Merges the SKUs of levels, movements, locks and their history; returns the SKUs that had several spellings.
+
+    Call it once the setting is stored, in the transaction that stores it.
+    """
+    merged: dict[str, list[str]] = dict(stock.execute(_LEVELS_TO_MERGE).fetchall())
+    locks = stock.execute(_LOCKS_TO_MERGE).fetchall()
+    for statement in (_MERGE_LEVELS, _DELETE_LEVELS, _RENAME_MOVEMENTS, _MERGE_LOCKS, _DELETE_LOCKS, _RENAME_HISTORY):
+        stock.execute(statement)
+    stock.execute(_NOTE_LEVELS, [MERGED, made_by, list(merged)])
+    if locks:
+        columns = [list(column) for column in zip(*locks, strict=True)]
+        stock.execute(_CHAIN_HISTORY, columns)
+        stock.execute(_NOTE_LOCKS, [f"{MERGED}, by {made_by}", *columns])
+    return merged
+
+
+_LEVELS_TO_MERGE = """
+SELECT {sku_form}, array_agg(sku ORDER BY sku) FROM {levels} GROUP BY 1 HAVING count(*) > 1 ORDER BY 1
+"""
+# The count of the level that has pieces is the one that counts; of none, the latest.
+_MERGE_LEVELS = """
+INSERT INTO {levels} AS stored (sku, on_hand, reserved, imported_at, counted_at)
+SELECT {sku_form}, sum(on_hand), sum(reserved), max(imported_at),
+  coalesce(max(counted_at) FILTER (WHERE on_hand > 0), max(counted_at))
+FROM {levels} GROUP BY 1 HAVING bool_or(sku <> {sku_form})
+ON CONFLICT (sku) DO UPDATE SET on_hand = excluded.on_hand, reserved = excluded.reserved,
+  imported_at = excluded.imported_at, counted_at = excluded.counted_at
+"""
+_DELETE_LEVELS = "DELETE FROM {levels} WHERE sku <> {sku_form}"
+_RENAME_MOVEMENTS = "UPDATE {movements} SET sku = {sku_form} WHERE sku <> {sku_form}"
+_NOTE_LEVELS = """
+INSERT INTO {movements} (sku, kind, pieces, on_hand, reason, made_by)
+SELECT sku, 'adjusted', 0, on_hand, %s, %s FROM {levels} WHERE sku = ANY(%s) AND on_hand IS NOT NULL
+"""
+_LOCKS_TO_MERGE = """
+SELECT account, item_id, {sku_form} FROM {locks} GROUP BY 1, 2, 3 HAVING count(*) > 1
+"""
+_MERGE_LOCKS = """
+INSERT INTO {locks} AS stored (account, item_id, sku, order_id, quantity, locked, short, consumed, state, problem,
+  ordered_at, since)
+SELECT account, item_id, sku, order_id, quantity, locked, short, consumed,
+  CASE WHEN short > 0 THEN 'short' WHEN locked > 0 THEN 'locked' WHEN consumed > 0 THEN 'consumed' ELSE 'released' END,
+  problem, ordered_at, since
+FROM (
+  SELECT account, item_id, {sku_form} AS sku, (array_agg(order_id ORDER BY since DESC))[1] AS order_id,
+    (array_agg(quantity ORDER BY locked + short > 0 DESC, since DESC))[1] AS quantity, sum(locked) AS locked,
+    sum(short) AS short, sum(consumed) AS consumed,
+    (array_agg(problem ORDER BY locked + short > 0 DESC, since DESC))[1] AS problem, min(ordered_at) AS ordered_at,
+    max(since) AS since
+  FROM {locks} GROUP BY account, item_id, 3 HAVING bool_or(sku <> {sku_form})
+) merged
+ON CONFLICT (account, item_id, sku) DO UPDATE SET order_id = excluded.order_id, quantity = excluded.quantity,
+  locked = excluded.locked, short = excluded.short, consumed = excluded.consumed, state = excluded.state,
+  problem = excluded.problem, ordered_at = excluded.ordered_at, since = excluded.since
+"""
+_DELETE_LOCKS = "DELETE FROM {locks} WHERE sku <> {sku_form}"
+_RENAME_HISTORY = "UPDATE {history} SET sku = {sku_form} WHERE sku <> {sku_form}"
+_CHAIN_HISTORY = """
+UPDATE {history} entry SET from_state = chain.from_state
+FROM (
+  SELECT entry_id, lag(to_state) OVER (PARTITION BY account, item_id, sku ORDER BY entry_id) AS from_state
+  FROM {history} JOIN unnest(%s::text[], %s::text[], %s::text[]) AS merged (account, item_id, sku)
+    USING (account, item_id, sku)
+) chain WHERE entry.entry_id = chain.entry_id AND entry.from_state IS DISTINCT FROM chain.from_state
+"""
+_NOTE_LOCKS = """
+INSERT INTO {history} (account, item_id, sku, cause, from_state, to_state, quantity, locked, short, consumed)
+SELECT lock.account, lock.item_id, lock.sku, %s, last.to_state, lock.state, lock.quantity, lock.locked, lock.short,
+  lock.consumed
+FROM unnest(%s::text[], %s::text[], %s::text[]) AS merged (account, item_id, sku)
+JOIN {locks} lock USING (account, item_id, sku)
+LEFT JOIN LATERAL (
+  SELECT to_state FROM {history} entry
+  WHERE entry.account = lock.account AND entry.item_id = lock.item_id AND entry.sku = lock.sku
+  ORDER BY entry_id DESC LIMIT 1) last ON true
+"""
+_MERGE_BUFFERS = """
+INSERT INTO stock_buffers (account, sku, pieces, percent)
+SELECT account, {sku_form}, pieces, percent FROM stock_buffers ON CONFLICT DO NOTHING
+"""
+_DELETE_BUFFERS = "DELETE FROM stock_buffers WHERE sku <> {sku_form}"

@@ -1,0 +1,71 @@
+"""The settings of stock that are stored in the orders database, since what is stored depends on them."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from orders_sync.stock.connection import StockConnection, StockSchema
+from orders_sync.stock.merge_skus import check_that_skus_can_merge, merge_shared_skus, merge_skus
+from orders_sync.stock.sku_case import SkuCase
+from orders_sync.stock.store import stored_sku_case
+
+
+class StockSettings(NamedTuple):
+    """The settings, and who changed them last and when; both None: they were never changed."""
+
+    sku_case: SkuCase = SkuCase.EXACT
+    changed_by: str | None = None
+    changed_at: datetime | None = None
+
+
+class CaseChange(NamedTuple):
+    """What a change of `sku_case` did."""
+
+    merged: dict[str, list[str]]
+    """The SKUs of the stock list that had several spellings, with these."""
+    rechecked: int
+    """How many items the stock job looks at again."""
+
+
+def stored_settings(stock: StockConnection) -> StockSettings:
+    """The settings now."""
+    row = stock.execute("SELECT sku_case, changed_by, changed_at FROM stock_settings").fetchone()
+    return StockSettings(SkuCase(row[0]), row[1], row[2]) if row else StockSettings()
+
+
+def set_sku_case(stock: StockConnection, sku_case: SkuCase, changed_by: str) -> CaseChange | None:
+    """Changes whether the case of SKUs counts, in one transaction. The stock job then looks at all open items.
+
+    Returns None where it is so already.
+
+    To IGNORE: what is stored comes into upper case, and what differs only in case is merged. Raises SkuMergeError,
+    and changes nothing, where it is not clear what the merged SKU would be. To EXACT: what is stored stays as it is.
+    """
+    with stock.changing():
+        if stored_sku_case(stock) is sku_case:
+            return None
+        if sku_case is SkuCase.IGNORE:
+            check_that_skus_can_merge(stock)
+        stock.execute(_SET, [sku_case, changed_by])
+        merged: dict[str, list[str]] = {}
+        if sku_case is SkuCase.IGNORE:
+            merge_shared_skus(stock)
+            merged = merge_skus(stock, changed_by)
+            # What is not in use now counts for nothing until a move of the cutover sets it anew.
+            for schema in set(StockSchema) - {stock.schema}:
+                unused = StockConnection(stock.connection, schema)
+                with unused.changing():
+                    merge_skus(unused, changed_by)
+        return CaseChange(merged, stock.execute(_RECHECK).rowcount)
+
+
+_SET = """
+INSERT INTO stock_settings (settings_id, sku_case, changed_by) VALUES (1, %s, %s)
+ON CONFLICT (settings_id) DO UPDATE SET sku_case = excluded.sku_case, changed_by = excluded.changed_by,
+  changed_at = now()
+"""
+_RECHECK = """
+INSERT INTO stock_rechecks (account, item_id)
+SELECT account, item_id FROM order_items WHERE status IN ('pending', 'accepted', 'unknown')
+UNION SELECT account, item_id FROM {locks} WHERE state IN ('locked', 'short')
+UNION SELECT account, item_id FROM stock_decisions WHERE decision = 'lock'
+"""
