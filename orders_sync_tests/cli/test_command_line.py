@@ -165,6 +165,36 @@ def test_the_pieces_of_a_care_record_are_booked_by_hand(shop: Marketplace, tmp_p
     assert "care record 900: unopened" in output
 
 
+def test_the_case_of_skus_is_a_setting(shop: Marketplace, tmp_path: Path) -> None:
+    assert run("stock", "settings").output == "sku_case: exact\n"
+    file = tmp_path / "stock.csv"
+    file.write_text("sku,on_hand\nphone,1\nPHONE,2\n")
+    run("stock", "import", str(file))
+    refused = run("stock", "settings", "--sku-case", "ignore")
+    assert refused.exit_code == 1
+    assert "PHONE (2 pieces), phone (1 pieces)" in " ".join(refused.output.split())
+    assert run("stock", "settings").output == "sku_case: exact\n"
+    assert run("stock", "adjust", "--reason", "the same pieces", "--", "phone", "-1").exit_code == 0
+    an_order(shop, 1)
+    run("sync", "--type", "new")
+    changed = " ".join(run("stock", "settings", "--sku-case", "ignore").output.split())
+    assert "SKU PHONE: merged from PHONE, phone. The stock job looks at 1 items again." in changed
+    assert "sku_case: ignore, changed by " in changed
+    run("stock", "apply")
+    assert "2 on hand, 1 reserved" in run("stock", "explain", "Phone").output
+    wrong = run("stock", "import", str(file))
+    assert (wrong.exit_code, "line 3: SKUs phone and PHONE differ only in case" in wrong.output) == (1, True)
+    run("stock", "buffer", "--sku", "phone", "--pieces", "1")
+    assert "PHONE" in run("stock", "buffer").output
+    run("stock", "adjust", "--reason", "found", "phone", "3")
+    assert "5 on hand" in run("stock", "explain", "PHONE").output
+    again = " ".join(run("stock", "settings", "--sku-case", "ignore").output.split())
+    assert "items again" not in again
+    back = " ".join(run("stock", "settings", "--sku-case", "exact").output.split())
+    assert "stay in upper case" in back
+    assert "sku_case: exact, changed by " in back
+
+
 def test_stock_is_imported_applied_and_explained(shop: Marketplace, tmp_path: Path) -> None:
     file = tmp_path / "stock.csv"
     file.write_text("sku,on_hand\nPHONE,1\n")

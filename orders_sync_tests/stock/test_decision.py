@@ -19,14 +19,14 @@ from orders_sync.stock.decision import (
     settle,
     share_out,
 )
-from orders_sync.stock.needs import Decision, ItemFacts, StockPart, need_of, parts_of
+from orders_sync.stock.needs import Decision, ItemFacts, StockPart, StockSkus, need_of, parts_of
 from orders_sync_tests.stock.stored_orders import at
 
 CAUSE = Cause("test")
 COUNTED = at(0)
 EARLIER, LATER = at(-60), at(60)
 PHONES = StockLevel(on_hand=10, reserved=0, counted_at=COUNTED)
-BUNDLES = {("", "SET"): [StockPart("PHONE", 1), StockPart("CASE", 2)]}
+BUNDLES = StockSkus({("", "SET"): [StockPart("PHONE", 1), StockPart("CASE", 2)]})
 
 
 def an_item(item_id: str = "1", **facts: object) -> ItemFacts:

@@ -11,6 +11,7 @@ from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.csv_files import StockFileError
 from orders_sync.stock.explain import explain
 from orders_sync.stock.levels import Count, import_levels, read_stock_file
+from orders_sync.stock.sku_case import SkuCase
 from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.marketplace import Marketplace, an_order, sync
 
@@ -39,6 +40,13 @@ def test_an_error_names_the_line_and_what_is_allowed(tmp_path: Path, text: str, 
     with pytest.raises(StockFileError) as problem:
         read_stock_file(tmp_path / "s.csv")
     assert message in str(problem.value)
+
+
+def test_two_spellings_of_a_sku_are_an_error_if_case_is_ignored(tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text("sku,on_hand\na,1\nA,2\n")
+    assert read_stock_file(tmp_path / "s.csv") == {"a": Count(1), "A": Count(2)}
+    with pytest.raises(StockFileError, match="line 3: SKUs a and A differ only in case"):
+        read_stock_file(tmp_path / "s.csv", SkuCase.IGNORE)
 
 
 def test_an_import_that_leaves_too_little_makes_the_newest_locks_short(

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from orders_sync.model.statuses import Status
 from orders_sync.stock.actions import LOCK_ACTIONS, LockAction
-from orders_sync.stock.needs import NOTHING, Decision, ItemFacts, Need, StockPart, need_of, parts_of
+from orders_sync.stock.needs import NOTHING, Decision, ItemFacts, Need, StockPart, StockSkus, need_of, parts_of
+from orders_sync.stock.sku_case import SkuCase
 
 LOCKING = [status for status, meaning in LOCK_ACTIONS.items() if meaning.action is LockAction.LOCK]
 CONSUMING = [status for status, meaning in LOCK_ACTIONS.items() if meaning.action is LockAction.CONSUME]
@@ -120,11 +121,13 @@ def test_a_decision_of_a_person_counts_more_than_the_status(decision: Decision, 
 
 
 def test_a_sku_is_itself_an_alias_or_a_bundle_and_an_accounts_own_entry_counts_first() -> None:
-    stock_skus = {
-        ("", "PHONE-A"): [StockPart("PHONE", 1)],
-        ("shop", "PHONE-A"): [StockPart("PHONE-REFURBISHED", 1)],
-        ("shop", "SET"): [StockPart("PHONE", 1), StockPart("CASE", 2)],
-    }
+    stock_skus = StockSkus(
+        {
+            ("", "PHONE-A"): [StockPart("PHONE", 1)],
+            ("shop", "PHONE-A"): [StockPart("PHONE-REFURBISHED", 1)],
+            ("shop", "SET"): [StockPart("PHONE", 1), StockPart("CASE", 2)],
+        }
+    )
     assert parts_of("shop", "CASE", stock_skus) == (StockPart("CASE", 1),)
     assert parts_of("shop", "PHONE-A", stock_skus) == [StockPart("PHONE-REFURBISHED", 1)]
     assert parts_of("other", "PHONE-A", stock_skus) == [StockPart("PHONE", 1)]
@@ -133,5 +136,12 @@ def test_a_sku_is_itself_an_alias_or_a_bundle_and_an_accounts_own_entry_counts_f
 
 
 def test_a_sku_is_trimmed() -> None:
-    assert parts_of("shop", " \tCASE\n", {}) == (StockPart("CASE", 1),)
-    assert parts_of("shop", " SET ", {("", "SET"): [StockPart("CASE", 2)]}) == [StockPart("CASE", 2)]
+    assert parts_of("shop", " \tCASE\n", StockSkus()) == (StockPart("CASE", 1),)
+    assert parts_of("shop", " SET ", StockSkus({("", "SET"): [StockPart("CASE", 2)]})) == [StockPart("CASE", 2)]
+
+
+def test_case_counts_unless_it_is_ignored() -> None:
+    bundles = {("", "SET"): [StockPart("CASE", 2)]}
+    assert parts_of("shop", "Set", StockSkus(bundles)) == (StockPart("Set", 1),)
+    assert parts_of("shop", "Set", StockSkus(bundles, SkuCase.IGNORE)) == [StockPart("CASE", 2)]
+    assert parts_of("shop", "case", StockSkus(bundles, SkuCase.IGNORE)) == (StockPart("CASE", 1),)

@@ -11,6 +11,7 @@ from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.csv_files import StockFileError
 from orders_sync.stock.levels import import_levels
 from orders_sync.stock.needs import Decision
+from orders_sync.stock.sku_case import SkuCase
 from orders_sync.stock.stock_skus import StockSku, import_stock_skus, read_stock_skus_file, stored_stock_skus
 from orders_sync.testing.invariants import check_invariants
 from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrder, at, store_order
@@ -52,6 +53,13 @@ def test_an_error_names_the_line_and_what_is_allowed(tmp_path: Path, text: str, 
     with pytest.raises(StockFileError) as problem:
         read_stock_skus_file(tmp_path / "skus.csv")
     assert message in str(problem.value)
+
+
+def test_two_spellings_of_a_sku_are_an_error_if_case_is_ignored(tmp_path: Path) -> None:
+    (tmp_path / "skus.csv").write_text("sku,stock_sku\nset,PHONE\nSET,CASE\n")
+    assert len(read_stock_skus_file(tmp_path / "skus.csv")) == 2
+    with pytest.raises(StockFileError, match="line 3: SKUs set and SET differ only in case"):
+        read_stock_skus_file(tmp_path / "skus.csv", SkuCase.IGNORE)
 
 
 def test_an_import_replaces_what_was_imported_before(stock: StockConnection) -> None:

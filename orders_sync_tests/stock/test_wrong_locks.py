@@ -15,13 +15,15 @@ from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.decision import Cause, Lock, settle
 from orders_sync.stock.levels import import_levels
 from orders_sync.stock.needs import Decision, ItemKey
+from orders_sync.stock.settings import set_sku_case
+from orders_sync.stock.sku_case import SkuCase
 from orders_sync.stock.stock_skus import StockSku, import_stock_skus
 from orders_sync.stock.store import load
 from orders_sync.stock.wrong_locks import WrongLock, repair, wrong_locks
 from orders_sync.testing.invariants import check_invariants
 from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrder, store_order
 
-SKUS = ("PHONE", " PHONE\t", "ALIAS", "OWN-ALIAS", "SET")
+SKUS = ("PHONE", "\xa0Phone\t", "Alias", "OWN-ALIAS", "SET")
 ALIASES = [
     StockSku("", "ALIAS", "PHONE", 1),
     StockSku("", "OWN-ALIAS", "CASE", 5),
@@ -122,8 +124,10 @@ def wrong_by_the_rules(stock: StockConnection, keys: list[ItemKey]) -> dict[tupl
     return wrong
 
 
-def test_the_query_finds_what_the_rules_find(connection: Connection, stock: StockConnection) -> None:
+@pytest.mark.parametrize("sku_case", SkuCase)
+def test_the_query_finds_what_the_rules_find(connection: Connection, stock: StockConnection, sku_case: SkuCase) -> None:
     """For all combinations of statuses, kinds, numbers of pieces, decisions and kinds of SKUs."""
+    set_sku_case(stock, sku_case, "ann@desk")
     import_levels(stock, {"PHONE": 5, "CASE": 5})
     connection.execute("UPDATE stock_levels SET reserved = 5 WHERE sku = 'CASE'")
     import_stock_skus(stock, ALIASES)

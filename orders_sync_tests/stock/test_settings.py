@@ -1,0 +1,213 @@
+"""Ignoring the case of SKUs merges what is stored, and loses no piece, no lock and no history."""
+
+import pytest
+
+from orders_sync.database.engine import Connection
+from orders_sync.stock.apply_events import apply_pending, pending_events
+from orders_sync.stock.available import Buffer, available_to_sell, set_buffer, stored_buffers
+from orders_sync.stock.by_hand import By, adjust
+from orders_sync.stock.connection import StockConnection, StockSchema
+from orders_sync.stock.csv_files import StockFileError
+from orders_sync.stock.explain import explain
+from orders_sync.stock.levels import import_levels
+from orders_sync.stock.merge_skus import SkuMergeError
+from orders_sync.stock.queries import on_hand_mismatches, reserved_mismatches
+from orders_sync.stock.settings import set_sku_case, stored_settings
+from orders_sync.stock.sku_case import SkuCase
+from orders_sync.stock.stock_skus import StockSku, import_stock_skus, stored_stock_skus
+from orders_sync.stock.wrong_locks import wrong_locks
+from orders_sync.testing.invariants import check_invariants
+from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrder, at, store_order
+
+ANN = "ann@desk"
+LEVELS = "SELECT sku, on_hand, reserved FROM {levels} ORDER BY sku"
+LOCKS = "SELECT item_id, sku, locked, short, consumed FROM {locks} ORDER BY item_id, sku"
+
+
+def one_order(connection: Connection, number: int, sku: str, status: str = "accepted", quantity: int = 1) -> None:
+    item = StoredItem(f"{number}00", sku, quantity=quantity, status=status)
+    store_order(connection, StoredOrder(str(number), [item], created_at=at(number), modified_at=at(number)))
+
+
+def ignore_case(stock: StockConnection) -> None:
+    assert set_sku_case(stock, SkuCase.IGNORE, ANN) is not None
+    assert wrong_locks(stock) == []
+    assert on_hand_mismatches(stock) == []
+    assert reserved_mismatches(stock) == []
+    apply_pending(stock)
+    check_invariants(stock.connection)
+
+
+def test_the_setting_has_who_changed_it_and_when(stock: StockConnection) -> None:
+    assert stored_settings(stock) == (SkuCase.EXACT, None, None)
+    set_sku_case(stock, SkuCase.IGNORE, ANN)
+    sku_case, changed_by, changed_at = stored_settings(stock)
+    assert (sku_case, changed_by) == (SkuCase.IGNORE, ANN)
+    assert changed_at is not None
+    assert set_sku_case(stock, SkuCase.IGNORE, "bob@desk") is None
+    assert stored_settings(stock).changed_by == ANN
+
+
+def test_an_order_gets_the_pieces_that_are_listed_in_another_case(
+    connection: Connection, stock: StockConnection
+) -> None:
+    import_levels(stock, {"phone": 2})
+    one_order(connection, 1, "PHONE")
+    apply_pending(stock)
+    assert stock.execute(LOCKS).fetchall() == [("100", "PHONE", 0, 1, 0)]
+    ignore_case(stock)
+    one_order(connection, 2, "Phone")
+    apply_pending(stock)
+    assert stock.execute(LOCKS).fetchall() == [("100", "PHONE", 1, 0, 0), ("200", "PHONE", 1, 0, 0)]
+    assert stock.execute(LEVELS).fetchall() == [("PHONE", 2, 2)]
+    assert connection.execute("SELECT sku FROM order_items ORDER BY sku").fetchall() == [("PHONE",), ("Phone",)]
+    assert explain(stock, "phone") == explain(stock, "PHONE")
+    check_invariants(connection)
+
+
+def test_locks_of_one_item_under_both_spellings_are_one(connection: Connection, stock: StockConnection) -> None:
+    """Two of its pieces left as `phone`; then the marketplace wrote PHONE, and a third one was ordered."""
+    import_levels(stock, {"phone": 2}, counted_at=at(-1))
+    first = StoredItem("100", "phone", quantity=2, shipped=2)
+    store_order(connection, StoredOrder("1", [first]))
+    apply_pending(stock)
+    store_order(connection, StoredOrder("1", [first._replace(sku="PHONE", quantity=3)]))
+    apply_pending(stock)
+    assert stock.execute(LOCKS).fetchall() == [("100", "PHONE", 0, 1, 0), ("100", "phone", 0, 0, 2)]
+    set_sku_case(stock, SkuCase.IGNORE, ANN)
+    assert stock.execute(LOCKS).fetchall() == [("100", "PHONE", 0, 1, 2)]
+    apply_pending(stock)
+    check_invariants(connection)
+    assert "one now, by ann@desk" in explain(stock, "100").transitions[-1].cause
+    import_levels(stock, {"pHone": 5})
+    assert stock.execute(LOCKS).fetchall() == [("100", "PHONE", 1, 0, 2)]
+    check_invariants(connection)
+
+
+def test_two_active_locks_of_one_item_are_merged_to_what_it_needs(
+    connection: Connection, stock: StockConnection
+) -> None:
+    """The item changed its spelling, and the stock job has not yet looked at it."""
+    import_levels(stock, {"phone": 2})
+    one_order(connection, 1, "phone", quantity=2)
+    apply_pending(stock)
+    one_order(connection, 1, "PHONE", quantity=2)
+    ignore_case(stock)
+    assert stock.execute(LOCKS).fetchall() == [("100", "PHONE", 2, 0, 0)]
+
+
+def test_pieces_under_two_spellings_are_an_error_that_says_what_to_do(
+    connection: Connection, stock: StockConnection
+) -> None:
+    import_levels(stock, {"phone": 2, "PHONE": 3, "case": 1})
+    one_order(connection, 1, "phone")
+    apply_pending(stock)
+    with pytest.raises(SkuMergeError, match=r"PHONE \(3 pieces\), phone \(2 pieces\).*Set all spellings but one to 0"):
+        set_sku_case(stock, SkuCase.IGNORE, ANN)
+    assert stored_settings(stock).sku_case is SkuCase.EXACT
+    assert stock.execute(LEVELS).fetchall() == [("PHONE", 3, 0), ("case", 1, 0), ("phone", 2, 1)]
+    assert pending_events(stock) == 0
+    adjust(stock, "phone", -2, By(ANN, "they are the same pieces"))
+    ignore_case(stock)
+    assert stock.execute(LEVELS).fetchall() == [("CASE", 1, 0), ("PHONE", 3, 1)]
+    assert stock.execute(LOCKS).fetchall() == [("100", "PHONE", 1, 0, 0)]
+    last = explain(stock, "phone").movements[-1]
+    assert (last.kind, last.pieces, last.on_hand, last.made_by) == ("adjusted", 0, 3, ANN)
+
+
+def test_aliases_and_buffers_follow(connection: Connection, stock: StockConnection) -> None:
+    import_levels(stock, {"phone": 9, "case": 9})
+    import_stock_skus(stock, [StockSku("", sku, part, 1) for sku in ("set", "SET") for part in ("phone", "case")])
+    set_buffer(stock, Buffer("", "phone", 2, 0))
+    set_buffer(stock, Buffer("", "PHONE", 2, 0))
+    ignore_case(stock)
+    assert stored_stock_skus(stock) == [StockSku("", "SET", "CASE", 1), StockSku("", "SET", "PHONE", 1)]
+    assert stored_buffers(stock) == [Buffer("", "PHONE", 2, 0)]
+    one_order(connection, 1, "Set")
+    apply_pending(stock)
+    assert stock.execute(LOCKS).fetchall() == [("100", "CASE", 1, 0, 0), ("100", "PHONE", 1, 0, 0)]
+    import_stock_skus(stock, [StockSku("", "sEt", "Phone", 3)])
+    assert pending_events(stock) == 1
+    apply_pending(stock)
+    assert stock.execute(LOCKS).fetchall() == [("100", "CASE", 0, 0, 0), ("100", "PHONE", 3, 0, 0)]
+    set_buffer(stock, Buffer("", "pHONE", 3, 0))
+    assert {each.sku: each.available for each in available_to_sell(stock, [ACCOUNT])} == {
+        "CASE": 9, "PHONE": 3, "SET": 1,
+    }  # fmt: skip
+    check_invariants(connection)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [StockSku("", "set", "PHONE", 1), StockSku("", "SET", "PHONE", 2)],
+        [StockSku("", "set", "PHONE", 1), StockSku("", "SET", "CASE", 1)],
+        [StockSku("", "set", "PHONE", 1), StockSku("", "set", "phone", 2)],
+    ],
+)
+def test_aliases_that_would_mean_two_things_are_an_error(stock: StockConnection, rows: list[StockSku]) -> None:
+    import_stock_skus(stock, rows)
+    with pytest.raises(SkuMergeError, match=r"aliases or bundles of .*set.* Nothing was changed"):
+        set_sku_case(stock, SkuCase.IGNORE, ANN)
+    assert stored_stock_skus(stock) == sorted(rows)
+
+
+def test_different_buffers_are_an_error(stock: StockConnection) -> None:
+    set_buffer(stock, Buffer("", "phone", 1, 0))
+    set_buffer(stock, Buffer("", "PHONE", 2, 0))
+    with pytest.raises(SkuMergeError, match="PHONE and phone differ only in case, and have different buffers"):
+        set_sku_case(stock, SkuCase.IGNORE, ANN)
+
+
+def test_what_shipped_under_another_case_has_left(connection: Connection, stock: StockConnection) -> None:
+    import_levels(stock, {"phone": 2}, counted_at=at(-1))
+    one_order(connection, 1, "phone")
+    apply_pending(stock)
+    ignore_case(stock)
+    one_order(connection, 1, "Phone", status="shipped")
+    apply_pending(stock)
+    assert stock.execute(LOCKS).fetchall() == [("100", "PHONE", 0, 0, 1)]
+    assert stock.execute(LEVELS).fetchall() == [("PHONE", 1, 0)]
+    check_invariants(connection)
+
+
+def test_back_to_exact_the_stock_list_stays_in_upper_case(connection: Connection, stock: StockConnection) -> None:
+    import_levels(stock, {"phone": 2})
+    one_order(connection, 1, "phone")
+    one_order(connection, 2, "PHONE")
+    ignore_case(stock)
+    change = set_sku_case(stock, SkuCase.EXACT, ANN)
+    assert change is not None
+    assert change.rechecked == 2
+    apply_pending(stock)
+    assert stock.execute(LEVELS).fetchall() == [("PHONE", 2, 1), ("phone", None, 0)]
+    assert stock.execute(LOCKS).fetchall() == [
+        ("100", "PHONE", 0, 0, 0), ("100", "phone", 0, 1, 0), ("200", "PHONE", 1, 0, 0),
+    ]  # fmt: skip
+    check_invariants(connection)
+    ignore_case(stock)
+    assert stock.execute(LEVELS).fetchall() == [("PHONE", 2, 2)]
+
+
+def test_counts_that_are_one_by_the_rule_are_an_error(stock: StockConnection) -> None:
+    set_sku_case(stock, SkuCase.IGNORE, ANN)
+    with pytest.raises(StockFileError, match="are one: phone and PHONE"):
+        import_levels(stock, {"phone": 1, "PHONE": 2})
+
+
+@pytest.mark.parametrize("used", StockSchema)
+def test_both_schemas_are_merged_and_only_the_used_one_can_refuse(connection: Connection, used: StockSchema) -> None:
+    (unused,) = set(StockSchema) - {used}
+    import_levels(StockConnection(connection, used), {"phone": 2, "PHONE": 0})
+    import_levels(StockConnection(connection, unused), {"phone": 2, "PHONE": 3})
+    one_order(connection, 1, "phone")
+    apply_pending(StockConnection(connection, used))
+    apply_pending(StockConnection(connection, unused))
+    set_sku_case(StockConnection(connection, used), SkuCase.IGNORE, ANN)
+    assert StockConnection(connection, used).execute(LEVELS).fetchall() == [("PHONE", 2, 1)]
+    assert StockConnection(connection, unused).execute(LEVELS).fetchall() == [("PHONE", 5, 1)]
+    for schema in StockSchema:
+        merged = StockConnection(connection, schema)
+        assert merged.execute(LOCKS).fetchall() == [("100", "PHONE", 1, 0, 0)]
+        assert on_hand_mismatches(merged) == []
+        assert reserved_mismatches(merged) == []
