@@ -33,3 +33,15 @@ def read_csv(path: Path, needed: tuple[str, ...], parse: Callable[[Path, "csv.Di
             return parse(path, rows)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise StockFileError(f"{path}: can't be read: {error}") from None
+
+
+def check_spelling(where: str, sku: str, first: str, first_line: int) -> None:
+    """Raises StockFileError if a SKU is spelled otherwise than in the first line that has it.
+
+    Call it for spellings that are one SKU by the stored case rule.
+    """
+    if sku != first:
+        raise StockFileError(
+            f"{where}: SKU {sku} differs only in case from {first} in line {first_line}, and they are one; write one "
+            "of them"
+        )

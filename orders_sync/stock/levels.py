@@ -10,7 +10,7 @@ from typing import LiteralString, NamedTuple
 from psycopg import Rollback
 
 from orders_sync.stock.connection import StockConnection
-from orders_sync.stock.csv_files import StockFileError, read_csv
+from orders_sync.stock.csv_files import StockFileError, check_spelling, read_csv
 from orders_sync.stock.decision import Cause, Movement, Settled, StockLevel
 from orders_sync.stock.reconcile import StockResult, finish
 from orders_sync.stock.sku_case import SkuCase
@@ -38,7 +38,7 @@ def read_stock_file(path: Path, sku_case: SkuCase = SkuCase.EXACT) -> dict[str, 
 
 def _counts(sku_case: SkuCase, path: Path, rows: "csv.DictReader[str]") -> dict[str, Count]:
     counts: dict[str, Count] = {}
-    spellings: dict[str, str] = {}
+    first: dict[str, tuple[str, int]] = {}
     for row in rows:
         written = (row.get("sku") or "").strip()
         sku = sku_case.form(written)
@@ -46,10 +46,7 @@ def _counts(sku_case: SkuCase, path: Path, rows: "csv.DictReader[str]") -> dict[
         where = f"{path}: line {rows.line_num}"
         if not sku:
             raise StockFileError(f"{where}: sku is empty")
-        if (first := spellings.setdefault(sku, written)) != written:
-            raise StockFileError(
-                f"{where}: SKUs {first} and {written} differ only in case, and are one; write one of them"
-            )
+        check_spelling(where, written, *first.setdefault(sku, (written, rows.line_num)))
         if sku in counts:
             raise StockFileError(f"{where}: SKU {sku} is in the file twice")
         if not (text.isascii() and text.isdecimal()) or int(text) > MAX_ON_HAND:

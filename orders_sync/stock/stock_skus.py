@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from orders_sync.stock.connection import StockConnection
-from orders_sync.stock.csv_files import StockFileError, read_csv
+from orders_sync.stock.csv_files import StockFileError, check_spelling, read_csv
 from orders_sync.stock.levels import MAX_ON_HAND
 from orders_sync.stock.sku_case import SkuCase
 from orders_sync.stock.store import stored_sku_case
@@ -34,7 +34,7 @@ def read_stock_skus_file(path: Path, sku_case: SkuCase = SkuCase.EXACT) -> list[
 
 def _stock_skus(sku_case: SkuCase, path: Path, rows: "csv.DictReader[str]") -> list[StockSku]:
     found: dict[tuple[str, str, str], StockSku] = {}
-    spellings: dict[tuple[str, str], str] = {}
+    first: dict[tuple[str, ...], tuple[str, int]] = {}
     for row in rows:
         where = f"{path}: line {rows.line_num}"
         account, sku, stock_sku, pieces = ((row.get(name) or "").strip() for name in COLUMNS)
@@ -45,15 +45,14 @@ def _stock_skus(sku_case: SkuCase, path: Path, rows: "csv.DictReader[str]") -> l
             raise StockFileError(
                 f"{where}: pieces of SKU {sku} is {pieces!r}; allowed is a whole number from 1 to {MAX_ON_HAND}"
             )
-        written = sku
+        written, stock_written = sku, stock_sku
         sku, stock_sku = sku_case.form(sku), sku_case.form(stock_sku)
-        if (first := spellings.setdefault((account, sku), written)) != written:
-            raise StockFileError(
-                f"{where}: SKUs {first} and {written} differ only in case, and are one; write one of them"
-            )
-        if (account, sku, stock_sku) in found:
+        check_spelling(where, written, *first.setdefault((account, sku), (written, rows.line_num)))
+        part = (account, sku, stock_sku)
+        check_spelling(where, stock_written, *first.setdefault(part, (stock_written, rows.line_num)))
+        if part in found:
             raise StockFileError(f"{where}: {stock_sku} is in the file twice for SKU {sku}")
-        found[account, sku, stock_sku] = StockSku(account, sku, stock_sku, int(pieces))
+        found[part] = StockSku(account, sku, stock_sku, int(pieces))
     return list(found.values())
 
 

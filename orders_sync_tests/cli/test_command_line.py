@@ -183,7 +183,7 @@ def test_the_case_of_skus_is_a_setting(shop: Marketplace, tmp_path: Path) -> Non
     run("stock", "apply")
     assert "2 on hand, 1 reserved" in run("stock", "explain", "Phone").output
     wrong = run("stock", "import", str(file))
-    assert (wrong.exit_code, "line 3: SKUs phone and PHONE differ only in case" in wrong.output) == (1, True)
+    assert (wrong.exit_code, "line 3: SKU PHONE differs only in case from phone in line 2" in wrong.output) == (1, True)
     run("stock", "buffer", "--sku", "phone", "--pieces", "1")
     assert "PHONE" in run("stock", "buffer").output
     run("stock", "adjust", "--reason", "found", "phone", "3")

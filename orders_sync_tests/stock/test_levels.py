@@ -43,9 +43,9 @@ def test_an_error_names_the_line_and_what_is_allowed(tmp_path: Path, text: str, 
 
 
 def test_two_spellings_of_a_sku_are_an_error_if_case_is_ignored(tmp_path: Path) -> None:
-    (tmp_path / "s.csv").write_text("sku,on_hand\na,1\nA,2\n")
-    assert read_stock_file(tmp_path / "s.csv") == {"a": Count(1), "A": Count(2)}
-    with pytest.raises(StockFileError, match="line 3: SKUs a and A differ only in case"):
+    (tmp_path / "s.csv").write_text("sku,on_hand\na,1\nB,3\nA,2\n")
+    assert read_stock_file(tmp_path / "s.csv") == {"a": Count(1), "B": Count(3), "A": Count(2)}
+    with pytest.raises(StockFileError, match="line 4: SKU A differs only in case from a in line 2"):
         read_stock_file(tmp_path / "s.csv", SkuCase.IGNORE)
 
 

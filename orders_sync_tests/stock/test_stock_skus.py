@@ -55,10 +55,17 @@ def test_an_error_names_the_line_and_what_is_allowed(tmp_path: Path, text: str, 
     assert message in str(problem.value)
 
 
-def test_two_spellings_of_a_sku_are_an_error_if_case_is_ignored(tmp_path: Path) -> None:
-    (tmp_path / "skus.csv").write_text("sku,stock_sku\nset,PHONE\nSET,CASE\n")
-    assert len(read_stock_skus_file(tmp_path / "skus.csv")) == 2
-    with pytest.raises(StockFileError, match="line 3: SKUs set and SET differ only in case"):
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("set,PHONE\nCASE-FR,CASE\nSET,CASE\n", "line 4: SKU SET differs only in case from set in line 2"),
+        ("SET,phone\nSET,CASE\nSET,PHONE\n", "line 4: SKU PHONE differs only in case from phone in line 2"),
+    ],
+)
+def test_two_spellings_of_a_sku_are_an_error_if_case_is_ignored(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "skus.csv").write_text(f"sku,stock_sku\n{text}")
+    assert len(read_stock_skus_file(tmp_path / "skus.csv")) == 3
+    with pytest.raises(StockFileError, match=message):
         read_stock_skus_file(tmp_path / "skus.csv", SkuCase.IGNORE)
 
 
