@@ -114,11 +114,11 @@ def mend_order(order: Order, left_out: Sequence[Flaw] = ()) -> tuple[Order, list
     if order.status is Status.UNKNOWN and not order.marketplace_state:
         flaws.append(_no_status("status"))
     if order.items is not None:
-        if not order.items and order.status in STATUSES_TO_SHIP:
-            flaws.append(_EMPTY_THOUGH_TO_SHIP)
         items, item_flaws, item_reasons = _mend_items(order.items, {flaw.canonical for flaw in left_out})
         if items != order.items:
             values["items"] = items
+        if not items and not item_reasons and order.status in STATUSES_TO_SHIP:
+            flaws.append(_EMPTY_THOUGH_TO_SHIP)
         if order.lists_all_items and any(flaw.stored == LEFT_OUT for flaw in item_flaws):
             values["lists_all_items"] = False
         flaws += item_flaws
