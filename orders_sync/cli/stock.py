@@ -264,11 +264,25 @@ _decision(
     "release",
     "Release the lock of an item, whatever its status says.\n\nThis holds until the item's status changes.",
 )
-_decision(
-    "undo-shipment",
-    "not_shipped",
-    "Undo the shipment of an item.\n\nIts pieces are on hand again. This holds until the item's status changes.",
-)
+
+
+@stock.command("undo-shipment")
+@click.argument("account")
+@click.argument("item_id")
+@click.argument("pieces", type=click.IntRange(min=1), required=False)
+@REASON
+def undo_item_shipment(account: str, item_id: str, pieces: int | None, reason: str) -> None:
+    """Undo a shipment that was reported by mistake.
+
+    PIECES of the item did not leave (by default: none did) and are on hand again. What the marketplace reports as
+    shipped from then on has left.
+    """
+    from orders_sync.marketplaces.kit.accounts import overselling_accounts
+    from orders_sync.stock.by_hand import undo_shipment
+
+    with stock_database(APPLICATION) as connected:
+        result = undo_shipment(connected, (account, item_id), pieces, _by(reason), overselling_accounts())
+    _print_transitions(result.transitions)
 
 
 @stock.command("return")
@@ -288,8 +302,14 @@ def return_pieces(account: str, item_id: str | None, pieces: int | None, care_id
     with stock_database(APPLICATION) as connected:
         returned = pieces_to_return(connected, account, item_id, pieces, care_id)
         result = return_to_stock(connected, returned, _by(reason), overselling_accounts(), care_id=care_id)
+    noted = {each.item_id: each.why for each in result.not_booked}
     for (_, returned_id), count in returned.items():
-        console.print(f"{count} pieces of item {returned_id} are on hand again.")
+        why = noted.get(returned_id)
+        console.print(
+            f"{count} pieces of item {returned_id} are on hand again."
+            if why is None
+            else f"{count} pieces of item {returned_id} came back and are on record, not on hand: {why}."
+        )
     _print_transitions(result.transitions)
 
 

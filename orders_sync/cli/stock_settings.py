@@ -20,16 +20,25 @@ APPLICATION = "orders_sync stock settings"
     type=click.Choice(["exact", "ignore"]),
     help="ignore: SKUs that differ only in upper and lower case are one. By default, they are different: exact.",
 )
-def settings(sku_case: str | None) -> None:
+@click.option(
+    "--unknown-shipping-time",
+    type=click.Choice(["as_seen", "before_count"]),
+    help="When pieces left of which the marketplace gives no time (refurbed). as_seen: when a pass saw it. "
+    "before_count: before any count of the shelf since the last `modified` pass.",
+)
+def settings(sku_case: str | None, unknown_shipping_time: str | None) -> None:
     """Show or change the settings of stock.
 
     With --sku-case ignore, all SKUs of the stock list come into upper case, and those that differ only in case are
     merged. Back to exact, they stay in upper case.
     """
-    from orders_sync.stock.settings import stored_settings
+    from orders_sync.stock.settings import UnknownShippingTime, set_unknown_shipping_time, stored_settings
 
     if sku_case is not None:
         _change_sku_case(sku_case)
+    if unknown_shipping_time is not None:
+        with stock_database(APPLICATION) as connected:
+            set_unknown_shipping_time(connected, UnknownShippingTime(unknown_shipping_time), user_at_machine())
     with read_stock_database(APPLICATION) as connected:
         _show(stored_settings(connected))
 
@@ -53,7 +62,6 @@ def _change_sku_case(name: str) -> None:
 
 
 def _show(stored: "StockSettings") -> None:
-    changed = ""
+    console.print(f"sku_case: {stored.sku_case}\nunknown_shipping_time: {stored.unknown_shipping_time}")
     if stored.changed_at is not None:
-        changed = f", changed by {stored.changed_by} at {moment(stored.changed_at)} UTC"
-    console.print(f"sku_case: {stored.sku_case}{changed}")
+        console.print(f"changed by {stored.changed_by} at {moment(stored.changed_at)} UTC")

@@ -4,15 +4,14 @@ While V1 has the authority, V2 keeps its locks in the schema `shadow` (see order
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import LiteralString, NamedTuple
 
 from psycopg.sql import SQL, Identifier
 
 from orders_sync.database.engine import Connection
 from orders_sync.stock.connection import StockConnection, StockSchema
-from orders_sync.stock.decision import Cause, Settled
-from orders_sync.stock.reconcile import StockResult, finish, reconcile, release_all
-from orders_sync.stock.store import load_levels
+from orders_sync.stock.decision import Cause
+from orders_sync.stock.reconcile import StockResult, reconcile, release_all
 
 ITEMS_AT_ONCE = 5_000
 
@@ -57,37 +56,29 @@ def _take_over(
     public.execute("UPDATE {events} SET applied_at = now(), problem = NULL WHERE applied_at IS NULL")
     consumed = [lock for lock in v1_locks if lock.consumed]
     connection.execute(_SHIPPED_BY_V1, [[lock.account for lock in consumed], [lock.item_id for lock in consumed]])
-    # The shadow's levels have followed what has left: nothing is subtracted meanwhile, and they are copied at the end.
-    public.execute("UPDATE {levels} SET on_hand = NULL")
+    _copy_from_shadow(public)
     held_by_v1 = {(lock.account, lock.item_id) for lock in v1_locks}
-    result = StockResult()
     stored = connection.execute(_ITEMS).fetchall()
-    for start in range(0, len(stored), ITEMS_AT_ONCE):
-        causes = {
-            (account, item_id): Cause(
-                "taken over from V1" if (account, item_id) in held_by_v1 else f"going live: {status}"
-            )
-            for account, item_id, status in stored[start : start + ITEMS_AT_ONCE]
-        }
-        result += reconcile(public, causes, oversell)
-    return result + _copy_levels(public, oversell)
+    result = StockResult()
+    # What V1 holds, it has promised: no older order takes it away.
+    for is_held in (True, False):
+        items = [item for item in stored if (item[:2] in held_by_v1) is is_held]
+        for start in range(0, len(items), ITEMS_AT_ONCE):
+            causes = {
+                (account, item_id): Cause("taken over from V1" if is_held else f"going live: {status}")
+                for account, item_id, status in items[start : start + ITEMS_AT_ONCE]
+            }
+            result += reconcile(public, causes, oversell)
+    return result
 
 
-def _copy_levels(public: StockConnection, oversell: frozenset[str]) -> StockResult:
-    """Gives the public levels the shadow's pieces on hand, and the public movements those that led to them.
+def _copy_from_shadow(public: StockConnection) -> None:
+    """Gives the public tables the shadow's pieces on hand, what led to them, and what has left for each item.
 
-    The shadow began with the public movements, which have not grown since. V1 may have promised more pieces than there
-    are: such a lock becomes short; it is not dropped.
+    The shadow began as a copy of the public tables, which have not changed since but for the release of the locks.
     """
-    public.execute(_COPY_MOVEMENTS)
-    public.execute(_CONTINUE_NUMBERS)
-    shadow = {sku: (on_hand, counted_at) for sku, on_hand, counted_at in public.execute(_SHADOW_LEVELS)}
-    public.execute(_COPY_TIMES)
-    before = load_levels(public, shadow)
-    after = {sku: level._replace(on_hand=shadow[sku][0], counted_at=shadow[sku][1]) for sku, level in before.items()}
-    overdrawn = {sku for sku, level in after.items() if level.available() < 0}
-    cause = Cause("going live: the stock of the shadow")
-    return finish(public, (), before, Settled({}, after, [], {}, overdrawn), oversell, cause)
+    for statement in (_COPY_MOVEMENTS, _CONTINUE_NUMBERS, _CLEAR_LEVELS, _COPY_LEVELS, _COPY_HISTORY, _COPY_CONSUMED):
+        public.execute(statement)
 
 
 def _copy_to_shadow(connection: Connection) -> None:
@@ -134,9 +125,36 @@ WHERE movement_id > (SELECT coalesce(max(movement_id), 0) FROM public.stock_move
 _CONTINUE_NUMBERS = """
 SELECT setval('public.stock_movements_movement_id_seq', nextval('shadow.stock_movements_movement_id_seq'))
 """
-_SHADOW_LEVELS = "SELECT sku, on_hand, counted_at FROM shadow.stock_levels WHERE on_hand IS NOT NULL"
-_COPY_TIMES = """
-INSERT INTO public.stock_levels (sku, imported_at, counted_at)
-SELECT sku, imported_at, counted_at FROM shadow.stock_levels WHERE on_hand IS NOT NULL
-ON CONFLICT (sku) DO UPDATE SET imported_at = excluded.imported_at, counted_at = excluded.counted_at
+_CLEAR_LEVELS = "UPDATE public.stock_levels SET on_hand = NULL"
+_COPY_LEVELS = """
+INSERT INTO public.stock_levels (sku, on_hand, imported_at, counted_at)
+SELECT sku, on_hand, imported_at, counted_at FROM shadow.stock_levels
+ON CONFLICT (sku) DO UPDATE SET on_hand = excluded.on_hand, imported_at = excluded.imported_at,
+  counted_at = excluded.counted_at
 """
+_CHANGED: LiteralString = """
+SELECT own.account, own.item_id, own.sku, own.order_id, own.quantity, own.consumed, own.item_pieces, own.problem,
+  own.ordered_at, CASE WHEN own.consumed > 0 THEN 'consumed' ELSE 'released' END AS state, stored.state AS from_state
+FROM shadow.stock_locks own LEFT JOIN public.stock_locks stored USING (account, item_id, sku)
+WHERE (own.consumed, own.item_pieces)
+  IS DISTINCT FROM (coalesce(stored.consumed, 0), coalesce(stored.item_pieces, 0))
+"""
+_COPY_HISTORY: LiteralString = (
+    """
+INSERT INTO public.stock_lock_history
+  (account, item_id, sku, cause, from_state, to_state, quantity, locked, short, consumed)
+SELECT account, item_id, sku, 'going live: as in the shadow', from_state, state, quantity, 0, 0, consumed
+FROM ({changed}) changed
+"""
+).replace("{changed}", _CHANGED)
+_COPY_CONSUMED: LiteralString = (
+    """
+INSERT INTO public.stock_locks
+  (account, item_id, sku, order_id, quantity, locked, short, consumed, item_pieces, state, problem, ordered_at)
+SELECT account, item_id, sku, order_id, quantity, 0, 0, consumed, item_pieces, state, problem, ordered_at
+FROM ({changed}) changed
+ON CONFLICT (account, item_id, sku) DO UPDATE SET order_id = excluded.order_id, quantity = excluded.quantity,
+  consumed = excluded.consumed, item_pieces = excluded.item_pieces, state = excluded.state,
+  problem = excluded.problem, ordered_at = excluded.ordered_at, since = now()
+"""
+).replace("{changed}", _CHANGED)

@@ -76,6 +76,7 @@ from orders_sync.model.records import (
     OrderItem,
     Reason,
     RecordRejectedError,
+    Shipment,
 )
 from orders_sync.model.statuses import Status
 from orders_sync.model.times import in_range
@@ -221,6 +222,7 @@ class _Label(msgspec.Struct, gc=False):
 
 class _FulfillmentItem(msgspec.Struct, gc=False):
     line_item_id: str | None = None
+    quantity: int | None = None
 
 
 class _Fulfillment(msgspec.Struct, gc=False):
@@ -324,7 +326,7 @@ check_field_order(
     (
         "item_id", "sku", "quantity", "status", "marketplace_state", "created_at", "currency", "price",
         "shipping_price", "fee", "product", "listing_id", "imei", "serial_number", "kind", "cancelled", "shipped",
-        "refunded", "returned",
+        "refunded", "returned", "shipments",
     ),
 )  # fmt: skip
 check_field_order(
@@ -651,6 +653,24 @@ def _item(
         None if shipped is msgspec.UNSET else max(shipped, 0 if returned is msgspec.UNSET else returned),  # shipped
         None,  # refunded
         None if returned is msgspec.UNSET else returned,  # returned
+        _shipments(item.id, order.fulfillments) if order.fulfillments else None,  # shipments
+    )
+
+
+def _shipments(item_id: str | None, fulfillments: Sequence[_Fulfillment]) -> tuple[Shipment, ...] | None:
+    """The parcels with pieces of an item that have left."""
+    own_id = (item_id or "").strip()
+    shipped = [each for each in fulfillments if is_set(each.shipped_at) and not is_set(each.canceled_at)]
+    return (
+        tuple(
+            [
+                Shipment(part.quantity, parcel.shipped_at)
+                for parcel in shipped
+                for part in parcel.items or ()
+                if part.quantity and (part.line_item_id or "").strip() == own_id and parcel.shipped_at is not None
+            ]
+        )
+        or None
     )
 
 

@@ -68,6 +68,7 @@ from orders_sync.model.records import (
     Order,
     OrderItem,
     RecordRejectedError,
+    Shipment,
 )
 from orders_sync.model.statuses import Status
 
@@ -278,7 +279,7 @@ check_field_order(
     (
         "item_id", "sku", "quantity", "status", "marketplace_state", "created_at", "currency", "price",
         "shipping_price", "fee", "product", "listing_id", "imei", "serial_number", "kind", "cancelled", "shipped",
-        "refunded",
+        "refunded", "returned", "shipments",
     ),
 )  # fmt: skip
 check_field_order(
@@ -523,7 +524,14 @@ def _item(line: _Line, order: _Order) -> OrderItem:
         None,  # cancelled
         None,  # shipped
         _refunded_pieces(line),  # refunded
+        None,  # returned
+        _shipments(line),  # shipments
     )
+
+
+def _shipments(line: _Line) -> tuple[Shipment, ...] | None:
+    """A line ships as a whole, at one time."""
+    return (Shipment(line.quantity, line.shipped_date),) if line.shipped_date is not None and line.quantity else None
 
 
 def _refunded_pieces(line: _Line) -> int | None:

@@ -46,6 +46,14 @@ class ItemKind(StrEnum):
     """Anything else that is not shipped, e.g. a warranty or a download."""
 
 
+class Shipment(msgspec.Struct, frozen=True, gc=False):
+    """Pieces of an order item that left together."""
+
+    pieces: int
+    at: datetime
+    """When they left, by the marketplace's clock."""
+
+
 class OrderItem(msgspec.Struct, frozen=True, gc=False):
     """An orderline. `price` is for the whole quantity, in `currency`, tax included."""
 
@@ -75,6 +83,8 @@ class OrderItem(msgspec.Struct, frozen=True, gc=False):
     """Pieces that were refunded, before or after the shipping."""
     returned: int | None = None
     """Pieces that came back."""
+    shipments: tuple[Shipment, ...] | None = None
+    """When the item's own pieces left; None if the marketplace says it of the whole order alone, or not at all."""
 
 
 class DocumentKind(StrEnum):

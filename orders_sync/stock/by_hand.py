@@ -1,31 +1,24 @@
 """What a person does to stock: each act has a reason and is on record, in the movements or in the history of a lock."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from itertools import chain
 
 from orders_sync.model.errors import UserFacingError
 from orders_sync.model.statuses import Status
 from orders_sync.stock.actions import LOCK_ACTIONS, LockAction
 from orders_sync.stock.connection import StockConnection
-from orders_sync.stock.decision import Cause, Lock, Movement, Settled
-from orders_sync.stock.needs import Decision, ItemKey
-from orders_sync.stock.reconcile import StockResult, finish, move, reconcile
-from orders_sync.stock.returns import consumed_locks, returned_pieces
-from orders_sync.stock.store import load, load_levels, stored_sku_case
+from orders_sync.stock.decision import By, Cause, Movement
+from orders_sync.stock.departures import Departure, by_sku, pieces_of, returning
+from orders_sync.stock.needs import Decision, ItemFacts, ItemKey, reported_pieces
+from orders_sync.stock.reconcile import ReturnNotBooked, StockResult, move, reconcile
+from orders_sync.stock.returns import returned, why_not
+from orders_sync.stock.store import load, load_departures, load_levels, stored_sku_case
 
 NO_OVERSELL: frozenset[str] = frozenset()
 
 
 class StockActError(UserFacingError):
     """An act by hand is not possible; the message says why, and what is."""
-
-
-class By(NamedTuple):
-    """Who acts, and why."""
-
-    user: str
-    """user@machine"""
-    reason: str
 
 
 def adjust(
@@ -41,7 +34,7 @@ def adjust(
         on_hand = (before[sku].on_hand or 0) + pieces
         if on_hand < 0:
             raise StockActError(f"SKU {sku} has {before[sku].on_hand or 0} pieces on hand; {-pieces} can't be taken.")
-        movement = Movement(sku, "adjusted", pieces, on_hand, "", "", by.reason, by.user)
+        movement = Movement(sku, "adjusted", pieces, pieces, on_hand, "", "", by.reason, by.user)
         if before[sku].counted_at is None:
             stock.execute("UPDATE {levels} SET counted_at = now() WHERE sku = %s", [sku])
         return move(stock, before, [movement], Cause(f"stock adjusted by {by.user}: {by.reason}"), oversell)
@@ -55,53 +48,119 @@ def decide(
     A decision that says what the item's status says anyway changes nothing. Raises StockActError where there is no such
     item, or where nothing is to be released since it has left.
     """
-    verbs = {
-        Decision.LOCK: "locked", Decision.RELEASE: "released", Decision.SHIPPED: "set to shipped",
-        Decision.NOT_SHIPPED: "shipment undone",
-    }  # fmt: skip
-    cause = Cause(f"{verbs[decision]} by {by.user}: {by.reason}")
+    if decision is Decision.NOT_SHIPPED:
+        return undo_shipment(stock, key, None, by, oversell)
+    verbs = {Decision.LOCK: "locked", Decision.RELEASE: "released", Decision.SHIPPED: "set to shipped"}
     with stock.changing():
+        item = _item(stock, key)
         if decision is Decision.RELEASE:
-            _check_release(stock, key)
-        if stock.execute(_DECIDE, [decision, by.reason, by.user, *key]).rowcount == 0:
-            raise StockActError(f"There is no order item {key[1]} in the account {key[0]}.")
-        undone = _undo_shipment(stock, key, cause, by) if decision is Decision.NOT_SHIPPED else StockResult()
-        return undone + reconcile(stock, {key: cause}, oversell)
+            _check_release(item)
+        return _decide(stock, item, decision, verbs[decision], by, oversell)
+
+
+def undo_shipment(
+    stock: StockConnection, key: ItemKey, pieces: int | None, by: By, oversell: frozenset[str] = NO_OVERSELL
+) -> StockResult:
+    """Puts pieces of an item back that were reported as shipped by mistake. None: all that have left.
+
+    But not those that were not taken from the pieces on hand, came back already, or were on the shelf when it was
+    counted after their supposed shipment. Pieces that are reported as shipped from now on have left. Raises
+    StockActError where there is no such item, or where fewer pieces have left.
+    """
+    with stock.changing():
+        item = _item(stock, key)
+        left = pieces_of(load_departures(stock, key))
+        undone = left if pieces is None else pieces
+        if not 0 < undone <= left:
+            raise StockActError(
+                f"No piece of the item {key[1]} has left the stock: there is no shipment to undo."
+                if not left
+                else f"Of the item {key[1]}, {left} pieces have left: {undone} can't be undone."
+            )
+        reported = reported_pieces(item)
+        over_reported = max(0, reported - (left - undone))
+        return _decide(
+            stock, item, Decision.NOT_SHIPPED, f"shipment of {undone} pieces undone", by, oversell,
+            (over_reported, reported),
+        )  # fmt: skip
+
+
+def _decide(
+    stock: StockConnection,
+    item: ItemFacts,
+    decision: Decision,
+    verb: str,
+    by: By,
+    oversell: frozenset[str],
+    reported: tuple[int, int] = (0, 0),
+) -> StockResult:
+    """Stores a decision and acts on it. `reported`: over_reported and reported_then of ItemFacts."""
+    stock.execute(_DECIDE, [decision, *reported, by.reason, by.user, *item.key])
+    return reconcile(stock, {item.key: Cause(f"{verb} by {by.user}: {by.reason}", by=by)}, oversell)
+
+
+def _item(stock: StockConnection, key: ItemKey) -> ItemFacts:
+    items = load(stock, [key]).items
+    if not items:
+        raise StockActError(f"There is no order item {key[1]} in the account {key[0]}.")
+    return items[0]
 
 
 def return_to_stock(
     stock: StockConnection,
-    returned: Mapping[ItemKey, int],
+    returns: Mapping[ItemKey, int],
     by: By,
     oversell: frozenset[str] = NO_OVERSELL,
     *,
     care_id: str | None = None,
 ) -> StockResult:
-    """Books pieces of items that came back as pieces on hand again. `returned`: item → its pieces.
+    """Books pieces of items that came back. `returns`: item → its pieces.
 
-    `care_id`: the care record by which they came back; the stock job does not book its pieces again. Raises
-    StockActError where an item has fewer consumed pieces than come back with what came back before, or where the care
-    record is not about the item or says that fewer come back.
+    Those of a SKU that is not in the stock list are noted: a list that was counted before counts them. `care_id`: the
+    care record by which they came back; the stock job does not book its pieces again. Raises StockActError where fewer
+    pieces of an item are away than come back, or where the care record is not about the item or says that fewer come
+    back.
     """
     with stock.changing():
         if care_id is not None:
             by = by._replace(reason=f"care record {care_id}: {by.reason}")
-            for key, pieces in returned.items():
+            for key, pieces in returns.items():
                 _note_care_record(stock, care_id, key, pieces)
-        loaded = load(stock, returned.keys())
-        movements: list[Movement] = []
-        levels = dict(loaded.levels)
-        for item in loaded.items:
-            before = returned_pieces(stock, item.key)
-            for lock, per_piece in consumed_locks(item, loaded):
-                pieces = returned[item.key] * per_piece
-                _check_return(lock, pieces, before.get(lock.sku, 0))
-                on_hand = (levels[lock.sku].on_hand or 0) + pieces
-                levels[lock.sku] = levels[lock.sku]._replace(on_hand=on_hand)
-                movements.append(Movement(lock.sku, "returned", pieces, on_hand, *item.key, by.reason, by.user))
-        if missing := sorted(item_id for _, item_id in returned.keys() - {(m.account, m.item_id) for m in movements}):
-            raise StockActError(f"No piece of the items {', '.join(missing)} has left the stock: none can come back.")
-        return move(stock, loaded.levels, movements, Cause(f"returned to stock by {by.user}: {by.reason}"), oversell)
+        back = {key: _coming_back(stock, key, pieces) for key, pieces in returns.items()}
+        before = load_levels(stock, by_sku(chain.from_iterable(back.values())))
+        levels, movements = dict(before), list[Movement]()
+        for key, departures in back.items():
+            for movement in returned(departures, key, levels, None, by):
+                levels[movement.sku] = levels[movement.sku]._replace(on_hand=movement.on_hand)
+                movements.append(movement)
+        not_booked = tuple(
+            ReturnNotBooked(
+                movement.account,
+                care_id or "",
+                movement.item_id,
+                returns[movement.account, movement.item_id],
+                0,
+                why_not(movement, before[movement.sku]),
+            )
+            for movement in movements
+            if not movement.on_hand_change
+        )
+        cause = Cause(f"returned to stock by {by.user}: {by.reason}")
+        return move(stock, before, movements, cause, oversell) + StockResult(not_booked=not_booked)
+
+
+def _coming_back(stock: StockConnection, key: ItemKey, pieces: int) -> list[Departure]:
+    departures = load_departures(stock, key)
+    if not departures:
+        raise StockActError(f"No piece of the item {key[1]} has left the stock: none can come back.")
+    back = returning(departures, pieces)
+    if pieces_of(back) < pieces:
+        left = pieces_of(departures)
+        raise StockActError(
+            f"Of the item {key[1]}, {left} pieces have left, and {left - pieces_of(returning(departures, left))} came "
+            f"back already: {pieces} more can't come back."
+        )
+    return back
 
 
 def pieces_to_return(
@@ -150,53 +209,22 @@ def _note_care_record(stock: StockConnection, care_id: str, key: ItemKey, pieces
     stock.execute(_NOTE_CARE_RECORD, [account, care_id, item_id, said, pieces])
 
 
-def _check_return(lock: Lock, pieces: int, before: int) -> None:
-    """Raises StockActError if more pieces of the lock would come back than have left. `before`: that came back."""
-    if before + pieces > lock.consumed:
+def _check_release(item: ItemFacts) -> None:
+    """Raises StockActError if the item has left, unless a person decided otherwise."""
+    status = item.order_status if item.status == Status.UNKNOWN else item.status
+    if item.decision is None and LOCK_ACTIONS[Status(status)].action is LockAction.CONSUME:
         raise StockActError(
-            f"Of the item {lock.item_id}, {lock.consumed} pieces of SKU {lock.sku} have left, and {before} came back "
-            f"already: {pieces} more can't come back."
+            f"The item {item.item_id} is {status}: its pieces have left, and none is held. If they have not left, "
+            "undo the shipment."
         )
 
 
-def _check_release(stock: StockConnection, key: ItemKey) -> None:
-    """Raises StockActError if the item has left, unless a person decided otherwise."""
-    for item in load(stock, [key]).items:
-        status = item.order_status if item.status == Status.UNKNOWN else item.status
-        if item.decision is None and LOCK_ACTIONS[Status(status)].action is LockAction.CONSUME:
-            raise StockActError(
-                f"The item {item.item_id} is {status}: its pieces have left, and none is held. If they have not left, "
-                "undo the shipment."
-            )
-
-
-def _undo_shipment(stock: StockConnection, key: ItemKey, cause: Cause, by: By) -> StockResult:
-    """Puts consumed pieces of an item back.
-
-    But not those that were not taken from the pieces on hand, came back already, or were on the shelf when it was
-    counted after their supposed shipment.
-    """
-    loaded = load(stock, [key])
-    locks = [lock for lock in loaded.locks.get(key, ()) if lock.consumed]
-    if not locks:
-        raise StockActError(f"No piece of the item {key[1]} has left the stock: there is no shipment to undo.")
-    levels, movements = dict(loaded.levels), list[Movement]()
-    for lock in locks:
-        row = stock.execute(_TAKEN, [lock.sku, *key, levels[lock.sku].counted_at]).fetchone()
-        taken, moved_at = row or (0, None)
-        if taken > 0:
-            on_hand = (levels[lock.sku].on_hand or 0) + taken
-            levels[lock.sku] = levels[lock.sku]._replace(on_hand=on_hand)
-            movements.append(Movement(lock.sku, "not_shipped", taken, on_hand, *key, by.reason, by.user, moved_at))
-    after = {lock.key: lock._replace(consumed=0, problem=None) for lock in locks}
-    settled = Settled(after, levels, movements, dict.fromkeys(after, cause), set())
-    return finish(stock, locks, loaded.levels, settled)
-
-
 _DECIDE = """
-INSERT INTO stock_decisions (account, item_id, decision, item_status, reason, made_by)
-SELECT account, item_id, %s, status, %s, %s FROM order_items WHERE account = %s AND item_id = %s
+INSERT INTO stock_decisions
+  (account, item_id, decision, over_reported, reported_then, item_status, reason, made_by)
+SELECT account, item_id, %s, %s, %s, status, %s, %s FROM order_items WHERE account = %s AND item_id = %s
 ON CONFLICT (account, item_id) DO UPDATE SET decision = excluded.decision, item_status = excluded.item_status,
+  over_reported = excluded.over_reported, reported_then = excluded.reported_then,
   reason = excluded.reason, made_by = excluded.made_by, made_at = now()
 """
 _OF_CARE_RECORD = """
@@ -209,10 +237,4 @@ _NOTE_CARE_RECORD = """
 INSERT INTO stock_returns AS back (account, care_id, item_id, pieces, booked, handled_at)
 VALUES (%s, %s, %s, %s, %s, now())
 ON CONFLICT (account, care_id, item_id) DO UPDATE SET booked = back.booked + excluded.booked, handled_at = now()
-"""
-# The undone shipment has its shipment's time: to a count between the two, neither has happened.
-_TAKEN = """
-SELECT -coalesce(sum(pieces), 0)::int, max(coalesce(moved_at, at)) FILTER (WHERE kind = 'shipped') FROM {movements}
-WHERE sku = %s AND account = %s AND item_id = %s AND kind IN ('shipped', 'not_shipped', 'returned')
-  AND coalesce(moved_at, at) > coalesce(%s, '-infinity'::timestamptz)
 """

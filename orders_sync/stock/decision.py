@@ -12,7 +12,19 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from orders_sync.stock.needs import NOTHING, ItemFacts, ItemKey, StockSkus, need_of, parts_of
+from orders_sync.stock.departures import NOT_SHIPPED, SHIPPED, Departure, Part, undoing
+from orders_sync.stock.needs import (
+    NOTHING,
+    Decision,
+    ItemFacts,
+    ItemKey,
+    Parcel,
+    StockPart,
+    StockSkus,
+    leaving,
+    need_of,
+    parts_of,
+)
 
 LockKey = tuple[str, str, str]
 """(account, item id, SKU)."""
@@ -43,6 +55,8 @@ class Lock(NamedTuple):
     locked: int
     short: int
     consumed: int
+    item_pieces: int
+    """Pieces of the item that have left, each counted at one of the item's locks."""
     problem: str | None
     ordered_at: datetime | None
 
@@ -65,12 +79,17 @@ class Lock(NamedTuple):
         return self.locked, self.short, self.consumed
 
 
+NO_DEPARTURES: Mapping[ItemKey, Sequence[Departure]] = {}
+
+
 class StockLevel(NamedTuple):
     """The level of a SKU. `on_hand` is None where the SKU is not in the stock list."""
 
     on_hand: int | None
     reserved: int
     counted_at: datetime | None
+    imported_at: datetime | None = None
+    """When a stock list with the SKU was last imported, by our clock; None: never."""
 
     def available(self) -> int:
         """Pieces on hand that no lock holds."""
@@ -78,7 +97,19 @@ class StockLevel(NamedTuple):
 
     def counted_after(self, left_at: datetime | None) -> bool:
         """Whether the shelf was counted after pieces had left it: the count does not include them then."""
-        return self.counted_at is None or (left_at is not None and left_at <= self.counted_at)
+        return self.counted_at is not None and left_at is not None and left_at <= self.counted_at
+
+    def takes_note_of(self, moved_at: datetime | None) -> bool:
+        """Whether pieces that left, or came, at that time change the pieces on hand."""
+        return self.on_hand is not None and not self.counted_after(moved_at)
+
+
+class By(NamedTuple):
+    """Who acts, and why."""
+
+    user: str
+    """user@machine; '': the stock job."""
+    reason: str
 
 
 class Cause(NamedTuple):
@@ -86,21 +117,26 @@ class Cause(NamedTuple):
 
     text: str
     event_id: int | None = None
+    by: By | None = None
+    """The person who did it; None: the stock job."""
 
 
 class Movement(NamedTuple):
-    """A change of a SKU's pieces on hand; its fields are columns of stock_movements."""
+    """Pieces of a SKU that left, came, or were counted; its fields are columns of stock_movements."""
 
     sku: str
     kind: str
     pieces: int
-    on_hand: int
+    on_hand_change: int
+    on_hand: int | None
     account: str
     item_id: str
     reason: str
     made_by: str = ""
     moved_at: datetime | None = None
     """The moment by which the pieces had left, or came; None: now."""
+    item_pieces: int = 0
+    """Pieces of the item, at the first movement of those that belong together (see departures.py)."""
 
 
 class Settled(NamedTuple):
@@ -120,93 +156,150 @@ def settle(
     causes: Mapping[ItemKey, Cause],
     locks: Mapping[ItemKey, Sequence[Lock]],
     levels: Mapping[str, StockLevel],
+    departures: Mapping[ItemKey, Sequence[Departure]] = NO_DEPARTURES,
 ) -> Settled:
     """Brings the locks of items to what the items need, but for the pieces that are yet to be shared out.
 
-    `levels` holds the SKUs of the items in the stock list, and those of the locks. Raises KeyError if one is missing.
+    `levels` holds the SKUs of the items in the stock list, and those of the locks. `departures`: what has left, of the
+    items with a shipment to undo. Raises KeyError if a level is missing.
     """
     result = Settled({}, dict(levels), [], {}, set())
     for facts in items:
         key = facts.key
-        for before, hold, gone in _needs_by_sku(facts, locks.get(key, ()), stock_skus):
-            cause, level = causes[key], result.levels[before.sku]
-            lock, after, movement = _settle_lock(before, hold, gone, level, facts.left_at, cause)
-            result.locks[lock.key] = lock
-            result.causes[lock.key] = cause
-            if movement is not None:
-                result.movements.append(movement)
-            if after is not level:
-                result.levels[lock.sku] = after
-                if after.available() < min(0, level.available()):
-                    result.overdrawn.add(lock.sku)
+        stored = locks.get(key, ())
+        need = need_of(facts, has_lock=bool(stored) and any(lock.locked or lock.short for lock in stored))
+        if not stored and need == NOTHING:
+            continue
+        parts = parts_of(facts.account, facts.sku, stock_skus)
+        left = sum([lock.item_pieces for lock in stored]) if stored else 0
+        before = _with_new_locks(facts, stored, parts)
+        if need.gone > left:
+            moved = _leave(facts, parts, leaving(facts, left, need.gone - left), causes[key], result)
+        elif need.gone < left and facts.decision == Decision.NOT_SHIPPED and facts.is_goods:
+            moved = _undo(facts, undoing(departures.get(key, ()), left - need.gone), causes[key], result)
+        else:
+            moved = {}
+        # What has left beyond what was needed stays gone, and is not needed once more.
+        hold = need.hold if moved else max(0, need.hold - max(0, left - need.gone))
+        wanted = {part.sku: part.pieces * hold for part in parts}
+        for lock in before:
+            _settle_lock(lock, wanted.get(lock.sku, 0), moved.get(lock.sku), causes[key], result)
+    for sku, level in result.levels.items():
+        if level.available() < min(0, levels[sku].available()):
+            result.overdrawn.add(sku)
     return result
 
 
-def _needs_by_sku(facts: ItemFacts, stored: Sequence[Lock], stock_skus: StockSkus) -> list[tuple[Lock, int, int]]:
-    """An item's locks, new ones too, each with the pieces to hold and those that have left.
+class _Moved(NamedTuple):
+    """Pieces of a SKU that left for an item, or did not leave after all (negative)."""
 
-    Of a SKU that the item had before, nothing is needed. What has left under it, has left for the present one.
-    """
-    need = need_of(facts, has_lock=bool(stored) and any(lock.locked or lock.short for lock in stored))
-    if not stored and need == NOTHING:
-        return []
-    parts = parts_of(facts.account, facts.sku, stock_skus)
+    pieces: int
+    item_pieces: int
+    problem: str | None
+
+
+def _with_new_locks(facts: ItemFacts, stored: Sequence[Lock], parts: Sequence[StockPart]) -> list[Lock]:
+    """The item's locks, with one for each of its SKUs."""
     if not stored:
-        return [(_new_lock(facts, sku), need.hold * pieces, need.gone * pieces) for sku, pieces in parts]
-    own_skus = {part.sku for part in parts}
-    former = [lock for lock in stored if lock.sku not in own_skus]
-    left_before = sum([lock.consumed for lock in former])
-    before = {lock.sku: lock for lock in stored}
-    found = [(lock, 0, lock.consumed) for lock in former]
-    for sku, pieces in parts:
-        hold, gone = need.hold * pieces, max(0, need.gone * pieces - left_before)
-        if lock := before.get(sku):
-            found.append((lock, hold, gone))
-        elif hold or gone:
-            found.append((_new_lock(facts, sku), hold, gone))
-    return [
-        (lock, hold, gone)
+        return [_new_lock(facts, part.sku) for part in parts]
+    own = {lock.sku for lock in stored}
+    locks = [
+        lock
         if lock.order_id == facts.order_id and lock.ordered_at == facts.ordered_at
-        else (lock._replace(order_id=facts.order_id, ordered_at=facts.ordered_at or lock.ordered_at), hold, gone)
-        for lock, hold, gone in found
+        else lock._replace(order_id=facts.order_id, ordered_at=facts.ordered_at or lock.ordered_at)
+        for lock in stored
     ]
+    return [*locks, *[_new_lock(facts, part.sku) for part in parts if part.sku not in own]]
 
 
 def _new_lock(facts: ItemFacts, sku: str) -> Lock:
-    return Lock(facts.account, facts.item_id, sku, facts.order_id, 0, 0, 0, 0, None, facts.ordered_at)
+    return Lock(facts.account, facts.item_id, sku, facts.order_id, 0, 0, 0, 0, 0, None, facts.ordered_at)
 
 
-def _settle_lock(
-    lock: Lock, hold: int, gone: int, level: StockLevel, left_at: datetime | None, cause: Cause
-) -> tuple[Lock, StockLevel, Movement | None]:
-    """One lock: takes what has left, then gives back or waits.
+def _leave(
+    facts: ItemFacts, parts: Sequence[StockPart], parcels: Iterable[Parcel], cause: Cause, result: Settled
+) -> dict[str, _Moved]:
+    """Takes what left from the pieces on hand, but for what had left before the shelf was counted."""
+    moved: dict[str, _Moved] = {}
+    for parcel in parcels:
+        for number, (sku, per_piece) in enumerate(parts):
+            pieces, item_pieces = parcel.pieces * per_piece, 0 if number else parcel.pieces
+            level, problem, taken = result.levels[sku], None, 0
+            if level.on_hand is not None and level.takes_note_of(parcel.left_at):
+                taken = min(pieces, level.on_hand)
+                if taken < pieces:
+                    problem = f"{pieces - taken} of {pieces} pieces left that the stock list did not have"
+                level = StockLevel(level.on_hand - taken, *level[1:])
+                result.levels[sku] = level
+            result.movements.append(
+                Movement(
+                    sku, SHIPPED, -pieces, -taken, level.on_hand, facts.account, facts.item_id, cause.text, "",
+                    parcel.left_at, item_pieces,
+                )
+            )  # fmt: skip
+            before = moved.get(sku)
+            moved[sku] = (
+                _Moved(pieces, item_pieces, problem)
+                if before is None
+                else _Moved(before.pieces + pieces, before.item_pieces + item_pieces, problem or before.problem)
+            )
+    return moved
 
-    What has been consumed stays consumed, and is not needed once more.
-    """
-    account, item_id, sku, order_id, quantity, locked, _, consumed, problem, ordered_at = lock
-    on_hand, reserved, counted_at = level
+
+def _undo(facts: ItemFacts, undone: Iterable[Departure], cause: Cause, result: Settled) -> dict[str, _Moved]:
+    """Puts back what did not leave, but for what came back already, or was on the shelf when it was counted."""
+    moved: dict[str, _Moved] = {}
+    by = cause.by or By("", cause.text)
+    for departure in undone:
+        for number, part in enumerate(departure.parts):
+            pieces, item_pieces = part.pieces * departure.pieces, 0 if number else departure.pieces
+            level = result.levels[part.sku]
+            put_back = _put_back(departure, part, level)
+            if put_back:
+                level = StockLevel((level.on_hand or 0) + put_back, *level[1:])
+                result.levels[part.sku] = level
+            result.movements.append(
+                Movement(
+                    part.sku, NOT_SHIPPED, 0 if departure.came_back else pieces, put_back, level.on_hand,
+                    facts.account, facts.item_id, by.reason, by.user, departure.moved_at or departure.at,
+                    item_pieces,
+                )
+            )  # fmt: skip
+            before = moved.get(part.sku, _Moved(0, 0, None))
+            moved[part.sku] = _Moved(before.pieces - pieces, before.item_pieces - item_pieces, None)
+    return moved
+
+
+def _put_back(departure: Departure, part: Part, level: StockLevel) -> int:
+    if departure.came_back or not level.takes_note_of(departure.moved_at or departure.at):
+        return 0
+    pieces = part.pieces * departure.pieces
+    # A list that was imported since then, and counted before, had all of them subtracted.
+    is_from_new_list = level.imported_at is not None and level.imported_at > departure.at
+    return pieces if is_from_new_list else max(0, pieces - part.missing)
+
+
+def _settle_lock(lock: Lock, hold: int, moved: _Moved | None, cause: Cause, result: Settled) -> None:
+    """One lock: takes what has left from the pieces that it holds, then gives back or waits."""
+    account, item_id, sku, order_id, quantity, locked, short, consumed, item_pieces, problem, ordered_at = lock
+    if not (quantity or hold or moved or locked or short):  # a SKU that the item has now, and that is not needed yet
+        return
     leaves = 0
-    movement = None
-    if gone > consumed:
-        leaves, problem = gone - consumed, None
-        if on_hand is not None and not level.counted_after(left_at):
-            taken = min(leaves, on_hand)
-            if taken < leaves:
-                problem = f"{leaves - taken} of {leaves} pieces left that the stock list did not have"
-            on_hand -= taken
-            movement = Movement(sku, "shipped", -taken, on_hand, account, item_id, cause.text, moved_at=left_at)
-    elif consumed > gone:
-        hold = max(0, hold - (consumed - gone))
-    kept = min(locked - min(locked, leaves), hold)
+    if moved is not None:
+        leaves, problem = moved.pieces, moved.problem
+        consumed += leaves
+        item_pieces += moved.item_pieces
+    kept = min(locked - min(locked, max(0, leaves)), hold)
     if kept < hold:
         problem = None
-    after = Lock(
-        account, item_id, sku, order_id, hold + gone or quantity, kept, hold - kept, consumed + leaves, problem,
-        ordered_at,
+    result.locks[lock.key] = Lock(
+        account, item_id, sku, order_id, hold + consumed or quantity, kept, hold - kept, consumed, item_pieces,
+        problem, ordered_at,
     )  # fmt: skip
-    if on_hand == level.on_hand and kept == locked:
-        return after, level, movement
-    return after, StockLevel(on_hand, reserved - (locked - kept), counted_at), movement
+    result.causes[lock.key] = cause
+    if kept != locked:
+        level = result.levels[sku]
+        result.levels[sku] = StockLevel(level.on_hand, level.reserved - (locked - kept), *level[2:])
 
 
 def share_out(
@@ -233,7 +326,7 @@ def share_out(
         for lock in (_keep_what_fits if is_overdrawn else _give)(active, level, oversell):
             reserved += lock.locked - locks[lock.key].locked
             locks[lock.key] = lock
-        levels[sku] = StockLevel(level.on_hand, reserved, level.counted_at)
+        levels[sku] = level._replace(reserved=reserved)
     causes = dict(settled.causes)
     for key in locks:
         causes.setdefault(key, cause or Cause("stock became available"))

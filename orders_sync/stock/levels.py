@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import LiteralString, NamedTuple
+from typing import NamedTuple
 
 from psycopg import Rollback
 
@@ -14,7 +14,7 @@ from orders_sync.stock.csv_files import StockFileError, check_spelling, read_csv
 from orders_sync.stock.decision import Cause, Movement, Settled, StockLevel
 from orders_sync.stock.reconcile import StockResult, finish
 from orders_sync.stock.sku_case import SkuCase
-from orders_sync.stock.store import LEFT_AT, load_levels, stored_sku_case
+from orders_sync.stock.store import load_levels, stored_sku_case
 
 MAX_ON_HAND = 10_000_000
 
@@ -113,10 +113,8 @@ def import_levels(
         given = _in_form(counts, stored_sku_case(stock))
         stored = load_levels(stock, given)
         times = {sku: count.counted_at or counted_at or now for sku, count in given.items()}
-        before = {
-            sku: level for sku, level in stored.items() if level.counted_at is None or level.counted_at <= times[sku]
-        }
-        moved = _moved_since(stock, {sku: times[sku] for sku in before if times[sku] < now}, before)
+        before = {sku: level for sku, level in stored.items() if not _is_counted_later(level, times[sku])}
+        moved = _moved_since(stock, {sku: times[sku] for sku in before if times[sku] < now})
         after = {
             sku: level._replace(on_hand=max(0, given[sku].on_hand + moved.get(sku, 0)), counted_at=times[sku])
             for sku, level in before.items()
@@ -127,8 +125,9 @@ def import_levels(
             if level.on_hand != before[sku].on_hand
         ]
         movements = [
-            Movement(change.sku, "counted", change.after - (change.before or 0), change.after, "", "", reason, made_by)
+            Movement(change.sku, "counted", pieces, pieces, change.after, "", "", reason, made_by)
             for change in changes
+            for pieces in [change.after - (change.before or 0)]
         ]
         stock.execute(_SET_COUNTED, [list(after), [level.counted_at for level in after.values()]])
         settled = Settled({}, after, movements, {}, {sku for sku in after if after[sku].available() < 0})
@@ -149,16 +148,14 @@ def _in_form(counts: Mapping[str, Count | int], sku_case: SkuCase) -> dict[str, 
     return {sku: count if isinstance(count, Count) else Count(count) for sku, count in given.items()}
 
 
-def _moved_since(
-    stock: StockConnection, times: Mapping[str, datetime], levels: Mapping[str, StockLevel]
-) -> dict[str, int]:
+def _is_counted_later(level: StockLevel, at: datetime) -> bool:
+    """Whether a stock list that was counted later has been imported. Pieces that a person added are no count."""
+    return level.imported_at is not None and level.counted_at is not None and level.counted_at > at
+
+
+def _moved_since(stock: StockConnection, times: Mapping[str, datetime]) -> dict[str, int]:
     """By how many pieces the shelf of each SKU has changed since it was counted, as far as it is known."""
-    listed = [sku for sku in times if levels[sku].on_hand is not None]
-    unlisted = [sku for sku in times if levels[sku].on_hand is None]
-    moved = dict(stock.execute(_MOVED_SINCE, [listed, [times[sku] for sku in listed]]).fetchall()) if listed else {}
-    if unlisted:  # what left of them is in the locks alone
-        moved |= dict(stock.execute(_LEFT_SINCE, [unlisted, [times[sku] for sku in unlisted]]).fetchall())
-    return moved
+    return dict(stock.execute(_MOVED_SINCE, [list(times), list(times.values())]).fetchall()) if times else {}
 
 
 _MOVED_SINCE = """
@@ -166,18 +163,6 @@ SELECT moved.sku, sum(moved.pieces)::int FROM unnest(%s::text[], %s::timestamptz
 JOIN {movements} moved ON moved.sku = counted.sku AND coalesce(moved.moved_at, moved.at) > counted.at
 WHERE moved.kind <> 'counted' GROUP BY moved.sku
 """
-_LEFT_SINCE: LiteralString = (
-    """
-SELECT lock.sku, -sum(lock.consumed)::int FROM unnest(%s::text[], %s::timestamptz[]) AS counted (sku, at)
-JOIN {locks} lock ON lock.sku = counted.sku AND lock.consumed > 0
-JOIN orders placed ON placed.account = lock.account AND placed.order_id = lock.order_id
-WHERE """
-    + LEFT_AT
-    + """ > counted.at GROUP BY lock.sku
-"""
-)
-
-
 _SET_COUNTED = """
 UPDATE {levels} stored SET imported_at = now(), counted_at = counted.counted_at
 FROM unnest(%s::text[], %s::timestamptz[]) AS counted (sku, counted_at) WHERE stored.sku = counted.sku

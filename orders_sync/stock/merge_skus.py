@@ -107,28 +107,29 @@ ON CONFLICT (sku) DO UPDATE SET on_hand = excluded.on_hand, reserved = excluded.
 _DELETE_LEVELS = "DELETE FROM {levels} WHERE sku <> {sku_form}"
 _RENAME_MOVEMENTS = "UPDATE {movements} SET sku = {sku_form} WHERE sku <> {sku_form}"
 _NOTE_LEVELS = """
-INSERT INTO {movements} (sku, kind, pieces, on_hand, reason, made_by)
-SELECT sku, 'adjusted', 0, on_hand, %s, %s FROM {levels} WHERE sku = ANY(%s) AND on_hand IS NOT NULL
+INSERT INTO {movements} (sku, kind, pieces, on_hand_change, on_hand, reason, made_by)
+SELECT sku, 'adjusted', 0, 0, on_hand, %s, %s FROM {levels} WHERE sku = ANY(%s) AND on_hand IS NOT NULL
 """
 _LOCKS_TO_MERGE = """
 SELECT account, item_id, {sku_form} FROM {locks} GROUP BY 1, 2, 3 HAVING count(*) > 1
 """
 _MERGE_LOCKS = """
-INSERT INTO {locks} AS stored (account, item_id, sku, order_id, quantity, locked, short, consumed, state, problem,
-  ordered_at, since)
-SELECT account, item_id, sku, order_id, quantity, locked, short, consumed,
+INSERT INTO {locks} AS stored (account, item_id, sku, order_id, quantity, locked, short, consumed, item_pieces, state,
+  problem, ordered_at, since)
+SELECT account, item_id, sku, order_id, quantity, locked, short, consumed, item_pieces,
   CASE WHEN short > 0 THEN 'short' WHEN locked > 0 THEN 'locked' WHEN consumed > 0 THEN 'consumed' ELSE 'released' END,
   problem, ordered_at, since
 FROM (
   SELECT account, item_id, {sku_form} AS sku, (array_agg(order_id ORDER BY since DESC))[1] AS order_id,
     (array_agg(quantity ORDER BY locked + short > 0 DESC, since DESC))[1] AS quantity, sum(locked) AS locked,
-    sum(short) AS short, sum(consumed) AS consumed,
+    sum(short) AS short, sum(consumed) AS consumed, sum(item_pieces) AS item_pieces,
     (array_agg(problem ORDER BY locked + short > 0 DESC, since DESC))[1] AS problem, min(ordered_at) AS ordered_at,
     max(since) AS since
   FROM {locks} GROUP BY account, item_id, 3 HAVING bool_or(sku <> {sku_form})
 ) merged
 ON CONFLICT (account, item_id, sku) DO UPDATE SET order_id = excluded.order_id, quantity = excluded.quantity,
-  locked = excluded.locked, short = excluded.short, consumed = excluded.consumed, state = excluded.state,
+  locked = excluded.locked, short = excluded.short, consumed = excluded.consumed, item_pieces = excluded.item_pieces,
+  state = excluded.state,
   problem = excluded.problem, ordered_at = excluded.ordered_at, since = excluded.since
 """
 _DELETE_LOCKS = "DELETE FROM {locks} WHERE sku <> {sku_form}"

@@ -3,7 +3,7 @@
 Nothing here reads or writes a table.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
@@ -26,7 +26,15 @@ class Decision(StrEnum):
     SHIPPED = "shipped"
     """The item counts as shipped."""
     NOT_SHIPPED = "not_shipped"
-    """The item does not count as shipped."""
+    """Some of the pieces that the marketplace reports as shipped did not leave."""
+
+
+class Parcel(NamedTuple):
+    """Pieces of an item that left together."""
+
+    pieces: int
+    left_at: datetime | None
+    """When they left, by the marketplace's clock; None: not known."""
 
 
 class ItemFacts(NamedTuple):
@@ -52,6 +60,12 @@ class ItemFacts(NamedTuple):
     marketplace does not say, when it changed last; of an order that was never seen otherwise, when it was placed."""
     decision: str | None
     """A Decision that still holds."""
+    over_reported: int = 0
+    """With NOT_SHIPPED: the pieces that were reported as shipped when a person decided, and did not leave."""
+    reported_then: int = 0
+    """With NOT_SHIPPED: the pieces that were reported as shipped then."""
+    parcels: Sequence[Parcel] = ()
+    """When the item's own pieces left, as far as the marketplace says; the earliest first. Of others, see `left_at`."""
 
     @property
     def key(self) -> ItemKey:
@@ -77,32 +91,62 @@ def need_of(facts: ItemFacts, *, has_lock: bool) -> Need:
     """
     if not facts.is_goods:
         return NOTHING
-    status = facts.order_status if facts.status == Status.UNKNOWN else facts.status
-    action = LOCK_ACTIONS[Status(status)].action
-    to_ship = max(0, facts.quantity - (facts.cancelled or 0))
-    shipped = facts.shipped or 0
+    action = _action_of(facts)
+    to_ship = _to_ship(facts)
+    gone = reported_pieces(facts)
     match facts.decision:
         case None:  # first, since nearly all items have none
             pass
         case Decision.LOCK:
-            action = LockAction.LOCK
+            action, gone = LockAction.LOCK, facts.shipped or 0
         case Decision.RELEASE:
-            action = LockAction.RELEASE
+            return Need(0, facts.shipped or 0)
         case Decision.SHIPPED:
-            return Need(0, max(to_ship, shipped))
+            return Need(0, max(to_ship, gone))
         case Decision.NOT_SHIPPED:
-            return Need(to_ship if action is LockAction.LOCK else 0, 0)
+            gone = max(0, gone - over_reported_now(facts))
         case _:
             pass
-    match action:
-        case LockAction.LOCK:
-            return Need(max(0, to_ship - shipped), shipped)
-        case LockAction.CONSUME:
-            return Need(0, to_ship if facts.shipped is None else shipped)
-        case LockAction.RELEASE:
-            return Need(0, shipped)
-        case LockAction.KEEP:
-            return Need(max(0, to_ship - shipped) if has_lock else 0, shipped)
+    if action is LockAction.LOCK or (action is LockAction.KEEP and has_lock):
+        return Need(max(0, to_ship - gone), gone)
+    return Need(0, gone)
+
+
+def reported_pieces(facts: ItemFacts) -> int:
+    """The pieces of an item that have left, by what the marketplace reports."""
+    if facts.shipped is None and _action_of(facts) is LockAction.CONSUME:
+        return _to_ship(facts)
+    return facts.shipped or 0
+
+
+def over_reported_now(facts: ItemFacts) -> int:
+    """The pieces that are reported as shipped and did not leave, by a person's decision.
+
+    Where the marketplace reports fewer than when the person decided, it has corrected so many itself.
+    """
+    return max(0, facts.over_reported - max(0, facts.reported_then - reported_pieces(facts)))
+
+
+def leaving(facts: ItemFacts, left_before: int, pieces: int) -> Iterator[Parcel]:
+    """When pieces of an item left that are known to have left only now; those before them were the earliest."""
+    skipped = left_before
+    for parcel in facts.parcels:
+        taken = min(max(0, parcel.pieces - skipped), pieces)
+        skipped = max(0, skipped - parcel.pieces)
+        if taken:
+            pieces -= taken
+            yield Parcel(taken, parcel.left_at)
+    if pieces:
+        yield Parcel(pieces, facts.left_at)
+
+
+def _action_of(facts: ItemFacts) -> LockAction:
+    status = facts.order_status if facts.status == Status.UNKNOWN else facts.status
+    return LOCK_ACTIONS[Status(status)].action
+
+
+def _to_ship(facts: ItemFacts) -> int:
+    return max(0, facts.quantity - (facts.cancelled or 0))
 
 
 class StockPart(NamedTuple):

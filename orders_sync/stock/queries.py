@@ -181,7 +181,7 @@ def on_hand_mismatches(stock: StockConnection) -> list[OnHandMismatch]:
         """
         SELECT level.sku, coalesce(level.on_hand, 0) AS on_hand, coalesce(moved.pieces, 0) AS moved
         FROM {levels} level
-        LEFT JOIN (SELECT sku, sum(pieces) AS pieces FROM {movements} GROUP BY sku) moved USING (sku)
+        LEFT JOIN (SELECT sku, sum(on_hand_change) AS pieces FROM {movements} GROUP BY sku) moved USING (sku)
         WHERE coalesce(level.on_hand, 0) <> coalesce(moved.pieces, 0)
         """,
     )

@@ -3,19 +3,20 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 import psycopg
 
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.decision import Cause, Lock, Movement, Settled, StockLevel, settle, share_out
-from orders_sync.stock.needs import ItemKey
+from orders_sync.stock.needs import Decision, ItemKey
 from orders_sync.stock.store import (
     active_locks,
     active_skus,
     load,
+    load_departures,
     load_levels,
+    note_corrections,
     other_active_locks,
     store,
 )
@@ -69,13 +70,10 @@ def reconcile(
     if not causes:
         return StockResult()
     loaded = load(stock, causes.keys())
-    settled = settle(
-        loaded.items,
-        loaded.stock_skus,
-        causes,
-        loaded.locks,
-        loaded.levels,
-    )
+    undone = [item for item in loaded.items if item.decision == Decision.NOT_SHIPPED]
+    note_corrections(stock, undone)
+    departures = {item.key: load_departures(stock, item.key) for item in undone}
+    settled = settle(loaded.items, loaded.stock_skus, causes, loaded.locks, loaded.levels, departures)
     stored = [lock for locks in loaded.locks.values() for lock in locks]
     return finish(stock, stored, loaded.levels, settled, oversell)
 
@@ -130,9 +128,7 @@ def move(
     """
     after = dict(before)
     for movement in movements:
-        after[movement.sku] = after[movement.sku]._replace(
-            on_hand=movement.on_hand, counted_at=after[movement.sku].counted_at or datetime.now(UTC)
-        )
+        after[movement.sku] = after[movement.sku]._replace(on_hand=movement.on_hand)
     overdrawn = {movement.sku for movement in movements if after[movement.sku].available() < 0}
     return finish(stock, (), before, Settled({}, after, list(movements), {}, overdrawn), oversell, cause)
 

@@ -11,10 +11,11 @@ from typing import NamedTuple
 import psycopg
 
 from orders_sync.stock.connection import StockConnection
-from orders_sync.stock.decision import Cause, Lock, Movement
-from orders_sync.stock.needs import ItemFacts, ItemKey, parts_of
+from orders_sync.stock.decision import By, Cause, Movement, StockLevel
+from orders_sync.stock.departures import RETURNED, Departure, by_sku, pieces_of, returning
+from orders_sync.stock.needs import ItemKey
 from orders_sync.stock.reconcile import ReturnNotBooked, StockResult, move
-from orders_sync.stock.store import Loaded, load
+from orders_sync.stock.store import load_departures, load_levels
 
 
 class Returned(NamedTuple):
@@ -61,19 +62,28 @@ def apply_returns(stock: StockConnection, oversell: frozenset[str], size: int) -
                 total += _handle(stock, each, oversell)
 
 
-def consumed_locks(item: ItemFacts, loaded: Loaded) -> list[tuple[Lock, int]]:
-    """The locks whose pieces have left and can come back, each with the pieces of its SKU in one piece of the item.
-
-    What left under a former SKU comes back as that one, if nothing left under the present one.
-    """
-    parts = {part.sku: part.pieces for part in parts_of(item.account, item.sku, loaded.stock_skus)}
-    gone = [lock for lock in loaded.locks.get(item.key, ()) if lock.consumed]
-    return [(lock, parts.get(lock.sku, 1)) for lock in [lock for lock in gone if lock.sku in parts] or gone]
-
-
-def returned_pieces(stock: StockConnection, key: ItemKey) -> Mapping[str, int]:
-    """The pieces of each SKU that came back of an item."""
-    return dict(stock.execute(_RETURNED, [*key]).fetchall())
+def returned(
+    departures: Sequence[Departure],
+    key: ItemKey,
+    levels: Mapping[str, StockLevel],
+    came_back_at: datetime | None,
+    by: By,
+) -> list[Movement]:
+    """The movements by which pieces of an item come back. `departures`: those that come back, as they left."""
+    after = dict(levels)
+    movements: list[Movement] = []
+    for departure in departures:
+        for number, part in enumerate(departure.parts):
+            pieces, level = part.pieces * departure.pieces, after[part.sku]
+            change = pieces if level.takes_note_of(came_back_at) else 0
+            after[part.sku] = level._replace(on_hand=level.on_hand if level.on_hand is None else level.on_hand + change)
+            movements.append(
+                Movement(
+                    part.sku, RETURNED, pieces, change, after[part.sku].on_hand, *key, by.reason, by.user, came_back_at,
+                    0 if number else departure.pieces,
+                )
+            )  # fmt: skip
+    return movements
 
 
 def _handle(stock: StockConnection, due: _Due, oversell: frozenset[str]) -> StockResult:
@@ -96,52 +106,36 @@ def _book(stock: StockConnection, due: _Due, oversell: frozenset[str]) -> _Outco
 
     Pieces that a person booked without naming a care record count as the first record's.
     """
-    loaded = load(stock, [due.key])
-    locks = consumed_locks(loaded.items[0], loaded) if loaded.items else []
+    departures = load_departures(stock, due.key)
     if due.pieces is None:
         return _Outcome(_NOTHING, ["the care record does not say how many pieces come back"])
-    if not locks:
+    if not departures:
         return _Outcome(_NOTHING, ["no piece of the item has left the stock"])
     earlier = Returned._make(stock.execute(_BY_CARE_RECORDS, [*due.key]).fetchone() or _NOTHING)
-    back = returned_pieces(stock, due.key)
-    came_back = max(earlier.booked, *(back.get(lock.sku, 0) // per_piece for lock, per_piece in locks))
-    by_hand = min(due.pieces, max(0, came_back - earlier.booked - earlier.booked_before))
-    away = min(lock.consumed // per_piece for lock, per_piece in locks) - came_back - earlier.counted
-    rest = max(0, min(due.pieces - by_hand, away))
+    came_back = pieces_of(each for each in departures if each.came_back)
+    by_hand = min(due.pieces, max(0, came_back - sum(earlier)))
+    back = returning(departures, due.pieces - by_hand)
+    rest = pieces_of(back)
     notes = [f"a person had booked {by_hand} before"] if by_hand else []
     if by_hand + rest < due.pieces:
         notes.append(f"{due.pieces - by_hand - rest} more than have left and not come back")
     if not rest:
         return _Outcome(Returned(0, by_hand, 0), notes)
-    movements, problems = _movements(due, rest, locks, loaded)
-    notes += problems
-    if not movements:
-        counted = rest if any(loaded.levels[lock.sku].on_hand is not None for lock, _ in locks) else 0
-        return _Outcome(Returned(0, by_hand, counted), notes)
-    cause = Cause(f"return {due.care_id} was received")
-    return _Outcome(Returned(rest, by_hand, 0), notes, move(stock, loaded.levels, movements, cause, oversell))
-
-
-def _movements(
-    due: _Due, pieces: int, locks: Sequence[tuple[Lock, int]], loaded: Loaded
-) -> tuple[list[Movement], list[str]]:
-    """What comes back of each SKU, and why nothing comes back of the others."""
+    levels = load_levels(stock, by_sku(back))
     came_back_at = due.came_back_at and min(due.came_back_at, datetime.now(UTC))
-    movements: list[Movement] = []
-    problems: list[str] = []
-    for lock, per_piece in locks:
-        level = loaded.levels[lock.sku]
-        if level.on_hand is None:
-            problems.append(f"SKU {lock.sku} is not in the stock list")
-        elif level.counted_after(came_back_at):
-            problems.append(f"SKU {lock.sku} was counted after they came back")
-        else:
-            on_hand = level.on_hand + pieces * per_piece
-            reason = f"care record {due.care_id}: return received"
-            movements.append(
-                Movement(lock.sku, "returned", pieces * per_piece, on_hand, *due.key, reason, "", came_back_at)
-            )
-    return movements, problems
+    by = By("", f"care record {due.care_id}: return received")
+    movements = returned(back, due.key, levels, came_back_at, by)
+    notes += [why_not(movement, levels[movement.sku]) for movement in movements if not movement.on_hand_change]
+    is_booked = any(movement.on_hand_change for movement in movements)
+    result = move(stock, levels, movements, Cause(f"return {due.care_id} was received"), oversell)
+    return _Outcome(Returned(rest, by_hand, 0) if is_booked else Returned(0, by_hand, rest), notes, result)
+
+
+def why_not(movement: Movement, level: StockLevel) -> str:
+    """Why pieces that came back are not on hand by it."""
+    if level.on_hand is None:
+        return f"SKU {movement.sku} is not in the stock list"
+    return f"SKU {movement.sku} was counted after they came back"
 
 
 # Rows are booked in the order in which they became due.
@@ -156,7 +150,4 @@ WHERE account = %s AND care_id = %s AND item_id = %s
 _BY_CARE_RECORDS = """
 SELECT coalesce(sum(booked), 0)::int, coalesce(sum(booked_before), 0)::int, coalesce(sum(counted), 0)::int
 FROM stock_returns WHERE account = %s AND item_id = %s AND handled_at IS NOT NULL
-"""
-_RETURNED = """
-SELECT sku, sum(pieces)::int FROM {movements} WHERE account = %s AND item_id = %s AND kind = 'returned' GROUP BY sku
 """

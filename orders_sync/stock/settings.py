@@ -1,6 +1,7 @@
 """The settings of stock that are stored in the orders database, since what is stored depends on them."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import NamedTuple
 
 from orders_sync.stock.connection import StockConnection, StockSchema
@@ -9,10 +10,20 @@ from orders_sync.stock.sku_case import SkuCase
 from orders_sync.stock.store import stored_sku_case
 
 
+class UnknownShippingTime(StrEnum):
+    """When pieces left of which the marketplace says that they have, and not when."""
+
+    AS_SEEN = "as_seen"
+    """When a pass saw it. Pieces that left before a count are subtracted from it too: too few may be offered."""
+    BEFORE_COUNT = "before_count"
+    """Before any count since the last `modified` pass. Those that left after it are not subtracted: too many may be."""
+
+
 class StockSettings(NamedTuple):
     """The settings, and who changed them last and when; both None: they were never changed."""
 
     sku_case: SkuCase = SkuCase.EXACT
+    unknown_shipping_time: UnknownShippingTime = UnknownShippingTime.AS_SEEN
     changed_by: str | None = None
     changed_at: datetime | None = None
 
@@ -28,8 +39,14 @@ class CaseChange(NamedTuple):
 
 def stored_settings(stock: StockConnection) -> StockSettings:
     """The settings now."""
-    row = stock.execute("SELECT sku_case, changed_by, changed_at FROM stock_settings").fetchone()
-    return StockSettings(SkuCase(row[0]), row[1], row[2]) if row else StockSettings()
+    row = stock.execute("SELECT sku_case, unknown_shipping_time, changed_by, changed_at FROM stock_settings").fetchone()
+    return StockSettings(SkuCase(row[0]), UnknownShippingTime(row[1]), *row[2:]) if row else StockSettings()
+
+
+def set_unknown_shipping_time(stock: StockConnection, value: UnknownShippingTime, changed_by: str) -> None:
+    """Changes when pieces count as having left of which the marketplace gives no time; for shipments from now on."""
+    with stock.changing():
+        stock.execute(_SET_UNKNOWN_SHIPPING_TIME, [value, changed_by])
 
 
 def set_sku_case(stock: StockConnection, sku_case: SkuCase, changed_by: str) -> CaseChange | None:
@@ -58,6 +75,11 @@ def set_sku_case(stock: StockConnection, sku_case: SkuCase, changed_by: str) -> 
         return CaseChange(merged, stock.execute(_RECHECK).rowcount)
 
 
+_SET_UNKNOWN_SHIPPING_TIME = """
+INSERT INTO stock_settings (settings_id, unknown_shipping_time, changed_by) VALUES (1, %s, %s)
+ON CONFLICT (settings_id) DO UPDATE SET unknown_shipping_time = excluded.unknown_shipping_time,
+  changed_by = excluded.changed_by, changed_at = now()
+"""
 _SET = """
 INSERT INTO stock_settings (settings_id, sku_case, changed_by) VALUES (1, %s, %s)
 ON CONFLICT (settings_id) DO UPDATE SET sku_case = excluded.sku_case, changed_by = excluded.changed_by,

@@ -6,14 +6,25 @@ but for the facts of items: a sync that changes them writes an event or a rechec
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, LiteralString, NamedTuple
 
 from psycopg.sql import SQL, Identifier
 
 from orders_sync.database.copy import array_text
 from orders_sync.stock.connection import StockConnection
-from orders_sync.stock.decision import Cause, Lock, LockKey, Movement, Settled, StockLevel
-from orders_sync.stock.needs import ItemFacts, ItemKey, StockPart, StockSkus, parts_of
+from orders_sync.stock.decision import LAST, Cause, Lock, LockKey, Movement, Settled, StockLevel
+from orders_sync.stock.departures import Departure, ItemMovement, departures_of
+from orders_sync.stock.needs import (
+    ItemFacts,
+    ItemKey,
+    Parcel,
+    StockPart,
+    StockSkus,
+    over_reported_now,
+    parts_of,
+    reported_pieces,
+)
 from orders_sync.stock.sku_case import SkuCase
 
 
@@ -39,7 +50,7 @@ def load(stock: StockConnection, keys: Collection[ItemKey]) -> Loaded:
     """Loads items with their locks and levels. Call it in the transaction that stores the outcome."""
     requested = _columns(sorted(set(keys)), 2)
     stock_skus = load_stock_skus(stock)
-    items = list(map(ItemFacts._make, stock.execute(_ITEMS, requested).fetchall()))
+    items = [_facts(*row) for row in stock.execute(_ITEMS, requested)]
     locks: dict[ItemKey, list[Lock]] = {}
     for lock in map(Lock._make, stock.execute(_LOCKS, requested).fetchall()):
         locks.setdefault((lock.account, lock.item_id), []).append(lock)
@@ -54,6 +65,33 @@ def stored_sku_case(stock: StockConnection) -> SkuCase:
     return SkuCase(row[0]) if row else SkuCase.EXACT
 
 
+def _facts(*columns: Any) -> ItemFacts:
+    """The columns of _ITEMS. A time in the future is not believed: nothing has left that late."""
+    *facts, shipments = columns
+    if shipments is None:
+        return ItemFacts(*facts)
+    now = datetime.now(UTC)
+    parcels = [Parcel(each["pieces"], min(now, datetime.fromisoformat(each["at"]))) for each in shipments]
+    return ItemFacts(*facts, parcels=sorted(parcels, key=_left_at))
+
+
+def _left_at(parcel: Parcel) -> datetime:
+    return parcel.left_at or LAST
+
+
+def load_departures(stock: StockConnection, key: ItemKey) -> list[Departure]:
+    """What has left for an item, the earliest first."""
+    return departures_of(map(ItemMovement._make, stock.execute(_MOVEMENTS, [*key])))
+
+
+def note_corrections(stock: StockConnection, items: Iterable[ItemFacts]) -> None:
+    """Notes of which undone shipments the marketplace has corrected its report: what it reports anew has left."""
+    for item in items:
+        reported = reported_pieces(item)
+        if reported < item.reported_then:
+            stock.execute(_NOTE_CORRECTION, [over_reported_now(item), reported, *item.key])
+
+
 def load_stock_skus(stock: StockConnection) -> StockSkus:
     """The aliases and bundles, and the case rule."""
     found: dict[tuple[str, str], list[StockPart]] = {}
@@ -66,10 +104,7 @@ def load_stock_skus(stock: StockConnection) -> StockSkus:
 def load_levels(stock: StockConnection, skus: Iterable[str]) -> dict[str, StockLevel]:
     """The levels of these SKUs; a SKU that had none gets an empty one."""
     requested = sorted(set(skus))
-    levels = {
-        sku: StockLevel(on_hand, reserved, counted_at)
-        for sku, on_hand, reserved, counted_at in stock.execute(_LEVELS, [array_text(requested)]).fetchall()
-    }
+    levels = {sku: StockLevel(*level) for sku, *level in stock.execute(_LEVELS, [array_text(requested)]).fetchall()}
     if missing := [sku for sku in requested if sku not in levels]:
         stock.execute("INSERT INTO {levels} (sku) SELECT unnest(%s::text[])", [array_text(missing)])
         levels |= dict.fromkeys(missing, StockLevel(None, 0, None))
@@ -172,15 +207,21 @@ FROM (VALUES ('public', 'orders'), ('public', 'order_items'), ('public', 'order_
 WHERE NOT EXISTS (
   SELECT FROM pg_stats WHERE schemaname = requested.schema AND tablename = requested.name AND attname = 'account')
 """
-LEFT_AT: LiteralString = (
-    "coalesce(placed.shipped_at, CASE WHEN placed.revision = 1 THEN placed.created_at "
-    "WHEN EXISTS (SELECT FROM record_flaws flaw WHERE flaw.account = placed.account AND flaw.kind = 'order' "
-    "AND flaw.record_id = placed.order_id AND flaw.field = 'modified_at' AND starts_with(flaw.stored, 'unknown')) "
-    "THEN placed.stored_at ELSE placed.modified_at END)"
-)
+LEFT_AT: LiteralString = """coalesce(placed.shipped_at, CASE
+  WHEN placed.revision = 1 THEN placed.created_at
+  WHEN EXISTS (SELECT FROM record_flaws flaw WHERE flaw.account = placed.account AND flaw.kind = 'order'
+    AND flaw.record_id = placed.order_id AND flaw.field = 'modified_at' AND starts_with(flaw.stored, 'unknown'))
+    THEN placed.stored_at
+  WHEN placed.modified_at IS NOT NULL THEN placed.modified_at
+  WHEN (SELECT unknown_shipping_time FROM stock_settings) = 'before_count' THEN coalesce((
+    SELECT max(pass.started_at) FROM lane_runs pass WHERE pass.account = placed.account
+      AND pass.sync_type = 'modified' AND pass.outcome = 'succeeded' AND pass.finished_at < placed.stored_at),
+    placed.first_stored_at) END)"""
 """The moment by which what has left of the order `placed` had left: ItemFacts.left_at.
 
 An order whose modified time is not to be believed keeps that of an earlier version: it counts as of when it was stored.
+Where the marketplace gives no time at all, the pieces left after the last `modified` pass that saw them here; a setting
+says whether they count as having left right after it. It is NULL if not: they then left when that was stored.
 """
 IN_FORCE: LiteralString = """(decided.item_status = item.status AND NOT EXISTS (
   SELECT FROM public.order_events later
@@ -194,10 +235,11 @@ _ITEMS: LiteralString = (
     """
 SELECT item.account, item.item_id, item.order_id, item.sku, item.kind = 'goods', item.quantity, item.cancelled,
        item.shipped, item.status, placed.status, coalesce(placed.created_at, placed.first_stored_at),
-       CASE WHEN in_force AND decided.decision = 'shipped' THEN decided.made_at ELSE """
+       CASE WHEN in_force AND decided.decision = 'shipped' THEN decided.made_at ELSE least(now(), """
     + LEFT_AT
-    + """ END,
-       CASE WHEN in_force THEN decided.decision END
+    + """) END,
+       CASE WHEN in_force THEN decided.decision END,
+       coalesce(decided.over_reported, 0), coalesce(decided.reported_then, 0), item.shipments
 FROM unnest(%s::text[], %s::text[]) AS requested (account, item_id)
 JOIN order_items item USING (account, item_id)
 JOIN orders placed ON placed.account = item.account AND placed.order_id = item.order_id
@@ -207,30 +249,40 @@ LEFT JOIN LATERAL (SELECT """
     + """ AS in_force WHERE decided.account IS NOT NULL) decision ON true
 """
 )
-_LEVELS = "SELECT sku, on_hand, reserved, counted_at FROM {levels} WHERE sku = ANY(%s::text[])"
+_LEVELS = "SELECT sku, on_hand, reserved, counted_at, imported_at FROM {levels} WHERE sku = ANY(%s::text[])"
 _LOCKS = """
-SELECT account, item_id, sku, order_id, quantity, locked, short, consumed, problem, ordered_at FROM {locks}
+SELECT account, item_id, sku, order_id, quantity, locked, short, consumed, item_pieces, problem, ordered_at FROM {locks}
 JOIN unnest(%s::text[], %s::text[]) AS requested (account, item_id) USING (account, item_id)
 """
 _WAITING = """
 SELECT lock.* FROM unnest(%s::text[], %s::int[]) AS level (sku, takers) CROSS JOIN LATERAL (
-  SELECT account, item_id, sku, order_id, quantity, locked, short, consumed, problem, ordered_at
+  SELECT account, item_id, sku, order_id, quantity, locked, short, consumed, item_pieces, problem, ordered_at
   FROM {locks} waiting WHERE waiting.state = 'short' AND waiting.sku = level.sku
   ORDER BY ordered_at, account COLLATE "C", item_id COLLATE "C" LIMIT level.takers) lock
 """
 _ACTIVE = """
-SELECT account, item_id, sku, order_id, quantity, locked, short, consumed, problem, ordered_at
+SELECT account, item_id, sku, order_id, quantity, locked, short, consumed, item_pieces, problem, ordered_at
 FROM {locks} WHERE state IN ('locked', 'short') AND sku = ANY(%s)
 """
 _UPDATE_LOCKS = """
 UPDATE {locks} stored SET
   order_id = changed.order_id, quantity = changed.quantity, locked = changed.locked, short = changed.short,
-  consumed = changed.consumed, problem = changed.problem, ordered_at = changed.ordered_at, state = changed.state,
+  consumed = changed.consumed, item_pieces = changed.item_pieces, problem = changed.problem,
+  ordered_at = changed.ordered_at, state = changed.state,
   since = CASE WHEN stored.state = changed.state THEN stored.since ELSE now() END
-FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::int[], %s::int[], %s::int[], %s::int[], %s::text[],
-  %s::timestamptz[], %s::text[])
-  AS changed (account, item_id, sku, order_id, quantity, locked, short, consumed, problem, ordered_at, state)
+FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::int[], %s::int[], %s::int[], %s::int[], %s::int[],
+  %s::text[], %s::timestamptz[], %s::text[])
+  AS changed (account, item_id, sku, order_id, quantity, locked, short, consumed, item_pieces, problem, ordered_at,
+    state)
 WHERE stored.account = changed.account AND stored.item_id = changed.item_id AND stored.sku = changed.sku
+"""
+_MOVEMENTS = """
+SELECT kind, sku, pieces, on_hand_change, item_pieces, moved_at, at FROM {movements}
+WHERE account = %s AND item_id = %s AND kind IN ('shipped', 'not_shipped', 'returned') ORDER BY movement_id
+"""
+_NOTE_CORRECTION = """
+UPDATE stock_decisions SET over_reported = %s, reported_then = %s
+WHERE account = %s AND item_id = %s AND decision = 'not_shipped'
 """
 _STORE_LEVELS = """
 UPDATE {levels} stored SET on_hand = changed.on_hand, reserved = changed.reserved

@@ -1,11 +1,12 @@
 """Locks that are not what their items need: found with one query, shown by a check, and repaired.
 
-The query reads all open items and all active locks. Items that the stock job has yet to look at are left out.
+The query reads all open items, all active locks, and the items that have shipped and whose pieces were not taken. Items
+that the stock job has yet to look at are left out.
 """
 
 from typing import LiteralString, NamedTuple
 
-from orders_sync.stock.actions import LOCK_ACTIONS
+from orders_sync.stock.actions import LOCK_ACTIONS, LockAction
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.decision import Cause
 from orders_sync.stock.reconcile import StockResult, reconcile_each
@@ -37,6 +38,7 @@ def wrong_locks(stock: StockConnection, oversell: frozenset[str] = frozenset()) 
     parameters = {
         "statuses": list(LOCK_ACTIONS),
         "actions": [meaning.action for meaning in LOCK_ACTIONS.values()],
+        "consuming": [status for status, meaning in LOCK_ACTIONS.items() if meaning.action is LockAction.CONSUME],
         "oversell": sorted(oversell),
         "max_attempts": MAX_ATTEMPTS,
     }
@@ -63,56 +65,72 @@ _WRONG: LiteralString = """
 WITH candidates AS (
   SELECT account, item_id FROM order_items WHERE status IN ('pending', 'accepted', 'unknown')
   UNION SELECT account, item_id FROM {locks} WHERE state IN ('locked', 'short')
-  UNION SELECT account, item_id FROM stock_decisions WHERE decision = 'lock'
+  UNION SELECT account, item_id FROM stock_decisions
+  UNION SELECT account, item_id FROM order_items item
+  WHERE (status = ANY(%(consuming)s) OR shipped > 0) AND kind = 'goods'
+    AND coalesce(shipped, quantity - coalesce(cancelled, 0)) > 0
+    AND NOT EXISTS (SELECT FROM {locks} lock WHERE lock.account = item.account AND lock.item_id = item.item_id
+      AND lock.item_pieces >= coalesce(item.shipped, item.quantity - coalesce(item.cancelled, 0)))
 ), facts AS (
   SELECT item.account, item.order_id, item.item_id, {sku_form} AS sku,
     item.kind = 'goods' AS is_goods, item.status,
-    greatest(item.quantity - coalesce(item.cancelled, 0), 0) AS to_ship, coalesce(item.shipped, 0) AS shipped,
+    greatest(item.quantity - coalesce(item.cancelled, 0), 0) AS to_ship, item.shipped,
     CASE WHEN decided.account IS NOT NULL AND {in_force} THEN decided.decision END AS decision, meaning.action,
-    EXISTS (SELECT FROM {locks} lock WHERE lock.account = item.account AND lock.item_id = item.item_id
-      AND lock.state IN ('locked', 'short')) AS has_lock
+    decided.over_reported, decided.reported_then, coalesce(held.has_lock, false) AS has_lock,
+    coalesce(held.left_before, 0) AS left_before
   FROM candidates
   JOIN order_items item USING (account, item_id)
   JOIN orders placed ON placed.account = item.account AND placed.order_id = item.order_id
   JOIN unnest(%(statuses)s::text[], %(actions)s::text[]) AS meaning (status, action)
     ON meaning.status = CASE WHEN item.status = 'unknown' THEN placed.status ELSE item.status END
   LEFT JOIN stock_decisions decided ON decided.account = item.account AND decided.item_id = item.item_id
+  LEFT JOIN LATERAL (
+    SELECT bool_or(state IN ('locked', 'short')) AS has_lock, sum(item_pieces) AS left_before FROM {locks} lock
+    WHERE lock.account = item.account AND lock.item_id = item.item_id) held ON true
+), reported AS (
+  SELECT *, CASE WHEN shipped IS NULL AND action = 'consume' THEN to_ship ELSE coalesce(shipped, 0) END AS reported
+  FROM facts WHERE is_goods OR has_lock
+), left_now AS (
+  SELECT *, CASE
+      WHEN NOT is_goods THEN 0
+      WHEN decision IN ('lock', 'release') THEN coalesce(shipped, 0)
+      WHEN decision = 'shipped' THEN greatest(to_ship, reported)
+      WHEN decision = 'not_shipped' THEN greatest(
+        reported - greatest(over_reported - greatest(reported_then - reported, 0), 0), 0)
+      ELSE reported END AS gone
+  FROM reported
 ), needs AS (
-  SELECT account, order_id, item_id, sku, status, CASE
-      WHEN NOT is_goods OR decision IN ('release', 'shipped') THEN 0
-      WHEN decision = 'not_shipped' THEN CASE WHEN action = 'lock' THEN to_ship ELSE 0 END
-      WHEN decision = 'lock' OR action = 'lock' OR action = 'keep' AND has_lock THEN greatest(to_ship - shipped, 0)
+  SELECT *, CASE
+      WHEN is_goods AND coalesce(decision, '') NOT IN ('release', 'shipped')
+        AND (decision = 'lock' OR action = 'lock' OR action = 'keep' AND has_lock)
+      -- What has left beyond that, by mistake, is not needed once more.
+      THEN greatest(greatest(to_ship - gone, 0)
+        - CASE decision WHEN 'not_shipped' THEN 0 ELSE greatest(left_before - gone, 0) END, 0)
       ELSE 0 END AS hold,
-    CASE WHEN decision = 'not_shipped' THEN 0 ELSE shipped END AS gone
-  FROM facts
+    CASE WHEN gone > left_before THEN format('%%s of %%s pieces that left were not taken', gone - left_before, gone)
+      WHEN is_goods AND decision = 'not_shipped' AND gone < left_before THEN 'a shipment is to be undone' END AS moves
+  FROM left_now
 )
 SELECT needs.account, needs.order_id, needs.item_id, compared.sku, needs.status, compared.pieces, compared.needed,
-  CASE WHEN compared.pieces = compared.needed THEN 'pieces are available'
-    ELSE format('the item needs %%s pieces instead of %%s', compared.needed, compared.pieces) END AS problem
+  coalesce(needs.moves, CASE WHEN compared.pieces = compared.needed THEN 'pieces are available'
+    ELSE format('the item needs %%s pieces instead of %%s', compared.needed, compared.pieces) END) AS problem
 FROM needs CROSS JOIN LATERAL (
-  -- What left under another SKU has left; what was consumed beyond that, by mistake, is not needed once more.
-  SELECT sku, pieces, short, greatest(hold - greatest(consumed - greatest(
-    gone - coalesce(sum(consumed) FILTER (WHERE NOT is_wanted) OVER (), 0), 0), 0), 0)::int AS needed
+  SELECT sku, sum(needed)::int AS needed, sum(pieces)::int AS pieces, sum(short)::int AS short
   FROM (
-    SELECT sku, bool_or(is_wanted) AS is_wanted, sum(hold) AS hold, sum(gone) AS gone, sum(pieces)::int AS pieces,
-      sum(short)::int AS short, sum(consumed) AS consumed
-    FROM (
-      SELECT alias.stock_sku AS sku, true AS is_wanted, needs.hold * alias.pieces AS hold,
-        needs.gone * alias.pieces AS gone, 0 AS pieces, 0 AS short, 0 AS consumed
-      FROM stock_skus alias WHERE alias.sku = needs.sku AND (alias.account = needs.account
-        OR alias.account = '' AND NOT EXISTS (
-          SELECT FROM stock_skus own WHERE own.account = needs.account AND own.sku = needs.sku))
-      UNION ALL
-      SELECT needs.sku, true, needs.hold, needs.gone, 0, 0, 0 WHERE NOT EXISTS (
-        SELECT FROM stock_skus alias WHERE alias.sku = needs.sku AND alias.account IN (needs.account, ''))
-      UNION ALL
-      SELECT lock.sku, false, 0, 0, lock.locked + lock.short, lock.short, lock.consumed FROM {locks} lock
-      WHERE lock.account = needs.account AND lock.item_id = needs.item_id
-    ) part GROUP BY sku
-  ) by_sku
+    SELECT alias.stock_sku AS sku, needs.hold * alias.pieces AS needed, 0 AS pieces, 0 AS short
+    FROM stock_skus alias WHERE alias.sku = needs.sku AND (alias.account = needs.account
+      OR alias.account = '' AND NOT EXISTS (
+        SELECT FROM stock_skus own WHERE own.account = needs.account AND own.sku = needs.sku))
+    UNION ALL
+    SELECT needs.sku, needs.hold, 0, 0 WHERE NOT EXISTS (
+      SELECT FROM stock_skus alias WHERE alias.sku = needs.sku AND alias.account IN (needs.account, ''))
+    UNION ALL
+    SELECT lock.sku, 0, lock.locked + lock.short, lock.short FROM {locks} lock
+    WHERE lock.account = needs.account AND lock.item_id = needs.item_id
+  ) part GROUP BY sku
 ) compared
 LEFT JOIN {levels} level ON level.sku = compared.sku
-WHERE (compared.pieces <> compared.needed
+WHERE (compared.pieces <> compared.needed OR needs.moves IS NOT NULL
     OR compared.short > 0 AND (needs.account = ANY(%(oversell)s) OR level.on_hand > level.reserved))
   AND NOT EXISTS (
     SELECT FROM {events} event

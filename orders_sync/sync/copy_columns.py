@@ -6,7 +6,7 @@ from typing import cast
 import msgspec
 
 from orders_sync.database.copy import Column
-from orders_sync.model.records import Address, Order
+from orders_sync.model.records import Address, Order, Shipment
 from orders_sync.sync.columnar import ORDER_TIMES, OrderColumns, by_field, texts_of
 
 _ADDRESS_PARTS = Address.__struct_fields__
@@ -22,7 +22,7 @@ ORDER_COLUMNS = (
 ITEM_COLUMNS = (
     "account", "item_id", "order_id", "sku", "quantity", "status", "marketplace_state", "created_at", "currency",
     "price", "shipping_price", "fee", "product", "listing_id", "imei", "serial_number", "kind",
-    "cancelled", "shipped", "refunded", "returned",
+    "cancelled", "shipped", "refunded", "returned", "shipments",
 )  # fmt: skip
 EVENT_COLUMNS = (
     "account", "order_id", "item_id", "kind", "revision", "old_status", "new_status", "items",
@@ -57,12 +57,17 @@ def item_columns(account: str, fields: OrderColumns) -> list[Column]:
     columns["quantity"] = [str(quantity) for quantity in columns["quantity"]]
     for pieces in ("cancelled", "shipped", "refunded", "returned"):
         columns[pieces] = _number_texts(columns[pieces])
+    columns["shipments"] = _json_texts(columns["shipments"])
     return [columns[name] if name in _MAY_BE_EMPTY else _without_empty_texts(columns[name]) for name in ITEM_COLUMNS]
 
 
 def _number_texts(column: Sequence[int | None]) -> Column:
     # Most marketplaces do not say.
     return cast(Column, column) if not any(column) and 0 not in column else [n if n is None else str(n) for n in column]
+
+
+def _json_texts(column: Sequence[tuple[Shipment, ...] | None]) -> Column:
+    return [msgspec.json.encode(value).decode() if value else None for value in column]
 
 
 _MAY_BE_EMPTY = frozenset(["sku"])

@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from orders_sync.model.currencies import CURRENCIES
-from orders_sync.model.records import Amount
+from orders_sync.model.records import Amount, Shipment
 from orders_sync.model.times import ALLOWED, EARLIEST, LATEST, in_range
 
 MAX_QUANTITY = 2**31 - 1
@@ -75,6 +75,25 @@ def _wrong_time(value: datetime | None) -> Wrong | None:
     if value.tzinfo is None:
         return Wrong("has no time zone", "an RFC 3339 time with zone", value.replace(tzinfo=UTC), "as a time in UTC")
     return None
+
+
+def _wrong_shipments(value: tuple[Shipment, ...] | None) -> Wrong | None:
+    """An odd time is left out: the pieces then count as those of which the marketplace does not say when they left."""
+    if value is None:
+        return None
+    found = [(each, _wrong_shipment(each)) for each in value]
+    wrong = [each for _, each in found if each is not None]
+    if not wrong:
+        return None
+    kept = [each if odd is None else odd.value for each, odd in found if odd is None or odd.value is not None]
+    return wrong[0]._replace(value=tuple(kept) or None)
+
+
+def _wrong_shipment(value: Shipment) -> Wrong | None:
+    if _wrong_quantity(value.pieces) is not None:
+        return Wrong("has no usable number of pieces", "a whole number of pieces and a time")
+    wrong = _wrong_time(value.at)
+    return None if wrong is None else wrong._replace(value=wrong.value and Shipment(value.pieces, wrong.value))
 
 
 def _wrong_required_time(value: datetime | None) -> Wrong | None:
@@ -229,6 +248,10 @@ def _are_quantities(column: Sequence[int | None]) -> bool:
     return not any(map(_wrong_quantity, set(column)))
 
 
+def _are_shipments(column: Sequence[tuple[Shipment, ...] | None]) -> bool:
+    return not any(map(_wrong_shipments, set(column)))
+
+
 def _are_pieces(column: Sequence[int | None]) -> bool:
     return not any(map(_wrong_pieces, set(column)))
 
@@ -253,6 +276,7 @@ class Rule(Generic[T]):
 _ID = Rule(_wrong_id, _are_keys, essential=True)
 _SKU = Rule(_wrong_sku, _are_skus, essential=True)
 _QUANTITY = Rule(_wrong_quantity, _are_quantities, essential=True)
+_SHIPMENTS = Rule(_wrong_shipments, _are_shipments)
 _PIECES = Rule(_wrong_pieces, _are_pieces)
 _REQUIRED_TIME = Rule(_wrong_required_time, _are_required_times, essential=True)
 _TIME = Rule(_wrong_time, _are_times)
@@ -298,6 +322,7 @@ ITEM_RULES: Mapping[str, Rule[Any]] = {
     "listing_id": TEXT,
     "imei": TEXT,
     "serial_number": TEXT,
+    "shipments": _SHIPMENTS,
 }
 """The rules of `OrderItem`, likewise, for goods that can still ship. Further rules concern several fields or items: see
 `validate.flawed_orders`."""

@@ -15,6 +15,7 @@ def check_invariants(connection: Connection) -> None:
     every_order_was_created_once(connection)
     every_status_change_has_its_event(connection)
     locks_are_right(connection)
+    every_departure_is_on_record(connection)
     reserved_is_what_is_locked(connection)
     pieces_are_conserved(connection)
     stock_is_never_negative(connection)
@@ -126,6 +127,21 @@ GROUP BY item.account, item.item_id, item.status
 HAVING coalesce(sum(lock.consumed), 0)
   < coalesce(min(item.shipped), greatest(min(item.quantity - coalesce(item.cancelled, 0)), 0))
 """
+
+
+def every_departure_is_on_record(connection: Connection) -> None:
+    """The pieces of each item that its locks have taken are those of its movements, undone shipments not counted."""
+    _nothing(
+        connection,
+        "items whose departed pieces are not those of their movements",
+        """
+        SELECT account, item_id, sum(pieces) FROM (
+          SELECT account, item_id, item_pieces AS pieces FROM stock_locks
+          UNION ALL SELECT account, item_id, CASE kind WHEN 'shipped' THEN -item_pieces ELSE item_pieces END
+          FROM stock_movements WHERE kind IN ('shipped', 'not_shipped')) counted
+        GROUP BY 1, 2 HAVING sum(pieces) <> 0
+        """,
+    )
 
 
 def reserved_is_what_is_locked(connection: Connection) -> None:

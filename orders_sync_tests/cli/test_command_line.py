@@ -148,7 +148,8 @@ def test_the_pieces_of_a_care_record_are_booked_by_hand(shop: Marketplace, tmp_p
     file = tmp_path / "stock.csv"
     file.write_text("sku,on_hand\nPHONE,5\n")
     an_order(shop, 1)
-    run("stock", "import", str(file), "--counted-at", (shop.now() - timedelta(hours=1)).isoformat())
+    counted_at = (shop.now() - timedelta(hours=1)).isoformat()
+    assert run("stock", "import", str(file), "--counted-at", counted_at).exit_code == 0
     run("sync", "--type", "new")
     shop.pass_time(minutes=1)
     shop.set_states(1, 9, 3)
@@ -166,20 +167,20 @@ def test_the_pieces_of_a_care_record_are_booked_by_hand(shop: Marketplace, tmp_p
 
 
 def test_the_case_of_skus_is_a_setting(shop: Marketplace, tmp_path: Path) -> None:
-    assert run("stock", "settings").output == "sku_case: exact\n"
+    assert run("stock", "settings").output == "sku_case: exact\nunknown_shipping_time: as_seen\n"
     file = tmp_path / "stock.csv"
     file.write_text("sku,on_hand\nphone,1\nPHONE,2\n")
     run("stock", "import", str(file))
     refused = run("stock", "settings", "--sku-case", "ignore")
     assert refused.exit_code == 1
     assert "PHONE (2 pieces), phone (1 pieces)" in " ".join(refused.output.split())
-    assert run("stock", "settings").output == "sku_case: exact\n"
+    assert run("stock", "settings").output == "sku_case: exact\nunknown_shipping_time: as_seen\n"
     assert run("stock", "adjust", "--reason", "the same pieces", "--", "phone", "-1").exit_code == 0
     an_order(shop, 1)
     run("sync", "--type", "new")
     changed = " ".join(run("stock", "settings", "--sku-case", "ignore").output.split())
     assert "SKU PHONE: merged from PHONE, phone. The stock job looks at 1 items again." in changed
-    assert "sku_case: ignore, changed by " in changed
+    assert "sku_case: ignore unknown_shipping_time: as_seen changed by " in changed
     run("stock", "apply")
     assert "2 on hand, 1 reserved" in run("stock", "explain", "Phone").output
     wrong = run("stock", "import", str(file))
@@ -192,7 +193,7 @@ def test_the_case_of_skus_is_a_setting(shop: Marketplace, tmp_path: Path) -> Non
     assert "items again" not in again
     back = " ".join(run("stock", "settings", "--sku-case", "exact").output.split())
     assert "stay in upper case" in back
-    assert "sku_case: exact, changed by " in back
+    assert "sku_case: exact unknown_shipping_time: as_seen changed by " in back
 
 
 def test_stock_is_imported_applied_and_explained(shop: Marketplace, tmp_path: Path) -> None:

@@ -105,3 +105,41 @@ def test_an_upgrade_keeps_the_index_of_the_shadow_events_during_a_cutover(
         index = connection.execute("SELECT to_regclass('order_events_shadow_pending')").fetchone()
         assert (index != (None,)) is kept
         assert connection.execute("SELECT to_regclass('orders_lacking_papers')").fetchone() == (None,)
+
+
+def test_an_upgrade_notes_what_has_left_before_departures_were_on_record(template: str) -> None:
+    """A phone that was subtracted, two sets that left before the count, and a shipment that was undone."""
+    with a_database(template, "t_upgraded_departures") as url, connect(url) as connection:
+        upgrade_schema(url, "0012")
+        connection.execute(_BEFORE_DEPARTURES)
+        upgrade_schema(url)
+        rows = connection.execute(
+            "SELECT item_id, sku, kind, pieces, on_hand_change, item_pieces FROM stock_movements "
+            "WHERE item_id <> '' ORDER BY item_id, movement_id"
+        ).fetchall()
+        assert rows == [
+            ("phone", "PHONE", "shipped", -1, -1, 1),
+            ("sets", "CASE", "shipped", -4, 0, 2),
+            ("sets", "PHONE", "shipped", -2, 0, 0),
+            ("undone", "PHONE", "shipped", -1, -1, 1),
+            ("undone", "PHONE", "not_shipped", 1, 0, 1),
+        ]
+        locks = connection.execute("SELECT item_id, sku, item_pieces FROM stock_locks ORDER BY 1, 2").fetchall()
+        assert locks == [("phone", "PHONE", 1), ("sets", "CASE", 2), ("sets", "PHONE", 0), ("undone", "PHONE", 0)]
+
+
+_BEFORE_DEPARTURES = b"""
+INSERT INTO orders (account, order_id, status, created_at, raw, fingerprint)
+SELECT 'shop', id, 'shipped', now(), '{}', '' FROM unnest(ARRAY['phone', 'sets', 'undone']) AS id;
+INSERT INTO order_items (account, order_id, item_id, quantity, status, kind, sku) VALUES
+  ('shop', 'phone', 'phone', 1, 'shipped', 'goods', 'PHONE'), ('shop', 'sets', 'sets', 2, 'shipped', 'goods', 'SET'),
+  ('shop', 'undone', 'undone', 1, 'shipped', 'goods', 'PHONE');
+INSERT INTO stock_skus (account, sku, stock_sku, pieces) VALUES ('', 'SET', 'PHONE', 1), ('', 'SET', 'CASE', 2);
+INSERT INTO stock_levels (sku, on_hand, reserved) VALUES ('PHONE', 8, 0), ('CASE', 10, 0);
+INSERT INTO stock_locks (account, item_id, sku, order_id, quantity, locked, short, consumed, state) VALUES
+  ('shop', 'phone', 'PHONE', 'phone', 1, 0, 0, 1, 'consumed'), ('shop', 'sets', 'PHONE', 'sets', 2, 0, 0, 2, 'consumed'),
+  ('shop', 'sets', 'CASE', 'sets', 4, 0, 0, 4, 'consumed'), ('shop', 'undone', 'PHONE', 'undone', 1, 0, 0, 0, 'released');
+INSERT INTO stock_movements (sku, kind, pieces, on_hand, account, item_id, reason) VALUES
+  ('PHONE', 'counted', 10, 10, '', '', ''), ('PHONE', 'shipped', -1, 9, 'shop', 'phone', ''),
+  ('PHONE', 'shipped', -1, 8, 'shop', 'undone', '');
+"""

@@ -67,7 +67,7 @@ CONTRACT = AdapterContract(
             "shipping_price": "1.50", "fee": "22.90", "product": "Apple iPhone 4", "listing_id": "142",
             "imei": "011415009346880", "serial_number": "SN-1", "kind": ItemKind.GOODS,
         },
-        absent=["cancelled", "shipped", "refunded", "returned"],
+        absent=["cancelled", "shipped", "refunded", "returned", "shipments"],
     ),
     care=[
         Example(

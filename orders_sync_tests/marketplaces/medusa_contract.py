@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 from orders_sync.marketplaces.medusa import CLAIM_KIND, FULFILLMENT_STATUS, ORDER_STATUS, PAYMENT_STATUS, RETURN_STATE
-from orders_sync.model.records import DocumentKind, ItemKind
+from orders_sync.model.records import DocumentKind, ItemKind, Shipment
 from orders_sync.model.statuses import Status
 from orders_sync.testing.adapter_contract import AdapterContract, Example, StateTable, opened
 from orders_sync.testing.field_mapping import address, day, day_text, item_of
@@ -28,7 +28,7 @@ ORDER: dict[str, Any] = {
     "payment_collections": [{"completed_at": day_text(3)}],
     "fulfillments": [
         {
-            "id": "ful_1", "shipped_at": day_text(4), "canceled_at": None, "items": [{"line_item_id": "item_1"}],
+            "id": "ful_1", "shipped_at": day_text(4), "canceled_at": None, "items": [{"line_item_id": "item_1", "quantity": 2}],
             "labels": [
                 {
                     "id": "label_1", "tracking_number": "T-1", "tracking_url": "https://example.com/track",
@@ -90,7 +90,7 @@ CONTRACT = AdapterContract(
             "item_id": "item_1", "sku": "PHONE", "quantity": 3, "status": Status.ACCEPTED,
             "marketplace_state": "2 shipped, 1 returned", "created_at": day(5), "currency": "EUR",
             "price": Decimal("599.70"), "product": "A phone", "listing_id": "variant_1", "kind": ItemKind.GOODS,
-            "shipped": 2, "returned": 1,
+            "shipped": 2, "returned": 1, "shipments": (Shipment(2, day(4)),),
         },
         absent=["shipping_price", "fee", "imei", "serial_number", "cancelled", "refunded"],
     ),

@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 from orders_sync.marketplaces.mirakl import LINE_STATUS, NOT_SHIPPED_STATUS, ORDER_STATUS, RETURN_STATE
-from orders_sync.model.records import ItemKind
+from orders_sync.model.records import ItemKind, Shipment
 from orders_sync.model.statuses import Status
 from orders_sync.testing.adapter_contract import AdapterContract, Example, StateTable, opened
 from orders_sync.testing.field_mapping import address, day, day_text, item_of
@@ -78,7 +78,7 @@ CONTRACT = AdapterContract(
             "item_id": "Order_1-A-1", "sku": "S2000", "quantity": 3, "status": Status.ACCEPTED,
             "marketplace_state": "SHIPPING", "created_at": day(6), "currency": "USD", "price": Decimal("82.4"),
             "shipping_price": Decimal("2.25"), "fee": Decimal("21.3"), "product": "Espresso machine",
-            "listing_id": "2130", "kind": ItemKind.GOODS,
+            "listing_id": "2130", "kind": ItemKind.GOODS, "shipments": (Shipment(3, day(4)),),
         },
         absent=["imei", "serial_number", "cancelled", "shipped", "refunded", "returned"],
     ),

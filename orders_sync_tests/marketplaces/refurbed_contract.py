@@ -74,7 +74,7 @@ CONTRACT = AdapterContract(
             "shipping_price": Decimal("12.50"), "fee": Decimal("23.5"), "product": "iPhone 12", "listing_id": "77",
             "imei": "356938035643809", "serial_number": "SN-1", "kind": ItemKind.GOODS,
         },
-        absent=["created_at", "cancelled", "shipped", "refunded", "returned"],
+        absent=["created_at", "cancelled", "shipped", "refunded", "returned", "shipments"],
     ),
     care=[
         Example(

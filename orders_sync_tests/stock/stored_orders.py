@@ -5,7 +5,7 @@ For tests that need many orders, or numbers of pieces that no sandbox marketplac
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from psycopg.types.json import Jsonb
 
@@ -31,6 +31,13 @@ class StoredItem(NamedTuple):
     cancelled: int | None = None
     shipped: int | None = None
     kind: str = "goods"
+    parcels: tuple[tuple[int, datetime], ...] = ()
+    """Pieces that left, and when, where the marketplace says it of the item."""
+
+    def columns(self) -> tuple[object, ...]:
+        """The values of the columns sku, quantity, status, cancelled, shipped, kind, shipments."""
+        shipments = [{"pieces": pieces, "at": left_at.isoformat()} for pieces, left_at in self.parcels]
+        return (*self[1:-1], Jsonb(shipments) if shipments else None)
 
 
 class StoredOrder(NamedTuple):
@@ -82,20 +89,20 @@ def _change(connection: Connection, order: StoredOrder, status_before: str) -> N
     if order.status != status_before:
         _publish(connection, order, "", revision, status_before, order.status)
     rows = connection.execute(
-        "SELECT item_id, sku, quantity, status, cancelled, shipped, kind FROM order_items "
+        "SELECT item_id, sku, quantity, status, cancelled, shipped, kind, shipments FROM order_items "
         "WHERE account = %s AND order_id = %s",
         [order.account, order.order_id],
     )
-    before = {item.item_id: item for item in map(StoredItem._make, rows)}
+    before = {item_id: _stored_item(item_id, *columns) for item_id, *columns in rows}
     for item in order.items:
         stored = before.get(item.item_id)
         if stored is None:
             _insert_item(connection, order, item)
         elif stored != item:
             connection.execute(
-                "UPDATE order_items SET sku = %s, quantity = %s, status = %s, cancelled = %s, shipped = %s, kind = %s "
-                "WHERE account = %s AND item_id = %s",
-                [*item[1:], order.account, item.item_id],
+                "UPDATE order_items SET sku = %s, quantity = %s, status = %s, cancelled = %s, shipped = %s, kind = %s, "
+                "shipments = %s WHERE account = %s AND item_id = %s",
+                [*item.columns(), order.account, item.item_id],
             )
         if stored is None or stored.status != item.status:
             _publish(connection, order, item.item_id, revision, stored and stored.status, item.status)
@@ -105,11 +112,18 @@ def _change(connection: Connection, order: StoredOrder, status_before: str) -> N
             )
 
 
+def _stored_item(item_id: str, *columns: Any) -> StoredItem:
+    *facts, shipments = columns
+    parcels = tuple((each["pieces"], datetime.fromisoformat(each["at"])) for each in shipments or ())
+    return StoredItem(item_id, *facts, parcels)
+
+
 def _insert_item(connection: Connection, order: StoredOrder, item: StoredItem) -> None:
     connection.execute(
-        "INSERT INTO order_items (account, order_id, item_id, sku, quantity, status, cancelled, shipped, kind) "
-        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
-        [order.account, order.order_id, *item],
+        "INSERT INTO order_items "
+        "(account, order_id, item_id, sku, quantity, status, cancelled, shipped, kind, shipments) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        [order.account, order.order_id, item.item_id, *item.columns()],
     )
 
 

@@ -177,7 +177,7 @@ def _changed_order(random: Random, connection: Connection, number: int) -> Store
         "WHERE account = %s AND order_id = %s ORDER BY item_id",
         [ACCOUNT, str(number)],
     )
-    items = [_changed_item(random, StoredItem._make(row)) for row in rows]
+    items = [_changed_item(random, StoredItem(*row)) for row in rows]
     return StoredOrder(str(number), items, random.choice(["accepted", "unknown"]), modified_at=datetime.now(UTC))
 
 

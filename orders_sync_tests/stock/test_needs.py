@@ -117,7 +117,24 @@ def test_a_need_is_never_negative_and_never_more_than_the_item_has(item: ItemFac
     ],
 )
 def test_a_decision_of_a_person_counts_more_than_the_status(decision: Decision, status: str, need: Need) -> None:
-    assert need_of(AN_ITEM._replace(decision=decision, status=status), has_lock=False) == need
+    item = AN_ITEM._replace(decision=decision, status=status, over_reported=3, reported_then=3)
+    assert need_of(item, has_lock=False) == need
+
+
+@pytest.mark.parametrize(
+    ("reported", "gone", "why"),
+    [
+        (2, 1, "one of the two did not leave"),
+        (3, 2, "one more has left since then"),
+        (1, 1, "the marketplace has corrected its report"),
+        (0, 0, "more than that, too"),
+    ],
+)
+def test_of_an_undone_shipment_the_other_pieces_have_left(reported: int, gone: int, why: str) -> None:
+    item = AN_ITEM._replace(
+        status="accepted", shipped=reported, decision=Decision.NOT_SHIPPED, over_reported=1, reported_then=2
+    )
+    assert need_of(item, has_lock=True) == Need(3 - gone, gone), why
 
 
 def test_a_sku_is_itself_an_alias_or_a_bundle_and_an_accounts_own_entry_counts_first() -> None:

@@ -122,6 +122,12 @@ order_items = Table(
     Column("refunded", Integer, comment="Refunded pieces; empty: the marketplace does not say."),
     Column("returned", Integer, comment="Pieces that came back; empty: the marketplace does not say."),
     Column(
+        "shipments", JSONB,
+        comment="When the item's pieces left, by the marketplace's clock: "
+        '[{"pieces": 1, "at": "2026-03-01T08:30:00Z"}]; '
+        "empty: the marketplace says it of the order alone, or not at all.",
+    ),
+    Column(
         "care_id", Text,
         comment="The marketplace's id of the latest care record about this item, cancelled ones last; empty: none.",
     ),

@@ -28,6 +28,10 @@ stock_locks = Table(
     Column("short", Integer, nullable=False, comment="Pieces that the lock waits for."),
     Column("consumed", Integer, nullable=False, comment="Pieces that have left the warehouse."),
     Column(
+        "item_pieces", Integer, nullable=False, server_default="0",
+        comment="Pieces of the item that have left, each counted at one of the item's locks.",
+    ),
+    Column(
         "state", Text, nullable=False,
         comment="short (it waits for pieces), locked (it holds all), consumed (they have left) or released.",
     ),
@@ -39,7 +43,7 @@ stock_locks = Table(
         "ELSE 'released' END",
         name="stock_locks_state",
     ),
-    CheckConstraint("least(locked, short, consumed) >= 0", name="stock_locks_pieces_not_negative"),
+    CheckConstraint("least(locked, short, consumed, item_pieces) >= 0", name="stock_locks_pieces_not_negative"),
     comment="The stock locks: the pieces of a SKU that an order item holds, waits for, or has taken. An item has one "
     "lock; it has one for each SKU where its SKU is a bundle, or has changed.",
 )  # fmt: skip
@@ -77,23 +81,31 @@ stock_movements = Table(
         "kind", Text, nullable=False,
         comment="counted (an import), adjusted (by hand), shipped, not_shipped (a shipment undone) or returned.",
     ),
-    Column("pieces", Integer, nullable=False, comment="By how many pieces on_hand changed."),
-    Column("on_hand", Integer, nullable=False, comment="Pieces in the warehouse afterwards."),
+    Column("pieces", Integer, nullable=False, comment="Pieces that came, or left (negative)."),
+    Column(
+        "on_hand_change", Integer, nullable=False,
+        comment="By how many pieces on_hand changed. 0 for pieces that left, or came, before the shelf was counted.",
+    ),
+    Column("on_hand", Integer, comment="Pieces in the warehouse afterwards; empty: the SKU is not in the stock list."),
     Column("account", Text, nullable=False, server_default="", comment="Account of the item; '': no item's movement."),
     Column("item_id", Text, nullable=False, server_default="", comment="The order item; '': no item's movement."),
     Column("reason", Text, nullable=False, comment="The cause in one line, or the reason that the user gave."),
     Column("made_by", Text, nullable=False, server_default="", comment="user@machine; '': the stock job."),
     moment("at", "When on_hand changed, by our clock.", now=True),
     moment("moved_at", "When the pieces had left, by the marketplace's clock; empty: at."),
+    Column(
+        "item_pieces", Integer, nullable=False, server_default="0",
+        comment="Pieces of the item that left or came. Those of a bundle are at the first of its movements.",
+    ),
     CheckConstraint(
         "kind IN ('counted','adjusted','shipped','not_shipped','returned')", name="stock_movements_kind"
     ),
-    comment="One row per change of a SKU's pieces on hand: their sum is on_hand.",
+    comment="One row for pieces of a SKU that left, came, or were counted. The sum of on_hand_change is on_hand.",
 )  # fmt: skip
 Index("stock_movements_sku", stock_movements.c.sku)
 Index(
-    "stock_movements_returned", stock_movements.c.account, stock_movements.c.item_id,
-    postgresql_where=text("kind = 'returned'"),
+    "stock_movements_item", stock_movements.c.account, stock_movements.c.item_id,
+    postgresql_where=text("item_id <> ''"),
 )  # fmt: skip
 
 stock_skus = Table(
@@ -118,8 +130,16 @@ stock_settings = Table(
         "sku_case", Text, nullable=False, server_default="exact",
         comment="exact (SKUs that differ in case are different), or ignore (they are one, stored in upper case).",
     ),
+    Column(
+        "unknown_shipping_time", Text, nullable=False, server_default="as_seen",
+        comment="When pieces left of which the marketplace gives no time: as_seen (when that was stored), or "
+        "before_count (right after the last `modified` pass before, so before each count since then).",
+    ),
     Column("changed_by", Text, nullable=False, comment="Who changed them last: user@machine."),
     moment("changed_at", "When they were last changed, by our clock.", now=True),
+    CheckConstraint(
+        "unknown_shipping_time IN ('as_seen','before_count')", name="stock_settings_unknown_shipping_time"
+    ),
     CheckConstraint("settings_id = 1", name="stock_settings_one_row"),
     CheckConstraint("sku_case IN ('exact','ignore')", name="stock_settings_sku_case"),
     comment="The settings of stock, one row; none: the defaults. `orders-sync stock settings` changes them.",
@@ -132,7 +152,17 @@ stock_decisions = Table(
     Column("item_id", Text, primary_key=True, comment=ITEM_ID),
     Column(
         "decision", Text, nullable=False,
-        comment="lock, release, shipped (counts as shipped) or not_shipped (does not count as shipped).",
+        comment="lock, release, shipped (counts as shipped) or not_shipped (a shipment was undone).",
+    ),
+    Column(
+        "over_reported", Integer, nullable=False, server_default="0",
+        comment="not_shipped: pieces of the item that were reported as shipped and did not leave. What the marketplace "
+        "corrects is subtracted.",
+    ),
+    Column(
+        "reported_then", Integer, nullable=False, server_default="0",
+        comment="not_shipped: pieces of the item that the marketplace reported as shipped when this was decided, or "
+        "fewer, if it has corrected that.",
     ),
     Column("item_status", Text, nullable=False, comment="The item's status at that time. A new status ends this."),
     Column("reason", Text, nullable=False, comment="The reason that the user gave."),
