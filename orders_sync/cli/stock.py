@@ -3,14 +3,15 @@
 import json
 import sys
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from orders_sync.cli.database import read_stock_database, stock_database
-from orders_sync.cli.output import EXIT_FAILED, console, moment, print_error, table
+from orders_sync.cli.output import EXIT_FAILED, console, moment, print_error, print_warning, table
 from orders_sync.cli.rows import format_options, print_rows
 from orders_sync.cli.stock_events import events
 from orders_sync.cli.stock_settings import settings
@@ -34,25 +35,26 @@ stock.add_command(settings)
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option(
     "--counted-at",
-    type=click.DateTime(["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"]),
-    help="When the shelf was counted, in UTC; by default now. What left before is not subtracted later.",
+    metavar="TIME",
+    help="When the shelf was counted, e.g. 2026-03-01T08:30; in UTC, unless it has a zone (+01:00). By default now. "
+    "What left before is not subtracted later.",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
 @click.option("--show", is_flag=True, help="List every SKU whose pieces on hand change.")
-def import_file(file: Path, counted_at: datetime | None, dry_run: bool, show: bool) -> None:
+def import_file(file: Path, counted_at: str | None, dry_run: bool, show: bool) -> None:
     """Import the pieces on hand from a CSV file.
 
     FILE has the columns sku and on_hand, and may have counted_at. A file with an error changes nothing. Where more
     pieces are locked than there are, the newest orders give some back.
     """
     from orders_sync.marketplaces.kit.accounts import overselling_accounts
+    from orders_sync.stock.input import check_count_time
     from orders_sync.stock.levels import import_levels, read_stock_file
     from orders_sync.stock.store import stored_sku_case
 
-    at = counted_at.replace(tzinfo=UTC) if counted_at else None
-    if at is not None and at > datetime.now(UTC):
-        raise click.BadParameter("the shelf can't have been counted in the future", param_hint="--counted-at")
-    with stock_database(APPLICATION) as connected:
+    at = None if counted_at is None else check_count_time(counted_at, "--counted-at")
+    # The case rule must not change between reading and importing.
+    with stock_database(APPLICATION) as connected, connected.changing():
         counts = read_stock_file(file, stored_sku_case(connected))
         result = import_levels(
             connected, counts, overselling_accounts(), counted_at=at, made_by=user_at_machine(), dry_run=dry_run
@@ -69,8 +71,12 @@ def import_file(file: Path, counted_at: datetime | None, dry_run: bool, show: bo
 
 
 def _print_transitions(transitions: Mapping[str, int], verb: str = "are now") -> None:
-    for state, count in sorted(transitions.items()):
-        console.print(f"{count} locks {verb} {state}.")
+    for line in _transition_lines(transitions, verb):
+        console.print(line)
+
+
+def _transition_lines(transitions: Mapping[str, int], verb: str = "are now") -> list[str]:
+    return [f"{count} locks {verb} {state}." for state, count in sorted(transitions.items())]
 
 
 @stock.command("levels")
@@ -102,12 +108,12 @@ def show_available(account: str | None, as_json: bool, as_csv: bool) -> None:
     On hand, less what locks hold and wait for, less the buffer: a list for a listing tool. Nothing is sent to a
     marketplace.
     """
-    from orders_sync.marketplaces.kit.accounts import check_account_name, load_accounts
+    from orders_sync.marketplaces.kit.accounts import account_names, check_account_name
     from orders_sync.stock.available import Available, available_to_sell
 
     if account is not None:
         check_account_name(account)
-    accounts = sorted(load_accounts()[0]) if account is None else [account]
+    accounts = account_names() if account is None else [account]
     with read_stock_database(APPLICATION) as connected:
         rows = [list(each) for each in available_to_sell(connected, accounts)]
     print_rows("Available to sell", list(Available._fields), rows, as_json=as_json, as_csv=as_csv)
@@ -130,7 +136,9 @@ def buffer(account: str, sku: str, pieces: int | None, percent: int | None) -> N
         check_account_name(account)
     with stock_database(APPLICATION) as connected:
         if pieces is not None or percent is not None:
-            set_buffer(connected, Buffer(account, sku, pieces or 0, percent or 0))
+            is_listed = set_buffer(connected, Buffer(account, sku, pieces or 0, percent or 0))
+            if sku and not is_listed:
+                print_warning(f"SKU {sku.strip()} is not in the stock list: its buffer counts once it is.")
         rows = [
             [each.account or "(all)", each.sku or "(all)", each.pieces, each.percent]
             for each in stored_buffers(connected)
@@ -168,7 +176,7 @@ def apply() -> None:
 @stock.command("explain")
 @click.argument("subject")
 @click.option("--all", "show_all", is_flag=True, help="Show everything, not only the latest.")
-@click.option("--limit", type=click.IntRange(min=1), help="How many rows of each kind to show; by default 20.")
+@click.option("--limit", type=click.IntRange(1, 1_000_000), help="How many rows of each kind to show; by default 20.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def explain_lock(subject: str, show_all: bool, limit: int | None, as_json: bool) -> None:
     """Show who holds a SKU now, and why.
@@ -221,16 +229,14 @@ def adjust_level(sku: str, pieces: int, reason: str) -> None:
 
     with stock_database(APPLICATION) as connected:
         result = adjust(connected, sku, pieces, _by(reason), overselling_accounts())
-    console.print(f"SKU {sku}: {pieces:+} pieces on hand.")
-    _print_transitions(result.transitions)
+    console.print(result.text(), markup=False)
+    _print_transitions(result.applied.transitions)
 
 
 def _by(reason: str) -> Any:
     from orders_sync.stock.by_hand import By
 
-    if not reason.strip():
-        raise click.BadParameter("say why", param_hint="--reason")
-    return By(user_at_machine(), reason.strip())
+    return By.checked(user_at_machine(), reason)
 
 
 def _decision(name: str, decision: str, help_text: str) -> Callable[..., None]:
@@ -288,7 +294,7 @@ def undo_item_shipment(account: str, item_id: str, pieces: int | None, reason: s
 @stock.command("return")
 @click.argument("account")
 @click.argument("item_id", required=False)
-@click.argument("pieces", type=click.IntRange(min=1), required=False)
+@click.argument("pieces", type=int, required=False)
 @click.option("--care", "care_id", help="The care record by which they came back; without ITEM_ID, all its pieces.")
 @REASON
 def return_pieces(account: str, item_id: str | None, pieces: int | None, care_id: str | None, reason: str) -> None:
@@ -333,17 +339,20 @@ def repair_locks(yes: bool, as_json: bool, as_csv: bool) -> None:
             f"{len(wrong)} wrong locks", list(WrongLock._fields), [list(each) for each in wrong], as_json=as_json,
             as_csv=as_csv,
         )  # fmt: skip
+    # With a format for programs, only that is on standard output.
+    say = partial(click.echo, err=as_json or as_csv)
     if not wrong:
-        console.print("Every lock is what its item needs.")
+        say("Every lock is what its item needs.")
     elif yes:
         with stock_database(APPLICATION) as connected:
             repaired = repair(connected, oversell)
-        _print_transitions(repaired.transitions)
+        for line in _transition_lines(repaired.transitions):
+            say(line)
         if repaired.failed:
-            print_error(f"{repaired.failed} items could not be repaired. Their locks stay as they were.")
+            say(f"{repaired.failed} items could not be repaired. Their locks stay as they were.")
             sys.exit(EXIT_FAILED)
     else:
-        console.print("Repair them with --yes.")
+        say("Repair them with --yes.")
 
 
 @stock.group("skus")
@@ -352,8 +361,9 @@ def skus() -> None:
 
 
 @skus.command("import")
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-def import_skus(file: Path) -> None:
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=False)
+@click.option("--remove-all", is_flag=True, help="Remove all aliases and bundles; without FILE.")
+def import_skus(file: Path | None, remove_all: bool) -> None:
     """Replace all aliases and bundles by those of a CSV file.
 
     FILE has the columns sku and stock_sku, and may have account (empty: every account) and pieces (by default 1). A
@@ -363,11 +373,19 @@ def import_skus(file: Path) -> None:
     from orders_sync.stock.stock_skus import import_stock_skus, read_stock_skus_file
     from orders_sync.stock.store import stored_sku_case
 
-    with stock_database(APPLICATION) as connected:
-        found = read_stock_skus_file(file, stored_sku_case(connected))
+    if (file is None) is not remove_all:
+        raise click.UsageError("Name either FILE or --remove-all.")
+    # The case rule must not change between reading and importing.
+    with stock_database(APPLICATION) as connected, connected.changing():
+        found = read_stock_skus_file(file, stored_sku_case(connected)) if file else []
         for account in sorted({each.account for each in found} - {""}):
             check_account_name(account)
-        import_stock_skus(connected, found)
+        unreachable = import_stock_skus(connected, found)
+    for sku in unreachable:
+        print_warning(
+            f"SKU {sku} has pieces on hand, and no order gets them any more: set it to 0 by `orders-sync stock "
+            "adjust`, and add the pieces to the SKU that it stands for."
+        )
     console.print(f"{len(found)} lines imported. The stock job moves the locks of open items that change.")
 
 

@@ -9,6 +9,7 @@ from orders_sync.cli.user import user_at_machine
 
 APPLICATION = "orders_sync stock events"
 ALL = "all"
+MAX_DIGITS = 100
 
 
 class EventId(click.ParamType[int | str]):
@@ -20,7 +21,7 @@ class EventId(click.ParamType[int | str]):
         text = str(value)
         if text == ALL:
             return ALL
-        if not text.isdecimal():
+        if not (text.isascii() and text.isdecimal() and len(text) < MAX_DIGITS):
             self.fail(f"{text} is not an event's id; allowed are a number and `{ALL}`", param, ctx)
         return int(text)
 
@@ -40,7 +41,7 @@ def events(retry: int | str | None, skip: int | None, reason: str | None, as_jso
     from orders_sync.stock.failed_events import retry_failed, skip_failed
     from orders_sync.stock.queries import FailedEvent, failed_events
 
-    if skip is not None and not (reason or "").strip():
+    if skip is not None and reason is None:
         raise click.BadParameter("say why the event is skipped", param_hint="--reason")
     if skip is None and reason is not None:
         raise click.BadParameter("a reason belongs to --skip", param_hint="--reason")
@@ -55,5 +56,5 @@ def events(retry: int | str | None, skip: int | None, reason: str | None, as_jso
             count = retry_failed(connected, None if isinstance(retry, str) else retry)
             console.print(f"{count} events will be tried again by the stock job, or now by orders-sync stock apply.")
         if skip is not None:
-            skip_failed(connected, skip, By(user_at_machine(), (reason or "").strip()))
+            skip_failed(connected, skip, By.checked(user_at_machine(), reason or ""))
             console.print(f"Event {skip} is skipped.")

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import psycopg
 
 from orders_sync.database.bulk_work import rare_garbage_collection
+from orders_sync.model.errors import UserFacingError
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.decision import Cause
 from orders_sync.stock.needs import ItemKey
@@ -138,7 +139,8 @@ def _apply_batch(
             raise
         if size > 1:
             return _apply_in_parts(stock, oversell, len(taken), after, max_attempts)
-        stock.execute(_FAILED, [type(error).__name__, taken])
+        problem = str(error) if isinstance(error, UserFacingError) else type(error).__name__
+        stock.execute(_FAILED, [problem, taken])
         return _Applied(StockResult(failed=1), taken[-1])
     return _Applied(StockResult(events=len(taken)) + result, taken[-1])
 

@@ -2,8 +2,9 @@
 
 from typing import NamedTuple
 
-from orders_sync.model.errors import UserFacingError
 from orders_sync.stock.connection import StockConnection
+from orders_sync.stock.input import StockInputError, check_id, check_pieces
+from orders_sync.stock.stock_skus import check_in_stock_list
 from orders_sync.stock.store import stored_sku_case
 
 MAX_PERCENT = 100
@@ -30,10 +31,6 @@ class Buffer(NamedTuple):
     percent: int
 
 
-class StockBufferError(UserFacingError):
-    """A buffer can't be used; the message says what is allowed."""
-
-
 def available_to_sell(stock: StockConnection, accounts: list[str]) -> list[Available]:
     """What the accounts can offer of all SKUs of the stock list, by account and SKU: also of its aliases and bundles.
 
@@ -53,18 +50,23 @@ def store_available(stock: StockConnection, rows: list[Available]) -> int:
     return changed + gone
 
 
-def set_buffer(stock: StockConnection, buffer: Buffer) -> None:
-    """Sets a buffer, or removes it where it keeps nothing back. Raises StockBufferError for numbers out of range."""
-    if buffer.pieces < 0 or not 0 <= buffer.percent <= MAX_PERCENT:
-        raise StockBufferError(
-            f"A buffer of {buffer.pieces} pieces and {buffer.percent} % is not possible; allowed are "
-            f"0 pieces or more, and 0 to {MAX_PERCENT} %."
-        )
+def set_buffer(stock: StockConnection, buffer: Buffer) -> bool:
+    """Sets a buffer, or removes it where it keeps nothing back.
+
+    Returns whether it counts for a SKU of the stock list now. Raises StockInputError for values that can't be used, and
+    for a buffer of an alias.
+    """
+    check_pieces(buffer.pieces, "the buffer in pieces")
+    if not 0 <= buffer.percent <= MAX_PERCENT:
+        raise StockInputError(f"the buffer in per cent is {buffer.percent}; allowed is 0 to {MAX_PERCENT}")
     with stock.changing():
-        buffer = buffer._replace(sku=stored_sku_case(stock).form(buffer.sku))
+        if buffer.sku:
+            buffer = buffer._replace(sku=stored_sku_case(stock).form(check_id(buffer.sku, "sku")))
         stock.execute("DELETE FROM stock_buffers WHERE account = %s AND sku = %s", [buffer.account, buffer.sku])
         if buffer.pieces or buffer.percent:
+            check_in_stock_list(stock, [buffer.sku], buffer.account)
             stock.execute("INSERT INTO stock_buffers (account, sku, pieces, percent) VALUES (%s, %s, %s, %s)", buffer)
+        return stock.execute(_IS_LISTED, {"sku": buffer.sku}).fetchone() == (True,)
 
 
 def stored_buffers(stock: StockConnection) -> list[Buffer]:
@@ -72,10 +74,14 @@ def stored_buffers(stock: StockConnection) -> list[Buffer]:
     return stock.rows_as(Buffer, "SELECT account, sku, pieces, percent FROM stock_buffers ORDER BY account, sku")
 
 
+_IS_LISTED = """
+SELECT EXISTS (SELECT FROM {levels} WHERE on_hand IS NOT NULL AND %(sku)s IN (sku, ''))
+"""
+# Sums of locks are bigint: they may be larger than what one lock can have.
 _AVAILABLE = """
 WITH accounts AS (SELECT unnest(%s::text[]) AS account),
 levels AS (
-  SELECT level.sku, level.on_hand, level.reserved, coalesce(waiting.short, 0)::int AS short
+  SELECT level.sku, level.on_hand, level.reserved, coalesce(waiting.short, 0) AS short
   FROM {levels} level LEFT JOIN (
     SELECT sku, sum(short) AS short FROM {locks} WHERE state = 'short' GROUP BY sku) waiting USING (sku)
   WHERE level.on_hand IS NOT NULL

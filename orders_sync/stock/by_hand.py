@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from itertools import chain
+from typing import NamedTuple
 
 from orders_sync.model.errors import UserFacingError
 from orders_sync.model.statuses import Status
@@ -9,9 +10,11 @@ from orders_sync.stock.actions import LOCK_ACTIONS, LockAction
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.decision import By, Cause, Movement
 from orders_sync.stock.departures import Departure, by_sku, pieces_of, returning
+from orders_sync.stock.input import check_adjustment, check_id, check_pieces
 from orders_sync.stock.needs import Decision, ItemFacts, ItemKey, reported_pieces
 from orders_sync.stock.reconcile import ReturnNotBooked, StockResult, move, reconcile
 from orders_sync.stock.returns import returned, why_not
+from orders_sync.stock.stock_skus import check_in_stock_list
 from orders_sync.stock.store import load, load_departures, load_levels, stored_sku_case
 
 NO_OVERSELL: frozenset[str] = frozenset()
@@ -21,23 +24,44 @@ class StockActError(UserFacingError):
     """An act by hand is not possible; the message says why, and what is."""
 
 
-def adjust(
-    stock: StockConnection, sku: str, pieces: int, by: By, oversell: frozenset[str] = NO_OVERSELL
-) -> StockResult:
+class Adjustment(NamedTuple):
+    """What an adjustment did."""
+
+    sku: str
+    on_hand: int
+    """Pieces on hand afterwards."""
+    is_new: bool
+    """Whether the SKU was not in the stock list before."""
+    applied: StockResult
+
+    def text(self) -> str:
+        """What a person has to know of it, in one line."""
+        if self.is_new:
+            return f"SKU {self.sku} was not in the stock list. It is now, with {self.on_hand} pieces on hand."
+        return f"SKU {self.sku}: {self.on_hand} pieces on hand."
+
+
+def adjust(stock: StockConnection, sku: str, pieces: int, by: By, oversell: frozenset[str] = NO_OVERSELL) -> Adjustment:
     """Adds pieces to a SKU's pieces on hand, or takes some away (negative).
 
-    A SKU that is not in the stock list gets into it. Raises StockActError if more pieces would be taken than there are.
+    A SKU that is not in the stock list gets into it. Raises StockInputError for a SKU or a number that can't be
+    used, and where pieces would be added to an alias; StockActError if more pieces would be taken than there are.
     """
+    check_adjustment(pieces)
     with stock.changing():
-        sku = stored_sku_case(stock).form(sku)
+        sku = stored_sku_case(stock).form(check_id(sku, "sku"))
+        if pieces > 0:
+            check_in_stock_list(stock, [sku])
         before = load_levels(stock, [sku])
         on_hand = (before[sku].on_hand or 0) + pieces
         if on_hand < 0:
             raise StockActError(f"SKU {sku} has {before[sku].on_hand or 0} pieces on hand; {-pieces} can't be taken.")
+        check_pieces(on_hand, f"the sum of pieces on hand of SKU {sku}")
         movement = Movement(sku, "adjusted", pieces, pieces, on_hand, "", "", by.reason, by.user)
         if before[sku].counted_at is None:
             stock.execute("UPDATE {levels} SET counted_at = now() WHERE sku = %s", [sku])
-        return move(stock, before, [movement], Cause(f"stock adjusted by {by.user}: {by.reason}"), oversell)
+        applied = move(stock, before, [movement], Cause(f"stock adjusted by {by.user}: {by.reason}"), oversell)
+        return Adjustment(sku, on_hand, before[sku].on_hand is None, applied)
 
 
 def decide(
@@ -48,6 +72,8 @@ def decide(
     A decision that says what the item's status says anyway changes nothing. Raises StockActError where there is no such
     item, or where nothing is to be released since it has left.
     """
+    check_id(key[0], "account")
+    check_id(key[1], "the item's id")
     if decision is Decision.NOT_SHIPPED:
         return undo_shipment(stock, key, None, by, oversell)
     verbs = {Decision.LOCK: "locked", Decision.RELEASE: "released", Decision.SHIPPED: "set to shipped"}
@@ -67,6 +93,8 @@ def undo_shipment(
     counted after their supposed shipment. Pieces that are reported as shipped from now on have left. Raises
     StockActError where there is no such item, or where fewer pieces have left.
     """
+    check_id(key[0], "account")
+    check_id(key[1], "the item's id")
     with stock.changing():
         item = _item(stock, key)
         left = pieces_of(load_departures(stock, key))
@@ -169,8 +197,13 @@ def pieces_to_return(
     """What a person means, for `return_to_stock`: the pieces of an item, else all of a care record that are not booked.
 
     Raises StockActError where neither an item with its pieces nor a care record is named, or where the care record does
-    not say what comes back.
+    not say what comes back; StockInputError for values that can't be used.
     """
+    for value, name in (account, "account"), (item_id, "the item's id"), (care_id, "the care record's id"):
+        if value is not None:
+            check_id(value, name)
+    if pieces is not None:
+        check_pieces(pieces, "the number of pieces", lowest=1)
     if item_id is not None and pieces is not None:
         return {(account, item_id): pieces}
     if item_id is not None or pieces is not None or care_id is None:

@@ -1,47 +1,83 @@
-"""The CSV files of stock: how they are opened, and what is wrong with them."""
+"""The CSV files of stock: how they are read, and what is wrong with them."""
 
 import csv
-from collections.abc import Callable
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from orders_sync.model.errors import UserFacingError
-
-T = TypeVar("T")
+from orders_sync.stock.input import StockInputError, shown
 
 
 class StockFileError(UserFacingError):
     """A stock file can't be used. The message has the file, the line, what is wrong, and what is allowed."""
 
 
-def read_csv(path: Path, needed: tuple[str, ...], parse: Callable[[Path, "csv.DictReader[str]"], T]) -> T:
-    """What `parse` makes of a file's rows. The separator is a comma or a semicolon.
+def read_csv(
+    path: Path, needed: Sequence[str], optional: Sequence[str], take: Callable[[int, Mapping[str, str]], None]
+) -> None:
+    """Gives each row of a file to `take`: the line, and the cells by column, without the spaces around them.
 
-    `needed`: the columns that the file must have. Raises StockFileError, which names the line, where one is missing or
-    the file can't be read.
+    The separator is a comma or a semicolon, the encoding UTF-8. `needed`: the columns that the file must have.
+    `optional`: those that it may have; their cells are empty where it has none. Raises StockFileError, which names the
+    line, where the file can't be read, for any other column, for a cell without a column, and for what `take` raises as
+    StockInputError.
     """
+    text = _text(path)
+    delimiter = ";" if (header := text.partition("\n")[0]).count(";") > header.count(",") else ","
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            header = file.readline()
-            delimiter = ";" if header.count(";") > header.count(",") else ","
-            file.seek(0)
-            rows = csv.DictReader(file, delimiter=delimiter)
-            rows.fieldnames = [name.strip() for name in rows.fieldnames or []]
-            if not set(needed) <= set(rows.fieldnames):
-                found = ", ".join(rows.fieldnames) or "missing"
-                raise StockFileError(f"{path}: line 1: the columns are {found}; needed are {', '.join(needed)}")
-            return parse(path, rows)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        columns = _columns(next(rows, list[str]()), needed, optional)
+        for cells in _cells(rows, columns):
+            take(rows.line_num, {**dict.fromkeys(optional, ""), **cells})
+    except (csv.Error, StockInputError) as error:
+        raise StockFileError(f"{path}: line {max(1, rows.line_num)}: {error}") from None
+
+
+def _text(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
         raise StockFileError(f"{path}: can't be read: {error}") from None
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise StockFileError(
+            f"{path}: line {line}: byte 0x{content[error.start]:02x} is not UTF-8; save the file as CSV in UTF-8"
+        ) from None
 
 
-def check_spelling(where: str, sku: str, first: str, first_line: int) -> None:
-    """Raises StockFileError if a SKU is spelled otherwise than in the first line that has it.
+def _columns(header: Sequence[str], needed: Sequence[str], optional: Sequence[str]) -> list[str]:
+    """The names of the columns; '' of one without a name, which spreadsheets write after the last one."""
+    columns = [name.strip() for name in header]
+    names = [name for name in columns if name]
+    if not set(needed) <= set(names):
+        raise StockInputError(f"the columns are {', '.join(names) or 'missing'}; needed are {', '.join(needed)}")
+    allowed = f"allowed are {', '.join((*needed, *optional))}, each once"
+    if unexpected := [name for name in names if name not in needed and name not in optional]:
+        raise StockInputError(f"the file has a column {unexpected[0]!r}; {allowed}")
+    if len(set(names)) < len(names):
+        raise StockInputError(f"a column is there twice: {', '.join(names)}; {allowed}")
+    return columns
+
+
+def _cells(rows: Iterator[list[str]], columns: Sequence[str]) -> Iterator[dict[str, str]]:
+    for row in rows:
+        cells = [cell.strip() for cell in row]
+        for position, cell in enumerate(cells):
+            if cell and (position >= len(columns) or not columns[position]):
+                raise StockInputError(f"the cell {shown(cell)} has no column")
+        if any(cells):
+            yield {name: cell for name, cell in zip(columns, cells, strict=False) if name}
+
+
+def check_spelling(sku: str, first: str, first_line: int) -> None:
+    """Raises StockInputError if a SKU is spelled otherwise than in the first line that has it.
 
     Call it for spellings that are one SKU by the stored case rule.
     """
     if sku != first:
-        raise StockFileError(
-            f"{where}: SKU {sku} differs only in case from {first} in line {first_line}, and they are one; write one "
-            "of them"
+        raise StockInputError(
+            f"SKU {sku} differs only in case from {first} in line {first_line}, and they are one; write one of them"
         )

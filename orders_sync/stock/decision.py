@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from orders_sync.stock.departures import NOT_SHIPPED, SHIPPED, Departure, Part, undoing
+from orders_sync.stock.input import check_need, check_reason
 from orders_sync.stock.needs import (
     NOTHING,
     Decision,
@@ -111,6 +112,11 @@ class By(NamedTuple):
     """user@machine; '': the stock job."""
     reason: str
 
+    @classmethod
+    def checked(cls, user: str, reason: str) -> "By":
+        """Raises StockInputError if the reason can't be used, e.g. is empty."""
+        return cls(user, check_reason(reason))
+
 
 class Cause(NamedTuple):
     """Why an item's lock is looked at. `event_id` is None where no event but, say, a person caused it."""
@@ -161,7 +167,8 @@ def settle(
     """Brings the locks of items to what the items need, but for the pieces that are yet to be shared out.
 
     `levels` holds the SKUs of the items in the stock list, and those of the locks. `departures`: what has left, of the
-    items with a shipment to undo. Raises KeyError if a level is missing.
+    items with a shipment to undo. Raises KeyError if a level is missing, TooManyPiecesError if an item needs more
+    pieces than a lock can have.
     """
     result = Settled({}, dict(levels), [], {}, set())
     for facts in items:
@@ -171,6 +178,8 @@ def settle(
         if not stored and need == NOTHING:
             continue
         parts = parts_of(facts.account, facts.sku, stock_skus)
+        for part in parts:
+            check_need(part.sku, part.pieces * (need.hold + need.gone))
         left = sum([lock.item_pieces for lock in stored]) if stored else 0
         before = _with_new_locks(facts, stored, parts)
         if need.gone > left:

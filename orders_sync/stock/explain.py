@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import LiteralString, NamedTuple, TypeVar
 
 from orders_sync.stock.connection import StockConnection
+from orders_sync.stock.input import check_characters
 from orders_sync.stock.queries import HISTORY, Holder, SkuLevel, StoredTransition, holders
 from orders_sync.stock.store import IN_FORCE, stored_sku_case
 
@@ -80,8 +81,10 @@ class Explanation(NamedTuple):
 def explain(stock: StockConnection, subject: str, limit: int | None = MAX_SHOWN) -> Explanation:
     """Explains a SKU, an item or an order. `subject`: its id, or `account/id`.
 
-    `limit`: how many holders, transitions and movements at most; None: all.
+    `limit`: how many holders, transitions and movements at most; None: all. Raises StockInputError for a subject that
+    can't be an id.
     """
+    subject = check_characters(subject.strip(), "the subject")
     sku = stored_sku_case(stock).form(subject)
     account, _, own_id = subject.rpartition("/")
     named = {"subject": subject, "account": account, "id": own_id}

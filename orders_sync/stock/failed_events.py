@@ -4,6 +4,9 @@ from orders_sync.model.errors import UserFacingError
 from orders_sync.stock.by_hand import By
 from orders_sync.stock.connection import StockConnection
 
+MAX_EVENT_ID = 2**63 - 1
+"""The largest number that PostgreSQL's bigint holds."""
+
 
 class FailedEventError(UserFacingError):
     """There is no such failed event; the message says what there is."""
@@ -14,6 +17,8 @@ def retry_failed(stock: StockConnection, event_id: int | None = None) -> int:
 
     Raises FailedEventError where no such event has failed.
     """
+    if event_id is not None and not 0 < event_id <= MAX_EVENT_ID:
+        raise _no_such_event(event_id)
     retried = stock.execute(_RETRY, {"event": event_id}).rowcount
     if not retried and event_id is not None:
         raise _no_such_event(event_id)
@@ -27,6 +32,8 @@ def skip_failed(stock: StockConnection, event_id: int, by: By) -> None:
 
     Raises FailedEventError where no such event has failed.
     """
+    if not 0 < event_id <= MAX_EVENT_ID:
+        raise _no_such_event(event_id)
     parameters = {"event": event_id, "by": by.user, "reason": by.reason}
     if stock.execute(_SKIP, parameters).rowcount == 0:
         raise _no_such_event(event_id)

@@ -1,22 +1,20 @@
 """Stock levels by SKU, imported from CSV. Where an import leaves too few pieces for the locks, some become short."""
 
-import csv
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from psycopg import Rollback
 
 from orders_sync.stock.connection import StockConnection
-from orders_sync.stock.csv_files import StockFileError, check_spelling, read_csv
+from orders_sync.stock.csv_files import check_spelling, read_csv
 from orders_sync.stock.decision import Cause, Movement, Settled, StockLevel
+from orders_sync.stock.input import StockInputError, check_count_time, check_id, check_pieces, one_spelling
 from orders_sync.stock.reconcile import StockResult, finish
 from orders_sync.stock.sku_case import SkuCase
+from orders_sync.stock.stock_skus import check_in_stock_list
 from orders_sync.stock.store import load_levels, stored_sku_case
-
-MAX_ON_HAND = 10_000_000
 
 
 class Count(NamedTuple):
@@ -33,41 +31,21 @@ def read_stock_file(path: Path, sku_case: SkuCase = SkuCase.EXACT) -> dict[str, 
     StockFileError, which names the line: a file with an error is not used at all. By `sku_case`, spellings of one SKU
     are an error too; the SKUs have their form by it.
     """
-    return read_csv(path, ("sku", "on_hand"), partial(_counts, sku_case))
-
-
-def _counts(sku_case: SkuCase, path: Path, rows: "csv.DictReader[str]") -> dict[str, Count]:
     counts: dict[str, Count] = {}
     first: dict[str, tuple[str, int]] = {}
-    for row in rows:
-        written = (row.get("sku") or "").strip()
+
+    def take(line: int, cells: Mapping[str, str]) -> None:
+        written = check_id(cells["sku"], "sku")
         sku = sku_case.form(written)
-        text = (row.get("on_hand") or "").strip()
-        where = f"{path}: line {rows.line_num}"
-        if not sku:
-            raise StockFileError(f"{where}: sku is empty")
-        check_spelling(where, written, *first.setdefault(sku, (written, rows.line_num)))
+        check_spelling(written, *first.setdefault(sku, (written, line)))
         if sku in counts:
-            raise StockFileError(f"{where}: SKU {sku} is in the file twice")
-        if not (text.isascii() and text.isdecimal()) or int(text) > MAX_ON_HAND:
-            raise StockFileError(
-                f"{where}: on_hand of SKU {sku} is {text!r}; allowed is a whole number from 0 to {MAX_ON_HAND}"
-            )
-        counted_at = (row.get("counted_at") or "").strip()
-        counts[sku] = Count(int(text), _time(f"{where}: counted_at of SKU {sku}", counted_at) if counted_at else None)
+            raise StockInputError(f"SKU {sku} is in the file twice")
+        on_hand = check_pieces(cells["on_hand"], f"on_hand of SKU {sku}")
+        counted_at = cells["counted_at"]
+        counts[sku] = Count(on_hand, check_count_time(counted_at, f"counted_at of SKU {sku}") if counted_at else None)
+
+    read_csv(path, ("sku", "on_hand"), ("counted_at",), take)
     return counts
-
-
-def _time(where: str, text: str) -> datetime:
-    """A time in ISO 8601. Raises StockFileError for anything else, and for a time in the future."""
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise StockFileError(f"{where} is {text!r}; allowed is a time such as 2026-03-01T08:30:00+01:00") from None
-    time = time if time.tzinfo else time.replace(tzinfo=UTC)
-    if time > datetime.now(UTC):
-        raise StockFileError(f"{where} is {text!r}, which is in the future")
-    return time
 
 
 class LevelChange(NamedTuple):
@@ -106,11 +84,12 @@ def import_levels(
     are not subtracted when the marketplace reports their shipment later; those that left or came since then are
     subtracted or added, if they are known already. A count that is older than the stored one is left out. `oversell`:
     the accounts whose locks keep their pieces. `dry_run`: changes nothing, and returns what would change. Raises
-    StockFileError if two of the SKUs are one by the stored case rule.
+    StockInputError if two of the SKUs are one by the stored case rule, or if pieces are counted under an alias.
     """
     now = datetime.now(UTC)
     with stock.changing() as transaction:
         given = _in_form(counts, stored_sku_case(stock))
+        check_in_stock_list(stock, [sku for sku, count in given.items() if count.on_hand])
         stored = load_levels(stock, given)
         times = {sku: count.counted_at or counted_at or now for sku, count in given.items()}
         before = {sku: level for sku, level in stored.items() if not _is_counted_later(level, times[sku])}
@@ -138,13 +117,8 @@ def import_levels(
 
 
 def _in_form(counts: Mapping[str, Count | int], sku_case: SkuCase) -> dict[str, Count]:
-    """The counts by the form of their SKUs. Raises StockFileError if two SKUs have the same."""
-    spellings = sku_case.spellings(counts)
-    if several := [" and ".join(skus) for skus in spellings.values() if len(skus) > 1]:
-        raise StockFileError(
-            f"SKUs differ only in case or spaces, and are one: {'; '.join(several)}. Give one of them."
-        )
-    given = {sku: counts[spelling] for sku, (spelling,) in spellings.items()}
+    """The counts by the form of their SKUs. Raises StockInputError if two SKUs have the same."""
+    given = {sku: counts[spelling] for sku, spelling in one_spelling(counts, sku_case).items()}
     return {sku: count if isinstance(count, Count) else Count(count) for sku, count in given.items()}
 
 

@@ -4,12 +4,15 @@ The sum of a SKU's movements stays its pieces on hand, and the history of each l
 """
 
 from collections import defaultdict
+from collections.abc import Iterable
 
 from orders_sync.model.errors import UserFacingError
 from orders_sync.stock.available import stored_buffers
 from orders_sync.stock.connection import StockConnection
+from orders_sync.stock.needs import StockPart, StockSkus, parts_of
 from orders_sync.stock.sku_case import SkuCase
 from orders_sync.stock.stock_skus import StockSku, import_stock_skus, stored_stock_skus
+from orders_sync.stock.store import load_stock_skus
 
 UNCHANGED = "Nothing was changed."
 MERGED = "SKUs that differ only in upper and lower case are one now"
@@ -20,9 +23,14 @@ class SkuMergeError(UserFacingError):
 
 
 def check_that_skus_can_merge(stock: StockConnection) -> None:
-    """Raises SkuMergeError if pieces are counted under two spellings, or two spellings mean different things."""
+    """Raises SkuMergeError if it is not clear what the merged SKUs would be, or which pieces they would have.
+
+    So it is if pieces are counted under two spellings, if two spellings mean different things, or if an alias would
+    apply to a SKU that has pieces, since they differ only in case.
+    """
     _check_levels(stock)
     _check_stock_skus(stock)
+    _check_new_aliases(stock)
     _check_buffers(stock)
 
 
@@ -32,8 +40,8 @@ def _check_levels(stock: StockConnection) -> None:
     if several := [", ".join(f"{sku} ({on_hand[sku]} pieces)" for sku in skus) for skus in spellings if len(skus) > 1]:
         raise SkuMergeError(
             f"Pieces are counted under several spellings of a SKU: {'; '.join(several)}. It is not clear whether they "
-            "are the same pieces. Set all spellings but one to 0, e.g. by `orders-sync stock adjust`, then try again. "
-            + UNCHANGED
+            "are the same pieces. Choose the spelling that stays. If the others are other pieces, add them to it. Set "
+            f"the others to 0 (`orders-sync stock adjust`), then try again. {UNCHANGED}"
         )
 
 
@@ -50,6 +58,35 @@ def _check_stock_skus(stock: StockConnection) -> None:
                 f"The aliases or bundles of {' and '.join(by_spelling)} have SKUs that differ only in case, and are "
                 f"not the same. Keep one of them: `orders-sync stock skus import`. {UNCHANGED}"
             )
+
+
+def _check_new_aliases(stock: StockConnection) -> None:
+    """No alias or bundle may begin to apply to a SKU that has pieces: an order would lose those that it holds."""
+    now = load_stock_skus(stock)
+    form = SkuCase.IGNORE.form
+    merged = {(account, form(sku)): _in_one_case(parts) for (account, sku), parts in now.parts.items()}
+    for account, sku in stock.execute(_HELD_SKUS):
+        before = _in_one_case(parts_of(account, sku, now))
+        after = _in_one_case(parts_of(account, sku, StockSkus(merged, SkuCase.IGNORE)))
+        if before != after:
+            raise _new_alias(sku, after, f"orders of {account} hold pieces of it")
+    stood_for, stand_for = ({part.sku for parts in each.values() for part in parts} for each in (now.parts, merged))
+    for (sku,) in stock.execute("SELECT sku FROM {levels} WHERE on_hand > 0 ORDER BY sku"):
+        after = merged.get(("", form(sku)))
+        if after is not None and form(sku) not in stand_for and (("", sku) not in now.parts or sku in stood_for):
+            raise _new_alias(sku, after, "it has pieces on hand")
+
+
+def _in_one_case(parts: Iterable[StockPart]) -> list[StockPart]:
+    return sorted({part._replace(sku=SkuCase.IGNORE.form(part.sku)) for part in parts})
+
+
+def _new_alias(sku: str, parts: Iterable[StockPart], why: str) -> SkuMergeError:
+    names = " and ".join(part.sku for part in parts)
+    return SkuMergeError(
+        f"The SKU {sku} would stand for {names}: the SKU of an alias or a bundle differs from it only in case. But "
+        f"{why}. Import the aliases without that one (`orders-sync stock skus import`), then try again. {UNCHANGED}"
+    )
 
 
 def _check_buffers(stock: StockConnection) -> None:
@@ -92,6 +129,10 @@ def merge_skus(stock: StockConnection, made_by: str) -> dict[str, list[str]]:
     return merged
 
 
+_HELD_SKUS = """
+SELECT DISTINCT account, item.sku FROM {locks} lock JOIN order_items item USING (account, item_id)
+WHERE lock.locked > 0 ORDER BY 1, 2
+"""
 _LEVELS_TO_MERGE = """
 SELECT {sku_form}, array_agg(sku ORDER BY sku) FROM {levels} GROUP BY 1 HAVING count(*) > 1 ORDER BY 1
 """

@@ -20,6 +20,7 @@ from orders_sync.stock.store import (
     other_active_locks,
     store,
 )
+from orders_sync.stock.unreadable_accounts import check_taken_back
 
 
 class ReturnNotBooked(NamedTuple):
@@ -148,6 +149,8 @@ def finish(
     """
     others = other_active_locks(stock, settled)
     shared = share_out(settled, others, oversell, cause)
+    if settled.overdrawn:
+        check_taken_back({**{lock.key: lock for lock in others}, **settled.locks}, shared.locks)
     before = {lock.key: lock for lock in (*stored, *others)}
     transitions = store(stock, before, levels, shared)
     return StockResult(transitions=Counter(transition.to_state for transition in transitions))

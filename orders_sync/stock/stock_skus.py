@@ -1,13 +1,13 @@
 """What the SKUs of marketplaces are in the stock list: aliases and bundles, imported from CSV."""
 
-import csv
-from functools import partial
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.csv_files import StockFileError, check_spelling, read_csv
-from orders_sync.stock.levels import MAX_ON_HAND
+from orders_sync.stock.input import StockInputError, check_id, check_pieces, one_spelling
 from orders_sync.stock.sku_case import SkuCase
 from orders_sync.stock.store import stored_sku_case
 
@@ -27,40 +27,41 @@ def read_stock_skus_file(path: Path, sku_case: SkuCase = SkuCase.EXACT) -> list[
     """Reads a CSV file with the columns `sku`, `stock_sku` and, if it likes, `account` and `pieces`.
 
     A bundle has a line for each of its SKUs. The SKUs have their form by `sku_case`. Raises StockFileError, which names
-    the line, also where two spellings of a SKU are one by `sku_case`.
+    the line, also where two spellings of a SKU are one by `sku_case`. So it does for a file without any line below its
+    header, which would remove all aliases and bundles.
     """
-    return read_csv(path, ("sku", "stock_sku"), partial(_stock_skus, sku_case))
-
-
-def _stock_skus(sku_case: SkuCase, path: Path, rows: "csv.DictReader[str]") -> list[StockSku]:
     found: dict[tuple[str, str, str], StockSku] = {}
     first: dict[tuple[str, ...], tuple[str, int]] = {}
-    for row in rows:
-        where = f"{path}: line {rows.line_num}"
-        account, sku, stock_sku, pieces = ((row.get(name) or "").strip() for name in COLUMNS)
-        if not sku or not stock_sku:
-            raise StockFileError(f"{where}: {'sku' if not sku else 'stock_sku'} is empty")
-        pieces = pieces or "1"
-        if not (pieces.isascii() and pieces.isdecimal()) or not 0 < int(pieces) <= MAX_ON_HAND:
-            raise StockFileError(
-                f"{where}: pieces of SKU {sku} is {pieces!r}; allowed is a whole number from 1 to {MAX_ON_HAND}"
-            )
-        written, stock_written = sku, stock_sku
-        sku, stock_sku = sku_case.form(sku), sku_case.form(stock_sku)
-        check_spelling(where, written, *first.setdefault((account, sku), (written, rows.line_num)))
+
+    def take(line: int, cells: Mapping[str, str]) -> None:
+        written, stock_written = (check_id(cells[name], name) for name in ("sku", "stock_sku"))
+        account = check_id(cells["account"], "account") if cells["account"] else ""
+        sku, stock_sku = sku_case.form(written), sku_case.form(stock_written)
+        pieces = check_pieces(cells["pieces"] or 1, f"pieces of SKU {written}", lowest=1)
+        check_spelling(written, *first.setdefault((account, sku), (written, line)))
         part = (account, sku, stock_sku)
-        check_spelling(where, stock_written, *first.setdefault(part, (stock_written, rows.line_num)))
+        check_spelling(stock_written, *first.setdefault(part, (stock_written, line)))
         if part in found:
-            raise StockFileError(f"{where}: {stock_sku} is in the file twice for SKU {sku}")
-        found[part] = StockSku(account, sku, stock_sku, int(pieces))
+            raise StockInputError(f"{stock_sku} is in the file twice for SKU {sku}")
+        found[part] = StockSku(*part, pieces)
+
+    read_csv(path, ("sku", "stock_sku"), ("account", "pieces"), take)
+    if not found:
+        raise StockFileError(
+            f"{path}: line 1: no line follows, and the import would remove all aliases and bundles. If you mean that, "
+            "use `orders-sync stock skus import --remove-all`."
+        )
     return list(found.values())
 
 
-def import_stock_skus(stock: StockConnection, skus: list[StockSku]) -> None:
-    """Replaces all aliases and bundles. The stock job then moves the locks of open items whose SKUs change."""
+def import_stock_skus(stock: StockConnection, skus: list[StockSku]) -> list[str]:
+    """Replaces all aliases and bundles. The stock job then moves the locks of open items whose SKUs change.
+
+    Returns the SKUs with pieces on hand that no item can get any more, since they are aliases or bundles now. Raises
+    StockInputError if two SKUs are one by the stored case rule.
+    """
     with stock.changing():
-        form = stored_sku_case(stock).form
-        skus = [each._replace(sku=form(each.sku), stock_sku=form(each.stock_sku)) for each in skus]
+        skus = _in_form(skus, stored_sku_case(stock))
         before = set(stored_stock_skus(stock))
         stock.execute("DELETE FROM stock_skus")
         stock.execute(
@@ -70,6 +71,43 @@ def import_stock_skus(stock: StockConnection, skus: list[StockSku]) -> None:
         )
         changed = sorted({each.sku for each in before ^ set(skus)})
         stock.execute(_RECHECK, [changed])
+        listed = stock.execute("SELECT sku FROM {levels} WHERE on_hand > 0 AND sku = ANY(%s)", [changed]).fetchall()
+        return list(_parts_of_aliases(stock, [sku for (sku,) in listed]))
+
+
+def _in_form(skus: Sequence[StockSku], sku_case: SkuCase) -> list[StockSku]:
+    by_account: dict[str, set[str]] = defaultdict(set)
+    by_sku: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for account, sku, stock_sku, _ in skus:
+        by_account[account].add(sku)
+        by_sku[account, sku].append(stock_sku)
+    for spellings in (*by_account.values(), *by_sku.values()):
+        one_spelling(spellings, sku_case)
+    return [each._replace(sku=sku_case.form(each.sku), stock_sku=sku_case.form(each.stock_sku)) for each in skus]
+
+
+def check_in_stock_list(stock: StockConnection, skus: Sequence[str], account: str = "") -> None:
+    """Raises StockInputError if pieces of one of the SKUs could go to no item: it is an alias or a bundle.
+
+    `account`: whose items count; '' stands for all. A SKU that an alias or a bundle stands for is in the stock
+    list, also if it is an alias itself.
+    """
+    if parts := _parts_of_aliases(stock, skus, account):
+        raise StockInputError(
+            "; ".join(
+                f"SKU {sku} is {'an alias' if len(found) == 1 else 'a bundle'} of {' and '.join(found)}"
+                for sku, found in parts.items()
+            )
+            + ": no order gets pieces under this name; name the SKU of the stock list instead"
+        )
+
+
+def _parts_of_aliases(stock: StockConnection, skus: Sequence[str], account: str = "") -> dict[str, list[str]]:
+    """Which of the SKUs are only aliases or bundles, and of what."""
+    parts: dict[str, list[str]] = {}
+    for sku, stock_sku, pieces in stock.execute(_ALIASES, {"skus": list(skus), "account": account}):
+        parts.setdefault(sku, []).append(stock_sku if pieces == 1 else f"{pieces} {stock_sku}")
+    return parts
 
 
 def stored_stock_skus(stock: StockConnection) -> list[StockSku]:
@@ -84,4 +122,11 @@ INSERT INTO stock_rechecks (account, item_id)
 SELECT account, item_id FROM order_items item
 WHERE {sku_form} = ANY(%s) AND (status IN ('pending', 'accepted', 'unknown')
   OR (account, item_id) IN (SELECT account, item_id FROM stock_decisions WHERE decision = 'lock'))
+"""
+# An account's own aliases count instead of those of every account; but what another line stands for has pieces.
+_ALIASES = """
+SELECT DISTINCT ON (sku, stock_sku) sku, stock_sku, pieces FROM stock_skus alias
+WHERE sku = ANY(%(skus)s) AND account IN ('', %(account)s)
+  AND NOT EXISTS (SELECT FROM stock_skus other WHERE other.stock_sku = alias.sku)
+ORDER BY sku, stock_sku, account DESC
 """

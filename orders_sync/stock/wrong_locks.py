@@ -9,6 +9,7 @@ from typing import LiteralString, NamedTuple
 from orders_sync.stock.actions import LOCK_ACTIONS, LockAction
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.decision import Cause
+from orders_sync.stock.input import MAX_PIECES
 from orders_sync.stock.reconcile import StockResult, reconcile_each
 from orders_sync.stock.store import IN_FORCE, collect_missing_statistics
 
@@ -41,6 +42,7 @@ def wrong_locks(stock: StockConnection, oversell: frozenset[str] = frozenset()) 
         "consuming": [status for status, meaning in LOCK_ACTIONS.items() if meaning.action is LockAction.CONSUME],
         "oversell": sorted(oversell),
         "max_attempts": MAX_ATTEMPTS,
+        "max_pieces": MAX_PIECES,
     }
     collect_missing_statistics(stock)
     with stock.transaction():
@@ -113,11 +115,14 @@ WITH candidates AS (
 )
 SELECT needs.account, needs.order_id, needs.item_id, compared.sku, needs.status, compared.pieces, compared.needed,
   coalesce(needs.moves, CASE WHEN compared.pieces = compared.needed THEN 'pieces are available'
+    WHEN compared.needed > %(max_pieces)s THEN format(
+      'the item needs %%s pieces, and a lock has at most %%s: is its quantity right, and the bundle?',
+      compared.needed, %(max_pieces)s)
     ELSE format('the item needs %%s pieces instead of %%s', compared.needed, compared.pieces) END) AS problem
 FROM needs CROSS JOIN LATERAL (
-  SELECT sku, sum(needed)::int AS needed, sum(pieces)::int AS pieces, sum(short)::int AS short
+  SELECT sku, sum(needed)::bigint AS needed, sum(pieces)::bigint AS pieces, sum(short)::bigint AS short
   FROM (
-    SELECT alias.stock_sku AS sku, needs.hold * alias.pieces AS needed, 0 AS pieces, 0 AS short
+    SELECT alias.stock_sku AS sku, needs.hold::bigint * alias.pieces AS needed, 0 AS pieces, 0 AS short
     FROM stock_skus alias WHERE alias.sku = needs.sku AND (alias.account = needs.account
       OR alias.account = '' AND NOT EXISTS (
         SELECT FROM stock_skus own WHERE own.account = needs.account AND own.sku = needs.sku))

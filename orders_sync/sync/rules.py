@@ -17,6 +17,7 @@ from functools import lru_cache
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from orders_sync.model.currencies import CURRENCIES
+from orders_sync.model.keys import MAX_ID_LENGTH, UNSTORABLE
 from orders_sync.model.records import Amount, Shipment
 from orders_sync.model.times import ALLOWED, EARLIEST, LATEST, in_range
 
@@ -25,14 +26,12 @@ MAX_QUANTITY = 2**31 - 1
 AMOUNT_LIMIT = Decimal(10) ** 12
 MAX_DECIMALS = 14
 """Decimals of an amount that are kept: Medusa publishes taxes with so many. Further ones are noise of binary floats."""
-MAX_ID_LENGTH = 200
 MAX_TEXT_LENGTH = 10_000
 MAX_URL_LENGTH = 2_048
 _CURRENCIES_OR_NONE = CURRENCIES | {None}
 #: The form of nearly all amounts. It satisfies every rule of amounts, so that no further check is needed.
 _USUAL_AMOUNT = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,4})?")
 _NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,6})?")
-_INVALID = re.compile("[\x00\ud800-\udfff]")
 _HTTP = ("http://", "https://")
 _URL = re.compile(r"https?://[^\s\x00-\x1f]+", re.IGNORECASE)
 
@@ -156,7 +155,7 @@ def _wrong_text(value: str | None) -> Wrong | None:
 
 def wrong_characters(value: str | None) -> Wrong | None:
     """A NUL or half a surrogate pair, which PostgreSQL can't store; `kit.json_repair` replaces them in JSON."""
-    if value is None or not _INVALID.search(value):
+    if value is None or not UNSTORABLE.search(value):
         return None
     return Wrong(
         "contains a character that can't be stored", "text", with_valid_characters(value), "U+FFFD in its place"
@@ -164,7 +163,7 @@ def wrong_characters(value: str | None) -> Wrong | None:
 
 
 def with_valid_characters(value: str) -> str:
-    return _INVALID.sub("\ufffd", value)
+    return UNSTORABLE.sub("\ufffd", value)
 
 
 def _wrong_document_text(value: str | None) -> Wrong | None:

@@ -12,6 +12,7 @@ import msgspec
 
 from orders_sync.marketplaces.kit.decoding import care_items
 from orders_sync.marketplaces.kit.lenient import LEFT_OUT
+from orders_sync.model.keys import MAX_ID_LENGTH
 from orders_sync.model.records import (
     CareItem,
     CareRecord,
@@ -31,7 +32,6 @@ from orders_sync.sync.rules import (
     DOCUMENT_RULES,
     ITEM_RULES,
     ITEM_RULES_NOT_TO_SHIP,
-    MAX_ID_LENGTH,
     MAX_TEXT_LENGTH,
     ORDER_RULES,
     TEXT,

@@ -17,7 +17,7 @@ from orders_sync.testing.marketplace import Marketplace, an_order, sync
 
 
 @pytest.mark.parametrize(
-    "text", ["sku,on_hand\nA,1\nB,22\n", "\ufeffsku;on_hand\r\nA;1\r\nB;22\r\n", "on_hand,x,sku\n1,,A\n22,,B"]
+    "text", ["sku,on_hand\nA,1\nB,22\n", "\ufeffsku;on_hand\r\nA;1\r\nB;22\r\n", "on_hand,,sku,\n1,,A,\n22,,B,\n,,,"]
 )
 def test_a_file_is_read(tmp_path: Path, text: str) -> None:
     (tmp_path / "s.csv").write_text(text)

@@ -7,8 +7,8 @@ from orders_sync.stock.apply_events import apply_pending, pending_events
 from orders_sync.stock.available import Buffer, available_to_sell, set_buffer, stored_buffers
 from orders_sync.stock.by_hand import By, adjust
 from orders_sync.stock.connection import StockConnection, StockSchema
-from orders_sync.stock.csv_files import StockFileError
 from orders_sync.stock.explain import explain
+from orders_sync.stock.input import StockInputError
 from orders_sync.stock.levels import import_levels
 from orders_sync.stock.merge_skus import SkuMergeError
 from orders_sync.stock.queries import on_hand_mismatches, reserved_mismatches
@@ -102,7 +102,7 @@ def test_pieces_under_two_spellings_are_an_error_that_says_what_to_do(
     import_levels(stock, {"phone": 2, "PHONE": 3, "case": 1})
     one_order(connection, 1, "phone")
     apply_pending(stock)
-    with pytest.raises(SkuMergeError, match=r"PHONE \(3 pieces\), phone \(2 pieces\).*Set all spellings but one to 0"):
+    with pytest.raises(SkuMergeError, match=r"PHONE \(3 pieces\), phone \(2 pieces\).*If the others are other pieces, add them to it. Set the others to 0"):
         set_sku_case(stock, SkuCase.IGNORE, ANN)
     assert stored_settings(stock).sku_case is SkuCase.EXACT
     assert stock.execute(LEVELS).fetchall() == [("PHONE", 3, 0), ("case", 1, 0), ("phone", 2, 1)]
@@ -191,7 +191,7 @@ def test_back_to_exact_the_stock_list_stays_in_upper_case(connection: Connection
 
 def test_counts_that_are_one_by_the_rule_are_an_error(stock: StockConnection) -> None:
     set_sku_case(stock, SkuCase.IGNORE, ANN)
-    with pytest.raises(StockFileError, match="are one: phone and PHONE"):
+    with pytest.raises(StockInputError, match="are one: phone and PHONE"):
         import_levels(stock, {"phone": 1, "PHONE": 2})
 
 

@@ -12,7 +12,7 @@ from orders_sync.dagster_support.table_assets import column_schema
 from orders_sync.database import tables
 from orders_sync.lanes.authority import current_authority
 from orders_sync.lanes.restocking import note_restocking
-from orders_sync.marketplaces.kit.accounts import load_accounts, overselling_accounts, restocking_accounts
+from orders_sync.marketplaces.kit.accounts import account_names, overselling_accounts, restocking_accounts
 from orders_sync.stock.actions import LOCK_ACTIONS
 from orders_sync.stock.apply_events import apply_pending
 from orders_sync.stock.available import Available, available_to_sell, store_available
@@ -124,9 +124,8 @@ def stock_locks(orders_database: OrdersDatabase) -> Any:
 )
 def stock_available(orders_database: OrdersDatabase) -> dg.MaterializeResult[Any]:
     """Computes what is available and stores what changed, with its history."""
-    accounts, _ = load_accounts()
     with orders_database.connect_to_stock("available to sell") as stock:
-        rows = available_to_sell(stock, sorted(accounts))
+        rows = available_to_sell(stock, account_names())
         changed = store_available(stock, rows)
     scarce = sorted((row for row in rows if row.on_hand), key=lambda row: row.available)[:SCARCEST_SHOWN]
     return dg.MaterializeResult(

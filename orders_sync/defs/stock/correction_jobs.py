@@ -10,17 +10,19 @@ from enum import Enum
 import dagster as dg
 from pydantic import Field
 
+from orders_sync.dagster_support.failures import one_line_failures
 from orders_sync.dagster_support.markdown import as_markdown_table
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.marketplaces.kit.accounts import overselling_accounts
-from orders_sync.model.errors import UserFacingError
 from orders_sync.stock.by_hand import By, adjust, decide, pieces_to_return, return_to_stock
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.needs import Decision
 from orders_sync.stock.reconcile import StockResult
 from orders_sync.stock.wrong_locks import WrongLock, repair, wrong_locks
 
-REASON = Field(description="Why; stored with the act.", min_length=1)
+# What the command line calls checks the values, and says in one line what is wrong. A limit in a Field would fail the
+# run with a stack trace.
+REASON = Field(description="Why; stored with the act.")
 
 
 class LockDecision(Enum):
@@ -56,7 +58,7 @@ class ReturnToStock(dg.Config):
         default=None, description="The marketplace's id of the order item. Not set: all items of the care record."
     )
     pieces: int | None = Field(
-        default=None, description="Pieces of the item that are on the shelf again; required with `item_id`.", ge=1
+        default=None, description="Pieces of the item that are on the shelf again; required with `item_id`."
     )
     care_id: str | None = Field(
         default=None, description="The marketplace's id of the care record by which they came back."
@@ -74,8 +76,8 @@ class RepairLocks(dg.Config):
 def adjust_stock_level(context: dg.OpExecutionContext, config: AdjustStock, orders_database: OrdersDatabase) -> None:
     """Raises dg.Failure if more pieces would be taken than there are."""
     with _stock(orders_database) as stock:
-        result = adjust(stock, config.sku, config.pieces, _by(context, config.reason), overselling_accounts())
-    _report(context, f"SKU {config.sku}: {config.pieces:+} pieces on hand", result)
+        done = adjust(stock, config.sku, config.pieces, _by(context, config.reason), overselling_accounts())
+    _report(context, done.text(), done.applied)
 
 
 @dg.op(description="Locks or releases an order item by hand, or undoes its shipment.")
@@ -104,7 +106,7 @@ def return_item_to_stock(
 def repair_wrong_locks(context: dg.OpExecutionContext, config: RepairLocks, orders_database: OrdersDatabase) -> None:
     """The metadata lists them as they were before."""
     oversell = overselling_accounts()
-    with orders_database.connect_to_stock("repair") as stock:
+    with _stock(orders_database) as stock:
         wrong = wrong_locks(stock, oversell)
         result = repair(stock, oversell) if config.repair else StockResult()
     listed = dg.MetadataValue.md(as_markdown_table(list(WrongLock._fields), wrong))
@@ -114,15 +116,12 @@ def repair_wrong_locks(context: dg.OpExecutionContext, config: RepairLocks, orde
 @contextmanager
 def _stock(orders_database: OrdersDatabase) -> Generator[StockConnection]:
     """A connection that changes stock. What the user got wrong fails the run in one line."""
-    with orders_database.connect_to_stock("correction") as stock:
-        try:
-            yield stock
-        except UserFacingError as error:
-            raise dg.Failure(str(error), allow_retries=False) from None
+    with one_line_failures(), orders_database.connect_to_stock("correction") as stock:
+        yield stock
 
 
 def _by(context: dg.OpExecutionContext, reason: str) -> By:
-    return By(f"Dagster run {context.run.run_id[:8]}", reason.strip())
+    return By.checked(f"Dagster run {context.run.run_id[:8]}", reason)
 
 
 def _report(

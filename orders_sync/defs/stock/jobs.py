@@ -4,6 +4,7 @@ from typing import Any
 
 import dagster as dg
 
+from orders_sync.dagster_support.failures import one_line_failures
 from orders_sync.dagster_support.markdown import as_markdown_table
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.stock.explain import MAX_SHOWN, PendingItem, StoredDecision, StoredMovement, StoredReturn, explain
@@ -33,7 +34,7 @@ def explain_lock_transitions(
     context: dg.OpExecutionContext, config: ExplainLockConfig, orders_database: OrdersDatabase
 ) -> None:
     """Logs the transitions as an observation of stock_locks. Raises dg.Failure where there is no such item or SKU."""
-    with orders_database.read_stock("explain") as stock:
+    with one_line_failures(), orders_database.read_stock("explain") as stock:
         found = explain(stock, config.item_or_sku, None if config.all else MAX_SHOWN)
     if found.is_empty():
         raise dg.Failure(f"There is no SKU, item or order {config.item_or_sku}.", allow_retries=False)

@@ -61,6 +61,12 @@ def check_account_name(name: str) -> None:
         raise AccountConfigError(f"There is no account {name!r}; allowed are {', '.join(sorted(accounts)) or 'none'}.")
 
 
+def account_names() -> list[str]:
+    """The names of all accounts that have a file, also of those whose file can't be used."""
+    usable, problems = load_accounts()
+    return sorted({*usable, *problems})
+
+
 def overselling_accounts() -> frozenset[str]:
     """The names of the accounts whose file lets them lock stock below zero (`allow_oversell`)."""
     usable, _ = load_accounts()
