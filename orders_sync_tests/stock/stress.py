@@ -22,6 +22,7 @@ from orders_sync.database.engine import Connection, connect
 from orders_sync.stock.apply_events import apply_pending
 from orders_sync.stock.by_hand import By, StockActError, adjust, decide, return_to_stock
 from orders_sync.stock.connection import StockConnection
+from orders_sync.stock.input import StockInputError
 from orders_sync.stock.levels import import_levels
 from orders_sync.stock.needs import Decision
 from orders_sync.stock.stock_skus import StockSku, import_stock_skus
@@ -222,7 +223,7 @@ def _act_by_hand(url: str, end: float, orders: int, seed: int) -> Counter[str]:
         while time.time() < end:
             act = random.choice(["import", "adjust", "decide", "return", "skus"])
             key = (ACCOUNT, f"{random.randrange(orders)}-0")
-            with suppress(StockActError):
+            with suppress(StockActError, StockInputError):
                 match act:
                     case "import":
                         counted_at = datetime.now(UTC) - timedelta(seconds=random.choice([0, 0, 1]))

@@ -7,11 +7,14 @@ import pytest
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
 from orders_sync.stock.apply_events import apply_pending
+from orders_sync.stock.by_hand import By, adjust
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.csv_files import StockFileError
 from orders_sync.stock.explain import explain
+from orders_sync.stock.input import StockInputError
 from orders_sync.stock.levels import Count, import_levels, read_stock_file
 from orders_sync.stock.sku_case import SkuCase
+from orders_sync.stock.stock_skus import StockSku, import_stock_skus
 from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.marketplace import Marketplace, an_order, sync
 
@@ -33,10 +36,28 @@ def test_a_file_is_read(tmp_path: Path, text: str) -> None:
         ("sku,on_hand\nA,1\nA,2\n", "line 3: SKU A is in the file twice"),
         ("sku,on_hand\n,1\n", "line 2: sku is empty"),
         ("", "line 1: the columns are missing"),
+        ("sku,on_hand\nA," + "9" * 5_000, "line 2: on_hand of SKU A is '999"),
+        ("sku,on_hand\nA,1\n" + "x" * 201 + ",1", "line 3: sku is 201 characters long; at most 200 are allowed"),
+        ("sku,on_hand\nA\x00,1\n", "line 2: sku 'A\\x00' has a character that can't be stored"),
+        (
+            "sku,on_hand,count_at\nA,1,\n",
+            "line 1: the file has a column 'count_at'; allowed are sku, on_hand, counted_at",
+        ),
+        ("sku,on_hand,on_hand\nA,1,2\n", "line 1: a column is there twice: sku, on_hand, on_hand"),
+        ("sku,on_hand\nA,1\nB,2,2026-03-01\n", "line 3: the cell '2026-03-01' has no column"),
+        ("sku,on_hand,\nA,1,x\n", "line 2: the cell 'x' has no column"),
+        ('sku,on_hand\n"A,1\nB,2\n', "line 3: unexpected end of data"),
+        ("sku,on_hand,counted_at\nA,1,0001-01-01T00:00:00+14:00", "line 2: counted_at of SKU A is '0001-01-01T00"),
+        ("sku,on_hand,counted_at\nA,1,2099-01-01", "2099-01-01', which is in the future"),
+        (
+            "sku,on_hand\nA,1\nTür,5\n".encode("latin-1"),
+            "line 3: byte 0xfc is not UTF-8; save the file as CSV in UTF-8",
+        ),
+        ("sku,on_hand\nA,1\n".encode("utf-16"), "line 1: byte 0x"),
     ],
 )
-def test_an_error_names_the_line_and_what_is_allowed(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / "s.csv").write_text(text)
+def test_an_error_names_the_line_and_what_is_allowed(tmp_path: Path, text: str | bytes, message: str) -> None:
+    (tmp_path / "s.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(StockFileError) as problem:
         read_stock_file(tmp_path / "s.csv")
     assert message in str(problem.value)
@@ -47,6 +68,20 @@ def test_two_spellings_of_a_sku_are_an_error_if_case_is_ignored(tmp_path: Path) 
     assert read_stock_file(tmp_path / "s.csv") == {"a": Count(1), "B": Count(3), "A": Count(2)}
     with pytest.raises(StockFileError, match="line 4: SKU A differs only in case from a in line 2"):
         read_stock_file(tmp_path / "s.csv", SkuCase.IGNORE)
+
+
+def test_pieces_are_counted_under_the_sku_of_the_stock_list_alone(stock: StockConnection) -> None:
+    skus = [StockSku("", "PHONE-FR", "PHONE", 1), StockSku("", "SET", "PHONE", 1), StockSku("", "SET", "CASE", 2)]
+    import_stock_skus(stock, [*skus, StockSku("shop", "OLD", "PHONE", 1)])
+    with pytest.raises(
+        StockInputError, match="SKU PHONE-FR is an alias of PHONE; SKU SET is a bundle of 2 CASE and PHONE"
+    ):
+        import_levels(stock, {"PHONE": 1, "PHONE-FR": 7, "SET": 1})
+    import_levels(stock, {"PHONE": 1, "PHONE-FR": 0, "OLD": 3})  # other accounts can get OLD
+    with pytest.raises(StockInputError, match="PHONE-FR is an alias of PHONE"):
+        adjust(stock, "PHONE-FR", 1, By("ann@desk", "found it"))
+    assert import_stock_skus(stock, [StockSku("", "OLD", "PHONE", 1)]) == ["OLD"]
+    assert adjust(stock, "OLD", -3, By("ann@desk", "they are PHONE's")).on_hand == 0
 
 
 def test_an_import_that_leaves_too_little_makes_the_newest_locks_short(

@@ -102,7 +102,10 @@ def test_pieces_under_two_spellings_are_an_error_that_says_what_to_do(
     import_levels(stock, {"phone": 2, "PHONE": 3, "case": 1})
     one_order(connection, 1, "phone")
     apply_pending(stock)
-    with pytest.raises(SkuMergeError, match=r"PHONE \(3 pieces\), phone \(2 pieces\).*If the others are other pieces, add them to it. Set the others to 0"):
+    with pytest.raises(
+        SkuMergeError,
+        match=r"PHONE \(3 pieces\), phone \(2 pieces\).*If the others are other pieces, add them to it. Set the others to 0",
+    ):
         set_sku_case(stock, SkuCase.IGNORE, ANN)
     assert stored_settings(stock).sku_case is SkuCase.EXACT
     assert stock.execute(LEVELS).fetchall() == [("PHONE", 3, 0), ("case", 1, 0), ("phone", 2, 1)]
@@ -150,6 +153,39 @@ def test_aliases_that_would_mean_two_things_are_an_error(stock: StockConnection,
     with pytest.raises(SkuMergeError, match=r"aliases or bundles of .*set.* Nothing was changed"):
         set_sku_case(stock, SkuCase.IGNORE, ANN)
     assert stored_stock_skus(stock) == sorted(rows)
+
+
+@pytest.mark.parametrize("account", ["", ACCOUNT])
+def test_no_alias_begins_to_apply_to_a_sku_whose_pieces_are_held(
+    connection: Connection, stock: StockConnection, account: str
+) -> None:
+    import_levels(stock, {"phone": 1, "CASE": 1})
+    one_order(connection, 1, "phone")
+    apply_pending(stock)
+    import_stock_skus(stock, [StockSku(account, "PHONE", "CASE", 1)])
+    apply_pending(stock)
+    with pytest.raises(SkuMergeError, match=r"The SKU phone would stand for CASE.*orders of shop hold pieces of it"):
+        set_sku_case(stock, SkuCase.IGNORE, ANN)
+    assert stock.execute(LOCKS).fetchall() == [("100", "phone", 1, 0, 0)]
+
+
+def test_no_alias_begins_to_apply_to_a_sku_that_has_pieces_on_hand(stock: StockConnection) -> None:
+    import_levels(stock, {"phone": 1})
+    import_stock_skus(stock, [StockSku("", "PHONE", "CASE", 1)])
+    with pytest.raises(
+        SkuMergeError, match=r"The SKU phone would stand for CASE.*it has pieces on hand.*Nothing was ch"
+    ):
+        set_sku_case(stock, SkuCase.IGNORE, ANN)
+    adjust(stock, "phone", -1, By(ANN, "they are cases"))
+    ignore_case(stock)
+
+
+def test_an_alias_begins_to_apply_to_an_item_that_waits(connection: Connection, stock: StockConnection) -> None:
+    import_levels(stock, {"phone": 1})
+    import_stock_skus(stock, [StockSku("", "phone-fr", "phone", 1)])
+    one_order(connection, 1, "PHONE-FR")
+    ignore_case(stock)
+    assert stock.execute(LOCKS).fetchall() == [("100", "PHONE", 1, 0, 0)]
 
 
 def test_different_buffers_are_an_error(stock: StockConnection) -> None:

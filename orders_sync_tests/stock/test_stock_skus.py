@@ -9,8 +9,10 @@ from orders_sync.stock.apply_events import apply_pending, pending_events
 from orders_sync.stock.by_hand import By, decide
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.csv_files import StockFileError
+from orders_sync.stock.input import StockInputError
 from orders_sync.stock.levels import import_levels
 from orders_sync.stock.needs import Decision
+from orders_sync.stock.settings import set_sku_case
 from orders_sync.stock.sku_case import SkuCase
 from orders_sync.stock.stock_skus import StockSku, import_stock_skus, read_stock_skus_file, stored_stock_skus
 from orders_sync.testing.invariants import check_invariants
@@ -46,6 +48,13 @@ def test_a_file_is_read(tmp_path: Path, text: str, expected: list[StockSku]) -> 
         ("sku,stock_sku,pieces\nA,B,0\n", "line 2: pieces of SKU A is '0'; allowed is a whole number from 1"),
         ("sku,stock_sku,pieces\nA,B,1.5\n", "line 2: pieces of SKU A is '1.5'"),
         ("sku,stock_sku\nA,B\nA,B\n", "line 3: B is in the file twice for SKU A"),
+        ("sku,stock_sku\nA," + "b" * 201, "line 2: stock_sku is 201 characters long"),
+        ("sku,stock_sku,pieces\nA,B," + "9" * 5_000, "line 2: pieces of SKU A is '999"),
+        (
+            "sku,stock_sku,number\nA,B,2\n",
+            "line 1: the file has a column 'number'; allowed are sku, stock_sku, account, pi",
+        ),
+        ("sku,stock_sku\n", "line 1: no line follows, and the import would remove all aliases and bundles"),
     ],
 )
 def test_an_error_names_the_line_and_what_is_allowed(tmp_path: Path, text: str, message: str) -> None:
@@ -75,6 +84,20 @@ def test_an_import_replaces_what_was_imported_before(stock: StockConnection) -> 
     assert stored_stock_skus(stock) == sorted(BUNDLE)
     import_stock_skus(stock, [])
     assert stored_stock_skus(stock) == []
+
+
+@pytest.mark.parametrize(
+    "skus",
+    [
+        [StockSku("", "set", "PHONE", 1), StockSku("", "SET", "CASE", 1)],
+        [StockSku("", "SET", "case", 1), StockSku("", "SET", "CASE", 1)],
+    ],
+)
+def test_skus_that_are_one_by_the_rule_are_an_error(stock: StockConnection, skus: list[StockSku]) -> None:
+    """So they are when the rule changed after the file was read."""
+    set_sku_case(stock, SkuCase.IGNORE, "ann@desk")
+    with pytest.raises(StockInputError, match="SKUs differ only in case or spaces, and are one"):
+        import_stock_skus(stock, skus)
 
 
 def test_the_locks_of_open_items_follow_and_what_left_has_left(connection: Connection, stock: StockConnection) -> None:
