@@ -270,6 +270,40 @@ def test_stock_is_corrected_in_the_ui(definitions: dg.Definitions, database_url:
         def lock() -> tuple[object, ...] | None:
             return connection.execute("SELECT state, locked, consumed FROM stock_locks").fetchone()
 
+        def answer(job: str, op: str, **config: object) -> str:
+            """Why the run failed: one line that a person reads."""
+            failure = run(job, op, **config).get_step_failure_events()[0].step_failure_data
+            assert failure.user_failure_data is not None
+            return failure.user_failure_data.description or ""
+
+        level = {"sku": "PHONE", "pieces": 1, "reason": "a test"}
+        no_item = {"account": "shop", "item_id": "1\x00", "reason": "a test"}
+        for job, op, config, why in (
+            ("adjust_stock", "adjust_stock_level", {**level, "sku": " "}, "sku is empty"),
+            (
+                "adjust_stock",
+                "adjust_stock_level",
+                {**level, "pieces": 99999999999},
+                "the number of pieces is 99999999",
+            ),
+            ("adjust_stock", "adjust_stock_level", {**level, "reason": " "}, "the reason is empty: say why"),
+            ("decide_lock", "decide_item_lock", {**no_item, "decision": "LOCK"}, "the item's id '1\\x00' has a char"),
+            ("return_stock", "return_item_to_stock", {**no_item, "pieces": 1}, "the item's id '1\\x00' has a char"),
+            (
+                "return_stock",
+                "return_item_to_stock",
+                {**no_item, "item_id": "1", "pieces": 0},
+                "the number of pieces is 0",
+            ),
+            (
+                "explain_lock",
+                "explain_lock_transitions",
+                {"item_or_sku": "\x00"},
+                "the subject '\\x00' has a character",
+            ),
+        ):
+            assert answer(job, op, **config).startswith(why)
+
         assert run("adjust_stock", "adjust_stock_level", sku="PHONE", pieces=2, reason="found two").success
         assert lock() == ("locked", 1, 0)
         item = {"account": "shop", "item_id": "100", "reason": "a test"}
