@@ -100,15 +100,22 @@ class StockConnection:
 
         Right after a load there are none, and each batch of some hundred keys would read whole tables.
         """
-        self.connection.execute(_BY_KEYS)
+        self.connection.execute(_PLANNER, ["off"])
+
+    def read_whole_tables(self) -> None:
+        """Lets the rest of the transaction read and join whole tables again, for statements that change most rows.
+
+        Looked up by keys, each such row would cost a pass over a table.
+        """
+        self.connection.execute(_PLANNER, ["on"])
 
     def transaction(self) -> AbstractContextManager[Transaction]:
         """A transaction, or a savepoint within one, for the length of the block."""
         return self.connection.transaction()
 
 
-_BY_KEYS = """
-SELECT set_config(setting, 'off', true)
+_PLANNER = """
+SELECT set_config(setting, %s, true)
 FROM unnest('{enable_seqscan,enable_bitmapscan,enable_hashjoin,enable_mergejoin,enable_sort}'::text[]) AS setting
 """
 

@@ -117,6 +117,7 @@ def merge_skus(stock: StockConnection, made_by: str) -> dict[str, list[str]]:
 
     Call it once the setting is stored, in the transaction that stores it.
     """
+    stock.read_whole_tables()
     merged: dict[str, list[str]] = dict(stock.execute(_LEVELS_TO_MERGE).fetchall())
     locks = stock.execute(_LOCKS_TO_MERGE).fetchall()
     for statement in (_MERGE_LEVELS, _DELETE_LEVELS, _RENAME_MOVEMENTS, _MERGE_LOCKS, _DELETE_LOCKS, _RENAME_HISTORY):

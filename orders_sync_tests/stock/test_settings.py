@@ -247,3 +247,20 @@ def test_both_schemas_are_merged_and_only_the_used_one_can_refuse(connection: Co
         assert merged.execute(LOCKS).fetchall() == [("100", "PHONE", 1, 0, 0)]
         assert on_hand_mismatches(merged) == []
         assert reserved_mismatches(merged) == []
+
+
+def test_the_time_to_merge_grows_with_the_number_of_locks_only(connection: Connection, stock: StockConnection) -> None:
+    """4,000 items with a lock under both spellings: one statement once took 10 s for them, now 0.2 s."""
+    connection.execute("INSERT INTO stock_levels (sku) VALUES ('phone'), ('PHONE')")
+    connection.execute(
+        "INSERT INTO stock_locks (account, item_id, sku, order_id, quantity, locked, short, consumed, state) "
+        "SELECT 'shop', number::text, sku, number::text, 1, 0, short, 0, state FROM generate_series(1, 4000) number, "
+        "(VALUES ('phone', 1, 'short'), ('PHONE', 0, 'released')) AS each (sku, short, state)"
+    )
+    connection.execute(
+        "INSERT INTO stock_lock_history (account, item_id, sku, cause, to_state, quantity, locked, short, consumed) "
+        "SELECT account, item_id, sku, '', state, quantity, locked, short, consumed FROM stock_locks"
+    )
+    connection.execute("SET statement_timeout = '5s'")
+    set_sku_case(stock, SkuCase.IGNORE, ANN)
+    assert stock.execute("SELECT sku, short, count(*) FROM {locks} GROUP BY 1, 2").fetchall() == [("PHONE", 1, 4_000)]
