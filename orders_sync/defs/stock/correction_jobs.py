@@ -110,7 +110,11 @@ def repair_wrong_locks(context: dg.OpExecutionContext, config: RepairLocks, orde
         wrong = wrong_locks(stock, oversell)
         result = repair(stock, oversell) if config.repair else StockResult()
     listed = dg.MetadataValue.md(as_markdown_table(list(WrongLock._fields), wrong))
-    _report(context, f"{len(wrong)} wrong locks{' were repaired' if config.repair else ''}", result, {"wrong": listed})
+    failed = (
+        f"; {result.failed} items could not be repaired, and their locks stay as they were" if result.failed else ""
+    )
+    what = f"{len(wrong)} wrong locks{' were looked at' if config.repair else ''}{failed}"
+    _report(context, what, result, {"wrong": listed})
 
 
 @contextmanager
