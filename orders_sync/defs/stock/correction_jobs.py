@@ -110,10 +110,11 @@ def repair_wrong_locks(context: dg.OpExecutionContext, config: RepairLocks, orde
         wrong = wrong_locks(stock, oversell)
         result = repair(stock, oversell) if config.repair else StockResult()
     listed = dg.MetadataValue.md(as_markdown_table(list(WrongLock._fields), wrong))
-    failed = (
-        f"; {result.failed} items could not be repaired, and their locks stay as they were" if result.failed else ""
-    )
-    what = f"{len(wrong)} wrong locks{' were looked at' if config.repair else ''}{failed}"
+    what = f"{len(wrong)} wrong locks{' were repaired' if config.repair else ''}"
+    if result.failed:
+        what = (
+            f"{len(wrong)} wrong locks; {result.failed} items could not be repaired, and their locks stay as they were"
+        )
     _report(context, what, result, {"wrong": listed})
 
 
