@@ -50,13 +50,13 @@ def adjust(stock: StockConnection, sku: str, pieces: int, by: By, oversell: froz
     check_adjustment(pieces)
     with stock.changing():
         sku = stored_sku_case(stock).form(check_id(sku, "sku"))
-        if pieces > 0:
-            check_in_stock_list(stock, [sku])
         before = load_levels(stock, [sku])
         on_hand = (before[sku].on_hand or 0) + pieces
+        if pieces > 0:
+            check_in_stock_list(stock, [sku])
+            check_pieces(on_hand, f"the sum of pieces on hand of SKU {sku}")
         if on_hand < 0:
             raise StockActError(f"SKU {sku} has {before[sku].on_hand or 0} pieces on hand; {-pieces} can't be taken.")
-        check_pieces(on_hand, f"the sum of pieces on hand of SKU {sku}")
         movement = Movement(sku, "adjusted", pieces, pieces, on_hand, "", "", by.reason, by.user)
         if before[sku].counted_at is None:
             stock.execute("UPDATE {levels} SET counted_at = now() WHERE sku = %s", [sku])

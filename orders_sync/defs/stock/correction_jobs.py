@@ -112,9 +112,7 @@ def repair_wrong_locks(context: dg.OpExecutionContext, config: RepairLocks, orde
     listed = dg.MetadataValue.md(as_markdown_table(list(WrongLock._fields), wrong))
     what = f"{len(wrong)} wrong locks{' were repaired' if config.repair else ''}"
     if result.failed:
-        what = (
-            f"{len(wrong)} wrong locks; {result.failed} items could not be repaired, and their locks stay as they were"
-        )
+        what = f"{len(wrong)} wrong locks; {result.failed} items could not be repaired; their locks stay"
     _report(context, what, result, {"wrong": listed})
 
 
