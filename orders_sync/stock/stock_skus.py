@@ -55,7 +55,7 @@ def read_stock_skus_file(path: Path, sku_case: SkuCase = SkuCase.EXACT) -> list[
 
 
 def import_stock_skus(stock: StockConnection, skus: list[StockSku]) -> list[str]:
-    """Replaces all aliases and bundles. The stock job then moves the locks of open items whose SKUs change.
+    """Replaces all aliases and bundles. The stock job then moves the locks whose items' SKUs change.
 
     Returns the SKUs with pieces on hand that no item can get any more, since they are aliases or bundles now. Raises
     StockInputError if two SKUs are one by the stored case rule.
@@ -121,6 +121,7 @@ _RECHECK = """
 INSERT INTO stock_rechecks (account, item_id)
 SELECT account, item_id FROM order_items item
 WHERE {sku_form} = ANY(%s) AND (status IN ('pending', 'accepted', 'unknown')
+  OR (account, item_id) IN (SELECT account, item_id FROM {locks} WHERE state IN ('locked', 'short'))
   OR (account, item_id) IN (SELECT account, item_id FROM stock_decisions WHERE decision = 'lock'))
 """
 # An account's own aliases count instead of those of every account; but what another line stands for has pieces.

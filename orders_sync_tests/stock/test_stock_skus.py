@@ -155,3 +155,19 @@ def test_the_lock_of_an_item_that_a_person_decided_on_follows_as_well(
     apply_pending(stock)
     assert connection.execute(LOCKS).fetchall() == [("PHONE", 1, 0, 0), ("PHONE-FR", 0, 0, 0)]
     check_invariants(connection)
+
+
+@pytest.mark.parametrize("status", ["awaiting_payment", "unknown"])
+def test_a_lock_that_the_status_keeps_follows_as_well(
+    connection: Connection, stock: StockConnection, status: str
+) -> None:
+    import_levels(stock, {"PHONE": 5, "OTHER": 5}, counted_at=at(0))
+    store_order(connection, StoredOrder("1", [StoredItem("100", "PHONE-FR", quantity=3)]))
+    import_stock_skus(stock, [ALIAS])
+    apply_pending(stock)
+    store_order(connection, StoredOrder("1", [StoredItem("100", "PHONE-FR", 3, status)], status=status))
+    apply_pending(stock)
+    import_stock_skus(stock, [ALIAS._replace(stock_sku="OTHER")])
+    apply_pending(stock)
+    assert connection.execute(LOCKS).fetchall() == [("OTHER", 3, 0, 0), ("PHONE", 0, 0, 0)]
+    check_invariants(connection)
