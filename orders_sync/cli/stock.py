@@ -181,14 +181,15 @@ def apply() -> None:
 def explain_lock(subject: str, show_all: bool, limit: int | None, as_json: bool) -> None:
     """Show who holds a SKU now, and why.
 
-    SUBJECT is a SKU, or the id of an order or of an order item, also as account/id.
+    SUBJECT is a SKU of the stock list or of a marketplace, or the id of an order or of an order item, also as
+    account/id. If it names several of them, all are shown.
     """
     from orders_sync.stock.explain import MAX_SHOWN, explain
 
     with read_stock_database(APPLICATION) as connected:
         found = explain(connected, subject, None if show_all else limit or MAX_SHOWN)
     if found.is_empty():
-        raise UserFacingError(f"There is no SKU, order or item named {subject}.")
+        raise UserFacingError(f"There is no SKU, order or item named {subject.strip()!r}.")
     if as_json:
         sections = {name: [row._asdict() for row in rows] for name, rows in zip(found._fields, found, strict=True)}
         click.echo(json.dumps(sections, indent=2, default=str))
@@ -198,6 +199,7 @@ def explain_lock(subject: str, show_all: bool, limit: int | None, as_json: bool)
         counted = f", counted {moment(level.counted_at)} UTC" if level.counted_at else ""
         console.print(f"SKU {level.sku}: {on_hand}, {level.reserved} reserved, {level.short} short{counted}.")
     for title, rows in (
+        ("Order items", found.items), ("Aliases and bundles", found.stock_skus),
         ("Held by", found.holders), ("Events that wait to be applied", found.pending), ("Decisions", found.decisions),
         ("Returns by care records", found.returns),
         ("Transitions of locks", found.transitions), ("Movements of stock", found.movements),
@@ -255,7 +257,7 @@ def _decision(name: str, decision: str, help_text: str) -> Callable[..., None]:
             result = decide(connected, (account, item_id), Decision(decision), _by(reason), overselling_accounts())
         _print_transitions(result.transitions)
         if not result.transitions:
-            console.print("Noted. No lock changed.")
+            console.print("No lock changed: the item's lock is so already. The decision is on record.")
 
     return command
 
@@ -386,7 +388,7 @@ def import_skus(file: Path | None, remove_all: bool) -> None:
             f"SKU {sku} has pieces on hand, and no order gets them any more: set it to 0 by `orders-sync stock "
             "adjust`, and add the pieces to the SKU that it stands for."
         )
-    console.print(f"{len(found)} lines imported. The stock job moves the locks of open items that change.")
+    console.print(f"{len(found)} lines imported. The stock job moves the locks of the items concerned.")
 
 
 @skus.command("list")

@@ -114,8 +114,6 @@ _SHIPPED_BY_V1 = """
 INSERT INTO stock_decisions (account, item_id, decision, item_status, reason, made_by)
 SELECT account, item_id, 'shipped', item.status, 'V1 has consumed it', 'cutover'
 FROM order_items item JOIN unnest(%s::text[], %s::text[]) AS consumed (account, item_id) USING (account, item_id)
-ON CONFLICT (account, item_id) DO UPDATE SET decision = excluded.decision, item_status = excluded.item_status,
-  reason = excluded.reason, made_by = excluded.made_by, made_at = now()
 """
 _COPY_MOVEMENTS = """
 INSERT INTO public.stock_movements OVERRIDING SYSTEM VALUE

@@ -5,14 +5,13 @@ from itertools import chain
 from typing import NamedTuple
 
 from orders_sync.model.errors import UserFacingError
-from orders_sync.model.statuses import Status
-from orders_sync.stock.actions import LOCK_ACTIONS, LockAction
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.decision import By, Cause, Movement
 from orders_sync.stock.departures import Departure, by_sku, pieces_of, returning
 from orders_sync.stock.input import check_adjustment, check_id, check_pieces
 from orders_sync.stock.needs import Decision, ItemFacts, ItemKey, reported_pieces
 from orders_sync.stock.reconcile import ReturnNotBooked, StockResult, move, reconcile
+from orders_sync.stock.refusals import refusal
 from orders_sync.stock.returns import returned, why_not
 from orders_sync.stock.stock_skus import check_in_stock_list
 from orders_sync.stock.store import load, load_departures, load_levels, stored_sku_case
@@ -69,8 +68,8 @@ def decide(
 ) -> StockResult:
     """Locks or releases an item by hand, or undoes its shipment. It holds until the item's status changes.
 
-    A decision that says what the item's status says anyway changes nothing. Raises StockActError where there is no such
-    item, or where nothing is to be released since it has left.
+    A decision that says what the item's status says anyway changes no lock, and is on record all the same. Raises
+    StockActError where there is no such item, or where `refusal` says why the decision could not do what it says.
     """
     check_id(key[0], "account")
     check_id(key[1], "the item's id")
@@ -79,8 +78,8 @@ def decide(
     verbs = {Decision.LOCK: "locked", Decision.RELEASE: "released", Decision.SHIPPED: "set to shipped"}
     with stock.changing():
         item = _item(stock, key)
-        if decision is Decision.RELEASE:
-            _check_release(item)
+        if why := refusal(item, decision):
+            raise StockActError(why)
         return _decide(stock, item, decision, verbs[decision], by, oversell)
 
 
@@ -242,23 +241,10 @@ def _note_care_record(stock: StockConnection, care_id: str, key: ItemKey, pieces
     stock.execute(_NOTE_CARE_RECORD, [account, care_id, item_id, said, pieces])
 
 
-def _check_release(item: ItemFacts) -> None:
-    """Raises StockActError if the item has left, unless a person decided otherwise."""
-    status = item.order_status if item.status == Status.UNKNOWN else item.status
-    if item.decision is None and LOCK_ACTIONS[Status(status)].action is LockAction.CONSUME:
-        raise StockActError(
-            f"The item {item.item_id} is {status}: its pieces have left, and none is held. If they have not left, "
-            "undo the shipment."
-        )
-
-
 _DECIDE = """
 INSERT INTO stock_decisions
   (account, item_id, decision, over_reported, reported_then, item_status, reason, made_by)
 SELECT account, item_id, %s, %s, %s, status, %s, %s FROM order_items WHERE account = %s AND item_id = %s
-ON CONFLICT (account, item_id) DO UPDATE SET decision = excluded.decision, item_status = excluded.item_status,
-  over_reported = excluded.over_reported, reported_then = excluded.reported_then,
-  reason = excluded.reason, made_by = excluded.made_by, made_at = now()
 """
 _OF_CARE_RECORD = """
 SELECT about.item_id, about.quantity, coalesce(back.booked + back.booked_before + back.counted, 0)

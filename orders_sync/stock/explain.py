@@ -4,16 +4,30 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import LiteralString, NamedTuple, TypeVar
 
+from orders_sync.model.keys import UNSTORABLE
 from orders_sync.stock.connection import StockConnection
-from orders_sync.stock.input import check_characters
 from orders_sync.stock.queries import HISTORY, Holder, SkuLevel, StoredTransition, holders
+from orders_sync.stock.stock_skus import StockSku
 from orders_sync.stock.store import IN_FORCE, stored_sku_case
 
 MAX_SHOWN = 20
 
 
+class OrderedItem(NamedTuple):
+    """An order item as it is stored; `sku` is the marketplace's, and None as in ItemFacts."""
+
+    account: str
+    order_id: str
+    item_id: str
+    sku: str
+    status: str
+    quantity: int
+    cancelled: int | None
+    shipped: int | None
+
+
 class PendingItem(NamedTuple):
-    """An item that has changed, and whose lock the stock job has yet to look at."""
+    """An item that has changed, and whose lock the stock job has yet to look at. `sku` is the marketplace's."""
 
     account: str
     order_id: str
@@ -38,7 +52,10 @@ class StoredMovement(NamedTuple):
 
 
 class StoredDecision(NamedTuple):
-    """What a person decided about an item's lock. `in_force`: the item's status is still what it was then."""
+    """What was decided about an item's lock.
+
+    `in_force`: it is the newest decision about the item, and the item's status is still what it was then.
+    """
 
     made_at: datetime
     account: str
@@ -63,9 +80,13 @@ class StoredReturn(NamedTuple):
 
 
 class Explanation(NamedTuple):
-    """What is known about a SKU, an item or an order. Transitions and movements: the latest ones, the oldest first."""
+    """What is known about a SKU, an item or an order. Of the history, the latest rows, the oldest first."""
 
     levels: list[SkuLevel]
+    items: list[OrderedItem]
+    """The order items that the subject names."""
+    stock_skus: list[StockSku]
+    """Aliases and bundles: of the subject, of what it stands for, and of the items."""
     holders: list[Holder]
     pending: list[PendingItem]
     transitions: list[StoredTransition]
@@ -78,28 +99,36 @@ class Explanation(NamedTuple):
         return not any(self)
 
 
-def explain(stock: StockConnection, subject: str, limit: int | None = MAX_SHOWN) -> Explanation:
-    """Explains a SKU, an item or an order. `subject`: its id, or `account/id`.
+_NOTHING = Explanation([], [], [], [], [], [], [], [], [])
 
-    `limit`: how many holders, transitions and movements at most; None: all. Raises StockInputError for a subject that
-    can't be an id.
+
+def explain(stock: StockConnection, subject: str, limit: int | None = MAX_SHOWN) -> Explanation:
+    """Explains a SKU, an item or an order; if the subject names several of them, all.
+
+    `subject`: a SKU of the stock list or of a marketplace, or the id of an item or an order, also as `account/id`.
+    `limit`: how many rows of each kind at most, but of levels and items; None: all.
     """
-    subject = check_characters(subject.strip(), "the subject")
-    sku = stored_sku_case(stock).form(subject)
+    if UNSTORABLE.search(subject):
+        return _NOTHING
+    subject = subject.strip()
     account, _, own_id = subject.rpartition("/")
-    named = {"subject": subject, "account": account, "id": own_id}
-    items = stock.execute(_ITEMS_OF, named).fetchall()
+    items = stock.execute(_ITEMS_OF, {"subject": subject, "account": account, "id": own_id}).fetchall()
     keys = [[account for account, _ in items], [item_id for _, item_id in items]]
-    skus = sorted({sku} | {sku for (sku,) in stock.execute(_SKUS_OF, keys)})
-    shown = {"accounts": keys[0], "items": keys[1], "skus": [] if items else skus, "limit": limit}
+    sku = stored_sku_case(stock).form(subject)
+    skus = [sku, *(part for (part,) in stock.execute(_PARTS_OF_SKU, [sku]))]
+    ordered = [name for (name,) in stock.execute(_SKUS_WITH_PARTS, [skus])]
+    shown = {"accounts": keys[0], "items": keys[1], "skus": skus, "ordered": [*skus, *ordered], "limit": limit}
+    with_those_of_items = sorted({*skus, *(sku for (sku,) in stock.execute(_SKUS_OF_ITEMS, shown))})
     return Explanation(
-        levels=stock.rows_as(SkuLevel, _LEVELS, [skus]),
-        holders=holders(stock, skus, limit),
-        pending=stock.rows_as(PendingItem, _PENDING, shown | named),
+        levels=stock.rows_as(SkuLevel, _LEVELS, [with_those_of_items]),
+        items=stock.rows_as(OrderedItem, _ITEMS, shown),
+        stock_skus=stock.rows_as(StockSku, _STOCK_SKUS, shown),
+        holders=holders(stock, with_those_of_items, limit),
+        pending=stock.rows_as(PendingItem, _PENDING, shown),
         transitions=_oldest_first(stock.rows_as(StoredTransition, HISTORY + _OF_SUBJECT, shown)),
         movements=_oldest_first(stock.rows_as(StoredMovement, _MOVEMENTS, shown)),
-        decisions=stock.rows_as(StoredDecision, _DECISIONS, keys),
-        returns=stock.rows_as(StoredReturn, _RETURNS, keys),
+        decisions=_oldest_first(stock.rows_as(StoredDecision, _DECISIONS, shown)),
+        returns=_oldest_first(stock.rows_as(StoredReturn, _RETURNS, shown)),
     )
 
 
@@ -117,52 +146,81 @@ WHERE item_id = %(subject)s OR order_id = %(subject)s
 UNION
 SELECT account, item_id FROM {locks} WHERE item_id = %(subject)s OR (account = %(account)s AND item_id = %(id)s)
 """
-_SKUS_OF = """
-SELECT DISTINCT sku FROM {locks}
-JOIN unnest(%s::text[], %s::text[]) AS requested (account, item_id) USING (account, item_id)
-"""
+_PARTS_OF_SKU = "SELECT DISTINCT stock_sku FROM stock_skus WHERE sku = %s ORDER BY stock_sku"
+_SKUS_WITH_PARTS = "SELECT DISTINCT sku FROM stock_skus WHERE stock_sku = ANY(%s) ORDER BY sku"
+_ITEM: LiteralString = "(SELECT *, {sku_form} AS form FROM order_items) item"
+_NAMED: LiteralString = "(account, item_id) IN (SELECT * FROM unnest(%(accounts)s::text[], %(items)s::text[]))"
+"""Whether an item is one that the subject names."""
+_PARTS_OF_ITEM: LiteralString = """(
+  SELECT alias.stock_sku FROM stock_skus alias WHERE alias.sku = item.form AND (alias.account = item.account
+    OR alias.account = '' AND NOT EXISTS (
+      SELECT FROM stock_skus own WHERE own.account = item.account AND own.sku = item.form))
+  UNION ALL
+  SELECT item.form WHERE NOT EXISTS (
+    SELECT FROM stock_skus alias WHERE alias.sku = item.form AND alias.account IN (item.account, '')))"""
+"""What `item` takes of the stock list, as orders_sync.stock.needs.parts_of says."""
+_OF_SKU: LiteralString = """(item.form = ANY(%(ordered)s)
+  AND EXISTS (SELECT FROM {parts_of_item} part WHERE part.stock_sku = ANY(%(skus)s))
+  OR EXISTS (SELECT FROM {locks} lock WHERE lock.account = item.account AND lock.item_id = item.item_id
+    AND lock.sku = ANY(%(skus)s)))"""
+"""Whether `item` takes one of the SKUs, or has a lock of one, e.g. from before its alias changed."""
+
+
+def _sql(statement: LiteralString) -> LiteralString:
+    """A statement with the parts above for `{item}`, `{named}`, `{of_sku}` and `{parts_of_item}`."""
+    with_parts = statement.replace("{of_sku}", _OF_SKU).replace("{parts_of_item}", _PARTS_OF_ITEM)
+    return with_parts.replace("{named}", _NAMED).replace("{item}", _ITEM).replace("{in_force}", IN_FORCE)
+
+
+_SKUS_OF_ITEMS = _sql("""
+SELECT sku FROM {locks} WHERE {named}
+UNION
+SELECT part.stock_sku FROM {item} CROSS JOIN LATERAL {parts_of_item} part WHERE {named}
+""")
+_ITEMS = _sql("""
+SELECT account, order_id, item_id, sku, status, quantity, cancelled, shipped FROM order_items WHERE {named}
+ORDER BY account, order_id, item_id
+""")
+_STOCK_SKUS = _sql("""
+SELECT account, sku, stock_sku, pieces FROM stock_skus
+WHERE sku = ANY(%(skus)s) OR stock_sku = ANY(%(skus)s) OR sku IN (SELECT form FROM {item} WHERE {named})
+ORDER BY sku, account, stock_sku LIMIT %(limit)s
+""")
 _LEVELS = """
 SELECT level.sku, level.on_hand, level.reserved, level.counted_at, (
   SELECT coalesce(sum(lock.short), 0) FROM {locks} lock WHERE lock.sku = level.sku AND lock.state = 'short') AS short
 FROM {levels} level WHERE level.sku = ANY(%s) ORDER BY level.sku
 """
-_PENDING = """
+_PENDING = _sql("""
 SELECT account, order_id, item_id, sku, status, min(recorded_at) AS waits_since
 FROM (
-  SELECT item.*, event.recorded_at FROM {events} event JOIN order_items item USING (account, order_id)
+  SELECT item.*, event.recorded_at FROM {events} event JOIN {item} USING (account, order_id)
   WHERE event.applied_at IS NULL
   UNION ALL
-  SELECT item.*, recheck.recorded_at FROM stock_rechecks recheck JOIN order_items item USING (account, item_id)
-) waiting
-WHERE {sku_form} = ANY(%(skus)s) OR (account, item_id) IN (
-  SELECT * FROM unnest(%(accounts)s::text[], %(items)s::text[]))
-GROUP BY 1, 2, 3, 4, 5 ORDER BY waits_since LIMIT %(limit)s
-"""
+  SELECT item.*, recheck.recorded_at FROM stock_rechecks recheck JOIN {item} USING (account, item_id)
+) item
+WHERE {of_sku} OR {named}
+GROUP BY 1, 2, 3, 4, 5 ORDER BY waits_since, account, item_id LIMIT %(limit)s
+""")
 _OF_SUBJECT = """
 WHERE entry.sku = ANY(%(skus)s) OR (entry.account, entry.item_id) IN (
   SELECT * FROM unnest(%(accounts)s::text[], %(items)s::text[]))
 ORDER BY entry.entry_id DESC LIMIT %(limit)s
 """
-_MOVEMENTS = """
+_MOVEMENTS = _sql("""
 SELECT at, sku, kind, pieces, on_hand, account, item_id, reason, made_by FROM {movements}
-WHERE sku = ANY(%(skus)s) OR (account, item_id) IN (
-  SELECT * FROM unnest(%(accounts)s::text[], %(items)s::text[]))
-ORDER BY movement_id DESC LIMIT %(limit)s
-"""
-_DECISIONS: LiteralString = (
-    """
+WHERE sku = ANY(%(skus)s) OR {named} ORDER BY movement_id DESC LIMIT %(limit)s
+""")
+_DECISIONS = _sql("""
 SELECT decided.made_at, account, item_id, decided.decision, decided.reason, decided.made_by,
-  coalesce("""
-    + IN_FORCE
-    + """, false) AS in_force
-FROM stock_decisions decided
-JOIN unnest(%s::text[], %s::text[]) AS requested (account, item_id) USING (account, item_id)
-LEFT JOIN order_items item USING (account, item_id)
-ORDER BY decided.made_at
-"""
-)
-_RETURNS = """
+  coalesce({in_force} AND NOT EXISTS (
+    SELECT FROM stock_decisions newer WHERE newer.account = decided.account AND newer.item_id = decided.item_id
+      AND newer.decision_id > decided.decision_id), false) AS in_force
+FROM stock_decisions decided LEFT JOIN {item} USING (account, item_id)
+WHERE {of_sku} OR {named} ORDER BY decided.decision_id DESC LIMIT %(limit)s
+""")
+_RETURNS = _sql("""
 SELECT back.at, account, back.care_id, item_id, back.pieces, back.booked, back.handled_at, back.note
-FROM stock_returns back JOIN unnest(%s::text[], %s::text[]) AS requested (account, item_id) USING (account, item_id)
-ORDER BY back.at, back.care_id
-"""
+FROM stock_returns back LEFT JOIN {item} USING (account, item_id)
+WHERE {of_sku} OR {named} ORDER BY back.at DESC, back.care_id DESC LIMIT %(limit)s
+""")

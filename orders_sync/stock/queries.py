@@ -67,6 +67,8 @@ class Holder(NamedTuple):
     account: str
     order_id: str
     item_id: str
+    ordered_sku: str
+    """The marketplace's SKU; '' where the item is not stored."""
     locked: int
     short: int
     since: datetime
@@ -120,9 +122,9 @@ def holders(stock: StockConnection, skus: Sequence[str], limit: int | None = Non
     return stock.rows_as(
         Holder,
         """
-        SELECT lock.sku, lock.account, lock.order_id, lock.item_id, lock.locked, lock.short, lock.since,
-          lock.ordered_at, coalesce(entry.cause, '') AS why
-        FROM {locks} lock LEFT JOIN LATERAL (
+        SELECT lock.sku, lock.account, lock.order_id, lock.item_id, coalesce(item.sku, '') AS ordered_sku, lock.locked,
+          lock.short, lock.since, lock.ordered_at, coalesce(entry.cause, '') AS why
+        FROM {locks} lock LEFT JOIN order_items item USING (account, item_id) LEFT JOIN LATERAL (
           SELECT cause FROM {history} entry
           WHERE entry.account = lock.account AND entry.item_id = lock.item_id AND entry.sku = lock.sku
           ORDER BY entry_id DESC LIMIT 1) entry ON true

@@ -231,6 +231,11 @@ IN_FORCE: LiteralString = """(decided.item_status = item.status AND NOT EXISTS (
 """Whether the decision `decided` about `item` holds: its status, or its order's if its own is unknown, has not changed
 since. Once ended, it stays so, also if the status comes back.
 """
+DECIDED: LiteralString = """LEFT JOIN LATERAL (
+  SELECT * FROM public.stock_decisions made WHERE made.account = item.account AND made.item_id = item.item_id
+  ORDER BY made.decision_id DESC LIMIT 1) decided ON true
+"""
+"""Joins `item` with the newest decision about it, `decided`: the one that counts."""
 _ITEMS: LiteralString = (
     """
 SELECT item.account, item.item_id, item.order_id, item.sku, item.kind = 'goods', item.quantity, item.cancelled,
@@ -243,8 +248,9 @@ SELECT item.account, item.item_id, item.order_id, item.sku, item.kind = 'goods',
 FROM unnest(%s::text[], %s::text[]) AS requested (account, item_id)
 JOIN order_items item USING (account, item_id)
 JOIN orders placed ON placed.account = item.account AND placed.order_id = item.order_id
-LEFT JOIN stock_decisions decided ON decided.account = item.account AND decided.item_id = item.item_id
-LEFT JOIN LATERAL (SELECT """
+"""
+    + DECIDED
+    + """LEFT JOIN LATERAL (SELECT """
     + IN_FORCE
     + """ AS in_force WHERE decided.account IS NOT NULL) decision ON true
 """
@@ -281,8 +287,9 @@ SELECT kind, sku, pieces, on_hand_change, item_pieces, moved_at, at FROM {moveme
 WHERE account = %s AND item_id = %s AND kind IN ('shipped', 'not_shipped', 'returned') ORDER BY movement_id
 """
 _NOTE_CORRECTION = """
-UPDATE stock_decisions SET over_reported = %s, reported_then = %s
-WHERE account = %s AND item_id = %s AND decision = 'not_shipped'
+UPDATE stock_decisions decided SET over_reported = %s, reported_then = %s
+WHERE account = %s AND item_id = %s AND decision_id = (SELECT max(decision_id) FROM stock_decisions newest
+  WHERE newest.account = decided.account AND newest.item_id = decided.item_id)
 """
 _STORE_LEVELS = """
 UPDATE {levels} stored SET on_hand = changed.on_hand, reserved = changed.reserved

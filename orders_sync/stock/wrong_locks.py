@@ -11,7 +11,7 @@ from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.decision import Cause
 from orders_sync.stock.input import MAX_PIECES
 from orders_sync.stock.reconcile import StockResult, reconcile_each
-from orders_sync.stock.store import IN_FORCE, collect_missing_statistics
+from orders_sync.stock.store import DECIDED, IN_FORCE, collect_missing_statistics
 
 MAX_ITEMS_PER_TRANSACTION = 500
 MAX_ATTEMPTS = 5
@@ -85,7 +85,7 @@ WITH candidates AS (
   JOIN orders placed ON placed.account = item.account AND placed.order_id = item.order_id
   JOIN unnest(%(statuses)s::text[], %(actions)s::text[]) AS meaning (status, action)
     ON meaning.status = CASE WHEN item.status = 'unknown' THEN placed.status ELSE item.status END
-  LEFT JOIN stock_decisions decided ON decided.account = item.account AND decided.item_id = item.item_id
+  {decided}
   LEFT JOIN LATERAL (
     SELECT bool_or(state IN ('locked', 'short')) AS has_lock, sum(item_pieces) AS left_before FROM {locks} lock
     WHERE lock.account = item.account AND lock.item_id = item.item_id) held ON true
@@ -144,4 +144,4 @@ WHERE (compared.pieces <> compared.needed OR needs.moves IS NOT NULL
   AND NOT EXISTS (
     SELECT FROM stock_rechecks recheck WHERE recheck.account = needs.account AND recheck.item_id = needs.item_id)
 ORDER BY needs.account, needs.item_id, compared.sku
-""".replace("{in_force}", IN_FORCE)
+""".replace("{in_force}", IN_FORCE).replace("{decided}", DECIDED)

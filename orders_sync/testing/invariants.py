@@ -119,9 +119,9 @@ SELECT item.account, item.item_id, item.status, sum(lock.consumed)
 FROM (SELECT *, {sku_form} AS form FROM order_items) item
 LEFT JOIN stock_locks lock USING (account, item_id)
 WHERE item.kind = 'goods' AND item.status IN ('shipped', 'refunded_after_shipping', 'returned')
-  AND NOT EXISTS (SELECT FROM stock_decisions decided
+  AND coalesce((SELECT decision FROM stock_decisions decided
     WHERE decided.account = item.account AND decided.item_id = item.item_id
-      AND decision <> 'shipped')
+    ORDER BY decision_id DESC LIMIT 1), 'shipped') = 'shipped'
   AND NOT EXISTS (SELECT FROM stock_skus alias WHERE alias.sku = item.form)
 GROUP BY item.account, item.item_id, item.status
 HAVING coalesce(sum(lock.consumed), 0)

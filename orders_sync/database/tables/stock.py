@@ -168,8 +168,13 @@ stock_decisions = Table(
     Column("reason", Text, nullable=False, comment="The reason that the user gave."),
     Column("made_by", Text, nullable=False, comment="user@machine."),
     moment("made_at", "When it was decided, by our clock.", now=True),
+    Column(
+        "decision_id", BigInteger, Identity(), primary_key=True,
+        comment="Running number of the decision: the item's newest one counts.",
+    ),
     CheckConstraint("decision IN ('lock','release','shipped','not_shipped')", name="stock_decisions_decision"),
-    comment="What a person decided about an item's lock. It holds as long as the item's status stays as it was.",
+    comment="What was decided by hand, or by the cutover, about items' locks, one row per decision. An item's newest "
+    "one holds until the item's status changes; the others are history.",
 )  # fmt: skip
 
 stock_rechecks = Table(

@@ -7,8 +7,17 @@ import dagster as dg
 from orders_sync.dagster_support.failures import one_line_failures
 from orders_sync.dagster_support.markdown import as_markdown_table
 from orders_sync.dagster_support.orders_database import OrdersDatabase
-from orders_sync.stock.explain import MAX_SHOWN, PendingItem, StoredDecision, StoredMovement, StoredReturn, explain
+from orders_sync.stock.explain import (
+    MAX_SHOWN,
+    OrderedItem,
+    PendingItem,
+    StoredDecision,
+    StoredMovement,
+    StoredReturn,
+    explain,
+)
 from orders_sync.stock.queries import Holder, SkuLevel, StoredTransition
+from orders_sync.stock.stock_skus import StockSku
 
 apply_order_events = dg.define_asset_job(
     "apply_order_events",
@@ -22,7 +31,7 @@ class ExplainLockConfig(dg.Config):
     """What to explain."""
 
     item_or_sku: str
-    """A SKU, or the id of an order or of an order item, also as `account/id`."""
+    """A SKU of the stock list or of a marketplace, or the id of an order or of an order item, also as `account/id`."""
     all: bool = False
     """Show all transitions and movements, not only the latest."""
 
@@ -37,7 +46,7 @@ def explain_lock_transitions(
     with one_line_failures(), orders_database.read_stock("explain") as stock:
         found = explain(stock, config.item_or_sku, None if config.all else MAX_SHOWN)
     if found.is_empty():
-        raise dg.Failure(f"There is no SKU, item or order {config.item_or_sku}.", allow_retries=False)
+        raise dg.Failure(f"There is no SKU, order or item named {config.item_or_sku.strip()!r}.", allow_retries=False)
     context.log_event(
         dg.AssetObservation(
             "stock_locks",
@@ -45,6 +54,8 @@ def explain_lock_transitions(
             metadata={
                 "explained": config.item_or_sku,
                 "levels": _table(SkuLevel, found.levels),
+                "order items": _table(OrderedItem, found.items),
+                "aliases and bundles": _table(StockSku, found.stock_skus),
                 "held by": _table(Holder, found.holders),
                 "events pending": _table(PendingItem, found.pending),
                 "decisions": _table(StoredDecision, found.decisions),
