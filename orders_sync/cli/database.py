@@ -26,13 +26,19 @@ def orders_database(application: str) -> Generator[Connection]:
 
 @contextmanager
 def stock_database(application: str) -> Generator["StockConnection"]:
-    """As `orders_database`, to change stock: the shadow's while V1 has the authority, the real one when V2 has it."""
+    """As `orders_database`, to change stock: the shadow's while V1 has the authority, the real one when V2 has it.
+
+    Then stock_available has the numbers that the block led to.
+    """
     from orders_sync.database.schema import upgrade_schema
+    from orders_sync.marketplaces.kit.accounts import account_names
     from orders_sync.stock.connection import stock_connection
+    from orders_sync.stock.stored_available import store_available
 
     upgrade_schema()
     with stock_connection(application) as stock:
         yield stock
+        store_available(stock, account_names())
 
 
 @contextmanager

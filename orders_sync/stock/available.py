@@ -1,7 +1,9 @@
 """Available to sell: what each account can offer of each SKU. Nothing here is sent to a marketplace."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import LiteralString, NamedTuple
 
+from orders_sync.stock.available_position import compute_anew
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.input import StockInputError, check_id, check_pieces
 from orders_sync.stock.stock_skus import check_in_stock_list
@@ -31,23 +33,18 @@ class Buffer(NamedTuple):
     percent: int
 
 
-def available_to_sell(stock: StockConnection, accounts: list[str]) -> list[Available]:
+def available_to_sell(
+    stock: StockConnection, accounts: Sequence[str], skus: Sequence[str] | None = None
+) -> list[Available]:
     """What the accounts can offer of all SKUs of the stock list, by account and SKU: also of its aliases and bundles.
 
-    On hand, less what locks hold and wait for, less the buffer; never below zero. Of a bundle, the numbers are those of
-    its scarcest SKU, in bundles.
+    `skus`: only of these, as the accounts name them. On hand, less what locks hold and wait for, less the buffer; never
+    below zero. Of a bundle, the numbers are those of its scarcest SKU, in bundles.
     """
-    return stock.rows_as(Available, _AVAILABLE, [accounts])
-
-
-def store_available(stock: StockConnection, rows: list[Available]) -> int:
-    """Stores what is available, and each change as history; returns how many numbers changed."""
-    values = [[row.account for row in rows], [row.sku for row in rows], [row.available for row in rows]]
-    with stock.transaction():
-        stock.execute("LOCK TABLE stock_available IN SHARE ROW EXCLUSIVE MODE")
-        changed = stock.execute(_STORE, values).rowcount
-        gone = stock.execute(_REMOVE, values[:2]).rowcount
-    return changed + gone
+    statement = _OF_ALL if skus is None else _OF_SOME
+    return stock.rows_as(
+        Available, statement, {"accounts": list(accounts), "skus": None if skus is None else list(skus)}
+    )
 
 
 def set_buffer(stock: StockConnection, buffer: Buffer) -> bool:
@@ -66,6 +63,7 @@ def set_buffer(stock: StockConnection, buffer: Buffer) -> bool:
         if buffer.pieces or buffer.percent:
             check_in_stock_list(stock, [buffer.sku], buffer.account)
             stock.execute("INSERT INTO stock_buffers (account, sku, pieces, percent) VALUES (%s, %s, %s, %s)", buffer)
+        compute_anew(stock)
         return stock.execute(_IS_LISTED, {"sku": buffer.sku}).fetchone() == (True,)
 
 
@@ -78,22 +76,23 @@ _IS_LISTED = """
 SELECT EXISTS (SELECT FROM {levels} WHERE on_hand IS NOT NULL AND %(sku)s IN (sku, ''))
 """
 # Sums of locks are bigint: they may be larger than what one lock can have.
-_AVAILABLE = """
-WITH accounts AS (SELECT unnest(%s::text[]) AS account),
+_AVAILABLE: LiteralString = """
+WITH accounts AS (SELECT unnest(%(accounts)s::text[]) AS account),
 levels AS (
   SELECT level.sku, level.on_hand, level.reserved, coalesce(waiting.short, 0) AS short
   FROM {levels} level LEFT JOIN (
-    SELECT sku, sum(short) AS short FROM {locks} WHERE state = 'short' GROUP BY sku) waiting USING (sku)
-  WHERE level.on_hand IS NOT NULL
+    SELECT sku, sum(short) AS short FROM {locks} WHERE state = 'short' {and_part} GROUP BY sku) waiting USING (sku)
+  WHERE level.on_hand IS NOT NULL {and_part}
 ), named AS (
   SELECT accounts.account, alias.sku, alias.stock_sku, alias.pieces
   FROM accounts JOIN stock_skus alias ON alias.account = accounts.account
     OR alias.account = '' AND NOT EXISTS (
       SELECT FROM stock_skus own WHERE own.account = accounts.account AND own.sku = alias.sku)
+  WHERE true {and_named}
   UNION ALL
   SELECT accounts.account, levels.sku, levels.sku, 1 FROM accounts CROSS JOIN levels
   WHERE NOT EXISTS (
-    SELECT FROM stock_skus alias WHERE alias.sku = levels.sku AND alias.account IN (accounts.account, ''))
+    SELECT FROM stock_skus alias WHERE alias.sku = levels.sku AND alias.account IN (accounts.account, '')) {and_named}
 ), parts AS (
   SELECT named.account, named.sku, named.pieces, coalesce(levels.on_hand, 0) AS on_hand,
     coalesce(levels.reserved, 0) AS locked, coalesce(levels.short, 0) AS short, coalesce(buffer.kept, 0) AS kept
@@ -109,22 +108,8 @@ SELECT DISTINCT ON (account, sku) account, sku,
   on_hand / pieces AS on_hand, locked / pieces AS locked, short / pieces AS short, kept / pieces AS buffer
 FROM parts ORDER BY account, sku, greatest((on_hand - locked - short - kept) / pieces, 0)
 """
-_STORE = """
-WITH changed AS (
-  INSERT INTO stock_available AS stored (account, sku, available)
-  SELECT * FROM unnest(%s::text[], %s::text[], %s::int[])
-  ON CONFLICT (account, sku) DO UPDATE SET available = excluded.available, changed_at = now()
-    WHERE stored.available <> excluded.available
-  RETURNING account, sku, available
-)
-INSERT INTO stock_available_history (account, sku, available) SELECT account, sku, available FROM changed
-"""
-_REMOVE = """
-WITH removed AS (
-  DELETE FROM stock_available stored WHERE NOT EXISTS (
-    SELECT FROM unnest(%s::text[], %s::text[]) AS now (account, sku)
-    WHERE now.account = stored.account AND now.sku = stored.sku)
-  RETURNING account, sku, available
-)
-INSERT INTO stock_available_history (account, sku, available) SELECT account, sku, 0 FROM removed WHERE available <> 0
-"""
+_OF_ALL = _AVAILABLE.replace("{and_part}", "").replace("{and_named}", "")
+_OF_SOME = _AVAILABLE.replace(
+    "{and_part}",
+    "AND sku IN (SELECT unnest(%(skus)s::text[]) UNION SELECT stock_sku FROM stock_skus WHERE sku = ANY(%(skus)s))",
+).replace("{and_named}", "AND sku = ANY(%(skus)s)")

@@ -4,6 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
+from orders_sync.stock.available_position import compute_anew
 from orders_sync.stock.connection import StockConnection, StockSchema
 from orders_sync.stock.merge_skus import check_that_skus_can_merge, merge_shared_skus, merge_skus
 from orders_sync.stock.sku_case import SkuCase
@@ -63,6 +64,7 @@ def set_sku_case(stock: StockConnection, sku_case: SkuCase, changed_by: str) -> 
         if sku_case is SkuCase.IGNORE:
             check_that_skus_can_merge(stock)
         stock.execute(_SET, [sku_case, changed_by])
+        compute_anew(stock)
         merged: dict[str, list[str]] = {}
         if sku_case is SkuCase.IGNORE:
             merge_shared_skus(stock)

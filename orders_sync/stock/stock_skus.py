@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from orders_sync.stock.available_position import compute_anew
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.csv_files import StockFileError, check_spelling, read_csv
 from orders_sync.stock.input import StockInputError, check_id, check_pieces, one_spelling
@@ -69,6 +70,7 @@ def import_stock_skus(stock: StockConnection, skus: list[StockSku]) -> list[str]
             "SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::int[])",
             [list(column) for column in zip(*skus, strict=True)] if skus else [[], [], [], []],
         )
+        compute_anew(stock)
         changed = sorted({each.sku for each in before ^ set(skus)})
         stock.execute(_RECHECK, [changed])
         listed = stock.execute("SELECT sku FROM {levels} WHERE on_hand > 0 AND sku = ANY(%s)", [changed]).fetchall()

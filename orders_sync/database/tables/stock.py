@@ -1,6 +1,6 @@
 """The stock: levels, locks and movements, what a person decided, and what is available to sell."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Identity, Index, Integer, Table, Text, text
+from sqlalchemy import ARRAY, BigInteger, CheckConstraint, Column, Identity, Index, Integer, Table, Text, text
 
 from orders_sync.database.tables.columns import ACCOUNT, ITEM_ID, ORDER_ID, SKU, metadata, moment
 
@@ -262,3 +262,15 @@ stock_available_history = Table(
     comment="One row per change of stock_available.",
 )
 Index("stock_available_history_sku", stock_available_history.c.account, stock_available_history.c.sku)
+
+stock_available_position = Table(
+    "stock_available_position",
+    metadata,
+    Column("position_id", Integer, primary_key=True, autoincrement=False, comment="Always 1."),
+    Column("schema_name", Text, comment="public or shadow: whose stock it is; empty: all numbers are computed anew."),
+    Column("entry_id", BigInteger, nullable=False, server_default="0", comment="Last row of stock_lock_history."),
+    Column("movement_id", BigInteger, nullable=False, server_default="0", comment="Last row of stock_movements."),
+    Column("accounts", ARRAY(Text), nullable=False, server_default="{}", comment="The accounts that have numbers."),
+    CheckConstraint("position_id = 1", name="stock_available_position_one_row"),
+    comment="The last changes of stock that stock_available follows, one row at most.",
+)  # fmt: skip

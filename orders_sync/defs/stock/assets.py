@@ -15,7 +15,7 @@ from orders_sync.lanes.restocking import note_restocking
 from orders_sync.marketplaces.kit.accounts import account_names, overselling_accounts, restocking_accounts
 from orders_sync.stock.actions import LOCK_ACTIONS
 from orders_sync.stock.apply_events import apply_pending
-from orders_sync.stock.available import Available, available_to_sell, store_available
+from orders_sync.stock.available import Available
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.queries import (
     FailedEvent,
@@ -29,6 +29,7 @@ from orders_sync.stock.queries import (
     shortages,
 )
 from orders_sync.stock.reconcile import ReturnNotBooked
+from orders_sync.stock.stored_available import store_all_available
 
 GROUP = "stock"
 OWNERS = ["team:warehouse"]
@@ -125,8 +126,7 @@ def stock_locks(orders_database: OrdersDatabase) -> Any:
 def stock_available(orders_database: OrdersDatabase) -> dg.MaterializeResult[Any]:
     """Computes what is available and stores what changed, with its history."""
     with orders_database.connect_to_stock("available to sell") as stock:
-        rows = available_to_sell(stock, account_names())
-        changed = store_available(stock, rows)
+        rows, changed = store_all_available(stock, account_names())
     scarce = sorted((row for row in rows if row.on_hand), key=lambda row: row.available)[:SCARCEST_SHOWN]
     return dg.MaterializeResult(
         metadata={

@@ -13,11 +13,12 @@ from pydantic import Field
 from orders_sync.dagster_support.failures import one_line_failures
 from orders_sync.dagster_support.markdown import as_markdown_table
 from orders_sync.dagster_support.orders_database import OrdersDatabase
-from orders_sync.marketplaces.kit.accounts import overselling_accounts
+from orders_sync.marketplaces.kit.accounts import account_names, overselling_accounts
 from orders_sync.stock.by_hand import By, adjust, decide, pieces_to_return, return_to_stock
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.needs import Decision
 from orders_sync.stock.reconcile import StockResult
+from orders_sync.stock.stored_available import store_available
 from orders_sync.stock.wrong_locks import WrongLock, repair, wrong_locks
 
 # What the command line calls checks the values, and says in one line what is wrong. A limit in a Field would fail the
@@ -118,9 +119,13 @@ def repair_wrong_locks(context: dg.OpExecutionContext, config: RepairLocks, orde
 
 @contextmanager
 def _stock(orders_database: OrdersDatabase) -> Generator[StockConnection]:
-    """A connection that changes stock. What the user got wrong fails the run in one line."""
+    """A connection that changes stock. Then stock_available has the numbers that the block led to.
+
+    What the user got wrong fails the run in one line.
+    """
     with one_line_failures(), orders_database.connect_to_stock("correction") as stock:
         yield stock
+        store_available(stock, account_names())
 
 
 def _by(context: dg.OpExecutionContext, reason: str) -> By:

@@ -6,6 +6,7 @@ from orders_sync.dagster_support.busy_lanes import runs_under_way
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.defs.stock.jobs import apply_order_events
 from orders_sync.stock.apply_events import pending_events
+from orders_sync.stock.available_position import is_behind
 
 
 @dg.sensor(
@@ -13,21 +14,23 @@ from orders_sync.stock.apply_events import pending_events
     minimum_interval_seconds=3,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
-        "Starts the stock job when order events are pending. The job finds the events itself: a cursor here could "
-        "skip events, since they are not committed in the order of their ids."
+        "Starts the stock job when order events are pending, or when stock_available lacks a change of stock, e.g. by "
+        "a pass that accepts lines. The job finds the events itself: a cursor here could skip events, since they are "
+        "not committed in the order of their ids."
     ),
 )
 def order_events_sensor(
     context: dg.SensorEvaluationContext, orders_database: OrdersDatabase
 ) -> dg.RunRequest | dg.SkipReason:
-    """Requests a run if events are pending and no run of the job is queued or under way."""
+    """Requests a run if there is something to do and no run of the job is queued or under way."""
     with orders_database.read_stock("sensor") as stock:
         pending = pending_events(stock)
-    if pending == 0:
-        return dg.SkipReason("No order event is pending.")
+        if pending == 0 and not is_behind(stock):
+            return dg.SkipReason("No order event is pending.")
+    waiting = f"{pending} events are pending" if pending else "stock_available lacks a change of stock"
     for run in runs_under_way(context.instance):
         if run.job_name == apply_order_events.name and run.status != dg.DagsterRunStatus.STARTED:
-            return dg.SkipReason(f"{pending} events are pending; run {run.run_id[:8]} is about to start.")
+            return dg.SkipReason(f"{waiting}; run {run.run_id[:8]} is about to start.")
         if run.job_name == apply_order_events.name:
-            return dg.SkipReason(f"{pending} events are pending; run {run.run_id[:8]} applies them.")
+            return dg.SkipReason(f"{waiting}; run {run.run_id[:8]} is under way.")
     return dg.RunRequest(tags={"orders_sync/events_waiting": str(pending)})

@@ -22,9 +22,29 @@ def upgrade() -> None:
         "What was decided by hand, or by the cutover, about items' locks, one row per decision. An item's newest one "
         "holds until the item's status changes; the others are history.",
     )
+    op.create_table(
+        "stock_available_position",
+        sa.Column("position_id", sa.Integer(), primary_key=True, autoincrement=False, comment="Always 1."),
+        sa.Column(
+            "schema_name", sa.Text(), comment="public or shadow: whose stock it is; empty: all numbers are computed anew."
+        ),
+        sa.Column(
+            "entry_id", sa.BigInteger(), nullable=False, server_default="0", comment="Last row of stock_lock_history."
+        ),
+        sa.Column(
+            "movement_id", sa.BigInteger(), nullable=False, server_default="0", comment="Last row of stock_movements."
+        ),
+        sa.Column(
+            "accounts", sa.ARRAY(sa.Text()), nullable=False, server_default="{}",
+            comment="The accounts that have numbers.",
+        ),
+        sa.CheckConstraint("position_id = 1", name="stock_available_position_one_row"),
+        comment="The last changes of stock that stock_available follows, one row at most.",
+    )  # fmt: skip
 
 
 def downgrade() -> None:
+    op.drop_table("stock_available_position")
     op.execute(
         "DELETE FROM stock_decisions older USING stock_decisions newer WHERE newer.account = older.account "
         "AND newer.item_id = older.item_id AND newer.decision_id > older.decision_id"
