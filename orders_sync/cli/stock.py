@@ -199,10 +199,10 @@ def explain_lock(subject: str, show_all: bool, limit: int | None, as_json: bool)
         counted = f", counted {moment(level.counted_at)} UTC" if level.counted_at else ""
         console.print(f"SKU {level.sku}: {on_hand}, {level.reserved} reserved, {level.short} short{counted}.")
     for title, rows in (
-        ("Order items", found.items), ("Aliases and bundles", found.stock_skus),
-        ("Held by", found.holders), ("Events that wait to be applied", found.pending), ("Decisions", found.decisions),
-        ("Returns by care records", found.returns),
-        ("Transitions of locks", found.transitions), ("Movements of stock", found.movements),
+        ("Held by", found.holders), ("Events that wait to be applied", found.pending), ("Order items", found.items),
+        ("Aliases and bundles", found.stock_skus), ("Decisions", found.decisions),
+        ("Returns by care records", found.returns), ("Transitions of locks", found.transitions),
+        ("Movements of stock", found.movements),
     ):  # fmt: skip
         if rows:
             _print_section(title, rows)

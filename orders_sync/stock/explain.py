@@ -83,12 +83,12 @@ class Explanation(NamedTuple):
     """What is known about a SKU, an item or an order. Of the history, the latest rows, the oldest first."""
 
     levels: list[SkuLevel]
+    holders: list[Holder]
+    pending: list[PendingItem]
     items: list[OrderedItem]
     """The order items that the subject names."""
     stock_skus: list[StockSku]
     """Aliases and bundles: of the subject, of what it stands for, and of the items."""
-    holders: list[Holder]
-    pending: list[PendingItem]
     transitions: list[StoredTransition]
     movements: list[StoredMovement]
     decisions: list[StoredDecision]
@@ -121,10 +121,10 @@ def explain(stock: StockConnection, subject: str, limit: int | None = MAX_SHOWN)
     with_those_of_items = sorted({*skus, *(sku for (sku,) in stock.execute(_SKUS_OF_ITEMS, shown))})
     return Explanation(
         levels=stock.rows_as(SkuLevel, _LEVELS, [with_those_of_items]),
-        items=stock.rows_as(OrderedItem, _ITEMS, shown),
-        stock_skus=stock.rows_as(StockSku, _STOCK_SKUS, shown),
         holders=holders(stock, with_those_of_items, limit),
         pending=stock.rows_as(PendingItem, _PENDING, shown),
+        items=stock.rows_as(OrderedItem, _ITEMS, shown),
+        stock_skus=stock.rows_as(StockSku, _STOCK_SKUS, shown),
         transitions=_oldest_first(stock.rows_as(StoredTransition, HISTORY + _OF_SUBJECT, shown)),
         movements=_oldest_first(stock.rows_as(StoredMovement, _MOVEMENTS, shown)),
         decisions=_oldest_first(stock.rows_as(StoredDecision, _DECISIONS, shown)),

@@ -54,10 +54,10 @@ def explain_lock_transitions(
             metadata={
                 "explained": config.item_or_sku,
                 "levels": _table(SkuLevel, found.levels),
-                "order items": _table(OrderedItem, found.items),
-                "aliases and bundles": _table(StockSku, found.stock_skus),
                 "held by": _table(Holder, found.holders),
                 "events pending": _table(PendingItem, found.pending),
+                "order items": _table(OrderedItem, found.items),
+                "aliases and bundles": _table(StockSku, found.stock_skus),
                 "decisions": _table(StoredDecision, found.decisions),
                 "transitions": _table(StoredTransition, found.transitions),
                 "movements": _table(StoredMovement, found.movements),
