@@ -1,7 +1,7 @@
 """The table stock_available with its history: what listing tools take, kept at what the accounts can offer now."""
 
 from collections.abc import Collection, Sequence
-from typing import LiteralString
+from typing import LiteralString, NamedTuple
 
 from orders_sync.stock.available import Available, available_to_sell
 from orders_sync.stock.available_position import lock_position, position_now, skus_changed_since, store_position
@@ -22,25 +22,36 @@ def store_available(stock: StockConnection, accounts: Collection[str]) -> int:
         if position == now:
             return 0
         changed = skus_changed_since(stock, position, now)
-        stored = _store_all(stock, names)[1] if changed is None else _store_some(stock, names, changed)
+        stored = _store_all(stock, names) if changed is None else _store_some(stock, names, changed)
         store_position(stock, now)
     return stored
 
 
-def store_all_available(stock: StockConnection, accounts: Collection[str]) -> tuple[list[Available], int]:
-    """As `store_available`, for all SKUs whatever has changed; returns the numbers, too."""
-    names = sorted(accounts)
-    with stock.transaction():
-        lock_position(stock)
-        now = position_now(stock, names)
-        stored = _store_all(stock, names)
-        store_position(stock, now)
-    return stored
+class AvailableTotals(NamedTuple):
+    """What stock_available has in all."""
+
+    numbers: int
+    pieces: int
+    not_available: int
+    """Numbers that are 0."""
 
 
-def _store_all(stock: StockConnection, accounts: list[str]) -> tuple[list[Available], int]:
+def available_totals(stock: StockConnection) -> AvailableTotals:
+    """Counts what is stored."""
+    [totals] = stock.rows_as(AvailableTotals, _TOTALS)
+    return totals
+
+
+def scarcest_available(stock: StockConnection, limit: int) -> list[Available]:
+    """The lowest numbers of SKUs that are on hand, the lowest first."""
+    found = stock.execute(_SCARCEST, [limit]).fetchall()
+    rows = available_to_sell(stock, sorted({account for account, _ in found}), [sku for _, sku in found])
+    return sorted((row for row in rows if (row.account, row.sku) in found), key=lambda row: row.available)
+
+
+def _store_all(stock: StockConnection, accounts: list[str]) -> int:
     rows = available_to_sell(stock, accounts)
-    return rows, _store(stock, rows) + _remove(stock, _REMOVE_ALL, rows, accounts, [])
+    return _store(stock, rows) + _remove(stock, _REMOVE_ALL, rows, accounts, [])
 
 
 def _store_some(stock: StockConnection, accounts: list[str], changed: Sequence[str]) -> int:
@@ -92,3 +103,12 @@ INSERT INTO stock_available_history (account, sku, available) SELECT account, sk
 """
 _REMOVE_ALL = _REMOVE.replace("{of_these}", "")
 _REMOVE_SOME = _REMOVE.replace("{of_these}", "account = ANY(%(accounts)s) AND sku = ANY(%(skus)s) AND")
+_TOTALS = """
+SELECT count(*) AS numbers, coalesce(sum(available), 0) AS pieces,
+  count(*) FILTER (WHERE available = 0) AS not_available
+FROM stock_available
+"""
+_SCARCEST = """
+SELECT stored.account, stored.sku FROM stock_available stored JOIN {levels} level ON level.sku = stored.sku
+WHERE level.on_hand > 0 ORDER BY stored.available, stored.account, stored.sku LIMIT %s
+"""

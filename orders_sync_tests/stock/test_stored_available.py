@@ -8,6 +8,7 @@ from orders_sync.database.engine import Connection, connect
 from orders_sync.stock.apply_events import apply_pending, lock_orders
 from orders_sync.stock.available import Buffer, available_to_sell, set_buffer
 from orders_sync.stock.available_position import (
+    compute_anew,
     is_behind,
     lock_position,
     position_now,
@@ -20,7 +21,7 @@ from orders_sync.stock.needs import Decision
 from orders_sync.stock.settings import set_sku_case
 from orders_sync.stock.sku_case import SkuCase
 from orders_sync.stock.stock_skus import StockSku, import_stock_skus
-from orders_sync.stock.stored_available import store_all_available, store_available
+from orders_sync.stock.stored_available import AvailableTotals, available_totals, scarcest_available, store_available
 from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrder, at, store_order
 
 ANN = By("ann@desk", "says so")
@@ -102,7 +103,9 @@ def test_only_what_has_changed_is_computed(offered: StockConnection) -> None:
     assert {key for key, available in stored(offered).items() if available != 77} == {
         (ACCOUNT, "CASE"), ("other", "CASE"), (ACCOUNT, "SET"),
     }  # fmt: skip
-    assert store_all_available(offered, ACCOUNTS)[1] == 4
+    with offered.transaction():
+        compute_anew(offered)
+    assert store_available(offered, ACCOUNTS) == 4
 
 
 def test_nothing_is_written_if_nothing_has_changed(offered: StockConnection) -> None:
@@ -127,6 +130,15 @@ def test_the_stock_of_another_schema_counts_from_the_move_on(offered: StockConne
         (ACCOUNT, "SET"): 0,
     }  # fmt: skip
     assert is_behind(offered)
+
+
+def test_the_stock_job_shows_totals_and_what_is_scarce(offered: StockConnection) -> None:
+    import_levels(offered, {"PHONE": 8, "CASE": 9, "NONE": 0})
+    store_available(offered, ACCOUNTS)
+    assert available_totals(offered) == AvailableTotals(numbers=9, pieces=4 * 7 + 2 * 9 + 4, not_available=2)
+    assert [(row.account, row.sku, row.available, row.locked) for row in scarcest_available(offered, 3)] == [
+        ("other", "PHONE", 7, 1), ("shop", "PHONE", 7, 1), ("other", "CASE", 9, 0),
+    ]  # fmt: skip
 
 
 def test_without_a_stock_list_nothing_is_behind(connection: Connection, stock: StockConnection) -> None:

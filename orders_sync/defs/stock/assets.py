@@ -29,7 +29,7 @@ from orders_sync.stock.queries import (
     shortages,
 )
 from orders_sync.stock.reconcile import ReturnNotBooked
-from orders_sync.stock.stored_available import store_all_available
+from orders_sync.stock.stored_available import available_totals, scarcest_available, store_available
 
 GROUP = "stock"
 OWNERS = ["team:warehouse"]
@@ -124,17 +124,18 @@ def stock_locks(orders_database: OrdersDatabase) -> Any:
     },
 )
 def stock_available(orders_database: OrdersDatabase) -> dg.MaterializeResult[Any]:
-    """Computes what is available and stores what changed, with its history."""
+    """Computes what has changed and stores it, with its history."""
     with orders_database.connect_to_stock("available to sell") as stock:
-        rows, changed = store_all_available(stock, account_names())
-    scarce = sorted((row for row in rows if row.on_hand), key=lambda row: row.available)[:SCARCEST_SHOWN]
+        changed = store_available(stock, account_names())
+        totals = available_totals(stock)
+        scarcest = scarcest_available(stock, SCARCEST_SHOWN)
     return dg.MaterializeResult(
         metadata={
-            "dagster/row_count": len(rows),
-            "pieces_available": sum(row.available for row in rows),
-            "not_available": sum(1 for row in rows if not row.available),
+            "dagster/row_count": totals.numbers,
+            "pieces_available": totals.pieces,
+            "not_available": totals.not_available,
             "changed": changed,
-            "scarcest": dg.MetadataValue.md(as_markdown_table(list(Available._fields), scarce)),
+            "scarcest": dg.MetadataValue.md(as_markdown_table(list(Available._fields), scarcest)),
         }
     )
 
