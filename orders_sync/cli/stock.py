@@ -265,8 +265,8 @@ def _decision(name: str, decision: str, help_text: str) -> Callable[..., None]:
 _decision(
     "lock",
     "lock",
-    "Lock the pieces of an item, whatever its status says.\n\nBut not those that the marketplace reports as cancelled or "
-    "shipped. This holds until the item's status changes.",
+    "Lock the pieces of an item, whatever its status says.\n\nBut not those that the marketplace reports as cancelled "
+    "or shipped. This holds until the item's status changes.",
 )
 _decision(
     "release",
