@@ -157,15 +157,12 @@ def test_the_lock_of_an_item_that_a_person_decided_on_follows_as_well(
     check_invariants(connection)
 
 
-@pytest.mark.parametrize("status", ["awaiting_payment", "unknown"])
-def test_a_lock_that_the_status_keeps_follows_as_well(
-    connection: Connection, stock: StockConnection, status: str
-) -> None:
+def test_a_lock_that_the_status_keeps_follows_as_well(connection: Connection, stock: StockConnection) -> None:
     import_levels(stock, {"PHONE": 5, "OTHER": 5}, counted_at=at(0))
     store_order(connection, StoredOrder("1", [StoredItem("100", "PHONE-FR", quantity=3)]))
     import_stock_skus(stock, [ALIAS])
     apply_pending(stock)
-    store_order(connection, StoredOrder("1", [StoredItem("100", "PHONE-FR", 3, status)], status=status))
+    store_order(connection, StoredOrder("1", [StoredItem("100", "PHONE-FR", 3, "awaiting_payment")]))
     apply_pending(stock)
     import_stock_skus(stock, [ALIAS._replace(stock_sku="OTHER")])
     apply_pending(stock)
