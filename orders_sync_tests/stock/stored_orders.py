@@ -113,9 +113,10 @@ def _change(connection: Connection, order: StoredOrder, status_before: str) -> N
 
 
 def _stored_item(item_id: str, *columns: Any) -> StoredItem:
-    *facts, shipments = columns
+    facts: Sequence[Any] = columns[:-1]
+    shipments = columns[-1]
     parcels = tuple((each["pieces"], datetime.fromisoformat(each["at"])) for each in shipments or ())
-    return StoredItem(item_id, *facts, parcels)
+    return StoredItem._make([item_id, *facts, parcels])
 
 
 def _insert_item(connection: Connection, order: StoredOrder, item: StoredItem) -> None:

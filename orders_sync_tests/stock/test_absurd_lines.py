@@ -4,12 +4,13 @@ import pytest
 
 from orders_sync.database.engine import Connection
 from orders_sync.stock.apply_events import apply_pending
-from orders_sync.stock.available import available_to_sell, store_available
+from orders_sync.stock.available import available_to_sell
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.input import MAX_PIECES
 from orders_sync.stock.levels import import_levels
 from orders_sync.stock.queries import failed_events, sku_levels
 from orders_sync.stock.stock_skus import StockSku, import_stock_skus
+from orders_sync.stock.stored_available import store_available
 from orders_sync.stock.wrong_locks import repair, wrong_locks
 from orders_sync.testing.invariants import check_invariants
 from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrder, store_order
@@ -46,7 +47,7 @@ def test_an_absurd_line_stops_no_other(
     assert [each.item_id for each in wrong_locks(stock, oversell)] == ["100", "200", "300"]
     rows = available_to_sell(stock, [ACCOUNT])
     assert {row.sku: row.available for row in rows} == {"PHONE": 3, "SCREWS": 0}
-    assert store_available(stock, rows) == 2
+    assert store_available(stock, [ACCOUNT]) == 2
 
 
 def test_many_pieces_that_locks_wait_for_are_added_up(connection: Connection, stock: StockConnection) -> None:

@@ -12,7 +12,7 @@ from orders_sync.stock.input import StockInputError
 from orders_sync.stock.levels import import_levels
 from orders_sync.stock.merge_skus import SkuMergeError
 from orders_sync.stock.queries import on_hand_mismatches, reserved_mismatches
-from orders_sync.stock.settings import set_sku_case, stored_settings
+from orders_sync.stock.settings import UnknownShippingTime, set_sku_case, stored_settings
 from orders_sync.stock.sku_case import SkuCase
 from orders_sync.stock.stock_skus import StockSku, import_stock_skus, stored_stock_skus
 from orders_sync.stock.wrong_locks import wrong_locks
@@ -39,11 +39,11 @@ def ignore_case(stock: StockConnection) -> None:
 
 
 def test_the_setting_has_who_changed_it_and_when(stock: StockConnection) -> None:
-    assert stored_settings(stock) == (SkuCase.EXACT, None, None)
+    assert stored_settings(stock) == (SkuCase.EXACT, UnknownShippingTime.AS_SEEN, None, None)
     set_sku_case(stock, SkuCase.IGNORE, ANN)
-    sku_case, changed_by, changed_at = stored_settings(stock)
-    assert (sku_case, changed_by) == (SkuCase.IGNORE, ANN)
-    assert changed_at is not None
+    stored = stored_settings(stock)
+    assert (stored.sku_case, stored.changed_by) == (SkuCase.IGNORE, ANN)
+    assert stored.changed_at is not None
     assert set_sku_case(stock, SkuCase.IGNORE, "bob@desk") is None
     assert stored_settings(stock).changed_by == ANN
 
