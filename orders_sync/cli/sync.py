@@ -23,6 +23,7 @@ SUMMARY_COLUMNS = (
     "events",
     "accepted",
     "documents_found",
+    "documents_stored",
     "api_calls",
 )
 
@@ -62,8 +63,8 @@ def sync(
     Exit code 1 if a sync failed, 3 if its lane was busy. A failure of one account, or an invalid order, does not stop
     the others.
 
-    A sync that could not fetch some records is partial: exit code 0, with a warning. The records are on the list of
-    `orders-sync rejected`, and a later sync fetches them.
+    A sync that could not fetch some records or documents is partial: exit code 0, with a warning. A later sync fetches
+    them. The records are on the list of `orders-sync rejected`.
 
     Records that are unchanged at the marketplace are skipped. With --reread they are not: use it after rows were
     damaged or changed by hand, or to see the flaws of all records again.
@@ -134,9 +135,12 @@ def run_with_progress(request: PassRequest) -> tuple[int, PassSummary | None]:
 
 def partial_warning(lane: str, summary: PassSummary) -> str:
     """What a person should know about a partial pass."""
+    shown = "`orders-sync rejected` shows them."
+    if summary.documents_put_off:
+        shown = "`orders-sync rejected` shows the records, `orders-sync documents list` the documents of an order."
     return (
-        f"{lane}: partial: {summary.put_off} records could not be fetched and are put off. A later sync fetches them; "
-        "`orders-sync rejected` shows them."
+        f"{lane}: partial: put off, since they could not be fetched: {summary.put_off_in_words()}. A later sync "
+        f"fetches them; {shown}"
     )
 
 

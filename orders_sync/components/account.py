@@ -38,7 +38,8 @@ DESCRIPTIONS = {
     ),
     SyncType.INCOMPLETE: (
         "Fetches the orders of the last days whose delivery note or label is missing although it is due. Stores the "
-        "two URLs, and writes neither a status nor an event."
+        "two URLs, and writes neither a status nor an event. With `store_documents`, it also fetches each document "
+        "once, and stores its content."
     ),
 }
 LANE_WAIT_SECONDS = 900.0
@@ -47,8 +48,8 @@ PROGRESS_SECONDS = 5.0
 """How often a pass reports its progress in the log of its run."""
 NOTHING_PUT_OFF = "nothing_put_off"
 NOTHING_PUT_OFF_DESCRIPTION = (
-    "The last pass fetched every record. A record that could not be fetched is kept among the rejected records, and a "
-    "later pass fetches it."
+    "The last pass fetched every record, and every document that is to be stored. A record that could not be "
+    "fetched is kept among the rejected records; a later pass fetches it, and such a document."
 )
 MAX_PROBLEMS_LOGGED = 20
 MAX_PROBLEMS_SHOWN = 50
@@ -133,7 +134,8 @@ def _lane_asset(
         summary = _run_pass(context, account, sync_type, reread=config.reread)
         if summary.is_partial:
             context.log.warning(
-                f"Partial: {summary.put_off} records could not be fetched and are put off; a later pass fetches them."
+                f"Partial: put off, since they could not be fetched: {summary.put_off_in_words()}. A later pass "
+                "fetches them."
             )
         for problem in summary.problems[:MAX_PROBLEMS_LOGGED]:
             context.log.warning(problem)
@@ -142,7 +144,7 @@ def _lane_asset(
             passed=not summary.is_partial,
             check_name=NOTHING_PUT_OFF,
             severity=dg.AssetCheckSeverity.WARN,
-            metadata={"put_off": summary.put_off},
+            metadata={"put_off": summary.put_off, "documents_put_off": summary.documents_put_off},
         )
         return dg.MaterializeResult(metadata=metadata_of(summary), check_results=[check])
 

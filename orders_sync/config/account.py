@@ -14,6 +14,8 @@ from typing_extensions import TypeVar
 from orders_sync.config.yaml_files import ConfigError
 
 ENVIRONMENT_NAME = r"^[A-Z][A-Z0-9_]*$"
+HOST = r"(\*\.)?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+(:[0-9]{1,5})?|localhost(:[0-9]{1,5})?"
+"""A host of `document_hosts`; with the port where it is not the scheme's own."""
 
 
 class AccountConfigError(ConfigError):
@@ -85,6 +87,16 @@ class AccountSettings(BaseModel):
         ge=1,
         description="Blank the buyer's data of orders that are older than this many days; never when not set.",
     )
+    store_documents: bool = Field(
+        default=False,
+        description="Fetch each delivery note and label once, and keep its content in the orders database: PDF, PNG or "
+        "ZPL, at most 10 MB.",
+    )
+    document_hosts: list[str] = Field(
+        default_factory=list[str],
+        description="Further hosts from which documents may be fetched, without the credential: labels.example.com, or "
+        "*.example.com for all hosts below it. The marketplace's own host needs no entry.",
+    )
     owners: list[str] = Field(
         default_factory=lambda: ["team:orders"],
         description="Owners of the account's assets in the Dagster UI, e.g. team:orders.",
@@ -101,6 +113,14 @@ class AccountSettings(BaseModel):
         if re.match(r"http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?(/|$)", value):
             return value
         raise ValueError("must start with https:// (http:// is allowed on loopback only)")
+
+    @field_validator("document_hosts")
+    @classmethod
+    def _hosts_without_scheme_and_path(cls, value: list[str]) -> list[str]:
+        for host in value:
+            if not re.fullmatch(HOST, host):
+                raise ValueError(f"{host!r} is no host; write it like labels.example.com or *.example.com")
+        return [host.lower() for host in value]
 
 
 class TokenSettings(AccountSettings):

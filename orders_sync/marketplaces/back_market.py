@@ -22,6 +22,7 @@ from orders_sync.config.account import SellerAccount, TokenSettings
 from orders_sync.marketplaces.kit.adapter import (
     AcceptanceAnswer,
     AcceptanceTarget,
+    DocumentAccess,
     DocumentsAnswer,
     MissingDocuments,
     OrderListing,
@@ -320,6 +321,7 @@ class BackMarket(HttpAdapter):
     order_struct: type[msgspec.Struct] | None = _Order
     care_struct: type[msgspec.Struct] | None = _CareFolder
     new_order_listings: Sequence[OrderListing] = ("waiting", "created")
+    document_limits: Sequence[RateLimit] = (EDGE,)
 
     def __init__(self, client: MarketplaceClient, settings: BackMarketSettings, page_size: int) -> None:
         super().__init__(client)
@@ -585,6 +587,15 @@ MARKETPLACE = RegisteredMarketplace(
     open=open_back_market,
     status_tables={"order": ORDER_STATUS, "item": ITEM_STATUS},
     buyer_keys=frozenset(["shipping_address", "billing_address", "client"]),
+    document_access={
+        DocumentKind.DELIVERY_NOTE: DocumentAccess(
+            False, "`delivery_note` (schema Order) is a URL; the contract names no credential for it."
+        ),
+        DocumentKind.LABEL: DocumentAccess(
+            False,
+            "`labelUrl` (schema Delivery) may be a path of the API's host; the contract names no credential for it.",
+        ),
+    },
     notes=(
         "Order states and line states are two different tables: equal numbers mean different things. The list of "
         "orders leaves out 0 and 8. Lines in state 1 wait for the merchant; `POST /ws/orders/{order_id}` with "

@@ -32,6 +32,7 @@ from orders_sync.config.account import SellerAccount, TokenSettings
 from orders_sync.marketplaces.kit.adapter import (
     AcceptanceAnswer,
     AcceptanceTarget,
+    DocumentAccess,
     DocumentsAnswer,
     MissingDocuments,
     OrderDocuments,
@@ -371,6 +372,7 @@ class Medusa(HttpAdapter):
     order_struct: type[msgspec.Struct] | None = _Order
     care_struct: type[msgspec.Struct] | None = _Care
     new_order_listings: Sequence[OrderListing] = ("created",)
+    document_limits: Sequence[RateLimit] = (OWN_SHOP,)
     acceptance_unit: Literal["sku", "item", "order"] | None = None
 
     def __init__(self, client: MarketplaceClient, page_size: int, connections: int) -> None:
@@ -773,6 +775,11 @@ MARKETPLACE = RegisteredMarketplace(
         "fulfilment": FULFILLMENT_STATUS,
     },
     buyer_keys=frozenset(["email", "customer", "shipping_address", "billing_address", "delivery_address"]),
+    document_access={
+        DocumentKind.LABEL: DocumentAccess(
+            False, "`label_url` is what the fulfilment provider or the shop's user entered; none is the API's own."
+        ),
+    },
     notes=(
         "The first of the tables that names an order's state decides its status; the quantities that were shipped and "
         "returned decide an item's. A refund of shipped items makes them refunded after shipping. Returns, claims "

@@ -25,6 +25,7 @@ from orders_sync.config.account import SellerAccount, TokenSettings
 from orders_sync.marketplaces.kit.adapter import (
     AcceptanceAnswer,
     AcceptanceTarget,
+    DocumentAccess,
     DocumentsAnswer,
     MissingDocuments,
     OrderListing,
@@ -76,7 +77,8 @@ MAX_PAGE_SIZE = 100
 #: "Maximum usage: once per minute" (OR11) and "every 5 minutes" (RT11). A listing with all its pages is one use.
 ORDERS_USE = RateLimit("or11", 1, 60.0)
 RETURNS_USE = RateLimit("rt11", 1, 300.0)
-#: Further pages of a listing, and operations allowed "at each page display" (OR72): no number is published.
+#: Further pages of a listing, and operations allowed "at each page display" (OR72) or "at each document download"
+#: (OR73): no number is published.
 PAGES = RateLimit("pages", 300, 60.0)
 PENALTY_SECONDS = 60.0
 SERVER_DELTA = timedelta(days=1)
@@ -318,6 +320,7 @@ class Mirakl(HttpAdapter):
     order_struct: type[msgspec.Struct] | None = _Order
     care_struct: type[msgspec.Struct] | None = _Return
     new_order_listings: Sequence[OrderListing] = ("modified",)
+    document_limits: Sequence[RateLimit] = (PAGES,)
     acceptance_unit: Literal["sku", "item", "order"] | None = "order"
 
     def __init__(self, client: MarketplaceClient, settings: MiraklSettings, page_size: int) -> None:
@@ -577,6 +580,9 @@ MARKETPLACE = RegisteredMarketplace(
         "order": ORDER_STATUS,
         "order line": LINE_STATUS,
         "order or order line of which nothing was shipped": NOT_SHIPPED_STATUS,
+    },
+    document_access={
+        kind: DocumentAccess(True, "The download (OR73) has the security Shop-API-Key.") for kind in DocumentKind
     },
     buyer_keys=frozenset(["customer", "customer_notification_email", "return_address"]),
     notes=(

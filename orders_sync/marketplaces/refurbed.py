@@ -24,6 +24,7 @@ from orders_sync.config.account import SellerAccount, TokenSettings
 from orders_sync.marketplaces.kit.adapter import (
     AcceptanceAnswer,
     AcceptanceTarget,
+    DocumentAccess,
     DocumentsAnswer,
     MissingDocuments,
     OrderListing,
@@ -337,6 +338,7 @@ class Refurbed(HttpAdapter):
     order_struct: type[msgspec.Struct] | None = _Order
     care_struct: type[msgspec.Struct] | None = _Care
     new_order_listings: Sequence[OrderListing] = ("waiting", "created")
+    document_limits: Sequence[RateLimit] = (DEFAULT,)
     acceptance_unit: Literal["sku", "item", "order"] | None = "item"
 
     def __init__(self, client: MarketplaceClient, page_size: int) -> None:
@@ -610,6 +612,11 @@ MARKETPLACE = RegisteredMarketplace(
     buyer_keys=frozenset(
         ["customer_email", "shipping_address", "invoice_address", "shipping_label_address", "customer"]
     ),
+    document_access={
+        DocumentKind.LABEL: DocumentAccess(
+            False, 'The URLs of a ShippingLabel carry their own access: "These will expire".'
+        ),
+    },
     notes=(
         "An item counts as refunded if `total_paid` is 0 and something was refunded; its state says whether before or "
         "after shipping. refurbed makes no delivery note; labels are those of ListShippingLabels. Items in "

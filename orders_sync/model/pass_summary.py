@@ -27,6 +27,10 @@ class PassSummary:
     """Requests to accept orderlines that the marketplace refused."""
     documents_found: int = 0
     """URLs of delivery notes and labels that `incomplete` found."""
+    documents_stored: int = 0
+    """Documents whose content `incomplete` fetched and stored."""
+    documents_put_off: int = 0
+    """Documents whose content could not be fetched: a later pass fetches it."""
     linked: int = 0
     """Items that `care` linked to another care record than before."""
     api_calls: int = 0
@@ -56,8 +60,13 @@ class PassSummary:
 
     @property
     def is_partial(self) -> bool:
-        """Whether the pass was complete but for records that were put off."""
-        return self.put_off > 0
+        """Whether the pass was complete but for records, or contents of documents, that were put off."""
+        return self.put_off + self.documents_put_off > 0
+
+    def put_off_in_words(self) -> str:
+        """What was put off, e.g. `3 records and 1 document`."""
+        counts = ((self.put_off, "record"), (self.documents_put_off, "document"))
+        return " and ".join(f"{count} {what}{'' if count == 1 else 's'}" for count, what in counts if count)
 
     def numbers(self) -> dict[str, int | float]:
         """The counts and durations, by name."""

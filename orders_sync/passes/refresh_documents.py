@@ -9,6 +9,7 @@ from orders_sync.marketplaces.kit.registry import open_adapter
 from orders_sync.model.errors import UserFacingError
 from orders_sync.model.lane import Lane, SyncType
 from orders_sync.model.pass_summary import PassSummary
+from orders_sync.passes.store_documents import store_due_documents
 from orders_sync.sync import incomplete
 from orders_sync.sync.pass_request import PassRequest
 from orders_sync.sync.running_pass import RunningPass
@@ -16,6 +17,8 @@ from orders_sync.sync.running_pass import RunningPass
 
 def refresh_documents(account: SellerAccount, order_ids: Sequence[str], run_id: str) -> PassSummary:
     """Reads all documents of these orders, whatever their state, and stores them; the summary has each problem.
+
+    With `store_documents`, fetches the content of those that are not stored yet, too.
 
     Holds the account's lane `incomplete`. Raises LaneBusyError if another run holds it, UserFacingError if an order is
     not stored, AccountConfigError if the account can't be used, and MarketplaceError if nothing can be read at all.
@@ -29,5 +32,6 @@ def refresh_documents(account: SellerAccount, order_ids: Sequence[str], run_id: 
         if unknown:
             raise UserFacingError(f"Account {account.name} has no order {', '.join(unknown)}.")
         incomplete.read_documents(pass_, orders)
+        store_due_documents(pass_, order_ids)
         pass_.note_progress()
     return pass_.summary

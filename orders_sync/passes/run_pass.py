@@ -23,6 +23,7 @@ from orders_sync.passes.acceptance import (
     settle_left_requests,
     store_accepted_orders,
 )
+from orders_sync.passes.store_documents import store_due_documents
 from orders_sync.stock.apply_events import lock_orders
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.queries import has_stock_list
@@ -81,6 +82,7 @@ def _sync(pass_: RunningPass) -> list[str]:
             care.sync(pass_)
         case SyncType.INCOMPLETE:
             incomplete.sync(pass_)
+            store_due_documents(pass_)
     return []
 
 

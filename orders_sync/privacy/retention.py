@@ -1,5 +1,7 @@
 """Blanking buyers' data after the retention period of an account; the order itself stays. Does not import Dagster.
 
+The stored contents of documents are erased: they are about the buyer as a whole.
+
 The marketplace's record is kept without the parts about the buyer, and its fingerprint stays: a record that is listed
 again unchanged is not filled in again. A record that changes later is stored as a whole and blanked again.
 """
@@ -14,6 +16,7 @@ from psycopg.sql import SQL, Identifier
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
 from orders_sync.database.tables.columns import ADDRESS_PARTS
+from orders_sync.documents.store import erase_documents
 from orders_sync.marketplaces.kit.json_repair import MAX_DEPTH, cut
 from orders_sync.marketplaces.kit.registry import find_marketplace
 
@@ -30,6 +33,8 @@ class Blanked:
     orders: int = 0
     care_records: int = 0
     rejected_records: int = 0
+    documents: int = 0
+    """Documents whose stored content was erased."""
     problems: list[str] = field(default_factory=list[str])
     """Records that could only be blanked in part, or not at all, one line each."""
 
@@ -58,6 +63,7 @@ def blank_buyers_data(connection: Connection, account: SellerAccount, now: datet
             blanked.care_records = outcome.count
         blanked.problems += [f"{account.name}, {kind} {record_id}: {what}" for record_id, what in outcome.problems]
     blanked.rejected_records = _blank_rejected(connection, parameters, keys)
+    blanked.documents = erase_documents(connection, account.name, account.settings.retention_days, now)
     return blanked
 
 

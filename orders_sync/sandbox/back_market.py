@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from orders_sync.sandbox import back_market_records as records
+from orders_sync.sandbox.document_files import pdf_response
 from orders_sync.sandbox.entities import ACCEPTED, MERCHANT_MOVES, PAID
 from orders_sync.sandbox.fake_marketplace import FakeMarketplace, SandboxControls, at_or_after, parse_time
 from orders_sync.sandbox.formats import stamp
@@ -44,6 +45,8 @@ class FakeBackMarket(FakeMarketplace):
             Route("/ws/sav", self.guarded(self.list_folders)),
             Route("/ws/sav/{folder_id}", self.guarded(self.folder)),
             Route("/ws/shipping/v1/deliveries", self.guarded(self.deliveries)),
+            Route("/delivery_note/{name}", self.guarded(self.file, is_open=True)),
+            Route("/static/{path:path}", self.guarded(self.file, is_open=True)),
         ]
 
     # -- the contract's endpoints
@@ -70,7 +73,9 @@ class FakeBackMarket(FakeMarketplace):
             and (modified is None or at_or_after(record.get("date_modification"), modified))
             and ("country_code" not in query or record.get("country_code") == query["country_code"])
         ]
-        return _page(found, page, size, request, count=len(found))
+        document = _page(found, page, size, request, count=len(found))
+        document["results"] = [_with_absolute_note(record, request) for record in document["results"]]
+        return document
 
     async def order(self, request: Request) -> dict[str, Any] | Response:
         text = request.path_params["order_id"]
@@ -78,7 +83,7 @@ class FakeBackMarket(FakeMarketplace):
         if record is None:
             return _problem(404, "/errors/not-found", "The order does not exist")
         if request.method == "GET":
-            return record
+            return _with_absolute_note(record, request)
         try:
             body = json.loads(await request.body())
             new_state = int(body["new_state"])
@@ -93,7 +98,7 @@ class FakeBackMarket(FakeMarketplace):
         if problem:
             return _v1_error(400, "invalid_transition", problem)
         self.save_actions()
-        return self._order(int(text)) or {}
+        return _with_absolute_note(self._order(int(text)) or {}, request)
 
     async def patch_line(self, request: Request) -> dict[str, Any] | Response:
         line_id = request.path_params["line_id"]
@@ -168,6 +173,15 @@ class FakeBackMarket(FakeMarketplace):
         ]
         return _page(found, int(query.get("page", "1")), DELIVERIES_PAGE_SIZE, request, count=len(found))
 
+    async def file(self, request: Request) -> Response:
+        path = request.url.path
+        if path in self.world.scripted_files:
+            return Response(self.world.scripted_files[path], media_type="application/pdf")
+        order = next((order for order in self.world.orders.values() if path in (order.note, order.label)), None)
+        if order is None:
+            return Response(status_code=404)
+        return pdf_response("Delivery note" if path == order.note else "Shipping label", order)
+
     def precheck(self, request: Request) -> Response | None:
         if self.enforces_limits and not self._limits.admits(request.url.path):
             return _v1_error(429, "rate_limited", "Too many requests. Client has been rate limited.")
@@ -220,6 +234,14 @@ class FakeBackMarket(FakeMarketplace):
 def _published(record: dict[str, Any]) -> dict[str, Any]:
     """A scripted record without the keys that only the sandbox uses (`_…`)."""
     return {key: value for key, value in record.items() if not key.startswith("_")}
+
+
+def _with_absolute_note(record: dict[str, Any], request: Request) -> dict[str, Any]:
+    """The record with the URL of its delivery note, of which the world has the path only."""
+    note = record.get("delivery_note")
+    if not isinstance(note, str) or not note.startswith("/"):
+        return record
+    return {**record, "delivery_note": f"{str(request.base_url).rstrip('/')}{note}"}
 
 
 def _page(

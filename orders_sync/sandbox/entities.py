@@ -55,7 +55,7 @@ class SandboxOrder:
     paid: datetime | None = None
     shipped: datetime | None = None
     note: str | None = None
-    """URL of the delivery note."""
+    """Path of the delivery note."""
     label: str | None = None
     """Path of the shipping label."""
     label_made: datetime | None = None

@@ -70,13 +70,16 @@ class FakeMarketplace(ABC):
         """Headers of every response."""
         return {}
 
-    def guarded(self, endpoint: Any) -> Any:
-        """An endpoint behind rate limits, credentials and faults. `endpoint` returns a document or a response."""
+    def guarded(self, endpoint: Any, *, is_open: bool = False) -> Any:
+        """An endpoint behind rate limits, credentials and faults. `endpoint` returns a document or a response.
+
+        `is_open`: a file that anybody with its URL may read; behind faults only.
+        """
 
         async def respond(request: Request) -> Response:
             self.world.advance(self.clock.now())
             self.controls.seen[f"{request.method} {_without_numbers(request.url.path)}"] += 1
-            response = await self._respond(endpoint, request)
+            response = await self._respond(endpoint, request, is_open=is_open)
             self.controls.seen[str(response.status_code)] += 1
             response.headers["Date"] = format_datetime(self.clock.now().replace(microsecond=0), usegmt=True)
             response.headers.update(self.headers())
@@ -84,9 +87,9 @@ class FakeMarketplace(ABC):
 
         return respond
 
-    async def _respond(self, endpoint: Any, request: Request) -> Response:
+    async def _respond(self, endpoint: Any, request: Request, *, is_open: bool) -> Response:
         error = self.precheck(request)
-        if error is not None:
+        if error is not None and not is_open:
             return error
         fault = next((f for f in self.controls.faults if f.kind != "no_filter" and f.matches(request)), None)
         if fault is not None:

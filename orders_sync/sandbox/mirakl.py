@@ -1,12 +1,15 @@
-"""The fake Mirakl: the published operations OR11 (orders), OR21 (acceptance), OR72 (documents) and RT11 (returns)."""
+"""The fake Mirakl, as published: OR11 (orders), OR21 (acceptance), OR72 and OR73 (documents), RT11 (returns)."""
 
+import io
 import json
+import zipfile
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from orders_sync.sandbox.document_files import pdf_of
 from orders_sync.sandbox.entities import (
     ACCEPTED,
     CANCELLED,
@@ -56,6 +59,7 @@ class FakeMirakl(FakeMarketplace):
         return [
             Route("/api/orders", self.guarded(self.list_orders)),
             Route("/api/orders/documents", self.guarded(self.list_documents)),
+            Route("/api/orders/documents/download", self.guarded(self.download_documents)),
             Route("/api/orders/{order_id}/accept", self.guarded(self.accept_lines), methods=["PUT"]),
             Route("/api/returns", self.guarded(self.list_returns)),
         ]
@@ -128,25 +132,35 @@ class FakeMirakl(FakeMarketplace):
         if "order_ids" not in request.query_params:
             return _bad_request("order_ids is required")
         order_ids = set(request.query_params["order_ids"].split(","))
-        documents: list[dict[str, Any]] = []
-        for order in self.world.orders.values():
-            if order_id(order) not in order_ids:
-                continue
-            for number, (document, kind) in enumerate(
-                ((order.note, "SYSTEM_DELIVERY_BILL"), (order.label, "SHIPPING_LABEL"))
-            ):
-                if document:
-                    documents.append(
-                        {
-                            "id": order.id * 10 + number,
-                            "order_id": order_id(order),
-                            "type": kind,
-                            "file_name": f"{kind.lower()}-{order.id}.pdf",
-                            "file_size": 64_890,
-                            "date_uploaded": stamp(order.modified),
-                        }
-                    )
+        documents = [
+            {
+                "id": number,
+                "order_id": order_id(order),
+                "type": kind,
+                "file_name": f"{kind.lower()}-{order.id}.pdf",
+                "file_size": len(content),
+                "date_uploaded": stamp(order.modified),
+            }
+            for order in self.world.orders.values()
+            if order_id(order) in order_ids
+            for number, (kind, content) in _documents(order).items()
+        ]
         return {"order_documents": documents, "total_count": len(documents)}
+
+    async def download_documents(self, request: Request) -> Response:
+        ids = request.query_params.get("document_ids", "").split(",")
+        if not all(number.isdecimal() for number in ids):
+            return _bad_request("document_ids is required: the sandbox downloads documents by their ids only")
+        found: dict[str, bytes] = {}
+        for number in map(int, ids):
+            order = self.world.orders.get(number // 10)
+            documents = _documents(order) if order is not None else {}
+            if order is None or number not in documents:
+                return _error(404, "DOCUMENT_NOT_FOUND")
+            kind, content = documents[number]
+            found[f"{order_id(order)}/{kind.lower()}-{order.id}.pdf"] = content
+        only = next(iter(found.values()))
+        return Response(only if len(ids) == 1 else _archive(found), media_type="application/octet-stream")
 
     async def list_returns(self, request: Request) -> dict[str, Any] | Response:
         query = request.query_params
@@ -174,6 +188,23 @@ class FakeMirakl(FakeMarketplace):
         made = [order_record(order) for order in self.world.orders.values()]
         made += self.world.scripted.values()
         return sorted(made, key=lambda record: (str(record.get("created_date")), str(record["order_id"])))
+
+
+def _documents(order: SandboxOrder) -> dict[int, tuple[str, bytes]]:
+    """The documents that an order has by now: type and content, by the document's id."""
+    made = (
+        (order.note, "SYSTEM_DELIVERY_BILL", "Delivery note"), (order.label, "SHIPPING_LABEL", "Shipping label"),
+    )  # fmt: skip
+    return {order.id * 10 + n: (kind, pdf_of(title, order)) for n, (path, kind, title) in enumerate(made) if path}
+
+
+def _archive(files: dict[str, bytes]) -> bytes:
+    """A ZIP archive of files, by their names."""
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return written.getvalue()
 
 
 def order_id(order: SandboxOrder) -> str:

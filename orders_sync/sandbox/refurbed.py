@@ -1,5 +1,6 @@
 """The fake refurbed: the published methods for orders, labels, returns, tickets and item states, over a world."""
 
+import hmac
 import json
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from orders_sync.sandbox.document_files import pdf_response, zpl_of
 from orders_sync.sandbox.entities import (
     ACCEPTED,
     CANCELLED,
+    DAY,
     NEW,
     NOT_PAID,
     PAID,
@@ -29,6 +32,8 @@ MAX_PAGE_SIZE = 100
 CALLS, SECONDS = 600, 60
 """The rate limit that its headers announce: CALLS calls in each window of SECONDS seconds."""
 
+LABEL_LIFETIME = DAY
+"""How long the URL of a label opens."""
 ITEM_STATE = {
     PAID: "NEW",
     ACCEPTED: "ACCEPTED",
@@ -62,10 +67,11 @@ class FakeRefurbed(FakeMarketplace):
             "OrderItemReturnService/ListOrderItemReturns": self.list_returns,
             "TicketService/ListTickets": self.list_tickets,
         }
-        return [
+        calls = [
             Route(f"/refb.merchant.v1.{name}", self.guarded(_with_body(method)), methods=["POST"])
             for name, method in methods.items()
         ]
+        return [*calls, Route("/labels/{name}", self.guarded(self.label_file, is_open=True))]
 
     def precheck(self, request: Request) -> Response | None:
         number = int(self.clock.now().timestamp()) // SECONDS
@@ -109,11 +115,30 @@ class FakeRefurbed(FakeMarketplace):
             return {"shipping_labels": []}
         label = {
             "id": str(order.id),
-            "label_printer_url": f"https://labels.example.com/{order.id}.zpl",
-            "normal_printer_urls": {"top_left": f"https://labels.example.com/{order.id}.pdf"},
+            "label_printer_url": self._signed(request, f"{order.id}.zpl"),
+            "normal_printer_urls": {"top_left": self._signed(request, f"{order.id}.pdf")},
             "tracking_data": {"carrier": "ups", "tracking_number": order.tracking or f"TRACK{order.id}"},
         }
         return {"shipping_labels": [label]}
+
+    def _signed(self, request: Request, name: str) -> str:
+        """The URL of a label's file, which opens without a credential until it expires."""
+        expires = int((self.clock.now() + LABEL_LIFETIME).timestamp())
+        return f"{request.base_url}labels/{name}?expires={expires}&signature={self._signature(name, expires)}"
+
+    def _signature(self, name: str, expires: int) -> str:
+        return hmac.new(self.token.encode(), f"{name} {expires}".encode(), "sha256").hexdigest()
+
+    async def label_file(self, request: Request) -> Response:
+        name, query = request.path_params["name"], request.query_params
+        text = query.get("expires", "")
+        expires = int(text) if text.isdecimal() else 0
+        if query.get("signature") != self._signature(name, expires) or expires < self.clock.now().timestamp():
+            return Response("<Error><Code>AccessDenied</Code></Error>", 403, media_type="application/xml")
+        order = self.world.orders[int(name.split(".")[0])]
+        if name.endswith(".zpl"):
+            return Response(zpl_of("Shipping label", order), media_type="application/octet-stream")
+        return pdf_response("Shipping label", order)
 
     async def update_item(self, request: Request, body: dict[str, Any]) -> dict[str, Any] | Response:
         text = str(body.get("id"))

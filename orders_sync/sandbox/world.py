@@ -77,6 +77,8 @@ class World:
         #: Orders that a test put in, in the contract's form, by id.
         self.scripted: dict[int | str, dict[str, Any]] = {}
         self.scripted_folders: dict[int, dict[str, Any]] = {}
+        #: Files that a test put in, by path.
+        self.scripted_files: dict[str, bytes] = {}
         #: The order of each line, by the line's id.
         self.by_line: dict[int, int] = {}
         #: What the merchant did since the last save_actions().
@@ -193,7 +195,7 @@ class World:
         self._plan(at + rng.uniform(6, 40) * HOUR, lambda t: self._ship(order, t))
 
     def _make_note(self, order: SandboxOrder, at: datetime) -> None:
-        order.note = f"https://documents.example.com/delivery_note/{order.id}.pdf"
+        order.note = f"/delivery_note/{order.id}.pdf"
         self._touch(order, at)
 
     def _make_label(self, order: SandboxOrder, at: datetime) -> None:

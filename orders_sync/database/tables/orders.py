@@ -62,8 +62,11 @@ orders = Table(
     Column("carrier", Text, comment="Name of the carrier that ships the order."),
     Column("tracking_number", Text, comment="The carrier's tracking number."),
     Column("tracking_url", Text, comment="URL of the carrier's tracking page; stored, never fetched."),
-    Column("delivery_note_url", Text, comment="URL of the delivery note to use; stored, never fetched."),
-    Column("label_url", Text, comment="URL of the shipping label to use, of those in order_documents; never fetched."),
+    Column("delivery_note_url", Text, comment="URL of the delivery note to use; may need the account's credential."),
+    Column(
+        "label_url", Text,
+        comment="URL of the shipping label to use, of those in order_documents; may need the account's credential.",
+    ),
     Column("buyer_email", Text, info=PERSONAL_DATA, comment="Buyer's data: e-mail address."),
     *address_columns("shipping"),
     *address_columns("billing"),
@@ -151,7 +154,7 @@ order_documents = Table(
         "document_key", Text, primary_key=True,
         comment="The marketplace's id of the document, unique among those of the order and kind.",
     ),
-    Column("url", Text, comment="URL of the document; stored, never fetched. Empty: the marketplace gives none."),
+    Column("url", Text, comment="URL of the document. Empty: the marketplace gives none."),
     Column("carrier", Text, comment="Name of the carrier of the parcel; empty: the marketplace does not say."),
     Column("tracking_number", Text, comment="The carrier's tracking number of the parcel."),
     Column(

@@ -17,8 +17,8 @@ from orders_sync.privacy.retention import blank_buyers_data
     pool="retention",
     description=(
         "Blanks the buyers' names, addresses, mails and phones of orders older than the `retention_days` of their "
-        "account. Off for accounts without that setting, which is the default. Each run reports how many records it "
-        "blanked."
+        "account, and erases the stored contents of their documents. Off for accounts without that setting, which is "
+        "the default. Each run reports how many records it blanked."
     ),
 )
 def buyer_data_retention(
@@ -27,11 +27,11 @@ def buyer_data_retention(
     """Blanks the old buyers' data of each usable account."""
     accounts, _ = load_accounts()
     problems: list[str] = []
-    metadata: dict[str, Any] = {"orders": 0, "care_records": 0, "rejected_records": 0}
+    metadata: dict[str, Any] = {"orders": 0, "care_records": 0, "rejected_records": 0, "documents": 0}
     with orders_database.connect("retention") as connection:
         for account in accounts.values():
             blanked = blank_buyers_data(connection, account)
-            for name in ("orders", "care_records", "rejected_records"):
+            for name in ("orders", "care_records", "rejected_records", "documents"):
                 metadata[name] += getattr(blanked, name)
             problems += blanked.problems
     for problem in problems:

@@ -5,8 +5,8 @@ any order of records. A list that is read to its end has yielded every record, o
 IncompleteListError. An adapter does not store, validate, lock or retry: that happens elsewhere.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -17,7 +17,7 @@ from orders_sync.marketplaces.kit.errors import (
     IncompleteListError,
     MarketplaceError,
 )
-from orders_sync.model.records import CareRecord, Document, Flaw, Order
+from orders_sync.model.records import CareRecord, Document, DocumentKind, Flaw, Order
 from orders_sync.model.statuses import Status
 
 
@@ -138,6 +138,13 @@ class Adapter(Protocol):
         """
         ...
 
+    def download(self, url: str, hosts: Collection[str]) -> bytes:
+        """The content at a URL of a document; `kit.http.HttpAdapter` has it for all marketplaces that speak HTTP.
+
+        The credential goes to the account's own host only. `hosts`: the other hosts that are allowed.
+        """
+        ...
+
     def accept(self, target: AcceptanceTarget, item_ids: Sequence[str]) -> AcceptanceAnswer:
         """Accepts waiting lines at the marketplace. This is the only write.
 
@@ -172,6 +179,15 @@ class Adapter(Protocol):
         ...
 
 
+class DocumentAccess(NamedTuple):
+    """What the URLs of a marketplace's documents of one kind need to open."""
+
+    needs_credential: bool
+    """Whether they open with the account's credential only: such a URL is never shown as a link."""
+    source: str
+    """Where the contract says it, in one sentence; or that it does not say it."""
+
+
 @dataclass(frozen=True)
 class RegisteredMarketplace:
     """What the rest of the project needs of a marketplace: the `MARKETPLACE` of its module."""
@@ -186,6 +202,8 @@ class RegisteredMarketplace:
     """The marketplace's states onto our statuses; each table by what its states belong to (`order`, `item`)."""
     buyer_keys: frozenset[str]
     """The keys of its JSON, at any depth, whose values are about the buyer: the retention blanks those."""
+    document_access: Mapping[DocumentKind, DocumentAccess] = field(default_factory=dict[DocumentKind, DocumentAccess])
+    """What the URLs of its documents need to open, by the kinds that it has."""
     notes: str = ""
     """Markdown that docs/reference/states.md shows below the tables."""
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple, TypeVar
 from urllib.parse import urlencode
@@ -19,6 +19,7 @@ from orders_sync.marketplaces.kit.errors import (
     RequestRefusedError,
 )
 from orders_sync.marketplaces.kit.links import origin
+from orders_sync.marketplaces.kit.other_hosts import MAX_DOCUMENT_BYTES, OtherHosts, url_of_document
 from orders_sync.marketplaces.kit.pauses import MAX_RETRY_AFTER_SECONDS, RequestedPauses
 from orders_sync.marketplaces.kit.rate_limits import OUTAGE_MINUTES, RateLimit, RateLimiter, longest_wait
 from orders_sync.marketplaces.kit.retries import Retries, TransientError
@@ -49,11 +50,34 @@ class RateLimitHeaders(NamedTuple):
     """When the window ends, in Unix time (seconds)."""
 
 
+class RedirectedElsewhereError(BadAnswerError):
+    """An answer redirects to another host than the account's own. It was not followed."""
+
+    def __init__(self, message: str, target: httpx.URL) -> None:
+        super().__init__(message)
+        self.target = target
+
+
+class _Call(NamedTuple):
+    """One request to the account's own host."""
+
+    method: str
+    url: httpx.URL
+    name: str
+    """What errors call it: its path, without the query."""
+    limits: Sequence[RateLimit]
+    content: bytes | None = None
+    is_document: bool = False
+    """Whether the answer is a document, and not JSON."""
+
+
 class HttpAdapter:
     """The part of an adapter that is the same for all marketplaces that speak HTTP."""
 
     order_struct: type[msgspec.Struct] | None = None
     care_struct: type[msgspec.Struct] | None = None
+    document_limits: Sequence[RateLimit] = ()
+    """The limits that the download of a document from the marketplace's own host counts against."""
 
     def __init__(self, client: "MarketplaceClient") -> None:
         self.client = client
@@ -66,6 +90,9 @@ class HttpAdapter:
 
     def metrics(self) -> Mapping[str, float]:
         return self.client.metrics()
+
+    def download(self, url: str, hosts: Collection[str]) -> bytes:
+        return self.client.download(url, self.document_limits, hosts)
 
     def close(self) -> None:
         self.client.close()
@@ -106,6 +133,7 @@ class MarketplaceClient:
         self._lock = threading.Lock()
         self._counts = {"calls": 0.0, "throttled_seconds": 0.0, "too_many_requests": 0.0, "received_bytes": 0.0}
         self._clock = MarketplaceClock(self.host)
+        self._other_hosts = OtherHosts(self.base_url)
         self._retries = Retries(60.0 * outage_minutes)
         self._pauses = RequestedPauses(self._clock, penalty_seconds)
 
@@ -121,18 +149,15 @@ class MarketplaceClient:
         Repeats what may pass: no connection, a broken answer, 5xx, 429. Raises a MarketplaceError whose text is one
         line.
         """
-        return self._retries.run(
-            lambda: self._decoded(self._exchange("GET", path, params, None, limits)[1], decode, path)
-        )
+        call = _Call("GET", self._url(path, params), path, limits)
+        return self._retries.run(lambda: self._decoded(self._exchange(call)[1], decode, path))
 
     def query(
         self, path: str, body: object, limits: Sequence[RateLimit], decode: Callable[[bytes], Decoded]
     ) -> Decoded:
         """The decoded answer to a POST that only reads (the JSON form of gRPC reads so). Repeated like a GET."""
-        content = msgspec.json.encode(body)
-        return self._retries.run(
-            lambda: self._decoded(self._exchange("POST", path, {}, content, limits)[1], decode, path)
-        )
+        call = _Call("POST", self._url(path, {}), path, limits, msgspec.json.encode(body))
+        return self._retries.run(lambda: self._decoded(self._exchange(call)[1], decode, path))
 
     def post(
         self, path: str, body: object, limits: Sequence[RateLimit], decode: Callable[[bytes], Decoded]
@@ -155,8 +180,24 @@ class MarketplaceClient:
     def _write(
         self, method: str, path: str, params: Params, body: object, limits: Sequence[RateLimit]
     ) -> tuple[int, bytes]:
-        content = msgspec.json.encode(body)
-        return self._retries.run(lambda: self._exchange(method, path, params, content, limits), is_write=True)
+        call = _Call(method, self._url(path, params), path, limits, msgspec.json.encode(body))
+        return self._retries.run(lambda: self._exchange(call), is_write=True)
+
+    def download(self, url: str, limits: Sequence[RateLimit], hosts: Collection[str]) -> bytes:
+        """The content at the URL of a document, at most MAX_DOCUMENT_BYTES.
+
+        Only a request to the account's own scheme, host and port carries the credential, and counts against `limits`.
+        `hosts`: those from which documents may be fetched as well, as in `document_hosts`. Repeated like a GET. Raises
+        a MarketplaceError whose text names neither path nor query, which may hold a signature or the buyer's name.
+        """
+        target = url_of_document(url)
+        if origin(target) == origin(httpx.URL(self.base_url)):
+            call = _Call("GET", target, "the URL of a document", limits, is_document=True)
+            try:
+                return self._retries.run(lambda: self._exchange(call)[1])
+            except RedirectedElsewhereError as redirected:
+                target = redirected.target
+        return self._other_hosts.get(target, hosts)
 
     def now(self) -> datetime:
         """The time in UTC by the marketplace's clock; see MarketplaceClock."""
@@ -174,35 +215,28 @@ class MarketplaceClient:
     def close(self) -> None:
         """Closes the connections to the marketplace and that of the rate limiter."""
         self._http.close()
+        self._other_hosts.close()
         self.rate_limiter.close()
 
-    def _exchange(
-        self,
-        method: str,
-        path: str,
-        params: Params,
-        content: bytes | None,
-        limits: Sequence[RateLimit],
-    ) -> tuple[int, bytes]:
-        url = self._url(path, params)
+    def _exchange(self, call: _Call) -> tuple[int, bytes]:
         for _ in range(MAX_REDIRECTS + 1):
-            self._count(throttled_seconds=self.rate_limiter.wait(limits), calls=1)
+            self._count(throttled_seconds=self.rate_limiter.wait(call.limits), calls=1)
             try:
-                with contextlib.closing(self._send(method, url, content)) as response:
-                    body = self._bounded(response, path)
+                with contextlib.closing(self._send(call)) as response:
+                    body = self._bounded(response, call)
             except (httpx.TransportError, BrokenCodingError) as error:
-                raise self._failed(error, url, method, path) from error
+                raise self._failed(error, call) from error
             self._retries.note_answer()
             self._clock.read(response)
             self._obey_rate_limit_headers(response)
             if response.status_code not in OUTAGE_STATUSES:
                 self._pauses.reset()
-            if response.is_redirect and method == "GET":
-                url = self._redirected(url, response, path)
+            if response.is_redirect and call.method == "GET":
+                call = call._replace(url=self._redirected(response, call))
                 continue
-            self._raise_for_status(response, body, method, path)
+            self._raise_for_status(response, body, call)
             return response.status_code, body
-        raise BadAnswerError(f"{self.host} redirects {path} more than {MAX_REDIRECTS} times.")
+        raise BadAnswerError(f"{self.host} redirects {call.name} more than {MAX_REDIRECTS} times.")
 
     def _url(self, path: str, params: Params) -> httpx.URL:
         """The URL of a request. Raises BadAnswerError unless it is at the account's own `base_url`.
@@ -220,29 +254,32 @@ class MarketplaceClient:
             )
         return url
 
-    def _failed(
-        self, error: httpx.TransportError | BrokenCodingError, url: httpx.URL, method: str, path: str
-    ) -> TransientError:
+    def _failed(self, error: httpx.TransportError | BrokenCodingError, call: _Call) -> TransientError:
         """What a request without a usable answer means."""
         if isinstance(error, BrokenCodingError):
-            return TransientError(f"{self.host} answers {path} {error}", final=BadAnswerError)
+            return TransientError(f"{self.host} answers {call.name} {error}", final=BadAnswerError)
         if isinstance(error, httpx.ReadTimeout):
             seconds = f"within {MAX_ANSWER_SECONDS:.0f} s, or sends nothing for {READ_TIMEOUT_SECONDS:.0f} s"
-            return TransientError(f"{self.host} does not answer {method} {path} {seconds}")
+            return TransientError(f"{self.host} does not answer {call.method} {call.name} {seconds}")
         reason = str(error).strip()
         if not reason or "bytearray" in reason:  # h11 quotes the line that broke the protocol
             reason = type(error).__name__
         no_server = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
-        port = url.port or (443 if url.scheme == "https" else 80)
+        port = call.url.port or (443 if call.url.scheme == "https" else 80)
         address = f"{self.host}:{port}" if no_server else self.host
         return TransientError(
-            f"{address} does not answer {method} {path}: {reason}", certainly_not_done=no_server, no_server=no_server
+            f"{address} does not answer {call.method} {call.name}: {reason}",
+            certainly_not_done=no_server,
+            no_server=no_server,
         )
 
-    def _send(self, method: str, url: httpx.URL, content: bytes | None) -> httpx.Response:
+    def _send(self, call: _Call) -> httpx.Response:
         """The answer, its body not read yet."""
-        headers = self._headers if content is None else [*self._headers, ("Content-Type", "application/json")]
-        auth_flow = self.auth.sync_auth_flow(httpx.Request(method, url, headers=headers, content=content))
+        headers = self._headers if call.content is None else [*self._headers, ("Content-Type", "application/json")]
+        request = httpx.Request(call.method, call.url, headers=headers, content=call.content)
+        if call.is_document:
+            request.headers["Accept"] = "*/*"
+        auth_flow = self.auth.sync_auth_flow(request)
         self._http.allow(MAX_ANSWER_SECONDS)
         try:
             request = next(auth_flow)
@@ -260,13 +297,14 @@ class MarketplaceClient:
         finally:
             auth_flow.close()
 
-    def _bounded(self, response: httpx.Response, path: str) -> bytes:
+    def _bounded(self, response: httpx.Response, call: _Call) -> bytes:
         """The body of an answer. Raises BadAnswerError if it is too large."""
+        allowed = MAX_DOCUMENT_BYTES if call.is_document else MAX_ANSWER_BYTES
         try:
-            body = read_body(response, MAX_ANSWER_BYTES)
+            body = read_body(response, allowed)
         except TooLargeError:
             raise BadAnswerError(
-                f"{self.host} answers {path} with more than {MAX_ANSWER_BYTES // 1024**2} MB; that is too much."
+                f"{self.host} answers {call.name} with more than {allowed // 1024**2} MB; that is too much."
             ) from None
         self._count(received_bytes=len(body))
         return body
@@ -278,21 +316,25 @@ class MarketplaceClient:
             what = "an HTML page" if body.lstrip()[:1] == b"<" else f"no valid JSON of its contract ({error})"
             raise TransientError(f"{self.host} answers {path} with {what}", final=BadAnswerError) from None
 
-    def _redirected(self, url: httpx.URL, response: httpx.Response, path: str) -> httpx.URL:
+    def _redirected(self, response: httpx.Response, call: _Call) -> httpx.URL:
         try:
-            target = url.join(response.headers.get("Location", ""))
+            target = call.url.join(response.headers.get("Location", ""))
         except httpx.InvalidURL:
-            raise BadAnswerError(f"{self.host} redirects {path} to something that is no URL: not followed.") from None
-        if origin(target) != origin(url):
-            raise BadAnswerError(f"{self.host} redirects {path} to another host ({target.host}): not followed.")
+            raise BadAnswerError(
+                f"{self.host} redirects {call.name} to something that is no URL: not followed."
+            ) from None
+        if origin(target) != origin(call.url):
+            raise RedirectedElsewhereError(
+                f"{self.host} redirects {call.name} to another host ({target.host}): not followed.", target
+            )
         return target
 
-    def _raise_for_status(self, response: httpx.Response, body: bytes, method: str, path: str) -> None:
+    def _raise_for_status(self, response: httpx.Response, body: bytes, call: _Call) -> None:
         status = response.status_code
         if status < 300:
             return
         message = error_code(body)
-        where = f"{self.host} answers {method} {path} with {status}"
+        where = f"{self.host} answers {call.method} {call.name} with {status}"
         if status == 429:
             self._count(too_many_requests=1)
         if status in OUTAGE_STATUSES:

@@ -79,8 +79,8 @@ class _Stream(httpcore.NetworkStream):
 class _Backend(httpcore.NetworkBackend):
     """Opens connections whose reads and writes end at the deadline."""
 
-    def __init__(self, deadline: _Deadline) -> None:
-        self._backend = httpcore.SyncBackend()
+    def __init__(self, backend: httpcore.NetworkBackend, deadline: _Deadline) -> None:
+        self._backend = backend
         self._deadline = deadline
 
     def connect_tcp(
@@ -101,7 +101,8 @@ class _Backend(httpcore.NetworkBackend):
 class BoundedTransport(httpx.HTTPTransport):
     """Sends requests over kept connections, as httpx does; each answer must be read within the time given for it."""
 
-    def __init__(self, connections: int) -> None:
+    def __init__(self, connections: int, backend: httpcore.NetworkBackend | None = None) -> None:
+        """`connections`: how many may be open at once. `backend`: opens them; by default to any address."""
         # TLS is verified, and no proxy or certificate is taken from the environment.
         ssl_context = httpx.create_ssl_context(trust_env=False)
         super().__init__(verify=ssl_context, trust_env=False)
@@ -111,7 +112,7 @@ class BoundedTransport(httpx.HTTPTransport):
             max_connections=connections,
             max_keepalive_connections=connections,
             keepalive_expiry=KEEPALIVE_SECONDS,
-            network_backend=_Backend(self._deadline),
+            network_backend=_Backend(backend or httpcore.SyncBackend(), self._deadline),
         )
 
     def allow(self, seconds: float) -> None:
