@@ -34,14 +34,14 @@ def format_of(content: bytes) -> DocumentFormat:
     begin = content[:HEADER_BYTES].lstrip(b"\xef\xbb\xbf \t\r\n")
     if not begin:
         raise UnusableContentError("its content is empty")
-    if b"%PDF-" in content[:HEADER_BYTES]:
+    what = next((what for first, what in _OTHERS if begin.startswith(first)), None)
+    if what is None and b"%PDF-" in content[:HEADER_BYTES]:
         return _whole(DocumentFormat.PDF, b"%%EOF" in content)
     if content.startswith(_PNG_BEGIN):
         return _whole(DocumentFormat.PNG, _PNG_END in content)
     if begin.startswith(_ZPL_BEGINS) and b"^XA" in content.upper():
         return _whole(DocumentFormat.ZPL, b"^XZ" in content.upper())
-    what = next((what for first, what in _OTHERS if begin.startswith(first)), "something else")
-    raise UnusableContentError(f"its content is {what}; stored are PDF, PNG and ZPL")
+    raise UnusableContentError(f"its content is {what or 'something else'}; stored are PDF, PNG and ZPL")
 
 
 def _whole(found: DocumentFormat, is_whole: bool) -> DocumentFormat:
