@@ -2,81 +2,251 @@
 
 import sys
 import uuid
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import click
 
 from orders_sync.cli.database import orders_database
 from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console, moment, print_warning, table
+from orders_sync.database.engine import Connection
+from orders_sync.documents.store import StoredDocument, stored_documents
+from orders_sync.model.errors import UserFacingError
 
 APPLICATION = "orders_sync documents"
+MAX_NAME_LENGTH = 120
+"""Characters of an order's id in the name of a file."""
+_LISTED = """
+SELECT document.order_id, kind, coalesce(document.carrier, ''), coalesce(document.tracking_number, ''),
+  read_at, expires_at, cancelled_at, document.url,
+  document.url = CASE kind WHEN 'label' THEN label_url ELSE delivery_note_url END,
+  CASE WHEN format IS NULL THEN problem ELSE upper(format) || ', ' || ceil(size / 1024.0) || ' kB' END
+FROM orders JOIN (
+  SELECT account, order_id, kind, document_key, url, carrier, tracking_number, read_at, expires_at, cancelled_at,
+    first_stored_at
+  FROM order_documents
+  UNION ALL
+  -- The URLs that only the order's own record has.
+  SELECT account, order_id, offered.kind, offered.kind, offered.url, NULL, NULL, stored_at, NULL, NULL, first_stored_at
+  FROM orders CROSS JOIN LATERAL (VALUES ('delivery_note', delivery_note_url), ('label', label_url)) offered (kind, url)
+  WHERE offered.url IS NOT NULL AND NOT EXISTS (
+    SELECT FROM order_documents other
+    WHERE other.account = orders.account AND other.order_id = orders.order_id AND other.kind = offered.kind
+      AND other.url = offered.url
+  )
+) document USING (account, order_id)
+LEFT JOIN document_fetches fetched USING (account, order_id, kind, document_key)
+LEFT JOIN document_contents content
+  ON content.sha256 = fetched.sha256 AND (document.expires_at IS NOT NULL OR fetched.url = document.url)
+WHERE account = %s AND order_id = ANY(%s)
+ORDER BY order_id, kind, document.first_stored_at, document_key
+"""
 
 
 @click.group()
 def documents() -> None:
-    """List and refresh the delivery notes and labels of orders.
+    """List, refresh, save and print the delivery notes and labels of orders.
 
-    An order has one label for each parcel. Of several, `orders.label_url` shows the one to use.
+    An order has one label for each parcel. Of several, `orders.label_url` shows the one to use. Save and print need
+    `store_documents: true` in the account's file.
     """
+
+
+def _orders(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the orders and their account to a command, as the parameters `order_ids` and `account`."""
+    command = click.option(
+        "--account", help="The account of the orders; needed only if two accounts have an order of the same id."
+    )(command)
+    return click.argument("order_ids", metavar="ORDER...", nargs=-1, required=True)(command)
 
 
 @documents.command("list")
-@click.argument("account")
-@click.argument("order_ids", metavar="ORDER...", nargs=-1, required=True)
-def list_documents(account: str, order_ids: tuple[str, ...]) -> None:
+@_orders
+def list_documents(order_ids: tuple[str, ...], account: str | None) -> None:
     """List all documents of orders.
 
-    Cancelled and expired ones are listed, too.
+    Cancelled and expired ones are listed, too. A URL that opens with the account's credential only is not shown.
     """
-    _print_documents(account, order_ids)
+    with orders_database(APPLICATION) as connection:
+        _print_documents(connection, _account_of(connection, order_ids, account), order_ids)
 
 
 @documents.command("refresh")
-@click.argument("account")
-@click.argument("order_ids", metavar="ORDER...", nargs=-1, required=True)
-def refresh(account: str, order_ids: tuple[str, ...]) -> None:
+@_orders
+def refresh(order_ids: tuple[str, ...], account: str | None) -> None:
     """Read the documents of orders anew, and list them.
 
-    For a URL that has expired, or a label that is new. Exit code 1 if those of an order could not be read; the others
-    are stored.
+    For a URL that has expired, or a label that is new. Where the account has `store_documents`, their contents are
+    fetched, too. Exit code 1 if documents of an order could not be read; the others are stored.
     """
-    from orders_sync.database.schema import upgrade_schema
     from orders_sync.marketplaces.kit.accounts import find_account
     from orders_sync.passes.refresh_documents import refresh_documents
 
-    upgrade_schema()
-    summary = refresh_documents(find_account(account), order_ids, f"cli-{uuid.uuid4().hex[:8]}")
-    _print_documents(account, order_ids)
+    with orders_database(APPLICATION) as connection:
+        name = _account_of(connection, order_ids, account)
+        summary = refresh_documents(find_account(name), order_ids, f"cli-{uuid.uuid4().hex[:8]}")
+        _print_documents(connection, name, order_ids)
     for problem in summary.problems:
         print_warning(problem)
     sys.exit(EXIT_FAILED if summary.problems else EXIT_DONE)
 
 
-def _print_documents(account: str, order_ids: tuple[str, ...]) -> None:
+@documents.command("save")
+@_orders
+@click.option(
+    "--to", "folder", type=click.Path(file_okay=False, path_type=Path), required=True,
+    help="The folder to write to; it is made if there is none.",
+)  # fmt: skip
+def save(order_ids: tuple[str, ...], account: str | None, folder: Path) -> None:
+    """Write the stored documents of orders to files.
+
+    Each is one file as the marketplace made it: PDF, PNG or ZPL. Cancelled documents are left out. Exit code 1 if a
+    document is not stored; the others are written.
+    """
+    found = _stored(order_ids, account)
+    folder.mkdir(parents=True, exist_ok=True)
+    for path, document in _named(found, folder):
+        path.write_bytes(document.content or b"")
+        click.echo(path)
+    sys.exit(_report_missing(found))
+
+
+@documents.command("print")
+@_orders
+@click.option(
+    "--to", "file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    help="The PDF to write, - for standard output; ORDER.pdf in this folder by default.",
+)  # fmt: skip
+def print_documents(order_ids: tuple[str, ...], account: str | None, file: Path | None) -> None:
+    """Merge the stored documents of orders into one PDF.
+
+    A PNG becomes a page of it. ZPL is for label printers and can't: it is written to a file beside the PDF, and so is a
+    PDF or PNG that is damaged. Cancelled documents are left out. Exit code 1 if a document is not stored, or damaged;
+    the others are printed.
+    """
+    from orders_sync.documents.printing import printed
+
+    found = _stored(order_ids, account)
+    file = file or Path(f"{_file_name(order_ids[0])}.pdf")
+    made = printed(found)
+    if made.pdf is not None:
+        with click.open_file(str(file), "wb") as written:
+            written.write(made.pdf)
+    if made.pdf is not None and str(file) != "-":
+        click.echo(file)
+    damaged = dict(made.unreadable)
+    for path, document in _named(found, file.parent):
+        if document in damaged:
+            path.write_bytes(document.content or b"")
+            _warn(f"{path}: not part of the PDF: {damaged[document]}")
+        elif document in made.beside:
+            path.write_bytes(document.content or b"")
+            _warn(f"{path}: not part of the PDF: ZPL is for a label printer")
+    exit_code = _report_missing(found)
+    sys.exit(EXIT_FAILED if damaged else exit_code)
+
+
+def _stored(order_ids: Sequence[str], account: str | None) -> list[StoredDocument]:
+    """The documents of orders that are not cancelled. Raises UserFacingError if none of them is stored."""
+    with orders_database(APPLICATION) as connection:
+        name = _account_of(connection, order_ids, account)
+        found = [document for order_id in order_ids for document in stored_documents(connection, name, order_id)]
+    if not any(document.content for document in found):
+        problems = "".join(f"\n{_in_words(document)}: {document.problem}" for document in found if document.problem)
+        raise UserFacingError(
+            f"Account {name} has no stored document of {', '.join(order_ids)}. Documents are stored with "
+            "`store_documents: true` in the account's file; `orders-sync documents refresh` fetches them now."
+            f"{problems}"
+        )
+    return found
+
+
+def _account_of(connection: Connection, order_ids: Sequence[str], account: str | None) -> str:
+    """The account that has these orders. Raises UserFacingError if an order is not stored, or if several have them."""
     from orders_sync.marketplaces.kit.accounts import check_account_name
 
-    with orders_database(APPLICATION) as connection:
-        rows = connection.execute(
-            """
-            SELECT document.order_id, kind, coalesce(document.carrier, ''), coalesce(document.tracking_number, ''),
-                   read_at, expires_at, cancelled_at, coalesce(url, ''),
-                   url = CASE kind WHEN 'label' THEN label_url ELSE delivery_note_url END
-            FROM order_documents document JOIN orders USING (account, order_id)
-            WHERE account = %s AND order_id = ANY(%s)
-            ORDER BY order_id, kind, document.first_stored_at, document_key
-            """,
-            [account, list(order_ids)],
-        ).fetchall()
+    rows = connection.execute(
+        "SELECT account, order_id FROM orders WHERE order_id = ANY(%s) AND account = coalesce(%s, account)",
+        [list(order_ids), account],
+    ).fetchall()
+    unknown = sorted(set(order_ids) - {order_id for _, order_id in rows})
+    if unknown and account is not None:
+        check_account_name(account)  # a removed account may have orders; a misspelled one has none
+    if unknown:
+        who = f"Account {account} has no" if account is not None else "No account has"
+        raise UserFacingError(f"{who} order {', '.join(unknown)}.")
+    has_all = {name: all((name, order_id) in rows for order_id in order_ids) for name, _ in rows}
+    names = sorted(name for name in has_all if has_all[name])
+    if not names:
+        raise UserFacingError(f"No account has all of the orders {', '.join(order_ids)}: name those of one account.")
+    if len(names) > 1:
+        raise UserFacingError(f"Accounts {', '.join(names)} have {', '.join(order_ids)}: name one by --account.")
+    return names[0]
+
+
+def _print_documents(connection: Connection, account: str, order_ids: Sequence[str]) -> None:
+    rows = connection.execute(_LISTED, [account, list(order_ids)]).fetchall()
     if not rows:
-        check_account_name(account)  # a removed account may have rows; a misspelled one has none
         console.print("No documents.")
         return
+    locked = _kinds_that_need_credential(account)
+    no_link = "opens with the credential only"
     shown = table(
         f"{len(rows)} documents", "order", "kind", "use", "carrier", "tracking number", "read", "expires", "cancelled",
-        "URL",
+        "stored", "URL",
     )  # fmt: skip
-    for order_id, kind, carrier, number, read_at, expires_at, cancelled_at, url, is_offered in rows:
+    for order_id, kind, carrier, number, read_at, expires_at, cancelled_at, url, is_offered, stored in rows:
         shown.add_row(
             order_id, kind, "yes" if is_offered else "", carrier, number, moment(read_at), moment(expires_at),
-            moment(cancelled_at), url,
+            moment(cancelled_at), stored or "-", no_link if url and kind in locked else url or "",
         )  # fmt: skip
     console.print(shown)
+
+
+def _kinds_that_need_credential(account: str) -> frozenset[str]:
+    """The kinds of documents whose URLs are no links for people, as far as the account's adapter knows it."""
+    from orders_sync.marketplaces.kit.accounts import load_accounts
+    from orders_sync.marketplaces.kit.registry import find_marketplace
+
+    usable, _ = load_accounts()
+    if account not in usable:
+        return frozenset()
+    access = find_marketplace(usable[account].settings.marketplace).document_access
+    return frozenset(str(kind) for kind, needed in access.items() if needed.needs_credential)
+
+
+def _named(found: Iterable[StoredDocument], folder: Path) -> list[tuple[Path, StoredDocument]]:
+    """The stored ones of some documents, each with its file: order, kind, and a number among those of the kind."""
+    named: list[tuple[Path, StoredDocument]] = []
+    counts: dict[tuple[str, str], int] = {}
+    for document in found:
+        key = document.order_id, str(document.kind)
+        counts[key] = counts.get(key, 0) + 1
+        if document.content is not None:
+            name = f"{_file_name(document.order_id)}-{document.kind}-{counts[key]}.{document.format}"
+            named.append((folder / name, document))
+    return named
+
+
+def _file_name(order_id: str) -> str:
+    """An order's id as a part of a file's name, whatever characters it has."""
+    return quote(order_id, safe="")[:MAX_NAME_LENGTH]
+
+
+def _report_missing(found: Sequence[StoredDocument]) -> int:
+    """Warns of each document that is not stored; returns the exit code."""
+    missing = [document for document in found if document.content is None]
+    for document in missing:
+        _warn(f"{_in_words(document)}: not stored{f': {document.problem}' if document.problem else ''}")
+    return EXIT_FAILED if missing else EXIT_DONE
+
+
+def _in_words(document: StoredDocument) -> str:
+    return f"Order {document.order_id}: {document.kind.replace('_', ' ')} {document.document_key}"
+
+
+def _warn(text: str) -> None:
+    """Prints to standard error: standard output may be the PDF."""
+    click.secho(text, fg="yellow", err=True)

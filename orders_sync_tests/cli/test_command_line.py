@@ -97,7 +97,7 @@ def test_the_log_shows_each_run(shop: Marketplace) -> None:
     [
         ("rejected", "--account", "shpo"), ("rejected", "list", "--account", "shpo", "--json"),
         ("flaws", "--account", "shpo"), ("flaws", "--list", "--csv", "--account", "shpo"),
-        ("documents", "list", "shpo", "1"), ("lanes", "rewind", "shpo/new", "--to", "2026-01-01", "--reason", "a test"),
+        ("documents", "list", "1", "--account", "shpo"), ("lanes", "rewind", "shpo/new", "--to", "2026-01-01", "--reason", "a test"),
     ],
     ids=" ".join,
 )  # fmt: skip
