@@ -47,7 +47,7 @@ ORDER BY order_id, kind, document.first_stored_at, document_key
 
 @click.group()
 def documents() -> None:
-    """List, refresh, save and print the delivery notes and labels of orders.
+    """Show, save and print delivery notes and labels of orders.
 
     An order has one label for each parcel. Of several, `orders.label_url` shows the one to use. Save and print need
     `store_documents: true` in the account's file.

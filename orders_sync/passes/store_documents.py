@@ -69,7 +69,7 @@ class _Hosts:
     def note(self, host: str, problem: Exception | None) -> None:
         """Notes how the fetching of a document ended."""
         self._in_a_row[host] = 0 if problem is None else self._in_a_row[host] + 1
-        if problem is not None and (self._in_a_row[host] >= GIVE_UP_AFTER or _concerns_its_host(problem)):
+        if problem is not None and (self._in_a_row[host] >= GIVE_UP_AFTER or _concerns_all_of(host, problem)):
             self._why[host] = problem
 
     def summary(self) -> PassSummary:
@@ -83,10 +83,10 @@ class _Hosts:
         )
 
 
-def _concerns_its_host(problem: Exception) -> bool:
-    """Whether no other document of the same host can be fetched in this pass. A 401 may be that of one document."""
+def _concerns_all_of(host: str, problem: Exception) -> bool:
+    """Whether no other document of a host can be fetched in this pass. A 401 may be that of one document."""
     if isinstance(problem, HostNotAllowedError):
-        return True
+        return problem.host == host  # and not that of a redirect
     return isinstance(problem, MarketplaceError) and problem.concerns_all_calls and problem.status != 401
 
 

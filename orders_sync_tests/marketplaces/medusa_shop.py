@@ -22,9 +22,16 @@ class MedusaShop:
         self.records: dict[str, list[dict[str, Any]]] = {name: [] for name in LISTS}
         self.refused: set[str] = set()
         """The ids of orders for which a request by id is refused."""
+        self.files: dict[str, bytes] = {}
+        """The files of the shop, by path."""
 
     def app(self) -> Starlette:
-        return Starlette(routes=[Route(f"/admin/{name}", self._list(name)) for name in LISTS])
+        lists = [Route(f"/admin/{name}", self._list(name)) for name in LISTS]
+        return Starlette(routes=[*lists, Route("/static/{path:path}", self._file)])
+
+    def _file(self, request: Request) -> Response:
+        content = self.files.get(request.url.path)
+        return Response(status_code=404) if content is None else Response(content)
 
     def _list(self, name: str) -> Callable[[Request], Response]:
         def answer(request: Request) -> Response:
@@ -50,7 +57,7 @@ def _is_at_or_after(text: str, since: str | None) -> bool:
     return since is None or datetime.fromisoformat(text) >= datetime.fromisoformat(since)
 
 
-def medusa_account(url: str) -> SellerAccount:
+def medusa_account(url: str, **settings: Any) -> SellerAccount:
     """An account at the shop. The environment variable MEDUSA_KEY must be set."""
-    settings = {"marketplace": "medusa", "base_url": url, "token": "MEDUSA_KEY", "limits": {"enforced": False}}
-    return account_from("shop", settings, "defs.yaml")
+    at_shop = {"marketplace": "medusa", "base_url": url, "token": "MEDUSA_KEY", "limits": {"enforced": False}}
+    return account_from("shop", {**at_shop, **settings}, "defs.yaml")

@@ -5,8 +5,10 @@ from datetime import timedelta
 import pytest
 
 from orders_sync.database.engine import Connection
+from orders_sync.passes.refresh_documents import refresh_documents
 from orders_sync.privacy.retention import Blanked, blank_buyers_data
 from orders_sync.sandbox.back_market import FakeBackMarket
+from orders_sync.sandbox.document_files import pdf
 from orders_sync.sandbox.fake_marketplace import FakeMarketplace
 from orders_sync.sandbox.mirakl import FakeMirakl
 from orders_sync.sandbox.refurbed import FakeRefurbed
@@ -74,6 +76,42 @@ def test_one_that_changes_later_is_stored_whole_and_blanked_anew(
     assert connection.execute("SELECT status, shipping_city FROM orders").fetchone() == ("shipped", "Paris")
     assert blank_buyers_data(connection, account) == Blanked(orders=1)
     assert connection.execute("SELECT shipping_city, raw->>'shipping_address' FROM orders").fetchone() == (None, None)
+
+
+def test_documents_are_erased_with_their_order_and_not_fetched_again(
+    marketplace: Marketplace, connection: Connection
+) -> None:
+    for number, age in ((1, 50), (2, 50), (3, 5)):
+        shared = pdf(["in the parcels 2 and 3"])
+        marketplace.world.scripted_files[f"/static/{number}"] = pdf(["parcel 1"]) if number == 1 else shared
+        label = {"order": number, "shipmentId": number, "labelUrl": f"/static/{number}"}
+        an_order(marketplace, number, age=timedelta(days=age), _deliveries=[label])
+    keeps = sandbox_account(marketplace, store_documents=True, days_back=90)
+    sync(keeps)
+    assert sync(keeps, "incomplete").documents_stored == 3
+    assert blank_buyers_data(connection, keeps) == Blanked()
+    account = sandbox_account(marketplace, store_documents=True, days_back=90, retention_days=30)
+    assert blank_buyers_data(connection, account) == Blanked(orders=2, documents=2)
+    assert connection.execute("SELECT order_id FROM document_fetches").fetchall() == [("3",)]
+    assert connection.execute("SELECT content FROM document_contents").fetchall() == [(shared,)]
+    assert sync(account, "incomplete").documents_stored == 0
+    refresh_documents(account, ["1", "2", "3"], "test")
+    assert connection.execute("SELECT order_id FROM document_fetches").fetchall() == [("3",)]
+    assert blank_buyers_data(connection, account) == Blanked()
+
+
+def test_a_content_that_a_document_no_longer_has_is_erased_too(
+    marketplace: Marketplace, connection: Connection
+) -> None:
+    marketplace.world.scripted_files |= {"/static/1": pdf(["old"]), "/static/1b": pdf(["new"])}
+    an_order(marketplace, 1, _deliveries=[{"order": 1, "shipmentId": 1, "labelUrl": "/static/1"}])
+    account = sandbox_account(marketplace, store_documents=True, retention_days=30)
+    sync(account)
+    sync(account, "incomplete")
+    marketplace.change(1, _deliveries=[{"order": 1, "shipmentId": 1, "labelUrl": "/static/1b"}])
+    assert refresh_documents(account, ["1"], "test").documents_stored == 1
+    assert blank_buyers_data(connection, account) == Blanked()
+    assert connection.execute("SELECT content FROM document_contents").fetchall() == [(pdf(["new"]),)]
 
 
 @pytest.mark.parametrize("levels", [600, 3000])

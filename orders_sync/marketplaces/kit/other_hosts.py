@@ -41,6 +41,7 @@ class HostNotAllowedError(MarketplaceError):
             f"it is at {host}, which the account does not name in `document_hosts`: not fetched; the first pass after "
             "it is named there fetches it"
         )
+        self.host = host
 
 
 def url_of_document(url: str) -> httpx.URL:
@@ -95,7 +96,7 @@ class OtherHosts:
 
     def _check(self, url: httpx.URL, allowed: Collection[str]) -> None:
         url_of_document(str(url))
-        if not any(_matches(url, host) for host in allowed):
+        if not is_named(url, allowed):
             raise HostNotAllowedError(url.netloc.decode())
         if url.scheme != "https" and self._base_url.scheme == "https":
             raise BadAnswerError(f"it is at {url.host} without TLS (http): not fetched; allowed is https")
@@ -129,10 +130,10 @@ class OtherHosts:
             raise BadAnswerError(f"{url.host} redirects a document to something that is no URL: not followed") from None
 
 
-def _matches(url: httpx.URL, allowed: str) -> bool:
-    """Whether a host of `document_hosts` is that of a URL: `*.example.com` is each host below example.com."""
+def is_named(url: httpx.URL, hosts: Collection[str]) -> bool:
+    """Whether the host of a URL is one of `document_hosts`: `*.example.com` is each host below example.com."""
     host = url.netloc.decode().lower()
-    return host.endswith(allowed[1:]) if allowed.startswith("*.") else host == allowed
+    return any(host.endswith(name[1:]) if name.startswith("*.") else host == name for name in hosts)
 
 
 def _content(response: httpx.Response, body: bytes, host: str) -> bytes:
