@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from docs.generate.command_line import command_line_page
+from docs.generate.documents import document_access_table
 from docs.generate.events import events_page
 from docs.generate.layers import layers_picture
 from docs.generate.settings import settings_page
@@ -25,6 +26,7 @@ PAGES: dict[str, Callable[[], str]] = {
 }
 #: Parts of hand-written pages, between `<!-- generated: NAME -->` and `<!-- /generated -->`.
 PARTS: dict[str, dict[str, Callable[[], str]]] = {
+    "operation.md": {"document access": document_access_table},
     "stock.md": {"lock actions": lock_actions_table, "lock states": lock_states_table},
 }
 

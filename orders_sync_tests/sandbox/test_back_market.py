@@ -1,11 +1,13 @@
 """The fake Back Market follows the published contract, field by field, in its errors too."""
 
+import io
 from datetime import datetime
 from typing import Any, Literal
 
 import httpx
 import pytest
 from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pypdf import PdfReader
 
 from orders_sync.testing.marketplace import TOKEN, Marketplace, an_order
 
@@ -225,6 +227,20 @@ def test_deliveries_have_the_published_form(client: httpx.Client) -> None:
     assert mine[0]["labelUrl"].startswith("/static/")
     error = client.get("/ws/shipping/v1/deliveries", params={"order_id": "x"})
     assert (error.status_code, error.json()["error"]["code"]) == (422, "E009")
+
+
+def test_documents_are_pdfs_that_open_without_the_credential(client: httpx.Client) -> None:
+    """The contract names no credential for their URLs."""
+    delivery = client.get("/ws/shipping/v1/deliveries").json()["results"][0]
+    order = client.get(f"/ws/orders/{delivery['order']}").json()
+    assert [order["delivery_note"]] == [
+        each["delivery_note"] for each in _all(client, "/ws/orders") if each["order_id"] == order["order_id"]
+    ]
+    for url, title in ((order["delivery_note"], "Delivery note"), (delivery["labelUrl"], "Shipping label")):
+        content = httpx.get(client.base_url.join(url), trust_env=False).content
+        (page,) = PdfReader(io.BytesIO(content)).pages
+        assert page.extract_text().startswith(f"{title} {order['order_id']}")
+    assert client.get("/static/shipment_labels/eu-1-1.pdf").status_code == 404
 
 
 def test_the_mandatory_headers_are_mandatory_and_errors_come_in_three_envelopes(client: httpx.Client) -> None:

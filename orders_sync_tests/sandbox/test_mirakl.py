@@ -1,11 +1,14 @@
 """The fake Mirakl follows the published contract, field by field: all that it requires, and nothing that it forbids."""
 
+import io
+import zipfile
 from collections.abc import Iterator
 from typing import Any, Literal
 
 import httpx
 import pytest
 from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pypdf import PdfReader
 
 from orders_sync.config.sandbox_credentials import SANDBOX_CREDENTIALS
 from orders_sync.sandbox.mirakl import FakeMirakl
@@ -269,6 +272,28 @@ def decide(client: httpx.Client, order: Order, *accepted: bool) -> httpx.Respons
         {"id": line.order_line_id, "accepted": yes} for line, yes in zip(order.order_lines, accepted, strict=False)
     ]
     return client.put(f"/api/orders/{order.order_id}/accept", json={"order_lines": lines})
+
+
+def test_documents_are_downloaded_with_the_key_only_and_several_as_an_archive(client: httpx.Client) -> None:
+    """OR73."""
+    ids = ",".join(order.order_id for order in orders(client)[:40])
+    listed = client.get("/api/orders/documents", params={"order_ids": ids}).json()["order_documents"]
+    by_kind = {document["type"]: document for document in listed}
+    note, label = by_kind["SYSTEM_DELIVERY_BILL"], by_kind["SHIPPING_LABEL"]
+    path = "/api/orders/documents/download"
+    one = client.get(path, params={"document_ids": note["id"]})
+    assert one.headers["content-type"] == "application/octet-stream"
+    assert len(one.content) == note["file_size"]
+    (page,) = PdfReader(io.BytesIO(one.content)).pages
+    assert page.extract_text().startswith("Delivery note")
+    both = client.get(path, params={"document_ids": f"{note['id']},{label['id']}"})
+    with zipfile.ZipFile(io.BytesIO(both.content)) as archive:
+        assert archive.namelist() == [f"{each['order_id']}/{each['file_name']}" for each in (note, label)]
+        assert archive.read(archive.namelist()[0]) == one.content
+    assert client.get(path, params={"document_ids": "10"}).status_code == 404
+    assert client.get(path).status_code == 400
+    without = httpx.get(client.base_url.join(path), params={"document_ids": note["id"]}, trust_env=False)
+    assert without.status_code == 401
 
 
 def test_the_lines_of_an_order_are_accepted_or_refused_once_and_together(client: httpx.Client) -> None:

@@ -1,11 +1,13 @@
 """The fake refurbed follows the published contract, field by field. The contract requires no field of its answers."""
 
+import io
 from collections.abc import Iterator
 from typing import Any, Literal
 
 import httpx
 import pytest
 from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pypdf import PdfReader
 
 from orders_sync.config.sandbox_credentials import SANDBOX_CREDENTIALS
 from orders_sync.sandbox.refurbed import FakeRefurbed
@@ -201,6 +203,24 @@ def test_labels_returns_and_tickets_have_the_published_form(client: httpx.Client
     )
     assert returns.returns
     assert TypeAdapter(ListTicketsResponse).validate_python(call(client, "TicketService/ListTickets", {})).tickets
+
+
+def test_a_labels_urls_open_without_the_credential_until_they_expire() -> None:
+    with Marketplace(FakeRefurbed, orders=300, days=30) as marketplace:
+        key = {"Authorization": f"Plain {SANDBOX_CREDENTIALS['REFURBED_SANDBOX_TOKEN']}"}
+        with httpx.Client(base_url=marketplace.url, headers=key, trust_env=False) as client:
+            shipped = next(order for order in orders(client) if order.state == "SHIPPED")
+            answer = call(client, "OrderService/ListShippingLabels", {"order_id": shipped.id})
+        label = answer["shipping_labels"][0]
+        urls = [label["label_printer_url"], label["normal_printer_urls"]["top_left"]]
+        zpl, pdf = (httpx.get(url, trust_env=False).content for url in urls)
+        assert zpl.startswith(b"^XA")
+        assert zpl.rstrip().endswith(b"^XZ")
+        (page,) = PdfReader(io.BytesIO(pdf)).pages
+        assert page.extract_text().startswith(f"Shipping label {shipped.id}")
+        assert httpx.get(urls[0].replace("signature=", "signature=0"), trust_env=False).status_code == 403
+        marketplace.pass_time(hours=25)
+        assert [httpx.get(url, trust_env=False).status_code for url in urls] == [403, 403]
 
 
 def test_an_item_is_accepted_once_and_errors_have_the_published_form(client: httpx.Client) -> None:
