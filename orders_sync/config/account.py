@@ -14,8 +14,8 @@ from typing_extensions import TypeVar
 from orders_sync.config.yaml_files import ConfigError
 
 ENVIRONMENT_NAME = r"^[A-Z][A-Z0-9_]*$"
-HOST = r"(\*\.)?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+(:[0-9]{1,5})?|localhost(:[0-9]{1,5})?"
-"""A host of `document_hosts`; with the port where it is not the scheme's own."""
+HOST = r"(\*(\.[A-Za-z0-9-]+){2,}|[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*)(:[0-9]{1,5})?"
+"""A host of `document_hosts`, with the port where it is not that of https."""
 
 
 class AccountConfigError(ConfigError):

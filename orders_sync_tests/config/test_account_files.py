@@ -25,6 +25,9 @@ GOOD = "type: orders_sync.components.account.Account\nattributes:\n  marketplace
         ({"marketplace": "back_market", "token": "T", "page_size": 500}, "page_size: Input should be less than or equal to 50"),
         ({"marketplace": "back_market", "token": "T", "base_url": "http://example.com"}, "must start with https://"),
         ({"marketplace": "back_market", "token": "T", "limits": {"share": 2}}, "limits.share: "),
+        ({"marketplace": "back_market", "token": "T", "document_hosts": ["https://labels.example.com/"]}, "document_hosts: "),
+        ({"marketplace": "back_market", "token": "T", "document_hosts": ["*.com"]}, "'*.com' is no host; write it like"),
+        ({"marketplace": "back_market", "token": "T", "document_hosts": ["*"]}, "'*' is no host; write it like"),
         ({"marketplace": "back_market", "token": "T", "user_agent": "curl"}, "user_agent: String should match pattern"),
     ],
 )  # fmt: skip
@@ -33,6 +36,12 @@ def test_an_error_names_file_key_and_reason(attributes: dict[str, object], line:
         account_from("shop", attributes, "defs/accounts/shop/defs.yaml")
     assert str(problem.value).startswith("defs/accounts/shop/defs.yaml: ")
     assert line in str(problem.value)
+
+
+def test_hosts_of_documents_are_names_or_all_hosts_below_one() -> None:
+    hosts = ["labels.example.com", "*.S3.example.com", "files:9000", "192.0.2.7:8443"]
+    account = account_from("shop", {"marketplace": "back_market", "token": "T", "document_hosts": hosts}, "defs.yaml")
+    assert account.settings.document_hosts == ["labels.example.com", "*.s3.example.com", "files:9000", "192.0.2.7:8443"]
 
 
 def test_a_bad_file_does_not_affect_other_accounts(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -14,7 +16,13 @@ from starlette.routing import Route
 from orders_sync.marketplaces.kit.auth import HeaderToken
 from orders_sync.marketplaces.kit.errors import BadAnswerError, MarketplaceError, RecordNotFoundError
 from orders_sync.marketplaces.kit.http import MarketplaceClient
-from orders_sync.marketplaces.kit.other_hosts import MAX_DOCUMENT_BYTES, HostNotAllowedError, OtherHosts, is_named
+from orders_sync.marketplaces.kit.other_hosts import (
+    MAX_DOCUMENT_BYTES,
+    HostNotAllowedError,
+    OtherHosts,
+    is_named,
+    url_of_document,
+)
 from orders_sync.marketplaces.kit.public_addresses import is_public
 from orders_sync.marketplaces.kit.rate_limits import LocalRateLimiter
 from orders_sync.testing.http_server import served
@@ -146,6 +154,19 @@ def test_a_text_that_is_no_usable_url_is_an_error(client: MarketplaceClient, own
         client.download(url, [], ["127.0.0.1", "own"])
     assert "password" not in str(caught.value)
     assert own.requested == []
+
+
+@given(
+    st.text() | st.builds("http://{}".format, st.text()) | st.builds("https://[{}]:{}/".format, st.text(), st.text())
+)
+def test_whatever_text_a_marketplace_has_for_a_url_gives_a_url_or_an_error(text: str) -> None:
+    try:
+        url = url_of_document(text)
+    except BadAnswerError:
+        return
+    assert url.host
+    assert not url.userinfo
+    assert is_named(url, []) is False
 
 
 @pytest.mark.parametrize(
