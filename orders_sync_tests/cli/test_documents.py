@@ -88,6 +88,19 @@ def test_a_document_that_is_missing_is_named_and_the_others_are_printed(shop: Ma
     assert pages((tmp_path / "out.pdf").read_bytes()) == ["note", "label 7"]
 
 
+def test_a_document_that_may_have_been_replaced_is_neither_printed_nor_saved(shop: Marketplace, tmp_path: Path) -> None:
+    """Its URL is another one, which can't be fetched yet."""
+    shop.change(1, _deliveries=[{"order": 1, "shipmentId": 7, "labelUrl": "/static/7-again"}])
+    assert run("documents", "refresh", "1").exit_code == 1
+    result = run("documents", "print", "1", "--to", "out.pdf")
+    assert result.exit_code == 1
+    assert "label 7: not stored: 127.0.0.1 answers" in result.stderr
+    assert pages((tmp_path / "out.pdf").read_bytes()) == ["note"]
+    assert run("documents", "save", "1", "--to", "saved").exit_code == 1
+    assert [path.name for path in (tmp_path / "saved").iterdir()] == ["1-delivery_note-1.pdf"]
+    assert "with 404" in run("documents", "list", "1").output
+
+
 def test_a_damaged_document_is_written_beside_the_pdf(shop: Marketplace, tmp_path: Path) -> None:
     shop.world.scripted_files["/static/9"] = damaged = b"%PDF-1.4 damaged %%EOF"
     shop.change(1, _deliveries=[{"order": 1, "shipmentId": n, "labelUrl": f"/static/{n}"} for n in (7, 9)])
