@@ -73,9 +73,7 @@ class FakeBackMarket(FakeMarketplace):
             and (modified is None or at_or_after(record.get("date_modification"), modified))
             and ("country_code" not in query or record.get("country_code") == query["country_code"])
         ]
-        document = _page(found, page, size, request, count=len(found))
-        document["results"] = [_with_absolute_note(record, request) for record in document["results"]]
-        return document
+        return _page(found, page, size, request, count=len(found))
 
     async def order(self, request: Request) -> dict[str, Any] | Response:
         text = request.path_params["order_id"]
@@ -83,7 +81,7 @@ class FakeBackMarket(FakeMarketplace):
         if record is None:
             return _problem(404, "/errors/not-found", "The order does not exist")
         if request.method == "GET":
-            return _with_absolute_note(record, request)
+            return record
         try:
             body = json.loads(await request.body())
             new_state = int(body["new_state"])
@@ -98,7 +96,7 @@ class FakeBackMarket(FakeMarketplace):
         if problem:
             return _v1_error(400, "invalid_transition", problem)
         self.save_actions()
-        return _with_absolute_note(self._order(int(text)) or {}, request)
+        return self._order(int(text)) or {}
 
     async def patch_line(self, request: Request) -> dict[str, Any] | Response:
         line_id = request.path_params["line_id"]
@@ -199,7 +197,7 @@ class FakeBackMarket(FakeMarketplace):
     def listed(self) -> list[dict[str, Any]]:
         """All orders, newest first."""
         if self._listed[0] != self.world.version:
-            made = [records.order_record(order) for order in self.world.orders.values()]
+            made = [records.order_record(order, self.controls.address) for order in self.world.orders.values()]
             made += [_published(record) for record in self.world.scripted.values()]
             made.sort(key=lambda record: str(record.get("date_creation")), reverse=True)
             self._listed = (self.world.version, made)
@@ -209,7 +207,7 @@ class FakeBackMarket(FakeMarketplace):
         if number in self.world.scripted:
             return _published(self.world.scripted[number])
         order = self.world.orders.get(number)
-        return records.order_record(order) if order is not None else None
+        return records.order_record(order, self.controls.address) if order is not None else None
 
     def _merchant_sets(self, number: int, new_state: int, sku: str | None) -> str | None:
         if number not in self.world.scripted:
@@ -234,14 +232,6 @@ class FakeBackMarket(FakeMarketplace):
 def _published(record: dict[str, Any]) -> dict[str, Any]:
     """A scripted record without the keys that only the sandbox uses (`_…`)."""
     return {key: value for key, value in record.items() if not key.startswith("_")}
-
-
-def _with_absolute_note(record: dict[str, Any], request: Request) -> dict[str, Any]:
-    """The record with the URL of its delivery note, of which the world has the path only."""
-    note = record.get("delivery_note")
-    if not isinstance(note, str) or not note.startswith("/"):
-        return record
-    return {**record, "delivery_note": f"{str(request.base_url).rstrip('/')}{note}"}
 
 
 def _page(

@@ -20,8 +20,8 @@ def order_state(order: SandboxOrder) -> int:
     return 9
 
 
-def order_record(order: SandboxOrder) -> dict[str, Any]:
-    """An order as a document of the contract's schema Order."""
+def order_record(order: SandboxOrder, address: str) -> dict[str, Any]:
+    """An order as a document of the contract's schema Order. `address`: where its delivery note is served."""
     total = sum(line.price * line.quantity for line in order.lines)
     record: dict[str, Any] = {
         "order_id": order.id,
@@ -45,7 +45,7 @@ def order_record(order: SandboxOrder) -> dict[str, Any]:
         "sales_taxes": "0.00",
     }
     if order.note:
-        record["delivery_note"] = order.note
+        record["delivery_note"] = address + order.note
     if order.tracking:
         record["tracking_url"] = f"https://carrier.example.com/{order.tracking}"
     if order.paid:

@@ -26,6 +26,8 @@ class SandboxControls:
     """What the marketplaces of one sandbox have in common, and what /sandbox/* reads and changes."""
 
     clock: Clock
+    address: str = ""
+    """Where it is served, e.g. http://127.0.0.1:8765: the beginning of the URLs of documents."""
     faults: list[Fault] = field(default_factory=list[Fault])
     """The faults that are switched on."""
     seen: Counter[str] = field(default_factory=Counter[str])

@@ -115,16 +115,17 @@ class FakeRefurbed(FakeMarketplace):
             return {"shipping_labels": []}
         label = {
             "id": str(order.id),
-            "label_printer_url": self._signed(request, f"{order.id}.zpl"),
-            "normal_printer_urls": {"top_left": self._signed(request, f"{order.id}.pdf")},
+            "label_printer_url": self._signed(f"{order.id}.zpl"),
+            "normal_printer_urls": {"top_left": self._signed(f"{order.id}.pdf")},
             "tracking_data": {"carrier": "ups", "tracking_number": order.tracking or f"TRACK{order.id}"},
         }
         return {"shipping_labels": [label]}
 
-    def _signed(self, request: Request, name: str) -> str:
+    def _signed(self, name: str) -> str:
         """The URL of a label's file, which opens without a credential until it expires."""
         expires = int((self.clock.now() + LABEL_LIFETIME).timestamp())
-        return f"{request.base_url}labels/{name}?expires={expires}&signature={self._signature(name, expires)}"
+        query = f"expires={expires}&signature={self._signature(name, expires)}"
+        return f"{self.controls.address}/labels/{name}?{query}"
 
     def _signature(self, name: str, expires: int) -> str:
         return hmac.new(self.token.encode(), f"{name} {expires}".encode(), "sha256").hexdigest()

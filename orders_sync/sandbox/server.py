@@ -175,6 +175,7 @@ def serve(sandbox: Sandbox, host: str, port: int) -> None:
     """Serves a sandbox until it is interrupted. Raises ValueError for an address beyond loopback."""
     if host not in LOOPBACK:
         raise ValueError(f"The sandbox listens on loopback only ({', '.join(LOOPBACK)}), not on {host}.")
+    sandbox.controls.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     uvicorn.run(
         sandbox.app(), host=host, port=port, log_level="warning", access_log=False, date_header=False,
         timeout_keep_alive=60,

@@ -85,7 +85,7 @@ class Marketplace:
 
     def __enter__(self) -> "Marketplace":
         self._serving = served(self._gated(self.sandbox.app()))
-        self.url = self._serving.__enter__()
+        self.url = self.sandbox.controls.address = self._serving.__enter__()
         """Its address, for an account's `base_url`."""
         return self
 

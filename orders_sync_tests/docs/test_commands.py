@@ -14,8 +14,9 @@ from docs.generate.site import sources
 from orders_sync.cli import main
 from orders_sync.config.environment import PROJECT_ROOT
 from orders_sync.config.schedules import COMPONENT_TYPE as SCHEDULES_TYPE
+from orders_sync.sandbox.document_files import pdf
 from orders_sync.testing.deployment import accounts_of, copy_project, environment, schedules_of, write_account
-from orders_sync.testing.marketplace import Marketplace
+from orders_sync.testing.marketplace import Marketplace, an_order
 
 PAGES = {
     name: (PROJECT_ROOT / name).read_text()
@@ -91,13 +92,15 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def shell(project: Path, marketplace: Marketplace, database_url: str) -> dict[str, str]:
-    """The environment of a user in a checkout whose one account, my_shop, is at an empty marketplace."""
+    """The environment of a user in a checkout whose one account, my_shop, has one order: that of the pages, 4711."""
+    marketplace.world.scripted_files["/static/label.pdf"] = pdf(["a label"])
+    an_order(marketplace, 4711, _deliveries=[{"order": 4711, "shipmentId": 1, "labelUrl": "/static/label.pdf"}])
     write_account(
         accounts_of(project),
         "my_shop",
         {
             "marketplace": "back_market", "base_url": marketplace.url, "token": "BACK_MARKET_MY_SHOP",
-            "limits": {"enforced": False},
+            "limits": {"enforced": False}, "store_documents": True,
         },
     )  # fmt: skip
     return environment(

@@ -176,10 +176,10 @@ def test_documents_are_read_anew_on_demand(
     put(refurbed, 1, state="SHIPPED")
     sync(shop)
     labels_of(refurbed)["1"] = [71, 72]
-    result = CliRunner().invoke(main, ["documents", "refresh", "shop", "1"])
+    result = CliRunner().invoke(main, ["documents", "refresh", "1"])
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.count("https://l.example.com/") == 2
     assert connection.execute("SELECT label_url FROM orders").fetchone() == ("https://l.example.com/71.pdf?v=1",)
-    assert "T72" in CliRunner().invoke(main, ["documents", "list", "shop", "1"]).stdout
-    unknown = CliRunner().invoke(main, ["documents", "refresh", "shop", "1", "77"])
-    assert (unknown.exit_code, unknown.stderr) == (1, "Error: Account shop has no order 77.\n")
+    assert "T72" in CliRunner().invoke(main, ["documents", "list", "1"]).stdout
+    unknown = CliRunner().invoke(main, ["documents", "refresh", "1", "77"])
+    assert (unknown.exit_code, unknown.stderr) == (1, "Error: No account has order 77.\n")
