@@ -135,13 +135,10 @@ def run_with_progress(request: PassRequest) -> tuple[int, PassSummary | None]:
 
 def partial_warning(lane: str, summary: PassSummary) -> str:
     """What a person should know about a partial pass."""
-    shown = "`orders-sync rejected` shows them."
+    where = "`orders-sync rejected` shows the records"
     if summary.documents_put_off:
-        shown = "`orders-sync rejected` shows the records, `orders-sync documents list` the documents of an order."
-    return (
-        f"{lane}: partial: put off, since they could not be fetched: {summary.put_off_in_words()}. A later sync "
-        f"fetches them; {shown}"
-    )
+        where += ", `orders-sync documents list` the documents of an order"
+    return f"{lane}: partial: {summary.put_off_in_words()} could not be fetched. A later sync tries again; {where}."
 
 
 def _print_summary(results: list[tuple[str, PassSummary]]) -> None:

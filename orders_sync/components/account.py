@@ -134,8 +134,7 @@ def _lane_asset(
         summary = _run_pass(context, account, sync_type, reread=config.reread)
         if summary.is_partial:
             context.log.warning(
-                f"Partial: put off, since they could not be fetched: {summary.put_off_in_words()}. A later pass "
-                "fetches them."
+                f"Partial: {summary.put_off_in_words()} could not be fetched; a later pass tries again."
             )
         for problem in summary.problems[:MAX_PROBLEMS_LOGGED]:
             context.log.warning(problem)

@@ -138,7 +138,7 @@ def test_a_partial_sync_is_a_warning_and_exit_code_0(shop: Marketplace, connecti
     result = run("sync", "--type", "care")
     assert result.exit_code == 0
     text = " ".join(result.output.split())
-    assert "shop/care: partial: 1 records could not be fetched and are put off." in text
+    assert "shop/care: partial: 1 record could not be fetched. A later sync tries again;" in text
     assert "care record 901 put off: 127.0.0.1 answers GET /ws/sav/901 with 404" in text
     assert json.loads(run("status", "--json").output)[2]["last_outcome"] == "partial"
     assert json.loads(run("rejected", "--json").output)[0]["reason"] == "record: could not be fetched: 404"
