@@ -61,6 +61,7 @@ from orders_sync.marketplaces.kit.errors import (
 )
 from orders_sync.marketplaces.kit.halves import answers_for
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient
+from orders_sync.marketplaces.kit.json_repair import DECODE_ERRORS
 from orders_sync.marketplaces.kit.lenient import CARE_ITEM, CREATED_AT, ITEM_ID, ITEMS, QUANTITY, decode_leniently
 from orders_sync.marketplaces.kit.pages import page_decoder
 from orders_sync.marketplaces.kit.paging import FetchPage, Page, offset_page, read_counted
@@ -556,7 +557,7 @@ def _is_to_be_stored(record: RawRecord) -> bool:
     """False for a readable record that names no item; one that is cancelled may be known, and names none any more."""
     try:
         care = _decode_care(record.raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except DECODE_ERRORS:
         return True  # it is read leniently, or rejected with its reasons
     is_cancelled = care.canceled_at is not None and in_range(care.canceled_at)
     return bool(_items_of(care)) or is_cancelled or RETURN_STATE.get(care.status or "") == "cancelled"

@@ -46,6 +46,7 @@ from orders_sync.marketplaces.kit.decoding import (
 from orders_sync.marketplaces.kit.documents import DocumentsReading, no_endless_tries
 from orders_sync.marketplaces.kit.errors import RecordNotFoundError
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient, RateLimitHeaders
+from orders_sync.marketplaces.kit.json_repair import DECODE_ERRORS
 from orders_sync.marketplaces.kit.lenient import CARE_ITEM, CREATED_AT, ITEM_ID, ITEMS, SKU, decode_leniently
 from orders_sync.marketplaces.kit.pages import page_decoder
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
@@ -496,7 +497,7 @@ def _is_about_an_item(ticket: RawRecord) -> bool:
     """False for a readable ticket that names no order item, e.g. a general question."""
     try:
         return _decode_ticket_head(ticket.raw).marketplace_order_item is not None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except DECODE_ERRORS:
         return True  # it is read leniently, or rejected, with its reasons
 
 

@@ -8,6 +8,7 @@ import httpx
 import msgspec
 
 from orders_sync.marketplaces.kit.errors import CredentialRefusedError
+from orders_sync.marketplaces.kit.json_repair import DECODE_ERRORS
 from orders_sync.marketplaces.kit.transport import BrokenCodingError, TooLargeError, read_body
 
 MAX_TOKEN_BYTES = 1024 * 1024
@@ -80,7 +81,7 @@ class ClientCredentials(httpx.Auth):
                 )
             try:
                 answer = msgspec.json.decode(body, type=_Token)
-            except msgspec.DecodeError:
+            except DECODE_ERRORS:
                 raise CredentialRefusedError(
                     f"{login.url.host} answers the request for a token with no token.",
                     response.status_code,

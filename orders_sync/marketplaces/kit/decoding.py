@@ -11,7 +11,7 @@ import msgspec
 
 from orders_sync.marketplaces.kit.adapter import RawRecord
 from orders_sync.marketplaces.kit.errors import RecordNotFoundError
-from orders_sync.marketplaces.kit.json_repair import REPLACEMENT, cut, repair
+from orders_sync.marketplaces.kit.json_repair import DECODE_ERRORS, REPLACEMENT, cut, repair
 from orders_sync.marketplaces.kit.lenient import decode_leniently
 from orders_sync.model.records import CareItem, Reason, RecordRejectedError
 from orders_sync.model.times import in_range
@@ -66,7 +66,7 @@ def record_reader(
         hashed = fingerprint(raw, version)
         try:
             head = decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except DECODE_ERRORS:
             try:
                 head = decode_leniently(decode, struct, raw).value
             except RecordRejectedError:
@@ -134,7 +134,7 @@ def decoded(decode: Callable[[bytes], Struct], raw: bytes, marketplace: str) -> 
     """
     try:
         return decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except DECODE_ERRORS as error:
         raise RecordRejectedError([reason_of(error, marketplace)]) from None
 
 
@@ -196,7 +196,7 @@ def repairing(decode: Callable[[bytes], Struct]) -> Callable[[bytes], Struct]:
     def decode_or_repair(body: bytes) -> Struct:
         try:
             return decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except DECODE_ERRORS as error:
             try:
                 return decode(repair(body)[0])
             except RecordRejectedError:

@@ -4,10 +4,9 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
-import msgspec
-
 from orders_sync.marketplaces.kit.adapter import OrderDocuments
 from orders_sync.marketplaces.kit.errors import OF_ONE_RECORD, BadAnswerError, MarketplaceError
+from orders_sync.marketplaces.kit.json_repair import DECODE_ERRORS
 from orders_sync.model.records import Document, Flaw, Reason, RecordRejectedError
 
 Struct = TypeVar("Struct")
@@ -71,7 +70,7 @@ def no_endless_tries(decode: Callable[[bytes], Struct]) -> Callable[[bytes], Str
     def decode_once(body: bytes) -> Struct:
         try:
             return decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except DECODE_ERRORS as error:
             if hash(body) in unreadable:
                 raise BadAnswerError(
                     f"the answer about documents came twice and is not that of the contract: {error}"

@@ -5,6 +5,8 @@ from typing import cast
 
 import msgspec
 
+from orders_sync.marketplaces.kit.json_repair import DECODE_ERRORS
+
 
 class _Error(msgspec.Struct, gc=False):
     """The published codes of one error of any of the envelopes. Its texts may be about a buyer, and are not read."""
@@ -37,7 +39,7 @@ def error_code(body: bytes) -> str:
         return "an HTML page"
     try:
         document = msgspec.json.decode(body, type=_ErrorAnswer)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except DECODE_ERRORS:
         return "no readable JSON"
     listed = cast("list[object]", document.errors) if isinstance(document.errors, list) else [document.error]  # pyright: ignore[reportUnknownMemberType]
     envelopes = [document, *(_as_error(each) for each in listed)]

@@ -18,6 +18,7 @@ from orders_sync.marketplaces.kit.errors import (
     RecordNotFoundError,
     RequestRefusedError,
 )
+from orders_sync.marketplaces.kit.json_repair import DECODE_ERRORS
 from orders_sync.marketplaces.kit.links import origin
 from orders_sync.marketplaces.kit.other_hosts import MAX_DOCUMENT_BYTES, OtherHosts, url_of_document
 from orders_sync.marketplaces.kit.pauses import MAX_RETRY_AFTER_SECONDS, RequestedPauses
@@ -312,7 +313,7 @@ class MarketplaceClient:
     def _decoded(self, body: bytes, decode: Callable[[bytes], Decoded], path: str) -> Decoded:
         try:
             return decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except DECODE_ERRORS as error:
             what = "an HTML page" if body.lstrip()[:1] == b"<" else f"no valid JSON of its contract ({error})"
             raise TransientError(f"{self.host} answers {path} with {what}", final=BadAnswerError) from None
 

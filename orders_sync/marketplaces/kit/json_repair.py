@@ -20,6 +20,9 @@ MAX_NUMBER_LENGTH = 60
 REPLACEMENT = "\ufffd"
 """What replaces a character that can't be stored, by Unicode's own convention."""
 
+DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for what it can't decode: also for bytes that are not UTF-8, and for deep nesting."""
+
 _TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]|[-+\w.]+', re.DOTALL)
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _ESCAPE = re.compile(
@@ -75,7 +78,7 @@ def is_valid(raw: bytes) -> bool:
     """Whether these bytes are JSON that can be decoded."""
     try:
         msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except DECODE_ERRORS:
         return False
     return True
 

@@ -7,7 +7,7 @@ from typing import Generic, NamedTuple, TypeVar
 import msgspec
 
 from orders_sync.marketplaces.kit.broken_lists import find_records
-from orders_sync.marketplaces.kit.json_repair import is_valid, repair
+from orders_sync.marketplaces.kit.json_repair import DECODE_ERRORS, is_valid, repair
 from orders_sync.marketplaces.kit.lenient import decode_leniently
 from orders_sync.model.records import RecordRejectedError
 
@@ -33,10 +33,10 @@ def page_decoder(struct: type[PageStruct], *record_keys: str) -> Callable[[bytes
     def decode_page(body: bytes) -> PageStruct:
         try:
             page = decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            if not getattr(page, form.name):
+                form.check_empty(body)
+        except DECODE_ERRORS as error:
             return _decode_apart(form, _outermost_object(body), error)
-        if not getattr(page, form.name):
-            form.check_empty(body)
         # A search takes microseconds. A record may have the same key, so that the lists decide.
         if body.find(form.key) != body.rfind(form.key) and len(_find_lists(body, form.key)) > 1:
             return _decode_apart(form, body, msgspec.DecodeError("the list is there twice, and a record is broken"))

@@ -40,7 +40,7 @@ class Provider:
         if request.headers["authorization"] != expected:
             return JSONResponse({"error": "invalid_client"}, 401)
         if self.answer is not None:
-            return JSONResponse(self.answer)
+            return Response(self.answer) if isinstance(self.answer, bytes) else JSONResponse(self.answer)
         expiry = {} if self.lifetime is None else {"expires_in": self.lifetime}
         return JSONResponse({"access_token": f"token-{len(self.logins)}", **expiry})
 
@@ -114,7 +114,8 @@ def test_a_refused_login_is_an_error_without_id_and_secret(provider: Provider) -
     assert provider.calls == []
 
 
-def test_an_answer_without_a_token_is_an_error(provider: Provider) -> None:
-    provider.answer = {"token_type": "Bearer"}
+@pytest.mark.parametrize("answer", [{"token_type": "Bearer"}, b"[" * 5_000], ids=["object", "deep"])
+def test_an_answer_without_a_token_is_an_error(provider: Provider, answer: Any) -> None:
+    provider.answer = answer
     with provider.client() as client, pytest.raises(CredentialRefusedError, match="with no token"):
         get(client)

@@ -35,6 +35,10 @@ def test_only_the_code_comes_out_of_an_error(body: object, code: str) -> None:
     assert error_code(msgspec.json.encode(body)) == code
 
 
+def test_an_error_that_is_nested_deeply_has_no_code() -> None:
+    assert error_code(b'{"errors": ' + b"[" * 5_000) == "no readable JSON"
+
+
 def test_nothing_of_an_error_text_is_stored_or_logged(
     marketplace: Marketplace, connection: Connection, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,5 +1,7 @@
 """Pages of a list: what is odd about one record, or about the page, takes no other record with it."""
 
+from contextlib import suppress
+
 import msgspec
 import pytest
 
@@ -117,6 +119,18 @@ def test_an_empty_list_may_be_written_in_the_ways_of_go_and_php(empty: bytes) ->
 def test_an_answer_that_says_something_else_is_no_empty_page(body: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
         page_decoder(Optional)(body)
+
+
+@pytest.mark.parametrize("struct", [Page, Optional])
+def test_bytes_that_are_not_utf_8_are_an_error_or_take_no_record_with_them(struct: type[msgspec.Struct]) -> None:
+    """In the name of the list or anywhere else: msgspec does not look into names that it does not know."""
+    name = next(field.encode_name for field in msgspec.structs.fields(struct) if field.type == list[msgspec.Raw])
+    for body in (b'{"has_more": true, "%s": [{"id": 1}], "x": "y"}', b'{"x": {"y": 1}, "%s": []}'):
+        raw = body % name.encode()
+        for position in range(len(raw)):
+            with suppress(msgspec.DecodeError):
+                page = page_decoder(struct)(raw[:position] + b"\xf4" + raw[position + 1 :])
+                assert len(getattr(page, name)) == raw.count(b'"id"')
 
 
 @pytest.mark.parametrize("value", [b'{"a": {"id": 1}}', b"1", b"true", b'"x"', b'{"0": 1, "x": 2}'])
