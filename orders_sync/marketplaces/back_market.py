@@ -55,6 +55,7 @@ from orders_sync.marketplaces.kit.lenient import (
 from orders_sync.marketplaces.kit.pages import page_decoder
 from orders_sync.marketplaces.kit.paging import FetchPage, Page, read_counted, read_linked
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
+from orders_sync.marketplaces.kit.states import meaning, published
 from orders_sync.model.records import (
     NO_ADDRESS,
     Address,
@@ -204,7 +205,7 @@ class _ReturnLabel(msgspec.Struct, gc=False):
 
 
 class _Claim(msgspec.Struct, gc=False):
-    resolution_choice: str | None = None
+    resolution_choice: Annotated[str | None, published(CARE_KIND)] = None
     return_labels: list[_ReturnLabel] | None = None
 
 
@@ -359,7 +360,7 @@ class BackMarket(HttpAdapter):
 
     def decode_order(self, raw: bytes) -> Order:
         order = decoded(_decode_order, raw, "Back Market")
-        status = ORDER_STATUS.get(order.state, Status.UNKNOWN) if order.state is not None else Status.UNKNOWN
+        status = meaning(ORDER_STATUS, order.state, Status.UNKNOWN)
         shipping, billing = order.shipping_address, order.billing_address
         return Order(
             str(order.order_id),  # order_id
@@ -411,7 +412,7 @@ class BackMarket(HttpAdapter):
             str(folder.id),  # care_id
             [] if line_id is None else [CareItem(str(line_id))],  # items: the contract does not say how many pieces
             _care_kind(folder.lines or []),  # kind
-            CARE_STATE.get(folder.state, "unknown") if folder.state is not None else "unknown",  # state
+            meaning(CARE_STATE, folder.state, "unknown"),  # state
             None if folder.state is None else str(folder.state),  # marketplace_state
             folder.date_creation,  # opened_at
             folder.date_modification,  # modified_at
@@ -519,7 +520,7 @@ def _item(line: _OrderLine, order_status: Status) -> OrderItem:
         "" if line.id is None else str(line.id),  # item_id
         line.listing or "",  # sku
         line.quantity,  # quantity
-        order_status if state is None else ITEM_STATUS.get(state, Status.UNKNOWN),  # status
+        order_status if state is None else meaning(ITEM_STATUS, state, Status.UNKNOWN),  # status
         None if state is None else str(state),  # marketplace_state
         line.date_creation,  # created_at
         line.currency,  # currency
@@ -541,7 +542,7 @@ def _amount(value: _Amount | None) -> str | None:
 def _care_kind(claims: list[_Claim | int]) -> str:
     """The kind by the buyers' choices; without a choice, a return if there is a label for one."""
     kinds = {
-        CARE_KIND.get(claim.resolution_choice, "other")
+        meaning(CARE_KIND, claim.resolution_choice, "other")
         for claim in claims
         if isinstance(claim, _Claim) and claim.resolution_choice
     }

@@ -66,6 +66,7 @@ from orders_sync.marketplaces.kit.lenient import CARE_ITEM, CREATED_AT, ITEM_ID,
 from orders_sync.marketplaces.kit.pages import page_decoder
 from orders_sync.marketplaces.kit.paging import FetchPage, Page, offset_page, read_counted
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
+from orders_sync.marketplaces.kit.states import OddSpellingError, check_spelling, meaning, published
 from orders_sync.model.records import (
     NO_ADDRESS,
     Address,
@@ -134,7 +135,7 @@ _CARE_FIELDS = {
     "claims": "*claim_items,*additional_items",
     "exchanges": "*additional_items,*return,*return.items",
 }
-_FINGERPRINT_VERSION = b"medusa-3"
+_FINGERPRINT_VERSION = b"medusa-4"
 
 
 class MedusaSettings(TokenSettings):
@@ -254,9 +255,9 @@ class _Address(msgspec.Struct, gc=False):
 
 class _Order(msgspec.Struct, gc=False):
     id: str
-    status: str = ""
-    payment_status: str = ""
-    fulfillment_status: str = ""
+    status: Annotated[str, published(_ORDER_STATES)] = ""
+    payment_status: Annotated[str, published(PAYMENT_STATUS)] = ""
+    fulfillment_status: Annotated[str, published(_FULFILLMENT_STATES)] = ""
     created_at: Annotated[datetime | None, CREATED_AT] = None
     updated_at: datetime | None = None
     email: str | None = None
@@ -289,8 +290,8 @@ class _Care(msgspec.Struct, gc=False, rename={"return_": "return"}):
     """A return, a claim (its id begins with `claim_`) or an exchange (`oexc_`)."""
 
     id: str
-    status: str | None = None
-    type: str | None = None
+    status: Annotated[str | None, published(RETURN_STATE)] = None
+    type: Annotated[str | None, published(CLAIM_KIND)] = None
     items: Annotated[list[_CareItem] | None, CARE_ITEM] = None
     claim_items: Annotated[list[_CareItem] | None, CARE_ITEM] = None
     additional_items: Annotated[list[_CareItem] | None, CARE_ITEM] = None
@@ -494,11 +495,11 @@ class Medusa(HttpAdapter):
         is_cancelled = is_set(care.canceled_at)
         own_id = care.id.lstrip()
         if own_id.startswith("claim_"):
-            kind, state = CLAIM_KIND.get(care.type or "", "other"), "cancelled" if is_cancelled else "open"
+            kind, state = meaning(CLAIM_KIND, care.type, "other"), "cancelled" if is_cancelled else "open"
         elif own_id.startswith("oexc_"):
             kind, state = "replacement", "cancelled" if is_cancelled else "open"
         else:
-            kind, state = "return", RETURN_STATE.get(care.status or "", "unknown")
+            kind, state = "return", meaning(RETURN_STATE, care.status, "unknown")
             state = "cancelled" if is_cancelled else state
         closed_at = care.canceled_at or (care.received_at if state == "closed" else None)
         return CareRecord(
@@ -557,10 +558,11 @@ def _is_to_be_stored(record: RawRecord) -> bool:
     """False for a readable record that names no item; one that is cancelled may be known, and names none any more."""
     try:
         care = _decode_care(record.raw)
-    except DECODE_ERRORS:
+        state = meaning(RETURN_STATE, care.status, "unknown")
+    except (*DECODE_ERRORS, OddSpellingError):
         return True  # it is read leniently, or rejected with its reasons
     is_cancelled = care.canceled_at is not None and in_range(care.canceled_at)
-    return bool(_items_of(care)) or is_cancelled or RETURN_STATE.get(care.status or "") == "cancelled"
+    return bool(_items_of(care)) or is_cancelled or state == "cancelled"
 
 
 def _items_of(care: _Care) -> list[CareItem]:
@@ -604,11 +606,13 @@ def _url(url: str | None) -> str | None:
 
 def _order_status(order: _Order) -> Status:
     """The status by the first of these that decides: the order's own state, the fulfilment, the payment."""
+    check_spelling(order.status, _ORDER_STATES)
+    check_spelling(order.fulfillment_status, _FULFILLMENT_STATES)
     if order.status in ORDER_STATUS:
         return ORDER_STATUS[order.status]
     if order.status and order.status not in _ORDER_STATES:
         return Status.UNKNOWN
-    by_payment = PAYMENT_STATUS.get(order.payment_status, Status.UNKNOWN)
+    by_payment = meaning(PAYMENT_STATUS, order.payment_status, Status.UNKNOWN)
     if order.fulfillment_status not in _FULFILLMENT_STATES:
         return Status.UNKNOWN
     by_fulfillment = FULFILLMENT_STATUS.get(order.fulfillment_status)

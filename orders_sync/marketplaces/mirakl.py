@@ -60,6 +60,7 @@ from orders_sync.marketplaces.kit.lenient import (
 from orders_sync.marketplaces.kit.pages import page_decoder
 from orders_sync.marketplaces.kit.paging import FetchPage, Page, offset_page, read_counted
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
+from orders_sync.marketplaces.kit.states import check_spelling, meaning, published
 from orders_sync.model.records import (
     Address,
     CareRecord,
@@ -138,7 +139,7 @@ RETURN_RECEIVED: Final = {"RECEIVED": True, "NO_RECEPTION": False, "REFUSED": Fa
 RETURNLESS = "RETURN_METHOD_RETURNLESS"
 
 _SHIPPED_STATES = frozenset(state for state, status in ORDER_STATUS.items() if status is Status.SHIPPED)
-_FINGERPRINT_VERSION = b"mirakl-2"
+_FINGERPRINT_VERSION = b"mirakl-3"
 
 
 class MiraklSettings(TokenSettings):
@@ -173,7 +174,7 @@ class _Line(msgspec.Struct, gc=False):
     order_line_id: Annotated[str | None, ITEM_ID] = None
     quantity: Annotated[int | None, QUANTITY] = None
     offer_sku: Annotated[str | None, SKU] = None
-    order_line_state: str | None = None
+    order_line_state: Annotated[str | None, published(LINE_STATUS)] = None
     created_date: datetime | None = None
     price: Decimal | None = None
     shipping_price: Decimal | None = None
@@ -212,7 +213,7 @@ class _Channel(msgspec.Struct, gc=False):
 
 class _Order(msgspec.Struct, gc=False):
     order_id: str
-    order_state: str | None = None
+    order_state: Annotated[str | None, published(ORDER_STATUS)] = None
     order_lines: Annotated[list[_Line] | None, ITEMS] = None
     created_date: Annotated[datetime | None, CREATED_AT] = None
     last_updated_date: datetime | None = None
@@ -238,10 +239,10 @@ class _ReturnLine(msgspec.Struct, gc=False):
 
 class _Return(msgspec.Struct, gc=False):
     id: str
-    state: str | None = None
+    state: Annotated[str | None, published(RETURN_STATE)] = None
     date_created: datetime | None = None
     last_updated: datetime | None = None
-    method_code: str | None = None
+    method_code: Annotated[str | None, published([RETURNLESS])] = None
     return_lines: Annotated[list[_ReturnLine] | None, CARE_ITEM] = None
 
 
@@ -416,7 +417,8 @@ class Mirakl(HttpAdapter):
 
     def decode_care_record(self, raw: bytes) -> CareRecord:
         return_ = decoded(_decode_return, raw, "Mirakl")
-        state = RETURN_STATE.get(return_.state or "", "unknown")
+        state = meaning(RETURN_STATE, return_.state, "unknown")
+        check_spelling(return_.method_code, [RETURNLESS])
         return CareRecord(
             return_.id,  # care_id
             care_items((line.order_line_id, line.quantity) for line in return_.return_lines or []),  # items
@@ -551,7 +553,7 @@ def _refunded_pieces(line: _Line) -> int | None:
 def _status(table: Mapping[str, Status], state: str | None, is_shipped: bool) -> Status:
     if state in NOT_SHIPPED_STATUS and not is_shipped:
         return NOT_SHIPPED_STATUS[state]
-    return Status.UNKNOWN if state is None else table.get(state, Status.UNKNOWN)
+    return meaning(table, state, Status.UNKNOWN)
 
 
 def _address(address: _Address | None, customer: _Customer) -> Address:

@@ -50,6 +50,7 @@ from orders_sync.marketplaces.kit.json_repair import DECODE_ERRORS
 from orders_sync.marketplaces.kit.lenient import CARE_ITEM, CREATED_AT, ITEM_ID, ITEMS, SKU, decode_leniently
 from orders_sync.marketplaces.kit.pages import page_decoder
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
+from orders_sync.marketplaces.kit.states import meaning, published
 from orders_sync.model.records import (
     NO_ADDRESS,
     Address,
@@ -126,7 +127,7 @@ RETURNS_BACK = timedelta(days=93)
 LABEL_LIFETIME = timedelta(days=1)
 """How long the URL of a label works: "These will expire" (definition ShippingLabel), observed after a day."""
 
-_FINGERPRINT_VERSION = b"refurbed-2"
+_FINGERPRINT_VERSION = b"refurbed-3"
 
 
 class RefurbedSettings(TokenSettings):
@@ -184,7 +185,7 @@ class _Offer(msgspec.Struct, gc=False):
 class _Item(msgspec.Struct, gc=False):
     id: Annotated[int | str | None, ITEM_ID] = None
     name: str | None = None
-    state: str | None = None
+    state: Annotated[str | None, published(ITEM_STATUS)] = None
     sku: Annotated[str | None, SKU] = None
     currency_code: str | None = None
     total_charged: Decimal | None = None
@@ -200,7 +201,7 @@ class _Item(msgspec.Struct, gc=False):
 class _Order(msgspec.Struct, gc=False):
     id: int | str
     released_at: Annotated[datetime | None, CREATED_AT] = None
-    state: str | None = None
+    state: Annotated[str | None, published(ORDER_STATUS)] = None
     customer_email: str | None = None
     shipping_address: _Address | None = None
     invoice_address: _Address | None = None
@@ -221,8 +222,8 @@ class _Care(msgspec.Struct, gc=False):
     id: int | str
     order_item_id: Annotated[int | str | None, CARE_ITEM] = None
     marketplace_order_item: Annotated[_MarketplaceItem | None, CARE_ITEM] = None
-    state: str | None = None
-    status: str | None = None
+    state: Annotated[str | None, published(RETURN_STATE)] = None
+    status: Annotated[str | None, published(TICKET_STATE)] = None
     topic_slug: str | None = None
     return_initiated_at: datetime | None = None
     delivered_at: datetime | None = None
@@ -375,7 +376,7 @@ class Refurbed(HttpAdapter):
         shipping, invoice = order.shipping_address, order.invoice_address
         return Order(
             str(order.id),  # order_id
-            Status.UNKNOWN if state is None else ORDER_STATUS.get(state, Status.UNKNOWN),  # status
+            meaning(ORDER_STATUS, state, Status.UNKNOWN),  # status
             None if items is None else [_item(item) for item in items],  # items
             state,  # marketplace_state
             order.released_at,  # created_at
@@ -504,7 +505,7 @@ def _is_about_an_item(ticket: RawRecord) -> bool:
 def _item(item: _Item) -> OrderItem:
     offer = item.offer_data
     offer_id = None if offer is None or offer.offer_id is None else str(offer.offer_id)
-    status = Status.UNKNOWN if item.state is None else ITEM_STATUS.get(item.state, Status.UNKNOWN)
+    status = meaning(ITEM_STATUS, item.state, Status.UNKNOWN)
     if _is_zero(item.total_paid) and item.total_refunded is not None and not _is_zero(item.total_refunded):
         status = REFUNDED.get(status, status)
     identifiers = {i.identifier_type: i.value for i in item.item_identifiers or []}
@@ -558,7 +559,7 @@ def _address(address: _Address) -> Address:
 
 
 def _return(care: _Care) -> CareRecord:
-    state = RETURN_STATE.get(care.state or "", "unknown")
+    state = meaning(RETURN_STATE, care.state, "unknown")
     return CareRecord(
         f"return-{str(care.id).lstrip()}",  # care_id
         [] if care.order_item_id is None else [CareItem(str(care.order_item_id), 1)],  # items
@@ -576,7 +577,7 @@ def _ticket(care: _Care) -> CareRecord:
     item = care.marketplace_order_item
     item_id = item.order_item_id if item is not None else None
     topic = (care.topic_slug or "").lower()
-    state = TICKET_STATE.get(care.status or "", "unknown")
+    state = meaning(TICKET_STATE, care.status, "unknown")
     return CareRecord(
         f"ticket-{str(care.id).lstrip()}",  # care_id
         [] if item_id is None else [CareItem(str(item_id), 1)],  # items

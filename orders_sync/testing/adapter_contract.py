@@ -1,9 +1,9 @@
 """What must hold for the records of every adapter, as a table of cases: describe your records, and run each case.
 
-A case is one of these: every canonical field is mapped; every published state has its meaning; a value of another type
-in one field is a flaw of that field, and rejects the record only if it is needed to lock stock and ship; a time out of
-range counts as none; spaces around an id are left out; an item that is listed twice is stored once, an empty line not
-at all; broken JSON is repaired or rejected.
+A case is one of these: every canonical field is mapped; every published state has its meaning, in other spellings too;
+a value of another type in one field is a flaw of that field, and rejects the record only if it is needed to lock stock
+and ship; a time out of range counts as none; spaces around an id are left out; an item that is listed twice is stored
+once, an empty line not at all; broken JSON is repaired or rejected.
 docs/add-a-marketplace.md shows the whole use.
 """
 
@@ -53,6 +53,9 @@ ODD_VALUES: Mapping[str, str] = {
     "a number beyond a float": "1e999", "a number of 400 digits": "9" * 400, "true": "true", "false": "false",
     "the text true": '"true"', "the text 1": '"1"', "the text 1.0": '"1.0"', "the text -1.50": '"-1.50"',
     "the text NaN": '"NaN"', "the text sNaN": '"sNaN"', "the text Infinity": '"-Infinity"', "digits": '"٣"',
+    "an underscore between digits": '"1_0"',
+    "Unix time": "1772359200", "Unix time as a text": '"1772359200.5"', "Unix time in milliseconds": "1772359200000",
+    "a leap second": '"2026-03-01T10:00:60Z"', "the end of a day": '"2026-03-01T24:00:00Z"',
     "the text ²": '"²"', "float noise": "0.30000000000000004", "17 decimals": '"1.00000000000000001"',
     "a lower-case currency": '"eur"', "a date": '"2026-03-01"', "no such day": '"2026-02-30T10:00:00Z"',
     "a time without a zone": '"2026-03-01T10:00:00"', "a time with a space": '" 2026-03-01 10:00:00+01:00 "',
@@ -176,6 +179,7 @@ def _runs(contract: AdapterContract) -> Iterator[tuple[str, Callable[[Adapter], 
         examples.append(("care record", f"care record {number}", example))
     for table in contract.states:
         yield f"every state: {table.name}", partial(_states_have_their_meaning, table)
+        yield f"another spelling: {table.name}", partial(_a_state_may_be_written_in_another_way, table)
         yield f"no state: {table.name}", partial(_a_missing_state_is_a_flaw, table)
     yield "an item that is listed twice", partial(_a_double_item_is_stored_once, contract.order.record)
     yield "an empty line beside an item", partial(_an_empty_line_is_left_out, contract.order.record)
@@ -222,6 +226,19 @@ def _states_have_their_meaning(table: StateTable, adapter: Adapter) -> None:
         assert isinstance(outcome, Stored), f"state {state!r}: {outcome}"
         found = table.read(outcome.value)
         assert found == meaning, f"state {state!r} became {found!r}, not {meaning!r}"
+
+
+def _a_state_may_be_written_in_another_way(table: StateTable, adapter: Adapter) -> None:
+    """With spaces around it, or in another case: its meaning is certain. The adapter needs `kit.states` for that."""
+    for state, meaning in table.meaning.items():
+        if not isinstance(state, str):
+            continue
+        for spelling in {f" {state}\n", state.lower(), state.upper(), state.title()} - set(table.published):
+            outcome = _outcome(adapter, table.kind, encoded(with_value(table.record, table.path, spelling)))
+            assert isinstance(outcome, Stored), f"state {spelling!r}: {outcome}"
+            found = table.read(outcome.value)
+            assert found == meaning, f"state {spelling!r} became {found!r}, not {meaning!r}"
+            assert outcome.flaws, f"state {spelling!r} is no flaw"
 
 
 def _a_missing_state_is_a_flaw(table: StateTable, adapter: Adapter) -> None:

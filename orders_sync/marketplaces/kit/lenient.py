@@ -18,7 +18,9 @@ from typing import Annotated, Any, Generic, NamedTuple, TypeVar, Union, cast, ge
 import msgspec
 from msgspec.structs import FieldInfo
 
-from orders_sync.marketplaces.kit.json_repair import MAX_NUMBER_LENGTH, repair
+from orders_sync.marketplaces.kit.conversions import as_type, has_underscore
+from orders_sync.marketplaces.kit.json_repair import repair
+from orders_sync.marketplaces.kit.states import as_published
 from orders_sync.model.records import Flaw, Reason, RecordRejectedError
 from orders_sync.model.times import ALLOWED, in_range
 
@@ -58,7 +60,7 @@ def decode_leniently(decode: Callable[[bytes], T], struct: type[msgspec.Struct] 
         value = decode(raw)
     except Exception:
         return _lenient(decode, struct, raw)
-    if _needs_repair(raw):
+    if _needs_repair(raw) or (struct is not None and _has_amount(struct) and _may_have_underscores(raw)):
         return _lenient(decode, struct, raw)
     return Decoded(value, raw)
 
@@ -73,6 +75,32 @@ def _needs_repair(raw: bytes) -> bool:
         raw.decode()
     except UnicodeDecodeError:
         return True
+    return False
+
+
+#: A literal first: the search goes from underscore to underscore, most of which are in names.
+_DIGITS_AND_UNDERSCORE = re.compile(rb"_(?<=[0-9]_)[0-9]")
+_NUMBER_AND_UNDERSCORE = re.compile(rb'"\s*[-+]?[0-9.]*[0-9]_[0-9][0-9_.eE+-]*\s*"')
+
+
+def _may_have_underscores(raw: bytes) -> bool:
+    """Whether a text of the record looks like `1_0`, which msgspec reads as the Decimal 10."""
+    return bool(_DIGITS_AND_UNDERSCORE.search(raw)) and bool(_NUMBER_AND_UNDERSCORE.search(raw))
+
+
+@cache
+def _has_amount(struct: type[msgspec.Struct]) -> bool:
+    """Whether a record of this form, or an object within it, has a Decimal."""
+    found: list[type[msgspec.Struct]] = [struct]
+    for one in found:  # it grows meanwhile
+        for field in msgspec.structs.fields(one):
+            shape = _shape_of(field.type)
+            while shape.of_list is not None:
+                shape = _shape_of(shape.of_list)
+            if Decimal in shape.members:
+                return True
+            if shape.struct is not None and shape.struct not in found:
+                found.append(shape.struct)
     return False
 
 
@@ -156,7 +184,8 @@ def _unknown(problem: UnfitError, hint: Any, value: Any) -> Flaw:
 
 def canonical_of(hint: Any) -> str:
     """The canonical field that a field's metadata names; empty if they name none."""
-    return next((str(meta.extra["canonical"]) for meta in getattr(hint, "__metadata__", ()) if meta.extra), "")
+    extras = (meta.extra or {} for meta in getattr(hint, "__metadata__", ()))
+    return next((str(extra["canonical"]) for extra in extras if "canonical" in extra), "")
 
 
 _LIKE_A_TIME = re.compile(r"\s*[0-9]{1,4}([-/.])[0-9]{1,2}\1[0-9]{1,4}[0-9TZtz :.,+/-]*")
@@ -215,16 +244,19 @@ def _fit_value(value: Any, hint: Any, path: str) -> tuple[Any, list[Flaw]]:
         at = msgspec.convert(fitted, datetime)
         if not in_range(at):
             raise UnfitError(path, f"lies in the year {at.year}", ALLOWED)
+    state = as_published(fitted, hint) if isinstance(fitted, str) else fitted
+    if state != fitted:
+        return state, [*flaws, Flaw(path, "is a state that is not written as published", str(state))]
     return fitted, flaws
 
 
 def _converted(value: Any, hint: Any, path: str) -> tuple[Any, list[Flaw]]:
     """The value, as another type if need be, and the flaw then. Raises UnfitError where its meaning is not certain."""
-    if _is_valid(value, hint):
-        return value, []
     members = _shape_of(hint).members
+    if _is_valid(value, hint) and not (Decimal in members and has_underscore(value)):
+        return value, []
     for member in members:
-        converted = _as(member, value)
+        converted = as_type(member, value)
         if converted is not None and _is_valid(converted, hint):
             return converted, [Flaw(path, f"is {_kind(value)}", f"the same as {_name(member)}")]
     raise UnfitError(path, _found(value, members), _name(hint))
@@ -274,56 +306,6 @@ def _is_valid(value: Any, hint: Any) -> bool:
     except (msgspec.ValidationError, ValueError, OverflowError, InvalidOperation):
         return False
     return True
-
-
-def _as(target: Any, value: Any) -> Any:
-    """The value as JSON of another type, where its meaning is certain; None where it is not."""
-    match target:
-        case type() if target is str and isinstance(value, int | float) and not isinstance(value, bool):
-            return _digits(value)
-        case type() if target is bool:
-            return _BOOLEANS.get(value) if isinstance(value, str | int | float) else None
-        case type() if target is int:
-            return _whole(value)
-        case type() if target in (float, Decimal) and isinstance(value, str):
-            return _number(value)
-        case type() if target is datetime and isinstance(value, str):
-            return _time(value)
-        case _:
-            return None
-
-
-def _digits(number: int | float) -> str | None:
-    if abs(number) >= 10**MAX_NUMBER_LENGTH:
-        return None  # no id or phone number; Python also refuses to write thousands of digits
-    return str(int(number)) if number == int(number) else str(number)
-
-
-_BOOLEANS: Mapping[Any, bool] = {"true": True, "false": False, "1": True, "0": False, 1: True, 0: False}
-
-
-def _whole(value: Any) -> int | None:
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, str) and len(value) <= 18 and value.strip().lstrip("-").isascii():
-        number = _number(value.strip())
-        return int(number) if number is not None and float(number).is_integer() else None
-    return None
-
-
-def _number(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if number == number and abs(number) < 1e300 else None
-
-
-def _time(text: str) -> str | None:
-    try:
-        return datetime.fromisoformat(text.strip()).isoformat()
-    except ValueError:
-        return None
 
 
 def _kind(value: Any) -> str:

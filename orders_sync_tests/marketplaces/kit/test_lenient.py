@@ -2,6 +2,7 @@
 
 import json
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Any
 
 import msgspec
@@ -65,7 +66,8 @@ def test_a_time_out_of_range_is_left_out_once_the_record_is_read_leniently() -> 
         ("2026-02-30 " + "1" * 90, f"can't be read as a time: '2026-02-30 {'1' * 29}'"),
         ("Jane Doe", "can't be read as a time"),
         ("+33 6 12 34 56 78", "can't be read as a time"),
-        (1772359200, "is a number"),
+        (2026112809, "is a number"),
+        ("2026112809", "can't be read as a time"),
         ("", "is an empty text"),
     ],
 )
@@ -115,3 +117,53 @@ def test_a_number_beyond_all_bounds_beside_a_wrong_value_is_unknown() -> None:
     sale, flaws = read(b'{"id": 1, "phone": [], "unread": 1e999}')
     assert (sale.id, flaws) == (1, ["record: contains a number that is too large", "phone: is an empty list"])
     assert repair(b"[1e999, 1e308]\x00"[:-1])[0] == b"[null, 1e308]"
+
+
+@pytest.mark.parametrize(
+    ("value", "at"),
+    [
+        (1772359200, "2026-03-01T10:00:00+00:00"),
+        ("1772359200", "2026-03-01T10:00:00+00:00"),
+        (1772359200.5, "2026-03-01T10:00:00.500000+00:00"),
+        (1772359200123, "2026-03-01T10:00:00.123000+00:00"),
+        ("1772359200123", "2026-03-01T10:00:00.123000+00:00"),
+        ("2026-02-28T24:00:00Z", "2026-03-01T00:00:00+00:00"),
+        ("2026-12-31 24:00", "2027-01-01T00:00:00"),
+        ("2016-12-31T23:59:60Z", "2017-01-01T00:00:00+00:00"),
+        ("2026-03-01T10:00:60.5+01:00", "2026-03-01T10:01:00.500000+01:00"),
+    ],
+)
+def test_a_time_whose_meaning_is_certain_is_read_with_a_flaw(value: object, at: str) -> None:
+    sale, flaws = read(json.dumps({"id": 1, "sold": value}).encode())
+    assert sale.sold == datetime.fromisoformat(at)
+    assert len(flaws) == 1
+
+
+@pytest.mark.parametrize(
+    "value",
+    [True, 20260301, 202603011000, 2026030110, 20260301100000, -1772359200, 1e300, "2026-03-01T24:00:01Z",
+     "2026-03-01T10:60:00Z", "9999-12-31T24:00:00Z", "1_772_359_200"],
+)  # fmt: skip
+def test_a_number_that_may_be_another_form_of_a_date_is_no_time(value: object) -> None:
+    sale, flaws = read(json.dumps({"id": 1, "sold": value}).encode())
+    assert (sale.sold, len(flaws)) == (None, 1)
+
+
+class Share(msgspec.Struct):
+    part: Decimal | None = None
+    pieces: int | None = None
+
+
+class Payment(msgspec.Struct):
+    paid: Decimal | None = None
+    shares: list[Share] | None = None
+
+
+@pytest.mark.parametrize("value", ["1_0", " 1_0.5", "-1_0", "1_000.00", "1e1_0"])
+def test_an_underscore_between_digits_is_no_number(value: str) -> None:
+    """Python reads `1_0` as 10, and so does msgspec for a Decimal."""
+    raw = json.dumps({"paid": value, "note": "12_3", "shares": [{"part": value, "pieces": value}]}).encode()
+    decoded = decode_leniently(msgspec.json.Decoder(Payment).decode, Payment, raw)
+    assert decoded.value == Payment(shares=[Share()])
+    places = ("paid", "shares[0].part", "shares[0].pieces")
+    assert [(flaw.field, flaw.found) for flaw in decoded.flaws] == [(place, "is no number") for place in places]

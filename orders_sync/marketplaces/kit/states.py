@@ -1,0 +1,61 @@
+"""States as a marketplace publishes them, and as it may write them: with spaces around them, in another case.
+
+What such a state means is certain. `meaning` refuses it, so that the record is read leniently; `kit.lenient` then puts
+the published state in its place, as the field's metadata names it, and notes the flaw.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+State = TypeVar("State")
+Meaning = TypeVar("Meaning")
+
+
+class OddSpellingError(ValueError):
+    """A state that is published, but is written in another way."""
+
+
+def published(*states: Iterable[str]) -> msgspec.Meta:
+    """Metadata of a field with a state: `Annotated[str | None, published(STATUS)]`. `states`: all that it can have."""
+    return msgspec.Meta(extra={"states": _by_spelling({state for each in states for state in each})})
+
+
+def meaning(table: Mapping[State, Meaning], state: State | None, unknown: Meaning) -> Meaning:
+    """What a state means; `unknown` if there is none, or one that is not published.
+
+    Raises OddSpellingError for one that is published in another spelling; its field must have `published` metadata.
+    """
+    if state in table:
+        return table[state]
+    check_spelling(state, table)
+    return unknown
+
+
+def check_spelling(state: object, states: Collection[Any]) -> None:
+    """Raises OddSpellingError for a state that is one of the published `states`, but is written in another way."""
+    if isinstance(state, str) and state not in states and _plain(state) in _by_spelling(states):
+        raise OddSpellingError("a state is not written as published")
+
+
+def as_published(state: str, hint: Any) -> str:
+    """The state as the metadata of its field's type publish it; as it is if they don't."""
+    for meta in getattr(hint, "__metadata__", ()):
+        by_spelling = (meta.extra or {}).get("states", {})
+        if state not in by_spelling.values():
+            state = by_spelling.get(_plain(state), state)
+    return state
+
+
+def _by_spelling(states: Iterable[Any]) -> dict[str, str]:
+    """The published states by what all their spellings have in common, as far as that is one state's alone."""
+    found: dict[str, list[str]] = {}
+    for state in states:
+        if isinstance(state, str):
+            found.setdefault(_plain(state), []).append(state)
+    return {plain: alike[0] for plain, alike in found.items() if len(alike) == 1}
+
+
+def _plain(state: str) -> str:
+    return state.strip().casefold()
