@@ -184,8 +184,8 @@ def _unknown(problem: UnfitError, hint: Any, value: Any) -> Flaw:
 
 def canonical_of(hint: Any) -> str:
     """The canonical field that a field's metadata names; empty if they name none."""
-    extras = (meta.extra or {} for meta in getattr(hint, "__metadata__", ()))
-    return next((str(extra["canonical"]) for extra in extras if "canonical" in extra), "")
+    metadata: tuple[msgspec.Meta, ...] = getattr(hint, "__metadata__", ())
+    return next((meta.extra["canonical"] for meta in metadata if meta.extra and "canonical" in meta.extra), "")
 
 
 _LIKE_A_TIME = re.compile(r"\s*[0-9]{1,4}([-/.])[0-9]{1,2}\1[0-9]{1,4}[0-9TZtz :.,+/-]*")

@@ -27,7 +27,7 @@ def meaning(table: Mapping[State, Meaning], state: State | None, unknown: Meanin
 
     Raises OddSpellingError for one that is published in another spelling; its field must have `published` metadata.
     """
-    if state in table:
+    if state is not None and state in table:
         return table[state]
     check_spelling(state, table)
     return unknown
@@ -41,10 +41,11 @@ def check_spelling(state: object, states: Collection[Any]) -> None:
 
 def as_published(state: str, hint: Any) -> str:
     """The state as the metadata of its field's type publish it; as it is if they don't."""
-    for meta in getattr(hint, "__metadata__", ()):
-        by_spelling = (meta.extra or {}).get("states", {})
-        if state not in by_spelling.values():
-            state = by_spelling.get(_plain(state), state)
+    metadata: tuple[msgspec.Meta, ...] = getattr(hint, "__metadata__", ())
+    for meta in metadata:
+        by_spelling: Mapping[str, str] = (meta.extra or {}).get("states", {})
+        if by_spelling and state not in by_spelling.values():
+            return by_spelling.get(_plain(state), state)
     return state
 
 
