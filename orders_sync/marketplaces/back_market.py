@@ -52,8 +52,9 @@ from orders_sync.marketplaces.kit.lenient import (
     SKU,
     decode_leniently,
 )
+from orders_sync.marketplaces.kit.linked_pages import read_linked
 from orders_sync.marketplaces.kit.pages import page_decoder
-from orders_sync.marketplaces.kit.paging import FetchPage, Page, read_counted, read_linked
+from orders_sync.marketplaces.kit.paging import FetchPage, Page, read_counted
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
 from orders_sync.marketplaces.kit.states import meaning, published
 from orders_sync.model.records import (

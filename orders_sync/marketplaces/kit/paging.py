@@ -2,13 +2,10 @@
 
 import itertools
 import logging
-import time
 from array import array
-from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import datetime
 from http import HTTPStatus
 from math import ceil
 from operator import ge, le, ne
@@ -20,9 +17,9 @@ from orders_sync.marketplaces.kit.circles import without_circles
 from orders_sync.marketplaces.kit.errors import (
     CredentialRefusedError,
     IncompleteListError,
-    RecordNotFoundError,
     RequestRefusedError,
 )
+from orders_sync.marketplaces.kit.fetch_ahead import pages_ahead
 from orders_sync.model.errors import OrdersSyncError
 
 log = logging.getLogger("orders_sync.sync")
@@ -31,11 +28,6 @@ MAX_PAGES = 200_000
 """Pages of one list. A longer one is an error, never treated as its end."""
 MAX_READINGS = 5
 """How often a list that changes during the reading is read again before the pass fails."""
-
-LATENCY_PER_THREAD = 3.0
-"""Each further connection needs a thread, which pays once a page's latency is so many times its CPU time."""
-CLOCK_MARGIN = timedelta(seconds=5)
-"""How far our reading of the marketplace's clock may be wrong: its Date header has whole seconds and arrives late."""
 
 
 class Page(msgspec.Struct, frozen=True, gc=False):
@@ -227,15 +219,15 @@ class _CountedList:
         if more and 0 < len(last.records) < self._size:
             self._size = self._shortest = len(last.records)
         number = 1
-        known = _ids_of(last) if again else None
+        known = ids_of(last) if again else None
         counted = range(2, min(self._page_count(), MAX_PAGES) + 1)
-        with closing(_pages(self._request, counted, self._connections)) as pages:
+        with closing(pages_ahead(self._request, counted, self._connections)) as pages:
             for number, page in pages:
                 if self._is_end(number, page, last):
                     return
                 if known is not None:
                     self._repeats = self._repeats or self._is_repeat(page, known)
-                    known |= _ids_of(page)
+                    known |= ids_of(page)
                 self._note_gap(last)
                 last = page
                 yield self._note(number, page)
@@ -246,13 +238,13 @@ class _CountedList:
             if self._is_end(number, page, last):
                 return
             if number > self._page_count():  # the list's length does not show its end
-                known = _ids_of(last) if known is None else known
-                if _ids_of(page) <= known:
+                known = ids_of(last) if known is None else known
+                if ids_of(page) <= known:
                     if len(page.records) < self._size:
                         return  # the last page comes again
                     raise IncompleteListError(f"Page {number} of the marketplace's list repeats the pages before it.")
             if known is not None:
-                known |= _ids_of(page)
+                known |= ids_of(page)
             self._note_gap(last)
             last = page
             yield self._note(number, page)
@@ -291,7 +283,7 @@ class _CountedList:
 
     def _is_repeat(self, page: Page, known: set[str]) -> bool:
         """Whether a full page brings nothing but what is known."""
-        return len(page.records) >= self._size and _ids_of(page) <= known
+        return len(page.records) >= self._size and ids_of(page) <= known
 
     def _note_gap(self, page: Page) -> None:
         """Notes a page that is short though another one follows it: after it, a list by offsets leaves a gap."""
@@ -346,100 +338,8 @@ class _CountedList:
         return None
 
 
-def _ids_of(page: Page) -> set[str]:
+def ids_of(page: Page) -> set[str]:
     return {record.record_id or record.fingerprint.hex() for record in page.records}
-
-
-@without_circles
-def read_linked(fetch: Callable[[int], Page], now: Callable[[], datetime]) -> Iterator[list[RawRecord]]:
-    """All records of a list whose pages each name the next one and do not give the list's length; page by page.
-
-    `fetch` gets a page by its number, from 1. `now` returns the time by the marketplace's clock. A record that moves
-    during the reading can hide another one, and records move when they are modified: if the first or last page changed,
-    or a record was modified since the reading began, the list is read again, until two readings agree. Raises
-    IncompleteListError if MAX_READINGS did not agree, or for a link that does not lead forward.
-    """
-    previous: set[tuple[str, datetime | None]] | None = None
-    for _ in range(MAX_READINGS):
-        first = fetch(1)
-        began = now() - CLOCK_MARGIN
-        seen = {(record.record_id, record.modified_at) for record in first.records}
-        last_number, last = 1, first
-        yield first.records
-        for number, page in _follow(first, fetch):
-            last_number, last = number, page
-            seen |= {(record.record_id, record.modified_at) for record in last.records}
-            yield last.records
-        if last_number == 1 or seen == previous:
-            return
-        moved = any(at is not None and at >= began for _, at in seen)
-        if not moved and _ids(fetch(1)) == _ids(first) and _ids(fetch(last_number)) == _ids(last):
-            return
-        previous = seen
-    raise IncompleteListError(f"The marketplace's list changed during each of {MAX_READINGS} readings.")
-
-
-def _follow(first: Page, fetch: Callable[[int], Page]) -> Iterator[tuple[int, Page]]:
-    """The pages after the first one with their numbers, each fetched once the one before has named it."""
-    number, page = 1, first
-    known = _ids_of(first)
-    while page.next is not None:
-        if page.next <= number:
-            raise IncompleteListError(
-                f"Page {number} of the marketplace's list names page {page.next} as its next one."
-            )
-        if not page.records:
-            raise IncompleteListError(f"Page {number} of the marketplace's list is empty, yet names a next one.")
-        if page.next > MAX_PAGES:
-            raise IncompleteListError(f"The marketplace's list has more than {MAX_PAGES} pages.")
-        number, is_guessed = page.next, page.next_is_guessed
-        try:
-            page = fetch(number)
-        except RecordNotFoundError:
-            if is_guessed:
-                return
-            raise
-        if is_guessed and page.records and _ids_of(page) <= known:
-            raise IncompleteListError(f"Page {number} of the marketplace's list repeats the pages before it.")
-        known |= _ids_of(page)
-        yield number, page
-
-
-def _pages(fetch: Callable[[int], Page], numbers: Sequence[int], connections: int) -> Generator[tuple[int, Page]]:
-    """The pages with these numbers, in their order, over as many of the connections as the latency is worth."""
-    if not numbers:
-        return
-    wall_began, cpu_began = time.perf_counter(), time.thread_time()
-    first = fetch(numbers[0])
-    latency, cpu_seconds = time.perf_counter() - wall_began, time.thread_time() - cpu_began
-    yield numbers[0], first
-    # Threads that wait for each other instead of the marketplace cost more than they gain.
-    useful = min(connections, max(1, round(latency / max(cpu_seconds, 1e-6) / LATENCY_PER_THREAD)))
-    if useful > 1:
-        yield from _fetched_ahead(fetch, numbers[1:], useful)
-    else:
-        for number in numbers[1:]:
-            yield number, fetch(number)
-
-
-def _fetched_ahead(
-    fetch: Callable[[int], Page], numbers: Sequence[int], connections: int
-) -> Iterator[tuple[int, Page]]:
-    """The pages with these numbers, in their order; for each connection at most two are fetched ahead."""
-    with ThreadPoolExecutor(connections, thread_name_prefix="fetch") as pool:
-        ahead: deque[tuple[int, Future[Page]]] = deque()
-        try:
-            for number in numbers:
-                ahead.append((number, pool.submit(fetch, number)))
-                if len(ahead) >= 2 * connections:
-                    number, future = ahead.popleft()
-                    yield number, future.result()
-            while ahead:
-                number, future = ahead.popleft()
-                yield number, future.result()
-        finally:
-            for _, future in ahead:
-                future.cancel()
 
 
 def _not_empty(number: int, page: Page) -> Page:
@@ -447,7 +347,3 @@ def _not_empty(number: int, page: Page) -> Page:
     if not page.records and page.next is not None:
         raise IncompleteListError(f"Page {number} of the marketplace's list is empty, yet names a next one.")
     return page
-
-
-def _ids(page: Page) -> list[str]:
-    return [record.record_id for record in page.records]

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from orders_sync.marketplaces.kit.adapter import RawRecord
 from orders_sync.marketplaces.kit.errors import IncompleteListError, RecordNotFoundError, RequestRefusedError
+from orders_sync.marketplaces.kit.linked_pages import read_linked
 from orders_sync.marketplaces.kit.paging import (
     FetchPage,
     Page,
     length_of,
     offset_page,
     read_counted,
-    read_linked,
 )
 
 
