@@ -39,6 +39,13 @@ class RateLimitSettings(BaseModel):
         description="How many minutes a pass waits for a marketplace that answers 429, 502, 503 or 504; also the "
         "longest Retry-After that it waits for, at least 1 minute. After that the pass fails.",
     )
+    answer_megabytes: int = Field(
+        default=20,
+        ge=1,
+        le=500,
+        description="The largest answer that is read, in MB. A larger page is read in smaller ones, where the contract "
+        "has a page size; a record that is larger alone is put off.",
+    )
 
 
 class AccountSettings(BaseModel):

@@ -53,8 +53,9 @@ from orders_sync.marketplaces.kit.lenient import (
     decode_leniently,
 )
 from orders_sync.marketplaces.kit.linked_pages import read_linked
-from orders_sync.marketplaces.kit.pages import page_decoder
-from orders_sync.marketplaces.kit.paging import FetchPage, Page, read_counted
+from orders_sync.marketplaces.kit.page import FetchPage, Page
+from orders_sync.marketplaces.kit.pages import first_record_reader, page_decoder
+from orders_sync.marketplaces.kit.paging import read_counted
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
 from orders_sync.marketplaces.kit.states import meaning, published
 from orders_sync.model.records import (
@@ -263,6 +264,7 @@ class BackMarketSettings(TokenSettings):
 _order_record = record_reader(
     _FINGERPRINT_VERSION, record_id="order_id", created="date_creation", modified="date_modification"
 )
+_first_order_record = first_record_reader(_List, _order_record)
 _care_list_record = record_reader(
     _FINGERPRINT_VERSION, record_id="id", created="date_creation", modified="date_modification"
 )
@@ -313,6 +315,7 @@ def open_back_market(account: SellerAccount[BackMarketSettings], page_size: int 
         connections=settings.limits.connections,
         penalty_seconds=PENALTY_SECONDS,
         outage_minutes=settings.limits.outage_minutes,
+        answer_megabytes=settings.limits.answer_megabytes,
     )
     return BackMarket(client, settings, min(page_size or settings.page_size, MAX_PAGE_SIZE))
 
@@ -332,7 +335,7 @@ class BackMarket(HttpAdapter):
         self.acceptance_unit: Literal["sku", "item", "order"] | None = settings.accept_by
 
     def orders(self, listing: OrderListing, since: datetime | None) -> Iterator[list[RawRecord]]:
-        query = {"page-size": str(self.page_size)}
+        query: dict[str, str] = {}
         if listing == "waiting":
             query["state"] = str(WAITING_STATE)
         elif since is not None:
@@ -341,7 +344,8 @@ class BackMarket(HttpAdapter):
 
         def pages(part: Mapping[str, str]) -> FetchPage:
             def fetch(number: int, size: int) -> Page:
-                page = self._page("/ws/orders", {**query, **part}, number, [EDGE], _order_record)
+                its_size = {"page-size": str(size)}
+                page = self._page("/ws/orders", {**query, **part, **its_size}, number, [EDGE], _order_record)
                 return msgspec.structs.replace(page, records=check_filter(page.records, listing, since))
 
             return fetch
@@ -350,7 +354,9 @@ class BackMarket(HttpAdapter):
             # The contract has no filter by an upper bound.
             return None if created_from is None else pages({"date_creation": rfc3339(created_from)})
 
-        yield from read_counted(pages({}), self.page_size, self.connections, split=split)
+        yield from read_counted(
+            pages({}), self.page_size, self.connections, split=split, first_record=_first_order_record
+        )
 
     def order(self, order_id: str) -> RawRecord | None:
         try:

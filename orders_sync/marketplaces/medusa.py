@@ -63,8 +63,9 @@ from orders_sync.marketplaces.kit.halves import answers_for
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient
 from orders_sync.marketplaces.kit.json_repair import DECODE_ERRORS
 from orders_sync.marketplaces.kit.lenient import CARE_ITEM, CREATED_AT, ITEM_ID, ITEMS, QUANTITY, decode_leniently
-from orders_sync.marketplaces.kit.pages import page_decoder
-from orders_sync.marketplaces.kit.paging import FetchPage, Page, offset_page, read_counted
+from orders_sync.marketplaces.kit.page import FetchPage, Page, offset_page
+from orders_sync.marketplaces.kit.pages import first_record_reader, page_decoder
+from orders_sync.marketplaces.kit.paging import read_counted
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
 from orders_sync.marketplaces.kit.states import OddSpellingError, check_spelling, meaning, published
 from orders_sync.model.records import (
@@ -304,6 +305,11 @@ class _Care(msgspec.Struct, gc=False, rename={"return_": "return"}):
 
 _record = record_reader(_FINGERPRINT_VERSION, record_id="id", created="created_at", modified="updated_at")
 _decode_orders = page_decoder(_Orders, "id", "items", "currency_code")
+_first_order_record = first_record_reader(_Orders, _record)
+_first_care_record = {
+    name: first_record_reader(struct, _record)
+    for name, struct in (("returns", _Returns), ("claims", _Claims), ("exchanges", _Exchanges))
+}
 _decode_one = repairing(msgspec.json.Decoder(_OneOrder).decode)
 _decode_order = msgspec.json.Decoder(_Order).decode
 _LOST = re.compile(r"(?:^|\.)(?:fulfillments|labels)(?:\[\d+\])?$").search
@@ -364,6 +370,7 @@ def open_medusa(account: SellerAccount[MedusaSettings], page_size: int | None = 
         connections=settings.limits.connections,
         penalty_seconds=PENALTY_SECONDS,
         outage_minutes=settings.limits.outage_minutes,
+        answer_megabytes=settings.limits.answer_megabytes,
     )
     return Medusa(client, min(page_size or settings.page_size, MAX_PAGE_SIZE), settings.limits.connections)
 
@@ -394,11 +401,11 @@ class Medusa(HttpAdapter):
     def _orders(
         self, listing: OrderListing, since: datetime | None, filters: Mapping[str, str]
     ) -> Iterator[list[RawRecord]]:
-        query = {**filters, "fields": _ORDER_FIELDS, "order": "created_at", "limit": str(self.page_size)}
+        query = {**filters, "fields": _ORDER_FIELDS, "order": "created_at"}
 
         def pages(part: Mapping[str, str]) -> FetchPage:
             def fetch(number: int, size: int) -> Page:
-                offset = {"offset": str((number - 1) * size)}
+                offset = {"limit": str(size), "offset": str((number - 1) * size)}
                 answer = self.client.get("/admin/orders", {**query, **part, **offset}, [OWN_SHOP], _decode_orders)
                 records = [_record(bytes(raw)) for raw in answer.orders]
                 return offset_page(check_filter(records, listing, since), answer.count, number, size)
@@ -408,7 +415,9 @@ class Medusa(HttpAdapter):
         def split(created_from: datetime | None, created_to: datetime | None) -> FetchPage | None:
             return None if created_from is None else pages({"created_at[$gte]": rfc3339(created_from)})
 
-        return read_counted(pages({}), self.page_size, self.connections, by_offset=True, split=split)
+        return read_counted(
+            pages({}), self.page_size, self.connections, by_offset=True, split=split, first_record=_first_order_record
+        )
 
     def order(self, order_id: str) -> RawRecord | None:
         try:
@@ -466,14 +475,13 @@ class Medusa(HttpAdapter):
     def _care(self, name: str, since: datetime) -> Iterator[list[RawRecord]]:
         query = {
             "created_at[$gte]": rfc3339(since), "fields": _CARE_FIELDS[name], "order": "created_at",
-            "limit": str(MAX_PAGE_SIZE),
         }  # fmt: skip
 
         decode = _decode_care_page[name]
 
         def pages(part: Mapping[str, str]) -> FetchPage:
             def fetch(number: int, size: int) -> Page:
-                offset = {"offset": str((number - 1) * size)}
+                offset = {"limit": str(size), "offset": str((number - 1) * size)}
                 answer = self.client.get(f"/admin/{name}", {**query, **part, **offset}, [OWN_SHOP], decode)
                 records = [_record(bytes(raw)) for raw in answer.records]
                 return offset_page(check_filter(records, "created", since), answer.count, number, size)
@@ -483,7 +491,8 @@ class Medusa(HttpAdapter):
         def split(created_from: datetime | None, created_to: datetime | None) -> FetchPage | None:
             return None if created_from is None else pages({"created_at[$gte]": rfc3339(created_from)})
 
-        for page in read_counted(pages({}), MAX_PAGE_SIZE, 1, by_offset=True, split=split):
+        first = _first_care_record[name]
+        for page in read_counted(pages({}), MAX_PAGE_SIZE, 1, by_offset=True, split=split, first_record=first):
             # A return that was begun and not requested yet names no item: a later pass stores it.
             yield [record for record in page if _is_to_be_stored(record)]
 

@@ -57,8 +57,9 @@ from orders_sync.marketplaces.kit.lenient import (
     SKU,
     decode_leniently,
 )
-from orders_sync.marketplaces.kit.pages import page_decoder
-from orders_sync.marketplaces.kit.paging import FetchPage, Page, offset_page, read_counted
+from orders_sync.marketplaces.kit.page import FetchPage, Page, offset_page
+from orders_sync.marketplaces.kit.pages import first_record_reader, page_decoder
+from orders_sync.marketplaces.kit.paging import read_counted
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
 from orders_sync.marketplaces.kit.states import check_spelling, meaning, published
 from orders_sync.model.records import (
@@ -259,6 +260,7 @@ class _Documents(msgspec.Struct, gc=False):
 _order_record = record_reader(
     _FINGERPRINT_VERSION, record_id="order_id", created="created_date", modified="last_updated_date"
 )
+_first_order_record = first_record_reader(_Orders, _order_record)
 _return_record = record_reader(_FINGERPRINT_VERSION, record_id="id", created="date_created", modified="last_updated")
 _decode_orders = page_decoder(_Orders, "order_id", "order_lines")
 _decode_returns = page_decoder(_Returns)
@@ -310,6 +312,7 @@ def open_mirakl(account: SellerAccount[MiraklSettings], page_size: int | None = 
         connections=settings.limits.connections,
         penalty_seconds=PENALTY_SECONDS,
         outage_minutes=settings.limits.outage_minutes,
+        answer_megabytes=settings.limits.answer_megabytes,
     )
     return Mirakl(client, settings, min(page_size or settings.page_size, MAX_PAGE_SIZE))
 
@@ -332,7 +335,7 @@ class Mirakl(HttpAdapter):
         self.shop = [("shop_id", str(settings.shop_id))] if settings.shop_id is not None else []
 
     def orders(self, listing: OrderListing, since: datetime | None) -> Iterator[list[RawRecord]]:
-        query = {**dict(self.shop), "max": str(self.page_size)}
+        query = dict(self.shop)
         if listing == "waiting":
             query["order_state_codes"] = "WAITING_ACCEPTANCE"
         elif since is not None:
@@ -340,8 +343,8 @@ class Mirakl(HttpAdapter):
 
         def pages(part: Mapping[str, str], first_use: RateLimit = PAGES) -> FetchPage:
             def fetch(number: int, size: int) -> Page:
-                offset = {"offset": str((number - 1) * size)}
-                limit = first_use if number == 1 else PAGES
+                offset = {"max": str(size), "offset": str((number - 1) * size)}
+                limit = first_use if number == 1 and size == self.page_size else PAGES
                 answer = self.client.get("/api/orders", {**query, **part, **offset}, [limit], _decode_orders)
                 records = [_order_record(bytes(raw)) for raw in answer.orders]
                 records = check_filter(records, listing, since, SERVER_DELTA)
@@ -355,7 +358,14 @@ class Mirakl(HttpAdapter):
             # Times in queries have whole seconds: the next one includes this one.
             return None if created_to is None else pages({"end_date": rfc3339(created_to + timedelta(seconds=1))})
 
-        yield from read_counted(pages({}, ORDERS_USE), self.page_size, self.connections, by_offset=True, split=split)
+        yield from read_counted(
+            pages({}, ORDERS_USE),
+            self.page_size,
+            self.connections,
+            by_offset=True,
+            split=split,
+            first_record=_first_order_record,
+        )
 
     def order(self, order_id: str) -> RawRecord | None:
         # OR12 is deprecated: "please use OR11 with the query parameter 'order_ids' instead".

@@ -48,7 +48,7 @@ from orders_sync.marketplaces.kit.errors import RecordNotFoundError
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient, RateLimitHeaders
 from orders_sync.marketplaces.kit.json_repair import DECODE_ERRORS
 from orders_sync.marketplaces.kit.lenient import CARE_ITEM, CREATED_AT, ITEM_ID, ITEMS, SKU, decode_leniently
-from orders_sync.marketplaces.kit.pages import page_decoder
+from orders_sync.marketplaces.kit.pages import first_record_reader, page_decoder
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
 from orders_sync.marketplaces.kit.states import meaning, published
 from orders_sync.model.records import (
@@ -277,6 +277,9 @@ _return_record = record_reader(
 _ticket_record = record_reader(
     _FINGERPRINT_VERSION, record_id="id", created="created_at", modified="updated_at", prefix="ticket-"
 )
+_first_order_record = first_record_reader(_Orders, _order_record)
+_first_return_record = first_record_reader(_Returns, _return_record)
+_first_ticket_record = first_record_reader(_Tickets, _ticket_record)
 _decode_ticket_head = msgspec.json.Decoder(_TicketHead).decode
 _decode_orders = _list_decoder(page_decoder(_Orders, "id", "items"))
 _decode_returns = _list_decoder(page_decoder(_Returns))
@@ -329,6 +332,7 @@ def open_refurbed(account: SellerAccount[RefurbedSettings], page_size: int | Non
         connections=settings.limits.connections,
         penalty_seconds=PENALTY_SECONDS,
         outage_minutes=settings.limits.outage_minutes,
+        answer_megabytes=settings.limits.answer_megabytes,
         rate_limit_headers=RateLimitHeaders(),
     )
     return Refurbed(client, min(page_size or settings.page_size, MAX_PAGE_SIZE))
@@ -360,7 +364,7 @@ class Refurbed(HttpAdapter):
             # There is no modified time: both listings filter by release.
             return IdPage(check_filter(records, "created", since), answer.has_more)
 
-        yield from read_after_ids(fetch, _id_of, self.page_size, MAX_PAGE_SIZE)
+        yield from read_after_ids(fetch, _id_of, self.page_size, MAX_PAGE_SIZE, _first_order_record)
 
     def order(self, order_id: str) -> RawRecord | None:
         try:
@@ -419,8 +423,8 @@ class Refurbed(HttpAdapter):
             answer = self._list(method, sold, "CREATED_AT", cursor, _decode_tickets, size)
             return IdPage([_ticket_record(bytes(raw)) for raw in answer.tickets], answer.has_more)
 
-        yield from read_after_ids(returns, _id_of, MAX_PAGE_SIZE, MAX_PAGE_SIZE)
-        for page in read_after_ids(tickets, _id_of, MAX_PAGE_SIZE, MAX_PAGE_SIZE):
+        yield from read_after_ids(returns, _id_of, MAX_PAGE_SIZE, MAX_PAGE_SIZE, _first_return_record)
+        for page in read_after_ids(tickets, _id_of, MAX_PAGE_SIZE, MAX_PAGE_SIZE, _first_ticket_record):
             # The contract has no filter by change, nor one for tickets about an order item.
             yield [t for t in page if _is_about_an_item(t) and (t.modified_at is None or t.modified_at >= since)]
 

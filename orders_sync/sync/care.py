@@ -20,13 +20,22 @@ from orders_sync.sync.believed_times import BelievedTimes
 from orders_sync.sync.check_records import without_odd_times
 from orders_sync.sync.due_returns import note_due_returns, stored_closings
 from orders_sync.sync.isolate_rejected import reason_of
-from orders_sync.sync.put_off import OtherRecordError, SingleFetches, is_put_off, put_off, summary_of, with_reason
+from orders_sync.sync.put_off import (
+    OtherRecordError,
+    SingleFetches,
+    is_too_large,
+    put_off,
+    put_off_cut_off,
+    summary_of,
+    with_reason,
+)
 from orders_sync.sync.record_flaws import RecordFlaws
 from orders_sync.sync.rejected_records import (
     HASH_PREFIX,
     RejectedRecord,
     Selection,
     dismissed_versions,
+    is_put_off,
     keep,
     note_tried,
     resolve,
@@ -116,7 +125,8 @@ def retry_rejected(pass_: RunningPass, selection: Selection, *, limit: int | Non
             checked = _check(pass_, RawRecord(kept.key, kept.raw, kept.fingerprint))
         except RecordRejectedError as problem:
             fetches.note_success()
-            note_tried(pass_.connection, kept.account, kept.kind, kept.key, problem.reasons)
+            reasons = kept.reasons if is_too_large(kept.reasons) else problem.reasons
+            note_tried(pass_.connection, kept.account, kept.kind, kept.key, reasons)
         except MarketplaceError as problem:
             note_tried(pass_.connection, kept.account, kept.kind, kept.key, with_reason(kept.reasons, problem))
             pass_.add(summary_of("care", kept.key, problem))
@@ -173,6 +183,11 @@ def _merge(
     pass_.add(PassSummary(fetched=len(page) - len(new_or_changed), unchanged=len(page) - len(new_or_changed)))
     with _storing(pass_) as (checked, rejected):
         for record in new_or_changed:
+            if record.is_cut_off:
+                kept = put_off_cut_off("care", record)
+                keep(pass_.connection, pass_.lane.account, [kept])
+                pass_.add(PassSummary(fetched=1, put_off=1, problems=[kept.one_line()]))
+                continue
             try:
                 checked.append(_check(pass_, record))
                 fetches.note_success()

@@ -12,6 +12,7 @@ from orders_sync.marketplaces.kit.lenient import LEFT_OUT, Decoded, decode_lenie
 from orders_sync.model.records import CareRecord, Flaw, Order, Reason, RecordRejectedError
 from orders_sync.sync.batch import Batch, DecodedOrder
 from orders_sync.sync.believed_times import BelievedTimes
+from orders_sync.sync.put_off import put_off_cut_off
 from orders_sync.sync.rejected_records import RejectedRecord
 from orders_sync.sync.stored_orders import is_newer
 from orders_sync.sync.validate import GONE, as_found, flawed_orders, mend_order
@@ -48,6 +49,8 @@ class Listed(NamedTuple):
     versions: dict[str, list[RawRecord]]
     """The different versions of each other order, in the order in which they came."""
     without_id: list[RejectedRecord]
+    cut_off: list[RejectedRecord]
+    """Those that are too large to be fetched."""
 
 
 def by_id(records: Iterable[RawRecord], dismissed: Mapping[str, bytes]) -> Listed:
@@ -55,12 +58,16 @@ def by_id(records: Iterable[RawRecord], dismissed: Mapping[str, bytes]) -> Liste
     alone: dict[str, RawRecord] = {}
     versions: dict[str, list[RawRecord]] = {}
     without_id: list[RejectedRecord] = []
+    cut_off: list[RejectedRecord] = []
     for record in records:
         record_id = record.record_id
         if not record_id or "\x00" in record_id:
-            without_id.append(RejectedRecord("order", "", record.raw, [_NO_ID], record.fingerprint))
+            nameless = RejectedRecord("order", "", record.raw, [_NO_ID], record.fingerprint)
+            without_id.append(put_off_cut_off("order", record) if record.is_cut_off else nameless)
         elif dismissed and dismissed.get(record_id) == record.fingerprint:
             continue
+        elif record.is_cut_off:
+            cut_off.append(put_off_cut_off("order", record))
         elif alone.setdefault(record_id, record) is not record:
             versions.setdefault(record_id, [alone[record_id]]).append(record)
     for record_id, copies in list(versions.items()):
@@ -71,7 +78,7 @@ def by_id(records: Iterable[RawRecord], dismissed: Mapping[str, bytes]) -> Liste
         else:
             versions[record_id] = list(reversed(different.values()))
             del alone[record_id]
-    return Listed(alone, versions, without_id)
+    return Listed(alone, versions, without_id, cut_off)
 
 
 def newest_usable(

@@ -107,7 +107,8 @@ class OrderMerger:
         changed_batch, changed_invalid = check_orders(self._account, changed_decoded, are_new=False)
         new_batch.build()
         rejected = (
-            *listed.without_id, *new_undecodable, *changed_undecodable, *new_invalid, *changed_invalid, *unusable,
+            *listed.without_id, *listed.cut_off, *new_undecodable, *changed_undecodable, *new_invalid, *changed_invalid,
+            *unusable,
         )  # fmt: skip
         return PreparedBatch(
             new_batch,

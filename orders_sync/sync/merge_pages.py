@@ -15,6 +15,7 @@ from orders_sync.model.pass_summary import PassSummary
 from orders_sync.sync.batch import BatchResult
 from orders_sync.sync.check_records import order_decoder
 from orders_sync.sync.merge import OrderMerger
+from orders_sync.sync.rejected_records import is_put_off
 from orders_sync.sync.running_pass import RunningPass
 
 MAX_RECORDS_PER_BATCH = 2000
@@ -108,11 +109,13 @@ def _fetched(result: BatchResult) -> PassSummary:
 
 
 def _part(result: BatchResult) -> PassSummary:
+    put_off = sum(is_put_off(rejected.reasons) for rejected in result.rejected)
     return PassSummary(
         created=len(result.created),
         changed=len(result.changed),
         unchanged=result.unchanged,
-        rejected=len(result.rejected),
+        rejected=len(result.rejected) - put_off,
+        put_off=put_off,
         events=result.events,
         flawed=result.flawed,
         problems=[rejected.one_line() for rejected in result.rejected],

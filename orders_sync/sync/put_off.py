@@ -4,7 +4,7 @@ Some records need a call of their own: the detail of a care record, a rejected o
 no list contains any more. Where the line
 lies between a record that can't be had and a marketplace that is down:
 
-* An answer that concerns one record (404, 400, 422, …) puts the record off.
+* An answer that concerns one record (404, 400, 422, …, or one that is too large) puts the record off.
 * An answer that may concern one record or all (403, 5xx, no answer in time, no JSON, another record) puts the record
   off too, but MAX_FAILURES_IN_A_ROW of them, with no success between them, mean that the marketplace is down.
 * A failure that concerns all calls (no connection, 401, 429, no calls left for the day) means so at once.
@@ -16,6 +16,7 @@ later pass fetches it. A pass that put a record off is *partial*. A pass whose m
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit.adapter import Adapter, RawRecord
 from orders_sync.marketplaces.kit.errors import (
+    AnswerTooLargeError,
     BadAnswerError,
     CredentialRefusedError,
     MarketplaceError,
@@ -24,9 +25,12 @@ from orders_sync.marketplaces.kit.errors import (
 from orders_sync.model.pass_summary import PassSummary
 from orders_sync.model.records import Reason
 from orders_sync.sync.rejected_records import (
+    NOT_FETCHED,
     RejectedRecord,
     Selection,
+    is_put_off,
     keep,
+    not_fetched,
     note_tried,
     resolve,
     selected,
@@ -35,7 +39,7 @@ from orders_sync.sync.rejected_records import (
 
 MAX_FAILURES_IN_A_ROW = 3
 """So many single records in a row that can't be fetched mean that the marketplace is down."""
-_NOT_FETCHED = "could not be fetched"
+_TOO_LARGE = "the answer is too large (limits.answer_megabytes)"
 
 
 class OtherRecordError(BadAnswerError):
@@ -68,7 +72,9 @@ class SingleFetches:
         """Notes that a record could not be fetched; whether the marketplace as a whole is down."""
         if problem.concerns_all_calls:
             return True
-        if isinstance(problem, RequestRefusedError) and not isinstance(problem, CredentialRefusedError):
+        if isinstance(problem, AnswerTooLargeError) or (
+            isinstance(problem, RequestRefusedError) and not isinstance(problem, CredentialRefusedError)
+        ):
             self._failures_in_a_row = 0  # the marketplace understood the request
         else:
             self._failures_in_a_row += 1
@@ -78,6 +84,16 @@ class SingleFetches:
 def put_off(kind: str, record: RawRecord, problem: MarketplaceError) -> RejectedRecord:
     """A record that could not be fetched, to be kept until it is. `kind`: `order` or `care`."""
     return RejectedRecord(kind, record.record_id, record.raw, [reason_of(problem)], record.fingerprint)
+
+
+def put_off_cut_off(kind: str, record: RawRecord) -> RejectedRecord:
+    """A record of a list that is too large, of which only the beginning is there, to be kept until it is smaller."""
+    return RejectedRecord(kind, record.record_id, record.raw, [not_fetched(_TOO_LARGE)], record.fingerprint)
+
+
+def is_too_large(reasons: list[Reason]) -> bool:
+    """Whether only the beginning of a record is kept, since its answer is too large."""
+    return not_fetched(_TOO_LARGE) in reasons
 
 
 def put_off_stored(connection: Connection, account: str, record: RawRecord, problem: MarketplaceError) -> None:
@@ -95,7 +111,7 @@ def put_off_stored(connection: Connection, account: str, record: RawRecord, prob
 
 def put_off_orders(connection: Connection, account: str) -> set[str]:
     """The keys of the orders that are put off."""
-    return {kept.key for kept in selected(connection, Selection(account, "order", reason=_NOT_FETCHED))}
+    return {kept.key for kept in selected(connection, Selection(account, "order", reason=NOT_FETCHED))}
 
 
 def forget_put_off(connection: Connection, account: str, order_id: str) -> None:
@@ -111,16 +127,13 @@ def reason_of(problem: MarketplaceError) -> Reason:
         cause = str(problem.status)
     elif isinstance(problem, OtherRecordError):
         cause = "another record came"
+    elif isinstance(problem, AnswerTooLargeError):
+        cause = _TOO_LARGE
     elif isinstance(problem, BadAnswerError):
         cause = "the answer is no JSON"
     else:
         cause = "no answer"
-    return Reason("record", f"{_NOT_FETCHED}: {cause}", "the record")
-
-
-def is_put_off(reasons: list[Reason]) -> bool:
-    """Whether a record is kept because it could not be fetched."""
-    return any(reason.what.startswith(_NOT_FETCHED) for reason in reasons)
+    return not_fetched(cause)
 
 
 def with_reason(reasons: list[Reason], problem: MarketplaceError) -> list[Reason]:

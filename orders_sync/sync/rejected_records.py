@@ -34,7 +34,21 @@ class RejectedRecord(msgspec.Struct, frozen=True):
     def one_line(self) -> str:
         """The record and its reasons in one line, without buyers' data."""
         reasons = "; ".join(f"{reason.where} {reason.what}" for reason in self.reasons)
-        return f"{title_of(self.kind)} {self.record_id or 'without id'} rejected: {reasons}"
+        what = "put off" if is_put_off(self.reasons) else "rejected"
+        return f"{title_of(self.kind)} {self.record_id or 'without id'} {what}: {reasons}"
+
+
+NOT_FETCHED = "could not be fetched"
+
+
+def not_fetched(cause: str) -> Reason:
+    """Why a record is put off; the same text for all records with the same cause."""
+    return Reason("record", f"{NOT_FETCHED}: {cause}", "the record")
+
+
+def is_put_off(reasons: Sequence[Reason]) -> bool:
+    """Whether a record is kept because it could not be fetched."""
+    return any(reason.what.startswith(NOT_FETCHED) for reason in reasons)
 
 
 def title_of(kind: str) -> str:

@@ -35,6 +35,8 @@ class RawRecord(msgspec.Struct, frozen=True, gc=False):
     """None if the record has no such time, or one that can't be compared: without a zone, out of range, or odd."""
     flaws: tuple[Flaw, ...] = ()
     """What shows only in the list: a time that the list's filter excludes, see `check_filter`."""
+    is_cut_off: bool = False
+    """Whether `raw` is only the record's beginning: the answer with it is too large, see `kit.large_pages`."""
 
 
 class AcceptanceAnswer(msgspec.Struct, frozen=True, gc=False):

@@ -8,7 +8,8 @@ import msgspec
 
 from orders_sync.marketplaces.kit.adapter import RawRecord
 from orders_sync.marketplaces.kit.circles import without_circles
-from orders_sync.marketplaces.kit.errors import IncompleteListError
+from orders_sync.marketplaces.kit.errors import AnswerTooLargeError, IncompleteListError
+from orders_sync.marketplaces.kit.large_pages import FirstRecord, can_not_be_smaller
 from orders_sync.marketplaces.kit.links import path_of_link
 from orders_sync.marketplaces.kit.paging import MAX_PAGES
 
@@ -55,7 +56,7 @@ def read_cursor(fetch: Callable[[str | None], CursorPage]) -> Iterator[list[RawR
     def following(page: CursorPage, cursor: str | None, number: int) -> str | None:
         return _text(page.next, number)
 
-    return _read(fetch, following)
+    return _read(_bounded(fetch), following)
 
 
 def read_links(fetch: Callable[[str], CursorPage], first: str, base_url: str) -> Iterator[list[RawRecord]]:
@@ -69,22 +70,43 @@ def read_links(fetch: Callable[[str], CursorPage], first: str, base_url: str) ->
         link = _text(page.next, number)
         return None if link is None else path_of_link(link, base_url, cursor or first)
 
-    return _read(lambda cursor: fetch(cursor or first), following)
+    return _read(_bounded(lambda cursor: fetch(cursor or first)), following)
+
+
+def _bounded(fetch: Callable[[str | None], CursorPage]) -> Callable[[str | None], CursorPage]:
+    """Raises IncompleteListError, with the remedy, for a page that is too large: only the page names the next one."""
+
+    def fetch_page(cursor: str | None) -> CursorPage:
+        try:
+            return fetch(cursor)
+        except AnswerTooLargeError as problem:
+            raise can_not_be_smaller(problem, "Only this page names the next one") from None
+
+    return fetch_page
 
 
 def read_after_ids(
-    fetch: Callable[[str | None, int], IdPage], id_of: Callable[[RawRecord], str], page_size: int, largest: int
+    fetch: Callable[[str | None, int], IdPage],
+    id_of: Callable[[RawRecord], str],
+    page_size: int,
+    largest: int,
+    first_record: FirstRecord | None = None,
 ) -> Iterator[list[RawRecord]]:
     """Like `read_cursor`, of a list whose next page begins after the id of the last record.
 
     `fetch` gets the page of so many records after an id, None for the first one. `id_of` returns the id of a record as
     the contract writes it; "" if it is not certain. If the last record has none, the page after it begins after the
     last certain id, so that records come again and none is missed. If a page has none, it is requested again with
-    `largest` records, the most that the contract allows; then it is an error.
+    `largest` records, the most that the contract allows; then it is an error. `first_record`
+    (`pages.first_record_reader`): a page that is too large is read in smaller ones; a record that is too large alone
+    comes as its beginning, and needs its id there.
     """
 
     def fetch_page(cursor: str | None) -> IdPage:
-        page = fetch(cursor, page_size)
+        try:
+            page = fetch(cursor, page_size)
+        except AnswerTooLargeError as problem:
+            return _smaller_page(fetch, cursor, page_size, id_of, first_record, problem)
         is_stuck = page.records and _may_go_on(page) and not _last_id(page, id_of)
         return fetch(cursor, largest) if is_stuck and page_size < largest else page
 
@@ -100,6 +122,29 @@ def read_after_ids(
         return last
 
     return _read(fetch_page, following)
+
+
+def _smaller_page(
+    fetch: Callable[[str | None, int], IdPage],
+    cursor: str | None,
+    size: int,
+    id_of: Callable[[RawRecord], str],
+    first_record: FirstRecord | None,
+    problem: AnswerTooLargeError,
+) -> IdPage:
+    """As many of the records after an id as can be read at once; a single one as its beginning."""
+    if first_record is None:
+        raise can_not_be_smaller(problem, "This list is not read in smaller pages") from None
+    while size > 1:
+        size //= 2
+        try:
+            return fetch(cursor, size)
+        except AnswerTooLargeError as of_smaller:
+            problem = of_smaller
+    record = first_record(problem.beginning)
+    if not id_of(record):
+        raise can_not_be_smaller(problem, "A single record is too large, and its beginning has no id") from None
+    return IdPage([record], has_more=True)
 
 
 def _may_go_on(page: IdPage) -> bool:

@@ -11,12 +11,15 @@ import msgspec
 
 from orders_sync.marketplaces.kit.adapter import RawRecord
 from orders_sync.marketplaces.kit.errors import RecordNotFoundError
-from orders_sync.marketplaces.kit.json_repair import DECODE_ERRORS, REPLACEMENT, cut, repair
+from orders_sync.marketplaces.kit.json_repair import DECODE_ERRORS, REPLACEMENT, check_effort, cut, repair
 from orders_sync.marketplaces.kit.lenient import decode_leniently
 from orders_sync.model.records import CareItem, Reason, RecordRejectedError
 from orders_sync.model.times import in_range
 
 Struct = TypeVar("Struct")
+
+MAX_ID_POSITION = 200_000
+"""Bytes of a broken record in which its id is searched: the search takes some microseconds for each value."""
 
 
 def check_field_order(struct: type[msgspec.Struct], fields: tuple[str, ...]) -> None:
@@ -98,7 +101,7 @@ def _id_before_the_break(raw: bytes, key: str) -> str:
     Certain is what stands before the place where the JSON is broken, as a value of the outermost object: other ids are
     those of the record's lines, or of another record.
     """
-    text = cut(raw.decode(errors="replace")).lstrip(_BLANKS)
+    text = cut(raw[:MAX_ID_POSITION].decode(errors="replace")).lstrip(_BLANKS)
     position = 0
     while text[position : position + 1] == ("," if position else "{"):
         try:
@@ -197,6 +200,7 @@ def repairing(decode: Callable[[bytes], Struct]) -> Callable[[bytes], Struct]:
         try:
             return decode(body)
         except DECODE_ERRORS as error:
+            check_effort(body)
             try:
                 return decode(repair(body)[0])
             except RecordRejectedError:

@@ -45,6 +45,17 @@ class BadAnswerError(MarketplaceError):
     """The answer is not what the contract says: not JSON, cut off, or too large."""
 
 
+class AnswerTooLargeError(BadAnswerError):
+    """The answer is larger than the account allows, or too large to be repaired. The text ends without a full stop."""
+
+    def __init__(self, message: str, beginning: bytes, remedy: str) -> None:
+        super().__init__(message)
+        self.beginning = beginning
+        """The first bytes of the answer's body."""
+        self.remedy = remedy
+        """What a person can do, as a sentence."""
+
+
 class DailyBudgetSpentError(MarketplaceError):
     """The calls that the marketplace allows per day are used up."""
 

@@ -13,21 +13,29 @@ import msgspec
 from orders_sync.marketplaces.kit.clock import MarketplaceClock
 from orders_sync.marketplaces.kit.error_codes import error_code
 from orders_sync.marketplaces.kit.errors import (
+    AnswerLostError,
+    AnswerTooLargeError,
     BadAnswerError,
     CredentialRefusedError,
     RecordNotFoundError,
     RequestRefusedError,
 )
-from orders_sync.marketplaces.kit.json_repair import DECODE_ERRORS
+from orders_sync.marketplaces.kit.json_repair import DECODE_ERRORS, TooManyValuesError
 from orders_sync.marketplaces.kit.links import origin
 from orders_sync.marketplaces.kit.other_hosts import MAX_DOCUMENT_BYTES, OtherHosts, url_of_document
 from orders_sync.marketplaces.kit.pauses import MAX_RETRY_AFTER_SECONDS, RequestedPauses
 from orders_sync.marketplaces.kit.rate_limits import OUTAGE_MINUTES, RateLimit, RateLimiter, longest_wait
 from orders_sync.marketplaces.kit.retries import Retries, TransientError
-from orders_sync.marketplaces.kit.transport import BoundedTransport, BrokenCodingError, TooLargeError, read_body
+from orders_sync.marketplaces.kit.transport import (
+    BEGINNING_BYTES,
+    BoundedTransport,
+    BrokenCodingError,
+    TooLargeError,
+    read_body,
+)
 
-MAX_ANSWER_BYTES = 20 * 1024 * 1024
-"""Bytes of one answer, before and after it is inflated; a page of 50 orders has about 150 kB."""
+ANSWER_MEGABYTES = 20
+"""Megabytes of one answer, before and after it is inflated; a page of 50 orders has about 150 kB."""
 MAX_ANSWER_SECONDS = 120.0
 """Seconds for one whole answer, headers included, however slowly it arrives."""
 OUTAGE_STATUSES = frozenset([429, 502, 503, 504])
@@ -113,15 +121,17 @@ class MarketplaceClient:
         penalty_seconds: float,
         rate_limit_headers: RateLimitHeaders | None = None,
         outage_minutes: float = OUTAGE_MINUTES,
+        answer_megabytes: int = ANSWER_MEGABYTES,
     ) -> None:
         """`connections`: how many requests may be under way at once.
 
         `penalty_seconds`: how long the account makes no call after a 429 without Retry-After, from the published
         contract. `rate_limit_headers`: the headers that say how many calls are left, where the contract has them.
-        `outage_minutes`: the account's setting.
+        `outage_minutes` and `answer_megabytes`: the account's settings, of `limits`.
         """
         self.base_url = base_url.rstrip("/")
         self.host = httpx.URL(self.base_url).host
+        self.answer_megabytes = answer_megabytes
         self.longest_wait = longest_wait(outage_minutes)
         self.rate_limiter = rate_limiter
         self.auth = auth
@@ -171,7 +181,7 @@ class MarketplaceClient:
         status, answer = self._write("POST", path, {}, body, limits)
         try:
             return status, self._decoded(answer, decode, path)
-        except TransientError:
+        except (TransientError, AnswerTooLargeError):
             return status, None
 
     def put(self, path: str, params: Params, body: object, limits: Sequence[RateLimit]) -> int:
@@ -182,7 +192,10 @@ class MarketplaceClient:
         self, method: str, path: str, params: Params, body: object, limits: Sequence[RateLimit]
     ) -> tuple[int, bytes]:
         call = _Call(method, self._url(path, params), path, limits, msgspec.json.encode(body))
-        return self._retries.run(lambda: self._exchange(call), is_write=True)
+        try:
+            return self._retries.run(lambda: self._exchange(call), is_write=True)
+        except AnswerTooLargeError as error:
+            raise AnswerLostError(str(error)) from None
 
     def download(self, url: str, limits: Sequence[RateLimit], hosts: Collection[str]) -> bytes:
         """The content at the URL of a document, at most MAX_DOCUMENT_BYTES.
@@ -299,13 +312,28 @@ class MarketplaceClient:
             auth_flow.close()
 
     def _bounded(self, response: httpx.Response, call: _Call) -> bytes:
-        """The body of an answer. Raises BadAnswerError if it is too large."""
-        allowed = MAX_DOCUMENT_BYTES if call.is_document else MAX_ANSWER_BYTES
+        """The body of an answer. Raises AnswerTooLargeError; BadAnswerError for a document that is too large."""
+        if call.is_document:
+            return self._bounded_document(response, call)
         try:
-            body = read_body(response, allowed)
+            body = read_body(response, self.answer_megabytes * 1024 * 1024)
+        except TooLargeError as error:
+            raise AnswerTooLargeError(
+                f"{self.host} answers {call.name} with more than {self.answer_megabytes} MB, which is the account's "
+                "limits.answer_megabytes",
+                error.beginning,
+                "Set limits.answer_megabytes in the account's file to a larger number (reading takes several times as "
+                "much memory), or let the marketplace shorten the record.",
+            ) from None
+        self._count(received_bytes=len(body))
+        return body
+
+    def _bounded_document(self, response: httpx.Response, call: _Call) -> bytes:
+        try:
+            body = read_body(response, MAX_DOCUMENT_BYTES)
         except TooLargeError:
             raise BadAnswerError(
-                f"{self.host} answers {call.name} with more than {allowed // 1024**2} MB; that is too much."
+                f"{self.host} answers {call.name} with more than {MAX_DOCUMENT_BYTES // 1024**2} MB; that is too much."
             ) from None
         self._count(received_bytes=len(body))
         return body
@@ -313,6 +341,12 @@ class MarketplaceClient:
     def _decoded(self, body: bytes, decode: Callable[[bytes], Decoded], path: str) -> Decoded:
         try:
             return decode(body)
+        except TooManyValuesError as error:
+            raise AnswerTooLargeError(
+                f"{self.host} answers {path} with {error}",
+                body[:BEGINNING_BYTES],
+                "Let the marketplace correct the record.",
+            ) from None
         except DECODE_ERRORS as error:
             what = "an HTML page" if body.lstrip()[:1] == b"<" else f"no valid JSON of its contract ({error})"
             raise TransientError(f"{self.host} answers {path} with {what}", final=BadAnswerError) from None

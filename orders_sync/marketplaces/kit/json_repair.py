@@ -17,6 +17,8 @@ MAX_DEPTH = 200
 """Levels of nesting that are kept; a deeper value becomes null."""
 MAX_NUMBER_LENGTH = 60
 """Characters of a number that is kept; a longer one becomes null."""
+MAX_BRACKETS = 300_000
+"""Lists and objects of JSON that is repaired or taken apart, which takes some microseconds for each."""
 REPLACEMENT = "\ufffd"
 """What replaces a character that can't be stored, by Unicode's own convention."""
 
@@ -35,6 +37,16 @@ _NOT_A_NUMBER = frozenset(["NaN", "Infinity", "-Infinity", "+Infinity", "nan", "
 _WORDS = frozenset(["true", "false", "null"])
 
 
+class TooManyValuesError(msgspec.DecodeError):
+    """JSON that has to be repaired or taken apart, with more than MAX_BRACKETS. The text goes on after `with …`."""
+
+
+def check_effort(raw: bytes) -> None:
+    """Raises TooManyValuesError for JSON that takes too long to be read in another way than by msgspec."""
+    if raw.count(b"[") + raw.count(b"{") > MAX_BRACKETS:
+        raise TooManyValuesError(f"more than {MAX_BRACKETS:,} lists and objects, and not as its contract says")
+
+
 def repair(raw: bytes) -> tuple[bytes, list[Flaw]]:
     """Valid JSON with the content of `raw`, and what was wrong with it; `raw` itself if nothing was.
 
@@ -42,6 +54,10 @@ def repair(raw: bytes) -> tuple[bytes, list[Flaw]]:
     """
     if is_valid(raw) and b"\\u0000" not in raw:
         return raw, []
+    try:
+        check_effort(raw)
+    except TooManyValuesError as error:
+        raise RecordRejectedError([Reason("record", f"has {error}", f"at most {MAX_BRACKETS:,}")]) from None
     repair_ = _Repair()
     try:
         text = raw.decode()

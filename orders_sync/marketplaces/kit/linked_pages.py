@@ -5,8 +5,10 @@ from datetime import datetime, timedelta
 
 from orders_sync.marketplaces.kit.adapter import RawRecord
 from orders_sync.marketplaces.kit.circles import without_circles
-from orders_sync.marketplaces.kit.errors import IncompleteListError, RecordNotFoundError
-from orders_sync.marketplaces.kit.paging import MAX_PAGES, MAX_READINGS, Page, ids_of
+from orders_sync.marketplaces.kit.errors import AnswerTooLargeError, IncompleteListError, RecordNotFoundError
+from orders_sync.marketplaces.kit.large_pages import can_not_be_smaller
+from orders_sync.marketplaces.kit.page import Page, ids_of
+from orders_sync.marketplaces.kit.paging import MAX_PAGES, MAX_READINGS
 
 CLOCK_MARGIN = timedelta(seconds=5)
 """How far our reading of the marketplace's clock may be wrong: its Date header has whole seconds and arrives late."""
@@ -21,6 +23,7 @@ def read_linked(fetch: Callable[[int], Page], now: Callable[[], datetime]) -> It
     or a record was modified since the reading began, the list is read again, until two readings agree. Raises
     IncompleteListError if MAX_READINGS did not agree, or for a link that does not lead forward.
     """
+    fetch = _bounded(fetch)
     previous: set[tuple[str, datetime | None]] | None = None
     for _ in range(MAX_READINGS):
         first = fetch(1)
@@ -39,6 +42,18 @@ def read_linked(fetch: Callable[[int], Page], now: Callable[[], datetime]) -> It
             return
         previous = seen
     raise IncompleteListError(f"The marketplace's list changed during each of {MAX_READINGS} readings.")
+
+
+def _bounded(fetch: Callable[[int], Page]) -> Callable[[int], Page]:
+    """Raises IncompleteListError, with the remedy, for a page that is too large: it has no size of our choice."""
+
+    def fetch_page(number: int) -> Page:
+        try:
+            return fetch(number)
+        except AnswerTooLargeError as problem:
+            raise can_not_be_smaller(problem, "The contract has no page size for this list") from None
+
+    return fetch_page
 
 
 def _follow(first: Page, fetch: Callable[[int], Page]) -> Iterator[tuple[int, Page]]:

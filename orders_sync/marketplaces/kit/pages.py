@@ -6,8 +6,10 @@ from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
+from orders_sync.marketplaces.kit.adapter import RawRecord
 from orders_sync.marketplaces.kit.broken_lists import find_records
-from orders_sync.marketplaces.kit.json_repair import DECODE_ERRORS, is_valid, repair
+from orders_sync.marketplaces.kit.errors import IncompleteListError
+from orders_sync.marketplaces.kit.json_repair import DECODE_ERRORS, check_effort, is_valid, repair
 from orders_sync.marketplaces.kit.lenient import decode_leniently
 from orders_sync.model.records import RecordRejectedError
 
@@ -25,7 +27,8 @@ def page_decoder(struct: type[PageStruct], *record_keys: str) -> Callable[[bytes
     A page that does not decode as a whole is taken apart: its records are cut out as they are, byte for byte, and the
     rest is decoded. A record that can't be read is rejected later, by itself; if it hides where it ends, `broken_lists`
     finds the others. Of a page that has its list twice, the records of both are read; msgspec, as most decoders, would
-    keep only those of the last. The decoder raises msgspec.DecodeError if the page has no such list, or is cut off.
+    keep only those of the last. The decoder raises msgspec.DecodeError if the page has no such list, or is cut off; a
+    TooManyValuesError if it would take too long to take it apart.
     """
     form = _Form(struct, frozenset(record_keys))
     decode = form.decoder.decode
@@ -36,13 +39,40 @@ def page_decoder(struct: type[PageStruct], *record_keys: str) -> Callable[[bytes
             if not getattr(page, form.name):
                 form.check_empty(body)
         except DECODE_ERRORS as error:
+            check_effort(body)
             return _decode_apart(form, _outermost_object(body), error)
         # A search takes microseconds. A record may have the same key, so that the lists decide.
-        if body.find(form.key) != body.rfind(form.key) and len(_find_lists(body, form.key)) > 1:
-            return _decode_apart(form, body, msgspec.DecodeError("the list is there twice, and a record is broken"))
+        if body.find(form.key) != body.rfind(form.key):
+            check_effort(body)
+            if len(_find_lists(body, form.key)) > 1:
+                return _decode_apart(form, body, msgspec.DecodeError("the list is there twice, and a record is broken"))
         return page
 
     return decode_page
+
+
+def first_record_reader(
+    struct: type[msgspec.Struct], record: Callable[[bytes], RawRecord]
+) -> Callable[[bytes], RawRecord]:
+    """A reader of the first record of a page of which only the beginning is there, for `large_pages`.
+
+    `struct`: that of the page. `record`: of `decoding.record_reader`; it finds the id if that is in the beginning.
+    Raises IncompleteListError if the record is whole: then the page has more than this record.
+    """
+    form = _Form(struct, frozenset())
+
+    def first_record(beginning: bytes) -> RawRecord:
+        begin = _begin_of_list(beginning, form.key)
+        raw = beginning if begin is None else beginning[begin:].lstrip()
+        if begin is not None and any(token == b"}" and depth == 0 for token, _, _, depth in _tokens(raw)):
+            raise IncompleteListError(
+                "A page of a single record is too large, though the record itself is not: the marketplace ignores the "
+                "page size, or its page has something else that is too large. The list can't go on."
+            )
+        found = record(raw)
+        return msgspec.structs.replace(found, is_cut_off=True)
+
+    return first_record
 
 
 class _Form(Generic[PageStruct]):

@@ -10,16 +10,17 @@ from http import HTTPStatus
 from math import ceil
 from operator import ge, le, ne
 
-import msgspec
-
 from orders_sync.marketplaces.kit.adapter import RawRecord
 from orders_sync.marketplaces.kit.circles import without_circles
 from orders_sync.marketplaces.kit.errors import (
+    AnswerTooLargeError,
     CredentialRefusedError,
     IncompleteListError,
     RequestRefusedError,
 )
 from orders_sync.marketplaces.kit.fetch_ahead import pages_ahead
+from orders_sync.marketplaces.kit.large_pages import FirstRecord, in_smaller_pages
+from orders_sync.marketplaces.kit.page import FetchPage, Page, ids_of, length_of
 from orders_sync.model.errors import OrdersSyncError
 
 log = logging.getLogger("orders_sync.sync")
@@ -30,49 +31,9 @@ MAX_READINGS = 5
 """How often a list that changes during the reading is read again before the pass fails."""
 
 
-class Page(msgspec.Struct, frozen=True, gc=False):
-    """One page of a list with numbered pages."""
-
-    records: list[RawRecord]
-    total: object
-    """How many records the whole list holds, as the answer has it, of whatever type.
-
-    Anything but a whole number from 0 on means that the length is not known.
-    """
-    next: int | None
-    """The number of the next page; None on the last one. Where the contract names none: whether more may follow."""
-    next_is_guessed: bool = False
-    """Whether the answer names a next page in a way that can't be read: the list may as well end here."""
-    refused: RequestRefusedError | None = None
-    """Why the marketplace refused this page, which then has no records."""
-
-
-FetchPage = Callable[[int, int], Page]
-"""Fetches a page of a list by its number, from 1, where each page holds so many records (the second argument)."""
 Split = Callable[[datetime | None, datetime | None], FetchPage | None]
 """The pages of a part of a list: created at or after the first time, or at or before the second one; None of both is
 set at once. Returns None if the contract has no such filter."""
-
-
-def length_of(total: object) -> int | None:
-    """The length of a list, by what an answer has for it; None if that is no such number."""
-    if isinstance(total, str) and len(total) <= 18 and total.isascii() and total.isdecimal():
-        return int(total)
-    if isinstance(total, bool) or not isinstance(total, int | float):
-        return None
-    return int(total) if total >= 0 and total == total // 1 else None
-
-
-def offset_page(records: list[RawRecord], total: object, number: int, size: int) -> Page:
-    """A page of a list that is paged by an offset, whose answers name no next page.
-
-    `total`: the list's length, as the answer has it, of whatever type. `size`: how many records lie between two
-    offsets. More may follow a full page, whatever length the list is said to have.
-    """
-    length = length_of(total)
-    reached = (number - 1) * size + len(records)
-    more = bool(records) and (len(records) >= size or (length is not None and reached < length))
-    return Page(records, total, number + 1 if more else None)
 
 
 class _Seen:
@@ -93,13 +54,20 @@ class _Seen:
 
 @without_circles
 def read_counted(
-    fetch: FetchPage, page_size: int, connections: int, *, by_offset: bool = False, split: Split | None = None
+    fetch: FetchPage,
+    page_size: int,
+    connections: int,
+    *,
+    by_offset: bool = False,
+    split: Split | None = None,
+    first_record: FirstRecord | None = None,
 ) -> Iterator[list[RawRecord]]:
     """All records of a list of numbered pages whose answers give the list's length; page by page.
 
     `fetch` is called from up to `connections` threads, and requests pages of `page_size` records. If the marketplace
     gives fewer, its size is followed. `by_offset`: pages begin at a number of records: a short page leaves a gap.
     `split` makes the rest of a list a list of its own, which begins where the marketplace refuses to go on.
+    `first_record` (`pages.first_record_reader`): a page that is too large is read in smaller ones.
 
     Records may come twice. During the reading, records may be added and move within the list, but none leaves it (its
     filter has no upper bound): once as many distinct records were seen as the list holds at its end, none was missed.
@@ -110,7 +78,7 @@ def read_counted(
     part = fetch
     seen = 0
     while True:
-        reading = _CountedList(part, page_size, connections, by_offset)
+        reading = _CountedList(part, page_size, connections, by_offset, first_record)
         try:
             yield from reading.read()
         except _RefusedPageError as refused:
@@ -152,8 +120,11 @@ class _Versions:
 class _CountedList:
     """A list of numbered pages, and what was seen of it so far."""
 
-    def __init__(self, fetch: FetchPage, page_size: int, connections: int, by_offset: bool) -> None:
+    def __init__(
+        self, fetch: FetchPage, page_size: int, connections: int, by_offset: bool, first_record: FirstRecord | None
+    ) -> None:
         self._fetch = fetch
+        self._first_record = first_record
         self._size = self._shortest = page_size
         self._connections = connections
         self._by_offset = by_offset
@@ -170,6 +141,8 @@ class _CountedList:
         """Whether a page may have left a gap."""
         self._repeats = False
         """Whether a full page of this reading brought nothing new."""
+        self._is_cut_off = False
+        """Whether a record of this reading was too large to be read whole."""
         self._size = max(1, self._shortest)
 
     def read(self) -> Iterator[list[RawRecord]]:
@@ -202,10 +175,11 @@ class _CountedList:
         IncompleteListError where they do not, or where pages repeat each other, or there is no record at all.
         """
         count = self.seen.distinct()
-        if agree and count and not self._repeats:
+        if agree and count and not self._repeats and not self._is_cut_off:
             log.warning("The marketplace's list is said to hold %d records; two readings found %d.", self._total, count)
             return
         why = "its pages repeat each other" if self._repeats else "they are missing" if agree else "it kept changing"
+        why += ", beside a record that is too large" if self._is_cut_off else ""
         raise IncompleteListError(
             f"The marketplace says that its list holds {self._total} records, and {readings} readings found {count} of "
             f"them: {why}."
@@ -213,7 +187,7 @@ class _CountedList:
 
     def _read_once(self, *, again: bool) -> Iterator[list[RawRecord]]:
         """The pages of one reading, each requested while the list's length or the page before says that it exists."""
-        last = _not_empty(1, self._fetch(1, self._size))
+        last = _not_empty(1, self._fetch_whole(1))
         yield self._note(1, last)
         more = last.next is not None or self._total != len(last.records)
         if more and 0 < len(last.records) < self._size:
@@ -294,13 +268,20 @@ class _CountedList:
     def _request(self, number: int) -> Page:
         """A page; one without records that says why, if the marketplace refuses it."""
         try:
-            return self._fetch(number, self._size)
+            return self._fetch_whole(number)
         except CredentialRefusedError:
             raise
         except RequestRefusedError as error:
             if number == 1:
                 raise
             return Page([], None, None, refused=error)
+
+    def _fetch_whole(self, number: int) -> Page:
+        """A page; from smaller ones if it is too large."""
+        try:
+            return self._fetch(number, self._size)
+        except AnswerTooLargeError as problem:
+            return in_smaller_pages(self._fetch, number, self._size, self._first_record, problem)
 
     def _note(self, number: int, page: Page) -> list[RawRecord]:
         """Counts a page's records, and returns them."""
@@ -311,6 +292,7 @@ class _CountedList:
             self._total = total
         self.seen.add(page.records)
         self._versions.add(page.records)
+        self._is_cut_off = self._is_cut_off or any(record.is_cut_off for record in page.records)
         for record in page.records[:1] + page.records[-1:]:
             if record.created_at is not None:
                 self._times.append(record.created_at)
@@ -336,10 +318,6 @@ class _CountedList:
         if all(map(ge, self._times, self._times[1:])):
             return split(None, self._times[-1])
         return None
-
-
-def ids_of(page: Page) -> set[str]:
-    return {record.record_id or record.fingerprint.hex() for record in page.records}
 
 
 def _not_empty(number: int, page: Page) -> Page:

@@ -19,6 +19,8 @@ KEEPALIVE_SECONDS = 5.0
 """How long a connection that is not used stays open."""
 INFLATE_STEP_BYTES = 1024 * 1024
 """At most so many bytes are inflated at once, before the size is checked."""
+BEGINNING_BYTES = 64 * 1024
+"""So much is kept of a body that is too large: a record's id is near its beginning."""
 CODINGS = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 """The content codings that are read, with zlib's window for each."""
 _GZIP_BEGIN = b"\x1f"
@@ -30,7 +32,11 @@ PLAIN = frozenset(["identity", "", "none", "utf-8"])
 
 
 class TooLargeError(OrdersSyncError):
-    """The body of an answer is too large."""
+    """The body of an answer is too large. `beginning`: its first BEGINNING_BYTES, inflated."""
+
+    def __init__(self, beginning: bytes = b"") -> None:
+        super().__init__()
+        self.beginning = beginning
 
 
 class BrokenCodingError(OrdersSyncError):
@@ -128,13 +134,27 @@ def read_body(response: httpx.Response, max_bytes: int) -> bytes:
     """
     coding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if coding in PLAIN:
+        length = response.headers.get("Content-Length", "")
+        if length.isdecimal() and int(length) > max_bytes:
+            max_bytes = min(max_bytes, BEGINNING_BYTES)  # the rest need not be sent
         parts: Iterator[bytes] = _counted(response.iter_raw(), max_bytes)
     elif coding in CODINGS:
         parts = _inflated(_counted(response.iter_raw(), max_bytes), coding)
     else:
         raise BrokenCodingError(f"with the content coding {coding[:40]!r}; allowed is one of gzip, deflate")
-    body = list(_counted(parts, max_bytes))
+    body: list[bytes] = []
+    try:
+        body += _counted(parts, max_bytes)
+    except TooLargeError:
+        raise TooLargeError(_beginning(body)) from None
     return body[0] if len(body) == 1 else b"".join(body)
+
+
+def _beginning(parts: Iterable[bytes]) -> bytes:
+    beginning = bytearray()
+    for part in parts:
+        beginning += part[: BEGINNING_BYTES - len(beginning)]
+    return bytes(beginning)
 
 
 def _counted(parts: Iterable[bytes], max_bytes: int) -> Iterator[bytes]:

@@ -10,7 +10,8 @@ from orders_sync.marketplaces.kit.circles import MAX_TIMES
 from orders_sync.marketplaces.kit.cursors import CursorPage, IdPage, read_after_ids, read_cursor
 from orders_sync.marketplaces.kit.errors import IncompleteListError
 from orders_sync.marketplaces.kit.linked_pages import read_linked
-from orders_sync.marketplaces.kit.paging import Page, read_counted
+from orders_sync.marketplaces.kit.page import Page
+from orders_sync.marketplaces.kit.paging import read_counted
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

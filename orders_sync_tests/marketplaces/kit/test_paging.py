@@ -11,13 +11,8 @@ from hypothesis import strategies as st
 from orders_sync.marketplaces.kit.adapter import RawRecord
 from orders_sync.marketplaces.kit.errors import IncompleteListError, RecordNotFoundError, RequestRefusedError
 from orders_sync.marketplaces.kit.linked_pages import read_linked
-from orders_sync.marketplaces.kit.paging import (
-    FetchPage,
-    Page,
-    length_of,
-    offset_page,
-    read_counted,
-)
+from orders_sync.marketplaces.kit.page import FetchPage, Page, length_of, offset_page
+from orders_sync.marketplaces.kit.paging import read_counted
 
 
 class ChangingList:
