@@ -45,9 +45,8 @@ def in_smaller_pages(
         page = _part(fetch, part, smaller, first_record, last)
         if page is None:
             break
-        if len(page.records) > smaller:
-            why = f"The marketplace gives pages of {len(page.records)} records where {smaller} are requested"
-            raise can_not_be_smaller(problem, why) from None
+        if len(page.records) > smaller or (last is not None and _is_same_beginning(page, last)):
+            raise can_not_be_smaller(problem, "The marketplace ignores the page size") from None
         records += page.records
         total = page.total if length_of(page.total) is not None else total
         last = page
@@ -55,6 +54,12 @@ def in_smaller_pages(
             break
     more = last is not None and last.next is not None
     return Page(records, total, number + 1 if more else None, more and last is not None and last.next_is_guessed)
+
+
+def _is_same_beginning(page: Page, before: Page) -> bool:
+    """Whether two pages end with the beginning of the same record."""
+    ends = [one.records[-1] for one in (page, before) if one.records and one.records[-1].is_cut_off]
+    return len(ends) == 2 and ends[0].fingerprint == ends[1].fingerprint
 
 
 def _part(fetch: FetchPage, number: int, size: int, first_record: FirstRecord, before: Page | None) -> Page | None:

@@ -143,6 +143,8 @@ class _CountedList:
         """Whether a full page of this reading brought nothing new."""
         self._is_cut_off = False
         """Whether a record of this reading was too large to be read whole."""
+        self._is_certain = False
+        """Whether an answer of this reading had the list's length, or a whole record."""
         self._size = max(1, self._shortest)
 
     def read(self) -> Iterator[list[RawRecord]]:
@@ -293,6 +295,7 @@ class _CountedList:
         self.seen.add(page.records)
         self._versions.add(page.records)
         self._is_cut_off = self._is_cut_off or any(record.is_cut_off for record in page.records)
+        self._is_certain = self._is_certain or total is not None or not all(r.is_cut_off for r in page.records)
         for record in page.records[:1] + page.records[-1:]:
             if record.created_at is not None:
                 self._times.append(record.created_at)
@@ -302,7 +305,16 @@ class _CountedList:
         return ceil(self._total / self._size)
 
     def _complete(self) -> bool:
-        """Whether every record of the list was seen. Sorts a key of each: call it once for each reading."""
+        """Whether every record of the list was seen. Sorts a key of each: call it once for each reading.
+
+        Raises IncompleteListError if no answer was read, so that nothing shows whether the page size is obeyed.
+        """
+        if self._is_cut_off and not self._is_certain:
+            raise IncompleteListError(
+                "No answer of the marketplace's list could be read: a record is too large, and nothing shows whether "
+                "there are others. The next pass that finds another record goes on; limits.answer_megabytes in the "
+                "account's file allows larger answers."
+            )
         return not self._shrunk and not self._uneven and self.seen.distinct() >= self._total
 
     def rest(self, split: Split | None) -> FetchPage | None:
