@@ -23,7 +23,7 @@ from orders_sync.sync.isolate_rejected import reason_of
 from orders_sync.sync.put_off import (
     OtherRecordError,
     SingleFetches,
-    is_too_large,
+    is_cut_off,
     put_off,
     put_off_cut_off,
     summary_of,
@@ -125,8 +125,12 @@ def retry_rejected(pass_: RunningPass, selection: Selection, *, limit: int | Non
             checked = _check(pass_, RawRecord(kept.key, kept.raw, kept.fingerprint))
         except RecordRejectedError as problem:
             fetches.note_success()
-            reasons = kept.reasons if is_too_large(kept.reasons) else problem.reasons
+            waits = is_cut_off(kept.raw, kept.reasons)  # the list has the record whole once it is smaller
+            reasons = kept.reasons if waits else problem.reasons
             note_tried(pass_.connection, kept.account, kept.kind, kept.key, reasons)
+            if waits:
+                still = RejectedRecord(kept.kind, kept.key, kept.raw, reasons)
+                pass_.add(PassSummary(put_off=1, problems=[still.one_line()]))
         except MarketplaceError as problem:
             note_tried(pass_.connection, kept.account, kept.kind, kept.key, with_reason(kept.reasons, problem))
             pass_.add(summary_of("care", kept.key, problem))

@@ -13,7 +13,7 @@ from orders_sync.model.pass_summary import PassSummary
 from orders_sync.model.records import Reason, RecordRejectedError
 from orders_sync.sync.merge import OrderMerger
 from orders_sync.sync.merge_pages import merge_all, merge_batch, open_merger
-from orders_sync.sync.put_off import SingleFetches, fetch_order, is_too_large, summary_of, with_reason
+from orders_sync.sync.put_off import SingleFetches, fetch_order, is_cut_off, summary_of, with_reason
 from orders_sync.sync.rejected_records import HASH_PREFIX, Selection, note_tried, resolve, to_retry
 from orders_sync.sync.running_pass import RunningPass
 from orders_sync.sync.unlisted import ExpectedOrders
@@ -82,7 +82,7 @@ def retry_rejected(
             continue
         if order_id:
             fetches.note_success()
-        if record is None and is_too_large(kept.reasons):
+        if record is None and is_cut_off(kept.raw, kept.reasons):
             note_tried(pass_.connection, kept.account, kept.kind, kept.key, kept.reasons)
             continue  # only its beginning is kept
         if record is None or record.raw == kept.raw:

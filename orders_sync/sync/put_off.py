@@ -22,6 +22,7 @@ from orders_sync.marketplaces.kit.errors import (
     MarketplaceError,
     RequestRefusedError,
 )
+from orders_sync.marketplaces.kit.json_repair import is_valid
 from orders_sync.model.pass_summary import PassSummary
 from orders_sync.model.records import Reason
 from orders_sync.sync.rejected_records import (
@@ -91,9 +92,9 @@ def put_off_cut_off(kind: str, record: RawRecord) -> RejectedRecord:
     return RejectedRecord(kind, record.record_id, record.raw, [not_fetched(_TOO_LARGE)], record.fingerprint)
 
 
-def is_too_large(reasons: list[Reason]) -> bool:
-    """Whether only the beginning of a record is kept, since its answer is too large."""
-    return not_fetched(_TOO_LARGE) in reasons
+def is_cut_off(raw: bytes, reasons: list[Reason]) -> bool:
+    """Whether only the beginning of a record is kept: then it can't be checked again."""
+    return not_fetched(_TOO_LARGE) in reasons and not is_valid(raw)
 
 
 def put_off_stored(connection: Connection, account: str, record: RawRecord, problem: MarketplaceError) -> None:

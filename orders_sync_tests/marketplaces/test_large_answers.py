@@ -11,6 +11,7 @@ from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit.accounts import account_from
 from orders_sync.marketplaces.kit.json_repair import MAX_VALUES
+from orders_sync.passes.run_pass import PassFailedError
 from orders_sync.testing.http_server import served
 from orders_sync.testing.machine_speed import slowness
 from orders_sync.testing.marketplace import sync
@@ -20,11 +21,24 @@ from orders_sync_tests.marketplaces.scripted_shop import (
     Query,
     ScriptedShop,
     an_order_at,
+    minutes_ago,
 )
 
 TOO_LARGE = "x" * 1_100_000
 TOO_MANY = "[" * MAX_VALUES + "]" * MAX_VALUES
 COUNT = 12
+PUT_OFF = "fetched: the answer is too large (limits.answer_megabytes)"
+CARE = {
+    "refurbed": (
+        "/refb.merchant.v1.OrderItemReturnService/ListOrderItemReturns", "returns",
+        {"order_item_id": "11", "state": "INITIATED", "return_initiated_at": minutes_ago(9)},
+    ),
+    "medusa": (
+        "/admin/returns", "returns",
+        {"status": "requested", "created_at": minutes_ago(9), "items": [{"item_id": "11", "quantity": 1}]},
+    ),
+}  # fmt: skip
+"""The path of the list of returns, the list's name, and a return without its id."""
 
 
 class LargeShop(ScriptedShop):
@@ -36,9 +50,13 @@ class LargeShop(ScriptedShop):
     def __init__(self, marketplace: str) -> None:
         super().__init__(marketplace, answer=self._paged)
         self.odd = {}
+        self.without_id = 0
+        """The number of an order that is too large, with its id at its end."""
 
     def _json(self, number: int) -> str:
         record = json.dumps(an_order_at(self.marketplace, number))
+        if number == self.without_id:
+            return f'{{"note": {json.dumps(TOO_LARGE)}, {record[1:]}'
         return record if number not in self.odd else f'{record[:-1]}, "note": {self.odd[number]}}}'
 
     def _paged(self, path: str, query: Query) -> object:
@@ -142,6 +160,57 @@ def test_the_first_or_last_order_of_the_list_may_be_too_large(
     summary = sync(account, "modified")
     assert stored(connection) == [number for number in range(1, COUNT + 1) if number != position]
     assert summary.put_off == 1
+
+
+def test_an_order_whose_id_is_not_in_its_beginning_is_put_off_without_it(
+    shop: LargeShop, account: SellerAccount, connection: Connection
+) -> None:
+    """Where the next page begins after an id, the pass fails instead, and says what to do."""
+    shop.without_id = 5
+    if shop.marketplace == "refurbed":
+        with pytest.raises(PassFailedError, match=r"its beginning has no id, .* Set limits\.answer_megabytes"):
+            sync(account, "new")
+        assert stored(connection) == [1, 2, 3, 4]
+        return
+    for _ in range(3):
+        summary = sync(account, "new")
+        assert (len(stored(connection)), summary.put_off, summary.rejected) == (COUNT - 1, 1, 0)
+        assert [(key[:5], what) for key, what in rejected(connection).items()] == [("hash:", f"could not be {PUT_OFF}")]
+    shop.without_id = 0
+    summary = sync(account, "new")
+    assert (stored(connection), summary.put_off) == (list(range(1, COUNT + 1)), 0)
+
+
+def test_a_care_record_that_is_too_large_is_put_off_and_stored_once_it_is_smaller(
+    shop: LargeShop, account: SellerAccount, connection: Connection
+) -> None:
+    if shop.marketplace not in CARE:
+        pytest.skip("the contract has no page size for this list, or its pages name the next one")
+    path, name, case = CARE[shop.marketplace]
+    notes = [None, TOO_LARGE, None]
+
+    def answer(asked: str, query: Query) -> object:
+        size = query["pagination"]["limit"] if "pagination" in query else int(query.get("limit", 0))
+        after = query.get("pagination", {}).get("starting_after") or query.get("offset", 0)
+        cases = [{**case, "id": str(number), "note": note} for number, note in enumerate(notes, 1)]
+        found = cases[int(after) : int(after) + size] if asked == path else []
+        names = ("returns", "claims", "exchanges", "tickets")
+        count = len(cases) if asked == path else 0
+        return {each: found if each == name else [] for each in names} | {
+            "count": count,
+            "has_more": len(found) == size,
+        }
+
+    shop.answer = answer
+    for _ in range(2):
+        summary = sync(account, "care")
+        assert (summary.put_off, summary.rejected) == (1, 0)
+        assert list(rejected(connection).values()) == [f"could not be {PUT_OFF}"]
+        assert connection.execute("SELECT count(*) FROM care_records").fetchone() == (2,)
+    notes[1] = None
+    sync(account, "care")
+    assert connection.execute("SELECT count(*) FROM care_records").fetchone() == (3,)
+    assert rejected(connection) == {}
 
 
 def test_ten_megabytes_of_brackets_take_little_cpu_time(
