@@ -1,7 +1,7 @@
 """A batch of orders on its way into the tables: what is written together, and what became of it."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import msgspec
@@ -95,6 +95,8 @@ class PreparedBatch:
     unchanged: int
     """How many records bring nothing new."""
     rejected: Sequence[RejectedRecord]
+    older: Mapping[str, Sequence[DecodedOrder]] = field(default_factory=dict[str, Sequence[DecodedOrder]])
+    """The older versions of orders that came in several, by order id: those that can be stored, the newest first."""
     listed_flaws: Sequence[tuple[str, Flaw]] = ()
     """Flaws that show only in the list, of orders that are stored in the listed version."""
     passed: Sequence[str] = ()

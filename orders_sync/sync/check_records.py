@@ -81,12 +81,12 @@ def by_id(records: Iterable[RawRecord], dismissed: Mapping[str, bytes]) -> Liste
     return Listed(alone, versions, without_id, cut_off)
 
 
-def newest_usable(
+def usable_versions(
     decode: Decode, versions: Sequence[RawRecord], *, is_new: bool
-) -> tuple[DecodedOrder | None, RejectedRecord | None]:
-    """The newest version of an order that can be stored, and the newest version of all if that one can't.
+) -> tuple[list[DecodedOrder], RejectedRecord | None]:
+    """The versions of an order that can be stored, the newest first, and the newest of all if that one can't.
 
-    Of versions that are equally new it is the last one.
+    Of versions that are equally new, the last one comes first.
     """
     usable: list[DecodedOrder] = []
     rejected: dict[bytes, RejectedRecord] = {}
@@ -98,13 +98,21 @@ def newest_usable(
             rejected[record.fingerprint] = _rejected(record, problem)
         else:
             usable.append(one)
-    newest = reduce(_newer, [(record.modified_at, record) for record in versions])[1]
-    best = reduce(_newer, [(one.order.modified_at, one) for one in usable])[1] if usable else None
-    return best, rejected.get(newest.fingerprint)
+    newest = _newest([(record.modified_at, record) for record in versions])
+    newest_first: list[DecodedOrder] = []
+    while usable:
+        following = _newest([(one.order.modified_at, one) for one in usable])
+        usable = [one for one in usable if one is not following]
+        newest_first.append(following)
+    return newest_first, rejected.get(newest.fingerprint)
 
 
 _Version = TypeVar("_Version")
 _Dated = tuple[datetime | None, _Version]
+
+
+def _newest(versions: Sequence[_Dated[_Version]]) -> _Version:
+    return reduce(_newer, versions)[1]
 
 
 def _newer(one: _Dated[_Version], other: _Dated[_Version]) -> _Dated[_Version]:

@@ -13,14 +13,15 @@ One batch is one transaction: orders, items and events are committed together or
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from psycopg.errors import DeadlockDetected, SerializationFailure, UniqueViolation
 
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit.adapter import RawRecord
 from orders_sync.model.records import Flaw
-from orders_sync.sync.batch import Batch, BatchResult, PreparedBatch
-from orders_sync.sync.check_records import Decode, Listed, by_id, check_orders, decode_records, newest_usable
+from orders_sync.sync.batch import Batch, BatchResult, DecodedOrder, PreparedBatch
+from orders_sync.sync.check_records import Decode, Listed, by_id, check_orders, decode_records, usable_versions
 from orders_sync.sync.isolate_rejected import write_isolating_rejected
 from orders_sync.sync.record_flaws import RecordFlaws
 from orders_sync.sync.rejected_records import (
@@ -94,15 +95,17 @@ class OrderMerger:
             return self.prepare(records)
         changed_decoded, changed_undecodable = decode_records(self._decode, changed)
         unusable: list[RejectedRecord] = []
+        older: dict[str, list[DecodedOrder]] = {}
         for record_id, versions in listed.versions.items():
             version = stored.get(record_id)
-            best, rejected = newest_usable(self._decode, versions, is_new=version is None)
+            usable, rejected = usable_versions(self._decode, versions, is_new=version is None)
             if rejected is not None:
                 unusable.append(rejected)
-            if best is not None and version is None:
-                new_decoded.append(best)
-            elif best is not None and version is not None and not version.covers(best.record, reread=self._reread):
-                changed_decoded.append(best)
+            if version is not None:
+                usable = [one for one in usable if not version.covers(one.record, reread=self._reread)]
+            if usable:
+                (new_decoded if version is None else changed_decoded).append(usable[0])
+                older[record_id] = usable[1:]
         new_batch, new_invalid = check_orders(self._account, new_decoded, are_new=True)
         changed_batch, changed_invalid = check_orders(self._account, changed_decoded, are_new=False)
         new_batch.build()
@@ -115,6 +118,7 @@ class OrderMerger:
             changed_batch,
             unchanged=len(records) - len(new_batch.checked) - len(changed_batch.checked) - len(rejected),
             rejected=rejected,
+            older=older,
             listed_flaws=listed_flaws,
             passed=passed,
         )
@@ -148,6 +152,7 @@ class OrderMerger:
                 result += write_isolating_rejected(batch.new, self._write_new_or_changed)
             if batch.changed.checked:
                 result += write_isolating_rejected(batch.changed, self._write_changed)
+            result, instead = self._write_older(batch, result)
             keep(self._connection, self._account, result.rejected)
             written = {*result.created, *result.changed, *result.equal}
             # A version that can't be stored stays on the list as long as it comes beside one that can.
@@ -155,12 +160,33 @@ class OrderMerger:
             resolved = self._rejected_ids & passed
             resolve(self._connection, self._account, "order", sorted(resolved))
             flaws = {**batch.new.flaws(written), **batch.changed.flaws(written)}
+            for one in instead:
+                flaws |= one.flaws(written)
             self._flaws.replace(written, flaws)
             self._flaws.add([*result.conflicts, *batch.listed_flaws])
             result += BatchResult(flawed=len(flaws))
         self._rejected_ids -= resolved
         self._rejected_ids |= {record_key(rejected.record_id, rejected.raw) for rejected in result.rejected}
         return result
+
+    def _write_older(self, batch: PreparedBatch, result: BatchResult) -> tuple[BatchResult, list[Batch]]:
+        """Writes older versions of the orders whose newest one PostgreSQL rejects: the newest that it takes of each.
+
+        Returns the result with what became of them, and what was written.
+        """
+        instead: list[Batch] = []
+        for order_id in {rejected.record_id for rejected in result.rejected} & batch.older.keys():
+            is_new = any(decoded.order.order_id == order_id for decoded in batch.new.checked)
+            for decoded in batch.older[order_id]:
+                checked, _ = check_orders(self._account, [decoded], are_new=is_new)
+                write = self._write_new_or_changed if is_new else self._write_changed
+                written = replace(write_isolating_rejected(checked, write), rejected=())
+                if written.records:
+                    instead.append(checked)
+                    # Until now it counted as a record that brings nothing new.
+                    result += written + BatchResult(unchanged=-1)
+                    break
+        return result, instead
 
     def _write_new_or_changed(self, batch: Batch) -> BatchResult:
         try:

@@ -298,3 +298,26 @@ def test_a_batch_that_collides_with_another_writers_locks_is_written_again(
         merge([an_order(marketplace, 2)])
     assert connection.execute("SELECT last_value FROM tries").fetchone() == (3 + MAX_TRIES,)
     check_invariants(connection)
+
+
+@pytest.mark.parametrize("is_stored", [False, True])
+def test_a_version_that_only_postgresql_rejects_takes_the_place_of_no_older_one(
+    marketplace: Marketplace, adapter: Adapter, connection: Connection, merge: Merge, is_stored: bool
+) -> None:
+    """Of two older ones that it takes, the newer one is stored."""
+    reject_row(connection, "order_items", "sku", "REJECTED")
+    order, other = an_order(marketplace, 1), an_order(marketplace, 2)
+    if is_stored:
+        merge([order])
+    [line] = order["orderlines"]
+    at = order["date_modification"]
+    oldest = {**order, "date_modification": _later(at), "tracking_number": "T-1"}
+    older = {**order, "date_modification": _later(_later(at)), "tracking_number": "T-2"}
+    added = {**line, "id": 77, "listing": "REJECTED"}
+    newest = {**order, "date_modification": _later(_later(_later(at))), "orderlines": [line, added]}
+    result = merge([older, newest, other, oldest])
+    assert (len(result.created), len(result.changed), len(result.rejected)) == ((1, 1, 1) if is_stored else (2, 0, 1))
+    rows = connection.execute("SELECT tracking_number FROM orders WHERE order_id = '1'").fetchall()
+    assert rows == [("T-2",)]
+    assert connection.execute("SELECT record_id FROM rejected_records WHERE resolved_at IS NULL").fetchall() == [("1",)]
+    check_invariants(connection)
