@@ -467,7 +467,7 @@ class BackMarket(HttpAdapter):
         delivery = decode_leniently(_decode_delivery, _Delivery, raw)
         if delivery.value.order is None:
             raise missing_value("order", "the id of the order")
-        if str(delivery.value.order) == order_id:
+        if str(delivery.value.order).strip() == order_id:
             reading.add(self._label(delivery.value), delivery.flaws)
 
     def _label(self, delivery: _Delivery) -> Document:

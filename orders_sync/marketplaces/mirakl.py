@@ -474,15 +474,16 @@ class Mirakl(HttpAdapter):
             return
         if document.order_id is None:
             raise missing_value("order_id", "the id of the order")
-        if document.order_id not in readings:
+        reading = readings.get(document.order_id.strip())
+        if reading is None:
             return  # the filter is ignored
-        reading = readings[document.order_id]
         with reading.attempt():
             if kind is None:
                 raise missing_value("type", "the code of the document's type")
             if document.id is None:
                 raise missing_value("id", "the document's id")
-            reading.add(Document(str(document.id), kind, self._download_url(document)), listed.flaws)
+            document_id = str(document.id).strip()
+            reading.add(Document(document_id, kind, self._download_url(document_id)), listed.flaws)
 
     def _kind_of(self, document: _Document) -> DocumentKind | None:
         """None for a document that is neither, e.g. an invoice."""
@@ -490,9 +491,9 @@ class Mirakl(HttpAdapter):
             return DocumentKind.DELIVERY_NOTE
         return DocumentKind.LABEL if document.type in self.label_types else None
 
-    def _download_url(self, document: _Document) -> str:
+    def _download_url(self, document_id: str) -> str:
         """The URL of a document (OR73); its download needs the account's key."""
-        query = urlencode([("document_ids", str(document.id)), *self.shop])
+        query = urlencode([("document_ids", document_id), *self.shop])
         return f"{self.client.base_url}/api/orders/documents/download?{query}"
 
     def accept(self, target: AcceptanceTarget, item_ids: Sequence[str]) -> AcceptanceAnswer:

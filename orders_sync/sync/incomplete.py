@@ -104,10 +104,19 @@ def read_documents(pass_: RunningPass, missing: Sequence[MissingDocuments]) -> N
 
 
 def _answers(adapter: Adapter, missing: Sequence[MissingDocuments]) -> Iterator[tuple[str, OrderDocuments]]:
-    """The adapter's answers. Where it raises anything but a MarketplaceError, the other orders are read one by one."""
+    """The adapter's answers, by the ids as they are stored.
+
+    Where it raises anything but a MarketplaceError, the other orders are read one by one.
+    """
+    requested = {order.order_id for order in missing}
     answered: set[str] = set()
     try:
-        for order_id, answer in adapter.documents(missing):
+        for answered_id, answer in adapter.documents(missing):
+            order_id = answered_id.strip()
+            if order_id not in requested:
+                problem = BadAnswerError("documents came of this order, which were not requested: they are not stored")
+                yield order_id, OrderDocuments((), problems=[problem])
+                continue
             answered.add(order_id)
             if isinstance(answer, MarketplaceError):
                 yield order_id, OrderDocuments((), problems=[answer])

@@ -175,7 +175,7 @@ def mend_document(document: Document) -> tuple[Document, list[Flaw]]:
     item_ids = tuple(with_valid_characters(item_id).strip() for item_id in document.item_ids)
     if item_ids != document.item_ids:
         values["item_ids"] = item_ids
-    key = with_valid_characters(document.key)
+    key = with_valid_characters(document.key).strip()
     # A digest is as good a key: it only has to tell documents apart.
     values["key"] = key if len(key) <= MAX_ID_LENGTH else hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
     return msgspec.structs.replace(document, **values), flaws

@@ -92,6 +92,21 @@ def labels_of(connection: Connection) -> list[tuple[str, str]]:
     ).fetchall()
 
 
+def test_a_label_whose_ids_have_spaces_around_them_is_the_same_label(
+    shop: ScriptedShop, account: SellerAccount, connection: Connection
+) -> None:
+    spaced = {
+        "back_market": {"order": " 1", "shipmentId": "10\t"}, "refurbed": {"id": "10\t"},
+        "mirakl": {"order_id": " 1", "id": "10\t"}, "medusa": {"id": "10\t"},
+    }  # fmt: skip
+    label = a_label(shop.marketplace, 1, 10)
+    for odd in ({}, spaced[shop.marketplace]):
+        connection.execute("UPDATE orders SET label_url = NULL")
+        shop.answer = answering(shop.marketplace, lambda n, odd=odd: [{**label, **odd}] if n == 1 else [])
+        assert sync(account, "incomplete").documents_found >= 1
+        assert labels_of(connection) == [("1", "10")]
+
+
 UNREADABLE: dict[str, list[Any]] = {
     "back_market": [None, 5, {"shipmentId": 12}, {"order": {}, "shipmentId": 12}, {"order": None}],
     "refurbed": [None, 5, []],

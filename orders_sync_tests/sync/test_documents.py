@@ -46,6 +46,22 @@ def test_a_long_text_is_cut_and_a_time_of_no_time_is_unknown(connection: Connect
     assert ("1", Flaw("documents.label.cancelled_at", "lies in the year 1", "unknown")) in flaws
 
 
+def test_documents_of_an_order_that_was_not_requested_are_not_stored(
+    account: SellerAccount, connection: Connection, stored: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An adapter that a user writes may take the id from the answer; spaces around it are left out."""
+
+    def documents(self: BackMarket, missing: Sequence[MissingDocuments]) -> Iterator[DocumentsAnswer]:
+        for order_id in (" 1 ", "77", "3"):
+            yield order_id, [Document("k", DocumentKind.LABEL, URL)]
+
+    monkeypatch.setattr(BackMarket, "documents", documents)
+    summary = sync(account, "incomplete")
+    assert summary.problems == ["order 77: documents came of this order, which were not requested: they are not stored"]
+    rows = connection.execute("SELECT order_id FROM order_documents ORDER BY 1").fetchall()
+    assert rows == [("1",), ("3",)]
+
+
 def test_an_exception_of_an_adapter_is_a_problem_of_its_order_alone(
     account: SellerAccount, connection: Connection, stored: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
