@@ -79,8 +79,8 @@ def _needs_repair(raw: bytes) -> bool:
 
 
 #: A literal first: the search goes from underscore to underscore, most of which are in names.
-_DIGITS_AND_UNDERSCORE = re.compile(rb"_[0-9](?<=[0-9]_[0-9])")
-_NUMBER_AND_UNDERSCORE = re.compile(rb'"\s*[-+]?[0-9.]*[0-9]_[0-9][0-9_.eE+-]*\s*"')
+_DIGITS_AND_UNDERSCORE = re.compile(rb'_[0-9."_](?<=[-+0-9."_]_[0-9."_])')
+_NUMBER_AND_UNDERSCORE = re.compile(rb'"\s*[-+0-9.eE]*_[-+0-9_.eE]*\s*"')
 
 
 def _may_have_underscores(raw: bytes) -> bool:

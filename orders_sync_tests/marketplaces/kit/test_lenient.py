@@ -159,11 +159,13 @@ class Payment(msgspec.Struct):
     shares: list[Share] | None = None
 
 
-@pytest.mark.parametrize("value", ["1_0", " 1_0.5", "-1_0", "1_000.00", "1e1_0"])
+@pytest.mark.parametrize("value", ["1_0", " 1_0.5", "-1_0", "1_000.00", "1e1_0", "1__0", "_10", "10_", "-_1", "1_.5"])
 def test_an_underscore_between_digits_is_no_number(value: str) -> None:
     """Python reads `1_0` as 10, and so does msgspec for a Decimal."""
     raw = json.dumps({"paid": value, "note": "12_3", "shares": [{"part": value, "pieces": value}]}).encode()
-    decoded = decode_leniently(msgspec.json.Decoder(Payment).decode, Payment, raw)
+    decode = msgspec.json.Decoder(Payment).decode
+    assert decode_leniently(decode, Payment, b'{"paid": "%s"}' % value.encode()).value == Payment()
+    decoded = decode_leniently(decode, Payment, raw)
     assert decoded.value == Payment(shares=[Share()])
     places = ("paid", "shares[0].part", "shares[0].pieces")
     assert [(flaw.field, flaw.found) for flaw in decoded.flaws] == [(place, "is no number") for place in places]
