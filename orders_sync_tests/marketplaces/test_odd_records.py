@@ -303,3 +303,45 @@ def test_ids_that_differ_only_in_spaces_are_one(shop: Shop, space: str) -> None:
 def test_two_versions_of_which_one_has_spaces_around_its_id_are_one_order(shop: Shop) -> None:
     shop.sync(shop.form.order, {**shop.form.order, shop.form.order_id: " 1"})
     assert (shop.orders(), shop.locks()) == (["1"], {"11": "locked"})
+
+
+def _with_unix_times(value: Any, milliseconds: bool) -> Any:
+    if isinstance(value, dict):
+        return {name: _with_unix_times(inner, milliseconds) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_with_unix_times(inner, milliseconds) for inner in value]
+    if isinstance(value, str) and value.endswith("Z"):
+        seconds = int(datetime.fromisoformat(value).timestamp())
+        return seconds * 1000 if milliseconds else str(seconds)
+    return value
+
+
+@pytest.mark.parametrize("milliseconds", [False, True])
+def test_an_order_whose_times_are_unix_times_is_stored_and_locked(shop: Shop, milliseconds: bool) -> None:
+    summary = shop.sync(_with_unix_times(shop.form.order, milliseconds))
+    assert (shop.orders(), shop.locks(), summary.flawed) == (["1"], {"11": "locked"}, 1)
+    rows = shop.connection.execute("SELECT created_at FROM orders").fetchall()
+    assert abs(rows[0][0] - datetime.now(UTC)) < timedelta(hours=1)
+
+
+def test_an_order_whose_states_are_written_in_another_way_is_locked(shop: Shop) -> None:
+    """Texts only: Back Market's states are numbers."""
+
+    def spelled(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {
+                name: f" {inner.swapcase()}\n" if isinstance(inner, str) and ("state" in name or "status" in name) else
+                spelled(inner)
+                for name, inner in value.items()
+            }  # fmt: skip
+        return [spelled(inner) for inner in value] if isinstance(value, list) else value
+
+    summary = shop.sync(spelled(shop.form.order))
+    assert (shop.locks(), summary.flawed) == ({"11": "locked"}, int(shop.marketplace != "back_market"))
+
+
+def test_a_quantity_that_is_a_number_to_python_alone_locks_nothing(shop: Shop) -> None:
+    if shop.form.quantity is None:
+        pytest.skip("every line is one piece")
+    shop.sync(shop.form.with_line(**{shop.form.quantity: "1_0"}))
+    assert (shop.orders(), shop.rejected()) == ([], ["1"])
