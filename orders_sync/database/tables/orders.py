@@ -126,8 +126,7 @@ order_items = Table(
     Column("returned", Integer, comment="Pieces that came back; empty: the marketplace does not say."),
     Column(
         "shipments", JSONB,
-        comment="When the item's pieces left, by the marketplace's clock: "
-        '[{"pieces": 1, "at": "2026-03-01T08:30:00Z"}]; '
+        comment="When the item's pieces left, by the marketplace's clock: for each parcel, its `pieces` and `at`; "
         "empty: the marketplace says it of the order alone, or not at all.",
     ),
     Column(

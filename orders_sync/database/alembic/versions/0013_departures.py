@@ -24,9 +24,8 @@ def upgrade() -> None:
         "order_items",
         sa.Column(
             "shipments", JSONB(),
-            comment="When the item's pieces left, by the marketplace's clock: "
-            '[{"pieces": 1, "at": "2026-03-01T08:30:00Z"}]; empty: the marketplace says it of the order alone, or not '
-            "at all.",
+            comment="When the item's pieces left, by the marketplace's clock: for each parcel, its `pieces` and `at`; "
+            "empty: the marketplace says it of the order alone, or not at all.",
         ),
     )  # fmt: skip
     op.add_column(
