@@ -120,12 +120,13 @@ def _start_dagster(processes: list[ManagedProcess], report: _TimedReport, port: 
 
 
 def _import_sandbox_stock(address: str) -> None:
-    """Imports the sandbox's stock list into a database that has no stock levels yet."""
+    """Imports the sandbox's stock list into a database into which none was imported yet."""
     from orders_sync.stock.connection import StockConnection
     from orders_sync.stock.levels import import_levels, read_stock_file
+    from orders_sync.stock.queries import has_stock_list
 
     with orders_database(APPLICATION) as connection:
-        if connection.execute("SELECT EXISTS (SELECT FROM stock_levels)").fetchone() == (True,):
+        if has_stock_list(StockConnection(connection)):
             return
         file = state_folder() / "sandbox" / "stock.csv"
         file.write_text(httpx.get(f"{address}/sandbox/stock.csv", trust_env=False).text)

@@ -4,12 +4,16 @@ Acceptance follows the commit and never precedes it. Every request is stored as 
 is stored in that row. A line is accepted only while it still waits: as the pass itself has just seen, or, if an earlier
 request was refused or its answer was lost, as the order shows when it is fetched anew. A request that the
 marketplace certainly did not process is `failed`, and counts as none.
+
+Where only lines whose pieces are locked are accepted, the locks are looked at again in the transaction that stores the
+request, while nobody else changes stock: pieces may have been taken back since the pass made its list. Nothing can hold
+them while the request is under way; if they are taken back in that time, the pass reports it.
 """
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 
 from psycopg.types.json import Jsonb
 
@@ -22,9 +26,9 @@ from orders_sync.marketplaces.kit.errors import (
     RequestRefusedError,
 )
 from orders_sync.model.pass_summary import PassSummary
-from orders_sync.model.records import OrderItem, RecordRejectedError
 from orders_sync.model.statuses import Status
-from orders_sync.sync.check_records import order_decoder
+from orders_sync.stock.apply_events import lock_orders
+from orders_sync.stock.connection import StockConnection
 from orders_sync.sync.merge_pages import merge_batch, open_merger
 from orders_sync.sync.put_off import fetch_order
 from orders_sync.sync.running_pass import RunningPass
@@ -83,6 +87,8 @@ class _Waiting:
     """What is to be accepted with one request."""
 
     target: AcceptanceTarget
+    is_short: bool
+    """Whether an item of it lacks pieces."""
     item_ids: Sequence[str]
     earlier: _Earlier | None
 
@@ -92,9 +98,9 @@ class AcceptanceOutcome:
     """What became of the lines of one target."""
 
     target: AcceptanceTarget
-    state: Literal["accepted", "refused", "failed", "lost", "left", "given up"]
+    state: Literal["accepted", "refused", "failed", "lost", "left", "short", "given up"]
     """`refused` by the marketplace; `failed` certainly not done; `lost` without answer; `left` the waiting state since
-    an earlier request; `given up` after MAX_REQUESTS."""
+    an earlier request, or since the pass listed it; `short` since then; `given up` after MAX_REQUESTS."""
     order: RawRecord | None = None
     """The order as it is now, if the marketplace answered with it."""
     problem: str | None = None
@@ -127,16 +133,24 @@ def orders_to_accept(pass_: RunningPass, waiting: Sequence[str]) -> list[str]:
     return sorted({*waiting, *found})
 
 
-def accept_lines(pass_: RunningPass, order_ids: Sequence[str], *, accepts_short: bool) -> Iterator[AcceptanceOutcome]:
+def accept_lines(
+    pass_: RunningPass, order_ids: Sequence[str], *, accepts_short: bool, oversell: frozenset[str] = frozenset()
+) -> Iterator[AcceptanceOutcome]:
     """Accepts the lines of these orders that wait, one request for each step of the iterator.
 
-    A line that is refused does not stop the others. Call this with the authority to act outside, once the stock locks
-    show which lines are short. Afterwards, hand the outcomes to `store_accepted_orders`.
+    A line that is refused does not stop the others. `accepts_short`: accept lines whose pieces are not locked, too.
+    `oversell`: the accounts that may lock stock below zero. Call this with the authority to act outside. Afterwards,
+    hand the outcomes to `store_accepted_orders`.
 
     Raises MarketplaceError if the marketplace answers a request with anything but an acceptance or a refusal.
     """
-    for waiting in _waiting(pass_, order_ids, accepts_short):
-        yield _accept(pass_, waiting)
+    if not accepts_short:
+        # All at once, so that the oldest order gets its pieces first.
+        lock_orders(StockConnection(pass_.connection), pass_.lane.account, order_ids, oversell)
+    rules = _Rules(accepts_short, oversell)
+    for waiting in _waiting(pass_, order_ids):
+        if accepts_short or not waiting.is_short:
+            yield _accept(pass_, waiting, rules)
 
 
 def store_accepted_orders(pass_: RunningPass, outcomes: Sequence[AcceptanceOutcome]) -> None:
@@ -148,8 +162,15 @@ def store_accepted_orders(pass_: RunningPass, outcomes: Sequence[AcceptanceOutco
             merge_batch(pass_, merger, records)
 
 
-def _waiting(pass_: RunningPass, order_ids: Sequence[str], accepts_short: bool) -> list[_Waiting]:
-    """What waits, with earlier requests; what lacks its stock only if `accepts_short`."""
+class _Rules(NamedTuple):
+    """What may be accepted."""
+
+    accepts_short: bool
+    oversell: frozenset[str]
+
+
+def _waiting(pass_: RunningPass, order_ids: Sequence[str]) -> list[_Waiting]:
+    """What waits, with earlier requests."""
     account, connection = pass_.lane.account, pass_.connection
     lines = connection.execute(
         _WAITING_LINES,
@@ -165,9 +186,8 @@ def _waiting(pass_: RunningPass, order_ids: Sequence[str], accepts_short: bool) 
         )
     }
     return [
-        _Waiting(target, item_ids, earlier.get(target))
+        _Waiting(target, short, item_ids, earlier.get(target))
         for order_id, sku, item_id, short, item_ids in lines
-        if accepts_short or not short
         for target in [AcceptanceTarget(order_id, sku, item_id)]
     ]
 
@@ -187,28 +207,30 @@ def _orders_missing_in_answers(pass_: RunningPass, outcomes: Sequence[Acceptance
     return fetched
 
 
-def _accept(pass_: RunningPass, waiting: _Waiting) -> AcceptanceOutcome:
-    """One request, unless the lines left the waiting state since an earlier one, or too many were sent."""
-    target, item_ids, earlier = waiting.target, waiting.item_ids, waiting.earlier
-    if earlier is not None:
-        try:
-            order = fetch_order(pass_.adapter, target.order_id)
-            item_ids = _items_that_wait(pass_, order, target) if order is not None else ()
-        except (*OF_ONE_RECORD, RecordRejectedError) as error:
-            if isinstance(error, MarketplaceError) and error.concerns_all_calls:
-                raise
-            problem = f"{target}: not accepted, since the order could not be read anew: {error}"
-            return AcceptanceOutcome(target, "failed", problem=problem)
-        if not item_ids:
-            _settle_earlier(pass_, target, earlier)
-            return AcceptanceOutcome(target, "left", order)
-        if earlier.requests >= MAX_REQUESTS:
-            problem = (
-                f"{target}: still waits after {earlier.requests} requests, so no more are sent; "
-                "accept it by hand in the marketplace's back office"
-            )
-            return AcceptanceOutcome(target, "given up", problem=problem)
-    acceptance_id = _store_request(pass_, target, item_ids)
+def _accept(pass_: RunningPass, waiting: _Waiting, rules: _Rules) -> AcceptanceOutcome:
+    """One request, unless the lines left the waiting state, lost their pieces, or too many requests were sent."""
+    target = waiting.target
+    if waiting.earlier is not None and (outcome := _after_earlier(pass_, target, waiting.earlier)) is not None:
+        return outcome
+    stock = StockConnection(pass_.connection)
+    with pass_.connection.transaction() if rules.accepts_short else stock.changing():
+        if not rules.accepts_short:
+            lock_orders(stock, pass_.lane.account, [target.order_id], rules.oversell)
+        now = _still_waiting(pass_, target)
+        if now is None or (now.is_short and not rules.accepts_short):
+            return AcceptanceOutcome(target, "left" if now is None else "short")
+        acceptance_id = _store_request(pass_, target, now.item_ids)
+    outcome = _send(pass_, target, now.item_ids, acceptance_id)
+    if outcome.state in ("accepted", "lost") and not rules.accepts_short and _lost_its_pieces(pass_, target):
+        problem = f"{target}: its pieces were taken back while its acceptance was under way; the lines are short now"
+        return replace(outcome, problem="; ".join(filter(None, [outcome.problem, problem])))
+    return outcome
+
+
+def _send(
+    pass_: RunningPass, target: AcceptanceTarget, item_ids: Sequence[str], acceptance_id: int
+) -> AcceptanceOutcome:
+    """Sends a request that is stored, and stores its answer."""
     try:
         answer = pass_.adapter.accept(target, item_ids)
     except AnswerLostError as error:
@@ -229,14 +251,40 @@ def _accept(pass_: RunningPass, waiting: _Waiting) -> AcceptanceOutcome:
     return AcceptanceOutcome(target, "accepted", answer.order)
 
 
-def _items_that_wait(pass_: RunningPass, order: RawRecord, target: AcceptanceTarget) -> list[str]:
-    items = order_decoder(pass_.adapter)(order.raw).value.items or []
-    return [item.item_id for item in items if item.status == Status.PENDING and _is_meant(target, item)]
+def _after_earlier(pass_: RunningPass, target: AcceptanceTarget, earlier: _Earlier) -> AcceptanceOutcome | None:
+    """Fetches and stores the order anew, since earlier requests may have been done; None: a request is to be sent."""
+    try:
+        problem = None
+        order = fetch_order(pass_.adapter, target.order_id)
+        if order is not None:
+            with open_merger(pass_) as merger:
+                problem = next((found.one_line() for found in merge_batch(pass_, merger, [order]).rejected), None)
+    except OF_ONE_RECORD as error:
+        if error.concerns_all_calls:
+            raise
+        order, problem = None, str(error)
+    if problem is not None:
+        problem = f"{target}: not accepted, since the order could not be read anew: {problem}"
+        return AcceptanceOutcome(target, "failed", problem=problem)
+    if order is None or _still_waiting(pass_, target) is None:
+        _settle_earlier(pass_, target, earlier)
+        return AcceptanceOutcome(target, "left")
+    if earlier.requests >= MAX_REQUESTS:
+        problem = (
+            f"{target}: still waits after {earlier.requests} requests, so no more are sent; "
+            "accept it by hand in the marketplace's back office"
+        )
+        return AcceptanceOutcome(target, "given up", problem=problem)
+    return None
 
 
-def _is_meant(target: AcceptanceTarget, item: OrderItem) -> bool:
-    """Whether a target has an item; the ids and SKUs that are stored have no spaces around them."""
-    return target.sku in ("", item.sku.strip()) and target.item_id in ("", item.item_id.strip())
+def _still_waiting(pass_: RunningPass, target: AcceptanceTarget) -> _Waiting | None:
+    return next((waiting for waiting in _waiting(pass_, [target.order_id]) if waiting.target == target), None)
+
+
+def _lost_its_pieces(pass_: RunningPass, target: AcceptanceTarget) -> bool:
+    still_waiting = _still_waiting(pass_, target)
+    return still_waiting is not None and still_waiting.is_short
 
 
 def _store_request(pass_: RunningPass, target: AcceptanceTarget, item_ids: Sequence[str]) -> int:

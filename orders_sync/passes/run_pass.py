@@ -24,7 +24,6 @@ from orders_sync.passes.acceptance import (
     store_accepted_orders,
 )
 from orders_sync.passes.store_documents import store_due_documents
-from orders_sync.stock.apply_events import lock_orders
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.queries import has_stock_list
 from orders_sync.sync import care, incomplete, modified, new
@@ -100,15 +99,12 @@ def _act_outside(pass_: RunningPass, waiting: list[str]) -> None:
         order_ids = orders_to_accept(pass_, waiting)
         if not order_ids:
             return
-        stock = StockConnection(pass_.connection)
         accepts_short = settings.accept_short_lines
         if accepts_short is None:
-            accepts_short = not has_stock_list(stock)
-        if not accepts_short:
-            # So that the locks show which lines are short.
-            lock_orders(stock, pass_.lane.account, order_ids, overselling_accounts())
+            accepts_short = not has_stock_list(StockConnection(pass_.connection))
+        oversell = overselling_accounts()
         outcomes: list[AcceptanceOutcome] = []
-        for outcome in accept_lines(pass_, order_ids, accepts_short=accepts_short):
+        for outcome in accept_lines(pass_, order_ids, accepts_short=accepts_short, oversell=oversell):
             outcomes.append(outcome)
             # At once: if a later request fails the pass, its summary still counts this one.
             pass_.add(outcome.summary())

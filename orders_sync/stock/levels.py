@@ -108,7 +108,8 @@ def import_levels(
             for change in changes
             for pieces in [change.after - (change.before or 0)]
         ]
-        stock.execute(_SET_COUNTED, [list(after), [level.counted_at for level in after.values()]])
+        # Those that were counted again since then are in the list as well.
+        stock.execute(_SET_COUNTED, [list(stored), [{**stored, **after}[sku].counted_at for sku in stored]])
         settled = Settled({}, after, movements, {}, {sku for sku in after if after[sku].available() < 0})
         applied = finish(stock, (), before, settled, oversell, Cause(reason))
         if dry_run:

@@ -136,8 +136,8 @@ def holders(stock: StockConnection, skus: Sequence[str], limit: int | None = Non
 
 
 def has_stock_list(stock: StockConnection) -> bool:
-    """Whether a stock list was imported, or a level was set by hand."""
-    return stock.execute("SELECT EXISTS (SELECT FROM {levels} WHERE on_hand IS NOT NULL)").fetchone() == (True,)
+    """Whether a stock list was ever imported. A return, or an adjustment of one SKU, makes no stock list."""
+    return stock.execute("SELECT EXISTS (SELECT FROM {levels} WHERE imported_at IS NOT NULL)").fetchone() == (True,)
 
 
 def locks_by_state(stock: StockConnection) -> dict[str, int]:
