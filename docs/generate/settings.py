@@ -94,6 +94,8 @@ def _type(field: dict[str, Any], shared: dict[str, Any]) -> str:
         return "list of " + _type(field["items"], shared)
     if field.get("type") == "object" and isinstance(field.get("additionalProperties"), dict):
         return "mapping to " + _type(field["additionalProperties"], shared)
+    if field.get("type") == "object" and "properties" in field:
+        return "mapping with " + ", ".join(map(code, field["properties"]))
     words = {"string": "text", "boolean": "true or false", "integer": "whole number", "number": "number"}
     name = str(field.get("type", "any"))
     kind = "date" if field.get("format") == "date" else words.get(name, name)

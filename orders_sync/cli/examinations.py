@@ -189,10 +189,10 @@ _COUNTS = (
         "See `orders-sync stock levels --short`, and import the right levels.",
     ),
     _Count(
-        "SELECT count(*) FROM (SELECT 1 FROM acceptances WHERE state NOT IN ('accepted', 'left', 'failed') "
-        "GROUP BY account, order_id, sku, item_id HAVING count(*) >= 5) stuck",
-        "{} orderlines could not be accepted in five requests",
-        "Accept them by hand in the marketplace's back office.",
+        "SELECT count(*) FROM (SELECT 1 FROM acceptances WHERE state NOT IN ('accepted', 'done', 'left', 'failed') "
+        "GROUP BY account, order_id, sku, item_id, decision HAVING count(*) >= 5) stuck",
+        "{} orderlines could not be accepted, or refused, in five requests",
+        "Accept or refuse them by hand in the marketplace's back office.",
     ),
 )
 

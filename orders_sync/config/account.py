@@ -6,11 +6,13 @@ Each adapter adds its own settings to these.
 import os
 import re
 from dataclasses import dataclass
-from typing import ClassVar, Generic
+from typing import ClassVar, Generic, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from typing_extensions import TypeVar
 
+from orders_sync.config.acceptance import RefuseAfter, WhenShort
+from orders_sync.config.field_types import Duration
 from orders_sync.config.yaml_files import ConfigError
 
 ENVIRONMENT_NAME = r"^[A-Z][A-Z0-9_]*$"
@@ -64,9 +66,21 @@ class AccountSettings(BaseModel):
     accept_orderlines: bool = Field(
         default=False, description="Accept waiting orderlines at the marketplace when they are stored."
     )
-    accept_short_lines: bool | None = Field(
+    when_short: WhenShort | None = Field(
         default=None,
-        description="Accept orderlines whose stock can't be locked, too. Not set: only if no stock list was imported.",
+        description="What becomes of waiting orderlines whose stock can't be locked: `wait` for stock, `accept` them "
+        "all the same, or `refuse_after: 20h`, which refuses them at the marketplace if they still wait so long after "
+        "the payment. Not set: `wait` where a stock list was imported, else `accept`.",
+    )
+    acceptance_deadline: Duration | None = Field(
+        default=None,
+        description="How long the marketplace lets an orderline wait for the merchant, e.g. 24h: a check warns before "
+        "it runs out. Not set: no warning, since no marketplace publishes one for all its sellers.",
+    )
+    pass_before_deadline: bool = Field(
+        default=False,
+        description="Request a further pass of `new` between its ticks, for waiting orderlines that could be answered "
+        "and whose deadline runs out before the next tick.",
     )
     allow_oversell: bool = Field(default=False, description="Lock stock even when fewer pieces are available.")
     restock_returns: bool = Field(
@@ -128,6 +142,15 @@ class AccountSettings(BaseModel):
             if not re.fullmatch(HOST, host):
                 raise ValueError(f"{host!r} is no host; write it like labels.example.com or *.example.com")
         return [host.lower() for host in value]
+
+    @model_validator(mode="after")
+    def _refused_before_the_deadline(self) -> Self:
+        short, deadline = self.when_short, self.acceptance_deadline
+        if isinstance(short, RefuseAfter) and deadline is not None and short.refuse_after >= deadline:
+            raise ValueError("when_short.refuse_after must be shorter than acceptance_deadline")
+        if self.pass_before_deadline and deadline is None:
+            raise ValueError("pass_before_deadline needs an acceptance_deadline, e.g. 24h")
+        return self
 
 
 class TokenSettings(AccountSettings):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from orders_sync.config.account import AccountConfigError, AccountSettings, SellerAccount
-from orders_sync.config.yaml_files import read_component, validate
+from orders_sync.config.yaml_files import read_component, validate, warn_of_old_key
 
 COMPONENT_TYPE = "orders_sync.components.account.Account"
 
@@ -20,7 +20,25 @@ def check_account(name: str, attributes: Any, file: str, models: Mapping[str, ty
     if not isinstance(chosen, str) or chosen not in models:
         problem = "is missing" if chosen is None else f"there is no marketplace {chosen!r}"
         raise AccountConfigError(f"{file}: marketplace: {problem}; allowed are {', '.join(sorted(models))}")
+    attributes = _without_accept_short_lines(cast(dict[str, Any], attributes), file)
     return SellerAccount(name, file, validate(attributes, models[chosen], file, AccountConfigError))
+
+
+def _without_accept_short_lines(attributes: dict[str, Any], file: str) -> dict[str, Any]:
+    """The attributes with `when_short` in place of the key that it replaced in 0.2. Raises AccountConfigError."""
+    old = "accept_short_lines"
+    if old not in attributes:
+        return attributes
+    rest = {key: value for key, value in attributes.items() if key != old}
+    if attributes[old] is None:
+        return rest
+    if not isinstance(attributes[old], bool):
+        raise AccountConfigError(f"{file}: {old}: must be true or false; use when_short instead.")
+    if "when_short" in rest:
+        raise AccountConfigError(f"{file}: {old}: is the old name of when_short, which is set too; remove {old}.")
+    present = "accept" if attributes[old] else "wait"
+    warn_of_old_key(file, f"{old}: {str(attributes[old]).lower()}", f"when_short: {present}")
+    return {**rest, "when_short": present}
 
 
 def read_attributes(path: Path) -> Any:

@@ -1,10 +1,15 @@
-"""Types of settings that more than one file has: a cron expression, a time zone."""
+"""Types of settings that more than one file has: a cron expression, a time zone, a duration."""
 
+import re
+from datetime import timedelta
 from typing import Annotated
 from zoneinfo import available_timezones
 
 from croniter import croniter
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
+
+DURATION = r"^[1-9]\d{0,3}[mhd]$"
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 def checked_cron(value: str) -> str:
@@ -20,8 +25,20 @@ def _checked_zone(value: str) -> str:
     return value
 
 
+def duration(value: object) -> timedelta:
+    """A duration such as `20h`: a whole number of minutes (m), hours (h) or days (d). Raises ValueError."""
+    if isinstance(value, timedelta):
+        return value
+    if not isinstance(value, str) or not re.fullmatch(DURATION, value):
+        raise ValueError(f"{value!r} is no duration; allowed are minutes, hours or days, e.g. 90m, 20h or 2d")
+    return timedelta(**{_UNITS[value[-1]]: int(value[:-1])})
+
+
 CronExpression = Annotated[str, AfterValidator(checked_cron)]
 """Five fields: minute, hour, day of month, month, day of week."""
 
 TimeZone = Annotated[str, AfterValidator(_checked_zone)]
 """The IANA name of a time zone."""
+
+Duration = Annotated[timedelta, BeforeValidator(duration), WithJsonSchema({"type": "string", "pattern": DURATION})]
+"""Minutes, hours or days, e.g. 90m, 20h or 2d."""

@@ -119,7 +119,7 @@ def _with_present_key(settings: Any, old: str, new: str, file: str, error: type[
         return settings
     if present in level:
         raise error(f"{file}: {old}: is the old name of {new}, which is set too; remove {old}.")
-    _warn_of_old_key(file, old, new)
+    warn_of_old_key(file, old, new)
     renamed = {present if key == name else key: value for key, value in cast(dict[Any, Any], level).items()}
     return _with_level(settings, parents, renamed)
 
@@ -132,6 +132,6 @@ def _with_level(settings: Any, parents: list[str], level: Any) -> Any:
 
 
 @cache
-def _warn_of_old_key(file: str, old: str, new: str) -> None:
+def warn_of_old_key(file: str, old: str, new: str) -> None:
     """Warns once for each process, however often the file is read."""
     LOGGER.warning("%s: %s: is now named %s; the old name ends with 0.3. Rename it.", file, old, new)

@@ -22,6 +22,7 @@ from orders_sync.config.account import SellerAccount, TokenSettings
 from orders_sync.marketplaces.kit.adapter import (
     AcceptanceAnswer,
     AcceptanceTarget,
+    AcceptanceUnit,
     DocumentAccess,
     DocumentsAnswer,
     MissingDocuments,
@@ -116,8 +117,10 @@ ITEM_STATUS: Final = {
     6: Status.REFUNDED_AFTER_SHIPPING,
     7: Status.UNPAID,
 }
-#: The `new_state` of POST /ws/orders/{order_id} that accepts lines.
+#: The `new_state` of POST /ws/orders/{order_id} that accepts lines, and the one that cancels them. No other state may
+#: follow that of a line that waits (schema OrderLineState).
 ACCEPTED_LINE_STATE = 2
+CANCELLED_LINE_STATE = 4
 #: States of a Care folder.
 CARE_STATE: Final = {0: "open", 9: "closed"}
 #: The buyer's choice (schema claim, resolution_choice) and the kind of care record that it means.
@@ -332,7 +335,7 @@ class BackMarket(HttpAdapter):
         super().__init__(client)
         self.page_size = page_size
         self.connections = settings.limits.connections
-        self.acceptance_unit: Literal["sku", "item", "order"] | None = settings.accept_by
+        self.acceptance_unit: AcceptanceUnit | None = settings.accept_by
 
     def orders(self, listing: OrderListing, since: datetime | None) -> Iterator[list[RawRecord]]:
         query: dict[str, str] = {}
@@ -482,10 +485,18 @@ class BackMarket(HttpAdapter):
         )
 
     def accept(self, target: AcceptanceTarget, item_ids: Sequence[str]) -> AcceptanceAnswer:
+        return self._set_line_state(target, ACCEPTED_LINE_STATE)
+
+    def refuse(
+        self, target: AcceptanceTarget, item_ids: Sequence[str], accepted_ids: Sequence[str] = ()
+    ) -> AcceptanceAnswer:
+        return self._set_line_state(target, CANCELLED_LINE_STATE)
+
+    def _set_line_state(self, target: AcceptanceTarget, new_state: int) -> AcceptanceAnswer:
         order_id = target.order_id
         number = int(order_id) if order_id.isdecimal() else order_id
         # Schema UpdateOrder requires `id`, but what it describes is `order_id`: both readings get theirs.
-        body: dict[str, int | str] = {"id": number, "order_id": number, "new_state": ACCEPTED_LINE_STATE}
+        body: dict[str, int | str] = {"id": number, "order_id": number, "new_state": new_state}
         if target.sku:
             body["sku"] = target.sku
         status, raw = self.client.post(f"/ws/orders/{path_part(order_id)}", body, [EDGE], json_object)
@@ -604,10 +615,12 @@ MARKETPLACE = RegisteredMarketplace(
             "`labelUrl` (schema Delivery) may be a path of the API's host; the contract names no credential for it.",
         ),
     },
+    refusal_unit="sku",
     notes=(
         "Order states and line states are two different tables: equal numbers mean different things. The list of "
         "orders leaves out 0 and 8. Lines in state 1 wait for the merchant; `POST /ws/orders/{order_id}` with "
-        "`new_state` 2 accepts them, by SKU or for the whole order (`accept_by`). "
+        "`new_state` 2 accepts them, by SKU or for the whole order (`accept_by`), and `new_state` 4 cancels those of a "
+        "SKU: the buyer is refunded. "
         "`PATCH /ws/orderlines/{orderline_id}` takes IMEI and serial number only, as published."
     ),
 )

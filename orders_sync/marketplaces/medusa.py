@@ -23,7 +23,7 @@ from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import partial
 from itertools import chain
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 import msgspec
 from pydantic import Field
@@ -32,6 +32,7 @@ from orders_sync.config.account import SellerAccount, TokenSettings
 from orders_sync.marketplaces.kit.adapter import (
     AcceptanceAnswer,
     AcceptanceTarget,
+    AcceptanceUnit,
     DocumentAccess,
     DocumentsAnswer,
     MissingDocuments,
@@ -382,7 +383,7 @@ class Medusa(HttpAdapter):
     care_struct: type[msgspec.Struct] | None = _Care
     new_order_listings: Sequence[OrderListing] = ("created",)
     document_limits: Sequence[RateLimit] = (OWN_SHOP,)
-    acceptance_unit: Literal["sku", "item", "order"] | None = None
+    acceptance_unit: AcceptanceUnit | None = None
 
     def __init__(self, client: MarketplaceClient, page_size: int, connections: int) -> None:
         super().__init__(client)

@@ -15,7 +15,7 @@ Facts of the contract that shape this file:
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
 import msgspec
@@ -25,6 +25,7 @@ from orders_sync.config.account import SellerAccount, TokenSettings
 from orders_sync.marketplaces.kit.adapter import (
     AcceptanceAnswer,
     AcceptanceTarget,
+    AcceptanceUnit,
     DocumentAccess,
     DocumentsAnswer,
     MissingDocuments,
@@ -325,7 +326,7 @@ class Mirakl(HttpAdapter):
     care_struct: type[msgspec.Struct] | None = _Return
     new_order_listings: Sequence[OrderListing] = ("modified",)
     document_limits: Sequence[RateLimit] = (PAGES,)
-    acceptance_unit: Literal["sku", "item", "order"] | None = "order"
+    acceptance_unit: AcceptanceUnit | None = "order"
 
     def __init__(self, client: MarketplaceClient, settings: MiraklSettings, page_size: int) -> None:
         super().__init__(client)
@@ -497,8 +498,19 @@ class Mirakl(HttpAdapter):
         return f"{self.client.base_url}/api/orders/documents/download?{query}"
 
     def accept(self, target: AcceptanceTarget, item_ids: Sequence[str]) -> AcceptanceAnswer:
+        return self._decide(target, item_ids, ())
+
+    def refuse(
+        self, target: AcceptanceTarget, item_ids: Sequence[str], accepted_ids: Sequence[str] = ()
+    ) -> AcceptanceAnswer:
+        return self._decide(target, accepted_ids, item_ids)
+
+    def _decide(
+        self, target: AcceptanceTarget, accepted_ids: Sequence[str], refused_ids: Sequence[str]
+    ) -> AcceptanceAnswer:
         # OR21 requires a decision about every line that waits ("ORDER_LINE_ACCEPTANCE_DECISION_MISSING").
-        body = {"order_lines": [{"id": item_id, "accepted": True} for item_id in item_ids]}
+        decisions = [(item_id, True) for item_id in accepted_ids] + [(item_id, False) for item_id in refused_ids]
+        body = {"order_lines": [{"id": item_id, "accepted": accepted} for item_id, accepted in decisions]}
         status = self.client.put(f"/api/orders/{path_part(target.order_id)}/accept", self.shop, body, [PAGES])
         return AcceptanceAnswer(status, None)  # 204: no content
 
@@ -598,12 +610,13 @@ MARKETPLACE = RegisteredMarketplace(
         kind: DocumentAccess(True, "The download (OR73) has the security Shop-API-Key.") for kind in DocumentKind
     },
     buyer_keys=frozenset(["customer", "customer_notification_email", "return_address"]),
+    refusal_unit="order",
     notes=(
         "INCIDENT_OPEN and the refunds say nothing about the shipping: a line counts as shipped if it has a shipping "
         "date, or if its order is shipped. A line in another state counts as refunded if it has a refund and its order "
-        "is refunded in full; its state says whether before or after shipping. One request (OR21) accepts all waiting "
-        "lines of an order, since it has to decide about each. The delivery note is OR72's document of type "
-        "SYSTEM_DELIVERY_BILL; which documents are labels is a setting, `label_document_types`. ST11 is not used: OR11 "
-        "has carrier, tracking and shipping dates. Returns (RT11) are care records of kind `return`."
+        "is refunded in full; its state says whether before or after shipping. One request (OR21) accepts or refuses "
+        "all waiting lines of an order, since it has to decide about each. The delivery note is OR72's document of "
+        "type SYSTEM_DELIVERY_BILL; which documents are labels is a setting, `label_document_types`. ST11 is not "
+        "used: OR11 has carrier, tracking and shipping dates. Returns (RT11) are care records of kind `return`."
     ),
 )

@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from pydantic import Field
@@ -24,6 +24,7 @@ from orders_sync.config.account import SellerAccount, TokenSettings
 from orders_sync.marketplaces.kit.adapter import (
     AcceptanceAnswer,
     AcceptanceTarget,
+    AcceptanceUnit,
     DocumentAccess,
     DocumentsAnswer,
     MissingDocuments,
@@ -345,7 +346,7 @@ class Refurbed(HttpAdapter):
     care_struct: type[msgspec.Struct] | None = _Care
     new_order_listings: Sequence[OrderListing] = ("waiting", "created")
     document_limits: Sequence[RateLimit] = (DEFAULT,)
-    acceptance_unit: Literal["sku", "item", "order"] | None = "item"
+    acceptance_unit: AcceptanceUnit | None = "item"
 
     def __init__(self, client: MarketplaceClient, page_size: int) -> None:
         super().__init__(client)
@@ -451,7 +452,16 @@ class Refurbed(HttpAdapter):
             yield order.order_id, reading.answer()
 
     def accept(self, target: AcceptanceTarget, item_ids: Sequence[str]) -> AcceptanceAnswer:
-        path, body = _path("OrderItemService/UpdateOrderItemState"), {"id": target.item_id, "state": "ACCEPTED"}
+        return self._set_state(target, "ACCEPTED")
+
+    def refuse(
+        self, target: AcceptanceTarget, item_ids: Sequence[str], accepted_ids: Sequence[str] = ()
+    ) -> AcceptanceAnswer:
+        # "REJECTED: Order item cannot be fulfilled. Final state."; CANCELLED is for what the buyer asked for.
+        return self._set_state(target, "REJECTED")
+
+    def _set_state(self, target: AcceptanceTarget, state: str) -> AcceptanceAnswer:
+        path, body = _path("OrderItemService/UpdateOrderItemState"), {"id": target.item_id, "state": state}
         status, _ = self.client.post(path, body, [DEFAULT], json_object)
         return AcceptanceAnswer(status, None)  # the answer is the item alone
 
@@ -623,10 +633,13 @@ MARKETPLACE = RegisteredMarketplace(
             False, 'The URLs of a ShippingLabel carry their own access: "These will expire".'
         ),
     },
+    refusal_unit="item",
+    # https://refurbed.notion.site/Cancellations-and-Returns-e80755c3abea4bb6a86157cda677dbcf
+    after_refusal="refund it, and tell the buyer why by a ticket: refurbed does neither",
     notes=(
         "An item counts as refunded if `total_paid` is 0 and something was refunded; its state says whether before or "
         "after shipping. refurbed makes no delivery note; labels are those of ListShippingLabels. Items in "
-        "state NEW wait for the merchant and are accepted by UpdateOrderItemState, one by one. There is no modified "
-        "time: nothing shows which of two copies of an order is older."
+        "state NEW wait for the merchant and are accepted or refused (REJECTED) by UpdateOrderItemState, one by one. "
+        "There is no modified time: nothing shows which of two copies of an order is older."
     ),
 )

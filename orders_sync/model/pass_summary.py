@@ -23,8 +23,10 @@ class PassSummary:
     """Events written."""
     accepted: int = 0
     """Requests to accept orderlines that the marketplace accepted."""
+    refusals: int = 0
+    """Requests to refuse orderlines that the marketplace carried out."""
     refused: int = 0
-    """Requests to accept orderlines that the marketplace refused."""
+    """Requests to accept or refuse orderlines that the marketplace refused."""
     documents_found: int = 0
     """URLs of delivery notes and labels that `incomplete` found."""
     documents_stored: int = 0

@@ -6,23 +6,25 @@ from contextlib import closing
 
 import psycopg
 
+from orders_sync.config.acceptance import RefuseAfter, when_short_in_force
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.authority import hold_authority
 from orders_sync.lanes.history import finished, started
 from orders_sync.lanes.lock import hold
 from orders_sync.marketplaces.kit.accounts import overselling_accounts
 from orders_sync.marketplaces.kit.rate_limits import check_pause
-from orders_sync.marketplaces.kit.registry import open_adapter
+from orders_sync.marketplaces.kit.registry import find_marketplace, open_adapter
 from orders_sync.model.errors import UserFacingError
 from orders_sync.model.lane import Lane, SyncType
 from orders_sync.model.pass_summary import PassSummary
 from orders_sync.passes.acceptance import (
     AcceptanceOutcome,
-    accept_lines,
+    Rules,
+    decide_lines,
     orders_to_accept,
-    settle_left_requests,
-    store_accepted_orders,
+    store_decided_orders,
 )
+from orders_sync.passes.acceptance_requests import settle_left_requests
 from orders_sync.passes.store_documents import store_due_documents
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.queries import has_stock_list
@@ -86,7 +88,7 @@ def _sync(pass_: RunningPass) -> list[str]:
 
 
 def _act_outside(pass_: RunningPass, waiting: list[str]) -> None:
-    """Accepts the orderlines that wait, if the account allows it and V2 has the authority. Runs after the commit."""
+    """Accepts and refuses waiting orderlines, as the account allows, if V2 has the authority. Follows the commit."""
     settings = pass_.request.account.settings
     if pass_.lane.sync_type is not SyncType.NEW or not settings.accept_orderlines:
         return
@@ -95,21 +97,32 @@ def _act_outside(pass_: RunningPass, waiting: list[str]) -> None:
     with hold_authority(pass_.connection) as authority:
         if not authority.may_accept_orderlines:
             return
-        settle_left_requests(pass_)
+        settle_left_requests(pass_.connection, pass_.lane.account)
         order_ids = orders_to_accept(pass_, waiting)
         if not order_ids:
             return
-        accepts_short = settings.accept_short_lines
-        if accepts_short is None:
-            accepts_short = not has_stock_list(StockConnection(pass_.connection))
-        oversell = overselling_accounts()
         outcomes: list[AcceptanceOutcome] = []
-        for outcome in accept_lines(pass_, order_ids, accepts_short=accepts_short, oversell=oversell):
+        for outcome in decide_lines(pass_, order_ids, _rules(pass_)):
             outcomes.append(outcome)
             # At once: if a later request fails the pass, its summary still counts this one.
             pass_.add(outcome.summary())
             pass_.note_progress()
-        store_accepted_orders(pass_, outcomes)
+        store_decided_orders(pass_, outcomes)
+
+
+def _rules(pass_: RunningPass) -> Rules:
+    """What the account's settings let the pass decide; adds a problem where no line can be refused as they say."""
+    settings = pass_.request.account.settings
+    marketplace = find_marketplace(settings.marketplace)
+    has_list = has_stock_list(StockConnection(pass_.connection))
+    if isinstance(settings.when_short, RefuseAfter):
+        missing = None if has_list else "no stock list was imported"
+        if marketplace.refusal_unit is None:
+            missing = f"{marketplace.title} has no refusal of orderlines"
+        if missing is not None:
+            pass_.add(PassSummary(problems=[f"when_short: {missing}, so lines without locked stock wait"]))
+    when_short = when_short_in_force(settings.when_short, has_stock_list=has_list)
+    return Rules(when_short, marketplace.refusal_unit, marketplace.after_refusal, overselling_accounts())
 
 
 def _note_clock(pass_: RunningPass) -> None:

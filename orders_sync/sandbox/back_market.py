@@ -223,7 +223,7 @@ class FakeBackMarket(FakeMarketplace):
         for line in movable:
             line["state"] = new_state
         states = {line["state"] for line in order["orderlines"]}
-        order["state"] = 1 if PAID in states else 3 if ACCEPTED in states else order["state"]
+        order["state"] = 1 if PAID in states else 3 if ACCEPTED in states else 9
         order["date_modification"] = stamp(self.clock.now())
         self.world.version += 1
         return None

@@ -54,6 +54,8 @@ class FakeMirakl(FakeMarketplace):
     """Mirakl's contract over the sandbox's world."""
 
     name = "mirakl"
+    accepts_in_part = True
+    """Whether the shop may accept some lines of an order and refuse others."""
 
     def routes(self) -> list[Route]:
         return [
@@ -104,7 +106,7 @@ class FakeMirakl(FakeMarketplace):
             decisions = [(line["id"], line["accepted"]) for line in json.loads(await request.body())["order_lines"]]
         except (ValueError, KeyError, TypeError):
             return _bad_request("VALIDATION_ERROR")
-        problem = _refused_decisions(record, decisions)
+        problem = _refused_decisions(record, decisions, in_part=self.accepts_in_part)
         self.controls.writes.append({"order_id": order_id, "order_lines": dict(decisions), "problem": problem})
         if problem is not None:
             return _bad_request(problem)
@@ -359,7 +361,7 @@ def _order_state(line_states: set[str]) -> str:
     return next(state for state in PROGRESS if state in line_states)
 
 
-def _refused_decisions(record: dict[str, Any], decisions: list[tuple[str, bool]]) -> str | None:
+def _refused_decisions(record: dict[str, Any], decisions: list[tuple[str, bool]], *, in_part: bool) -> str | None:
     """The code of OR21's error; None if the decisions are about all lines that wait, and about no others."""
     states = {line["order_line_id"]: line["order_line_state"] for line in record["order_lines"]}
     waiting = {line for line, state in states.items() if state == "WAITING_ACCEPTANCE"}
@@ -370,7 +372,9 @@ def _refused_decisions(record: dict[str, Any], decisions: list[tuple[str, bool]]
         return "ORDER_LINE_NOT_FOUND"
     if not waiting or decided - waiting:
         return "ORDER_INVALID_STATE"
-    return None if decided == waiting else "ORDER_LINE_ACCEPTANCE_DECISION_MISSING"
+    if decided != waiting:
+        return "ORDER_LINE_ACCEPTANCE_DECISION_MISSING"
+    return None if in_part or len({accepted for _, accepted in decisions}) == 1 else "ORDER_PARTIAL_ACCEPTANCE_DISABLED"
 
 
 def _bad_request(message: str) -> Response:

@@ -62,7 +62,7 @@ def test_an_order_with_a_short_line_waits_and_is_accepted_once_its_stock_is_ther
     mirakl: Marketplace, connection: Connection
 ) -> None:
     """No list of a later pass shows the order: it has not changed."""
-    account = sandbox_account(mirakl, accept_orderlines=True, accept_short_lines=False)
+    account = sandbox_account(mirakl, accept_orderlines=True, when_short="wait")
     expected = waiting(mirakl)
     skus = {line.sku for order in mirakl.world.orders.values() for line in order.lines}
     short = next(order for order in mirakl.world.orders.values() if len(expected.get(order_id(order), [])) > 1)

@@ -148,7 +148,7 @@ def test_a_line_cancelled_meanwhile_is_left_alone(marketplace: Marketplace, conn
 
 
 def test_short_lines_are_not_accepted_if_the_account_says_so(marketplace: Marketplace, connection: Connection) -> None:
-    account = sandbox_account(marketplace, accept_orderlines=True, accept_short_lines=False)
+    account = sandbox_account(marketplace, accept_orderlines=True, when_short="wait")
     import_levels(StockConnection(connection), {"PHONE": 1, "CASE": 0})
     an_order(marketplace, 1, state=1, line_state=1, skus=("PHONE", "CASE"))
     sync(account)
@@ -174,11 +174,11 @@ def test_of_two_orders_for_one_piece_one_is_accepted_where_a_stock_list_was_impo
     check_invariants(connection)
 
 
-@pytest.mark.parametrize(("setting", "has_stock_list"), [(None, False), (True, False), (True, True)])
+@pytest.mark.parametrize(("setting", "has_stock_list"), [(None, False), ("accept", False), ("accept", True)])
 def test_lines_are_accepted_without_stock_if_there_is_no_stock_list_or_the_account_says_so(
-    marketplace: Marketplace, connection: Connection, setting: bool | None, has_stock_list: bool
+    marketplace: Marketplace, connection: Connection, setting: str | None, has_stock_list: bool
 ) -> None:
-    account = sandbox_account(marketplace, accept_orderlines=True, accept_short_lines=setting)
+    account = sandbox_account(marketplace, accept_orderlines=True, when_short=setting)
     if has_stock_list:
         import_levels(StockConnection(connection), {"PHONE": 0})
     an_order(marketplace, 1, state=1, line_state=1)
@@ -253,7 +253,7 @@ def test_stock_is_applied_first_where_only_a_lost_request_is_sent_again(
     marketplace: Marketplace, connection: Connection
 ) -> None:
     """The list of orders that wait leaves the order out, but a line of it still waits."""
-    account = sandbox_account(marketplace, accept_orderlines=True, accept_short_lines=False)
+    account = sandbox_account(marketplace, accept_orderlines=True, when_short="wait")
     import_levels(StockConnection(connection), {"PHONE": 1})
     an_order(marketplace, 1, state=1, line_state=1)
     marketplace.fault("reset", method="POST")
@@ -273,7 +273,7 @@ def test_a_whole_order_is_accepted_with_one_call_where_the_account_says_so(
 ) -> None:
     """The contract's other way: without a SKU, for all waiting lines; not where one of them is short."""
     import_levels(StockConnection(connection), {"PHONE": 1, "CASE": 9})
-    settings = {"accept_orderlines": True, "accept_short_lines": False, "accept_by": "order"}
+    settings = {"accept_orderlines": True, "when_short": "wait", "accept_by": "order"}
     account = sandbox_account(marketplace, **settings)
     an_order(marketplace, 1, state=1, line_state=1, skus=("PHONE", "CASE"))
     an_order(marketplace, 2, state=1, line_state=1, skus=("PHONE", "CASE"))

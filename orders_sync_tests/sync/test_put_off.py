@@ -147,7 +147,7 @@ def test_a_rejected_order_that_can_not_be_fetched_stops_nothing(connection: Conn
 
 
 def _check_that_it_stops_nothing(marketplace: Marketplace, connection: Connection, fault: dict[str, Any]) -> None:
-    account = sandbox_account(marketplace, accept_orderlines=True, accept_short_lines=True)
+    account = sandbox_account(marketplace, accept_orderlines=True, when_short="accept")
     bad = an_order(marketplace, 1)
     marketplace.put({**bad, "orderlines": []})
     sync(account)

@@ -1,6 +1,19 @@
 """How the syncs work: lanes and their passes, ticks, what could not be used, acceptances, request limits."""
 
-from sqlalchemy import BigInteger, Column, Date, DateTime, Identity, Index, Integer, LargeBinary, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from orders_sync.database.tables.columns import ACCOUNT, EMPTY_JSON, ORDER_ID, OUTCOME, SYNC_TYPE, metadata, moment
@@ -119,24 +132,48 @@ acceptances = Table(
     Column("acceptance_id", BigInteger, Identity(), primary_key=True, comment="Running number of the request."),
     Column("account", Text, nullable=False, comment=ACCOUNT),
     Column("order_id", Text, nullable=False, comment=ORDER_ID),
-    Column("sku", Text, nullable=False, comment="SKU of the accepted orderlines; '': all waiting lines of the order."),
+    Column("sku", Text, nullable=False, comment="SKU of the orderlines; '': all waiting lines of the order."),
     Column(
         "item_id", Text, nullable=False, server_default="",
-        comment="The marketplace's id of the accepted orderline; '': all waiting lines of the SKU.",
+        comment="The marketplace's id of the orderline; '': all waiting lines of the SKU.",
     ),
     Column(
         "state", Text, nullable=False,
-        comment="requested (no answer yet), accepted, refused, failed (certainly not done, and sent again), lost (the "
-        "answer was lost), or left (the same, and the line no longer waits).",
+        comment="requested (no answer yet), accepted, done (a refusal was carried out), refused (by the marketplace), "
+        "failed (certainly not done, and sent again), lost (the answer was lost), or left (the same, and the line no "
+        "longer waits).",
     ),
     Column("request", JSONB, nullable=False, comment="The content of the request."),
     Column("answer_status", Integer, comment="HTTP status of the answer; empty: no answer."),
     Column("answer", Text, comment="The answer, or why there is none, in one line without buyer's data."),
     moment("requested_at", "When the request was recorded, just before it was sent, by our clock.", now=True),
     moment("answered_at", "When the answer, or its loss, was recorded, by our clock; empty: not yet."),
-    comment="One row per request to accept waiting orderlines: the only writes to a marketplace.",
+    Column(
+        "decision", Text, nullable=False, server_default="accept",
+        comment="accept, or refuse (at least one of the orderlines).",
+    ),
+    Column("reason", Text, comment="Why orderlines are refused; empty: none is."),
+    CheckConstraint("decision IN ('accept','refuse')", name="acceptances_decision"),
+    comment="One row per request to accept or refuse waiting orderlines: the only writes to a marketplace.",
 )  # fmt: skip
 Index("acceptances_order", acceptances.c.account, acceptances.c.order_id)
+
+refusal_holds = Table(
+    "refusal_holds",
+    metadata,
+    Column("hold_id", BigInteger, Identity(), primary_key=True, comment="Running number of the decision."),
+    Column("account", Text, nullable=False, comment=ACCOUNT),
+    Column("order_id", Text, nullable=False, comment=ORDER_ID),
+    Column(
+        "holds", Boolean, nullable=False,
+        comment="Whether no orderline of the order is refused from now on; false: the account's setting counts again.",
+    ),
+    Column("reason", Text, nullable=False, comment="The reason that the user gave."),
+    Column("made_by", Text, nullable=False, comment="user@machine."),
+    moment("made_at", "When it was decided, by our clock.", now=True),
+    comment="Orders whose short orderlines a person holds back from refusal, one row per decision: the latest counts.",
+)  # fmt: skip
+Index("refusal_holds_order", refusal_holds.c.account, refusal_holds.c.order_id)
 
 rate_limits = Table(
     "rate_limits",

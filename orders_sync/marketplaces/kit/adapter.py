@@ -39,13 +39,17 @@ class RawRecord(msgspec.Struct, frozen=True, gc=False):
     """Whether `raw` is only the record's beginning: the answer with it is too large, see `kit.large_pages`."""
 
 
+#: What one request to accept or refuse is about: the waiting lines of a SKU, one item, or those of a whole order.
+AcceptanceUnit = Literal["sku", "item", "order"]
+
+
 class AcceptanceAnswer(msgspec.Struct, frozen=True, gc=False):
-    """The marketplace's answer to a request to accept orderlines."""
+    """The marketplace's answer to a request to accept or refuse orderlines."""
 
     status: int
     """The HTTP status, 200 to 299."""
     order: RawRecord | None
-    """The order after the acceptance, if the answer carries it."""
+    """The order after the request, if the answer carries it."""
 
 
 class MissingDocuments(NamedTuple):
@@ -57,7 +61,7 @@ class MissingDocuments(NamedTuple):
 
 
 class AcceptanceTarget(NamedTuple):
-    """What one request accepts: all waiting lines of an order, those of one SKU, or one item."""
+    """What one request accepts or refuses: all waiting lines of an order, those of one SKU, or one item."""
 
     order_id: str
     sku: str = ""
@@ -93,7 +97,7 @@ class Adapter(Protocol):
 
     new_order_listings: Sequence[OrderListing]
     """The lists that the sync `new` reads, in this order; `waiting` too if the list by creation leaves orders out."""
-    acceptance_unit: Literal["sku", "item", "order"] | None
+    acceptance_unit: AcceptanceUnit | None
     """What one request accepts; None if the published contract has no acceptance."""
     order_struct: type[msgspec.Struct] | None
     """The contract's form of an order, as `decode_order` reads it; None if it reads the JSON in another way.
@@ -148,12 +152,24 @@ class Adapter(Protocol):
         ...
 
     def accept(self, target: AcceptanceTarget, item_ids: Sequence[str]) -> AcceptanceAnswer:
-        """Accepts waiting lines at the marketplace. This is the only write.
+        """Accepts waiting lines at the marketplace. This and `refuse` are the only writes.
 
         `item_ids`: the ids of the target's items that wait, for a contract that requires a decision about each line.
 
         Raises RequestRefusedError if the marketplace refused, MarketplaceUnavailableError if the request was certainly
         not processed, and AnswerLostError if it may have been.
+        """
+        ...
+
+    def refuse(
+        self, target: AcceptanceTarget, item_ids: Sequence[str], accepted_ids: Sequence[str] = ()
+    ) -> AcceptanceAnswer:
+        """Refuses waiting lines at the marketplace, since they can't be shipped.
+
+        Called only if the marketplace is registered with a `refusal_unit`. `accepted_ids`: the other items of the
+        target that wait, which the same request accepts; none unless the unit is `order`.
+
+        Raises the same errors as `accept`.
         """
         ...
 
@@ -206,6 +222,10 @@ class RegisteredMarketplace:
     """The keys of its JSON, at any depth, whose values are about the buyer: the retention blanks those."""
     document_access: Mapping[DocumentKind, DocumentAccess] = field(default_factory=dict[DocumentKind, DocumentAccess])
     """What the URLs of its documents need to open, by the kinds that it has."""
+    refusal_unit: AcceptanceUnit | None = None
+    """What one request to refuse is about; None if the published contract has no refusal."""
+    after_refusal: str | None = None
+    """What a person has to do once a line is refused; None: nothing."""
     notes: str = ""
     """Markdown that docs/reference/states.md shows below the tables."""
 

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import httpx
 import msgspec
 
+from orders_sync.marketplaces.kit.adapter import AcceptanceAnswer, AcceptanceTarget
 from orders_sync.marketplaces.kit.clock import MarketplaceClock
 from orders_sync.marketplaces.kit.error_codes import error_code
 from orders_sync.marketplaces.kit.errors import (
@@ -90,6 +91,11 @@ class HttpAdapter:
 
     def __init__(self, client: "MarketplaceClient") -> None:
         self.client = client
+
+    def refuse(
+        self, target: AcceptanceTarget, item_ids: Sequence[str], accepted_ids: Sequence[str] = ()
+    ) -> AcceptanceAnswer:
+        raise NotImplementedError("The marketplace is registered without a refusal_unit.")
 
     def now(self) -> datetime:
         return self.client.now()

@@ -1,0 +1,84 @@
+"""The orderlines that wait for the merchant: since when, whether their stock is locked, and when they are refused."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import LiteralString, NamedTuple
+
+from orders_sync.stock.connection import StockConnection
+
+REFUSAL_NOTICE = timedelta(hours=1)
+"""A line is refused only if it has been short for so long: `orders-sync acceptance waiting` shows it before."""
+
+
+class WaitingLine(NamedTuple):
+    """An orderline that waits for the merchant to accept it."""
+
+    account: str
+    order_id: str
+    item_id: str
+    sku: str
+    quantity: int
+    waits_since: datetime
+    """When the order was paid, or placed if the marketplace does not say, by its clock; by ours, when it was first
+    stored, if neither is known or one of them is odd (a flaw)."""
+    is_short: bool
+    """Whether pieces of it are not locked."""
+    short_since: datetime | None
+    """Since when, by our clock; None where it has no lock that waits."""
+    why_short: str | None
+    is_rejected: bool
+    """Whether the newest version of its order is rejected: nothing of the order is accepted or refused."""
+    held_back: str | None
+    """Why a person holds the order back from refusal; None: nobody does."""
+
+    def refused_from(self, refuse_after: timedelta) -> datetime | None:
+        """From when on it is refused if it is still short; None: it is not."""
+        if not self.is_short or self.short_since is None or self.is_rejected or self.held_back is not None:
+            return None
+        return max(self.waits_since + refuse_after, self.short_since + REFUSAL_NOTICE)
+
+
+def waiting_lines(
+    stock: StockConnection, accounts: Sequence[str], order_ids: Sequence[str] | None = None
+) -> list[WaitingLine]:
+    """The lines of these accounts that wait, by order, SKU and id; only those of `order_ids`, unless it is None."""
+    if order_ids is None:
+        return stock.rows_as(WaitingLine, _LINES + _BY_ORDER, {"accounts": list(accounts)})
+    parameters = {"accounts": list(accounts), "orders": list(order_ids)}
+    return stock.rows_as(WaitingLine, _LINES + _OF_ORDERS + _BY_ORDER, parameters)
+
+
+def hold_back(stock: StockConnection, account: str, order_id: str, *, holds: bool, reason: str, made_by: str) -> bool:
+    """Holds an order back from refusal, or lets the account's setting count again; on record. False: no such order."""
+    parameters = [holds, reason, made_by, account, order_id]
+    return stock.execute(_HOLD, parameters).rowcount == 1
+
+
+_LINES: LiteralString = """
+SELECT item.account, item.order_id, item.item_id, item.sku, item.quantity,
+  CASE WHEN EXISTS (
+    SELECT FROM record_flaws flaw WHERE flaw.account = item.account AND flaw.kind = 'order'
+      AND flaw.record_id = item.order_id AND flaw.field IN ('created_at', 'paid_at'))
+  THEN placed.first_stored_at ELSE coalesce(placed.paid_at, placed.created_at, placed.first_stored_at) END
+    AS waits_since,
+  item.kind = 'goods' AND lock.is_held IS NOT TRUE AS is_short, lock.short_since, lock.problem AS why_short,
+  EXISTS (
+    SELECT FROM rejected_records bad WHERE bad.account = item.account AND bad.kind = 'order'
+      AND bad.record_id = item.order_id AND bad.resolved_at IS NULL) AS is_rejected,
+  CASE WHEN hold.holds THEN hold.reason END AS held_back
+FROM order_items item JOIN orders placed ON placed.account = item.account AND placed.order_id = item.order_id
+LEFT JOIN LATERAL (
+  SELECT bool_and(state = 'locked') AS is_held, max(since) FILTER (WHERE state = 'short') AS short_since,
+    string_agg(problem, '; ') FILTER (WHERE state = 'short') AS problem
+  FROM {locks} WHERE account = item.account AND item_id = item.item_id AND state IN ('locked', 'short')) lock ON true
+LEFT JOIN LATERAL (
+  SELECT holds, reason FROM refusal_holds
+  WHERE account = item.account AND order_id = item.order_id ORDER BY hold_id DESC LIMIT 1) hold ON true
+WHERE item.account = ANY(%(accounts)s) AND item.status = 'pending'
+"""
+_OF_ORDERS: LiteralString = " AND item.order_id = ANY(%(orders)s)"
+_BY_ORDER: LiteralString = " ORDER BY item.account, item.order_id, item.sku, item.item_id"
+_HOLD = """
+INSERT INTO refusal_holds (account, order_id, holds, reason, made_by)
+SELECT account, order_id, %s, %s, %s FROM orders WHERE account = %s AND order_id = %s
+"""
