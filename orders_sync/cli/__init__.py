@@ -53,6 +53,7 @@ def main() -> None:
 
 def _add_commands() -> None:
     from orders_sync.cli import (
+        acceptance,
         accounts,
         db,
         doctor,
@@ -71,7 +72,7 @@ def _add_commands() -> None:
 
     for command in (
         sync.sync, schedule.schedule, status.status, lanes.lanes, log.log, doctor.doctor, rejected.rejected,
-        flaws.flaws, documents.documents, stock.stock, accounts.accounts, db.db, sandbox.sandbox,
+        flaws.flaws, documents.documents, acceptance.acceptance, stock.stock, accounts.accounts, db.db, sandbox.sandbox,
         up.up,
     ):  # fmt: skip
         main.add_command(command)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -72,6 +73,14 @@ class ScheduleSettings(BaseModel):
         cron = croniter(self.schedules.of(sync_type), after.astimezone(zone))
         while True:
             yield cron.get_next(datetime)
+
+    def next_passes_of_new(self, after: datetime, count: int) -> list[datetime]:
+        """The next ticks after a moment that request passes of `new`, in time order, those of `frequent_new` too."""
+        ticks = list(islice(self.ticks(SyncType.NEW, after), count))
+        if self.frequent_new is not None:
+            frequent = croniter(self.frequent_new, after.astimezone(ZoneInfo(self.timezone)))
+            ticks += [frequent.get_next(datetime) for _ in range(count)]
+        return sorted(set(ticks))[:count]
 
     def last_tick(self, sync_type: SyncType, before: datetime) -> datetime:
         """The latest tick of one sync type at or before a moment."""

@@ -616,6 +616,7 @@ MARKETPLACE = RegisteredMarketplace(
         ),
     },
     refusal_unit="sku",
+    accepts_whole_orders=lambda settings: settings.accept_by == "order",
     notes=(
         "Order states and line states are two different tables: equal numbers mean different things. The list of "
         "orders leaves out 0 and 8. Lines in state 1 wait for the merchant; `POST /ws/orders/{order_id}` with "

@@ -611,6 +611,7 @@ MARKETPLACE = RegisteredMarketplace(
     },
     buyer_keys=frozenset(["customer", "customer_notification_email", "return_address"]),
     refusal_unit="order",
+    accepts_whole_orders=lambda _: True,
     notes=(
         "INCIDENT_OPEN and the refunds say nothing about the shipping: a line counts as shipped if it has a shipping "
         "date, or if its order is shipped. A line in another state counts as refunded if it has a refund and its order "

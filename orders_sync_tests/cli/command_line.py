@@ -9,14 +9,14 @@ from orders_sync.testing.deployment import write_account
 from orders_sync.testing.marketplace import Marketplace
 
 
-def add_account(folder: Path, marketplace: Marketplace, name: str) -> None:
+def add_account(folder: Path, marketplace: Marketplace, name: str, **settings: object) -> None:
     """Writes the file of an account at the marketplace."""
     write_account(
         folder,
         name,
         {
             "marketplace": "back_market", "base_url": marketplace.url, "token": "BACK_MARKET_SANDBOX_TOKEN",
-            "limits": {"enforced": False},
+            "limits": {"enforced": False}, **settings,
         },
     )  # fmt: skip
 

@@ -222,6 +222,8 @@ class RegisteredMarketplace:
     """The keys of its JSON, at any depth, whose values are about the buyer: the retention blanks those."""
     document_access: Mapping[DocumentKind, DocumentAccess] = field(default_factory=dict[DocumentKind, DocumentAccess])
     """What the URLs of its documents need to open, by the kinds that it has."""
+    accepts_whole_orders: Callable[[Any], bool] = lambda _: False
+    """Whether an account with these settings accepts all waiting lines of an order with one request, or none."""
     refusal_unit: AcceptanceUnit | None = None
     """What one request to refuse is about; None if the published contract has no refusal."""
     after_refusal: str | None = None

@@ -1,0 +1,88 @@
+"""`orders-sync acceptance`: the orderlines that wait for the merchant, and holding them back from refusal."""
+
+import sys
+from datetime import UTC, datetime
+
+import click
+
+from orders_sync.cli.database import read_stock_database, stock_database
+from orders_sync.cli.output import EXIT_FAILED, console, print_error, print_warning
+from orders_sync.cli.rows import format_options, print_rows
+from orders_sync.cli.user import user_at_machine
+
+APPLICATION = "orders_sync acceptance"
+
+
+@click.group()
+def acceptance() -> None:
+    """List the orderlines that wait for the merchant, and hold them back from refusal."""
+
+
+@acceptance.command("waiting")
+@click.option("--account", help="Only this account.")
+@format_options
+def waiting(account: str | None, as_json: bool, as_csv: bool) -> None:
+    """List the waiting orderlines: how long they may still wait, and what happens next.
+
+    Those that run out first come first. A line that will be refused says from when on; `hold-back` prevents it. Hours
+    are counted from the payment, by the account's `acceptance_deadline`.
+    """
+    from orders_sync.config.schedules import load_schedules
+    from orders_sync.marketplaces.kit.accounts import find_account, load_accounts
+    from orders_sync.passes.acceptance_clock import outlooks
+
+    accounts = load_accounts()[0] if account is None else {account: find_account(account)}
+    now = datetime.now(UTC)
+    with read_stock_database(APPLICATION) as stock:
+        found = outlooks(stock, accounts, now)
+    (next_pass,) = load_schedules().next_passes_of_new(now, 1)
+    names = ["account", "order", "item", "SKU", "waits_since", "hours_left", "in_time", "what_happens"]
+    rows = [
+        [
+            each.line.account, each.line.order_id, each.line.item_id, each.line.sku, each.line.waits_since,
+            each.hours_left(now), _yes_or_no(not each.runs_out_before(next_pass)), each.next_step,
+        ]
+        for each in found
+    ]  # fmt: skip
+    if not found and not as_json and not as_csv:
+        console.print("No orderline waits for the merchant.")
+        return
+    print_rows(f"{len(rows)} waiting orderlines", names, rows, as_json=as_json, as_csv=as_csv)
+    if as_json or as_csv:
+        return
+    console.print(f"The next pass of `new` is at {next_pass.astimezone(UTC):%Y-%m-%d %H:%M} UTC.")
+    if late := sum(each.runs_out_before(next_pass) for each in found):
+        print_error(f"{late} of them run out before it has answered them.")
+    if unset := sorted({each.line.account for each in found if each.deadline is None}):
+        print_warning(f"Set an acceptance_deadline for {', '.join(unset)}: nothing warns before its lines run out.")
+
+
+def _yes_or_no(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+@acceptance.command("hold-back")
+@click.argument("account")
+@click.argument("order_id", metavar="ORDER")
+@click.option("--reason", required=True, help="Why; stored with your name.")
+@click.option("--undo", is_flag=True, help="Let the account's setting count again.")
+def hold_back_order(account: str, order_id: str, reason: str, undo: bool) -> None:
+    """Hold the short orderlines of an order back from refusal.
+
+    They wait for stock until you undo it, and are accepted once it comes. It does not stop the marketplace's clock.
+    """
+    from orders_sync.marketplaces.kit.accounts import check_account_name
+    from orders_sync.passes.waiting_lines import hold_back
+
+    if not reason.strip():
+        raise click.BadParameter("is empty", param_hint="--reason")
+    check_account_name(account)
+    with stock_database(APPLICATION) as stock:
+        stored = hold_back(stock, account, order_id, holds=not undo, reason=reason.strip(), made_by=user_at_machine())
+    if not stored:
+        print_error(f"There is no order {order_id} in the account {account}.")
+        sys.exit(EXIT_FAILED)
+    if undo:
+        console.print(f"The account's setting counts again for order {order_id}.")
+    else:
+        console.print(f"No orderline of order {order_id} is refused until you undo this.")

@@ -1,0 +1,64 @@
+"""The acceptance clock as an asset check: it warns before a waiting orderline runs out, also in the night."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+
+from orders_sync.config.schedules import load_schedules
+from orders_sync.dagster_support.orders_database import OrdersDatabase
+from orders_sync.dagster_support.row_checks import rows_check_result
+from orders_sync.marketplaces.kit.accounts import load_accounts
+from orders_sync.passes.acceptance_clock import Outlook, outlooks
+
+COLUMNS = ["account", "order_id", "item_id", "sku", "waits_since", "deadline", "hours_left", "what_happens"]
+
+
+@dg.asset_check(
+    asset="order_items",
+    description=(
+        "No orderline that waits for the merchant runs out unanswered. A warning: less than a quarter of its account's "
+        "`acceptance_deadline` is left, or only one pass of `new` can still answer it. An error: its time runs out "
+        "before the next pass has answered it. `orders-sync acceptance waiting` lists all."
+    ),
+)
+def no_acceptance_runs_out(orders_database: OrdersDatabase) -> dg.AssetCheckResult:
+    """Lists the waiting lines that run out soon. Accounts without `acceptance_deadline` are named only."""
+    now = datetime.now(UTC)
+    accounts, _ = load_accounts()
+    next_pass, pass_after = load_schedules().next_passes_of_new(now, 2)
+    with orders_database.read_stock("check") as stock:
+        found = outlooks(stock, accounts, now)
+    late = [each for each in found if each.runs_out_before(next_pass)]
+    soon = [
+        each for each in found
+        if each.runs_out_before(pass_after) or (each.warned_from is not None and each.warned_from <= now)
+    ]  # fmt: skip
+    severity = dg.AssetCheckSeverity.ERROR if late else dg.AssetCheckSeverity.WARN
+    result = rows_check_result(COLUMNS, _rows(soon, now), severity)
+    metadata = dict(result.metadata)
+    if unset := sorted({each.line.account for each in found if each.deadline is None}):
+        metadata["without acceptance_deadline"] = dg.MetadataValue.text(", ".join(unset))
+    return result._replace(description=_in_words(late, soon, next_pass), metadata=metadata)
+
+
+def _rows(found: Sequence[Outlook], now: datetime) -> list[tuple[Any, ...]]:
+    return [
+        (
+            each.line.account, each.line.order_id, each.line.item_id, each.line.sku, each.line.waits_since,
+            each.deadline, each.hours_left(now), each.next_step,
+        )
+        for each in found
+    ]  # fmt: skip
+
+
+def _in_words(late: Sequence[Outlook], soon: Sequence[Outlook], next_pass: datetime) -> str | None:
+    """What the check says in one line; None if there is nothing to say."""
+    moment = f"{next_pass.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    if late:
+        return (
+            f"{len(late)} waiting orderlines run out before the next pass of `new`, at {moment}, has answered them. "
+            "Start one by hand, or answer them in the marketplace's back office."
+        )
+    return f"{len(soon)} waiting orderlines run out soon; the next pass of `new` is at {moment}." if soon else None
