@@ -93,6 +93,7 @@ def _act_outside(pass_: RunningPass, waiting: list[str]) -> None:
     if pass_.lane.sync_type is not SyncType.NEW or not settings.accept_orderlines:
         return
     if pass_.adapter.acceptance_unit is None:
+        _report_missing_refusal(pass_, has_stock_list=True)
         return
     with hold_authority(pass_.connection) as authority:
         if not authority.may_accept_orderlines:
@@ -111,18 +112,25 @@ def _act_outside(pass_: RunningPass, waiting: list[str]) -> None:
 
 
 def _rules(pass_: RunningPass) -> Rules:
-    """What the account's settings let the pass decide; adds a problem where no line can be refused as they say."""
+    """What the account's settings let the pass decide."""
     settings = pass_.request.account.settings
     marketplace = find_marketplace(settings.marketplace)
     has_list = has_stock_list(StockConnection(pass_.connection))
-    if isinstance(settings.when_short, RefuseAfter):
-        missing = None if has_list else "no stock list was imported"
-        if marketplace.refusal_unit is None:
-            missing = f"{marketplace.title} has no refusal of orderlines"
-        if missing is not None:
-            pass_.add(PassSummary(problems=[f"when_short: {missing}, so lines without locked stock wait"]))
+    _report_missing_refusal(pass_, has_stock_list=has_list)
     when_short = when_short_in_force(settings.when_short, has_stock_list=has_list)
     return Rules(when_short, marketplace.refusal_unit, marketplace.after_refusal, overselling_accounts())
+
+
+def _report_missing_refusal(pass_: RunningPass, *, has_stock_list: bool) -> None:
+    """Reports that no line can be refused, where the account asks for it."""
+    settings = pass_.request.account.settings
+    marketplace = find_marketplace(settings.marketplace)
+    if not isinstance(settings.when_short, RefuseAfter):
+        return
+    if marketplace.refusal_unit is None:
+        pass_.add(PassSummary(problems=[f"when_short: {marketplace.title} has no refusal: lines without stock wait"]))
+    elif not has_stock_list:
+        pass_.add(PassSummary(problems=["when_short: no stock list was imported: lines without stock wait"]))
 
 
 def _note_clock(pass_: RunningPass) -> None:

@@ -18,9 +18,9 @@ import yaml
 
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
-from orders_sync.marketplaces.kit.adapter import AcceptanceTarget, Adapter
+from orders_sync.marketplaces.kit.adapter import AcceptanceTarget, AcceptanceUnit, Adapter
 from orders_sync.marketplaces.kit.errors import RecordNotFoundError, RequestRefusedError
-from orders_sync.marketplaces.kit.registry import open_adapter
+from orders_sync.marketplaces.kit.registry import find_marketplace, open_adapter
 from orders_sync.model.statuses import Status
 from orders_sync.sandbox.back_market import FakeBackMarket
 from orders_sync.sandbox.fake_marketplace import FakeMarketplace
@@ -179,8 +179,14 @@ def test_all_four_syncs_keep_to_the_contract(
                 probe()
         # What does not exist, or no longer waits, is refused.
         assert adapter.order("999999999") is None
+        unit = find_marketplace(name).refusal_unit
+        shipped = lines(adapter, since(shop), Status.SHIPPED, adapter.acceptance_unit)
         with pytest.raises(RequestRefusedError):
-            adapter.accept(*shipped(adapter, since(shop)))
+            adapter.accept(*shipped)
+        with pytest.raises(RequestRefusedError):
+            adapter.refuse(*lines(adapter, since(shop), Status.SHIPPED, unit))
+        shop.marketplace.pass_time(hours=6)
+        assert adapter.refuse(*lines(adapter, since(shop), Status.PENDING, unit)).status < 300
         adapter.close()
 
         assert {operation for operation, status in shop.record.exchanges if status < 300} == contract.uses
@@ -215,16 +221,20 @@ def send(shop: Proxied, method: str, path: str, body: object = None) -> None:
     httpx.request(method, shop.url + path, json=body, headers=headers, trust_env=False)
 
 
-def shipped(adapter: Adapter, start: datetime) -> tuple[AcceptanceTarget, list[str]]:
-    """The line of an order that waits no longer, with its id."""
+def lines(
+    adapter: Adapter, start: datetime, status: Status, unit: AcceptanceUnit | None
+) -> tuple[AcceptanceTarget, list[str]]:
+    """The first lines with this status that one request can be about, with their ids."""
     for page in adapter.orders("created", start):
         for order in (adapter.decode_order(record.raw) for record in page):
-            for item in order.items or []:
-                if item.status == Status.SHIPPED:
-                    unit, item_id = adapter.acceptance_unit, item.item_id or ""
-                    sku = item.sku if unit == "sku" else ""
-                    return AcceptanceTarget(order.order_id, sku, item_id if unit == "item" else ""), [item_id]
-    raise AssertionError("the sandbox has shipped nothing")
+            found = [item for item in order.items or [] if item.status == status]
+            if found:
+                first = found[0]
+                sku = first.sku if unit != "order" else ""
+                item_id = first.item_id if unit == "item" else ""
+                meant = [item.item_id for item in found if sku in ("", item.sku) and item_id in ("", item.item_id)]
+                return AcceptanceTarget(order.order_id, sku, item_id), meant
+    raise AssertionError(f"the sandbox has no line that is {status}")
 
 
 def since(shop: Proxied) -> datetime:

@@ -14,8 +14,10 @@ from orders_sync.sandbox.mirakl import FakeMirakl
 from orders_sync.sandbox.refurbed import FakeRefurbed
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.levels import import_levels
+from orders_sync.testing.http_server import served
 from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
+from orders_sync_tests.marketplaces.medusa_shop import MedusaShop, medusa_account
 
 ON_RECORD = "SELECT order_id, sku, item_id, decision, state, answer_status FROM acceptances ORDER BY acceptance_id"
 AFTER_20_HOURS = {"refuse_after": "20h"}
@@ -124,7 +126,7 @@ def test_without_a_stock_list_lines_wait_and_the_pass_says_so(
     a_waiting_order(marketplace)
     sync(account)
     short_for(connection, timedelta(days=1))
-    assert sync(account).problems == ["when_short: no stock list was imported, so lines without locked stock wait"]
+    assert sync(account).problems == ["when_short: no stock list was imported: lines without stock wait"]
     assert marketplace.sandbox.writes == []
 
 
@@ -308,3 +310,12 @@ def test_refurbed_refuses_each_item_and_a_published_error_is_on_record(
         assert rows == [("done", len(items)), ("refused", 1)]
         assert connection.execute("SELECT count(*) FROM order_items WHERE status = 'pending'").fetchone() == (0,)
         check_invariants(connection)
+
+
+def test_where_the_contract_has_no_refusal_lines_wait_and_the_pass_says_so(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEDUSA_KEY", "sk_test")
+    with served(MedusaShop().app()) as url:
+        account = medusa_account(url, accept_orderlines=True, when_short=AFTER_20_HOURS)
+        assert sync(account).problems == ["when_short: Medusa 2 has no refusal: lines without stock wait"]
