@@ -41,7 +41,7 @@ from orders_sync.passes.acceptance_requests import (
     unanswered_orders,
 )
 from orders_sync.passes.waiting_lines import WaitingLine, waiting_lines
-from orders_sync.stock.apply_events import lock_orders
+from orders_sync.stock.apply_events import has_news, lock_orders
 from orders_sync.stock.connection import StockConnection
 from orders_sync.sync.merge_pages import merge_batch, open_merger
 from orders_sync.sync.put_off import fetch_order
@@ -200,7 +200,7 @@ def _decide_one(
         return outcome
     stock = StockConnection(connection)
     with connection.transaction() if rules.when_short == "accept" else stock.changing():
-        if rules.when_short != "accept":
+        if rules.when_short != "accept" and has_news(stock, account, target.order_id):
             lock_orders(stock, account, [target.order_id], rules.oversell)
         lines = _targets(pass_, [target.order_id], unit).get(target)
         decided = decide(target, lines) if lines else None

@@ -87,6 +87,12 @@ def lock_orders(
     return total
 
 
+def has_news(stock: StockConnection, account: str, order_id: str) -> bool:
+    """Whether an event of the order, or a change of its items without one, waits to be looked at."""
+    parameters = {"account": account, "order": order_id, "max_attempts": MAX_ATTEMPTS}
+    return stock.execute(_HAS_NEWS, parameters).fetchone() == (True,)
+
+
 def pending_events(stock: StockConnection) -> int:
     """How many events, rechecks and returns the stock job has to deal with."""
     row = stock.execute(_PENDING, [MAX_ATTEMPTS]).fetchone()
@@ -199,6 +205,14 @@ SELECT event_id, account, order_id, item_id, kind, new_status, items
 FROM {events} WHERE account = %(account)s AND order_id = ANY(%(orders)s)
   AND applied_at IS NULL AND attempts < %(max_attempts)s
 ORDER BY event_id
+"""
+_HAS_NEWS = """
+SELECT EXISTS (
+    SELECT FROM {events} WHERE account = %(account)s AND order_id = %(order)s
+      AND applied_at IS NULL AND attempts < %(max_attempts)s)
+  OR EXISTS (
+    SELECT FROM stock_rechecks JOIN order_items item USING (account, item_id)
+    WHERE item.account = %(account)s AND item.order_id = %(order)s)
 """
 _PENDING = """
 SELECT (SELECT count(*) FROM {events} WHERE applied_at IS NULL AND attempts < %s)
