@@ -22,6 +22,7 @@ SUMMARY_COLUMNS = (
     "rejected",
     "events",
     "accepted",
+    "refusals",
     "documents_found",
     "documents_stored",
     "api_calls",

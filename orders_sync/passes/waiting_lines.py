@@ -9,6 +9,9 @@ from orders_sync.stock.connection import StockConnection
 REFUSAL_NOTICE = timedelta(hours=1)
 """A line is refused only if it has been short for so long: `orders-sync acceptance waiting` shows it before."""
 
+ODD_DAYS = 30
+"""No marketplace lets a line wait so long: an order paid so long before we first stored it has a wrong time."""
+
 
 class WaitingLine(NamedTuple):
     """An orderline that waits for the merchant to accept it."""
@@ -20,7 +23,7 @@ class WaitingLine(NamedTuple):
     quantity: int
     waits_since: datetime
     """When the order was paid, or placed if the marketplace does not say, by its clock; by ours, when it was first
-    stored, if neither is known or one of them is odd (a flaw)."""
+    stored, if neither is known or the time is odd: it has a flaw, lies in the future, or ODD_DAYS before that."""
     is_short: bool
     """Whether pieces of it are not locked."""
     short_since: datetime | None
@@ -42,9 +45,10 @@ def waiting_lines(
     stock: StockConnection, accounts: Sequence[str], order_ids: Sequence[str] | None = None
 ) -> list[WaitingLine]:
     """The lines of these accounts that wait, by order, SKU and id; only those of `order_ids`, unless it is None."""
+    parameters = {"accounts": list(accounts), "odd_days": ODD_DAYS}
     if order_ids is None:
-        return stock.rows_as(WaitingLine, _LINES + _BY_ORDER, {"accounts": list(accounts)})
-    parameters = {"accounts": list(accounts), "orders": list(order_ids)}
+        return stock.rows_as(WaitingLine, _LINES + _BY_ORDER, parameters)
+    parameters["orders"] = list(order_ids)
     return stock.rows_as(WaitingLine, _LINES + _OF_ORDERS + _BY_ORDER, parameters)
 
 
@@ -56,17 +60,18 @@ def hold_back(stock: StockConnection, account: str, order_id: str, *, holds: boo
 
 _LINES: LiteralString = """
 SELECT item.account, item.order_id, item.item_id, item.sku, item.quantity,
-  CASE WHEN EXISTS (
+  CASE WHEN paid.at BETWEEN placed.first_stored_at - make_interval(days => %(odd_days)s) AND now() AND NOT EXISTS (
     SELECT FROM record_flaws flaw WHERE flaw.account = item.account AND flaw.kind = 'order'
       AND flaw.record_id = item.order_id AND flaw.field IN ('created_at', 'paid_at'))
-  THEN placed.first_stored_at ELSE coalesce(placed.paid_at, placed.created_at, placed.first_stored_at) END
-    AS waits_since,
+  THEN paid.at ELSE placed.first_stored_at END AS waits_since,
   item.kind = 'goods' AND lock.is_held IS NOT TRUE AS is_short, lock.short_since, lock.problem AS why_short,
   EXISTS (
     SELECT FROM rejected_records bad WHERE bad.account = item.account AND bad.kind = 'order'
       AND bad.record_id = item.order_id AND bad.resolved_at IS NULL) AS is_rejected,
   CASE WHEN hold.holds THEN hold.reason END AS held_back
 FROM order_items item JOIN orders placed ON placed.account = item.account AND placed.order_id = item.order_id
+-- Nobody pays before the order: such a time is a default date.
+CROSS JOIN LATERAL (SELECT greatest(placed.paid_at, placed.created_at) AS at) paid
 LEFT JOIN LATERAL (
   SELECT bool_and(state = 'locked') AS is_held, max(since) FILTER (WHERE state = 'short') AS short_since,
     string_agg(problem, '; ') FILTER (WHERE state = 'short') AS problem

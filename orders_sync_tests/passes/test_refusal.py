@@ -1,7 +1,7 @@
 """Refusal of lines whose stock can't be locked: only where the account asks for it, late, visible before, on record."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +9,7 @@ import pytest
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
 from orders_sync.passes.acceptance import MAX_REQUESTS
-from orders_sync.passes.waiting_lines import REFUSAL_NOTICE, hold_back
+from orders_sync.passes.waiting_lines import REFUSAL_NOTICE, hold_back, waiting_lines
 from orders_sync.sandbox.mirakl import FakeMirakl
 from orders_sync.sandbox.refurbed import FakeRefurbed
 from orders_sync.stock.connection import StockConnection
@@ -130,20 +130,21 @@ def test_without_a_stock_list_lines_wait_and_the_pass_says_so(
     assert marketplace.sandbox.writes == []
 
 
-def test_a_creation_time_that_is_odd_refuses_nothing(
-    marketplace: Marketplace, connection: Connection, stock: StockConnection, account: SellerAccount
-) -> None:
-    """A default date is no age: the line counts as of when it was first stored."""
+@pytest.mark.parametrize("field", ["date_creation", "date_payment"])
+@pytest.mark.parametrize("odd", ["2015-01-01T00:00:00+00:00", "2015-01-01T00:00:00", "2099-01-01T00:00:00+00:00"])
+def test_an_odd_time_is_no_age(
+    marketplace: Marketplace, connection: Connection, stock: StockConnection, account: SellerAccount,
+    field: str, odd: str,
+) -> None:  # fmt: skip
+    """A line with a default date, or a time without a zone, counts as of the order, or of when it was first stored."""
     import_levels(stock, {"PHONE": 0})
-    a_waiting_order(marketplace, date_creation="2015-01-01T00:00:00+00:00")
+    times: dict[str, Any] = {field: odd}
+    a_waiting_order(marketplace, hours=1, **times)
     sync(account)
-    connection.execute(
-        "INSERT INTO record_flaws (account, kind, record_id, field, found, stored) "
-        "VALUES ('shop', 'order', '1', 'created_at', 'is earlier than the list was requested from', 'as it is') "
-        "ON CONFLICT DO NOTHING"
-    )
-    short_for(connection)
+    short_for(connection, timedelta(hours=2))
     assert sync(account).refusals == 0
+    (line,) = waiting_lines(stock, ["shop"])
+    assert timedelta(0) <= datetime.now(UTC) - line.waits_since < timedelta(hours=1, minutes=5)
 
 
 def test_a_short_line_whose_sku_another_line_of_the_order_holds_is_not_refused_with_it(
