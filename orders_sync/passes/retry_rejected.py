@@ -36,7 +36,7 @@ def retry_rejected_records(
             if chosen == "care":
                 down = care.retry_rejected(pass_, selection, limit=None)
             else:
-                merger = OrderMerger(pass_.connection, account.name, order_decoder(pass_.adapter))
+                merger = OrderMerger(pass_.connection, account.name, order_decoder(pass_.adapter), pass_.origin)
                 down = new.retry_rejected(pass_, merger, selection, limit=None)
             if down is not None:
                 raise down

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import msgspec
 
@@ -12,6 +13,14 @@ from orders_sync.model.records import Flaw, Order
 from orders_sync.sync.columnar import OrderColumns
 from orders_sync.sync.copy_columns import created_row, event_columns, item_columns, order_columns
 from orders_sync.sync.rejected_records import RejectedRecord
+
+
+class Origin(NamedTuple):
+    """What stored a change of an order."""
+
+    written_by: str
+    """The sync type of the pass; `order` if the order was fetched alone, `redecode` if it was decoded again."""
+    run_id: str
 
 
 class DecodedOrder(msgspec.Struct, frozen=True, gc=False):

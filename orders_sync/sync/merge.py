@@ -20,7 +20,7 @@ from psycopg.errors import DeadlockDetected, SerializationFailure, UniqueViolati
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit.adapter import RawRecord
 from orders_sync.model.records import Flaw
-from orders_sync.sync.batch import Batch, BatchResult, DecodedOrder, PreparedBatch
+from orders_sync.sync.batch import Batch, BatchResult, DecodedOrder, Origin, PreparedBatch
 from orders_sync.sync.check_records import Decode, Listed, by_id, check_orders, decode_records, usable_versions
 from orders_sync.sync.isolate_rejected import write_isolating_rejected
 from orders_sync.sync.record_flaws import RecordFlaws
@@ -32,7 +32,7 @@ from orders_sync.sync.rejected_records import (
     resolve,
     unresolved_keys,
 )
-from orders_sync.sync.stored_orders import StoredOrders
+from orders_sync.sync.stored_orders import Comparison, StoredOrders
 from orders_sync.sync.validate import mend_order
 from orders_sync.sync.write_changed import write_changed
 from orders_sync.sync.write_new import write_new
@@ -53,16 +53,21 @@ class OrderMerger:
         connection: Connection,
         account: str,
         decode: Decode,
+        origin: Origin,
         *,
         reader: Connection | None = None,
         reread: bool = False,
     ) -> None:
-        """`reread`: compare records with the stored orders value by value, instead of by their fingerprints."""
+        """`origin`: what the changes are stored by.
+
+        `reread`: compare records with the stored orders value by value, instead of by their fingerprints.
+        """
         self._connection = connection
         self._account = account
         self._decode = decode
+        self._origin = origin
         self._stored = StoredOrders(reader or connection, account)
-        self._reread = reread
+        self._comparison = Comparison.VALUES if reread else Comparison.FINGERPRINTS
         self._rejected_ids = unresolved_keys(connection, account, "order")
         self._dismissed = dismissed_versions(connection, account, "order")
         self._flaws = RecordFlaws(connection, account, "order")
@@ -82,7 +87,7 @@ class OrderMerger:
             version = stored.get(record_id)
             if version is None:
                 new.append(record)
-            elif not version.covers(record, reread=self._reread):
+            elif not version.covers(record, self._comparison):
                 changed.append(record)
             elif version.fingerprint == record.fingerprint:
                 listed_flaws += ((record_id, flaw) for flaw in record.flaws)
@@ -102,7 +107,7 @@ class OrderMerger:
             if rejected is not None:
                 unusable.append(rejected)
             if version is not None:
-                usable = [one for one in usable if not version.covers(one.record, reread=self._reread)]
+                usable = [one for one in usable if not version.covers(one.record, self._comparison)]
             if usable:
                 (new_decoded if version is None else changed_decoded).append(usable[0])
                 older[record_id] = usable[1:]
@@ -196,4 +201,4 @@ class OrderMerger:
             return self._write_changed(batch)
 
     def _write_changed(self, batch: Batch) -> BatchResult:
-        return write_changed(self._connection, batch, reread=self._reread)
+        return write_changed(self._connection, batch, self._origin, self._comparison)

@@ -30,6 +30,7 @@ def open_merger(pass_: RunningPass) -> Generator[OrderMerger]:
             with_large_send_buffer(pass_.connection),
             pass_.lane.account,
             order_decoder(pass_.adapter),
+            pass_.origin,
             reader=reader,
             reread=pass_.request.reread,
         )

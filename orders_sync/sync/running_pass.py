@@ -7,6 +7,7 @@ from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit.adapter import Adapter
 from orders_sync.model.lane import Lane
 from orders_sync.model.pass_summary import PassSummary
+from orders_sync.sync.batch import Origin
 from orders_sync.sync.pass_request import PassRequest
 
 
@@ -22,6 +23,11 @@ class RunningPass:
     """What the pass did so far. Change it by `add` and `note_progress` only."""
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
     """When the pass began, by our own clock."""
+
+    @property
+    def origin(self) -> Origin:
+        """What the changes of this pass are stored by."""
+        return Origin(self.lane.sync_type, self.request.run_id)
 
     def add(self, part: PassSummary) -> None:
         """Adds what a part of the pass did to its summary."""

@@ -37,6 +37,19 @@ WHERE stored.order_id <> item.order_id AND stored.status <> 'removed'
   AND (item.status IN {gone} AND stored.status NOT IN {gone}
        OR (item.status IN {gone}) = (stored.status IN {gone}) AND theirs.modified_at > mine.modified_at)
 """).format(gone=_GONE)
+#: The same for stored records that are decoded again: they show nothing new about which order has an item, so one that
+#: is stored stays with its order.
+TAKEN_ITEMS_AS_STORED = SQL("""
+SELECT item.order_id, item.item_id, stored.order_id, item.status NOT IN {gone} AND stored.status NOT IN {gone}
+FROM stage_items item JOIN order_items stored USING (account, item_id)
+WHERE stored.order_id <> item.order_id AND stored.status <> 'removed'
+UNION
+SELECT item.order_id, item.item_id, min(other.order_id), bool_or(item.status NOT IN {gone})
+FROM stage_items item JOIN stage_items other ON other.item_id = item.item_id AND other.order_id < item.order_id
+WHERE NOT EXISTS (SELECT FROM order_items stored WHERE stored.account = item.account
+  AND stored.item_id = item.item_id AND stored.status <> 'removed')
+GROUP BY 1, 2
+""").format(gone=_GONE)
 UNSTAGE_ITEMS = """
 DELETE FROM stage_items USING unnest(%s::text[], %s::text[]) AS taken (order_id, item_id)
 WHERE stage_items.order_id = taken.order_id AND stage_items.item_id = taken.item_id
@@ -102,15 +115,15 @@ _STATUS_KEPT_WHERE_MISSING = SQL(
     "status = CASE WHEN staged.marketplace_state IS NULL AND stored.status <> 'removed' "
     "THEN stored.status ELSE staged.status END"
 )
-_ORDER_VALUES = [c for c in ORDER_COLUMNS if c not in ("account", "order_id", "status", "raw", "fingerprint")]
-_ITEM_VALUES = [
+ORDER_VALUES = [c for c in ORDER_COLUMNS if c not in ("account", "order_id", "status", "raw", "fingerprint")]
+ITEM_VALUES = [
     c for c in ITEM_COLUMNS if c not in ("account", "item_id", "order_id", "status", "quantity", "sku", "kind")
 ]
 #: A cancelled item may come with the quantity 0: the quantity that was ordered is kept.
-_QUANTITY = SQL("CASE WHEN staged.quantity = 0 THEN stored.quantity ELSE staged.quantity END")
-_SKU = SQL("CASE WHEN staged.sku = '' THEN stored.sku ELSE staged.sku END")
+QUANTITY = SQL("CASE WHEN staged.quantity = 0 THEN stored.quantity ELSE staged.quantity END")
+SKU = SQL("CASE WHEN staged.sku = '' THEN stored.sku ELSE staged.sku END")
 #: Goods stay goods: an odd price that is negative for once must not give their lock back.
-_KIND = SQL("CASE WHEN stored.kind = 'goods' AND staged.kind = 'discount' THEN stored.kind ELSE staged.kind END")
+KIND = SQL("CASE WHEN stored.kind = 'goods' AND staged.kind = 'discount' THEN stored.kind ELSE staged.kind END")
 
 INSERT_ORDERS = SQL(
     "INSERT INTO orders ({columns}) SELECT {columns} FROM stage_orders ORDER BY order_id "
@@ -122,20 +135,20 @@ UPDATE_ORDERS = SQL(
     "CASE WHEN staged.fingerprint = stored.fingerprint THEN stored.buyer_data_blanked_at END FROM stage_orders staged "
     "WHERE stored.account = staged.account AND stored.order_id = staged.order_id AND stored.order_id = ANY(%s) "
     "RETURNING stored.order_id, stored.status, stored.revision"
-).format(values=_kept_where_missing(_ORDER_VALUES), status=_STATUS_KEPT_WHERE_MISSING)
-_STATUS_DIFFERS = SQL(
+).format(values=_kept_where_missing(ORDER_VALUES), status=_STATUS_KEPT_WHERE_MISSING)
+STATUS_DIFFERS = SQL(
     "(staged.status <> stored.status AND (staged.marketplace_state IS NOT NULL OR stored.status = 'removed'))"
 )
 _ITEM_DIFFERS = SQL(
     "(({staged}, {quantity}, {sku}, {kind}, staged.order_id) IS DISTINCT FROM "
     "({stored}, stored.quantity, stored.sku, stored.kind, stored.order_id) OR {status_differs})"
 ).format(
-    staged=_staged_or_stored(_ITEM_VALUES),
-    quantity=_QUANTITY,
-    sku=_SKU,
-    kind=_KIND,
-    stored=_stored(_ITEM_VALUES),
-    status_differs=_STATUS_DIFFERS,
+    staged=_staged_or_stored(ITEM_VALUES),
+    quantity=QUANTITY,
+    sku=SKU,
+    kind=KIND,
+    stored=_stored(ITEM_VALUES),
+    status_differs=STATUS_DIFFERS,
 )
 UPDATE_ITEMS = SQL(
     "UPDATE order_items stored SET order_id = staged.order_id, {values}, quantity = {quantity}, sku = {sku}, "
@@ -144,10 +157,10 @@ UPDATE_ITEMS = SQL(
     "WHERE stored.account = staged.account AND stored.item_id = staged.item_id AND {differs} "
     "RETURNING stored.order_id, stored.item_id, stored.status"
 ).format(
-    values=_kept_where_missing(_ITEM_VALUES),
-    quantity=_QUANTITY,
-    sku=_SKU,
-    kind=_KIND,
+    values=_kept_where_missing(ITEM_VALUES),
+    quantity=QUANTITY,
+    sku=SKU,
+    kind=KIND,
     status=_STATUS_KEPT_WHERE_MISSING,
     differs=_ITEM_DIFFERS,
 )
@@ -161,14 +174,22 @@ RECHECK_STOCK = SQL("INSERT INTO stock_rechecks (account, item_id) SELECT %s, un
 
 #: The values by which a reread compares orders. The documents' URLs may be signed anew in each answer: the fingerprint
 #: leaves such parts out, and so does this comparison, as it does the raw record.
-_COMPARED = [c for c in _ORDER_VALUES if c not in ("delivery_note_url", "label_url")]
-_BUYER_COLUMNS = ["buyer_email", *(f"{kind}_{part}" for kind in ("shipping", "billing") for part in ADDRESS_PARTS)]
+_COMPARED = [c for c in ORDER_VALUES if c not in ("delivery_note_url", "label_url")]
+BUYER_COLUMNS = ["buyer_email", *(f"{kind}_{part}" for kind in ("shipping", "billing") for part in ADDRESS_PARTS)]
 #: Staged orders whose stored version was blanked by the retention: the buyer's data is left out of them again.
 BLANK_STAGED = SQL(
     "UPDATE stage_orders staged SET {blank}, raw = stored.raw FROM orders stored "
     "WHERE stored.account = staged.account AND stored.order_id = staged.order_id "
     "AND stored.fingerprint = staged.fingerprint AND stored.buyer_data_blanked_at IS NOT NULL"
-).format(blank=SQL(", ").join(SQL("{} = NULL").format(Identifier(column)) for column in _BUYER_COLUMNS))
+).format(blank=SQL(", ").join(SQL("{} = NULL").format(Identifier(column)) for column in BUYER_COLUMNS))
+#: Staged orders whose stored version has the URL of a document: it is left out of them.
+KEEP_DOCUMENTS = """
+UPDATE stage_orders staged SET
+  delivery_note_url = CASE WHEN stored.delivery_note_url IS NULL THEN staged.delivery_note_url END,
+  label_url = CASE WHEN stored.label_url IS NULL THEN staged.label_url END
+FROM orders stored WHERE stored.account = staged.account AND stored.order_id = staged.order_id
+  AND (stored.delivery_note_url IS NOT NULL OR stored.label_url IS NOT NULL)
+"""
 #: Staged orders that are stored with the same fingerprint and the same values. The parameter names the orders whose
 #: records have items: a stored item that such a record does not list must be removed.
 EQUAL_ORDERS = SQL(
@@ -180,9 +201,10 @@ EQUAL_ORDERS = SQL(
     "WHERE staged.item_id = listed.item_id AND NOT {item_differs})) "
     "AND NOT EXISTS (SELECT FROM order_items other WHERE staged.order_id = ANY(%s) AND other.account = staged.account "
     "AND other.order_id = staged.order_id AND other.status <> 'removed' "
-    "AND NOT EXISTS (SELECT FROM stage_items listed WHERE listed.item_id = other.item_id))"
+    "AND NOT EXISTS (SELECT FROM stage_items listed WHERE listed.item_id = other.item_id "
+    "AND listed.order_id = other.order_id))"
 ).format(
-    status_differs=_STATUS_DIFFERS,
+    status_differs=STATUS_DIFFERS,
     staged=_staged_or_stored(_COMPARED),
     stored=_stored(_COMPARED),
     item_differs=_ITEM_DIFFERS,

@@ -2,11 +2,24 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from enum import Enum
 
 import msgspec
 
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit.adapter import RawRecord
+
+
+class Comparison(Enum):
+    """How records are compared with the stored orders."""
+
+    FINGERPRINTS = "fingerprints"
+    """A record with the stored fingerprint brings nothing new."""
+    VALUES = "values"
+    """A record with the stored fingerprint is compared value by value (`reread`)."""
+    STORED_RECORDS = "stored records"
+    """The records are the stored ones, decoded again: compared value by value. A record that has another fingerprint by
+    now was replaced meanwhile, and brings nothing new."""
 
 
 class StoredVersion(msgspec.Struct, frozen=True, gc=False):
@@ -15,14 +28,14 @@ class StoredVersion(msgspec.Struct, frozen=True, gc=False):
     fingerprint: bytes
     modified_at: datetime | None
 
-    def covers(self, record: RawRecord, *, reread: bool = False) -> bool:
+    def covers(self, record: RawRecord, comparison: Comparison) -> bool:
         """Whether the record brings nothing new: it is the stored version, or an older one.
 
-        `reread`: the same version counts as new, so that its values are compared.
+        The stored version counts as new where values are compared.
         """
         if self.fingerprint == record.fingerprint:
-            return not reread
-        return is_newer(self.modified_at, record.modified_at)
+            return comparison is Comparison.FINGERPRINTS
+        return comparison is Comparison.STORED_RECORDS or is_newer(self.modified_at, record.modified_at)
 
 
 def is_newer(modified_at: datetime | None, than: datetime | None) -> bool:

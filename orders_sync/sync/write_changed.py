@@ -10,25 +10,24 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 from psycopg import Cursor
 
-from orders_sync.database.copy import copy_into, to_copy_text
 from orders_sync.database.engine import Connection
 from orders_sync.model.records import Order
 from orders_sync.model.statuses import Status
-from orders_sync.sync import care_links, documents, staging
-from orders_sync.sync.batch import Batch, BatchResult, DecodedOrder
+from orders_sync.sync import care_links, documents, order_changes, staging
+from orders_sync.sync.batch import Batch, BatchResult, DecodedOrder, Origin
 from orders_sync.sync.check_records import item_conflict
-from orders_sync.sync.copy_columns import EVENT_COLUMNS, EventRow, changed_row, created_row, event_columns
-from orders_sync.sync.stored_orders import StoredVersion
+from orders_sync.sync.copy_columns import EventRow, changed_row, created_row
+from orders_sync.sync.stored_orders import Comparison, StoredVersion
 from orders_sync.sync.validate import GONE
 from orders_sync.sync.write_new import copy_orders_and_items
 
 _Cursor = Cursor[tuple[Any, ...]]
 
 
-def write_changed(connection: Connection, batch: Batch, *, reread: bool = False) -> BatchResult:
+def write_changed(connection: Connection, batch: Batch, origin: Origin, comparison: Comparison) -> BatchResult:
     """Merges a batch: creates the orders that are not stored yet, and changes those that are, all or nothing.
 
-    `reread`: an order whose record has the stored fingerprint is compared value by value, and changed if it differs.
+    `origin`: what the changes are stored by.
 
     An item that two orders list is with the order that changed last. Raises DataError if PostgreSQL can't store one of
     the records.
@@ -41,16 +40,22 @@ def write_changed(connection: Connection, batch: Batch, *, reread: bool = False)
         created = _insert_orders(cursor)
         stored = _lock_orders(cursor, account, decoded.keys() - set(created))
         covered = [
-            order_id
-            for order_id, found in stored.items()
-            if found.version.covers(decoded[order_id].record, reread=reread)
+            order_id for order_id, found in stored.items() if found.version.covers(decoded[order_id].record, comparison)
         ]
         _unstage(cursor, covered)
-        taken, contested = _unstage_taken_items(cursor)
+        taken, contested = _unstage_taken_items(cursor, comparison)
         moved = [_MovedItem(*row) for row in cursor.execute(staging.MOVED_ITEMS)]
-        equal = _equal_orders(cursor, decoded) if reread else []
+        equal = [] if comparison is Comparison.FINGERPRINTS else _equal_orders(cursor, decoded, comparison)
         _unstage(cursor, equal)
         changed = sorted(stored.keys() - {*covered, *equal})
+        order_changes.insert_changes(
+            cursor,
+            account,
+            origin,
+            changed=changed,
+            losing_items=[item.order_id for item in moved if not item.is_staged],
+            whole=[order_id for order_id in changed if _lists_all_items(decoded[order_id].order)],
+        )
         updated = _update_orders(cursor, changed)
         events = [
             *(created_row(account, _without(decoded[order_id].order, taken)) for order_id in created),
@@ -58,11 +63,13 @@ def write_changed(connection: Connection, batch: Batch, *, reread: bool = False)
             *_moved_events(account, moved, {**updated, **_bump_revisions(cursor, account, moved)}),
             *_merge_items(cursor, account, [decoded[order_id] for order_id in changed], updated),
         ]
-        copy_into(cursor, "order_events", EVENT_COLUMNS, to_copy_text(event_columns(events)))
+        order_changes.insert_events(cursor, events)
         cursor.execute("TRUNCATE stage_orders, stage_items")
         written = [decoded[order_id].order for order_id in (*created, *changed)]
         care_links.link_items(connection, account, written)
-        document_flaws = documents.store_listed(connection, account, written)
+        document_flaws = (
+            [] if comparison is Comparison.STORED_RECORDS else documents.store_listed(connection, account, written)
+        )
     return BatchResult(
         created=created,
         changed=changed,
@@ -109,9 +116,10 @@ _Owners = Mapping[tuple[str, str], str]
 """(order id, item id) → the id of the order that has the item."""
 
 
-def _unstage_taken_items(cursor: _Cursor) -> tuple[_Owners, _Owners]:
+def _unstage_taken_items(cursor: _Cursor, comparison: Comparison) -> tuple[_Owners, _Owners]:
     """Removes the staged items that belong to another order; returns all of them, and those that both orders claim."""
-    rows = cursor.execute(staging.TAKEN_ITEMS).fetchall()
+    as_stored = comparison is Comparison.STORED_RECORDS
+    rows = cursor.execute(staging.TAKEN_ITEMS_AS_STORED if as_stored else staging.TAKEN_ITEMS).fetchall()
     taken = {(order_id, item_id): owner for order_id, item_id, owner, _ in rows}
     if taken:
         cursor.execute(staging.UNSTAGE_ITEMS, [list(column) for column in zip(*taken, strict=True)])
@@ -147,12 +155,15 @@ def _unstage(cursor: _Cursor, order_ids: Iterable[str]) -> None:
         cursor.execute("DELETE FROM stage_items WHERE order_id = ANY(%s)", [ids])
 
 
-def _equal_orders(cursor: _Cursor, decoded: Mapping[str, DecodedOrder]) -> list[str]:
+def _equal_orders(cursor: _Cursor, decoded: Mapping[str, DecodedOrder], comparison: Comparison) -> list[str]:
     """The staged orders that are stored with the same fingerprint and the same values; items included.
 
-    What the retention blanked is not filled in again.
+    What the retention blanked is not filled in again. A stored record does not replace the URLs of documents, which
+    `incomplete` may have read since.
     """
     cursor.execute(staging.BLANK_STAGED)
+    if comparison is Comparison.STORED_RECORDS:
+        cursor.execute(staging.KEEP_DOCUMENTS)
     with_items = [order_id for order_id, one in decoded.items() if _lists_all_items(one.order)]
     return sorted(order_id for (order_id,) in cursor.execute(staging.EQUAL_ORDERS, [with_items]))
 

@@ -143,6 +143,36 @@ Index(
     postgresql_where=text("status IN ('pending', 'accepted', 'unknown')"),
 )  # fmt: skip
 
+order_changes = Table(
+    "order_changes",
+    metadata,
+    Column("account", Text, primary_key=True, comment=ACCOUNT),
+    Column("order_id", Text, primary_key=True, comment=ORDER_ID),
+    Column(
+        "revision", Integer, primary_key=True, autoincrement=False,
+        comment="The order's revision that the change made, from 2.",
+    ),
+    Column(
+        "written_by", Text, nullable=False,
+        comment="What stored it: the sync type of the pass, order (`sync --order`) or redecode.",
+    ),
+    Column("run_id", Text, nullable=False, comment="Dagster's run id, or cli-… for the command line."),
+    moment(
+        "modified_at", "When the order last changed, by the marketplace's clock; empty: the marketplace does not say."
+    ),
+    moment("recorded_at", "When the change was stored, by our clock.", now=True),
+    Column(
+        "fields", JSONB, nullable=False,
+        comment="The columns of the order that changed, each with [before, after]; [] where the value is not kept: "
+        "buyer's data and URLs of documents.",
+    ),
+    Column(
+        "items", JSONB, nullable=False,
+        comment="By the item's id, its columns that changed, each with [before, after].",
+    ),
+    comment="One row per stored change of an order. If nothing is named, only the raw record changed.",
+)  # fmt: skip
+
 order_documents = Table(
     "order_documents",
     metadata,
@@ -231,6 +261,10 @@ order_events = Table(
     Column("old_status", Text, comment="Status before the change; empty: OrderCreated, or a new item."),
     Column("new_status", Text, nullable=False, comment="Status after the change."),
     Column("items", JSONB, comment="OrderCreated: the status of each item at creation, by item id. Else empty."),
+    Column(
+        "previous", JSONB,
+        comment="OrderStatusChanged: by column, the values before of what else changed; without buyer's data.",
+    ),
     moment("recorded_at", "When the change was stored, by our clock.", now=True),
     moment("applied_at", "When the stock job applied the event, by our clock; empty: pending."),
     Column("attempts", Integer, nullable=False, server_default="0", comment="Number of attempts to apply the event."),

@@ -1,0 +1,141 @@
+"""What changed with each revision of an order: written by the merge, before it updates the rows and in its transaction.
+
+Buyer's data and URLs of documents (which may be signed) are named without their values: the retention would have to
+blank them here, too.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from psycopg import Cursor
+from psycopg.sql import SQL, Composed, Identifier, Literal
+
+from orders_sync.sync import staging
+from orders_sync.sync.batch import Origin
+from orders_sync.sync.copy_columns import EVENT_COLUMNS, EventRow
+
+_NAMED_ONLY = frozenset([*staging.BUYER_COLUMNS, "delivery_note_url", "label_url"])
+
+
+def _pair(name: str, after: SQL | Composed, differs: SQL | Composed) -> Composed:
+    """Key and value of jsonb_build_object for a column: null unless it differs."""
+    before_and_after = (
+        SQL("'[]'::jsonb")
+        if name in _NAMED_ONLY
+        else SQL("jsonb_build_array(stored.{}, {})").format(Identifier(name), after)
+    )
+    return SQL("{}, CASE WHEN {} THEN {} END").format(Literal(name), differs, before_and_after)
+
+
+def _kept_where_missing(name: str) -> Composed:
+    """For a column that the merge writes with the staged value, or with the stored one where that is missing."""
+    staged = SQL("staged.{}").format(Identifier(name))
+    differs = SQL("({0} IS NOT NULL AND {0} IS DISTINCT FROM stored.{1})").format(staged, Identifier(name))
+    return _pair(name, staged, differs)
+
+
+def _computed(name: str, after: SQL) -> Composed:
+    return _pair(name, after, SQL("{} <> stored.{}").format(after, Identifier(name)))
+
+
+def _changes(pairs: Sequence[Composed]) -> Composed:
+    return SQL("jsonb_strip_nulls(jsonb_build_object({}))").format(SQL(", ").join(pairs))
+
+
+#: PostgreSQL takes 100 arguments: two calls, and room for more columns.
+_ORDER_PAIRS = [
+    _pair("status", SQL("staged.status"), staging.STATUS_DIFFERS),
+    *(_kept_where_missing(name) for name in staging.ORDER_VALUES if name != "modified_at"),
+]
+_HALF = len(_ORDER_PAIRS) // 2
+_ORDER_CHANGES = SQL("{} || {}").format(_changes(_ORDER_PAIRS[:_HALF]), _changes(_ORDER_PAIRS[_HALF:]))
+_ITEM_CHANGES = _changes(
+    [
+        _pair("status", SQL("staged.status"), staging.STATUS_DIFFERS),
+        _computed("sku", staging.SKU),
+        _computed("quantity", staging.QUANTITY),
+        _computed("kind", staging.KIND),
+        *(_kept_where_missing(name) for name in staging.ITEM_VALUES),
+    ]
+)
+#: Parameters: account, the changed orders, those that may lose items, those whose record has all its items, the origin.
+_INSERT = SQL("""
+WITH item_changes AS (
+  SELECT staged.order_id, staged.item_id, CASE WHEN stored.order_id = staged.order_id THEN {item_changes}
+    ELSE jsonb_build_object('status', jsonb_build_array(NULL, staged.status),
+      'sku', jsonb_build_array(NULL, staged.sku), 'quantity', jsonb_build_array(NULL, staged.quantity)) END AS changes
+  FROM stage_items staged LEFT JOIN order_items stored USING (account, item_id)
+  WHERE staged.order_id = ANY(%(changed)s)
+  UNION ALL
+  SELECT order_id, item_id, jsonb_build_object('status', jsonb_build_array(status, 'removed')) FROM order_items stored
+  WHERE account = %(account)s AND order_id = ANY(%(whole)s) AND status <> 'removed'
+    AND NOT EXISTS (SELECT FROM stage_items staged WHERE staged.item_id = stored.item_id)
+  UNION ALL
+  SELECT stored.order_id, stored.item_id, jsonb_build_object('status', jsonb_build_array(stored.status, 'removed'))
+  FROM stage_items staged JOIN order_items stored USING (account, item_id)
+  WHERE stored.order_id <> staged.order_id AND stored.status <> 'removed'
+)
+INSERT INTO order_changes AS known (account, order_id, revision, written_by, run_id, modified_at, fields, items)
+SELECT stored.account, stored.order_id, stored.revision + 1, %(written_by)s, %(run_id)s,
+  coalesce(staged.modified_at, stored.modified_at),
+  CASE WHEN staged.order_id IS NULL THEN '{{}}' ELSE {order_changes} END, coalesce(items.changes, '{{}}')
+FROM orders stored LEFT JOIN stage_orders staged USING (account, order_id)
+LEFT JOIN (SELECT order_id, jsonb_object_agg(item_id, changes) AS changes FROM item_changes
+  WHERE changes <> '{{}}' GROUP BY order_id) items USING (order_id)
+WHERE stored.account = %(account)s AND stored.order_id = ANY(%(changed_or_losing)s)
+-- An order that was deleted by hand begins again with revision 1.
+ON CONFLICT (account, order_id, revision) DO UPDATE SET
+  written_by = excluded.written_by, run_id = excluded.run_id, modified_at = excluded.modified_at,
+  recorded_at = excluded.recorded_at, fields = excluded.fields, items = excluded.items
+""").format(item_changes=_ITEM_CHANGES, order_changes=_ORDER_CHANGES)
+
+
+def insert_changes(
+    cursor: Cursor[tuple[Any, ...]],
+    account: str,
+    origin: Origin,
+    *,
+    changed: Sequence[str],
+    losing_items: Iterable[str],
+    whole: Sequence[str],
+) -> None:
+    """Writes what the staged orders change. Call it before the rows are updated.
+
+    `changed`: the staged orders that are stored and will be updated. `losing_items`: other stored orders of which items
+    move to staged ones. `whole`: those of `changed` whose stored items that the record does not list will be removed.
+    """
+    changed_or_losing = sorted({*changed, *losing_items})
+    if changed_or_losing:
+        cursor.execute(
+            _INSERT,
+            {
+                "account": account, "changed": list(changed), "changed_or_losing": changed_or_losing,
+                "whole": list(whole), **origin._asdict(),
+            },
+        )  # fmt: skip
+
+
+#: The events with the values before of what changed with them; `status` is an event's own column.
+_INSERT_EVENTS = SQL("""
+INSERT INTO order_events ({columns}, previous)
+SELECT event.account, event.order_id, event.item_id, event.kind, event.revision, event.old_status, event.new_status,
+  event.items::jsonb,
+  (SELECT jsonb_object_agg(key, value->0)
+   FROM jsonb_each(CASE WHEN event.item_id = '' THEN changed.fields ELSE changed.items->event.item_id END)
+   WHERE key <> 'status' AND value <> '[]')
+FROM unnest({texts}) WITH ORDINALITY
+  AS event (account, order_id, item_id, kind, revision, old_status, new_status, items, position)
+LEFT JOIN order_changes changed USING (account, order_id, revision)
+ORDER BY event.position
+""").format(
+    columns=SQL(", ").join(map(Identifier, EVENT_COLUMNS)),
+    texts=SQL(", ").join(
+        SQL("%s::integer[]") if column == "revision" else SQL("%s::text[]") for column in EVENT_COLUMNS
+    ),
+)
+
+
+def insert_events(cursor: Cursor[tuple[Any, ...]], events: Sequence[EventRow]) -> None:
+    """Writes events whose changes are written already, each with the values before of what else changed."""
+    if events:
+        cursor.execute(_INSERT_EVENTS, [list(column) for column in zip(*events, strict=True)])
