@@ -61,6 +61,7 @@ def _add_commands() -> None:
         flaws,
         lanes,
         log,
+        redecode,
         rejected,
         sandbox,
         schedule,
@@ -72,8 +73,8 @@ def _add_commands() -> None:
 
     for command in (
         sync.sync, schedule.schedule, status.status, lanes.lanes, log.log, doctor.doctor, rejected.rejected,
-        flaws.flaws, documents.documents, acceptance.acceptance, stock.stock, accounts.accounts, db.db, sandbox.sandbox,
-        up.up,
+        redecode.redecode, flaws.flaws, documents.documents, acceptance.acceptance, stock.stock, accounts.accounts,
+        db.db, sandbox.sandbox, up.up,
     ):  # fmt: skip
         main.add_command(command)
     if find_spec("orders_sync.cli.cutover") is not None:  # a project that has left V1 behind may delete it

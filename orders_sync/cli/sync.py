@@ -31,9 +31,12 @@ SUMMARY_COLUMNS = (
 
 @click.command()
 @click.option(
-    "--type", "sync_type", type=click.Choice([*(t.value for t in SyncType), "all"]), required=True,
+    "--type", "sync_type", type=click.Choice([*(t.value for t in SyncType), "all"]),
     help="Type of the sync; `all` runs new, modified, care and incomplete, in this order.",
 )  # fmt: skip
+@click.option(
+    "--order", "order_id", metavar="ID", help="Fetch this one order of an account, instead of --type; needs --account."
+)
 @click.option("--account", "names", multiple=True, help="Sync this account, all accounts by default. May be repeated.")
 @click.option(
     "--since", type=PastTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"]),
@@ -50,7 +53,8 @@ SUMMARY_COLUMNS = (
     "--wait", type=click.IntRange(0), default=0, show_default=True, help="Wait up to this many seconds for a busy lane."
 )
 def sync(
-    sync_type: str,
+    sync_type: str | None,
+    order_id: str | None,
     names: tuple[str, ...],
     since: datetime | None,
     until: datetime | None,
@@ -69,11 +73,23 @@ def sync(
 
     Records that are unchanged at the marketplace are skipped. With --reread they are not: use it after rows were
     damaged or changed by hand, or to see the flaws of all records again.
+
+    With --order, one order is fetched by its id and stored as a sync of new orders would. Exit code 1 if it is
+    rejected. The next sync of new orders accepts its waiting orderlines.
     """
     from orders_sync.database.schema import upgrade_schema
     from orders_sync.marketplaces.kit.accounts import find_account, load_accounts
     from orders_sync.passes.sync_log import log_to_file
 
+    if (sync_type is None) == (order_id is None):
+        raise click.UsageError("Name either a sync by --type, or an order by --order.")
+    if order_id is not None:
+        if since or until or page_size or days_back:
+            raise click.UsageError("--order goes with --account, --reread and --wait only.")
+        if len(names) != 1:
+            raise click.UsageError("--order needs one --account.")
+        _sync_order(names[0], order_id, reread=reread, wait=wait)
+        return
     if since and until and since >= until:
         raise click.UsageError(f"--since {since:%Y-%m-%d %H:%M} must lie before --until {until:%Y-%m-%d %H:%M}.")
     upgrade_schema()
@@ -106,6 +122,20 @@ def sync(
                     results.append((f"{name}/{chosen}", summary))
     _print_summary(results)
     sys.exit(exit_code)
+
+
+def _sync_order(name: str, order_id: str, *, reread: bool, wait: float) -> None:
+    from orders_sync.database.schema import upgrade_schema
+    from orders_sync.marketplaces.kit.accounts import find_account
+    from orders_sync.passes.sync_log import log_to_file
+    from orders_sync.passes.sync_order import sync_order
+
+    upgrade_schema()
+    run_id = f"cli-{uuid.uuid4().hex[:8]}"
+    with log_to_file():
+        summary = sync_order(find_account(name), order_id.strip(), run_id, reread=reread, wait_seconds=wait)
+    _print_summary([(f"{name}, order {order_id}", summary)])
+    sys.exit(EXIT_FAILED if summary.rejected else EXIT_DONE)
 
 
 def run_with_progress(request: PassRequest) -> tuple[int, PassSummary | None]:

@@ -1,18 +1,14 @@
 """Reads the documents of single orders anew, on demand."""
 
 from collections.abc import Sequence
-from contextlib import closing
 
 from orders_sync.config.account import SellerAccount
-from orders_sync.lanes.lock import hold
-from orders_sync.marketplaces.kit.registry import open_adapter
 from orders_sync.model.errors import UserFacingError
-from orders_sync.model.lane import Lane, SyncType
+from orders_sync.model.lane import SyncType
 from orders_sync.model.pass_summary import PassSummary
+from orders_sync.passes.hold_lane import hold_lane
 from orders_sync.passes.store_documents import store_due_documents
 from orders_sync.sync import incomplete
-from orders_sync.sync.pass_request import PassRequest
-from orders_sync.sync.running_pass import RunningPass
 
 
 def refresh_documents(account: SellerAccount, order_ids: Sequence[str], run_id: str) -> PassSummary:
@@ -23,10 +19,7 @@ def refresh_documents(account: SellerAccount, order_ids: Sequence[str], run_id: 
     Holds the account's lane `incomplete`. Raises LaneBusyError if another run holds it, UserFacingError if an order is
     not stored, AccountConfigError if the account can't be used, and MarketplaceError if nothing can be read at all.
     """
-    lane = Lane(account.name, SyncType.INCOMPLETE)
-    with hold(lane, run_id, wait_seconds=30.0) as connection, closing(open_adapter(account)) as adapter:
-        request = PassRequest(account, SyncType.INCOMPLETE, run_id)
-        pass_ = RunningPass(request, lane, adapter, connection, PassSummary())
+    with hold_lane(account, SyncType.INCOMPLETE, run_id) as pass_:
         orders = incomplete.of_orders(pass_, order_ids)
         unknown = sorted(set(order_ids) - {order.order_id for order in orders})
         if unknown:

@@ -1,20 +1,12 @@
 """Tries rejected records of an account again."""
 
-from collections.abc import Generator
-from contextlib import closing, contextmanager
-
 from orders_sync.config.account import SellerAccount
-from orders_sync.lanes.lock import hold
-from orders_sync.marketplaces.kit.rate_limits import check_pause
-from orders_sync.marketplaces.kit.registry import open_adapter
-from orders_sync.model.lane import Lane, SyncType
-from orders_sync.model.pass_summary import PassSummary
+from orders_sync.model.lane import SyncType
+from orders_sync.passes.hold_lane import hold_lane
 from orders_sync.sync import care, new
 from orders_sync.sync.check_records import order_decoder
 from orders_sync.sync.merge import OrderMerger
-from orders_sync.sync.pass_request import PassRequest
 from orders_sync.sync.rejected_records import Selection, selected, unresolved_keys
-from orders_sync.sync.running_pass import RunningPass
 
 
 def retry_rejected_records(
@@ -29,7 +21,7 @@ def retry_rejected_records(
     passed = left = 0
     for chosen in ("order", "care") if kind is None else (kind,):
         selection = Selection(account.name, chosen, key, reason)
-        with _hold_lane(account, SyncType.CARE if chosen == "care" else SyncType.NEW, run_id) as pass_:
+        with hold_lane(account, SyncType.CARE if chosen == "care" else SyncType.NEW, run_id) as pass_:
             keys = [kept.key for kept in selected(pass_.connection, selection)]
             if not keys:
                 continue
@@ -45,13 +37,3 @@ def retry_rejected_records(
             left += len(still_rejected)
             passed += len(keys) - len(still_rejected)
     return passed, left
-
-
-@contextmanager
-def _hold_lane(account: SellerAccount, sync_type: SyncType, run_id: str) -> Generator[RunningPass]:
-    """Holds a lane with its adapter open, for work that is not a whole pass."""
-    lane = Lane(account.name, sync_type)
-    with hold(lane, run_id, wait_seconds=30.0) as connection:
-        check_pause(connection, account)
-        with closing(open_adapter(account)) as adapter:
-            yield RunningPass(PassRequest(account, sync_type, run_id), lane, adapter, connection, PassSummary())

@@ -14,7 +14,9 @@ from orders_sync.marketplaces.kit.lenient import Decoded
 from orders_sync.model.records import CareRecord, Flaw, Order
 
 AnyRecord = TypeVar("AnyRecord", Order, CareRecord)
-_IN_THE_FUTURE = Flaw("modified_at", "lies in the future", "unknown, or as it was stored before")
+IN_THE_FUTURE = "lies in the future"
+"""What is found in a modified time that is not believed: of its flaw."""
+_IN_THE_FUTURE = Flaw("modified_at", IN_THE_FUTURE, "unknown, or as it was stored before")
 
 
 class BelievedTimes:

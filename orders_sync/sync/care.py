@@ -10,7 +10,7 @@ from psycopg.errors import DataError
 
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.restocking import forget_restocking, note_passed, note_restocking
-from orders_sync.marketplaces.kit.adapter import RawRecord
+from orders_sync.marketplaces.kit.adapter import Adapter, RawRecord
 from orders_sync.marketplaces.kit.errors import MarketplaceError
 from orders_sync.marketplaces.kit.lenient import decode_leniently
 from orders_sync.model.pass_summary import PassSummary
@@ -149,7 +149,9 @@ def _note_restocking(pass_: RunningPass) -> None:
         forget_restocking(pass_.connection, pass_.lane.account)
 
 
-class _CheckedCare(NamedTuple):
+class CheckedCare(NamedTuple):
+    """A care record that can be stored."""
+
     care: CareRecord
     record: RawRecord
     whole: str
@@ -210,9 +212,9 @@ def _merge(
 
 
 @contextmanager
-def _storing(pass_: RunningPass) -> Generator[tuple[list["_CheckedCare"], list[RejectedRecord]]]:
+def _storing(pass_: RunningPass) -> Generator[tuple[list[CheckedCare], list[RejectedRecord]]]:
     """Stores what the block puts into the two lists, however it ends."""
-    checked: list[_CheckedCare] = []
+    checked: list[CheckedCare] = []
     rejected: list[RejectedRecord] = []
     try:
         yield checked, rejected
@@ -228,55 +230,86 @@ def _fingerprints(pass_: RunningPass, care_ids: list[str]) -> dict[str, bytes]:
     return {care_id: bytes(fingerprint) for care_id, fingerprint in rows}
 
 
-def _check(pass_: RunningPass, record: RawRecord) -> _CheckedCare:
+def _check(pass_: RunningPass, record: RawRecord) -> CheckedCare:
     """The care record, whole, decoded and checked. Raises RecordRejectedError with every reason against it.
 
     Raises MarketplaceError if it can't be fetched.
     """
     if not record.record_id:
         raise RecordRejectedError([Reason("id", "is missing or can't be read", "the care record's id")])
-    adapter = pass_.adapter
+    return check_care(pass_.adapter, record, pass_.adapter.care_record(record))
+
+
+def check_care(adapter: Adapter, record: RawRecord, whole: bytes) -> CheckedCare:
+    """A care record decoded and checked; `whole`: its complete JSON. Makes no call.
+
+    Raises RecordRejectedError with every reason against it, and OtherRecordError if `whole` is another record.
+    """
     decoded = BelievedTimes(adapter.now).checked(
-        decode_leniently(adapter.decode_care_record, adapter.care_struct, adapter.care_record(record))
+        decode_leniently(adapter.decode_care_record, adapter.care_struct, whole)
     )
     if decoded.value.care_id.strip() != record.record_id:
         raise OtherRecordError(f"the marketplace answered the request for {record.record_id} with another record")
     care, flaws = mend_care_record(without_odd_times(decoded.value, record), decoded.flaws)
-    return _CheckedCare(care, record, decoded.raw.decode(), (*decoded.flaws, *record.flaws, *flaws))
+    return CheckedCare(care, record, decoded.raw.decode(), (*decoded.flaws, *record.flaws, *flaws))
 
 
-def _store(pass_: RunningPass, checked: Sequence[_CheckedCare], rejected: Sequence[RejectedRecord]) -> PassSummary:
+def _store(pass_: RunningPass, checked: Sequence[CheckedCare], rejected: Sequence[RejectedRecord]) -> PassSummary:
     """Stores checked records, links them to their items, and keeps the rejected ones, in one transaction."""
     connection, account = pass_.connection, pass_.lane.account
-    restocks = pass_.request.account.settings.restock_returns
     with connection.transaction():
-        before = stored_closings(connection, account, [one.care.care_id for one in checked]) if restocks else None
-        outcomes = [_store_one(connection, account, one) for one in checked]
-        all_rejected = [*rejected, *(outcome for outcome in outcomes if isinstance(outcome, RejectedRecord))]
+        result = store_checked(connection, account, checked, restocks=pass_.request.account.settings.restock_returns)
+        all_rejected = [*rejected, *result.rejected]
         keep(connection, account, all_rejected)
         rejected_ids = {record.record_id for record in all_rejected}
-        stored = [one.care for one in checked if one.care.care_id not in rejected_ids]
-        # An older version than the stored one says nothing about the items.
-        current = [o.care for o, became in zip(checked, outcomes, strict=True) if became in ("created", "changed")]
-        linked = _link(connection, account, current)
-        if before is not None:
-            note_due_returns(connection, account, current, before)
-        resolve(connection, account, "care", [care.care_id for care in stored])
-        flaws = {one.care.care_id: one.flaws for one in checked if one.flaws and one.care.care_id not in rejected_ids}
-        RecordFlaws(connection, account, "care").replace([care.care_id for care in stored], flaws)
+        resolve(connection, account, "care", [o.care.care_id for o in checked if o.care.care_id not in rejected_ids])
     return PassSummary(
-        created=outcomes.count("created"),
-        changed=outcomes.count("changed"),
-        unchanged=outcomes.count("unchanged"),
-        linked=linked,
+        created=result.created,
+        changed=result.changed,
+        unchanged=len(checked) - result.created - result.changed - len(result.rejected),
+        linked=result.linked,
         rejected=len(all_rejected),
-        flawed=len(flaws),
+        flawed=result.flawed,
         problems=[rejected.one_line() for rejected in all_rejected],
     )
 
 
+class StoredCare(NamedTuple):
+    """What became of checked care records; the others are unchanged."""
+
+    created: int
+    changed: int
+    linked: int
+    """How many items have another care record than before."""
+    flawed: int
+    rejected: Sequence[RejectedRecord]
+    """Those that PostgreSQL can't store."""
+
+
+def store_checked(
+    connection: Connection, account: str, checked: Sequence[CheckedCare], *, restocks: bool
+) -> StoredCare:
+    """Stores checked records with their flaws, and links them to their items. Call it in a transaction.
+
+    `restocks`: whether the account's returns are booked to stock.
+    """
+    before = stored_closings(connection, account, [one.care.care_id for one in checked]) if restocks else None
+    outcomes = [_store_one(connection, account, one) for one in checked]
+    rejected = [outcome for outcome in outcomes if isinstance(outcome, RejectedRecord)]
+    # An older version than the stored one says nothing about the items.
+    current = [o.care for o, became in zip(checked, outcomes, strict=True) if became in ("created", "changed")]
+    linked = _link(connection, account, current)
+    if before is not None:
+        note_due_returns(connection, account, current, before)
+    rejected_ids = {record.record_id for record in rejected}
+    stored = [one for one in checked if one.care.care_id not in rejected_ids]
+    flaws = {one.care.care_id: one.flaws for one in stored if one.flaws}
+    RecordFlaws(connection, account, "care").replace([one.care.care_id for one in stored], flaws)
+    return StoredCare(outcomes.count("created"), outcomes.count("changed"), linked, len(flaws), rejected)
+
+
 def _store_one(
-    connection: Connection, account: str, checked: _CheckedCare
+    connection: Connection, account: str, checked: CheckedCare
 ) -> Literal["created", "changed", "unchanged"] | RejectedRecord:
     care, record = checked.care, checked.record
     values = [

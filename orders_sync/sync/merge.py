@@ -11,9 +11,10 @@ One batch is one transaction: orders, items and events are committed together or
 5. Isolate a record that PostgreSQL rejects by bisecting the batch (`isolate_rejected`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import TypeVar
 
 from psycopg.errors import DeadlockDetected, SerializationFailure, UniqueViolation
 
@@ -39,6 +40,17 @@ from orders_sync.sync.write_new import write_new
 
 MAX_TRIES = 5
 """How often a batch is written that collides with another writer's locks."""
+
+
+Result = TypeVar("Result")
+
+
+def repeat_on_collision(write: Callable[[], Result]) -> Result:
+    """What `write`, one transaction, returns. It is repeated if it collides with another writer's locks."""
+    for _ in range(MAX_TRIES - 1):
+        with suppress(DeadlockDetected, SerializationFailure):
+            return write()
+    return write()
 
 
 class OrderMerger:
@@ -140,10 +152,7 @@ class OrderMerger:
         """Writes a batch in one transaction, which is repeated if it collides with another writer's locks."""
         if not (batch.new.checked or batch.changed.checked or batch.rejected or batch.listed_flaws or batch.passed):
             return BatchResult(unchanged=batch.unchanged)
-        for _ in range(MAX_TRIES - 1):
-            with suppress(DeadlockDetected, SerializationFailure):
-                return self._write_once(batch)
-        return self._write_once(batch)
+        return repeat_on_collision(lambda: self._write_once(batch))
 
     def check(self, record: RawRecord) -> None:
         """Raises RecordRejectedError with every reason why the record can't be stored, if its order is stored."""

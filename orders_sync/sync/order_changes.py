@@ -45,7 +45,7 @@ def _changes(pairs: Sequence[Composed]) -> Composed:
 #: PostgreSQL takes 100 arguments: two calls, and room for more columns.
 _ORDER_PAIRS = [
     _pair("status", SQL("staged.status"), staging.STATUS_DIFFERS),
-    *(_kept_where_missing(name) for name in staging.ORDER_VALUES if name != "modified_at"),
+    *(_kept_where_missing(name) for name in staging.ORDER_VALUES),
 ]
 _HALF = len(_ORDER_PAIRS) // 2
 _ORDER_CHANGES = SQL("{} || {}").format(_changes(_ORDER_PAIRS[:_HALF]), _changes(_ORDER_PAIRS[_HALF:]))
@@ -75,9 +75,8 @@ WITH item_changes AS (
   FROM stage_items staged JOIN order_items stored USING (account, item_id)
   WHERE stored.order_id <> staged.order_id AND stored.status <> 'removed'
 )
-INSERT INTO order_changes AS known (account, order_id, revision, written_by, run_id, modified_at, fields, items)
+INSERT INTO order_changes AS known (account, order_id, revision, written_by, run_id, fields, items)
 SELECT stored.account, stored.order_id, stored.revision + 1, %(written_by)s, %(run_id)s,
-  coalesce(staged.modified_at, stored.modified_at),
   CASE WHEN staged.order_id IS NULL THEN '{{}}' ELSE {order_changes} END, coalesce(items.changes, '{{}}')
 FROM orders stored LEFT JOIN stage_orders staged USING (account, order_id)
 LEFT JOIN (SELECT order_id, jsonb_object_agg(item_id, changes) AS changes FROM item_changes
@@ -85,7 +84,7 @@ LEFT JOIN (SELECT order_id, jsonb_object_agg(item_id, changes) AS changes FROM i
 WHERE stored.account = %(account)s AND stored.order_id = ANY(%(changed_or_losing)s)
 -- An order that was deleted by hand begins again with revision 1.
 ON CONFLICT (account, order_id, revision) DO UPDATE SET
-  written_by = excluded.written_by, run_id = excluded.run_id, modified_at = excluded.modified_at,
+  written_by = excluded.written_by, run_id = excluded.run_id,
   recorded_at = excluded.recorded_at, fields = excluded.fields, items = excluded.items
 """).format(item_changes=_ITEM_CHANGES, order_changes=_ORDER_CHANGES)
 

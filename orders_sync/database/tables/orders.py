@@ -157,9 +157,6 @@ order_changes = Table(
         comment="What stored it: the sync type of the pass, order (`sync --order`) or redecode.",
     ),
     Column("run_id", Text, nullable=False, comment="Dagster's run id, or cli-… for the command line."),
-    moment(
-        "modified_at", "When the order last changed, by the marketplace's clock; empty: the marketplace does not say."
-    ),
     moment("recorded_at", "When the change was stored, by our clock.", now=True),
     Column(
         "fields", JSONB, nullable=False,

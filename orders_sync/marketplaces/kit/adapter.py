@@ -268,8 +268,10 @@ def check_filter(
     return listed
 
 
-#: The flaws of times that a list's filter excludes. Without a creation time, the record would be rejected.
+EXCLUDED_BY_FILTER = "is earlier than the list was requested from"
+"""What is found in a time that the list's filter excludes: of its flaw, which only the list shows."""
+#: The flaws of such times. Without a creation time, the record would be rejected.
 _EXCLUDED = {
-    name: Flaw(name, "is earlier than the list was requested from", stored)
+    name: Flaw(name, EXCLUDED_BY_FILTER, stored)
     for name, stored in (("created_at", "the time as it is"), ("modified_at", "unknown, or as it was stored before"))
 }

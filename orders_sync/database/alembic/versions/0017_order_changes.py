@@ -27,10 +27,6 @@ def upgrade() -> None:
             "run_id", sa.Text(), nullable=False, comment="Dagster's run id, or cli-… for the command line."
         ),
         sa.Column(
-            "modified_at", sa.DateTime(timezone=True),
-            comment="When the order last changed, by the marketplace's clock; empty: the marketplace does not say.",
-        ),
-        sa.Column(
             "recorded_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.text("now()"),
             comment="When the change was stored, by our clock.",
         ),
