@@ -55,6 +55,7 @@ def _add_commands() -> None:
     from orders_sync.cli import (
         acceptance,
         accounts,
+        changes,
         db,
         doctor,
         documents,
@@ -73,8 +74,8 @@ def _add_commands() -> None:
 
     for command in (
         sync.sync, schedule.schedule, status.status, lanes.lanes, log.log, doctor.doctor, rejected.rejected,
-        redecode.redecode, flaws.flaws, documents.documents, acceptance.acceptance, stock.stock, accounts.accounts,
-        db.db, sandbox.sandbox, up.up,
+        redecode.redecode, flaws.flaws, changes.changes, documents.documents, acceptance.acceptance, stock.stock,
+        accounts.accounts, db.db, sandbox.sandbox, up.up,
     ):  # fmt: skip
         main.add_command(command)
     if find_spec("orders_sync.cli.cutover") is not None:  # a project that has left V1 behind may delete it

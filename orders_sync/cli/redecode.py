@@ -1,6 +1,5 @@
 """`orders-sync redecode`: decode stored raw records again, after an adapter was corrected."""
 
-import json
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,7 +9,7 @@ import click
 
 from orders_sync.cli.output import console, print_warning
 from orders_sync.cli.past_time import PastTime
-from orders_sync.cli.rows import format_options, print_rows
+from orders_sync.cli.rows import format_options, print_rows, value_text
 
 if TYPE_CHECKING:  # imported only by the command
     from orders_sync.sync.redecode import Difference
@@ -83,8 +82,4 @@ def _grouped(differences: "Sequence[Difference]") -> tuple[list[str], list[list[
 def _values(difference: "Difference") -> tuple[str | None, str | None]:
     if difference.is_named_only:
         return _NOT_SHOWN, _NOT_SHOWN
-    return _text(difference.before), _text(difference.after)
-
-
-def _text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else json.dumps(value)
+    return value_text(difference.before), value_text(difference.after)

@@ -41,6 +41,11 @@ def print_rows(title: str, names: Sequence[str], rows: Sequence[Sequence[Any]], 
         console.print(shown)
 
 
+def value_text(value: Any) -> str | None:
+    """A value of a JSON document as a cell: a text as it is, any other as JSON; None stays None."""
+    return value if value is None or isinstance(value, str) else json.dumps(value)
+
+
 def _for_programs(cell: Any) -> Any:
     return cell.astimezone(UTC).isoformat(timespec="seconds") if isinstance(cell, datetime) else cell
 

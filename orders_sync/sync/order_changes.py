@@ -5,11 +5,13 @@ blank them here, too.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from psycopg import Cursor
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
+from orders_sync.database.engine import Connection
 from orders_sync.sync import staging
 from orders_sync.sync.batch import Origin
 from orders_sync.sync.copy_columns import EVENT_COLUMNS, EventRow
@@ -138,3 +140,42 @@ def insert_events(cursor: Cursor[tuple[Any, ...]], events: Sequence[EventRow]) -
     """Writes events whose changes are written already, each with the values before of what else changed."""
     if events:
         cursor.execute(_INSERT_EVENTS, [list(column) for column in zip(*events, strict=True)])
+
+
+class OrderChange(NamedTuple):
+    """A value that a revision of an order changed."""
+
+    revision: int
+    recorded_at: datetime
+    """When it was stored, by our clock."""
+    written_by: str
+    run_id: str
+    item_id: str
+    """Empty if it is a value of the order itself."""
+    field: str
+    """The column; empty if the revision changed nothing but the raw record."""
+    before: Any
+    """None if it was empty, or if `is_named_only`."""
+    after: Any
+    is_named_only: bool
+    """Whether the values are not kept: they are buyer's data, or the URL of a document."""
+
+
+def changes_of(connection: Connection, account: str, order_id: str) -> list[OrderChange]:
+    """What changed with each revision of an order since it was created, the oldest first."""
+    changes: list[OrderChange] = []
+    for revision, at, by, run_id, fields, items in connection.execute(_CHANGES_OF, [account, order_id]):
+        of_revision = [
+            OrderChange(revision, at, by, run_id, item_id, field, before, after, not values)
+            for item_id, changed in (("", fields), *sorted(items.items()))
+            for field, values in sorted(changed.items())
+            for before, after in [values or (None, None)]
+        ]
+        changes += of_revision or [OrderChange(revision, at, by, run_id, "", "", None, None, False)]
+    return changes
+
+
+_CHANGES_OF = """
+SELECT revision, recorded_at, written_by, run_id, fields, items FROM order_changes
+WHERE account = %s AND order_id = %s ORDER BY revision
+"""
