@@ -53,6 +53,7 @@ def write_changed(connection: Connection, batch: Batch, origin: Origin, comparis
             account,
             origin,
             changed=changed,
+            is_moving=bool(moved),
             losing_items=[item.order_id for item in moved if not item.is_staged],
             whole=[order_id for order_id in changed if _lists_all_items(decoded[order_id].order)],
         )
