@@ -59,6 +59,7 @@ def _add_commands() -> None:
         db,
         doctor,
         documents,
+        drift,
         flaws,
         lanes,
         log,
@@ -74,7 +75,8 @@ def _add_commands() -> None:
 
     for command in (
         sync.sync, schedule.schedule, status.status, lanes.lanes, log.log, doctor.doctor, rejected.rejected,
-        redecode.redecode, flaws.flaws, changes.changes, documents.documents, acceptance.acceptance, stock.stock,
+        redecode.redecode, flaws.flaws, drift.drift, changes.changes, documents.documents, acceptance.acceptance,
+        stock.stock,
         accounts.accounts, db.db, sandbox.sandbox, up.up,
     ):  # fmt: skip
         main.add_command(command)

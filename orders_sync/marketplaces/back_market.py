@@ -165,7 +165,7 @@ class _OrderLine(msgspec.Struct, gc=False):
     id: Annotated[int | str | None, ITEM_ID] = None
     quantity: Annotated[int | None, QUANTITY] = None
     listing: Annotated[str | None, SKU] = None
-    state: int | None = None
+    state: Annotated[int | None, published(ITEM_STATUS)] = None
     date_creation: datetime | None = None
     price: _Amount | None = None
     shipping_price: _Amount | None = None
@@ -179,7 +179,7 @@ class _OrderLine(msgspec.Struct, gc=False):
 
 class _Order(msgspec.Struct, gc=False):
     order_id: int | str
-    state: int | None = None
+    state: Annotated[int | None, published(ORDER_STATUS)] = None
     orderlines: Annotated[list[_OrderLine] | None, ITEMS] = None
     date_creation: Annotated[datetime | None, CREATED_AT] = None
     date_modification: datetime | None = None
@@ -221,7 +221,7 @@ class _CareLine(msgspec.Struct, gc=False):
 class _CareFolder(msgspec.Struct, gc=False):
     id: int | str
     orderline: Annotated[_CareLine | int | None, CARE_ITEM] = None
-    state: int | None = None
+    state: Annotated[int | None, published(CARE_STATE)] = None
     date_creation: datetime | None = None
     date_modification: datetime | None = None
     date_closed: datetime | None = None

@@ -30,4 +30,4 @@ def hold_lane(
     with hold(lane, run_id, wait_seconds=wait_seconds) as connection:
         check_pause(connection, account)
         with closing(open_adapter(account)) as adapter:
-            yield RunningPass(request, lane, adapter, connection, PassSummary())
+            yield RunningPass.open(request, lane, adapter, connection, PassSummary())

@@ -29,6 +29,7 @@ from orders_sync.passes.store_documents import store_due_documents
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.queries import has_stock_list
 from orders_sync.sync import care, incomplete, modified, new
+from orders_sync.sync.contract_drift import store_sample
 from orders_sync.sync.pass_request import PassRequest
 from orders_sync.sync.running_pass import RunningPass
 
@@ -54,12 +55,13 @@ def run_pass(request: PassRequest) -> PassSummary:
         try:
             check_pause(connection, request.account)
             with closing(open_adapter(request.account, page_size=request.page_size)) as adapter:
-                pass_ = RunningPass(request, lane, adapter, connection, summary)
+                pass_ = RunningPass.open(request, lane, adapter, connection, summary)
                 try:
                     _act_outside(pass_, _sync(pass_))
                 finally:
                     pass_.note_progress()
                     _note_clock(pass_)
+                    _note_drift(pass_)
         except Exception as error:
             problem = one_line_error(error)
             summary.seconds = time.monotonic() - began
@@ -138,6 +140,18 @@ def _note_clock(pass_: RunningPass) -> None:
     if problem is not None:
         log.warning("%s: %s", pass_.lane, problem)
         pass_.add(PassSummary(problems=[problem]))
+
+
+def _note_drift(pass_: RunningPass) -> None:
+    """Stores what the sample of the pass shows. It concerns no record, so it fails no pass."""
+    marketplace = pass_.request.account.settings.marketplace
+    try:
+        findings = store_sample(pass_.connection, pass_.lane.account, marketplace, pass_.sample)
+    except Exception as error:
+        log.warning("%s: the sample of its records could not be stored: %s", pass_.lane, one_line_error(error))
+        return
+    for finding in findings:
+        log.warning("%s: contract drift, %s (%s)", pass_.lane, finding, pass_.sample.kind)
 
 
 def one_line_error(error: Exception) -> str:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Literal, NamedTuple
 
+import msgspec
 from psycopg.errors import DataError
 
 from orders_sync.database.engine import Connection
@@ -196,6 +197,7 @@ def _merge(
                 continue
             try:
                 checked.append(_check(pass_, record))
+                pass_.sample.take([msgspec.structs.replace(record, raw=checked[-1].whole.encode())])
                 fetches.note_success()
             except RecordRejectedError as problem:
                 fetches.note_success()

@@ -14,6 +14,7 @@ One batch is one transaction: orders, items and events are committed together or
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 from typing import TypeVar
 
 from psycopg.errors import DeadlockDetected, SerializationFailure, UniqueViolation
@@ -23,6 +24,7 @@ from orders_sync.marketplaces.kit.adapter import RawRecord
 from orders_sync.model.records import Flaw
 from orders_sync.sync.batch import Batch, BatchResult, DecodedOrder, Origin, PreparedBatch
 from orders_sync.sync.check_records import Decode, Listed, by_id, check_orders, decode_records, usable_versions
+from orders_sync.sync.contract_drift import ContractSample
 from orders_sync.sync.isolate_rejected import write_isolating_rejected
 from orders_sync.sync.record_flaws import RecordFlaws
 from orders_sync.sync.rejected_records import (
@@ -67,10 +69,11 @@ class OrderMerger:
         decode: Decode,
         origin: Origin,
         *,
+        sample: ContractSample | None = None,
         reader: Connection | None = None,
         reread: bool = False,
     ) -> None:
-        """`origin`: what the changes are stored by.
+        """`origin`: what the changes are stored by. `sample`: takes some of the new and changed records.
 
         `reread`: compare records with the stored orders value by value, instead of by their fingerprints.
         """
@@ -78,6 +81,7 @@ class OrderMerger:
         self._account = account
         self._decode = decode
         self._origin = origin
+        self._sample = sample
         self._stored = StoredOrders(reader or connection, account)
         self._comparison = Comparison.VALUES if reread else Comparison.FINGERPRINTS
         self._rejected_ids = unresolved_keys(connection, account, "order")
@@ -110,6 +114,8 @@ class OrderMerger:
             # Such a record is an order's change if the order is stored, and invalid if not: look the batch up now.
             self._stored.end_first_load()
             return self.prepare(records)
+        if self._sample is not None:
+            self._sample.take(chain(new, changed))
         changed_decoded, changed_undecodable = decode_records(self._decode, changed)
         unusable: list[RejectedRecord] = []
         older: dict[str, list[DecodedOrder]] = {}

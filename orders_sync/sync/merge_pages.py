@@ -31,6 +31,7 @@ def open_merger(pass_: RunningPass) -> Generator[OrderMerger]:
             pass_.lane.account,
             order_decoder(pass_.adapter),
             pass_.origin,
+            sample=pass_.sample,
             reader=reader,
             reread=pass_.request.reread,
         )

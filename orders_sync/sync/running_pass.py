@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit.adapter import Adapter
-from orders_sync.model.lane import Lane
+from orders_sync.model.lane import Lane, SyncType
 from orders_sync.model.pass_summary import PassSummary
 from orders_sync.sync.batch import Origin
+from orders_sync.sync.contract_drift import ContractSample
 from orders_sync.sync.pass_request import PassRequest
 
 
@@ -21,8 +22,21 @@ class RunningPass:
     connection: Connection
     summary: PassSummary
     """What the pass did so far. Change it by `add` and `note_progress` only."""
+    sample: ContractSample
+    """The records of the pass that are compared with what the adapter knows."""
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
     """When the pass began, by our own clock."""
+
+    @classmethod
+    def open(
+        cls, request: PassRequest, lane: Lane, adapter: Adapter, connection: Connection, summary: PassSummary
+    ) -> "RunningPass":
+        """A pass that begins now."""
+        if lane.sync_type is SyncType.CARE:
+            sample = ContractSample("care", adapter.care_struct)
+        else:
+            sample = ContractSample("order", adapter.order_struct)
+        return cls(request, lane, adapter, connection, summary, sample)
 
     @property
     def origin(self) -> Origin:

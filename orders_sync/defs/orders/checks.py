@@ -37,6 +37,10 @@ SELECT account, kind, regexp_replace(field, '\[\d+\]', '[]', 'g') AS place, foun
   count(DISTINCT record_id) AS records, min(record_id) AS example
 FROM record_flaws GROUP BY account, kind, place, found, stored ORDER BY records DESC, account, kind, place
 """
+DRIFT = """
+SELECT account, kind, field, what, detail, record_id AS example, first_seen_at::text FROM contract_drift
+WHERE noted_at IS NULL ORDER BY account, kind, field, what, detail
+"""
 CREATED_ONCE = """
 SELECT placed.account, placed.order_id, count(event.event_id) AS created_events
 FROM orders placed LEFT JOIN order_events event
@@ -75,6 +79,13 @@ no_rejected_records = rows_check(
 )
 no_flaws = rows_check(
     "orders", "no_flaws", FLAWS, WARN, "Wrong values of records that are stored nevertheless, grouped by what they are."
+)
+contract_is_known = rows_check(
+    "orders",
+    "contract_is_known",
+    DRIFT,
+    WARN,
+    "Fields, types and states of records that their adapter does not know, until a person notes them as seen.",
 )
 every_order_created_once = rows_check(
     "order_events", "every_order_created_once", CREATED_ONCE, ERROR, "Orders that do not have one OrderCreated event."

@@ -94,9 +94,9 @@ def _has_amount(struct: type[msgspec.Struct]) -> bool:
     found: list[type[msgspec.Struct]] = [struct]
     for one in found:  # it grows meanwhile
         for field in msgspec.structs.fields(one):
-            shape = _shape_of(field.type)
+            shape = shape_of(field.type)
             while shape.of_list is not None:
-                shape = _shape_of(shape.of_list)
+                shape = shape_of(shape.of_list)
             if Decimal in shape.members:
                 return True
             if shape.struct is not None and shape.struct not in found:
@@ -153,7 +153,7 @@ def fit(value: Any, struct: type[msgspec.Struct], path: str = "") -> tuple[dict[
         raise UnfitError(path, f"is {_kind(value)}", "an object")
     document = dict(cast(dict[str, Any], value))
     flaws: list[Flaw] = []
-    for name, field in _fields(struct).items():
+    for name, field in fields_of(struct).items():
         where = f"{path}.{name}" if path else name
         if name not in document:
             if field.required:
@@ -184,8 +184,12 @@ def _unknown(problem: UnfitError, hint: Any, value: Any) -> Flaw:
 
 def canonical_of(hint: Any) -> str:
     """The canonical field that a field's metadata names; empty if they name none."""
-    metadata: tuple[msgspec.Meta, ...] = getattr(hint, "__metadata__", ())
-    return next((meta.extra["canonical"] for meta in metadata if meta.extra and "canonical" in meta.extra), "")
+    return str(metadata_of(hint, "canonical") or "")
+
+
+def metadata_of(hint: Any, name: str) -> Any:
+    """What a field's metadata say by this name; None if they say nothing."""
+    return next((meta.extra[name] for meta in getattr(hint, "__metadata__", ()) if name in (meta.extra or ())), None)
 
 
 _LIKE_A_TIME = re.compile(r"\s*[0-9]{1,4}([-/.])[0-9]{1,2}\1[0-9]{1,4}[0-9TZtz :.,+/-]*")
@@ -193,12 +197,12 @@ _LIKE_A_TIME = re.compile(r"\s*[0-9]{1,4}([-/.])[0-9]{1,2}\1[0-9]{1,4}[0-9TZtz :
 
 
 @cache
-def _fields(struct: type[msgspec.Struct]) -> Mapping[str, FieldInfo]:
+def fields_of(struct: type[msgspec.Struct]) -> Mapping[str, FieldInfo]:
     """The fields of a struct by their names in JSON."""
     return {field.encode_name: field for field in msgspec.structs.fields(struct)}
 
 
-class _Shape(NamedTuple):
+class Shape(NamedTuple):
     """What a type allows."""
 
     hint: Any
@@ -210,17 +214,18 @@ class _Shape(NamedTuple):
     """The type of the elements of a list; None if it can't be a list."""
 
 
-_SHAPES: dict[int, _Shape] = {}
+_SHAPES: dict[int, Shape] = {}
 """By the type's id, since not every type with metadata can be a key. Each keeps its type, so that no id comes again."""
 
 
-def _shape_of(hint: Any) -> _Shape:
+def shape_of(hint: Any) -> Shape:
+    """What a type allows."""
     shape = _SHAPES.get(id(hint))
     if shape is None:
         members = members_of(hint)
         structs = (member for member in members if isinstance(member, type) and issubclass(member, msgspec.Struct))
         lists = (get_args(member)[0] for member in members if get_origin(member) is list)
-        shape = _SHAPES[id(hint)] = _Shape(hint, members, next(structs, None), next(lists, None))
+        shape = _SHAPES[id(hint)] = Shape(hint, members, next(structs, None), next(lists, None))
     return shape
 
 
@@ -234,7 +239,7 @@ def members_of(hint: Any) -> tuple[Any, ...]:
 
 
 def _fit_value(value: Any, hint: Any, path: str) -> tuple[Any, list[Flaw]]:
-    shape = _shape_of(hint)
+    shape = shape_of(hint)
     if shape.struct is not None and isinstance(value, dict):
         return fit(cast(Any, value), shape.struct, path)
     if shape.of_list is not None and isinstance(value, list):
@@ -252,7 +257,7 @@ def _fit_value(value: Any, hint: Any, path: str) -> tuple[Any, list[Flaw]]:
 
 def _converted(value: Any, hint: Any, path: str) -> tuple[Any, list[Flaw]]:
     """The value, as another type if need be, and the flaw then. Raises UnfitError where its meaning is not certain."""
-    members = _shape_of(hint).members
+    members = shape_of(hint).members
     if _is_valid(value, hint) and not (Decimal in members and has_underscore(value)):
         return value, []
     for member in members:
@@ -296,8 +301,8 @@ def _at_position(flaw: Flaw, listed: int, fitted: int) -> Flaw:
 
 def _is_needed(hint: Any) -> bool:
     """Whether a list is not whole without each of its elements: if they have a value that the record needs."""
-    struct = _shape_of(hint).struct
-    return struct is not None and any(field.required for field in _fields(struct).values())
+    struct = shape_of(hint).struct
+    return struct is not None and any(field.required for field in fields_of(struct).values())
 
 
 def _is_valid(value: Any, hint: Any) -> bool:

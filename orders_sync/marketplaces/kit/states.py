@@ -17,9 +17,14 @@ class OddSpellingError(ValueError):
     """A state that is published, but is written in another way."""
 
 
-def published(*states: Iterable[str]) -> msgspec.Meta:
-    """Metadata of a field with a state: `Annotated[str | None, published(STATUS)]`. `states`: all that it can have."""
-    return msgspec.Meta(extra={"states": _by_spelling({state for each in states for state in each})})
+def published(*states: Iterable[Any]) -> msgspec.Meta:
+    """Metadata of a field with a state: `Annotated[str | None, published(STATUS)]`. `states`: all that it can have.
+
+    Others are contract drift (`kit.contract`). Of no use for a field whose values are about a buyer: a value that is not
+    known is stored and shown.
+    """
+    known = {state for each in states for state in each}
+    return msgspec.Meta(extra={"states": _by_spelling(known), "known": frozenset(map(str, known))})
 
 
 def meaning(table: Mapping[State, Meaning], state: State | None, unknown: Meaning) -> Meaning:

@@ -1,0 +1,222 @@
+"""Contract drift: where an account's records differ from what its adapter knows, found in samples of each pass.
+
+A pass samples a few of the records that are new or changed: an unchanged one shows nothing new, and costs nothing. The
+first FIRST_SAMPLE records of an account show which fields its marketplace sends that the adapter does not read;
+after that, another field is drift. A type that the adapter can't read, and a state that it does not know, are drift at
+once. A field is said to have vanished when so many records lack it that never lacked it before.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple, cast
+
+import msgspec
+from psycopg.types.json import Jsonb
+
+from orders_sync.database.engine import Connection
+from orders_sync.database.rows import rows_as
+from orders_sync.marketplaces.kit.adapter import RawRecord
+from orders_sync.marketplaces.kit.contract import RecordShape, known_fields, parent_of, shape_of_record
+
+FIRST_SAMPLE = 200
+"""So many records show which fields an account's records have."""
+SAMPLE_PER_PASS = 20
+SAMPLE_PER_BATCH = 20
+VANISHED_AFTER = 20
+"""A field that so many sampled records had, without exception, has vanished when so many in a row lack it. Likewise, a
+field is new if so many records could have had it before."""
+MAX_FINDINGS_PER_PASS = 50
+NEW_FIELD, VANISHED_FIELD, NEW_TYPE, NEW_VALUE = "new field", "vanished field", "new type", "new value"
+
+
+class ContractSample:
+    """A sample of the records of one pass."""
+
+    def __init__(self, kind: str, struct: type[msgspec.Struct] | None) -> None:
+        """`kind`: `order` or `care`. `struct`: the contract's form of the record as the adapter reads it."""
+        self.kind = kind
+        self.struct = struct
+        self.shapes: list[tuple[str, RecordShape]] = []
+        """The shape of each sampled record, with the record's id."""
+
+    def take(self, records: Iterable[RawRecord]) -> None:
+        """Samples records of a batch, as far as there is room: `records` are new or changed, and whole."""
+        room = min(SAMPLE_PER_BATCH, FIRST_SAMPLE - len(self.shapes))
+        for record in records:
+            if room <= 0:
+                return
+            try:
+                document = msgspec.json.decode(record.raw)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                continue  # it has flaws, or is rejected
+            if isinstance(document, dict):
+                self.shapes.append((record.record_id, shape_of_record(cast(dict[str, Any], document), self.struct)))
+                room -= 1
+
+
+class _Field(NamedTuple):
+    """What is known of a field: a row of contract_fields."""
+
+    field: str
+    types: list[str]
+    is_read: bool
+    records: int = 0
+    missing: int = 0
+    is_optional: bool = False
+
+
+class Finding(NamedTuple):
+    """A difference between an account's records and what its adapter knows."""
+
+    field: str
+    what: str
+    detail: str
+    record_id: str
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.field}" + (f": {self.detail}" if self.detail else "")
+
+
+def store_sample(connection: Connection, account: str, marketplace: str, sample: ContractSample) -> list[Finding]:
+    """Stores what the sample shows; returns the findings that are new, each of which was never reported before."""
+    if not sample.shapes:
+        return []
+    fields = {row.field: row for row in rows_as(connection, _Field, _FIELDS, [account, sample.kind])}
+    known = known_fields(sample.struct)
+    sampled = fields.get("", _Field("", ["object"], True)).records
+    # In a pass that is not the first one, the first records are as good as any.
+    shapes = sample.shapes[: max(SAMPLE_PER_PASS, FIRST_SAMPLE - sampled)]
+    findings: list[Finding] = []
+    for record_id, shape in shapes:
+        findings += _compare(fields, known, record_id, shape)
+    with connection.transaction():
+        rows = Jsonb([one._asdict() for one in sorted(fields.values())])
+        connection.execute(_STORE_FIELDS, [account, sample.kind, marketplace, rows])
+        unique = {finding[:3]: finding for finding in reversed(findings)}
+        new = sorted(unique.values())[:MAX_FINDINGS_PER_PASS]
+        columns = [[getattr(one, name) for one in new] for name in Finding._fields]
+        stored = connection.execute(_STORE_FINDINGS, [account, sample.kind, marketplace, *columns]).fetchall()
+    return [Finding(*row) for row in stored]
+
+
+def _compare(
+    fields: dict[str, _Field], known: Mapping[str, frozenset[str] | None], record_id: str, shape: RecordShape
+) -> list[Finding]:
+    """Compares a record with what is known, and adds to `fields` what it shows."""
+    root = fields.get("", _Field("", ["object"], True))
+    is_learning = root.records < FIRST_SAMPLE
+    fields[""] = root._replace(records=root.records + 1)
+    findings = [Finding(where, NEW_VALUE, value, record_id) for where, value in shape.unknown_values]
+    for where, types in shape.types.items():
+        row = fields.get(where)
+        if row is None:
+            # How often it could have been there before.
+            parent = parent_of(where)
+            chances = fields[parent].records - 1 if parent in fields else 0
+            row = _Field(where, [], where in known, is_optional=chances > 0)
+            if not is_learning and where not in known and chances >= VANISHED_AFTER:
+                findings.append(Finding(where, NEW_FIELD, " or ".join(sorted(types)) or "null", record_id))
+        elif not is_learning and row.types and where not in known:
+            findings += [Finding(where, NEW_TYPE, one, record_id) for one in sorted(types - set(row.types))]
+        readable = known.get(where)
+        if readable is not None:
+            findings += [Finding(where, NEW_TYPE, one, record_id) for one in sorted(types - readable)]
+        fields[where] = row._replace(
+            types=sorted({*row.types, *types}),
+            is_read=where in known,
+            records=row.records + 1,
+            missing=0,
+            is_optional=row.is_optional or 0 < row.missing < VANISHED_AFTER,
+        )
+    for where, row in fields.items():
+        if where and where not in shape.types and (not parent_of(where) or parent_of(where) in shape.types):
+            fields[where] = row = row._replace(missing=row.missing + 1)
+            if row.missing >= VANISHED_AFTER and row.records >= VANISHED_AFTER and not row.is_optional:
+                findings.append(Finding(where, VANISHED_FIELD, "", record_id))
+    return findings
+
+
+_FIELDS = """
+SELECT field, types, is_read, records, missing, is_optional FROM contract_fields WHERE account = %s AND kind = %s
+"""
+_STORE_FIELDS = """
+INSERT INTO contract_fields AS stored (account, kind, marketplace, field, types, is_read, records, missing, is_optional)
+SELECT %s, %s, %s, one.field, one.types, one.is_read, one.records, one.missing, one.is_optional
+FROM jsonb_to_recordset(%s) AS one (
+  field text, types jsonb, is_read boolean, records integer, missing integer, is_optional boolean)
+ORDER BY one.field
+ON CONFLICT (account, kind, field) DO UPDATE SET
+  marketplace = excluded.marketplace, types = excluded.types, is_read = excluded.is_read, records = excluded.records,
+  missing = excluded.missing, is_optional = excluded.is_optional, last_sampled_at = now()
+WHERE (excluded.records, excluded.missing) IS DISTINCT FROM (stored.records, stored.missing)
+"""
+_STORE_FINDINGS = """
+INSERT INTO contract_drift (account, kind, marketplace, field, what, detail, record_id)
+SELECT %s, %s, %s, * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[])
+ON CONFLICT (account, kind, field, what, detail) DO NOTHING
+RETURNING field, what, detail, record_id
+"""
+
+
+class Drift(NamedTuple):
+    """A stored finding."""
+
+    account: str
+    marketplace: str
+    kind: str
+    field: str
+    what: str
+    detail: str
+    record_id: str
+    first_seen_at: datetime
+    noted_at: datetime | None
+    noted_by: str | None
+
+
+def stored_drift(connection: Connection, account: str | None = None, *, with_noted: bool = False) -> list[Drift]:
+    """The findings of all accounts, or of one; without those that a person has noted as seen, unless `with_noted`."""
+    return rows_as(connection, Drift, _DRIFT, {"account": account, "with_noted": with_noted})
+
+
+_DRIFT = """
+SELECT account, marketplace, kind, field, what, detail, record_id, first_seen_at, noted_at, noted_by
+FROM contract_drift
+WHERE (%(account)s::text IS NULL OR account = %(account)s) AND (%(with_noted)s OR noted_at IS NULL)
+ORDER BY account, kind, field, what, detail
+"""
+
+
+def note_seen(connection: Connection, account: str, field: str | None, *, by: str) -> int:
+    """Notes an account's findings as seen, all of them or those about one field; returns how many."""
+    return connection.execute(_NOTE, {"account": account, "field": field, "by": by}).rowcount
+
+
+_NOTE = """
+UPDATE contract_drift SET noted_at = now(), noted_by = %(by)s
+WHERE account = %(account)s AND noted_at IS NULL AND (%(field)s::text IS NULL OR field = %(field)s)
+"""
+
+
+class SeenField(NamedTuple):
+    """A field that an account's records have."""
+
+    account: str
+    kind: str
+    field: str
+    types: str
+    is_read: bool
+    records: int
+    missing: int
+    first_seen_at: datetime
+
+
+def seen_fields(connection: Connection, account: str) -> list[SeenField]:
+    """The fields of an account's records, as far as samples show them."""
+    return rows_as(connection, SeenField, _SEEN, [account])
+
+
+_SEEN = """
+SELECT account, kind, field, (SELECT string_agg(one, ' or ') FROM jsonb_array_elements_text(types) AS one) AS types,
+  is_read, records, missing, first_seen_at
+FROM contract_fields WHERE account = %s AND field <> '' ORDER BY kind, field
+"""
