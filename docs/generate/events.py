@@ -14,7 +14,8 @@ KINDS = {
     ),
     STATUS_CHANGED: (
         "A stored order's or item's status changed. One event for each status that changed.",
-        "`old_status` and `new_status`. `item_id` is empty where the order's own status changed.",
+        "`old_status` and `new_status`. `item_id` is empty where the order's own status changed. `previous` has the values "
+        "before of the other columns that changed with it.",
     ),
 }
 
@@ -28,6 +29,7 @@ RULES = """\
   commit out of order, so do not read the table with a cursor over `event_id`. Take rows with `FOR UPDATE SKIP LOCKED`
   and mark them.
 * `incomplete` and `care` write no event.
+* `order_changes` has a row with the same account, order and revision: each value that changed, before and after.
 * An event carries no buyer's data.
 
 ## What the stock job does with them

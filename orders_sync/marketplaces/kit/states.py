@@ -20,8 +20,7 @@ class OddSpellingError(ValueError):
 def published(*states: Iterable[Any]) -> msgspec.Meta:
     """Metadata of a field with a state: `Annotated[str | None, published(STATUS)]`. `states`: all that it can have.
 
-    Others are contract drift (`kit.contract`). Of no use for a field whose values are about a buyer: a value that is not
-    known is stored and shown.
+    Others are contract drift (`kit.contract`): they are stored and shown, so that no field about a buyer may have it.
     """
     known = {state for each in states for state in each}
     return msgspec.Meta(extra={"states": _by_spelling(known), "known": frozenset(map(str, known))})
