@@ -14,8 +14,8 @@ KINDS = {
     ),
     STATUS_CHANGED: (
         "A stored order's or item's status changed. One event for each status that changed.",
-        "`old_status` and `new_status`. `item_id` is empty where the order's own status changed. `previous` has the values "
-        "before of the other columns that changed with it.",
+        "`old_status` and `new_status`. `item_id` is empty where the order's own status changed. `previous` has the "
+        "values before of the other columns that changed with it.",
     ),
 }
 
