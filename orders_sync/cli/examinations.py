@@ -252,8 +252,9 @@ def _examine_flaws() -> Iterator[Finding]:
         return
     yield Finding(
         True,
-        f"{count} stored records have flaws: `orders-sync flaws` shows them. After a correction of the adapter or of "
-        "the marketplace, `orders-sync sync --type modified --reread` reads them again",
+        f"{count} stored records have flaws: `orders-sync flaws` shows them. After a correction of the adapter, "
+        "`orders-sync redecode` decodes them again; after one at the marketplace, `orders-sync sync --type modified "
+        "--reread` reads them again",
     )
 
 

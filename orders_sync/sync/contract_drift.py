@@ -6,8 +6,9 @@ after that, another field is drift. A type that the adapter can't read, and a st
 once. A field is said to have vanished when so many records lack it that never lacked it before.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from itertools import islice
 from typing import Any, NamedTuple, cast
 
 import msgspec
@@ -36,22 +37,25 @@ class ContractSample:
         """`kind`: `order` or `care`. `struct`: the contract's form of the record as the adapter reads it."""
         self.kind = kind
         self.struct = struct
-        self.shapes: list[tuple[str, RecordShape]] = []
-        """The shape of each sampled record, with the record's id."""
+        self._records: list[RawRecord] = []
 
     def take(self, records: Iterable[RawRecord]) -> None:
-        """Samples records of a batch, as far as there is room: `records` are new or changed, and whole."""
-        room = min(SAMPLE_PER_BATCH, FIRST_SAMPLE - len(self.shapes))
-        for record in records:
-            if room <= 0:
-                return
+        """Takes some records of a batch, as far as there is room: `records` are new or changed, and whole."""
+        room = min(SAMPLE_PER_BATCH, FIRST_SAMPLE - len(self._records))
+        self._records += islice(records, max(0, room))
+
+    def shapes(self, count: int) -> Iterator[tuple[str, RecordShape]]:
+        """The shapes of `count` of the records, from all parts of the pass, each with the record's id."""
+        for record in self._records[:: max(1, len(self._records) // count)][:count]:
             try:
                 document = msgspec.json.decode(record.raw)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 continue  # it has flaws, or is rejected
             if isinstance(document, dict):
-                self.shapes.append((record.record_id, shape_of_record(cast(dict[str, Any], document), self.struct)))
-                room -= 1
+                yield record.record_id, shape_of_record(cast(dict[str, Any], document), self.struct)
+
+    def __len__(self) -> int:
+        return len(self._records)
 
 
 class _Field(NamedTuple):
@@ -79,15 +83,13 @@ class Finding(NamedTuple):
 
 def store_sample(connection: Connection, account: str, marketplace: str, sample: ContractSample) -> list[Finding]:
     """Stores what the sample shows; returns the findings that are new, each of which was never reported before."""
-    if not sample.shapes:
+    if not len(sample):
         return []
     fields = {row.field: row for row in rows_as(connection, _Field, _FIELDS, [account, sample.kind])}
     known = known_fields(sample.struct)
     sampled = fields.get("", _Field("", ["object"], True)).records
-    # In a pass that is not the first one, the first records are as good as any.
-    shapes = sample.shapes[: max(SAMPLE_PER_PASS, FIRST_SAMPLE - sampled)]
     findings: list[Finding] = []
-    for record_id, shape in shapes:
+    for record_id, shape in sample.shapes(max(SAMPLE_PER_PASS, FIRST_SAMPLE - sampled)):
         findings += _compare(fields, known, record_id, shape)
     with connection.transaction():
         rows = Jsonb([one._asdict() for one in sorted(fields.values())])
