@@ -60,7 +60,8 @@ _ITEM_CHANGES = _changes(
     ]
 )
 _REMOVED = SQL("json_build_object('status', json_build_array(stored.status, 'removed'))::text")
-#: Parameters: account, the changed orders, those that may lose items, those whose record has all its items, the origin.
+#: The first part of `item_changes` is what staged items change, the second are items that the record lists no more, the
+#: third are items that move to another order.
 _INSERT = SQL("""
 WITH item_changes AS MATERIALIZED (  -- else the filter below would compute each change twice
   SELECT staged.order_id, staged.item_id, CASE WHEN stored.order_id = staged.order_id THEN {item_changes}
