@@ -15,14 +15,14 @@ APPLICATION = "orders_sync acceptance"
 
 @click.group()
 def acceptance() -> None:
-    """List the orderlines that wait for the merchant, and hold them back from refusal."""
+    """List waiting orderlines, and hold them back from refusal."""
 
 
 @acceptance.command("waiting")
 @click.option("--account", help="Only this account.")
 @format_options
 def waiting(account: str | None, as_json: bool, as_csv: bool) -> None:
-    """List the waiting orderlines: how long they may still wait, and what happens next.
+    """List the waiting orderlines and what happens to each.
 
     Those that run out first come first. A line that will be refused says from when on; `hold-back` prevents it. Hours
     are counted from the payment, by the account's `acceptance_deadline`.
