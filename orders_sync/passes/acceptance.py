@@ -212,7 +212,7 @@ def _decide_one(
     outcome = _send(pass_, decided, acceptance_id)
     if outcome.state == "done" and rules.after_refusal is not None:
         return replace(outcome, problem=f"{target}: refused; {rules.after_refusal}")
-    if outcome.state in ("accepted", "lost") and rules.when_short != "accept" and decided.accepted:
+    if outcome.state in ("accepted", "done", "lost") and rules.when_short != "accept" and decided.accepted:
         lines = _targets(pass_, [target.order_id], unit).get(target, [])
         if any(line.is_short and line.item_id in decided.accepted for line in lines):
             lost = f"{target}: its pieces were taken back while its acceptance was under way; the lines are short now"

@@ -1,6 +1,7 @@
 """Refusal of lines whose stock can't be locked: only where the account asks for it, late, visible before, on record."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ from orders_sync.stock.levels import import_levels
 from orders_sync.testing.http_server import served
 from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
+from orders_sync.testing.waiting import wait_for
 from orders_sync_tests.marketplaces.medusa_shop import MedusaShop, medusa_account
 
 ON_RECORD = "SELECT order_id, sku, item_id, decision, state, answer_status FROM acceptances ORDER BY acceptance_id"
@@ -245,6 +247,23 @@ def test_mirakl_refuses_the_short_lines_and_accepts_the_others_with_one_request(
     statuses = "SELECT item_id, status = 'accepted' FROM order_items WHERE order_id = %s"
     assert dict(connection.execute(statuses, [order]).fetchall()) == has_stock
     check_invariants(connection)
+
+
+def test_pieces_that_are_taken_back_while_a_refusal_accepts_other_lines_are_reported(
+    mirakl: Marketplace, connection: Connection, stock: StockConnection
+) -> None:
+    account = sandbox_account(mirakl, accept_orderlines=True, when_short=AFTER_20_HOURS)
+    order, has_stock = a_mirakl_order_with_a_short_line(mirakl, stock)
+    sync(account)
+    its_time_has_come(connection)
+    held = [lines_that_wait(mirakl)[order][line] for line in has_stock if has_stock[line]]
+    with ThreadPoolExecutor(1) as executor, mirakl.closed_gate(f"/api/orders/{order}/accept") as gate:
+        running = executor.submit(sync, account)
+        wait_for(lambda: gate.reached or running.done(), what=f"the refusal of order {order}")
+        import_levels(stock, dict.fromkeys(held, 0))
+        gate.is_open = True
+        problems = running.result().problems
+    assert any(f"order {order}: its pieces were taken back" in problem for problem in problems)
 
 
 def test_a_mirakl_shop_that_decides_whole_orders_only_is_reported(
