@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
 revision = "0017"
-down_revision = "0012"
+down_revision = "0016"
 
 ACCOUNT = "Name of the seller account: the name of the folder of its account file."
 
