@@ -59,4 +59,4 @@ def meaning_of(column: Column[object]) -> str:
     """What the column's comment says. Raises ValueError for a column without one."""
     if not column.comment:
         raise ValueError(f"{column.table.name}.{column.name} has no comment: say its meaning in database/tables/")
-    return sentence(column.comment)
+    return sentence(column.comment.replace("[", "\\["))  # a list of values, and no link
