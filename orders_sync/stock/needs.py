@@ -93,7 +93,7 @@ def need_of(facts: ItemFacts, *, has_lock: bool) -> Need:
         return NOTHING
     action = _action_of(facts)
     to_ship = _to_ship(facts)
-    gone = reported_pieces(facts)
+    gone = _reported(facts, action, to_ship)
     match facts.decision:
         case None:  # first, since nearly all items have none
             pass
@@ -114,9 +114,11 @@ def need_of(facts: ItemFacts, *, has_lock: bool) -> Need:
 
 def reported_pieces(facts: ItemFacts) -> int:
     """The pieces of an item that have left, by what the marketplace reports."""
-    if facts.shipped is None and _action_of(facts) is LockAction.CONSUME:
-        return _to_ship(facts)
-    return facts.shipped or 0
+    return _reported(facts, _action_of(facts), _to_ship(facts))
+
+
+def _reported(facts: ItemFacts, action: LockAction, to_ship: int) -> int:
+    return to_ship if facts.shipped is None and action is LockAction.CONSUME else facts.shipped or 0
 
 
 def over_reported_now(facts: ItemFacts) -> int:
@@ -141,12 +143,16 @@ def leaving(facts: ItemFacts, left_before: int, pieces: int) -> Iterator[Parcel]
 
 
 def _action_of(facts: ItemFacts) -> LockAction:
-    status = facts.order_status if facts.status == Status.UNKNOWN else facts.status
-    return LOCK_ACTIONS[Status(status)].action
+    status = facts.order_status if facts.status == _UNKNOWN else facts.status
+    return _ACTIONS[status]
+
+
+_UNKNOWN = Status.UNKNOWN.value
+_ACTIONS: Mapping[str, LockAction] = {status.value: meaning.action for status, meaning in LOCK_ACTIONS.items()}
 
 
 def _to_ship(facts: ItemFacts) -> int:
-    return max(0, facts.quantity - (facts.cancelled or 0))
+    return max(0, facts.quantity - facts.cancelled) if facts.cancelled else facts.quantity
 
 
 class StockPart(NamedTuple):

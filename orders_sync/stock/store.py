@@ -240,7 +240,9 @@ _ITEMS: LiteralString = (
     """
 SELECT item.account, item.item_id, item.order_id, item.sku, item.kind = 'goods', item.quantity, item.cancelled,
        item.shipped, item.status, placed.status, coalesce(placed.created_at, placed.first_stored_at),
-       CASE WHEN in_force AND decided.decision = 'shipped' THEN decided.made_at ELSE least(now(), """
+       CASE WHEN in_force AND decided.decision = 'shipped' THEN decided.made_at
+         WHEN item.shipped IS NULL AND item.status IN ('pending', 'accepted', 'awaiting_payment') THEN NULL
+         ELSE least(now(), """
     + LEFT_AT
     + """) END,
        CASE WHEN in_force THEN decided.decision END,
