@@ -299,7 +299,7 @@ def test_stock_is_corrected_in_the_ui(definitions: dg.Definitions, database_url:
                 "explain_lock",
                 "explain_lock_transitions",
                 {"item_or_sku": "\x00"},
-                "the subject '\\x00' has a character",
+                "There is no SKU, order or item named '\\x00'",
             ),
         ):
             assert answer(job, op, **config).startswith(why)

@@ -17,10 +17,11 @@ APPLICATION = "orders_sync drift"
 @format_options
 @click.pass_context
 def drift(context: click.Context, account: str | None, with_noted: bool, as_json: bool, as_csv: bool) -> None:
-    """Show contract drift: fields, types and states that an adapter does not know.
+    """Show what adapters don't know of their records.
 
-    Each pass compares a few new or changed records with what their adapter reads. A difference is reported once, until
-    a person notes it as seen; it stops nothing. Names and types only, no values but those of states.
+    Contract drift is a field, a type or a state that an adapter does not know. Each pass compares a few new or changed
+    records with what their adapter reads. A difference is reported once, until a person notes it as seen; it stops
+    nothing. Names and types only, no values but those of states.
     """
     from orders_sync.marketplaces.kit.accounts import check_account_name
     from orders_sync.sync.contract_drift import Drift, stored_drift
@@ -44,9 +45,10 @@ def drift(context: click.Context, account: str | None, with_noted: bool, as_json
 @click.argument("account")
 @click.argument("field", required=False)
 def seen(account: str, field: str | None) -> None:
-    """Note an account's contract drift as seen, all of it or that of one FIELD.
+    """Note contract drift of an account as seen.
 
-    The check `contract_is_known` passes when nothing is left. Stores who did it and when.
+    All of it, or that of one FIELD. The check `contract_is_known` passes when nothing is left. Stores who did it and
+    when.
     """
     from orders_sync.marketplaces.kit.accounts import check_account_name
     from orders_sync.sync.contract_drift import note_seen

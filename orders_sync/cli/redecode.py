@@ -27,7 +27,7 @@ _NOT_SHOWN = "(not shown)"
 @click.option("--yes", "write", is_flag=True, help="Store the differences. Without it, nothing is stored.")
 @format_options
 def redecode(name: str, since: datetime | None, as_list: bool, write: bool, as_json: bool, as_csv: bool) -> None:
-    """Decode the stored records of an account again, and show what differs.
+    """Decode stored records again; show what differs.
 
     For a corrected adapter: the rows of orders and care records become what it makes of the stored raw records. Nothing
     is fetched. With --yes the differences are stored; a change of a status that was missed is an event, and nothing

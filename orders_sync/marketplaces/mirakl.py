@@ -137,8 +137,12 @@ RETURN_STATE: Final = {
 }
 #: The states of returns that say whether the pieces were received. CLOSED does not: NO_RECEPTION may have come before.
 RETURN_RECEIVED: Final = {"RECEIVED": True, "NO_RECEPTION": False, "REFUSED": False, "CANCELED": False}
-#: The method of a return (schema RT11, method_code) without anything that is sent back.
+#: The method of a return (schema RT11, method_code) without anything that is sent back, and all methods.
 RETURNLESS = "RETURN_METHOD_RETURNLESS"
+RETURN_METHODS = (
+    "RETURN_METHOD_BY_MAIL", "RETURN_METHOD_DROP_OFF_POINT", "RETURN_METHOD_HOME_PICKUP", "RETURN_METHOD_IN_STORE",
+    RETURNLESS,
+)  # fmt: skip
 
 _SHIPPED_STATES = frozenset(state for state, status in ORDER_STATUS.items() if status is Status.SHIPPED)
 _FINGERPRINT_VERSION = b"mirakl-3"
@@ -244,7 +248,7 @@ class _Return(msgspec.Struct, gc=False):
     state: Annotated[str | None, published(RETURN_STATE)] = None
     date_created: datetime | None = None
     last_updated: datetime | None = None
-    method_code: Annotated[str | None, published([RETURNLESS])] = None
+    method_code: Annotated[str | None, published(RETURN_METHODS)] = None
     return_lines: Annotated[list[_ReturnLine] | None, CARE_ITEM] = None
 
 

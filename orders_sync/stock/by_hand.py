@@ -7,14 +7,14 @@ from typing import NamedTuple
 from orders_sync.model.errors import UserFacingError
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.decision import By, Cause, Movement
-from orders_sync.stock.departures import Departure, by_sku, pieces_of, returning
+from orders_sync.stock.departures import Departure, by_sku, pieces_of, returning, undoing
 from orders_sync.stock.input import check_adjustment, check_id, check_pieces
-from orders_sync.stock.needs import Decision, ItemFacts, ItemKey, reported_pieces
+from orders_sync.stock.needs import Decision, ItemFacts, ItemKey, over_reported_now, reported_pieces
 from orders_sync.stock.reconcile import ReturnNotBooked, StockResult, move, reconcile
 from orders_sync.stock.refusals import refusal
 from orders_sync.stock.returns import returned, why_not
 from orders_sync.stock.stock_skus import check_in_stock_list
-from orders_sync.stock.store import load, load_departures, load_levels, stored_sku_case
+from orders_sync.stock.store import load, load_departures, load_levels, note_over_report, stored_sku_case
 
 NO_OVERSELL: frozenset[str] = frozenset()
 
@@ -80,7 +80,8 @@ def decide(
         item = _item(stock, key)
         if why := refusal(item, decision):
             raise StockActError(why)
-        return _decide(stock, item, decision, verbs[decision], by, oversell)
+        stock.execute(_DECIDE, [decision, by.reason, by.user, *key])
+        return reconcile(stock, {key: Cause(f"{verbs[decision]} by {by.user}: {by.reason}", by=by)}, oversell)
 
 
 def undo_shipment(
@@ -89,41 +90,30 @@ def undo_shipment(
     """Puts pieces of an item back that were reported as shipped by mistake. None: all that have left.
 
     But not those that were not taken from the pieces on hand, came back already, or were on the shelf when it was
-    counted after their supposed shipment. Pieces that are reported as shipped from now on have left. Raises
-    StockActError where there is no such item, or where fewer pieces have left.
+    counted after their supposed shipment. What is stored as shipped counts, even if the stock job has yet to look at
+    it. Pieces that are reported as shipped beyond that have left. Raises StockActError where there is no such item, or
+    where fewer pieces have left.
     """
     check_id(key[0], "account")
     check_id(key[1], "the item's id")
     with stock.changing():
-        item = _item(stock, key)
-        left = pieces_of(load_departures(stock, key))
-        undone = left if pieces is None else pieces
-        if not 0 < undone <= left:
+        item, departures = _item(stock, key), load_departures(stock, key)
+        left, reported = pieces_of(departures), reported_pieces(item) - over_reported_now(item)
+        undone = max(left, reported) if pieces is None else pieces
+        if not 0 < undone <= max(left, reported):
             raise StockActError(
                 f"No piece of the item {key[1]} has left the stock: there is no shipment to undo."
                 if not left
                 else f"Of the item {key[1]}, {left} pieces have left: {undone} can't be undone."
             )
-        reported = reported_pieces(item)
-        over_reported = max(0, reported - (left - undone))
-        return _decide(
-            stock, item, Decision.NOT_SHIPPED, f"shipment of {undone} pieces undone", by, oversell,
-            (over_reported, reported),
-        )  # fmt: skip
-
-
-def _decide(
-    stock: StockConnection,
-    item: ItemFacts,
-    decision: Decision,
-    verb: str,
-    by: By,
-    oversell: frozenset[str],
-    reported: tuple[int, int] = (0, 0),
-) -> StockResult:
-    """Stores a decision and acts on it. `reported`: over_reported and reported_then of ItemFacts."""
-    stock.execute(_DECIDE, [decision, *reported, by.reason, by.user, *item.key])
-    return reconcile(stock, {item.key: Cause(f"{verb} by {by.user}: {by.reason}", by=by)}, oversell)
+        # Of the pieces that have left, the marketplace does not report some any more: it has corrected those.
+        over_reported = over_reported_now(item) + max(0, undone - max(0, left - reported))
+        note_over_report(stock, item, over_reported)
+        stock.execute(_DECIDE, [Decision.NOT_SHIPPED, by.reason, by.user, *key])
+        still_left = reported_pieces(item) - over_reported
+        put_back = undoing(departures, min(undone, max(0, left - still_left)))
+        cause = Cause(f"shipment of {undone} pieces undone by {by.user}: {by.reason}", by=by)
+        return reconcile(stock, {key: cause}, oversell, {key: put_back})
 
 
 def _item(stock: StockConnection, key: ItemKey) -> ItemFacts:
@@ -243,8 +233,8 @@ def _note_care_record(stock: StockConnection, care_id: str, key: ItemKey, pieces
 
 _DECIDE = """
 INSERT INTO stock_decisions
-  (account, item_id, decision, over_reported, reported_then, item_status, reason, made_by)
-SELECT account, item_id, %s, %s, %s, status, %s, %s FROM order_items WHERE account = %s AND item_id = %s
+  (account, item_id, decision, item_status, reason, made_by, made_at)
+SELECT account, item_id, %s, status, %s, %s, clock_timestamp() FROM order_items WHERE account = %s AND item_id = %s
 """
 _OF_CARE_RECORD = """
 SELECT about.item_id, about.quantity, coalesce(back.booked + back.booked_before + back.counted, 0)

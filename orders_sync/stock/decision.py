@@ -12,11 +12,10 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from orders_sync.stock.departures import NOT_SHIPPED, SHIPPED, Departure, Part, undoing
+from orders_sync.stock.departures import NOT_SHIPPED, SHIPPED, Departure, Part, pieces_of
 from orders_sync.stock.input import check_need, check_reason
 from orders_sync.stock.needs import (
     NOTHING,
-    Decision,
     ItemFacts,
     ItemKey,
     Parcel,
@@ -162,12 +161,12 @@ def settle(
     causes: Mapping[ItemKey, Cause],
     locks: Mapping[ItemKey, Sequence[Lock]],
     levels: Mapping[str, StockLevel],
-    departures: Mapping[ItemKey, Sequence[Departure]] = NO_DEPARTURES,
+    undone: Mapping[ItemKey, Sequence[Departure]] = NO_DEPARTURES,
 ) -> Settled:
     """Brings the locks of items to what the items need, but for the pieces that are yet to be shared out.
 
-    `levels` holds the SKUs of the items in the stock list, and those of the locks. `departures`: what has left, of the
-    items with a shipment to undo. Raises KeyError if a level is missing, TooManyPiecesError if an item needs more
+    `levels` holds the SKUs of the items in the stock list, and those of the locks. `undone`: what did
+    not leave after all. Raises KeyError if a level is missing, TooManyPiecesError if an item needs more
     pieces than a lock can have.
     """
     result = Settled({}, dict(levels), [], {}, set())
@@ -184,12 +183,11 @@ def settle(
         before = _with_new_locks(facts, stored, parts)
         if need.gone > left:
             moved = _leave(facts, parts, leaving(facts, left, need.gone - left), causes[key], result)
-        elif need.gone < left and facts.decision == Decision.NOT_SHIPPED and facts.is_goods:
-            moved = _undo(facts, undoing(departures.get(key, ()), left - need.gone), causes[key], result)
         else:
-            moved = {}
+            moved = _undo(facts, undone[key], causes[key], result) if key in undone else {}
+            left -= pieces_of(undone[key]) if key in undone else 0
         # What has left beyond what was needed stays gone, and is not needed once more.
-        hold = need.hold if moved else max(0, need.hold - max(0, left - need.gone))
+        hold = max(0, need.hold - max(0, left - need.gone))
         wanted = {part.sku: part.pieces * hold for part in parts}
         for lock in before:
             _settle_lock(lock, wanted.get(lock.sku, 0), moved.get(lock.sku), causes[key], result)

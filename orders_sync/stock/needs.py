@@ -26,7 +26,7 @@ class Decision(StrEnum):
     SHIPPED = "shipped"
     """The item counts as shipped."""
     NOT_SHIPPED = "not_shipped"
-    """Some of the pieces that the marketplace reports as shipped did not leave."""
+    """A shipment was undone. This is only on record: ItemFacts.over_reported says what follows."""
 
 
 class Parcel(NamedTuple):
@@ -61,9 +61,10 @@ class ItemFacts(NamedTuple):
     decision: str | None
     """A Decision that still holds."""
     over_reported: int = 0
-    """With NOT_SHIPPED: the pieces that were reported as shipped when a person decided, and did not leave."""
-    reported_then: int = 0
-    """With NOT_SHIPPED: the pieces that were reported as shipped then."""
+    """Pieces that the marketplace reported as shipped when the stock job last looked, and that a person says did not
+    leave."""
+    reported_before: int = 0
+    """Pieces that the marketplace reported as shipped when the stock job last looked, of items with over_reported."""
     parcels: Sequence[Parcel] = ()
     """When the item's own pieces left, as far as the marketplace says; the earliest first. Of others, see `left_at`."""
 
@@ -93,18 +94,18 @@ def need_of(facts: ItemFacts, *, has_lock: bool) -> Need:
         return NOTHING
     action = _action_of(facts)
     to_ship = _to_ship(facts)
-    gone = _reported(facts, action, to_ship)
+    reported = _reported(facts, action, to_ship)
+    over = _still_over_reported(facts, reported) if facts.over_reported else 0
+    gone = reported - over
     match facts.decision:
         case None:  # first, since nearly all items have none
             pass
         case Decision.LOCK:
-            action, gone = LockAction.LOCK, facts.shipped or 0
+            action, gone = LockAction.LOCK, max(0, (facts.shipped or 0) - over)
         case Decision.RELEASE:
-            return Need(0, facts.shipped or 0)
+            return Need(0, max(0, (facts.shipped or 0) - over))
         case Decision.SHIPPED:
-            return Need(0, max(to_ship, gone))
-        case Decision.NOT_SHIPPED:
-            gone = max(0, gone - over_reported_now(facts))
+            return Need(0, max(to_ship, reported))
         case _:
             pass
     if action is LockAction.LOCK or (action is LockAction.KEEP and has_lock):
@@ -122,11 +123,13 @@ def _reported(facts: ItemFacts, action: LockAction, to_ship: int) -> int:
 
 
 def over_reported_now(facts: ItemFacts) -> int:
-    """The pieces that are reported as shipped and did not leave, by a person's decision.
+    """The pieces that the marketplace reports as shipped now, and that did not leave, as a person says."""
+    return _still_over_reported(facts, reported_pieces(facts))
 
-    Where the marketplace reports fewer than when the person decided, it has corrected so many itself.
-    """
-    return max(0, facts.over_reported - max(0, facts.reported_then - reported_pieces(facts)))
+
+def _still_over_reported(facts: ItemFacts, reported: int) -> int:
+    """Where the marketplace reports fewer pieces than before, it has corrected so many."""
+    return max(0, min(reported, facts.over_reported - max(0, facts.reported_before - reported)))
 
 
 def leaving(facts: ItemFacts, left_before: int, pieces: int) -> Iterator[Parcel]:

@@ -8,13 +8,13 @@ from typing import NamedTuple
 import psycopg
 
 from orders_sync.stock.connection import StockConnection
-from orders_sync.stock.decision import Cause, Lock, Movement, Settled, StockLevel, settle, share_out
-from orders_sync.stock.needs import Decision, ItemKey
+from orders_sync.stock.decision import NO_DEPARTURES, Cause, Lock, Movement, Settled, StockLevel, settle, share_out
+from orders_sync.stock.departures import Departure
+from orders_sync.stock.needs import ItemKey
 from orders_sync.stock.store import (
     active_locks,
     active_skus,
     load,
-    load_departures,
     load_levels,
     note_corrections,
     other_active_locks,
@@ -61,20 +61,22 @@ class StockResult:
 
 
 def reconcile(
-    stock: StockConnection, causes: Mapping[ItemKey, Cause], oversell: frozenset[str] = frozenset()
+    stock: StockConnection,
+    causes: Mapping[ItemKey, Cause],
+    oversell: frozenset[str] = frozenset(),
+    undone: Mapping[ItemKey, Sequence[Departure]] = NO_DEPARTURES,
 ) -> StockResult:
     """Brings the locks of items, and the levels, to what the items need as they are stored now.
 
     Call it within a transaction. `causes`: the items, and why each is looked at. `oversell`: the accounts that may lock
-    stock below zero. An item that needs what it has changes nothing, however often this is called.
+    stock below zero. `undone`: what did not leave after all. An item that needs what it has changes nothing, however
+    often this is called.
     """
     if not causes:
         return StockResult()
     loaded = load(stock, causes.keys())
-    undone = [item for item in loaded.items if item.decision == Decision.NOT_SHIPPED]
-    note_corrections(stock, undone)
-    departures = {item.key: load_departures(stock, item.key) for item in undone}
-    settled = settle(loaded.items, loaded.stock_skus, causes, loaded.locks, loaded.levels, departures)
+    note_corrections(stock, loaded.items)
+    settled = settle(loaded.items, loaded.stock_skus, causes, loaded.locks, loaded.levels, undone)
     stored = [lock for locks in loaded.locks.values() for lock in locks]
     return finish(stock, stored, loaded.levels, settled, oversell)
 

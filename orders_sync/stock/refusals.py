@@ -5,7 +5,7 @@ Nothing here reads or writes a table.
 
 from orders_sync.model.statuses import Status
 from orders_sync.stock.actions import LOCK_ACTIONS, LockAction
-from orders_sync.stock.needs import Decision, ItemFacts
+from orders_sync.stock.needs import Decision, ItemFacts, over_reported_now, reported_pieces
 
 
 def refusal(item: ItemFacts, decision: Decision) -> str | None:
@@ -31,8 +31,9 @@ def refusal(item: ItemFacts, decision: Decision) -> str | None:
 
 
 def _why_left(item: ItemFacts) -> str | None:
-    """By what the item has left; None if it has not, or if a person decided otherwise."""
+    """By what the item has left; None if it has not, or if a person decided otherwise, or undid the whole shipment."""
     status = item.order_status if item.status == Status.UNKNOWN else item.status
-    if item.decision is None and LOCK_ACTIONS[Status(status)].action is LockAction.CONSUME:
+    is_undone = 0 < reported_pieces(item) == over_reported_now(item)
+    if item.decision is None and not is_undone and LOCK_ACTIONS[Status(status)].action is LockAction.CONSUME:
         return f"is {status}"
     return "was set to shipped by a decision" if item.decision == Decision.SHIPPED else None

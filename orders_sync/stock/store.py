@@ -85,11 +85,18 @@ def load_departures(stock: StockConnection, key: ItemKey) -> list[Departure]:
 
 
 def note_corrections(stock: StockConnection, items: Iterable[ItemFacts]) -> None:
-    """Notes of which undone shipments the marketplace has corrected its report: what it reports anew has left."""
+    """Notes which undone shipments the marketplace has corrected, and what it reports of the items now."""
     for item in items:
-        reported = reported_pieces(item)
-        if reported < item.reported_then:
-            stock.execute(_NOTE_CORRECTION, [over_reported_now(item), reported, *item.key])
+        if item.over_reported:
+            note_over_report(stock, item, over_reported_now(item))
+
+
+def note_over_report(stock: StockConnection, item: ItemFacts, pieces: int) -> None:
+    """Notes that so many pieces which the marketplace reports as shipped did not leave."""
+    if not pieces:
+        stock.execute("DELETE FROM stock_over_reports WHERE account = %s AND item_id = %s", [*item.key])
+    elif (pieces, reported_pieces(item)) != (item.over_reported, item.reported_before):
+        stock.execute(_NOTE_OVER_REPORT, [*item.key, pieces, reported_pieces(item)])
 
 
 def load_stock_skus(stock: StockConnection) -> StockSkus:
@@ -227,12 +234,21 @@ IN_FORCE: LiteralString = """(decided.item_status = item.status AND NOT EXISTS (
   SELECT FROM public.order_events later
   WHERE later.account = item.account AND later.order_id = item.order_id
     AND later.item_id IN (item.item_id, CASE item.status WHEN 'unknown' THEN '' ELSE item.item_id END)
-    AND later.kind = 'OrderStatusChanged' AND later.recorded_at > decided.made_at))"""
+    AND later.kind = 'OrderStatusChanged' AND later.recorded_at > decided.made_at)
+  AND NOT (decided.decision = 'shipped' AND EXISTS (
+    SELECT FROM public.stock_decisions undone
+    WHERE undone.account = item.account AND undone.item_id = item.item_id AND undone.decision = 'not_shipped'
+      AND undone.decision_id > decided.decision_id)))"""
 """Whether the decision `decided` about `item` holds: its status, or its order's if its own is unknown, has not changed
-since. Once ended, it stays so, also if the status comes back.
+since. Once ended, it stays so, also if the status comes back. An undone shipment ends that an item counts as shipped.
 """
+OVER_REPORTED: LiteralString = """LEFT JOIN stock_over_reports over_report
+  ON over_report.account = item.account AND over_report.item_id = item.item_id
+"""
+"""Joins `item` with the pieces that the marketplace reports as shipped and that did not leave."""
 DECIDED: LiteralString = """LEFT JOIN LATERAL (
-  SELECT * FROM public.stock_decisions made WHERE made.account = item.account AND made.item_id = item.item_id
+  SELECT * FROM public.stock_decisions made
+  WHERE made.account = item.account AND made.item_id = item.item_id AND made.decision <> 'not_shipped'
   ORDER BY made.decision_id DESC LIMIT 1) decided ON true
 """
 """Joins `item` with the newest decision about it, `decided`: the one that counts."""
@@ -246,11 +262,12 @@ SELECT item.account, item.item_id, item.order_id, item.sku, item.kind = 'goods',
     + LEFT_AT
     + """) END,
        CASE WHEN in_force THEN decided.decision END,
-       coalesce(decided.over_reported, 0), coalesce(decided.reported_then, 0), item.shipments
+       coalesce(over_report.pieces, 0), coalesce(over_report.reported, 0), item.shipments
 FROM unnest(%s::text[], %s::text[]) AS requested (account, item_id)
 JOIN order_items item USING (account, item_id)
 JOIN orders placed ON placed.account = item.account AND placed.order_id = item.order_id
 """
+    + OVER_REPORTED
     + DECIDED
     + """LEFT JOIN LATERAL (SELECT """
     + IN_FORCE
@@ -288,10 +305,9 @@ _MOVEMENTS = """
 SELECT kind, sku, pieces, on_hand_change, item_pieces, moved_at, at FROM {movements}
 WHERE account = %s AND item_id = %s AND kind IN ('shipped', 'not_shipped', 'returned') ORDER BY movement_id
 """
-_NOTE_CORRECTION = """
-UPDATE stock_decisions decided SET over_reported = %s, reported_then = %s
-WHERE account = %s AND item_id = %s AND decision_id = (SELECT max(decision_id) FROM stock_decisions newest
-  WHERE newest.account = decided.account AND newest.item_id = decided.item_id)
+_NOTE_OVER_REPORT = """
+INSERT INTO stock_over_reports (account, item_id, pieces, reported) VALUES (%s, %s, %s, %s)
+ON CONFLICT (account, item_id) DO UPDATE SET pieces = excluded.pieces, reported = excluded.reported
 """
 _STORE_LEVELS = """
 UPDATE {levels} stored SET on_hand = changed.on_hand, reserved = changed.reserved

@@ -11,7 +11,7 @@ from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.decision import Cause
 from orders_sync.stock.input import MAX_PIECES
 from orders_sync.stock.reconcile import StockResult, reconcile_each
-from orders_sync.stock.store import DECIDED, IN_FORCE, collect_missing_statistics
+from orders_sync.stock.store import DECIDED, IN_FORCE, OVER_REPORTED, collect_missing_statistics
 
 MAX_ITEMS_PER_TRANSACTION = 500
 MAX_ATTEMPTS = 5
@@ -63,7 +63,8 @@ def repair(stock: StockConnection, oversell: frozenset[str] = frozenset()) -> St
 
 
 # The same rules as in orders_sync/stock/needs.py, for all items at once; a property-based test compares the two.
-_WRONG: LiteralString = """
+_WRONG: LiteralString = (
+    """
 WITH candidates AS (
   SELECT account, item_id FROM order_items WHERE status IN ('pending', 'accepted', 'unknown')
   UNION SELECT account, item_id FROM {locks} WHERE state IN ('locked', 'short')
@@ -78,39 +79,41 @@ WITH candidates AS (
     item.kind = 'goods' AS is_goods, item.status,
     greatest(item.quantity - coalesce(item.cancelled, 0), 0) AS to_ship, item.shipped,
     CASE WHEN decided.account IS NOT NULL AND {in_force} THEN decided.decision END AS decision, meaning.action,
-    decided.over_reported, decided.reported_then, coalesce(held.has_lock, false) AS has_lock,
+    coalesce(over_report.pieces, 0) AS over_reported, coalesce(over_report.reported, 0) AS reported_before,
+    coalesce(held.has_lock, false) AS has_lock,
     coalesce(held.left_before, 0) AS left_before
   FROM candidates
   JOIN order_items item USING (account, item_id)
   JOIN orders placed ON placed.account = item.account AND placed.order_id = item.order_id
   JOIN unnest(%(statuses)s::text[], %(actions)s::text[]) AS meaning (status, action)
     ON meaning.status = CASE WHEN item.status = 'unknown' THEN placed.status ELSE item.status END
-  {decided}
+  {over_reported}{decided}
   LEFT JOIN LATERAL (
     SELECT bool_or(state IN ('locked', 'short')) AS has_lock, sum(item_pieces) AS left_before FROM {locks} lock
     WHERE lock.account = item.account AND lock.item_id = item.item_id) held ON true
 ), reported AS (
   SELECT *, CASE WHEN shipped IS NULL AND action = 'consume' THEN to_ship ELSE coalesce(shipped, 0) END AS reported
   FROM facts WHERE is_goods OR has_lock
+), corrected AS (
+  SELECT *, greatest(least(reported, over_reported - greatest(reported_before - reported, 0)), 0) AS over_now
+  FROM reported
 ), left_now AS (
   SELECT *, CASE
       WHEN NOT is_goods THEN 0
-      WHEN decision IN ('lock', 'release') THEN coalesce(shipped, 0)
+      WHEN decision IN ('lock', 'release') THEN greatest(coalesce(shipped, 0) - over_now, 0)
       WHEN decision = 'shipped' THEN greatest(to_ship, reported)
-      WHEN decision = 'not_shipped' THEN greatest(
-        reported - greatest(over_reported - greatest(reported_then - reported, 0), 0), 0)
-      ELSE reported END AS gone
-  FROM reported
+      ELSE reported - over_now END AS gone
+  FROM corrected
 ), needs AS (
   SELECT *, CASE
       WHEN is_goods AND coalesce(decision, '') NOT IN ('release', 'shipped')
         AND (decision = 'lock' OR action = 'lock' OR action = 'keep' AND has_lock)
       -- What has left beyond that, by mistake, is not needed once more.
       THEN greatest(greatest(to_ship - gone, 0)
-        - CASE decision WHEN 'not_shipped' THEN 0 ELSE greatest(left_before - gone, 0) END, 0)
+        - greatest(left_before - gone, 0), 0)
       ELSE 0 END AS hold,
-    CASE WHEN gone > left_before THEN format('%%s of %%s pieces that left were not taken', gone - left_before, gone)
-      WHEN is_goods AND decision = 'not_shipped' AND gone < left_before THEN 'a shipment is to be undone' END AS moves
+    CASE WHEN gone > left_before
+      THEN format('%%s of %%s pieces that left were not taken', gone - left_before, gone) END AS moves
   FROM left_now
 )
 SELECT needs.account, needs.order_id, needs.item_id, compared.sku, needs.status, compared.pieces, compared.needed,
@@ -144,4 +147,7 @@ WHERE (compared.pieces <> compared.needed OR needs.moves IS NOT NULL
   AND NOT EXISTS (
     SELECT FROM stock_rechecks recheck WHERE recheck.account = needs.account AND recheck.item_id = needs.item_id)
 ORDER BY needs.account, needs.item_id, compared.sku
-""".replace("{in_force}", IN_FORCE).replace("{decided}", DECIDED)
+""".replace("{in_force}", IN_FORCE)
+    .replace("{decided}", DECIDED)
+    .replace("{over_reported}", OVER_REPORTED)
+)

@@ -38,7 +38,7 @@ def import_file(tmp_path: Path, text: str, *options: str, command: tuple[str, ..
         (("events", "--retry", "9" * 23), f"There is no failed event {'9' * 23}"),
         (("events", "--skip", "9" * 23, "--reason", "x"), f"There is no failed event {'9' * 23}"),
         (("events", "--skip", "1", "--reason", " "), "the reason is empty: say why"),
-        (("explain", "x\x00"), "the subject 'x\\x00' has a character that can't be stored"),
+        (("explain", "x\x00"), "There is no SKU, order or item named 'x\\x00'"),
     ],
 )  # fmt: skip
 @pytest.mark.usefixtures("shop")

@@ -138,8 +138,9 @@ def test_times_with_and_without_a_zone_are_compared_in_utc(
     assert sync(shop).created == 2
     shipped = connection.execute("SELECT shipped_at FROM orders WHERE order_id = 'a'").fetchone()
     assert shipped == (datetime(2026, 3, 1, 11, tzinfo=UTC),)
-    flaws = connection.execute("SELECT record_id, field, found FROM record_flaws").fetchall()
-    assert flaws == [("a", "shipped_at", "has no time zone")]
+    line = int(second[-1] != "Z" and "+" not in second)
+    flaws = connection.execute("SELECT record_id, field, found FROM record_flaws ORDER BY field").fetchall()
+    assert flaws == [("a", field, "has no time zone") for field in (f"items[{line}].shipments", "shipped_at")]
 
 
 @pytest.mark.parametrize("shipped", ["2026-03-01T10:00:00Z", "2026-03-01T10:00:00", None])

@@ -6,9 +6,10 @@ import pytest
 
 from orders_sync.database.engine import Connection
 from orders_sync.stock.apply_events import apply_pending
-from orders_sync.stock.by_hand import By, StockActError, adjust, return_to_stock, undo_shipment
+from orders_sync.stock.by_hand import By, StockActError, adjust, decide, return_to_stock, undo_shipment
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.levels import Count, import_levels
+from orders_sync.stock.needs import Decision
 from orders_sync.stock.settings import UnknownShippingTime, set_unknown_shipping_time
 from orders_sync.stock.stock_skus import StockSku, import_stock_skus
 from orders_sync.stock.wrong_locks import repair, wrong_locks
@@ -226,6 +227,60 @@ class TestUndoingAShipment:
         undo_shipment(stock, ITEM, None, ANN)
         store(stock, self.three(shipped=2), 2)
         assert self.pieces(stock) == (9, 2)
+
+    def test_a_shipment_that_is_stored_and_not_applied_yet_has_left(self, stock: StockConnection) -> None:
+        store(stock, self.three(shipped=1))
+        store_order(stock.connection, StoredOrder("1", [self.three(shipped=2)], modified_at=at(1)))
+        undo_shipment(stock, ITEM, 1, ANN)
+        apply_pending(stock)
+        assert self.pieces(stock) == (9, 2)
+        store(stock, self.three(shipped=3), 2)
+        assert self.pieces(stock) == (8, 1)
+
+    @pytest.mark.parametrize(("decision", "held"), [(Decision.RELEASE, 0), (Decision.LOCK, 3)])
+    def test_a_later_decision_does_not_end_it(self, stock: StockConnection, decision: Decision, held: int) -> None:
+        store(stock, self.three(shipped=1))
+        undo_shipment(stock, ITEM, 1, ANN)
+        decide(stock, ITEM, decision, ANN)
+        assert self.pieces(stock) == (10, held)
+
+    @pytest.mark.parametrize("status", ["refunded_after_shipping", "returned"])
+    def test_another_status_of_an_order_that_never_left_takes_nothing(
+        self, stock: StockConnection, status: str
+    ) -> None:
+        store(stock, StoredItem("100"))
+        store(stock, StoredItem("100", status="shipped"), 1)
+        undo_shipment(stock, ITEM, None, ANN)
+        store(stock, StoredItem("100", status=status), 2)
+        assert self.pieces(stock) == (10, 0)
+
+    def test_it_can_be_reopened_and_ship_for_real(self, stock: StockConnection) -> None:
+        store(stock, StoredItem("100"))
+        store(stock, StoredItem("100", status="shipped"), 1)
+        undo_shipment(stock, ITEM, None, ANN)
+        store(stock, StoredItem("100"), 2)
+        assert self.pieces(stock) == (10, 1)
+        store(stock, StoredItem("100", status="shipped"), 3)
+        assert self.pieces(stock) == (9, 0)
+
+    def test_one_that_the_marketplace_corrects_after_the_next_shipment(self, stock: StockConnection) -> None:
+        store(stock, self.three(shipped=1))
+        undo_shipment(stock, ITEM, 1, ANN)
+        store(stock, self.three(shipped=2), 1)
+        assert self.pieces(stock) == (9, 2)
+        store(stock, self.three(shipped=1), 2)
+        assert self.pieces(stock) == (9, 2)
+        store(stock, self.three(shipped=2), 3)
+        assert self.pieces(stock) == (8, 1)
+
+    def test_what_a_person_set_to_shipped(self, stock: StockConnection) -> None:
+        store(stock, self.three(shipped=0))
+        decide(stock, ITEM, Decision.SHIPPED, ANN)
+        assert self.pieces(stock) == (7, 0)
+        undo_shipment(stock, ITEM, None, ANN)
+        assert self.pieces(stock) == (10, 3)
+        store(stock, self.three(shipped=3, status="shipped"), 1)
+        assert self.pieces(stock) == (7, 0)
 
     def test_more_than_have_left_is_refused(self, stock: StockConnection) -> None:
         store(stock, self.three(shipped=1))

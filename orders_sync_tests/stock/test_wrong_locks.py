@@ -19,7 +19,7 @@ from orders_sync.stock.needs import Decision, ItemKey
 from orders_sync.stock.settings import set_sku_case
 from orders_sync.stock.sku_case import SkuCase
 from orders_sync.stock.stock_skus import StockSku, import_stock_skus
-from orders_sync.stock.store import load, load_departures
+from orders_sync.stock.store import load
 from orders_sync.stock.wrong_locks import WrongLock, repair, wrong_locks
 from orders_sync.testing.invariants import check_invariants
 from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrder, store_order
@@ -78,11 +78,15 @@ def store_rows(connection: Connection, rows: list[Row]) -> list[ItemKey]:
     )
     connection.execute(
         "INSERT INTO stock_decisions "
-        "(account, item_id, decision, item_status, over_reported, reported_then, reason, made_by) "
-        "SELECT %(account)s, id, decision, status, 1, 2, '', '' "
+        "(account, item_id, decision, item_status, reason, made_by) "
+        "SELECT %(account)s, id, decision, status, '', '' "
         "FROM unnest(%(ids)s::text[], %(decision)s::text[], %(decided_status)s::text[]) AS row (id, decision, status) "
         "WHERE decision IS NOT NULL",
         parameters,
+    )
+    connection.execute(
+        "INSERT INTO stock_over_reports (account, item_id, pieces, reported) "
+        "SELECT account, item_id, 1, 2 FROM stock_decisions WHERE decision = 'not_shipped'"
     )
     return [(ACCOUNT, id_) for id_ in ids]
 
@@ -133,7 +137,6 @@ def wrong_by_the_rules(
             dict.fromkeys(keys, Cause("test")),
             loaded.locks,
             loaded.levels,
-            {item.key: load_departures(stock, item.key) for item in loaded.items if item.decision == "not_shipped"},
         )
         before = {lock.key: lock for locks in loaded.locks.values() for lock in locks}
         left_before, left_after = left_of_items(before.values()), left_of_items(after.locks.values())

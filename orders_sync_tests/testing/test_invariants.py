@@ -45,7 +45,8 @@ def synced(connection: Connection, marketplace: Marketplace, account: SellerAcco
         ("UPDATE stock_levels SET on_hand = 1", "not the sum of their movements"),
         (
             "UPDATE stock_levels SET on_hand = 1; "
-            "INSERT INTO stock_movements (sku, kind, pieces, on_hand, reason) VALUES ('PHONE', 'adjusted', -9, 1, 'x')",
+            "INSERT INTO stock_movements (sku, kind, pieces, on_hand_change, on_hand, reason) "
+            "VALUES ('PHONE', 'adjusted', -9, -9, 1, 'x')",
             "available quantity below zero",
         ),
         ("DELETE FROM stock_lock_history WHERE item_id = '100'", "locks that do not match their history"),

@@ -154,16 +154,6 @@ stock_decisions = Table(
         "decision", Text, nullable=False,
         comment="lock, release, shipped (counts as shipped) or not_shipped (a shipment was undone).",
     ),
-    Column(
-        "over_reported", Integer, nullable=False, server_default="0",
-        comment="not_shipped: pieces of the item that were reported as shipped and did not leave. What the marketplace "
-        "corrects is subtracted.",
-    ),
-    Column(
-        "reported_then", Integer, nullable=False, server_default="0",
-        comment="not_shipped: pieces of the item that the marketplace reported as shipped when this was decided, or "
-        "fewer, if it has corrected that.",
-    ),
     Column("item_status", Text, nullable=False, comment="The item's status at that time. A new status ends this."),
     Column("reason", Text, nullable=False, comment="The reason that the user gave."),
     Column("made_by", Text, nullable=False, comment="user@machine."),
@@ -175,6 +165,24 @@ stock_decisions = Table(
     CheckConstraint("decision IN ('lock','release','shipped','not_shipped')", name="stock_decisions_decision"),
     comment="What was decided by hand, or by the cutover, about items' locks, one row per decision. An item's newest "
     "one holds until the item's status changes; the others are history.",
+)  # fmt: skip
+
+stock_over_reports = Table(
+    "stock_over_reports",
+    metadata,
+    Column("account", Text, primary_key=True, comment=ACCOUNT),
+    Column("item_id", Text, primary_key=True, comment=ITEM_ID),
+    Column(
+        "pieces", Integer, nullable=False,
+        comment="Pieces of the item that the marketplace reports as shipped and that did not leave.",
+    ),
+    Column(
+        "reported", Integer, nullable=False,
+        comment="Pieces that it reported as shipped when the stock job last looked. Where it reports fewer later, it "
+        "has corrected so many of `pieces`.",
+    ),
+    CheckConstraint("pieces > 0", name="stock_over_reports_pieces"),
+    comment="Undone shipments that the marketplace has not corrected yet, one row per item.",
 )  # fmt: skip
 
 stock_rechecks = Table(

@@ -9,14 +9,6 @@ down_revision = "0012"
 
 SCHEMAS = ("public", "shadow")
 MOVEMENTS = "One row for pieces of a SKU that left, came, or were counted. The sum of on_hand_change is on_hand."
-NOT_SHIPPED = (
-    "not_shipped: pieces of the item that were reported as shipped and did not leave. What the marketplace corrects is "
-    "subtracted."
-)
-REPORTED = (
-    "not_shipped: pieces of the item that the marketplace reported as shipped when this was decided, or fewer, if it "
-    "has corrected that."
-)
 
 
 def upgrade() -> None:
@@ -28,14 +20,27 @@ def upgrade() -> None:
             "empty: the marketplace says it of the order alone, or not at all.",
         ),
     )  # fmt: skip
-    op.add_column(
-        "stock_decisions",
-        sa.Column("over_reported", sa.Integer(), nullable=False, server_default="0", comment=NOT_SHIPPED),
-    )
-    op.add_column(
-        "stock_decisions",
-        sa.Column("reported_then", sa.Integer(), nullable=False, server_default="0", comment=REPORTED),
-    )
+    op.create_table(
+        "stock_over_reports",
+        sa.Column(
+            "account", sa.Text(), primary_key=True,
+            comment="Name of the seller account: the name of the folder of its account file.",
+        ),
+        sa.Column(
+            "item_id", sa.Text(), primary_key=True, comment="The marketplace's id of the order item (orderline)."
+        ),
+        sa.Column(
+            "pieces", sa.Integer(), nullable=False,
+            comment="Pieces of the item that the marketplace reports as shipped and that did not leave.",
+        ),
+        sa.Column(
+            "reported", sa.Integer(), nullable=False,
+            comment="Pieces that it reported as shipped when the stock job last looked. Where it reports fewer later, it "
+            "has corrected so many of `pieces`.",
+        ),
+        sa.CheckConstraint("pieces > 0", name="stock_over_reports_pieces"),
+        comment="Undone shipments that the marketplace has not corrected yet, one row per item.",
+    )  # fmt: skip
     op.add_column(
         "stock_settings",
         sa.Column(
@@ -118,8 +123,7 @@ def downgrade() -> None:
         )
         op.drop_column("stock_locks", "item_pieces", schema=schema)
     op.drop_column("stock_settings", "unknown_shipping_time")
-    op.drop_column("stock_decisions", "reported_then")
-    op.drop_column("stock_decisions", "over_reported")
+    op.drop_table("stock_over_reports")
     op.drop_column("order_items", "shipments")
 
 
@@ -128,11 +132,14 @@ NOT_ON_HAND = "DELETE FROM {schema}.stock_movements WHERE on_hand IS NULL OR on_
 ONLY_ON_HAND = "UPDATE {schema}.stock_movements SET pieces = on_hand_change"
 # Until now, a shipment was undone as a whole.
 UNDONE = """
-UPDATE stock_decisions decided SET over_reported = reported.pieces, reported_then = reported.pieces
-FROM (
-  SELECT account, item_id, coalesce(shipped, greatest(quantity - coalesce(cancelled, 0), 0)) AS pieces FROM order_items
-) reported
-WHERE decision = 'not_shipped' AND reported.account = decided.account AND reported.item_id = decided.item_id
+INSERT INTO stock_over_reports (account, item_id, pieces, reported)
+SELECT account, item_id, reported.pieces, reported.pieces
+FROM stock_decisions decided JOIN (
+  SELECT account, item_id, status, CASE
+    WHEN shipped IS NULL AND status IN ('shipped', 'refunded_after_shipping', 'returned')
+    THEN quantity - coalesce(cancelled, 0) ELSE coalesce(shipped, 0) END AS pieces FROM order_items
+) reported USING (account, item_id)
+WHERE decided.decision = 'not_shipped' AND decided.item_status = reported.status AND reported.pieces > 0
 """
 # The consumed locks with the pieces of the SKU in one piece of the item, by the aliases and bundles of today. Of the
 # SKUs of a bundle, the first counts the pieces of the item.
