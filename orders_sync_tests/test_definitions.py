@@ -315,7 +315,7 @@ def test_stock_is_corrected_in_the_ui(definitions: dg.Definitions, database_url:
         refused = run("return_stock", "return_item_to_stock", pieces=1, **item)
         assert not refused.success
         failure = refused.get_step_failure_events()[0].step_failure_data
-        assert "No piece of the items 100 has left the stock" in str(failure.user_failure_data)
+        assert "No piece of the item 100 has left the stock" in str(failure.user_failure_data)
         marketplace.pass_time(minutes=1)
         marketplace.set_states(1, 9, 3)
         sync(sandbox_account(marketplace), "modified")

@@ -125,10 +125,10 @@ SELECT setval('public.stock_movements_movement_id_seq', nextval('shadow.stock_mo
 """
 _CLEAR_LEVELS = "UPDATE public.stock_levels SET on_hand = NULL"
 _COPY_LEVELS = """
-INSERT INTO public.stock_levels (sku, on_hand, imported_at, counted_at)
-SELECT sku, on_hand, imported_at, counted_at FROM shadow.stock_levels
-ON CONFLICT (sku) DO UPDATE SET on_hand = excluded.on_hand, imported_at = excluded.imported_at,
-  counted_at = excluded.counted_at
+INSERT INTO public.stock_levels (sku, on_hand, missing, imported_at, counted_at)
+SELECT sku, on_hand, missing, imported_at, counted_at FROM shadow.stock_levels
+ON CONFLICT (sku) DO UPDATE SET on_hand = excluded.on_hand, missing = excluded.missing,
+  imported_at = excluded.imported_at, counted_at = excluded.counted_at
 """
 _CHANGED: LiteralString = """
 SELECT own.account, own.item_id, own.sku, own.order_id, own.quantity, own.consumed, own.item_pieces, own.problem,

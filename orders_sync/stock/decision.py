@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from orders_sync.stock.departures import NOT_SHIPPED, SHIPPED, Departure, Part, pieces_of
+from orders_sync.stock.departures import NOT_SHIPPED, SHIPPED, Departure, pieces_of
 from orders_sync.stock.input import check_need, check_reason
 from orders_sync.stock.needs import (
     NOTHING,
@@ -90,6 +90,8 @@ class StockLevel(NamedTuple):
     counted_at: datetime | None
     imported_at: datetime | None = None
     """When a stock list with the SKU was last imported, by our clock; None: never."""
+    missing: int = 0
+    """Pieces that left since the count, and that it did not have."""
 
     def available(self) -> int:
         """Pieces on hand that no lock holds."""
@@ -236,7 +238,7 @@ def _leave(
                 taken = min(pieces, level.on_hand)
                 if taken < pieces:
                     problem = f"{pieces - taken} of {pieces} pieces left that the stock list did not have"
-                level = StockLevel(level.on_hand - taken, *level[1:])
+                level = level._replace(on_hand=level.on_hand - taken, missing=level.missing + pieces - taken)
                 result.levels[sku] = level
             result.movements.append(
                 Movement(
@@ -261,14 +263,16 @@ def _undo(facts: ItemFacts, undone: Iterable[Departure], cause: Cause, result: S
         for number, part in enumerate(departure.parts):
             pieces, item_pieces = part.pieces * departure.pieces, 0 if number else departure.pieces
             level = result.levels[part.sku]
-            put_back = _put_back(departure, part, level)
-            if put_back:
-                level = StockLevel((level.on_hand or 0) + put_back, *level[1:])
+            put_back = 0
+            if level.on_hand is not None and not departure.came_back and level.takes_note_of(_left_at(departure)):
+                # What the count did not have, it does not have now either.
+                put_back = max(0, pieces - level.missing)
+                level = level._replace(on_hand=level.on_hand + put_back, missing=level.missing - (pieces - put_back))
                 result.levels[part.sku] = level
             result.movements.append(
                 Movement(
                     part.sku, NOT_SHIPPED, 0 if departure.came_back else pieces, put_back, level.on_hand,
-                    facts.account, facts.item_id, by.reason, by.user, departure.moved_at or departure.at,
+                    facts.account, facts.item_id, by.reason, by.user, _left_at(departure),
                     item_pieces,
                 )
             )  # fmt: skip
@@ -277,13 +281,8 @@ def _undo(facts: ItemFacts, undone: Iterable[Departure], cause: Cause, result: S
     return moved
 
 
-def _put_back(departure: Departure, part: Part, level: StockLevel) -> int:
-    if departure.came_back or not level.takes_note_of(departure.moved_at or departure.at):
-        return 0
-    pieces = part.pieces * departure.pieces
-    # A list that was imported since then, and counted before, had all of them subtracted.
-    is_from_new_list = level.imported_at is not None and level.imported_at > departure.at
-    return pieces if is_from_new_list else max(0, pieces - part.missing)
+def _left_at(departure: Departure) -> datetime:
+    return departure.moved_at or departure.at
 
 
 def _settle_lock(lock: Lock, hold: int, moved: _Moved | None, cause: Cause, result: Settled) -> None:

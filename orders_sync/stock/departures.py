@@ -32,8 +32,6 @@ class Part(NamedTuple):
 
     sku: str
     pieces: int
-    missing: int
-    """Of the pieces of the whole departure, those that the stock list did not have."""
 
 
 class Departure(NamedTuple):
@@ -91,9 +89,7 @@ def without(departures: Sequence[Departure], taken: Sequence[Departure]) -> list
             continue
         left[_identity(each)] -= used
         if each.pieces > used:
-            # What the stock list did not have left last.
-            parts = [part._replace(missing=max(0, part.missing - part.pieces * used)) for part in each.parts]
-            kept.append(each._replace(pieces=each.pieces - used, parts=parts))
+            kept.append(each._replace(pieces=each.pieces - used))
     return kept[::-1]
 
 
@@ -117,9 +113,7 @@ def _identity(departure: Departure) -> tuple[object, ...]:
 
 
 def _departure(group: Sequence[ItemMovement], pieces: int) -> Departure:
-    parts = [
-        Part(each.sku, -each.pieces // pieces if pieces else 0, each.on_hand_change - each.pieces) for each in group
-    ]
+    parts = [Part(each.sku, -each.pieces // pieces if pieces else 0) for each in group]
     return Departure(pieces, parts, group[0].moved_at, group[0].at, came_back=False)
 
 

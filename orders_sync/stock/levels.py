@@ -95,8 +95,9 @@ def import_levels(
         before = {sku: level for sku, level in stored.items() if not _is_counted_later(level, times[sku])}
         moved = _moved_since(stock, {sku: times[sku] for sku in before if times[sku] < now})
         after = {
-            sku: level._replace(on_hand=max(0, given[sku].on_hand + moved.get(sku, 0)), counted_at=times[sku])
+            sku: level._replace(on_hand=max(0, pieces), counted_at=times[sku], missing=max(0, -pieces))
             for sku, level in before.items()
+            for pieces in [given[sku].on_hand + moved.get(sku, 0)]
         }
         changes = [
             LevelChange(sku, before[sku].on_hand, level.on_hand or 0, level.reserved)

@@ -139,12 +139,12 @@ SELECT {sku_form}, array_agg(sku ORDER BY sku) FROM {levels} GROUP BY 1 HAVING c
 """
 # The count of the level that has pieces is the one that counts; of none, the latest.
 _MERGE_LEVELS = """
-INSERT INTO {levels} AS stored (sku, on_hand, reserved, imported_at, counted_at)
-SELECT {sku_form}, sum(on_hand), sum(reserved), max(imported_at),
+INSERT INTO {levels} AS stored (sku, on_hand, reserved, missing, imported_at, counted_at)
+SELECT {sku_form}, sum(on_hand), sum(reserved), sum(missing), max(imported_at),
   coalesce(max(counted_at) FILTER (WHERE on_hand > 0), max(counted_at))
 FROM {levels} GROUP BY 1 HAVING bool_or(sku <> {sku_form})
 ON CONFLICT (sku) DO UPDATE SET on_hand = excluded.on_hand, reserved = excluded.reserved,
-  imported_at = excluded.imported_at, counted_at = excluded.counted_at
+  missing = excluded.missing, imported_at = excluded.imported_at, counted_at = excluded.counted_at
 """
 _DELETE_LEVELS = "DELETE FROM {levels} WHERE sku <> {sku_form}"
 _RENAME_MOVEMENTS = "UPDATE {movements} SET sku = {sku_form} WHERE sku <> {sku_form}"

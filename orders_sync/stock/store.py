@@ -183,12 +183,13 @@ def store(
 def store_levels(stock: StockConnection, before: Mapping[str, StockLevel], after: Mapping[str, StockLevel]) -> None:
     """Stores the pieces of the levels that differ from before."""
     rows = [
-        (sku, level.on_hand, level.reserved)
+        (sku, level.on_hand, level.reserved, level.missing)
         for sku, level in after.items()
-        if (level.on_hand, level.reserved) != (before[sku].on_hand, before[sku].reserved)
+        if (level.on_hand, level.reserved, level.missing)
+        != (before[sku].on_hand, before[sku].reserved, before[sku].missing)
     ]
     if rows:
-        stock.execute(_STORE_LEVELS, _columns(rows, 3))
+        stock.execute(_STORE_LEVELS, _columns(rows, 4))
 
 
 def store_movements(stock: StockConnection, movements: Sequence[Movement]) -> None:
@@ -274,7 +275,7 @@ JOIN orders placed ON placed.account = item.account AND placed.order_id = item.o
     + """ AS in_force WHERE decided.account IS NOT NULL) decision ON true
 """
 )
-_LEVELS = "SELECT sku, on_hand, reserved, counted_at, imported_at FROM {levels} WHERE sku = ANY(%s::text[])"
+_LEVELS = "SELECT sku, on_hand, reserved, counted_at, imported_at, missing FROM {levels} WHERE sku = ANY(%s::text[])"
 _LOCKS = """
 SELECT account, item_id, sku, order_id, quantity, locked, short, consumed, item_pieces, problem, ordered_at FROM {locks}
 JOIN unnest(%s::text[], %s::text[]) AS requested (account, item_id) USING (account, item_id)
@@ -310,7 +311,8 @@ INSERT INTO stock_over_reports (account, item_id, pieces, reported) VALUES (%s, 
 ON CONFLICT (account, item_id) DO UPDATE SET pieces = excluded.pieces, reported = excluded.reported
 """
 _STORE_LEVELS = """
-UPDATE {levels} stored SET on_hand = changed.on_hand, reserved = changed.reserved
-FROM unnest(%s::text[], %s::int[], %s::int[]) AS changed (sku, on_hand, reserved)
+UPDATE {levels} stored SET on_hand = changed.on_hand, reserved = changed.reserved,
+  missing = changed.missing
+FROM unnest(%s::text[], %s::int[], %s::int[], %s::int[]) AS changed (sku, on_hand, reserved, missing)
 WHERE stored.sku = changed.sku
 """

@@ -317,6 +317,25 @@ def test_undoing_what_a_late_list_has_subtracted_gives_it_back(stock: StockConne
     assert on_hand(stock) == 10
 
 
+def test_undoing_what_the_stock_list_did_not_have_gives_nothing_back(stock: StockConnection) -> None:
+    counted(stock, 0, minutes=0)
+    ships(stock, minutes=60)
+    counted(stock, 0, minutes=30)
+    undo_shipment(stock, ITEM, None, ANN)
+    assert on_hand(stock) == 0
+
+
+def test_undoing_gives_no_piece_back_that_another_order_has_taken(stock: StockConnection) -> None:
+    """The one piece counts as shipped for order 1, and leaves for order 2."""
+    counted(stock, 1, minutes=0)
+    ships(stock, minutes=60)
+    ships(stock, "200", minutes=70)
+    undo_shipment(stock, ITEM, None, ANN)
+    assert on_hand(stock) == 0
+    return_to_stock(stock, {(ACCOUNT, "200"): 1}, ANN)
+    assert on_hand(stock) == 1
+
+
 def test_undoing_what_was_counted_afterwards_gives_nothing_back(stock: StockConnection) -> None:
     ships(stock, minutes=60)
     assert counted(stock, 10, minutes=90) == 10

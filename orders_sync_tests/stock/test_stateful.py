@@ -95,7 +95,8 @@ class Warehouse(RuleBasedStateMachine):
         self.stock = StockConnection(connection)
         connection.execute(
             "TRUNCATE orders, order_items, order_events, stock_locks, stock_levels, stock_lock_history, "
-            "stock_movements, stock_skus, stock_decisions, stock_rechecks"
+            "stock_movements, stock_skus, stock_decisions, stock_rechecks, "
+            "stock_over_reports"
         )
         self.shelf = Counter({"PHONE": 6, "CASE": 8})
         import_levels(self.stock, self.shelf)

@@ -12,6 +12,10 @@ stock_levels = Table(
     Column("reserved", Integer, nullable=False, server_default="0", comment="Pieces that locks hold."),
     moment("imported_at", "When a stock list with the SKU was last imported, by our clock; empty: never."),
     moment("counted_at", "When the shelf was last counted, as the stock list says; empty: never."),
+    Column(
+        "missing", Integer, nullable=False, server_default="0",
+        comment="Pieces that left since the shelf was counted, and that the count did not have.",
+    ),
     CheckConstraint("reserved >= 0", name="stock_levels_reserved_not_negative"),
     comment="Stock, one row per SKU. Available pieces are on_hand - reserved.",
 )  # fmt: skip

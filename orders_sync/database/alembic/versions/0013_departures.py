@@ -61,6 +61,14 @@ def upgrade() -> None:
     op.drop_index("stock_movements_returned", "stock_movements")
     for schema in SCHEMAS:
         op.add_column(
+            "stock_levels",
+            sa.Column(
+                "missing", sa.Integer(), nullable=False, server_default="0",
+                comment="Pieces that left since the shelf was counted, and that the count did not have.",
+            ),
+            schema=schema,
+        )  # fmt: skip
+        op.add_column(
             "stock_locks",
             sa.Column(
                 "item_pieces", sa.Integer(), nullable=False, server_default="0",
@@ -122,6 +130,7 @@ def downgrade() -> None:
             "stock_locks_pieces_not_negative", "stock_locks", "least(locked, short, consumed) >= 0", schema=schema
         )
         op.drop_column("stock_locks", "item_pieces", schema=schema)
+        op.drop_column("stock_levels", "missing", schema=schema)
     op.drop_column("stock_settings", "unknown_shipping_time")
     op.drop_table("stock_over_reports")
     op.drop_column("order_items", "shipments")
