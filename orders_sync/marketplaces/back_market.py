@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -370,7 +371,7 @@ class BackMarket(HttpAdapter):
 
     def decode_order(self, raw: bytes) -> Order:
         order = decoded(_decode_order, raw, "Back Market")
-        status = meaning(ORDER_STATUS, order.state, Status.UNKNOWN)
+        status = Status.UNKNOWN if order.state is None else ORDER_STATUS.get(order.state, Status.UNKNOWN)
         shipping, billing = order.shipping_address, order.billing_address
         return Order(
             str(order.order_id),  # order_id
@@ -422,7 +423,7 @@ class BackMarket(HttpAdapter):
             str(folder.id),  # care_id
             [] if line_id is None else [CareItem(str(line_id))],  # items: the contract does not say how many pieces
             _care_kind(folder.lines or []),  # kind
-            meaning(CARE_STATE, folder.state, "unknown"),  # state
+            "unknown" if folder.state is None else CARE_STATE.get(folder.state, "unknown"),  # state
             None if folder.state is None else str(folder.state),  # marketplace_state
             folder.date_creation,  # opened_at
             folder.date_modification,  # modified_at
@@ -538,7 +539,7 @@ def _item(line: _OrderLine, order_status: Status) -> OrderItem:
         "" if line.id is None else str(line.id),  # item_id
         line.listing or "",  # sku
         line.quantity,  # quantity
-        order_status if state is None else meaning(ITEM_STATUS, state, Status.UNKNOWN),  # status
+        order_status if state is None else ITEM_STATUS.get(state, Status.UNKNOWN),  # status
         None if state is None else str(state),  # marketplace_state
         line.date_creation,  # created_at
         line.currency,  # currency
@@ -578,7 +579,12 @@ def _care_kind(claims: list[_Claim | int]) -> str:
 
 def _in_utc(value: datetime | None) -> datetime | None:
     """A time without a zone, as `expected_dispatch_date` is published, read as UTC."""
-    return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+    return _with_utc(value) if value is not None and value.tzinfo is None else value
+
+
+@lru_cache(maxsize=10_000)  # many orders are due at the same time
+def _with_utc(value: datetime) -> datetime:
+    return value.replace(tzinfo=UTC)
 
 
 def _to_the_minute(at: datetime) -> str:

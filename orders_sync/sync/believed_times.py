@@ -33,7 +33,7 @@ class BelievedTimes:
     def checked(self, decoded: Decoded[AnyRecord]) -> Decoded[AnyRecord]:
         """The record, without its modified time and with a flaw if that is not to be believed."""
         at = decoded.value.modified_at
-        if at is None or not self._is_ahead(at):
+        if at is None or (at.tzinfo is not None and at <= self._limit) or not self._is_ahead(at):
             return decoded
         value = msgspec.structs.replace(decoded.value, modified_at=None)
         return Decoded(value, decoded.raw, (*decoded.flaws, _IN_THE_FUTURE))

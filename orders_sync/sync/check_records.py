@@ -33,7 +33,7 @@ def order_decoder(adapter: Adapter) -> Decode:
 
     def decode_order(raw: bytes) -> Decoded[Order]:
         decoded = believed.checked(decode_leniently(decode, struct, raw))
-        if any(flaw.stored == LEFT_OUT for flaw in decoded.flaws):
+        if decoded.flaws and any(flaw.stored == LEFT_OUT for flaw in decoded.flaws):
             order = msgspec.structs.replace(decoded.value, lists_all_items=False)
             return Decoded(order, decoded.raw, decoded.flaws)
         return decoded
@@ -138,6 +138,8 @@ def decode_records(decode: Decode, records: Iterable[RawRecord]) -> tuple[list[D
 
 def _decoded(decode: Decode, record: RawRecord) -> DecodedOrder:
     decoded = decode(record.raw)
+    if not record.flaws:
+        return DecodedOrder(decoded.value, record, decoded.raw, decoded.flaws)
     order = without_odd_times(decoded.value, record)
     return DecodedOrder(order, record, decoded.raw, (*decoded.flaws, *record.flaws))
 
@@ -156,7 +158,7 @@ def check_orders(
     A new order needs its items; a change may leave them out.
     """
     batch = Batch(account, orders)
-    flawed = flawed_orders(batch.fields, max((len(decoded.raw) for decoded in orders), default=0))
+    flawed = flawed_orders(batch.fields, max([len(decoded.raw) for decoded in orders], default=0))
     if are_new:
         flawed |= {position for position, items in enumerate(batch.fields.orders["items"]) if not items}
     if not flawed:

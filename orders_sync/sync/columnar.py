@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from copy import copy
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -36,8 +37,11 @@ class OrderColumns:
         self.orders = _with_amounts_as_texts(by_field(Order, orders), ORDER_AMOUNTS)
         self.items = _with_amounts_as_texts(by_field(OrderItem, items), ITEM_AMOUNTS)
         self.order_id_of_items = [order.order_id for order in orders for _ in order.items or ()]
-        self.order_position_of_items = [position for position, order in enumerate(orders) for _ in order.items or ()]
+
+    @cached_property
+    def order_position_of_items(self) -> Sequence[int]:
         """For each item, the position of its order in the batch."""
+        return [position for position, items in enumerate(self.orders["items"]) for _ in items or ()]
 
     def with_changed(self, orders: Sequence[Order], positions: Collection[int]) -> "OrderColumns":
         """The columns of `orders`: the same orders in the same sequence, but for the values of those at `positions`.

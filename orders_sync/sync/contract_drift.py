@@ -123,8 +123,9 @@ def _compare(
         readable = known.get(where)
         if readable is not None:
             findings += [Finding(where, NEW_TYPE, one, record_id) for one in sorted(types - readable)]
-        fields[where] = row._replace(
-            types=sorted({*row.types, *types}),
+        fields[where] = _Field(
+            where,
+            row.types if types.issubset(row.types) else sorted({*row.types, *types}),
             is_read=where in known,
             records=row.records + 1,
             missing=0,

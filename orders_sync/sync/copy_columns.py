@@ -67,6 +67,8 @@ def _number_texts(column: Sequence[int | None]) -> Column:
 
 
 def _json_texts(column: Sequence[tuple[Shipment, ...] | None]) -> Column:
+    if not any(column):
+        return [None] * len(column)
     return [msgspec.json.encode(value).decode() if value else None for value in column]
 
 
@@ -76,7 +78,9 @@ _MAY_BE_EMPTY = frozenset(["sku"])
 
 def _without_empty_texts(column: Column) -> Column:
     """None instead of an empty text, which must not replace a stored value."""
-    return column if all(column) else [text or None for text in column]
+    if all(column):
+        return column
+    return [text or None for text in column] if any(column) else [None] * len(column)
 
 
 def event_columns(rows: Sequence[EventRow]) -> list[Column]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from functools import lru_cache
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from orders_sync.model.currencies import CURRENCIES
 from orders_sync.model.keys import MAX_ID_LENGTH, UNSTORABLE
@@ -219,12 +219,18 @@ def _are_currencies(column: Sequence[str | None]) -> bool:
 
 def _are_amounts(column: Sequence[str | None]) -> bool:
     # By the cached function itself: few amounts of a batch are equal, and each call counts.
-    return not any(map(_wrong_amount_text, {amount for amount in column if amount is not None}))
+    return not any(map(_wrong_amount_text, _different(column)))
 
 
 def _are_totals(column: Sequence[str | None]) -> bool:
-    amounts = {amount for amount in column if amount is not None}
+    amounts = _different(column)
     return not any(map(_wrong_amount_text, amounts)) and not any(map(_wrong_total, negative(amounts)))
+
+
+def _different(column: Sequence[str | None]) -> set[str]:
+    values = set(column)
+    values.discard(None)
+    return cast(set[str], values)
 
 
 def negative(amounts: set[str]) -> list[str]:

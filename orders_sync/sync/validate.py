@@ -96,7 +96,7 @@ def _unusual_items(items: Mapping[str, Sequence[Any]]) -> set[int]:
         found |= {position for position, refunded in enumerate(items["refunded"]) if refunded}
     if 0 in items["quantity"]:
         found |= {position for position, quantity in enumerate(items["quantity"]) if quantity == 0}
-    if negative({price for price in items["price"] if price is not None}):
+    if negative(set(filter(None, items["price"]))):
         found |= {position for position, price in enumerate(items["price"]) if price and price[:1] == "-"}
     ids = items["item_id"]
     if len(set(ids)) < len(ids):

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
+from functools import lru_cache
 from types import NoneType
 from typing import Any, Literal, cast, get_origin
 
 import msgspec
 from msgspec.structs import FieldInfo
 
-from orders_sync.marketplaces.kit.lenient import fields_of, members_of, metadata_of, shape_of
+from orders_sync.marketplaces.kit.lenient import fields_of, members_of, shape_of
 
 MAX_FIELDS = 500
 """So many fields of a record are looked at: more are data, not a contract."""
@@ -89,9 +90,14 @@ def _other_type(member: Any) -> str:
 def _look_into(document: Mapping[str, Any], struct: type[msgspec.Struct] | None, path: str, shape: RecordShape) -> None:
     known: Mapping[str, FieldInfo] = fields_of(struct) if struct is not None else {}
     for name, value in document.items():
-        if len(shape.types) < MAX_FIELDS and _NAME.fullmatch(name):
+        if len(shape.types) < MAX_FIELDS and _is_name(name):
             info = known.get(name)
             _look_at(value, info.type if info is not None else None, f"{path}.{name}" if path else name, shape)
+
+
+@lru_cache(maxsize=MAX_FIELDS)
+def _is_name(key: str) -> bool:
+    return _NAME.fullmatch(key) is not None
 
 
 def _look_at(value: Any, hint: Any, where: str, shape: RecordShape) -> None:
@@ -101,12 +107,11 @@ def _look_at(value: Any, hint: Any, where: str, shape: RecordShape) -> None:
     types.add(type_of(value))
     if hint is None:
         return
-    known = metadata_of(hint, "known")
-    if known is not None and isinstance(value, str | int) and str(value) not in known:
+    read = shape_of(hint)
+    if read.known is not None and isinstance(value, str | int) and str(value) not in read.known:
         if _STATE.fullmatch(str(value)):
             shape.unknown_values.append((where, str(value)))
         return
-    read = shape_of(hint)
     if isinstance(value, dict) and read.struct is not None:
         _look_into(cast(dict[str, Any], value), read.struct, where, shape)
     elif isinstance(value, list) and read.of_list is not None:

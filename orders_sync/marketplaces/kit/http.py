@@ -22,7 +22,7 @@ from orders_sync.marketplaces.kit.errors import (
     RequestRefusedError,
 )
 from orders_sync.marketplaces.kit.json_repair import DECODE_ERRORS, TooManyValuesError
-from orders_sync.marketplaces.kit.links import origin
+from orders_sync.marketplaces.kit.links import origin, origin_of
 from orders_sync.marketplaces.kit.other_hosts import MAX_DOCUMENT_BYTES, OtherHosts, url_of_document
 from orders_sync.marketplaces.kit.pauses import MAX_RETRY_AFTER_SECONDS, RequestedPauses
 from orders_sync.marketplaces.kit.rate_limits import OUTAGE_MINUTES, RateLimit, RateLimiter, longest_wait
@@ -136,7 +136,7 @@ class MarketplaceClient:
         `outage_minutes` and `answer_megabytes`: the account's settings, of `limits`.
         """
         self.base_url = base_url.rstrip("/")
-        self.host = httpx.URL(self.base_url).host
+        self.host = origin_of(self.base_url).host
         self.answer_megabytes = answer_megabytes
         self.longest_wait = longest_wait(outage_minutes)
         self.rate_limiter = rate_limiter
@@ -211,7 +211,7 @@ class MarketplaceClient:
         a MarketplaceError whose text names neither path nor query, which may hold a signature or the buyer's name.
         """
         target = url_of_document(url)
-        if origin(target) == origin(httpx.URL(self.base_url)):
+        if origin(target) == origin_of(self.base_url):
             call = _Call("GET", target, "the URL of a document", limits, is_document=True)
             try:
                 return self._retries.run(lambda: self._exchange(call)[1])
@@ -267,7 +267,7 @@ class MarketplaceClient:
             url = httpx.URL(f"{self.base_url}{path}?{urlencode(params)}" if params else self.base_url + path)
         except httpx.InvalidURL:
             raise BadAnswerError(f"A request to {self.host} has a path that is no part of a URL: not sent.") from None
-        if not path.startswith("/") or origin(url) != origin(httpx.URL(self.base_url)):
+        if not path.startswith("/") or origin(url) != origin_of(self.base_url):
             raise BadAnswerError(
                 f"A request to {self.host} has a path that does not begin with '/', or leads to another host or port: "
                 "not sent."

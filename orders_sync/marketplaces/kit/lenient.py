@@ -212,6 +212,8 @@ class Shape(NamedTuple):
     """The one for objects."""
     of_list: Any
     """The type of the elements of a list; None if it can't be a list."""
+    known: frozenset[str] | None
+    """All values that it can have, if its metadata say so, as those of a state do (`states.published`)."""
 
 
 _SHAPES: dict[int, Shape] = {}
@@ -225,7 +227,9 @@ def shape_of(hint: Any) -> Shape:
         members = members_of(hint)
         structs = (member for member in members if isinstance(member, type) and issubclass(member, msgspec.Struct))
         lists = (get_args(member)[0] for member in members if get_origin(member) is list)
-        shape = _SHAPES[id(hint)] = Shape(hint, members, next(structs, None), next(lists, None))
+        shape = _SHAPES[id(hint)] = Shape(
+            hint, members, next(structs, None), next(lists, None), metadata_of(hint, "known")
+        )
     return shape
 
 

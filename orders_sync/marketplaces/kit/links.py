@@ -1,6 +1,7 @@
 """Links in a marketplace's answers: followed on the account's own host only, since a request carries its credential."""
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 import httpx
@@ -30,6 +31,12 @@ class Origin(NamedTuple):
 def origin(url: httpx.URL) -> Origin:
     """The origin of a URL."""
     return Origin(url.scheme, url.host, url.port, url.userinfo.decode())
+
+
+@lru_cache(maxsize=100)  # each request compares its URL with the account's own
+def origin_of(base_url: str) -> Origin:
+    """The origin of an account's `base_url`."""
+    return origin(httpx.URL(base_url))
 
 
 def path_of_link(link: str, base_url: str, path: str = "/") -> str:

@@ -110,7 +110,7 @@ class _Versions:
         self._keys = array("q")
 
     def add(self, records: list[RawRecord]) -> None:
-        self._keys.extend([hash((record.record_id, record.fingerprint, record.modified_at)) for record in records])
+        self._keys.extend([hash(record.fingerprint) for record in records])
 
     def distinct(self) -> bytes:
         """The versions, in a form that can be compared with another reading's."""

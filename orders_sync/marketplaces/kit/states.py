@@ -31,8 +31,9 @@ def meaning(table: Mapping[State, Meaning], state: State | None, unknown: Meanin
 
     Raises OddSpellingError for one that is published in another spelling; its field must have `published` metadata.
     """
-    if state is not None and state in table:
-        return table[state]
+    found = None if state is None else table.get(state)
+    if found is not None:
+        return found
     check_spelling(state, table)
     return unknown
 

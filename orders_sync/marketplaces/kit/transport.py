@@ -17,6 +17,8 @@ from orders_sync.model.errors import OrdersSyncError
 
 KEEPALIVE_SECONDS = 5.0
 """How long a connection that is not used stays open."""
+READ_BYTES = 120 * 1024
+"""At most so many bytes are read from a connection at once: a page is mostly there. httpcore's own number is 64 kB."""
 INFLATE_STEP_BYTES = 1024 * 1024
 """At most so many bytes are inflated at once, before the size is checked."""
 BEGINNING_BYTES = 64 * 1024
@@ -64,7 +66,7 @@ class _Stream(httpcore.NetworkStream):
         self._deadline = deadline
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._deadline.left(timeout))
+        return self._stream.read(max(max_bytes, READ_BYTES), self._deadline.left(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._stream.write(buffer, self._deadline.left(timeout))
@@ -162,6 +164,7 @@ def _counted(parts: Iterable[bytes], max_bytes: int) -> Iterator[bytes]:
     for part in parts:
         size += len(part)
         if size > max_bytes:
+            yield part[: max_bytes - size]
             raise TooLargeError
         yield part
 
