@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 3000
 
-.PHONY: run test test-fast test-medusa test-contracts lint types commits coverage reference docs lock lock-upgrade bench bench-passes bench-cutover bench-stock fuzz stress clean
+.PHONY: run test test-fast test-medusa test-contracts lint types commits coverage reference docs lock lock-upgrade bench bench-passes bench-cutover bench-stock fuzz stress week clean
 
 run: .venv/installed ## set everything up and run the main job: sandbox, Dagster UI and daemon, first syncs
 	$(BIN)/orders-sync up --port $(PORT)
@@ -68,11 +68,16 @@ bench-stock: .venv/installed-dev ## measure how events are applied to stock; CHE
 	$(BIN)/python -m bench.stock $(if $(CHECKOUT),--checkout $(CHECKOUT))
 
 SECONDS ?= 300
+DAYS ?= 7
 fuzz: .venv/installed-dev ## odd records and pages for all adapters, for SECONDS=<seconds> of CPU time; prints figures
 	$(BIN)/python -m orders_sync_tests.fuzz --seconds $(SECONDS)
 
 stress: .venv/installed-dev ## change, apply, import and correct stock at once, for SECONDS=<seconds>; prints figures
 	$(BIN)/python -m orders_sync_tests.stock.stress --seconds $(SECONDS)
+
+week: .venv/installed-dev ## simulate acceptance over DAYS=<days>, 7 by default; prints figures
+	$(BIN)/python -m orders_sync_tests.debian_packages
+	$(BIN)/python -m orders_sync_tests.passes.acceptance_week --days $(DAYS)
 
 clean: ## delete the databases, the sandbox's state and the environment
 	rm -rf .venv .state

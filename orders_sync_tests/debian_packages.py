@@ -7,14 +7,16 @@ import sys
 from pathlib import Path
 
 #: What a test names with @pytest.mark.needs, the package that brings it, and how to find it.
-PACKAGES = {"chromium": "chromium", "postgresql": "postgresql", "mariadbd": "mariadb-server"}
+PACKAGES = {"chromium": "chromium", "postgresql": "postgresql", "mariadbd": "mariadb-server", "faketime": "faketime"}
 
 
 def find(tool: str) -> str | None:
-    """The path of a tool (for postgresql: the folder of its programs), or None."""
+    """The path of a tool (for postgresql: the folder of its programs; for faketime: its library), or None."""
     if tool == "postgresql":
         folders = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
         return str(folders[-1].parent) if folders else None
+    if tool == "faketime":
+        return next((str(path) for path in Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
     return shutil.which(tool) or shutil.which(tool, path="/usr/sbin")
 
 

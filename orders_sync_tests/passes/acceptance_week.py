@@ -1,0 +1,350 @@
+"""`python -m orders_sync_tests.passes.acceptance_week --days 7`: acceptance over a simulated week, and its figures.
+
+Three accounts, at Back Market, refurbed and Mirakl, sell from one stock list, in which some SKUs are short. A
+marketplace cancels a line that nobody answered within 24 hours. The passes run on the default schedules, with
+`when_short: refuse_after: 20h` and `pass_before_deadline`; each day at noon the shelf is counted after a delivery. For
+an hour a day the marketplaces answer 503, and once a day the answer to an acceptance is lost.
+
+The time of this process is moved by time-machine and that of its PostgreSQL by libfaketime, so that deadlines, ticks
+and what PostgreSQL calls `now()` agree. Exits with 1 if a line ran out unanswered, if more pieces were accepted than there were, by the
+marketplaces' own states, or if an invariant of orders_sync.testing.invariants does not hold.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+import stamina
+import time_machine
+
+from orders_sync.config.account import SellerAccount
+from orders_sync.config.environment import STATE_FOLDER
+from orders_sync.config.schedules import ScheduleSettings
+from orders_sync.database.embedded import stop_if_last
+from orders_sync.database.engine import connect
+from orders_sync.model.lane import SyncType
+from orders_sync.passes.acceptance_clock import outlooks, runs_out_unanswered
+from orders_sync.passes.run_pass import PassFailedError
+from orders_sync.sandbox.back_market import FakeBackMarket
+from orders_sync.sandbox.entities import ACCEPTED, CANCELLED, DAY, PAID, REFUNDED_LATE, SHIPPED, Line, SandboxOrder
+from orders_sync.sandbox.fake_marketplace import FakeMarketplace
+from orders_sync.sandbox.mirakl import FakeMirakl
+from orders_sync.sandbox.refurbed import FakeRefurbed
+from orders_sync.sandbox.world import stock_levels
+from orders_sync.stock.apply_events import apply_pending
+from orders_sync.stock.connection import StockConnection
+from orders_sync.stock.levels import import_levels
+from orders_sync.stock.wrong_locks import wrong_locks
+from orders_sync.testing.databases import orders_database
+from orders_sync.testing.invariants import check_invariants
+from orders_sync.testing.marketplace import Marketplace, sandbox_account, sync
+from orders_sync_tests import debian_packages
+
+START = datetime(2026, 3, 2, tzinfo=UTC)
+"""A Monday."""
+STEP = timedelta(minutes=10)
+DELIVERED = 2
+"""Pieces of each SKU that arrive each day."""
+MAX_PASSES_A_DAY = 4
+"""As the sensor `passes_before_deadlines` has it."""
+SHOPS: Mapping[str, tuple[type[FakeMarketplace], float]] = {
+    "phones_eu": (FakeBackMarket, 60.0), "phones_de": (FakeRefurbed, 30.0), "phones_shop": (FakeMirakl, 30.0),
+}  # fmt: skip
+"""The fake marketplace of each account, and its orders per day."""
+SCHEDULED = (SyncType.NEW, SyncType.MODIFIED, SyncType.CARE, SyncType.INCOMPLETE)
+
+
+class PaidLine(NamedTuple):
+    """A line of a marketplace, with its account and order."""
+
+    account: str
+    order: SandboxOrder
+    line: Line
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.account, self.line.id
+
+
+@dataclass
+class Figures:
+    """What happened in the week."""
+
+    days: int
+    accepted: int = 0
+    refused: int = 0
+    cancelled_by_buyers: int = 0
+    further_passes: int = 0
+    """Passes of `new` before deadlines."""
+    passes: int = 0
+    failed_passes: int = 0
+    calls: int = 0
+    expired: list[str] = field(default_factory=list[str])
+    """Lines that ran out without an answer, each with its account."""
+    sold_out: list[str] = field(default_factory=list[str])
+    """SKUs of which more pieces were accepted than there were, each with the time."""
+    wrong_items: int = 0
+    broken: str | None = None
+    """The first invariant that does not hold."""
+
+    @property
+    def is_right(self) -> bool:
+        """Whether nothing is wrong."""
+        return not (self.expired or self.sold_out or self.wrong_items or self.broken)
+
+
+class SimulatedTime:
+    """The time of this process and of a PostgreSQL that it starts within the block."""
+
+    def __init__(self, library: str, file: Path) -> None:
+        """`library`: libfaketime. `file`: where it reads how many seconds PostgreSQL's time is ahead."""
+        self._file = file
+        self._ahead = 0.0
+        self._environment = {
+            "LD_PRELOAD": library, "FAKETIME_TIMESTAMP_FILE": str(file), "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1", "FAKETIME_DONT_RESET": "1",
+        }  # fmt: skip
+
+    def __enter__(self) -> "SimulatedTime":
+        # A library is loaded when a program starts: this process has none, those that it starts have it.
+        os.environ.update(self._environment)
+        self._ahead = START.timestamp() - time.time()
+        self._show()
+        self._travel = time_machine.travel(START)
+        self._own = self._travel.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._travel.stop()
+        for name in self._environment:
+            del os.environ[name]
+
+    def move_to(self, at: datetime) -> None:
+        """Moves the time; it goes on from there at its real speed."""
+        self._ahead += at.timestamp() - time.time()
+        self._own.move_to(at)
+        self._show()
+
+    def _show(self) -> None:
+        """Shows PostgreSQL the time, all at once: it reads the file whenever it needs the time."""
+        written = self._file.with_suffix(".new")
+        written.write_text(f"{self._ahead:+.0f}")
+        written.replace(self._file)
+
+
+class Shelf:
+    """The pieces that there really are, by what the marketplaces know: the truth that stock is compared with."""
+
+    def __init__(self, levels: Mapping[str, int], before: frozenset[tuple[str, int]]) -> None:
+        """`before`: the lines that had shipped when the shelf was counted first."""
+        self._delivered = Counter(levels)
+        self._before = before
+
+    def deliver(self, pieces: int) -> None:
+        self._delivered.update(dict.fromkeys(self._delivered, pieces))
+
+    def on_hand(self, lines: list[PaidLine]) -> dict[str, int]:
+        """The pieces on the shelf: delivered, and not shipped since."""
+        shipped = self._pieces(lines, SHIPPED, REFUNDED_LATE)
+        return {sku: pieces - shipped[sku] for sku, pieces in self._delivered.items()}
+
+    def sold_out(self, lines: list[PaidLine]) -> list[str]:
+        """The SKUs of which more pieces were accepted, or have shipped, than there were."""
+        sold = self._pieces(lines, ACCEPTED, SHIPPED, REFUNDED_LATE)
+        return [sku for sku, pieces in self._delivered.items() if sold[sku] > pieces]
+
+    def _pieces(self, lines: list[PaidLine], *states: int) -> Counter[str]:
+        counted: Counter[str] = Counter()
+        for each in lines:
+            if each.line.state in states and each.key not in self._before:
+                counted[each.line.sku] += each.line.quantity
+        return counted
+
+
+class Week:
+    """The simulation."""
+
+    def __init__(
+        self, clock: SimulatedTime, shops: Mapping[str, Marketplace], stock: StockConnection, days: int,
+        settings: Mapping[str, Any],
+    ) -> None:  # fmt: skip
+        """`settings`: those of the accounts that decide about acceptance."""
+        self.clock, self.shops, self.stock = clock, shops, stock
+        self.figures = Figures(days)
+        self.schedules = ScheduleSettings()
+        self.accounts: dict[str, SellerAccount] = {
+            name: sandbox_account(shop, name, acceptance_deadline="24h", days_back=days + 3, **settings)
+            for name, shop in shops.items()
+        }
+        self.requested: dict[str, dict[frozenset[str], datetime]] = {name: {} for name in shops}
+
+    def run(self) -> Figures:
+        """Runs the week, a step every ten minutes."""
+        for name in self.shops:
+            for sync_type in (SyncType.MODIFIED, SyncType.NEW):
+                self._pass(name, sync_type, history=True)
+        first = self._lines()
+        levels = stock_levels(self.shops["phones_eu"].world)
+        shelf = Shelf(levels, frozenset(each.key for each in first if each.line.state in (SHIPPED, REFUNDED_LATE)))
+        import_levels(self.stock, levels)
+        self._apply()
+        # What waits from before has no stock yet that it could have been accepted with.
+        before = {each.key for each in first if each.line.state == ACCEPTED}
+        now = START
+        while now < START + timedelta(days=self.figures.days):
+            waiting = {each.key: each for each in self._lines() if each.line.state == PAID}
+            now += STEP
+            self.clock.move_to(now)
+            for shop in self.shops.values():
+                shop.world.advance(shop.now())
+            self._note_ends(waiting, now)
+            self._switch_faults(now)
+            if now.hour == 12 and now.minute == 0:
+                shelf.deliver(DELIVERED)
+                import_levels(self.stock, shelf.on_hand(self._lines()))
+            self._run_due(now)
+            self._apply()
+            lines = [each for each in self._lines() if each.key not in before or each.line.state != ACCEPTED]
+            self.figures.sold_out += [f"{sku} at {now:%a %H:%M}" for sku in shelf.sold_out(lines)]
+        return self._finish()
+
+    def _lines(self) -> list[PaidLine]:
+        return [
+            PaidLine(name, order, line)
+            for name, shop in self.shops.items()
+            for order in shop.world.orders.values()
+            for line in order.lines
+            if order.paid is not None
+        ]
+
+    def _note_ends(self, waiting: Mapping[tuple[str, int], PaidLine], now: datetime) -> None:
+        for each in waiting.values():
+            paid = each.order.paid
+            if each.line.state == CANCELLED and not each.line.refused and paid is not None:
+                if now - paid >= DAY:
+                    self.figures.expired.append(f"{each.account} {each.order.id}, paid {paid:%a %H:%M}")
+                else:
+                    self.figures.cancelled_by_buyers += 1
+
+    def _switch_faults(self, now: datetime) -> None:
+        """503 from 14 to 15 o'clock; a lost response to an acceptance at 8 o'clock."""
+        for shop in self.shops.values():
+            shop.calm()
+            if now.hour == 14:
+                shop.fault("status", path="/", status=503, times=0)
+            elif now.hour == 8 and now.minute == 0 and shop.fake.name == "back_market":
+                shop.fault("lose_answer", path="/ws/orders/", method="POST", times=1)
+
+    def _run_due(self, now: datetime) -> None:
+        for name in self.shops:
+            for sync_type in SCHEDULED:
+                if self.schedules.last_tick(sync_type, now) > now - STEP:
+                    self._pass(name, sync_type)
+        (next_pass,) = self.schedules.next_passes_of_new(now, 1)
+        accounts = {name: one for name, one in self.accounts.items() if one.settings.pass_before_deadline}
+        late = [each for each in outlooks(self.stock, accounts, now) if runs_out_unanswered(each, now, next_pass)]
+        for name, requested in self.requested.items():
+            items = frozenset(each.line.item_id for each in late if each.line.account == name)
+            today = sum(at > now - DAY for at in requested.values())
+            if items and items not in requested and today < MAX_PASSES_A_DAY:
+                requested[items] = now
+                self.figures.further_passes += 1
+                self._pass(name, SyncType.NEW)
+
+    def _pass(self, name: str, sync_type: SyncType, *, history: bool = False) -> None:
+        """Runs a pass; one of `history` fetches all orders and accepts none, since the shelf was not counted yet."""
+        account = sandbox_account(self.shops[name], name, days_back=30) if history else self.accounts[name]
+        self.figures.passes += 1
+        with patch("time.sleep"):  # an outage takes no time of the week
+            try:
+                sync(account, sync_type.value)
+            except PassFailedError:
+                self.figures.failed_passes += 1
+
+    def _apply(self) -> None:
+        apply_pending(self.stock)
+
+    def _finish(self) -> Figures:
+        figures = self.figures
+        lines = self._lines()
+        figures.accepted = sum(
+            each.line.state in (ACCEPTED, SHIPPED, REFUNDED_LATE) and each.order.created > START for each in lines
+        )
+        figures.refused = sum(each.line.refused for each in lines)
+        figures.calls = sum(shop.calls() for shop in self.shops.values())
+        figures.wrong_items = len(wrong_locks(self.stock))
+        try:
+            check_invariants(self.stock.connection)
+        except AssertionError as problem:
+            figures.broken = str(problem)
+        return figures
+
+
+@contextmanager
+def _shops() -> Iterator[dict[str, Marketplace]]:
+    with ExitStack() as stack:
+        yield {
+            name: stack.enter_context(Marketplace(fake, orders=150, days=20, arrivals_per_day=per_day, seed=7))
+            for name, (fake, per_day) in SHOPS.items()
+        }
+
+
+def simulate(days: int, library: str, settings: Mapping[str, Any]) -> Figures:
+    """Simulates so many days. `library`: libfaketime. `settings`: those of the accounts."""
+    with tempfile.TemporaryDirectory(prefix="osweek-") as folder:
+        Path(folder).chmod(0o755)
+        os.environ[STATE_FOLDER] = folder
+        with SimulatedTime(library, Path(folder, "time")) as clock:
+            try:
+                with orders_database() as url, connect(url) as connection, _shops() as shops:
+                    return Week(clock, shops, StockConnection(connection), days, settings).run()
+            finally:
+                stop_if_last()
+
+
+def main() -> int:
+    """Prints the figures; returns the exit code."""
+    parser = argparse.ArgumentParser(description="Acceptance over a simulated week.")
+    parser.add_argument("--days", type=int, default=7)
+    parser.add_argument("--when-short", choices=["wait", "accept"], help="instead of refuse_after: 20h")
+    parser.add_argument("--no-pass-before-deadline", action="store_true")
+    options = parser.parse_args()
+    settings = {
+        "accept_orderlines": True,
+        "when_short": options.when_short or {"refuse_after": "20h"},
+        "pass_before_deadline": not options.no_pass_before_deadline,
+    }
+    library = debian_packages.find("faketime")
+    if library is None:
+        sys.exit("libfaketime is missing. Install Debian's package faketime.")
+    stamina.instrumentation.set_on_retry_hooks([])  # the outages are meant
+    figures = simulate(options.days, library, settings)
+    print(
+        f"{figures.days} days, {len(SHOPS)} accounts: {figures.accepted:,} lines accepted, {figures.refused} refused, "
+        f"{figures.cancelled_by_buyers} cancelled by buyers while they waited"
+    )
+    print(
+        f"{figures.passes:,} passes ({figures.failed_passes} failed, {figures.further_passes} before deadlines), "
+        f"{figures.calls:,} API calls"
+    )
+    print(
+        f"{len(figures.expired)} lines ran out unanswered, {len(figures.sold_out)} times more was accepted than there "
+        f"was, {figures.wrong_items} wrong locks"
+    )
+    for problem in (*figures.expired[:20], *figures.sold_out[:20], *([figures.broken] if figures.broken else [])):
+        print(f"  {problem}")
+    return 0 if figures.is_right else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
