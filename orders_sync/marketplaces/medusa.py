@@ -64,6 +64,7 @@ from orders_sync.marketplaces.kit.halves import answers_for
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient
 from orders_sync.marketplaces.kit.json_repair import DECODE_ERRORS
 from orders_sync.marketplaces.kit.lenient import CARE_ITEM, CREATED_AT, ITEM_ID, ITEMS, QUANTITY, decode_leniently
+from orders_sync.marketplaces.kit.made_skus import sku_or_made
 from orders_sync.marketplaces.kit.page import FetchPage, Page, offset_page
 from orders_sync.marketplaces.kit.pages import first_record_reader, page_decoder
 from orders_sync.marketplaces.kit.paging import read_counted
@@ -180,7 +181,7 @@ class _Amount(msgspec.Struct, gc=False):
     value: Decimal
 
 
-_Pieces = Annotated[int, msgspec.Meta(ge=0)] | msgspec.UnsetType
+_Pieces = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] | msgspec.UnsetType
 """Unset: not known. Not None, since Medusa writes no null for it: that is a flaw."""
 
 
@@ -652,7 +653,7 @@ def _item(
     kind = _kind(item)
     return OrderItem(
         item.id or "",  # item_id
-        item.variant_sku or (f"variant-{item.variant_id}" if kind is ItemKind.GOODS else ""),  # sku
+        sku_or_made(item.variant_sku, "variant-", item.variant_id if kind is ItemKind.GOODS else None),  # sku
         item.quantity,  # quantity
         status,  # status
         None if is_left_out else f"{_text(shipped)} shipped, {_text(returned)} returned",  # marketplace_state

@@ -49,6 +49,7 @@ from orders_sync.marketplaces.kit.errors import RecordNotFoundError
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient, RateLimitHeaders
 from orders_sync.marketplaces.kit.json_repair import DECODE_ERRORS
 from orders_sync.marketplaces.kit.lenient import CARE_ITEM, CREATED_AT, ITEM_ID, ITEMS, SKU, decode_leniently
+from orders_sync.marketplaces.kit.made_skus import sku_or_made
 from orders_sync.marketplaces.kit.pages import first_record_reader, page_decoder
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
 from orders_sync.marketplaces.kit.states import meaning, published
@@ -526,7 +527,7 @@ def _item(item: _Item) -> OrderItem:
     return OrderItem(
         "" if item.id is None else str(item.id),  # item_id
         # An offer may have no SKU; its id replaces it, so that the item can be locked and named in stock imports.
-        item.sku or (f"offer-{offer_id}" if offer_id is not None else ""),  # sku
+        sku_or_made(item.sku, "offer-", offer_id),  # sku
         1,  # quantity
         status,  # status
         item.state,  # marketplace_state

@@ -2,7 +2,8 @@
 
 import logging
 import time
-from contextlib import closing
+from collections.abc import Generator
+from contextlib import contextmanager
 
 import psycopg
 
@@ -12,9 +13,11 @@ from orders_sync.lanes.authority import hold_authority
 from orders_sync.lanes.history import finished, started
 from orders_sync.lanes.lock import hold
 from orders_sync.marketplaces.kit.accounts import overselling_accounts
+from orders_sync.marketplaces.kit.adapter import Adapter
+from orders_sync.marketplaces.kit.errors import place_of
 from orders_sync.marketplaces.kit.rate_limits import check_pause
 from orders_sync.marketplaces.kit.registry import find_marketplace, open_adapter
-from orders_sync.model.errors import UserFacingError
+from orders_sync.model.errors import OrdersSyncError, UserFacingError
 from orders_sync.model.lane import Lane, SyncType
 from orders_sync.model.pass_summary import PassSummary
 from orders_sync.passes.acceptance import (
@@ -54,7 +57,7 @@ def run_pass(request: PassRequest) -> PassSummary:
         log.info("%s: run %s begins", lane, request.run_id)
         try:
             check_pause(connection, request.account)
-            with closing(open_adapter(request.account, page_size=request.page_size)) as adapter:
+            with _opened(request) as adapter:
                 pass_ = RunningPass.open(request, lane, adapter, connection, summary)
                 try:
                     _act_outside(pass_, _sync(pass_))
@@ -72,6 +75,19 @@ def run_pass(request: PassRequest) -> PassSummary:
         finished(connection, lane, lane_run_id, summary, None)
         log.info("%s: run %s done: %s", lane, request.run_id, _in_words(summary))
     return summary
+
+
+@contextmanager
+def _opened(request: PassRequest) -> Generator[Adapter]:
+    """The adapter of the pass. One that can't be closed, as users may write it, fails no pass that is done."""
+    adapter = open_adapter(request.account, page_size=request.page_size)
+    try:
+        yield adapter
+    finally:
+        try:
+            adapter.close()
+        except Exception as error:
+            log.warning("%s: the adapter could not be closed: %s", request.account.name, one_line_error(error))
 
 
 def _sync(pass_: RunningPass) -> list[str]:
@@ -136,7 +152,10 @@ def _report_missing_refusal(pass_: RunningPass, *, has_stock_list: bool) -> None
 
 
 def _note_clock(pass_: RunningPass) -> None:
-    problem = pass_.adapter.clock_problem()
+    try:
+        problem = pass_.adapter.clock_problem()
+    except Exception as error:
+        problem = f"the adapter does not say whether its clock was right: {one_line_error(error)}"
     if problem is not None:
         log.warning("%s: %s", pass_.lane, problem)
         pass_.add(PassSummary(problems=[problem]))
@@ -157,12 +176,15 @@ def _note_drift(pass_: RunningPass) -> None:
 def one_line_error(error: Exception) -> str:
     """An error in one line, without buyers' data.
 
-    DETAIL and CONTEXT of PostgreSQL's errors may quote values of a row, so only the primary message is given.
+    DETAIL and CONTEXT of PostgreSQL's errors may quote values of a row, so only the primary message is given. Of an
+    error that is not the project's own, only the type and the place are given: its text may quote a record.
     """
     if isinstance(error, psycopg.Error):
         primary = error.diag.message_primary or str(error).splitlines()[0] if str(error) else type(error).__name__
         code = error.sqlstate or "none"
         return f"the orders database rejected a statement or closed the connection: {primary} (SQLSTATE {code})"
+    if not isinstance(error, OrdersSyncError):
+        return f"{type(error).__name__}{place_of(error)}"
     first_line = (str(error).splitlines() or [""])[0]
     return first_line or type(error).__name__
 

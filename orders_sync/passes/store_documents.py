@@ -16,7 +16,7 @@ from orders_sync.documents.store import (
     store_content,
     store_failure,
 )
-from orders_sync.marketplaces.kit.errors import BadAnswerError, MarketplaceError
+from orders_sync.marketplaces.kit.errors import MarketplaceError, of_adapter
 from orders_sync.marketplaces.kit.other_hosts import HostNotAllowedError, url_of_document
 from orders_sync.model.pass_summary import PassSummary
 from orders_sync.sync.running_pass import RunningPass
@@ -103,12 +103,8 @@ def _fetch(pass_: RunningPass, document: DueDocument) -> Exception | None:
 
 
 def _download(pass_: RunningPass, url: str) -> bytes:
-    try:
+    with of_adapter("download"):
         return pass_.adapter.download(url, pass_.request.account.settings.document_hosts)
-    except MarketplaceError:
-        raise
-    except Exception as error:  # as an adapter that a user writes may raise
-        raise BadAnswerError(f"the adapter raised {type(error).__name__}") from None
 
 
 def _host(url: str) -> str:

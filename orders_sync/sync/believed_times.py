@@ -1,4 +1,4 @@
-"""The modified time of a record is believed only as far as the clock of the pass.
+"""The modified time of a record is believed only as far as the later one of the two clocks, ours and the marketplace's.
 
 A record that claims to be of the future would count as newer than all later ones, and those would be ignored.
 """
@@ -25,10 +25,14 @@ class BelievedTimes:
     The clock's own time would be no better: a later version that was modified a moment before it would be ignored.
     """
 
-    def __init__(self, now: Callable[[], datetime]) -> None:
-        """`now`: of the adapter, the time in UTC by the clock that the pass believes."""
-        self._now = now
-        self._limit = now() + CLOCK_TRUST
+    def __init__(self, latest: Callable[[], datetime]) -> None:
+        """`latest`: of the adapter, the latest time in UTC that it can be.
+
+        By the earlier clock, the true times of records would lie in the future while the other clock is right, and an
+        older copy would count as new.
+        """
+        self._latest = latest
+        self._limit = latest() + CLOCK_TRUST
 
     def checked(self, decoded: Decoded[AnyRecord]) -> Decoded[AnyRecord]:
         """The record, without its modified time and with a flaw if that is not to be believed."""
@@ -42,5 +46,5 @@ class BelievedTimes:
         at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
         if at <= self._limit:  # nearly all: the clock is read only for what it may decide
             return False
-        self._limit = self._now() + CLOCK_TRUST
+        self._limit = self._latest() + CLOCK_TRUST
         return at > self._limit

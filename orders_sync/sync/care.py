@@ -12,7 +12,7 @@ from psycopg.errors import DataError
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.restocking import forget_restocking, note_passed, note_restocking
 from orders_sync.marketplaces.kit.adapter import Adapter, RawRecord
-from orders_sync.marketplaces.kit.errors import MarketplaceError
+from orders_sync.marketplaces.kit.errors import MarketplaceError, of_adapter
 from orders_sync.marketplaces.kit.lenient import decode_leniently
 from orders_sync.model.pass_summary import PassSummary
 from orders_sync.model.records import CareRecord, Flaw, Reason, RecordRejectedError
@@ -31,6 +31,7 @@ from orders_sync.sync.put_off import (
     with_reason,
 )
 from orders_sync.sync.record_flaws import RecordFlaws
+from orders_sync.sync.record_types import check_types
 from orders_sync.sync.rejected_records import (
     HASH_PREFIX,
     RejectedRecord,
@@ -239,7 +240,9 @@ def _check(pass_: RunningPass, record: RawRecord) -> CheckedCare:
     """
     if not record.record_id:
         raise RecordRejectedError([Reason("id", "is missing or can't be read", "the care record's id")])
-    return check_care(pass_.adapter, record, pass_.adapter.care_record(record))
+    with of_adapter("care_record"):
+        whole = pass_.adapter.care_record(record)
+    return check_care(pass_.adapter, record, whole)
 
 
 def check_care(adapter: Adapter, record: RawRecord, whole: bytes) -> CheckedCare:
@@ -247,9 +250,9 @@ def check_care(adapter: Adapter, record: RawRecord, whole: bytes) -> CheckedCare
 
     Raises RecordRejectedError with every reason against it, and OtherRecordError if `whole` is another record.
     """
-    decoded = BelievedTimes(adapter.now).checked(
-        decode_leniently(adapter.decode_care_record, adapter.care_struct, whole)
-    )
+    lenient = decode_leniently(adapter.decode_care_record, adapter.care_struct, whole)
+    check_types(lenient.value, CareRecord)
+    decoded = BelievedTimes(adapter.latest_time).checked(lenient)
     if decoded.value.care_id.strip() != record.record_id:
         raise OtherRecordError(f"the marketplace answered the request for {record.record_id} with another record")
     care, flaws = mend_care_record(without_odd_times(decoded.value, record), decoded.flaws)

@@ -13,6 +13,7 @@ from orders_sync.model.records import CareRecord, Flaw, Order, Reason, RecordRej
 from orders_sync.sync.batch import Batch, DecodedOrder
 from orders_sync.sync.believed_times import BelievedTimes
 from orders_sync.sync.put_off import put_off_cut_off
+from orders_sync.sync.record_types import check_types
 from orders_sync.sync.rejected_records import RejectedRecord
 from orders_sync.sync.stored_orders import is_newer
 from orders_sync.sync.validate import GONE, as_found, flawed_orders, mend_order
@@ -27,12 +28,17 @@ _NO_ITEMS = Reason("items", "are missing, and the order is not stored yet", "one
 
 
 def order_decoder(adapter: Adapter) -> Decode:
-    """The lenient decoder of an adapter's orders. A modified time ahead of the adapter's clock is a flaw."""
+    """The lenient decoder of an adapter's orders. A modified time ahead of both clocks is a flaw."""
     decode, struct = adapter.decode_order, adapter.order_struct
-    believed = BelievedTimes(adapter.now)
+    believed = BelievedTimes(adapter.latest_time)
 
     def decode_order(raw: bytes) -> Decoded[Order]:
-        decoded = believed.checked(decode_leniently(decode, struct, raw))
+        decoded = decode_leniently(decode, struct, raw)
+        try:
+            decoded = believed.checked(decoded)
+        except (AttributeError, TypeError):
+            check_types(decoded.value, Order)
+            raise
         if decoded.flaws and any(flaw.stored == LEFT_OUT for flaw in decoded.flaws):
             order = msgspec.structs.replace(decoded.value, lists_all_items=False)
             return Decoded(order, decoded.raw, decoded.flaws)
@@ -93,6 +99,7 @@ def usable_versions(
     for record in versions:
         try:
             one = _decoded(decode, record)
+            check_types(one.order, Order)
             _mended(one, is_new=is_new)
         except RecordRejectedError as problem:
             rejected[record.fingerprint] = _rejected(record, problem)
@@ -153,10 +160,40 @@ def without_odd_times(decoded: Record, record: RawRecord) -> Record:
 def check_orders(
     account: str, orders: Sequence[DecodedOrder], *, are_new: bool
 ) -> tuple[Batch, Sequence[RejectedRecord]]:
-    """A batch of the orders that can be stored, flaws mended, and the others, rejected.
+    """A batch of the orders that can be stored, flaws mended, its content built, and the others, rejected.
 
     A new order needs its items; a change may leave them out.
     """
+    try:
+        batch, rejected = _checked(account, orders, are_new=are_new)
+        batch.build()
+    except Exception:
+        # Nothing else raises here. To look at the type of each value beforehand takes as long as all other checks.
+        usable, wrong = _of_right_types(orders)
+        if not wrong:
+            raise
+        batch, rejected = _checked(account, usable, are_new=are_new)
+        batch.build()
+        return batch, [*wrong, *rejected]
+    return batch, rejected
+
+
+def _of_right_types(orders: Sequence[DecodedOrder]) -> tuple[list[DecodedOrder], list[RejectedRecord]]:
+    """The orders whose values have the declared types, and the others, rejected: their adapter passed them on as they
+    came."""
+    usable: list[DecodedOrder] = []
+    rejected: list[RejectedRecord] = []
+    for decoded in orders:
+        try:
+            check_types(decoded.order, Order)
+        except RecordRejectedError as problem:
+            rejected.append(_rejected(decoded.record, problem))
+        else:
+            usable.append(decoded)
+    return usable, rejected
+
+
+def _checked(account: str, orders: Sequence[DecodedOrder], *, are_new: bool) -> tuple[Batch, Sequence[RejectedRecord]]:
     batch = Batch(account, orders)
     flawed = flawed_orders(batch.fields, max([len(decoded.raw) for decoded in orders], default=0))
     if are_new:

@@ -69,6 +69,9 @@ DELETE FROM record_flaws WHERE account = %s AND kind = 'order' AND record_id = A
 """
 
 
+_UNREADABLE = Flaw("documents", "has a document with values of other types", "the others")
+
+
 def store_listed(connection: Connection, account: str, orders: Sequence[Order]) -> list[tuple[str, Flaw]]:
     """Stores the documents that the records of stored orders list. Returns flaws, each with its order's id."""
     found = {order.order_id: order.documents for order in orders if order.documents}
@@ -93,7 +96,11 @@ def store_documents(
     rows: dict[tuple[str, DocumentKind, str], dict[str, Any]] = {}
     for order_id, documents in found.items():
         for document in documents:
-            mended, wrong = mend_document(document)
+            try:
+                mended, wrong = mend_document(document)
+            except (AttributeError, TypeError, ValueError):  # an adapter passed on a value as it came
+                flaws.append((order_id, _UNREADABLE))
+                continue
             flaws += ((order_id, flaw) for flaw in wrong)
             if mended.key:
                 rows[order_id, mended.kind, mended.key] = {"order_id": order_id, **msgspec.to_builtins(mended)}

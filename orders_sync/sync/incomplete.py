@@ -12,8 +12,9 @@ from psycopg import DataError
 from orders_sync.database.rows import rows_as
 from orders_sync.lanes.watermark import advance_watermark
 from orders_sync.marketplaces.kit.adapter import Adapter, MissingDocuments, OrderDocuments
-from orders_sync.marketplaces.kit.errors import BadAnswerError, MarketplaceError, RecordNotFoundError
+from orders_sync.marketplaces.kit.errors import BadAnswerError, MarketplaceError, RecordNotFoundError, place_of
 from orders_sync.model.pass_summary import PassSummary
+from orders_sync.model.records import Document
 from orders_sync.model.statuses import DELIVERY_NOTE_DUE, LABEL_DUE
 from orders_sync.sync.documents import is_usable, store_documents
 from orders_sync.sync.isolate_rejected import reason_of
@@ -117,21 +118,31 @@ def _answers(adapter: Adapter, missing: Sequence[MissingDocuments]) -> Iterator[
                 problem = BadAnswerError("documents came of this order, which were not requested: they are not stored")
                 yield order_id, OrderDocuments((), problems=[problem])
                 continue
+            documents = _in_full(answer)
             answered.add(order_id)
-            if isinstance(answer, MarketplaceError):
-                yield order_id, OrderDocuments((), problems=[answer])
-            else:
-                yield order_id, answer if isinstance(answer, OrderDocuments) else OrderDocuments(answer)
+            yield order_id, documents
     except MarketplaceError:
         raise
     except Exception as error:
         if len(missing) == 1:
-            problem = BadAnswerError(f"its documents can't be read: the adapter raised {type(error).__name__}")
+            problem = BadAnswerError(
+                f"its documents can't be read: the adapter's documents() raised {type(error).__name__}{place_of(error)}"
+            )
             yield missing[0].order_id, OrderDocuments((), problems=[problem])
             return
         for order in missing:
             if order.order_id not in answered:
                 yield from _answers(adapter, [order])
+
+
+def _in_full(answer: Sequence[Document] | OrderDocuments | MarketplaceError) -> OrderDocuments:
+    """An adapter's answer in its longest form. Raises TypeError if it is something else."""
+    if isinstance(answer, MarketplaceError):
+        return OrderDocuments((), problems=[answer])
+    documents = answer if isinstance(answer, OrderDocuments) else OrderDocuments(tuple(answer))
+    if wrong := [document for document in documents.found if not isinstance(document, Document)]:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"a document is {type(wrong[0]).__name__}")
+    return documents
 
 
 def of_orders(pass_: RunningPass, order_ids: Sequence[str]) -> list[MissingDocuments]:

@@ -21,12 +21,13 @@ from psycopg.errors import DeadlockDetected, SerializationFailure, UniqueViolati
 
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit.adapter import RawRecord
-from orders_sync.model.records import Flaw
+from orders_sync.model.records import Flaw, Order
 from orders_sync.sync.batch import Batch, BatchResult, DecodedOrder, Origin, PreparedBatch
 from orders_sync.sync.check_records import Decode, Listed, by_id, check_orders, decode_records, usable_versions
 from orders_sync.sync.contract_drift import ContractSample
 from orders_sync.sync.isolate_rejected import write_isolating_rejected
 from orders_sync.sync.record_flaws import RecordFlaws
+from orders_sync.sync.record_types import check_types
 from orders_sync.sync.rejected_records import (
     RejectedRecord,
     dismissed_versions,
@@ -131,7 +132,6 @@ class OrderMerger:
                 older[record_id] = usable[1:]
         new_batch, new_invalid = check_orders(self._account, new_decoded, are_new=True)
         changed_batch, changed_invalid = check_orders(self._account, changed_decoded, are_new=False)
-        new_batch.build()
         rejected = (
             *listed.without_id, *listed.cut_off, *new_undecodable, *changed_undecodable, *new_invalid, *changed_invalid,
             *unusable,
@@ -163,6 +163,7 @@ class OrderMerger:
     def check(self, record: RawRecord) -> None:
         """Raises RecordRejectedError with every reason why the record can't be stored, if its order is stored."""
         decoded = self._decode(record.raw)
+        check_types(decoded.value, Order)
         mend_order(decoded.value, decoded.flaws)
 
     def _write_once(self, batch: PreparedBatch) -> BatchResult:

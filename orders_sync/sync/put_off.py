@@ -16,11 +16,13 @@ later pass fetches it. A pass that put a record off is *partial*. A pass whose m
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit.adapter import Adapter, RawRecord
 from orders_sync.marketplaces.kit.errors import (
+    AdapterError,
     AnswerTooLargeError,
     BadAnswerError,
     CredentialRefusedError,
     MarketplaceError,
     RequestRefusedError,
+    of_adapter,
 )
 from orders_sync.marketplaces.kit.json_repair import is_valid
 from orders_sync.model.pass_summary import PassSummary
@@ -52,9 +54,11 @@ def fetch_order(adapter: Adapter, order_id: str) -> RawRecord | None:
 
     Raises OtherRecordError if the answer is another order, or names no order, and other MarketplaceErrors.
     """
-    record = adapter.order(order_id)
-    if record is not None and record.record_id != order_id:
-        other = "another order" if record.record_id else "a record without a usable id"
+    with of_adapter("order"):
+        record = adapter.order(order_id)
+        found = None if record is None else record.record_id
+    if found is not None and found != order_id:
+        other = "another order" if found else "a record without a usable id"
         raise OtherRecordError(f"the marketplace answered the request for order {order_id} with {other}")
     return record
 
@@ -130,6 +134,8 @@ def reason_of(problem: MarketplaceError) -> Reason:
         cause = "another record came"
     elif isinstance(problem, AnswerTooLargeError):
         cause = _TOO_LARGE
+    elif isinstance(problem, AdapterError):
+        cause = str(problem)
     elif isinstance(problem, BadAnswerError):
         cause = "the answer is no JSON"
     else:

@@ -328,6 +328,10 @@ ITEM_RULES: Mapping[str, Rule[Any]] = {
     "imei": TEXT,
     "serial_number": TEXT,
     "shipments": _SHIPMENTS,
+    "cancelled": _PIECES,
+    "shipped": _PIECES,
+    "refunded": _PIECES,
+    "returned": _PIECES,
 }
 """The rules of `OrderItem`, likewise, for goods that can still ship. Further rules concern several fields or items: see
 `validate.flawed_orders`."""

@@ -49,7 +49,10 @@ class RunningPass:
 
     def note_progress(self) -> None:
         """Updates the summary's figures of API calls, and reports the summary to whoever requested the pass."""
-        metrics = self.adapter.metrics()
+        try:
+            metrics = self.adapter.metrics()
+        except Exception:  # an adapter that can't count its calls fails no pass
+            metrics = dict.fromkeys(("calls", "retries", "too_many_requests", "throttled_seconds"), 0.0)
         self.summary.api_calls = int(metrics["calls"])
         self.summary.retries = int(metrics["retries"])
         self.summary.too_many_requests = int(metrics["too_many_requests"])

@@ -66,6 +66,12 @@ BUMP_REVISIONS = """
 UPDATE orders SET revision = revision + 1 WHERE account = %s AND order_id = ANY(%s)
 RETURNING order_id, status, revision
 """
+LEAVE_OUT_MADE_SKUS = """
+UPDATE stage_items staged SET sku = '' FROM order_items stored
+JOIN unnest(%s::text[], %s::text[]) AS made (item_id, prefix) ON made.item_id = stored.item_id
+WHERE stored.account = staged.account AND stored.item_id = staged.item_id
+  AND stored.sku <> '' AND NOT starts_with(stored.sku, made.prefix)
+"""
 LOCK_ORDERS = """
 SELECT order_id, status, modified_at, fingerprint FROM orders
 WHERE account = %s AND order_id = ANY(%s) ORDER BY order_id FOR UPDATE

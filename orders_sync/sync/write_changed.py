@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from psycopg import Cursor
 
 from orders_sync.database.engine import Connection
+from orders_sync.marketplaces.kit.made_skus import MadeSku
 from orders_sync.model.records import Order
 from orders_sync.model.statuses import Status
 from orders_sync.sync import care_links, documents, order_changes, staging
@@ -37,6 +38,7 @@ def write_changed(connection: Connection, batch: Batch, origin: Origin, comparis
     with connection.transaction(), connection.cursor() as cursor:
         cursor.execute(staging.OPEN_STAGING)
         copy_orders_and_items(cursor, batch, "stage_orders", "stage_items")
+        _leave_out_made_skus(cursor, batch)
         created = _insert_orders(cursor)
         stored = _lock_orders(cursor, account, decoded.keys() - set(created))
         covered = [
@@ -172,6 +174,18 @@ def _equal_orders(cursor: _Cursor, decoded: Mapping[str, DecodedOrder], comparis
 def _lists_all_items(order: Order) -> bool:
     """Whether the stored items that the record does not list are to be removed."""
     return order.items is not None and order.lists_all_items
+
+
+def _leave_out_made_skus(cursor: _Cursor, batch: Batch) -> None:
+    """Leaves out the SKUs that an adapter made where the item's own one is stored, so that it stays."""
+    made = [
+        (item.item_id, item.sku.prefix)
+        for decoded in batch.checked
+        for item in decoded.order.items or ()
+        if isinstance(item.sku, MadeSku)
+    ]
+    if made:
+        cursor.execute(staging.LEAVE_OUT_MADE_SKUS, [list(column) for column in zip(*made, strict=True)])
 
 
 def _insert_orders(cursor: _Cursor) -> list[str]:

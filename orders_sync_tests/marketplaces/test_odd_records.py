@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any, cast
 
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from orders_sync.config.account import SellerAccount
@@ -134,6 +135,8 @@ class Shop:
         self.marketplace = marketplace
         self.form = copy.deepcopy(FORMS[marketplace])
         self.records: list[str] = []
+        self.hours_ahead = 0
+        """How far its clock is ahead of ours."""
         self.connection = connection
         self._account_of = account_of
 
@@ -173,7 +176,8 @@ class Shop:
         count = len(self.records)
         others = {"count": count, "total_count": count, "next": None, "has_more": False}
         page = json.dumps(others)[:-1] + f', "{name}": [{", ".join(found)}]}}'
-        return Response(page, media_type="application/json") if found or is_first else JSONResponse(json.loads(page))
+        now = format_datetime(datetime.now(UTC) + timedelta(hours=self.hours_ahead), usegmt=True)
+        return Response(page, media_type="application/json", headers={"Date": now})
 
 
 @contextmanager
@@ -322,6 +326,59 @@ def test_an_order_whose_times_are_unix_times_is_stored_and_locked(shop: Shop, mi
     assert (shop.orders(), shop.locks(), summary.flawed) == (["1"], {"11": "locked"}, 1)
     rows = shop.connection.execute("SELECT created_at FROM orders").fetchall()
     assert abs(rows[0][0] - datetime.now(UTC)) < timedelta(hours=1)
+
+
+SKU_KEYS = {"back_market": "listing", "mirakl": "offer_sku", "refurbed": "sku", "medusa": "variant_sku"}
+
+
+@pytest.mark.parametrize("sku", ["", "   ", None, "left out"])
+def test_a_later_copy_without_the_sku_does_not_release_the_lock(shop: Shop, sku: str | None) -> None:
+    """Not even where an adapter makes a SKU for items that have none."""
+    shop.sync(shop.form.order)
+    later = shop.form.with_line(**{SKU_KEYS[shop.marketplace]: sku})
+    if sku == "left out":
+        del later[shop.form.lines][0][SKU_KEYS[shop.marketplace]]
+    if shop.form.modified is not None:
+        later[shop.form.modified] = at(minutes=-5)
+    shop.sync(later, sync_type="modified")
+    assert shop.connection.execute("SELECT sku FROM order_items").fetchall() == [("PHONE",)]
+    assert shop.connection.execute("SELECT sku, state FROM stock_locks").fetchall() == [("PHONE", "locked")]
+
+
+@pytest.mark.parametrize("sku", ["", "   ", None])
+@pytest.mark.parametrize(("marketplace", "made"), [("refurbed", "offer-7"), ("medusa", "variant-v1")])
+def test_an_item_that_never_had_a_sku_has_one_that_is_made(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch, marketplace: str, made: str, sku: str | None
+) -> None:
+    with _shop(marketplace, connection, monkeypatch) as shop:
+        shop.sync(shop.form.with_line(**{SKU_KEYS[marketplace]: sku}))
+        assert shop.connection.execute("SELECT sku FROM order_items").fetchall() == [(made,)]
+        shop.sync({**shop.form.order, shop.form.modified or "note": at(minutes=-5)})
+        assert shop.connection.execute("SELECT sku FROM order_items").fetchall() == [("PHONE",)]
+
+
+@pytest.mark.parametrize("pieces", [1_795_856_400_000, 10**400, -1])
+@pytest.mark.parametrize("name", ["shipped_quantity", "delivered_quantity", "return_received_quantity"])
+def test_pieces_that_can_not_be_are_a_flaw(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch, name: str, pieces: int
+) -> None:
+    with _shop("medusa", connection, monkeypatch) as shop:
+        detail = shop.form.order["items"][0]["detail"]
+        summary = shop.sync(shop.form.with_line(detail={**detail, name: pieces}))
+        assert (shop.locks(), summary.flawed) == ({"11": "locked"}, 1)
+
+
+def test_a_clock_that_is_hours_behind_lets_no_older_copy_replace_a_newer_one(shop: Shop) -> None:
+    """The orders' own times are right: by the marketplace's clock, they would lie in the future."""
+    if shop.form.modified is None:
+        pytest.skip("the contract has no such time: each copy counts as it comes")
+    shop.hours_ahead = -10
+    older = {**shop.form.order, shop.form.modified: at(minutes=-30)}
+    newer = {**shop.form.cancelled_with(), shop.form.modified: at(minutes=-5)}
+    for record in (older, newer, {**older, "note": "the same version, read again"}):
+        summary = shop.sync(record, sync_type="modified")
+    assert set(shop.locks().values()) == {"released"}
+    assert summary.flawed == 0
 
 
 def test_an_order_whose_states_are_written_in_another_way_is_locked(shop: Shop) -> None:

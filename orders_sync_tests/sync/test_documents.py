@@ -1,5 +1,6 @@
 """Documents of any adapter: what PostgreSQL can't store is made right, and an adapter's mistake stops no other order."""
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
@@ -76,4 +77,8 @@ def test_an_exception_of_an_adapter_is_a_problem_of_its_order_alone(
     monkeypatch.setattr(BackMarket, "documents", documents)
     summary = sync(account, "incomplete")
     assert (summary.fetched, summary.documents_found) == (3, 2)
-    assert summary.problems == ["order 2: its documents can't be read: the adapter raised KeyError"]
+    [problem] = summary.problems
+    where = r"in test_documents\.py, line \d+"
+    assert re.fullmatch(
+        rf"order 2: its documents can't be read: the adapter's documents\(\) raised KeyError {where}", problem
+    )

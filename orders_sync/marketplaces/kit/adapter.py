@@ -184,6 +184,10 @@ class Adapter(Protocol):
         """
         ...
 
+    def latest_time(self) -> datetime:
+        """The latest time in UTC that it can be: by the later of the two clocks, if they differ."""
+        ...
+
     def clock_problem(self) -> str | None:
         """Why the marketplace's clock was not believed, in one line; None if it was."""
         ...

@@ -8,6 +8,8 @@ import httpx
 CLOCK_TRUST = timedelta(minutes=5)
 """A marketplace's clock is believed if it differs from ours by no more."""
 
+MAX_AHEAD = timedelta(days=1)
+
 
 class MarketplaceClock:
     """The clock of one host. Ours, before its first answer."""
@@ -25,6 +27,13 @@ class MarketplaceClock:
         """
         offset = self._offset
         return datetime.now(UTC) + (timedelta(0) if offset > CLOCK_TRUST else offset)
+
+    def latest(self) -> datetime:
+        """The latest time in UTC that it can be: by the later of the two clocks.
+
+        A clock that is more than a day ahead of ours is not even wrong about its time zone: it counts as a day ahead.
+        """
+        return datetime.now(UTC) + min(max(self._offset, timedelta(0)), MAX_AHEAD)
 
     def time_of(self, response: httpx.Response) -> datetime:
         """When the marketplace gave an answer, in UTC, as it says; now, if it does not say."""
@@ -51,10 +60,18 @@ class MarketplaceClock:
                 self._odd_offset = timedelta(minutes=round(offset.total_seconds() / 60))
 
 
-def _date_of(response: httpx.Response) -> datetime | None:
-    """The time in UTC at which the marketplace answered, by its clock; None if it does not say."""
+def http_date(text: str) -> datetime | None:
+    """The time of a header, in any of the three forms of RFC 9110, 5.6.7; None if it is none of them.
+
+    One without a zone, as the form of asctime has it, is in UTC.
+    """
     try:
-        at = parsedate_to_datetime(response.headers["Date"])
-    except (KeyError, ValueError, TypeError, OverflowError):
+        at = parsedate_to_datetime(text)
+    except (ValueError, TypeError, OverflowError):
         return None
     return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+
+
+def _date_of(response: httpx.Response) -> datetime | None:
+    """The time at which the marketplace answered, by its clock; None if it does not say."""
+    return http_date(response.headers.get("Date", ""))

@@ -18,7 +18,7 @@ NEAR_FUTURE = timedelta(days=366)
 
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _WHOLE = re.compile(r"[-+]?[0-9]+")
-_UNIX_TIME = re.compile(r"[0-9]{9,13}(?:\.[0-9]+)?")
+_UNIX_TIME = re.compile(r"[0-9]{9,19}(?:\.[0-9]+)?")
 _END_OF_DAY = re.compile(r"(\d{4}-?\d\d-?\d\d[T ])24(:?00)(:?00)?(\.0+)?(?![:.\d])")
 """Midnight as the end of a day (ISO 8601)."""
 _LEAP_SECOND = re.compile(r"(\d{4}-?\d\d-?\d\d[T ]\d\d:?\d\d:?)60(?!\d)")
@@ -90,8 +90,12 @@ def _time(text: str) -> str | None:
 
 
 def _unix_time(number: float) -> str | None:
-    """The time of a number of seconds or milliseconds since 1970. No number is a time of this century in both."""
-    if not 0 < number < 1e13:
+    """The time of a number of seconds, milliseconds, microseconds or nanoseconds since 1970.
+
+    No number is a time of this century in two of these units.
+    """
+    unit = next((unit for unit in (1, 1e3, 1e6, 1e9) if 0 < number < unit * 1e10), None)
+    if unit is None:
         return None
-    at = datetime.fromtimestamp(number if number < 1e10 else number / 1000, UTC)
+    at = datetime.fromtimestamp(number / unit, UTC)
     return at.isoformat() if in_range(at) and at < datetime.now(UTC) + NEAR_FUTURE else None

@@ -1,6 +1,13 @@
 """What can go wrong at a marketplace, as errors that the rest of the project understands."""
 
-from orders_sync.model.errors import UserFacingError
+import traceback
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+
+from orders_sync.model.errors import OrdersSyncError, UserFacingError
 
 
 class MarketplaceError(UserFacingError):
@@ -65,6 +72,30 @@ class DailyBudgetSpentError(MarketplaceError):
 
 class IncompleteListError(MarketplaceError):
     """A list could not be read to its end with certainty. The pass fails, and the watermark stays where it is."""
+
+
+class AdapterError(BadAnswerError):
+    """An adapter raised what no adapter should, e.g. a KeyError. The text names the exception's type, not its text."""
+
+
+@contextmanager
+def of_adapter(what: str) -> Generator[None]:
+    """Turns whatever an adapter raises about one record into an AdapterError; errors of this project stay as they are.
+
+    `what`: the adapter's method, for the text. The text of an exception may quote a record, and so a buyer.
+    """
+    try:
+        yield
+    except (OrdersSyncError, psycopg.Error):
+        raise
+    except Exception as error:
+        raise AdapterError(f"the adapter's {what}() raised {type(error).__name__}{place_of(error)}") from None
+
+
+def place_of(error: Exception) -> str:
+    """Where an exception was raised: ` in shop.py, line 12`."""
+    steps = traceback.extract_tb(error.__traceback__)
+    return f" in {Path(steps[-1].filename).name}, line {steps[-1].lineno}" if steps else ""
 
 
 OF_ONE_RECORD = (RequestRefusedError, MarketplaceUnavailableError, BadAnswerError)

@@ -100,6 +100,9 @@ class HttpAdapter:
     def now(self) -> datetime:
         return self.client.now()
 
+    def latest_time(self) -> datetime:
+        return self.client.latest_time()
+
     def clock_problem(self) -> str | None:
         return self.client.clock_problem()
 
@@ -222,6 +225,10 @@ class MarketplaceClient:
     def now(self) -> datetime:
         """The time in UTC by the marketplace's clock; see MarketplaceClock."""
         return self._clock.now()
+
+    def latest_time(self) -> datetime:
+        """The latest time in UTC that it can be; see MarketplaceClock."""
+        return self._clock.latest()
 
     def clock_problem(self) -> str | None:
         """What was wrong with the marketplace's clock, in one line; None if it could be believed."""

@@ -345,6 +345,8 @@ def _found(value: Any, members: tuple[Any, ...]) -> str:
         return "is no whole number"
     if isinstance(value, int) and int in members and value < 0:
         return "is negative"
+    if isinstance(value, int) and not isinstance(value, bool) and int in members:
+        return "is too large"
     return f"is {_kind(value)}"
 
 

@@ -3,11 +3,10 @@
 import threading
 import time
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 
 import httpx
 
-from orders_sync.marketplaces.kit.clock import MarketplaceClock
+from orders_sync.marketplaces.kit.clock import MarketplaceClock, http_date
 from orders_sync.marketplaces.kit.retries import MAX_BACKOFF_SECONDS
 
 MIN_PAUSE_SECONDS = 1.0
@@ -60,8 +59,5 @@ def retry_after(value: str | None, now: datetime) -> float | None:
     text = (value or "").strip()
     if text.isascii() and text.isdigit():
         return min(float(text), MAX_RETRY_AFTER_SECONDS)
-    try:
-        seconds = (parsedate_to_datetime(text) - now).total_seconds()
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return min(max(0.0, seconds), MAX_RETRY_AFTER_SECONDS)
+    at = http_date(text)
+    return None if at is None else min(max(0.0, (at - now).total_seconds()), MAX_RETRY_AFTER_SECONDS)

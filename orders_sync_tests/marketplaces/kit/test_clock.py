@@ -35,6 +35,20 @@ def test_the_earlier_clock_counts_where_they_differ_by_more_than_five_minutes(
     assert abs(clock_of(offset).now() - datetime.now(UTC) - believed) < MARGIN
 
 
+@pytest.mark.parametrize(
+    ("offset", "latest"),
+    [
+        (timedelta(minutes=3), timedelta(minutes=3)),
+        (timedelta(hours=-10), timedelta(0)),
+        (timedelta(hours=10), timedelta(hours=10)),
+        (timedelta(days=300), timedelta(days=1)),
+    ],
+)
+def test_the_latest_time_is_that_of_the_later_clock(offset: timedelta, latest: timedelta) -> None:
+    """A record's time may be right by it. A clock that is days ahead is wrong for certain."""
+    assert abs(clock_of(offset).latest() - datetime.now(UTC) - latest) < MARGIN
+
+
 def test_the_largest_difference_is_reported_once_the_clocks_agree_again() -> None:
     assert clock_of(timedelta(minutes=4)).problem() is None
     clock = clock_of(timedelta(minutes=-20), timedelta(minutes=30), timedelta(minutes=10), timedelta(0))

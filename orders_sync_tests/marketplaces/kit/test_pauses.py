@@ -89,6 +89,7 @@ def test_retry_after_is_read_in_both_its_forms() -> None:
     assert retry_after("7", now) == 7
     assert retry_after("Thu, 01 Jan 2026 12:00:30 GMT", now) == 30
     assert retry_after("Thu, 01 Jan 2026 11:00:00 GMT", now) == 0
+    assert retry_after("Thu Jan  1 12:00:30 2026", now) == 30  # as asctime writes it (RFC 9110, 5.6.7)
     assert retry_after("soon", now) is None
     assert retry_after("²", now) is None
     assert retry_after("-1", now) is None

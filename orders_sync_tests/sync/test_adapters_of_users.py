@@ -1,0 +1,197 @@
+"""Adapters that users write: whatever one raises, or passes on unchecked, concerns one record, and quotes nobody."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from orders_sync.config.account import SellerAccount
+from orders_sync.database.engine import Connection
+from orders_sync.marketplaces.back_market import BackMarket
+from orders_sync.model.records import CareRecord, Document, DocumentKind, Order
+from orders_sync.passes.run_pass import PassFailedError
+from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
+
+BUYER = "Jane Doe, Main Street 5"
+
+
+def raises(error: Exception) -> Callable[..., Any]:
+    """A method that raises."""
+
+    def method(self: BackMarket, *arguments: object) -> object:
+        raise error
+
+    return method
+
+
+def stored_orders(connection: Connection) -> list[str]:
+    return [order_id for (order_id,) in connection.execute("SELECT order_id FROM orders ORDER BY 1")]
+
+
+def reasons_against(connection: Connection, key: str) -> str:
+    row = connection.execute("SELECT reasons::text FROM rejected_records WHERE record_id = %s", [key]).fetchone()
+    return "" if row is None else str(row[0])
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "found"),
+    [
+        ("order_id", 5, "order_id"), ("order_id", None, "order_id"), ("items", "x", "items"),
+        ("items_total", 5.5, "items_total"), ("created_at", "2026-01-01", "created_at"), ("created_at", 5, "created_at"),
+        ("modified_at", "2026-01-01", "modified_at"), ("marketplace_state", 5, "marketplace_state"),
+        ("currency", 5, "currency"), ("shipping", None, "shipping"),
+        ("buyer_email", b"x", "buyer_email"), ("tracking_url", 5, "tracking_url"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("is_new", [True, False], ids=["new", "changed"])
+def test_a_value_of_another_type_rejects_its_order_alone(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, monkeypatch: pytest.MonkeyPatch,
+    field: str, value: object, found: str, is_new: bool,
+) -> None:  # fmt: skip
+    """As an adapter passes on what `json.loads` gives it, where the marketplace sends a number for a text."""
+    if not is_new:
+        an_order(marketplace, 1)
+        an_order(marketplace, 2)
+        sync(account)
+    decode = BackMarket.decode_order
+
+    def odd(self: BackMarket, raw: bytes) -> Order:
+        order = decode(self, raw)
+        return msgspec.structs.replace(order, **{field: value}) if order.order_id == "1" else order
+
+    monkeypatch.setattr(BackMarket, "decode_order", odd)
+    for number in (1, 2):
+        an_order(marketplace, number, payment_method="PAYPAL")
+    summary = sync(account)
+    assert summary.rejected == 1
+    assert stored_orders(connection) == (["2"] if is_new else ["1", "2"])
+    assert f'"where": "{found}"' in reasons_against(connection, "1")
+    assert "was decoded by its adapter as" in reasons_against(connection, "1")
+
+
+def test_a_document_with_values_of_other_types_is_a_flaw(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode = BackMarket.decode_order
+    odd: list[Any] = [1, Document("k", DocumentKind.LABEL, 5), Document("l", DocumentKind.LABEL, "https://l.example/1")]  # pyright: ignore[reportArgumentType]
+    monkeypatch.setattr(
+        BackMarket, "decode_order", lambda self, raw: msgspec.structs.replace(decode(self, raw), documents=odd)
+    )
+    an_order(marketplace, 1)
+    assert sync(account).created == 1
+    assert connection.execute("SELECT found FROM record_flaws").fetchall() == [
+        ("has a document with values of other types",)
+    ]
+    assert connection.execute("SELECT document_key FROM order_documents").fetchall() == [("l",)]
+
+
+@pytest.mark.parametrize("value", [None, {}, "x"], ids=repr)
+def test_an_adapter_that_makes_no_order_of_a_record_rejects_it(
+    marketplace: Marketplace,
+    account: SellerAccount,
+    connection: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    value: Any,
+) -> None:
+    decode = BackMarket.decode_order
+
+    def odd(self: BackMarket, raw: bytes) -> Order:
+        order = decode(self, raw)
+        return value if order.order_id == "1" else order
+
+    monkeypatch.setattr(BackMarket, "decode_order", odd)
+    an_order(marketplace, 1)
+    an_order(marketplace, 2)
+    assert sync(account).rejected == 1
+    assert stored_orders(connection) == ["2"]
+
+
+def test_a_care_record_with_a_value_of_another_type_is_rejected_alone(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode = BackMarket.decode_care_record
+
+    def odd(self: BackMarket, raw: bytes) -> CareRecord:
+        care = decode(self, raw)
+        return msgspec.structs.replace(care, opened_at="2026-01-01") if care.care_id == "7" else care
+
+    monkeypatch.setattr(BackMarket, "decode_care_record", odd)
+    an_order(marketplace, 1)
+    sync(account)
+    marketplace.put_folder(7, 100)
+    marketplace.put_folder(8, 100)
+    summary = sync(account, "care")
+    assert (summary.rejected, summary.created) == (1, 1)
+    assert '"where": "opened_at"' in reasons_against(connection, "7")
+
+
+def test_an_order_that_can_not_be_fetched_alone_is_put_off(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Marketplace(ago=timedelta(days=20)) as marketplace:
+        account = sandbox_account(marketplace)
+        an_order(marketplace, 1, skus=("",))
+        assert sync(account).rejected == 1
+        marketplace.pass_time(days=9)
+        sync(account)
+        marketplace.pass_time(hours=2)  # the order is behind the watermark now
+        an_order(marketplace, 2)
+        monkeypatch.setattr(BackMarket, "order", raises(KeyError(BUYER)))
+        summary = sync(account)
+    assert stored_orders(connection) == ["2"]
+    assert (summary.created, summary.put_off) == (1, 1)
+    [problem] = [each for each in summary.problems if "put off" in each]
+    assert "the adapter's order() raised KeyError in test_adapters_of_users.py, line" in problem
+    assert BUYER not in problem
+
+
+def test_a_care_record_that_can_not_be_fetched_is_put_off(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    an_order(marketplace, 1)
+    sync(account)
+    marketplace.put_folder(7, 100)
+    with monkeypatch.context() as patched:
+        patched.setattr(BackMarket, "care_record", raises(TypeError(BUYER)))
+        summary = sync(account, "care")
+    assert summary.put_off == 1
+    assert BUYER not in str(summary.problems)
+    sync(account, "care")
+    assert connection.execute("SELECT care_id FROM care_records").fetchall() == [("7",)]
+
+
+def test_the_text_of_an_exception_is_nowhere_shown(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(BackMarket, "orders", raises(ValueError(f"Invalid isoformat string: {BUYER!r}")))
+    with pytest.raises(PassFailedError, match=r"shop/new: ValueError in test_adapters_of_users.py, line \d+$"):
+        sync(account)
+    shown = connection.execute("SELECT problem FROM lane_runs").fetchall()
+    assert BUYER not in str(shown) + caplog.text
+
+
+@pytest.mark.parametrize("method", ["metrics", "clock_problem", "close"])
+def test_an_adapter_that_fails_beside_the_records_fails_no_pass(
+    marketplace: Marketplace,
+    account: SellerAccount,
+    connection: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+) -> None:
+    an_order(marketplace, 1)
+    monkeypatch.setattr(BackMarket, method, raises(KeyError("x")))
+    assert sync(account).created == 1
+
+
+@pytest.mark.parametrize("answer", [None, 5, [1]], ids=repr)
+def test_documents_that_are_none_are_a_problem_of_their_order(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, monkeypatch: pytest.MonkeyPatch,
+    answer: object,
+) -> None:  # fmt: skip
+    an_order(marketplace, 1)
+    sync(account)
+    monkeypatch.setattr(BackMarket, "documents", lambda self, missing: iter([("1", answer)]))  # pyright: ignore
+    assert sync(account, "incomplete").problems[0].startswith("order 1: its documents can't be read")
