@@ -121,12 +121,16 @@ def show(account: str, record_id: str, kind: str | None) -> None:
 
     The record is printed whole, as received; it may hold buyers' data.
     """
+    from orders_sync.marketplaces.kit.accounts import check_account_name
+
     with orders_database(APPLICATION) as connection:
         rows = connection.execute(
             "SELECT kind, raw, reasons FROM rejected_records WHERE account = %s AND record_id = %s",
             [account, record_id],
         )
         found = {row[0]: row[1:] for row in rows}
+    if not found:
+        check_account_name(account)
     raw, reasons = found[_only_kind(account, record_id, kind, found.keys())]
     click.echo(bytes(raw).decode(errors="replace"))
     click.echo(json.dumps(reasons, indent=2))

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -32,7 +33,7 @@ def print_rows(title: str, names: Sequence[str], rows: Sequence[Sequence[Any]], 
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(names)
-        writer.writerows([_for_programs(cell) for cell in row] for row in rows)
+        writer.writerows([_for_spreadsheets(cell) for cell in row] for row in rows)
         click.echo(text.getvalue(), nl=False)
     else:
         shown = table(title, *(name.replace("_", " ") for name in names))
@@ -48,6 +49,17 @@ def value_text(value: Any) -> str | None:
 
 def _for_programs(cell: Any) -> Any:
     return cell.astimezone(UTC).isoformat(timespec="seconds") if isinstance(cell, datetime) else cell
+
+
+def _for_spreadsheets(cell: Any) -> Any:
+    """A cell of CSV. A spreadsheet would run a text that begins like a formula: an apostrophe makes it a text."""
+    written = _for_programs(cell)
+    is_formula = isinstance(written, str) and written[:1] in _FORMULA and not _NUMBER.fullmatch(written)
+    return f"'{written}" if is_formula else written
+
+
+_FORMULA = tuple("=+-@\t\r")
+_NUMBER = re.compile(r"[-+]?[0-9.]+")
 
 
 def _for_people(cell: Any) -> str:

@@ -84,6 +84,8 @@ def sync(
     if (sync_type is None) == (order_id is None):
         raise click.UsageError("Name either a sync by --type, or an order by --order.")
     if order_id is not None:
+        if not order_id.strip():
+            raise click.UsageError("--order is empty; it takes the marketplace's id of one order.")
         if since or until or page_size or days_back:
             raise click.UsageError("--order goes with --account, --reread and --wait only.")
         if len(names) != 1:

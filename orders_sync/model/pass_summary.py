@@ -58,7 +58,8 @@ class PassSummary:
         for name in _REPLACED:
             if getattr(part, name) is not None:
                 setattr(self, name, getattr(part, name))
-        self.problems += part.problems
+        # An id may have a line break, and would begin a line of its own.
+        self.problems += (" ".join(problem.split()) for problem in part.problems)
 
     @property
     def is_partial(self) -> bool:

@@ -138,7 +138,8 @@ def _without(value: Any, keys: frozenset[str]) -> Any:
 _OLD_ORDERS = """
 SELECT order_id, raw::text FROM orders
 WHERE account = %(account)s AND order_id > %(after)s AND buyer_data_blanked_at IS NULL
-  AND created_at < coalesce(%(now)s, now()) - make_interval(days => %(days)s)
+  -- A creation time in the future is none, and must not keep the buyer's data for ever.
+  AND least(created_at, first_stored_at) < coalesce(%(now)s, now()) - make_interval(days => %(days)s)
 ORDER BY order_id LIMIT %(batch)s FOR UPDATE
 """
 _BLANK_ORDER = SQL(
@@ -147,7 +148,7 @@ _BLANK_ORDER = SQL(
 _OLD_CARE = """
 SELECT care_id, raw::text FROM care_records
 WHERE account = %(account)s AND care_id > %(after)s AND buyer_data_blanked_at IS NULL
-  AND coalesce(opened_at, first_stored_at) < coalesce(%(now)s, now()) - make_interval(days => %(days)s)
+  AND least(opened_at, first_stored_at) < coalesce(%(now)s, now()) - make_interval(days => %(days)s)
 ORDER BY care_id LIMIT %(batch)s FOR UPDATE
 """
 _BLANK_CARE = SQL(

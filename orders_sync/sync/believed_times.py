@@ -35,8 +35,16 @@ class BelievedTimes:
         self._limit = latest() + CLOCK_TRUST
 
     def checked(self, decoded: Decoded[AnyRecord]) -> Decoded[AnyRecord]:
-        """The record, without its modified time and with a flaw if that is not to be believed."""
-        at = decoded.value.modified_at
+        """The record, without its modified time and with a flaw if that is not to be believed.
+
+        A creation time in the future is a flaw as well. It stays: an order needs one.
+        """
+        record = decoded.value
+        began = record.created_at if isinstance(record, Order) else record.opened_at
+        if began is not None and not (began.tzinfo is not None and began <= self._limit) and self._is_ahead(began):
+            name = "created_at" if isinstance(record, Order) else "opened_at"
+            decoded = Decoded(record, decoded.raw, (*decoded.flaws, Flaw(name, IN_THE_FUTURE, "the time as it is")))
+        at = record.modified_at
         if at is None or (at.tzinfo is not None and at <= self._limit) or not self._is_ahead(at):
             return decoded
         value = msgspec.structs.replace(decoded.value, modified_at=None)

@@ -181,6 +181,8 @@ def _merge(
 
     What was fetched before that is stored.
     """
+    # An adapter of a user may pass on an id that PostgreSQL does not read.
+    page = [msgspec.structs.replace(one, record_id="") if "\x00" in one.record_id else one for one in page]
     stored = {} if pass_.request.reread else _fingerprints(pass_, [record.record_id for record in page])
     new_or_changed = [
         record

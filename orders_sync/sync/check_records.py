@@ -88,11 +88,12 @@ def by_id(records: Iterable[RawRecord], dismissed: Mapping[str, bytes]) -> Liste
 
 
 def usable_versions(
-    decode: Decode, versions: Sequence[RawRecord], *, is_new: bool
+    decode: Decode, versions: Sequence[RawRecord], known: Callable[[DecodedOrder], DecodedOrder] | None
 ) -> tuple[list[DecodedOrder], RejectedRecord | None]:
     """The versions of an order that can be stored, the newest first, and the newest of all if that one can't.
 
-    Of versions that are equally new, the last one comes first.
+    Of versions that are equally new, the last one comes first. `known` puts stored values in the place of those that a
+    version leaves out; None if the order is not stored.
     """
     usable: list[DecodedOrder] = []
     rejected: dict[bytes, RejectedRecord] = {}
@@ -100,7 +101,8 @@ def usable_versions(
         try:
             one = _decoded(decode, record)
             check_types(one.order, Order)
-            _mended(one, is_new=is_new)
+            one = one if known is None else known(one)
+            _mended(one, is_new=known is None)
         except RecordRejectedError as problem:
             rejected[record.fingerprint] = _rejected(record, problem)
         else:

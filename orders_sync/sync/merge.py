@@ -26,6 +26,7 @@ from orders_sync.sync.batch import Batch, BatchResult, DecodedOrder, Origin, Pre
 from orders_sync.sync.check_records import Decode, Listed, by_id, check_orders, decode_records, usable_versions
 from orders_sync.sync.contract_drift import ContractSample
 from orders_sync.sync.isolate_rejected import write_isolating_rejected
+from orders_sync.sync.known_values import with_known_values
 from orders_sync.sync.record_flaws import RecordFlaws
 from orders_sync.sync.record_types import check_types
 from orders_sync.sync.rejected_records import (
@@ -83,7 +84,8 @@ class OrderMerger:
         self._decode = decode
         self._origin = origin
         self._sample = sample
-        self._stored = StoredOrders(reader or connection, account)
+        self._reader = reader or connection
+        self._stored = StoredOrders(self._reader, account)
         self._comparison = Comparison.VALUES if reread else Comparison.FINGERPRINTS
         self._rejected_ids = unresolved_keys(connection, account, "order")
         self._dismissed = dismissed_versions(connection, account, "order")
@@ -122,7 +124,7 @@ class OrderMerger:
         older: dict[str, list[DecodedOrder]] = {}
         for record_id, versions in listed.versions.items():
             version = stored.get(record_id)
-            usable, rejected = usable_versions(self._decode, versions, is_new=version is None)
+            usable, rejected = usable_versions(self._decode, versions, None if version is None else self._with_known)
             if rejected is not None:
                 unusable.append(rejected)
             if version is not None:
@@ -130,6 +132,7 @@ class OrderMerger:
             if usable:
                 (new_decoded if version is None else changed_decoded).append(usable[0])
                 older[record_id] = usable[1:]
+        changed_decoded = with_known_values(self._reader, self._account, changed_decoded)
         new_batch, new_invalid = check_orders(self._account, new_decoded, are_new=True)
         changed_batch, changed_invalid = check_orders(self._account, changed_decoded, are_new=False)
         rejected = (
@@ -164,7 +167,11 @@ class OrderMerger:
         """Raises RecordRejectedError with every reason why the record can't be stored, if its order is stored."""
         decoded = self._decode(record.raw)
         check_types(decoded.value, Order)
-        mend_order(decoded.value, decoded.flaws)
+        known = self._with_known(DecodedOrder(decoded.value, record, decoded.raw, decoded.flaws))
+        mend_order(known.order, known.flaws)
+
+    def _with_known(self, decoded: DecodedOrder) -> DecodedOrder:
+        return with_known_values(self._reader, self._account, [decoded])[0]
 
     def _write_once(self, batch: PreparedBatch) -> BatchResult:
         with self._connection.transaction():

@@ -54,7 +54,7 @@ def _merge_waiting(pass_: RunningPass, merger: OrderMerger, pages: Iterable[list
 
     def noted() -> Iterator[list[RawRecord]]:
         for page in pages:
-            record_ids.extend(record.record_id for record in page)
+            record_ids.extend(record.record_id for record in page if "\x00" not in record.record_id)
             yield page
 
     merge_all(pass_, merger, noted())

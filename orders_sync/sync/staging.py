@@ -202,6 +202,7 @@ EQUAL_ORDERS = SQL(
     "SELECT staged.order_id FROM stage_orders staged JOIN orders stored USING (account, order_id) "
     "WHERE staged.fingerprint = stored.fingerprint AND NOT {status_differs} "
     "AND ({staged}) IS NOT DISTINCT FROM ({stored}) "
+    "AND json_typeof(stored.raw) = 'object' AND stored.raw::text <> '{{}}' "
     "AND NOT EXISTS (SELECT FROM stage_items listed WHERE listed.order_id = staged.order_id AND NOT EXISTS ("
     "SELECT FROM stage_items staged JOIN order_items stored USING (account, item_id) "
     "WHERE staged.item_id = listed.item_id AND NOT {item_differs})) "

@@ -97,6 +97,7 @@ def test_the_log_shows_each_run(shop: Marketplace) -> None:
     [
         ("rejected", "--account", "shpo"), ("rejected", "list", "--account", "shpo", "--json"),
         ("flaws", "--account", "shpo"), ("flaws", "--list", "--csv", "--account", "shpo"),
+        ("rejected", "show", "shpo", "1"),
         ("documents", "list", "1", "--account", "shpo"), ("lanes", "rewind", "shpo/new", "--to", "2026-01-01", "--reason", "a test"),
     ],
     ids=" ".join,
@@ -104,6 +105,12 @@ def test_the_log_shows_each_run(shop: Marketplace) -> None:
 def test_a_misspelled_account_is_an_error_and_not_an_empty_answer(shop: Marketplace, command: tuple[str, ...]) -> None:
     result = run(*command)
     assert (result.exit_code, result.output) == (1, "Error: There is no account 'shpo'; allowed are shop.\n")
+
+
+def test_an_empty_order_id_is_a_usage_error(shop: Marketplace) -> None:
+    result = run("sync", "--account", "shop", "--order", " ")
+    assert result.exit_code == 2
+    assert "--order is empty" in result.output
 
 
 def test_a_watermark_is_set_back_for_a_reason_only(shop: Marketplace) -> None:

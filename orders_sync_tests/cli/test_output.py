@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from orders_sync.cli.output import moment, span, table, yes_or_no
+from orders_sync.cli.rows import print_rows
 
 
 def printed(shown: object) -> str:
@@ -45,3 +46,11 @@ def test_a_time_is_shown_in_utc() -> None:
 )  # fmt: skip
 def test_a_duration_is_shown_in_its_largest_unit(seconds: float | None, text: str) -> None:
     assert span(seconds) == text
+
+
+def test_a_spreadsheet_runs_no_text_of_a_csv_file(capsys: pytest.CaptureFixture[str]) -> None:
+    texts = ["=cmd|' /C calc'!A1", "+1+1", "-2+3", "@SUM(1)", "\tx", "a=b", "-5.00", ""]
+    print_rows("Title", ["id", "number"], [[text, -5] for text in texts], as_json=False, as_csv=True)
+    assert capsys.readouterr().out.splitlines() == [
+        "id,number", "'=cmd|' /C calc'!A1,-5", "'+1+1,-5", "'-2+3,-5", "'@SUM(1),-5", "'\tx,-5", "a=b,-5", "-5.00,-5", ",-5",
+    ]  # fmt: skip

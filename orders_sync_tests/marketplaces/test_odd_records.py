@@ -345,6 +345,65 @@ def test_a_later_copy_without_the_sku_does_not_release_the_lock(shop: Shop, sku:
     assert shop.connection.execute("SELECT sku, state FROM stock_locks").fetchall() == [("PHONE", "locked")]
 
 
+CREATED_KEYS = {
+    "back_market": "date_creation", "mirakl": "created_date", "refurbed": "released_at", "medusa": "created_at",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", [None, "soon", "9999-12-31T00:00:00Z", "left out"])
+def test_a_later_copy_without_the_creation_time_still_cancels(shop: Shop, wrong: str | None) -> None:
+    """The time is needed to store an order for the first time only."""
+    shop.sync(shop.form.order)
+    later = {**shop.form.cancelled_with(), CREATED_KEYS[shop.marketplace]: wrong}
+    if wrong == "left out":
+        del later[CREATED_KEYS[shop.marketplace]]
+    if shop.form.modified is not None:
+        later[shop.form.modified] = at(minutes=-5)
+    summary = shop.sync(later, sync_type="modified")
+    assert (summary.rejected, summary.flawed) == (0, 1)
+    assert shop.locks() == {"11": "released"}
+    assert shop.connection.execute("SELECT created_at < now() FROM orders").fetchall() == [(True,)]
+
+
+@pytest.mark.parametrize("wrong", [None, "many", "left out"])
+def test_a_later_copy_without_the_quantity_keeps_the_one_that_is_known(shop: Shop, wrong: str | None) -> None:
+    if shop.form.quantity is None:
+        pytest.skip("every line is one piece")
+    shop.sync(shop.form.with_line(**{shop.form.quantity: 2}))
+    later = shop.form.with_line(**{shop.form.quantity: wrong})
+    if wrong == "left out":
+        del later[shop.form.lines][0][shop.form.quantity]
+    assert shop.form.modified is not None
+    later[shop.form.modified] = at(minutes=-5)
+    summary = shop.sync(later, shop.form.order | {shop.form.modified: at(minutes=-20)}, sync_type="modified")
+    assert (summary.rejected, summary.flawed) == (0, 1)
+    assert shop.items() == {"11": ("accepted", 2)}
+
+
+def test_a_new_item_without_a_quantity_still_rejects_the_copy(shop: Shop) -> None:
+    """Nothing is known of it: what to lock can't be guessed."""
+    if shop.form.quantity is None:
+        pytest.skip("every line is one piece")
+    shop.sync(shop.form.order)
+    [line] = shop.form.order[shop.form.lines]
+    later = shop.form.with_lines({**line, shop.form.line_id: "12", shop.form.quantity: None})
+    assert shop.form.modified is not None
+    later[shop.form.modified] = at(minutes=-5)
+    assert shop.sync(later, sync_type="modified").rejected == 1
+    assert shop.locks() == {"11": "locked"}
+
+
+def test_an_order_of_the_future_is_stored_with_a_flaw(shop: Shop) -> None:
+    summary = shop.sync({**shop.form.order, CREATED_KEYS[shop.marketplace]: "2099-01-01T00:00:00Z"})
+    assert (shop.locks(), summary.flawed) == ({"11": "locked"}, 1)
+
+
+@pytest.mark.parametrize("odd", ["a\x00b", "\x00", "1\x00"])
+def test_an_id_with_a_nul_rejects_its_order_alone(shop: Shop, odd: str) -> None:
+    shop.sync({**shop.form.order, shop.form.order_id: odd}, shop.form.order)
+    assert (shop.orders(), len(shop.rejected())) == (["1"], 1)
+
+
 @pytest.mark.parametrize("sku", ["", "   ", None])
 @pytest.mark.parametrize(("marketplace", "made"), [("refurbed", "offer-7"), ("medusa", "variant-v1")])
 def test_an_item_that_never_had_a_sku_has_one_that_is_made(

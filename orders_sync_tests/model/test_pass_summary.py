@@ -24,3 +24,9 @@ def test_no_figure_is_forgotten() -> None:
     summary.add(PassSummary(**ones))
     summary.add(PassSummary(**ones))
     assert set(summary.numbers().values()) == {2}
+
+
+def test_a_problem_is_one_line_whatever_an_id_has() -> None:
+    summary = PassSummary()
+    summary.add(PassSummary(problems=["order 5\n2026-11-28 ERROR all is lost rejected: x"]))
+    assert summary.problems == ["order 5 2026-11-28 ERROR all is lost rejected: x"]

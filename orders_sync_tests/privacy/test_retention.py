@@ -136,3 +136,13 @@ def test_a_record_that_is_nested_too_deeply_is_reported_and_keeps_no_other_from_
     assert "Victor" not in stored
     assert connection.execute("SELECT count(*) FROM orders WHERE buyer_data_blanked_at IS NULL").fetchone() == (0,)
     assert blank_buyers_data(connection, account, marketplace.now() + timedelta(days=40)) == Blanked()
+
+
+def test_a_creation_time_in_the_future_keeps_no_buyers_data_for_ever(
+    marketplace: Marketplace, connection: Connection
+) -> None:
+    an_order(marketplace, 1, date_creation="2098-01-01T00:00:00Z")
+    account = sandbox_account(marketplace, retention_days=30)
+    sync(account)
+    assert blank_buyers_data(connection, account) == Blanked()
+    assert blank_buyers_data(connection, account, marketplace.now() + timedelta(days=31)) == Blanked(orders=1)

@@ -1,7 +1,15 @@
 """`care`: the latest care records, linked to their items, whichever of the two was stored first."""
 
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+from msgspec.structs import replace
+
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
+from orders_sync.marketplaces.back_market import BackMarket
+from orders_sync.marketplaces.kit.adapter import RawRecord
 from orders_sync.sandbox.formats import iso
 from orders_sync.testing.invariants import nothing_changed, snapshot
 from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
@@ -129,3 +137,23 @@ def test_a_record_that_only_postgresql_rejects_is_kept_and_stops_no_other(
     connection.execute("DROP FUNCTION reject CASCADE")
     assert sync(account, "care").created == 1
     assert connection.execute("SELECT count(*) FROM care_records").fetchone() == (3,)
+
+
+def test_an_id_with_a_nul_stops_no_other_care_record(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of any adapter: PostgreSQL does not even look such an id up."""
+    an_order(marketplace, 1)
+    sync(account)
+    marketplace.put_folder(7, 100)
+    marketplace.put_folder(8, 100)
+    listed = BackMarket.care_records
+
+    def odd(self: BackMarket, since: datetime) -> Iterator[list[RawRecord]]:
+        for page in listed(self, since):
+            yield [replace(one, record_id="a\x00b") if one.record_id == "7" else one for one in page]
+
+    monkeypatch.setattr(BackMarket, "care_records", odd)
+    summary = sync(account, "care")
+    assert (summary.created, summary.rejected) == (1, 1)
+    assert connection.execute("SELECT care_id FROM care_records").fetchall() == [("8",)]

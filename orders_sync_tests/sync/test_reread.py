@@ -178,3 +178,14 @@ def test_a_damaged_care_record_is_mended(
     assert (summary.changed, summary.unchanged) == (1, 1)
     row = connection.execute("SELECT state, opened_at IS NULL FROM care_records WHERE care_id = '900'").fetchone()
     assert row == ("open", False)
+
+
+@pytest.mark.parametrize("damage", ["{}", "[]", "null"])
+def test_a_raw_record_that_is_none_any_more_is_mended(
+    account: SellerAccount, connection: Connection, three_orders: None, damage: str
+) -> None:
+    """Without it, the order can't be decoded again."""
+    connection.execute("UPDATE orders SET raw = %s::json WHERE order_id = '2'", [damage])
+    summary = sync(account, reread=True)
+    assert (summary.changed, summary.events) == (1, 0)
+    assert connection.execute("SELECT raw->>'order_id' FROM orders ORDER BY 1").fetchall() == [("1",), ("2",), ("3",)]

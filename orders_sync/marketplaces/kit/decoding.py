@@ -74,11 +74,11 @@ def record_reader(
                 head = decode_leniently(decode, struct, raw).value
             except RecordRejectedError:
                 found = _id_before_the_break(raw, record_id).strip()
-                return RawRecord(found and prefix + found, raw, hashed)
+                return RawRecord(prefix + found if found and "\x00" not in found else "", raw, hashed)
             if REPLACEMENT in str(head.record_id):  # not the marketplace's id any more
                 return RawRecord("", raw, hashed)
         own_id = str(head.record_id).strip()
-        if not own_id:
+        if not own_id or "\x00" in own_id:  # PostgreSQL reads no NUL, not even to look it up
             return RawRecord("", raw, hashed)
         created_at, modified_at = _comparable(head.created_at), _comparable(head.modified_at)
         return RawRecord(prefix + own_id, raw, hashed, created_at, modified_at)
