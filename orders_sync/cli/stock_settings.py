@@ -44,11 +44,12 @@ def settings(sku_case: str | None, unknown_shipping_time: str | None) -> None:
 
 
 def _change_sku_case(name: str) -> None:
+    from orders_sync.marketplaces.kit.accounts import overselling_accounts
     from orders_sync.stock.settings import set_sku_case
     from orders_sync.stock.sku_case import SkuCase
 
     with stock_database(APPLICATION) as connected:
-        change = set_sku_case(connected, SkuCase(name), user_at_machine())
+        change = set_sku_case(connected, SkuCase(name), user_at_machine(), overselling_accounts())
     if change is None:
         return
     for sku, spellings in change.merged.items():

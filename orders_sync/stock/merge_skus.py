@@ -9,10 +9,12 @@ from collections.abc import Iterable
 from orders_sync.model.errors import UserFacingError
 from orders_sync.stock.available import stored_buffers
 from orders_sync.stock.connection import StockConnection
+from orders_sync.stock.decision import Cause, Movement, Settled, StockLevel
 from orders_sync.stock.needs import StockPart, StockSkus, parts_of
+from orders_sync.stock.reconcile import finish
 from orders_sync.stock.sku_case import SkuCase
 from orders_sync.stock.stock_skus import StockSku, import_stock_skus, stored_stock_skus
-from orders_sync.stock.store import load_stock_skus
+from orders_sync.stock.store import load_levels, load_stock_skus
 
 UNCHANGED = "Nothing was changed."
 MERGED = "SKUs that differ only in upper and lower case are one now"
@@ -112,22 +114,43 @@ def _in_upper_case(each: StockSku) -> StockSku:
     return each._replace(sku=form(each.sku), stock_sku=form(each.stock_sku))
 
 
-def merge_skus(stock: StockConnection, made_by: str) -> dict[str, list[str]]:
+def merge_skus(stock: StockConnection, made_by: str, oversell: frozenset[str]) -> dict[str, list[str]]:
     """Merges the SKUs of levels, movements, locks and their history; returns the SKUs that had several spellings.
 
-    Call it once the setting is stored, in the transaction that stores it.
+    Call it once the setting is stored, in the transaction that stores it. `oversell`: the accounts whose locks keep
+    their pieces where fewer are left than the merged locks hold.
     """
     stock.read_whole_tables()
     merged: dict[str, list[str]] = dict(stock.execute(_LEVELS_TO_MERGE).fetchall())
+    moved: dict[str, int] = dict(stock.execute(_MOVED_UNDER_OTHER_SPELLINGS).fetchall())
     locks = stock.execute(_LOCKS_TO_MERGE).fetchall()
     for statement in (_MERGE_LEVELS, _DELETE_LEVELS, _RENAME_MOVEMENTS, _MERGE_LOCKS, _DELETE_LOCKS, _RENAME_HISTORY):
         stock.execute(statement)
-    stock.execute(_NOTE_LEVELS, [MERGED, made_by, list(merged)])
+    cause = Cause(f"{MERGED}, by {made_by}")
     if locks:
         columns = [list(column) for column in zip(*locks, strict=True)]
         stock.execute(_CHAIN_HISTORY, columns)
-        stock.execute(_NOTE_LOCKS, [f"{MERGED}, by {made_by}", *columns])
+        stock.execute(_NOTE_LOCKS, [cause.text, *columns])
+    stock.look_up_by_keys()
+    before = load_levels(stock, merged)
+    after = {sku: _after_moves(level, moved.get(sku, 0)) for sku, level in before.items()}
+    movements = [
+        Movement(sku, "adjusted", 0, on_hand - (before[sku].on_hand or 0), on_hand, "", "", MERGED, made_by)
+        for sku, level in after.items()
+        for on_hand in [level.on_hand]
+        if on_hand is not None
+    ]
+    overdrawn = {sku for sku, level in after.items() if level.available() < min(0, before[sku].available())}
+    finish(stock, (), before, Settled({}, after, movements, {}, overdrawn), oversell, cause)
     return merged
+
+
+def _after_moves(level: StockLevel, pieces: int) -> StockLevel:
+    """The level once it takes note of pieces that came since it was counted, or left (negative)."""
+    if level.on_hand is None:
+        return level
+    on_hand = level.on_hand + pieces
+    return level._replace(on_hand=max(0, on_hand), missing=level.missing + max(0, -on_hand))
 
 
 _HELD_SKUS = """
@@ -137,21 +160,30 @@ WHERE lock.locked > 0 ORDER BY 1, 2
 _LEVELS_TO_MERGE = """
 SELECT {sku_form}, array_agg(sku ORDER BY sku) FROM {levels} GROUP BY 1 HAVING count(*) > 1 ORDER BY 1
 """
-# The count of the level that has pieces is the one that counts; of none, the latest.
+# The level of the spelling that has pieces is the one that counts; of none, the one that was counted last.
 _MERGE_LEVELS = """
 INSERT INTO {levels} AS stored (sku, on_hand, reserved, missing, imported_at, counted_at)
-SELECT {sku_form}, sum(on_hand), sum(reserved), sum(missing), max(imported_at),
-  coalesce(max(counted_at) FILTER (WHERE on_hand > 0), max(counted_at))
+SELECT {sku_form}, sum(on_hand), sum(reserved), (array_agg(missing ORDER BY on_hand > 0 DESC NULLS LAST,
+    counted_at DESC NULLS LAST, sku))[1], max(imported_at),
+  (array_agg(counted_at ORDER BY on_hand > 0 DESC NULLS LAST, counted_at DESC NULLS LAST, sku))[1]
 FROM {levels} GROUP BY 1 HAVING bool_or(sku <> {sku_form})
 ON CONFLICT (sku) DO UPDATE SET on_hand = excluded.on_hand, reserved = excluded.reserved,
   missing = excluded.missing, imported_at = excluded.imported_at, counted_at = excluded.counted_at
 """
+# What left or came as another spelling, which did not have the pieces, since the level that counts was counted.
+_MOVED_UNDER_OTHER_SPELLINGS = """
+SELECT counted.form, sum(moved.pieces - moved.on_hand_change)::int
+FROM (
+  SELECT DISTINCT ON ({sku_form}) {sku_form} AS form, sku, counted_at FROM {levels}
+  ORDER BY {sku_form}, on_hand > 0 DESC NULLS LAST, counted_at DESC NULLS LAST, sku
+) counted
+JOIN (SELECT *, {sku_form} AS form FROM {movements} WHERE kind IN ('shipped', 'not_shipped', 'returned')) moved
+  ON moved.form = counted.form AND moved.sku <> counted.sku
+  AND coalesce(moved.moved_at, moved.at) > counted.counted_at
+GROUP BY 1
+"""
 _DELETE_LEVELS = "DELETE FROM {levels} WHERE sku <> {sku_form}"
 _RENAME_MOVEMENTS = "UPDATE {movements} SET sku = {sku_form} WHERE sku <> {sku_form}"
-_NOTE_LEVELS = """
-INSERT INTO {movements} (sku, kind, pieces, on_hand_change, on_hand, reason, made_by)
-SELECT sku, 'adjusted', 0, 0, on_hand, %s, %s FROM {levels} WHERE sku = ANY(%s) AND on_hand IS NOT NULL
-"""
 _LOCKS_TO_MERGE = """
 SELECT account, item_id, {sku_form} FROM {locks} GROUP BY 1, 2, 3 HAVING count(*) > 1
 """

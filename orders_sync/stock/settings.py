@@ -50,13 +50,16 @@ def set_unknown_shipping_time(stock: StockConnection, value: UnknownShippingTime
         stock.execute(_SET_UNKNOWN_SHIPPING_TIME, [value, changed_by])
 
 
-def set_sku_case(stock: StockConnection, sku_case: SkuCase, changed_by: str) -> CaseChange | None:
+def set_sku_case(
+    stock: StockConnection, sku_case: SkuCase, changed_by: str, oversell: frozenset[str] = frozenset()
+) -> CaseChange | None:
     """Changes whether the case of SKUs counts, in one transaction. The stock job then looks at all open items.
 
     Returns None where it is so already.
 
     To IGNORE: what is stored comes into upper case, and what differs only in case is merged. Raises SkuMergeError,
     and changes nothing, where it is not clear what the merged SKU would be. To EXACT: what is stored stays as it is.
+    `oversell`: the accounts whose locks keep their pieces where a merged SKU has fewer than its locks hold.
     """
     with stock.changing():
         if stored_sku_case(stock) is sku_case:
@@ -68,12 +71,12 @@ def set_sku_case(stock: StockConnection, sku_case: SkuCase, changed_by: str) -> 
         merged: dict[str, list[str]] = {}
         if sku_case is SkuCase.IGNORE:
             merge_shared_skus(stock)
-            merged = merge_skus(stock, changed_by)
+            merged = merge_skus(stock, changed_by, oversell)
             # What is not in use now counts for nothing until a move of the cutover sets it anew.
             for schema in set(StockSchema) - {stock.schema}:
                 unused = StockConnection(stock.connection, schema)
                 with unused.changing():
-                    merge_skus(unused, changed_by)
+                    merge_skus(unused, changed_by, oversell)
         return CaseChange(merged, stock.execute(_RECHECK).rowcount)
 
 

@@ -5,7 +5,7 @@ import pytest
 from orders_sync.database.engine import Connection
 from orders_sync.stock.apply_events import apply_pending, pending_events
 from orders_sync.stock.available import Buffer, available_to_sell, set_buffer, stored_buffers
-from orders_sync.stock.by_hand import By, adjust
+from orders_sync.stock.by_hand import By, adjust, return_to_stock, undo_shipment
 from orders_sync.stock.connection import StockConnection, StockSchema
 from orders_sync.stock.explain import explain
 from orders_sync.stock.input import StockInputError
@@ -205,6 +205,65 @@ def test_what_shipped_under_another_case_has_left(connection: Connection, stock:
     assert stock.execute(LOCKS).fetchall() == [("100", "PHONE", 0, 0, 1)]
     assert stock.execute(LEVELS).fetchall() == [("PHONE", 1, 0)]
     check_invariants(connection)
+
+
+@pytest.mark.parametrize(
+    ("counts", "shipped_at", "on_hand"),
+    [
+        pytest.param({"PHONE": 10}, 60, 9, id="not in the list, after the count"),
+        pytest.param({"PHONE": 10}, -60, 10, id="not in the list, before the count"),
+        pytest.param({"PHONE": 10, "phone": 0}, 60, 9, id="none in the list"),
+        pytest.param({"PHONE": 0}, 60, 0, id="more than the list has"),
+    ],
+)
+def test_what_left_as_another_spelling_is_subtracted_from_the_count_before(
+    connection: Connection, stock: StockConnection, counts: dict[str, int], shipped_at: int, on_hand: int
+) -> None:
+    import_levels(stock, counts, counted_at=at(0))
+    item = StoredItem("100", "phone", quantity=2, shipped=1, parcels=((1, at(shipped_at)),))
+    store_order(connection, StoredOrder("1", [item], created_at=at(-90)))
+    apply_pending(stock)
+    ignore_case(stock)
+    assert stock.execute(LEVELS).fetchall() == [("PHONE", on_hand, min(1, on_hand))]
+    import_levels(stock, {"PHONE": counts["PHONE"]}, counted_at=at(0))
+    assert stock.execute(LEVELS).fetchall() == [("PHONE", on_hand, min(1, on_hand))], "it was subtracted already"
+    undo_shipment(stock, (ACCOUNT, "100"), 1, By(ANN, "it is still here"))
+    assert stock.execute(LEVELS).fetchall() == [("PHONE", counts["PHONE"], min(2, counts["PHONE"]))]
+    check_invariants(connection)
+
+
+def test_what_left_as_another_spelling_comes_back_once(connection: Connection, stock: StockConnection) -> None:
+    import_levels(stock, {"PHONE": 10}, counted_at=at(0))
+    one_order(connection, 1, "phone", status="shipped", quantity=2)
+    apply_pending(stock)
+    return_to_stock(stock, {(ACCOUNT, "100"): 1}, By(ANN, "unopened"))
+    ignore_case(stock)
+    assert stock.execute(LEVELS).fetchall() == [("PHONE", 9, 0)]
+    return_to_stock(stock, {(ACCOUNT, "100"): 1}, By(ANN, "unopened"))
+    assert stock.execute(LEVELS).fetchall() == [("PHONE", 10, 0)]
+    check_invariants(connection)
+
+
+@pytest.mark.parametrize("oversell", [frozenset[str](), frozenset({ACCOUNT})])
+def test_the_newest_orders_give_back_what_left_as_another_spelling(
+    connection: Connection, stock: StockConnection, oversell: frozenset[str]
+) -> None:
+    import_levels(stock, {"PHONE": 2}, counted_at=at(0))
+    one_order(connection, 1, "PHONE")
+    one_order(connection, 2, "PHONE")
+    one_order(connection, 3, "phone", status="shipped")
+    apply_pending(stock)
+    assert stock.execute(LEVELS).fetchall() == [("PHONE", 2, 2), ("phone", None, 0)]
+    set_sku_case(stock, SkuCase.IGNORE, ANN, oversell)
+    apply_pending(stock, oversell)
+    held = 1 if oversell else 0
+    assert stock.execute(LEVELS).fetchall() == [("PHONE", 1, 1 + held)]
+    assert stock.execute(LOCKS).fetchall() == [
+        ("100", "PHONE", 1, 0, 0), ("200", "PHONE", held, 1 - held, 0), ("300", "PHONE", 0, 0, 1),
+    ]  # fmt: skip
+    assert wrong_locks(stock, oversell) == []
+    assert on_hand_mismatches(stock) == []
+    assert reserved_mismatches(stock) == []
 
 
 def test_back_to_exact_the_stock_list_stays_in_upper_case(connection: Connection, stock: StockConnection) -> None:
