@@ -73,7 +73,8 @@ fuzz: .venv/installed-dev ## odd records and pages for all adapters, for SECONDS
 	$(BIN)/python -m orders_sync_tests.fuzz --seconds $(SECONDS)
 
 stress: .venv/installed-dev ## change, apply, import and correct stock at once, for SECONDS=<seconds>; prints figures
-	$(BIN)/python -m orders_sync_tests.stock.stress --seconds $(SECONDS)
+	$(BIN)/python -m orders_sync_tests.stock.stress --seconds $(SECONDS) --sku-case exact
+	$(BIN)/python -m orders_sync_tests.stock.stress --seconds $(SECONDS) --sku-case ignore
 
 week: .venv/installed-dev ## simulate acceptance over DAYS=<days>, 7 by default; prints figures
 	$(BIN)/python -m orders_sync_tests.debian_packages

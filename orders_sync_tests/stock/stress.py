@@ -2,7 +2,9 @@
 
 Processes change thousands of orders at random, as a marketplace may; other processes apply the events; one imports
 levels, adjusts, decides and books returns. In the end everything pending is applied. Exits with 1 if a lock is wrong, an
-invariant of orders_sync.testing.invariants is broken, or an event failed.
+invariant of orders_sync.testing.invariants is broken, a SKU has other pieces than its last count and what moved since
+leave, or an event failed. With `--sku-case ignore`, orders spell SKUs in upper or lower case, and the setting changes
+again and again.
 """
 
 import argparse
@@ -25,6 +27,8 @@ from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.input import StockInputError
 from orders_sync.stock.levels import import_levels
 from orders_sync.stock.needs import Decision
+from orders_sync.stock.settings import set_sku_case
+from orders_sync.stock.sku_case import SkuCase
 from orders_sync.stock.stock_skus import StockSku, import_stock_skus
 from orders_sync.stock.wrong_locks import wrong_locks
 from orders_sync.testing.databases import orders_database
@@ -59,23 +63,25 @@ class Figures:
     deadlocks: int
     failed_events: int
     wrong_items: int
+    wrong_skus: list[str]
+    """SKUs that have other pieces on hand than their last count and what moved since leave."""
     broken: str | None
     """The first invariant that does not hold."""
 
     @property
     def is_right(self) -> bool:
         """Whether nothing is wrong."""
-        return not (self.wrong_items or self.failed_events or self.broken)
+        return not (self.wrong_items or self.wrong_skus or self.failed_events or self.broken)
 
 
 Results: TypeAlias = "Queue[Counter[str] | str]"
 """What each process did, or why it failed."""
 
 
-def stress(url: str, seconds: float, orders: int, seed: int = 1) -> Figures:
+def stress(url: str, seconds: float, orders: int, seed: int = 1, sku_case: SkuCase = SkuCase.EXACT) -> Figures:
     """Runs all processes for so long on an empty orders database, and returns the figures.
 
-    Raises RuntimeError if a process fails.
+    `sku_case`: IGNORE if that is to be the setting at times, and in the end. Raises RuntimeError if a process fails.
     """
     with connect(url) as connection:
         stock = StockConnection(connection)
@@ -84,14 +90,14 @@ def stress(url: str, seconds: float, orders: int, seed: int = 1) -> Figures:
         random = Random(seed)
         with connection.transaction():
             for number in range(orders):
-                store_order(connection, _new_order(random, number))
+                store_order(connection, _new_order(random, number, sku_case))
     context = multiprocessing.get_context("spawn")
     results: Results = context.Queue()
     end = time.time() + seconds
     jobs = [
-        *((_change_orders, (url, end, orders, part, seed)) for part in range(MERGERS)),
+        *((_change_orders, (url, end, orders, part, seed, sku_case)) for part in range(MERGERS)),
         *((_apply_events, (url, end, seed + part)) for part in range(WORKERS)),
-        (_act_by_hand, (url, end, orders, seed)),
+        (_act_by_hand, (url, end, orders, seed, sku_case)),
     ]
     processes = [context.Process(target=_report, args=(results, job, arguments)) for job, arguments in jobs]
     for process in processes:
@@ -101,14 +107,20 @@ def stress(url: str, seconds: float, orders: int, seed: int = 1) -> Figures:
         process.join()
     if problems := [each for each in found if isinstance(each, str)]:
         raise RuntimeError("\n".join(problems))
-    return _figures(url, orders, seconds, sum((each for each in found if not isinstance(each, str)), Counter[str]()))
+    counts = Counter[str]()
+    for each in found:
+        if not isinstance(each, str):
+            counts.update(each)
+    return _figures(url, orders, seconds, counts, sku_case)
 
 
-def _figures(url: str, orders: int, seconds: float, counts: Counter[str]) -> Figures:
+def _figures(url: str, orders: int, seconds: float, counts: Counter[str], sku_case: SkuCase) -> Figures:
     with connect(url) as connection:
         stock = StockConnection(connection)
+        set_sku_case(stock, sku_case, BY.user)
         last = apply_pending(stock)
         wrong = wrong_locks(stock)
+        wrong_skus = _wrong_skus(stock, {sku: _with(counts, "counted ")[sku] for sku in SKUS})
         broken = None
         try:
             check_invariants(connection)
@@ -129,8 +141,23 @@ def _figures(url: str, orders: int, seconds: float, counts: Counter[str]) -> Fig
         deadlocks=deadlocks,
         failed_events=failed,
         wrong_items=len({(each.account, each.item_id) for each in wrong}),
+        wrong_skus=wrong_skus,
         broken=broken,
     )
+
+
+def _wrong_skus(stock: StockConnection, counted: dict[str, int]) -> list[str]:
+    """SKUs that have other pieces on hand than their last count, `counted`, and what moved since leave."""
+    return [sku for (sku,) in stock.execute(_WRONG_SKUS, [list(counted), list(counted.values())])]
+
+
+_WRONG_SKUS = """
+SELECT sku FROM {levels} level JOIN unnest(%s::text[], %s::int[]) AS counted (sku, pieces) USING (sku)
+WHERE level.on_hand - level.missing <> counted.pieces + (
+  SELECT coalesce(sum(moved.pieces), 0) FROM {movements} moved WHERE moved.sku = level.sku
+    AND moved.kind <> 'counted' AND coalesce(moved.moved_at, moved.at) > level.counted_at)
+ORDER BY sku
+"""
 
 
 def _with(counts: Counter[str], prefix: str) -> Counter[str]:
@@ -145,17 +172,23 @@ def _report(results: Results, job: Any, arguments: tuple[Any, ...]) -> None:
         results.put(f"{job.__name__}: {type(failure).__name__}: {failure}")
 
 
-def _new_order(random: Random, number: int) -> StoredOrder:
+def _offered(random: Random, sku_case: SkuCase) -> str:
+    """A SKU as an order spells it."""
+    sku = random.choice(OFFERED)
+    return random.choice([sku, sku.lower()]) if sku_case is SkuCase.IGNORE else sku
+
+
+def _new_order(random: Random, number: int, sku_case: SkuCase) -> StoredOrder:
     now = datetime.now(UTC)
     items = [
-        StoredItem(f"{number}-{part}", random.choice(OFFERED), random.randint(1, 3), random.choice(list(NEXT)[:3]))
+        StoredItem(f"{number}-{part}", _offered(random, sku_case), random.randint(1, 3), random.choice(list(NEXT)[:3]))
         for part in range(random.randint(1, 2))
     ]
     age = timedelta(minutes=random.randint(0, 10_000))
     return StoredOrder(str(number), items, created_at=now - age, modified_at=now)
 
 
-def _change_orders(url: str, end: float, orders: int, part: int, seed: int) -> Counter[str]:
+def _change_orders(url: str, end: float, orders: int, part: int, seed: int, sku_case: SkuCase) -> Counter[str]:
     """Changes the orders of this part at random, and places new ones."""
     random = Random(f"{seed} {part}")
     counts: Counter[str] = Counter()
@@ -164,25 +197,25 @@ def _change_orders(url: str, end: float, orders: int, part: int, seed: int) -> C
         while time.time() < end:
             with connection.transaction():
                 for number in sorted(random.sample(numbers, 5)):
-                    store_order(connection, _changed_order(random, connection, number))
+                    store_order(connection, _changed_order(random, connection, number, sku_case))
                 numbers.append(numbers[-1] + MERGERS)
-                store_order(connection, _new_order(random, numbers[-1]))
+                store_order(connection, _new_order(random, numbers[-1], sku_case))
             counts["changes"] += 6
             counts["placed"] += 1
     return counts
 
 
-def _changed_order(random: Random, connection: Connection, number: int) -> StoredOrder:
+def _changed_order(random: Random, connection: Connection, number: int, sku_case: SkuCase) -> StoredOrder:
     rows = connection.execute(
         "SELECT item_id, sku, quantity, status, cancelled, shipped, kind FROM order_items "
         "WHERE account = %s AND order_id = %s ORDER BY item_id",
         [ACCOUNT, str(number)],
     )
-    items = [_changed_item(random, StoredItem(*row)) for row in rows]
+    items = [_changed_item(random, StoredItem(*row), sku_case) for row in rows]
     return StoredOrder(str(number), items, random.choice(["accepted", "unknown"]), modified_at=datetime.now(UTC))
 
 
-def _changed_item(random: Random, item: StoredItem) -> StoredItem:
+def _changed_item(random: Random, item: StoredItem, sku_case: SkuCase) -> StoredItem:
     is_open = item.status in ("pending", "accepted", "unknown")
     rest = item.quantity - (item.shipped or 0) - (item.cancelled or 0)
     match random.choice(["status", "status", "quantity", "sku", "ship", "cancel", "nothing"]):
@@ -191,7 +224,7 @@ def _changed_item(random: Random, item: StoredItem) -> StoredItem:
         case "quantity" if is_open:
             return item._replace(quantity=item.quantity - rest + random.randint(1, 4))
         case "sku" if is_open:
-            return item._replace(sku=random.choice(OFFERED))
+            return item._replace(sku=_offered(random, sku_case))
         case "ship" if is_open and rest > 0:
             return item._replace(shipped=(item.shipped or 0) + random.randint(1, rest))
         case "cancel" if is_open and rest > 0:
@@ -214,27 +247,32 @@ def _apply_events(url: str, end: float, seed: int) -> Counter[str]:
     return counts
 
 
-def _act_by_hand(url: str, end: float, orders: int, seed: int) -> Counter[str]:
-    """Imports and acts of a person, some ten a second."""
+def _act_by_hand(url: str, end: float, orders: int, seed: int, sku_case: SkuCase) -> Counter[str]:
+    """Imports and acts of a person, some ten a second. Also counts the pieces of each SKU, as last imported."""
     random = Random(f"{seed} by hand")
-    counts: Counter[str] = Counter()
+    counts = Counter({f"counted {sku}": orders // len(SKUS) for sku in SKUS})
+    acts = ["import", "adjust", "decide", "return", "skus", *(["case"] if sku_case is SkuCase.IGNORE else [])]
     with connect(url) as connection:
         stock = StockConnection(connection)
         while time.time() < end:
-            act = random.choice(["import", "adjust", "decide", "return", "skus"])
+            act = random.choice(acts)
             key = (ACCOUNT, f"{random.randrange(orders)}-0")
             with suppress(StockActError, StockInputError):
                 match act:
                     case "import":
                         counted_at = datetime.now(UTC) - timedelta(seconds=random.choice([0, 0, 1]))
                         levels = {sku: random.randint(0, orders // 20) for sku in random.sample(SKUS, 20)}
-                        import_levels(stock, levels, counted_at=counted_at)
+                        outdated = import_levels(stock, levels, counted_at=counted_at).outdated
+                        for sku in levels.keys() - set(outdated):
+                            counts[f"counted {sku}"] = levels[sku]
                     case "adjust":
                         adjust(stock, random.choice(SKUS), random.randint(-20, 20), BY)
                     case "decide":
                         decide(stock, key, random.choice(list(Decision)), BY)
                     case "return":
                         return_to_stock(stock, {key: 1}, BY)
+                    case "case":
+                        set_sku_case(stock, random.choice(list(SkuCase)), BY.user)
                     case _:
                         import_stock_skus(stock, random.choice([ALIASES, ALIASES[:1], []]))
                 counts[f"act {act}"] += 1
@@ -248,14 +286,18 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--orders", type=int, default=5_000)
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(2)))
+    parser.add_argument("--sku-case", type=SkuCase, choices=list(SkuCase), default=SkuCase.EXACT)
     options = parser.parse_args()
     with orders_database() as url:
-        figures = stress(url, options.seconds, options.orders, options.seed)
-    print(f"seed {options.seed}: {MERGERS} processes changed orders, {WORKERS} applied events, one acted by hand")
+        figures = stress(url, options.seconds, options.orders, options.seed, options.sku_case)
+    print(
+        f"sku_case {options.sku_case}, seed {options.seed}: {MERGERS} processes changed orders, {WORKERS} applied events, one acted by hand"
+    )
     print(f"{figures.orders:,} orders, {figures.seconds:g} s, {figures.changes:,} changes, {figures.events:,} events")
     for what, counts in (("locks became", figures.transitions), ("acts", figures.acts)):
         print(f"{what}: " + ", ".join(f"{count:,} {name}" for name, count in sorted(counts.items())))
     print(f"{figures.deadlocks} deadlocks, {figures.failed_events} failed events, {figures.wrong_items} wrong items")
+    print(f"SKUs with wrong pieces on hand: {', '.join(figures.wrong_skus) or 'none'}")
     if figures.broken:
         print(f"An invariant does not hold: {figures.broken}")
     return 0 if figures.is_right else 1

@@ -188,6 +188,17 @@ def test_an_alias_begins_to_apply_to_an_item_that_waits(connection: Connection, 
     assert stock.execute(LOCKS).fetchall() == [("100", "PHONE", 1, 0, 0)]
 
 
+def test_an_alias_that_applied_a_moment_ago_applies_again(connection: Connection, stock: StockConnection) -> None:
+    """The stock job has not yet looked at the item, which still holds the alias's piece."""
+    import_levels(stock, {"PHONE": 1})
+    import_stock_skus(stock, [StockSku("", "PHONE-FR", "PHONE", 1)])
+    one_order(connection, 1, "phone-fr")
+    ignore_case(stock)
+    set_sku_case(stock, SkuCase.EXACT, ANN)
+    ignore_case(stock)
+    assert stock.execute(LOCKS).fetchall() == [("100", "PHONE", 1, 0, 0)]
+
+
 def test_different_buffers_are_an_error(stock: StockConnection) -> None:
     set_buffer(stock, Buffer("", "phone", 1, 0))
     set_buffer(stock, Buffer("", "PHONE", 2, 0))
