@@ -70,7 +70,7 @@ class LocksTable(_Settings):
     item: str = Field(default="order_item_id", description="Column that refers to the id of V1's items.")
     quantity: str = Field(default="quantity", description="Column of the locked quantity, in pieces.")
     released_at: str | None = Field(default="released_at", description="Column of the time of the release.")
-    consumed_at: str | None = Field(default="consumed_at", description="Column of the time of the consumption.")
+    consumed_at: str | None = Field(default="consumed_at", description="Column of the time when the pieces had left.")
 
 
 class Tables(_Settings):

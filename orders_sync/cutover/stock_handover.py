@@ -4,6 +4,7 @@ While V1 has the authority, V2 keeps its locks in the schema `shadow` (see order
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import LiteralString, NamedTuple
 
 from psycopg.sql import SQL, Identifier
@@ -17,12 +18,14 @@ ITEMS_AT_ONCE = 5_000
 
 
 class V1Lock(NamedTuple):
-    """A lock that V1 holds, or has consumed, for an item."""
+    """What V1 holds, or has consumed, for an item."""
 
     account: str
     item_id: str
-    quantity: int
-    consumed: bool
+    consumed: int = 0
+    """Pieces of the item that V1 has consumed; it may hold more."""
+    consumed_at: datetime | None = None
+    """When V1 consumed the last of them; None: not known."""
 
 
 def hand_back(connection: Connection) -> StockResult:
@@ -41,8 +44,9 @@ def take_over(connection: Connection, v1_locks: Sequence[V1Lock], oversell: froz
     """Takes V1's locks over before V2 gets the authority, then gives every other item the lock that it needs.
 
     So nothing is locked twice, and a lock is released only where the item's status says so. All stored events count as
-    applied. An item that V1 has consumed counts as shipped, also where its status does not say so yet. `oversell`: the
-    accounts that may lock stock below zero. Call it in the move's transaction, once V1 has stopped.
+    applied. Pieces that V1 has consumed count as shipped when V1 consumed them, where the marketplace has not reported
+    it yet. `oversell`: the accounts that may lock stock below zero. Call it in the move's transaction, once V1 has
+    stopped.
     """
     public = StockConnection(connection, StockSchema.PUBLIC)
     with public.changing():
@@ -55,7 +59,7 @@ def _take_over(
     connection.execute("DROP INDEX IF EXISTS order_events_shadow_pending")
     public.execute("UPDATE {events} SET applied_at = now(), problem = NULL WHERE applied_at IS NULL")
     consumed = [lock for lock in v1_locks if lock.consumed]
-    connection.execute(_SHIPPED_BY_V1, [[lock.account for lock in consumed], [lock.item_id for lock in consumed]])
+    connection.execute(_SHIPPED_BY_V1, [list(column) for column in zip(*consumed, strict=True)] or [[], [], [], []])
     _copy_from_shadow(public)
     held_by_v1 = {(lock.account, lock.item_id) for lock in v1_locks}
     stored = connection.execute(_ITEMS).fetchall()
@@ -111,9 +115,11 @@ SELECT account, item_id, CASE WHEN item.status = 'unknown' THEN placed.status EL
 FROM order_items item JOIN orders placed USING (account, order_id) ORDER BY account, item_id
 """
 _SHIPPED_BY_V1 = """
-INSERT INTO stock_decisions (account, item_id, decision, item_status, reason, made_by)
-SELECT account, item_id, 'shipped', item.status, 'V1 has consumed it', 'cutover'
-FROM order_items item JOIN unnest(%s::text[], %s::text[]) AS consumed (account, item_id) USING (account, item_id)
+INSERT INTO stock_decisions (account, item_id, decision, item_status, reason, made_by, pieces, left_at)
+SELECT account, item_id, 'shipped', item.status, 'V1 has consumed it', 'cutover', pieces, left_at
+FROM order_items item
+JOIN unnest(%s::text[], %s::text[], %s::int[], %s::timestamptz[]) AS consumed (account, item_id, pieces, left_at)
+  USING (account, item_id)
 """
 _COPY_MOVEMENTS = """
 INSERT INTO public.stock_movements OVERRIDING SYSTEM VALUE

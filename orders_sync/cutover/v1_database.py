@@ -22,7 +22,7 @@ _READ_ONLY = {
 }
 ORDERS = ["order_id", "status", "currency", "total", "seen_at", "updated_at", "delivery_note_url", "label_url"]
 ITEMS = ["order_id", "item_id", "sku", "quantity", "price", "status", "care_id"]
-LOCKS = ["order_id", "item_id", "quantity", "state"]
+LOCKS = ["order_id", "item_id", "quantity", "state", "consumed_at"]
 
 
 STAND_IN_DATABASE = "v1"
@@ -98,7 +98,10 @@ class V1Database:
         return self._read(columns, joined, self._is_of(account, start, end)).astype({"order_id": str, "item_id": str})
 
     def locks_of(self, account: str, start: datetime, end: datetime) -> pd.DataFrame:
-        """The locks of these orders' items, each `locked`, `consumed` or `released`; the columns are LOCKS."""
+        """The locks of these orders' items, each `locked`, `consumed` or `released`; the columns are LOCKS.
+
+        Times are aware, in UTC.
+        """
         names = self.settings.tables.locks
         if names is None or self.locks is None:
             return pd.DataFrame(columns=LOCKS)
@@ -118,17 +121,25 @@ class V1Database:
             "released" if not pd.isna(released) else "consumed" if not pd.isna(consumed) else "locked"
             for released, consumed in zip(frame["released_at"], frame["consumed_at"], strict=True)
         ]
+        frame["consumed_at"] = frame["consumed_at"].map(self._aware)
         return frame.astype({"order_id": str, "item_id": str})[LOCKS]
 
     def all_locks(self) -> list[V1Lock]:
-        """The locks of all accounts that are held or consumed: those that V2 takes over."""
+        """What V1 holds or has consumed for the items of all accounts: what V2 takes over."""
         found: list[V1Lock] = []
         for account in self.settings.marketplaces.values():
             frame = self.locks_of(account, datetime(1970, 1, 2, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC))
             for item_id, rows in frame[frame["state"] != "released"].groupby("item_id"):
-                # V1 may have locked an item twice; V2 takes over one lock.
-                consumed = bool((rows["state"] == "consumed").any())
-                found.append(V1Lock(account, str(item_id), int(rows["quantity"].iloc[0]), consumed))
+                # V1 may have locked an item twice: no more pieces count as consumed than the item has.
+                consumed = rows[rows["state"] == "consumed"]
+                found.append(
+                    V1Lock(
+                        account,
+                        str(item_id),
+                        int(consumed["quantity"].sum()),
+                        max(consumed["consumed_at"], default=None),
+                    )
+                )
         return found
 
     def written_since(self, moment: datetime) -> int:

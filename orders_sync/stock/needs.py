@@ -24,7 +24,7 @@ class Decision(StrEnum):
     RELEASE = "release"
     """No piece is held."""
     SHIPPED = "shipped"
-    """The item counts as shipped."""
+    """The item, or some of its pieces (ItemFacts.decided_pieces), counts as shipped."""
     NOT_SHIPPED = "not_shipped"
     """A shipment was undone. This is only on record: ItemFacts.over_reported says what follows."""
 
@@ -65,6 +65,8 @@ class ItemFacts(NamedTuple):
     leave."""
     reported_before: int = 0
     """Pieces that the marketplace reported as shipped when the stock job last looked, of items with over_reported."""
+    decided_pieces: int | None = None
+    """The pieces that have left by the decision SHIPPED; None: all."""
     parcels: Sequence[Parcel] = ()
     """When the item's own pieces left, as far as the marketplace says; the earliest first. Of others, see `left_at`."""
 
@@ -105,7 +107,7 @@ def need_of(facts: ItemFacts, *, has_lock: bool) -> Need:
         case Decision.RELEASE:
             return Need(0, max(0, (facts.shipped or 0) - over))
         case Decision.SHIPPED:
-            return Need(0, max(to_ship, reported))
+            gone = max(reported, to_ship if facts.decided_pieces is None else min(to_ship, facts.decided_pieces))
         case _:
             pass
     if action is LockAction.LOCK or (action is LockAction.KEEP and has_lock):

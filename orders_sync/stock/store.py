@@ -257,13 +257,15 @@ _ITEMS: LiteralString = (
     """
 SELECT item.account, item.item_id, item.order_id, item.sku, item.kind = 'goods', item.quantity, item.cancelled,
        item.shipped, item.status, placed.status, coalesce(placed.created_at, placed.first_stored_at),
-       CASE WHEN in_force AND decided.decision = 'shipped' THEN decided.made_at
+       CASE WHEN in_force AND decided.decision = 'shipped' THEN least(now(), coalesce(
+           CASE WHEN item.status IN ('shipped', 'refunded_after_shipping', 'returned') THEN placed.shipped_at END,
+           decided.left_at, decided.made_at))
          WHEN item.shipped IS NULL AND item.status IN ('pending', 'accepted', 'awaiting_payment') THEN NULL
          ELSE least(now(), """
     + LEFT_AT
     + """) END,
        CASE WHEN in_force THEN decided.decision END,
-       coalesce(over_report.pieces, 0), coalesce(over_report.reported, 0), item.shipments
+       coalesce(over_report.pieces, 0), coalesce(over_report.reported, 0), decided.pieces, item.shipments
 FROM unnest(%s::text[], %s::text[]) AS requested (account, item_id)
 JOIN order_items item USING (account, item_id)
 JOIN orders placed ON placed.account = item.account AND placed.order_id = item.order_id

@@ -78,7 +78,8 @@ WITH candidates AS (
   SELECT item.account, item.order_id, item.item_id, {sku_form} AS sku,
     item.kind = 'goods' AS is_goods, item.status,
     greatest(item.quantity - coalesce(item.cancelled, 0), 0) AS to_ship, item.shipped,
-    CASE WHEN decided.account IS NOT NULL AND {in_force} THEN decided.decision END AS decision, meaning.action,
+    CASE WHEN decided.account IS NOT NULL AND {in_force} THEN decided.decision END AS decision,
+    decided.pieces AS decided_pieces, meaning.action,
     coalesce(over_report.pieces, 0) AS over_reported, coalesce(over_report.reported, 0) AS reported_before,
     coalesce(held.has_lock, false) AS has_lock,
     coalesce(held.left_before, 0) AS left_before
@@ -101,12 +102,12 @@ WITH candidates AS (
   SELECT *, CASE
       WHEN NOT is_goods THEN 0
       WHEN decision IN ('lock', 'release') THEN greatest(coalesce(shipped, 0) - over_now, 0)
-      WHEN decision = 'shipped' THEN greatest(to_ship, reported)
+      WHEN decision = 'shipped' THEN greatest(least(to_ship, decided_pieces), reported)
       ELSE reported - over_now END AS gone
   FROM corrected
 ), needs AS (
   SELECT *, CASE
-      WHEN is_goods AND coalesce(decision, '') NOT IN ('release', 'shipped')
+      WHEN is_goods AND coalesce(decision, '') <> 'release'
         AND (decision = 'lock' OR action = 'lock' OR action = 'keep' AND has_lock)
       -- What has left beyond that, by mistake, is not needed once more.
       THEN greatest(greatest(to_ship - gone, 0)

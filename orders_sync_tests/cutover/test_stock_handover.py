@@ -1,5 +1,7 @@
 """Stock handed back to V1 and taken over again: the pieces on hand are those of the shadow, each counted once."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from orders_sync.cutover.stock_handover import V1Lock, hand_back, take_over
@@ -8,6 +10,7 @@ from orders_sync.stock.apply_events import apply_pending
 from orders_sync.stock.by_hand import By, StockActError, adjust, return_to_stock, undo_shipment
 from orders_sync.stock.connection import StockConnection, StockSchema
 from orders_sync.stock.levels import import_levels
+from orders_sync.stock.wrong_locks import wrong_locks
 from orders_sync.testing.invariants import check_invariants
 from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrder, at, store_order
 
@@ -119,7 +122,7 @@ def test_an_order_keeps_the_piece_that_v1_holds_for_it(public: StockConnection) 
     for number, minutes in (("1", -90), ("2", -30)):
         store_order(public.connection, StoredOrder(number, [StoredItem(number)], created_at=at(minutes)))
     apply_pending(shadow)
-    go_live(public, V1Lock(ACCOUNT, "2", 1, consumed=False))
+    go_live(public, V1Lock(ACCOUNT, "2"))
     rows = public.execute("SELECT item_id, locked, short FROM {locks} ORDER BY item_id").fetchall()
     assert rows == [("1", 0, 1), ("2", 1, 0)]
     check_invariants(public.connection)
@@ -130,9 +133,77 @@ def test_what_v1_has_consumed_after_the_count_and_the_marketplace_tells_later_is
 ) -> None:
     store_order(public.connection, StoredOrder("1", [StoredItem("1")]))
     apply_pending(shadow)
-    go_live(public, V1Lock(ACCOUNT, "1", 1, consumed=True))
+    go_live(public, V1Lock(ACCOUNT, "1", 1, at(20)))
     assert level(public) == (9, 0)
     store_order(public.connection, StoredOrder("1", [StoredItem("1", status="shipped")], modified_at=at(30)))
     apply_pending(public)
     assert level(public) == (9, 0)
+    check_invariants(public.connection)
+
+
+@pytest.mark.parametrize(
+    ("consumed_at", "on_hand"),
+    [
+        pytest.param(at(-30), 10, id="before the count"),
+        pytest.param(at(30), 9, id="after it"),
+        pytest.param(None, 9, id="when, is not known"),
+        pytest.param(datetime(2999, 1, 1, tzinfo=UTC), 9, id="in the future"),
+    ],
+)
+def test_what_v1_has_consumed_before_the_count_is_not_subtracted_again(
+    public: StockConnection, shadow: StockConnection, consumed_at: datetime | None, on_hand: int
+) -> None:
+    item = StoredItem("1")
+    store_order(public.connection, StoredOrder("1", [item], created_at=at(-60), modified_at=at(-60)))
+    apply_pending(shadow)
+    go_live(public, V1Lock(ACCOUNT, "1", 1, consumed_at))
+    assert level(public) == (on_hand, 0)
+    shipped = StoredOrder("1", [item._replace(status="shipped")], "shipped", modified_at=at(40), shipped_at=at(-30))
+    store_order(public.connection, shipped)
+    apply_pending(public)
+    assert level(public) == (on_hand, 0)
+    check_invariants(public.connection)
+
+
+@pytest.mark.parametrize("by_parcel", [True, False])
+def test_the_marketplace_knows_better_than_v1_when_pieces_left(
+    public: StockConnection, shadow: StockConnection, *, by_parcel: bool
+) -> None:
+    """V1 noticed it after the count. The shadow has yet to look at what the marketplace reports."""
+    parcels = ((1, at(-30)),) if by_parcel else ()
+    store_order(public.connection, StoredOrder("1", [StoredItem("1")], created_at=at(-60), modified_at=at(-60)))
+    apply_pending(shadow)
+    shipped = StoredItem("1", status="shipped", parcels=parcels)
+    shipped_at = None if by_parcel else at(-30)
+    store_order(public.connection, StoredOrder("1", [shipped], "shipped", modified_at=at(40), shipped_at=shipped_at))
+    go_live(public, V1Lock(ACCOUNT, "1", 1, at(30)))
+    assert level(public) == (10, 0)
+    check_invariants(public.connection)
+
+
+def test_when_another_item_of_the_order_left_says_nothing(public: StockConnection, shadow: StockConnection) -> None:
+    items = [StoredItem("1"), StoredItem("2", status="shipped", parcels=((1, at(-30)),))]
+    store_order(public.connection, StoredOrder("1", items, created_at=at(-60), shipped_at=at(-30)))
+    apply_pending(shadow)
+    go_live(public, V1Lock(ACCOUNT, "1", 1, at(30)))
+    assert level(public) == (9, 0)
+    check_invariants(public.connection)
+
+
+@pytest.mark.parametrize("reported", [None, 0, 1])
+@pytest.mark.parametrize("consumed", [1, 3, 6])
+def test_only_the_pieces_that_v1_has_consumed_have_left(
+    public: StockConnection, shadow: StockConnection, reported: int | None, consumed: int
+) -> None:
+    """An item of 3. Where V1 has locked it twice, it has consumed more than there are."""
+    item = StoredItem("1", quantity=3, shipped=reported)
+    store_order(public.connection, StoredOrder("1", [item], created_at=at(5), modified_at=at(10)))
+    apply_pending(shadow)
+    go_live(public, V1Lock(ACCOUNT, "1", consumed, at(30)))
+    left = min(3, consumed)
+    assert level(public) == (10 - left, 3 - left)
+    assert wrong_locks(public) == []
+    store_order(public.connection, StoredOrder("1", [item._replace(status="shipped", shipped=3)], modified_at=at(60)))
+    apply_pending(public)
+    assert level(public) == (7, 0)
     check_invariants(public.connection)

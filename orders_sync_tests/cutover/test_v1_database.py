@@ -124,10 +124,31 @@ def test_orders_items_and_locks_are_read(laravel: str) -> None:
     assert items[["item_id", "sku", "quantity"]].values.tolist() == [["9001", "PHONE", 1], ["9002", "CASE", 2]]
     locks = v1.locks_of("back_market_sandbox", *day)
     assert sorted(locks[["item_id", "state"]].values.tolist()) == [["9001", "locked"], ["9002", "released"]]
-    assert v1.all_locks() == [V1Lock("back_market_sandbox", "9001", 1, consumed=False)]
+    assert v1.all_locks() == [V1Lock("back_market_sandbox", "9001")]
     assert v1.written_since(datetime(2026, 3, 2, 6, 59, tzinfo=UTC)) == 1
     assert v1.written_since(datetime(2026, 3, 2, 7, 1, tzinfo=UTC)) == 0
     v1.close()
+
+
+def test_what_v1_has_consumed_is_read_with_its_pieces_and_the_time_of_the_last(laravel: str) -> None:
+    """Of three pieces, two were consumed one after the other, one was released, and one is held."""
+    engine = create_engine(laravel.replace("postgresql://", "postgresql+psycopg://"))
+    with engine.begin() as connection:
+        for statement in (
+            "INSERT INTO order_items VALUES (12, 1, '9003', 'PHONE', 4, 10, 2, NULL)",
+            "INSERT INTO stock_locks VALUES (3, 12, 1, NULL, '2026-03-02 09:00:00')",
+            "INSERT INTO stock_locks VALUES (4, 12, 1, NULL, '2026-03-02 11:00:00')",
+            "INSERT INTO stock_locks VALUES (5, 12, 1, '2026-03-02 12:00:00', '2026-03-02 12:00:00')",
+            "INSERT INTO stock_locks VALUES (6, 12, 1, NULL, NULL)",
+        ):
+            connection.execute(text(statement))
+    engine.dispose()
+    settings = load_cutover_settings().model_copy(update={"timezone": "Europe/Berlin"})
+    with V1Database(settings) as v1:
+        assert v1.all_locks() == [
+            V1Lock("back_market_sandbox", "9001"),
+            V1Lock("back_market_sandbox", "9003", 2, datetime(2026, 3, 2, 10, tzinfo=UTC)),
+        ]
 
 
 def test_it_is_never_written(laravel: str) -> None:

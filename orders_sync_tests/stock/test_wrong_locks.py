@@ -44,6 +44,7 @@ class Row(NamedTuple):
     shipped: int | None
     decision: str | None
     decided_status: str
+    decided_pieces: int | None
     sku: str
 
 
@@ -51,11 +52,17 @@ def all_rows() -> Iterator[Row]:
     statuses = [
         (item, order) for item, order in itertools.product(Status, Status) if item is Status.UNKNOWN or order is item
     ]
-    decisions = [(decision, True) for decision in (None, *Decision)] + [(Decision.LOCK, False)]
-    for (status, order_status), kind, cancelled, shipped, (decision, in_force), sku in itertools.product(
+    decisions = [
+        *((decision, True, None) for decision in (None, *Decision)),
+        (Decision.LOCK, False, None),
+        (Decision.SHIPPED, True, 1),
+    ]
+    for (status, order_status), kind, cancelled, shipped, (decision, in_force, pieces), sku in itertools.product(
         statuses, ("goods", "fee"), (None, 1, 3), (None, 1, 2), decisions, SKUS
     ):
-        yield Row(status, order_status, kind, cancelled, shipped, decision, status if in_force else "other", sku)
+        yield Row(
+            status, order_status, kind, cancelled, shipped, decision, status if in_force else "other", pieces, sku
+        )
 
 
 def store_rows(connection: Connection, rows: list[Row]) -> list[ItemKey]:
@@ -78,9 +85,10 @@ def store_rows(connection: Connection, rows: list[Row]) -> list[ItemKey]:
     )
     connection.execute(
         "INSERT INTO stock_decisions "
-        "(account, item_id, decision, item_status, reason, made_by) "
-        "SELECT %(account)s, id, decision, status, '', '' "
-        "FROM unnest(%(ids)s::text[], %(decision)s::text[], %(decided_status)s::text[]) AS row (id, decision, status) "
+        "(account, item_id, decision, item_status, reason, made_by, pieces) "
+        "SELECT %(account)s, id, decision, status, '', '', pieces "
+        "FROM unnest(%(ids)s::text[], %(decision)s::text[], %(decided_status)s::text[], %(decided_pieces)s::int[]) "
+        "AS row (id, decision, status, pieces) "
         "WHERE decision IS NOT NULL",
         parameters,
     )

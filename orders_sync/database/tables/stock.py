@@ -166,6 +166,8 @@ stock_decisions = Table(
         "decision_id", BigInteger, Identity(), primary_key=True,
         comment="Running number of the decision: the item's newest one counts.",
     ),
+    Column("pieces", Integer, comment="Of shipped: the item's pieces that have left; empty: all."),
+    moment("left_at", "Of shipped: the moment by which they had left, as V1 says; empty: made_at."),
     CheckConstraint("decision IN ('lock','release','shipped','not_shipped')", name="stock_decisions_decision"),
     comment="What was decided by hand, or by the cutover, about items' locks, one row per decision. An item's newest "
     "one holds until the item's status changes; the others are history.",
