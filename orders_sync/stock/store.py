@@ -215,17 +215,28 @@ FROM (VALUES ('public', 'orders'), ('public', 'order_items'), ('public', 'order_
 WHERE NOT EXISTS (
   SELECT FROM pg_stats WHERE schemaname = requested.schema AND tablename = requested.name AND attname = 'account')
 """
+_STATUSES_OF_WHAT_LEFT: LiteralString = "('shipped', 'refunded_after_shipping', 'returned')"
+_SEEN_GONE: LiteralString = """coalesce((
+  SELECT max(gone.recorded_at) FROM public.order_events gone
+  WHERE item.shipped IS NULL AND gone.account = item.account AND gone.order_id = item.order_id
+    AND gone.item_id = item.item_id AND gone.kind = 'OrderStatusChanged' AND gone.new_status IN {statuses}
+    AND coalesce(gone.old_status, '') NOT IN {statuses}), placed.stored_at)""".replace(
+    "{statuses}", _STATUSES_OF_WHAT_LEFT
+)
+"""When it was stored that the item has left: the order may have been stored again since. Where the marketplace gives
+numbers of pieces, its status does not say when the last of them left: then it was when the order was stored."""
 LEFT_AT: LiteralString = """coalesce(placed.shipped_at, CASE
   WHEN placed.revision = 1 THEN placed.created_at
   WHEN EXISTS (SELECT FROM record_flaws flaw WHERE flaw.account = placed.account AND flaw.kind = 'order'
     AND flaw.record_id = placed.order_id AND flaw.field = 'modified_at' AND starts_with(flaw.stored, 'unknown'))
-    THEN placed.stored_at
+    THEN {seen_gone}
   WHEN placed.modified_at IS NOT NULL THEN placed.modified_at
   WHEN (SELECT unknown_shipping_time FROM stock_settings) = 'before_count' THEN coalesce((
-    SELECT max(pass.started_at) FROM lane_runs pass WHERE pass.account = placed.account
-      AND pass.sync_type = 'modified' AND pass.outcome = 'succeeded' AND pass.finished_at < placed.stored_at),
-    placed.first_stored_at) END)"""
-"""The moment by which what has left of the order `placed` had left: ItemFacts.left_at.
+    SELECT max(pass.started_at) FROM (SELECT {seen_gone} AS at OFFSET 0) seen JOIN lane_runs pass
+      ON pass.account = placed.account AND pass.sync_type = 'modified' AND pass.outcome = 'succeeded'
+      AND pass.finished_at < seen.at),
+    placed.first_stored_at) END)""".replace("{seen_gone}", _SEEN_GONE)
+"""The moment by which what has left of the `item` of the order `placed` had left: ItemFacts.left_at.
 
 An order whose modified time is not to be believed keeps that of an earlier version: it counts as of when it was stored.
 Where the marketplace gives no time at all, the pieces left after the last `modified` pass that saw them here; a setting
@@ -258,8 +269,9 @@ _ITEMS: LiteralString = (
 SELECT item.account, item.item_id, item.order_id, item.sku, item.kind = 'goods', item.quantity, item.cancelled,
        item.shipped, item.status, placed.status, coalesce(placed.created_at, placed.first_stored_at),
        CASE WHEN in_force AND decided.decision = 'shipped' THEN least(now(), coalesce(
-           CASE WHEN item.status IN ('shipped', 'refunded_after_shipping', 'returned') THEN placed.shipped_at END,
-           decided.left_at, decided.made_at))
+           CASE WHEN item.status IN """
+    + _STATUSES_OF_WHAT_LEFT
+    + """ THEN placed.shipped_at END, decided.left_at, decided.made_at))
          WHEN item.shipped IS NULL AND item.status IN ('pending', 'accepted', 'awaiting_payment') THEN NULL
          ELSE least(now(), """
     + LEFT_AT

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from orders_sync.database.engine import Connection
+from orders_sync.stock.actions import LOCK_ACTIONS, LockAction
 from orders_sync.stock.apply_events import apply_pending
 from orders_sync.stock.by_hand import By, StockActError, adjust, decide, return_to_stock, undo_shipment
 from orders_sync.stock.connection import StockConnection
@@ -131,6 +132,28 @@ class TestAMarketplaceThatGivesNoTimeOfShipping:
         counted(stock, 9, minutes=60)
         store(stock, StoredItem("100", status="shipped"), modified_at=None)
         assert on_hand(stock) == left
+
+    @pytest.mark.parametrize(
+        "later", [status for status, meaning in LOCK_ACTIONS.items() if meaning.action is LockAction.CONSUME]
+    )
+    def test_a_pass_that_stores_the_order_again_before_the_stock_job_comes_changes_nothing(
+        self, stock: StockConnection, later: str
+    ) -> None:
+        set_unknown_shipping_time(stock, UnknownShippingTime.BEFORE_COUNT, "ann@desk")
+        store(stock, StoredItem("100"))
+        counted(stock, 9, minutes=60)
+        for status in ("shipped", later):
+            shipped = StoredOrder("1", [StoredItem("100", status=status)])._replace(modified_at=None)
+            store_order(stock.connection, shipped)
+            stock.execute("UPDATE orders SET stored_at = clock_timestamp()")
+            stock.execute(
+                "INSERT INTO lane_runs (account, sync_type, run_id, started_at, finished_at, outcome) "
+                "VALUES ('shop', 'modified', %s, now(), clock_timestamp(), 'succeeded')",
+                [status],
+            )
+        stock.execute("UPDATE orders SET stored_at = clock_timestamp(), first_stored_at = %s", [at(0)])
+        apply_pending(stock)
+        assert on_hand(stock) == 9, "the pass that stored it as shipped first saw it gone"
 
 
 class TestAliasesAndBundlesThatChange:
