@@ -326,4 +326,9 @@ def test_stock_is_corrected_in_the_ui(definitions: dg.Definitions, database_url:
         booked = {"account": "shop", "care_id": "900", "reason": "a test"}  # the folder does not say how many
         assert not run("return_stock", "return_item_to_stock", **booked).success
         assert run("return_stock", "return_item_to_stock", pieces=1, **item, care_id="900").success
-        assert run("decide_lock", "decide_item_lock", decision="UNDO_SHIPMENT", **item).success
+        assert answer("decide_lock", "decide_item_lock", decision="LOCK", pieces=1, **item).startswith(
+            "A decision to lock is about all pieces"
+        )
+        undo = {"decision": "UNDO_SHIPMENT", **item}
+        assert "2 can't be undone" in answer("decide_lock", "decide_item_lock", pieces=2, **undo)
+        assert run("decide_lock", "decide_item_lock", pieces=1, **undo).success

@@ -207,3 +207,19 @@ def test_only_the_pieces_that_v1_has_consumed_have_left(
     apply_pending(public)
     assert level(public) == (7, 0)
     check_invariants(public.connection)
+
+
+@pytest.mark.parametrize("is_applied", [True, False])
+def test_an_item_that_is_refunded_after_a_shipment_that_nobody_saw_is_consumed_and_not_held(
+    public: StockConnection, shadow: StockConnection, *, is_applied: bool
+) -> None:
+    """V1 still holds a piece for it."""
+    store_order(public.connection, StoredOrder("1", [StoredItem("1")], created_at=at(5), modified_at=at(10)))
+    apply_pending(shadow)
+    refunded = StoredItem("1", status="refunded_after_shipping")
+    store_order(public.connection, StoredOrder("1", [refunded], "refunded_after_shipping", modified_at=at(40)))
+    if is_applied:
+        apply_pending(shadow)
+    go_live(public, V1Lock(ACCOUNT, "1"))
+    assert level(public) == (9, 0)
+    check_invariants(public.connection)

@@ -14,7 +14,15 @@ from orders_sync.dagster_support.failures import one_line_failures
 from orders_sync.dagster_support.markdown import as_markdown_table
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.marketplaces.kit.accounts import account_names, overselling_accounts
-from orders_sync.stock.by_hand import By, adjust, decide, pieces_to_return, return_to_stock
+from orders_sync.stock.by_hand import (
+    By,
+    StockActError,
+    adjust,
+    decide,
+    pieces_to_return,
+    return_to_stock,
+    undo_shipment,
+)
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.needs import Decision
 from orders_sync.stock.reconcile import StockResult
@@ -48,6 +56,9 @@ class DecideLock(dg.Config):
     account: str = Field(description="The seller account.")
     item_id: str = Field(description="The marketplace's id of the order item.")
     decision: LockDecision = Field(description="LOCK, RELEASE, or UNDO_SHIPMENT (it was set to shipped by mistake).")
+    pieces: int | None = Field(
+        default=None, description="Of UNDO_SHIPMENT: how many pieces did not leave; by default, all that have left."
+    )
     reason: str = REASON
 
 
@@ -86,7 +97,13 @@ def decide_item_lock(context: dg.OpExecutionContext, config: DecideLock, orders_
     """Raises dg.Failure where there is no such item, or nothing to undo."""
     key, decision = (config.account, config.item_id), Decision(config.decision.value)
     with _stock(orders_database) as stock:
-        result = decide(stock, key, decision, _by(context, config.reason), overselling_accounts())
+        by = _by(context, config.reason)
+        if config.pieces is None:
+            result = decide(stock, key, decision, by, overselling_accounts())
+        elif decision is Decision.NOT_SHIPPED:
+            result = undo_shipment(stock, key, config.pieces, by, overselling_accounts())
+        else:
+            raise StockActError(f"A decision to {decision} is about all pieces: leave `pieces` empty.")
     _report(context, f"Item {config.item_id}: {decision}", result)
 
 
