@@ -172,13 +172,17 @@ def settle(
     pieces than a lock can have.
     """
     result = Settled({}, dict(levels), [], {}, set())
+    parts_of_ordered: dict[tuple[str, str], Sequence[StockPart]] = {}
     for facts in items:
         key = facts.key
         stored = locks.get(key, ())
         need = need_of(facts, has_lock=bool(stored) and any(lock.locked or lock.short for lock in stored))
         if not stored and need == NOTHING:
             continue
-        parts = parts_of(facts.account, facts.sku, stock_skus)
+        ordered = facts.account, facts.sku
+        parts = parts_of_ordered.get(ordered)
+        if parts is None:
+            parts = parts_of_ordered[ordered] = parts_of(*ordered, stock_skus)
         for part in parts:
             check_need(part.sku, part.pieces * (need.hold + need.gone))
         left = sum([lock.item_pieces for lock in stored]) if stored else 0
@@ -318,7 +322,7 @@ def share_out(
     take back. `oversell`: the accounts that hold what they need, whatever is available. `cause`: of changes to locks
     that `settled` has no cause for.
     """
-    locks = {**{lock.key: lock for lock in others}, **settled.locks}
+    locks = {lock.key: lock for lock in others} | settled.locks
     levels = dict(settled.levels)
     by_sku: dict[str, list[Lock]] = {}
     for lock in locks.values():
@@ -330,12 +334,11 @@ def share_out(
         is_overdrawn = sku in settled.overdrawn and level.available() < 0
         reserved = level.reserved
         for lock in (_keep_what_fits if is_overdrawn else _give)(active, level, oversell):
-            reserved += lock.locked - locks[lock.key].locked
-            locks[lock.key] = lock
-        levels[sku] = level._replace(reserved=reserved)
-    causes = dict(settled.causes)
-    for key in locks:
-        causes.setdefault(key, cause or Cause("stock became available"))
+            key = lock.key
+            reserved += lock.locked - locks[key].locked
+            locks[key] = lock
+        levels[sku] = StockLevel(level.on_hand, reserved, *level[2:])
+    causes = dict.fromkeys(locks, cause or Cause("stock became available")) | settled.causes
     return Settled(_with_problems(locks, levels), levels, settled.movements, causes, set())
 
 
@@ -349,7 +352,7 @@ def _give(active: Sequence[Lock], level: StockLevel, oversell: frozenset[str]) -
         given = lock.short if lock.account in oversell else min(lock.short, max(0, available))
         if given:
             available -= given
-            yield lock._replace(locked=lock.locked + given, short=lock.short - given)
+            yield Lock(*lock[:5], lock.locked + given, lock.short - given, *lock[7:])  # fast: nearly every lock passes
 
 
 def _keep_what_fits(active: Sequence[Lock], level: StockLevel, oversell: frozenset[str]) -> Iterable[Lock]:

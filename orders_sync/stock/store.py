@@ -50,11 +50,12 @@ def load(stock: StockConnection, keys: Collection[ItemKey]) -> Loaded:
     """Loads items with their locks and levels. Call it in the transaction that stores the outcome."""
     requested = _columns(sorted(set(keys)), 2)
     stock_skus = load_stock_skus(stock)
-    items = [_facts(*row) for row in stock.execute(_ITEMS, requested)]
+    items = list(map(_facts, stock.execute(_ITEMS, requested).fetchall()))
     locks: dict[ItemKey, list[Lock]] = {}
     for lock in map(Lock._make, stock.execute(_LOCKS, requested).fetchall()):
         locks.setdefault((lock.account, lock.item_id), []).append(lock)
-    skus = {part.sku for item in items for part in parts_of(item.account, item.sku, stock_skus)}
+    ordered = {(item.account, item.sku) for item in items}
+    skus = {part.sku for account, sku in ordered for part in parts_of(account, sku, stock_skus)}
     skus.update(lock.sku for found in locks.values() for lock in found)
     return Loaded(items, locks, load_levels(stock, skus), stock_skus)
 
@@ -65,9 +66,9 @@ def stored_sku_case(stock: StockConnection) -> SkuCase:
     return SkuCase(row[0]) if row else SkuCase.EXACT
 
 
-def _facts(*columns: Any) -> ItemFacts:
+def _facts(columns: Sequence[Any]) -> ItemFacts:
     """The columns of _ITEMS. A time in the future is not believed: nothing has left that late."""
-    *facts, shipments = columns
+    facts, shipments = columns[:-1], columns[-1]
     if shipments is None:
         return ItemFacts(*facts)
     now = datetime.now(UTC)
@@ -164,15 +165,17 @@ def store(
 
     `before`: the locks as they were stored. `levels`: the levels as they were stored.
     """
-    changed = [lock for key, lock in after.locks.items() if lock != before.get(key)]
-    transitions = [
-        _transition(before.get(lock.key), lock, after.causes[lock.key])
-        for lock in changed
-        if lock.key not in before or lock.pieces() != before[lock.key].pieces()
+    changed = [
+        (key, stored, lock) for key, lock in after.locks.items() for stored in [before.get(key)] if lock != stored
     ]
-    new = [(*lock, lock.state) for lock in changed if lock.key not in before]
+    transitions = [
+        _transition(stored, lock, after.causes[key])
+        for key, stored, lock in changed
+        if stored is None or lock.pieces() != stored.pieces()
+    ]
+    new = [(*lock, lock.state) for _, stored, lock in changed if stored is None]
     stock.copy("{locks}", (*Lock._fields, "state"), new)
-    if changed_before := [(*lock, lock.state) for lock in changed if lock.key in before]:
+    if changed_before := [(*lock, lock.state) for _, stored, lock in changed if stored is not None]:
         stock.execute(_UPDATE_LOCKS, _columns(changed_before, len(Lock._fields) + 1))
     stock.copy("{history}", Transition._fields, transitions)
     store_levels(stock, levels, after.levels)
@@ -284,9 +287,9 @@ JOIN orders placed ON placed.account = item.account AND placed.order_id = item.o
 """
     + OVER_REPORTED
     + DECIDED
-    + """LEFT JOIN LATERAL (SELECT """
+    + """CROSS JOIN LATERAL (SELECT decided.account IS NOT NULL AND """
     + IN_FORCE
-    + """ AS in_force WHERE decided.account IS NOT NULL) decision ON true
+    + """ AS in_force) decision
 """
 )
 _LEVELS = "SELECT sku, on_hand, reserved, counted_at, imported_at, missing FROM {levels} WHERE sku = ANY(%s::text[])"
