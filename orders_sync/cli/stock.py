@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -13,13 +13,14 @@ import click
 from orders_sync.cli.database import read_stock_database, stock_database
 from orders_sync.cli.output import EXIT_FAILED, console, moment, print_error, print_warning, table
 from orders_sync.cli.rows import format_options, print_rows
+from orders_sync.cli.stock_acts import REASON, by, print_transitions, transition_lines
 from orders_sync.cli.stock_events import events
+from orders_sync.cli.stock_received import put_away, receive, received
 from orders_sync.cli.stock_settings import settings
 from orders_sync.cli.user import user_at_machine
 from orders_sync.model.errors import UserFacingError
 
 APPLICATION = "orders_sync stock"
-REASON = click.option("--reason", required=True, help="Why; stored with your name.")
 
 
 @click.group()
@@ -29,6 +30,8 @@ def stock() -> None:
 
 stock.add_command(events)
 stock.add_command(settings)
+for command in (receive, put_away, received):
+    stock.add_command(command)
 
 
 @stock.command("import")
@@ -67,16 +70,7 @@ def import_file(file: Path, counted_at: str | None, dry_run: bool, show: bool) -
     console.print(f"{imported} SKUs {verb}; the pieces on hand of {len(result.changes)} differ from before.")
     if result.outdated:
         console.print(f"{len(result.outdated)} SKUs were counted again since then, and stay as they are.")
-    _print_transitions(result.applied.transitions, "would become" if dry_run else "are now")
-
-
-def _print_transitions(transitions: Mapping[str, int], verb: str = "are now") -> None:
-    for line in _transition_lines(transitions, verb):
-        console.print(line)
-
-
-def _transition_lines(transitions: Mapping[str, int], verb: str = "are now") -> list[str]:
-    return [f"{count} locks {verb} {state}." for state, count in sorted(transitions.items())]
+    print_transitions(result.applied.transitions, "would become" if dry_run else "are now")
 
 
 @stock.command("levels")
@@ -88,11 +82,11 @@ def show_levels(only_short: bool, as_json: bool, as_csv: bool) -> None:
 
     with read_stock_database(APPLICATION) as connected:
         levels = sku_levels(connected, only_short=only_short)
-    names = ["SKU", "on hand", "reserved", "available", "short", "counted at"]
+    names = ["SKU", "on hand", "reserved", "available", "short", "quarantine", "counted at"]
     rows = [
         [
             level.sku, "unknown" if level.on_hand is None and not as_json else level.on_hand, level.reserved,
-            level.available(), level.short, level.counted_at,
+            level.available(), level.short, level.quarantine, level.counted_at,
         ]
         for level in levels
     ]  # fmt: skip
@@ -197,12 +191,15 @@ def explain_lock(subject: str, show_all: bool, limit: int | None, as_json: bool)
     for level in found.levels:
         on_hand = "not in the stock list" if level.on_hand is None else f"{level.on_hand} on hand"
         counted = f", counted {moment(level.counted_at)} UTC" if level.counted_at else ""
-        console.print(f"SKU {level.sku}: {on_hand}, {level.reserved} reserved, {level.short} short{counted}.")
+        quarantine = f", {level.quarantine} in quarantine" if level.quarantine else ""
+        console.print(
+            f"SKU {level.sku}: {on_hand}, {level.reserved} reserved, {level.short} short{quarantine}{counted}."
+        )
     for title, rows in (
         ("Held by", found.holders), ("Events that wait to be applied", found.pending), ("Order items", found.items),
         ("Aliases and bundles", found.stock_skus), ("Decisions", found.decisions),
-        ("Returns by care records", found.returns), ("Transitions of locks", found.transitions),
-        ("Movements of stock", found.movements),
+        ("Returns by care records", found.returns), ("Received pieces", found.received),
+        ("Transitions of locks", found.transitions), ("Movements of stock", found.movements),
     ):  # fmt: skip
         if rows:
             _print_section(title, rows)
@@ -230,15 +227,9 @@ def adjust_level(sku: str, pieces: int, reason: str) -> None:
     from orders_sync.stock.by_hand import adjust
 
     with stock_database(APPLICATION) as connected:
-        result = adjust(connected, sku, pieces, _by(reason), overselling_accounts())
+        result = adjust(connected, sku, pieces, by(reason), overselling_accounts())
     console.print(result.text(), markup=False)
-    _print_transitions(result.applied.transitions)
-
-
-def _by(reason: str) -> Any:
-    from orders_sync.stock.by_hand import By
-
-    return By.checked(user_at_machine(), reason)
+    print_transitions(result.applied.transitions)
 
 
 def _decision(name: str, decision: str, help_text: str) -> Callable[..., None]:
@@ -254,8 +245,8 @@ def _decision(name: str, decision: str, help_text: str) -> Callable[..., None]:
         from orders_sync.stock.needs import Decision
 
         with stock_database(APPLICATION) as connected:
-            result = decide(connected, (account, item_id), Decision(decision), _by(reason), overselling_accounts())
-        _print_transitions(result.transitions)
+            result = decide(connected, (account, item_id), Decision(decision), by(reason), overselling_accounts())
+        print_transitions(result.transitions)
         if not result.transitions:
             console.print("No lock changed: the item's lock is so already. The decision is on record.")
 
@@ -290,8 +281,8 @@ def undo_item_shipment(account: str, item_id: str, pieces: int | None, reason: s
     from orders_sync.stock.by_hand import undo_shipment
 
     with stock_database(APPLICATION) as connected:
-        result = undo_shipment(connected, (account, item_id), pieces, _by(reason), overselling_accounts())
-    _print_transitions(result.transitions)
+        result = undo_shipment(connected, (account, item_id), pieces, by(reason), overselling_accounts())
+    print_transitions(result.transitions)
 
 
 @stock.command("return")
@@ -310,7 +301,7 @@ def return_pieces(account: str, item_id: str | None, pieces: int | None, care_id
 
     with stock_database(APPLICATION) as connected:
         returned = pieces_to_return(connected, account, item_id, pieces, care_id)
-        result = return_to_stock(connected, returned, _by(reason), overselling_accounts(), care_id=care_id)
+        result = return_to_stock(connected, returned, by(reason), overselling_accounts(), care_id=care_id)
     noted = {each.item_id: each.why for each in result.not_booked}
     for (_, returned_id), count in returned.items():
         why = noted.get(returned_id)
@@ -319,7 +310,7 @@ def return_pieces(account: str, item_id: str | None, pieces: int | None, care_id
             if why is None
             else f"{count} pieces of item {returned_id} came back and are on record, not on hand: {why}."
         )
-    _print_transitions(result.transitions)
+    print_transitions(result.transitions)
 
 
 @stock.command("repair")
@@ -349,7 +340,7 @@ def repair_locks(yes: bool, as_json: bool, as_csv: bool) -> None:
     elif yes:
         with stock_database(APPLICATION) as connected:
             repaired = repair(connected, oversell)
-        for line in _transition_lines(repaired.transitions):
+        for line in transition_lines(repaired.transitions):
             say(line)
         if repaired.failed:
             say(f"{repaired.failed} items could not be repaired. Their locks stay as they were.")

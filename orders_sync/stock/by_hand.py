@@ -142,8 +142,8 @@ def return_to_stock(
         if care_id is not None:
             by = by._replace(reason=f"care record {care_id}: {by.reason}")
             for key, pieces in returns.items():
-                _note_care_record(stock, care_id, key, pieces)
-        back = {key: _coming_back(stock, key, pieces) for key, pieces in returns.items()}
+                note_care_record(stock, care_id, key, pieces)
+        back = {key: coming_back(stock, key, pieces) for key, pieces in returns.items()}
         before = load_levels(stock, by_sku(chain.from_iterable(back.values())))
         levels, movements = dict(before), list[Movement]()
         for key, departures in back.items():
@@ -166,7 +166,8 @@ def return_to_stock(
         return move(stock, before, movements, cause, oversell) + StockResult(not_booked=not_booked)
 
 
-def _coming_back(stock: StockConnection, key: ItemKey, pieces: int) -> list[Departure]:
+def coming_back(stock: StockConnection, key: ItemKey, pieces: int) -> list[Departure]:
+    """What comes back when so many pieces of an item do. Raises StockActError where fewer are away."""
     departures = load_departures(stock, key)
     if not departures:
         raise StockActError(f"No piece of the item {key[1]} has left the stock: none can come back.")
@@ -215,7 +216,7 @@ def _pieces_of_care_record(stock: StockConnection, account: str, care_id: str) -
     return left
 
 
-def _note_care_record(stock: StockConnection, care_id: str, key: ItemKey, pieces: int) -> None:
+def note_care_record(stock: StockConnection, care_id: str, key: ItemKey, pieces: int) -> None:
     """Notes that these pieces came back by the care record. Raises StockActError if it says that fewer do."""
     account, item_id = key
     rows = stock.execute(_OF_CARE_RECORD, [account, care_id]).fetchall()

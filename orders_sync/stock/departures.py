@@ -12,6 +12,8 @@ from typing import NamedTuple
 SHIPPED = "shipped"
 NOT_SHIPPED = "not_shipped"
 RETURNED = "returned"
+RECEIVED = "received"
+"""They came back into quarantine: not on hand yet."""
 
 
 class ItemMovement(NamedTuple):
@@ -52,7 +54,7 @@ def departures_of(movements: Iterable[ItemMovement]) -> list[Departure]:
         kind, pieces = group[0].kind, abs(group[0].item_pieces)
         if kind == SHIPPED:
             departures.append(_departure(group, pieces))
-        elif kind == RETURNED:
+        elif kind in (RETURNED, RECEIVED):
             departures = _marked(departures, pieces)
         else:
             departures = without(departures, undoing(departures, pieces))

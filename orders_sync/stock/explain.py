@@ -6,7 +6,8 @@ from typing import LiteralString, NamedTuple, TypeVar
 
 from orders_sync.model.keys import UNSTORABLE
 from orders_sync.stock.connection import StockConnection
-from orders_sync.stock.queries import HISTORY, Holder, SkuLevel, StoredTransition, holders
+from orders_sync.stock.queries import HISTORY, QUARANTINE, Holder, SkuLevel, StoredTransition, holders
+from orders_sync.stock.received import Receipt, receipts_of
 from orders_sync.stock.stock_skus import StockSku
 from orders_sync.stock.store import IN_FORCE, stored_sku_case
 
@@ -72,6 +73,8 @@ class StoredReturn(NamedTuple):
     at: datetime
     account: str
     care_id: str
+    care_state: str
+    """The care record's state: open, closed, cancelled or unknown; '' where it is not stored any more."""
     item_id: str
     pieces: int | None
     booked: int
@@ -93,13 +96,14 @@ class Explanation(NamedTuple):
     movements: list[StoredMovement]
     decisions: list[StoredDecision]
     returns: list[StoredReturn]
+    received: list[Receipt]
 
     def is_empty(self) -> bool:
         """Whether nothing was found."""
         return not any(self)
 
 
-_NOTHING = Explanation([], [], [], [], [], [], [], [], [])
+_NOTHING = Explanation([], [], [], [], [], [], [], [], [], [])
 
 
 def explain(stock: StockConnection, subject: str, limit: int | None = MAX_SHOWN) -> Explanation:
@@ -129,6 +133,7 @@ def explain(stock: StockConnection, subject: str, limit: int | None = MAX_SHOWN)
         movements=_oldest_first(stock.rows_as(StoredMovement, _MOVEMENTS, shown)),
         decisions=_oldest_first(stock.rows_as(StoredDecision, _DECISIONS, shown)),
         returns=_oldest_first(stock.rows_as(StoredReturn, _RETURNS, shown)),
+        received=receipts_of(stock, skus, items, limit),
     )
 
 
@@ -187,10 +192,10 @@ WHERE sku = ANY(%(skus)s) OR stock_sku = ANY(%(skus)s) OR sku IN (SELECT form FR
 ORDER BY sku, account, stock_sku LIMIT %(limit)s
 """)
 _LEVELS = """
-SELECT level.sku, level.on_hand, level.reserved, level.counted_at, (
+SELECT level.sku, level.on_hand, level.reserved, level.counted_at, {quarantine} AS quarantine, (
   SELECT coalesce(sum(lock.short), 0) FROM {locks} lock WHERE lock.sku = level.sku AND lock.state = 'short') AS short
 FROM {levels} level WHERE level.sku = ANY(%s) ORDER BY level.sku
-"""
+""".replace("{quarantine}", QUARANTINE)
 _PENDING = _sql("""
 SELECT account, order_id, item_id, sku, status, min(recorded_at) AS waits_since
 FROM (
@@ -220,7 +225,8 @@ FROM stock_decisions decided LEFT JOIN {item} USING (account, item_id)
 WHERE {of_sku} OR {named} ORDER BY decided.decision_id DESC LIMIT %(limit)s
 """)
 _RETURNS = _sql("""
-SELECT back.at, account, back.care_id, item_id, back.pieces, back.booked, back.handled_at, back.note
-FROM stock_returns back LEFT JOIN {item} USING (account, item_id)
+SELECT back.at, account, back.care_id, coalesce(care.state, '') AS care_state, item_id, back.pieces, back.booked,
+  back.handled_at, back.note
+FROM stock_returns back LEFT JOIN care_records care USING (account, care_id) LEFT JOIN {item} USING (account, item_id)
 WHERE {of_sku} OR {named} ORDER BY back.at DESC, back.care_id DESC LIMIT %(limit)s
 """)

@@ -137,7 +137,7 @@ def _moved_since(stock: StockConnection, times: Mapping[str, datetime]) -> dict[
 _MOVED_SINCE = """
 SELECT moved.sku, sum(moved.pieces)::int FROM unnest(%s::text[], %s::timestamptz[]) AS counted (sku, at)
 JOIN {movements} moved ON moved.sku = counted.sku AND coalesce(moved.moved_at, moved.at) > counted.at
-WHERE moved.kind <> 'counted' GROUP BY moved.sku
+WHERE moved.kind NOT IN ('counted', 'received', 'scrapped') GROUP BY moved.sku
 """
 _SET_COUNTED = """
 UPDATE {levels} stored SET imported_at = now(), counted_at = counted.counted_at

@@ -104,9 +104,12 @@ def _check_buffers(stock: StockConnection) -> None:
 
 
 def merge_shared_skus(stock: StockConnection) -> None:
-    """Merges the SKUs of aliases, bundles and buffers, which all schemas share. Call it once the setting is stored."""
+    """Merges the SKUs of aliases, bundles, buffers and receipts, which all schemas share.
+
+    Call it once the setting is stored.
+    """
     import_stock_skus(stock, list(dict.fromkeys(map(_in_upper_case, stored_stock_skus(stock)))))
-    for statement in (_MERGE_BUFFERS, _DELETE_BUFFERS):
+    for statement in (_MERGE_BUFFERS, _DELETE_BUFFERS, _RENAME_RECEIVED, _RENAME_PUT_AWAY):
         stock.execute(statement)
 
 
@@ -233,3 +236,5 @@ INSERT INTO stock_buffers (account, sku, pieces, percent)
 SELECT account, {sku_form}, pieces, percent FROM stock_buffers ON CONFLICT DO NOTHING
 """
 _DELETE_BUFFERS = "DELETE FROM stock_buffers WHERE sku <> {sku_form}"
+_RENAME_RECEIVED = "UPDATE stock_received SET sku = {sku_form} WHERE sku <> {sku_form}"
+_RENAME_PUT_AWAY = "UPDATE stock_put_away SET sku = {sku_form} WHERE sku <> {sku_form}"

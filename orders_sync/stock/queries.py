@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import LiteralString, NamedTuple
 
 from orders_sync.stock.connection import StockConnection
 
@@ -22,6 +22,8 @@ class SkuLevel(NamedTuple):
     reserved: int
     short: int
     """Pieces that locks wait for."""
+    quarantine: int
+    """Pieces that came back and are not put away yet; they are not on hand."""
     counted_at: datetime | None
 
     def available(self) -> int:
@@ -104,17 +106,17 @@ class FailedEvent(NamedTuple):
     attempts: int
 
 
+QUARANTINE: LiteralString = """(
+  SELECT coalesce(sum(received.pieces - coalesce(away.pieces, 0)), 0)::bigint FROM stock_received received
+  LEFT JOIN (SELECT received_id, sum(pieces) AS pieces FROM stock_put_away GROUP BY received_id) away
+    USING (received_id)
+  WHERE received.sku = level.sku)"""
+"""The pieces in quarantine of the SKU of `level`."""
+
+
 def sku_levels(stock: StockConnection, *, only_short: bool = False) -> list[SkuLevel]:
     """The levels of all SKUs, by SKU. `only_short`: only of SKUs that have short locks."""
-    return stock.rows_as(
-        SkuLevel,
-        """
-        SELECT level.sku, level.on_hand, level.reserved, coalesce(sum(lock.short), 0) AS short, level.counted_at
-        FROM {levels} level LEFT JOIN {locks} lock ON lock.sku = level.sku AND lock.state = 'short'
-        GROUP BY level.sku HAVING NOT %s OR count(lock.item_id) > 0 ORDER BY level.sku
-        """,
-        [only_short],
-    )
+    return stock.rows_as(SkuLevel, _LEVELS, [only_short])
 
 
 def holders(stock: StockConnection, skus: Sequence[str], limit: int | None = None) -> list[Holder]:
@@ -196,3 +198,11 @@ def failed_events(stock: StockConnection) -> list[FailedEvent]:
         "SELECT event_id, account, order_id, kind, problem, attempts FROM {events} "
         "WHERE applied_at IS NULL AND attempts > 0",
     )
+
+
+_LEVELS = """
+SELECT level.sku, level.on_hand, level.reserved, coalesce(sum(lock.short), 0) AS short, {quarantine} AS quarantine,
+  level.counted_at
+FROM {levels} level LEFT JOIN {locks} lock ON lock.sku = level.sku AND lock.state = 'short'
+GROUP BY level.sku HAVING NOT %s OR count(lock.item_id) > 0 ORDER BY level.sku
+""".replace("{quarantine}", QUARANTINE)

@@ -321,7 +321,8 @@ WHERE stored.account = changed.account AND stored.item_id = changed.item_id AND 
 """
 _MOVEMENTS = """
 SELECT kind, sku, pieces, on_hand_change, item_pieces, moved_at, at FROM {movements}
-WHERE account = %s AND item_id = %s AND kind IN ('shipped', 'not_shipped', 'returned') ORDER BY movement_id
+WHERE account = %s AND item_id = %s AND kind IN ('shipped', 'not_shipped', 'returned', 'received')
+ORDER BY movement_id
 """
 _NOTE_OVER_REPORT = """
 INSERT INTO stock_over_reports (account, item_id, pieces, reported) VALUES (%s, %s, %s, %s)

@@ -18,6 +18,7 @@ def check_invariants(connection: Connection) -> None:
     every_departure_is_on_record(connection)
     reserved_is_what_is_locked(connection)
     pieces_are_conserved(connection)
+    received_pieces_are_put_away_once(connection)
     stock_is_never_negative(connection)
     every_lock_is_explained(connection)
 
@@ -160,6 +161,34 @@ def pieces_are_conserved(connection: Connection) -> None:
 
     found = on_hand_mismatches(StockConnection(connection))
     assert not found, f"SKUs whose pieces on hand are not the sum of their movements: {found[:10]}"
+
+
+def received_pieces_are_put_away_once(connection: Connection) -> None:
+    """The pieces of each receipt are in quarantine, on the shelf or scrapped; the movements say the same."""
+    _nothing(
+        connection,
+        "receipts of which more was put away than came back",
+        """
+        SELECT received_id, received.pieces, sum(away.pieces)
+        FROM stock_received received JOIN stock_put_away away USING (received_id)
+        GROUP BY 1, 2 HAVING sum(away.pieces) > received.pieces
+        """,
+    )
+    _nothing(
+        connection,
+        "received pieces that differ from their movements",
+        """
+        SELECT account, item_id, kind, sku, sum(pieces) FROM (
+          SELECT account, item_id, 'received' AS kind, sku, pieces FROM stock_received
+          UNION ALL
+          SELECT account, item_id, away.kind, coalesce(away.sku, received.sku), away.pieces
+          FROM stock_put_away away JOIN stock_received received USING (received_id)
+          UNION ALL
+          SELECT account, item_id, kind, sku, CASE kind WHEN 'scrapped' THEN pieces ELSE -pieces END
+          FROM stock_movements WHERE kind IN ('received', 'shelved', 'scrapped')) counted
+        GROUP BY 1, 2, 3, 4 HAVING sum(pieces) <> 0
+        """,
+    )
 
 
 def stock_is_never_negative(connection: Connection) -> None:

@@ -4,13 +4,15 @@ import dagster as dg
 
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.database.engine import Connection
-from orders_sync.defs.stock.correction_jobs import adjust_stock
+from orders_sync.defs.stock.correction_jobs import adjust_stock, put_away_stock, receive_stock
 from orders_sync.defs.stock.jobs import apply_order_events
 from orders_sync.defs.stock.sensors import order_events_sensor
-from orders_sync.stock.apply_events import lock_orders
+from orders_sync.stock.apply_events import apply_pending, lock_orders
 from orders_sync.stock.by_hand import By, adjust
 from orders_sync.stock.connection import StockConnection
-from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrder, store_order
+from orders_sync.stock.levels import import_levels
+from orders_sync.stock.received import receipts
+from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrder, at, store_care_record, store_order
 
 
 def sensor_requests_a_run() -> bool:
@@ -45,3 +47,29 @@ def test_the_sensor_starts_the_stock_job_after_a_change_that_stored_no_numbers(
     assert definitions.resolve_job_def(apply_order_events.name).execute_in_process().success
     assert stored(connection) == {("PHONE", 4)}
     assert not sensor_requests_a_run()
+
+
+def test_pieces_of_a_care_record_are_received_and_put_away_by_forms(
+    definitions: dg.Definitions, connection: Connection
+) -> None:
+    stock = StockConnection(connection)
+    import_levels(stock, {"PHONE": 5}, counted_at=at(0))
+    store_order(connection, StoredOrder("1", [StoredItem("100", quantity=2, status="shipped")], shipped_at=at(10)))
+    apply_pending(stock)
+    store_care_record(connection, "900", 2)
+
+    def run(job: dg.JobDefinition, op: str, **config: object) -> bool:
+        run_config = {"ops": {op: {"config": {"reason": "opened", **config}}}}
+        resolved = definitions.resolve_job_def(job.name)
+        return resolved.execute_in_process(run_config=run_config, raise_on_error=False).success
+
+    assert run(receive_stock, "receive_pieces", care_id="shop/900")
+    assert not run(receive_stock, "receive_pieces", care_id="900"), "all were received"
+    assert stored(connection) == {("PHONE", 3)}
+    (receipt,) = receipts(stock)
+    assert receipt.made_by.startswith("Dagster run ")
+    assert run(put_away_stock, "put_away_pieces", receipt=receipt.number, pieces=1)
+    assert not run(put_away_stock, "put_away_pieces", receipt=receipt.number, sku="PHONE", scrap=True)
+    assert run(put_away_stock, "put_away_pieces", receipt=receipt.number, scrap=True)
+    assert stored(connection) == {("PHONE", 4)}
+    assert receipts(stock) == []

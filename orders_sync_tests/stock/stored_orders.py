@@ -136,3 +136,17 @@ def _publish(
         "VALUES (%s, %s, %s, 'OrderStatusChanged', %s, %s, %s)",
         [order.account, order.order_id, item_id, revision, old, new],
     )
+
+
+def store_care_record(connection: Connection, care_id: str, pieces: int | None, item_id: str = "100") -> None:
+    """Stores an open return of so many pieces of an item, if it is not stored; None: it does not say how many."""
+    connection.execute(
+        "INSERT INTO care_records (account, care_id, kind, state, raw, fingerprint) "
+        "VALUES (%s, %s, 'return', 'open', '{}', '') ON CONFLICT DO NOTHING",
+        [ACCOUNT, care_id],
+    )
+    connection.execute(
+        "INSERT INTO care_record_items (account, care_id, item_id, quantity) VALUES (%s, %s, %s, %s) "
+        "ON CONFLICT DO NOTHING",
+        [ACCOUNT, care_id, item_id, pieces],
+    )

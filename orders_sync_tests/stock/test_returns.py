@@ -11,7 +11,7 @@ from orders_sync.stock.levels import import_levels
 from orders_sync.stock.stock_skus import StockSku, import_stock_skus
 from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.row_faults import reject_row
-from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrder, at, store_order
+from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrder, at, store_care_record, store_order
 
 ANN = By("ann@desk", "in good order")
 ITEM = (ACCOUNT, "100")
@@ -36,24 +36,11 @@ def ship(stock: StockConnection, item: StoredItem, order_id: str = "1") -> None:
 
 def close(stock: StockConnection, care_id: str, pieces: int | None, item_id: str = "100", minutes: float = 20) -> None:
     """A return of so many pieces of an item closes as received, so many minutes after the first order."""
-    store_care_record(stock, care_id, pieces, item_id)
+    store_care_record(stock.connection, care_id, pieces, item_id)
     stock.execute(
         "INSERT INTO stock_returns (account, care_id, item_id, pieces, came_back_at) VALUES (%s, %s, %s, %s, %s) "
         "ON CONFLICT DO NOTHING",
         [ACCOUNT, care_id, item_id, pieces, at(minutes)],
-    )
-
-
-def store_care_record(stock: StockConnection, care_id: str, pieces: int | None, item_id: str = "100") -> None:
-    stock.connection.execute(
-        "INSERT INTO care_records (account, care_id, kind, state, raw, fingerprint) "
-        "VALUES (%s, %s, 'return', 'open', '{}', '') ON CONFLICT DO NOTHING",
-        [ACCOUNT, care_id],
-    )
-    stock.execute(
-        "INSERT INTO care_record_items (account, care_id, item_id, quantity) VALUES (%s, %s, %s, %s) "
-        "ON CONFLICT DO NOTHING",
-        [ACCOUNT, care_id, item_id, pieces],
     )
 
 
@@ -159,13 +146,13 @@ class TestByHand:
         return_to_stock(stock, returned, ANN, care_id=care_id)
 
     def test_a_care_records_pieces_are_booked_with_its_id_in_the_reason(self, stock: StockConnection) -> None:
-        store_care_record(stock, "C1", 2)
+        store_care_record(stock.connection, "C1", 2)
         self.book(stock, "C1")
         assert on_hand(stock) == 9
         assert explain(stock, "100").movements[-1].reason == "care record C1: in good order"
 
     def test_a_record_that_was_booked_by_hand_is_not_booked_again_when_it_closes(self, stock: StockConnection) -> None:
-        store_care_record(stock, "C1", 2)
+        store_care_record(stock.connection, "C1", 2)
         self.book(stock, "C1")
         close(stock, "C1", 2)
         assert apply_pending(stock).returned == 0
@@ -207,7 +194,7 @@ class TestByHand:
         assert on_hand(stock) == 9
 
     def test_a_care_record_of_other_items_or_none_is_an_error(self, stock: StockConnection) -> None:
-        store_care_record(stock, "C1", 1, "200")
+        store_care_record(stock.connection, "C1", 1, "200")
         with pytest.raises(StockActError, match="There is no care record C2 in the account shop"):
             self.book(stock, "C2")
         with pytest.raises(StockActError, match="has no care record C1 about an item 100"):

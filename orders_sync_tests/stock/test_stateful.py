@@ -22,10 +22,11 @@ from orders_sync.stock.by_hand import By, StockActError, adjust, decide, return_
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.levels import import_levels
 from orders_sync.stock.needs import Decision
+from orders_sync.stock.received import Destination, put_away, receipts, receive
 from orders_sync.stock.stock_skus import StockSku, import_stock_skus
 from orders_sync.stock.wrong_locks import wrong_locks
 from orders_sync.testing.invariants import check_invariants
-from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrder, store_order
+from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrder, store_care_record, store_order
 
 PARTS = {"PHONE": {"PHONE": 1}, "CASE": {"CASE": 1}, "ALIAS": {"PHONE": 1}, "SET": {"PHONE": 1, "CASE": 2}}
 """What a piece of each of the marketplace's SKUs takes from the shelf."""
@@ -96,7 +97,7 @@ class Warehouse(RuleBasedStateMachine):
         connection.execute(
             "TRUNCATE orders, order_items, order_events, stock_locks, stock_levels, stock_lock_history, "
             "stock_movements, stock_skus, stock_decisions, stock_rechecks, "
-            "stock_over_reports"
+            "stock_over_reports, stock_returns, stock_received, stock_put_away, care_records, care_record_items"
         )
         self.shelf = Counter({"PHONE": 6, "CASE": 8})
         import_levels(self.stock, self.shelf)
@@ -105,6 +106,7 @@ class Warehouse(RuleBasedStateMachine):
         self.items: list[Item] = []
         self.mistakes: list[Mistake] = []
         self.counts: list[tuple[datetime, dict[str, int]]] = []
+        self.quarantine = Counter[str]()
 
     def find(self, number: int, *, is_open: bool | None = None) -> Item | None:
         found = [item for item in self.items if is_open is None or item.is_open == is_open]
@@ -315,20 +317,40 @@ class Warehouse(RuleBasedStateMachine):
         self.mistakes.remove(mistake)
         mistake.item.left.clear()
 
-    @rule(number=numbers, pieces=st.integers(1, 2))
-    def pieces_come_back(self, number: int, pieces: int) -> None:
+    @rule(number=numbers, pieces=st.integers(1, 2), is_received=st.booleans())
+    def pieces_come_back(self, number: int, pieces: int, is_received: bool) -> None:
         item = self.find(number)
         if item is None or item.is_decided or not self.is_known(item) or item.is_shipment_on_its_way:
             return
         left = max((item.left[sku] // count for sku, count in PARTS[item.facts.sku].items()), default=0)
         key = (ACCOUNT, item.facts.item_id)
+        if is_received:
+            store_care_record(self.connection, "C", None, item.facts.item_id)
+
+        def book() -> None:
+            if is_received:
+                receive(self.stock, "C", {key: pieces}, ANN)
+            else:
+                return_to_stock(self.stock, {key: pieces}, ANN)
+
         if item.returned + pieces > left:
             with pytest.raises(StockActError):
-                return_to_stock(self.stock, {key: pieces}, ANN)
+                book()
             return
-        return_to_stock(self.stock, {key: pieces}, ANN)
+        book()
         item.returned += pieces
-        self.shelf.update(parts_of(item, pieces))
+        (self.quarantine if is_received else self.shelf).update(parts_of(item, pieces))
+
+    @precondition(lambda self: self.quarantine.total())
+    @rule(number=numbers, destination=st.sampled_from([None, "PHONE", "CASE", "scrap"]))
+    def a_received_piece_is_put_away(self, number: int, destination: str | None) -> None:
+        found = receipts(self.stock)
+        receipt = found[number % len(found)]
+        is_scrap = destination == "scrap"
+        put_away(self.stock, receipt.number, 1, Destination(None if is_scrap else destination, is_scrap), ANN)
+        self.quarantine[receipt.sku] -= 1
+        if not is_scrap:
+            self.shelf[destination or receipt.sku] += 1
 
     def is_known(self, item: Item) -> bool:
         return bool(
@@ -350,6 +372,10 @@ class Warehouse(RuleBasedStateMachine):
         lacking = self.lacking()
         on_hand = dict(self.connection.execute("SELECT sku, on_hand FROM stock_levels WHERE on_hand IS NOT NULL"))
         assert on_hand == {sku: pieces - lacking[sku] for sku, pieces in self.shelf.items()}
+        in_quarantine = Counter[str]()
+        for receipt in receipts(self.stock):
+            in_quarantine[receipt.sku] += receipt.quarantine
+        assert in_quarantine == +self.quarantine
         consumed = self.connection.execute(
             "SELECT item_id, sku, consumed FROM stock_locks WHERE consumed > 0"
         ).fetchall()

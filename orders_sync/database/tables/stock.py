@@ -1,6 +1,18 @@
 """The stock: levels, locks and movements, what a person decided, and what is available to sell."""
 
-from sqlalchemy import ARRAY, BigInteger, CheckConstraint, Column, Identity, Index, Integer, Table, Text, text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    Table,
+    Text,
+    text,
+)
 
 from orders_sync.database.tables.columns import ACCOUNT, ITEM_ID, ORDER_ID, SKU, metadata, moment
 
@@ -83,7 +95,8 @@ stock_movements = Table(
     Column("sku", Text, nullable=False, comment="The SKU of the stock list."),
     Column(
         "kind", Text, nullable=False,
-        comment="counted (an import), adjusted (by hand), shipped, not_shipped (a shipment undone) or returned.",
+        comment="counted (an import), adjusted (by hand), shipped, not_shipped (a shipment undone), returned, received "
+        "(into quarantine), shelved or scrapped (out of quarantine).",
     ),
     Column("pieces", Integer, nullable=False, comment="Pieces that came, or left (negative)."),
     Column(
@@ -102,7 +115,8 @@ stock_movements = Table(
         comment="Pieces of the item that left or came. Those of a bundle are at the first of its movements.",
     ),
     CheckConstraint(
-        "kind IN ('counted','adjusted','shipped','not_shipped','returned')", name="stock_movements_kind"
+        "kind IN ('counted','adjusted','shipped','not_shipped','returned','received','shelved','scrapped')",
+        name="stock_movements_kind",
     ),
     comment="One row for pieces of a SKU that left, came, or were counted. The sum of on_hand_change is on_hand.",
 )  # fmt: skip
@@ -215,7 +229,10 @@ stock_returns = Table(
     moment("came_back_at", "When they came back, by the marketplace's clock; empty: at."),
     moment("at", "When it was known to be due, or a person booked it, by our clock.", now=True),
     moment("handled_at", "When the stock job, or a person, dealt with it, by our clock; empty: pending."),
-    Column("booked", Integer, nullable=False, server_default="0", comment="Pieces that are on hand again by it."),
+    Column(
+        "booked", Integer, nullable=False, server_default="0",
+        comment="Pieces that came back by it: on hand again, or received, see stock_received.",
+    ),
     Column(
         "booked_before", Integer, nullable=False, server_default="0",
         comment="Pieces that a person had booked before without naming the care record.",
@@ -229,6 +246,46 @@ stock_returns = Table(
 )  # fmt: skip
 Index("stock_returns_pending", stock_returns.c.at, postgresql_where=text("handled_at IS NULL"))
 Index("stock_returns_item", stock_returns.c.account, stock_returns.c.item_id)
+
+stock_received = Table(
+    "stock_received",
+    metadata,
+    Column("received_id", BigInteger, Identity(), primary_key=True, comment="Running number of the receipt."),
+    Column("account", Text, nullable=False, comment=ACCOUNT),
+    Column("care_id", Text, nullable=False, comment="The marketplace's id of the care case."),
+    Column("item_id", Text, nullable=False, comment=ITEM_ID),
+    Column("sku", Text, nullable=False, comment="The SKU of the stock list with which the pieces had left."),
+    Column("pieces", Integer, nullable=False, comment="Pieces of the SKU that came back into quarantine."),
+    Column("reason", Text, nullable=False, comment="The reason that the user gave."),
+    Column("made_by", Text, nullable=False, comment="user@machine, or the Dagster run."),
+    moment("received_at", "When they were received, by our clock.", now=True),
+    CheckConstraint("pieces > 0", name="stock_received_pieces"),
+    comment="Pieces that came back by care records into quarantine, one row per receipt and SKU. They are not on hand; "
+    "stock_put_away says what became of them.",
+)
+Index("stock_received_item", stock_received.c.account, stock_received.c.item_id)
+Index("stock_received_sku", stock_received.c.sku)
+
+stock_put_away = Table(
+    "stock_put_away",
+    metadata,
+    Column("put_away_id", BigInteger, Identity(), primary_key=True, comment="Running number of the act."),
+    Column(
+        "received_id", BigInteger, ForeignKey("stock_received.received_id", name="stock_put_away_received"),
+        nullable=False, comment="The receipt of the pieces in stock_received.",
+    ),
+    Column("kind", Text, nullable=False, comment="shelved (on hand again) or scrapped (not sold any more)."),
+    Column("sku", Text, comment="The SKU of the stock list under which they are on hand; empty: scrapped."),
+    Column("pieces", Integer, nullable=False, comment="Pieces that left the quarantine."),
+    Column("reason", Text, nullable=False, comment="The reason that the user gave."),
+    Column("made_by", Text, nullable=False, comment="user@machine, or the Dagster run."),
+    moment("at", "When they were put away, by our clock.", now=True),
+    CheckConstraint("pieces > 0", name="stock_put_away_pieces"),
+    CheckConstraint("(kind = 'shelved') = (sku IS NOT NULL)", name="stock_put_away_sku"),
+    CheckConstraint("kind IN ('shelved','scrapped')", name="stock_put_away_kind"),
+    comment="What became of received pieces, one row per act. A receipt's pieces without a row are in quarantine.",
+)  # fmt: skip
+Index("stock_put_away_received", stock_put_away.c.received_id)
 
 restocking_accounts = Table(
     "restocking_accounts",

@@ -25,6 +25,7 @@ from orders_sync.stock.by_hand import (
 )
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.needs import Decision
+from orders_sync.stock.received import care_record_named, destination, put_away, receive
 from orders_sync.stock.reconcile import StockResult
 from orders_sync.stock.stored_available import store_available
 from orders_sync.stock.wrong_locks import WrongLock, repair, wrong_locks
@@ -78,6 +79,30 @@ class ReturnToStock(dg.Config):
     reason: str = REASON
 
 
+class ReceivePieces(dg.Config):
+    """What came back by a care record: all its pieces, or some of an item."""
+
+    care_id: str = Field(description="The marketplace's id of the care record, also as `account/id`.")
+    item_id: str | None = Field(
+        default=None, description="The marketplace's id of the order item. Not set: all items of the care record."
+    )
+    pieces: int | None = Field(default=None, description="Pieces of the item; required with `item_id`.")
+    reason: str = REASON
+
+
+class PutAwayPieces(dg.Config):
+    """Where received pieces go: on the shelf under their own SKU, under another one, or to scrap."""
+
+    receipt: int = Field(description="The number of the receipt: `orders-sync stock received` lists them.")
+    pieces: int | None = Field(default=None, description="How many pieces. Not set: all that are in quarantine.")
+    sku: str | None = Field(
+        default=None,
+        description="Another SKU of the stock list, e.g. of another grade. Not set: the SKU with which they left.",
+    )
+    scrap: bool = Field(default=False, description="They are not sold again; `sku` is not set then.")
+    reason: str = REASON
+
+
 class RepairLocks(dg.Config):
     """Whether to act."""
 
@@ -118,6 +143,27 @@ def return_item_to_stock(
         result = return_to_stock(stock, returned, by, overselling_accounts(), care_id=config.care_id)
     booked = ", ".join(f"{pieces} pieces of item {item_id}" for (_, item_id), pieces in returned.items())
     _report(context, f"{booked} are on hand again", result)
+
+
+@dg.op(description="Receives pieces of a care record in quarantine.")
+def receive_pieces(context: dg.OpExecutionContext, config: ReceivePieces, orders_database: OrdersDatabase) -> None:
+    """Raises dg.Failure if fewer pieces have left, or if nothing says which pieces came back."""
+    with _stock(orders_database) as stock:
+        account, care_id = care_record_named(stock, config.care_id)
+        returned = pieces_to_return(stock, account, config.item_id, config.pieces, care_id)
+        found = receive(stock, care_id, returned, _by(context, config.reason))
+    received = ", ".join(f"{each.pieces} pieces of SKU {each.sku} (receipt {each.number})" for each in found)
+    _report(context, f"{received} are in quarantine", StockResult())
+
+
+@dg.op(description="Puts received pieces on the shelf, or scraps them.")
+def put_away_pieces(context: dg.OpExecutionContext, config: PutAwayPieces, orders_database: OrdersDatabase) -> None:
+    """Raises dg.Failure if fewer pieces are in quarantine, or if the other SKU is not in the stock list."""
+    with _stock(orders_database) as stock:
+        chosen = destination(config.sku, is_scrap=config.scrap)
+        by = _by(context, config.reason)
+        done = put_away(stock, config.receipt, config.pieces, chosen, by, overselling_accounts())
+    _report(context, done.text, done.applied)
 
 
 @dg.op(description="Shows the locks that are not what their items need, and repairs them if `repair` is set.")
@@ -183,6 +229,24 @@ def decide_lock() -> None:
 def return_stock() -> None:
     """The one op `return_item_to_stock`."""
     return_item_to_stock()
+
+
+@dg.job(
+    description="Receives pieces of a care record in quarantine. Set `care_id` and `reason` in the launchpad, and "
+    "`item_id` with `pieces` where the care record does not say how many."
+)
+def receive_stock() -> None:
+    """The one op `receive_pieces`."""
+    receive_pieces()
+
+
+@dg.job(
+    description="Puts received pieces on the shelf, or scraps them. Set `receipt` and `reason` in the launchpad, and "
+    "`sku` for another SKU or `scrap`."
+)
+def put_away_stock() -> None:
+    """The one op `put_away_pieces`."""
+    put_away_pieces()
 
 
 @dg.job(description="Shows locks that are not what their items need; repairs them if `repair` is set in the launchpad.")

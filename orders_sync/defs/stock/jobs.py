@@ -17,6 +17,7 @@ from orders_sync.stock.explain import (
     explain,
 )
 from orders_sync.stock.queries import Holder, SkuLevel, StoredTransition
+from orders_sync.stock.received import Receipt
 from orders_sync.stock.stock_skus import StockSku
 
 apply_order_events = dg.define_asset_job(
@@ -62,6 +63,7 @@ def explain_lock_transitions(
                 "transitions": _table(StoredTransition, found.transitions),
                 "movements": _table(StoredMovement, found.movements),
                 "returns": _table(StoredReturn, found.returns),
+                "received": _table(Receipt, found.received),
             },
         )
     )
