@@ -15,6 +15,7 @@ from orders_sync.cli.output import EXIT_FAILED, console, moment, print_error, pr
 from orders_sync.cli.rows import format_options, print_rows
 from orders_sync.cli.stock_acts import REASON, by, print_transitions, transition_lines
 from orders_sync.cli.stock_events import events
+from orders_sync.cli.stock_held import held
 from orders_sync.cli.stock_received import put_away, receive, received
 from orders_sync.cli.stock_settings import settings
 from orders_sync.cli.user import user_at_machine
@@ -30,7 +31,7 @@ def stock() -> None:
 
 stock.add_command(events)
 stock.add_command(settings)
-for command in (receive, put_away, received):
+for command in (held, receive, put_away, received):
     stock.add_command(command)
 
 
@@ -51,11 +52,11 @@ def import_file(file: Path, counted_at: str | None, dry_run: bool, show: bool) -
     pieces are locked than there are, the newest orders give some back.
     """
     from orders_sync.marketplaces.kit.accounts import overselling_accounts
-    from orders_sync.stock.input import check_count_time
+    from orders_sync.stock.input import check_past_time
     from orders_sync.stock.levels import import_levels, read_stock_file
     from orders_sync.stock.store import stored_sku_case
 
-    at = None if counted_at is None else check_count_time(counted_at, "--counted-at")
+    at = None if counted_at is None else check_past_time(counted_at, "--counted-at")
     # The case rule must not change between reading and importing.
     with stock_database(APPLICATION) as connected, connected.changing():
         counts = read_stock_file(file, stored_sku_case(connected))
@@ -82,11 +83,11 @@ def show_levels(only_short: bool, as_json: bool, as_csv: bool) -> None:
 
     with read_stock_database(APPLICATION) as connected:
         levels = sku_levels(connected, only_short=only_short)
-    names = ["SKU", "on hand", "reserved", "available", "short", "quarantine", "counted at"]
+    names = ["SKU", "on hand", "reserved", "available", "short", "held", "quarantine", "counted at"]
     rows = [
         [
             level.sku, "unknown" if level.on_hand is None and not as_json else level.on_hand, level.reserved,
-            level.available(), level.short, level.quarantine, level.counted_at,
+            level.available(), level.short, level.held, level.quarantine, level.counted_at,
         ]
         for level in levels
     ]  # fmt: skip
@@ -191,13 +192,15 @@ def explain_lock(subject: str, show_all: bool, limit: int | None, as_json: bool)
     for level in found.levels:
         on_hand = "not in the stock list" if level.on_hand is None else f"{level.on_hand} on hand"
         counted = f", counted {moment(level.counted_at)} UTC" if level.counted_at else ""
+        held_ones = f" ({level.held} held)" if level.held else ""
         quarantine = f", {level.quarantine} in quarantine" if level.quarantine else ""
         console.print(
-            f"SKU {level.sku}: {on_hand}, {level.reserved} reserved, {level.short} short{quarantine}{counted}."
+            f"SKU {level.sku}: {on_hand}, {level.reserved} reserved{held_ones}, {level.short} short{quarantine}"
+            f"{counted}."
         )
     for title, rows in (
-        ("Held by", found.holders), ("Events that wait to be applied", found.pending), ("Order items", found.items),
-        ("Aliases and bundles", found.stock_skus), ("Decisions", found.decisions),
+        ("Active locks", found.holders), ("Events that wait to be applied", found.pending),
+        ("Order items", found.items), ("Aliases and bundles", found.stock_skus), ("Decisions", found.decisions),
         ("Returns by care records", found.returns), ("Received pieces", found.received),
         ("Transitions of locks", found.transitions), ("Movements of stock", found.movements),
     ):  # fmt: skip

@@ -83,6 +83,11 @@ class AccountSettings(BaseModel):
         "and whose deadline runs out before the next tick.",
     )
     allow_oversell: bool = Field(default=False, description="Lock stock even when fewer pieces are available.")
+    hold_after_label: bool = Field(
+        default=True,
+        description="Hold the pieces of an item that is cancelled once it has a label, until the marketplace or a "
+        "person says whether they have left. `false`: release them at once.",
+    )
     restock_returns: bool = Field(
         default=False,
         description="Book the pieces of a return as on hand when it is closed and the marketplace says that they were "

@@ -146,8 +146,8 @@ WHERE (own.consumed, own.item_pieces)
 _COPY_HISTORY: LiteralString = (
     """
 INSERT INTO public.stock_lock_history
-  (account, item_id, sku, cause, from_state, to_state, quantity, locked, short, consumed)
-SELECT account, item_id, sku, 'going live: as in the shadow', from_state, state, quantity, 0, 0, consumed
+  (account, item_id, sku, cause, from_state, to_state, quantity, locked, short, consumed, held)
+SELECT account, item_id, sku, 'going live: as in the shadow', from_state, state, quantity, 0, 0, consumed, 0
 FROM ({changed}) changed
 """
 ).replace("{changed}", _CHANGED)

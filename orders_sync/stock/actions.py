@@ -30,8 +30,10 @@ LOCK_ACTIONS: dict[Status, Meaning] = {
     Status.PENDING: Meaning(LockAction.LOCK, "The order is paid, so its pieces are promised to the buyer."),
     Status.ACCEPTED: Meaning(LockAction.LOCK, "The order is accepted, so its pieces are promised to the buyer."),
     Status.SHIPPED: Meaning(LockAction.CONSUME, "The pieces have left the warehouse."),
-    Status.CANCELLED: Meaning(LockAction.RELEASE, "The pieces stay in the warehouse."),
-    Status.REFUNDED_BEFORE_SHIPPING: Meaning(LockAction.RELEASE, "The pieces stay in the warehouse."),
+    Status.CANCELLED: Meaning(LockAction.RELEASE, "The pieces stay in the warehouse. With a label, they are held."),
+    Status.REFUNDED_BEFORE_SHIPPING: Meaning(
+        LockAction.RELEASE, "The pieces stay in the warehouse. With a label, they are held."
+    ),
     Status.REFUNDED_AFTER_SHIPPING: Meaning(
         LockAction.CONSUME, "The pieces left when they were shipped. What comes back is counted or booked."
     ),

@@ -9,12 +9,19 @@ from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.decision import By, Cause, Movement
 from orders_sync.stock.departures import Departure, by_sku, pieces_of, returning, undoing
 from orders_sync.stock.input import check_adjustment, check_id, check_pieces
-from orders_sync.stock.needs import Decision, ItemFacts, ItemKey, over_reported_now, reported_pieces
+from orders_sync.stock.needs import Decision, ItemFacts, ItemKey, over_reported_now, reported_pieces, unreported_now
 from orders_sync.stock.reconcile import ReturnNotBooked, StockResult, move, reconcile
 from orders_sync.stock.refusals import refusal
 from orders_sync.stock.returns import returned, why_not
 from orders_sync.stock.stock_skus import check_in_stock_list
-from orders_sync.stock.store import load, load_departures, load_levels, note_over_report, stored_sku_case
+from orders_sync.stock.store import (
+    load,
+    load_departures,
+    load_levels,
+    note_over_report,
+    note_unreported,
+    stored_sku_case,
+)
 
 NO_OVERSELL: frozenset[str] = frozenset()
 
@@ -77,11 +84,16 @@ def decide(
         return undo_shipment(stock, key, None, by, oversell)
     verbs = {Decision.LOCK: "locked", Decision.RELEASE: "released", Decision.SHIPPED: "set to shipped"}
     with stock.changing():
-        item = _item(stock, key)
+        item = item_of(stock, key)
         if why := refusal(item, decision):
             raise StockActError(why)
-        stock.execute(_DECIDE, [decision, by.reason, by.user, *key])
+        record_decision(stock, key, decision, by)
         return reconcile(stock, {key: Cause(f"{verbs[decision]} by {by.user}: {by.reason}", by=by)}, oversell)
+
+
+def record_decision(stock: StockConnection, key: ItemKey, decision: Decision, by: By) -> None:
+    """Puts on record what a person decided about an item, with the status that it has now."""
+    stock.execute(_DECIDE, [decision, by.reason, by.user, *key])
 
 
 def undo_shipment(
@@ -97,7 +109,7 @@ def undo_shipment(
     check_id(key[0], "account")
     check_id(key[1], "the item's id")
     with stock.changing():
-        item, departures = _item(stock, key), load_departures(stock, key)
+        item, departures = item_of(stock, key), load_departures(stock, key)
         left, reported = pieces_of(departures), reported_pieces(item) - over_reported_now(item)
         undone = max(left, reported) if pieces is None else pieces
         if not 0 < undone <= max(left, reported):
@@ -109,14 +121,19 @@ def undo_shipment(
         # Of the pieces that have left, the marketplace does not report some any more: it has corrected those.
         over_reported = over_reported_now(item) + max(0, undone - max(0, left - reported))
         note_over_report(stock, item, over_reported)
-        stock.execute(_DECIDE, [Decision.NOT_SHIPPED, by.reason, by.user, *key])
+        if item.unreported:
+            unreported = unreported_now(item)
+            expected = max(item.expected, reported_pieces(item))
+            note_unreported(stock, item, max(0, unreported - undone), expected)
+        record_decision(stock, key, Decision.NOT_SHIPPED, by)
         still_left = reported_pieces(item) - over_reported
         put_back = undoing(departures, min(undone, max(0, left - still_left)))
         cause = Cause(f"shipment of {undone} pieces undone by {by.user}: {by.reason}", by=by)
         return reconcile(stock, {key: cause}, oversell, {key: put_back})
 
 
-def _item(stock: StockConnection, key: ItemKey) -> ItemFacts:
+def item_of(stock: StockConnection, key: ItemKey) -> ItemFacts:
+    """What is stored about an item. Raises StockActError where there is none."""
     items = load(stock, [key]).items
     if not items:
         raise StockActError(f"There is no order item {key[1]} in the account {key[0]}.")

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from orders_sync.stock.departures import NOT_SHIPPED, SHIPPED, Departure, pieces_of
-from orders_sync.stock.input import check_need, check_reason
+from orders_sync.stock.input import MAX_PIECES, check_need, check_reason
 from orders_sync.stock.needs import (
     NOTHING,
     ItemFacts,
@@ -35,9 +35,11 @@ class LockState(StrEnum):
     """The state of an item's lock."""
 
     LOCKED = "locked"
-    """It holds all pieces that the item needs."""
+    """It has all pieces that the item needs."""
     SHORT = "short"
-    """It waits for pieces: too few are available, or the SKU is not in the stock list. It keeps those that it holds."""
+    """It waits for pieces: too few are available, or the SKU is not in the stock list. It keeps those that it has."""
+    HELD = "held"
+    """The item needs none, but has a label: its pieces may have left. They stay reserved until someone knows."""
     RELEASED = "released"
     """The pieces are no longer needed."""
     CONSUMED = "consumed"
@@ -59,6 +61,8 @@ class Lock(NamedTuple):
     """Pieces of the item that have left, each counted at one of the item's locks."""
     problem: str | None
     ordered_at: datetime | None
+    held: int = 0
+    """Pieces that the item does not need any more, and that may have left."""
 
     @property
     def key(self) -> LockKey:
@@ -72,14 +76,21 @@ class Lock(NamedTuple):
             return LockState.SHORT
         if self.locked:
             return LockState.LOCKED
+        if self.held:
+            return LockState.HELD
         return LockState.CONSUMED if self.consumed else LockState.RELEASED
 
     def pieces(self) -> tuple[int, int, int]:
-        """The pieces that it holds, waits for and has taken."""
+        """The pieces that it has for the item, waits for and has taken."""
         return self.locked, self.short, self.consumed
+
+    def reserved(self) -> int:
+        """The pieces that nobody else can have: locked ones, and held ones."""
+        return self.locked + self.held
 
 
 NO_DEPARTURES: Mapping[ItemKey, Sequence[Departure]] = {}
+NO_PIECES: Mapping[ItemKey, int] = {}
 
 
 class StockLevel(NamedTuple):
@@ -126,6 +137,8 @@ class Cause(NamedTuple):
     event_id: int | None = None
     by: By | None = None
     """The person who did it; None: the stock job."""
+    left_at: datetime | None = None
+    """When held pieces left, as the person says."""
 
 
 class Movement(NamedTuple):
@@ -164,12 +177,13 @@ def settle(
     locks: Mapping[ItemKey, Sequence[Lock]],
     levels: Mapping[str, StockLevel],
     undone: Mapping[ItemKey, Sequence[Departure]] = NO_DEPARTURES,
+    still_here: Mapping[ItemKey, int] = NO_PIECES,
 ) -> Settled:
     """Brings the locks of items to what the items need, but for the pieces that are yet to be shared out.
 
-    `levels` holds the SKUs of the items in the stock list, and those of the locks. `undone`: what did
-    not leave after all. Raises KeyError if a level is missing, TooManyPiecesError if an item needs more
-    pieces than a lock can have.
+    `levels` holds the SKUs of the items in the stock list, and those of the locks. `undone`: what did not leave after
+    all. `still_here`: how many held pieces of items are released. Raises KeyError if a level is missing,
+    TooManyPiecesError if an item needs more pieces than a lock can have.
     """
     result = Settled({}, dict(levels), [], {}, set())
     parts_of_ordered: dict[tuple[str, str], Sequence[StockPart]] = {}
@@ -187,20 +201,52 @@ def settle(
             check_need(part.sku, part.pieces * (need.hold + need.gone))
         left = sum([lock.item_pieces for lock in stored]) if stored else 0
         before = _with_new_locks(facts, stored, parts)
+        held_parts = parts_of_held(stored, parts)
         if need.gone > left:
-            moved = _leave(facts, parts, leaving(facts, left, need.gone - left), causes[key], result)
+            left_at, pieces = causes[key].left_at, need.gone - left
+            parcels = leaving(facts, left, pieces) if left_at is None else [Parcel(pieces, left_at)]
+            moved = _leave(facts, parts if left_at is None else held_parts, parcels, causes[key], result)
         else:
             moved = _undo(facts, undone[key], causes[key], result) if key in undone else {}
             left -= pieces_of(undone[key]) if key in undone else 0
         # What has left beyond what was needed stays gone, and is not needed once more.
         hold = max(0, need.hold - max(0, left - need.gone))
         wanted = {part.sku: part.pieces * hold for part in parts}
+        released = {part.sku: part.pieces * still_here[key] for part in held_parts} if key in still_here else {}
         for lock in before:
-            _settle_lock(lock, wanted.get(lock.sku, 0), moved.get(lock.sku), causes[key], result)
+            # What an alias no longer stands for was not cancelled.
+            may_hold = (MAX_PIECES if lock.sku in wanted else lock.held) if need.is_rest_held else 0
+            rest = _Rest(may_hold, released.get(lock.sku, 0))
+            _settle_lock(lock, wanted.get(lock.sku, 0), moved.get(lock.sku), rest, causes[key], result)
     for sku, level in result.levels.items():
         if level.available() < min(0, levels[sku].available()):
             result.overdrawn.add(sku)
     return result
+
+
+def held_pieces(locks: Sequence[Lock], parts: Sequence[StockPart]) -> int:
+    """The pieces of an item that its locks hold."""
+    held = {lock.sku: lock.held for lock in locks if lock.held}
+    return max(
+        [-(-held[part.sku] // part.pieces) for part in parts_of_held(locks, parts) if part.sku in held], default=0
+    )
+
+
+def parts_of_held(locks: Sequence[Lock], parts: Sequence[StockPart]) -> Sequence[StockPart]:
+    """What a held piece of an item is: its parts, or those with which it was locked where they are others now."""
+    held = {lock.sku: lock.held for lock in locks if lock.held}
+    if not held or held.keys() <= {part.sku for part in parts}:
+        return parts
+    return [StockPart(sku, pieces // min(held.values())) for sku, pieces in held.items()]
+
+
+class _Rest(NamedTuple):
+    """What becomes of pieces that a lock has and its item does not need."""
+
+    may_hold: int
+    """So many are held at most; the others are released."""
+    still_here: int
+    """So many of the held ones are in the warehouse, and are released."""
 
 
 class _Moved(NamedTuple):
@@ -289,9 +335,9 @@ def _left_at(departure: Departure) -> datetime:
     return departure.moved_at or departure.at
 
 
-def _settle_lock(lock: Lock, hold: int, moved: _Moved | None, cause: Cause, result: Settled) -> None:
-    """One lock: takes what has left from the pieces that it holds, then gives back or waits."""
-    account, item_id, sku, order_id, quantity, locked, short, consumed, item_pieces, problem, ordered_at = lock
+def _settle_lock(lock: Lock, hold: int, moved: _Moved | None, rest: _Rest, cause: Cause, result: Settled) -> None:
+    """One lock: takes what has left from the pieces that it has, then holds or gives back the rest, or waits."""
+    account, item_id, sku, order_id, quantity, locked, short, consumed, item_pieces, problem, ordered_at, held = lock
     if not (quantity or hold or moved or locked or short):  # a SKU that the item has now, and that is not needed yet
         return
     leaves = 0
@@ -299,23 +345,25 @@ def _settle_lock(lock: Lock, hold: int, moved: _Moved | None, cause: Cause, resu
         leaves, problem = moved.pieces, moved.problem
         consumed += leaves
         item_pieces += moved.item_pieces
-    kept = min(locked - min(locked, max(0, leaves)), hold)
+    remaining = lock.reserved() - min(lock.reserved(), max(0, leaves))
+    kept = min(remaining, hold)
+    held = max(0, min(remaining - kept, rest.may_hold) - rest.still_here)
     if kept < hold:
         problem = None
     result.locks[lock.key] = Lock(
         account, item_id, sku, order_id, hold + consumed or quantity, kept, hold - kept, consumed, item_pieces,
-        problem, ordered_at,
+        problem, ordered_at, held,
     )  # fmt: skip
     result.causes[lock.key] = cause
-    if kept != locked:
+    if kept + held != lock.reserved():
         level = result.levels[sku]
-        result.levels[sku] = StockLevel(level.on_hand, level.reserved - (locked - kept), *level[2:])
+        result.levels[sku] = StockLevel(level.on_hand, level.reserved - lock.reserved() + kept + held, *level[2:])
 
 
 def share_out(
     settled: Settled, others: Iterable[Lock], oversell: frozenset[str] = frozenset(), cause: Cause | None = None
 ) -> Settled:
-    """Gives available pieces to the locks that wait, and takes back what is held beyond the pieces on hand.
+    """Gives available pieces to the locks that wait, and takes back what is reserved beyond the pieces on hand.
 
     The oldest order is served first and keeps its pieces longest. A lock takes what is there, so an order of many
     pieces is not overtaken by orders of few. `others`: the further active locks of SKUs that have pieces to give or to
@@ -326,7 +374,7 @@ def share_out(
     levels = dict(settled.levels)
     by_sku: dict[str, list[Lock]] = {}
     for lock in locks.values():
-        if lock.short or lock.locked:
+        if lock.short or lock.reserved():
             by_sku.setdefault(lock.sku, []).append(lock)
     for sku, active in by_sku.items():
         level = levels[sku]
@@ -335,7 +383,7 @@ def share_out(
         reserved = level.reserved
         for lock in (_keep_what_fits if is_overdrawn else _give)(active, level, oversell):
             key = lock.key
-            reserved += lock.locked - locks[key].locked
+            reserved += lock.reserved() - locks[key].reserved()
             locks[key] = lock
         levels[sku] = StockLevel(level.on_hand, reserved, *level[2:])
     causes = dict.fromkeys(locks, cause or Cause("stock became available")) | settled.causes
@@ -356,12 +404,19 @@ def _give(active: Sequence[Lock], level: StockLevel, oversell: frozenset[str]) -
 
 
 def _keep_what_fits(active: Sequence[Lock], level: StockLevel, oversell: frozenset[str]) -> Iterable[Lock]:
-    remaining = level.on_hand or 0
+    """Held pieces are the first to go: where the shelf has too few, they are those that have left."""
+    remaining = (level.on_hand or 0) - sum(lock.locked for lock in active)
+    after: list[Lock] = []
     for lock in active:
+        held = min(lock.held, max(0, remaining))
+        remaining -= held
+        after.append(lock._replace(held=held))
+    remaining = level.on_hand or 0
+    for before, lock in zip(active, after, strict=True):
         needed = lock.locked + lock.short
         locked = needed if lock.account in oversell else min(lock.locked, max(0, remaining))
         remaining -= locked
-        if locked != lock.locked:
+        if locked != lock.locked or lock.held != before.held:
             yield lock._replace(locked=locked, short=needed - locked)
 
 

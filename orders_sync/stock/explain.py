@@ -193,7 +193,9 @@ ORDER BY sku, account, stock_sku LIMIT %(limit)s
 """)
 _LEVELS = """
 SELECT level.sku, level.on_hand, level.reserved, level.counted_at, {quarantine} AS quarantine, (
-  SELECT coalesce(sum(lock.short), 0) FROM {locks} lock WHERE lock.sku = level.sku AND lock.state = 'short') AS short
+  SELECT coalesce(sum(lock.short), 0) FROM {locks} lock WHERE lock.sku = level.sku AND lock.state = 'short') AS short, (
+  SELECT coalesce(sum(lock.held), 0) FROM {locks} lock
+  WHERE lock.sku = level.sku AND lock.state IN ('locked', 'short', 'held')) AS held
 FROM {levels} level WHERE level.sku = ANY(%s) ORDER BY level.sku
 """.replace("{quarantine}", QUARANTINE)
 _PENDING = _sql("""
@@ -220,7 +222,8 @@ _DECISIONS = _sql("""
 SELECT decided.made_at, account, item_id, decided.decision, decided.reason, decided.made_by,
   coalesce({in_force} AND NOT EXISTS (
     SELECT FROM stock_decisions newer WHERE newer.account = decided.account AND newer.item_id = decided.item_id
-      AND newer.decision_id > decided.decision_id), false) AS in_force
+      AND newer.decision IN ('lock', 'release', 'shipped') AND newer.decision_id > decided.decision_id)
+    AND decided.decision NOT IN ('still_here', 'has_left'), false) AS in_force
 FROM stock_decisions decided LEFT JOIN {item} USING (account, item_id)
 WHERE {of_sku} OR {named} ORDER BY decided.decision_id DESC LIMIT %(limit)s
 """)

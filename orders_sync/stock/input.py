@@ -75,8 +75,8 @@ def check_adjustment(pieces: int) -> int:
     return check_pieces(pieces, "the number of pieces", -MAX_PIECES)
 
 
-def check_count_time(text: str, name: str) -> datetime:
-    """When a shelf was counted, from a text in ISO 8601; in UTC, if it has no zone. `name`: what it is."""
+def check_past_time(text: str, name: str) -> datetime:
+    """When something happened, from a text in ISO 8601; in UTC, if it has no zone. `name`: what it is."""
     try:
         at = datetime.fromisoformat(text.strip())
     except ValueError:

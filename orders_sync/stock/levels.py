@@ -10,7 +10,7 @@ from psycopg import Rollback
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.csv_files import check_spelling, read_csv
 from orders_sync.stock.decision import Cause, Movement, Settled, StockLevel
-from orders_sync.stock.input import StockInputError, check_count_time, check_id, check_pieces, one_spelling
+from orders_sync.stock.input import StockInputError, check_id, check_past_time, check_pieces, one_spelling
 from orders_sync.stock.reconcile import StockResult, finish
 from orders_sync.stock.sku_case import SkuCase
 from orders_sync.stock.stock_skus import check_in_stock_list
@@ -42,7 +42,7 @@ def read_stock_file(path: Path, sku_case: SkuCase = SkuCase.EXACT) -> dict[str, 
             raise StockInputError(f"SKU {sku} is in the file twice")
         on_hand = check_pieces(cells["on_hand"], f"on_hand of SKU {sku}")
         counted_at = cells["counted_at"]
-        counts[sku] = Count(on_hand, check_count_time(counted_at, f"counted_at of SKU {sku}") if counted_at else None)
+        counts[sku] = Count(on_hand, check_past_time(counted_at, f"counted_at of SKU {sku}") if counted_at else None)
 
     read_csv(path, ("sku", "on_hand"), ("counted_at",), take)
     return counts

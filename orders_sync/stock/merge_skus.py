@@ -192,22 +192,24 @@ _LOCKS_TO_MERGE = """
 SELECT account, item_id, {sku_form} FROM {locks} GROUP BY 1, 2, 3 HAVING count(*) > 1
 """
 _MERGE_LOCKS = """
-INSERT INTO {locks} AS stored (account, item_id, sku, order_id, quantity, locked, short, consumed, item_pieces, state,
-  problem, ordered_at, since)
-SELECT account, item_id, sku, order_id, quantity, locked, short, consumed, item_pieces,
-  CASE WHEN short > 0 THEN 'short' WHEN locked > 0 THEN 'locked' WHEN consumed > 0 THEN 'consumed' ELSE 'released' END,
+INSERT INTO {locks} AS stored (account, item_id, sku, order_id, quantity, locked, short, consumed, item_pieces, held,
+  state, problem, ordered_at, since)
+SELECT account, item_id, sku, order_id, quantity, locked, short, consumed, item_pieces, held,
+  CASE WHEN short > 0 THEN 'short' WHEN locked > 0 THEN 'locked' WHEN held > 0 THEN 'held'
+    WHEN consumed > 0 THEN 'consumed' ELSE 'released' END,
   problem, ordered_at, since
 FROM (
   SELECT account, item_id, {sku_form} AS sku, (array_agg(order_id ORDER BY since DESC))[1] AS order_id,
     (array_agg(quantity ORDER BY locked + short > 0 DESC, since DESC))[1] AS quantity, sum(locked) AS locked,
     sum(short) AS short, sum(consumed) AS consumed, sum(item_pieces) AS item_pieces,
+    sum(held) AS held,
     (array_agg(problem ORDER BY locked + short > 0 DESC, since DESC))[1] AS problem, min(ordered_at) AS ordered_at,
     max(since) AS since
   FROM {locks} GROUP BY account, item_id, 3 HAVING bool_or(sku <> {sku_form})
 ) merged
 ON CONFLICT (account, item_id, sku) DO UPDATE SET order_id = excluded.order_id, quantity = excluded.quantity,
   locked = excluded.locked, short = excluded.short, consumed = excluded.consumed, item_pieces = excluded.item_pieces,
-  state = excluded.state,
+  held = excluded.held, state = excluded.state,
   problem = excluded.problem, ordered_at = excluded.ordered_at, since = excluded.since
 """
 _DELETE_LOCKS = "DELETE FROM {locks} WHERE sku <> {sku_form}"
@@ -221,9 +223,9 @@ FROM (
 ) chain WHERE entry.entry_id = chain.entry_id AND entry.from_state IS DISTINCT FROM chain.from_state
 """
 _NOTE_LOCKS = """
-INSERT INTO {history} (account, item_id, sku, cause, from_state, to_state, quantity, locked, short, consumed)
+INSERT INTO {history} (account, item_id, sku, cause, from_state, to_state, quantity, locked, short, consumed, held)
 SELECT lock.account, lock.item_id, lock.sku, %s, last.to_state, lock.state, lock.quantity, lock.locked, lock.short,
-  lock.consumed
+  lock.consumed, lock.held
 FROM unnest(%s::text[], %s::text[], %s::text[]) AS merged (account, item_id, sku)
 JOIN {locks} lock USING (account, item_id, sku)
 LEFT JOIN LATERAL (

@@ -27,6 +27,14 @@ class Decision(StrEnum):
     """The item, or some of its pieces (ItemFacts.decided_pieces), counts as shipped."""
     NOT_SHIPPED = "not_shipped"
     """A shipment was undone. This is only on record: ItemFacts.over_reported says what follows."""
+    STILL_HERE = "still_here"
+    """Held pieces are in the warehouse. This is only on record: the lock has released them."""
+    HAS_LEFT = "has_left"
+    """Held pieces have left. This is only on record: ItemFacts.unreported says what follows."""
+
+
+ACTS = (Decision.NOT_SHIPPED, Decision.STILL_HERE, Decision.HAS_LEFT)
+"""Decisions that are only on record: what they do is done at once, and they end no other one."""
 
 
 class Parcel(NamedTuple):
@@ -67,8 +75,14 @@ class ItemFacts(NamedTuple):
     """Pieces that the marketplace reported as shipped when the stock job last looked, of items with over_reported."""
     decided_pieces: int | None = None
     """The pieces that have left by the decision SHIPPED; None: all."""
+    unreported: int = 0
+    """Cancelled pieces that left all the same, as a person says, and that the marketplace had not reported then."""
+    expected: int = 0
+    """Pieces that the marketplace was to report as shipped without those. What it reports beyond is some of them."""
     parcels: Sequence[Parcel] = ()
     """When the item's own pieces left, as far as the marketplace says; the earliest first. Of others, see `left_at`."""
+    may_have_left: bool = False
+    """Whether the item has a label: pieces that it does not need any more may be in a parcel that has left."""
 
     @property
     def key(self) -> ItemKey:
@@ -77,10 +91,12 @@ class ItemFacts(NamedTuple):
 
 
 class Need(NamedTuple):
-    """Pieces of an item to hold, and pieces that have left."""
+    """Pieces of an item to lock, and pieces that have left."""
 
     hold: int
     gone: int
+    is_rest_held: bool = False
+    """Whether pieces that its lock has beyond that are held until someone says where they are."""
 
 
 NOTHING = Need(0, 0)
@@ -98,6 +114,7 @@ def need_of(facts: ItemFacts, *, has_lock: bool) -> Need:
     to_ship = _to_ship(facts)
     reported = _reported(facts, action, to_ship)
     over = _still_over_reported(facts, reported) if facts.over_reported else 0
+    unreported = _still_unreported(facts, reported) if facts.unreported else 0
     gone = reported - over
     match facts.decision:
         case None:  # first, since nearly all items have none
@@ -105,14 +122,14 @@ def need_of(facts: ItemFacts, *, has_lock: bool) -> Need:
         case Decision.LOCK:
             action, gone = LockAction.LOCK, max(0, (facts.shipped or 0) - over)
         case Decision.RELEASE:
-            return Need(0, max(0, (facts.shipped or 0) - over))
+            return Need(0, max(0, (facts.shipped or 0) - over) + unreported)
         case Decision.SHIPPED:
             gone = max(reported, to_ship if facts.decided_pieces is None else min(to_ship, facts.decided_pieces))
         case _:
             pass
     if action is LockAction.LOCK or (action is LockAction.KEEP and has_lock):
-        return Need(max(0, to_ship - gone), gone)
-    return Need(0, gone)
+        return Need(max(0, to_ship - gone), gone + unreported, facts.may_have_left)
+    return Need(0, gone + unreported, facts.may_have_left)
 
 
 def reported_pieces(facts: ItemFacts) -> int:
@@ -132,6 +149,15 @@ def over_reported_now(facts: ItemFacts) -> int:
 def _still_over_reported(facts: ItemFacts, reported: int) -> int:
     """Where the marketplace reports fewer pieces than before, it has corrected so many."""
     return max(0, min(reported, facts.over_reported - max(0, facts.reported_before - reported)))
+
+
+def unreported_now(facts: ItemFacts) -> int:
+    """The cancelled pieces that left all the same, and that the marketplace does not report as shipped by now."""
+    return _still_unreported(facts, reported_pieces(facts))
+
+
+def _still_unreported(facts: ItemFacts, reported: int) -> int:
+    return max(0, facts.unreported - max(0, reported - facts.expected))
 
 
 def leaving(facts: ItemFacts, left_before: int, pieces: int) -> Iterator[Parcel]:

@@ -8,7 +8,8 @@ from orders_sync.stock.connection import StockConnection
 
 HISTORY = """
 SELECT entry.at, entry.account, coalesce(lock.order_id, '') AS order_id, entry.item_id, entry.sku, entry.quantity,
-       entry.locked, entry.short, entry.consumed, entry.from_state, entry.to_state, entry.cause, entry.event_id
+       entry.locked, entry.short, entry.held, entry.consumed, entry.from_state, entry.to_state, entry.cause,
+       entry.event_id
 FROM {history} entry LEFT JOIN {locks} lock USING (account, item_id, sku)
 """
 """The start of a query whose rows are StoredTransition."""
@@ -22,6 +23,8 @@ class SkuLevel(NamedTuple):
     reserved: int
     short: int
     """Pieces that locks wait for."""
+    held: int
+    """Reserved pieces of cancelled items that may have left."""
     quarantine: int
     """Pieces that came back and are not put away yet; they are not on hand."""
     counted_at: datetime | None
@@ -42,6 +45,7 @@ class StoredTransition(NamedTuple):
     quantity: int
     locked: int | None
     short: int | None
+    held: int
     consumed: int | None
     from_state: str | None
     to_state: str
@@ -63,7 +67,7 @@ class Shortage(NamedTuple):
 
 
 class Holder(NamedTuple):
-    """An active lock: who holds or waits for pieces of a SKU, since when, and why."""
+    """An active lock: who has or waits for pieces of a SKU, since when, and why."""
 
     sku: str
     account: str
@@ -73,6 +77,7 @@ class Holder(NamedTuple):
     """The marketplace's SKU; '' where the item is not stored."""
     locked: int
     short: int
+    held: int
     since: datetime
     ordered_at: datetime | None
     why: str
@@ -125,12 +130,12 @@ def holders(stock: StockConnection, skus: Sequence[str], limit: int | None = Non
         Holder,
         """
         SELECT lock.sku, lock.account, lock.order_id, lock.item_id, coalesce(item.sku, '') AS ordered_sku, lock.locked,
-          lock.short, lock.since, lock.ordered_at, coalesce(entry.cause, '') AS why
+          lock.short, lock.held, lock.since, lock.ordered_at, coalesce(entry.cause, '') AS why
         FROM {locks} lock LEFT JOIN order_items item USING (account, item_id) LEFT JOIN LATERAL (
           SELECT cause FROM {history} entry
           WHERE entry.account = lock.account AND entry.item_id = lock.item_id AND entry.sku = lock.sku
           ORDER BY entry_id DESC LIMIT 1) entry ON true
-        WHERE lock.state IN ('locked', 'short') AND lock.sku = ANY(%s)
+        WHERE lock.state IN ('locked', 'short', 'held') AND lock.sku = ANY(%s)
         ORDER BY lock.sku, lock.ordered_at, lock.account, lock.item_id LIMIT %s
         """,
         [list(skus), limit],
@@ -171,7 +176,8 @@ def reserved_mismatches(stock: StockConnection) -> list[ReservedMismatch]:
         """
         SELECT level.sku, level.reserved, coalesce(held.locked, 0) AS locked
         FROM {levels} level LEFT JOIN (
-          SELECT sku, sum(locked) AS locked FROM {locks} WHERE state IN ('locked', 'short') GROUP BY sku
+          SELECT sku, sum(locked + held) AS locked FROM {locks} WHERE state IN ('locked', 'short', 'held')
+          GROUP BY sku
         ) held USING (sku)
         WHERE level.reserved <> coalesce(held.locked, 0)
         """,
@@ -201,8 +207,9 @@ def failed_events(stock: StockConnection) -> list[FailedEvent]:
 
 
 _LEVELS = """
-SELECT level.sku, level.on_hand, level.reserved, coalesce(sum(lock.short), 0) AS short, {quarantine} AS quarantine,
-  level.counted_at
-FROM {levels} level LEFT JOIN {locks} lock ON lock.sku = level.sku AND lock.state = 'short'
-GROUP BY level.sku HAVING NOT %s OR count(lock.item_id) > 0 ORDER BY level.sku
+SELECT level.sku, level.on_hand, level.reserved, coalesce(sum(lock.short), 0) AS short,
+  coalesce(sum(lock.held), 0) AS held, {quarantine} AS quarantine, level.counted_at
+FROM {levels} level
+LEFT JOIN {locks} lock ON lock.sku = level.sku AND lock.state IN ('locked', 'short', 'held')
+GROUP BY level.sku HAVING NOT %s OR coalesce(sum(lock.short), 0) > 0 ORDER BY level.sku
 """.replace("{quarantine}", QUARANTINE)

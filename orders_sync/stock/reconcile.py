@@ -8,7 +8,17 @@ from typing import NamedTuple
 import psycopg
 
 from orders_sync.stock.connection import StockConnection
-from orders_sync.stock.decision import NO_DEPARTURES, Cause, Lock, Movement, Settled, StockLevel, settle, share_out
+from orders_sync.stock.decision import (
+    NO_DEPARTURES,
+    NO_PIECES,
+    Cause,
+    Lock,
+    Movement,
+    Settled,
+    StockLevel,
+    settle,
+    share_out,
+)
 from orders_sync.stock.departures import Departure
 from orders_sync.stock.needs import ItemKey
 from orders_sync.stock.store import (
@@ -65,18 +75,19 @@ def reconcile(
     causes: Mapping[ItemKey, Cause],
     oversell: frozenset[str] = frozenset(),
     undone: Mapping[ItemKey, Sequence[Departure]] = NO_DEPARTURES,
+    still_here: Mapping[ItemKey, int] = NO_PIECES,
 ) -> StockResult:
     """Brings the locks of items, and the levels, to what the items need as they are stored now.
 
     Call it within a transaction. `causes`: the items, and why each is looked at. `oversell`: the accounts that may lock
-    stock below zero. `undone`: what did not leave after all. An item that needs what it has changes nothing, however
-    often this is called.
+    stock below zero. `undone`: what did not leave after all. `still_here`: how many held pieces are released. An item
+    that needs what it has changes nothing, however often this is called.
     """
     if not causes:
         return StockResult()
     loaded = load(stock, causes.keys())
     note_corrections(stock, loaded.items)
-    settled = settle(loaded.items, loaded.stock_skus, causes, loaded.locks, loaded.levels, undone)
+    settled = settle(loaded.items, loaded.stock_skus, causes, loaded.locks, loaded.levels, undone, still_here)
     stored = [lock for locks in loaded.locks.values() for lock in locks]
     return finish(stock, stored, loaded.levels, settled, oversell)
 
@@ -109,7 +120,7 @@ def release_all(stock: StockConnection, cause: Cause) -> StockResult:
     levels = load_levels(stock, active_skus(stock))
     held = active_locks(stock, list(levels))
     settled = Settled(
-        locks={lock.key: lock._replace(locked=0, short=0, problem=None) for lock in held},
+        locks={lock.key: lock._replace(locked=0, short=0, held=0, problem=None) for lock in held},
         levels={sku: level._replace(reserved=0) for sku, level in levels.items()},
         movements=[],
         causes={lock.key: cause for lock in held},

@@ -12,6 +12,7 @@ from typing import Any, LiteralString, NamedTuple
 from psycopg.sql import SQL, Identifier
 
 from orders_sync.database.copy import array_text
+from orders_sync.marketplaces.kit.accounts import accounts_that_release_at_once
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.decision import LAST, Cause, Lock, LockKey, Movement, Settled, StockLevel
 from orders_sync.stock.departures import Departure, ItemMovement, departures_of
@@ -54,10 +55,29 @@ def load(stock: StockConnection, keys: Collection[ItemKey]) -> Loaded:
     locks: dict[ItemKey, list[Lock]] = {}
     for lock in map(Lock._make, stock.execute(_LOCKS, requested).fetchall()):
         locks.setdefault((lock.account, lock.item_id), []).append(lock)
+    items = _with_labels(stock, items, locks)
     ordered = {(item.account, item.sku) for item in items}
     skus = {part.sku for account, sku in ordered for part in parts_of(account, sku, stock_skus)}
     skus.update(lock.sku for found in locks.values() for lock in found)
     return Loaded(items, locks, load_levels(stock, skus), stock_skus)
+
+
+def _with_labels(
+    stock: StockConnection, items: list[ItemFacts], locks: Mapping[ItemKey, Sequence[Lock]]
+) -> list[ItemFacts]:
+    """Sets `may_have_left` of the items that have a label and something to hold, and whose account does not forbid it.
+
+    The accounts' files are read only where there is such an item.
+    """
+    having = sorted(key for key, found in locks.items() if any(lock.reserved() for lock in found))
+    labelled = set(stock.execute(_LABELLED, _columns(having, 2)).fetchall()) if having else set[ItemKey]()
+    if not labelled:
+        return items
+    at_once = accounts_that_release_at_once()
+    return [
+        item._replace(may_have_left=True) if item.key in labelled and item.account not in at_once else item
+        for item in items
+    ]
 
 
 def stored_sku_case(stock: StockConnection) -> SkuCase:
@@ -90,6 +110,14 @@ def note_corrections(stock: StockConnection, items: Iterable[ItemFacts]) -> None
     for item in items:
         if item.over_reported:
             note_over_report(stock, item, over_reported_now(item))
+
+
+def note_unreported(stock: StockConnection, item: ItemFacts, pieces: int, expected: int) -> None:
+    """Notes that so many cancelled pieces left all the same. `expected`: see ItemFacts."""
+    if pieces:
+        stock.execute(_NOTE_UNREPORTED, [*item.key, pieces, expected])
+    else:
+        stock.execute("DELETE FROM stock_unreported WHERE account = %s AND item_id = %s", [*item.key])
 
 
 def note_over_report(stock: StockConnection, item: ItemFacts, pieces: int) -> None:
@@ -139,7 +167,9 @@ def active_locks(stock: StockConnection, skus: Sequence[str]) -> list[Lock]:
 
 def active_skus(stock: StockConnection) -> list[str]:
     """The SKUs that have active locks."""
-    return [sku for (sku,) in stock.execute("SELECT DISTINCT sku FROM {locks} WHERE state IN ('locked', 'short')")]
+    return [
+        sku for (sku,) in stock.execute("SELECT DISTINCT sku FROM {locks} WHERE state IN ('locked', 'short', 'held')")
+    ]
 
 
 class Transition(NamedTuple):
@@ -156,6 +186,7 @@ class Transition(NamedTuple):
     locked: int
     short: int
     consumed: int
+    held: int
 
 
 def store(
@@ -171,7 +202,7 @@ def store(
     transitions = [
         _transition(stored, lock, after.causes[key])
         for key, stored, lock in changed
-        if stored is None or lock.pieces() != stored.pieces()
+        if stored is None or (lock.pieces(), lock.held) != (stored.pieces(), stored.held)
     ]
     new = [(*lock, lock.state) for _, stored, lock in changed if stored is None]
     stock.copy("{locks}", (*Lock._fields, "state"), new)
@@ -203,7 +234,7 @@ def store_movements(stock: StockConnection, movements: Sequence[Movement]) -> No
 def _transition(before: Lock | None, after: Lock, cause: Cause) -> Transition:
     text = cause.text if after.problem is None else f"{cause.text}: {after.problem}"
     state = None if before is None else before.state
-    return Transition(*after.key, cause.event_id, text, state, after.state, after.quantity, *after.pieces())
+    return Transition(*after.key, cause.event_id, text, state, after.state, after.quantity, *after.pieces(), after.held)
 
 
 def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[str]:
@@ -257,13 +288,22 @@ IN_FORCE: LiteralString = """(decided.item_status = item.status AND NOT EXISTS (
 """Whether the decision `decided` about `item` holds: its status, or its order's if its own is unknown, has not changed
 since. Once ended, it stays so, also if the status comes back. An undone shipment ends that an item counts as shipped.
 """
-OVER_REPORTED: LiteralString = """LEFT JOIN stock_over_reports over_report
+CORRECTIONS: LiteralString = """LEFT JOIN stock_over_reports over_report
   ON over_report.account = item.account AND over_report.item_id = item.item_id
+LEFT JOIN stock_unreported unreported
+  ON unreported.account = item.account AND unreported.item_id = item.item_id
 """
-"""Joins `item` with the pieces that the marketplace reports as shipped and that did not leave."""
+"""Joins `item` with the pieces that the marketplace reports as shipped and that did not leave, and with those that left
+and that it does not report.
+"""
+LABELLED: LiteralString = """EXISTS (
+  SELECT FROM public.order_documents label
+  WHERE label.account = item.account AND label.order_id = item.order_id AND label.kind = 'label'
+    AND label.cancelled_at IS NULL AND (label.item_ids = '[]' OR label.item_ids ? item.item_id))"""
+"""Whether `item` has a label that was not cancelled. A label that names no items is for all of the order."""
 DECIDED: LiteralString = """LEFT JOIN LATERAL (
   SELECT * FROM public.stock_decisions made
-  WHERE made.account = item.account AND made.item_id = item.item_id AND made.decision <> 'not_shipped'
+  WHERE made.account = item.account AND made.item_id = item.item_id AND made.decision IN ('lock', 'release', 'shipped')
   ORDER BY made.decision_id DESC LIMIT 1) decided ON true
 """
 """Joins `item` with the newest decision about it, `decided`: the one that counts."""
@@ -280,43 +320,54 @@ SELECT item.account, item.item_id, item.order_id, item.sku, item.kind = 'goods',
     + LEFT_AT
     + """) END,
        CASE WHEN in_force THEN decided.decision END,
-       coalesce(over_report.pieces, 0), coalesce(over_report.reported, 0), decided.pieces, item.shipments
+       coalesce(over_report.pieces, 0), coalesce(over_report.reported, 0), decided.pieces,
+       coalesce(unreported.pieces, 0), coalesce(unreported.expected, 0), item.shipments
 FROM unnest(%s::text[], %s::text[]) AS requested (account, item_id)
 JOIN order_items item USING (account, item_id)
 JOIN orders placed ON placed.account = item.account AND placed.order_id = item.order_id
 """
-    + OVER_REPORTED
+    + CORRECTIONS
     + DECIDED
     + """CROSS JOIN LATERAL (SELECT decided.account IS NOT NULL AND """
     + IN_FORCE
     + """ AS in_force) decision
 """
 )
+_LABELLED: LiteralString = (
+    """
+SELECT account, item_id FROM unnest(%s::text[], %s::text[]) AS requested (account, item_id)
+JOIN order_items item USING (account, item_id) WHERE """
+    + LABELLED
+)
 _LEVELS = "SELECT sku, on_hand, reserved, counted_at, imported_at, missing FROM {levels} WHERE sku = ANY(%s::text[])"
 _LOCKS = """
-SELECT account, item_id, sku, order_id, quantity, locked, short, consumed, item_pieces, problem, ordered_at FROM {locks}
+SELECT account, item_id, sku, order_id, quantity, locked, short, consumed, item_pieces, problem, ordered_at,
+  held
+FROM {locks}
 JOIN unnest(%s::text[], %s::text[]) AS requested (account, item_id) USING (account, item_id)
 """
 _WAITING = """
 SELECT lock.* FROM unnest(%s::text[], %s::int[]) AS level (sku, takers) CROSS JOIN LATERAL (
-  SELECT account, item_id, sku, order_id, quantity, locked, short, consumed, item_pieces, problem, ordered_at
+  SELECT account, item_id, sku, order_id, quantity, locked, short, consumed, item_pieces, problem, ordered_at,
+    held
   FROM {locks} waiting WHERE waiting.state = 'short' AND waiting.sku = level.sku
   ORDER BY ordered_at, account COLLATE "C", item_id COLLATE "C" LIMIT level.takers) lock
 """
 _ACTIVE = """
-SELECT account, item_id, sku, order_id, quantity, locked, short, consumed, item_pieces, problem, ordered_at
-FROM {locks} WHERE state IN ('locked', 'short') AND sku = ANY(%s)
+SELECT account, item_id, sku, order_id, quantity, locked, short, consumed, item_pieces, problem, ordered_at,
+  held
+FROM {locks} WHERE state IN ('locked', 'short', 'held') AND sku = ANY(%s)
 """
 _UPDATE_LOCKS = """
 UPDATE {locks} stored SET
   order_id = changed.order_id, quantity = changed.quantity, locked = changed.locked, short = changed.short,
   consumed = changed.consumed, item_pieces = changed.item_pieces, problem = changed.problem,
-  ordered_at = changed.ordered_at, state = changed.state,
+  ordered_at = changed.ordered_at, held = changed.held, state = changed.state,
   since = CASE WHEN stored.state = changed.state THEN stored.since ELSE now() END
 FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::int[], %s::int[], %s::int[], %s::int[], %s::int[],
-  %s::text[], %s::timestamptz[], %s::text[])
+  %s::text[], %s::timestamptz[], %s::int[], %s::text[])
   AS changed (account, item_id, sku, order_id, quantity, locked, short, consumed, item_pieces, problem, ordered_at,
-    state)
+    held, state)
 WHERE stored.account = changed.account AND stored.item_id = changed.item_id AND stored.sku = changed.sku
 """
 _MOVEMENTS = """
@@ -327,6 +378,10 @@ ORDER BY movement_id
 _NOTE_OVER_REPORT = """
 INSERT INTO stock_over_reports (account, item_id, pieces, reported) VALUES (%s, %s, %s, %s)
 ON CONFLICT (account, item_id) DO UPDATE SET pieces = excluded.pieces, reported = excluded.reported
+"""
+_NOTE_UNREPORTED = """
+INSERT INTO stock_unreported (account, item_id, pieces, expected) VALUES (%s, %s, %s, %s)
+ON CONFLICT (account, item_id) DO UPDATE SET pieces = excluded.pieces, expected = excluded.expected
 """
 _STORE_LEVELS = """
 UPDATE {levels} stored SET on_hand = changed.on_hand, reserved = changed.reserved,

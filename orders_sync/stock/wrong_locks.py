@@ -6,12 +6,13 @@ that the stock job has yet to look at are left out.
 
 from typing import LiteralString, NamedTuple
 
+from orders_sync.marketplaces.kit.accounts import accounts_that_release_at_once
 from orders_sync.stock.actions import LOCK_ACTIONS, LockAction
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.decision import Cause
 from orders_sync.stock.input import MAX_PIECES
 from orders_sync.stock.reconcile import StockResult, reconcile_each
-from orders_sync.stock.store import DECIDED, IN_FORCE, OVER_REPORTED, collect_missing_statistics
+from orders_sync.stock.store import CORRECTIONS, DECIDED, IN_FORCE, LABELLED, collect_missing_statistics
 
 MAX_ITEMS_PER_TRANSACTION = 500
 MAX_ATTEMPTS = 5
@@ -43,6 +44,7 @@ def wrong_locks(stock: StockConnection, oversell: frozenset[str] = frozenset()) 
         "oversell": sorted(oversell),
         "max_attempts": MAX_ATTEMPTS,
         "max_pieces": MAX_PIECES,
+        "at_once": sorted(accounts_that_release_at_once()),
     }
     collect_missing_statistics(stock)
     with stock.transaction():
@@ -67,8 +69,9 @@ _WRONG: LiteralString = (
     """
 WITH candidates AS (
   SELECT account, item_id FROM order_items WHERE status IN ('pending', 'accepted', 'unknown')
-  UNION SELECT account, item_id FROM {locks} WHERE state IN ('locked', 'short')
+  UNION SELECT account, item_id FROM {locks} WHERE state IN ('locked', 'short', 'held')
   UNION SELECT account, item_id FROM stock_decisions
+  UNION SELECT account, item_id FROM stock_unreported
   UNION SELECT account, item_id FROM order_items item
   WHERE (status = ANY(%(consuming)s) OR shipped > 0) AND kind = 'goods'
     AND coalesce(shipped, quantity - coalesce(cancelled, 0)) > 0
@@ -81,6 +84,9 @@ WITH candidates AS (
     CASE WHEN decided.account IS NOT NULL AND {in_force} THEN decided.decision END AS decision,
     decided.pieces AS decided_pieces, meaning.action,
     coalesce(over_report.pieces, 0) AS over_reported, coalesce(over_report.reported, 0) AS reported_before,
+    coalesce(unreported.pieces, 0) AS unreported, coalesce(unreported.expected, 0) AS expected,
+    coalesce(held.has_rest, false) AS has_rest,
+    coalesce(held.has_rest, false) AND item.account <> ALL(%(at_once)s::text[]) AND {labelled} AS is_labelled,
     coalesce(held.has_lock, false) AS has_lock,
     coalesce(held.left_before, 0) AS left_before
   FROM candidates
@@ -88,58 +94,66 @@ WITH candidates AS (
   JOIN orders placed ON placed.account = item.account AND placed.order_id = item.order_id
   JOIN unnest(%(statuses)s::text[], %(actions)s::text[]) AS meaning (status, action)
     ON meaning.status = CASE WHEN item.status = 'unknown' THEN placed.status ELSE item.status END
-  {over_reported}{decided}
+  {corrections}{decided}
   LEFT JOIN LATERAL (
-    SELECT bool_or(state IN ('locked', 'short')) AS has_lock, sum(item_pieces) AS left_before FROM {locks} lock
+    SELECT bool_or(locked + short > 0) AS has_lock, bool_or(lock.held > 0) AS has_rest,
+      sum(item_pieces) AS left_before FROM {locks} lock
     WHERE lock.account = item.account AND lock.item_id = item.item_id) held ON true
 ), reported AS (
   SELECT *, CASE WHEN shipped IS NULL AND action = 'consume' THEN to_ship ELSE coalesce(shipped, 0) END AS reported
-  FROM facts WHERE is_goods OR has_lock
+  FROM facts WHERE is_goods OR has_lock OR has_rest
 ), corrected AS (
-  SELECT *, greatest(least(reported, over_reported - greatest(reported_before - reported, 0)), 0) AS over_now
+  SELECT *, greatest(least(reported, over_reported - greatest(reported_before - reported, 0)), 0) AS over_now,
+    CASE WHEN is_goods THEN greatest(unreported - greatest(reported - expected, 0), 0) ELSE 0 END AS unreported_now,
+    is_labelled AND is_goods AND coalesce(decision, '') <> 'release' AS is_rest_held
   FROM reported
 ), left_now AS (
   SELECT *, CASE
       WHEN NOT is_goods THEN 0
       WHEN decision IN ('lock', 'release') THEN greatest(coalesce(shipped, 0) - over_now, 0)
       WHEN decision = 'shipped' THEN greatest(least(to_ship, decided_pieces), reported)
-      ELSE reported - over_now END AS gone
+      ELSE reported - over_now END AS gone_as_reported
   FROM corrected
 ), needs AS (
   SELECT *, CASE
       WHEN is_goods AND coalesce(decision, '') <> 'release'
         AND (decision = 'lock' OR action = 'lock' OR action = 'keep' AND has_lock)
       -- What has left beyond that, by mistake, is not needed once more.
-      THEN greatest(greatest(to_ship - gone, 0)
-        - greatest(left_before - gone, 0), 0)
+      THEN greatest(greatest(to_ship - gone_as_reported, 0)
+        - greatest(left_before - gone_as_reported - unreported_now, 0), 0)
       ELSE 0 END AS hold,
-    CASE WHEN gone > left_before
-      THEN format('%%s of %%s pieces that left were not taken', gone - left_before, gone) END AS moves
+    CASE WHEN gone_as_reported + unreported_now > left_before
+      THEN format('%%s of %%s pieces that left were not taken', gone_as_reported + unreported_now - left_before,
+        gone_as_reported + unreported_now) END AS moves
   FROM left_now
 )
 SELECT needs.account, needs.order_id, needs.item_id, compared.sku, needs.status, compared.pieces, compared.needed,
-  coalesce(needs.moves, CASE WHEN compared.pieces = compared.needed THEN 'pieces are available'
+  coalesce(needs.moves, CASE WHEN compared.held > 0 AND NOT needs.is_rest_held THEN format(
+      '%%s pieces are held, and no label says that they may have left', compared.held)
+    WHEN compared.pieces = compared.needed THEN 'pieces are available'
     WHEN compared.needed > %(max_pieces)s THEN format(
       'the item needs %%s pieces, and a lock has at most %%s: is its quantity right, and the bundle?',
       compared.needed, %(max_pieces)s)
     ELSE format('the item needs %%s pieces instead of %%s', compared.needed, compared.pieces) END) AS problem
 FROM needs CROSS JOIN LATERAL (
-  SELECT sku, sum(needed)::bigint AS needed, sum(pieces)::bigint AS pieces, sum(short)::bigint AS short
+  SELECT sku, sum(needed)::bigint AS needed, sum(pieces)::bigint AS pieces, sum(short)::bigint AS short,
+    sum(held)::bigint AS held
   FROM (
-    SELECT alias.stock_sku AS sku, needs.hold::bigint * alias.pieces AS needed, 0 AS pieces, 0 AS short
+    SELECT alias.stock_sku AS sku, needs.hold::bigint * alias.pieces AS needed, 0 AS pieces, 0 AS short, 0 AS held
     FROM stock_skus alias WHERE alias.sku = needs.sku AND (alias.account = needs.account
       OR alias.account = '' AND NOT EXISTS (
         SELECT FROM stock_skus own WHERE own.account = needs.account AND own.sku = needs.sku))
     UNION ALL
-    SELECT needs.sku, needs.hold, 0, 0 WHERE NOT EXISTS (
+    SELECT needs.sku, needs.hold, 0, 0, 0 WHERE NOT EXISTS (
       SELECT FROM stock_skus alias WHERE alias.sku = needs.sku AND alias.account IN (needs.account, ''))
     UNION ALL
-    SELECT lock.sku, 0, lock.locked + lock.short, lock.short FROM {locks} lock
+    SELECT lock.sku, 0, lock.locked + lock.short, lock.short, lock.held FROM {locks} lock
     WHERE lock.account = needs.account AND lock.item_id = needs.item_id
   ) part GROUP BY sku
 ) compared
 LEFT JOIN {levels} level ON level.sku = compared.sku
 WHERE (compared.pieces <> compared.needed OR needs.moves IS NOT NULL
+    OR compared.held > 0 AND NOT needs.is_rest_held
     OR compared.short > 0 AND (needs.account = ANY(%(oversell)s) OR level.on_hand > level.reserved))
   AND NOT EXISTS (
     SELECT FROM {events} event
@@ -150,5 +164,6 @@ WHERE (compared.pieces <> compared.needed OR needs.moves IS NOT NULL
 ORDER BY needs.account, needs.item_id, compared.sku
 """.replace("{in_force}", IN_FORCE)
     .replace("{decided}", DECIDED)
-    .replace("{over_reported}", OVER_REPORTED)
+    .replace("{corrections}", CORRECTIONS)
+    .replace("{labelled}", LABELLED)
 )

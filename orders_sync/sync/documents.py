@@ -64,6 +64,12 @@ _OFFERS = {
 """The statements that let orders offer their documents, by kind."""
 
 
+#: What is held because of a label is looked at again once the label was cancelled.
+_RECHECK_HELD = """
+INSERT INTO stock_rechecks (account, item_id)
+SELECT DISTINCT account, item_id FROM order_items JOIN stock_locks lock USING (account, item_id)
+WHERE account = %s AND order_items.order_id = ANY(%s) AND lock.held > 0
+"""
 _FORGET_FLAWS = """
 DELETE FROM record_flaws WHERE account = %s AND kind = 'order' AND record_id = ANY(%s) AND field LIKE 'documents.%%'
 """
@@ -111,6 +117,8 @@ def store_documents(
         connection.execute(_STORE, [account, listed])
         if are_whole:
             connection.execute(_CANCEL_REPLACED, {"account": account, "listed": listed})
+        if any(kind is DocumentKind.LABEL and row["cancelled_at"] for (_, kind, _), row in rows.items()):
+            connection.execute(_RECHECK_HELD, [account, sorted({order_id for order_id, _, _ in rows})])
         for kind, statement in _OFFERS.items():
             of_kind = sorted({order_id for order_id, its_kind, _ in rows if its_kind is kind})
             if of_kind:

@@ -122,6 +122,7 @@ LEFT JOIN stock_locks lock USING (account, item_id)
 WHERE item.kind = 'goods' AND item.status IN ('shipped', 'refunded_after_shipping', 'returned')
   AND coalesce((SELECT decision FROM stock_decisions decided
     WHERE decided.account = item.account AND decided.item_id = item.item_id
+      AND decision NOT IN ('still_here', 'has_left')
     ORDER BY decision_id DESC LIMIT 1), 'shipped') = 'shipped'
   AND NOT EXISTS (SELECT FROM stock_skus alias WHERE alias.sku = item.form)
 GROUP BY item.account, item.item_id, item.status
@@ -205,7 +206,7 @@ def every_lock_is_explained(connection: Connection) -> None:
     state: dict[tuple[str, ...], tuple[str | int, ...]] = {}
     for account, item_id, sku, before, *after in _rows(
         connection,
-        "SELECT account, item_id, sku, from_state, to_state, locked, short, consumed FROM stock_lock_history "
+        "SELECT account, item_id, sku, from_state, to_state, locked, short, consumed, held FROM stock_lock_history "
         "ORDER BY entry_id",
     ):
         key = (account, item_id, sku)
@@ -215,7 +216,7 @@ def every_lock_is_explained(connection: Connection) -> None:
     locks = {
         (account, item_id, sku): tuple(after)
         for account, item_id, sku, *after in _rows(
-            connection, "SELECT account, item_id, sku, state, locked, short, consumed FROM stock_locks"
+            connection, "SELECT account, item_id, sku, state, locked, short, consumed, held FROM stock_locks"
         )
     }
     assert state == locks, f"locks that do not match their history: {set(state.items()) ^ set(locks.items())}"

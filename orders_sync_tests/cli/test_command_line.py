@@ -213,7 +213,7 @@ def test_stock_is_imported_applied_and_explained(shop: Marketplace, tmp_path: Pa
     assert "1 locked, 1 short" in run("stock", "apply").output
     output = run("stock", "explain", "PHONE").output
     assert "1 on hand, 1 reserved, 1 short" in output
-    assert "Held by" in output
+    assert "Active locks" in output
     assert "OrderCreated accepted" in output
     assert "PHONE" in run("stock", "levels", "--short").output
     assert run("stock", "explain", "NOBODY").exit_code == 1

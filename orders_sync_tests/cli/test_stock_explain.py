@@ -24,7 +24,7 @@ def test_a_marketplaces_sku_is_explained_in_text_and_json(shop: Marketplace, tmp
     ]
     assert found["stock_skus"] == [{"account": "", "sku": "PHONE-FR", "stock_sku": "PHONE", "pieces": 1}]
     text = run("stock", "explain", "PHONE-FR").output
-    titles = ("SKU PHONE: 5 on hand, 1 reserved", "Held by", "Aliases and bundles", "Transitions of locks")
+    titles = ("SKU PHONE: 5 on hand, 1 reserved", "Active locks", "Aliases and bundles", "Transitions of locks")
     assert [text.index(title) for title in titles] == sorted(text.index(title) for title in titles)
     nobody = run("stock", "explain", " NO\x1bBODY ")
     assert (nobody.exit_code, "no SKU, order or item named 'NO\\x1bBODY'" in nobody.output) == (1, True)

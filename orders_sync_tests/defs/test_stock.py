@@ -4,7 +4,7 @@ import dagster as dg
 
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.database.engine import Connection
-from orders_sync.defs.stock.correction_jobs import adjust_stock, put_away_stock, receive_stock
+from orders_sync.defs.stock.correction_jobs import adjust_stock, put_away_stock, receive_stock, settle_held
 from orders_sync.defs.stock.jobs import apply_order_events
 from orders_sync.defs.stock.sensors import order_events_sensor
 from orders_sync.stock.apply_events import apply_pending, lock_orders
@@ -12,7 +12,15 @@ from orders_sync.stock.by_hand import By, adjust
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.levels import import_levels
 from orders_sync.stock.received import receipts
-from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrder, at, store_care_record, store_order
+from orders_sync_tests.stock.stored_orders import (
+    ACCOUNT,
+    StoredItem,
+    StoredOrder,
+    at,
+    store_care_record,
+    store_label,
+    store_order,
+)
 
 
 def sensor_requests_a_run() -> bool:
@@ -73,3 +81,34 @@ def test_pieces_of_a_care_record_are_received_and_put_away_by_forms(
     assert run(put_away_stock, "put_away_pieces", receipt=receipt.number, scrap=True)
     assert stored(connection) == {("PHONE", 4)}
     assert receipts(stock) == []
+
+
+def test_held_pieces_are_checked_and_settled_by_a_form(definitions: dg.Definitions, connection: Connection) -> None:
+    stock = StockConnection(connection)
+    import_levels(stock, {"PHONE": 5}, counted_at=at(0))
+    store_order(connection, StoredOrder("1", [StoredItem("100", quantity=2)]))
+    apply_pending(stock)
+    store_label(connection, "1")
+    store_order(connection, StoredOrder("1", [StoredItem("100", quantity=2, status="cancelled")], status="cancelled"))
+
+    def check() -> dg.AssetCheckEvaluation:
+        done = definitions.resolve_job_def(apply_order_events.name).execute_in_process()
+        return next(each for each in done.get_asset_check_evaluations() if each.check_name == "nothing_is_held")
+
+    def settle(**config: object) -> bool:
+        values = {"account": ACCOUNT, "item_id": "100", "reason": "looked", **config}
+        run_config = {"ops": {"settle_held_pieces": {"config": values}}}
+        resolved = definitions.resolve_job_def(settle_held.name)
+        return resolved.execute_in_process(run_config=run_config, raise_on_error=False).success
+
+    found = check()
+    assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
+    shown = str(found.metadata["first rows"])
+    assert all(each in shown for each in ("PHONE", "100", "orders-sync stock held still-here"))
+    assert stored(connection) == {("PHONE", 3)}
+    assert settle(found="STILL_HERE", pieces=1)
+    assert stored(connection) == {("PHONE", 4)}
+    assert not settle(found="HAS_LEFT", left_at="yesterday")
+    assert settle(found="HAS_LEFT", left_at="2026-03-01T09:00")
+    assert stored(connection) == {("PHONE", 4)}
+    assert check().passed

@@ -150,3 +150,14 @@ def store_care_record(connection: Connection, care_id: str, pieces: int | None, 
         "ON CONFLICT DO NOTHING",
         [ACCOUNT, care_id, item_id, pieces],
     )
+
+
+def store_label(connection: Connection, order_id: str, **columns: object) -> None:
+    """Stores a label of an order, for all its items unless `item_ids` are given."""
+    values = {
+        "account": ACCOUNT, "order_id": order_id, "kind": "label", "document_key": "L1", "url": "https://x.example/l",
+        **columns,
+    }  # fmt: skip
+    parameters = [Jsonb(value) if isinstance(value, list) else value for value in values.values()]
+    names, places = ", ".join(values), ", ".join(["%s"] * len(values))
+    connection.execute(f"INSERT INTO order_documents ({names}) VALUES ({places})".encode(), parameters)

@@ -9,9 +9,9 @@ from orders_sync.stock.input import (
     MAX_PIECES,
     StockInputError,
     check_adjustment,
-    check_count_time,
     check_id,
     check_need,
+    check_past_time,
     check_pieces,
     check_reason,
 )
@@ -45,9 +45,9 @@ def test_an_id_and_a_reason_lose_the_spaces_around_them() -> None:
         (lambda: check_adjustment(0), "0 pieces change nothing"),
         (lambda: check_adjustment(2**31), f"the number of pieces is {2**31}; allowed"),
         (lambda: check_adjustment(-(2**31)), "allowed is a whole number from -10000000 to 10000000"),
-        (lambda: check_count_time("yesterday", "counted_at"), "counted_at is 'yesterday'; allowed is a time from 2000"),
-        (lambda: check_count_time("0001-01-01T00:00:00+14:00", "counted_at"), "which is before 2000; allowed"),
-        (lambda: check_count_time("9999-12-31T23:59:59-14:00", "counted_at"), "which is in the future; allowed"),
+        (lambda: check_past_time("yesterday", "counted_at"), "counted_at is 'yesterday'; allowed is a time from 2000"),
+        (lambda: check_past_time("0001-01-01T00:00:00+14:00", "counted_at"), "which is before 2000; allowed"),
+        (lambda: check_past_time("9999-12-31T23:59:59-14:00", "counted_at"), "which is in the future; allowed"),
     ],
 )
 def test_what_can_not_be_used_is_said_with_what_is_allowed(check: Callable[[], object], message: str) -> None:
@@ -56,12 +56,12 @@ def test_what_can_not_be_used_is_said_with_what_is_allowed(check: Callable[[], o
 
 
 def test_a_count_time_may_have_a_zone_and_is_in_utc_without_one() -> None:
-    assert check_count_time("2026-03-01T08:30", "counted_at") == datetime(2026, 3, 1, 8, 30, tzinfo=UTC)
+    assert check_past_time("2026-03-01T08:30", "counted_at") == datetime(2026, 3, 1, 8, 30, tzinfo=UTC)
     in_vienna = datetime(2026, 3, 1, 8, 30, tzinfo=timezone(timedelta(hours=1)))
-    assert check_count_time(" 2026-03-01T08:30+01:00 ", "counted_at") == in_vienna
-    assert check_count_time("2000-01-01", "counted_at") == datetime(2000, 1, 1, tzinfo=UTC)
+    assert check_past_time(" 2026-03-01T08:30+01:00 ", "counted_at") == in_vienna
+    assert check_past_time("2000-01-01", "counted_at") == datetime(2000, 1, 1, tzinfo=UTC)
     with pytest.raises(StockInputError, match="in the future"):
-        check_count_time((datetime.now(UTC) + timedelta(minutes=1)).isoformat(), "counted_at")
+        check_past_time((datetime.now(UTC) + timedelta(minutes=1)).isoformat(), "counted_at")
 
 
 def test_a_lock_has_as_many_pieces_as_a_stock_list_can_have() -> None:

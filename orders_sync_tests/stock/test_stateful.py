@@ -20,13 +20,21 @@ from orders_sync.database.engine import Connection, connect
 from orders_sync.stock.apply_events import apply_pending, pending_events
 from orders_sync.stock.by_hand import By, StockActError, adjust, decide, return_to_stock
 from orders_sync.stock.connection import StockConnection
+from orders_sync.stock.held import has_left, held, still_here
 from orders_sync.stock.levels import import_levels
 from orders_sync.stock.needs import Decision
 from orders_sync.stock.received import Destination, put_away, receipts, receive
 from orders_sync.stock.stock_skus import StockSku, import_stock_skus
 from orders_sync.stock.wrong_locks import wrong_locks
 from orders_sync.testing.invariants import check_invariants
-from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrder, store_care_record, store_order
+from orders_sync_tests.stock.stored_orders import (
+    ACCOUNT,
+    StoredItem,
+    StoredOrder,
+    store_care_record,
+    store_label,
+    store_order,
+)
 
 PARTS = {"PHONE": {"PHONE": 1}, "CASE": {"CASE": 1}, "ALIAS": {"PHONE": 1}, "SET": {"PHONE": 1, "CASE": 2}}
 """What a piece of each of the marketplace's SKUs takes from the shelf."""
@@ -54,6 +62,9 @@ class Item:
     is_shipment_on_its_way: bool = False
     """Whether a shipment is not stored and applied yet. The marketplace tells the time of the latest one alone."""
     is_decided: bool = False
+    has_label: bool = False
+    is_beyond: bool = False
+    """Whether a cancelled piece has left: one that is ordered anew can't be told from it."""
 
     @property
     def facts(self) -> StoredItem:
@@ -97,7 +108,7 @@ class Warehouse(RuleBasedStateMachine):
         connection.execute(
             "TRUNCATE orders, order_items, order_events, stock_locks, stock_levels, stock_lock_history, "
             "stock_movements, stock_skus, stock_decisions, stock_rechecks, "
-            "stock_over_reports, stock_returns, stock_received, stock_put_away, care_records, care_record_items"
+            "stock_over_reports, stock_unreported, order_documents, stock_returns, stock_received, stock_put_away, care_records, care_record_items"
         )
         self.shelf = Counter({"PHONE": 6, "CASE": 8})
         import_levels(self.stock, self.shelf)
@@ -150,7 +161,7 @@ class Warehouse(RuleBasedStateMachine):
     @rule(number=numbers, quantity=st.integers(1, 4))
     def its_quantity_changes(self, number: int, quantity: int) -> None:
         item = self.find(number, is_open=True)
-        if item and quantity > (item.facts.shipped or 0) + (item.facts.cancelled or 0):
+        if item and not item.is_beyond and quantity > (item.facts.shipped or 0) + (item.facts.cancelled or 0):
             item.change(quantity=quantity)
 
     @rule(number=numbers, sku=skus)
@@ -214,6 +225,24 @@ class Warehouse(RuleBasedStateMachine):
             item.left.update(parts)
             item.is_decided = True  # nothing else happens to it
             self.mistakes.append(Mistake(item, parts, datetime.now(UTC)))
+
+    @rule(number=numbers)
+    def it_gets_a_label(self, number: int) -> None:
+        item = self.find(number, is_open=True)
+        if item and not item.has_label:
+            item.has_label = True
+            store_label(self.connection, item.order.order_id)
+
+    @rule(number=numbers)
+    def a_cancelled_item_is_shipped_all_the_same(self, number: int) -> None:
+        """The marketplace reports the pieces that were still to ship when it was cancelled."""
+        item = self.find(number)
+        if item is None or item.facts.status != "cancelled" or item.is_decided or item.is_beyond or item.returned:
+            return
+        if item.facts.shipped is None and item.facts.cancelled is None and self.take(item, item.facts.quantity):
+            item.change(status="shipped", shipped=item.facts.quantity)
+            item.order = item.order._replace(shipped_at=datetime.now(UTC))
+            item.is_shipment_on_its_way = True
 
     # What is stored of it, and applied
 
@@ -316,6 +345,23 @@ class Warehouse(RuleBasedStateMachine):
         decide(self.stock, (ACCOUNT, mistake.item.facts.item_id), Decision.NOT_SHIPPED, ANN)
         self.mistakes.remove(mistake)
         mistake.item.left.clear()
+
+    @rule(number=numbers, is_here=st.booleans())
+    def a_held_piece_is_looked_for(self, number: int, is_here: bool) -> None:
+        """Once all is known: a shipment that is on its way settles what is held before a person does."""
+        if not held(self.stock):
+            return
+        self.all_is_stored_and_applied()
+        found = held(self.stock)
+        if not found:
+            return
+        item = next(item for item in self.items if item.facts.item_id == found[number % len(found)].item_id)
+        key = (ACCOUNT, item.facts.item_id)
+        if is_here:
+            still_here(self.stock, key, 1, ANN)
+        elif self.take(item, 1):
+            has_left(self.stock, key, 1, ANN)
+            item.is_beyond = True
 
     @rule(number=numbers, pieces=st.integers(1, 2), is_received=st.booleans())
     def pieces_come_back(self, number: int, pieces: int, is_received: bool) -> None:

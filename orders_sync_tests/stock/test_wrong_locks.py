@@ -102,23 +102,47 @@ def store_rows(connection: Connection, rows: list[Row]) -> list[ItemKey]:
 def store_random_locks(connection: Connection, keys: list[ItemKey], random: Random) -> None:
     few = (0, 0, 1, 2, 3, 6)
     locks = [
-        Lock(*key, sku, key[1], 3, random.choice(few), random.choice((0, 0, 0, 1)), consumed, consumed, None, None)
+        Lock(
+            *key,
+            sku,
+            key[1],
+            3,
+            random.choice(few),
+            random.choice((0, 0, 0, 1)),
+            consumed,
+            consumed,
+            None,
+            None,
+            random.choice((0, 0, 1, 2)),
+        )
         for key in keys
         for sku in random.choice([(), ("PHONE",), ("PHONE", "CASE"), ("OTHER",)])
         for consumed in [random.choice(few)]
     ]
-    rows = [(*lock[:9], lock.state) for lock in locks]
+    rows = [(*lock[:9], lock.held, lock.state) for lock in locks]
     connection.execute(
         "INSERT INTO stock_locks (account, item_id, sku, order_id, quantity, locked, short, consumed, item_pieces, "
-        "state) "
+        "held, state) "
         "SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::int[], %s::int[], %s::int[], "
-        "%s::int[], %s::int[], %s::text[])",
+        "%s::int[], %s::int[], %s::int[], %s::text[])",
         [list(column) for column in zip(*rows, strict=True)],
     )
     connection.execute(
         "INSERT INTO stock_movements (sku, kind, pieces, on_hand_change, item_pieces, account, item_id, reason) "
         "SELECT sku, 'shipped', -consumed, 0, item_pieces, account, item_id, 'test' FROM stock_locks "
         "WHERE consumed > 0"
+    )
+
+
+def store_labels_and_unreported(connection: Connection) -> None:
+    """Every other item has a label, and of every third a cancelled piece has left, as a person says."""
+    connection.execute(
+        "INSERT INTO order_documents (account, order_id, kind, document_key) "
+        "SELECT account, order_id, 'label', 'L' FROM order_items WHERE item_id::int % 2 = 0"
+    )
+    connection.execute(
+        "INSERT INTO stock_unreported (account, item_id, pieces, expected) "
+        "SELECT account, item_id, 1, item_id::int % 4 FROM order_items WHERE item_id::int % 3 = 0"
     )
 
 
@@ -152,8 +176,9 @@ def wrong_by_the_rules(
             stored = before.get(key)
             pieces = stored.locked + stored.short if stored else 0
             level = loaded.levels[lock.sku]
+            is_released = stored is not None and stored.held > 0 and not lock.held
             could_be_locked = stored is not None and stored.short > 0 and level.available() > 0
-            if pieces != lock.locked + lock.short or could_be_locked:
+            if pieces != lock.locked + lock.short or could_be_locked or is_released:
                 wrong[key[1:]] = (pieces, lock.locked + lock.short)
     return wrong, {item_id for _, item_id in keys if left_after[ACCOUNT, item_id] != left_before[ACCOUNT, item_id]}
 
@@ -167,6 +192,7 @@ def test_the_query_finds_what_the_rules_find(connection: Connection, stock: Stoc
     import_stock_skus(stock, ALIASES)
     keys = store_rows(connection, list(all_rows()))
     store_random_locks(connection, keys, Random(1))
+    store_labels_and_unreported(connection)
     found = {(each.item_id, each.sku): (each.pieces, each.needed) for each in wrong_locks(stock)}
     expected, moving = wrong_by_the_rules(stock, keys)
     assert len(expected) > 1_000 < len(moving)

@@ -21,7 +21,10 @@ stock_levels = Table(
     metadata,
     Column("sku", Text, primary_key=True, comment="The SKU of the stock list."),
     Column("on_hand", Integer, comment="Pieces in the warehouse; empty: the stock list does not have the SKU."),
-    Column("reserved", Integer, nullable=False, server_default="0", comment="Pieces that locks hold."),
+    Column(
+        "reserved", Integer, nullable=False, server_default="0",
+        comment="Pieces that locks have: locked and held ones.",
+    ),
     moment("imported_at", "When a stock list with the SKU was last imported, by our clock; empty: never."),
     moment("counted_at", "When the shelf was last counted, as the stock list says; empty: never."),
     Column(
@@ -40,7 +43,7 @@ stock_locks = Table(
     Column("sku", Text, primary_key=True, comment="The SKU of the stock list."),
     Column("order_id", Text, nullable=False, comment=ORDER_ID),
     Column("quantity", Integer, nullable=False, comment="Pieces of the SKU that the item needs, or last needed."),
-    Column("locked", Integer, nullable=False, comment="Pieces that the lock holds."),
+    Column("locked", Integer, nullable=False, comment="Pieces that the lock has for the item."),
     Column("short", Integer, nullable=False, comment="Pieces that the lock waits for."),
     Column("consumed", Integer, nullable=False, comment="Pieces that have left the warehouse."),
     Column(
@@ -49,23 +52,29 @@ stock_locks = Table(
     ),
     Column(
         "state", Text, nullable=False,
-        comment="short (it waits for pieces), locked (it holds all), consumed (they have left) or released.",
+        comment="short (it waits for pieces), locked (it has all), held (cancelled pieces may have left), consumed "
+        "(they have left) or released.",
     ),
     Column("problem", Text, comment="Why the lock is short, or what was wrong when pieces left; empty: nothing."),
     moment("ordered_at", "When the buyer ordered, by the marketplace's clock: older orders get their pieces first."),
     moment("since", "When the lock came into this state, by our clock.", now=True),
+    Column(
+        "held", Integer, nullable=False, server_default="0",
+        comment="Pieces that the item does not need any more and that may have left. They are reserved, as `locked` "
+        "is.",
+    ),
     CheckConstraint(
-        "state = CASE WHEN short > 0 THEN 'short' WHEN locked > 0 THEN 'locked' WHEN consumed > 0 THEN 'consumed' "
-        "ELSE 'released' END",
+        "state = CASE WHEN short > 0 THEN 'short' WHEN locked > 0 THEN 'locked' WHEN held > 0 THEN 'held' "
+        "WHEN consumed > 0 THEN 'consumed' ELSE 'released' END",
         name="stock_locks_state",
     ),
-    CheckConstraint("least(locked, short, consumed, item_pieces) >= 0", name="stock_locks_pieces_not_negative"),
+    CheckConstraint("least(locked, short, consumed, item_pieces, held) >= 0", name="stock_locks_pieces_not_negative"),
     comment="The stock locks: the pieces of a SKU that an order item holds, waits for, or has taken. An item has one "
     "lock; it has one for each SKU where its SKU is a bundle, or has changed.",
 )  # fmt: skip
 Index(
     "stock_locks_active", stock_locks.c.sku, stock_locks.c.state, stock_locks.c.ordered_at,
-    postgresql_where=text("state IN ('locked', 'short')"),
+    postgresql_where=text("state IN ('locked', 'short', 'held')"),
 )  # fmt: skip
 
 stock_lock_history = Table(
@@ -78,12 +87,13 @@ stock_lock_history = Table(
     Column("event_id", BigInteger, comment="The event that caused the change; empty: something else did, see cause."),
     Column("cause", Text, nullable=False, comment="Cause of the change in one line, e.g. OrderCreated accepted."),
     Column("from_state", Text, comment="State before; empty: there was no lock."),
-    Column("to_state", Text, nullable=False, comment="State after: locked, released, consumed or short."),
+    Column("to_state", Text, nullable=False, comment="State after: locked, released, consumed, short or held."),
     Column("quantity", Integer, nullable=False, comment="Pieces of the SKU that the item needs, or last needed."),
     Column("locked", Integer, comment="Pieces that the lock holds afterwards; empty in entries before 0010."),
     Column("short", Integer, comment="Pieces that the lock waits for afterwards; empty in entries before 0010."),
     Column("consumed", Integer, comment="Pieces that have left; empty in entries before 0010."),
     moment("at", "When the lock changed, by our clock.", now=True),
+    Column("held", Integer, nullable=False, server_default="0", comment="Pieces that are held afterwards."),
     comment="One row per change of a stock lock, with its cause.",
 )
 Index("stock_lock_history_item", stock_lock_history.c.account, stock_lock_history.c.item_id)
@@ -170,7 +180,8 @@ stock_decisions = Table(
     Column("item_id", Text, primary_key=True, comment=ITEM_ID),
     Column(
         "decision", Text, nullable=False,
-        comment="lock, release, shipped (counts as shipped) or not_shipped (a shipment was undone).",
+        comment="lock, release, shipped (counts as shipped); or an act that is only on record here: not_shipped (a "
+        "shipment was undone), still_here or has_left (held pieces).",
     ),
     Column("item_status", Text, nullable=False, comment="The item's status at that time. A new status ends this."),
     Column("reason", Text, nullable=False, comment="The reason that the user gave."),
@@ -182,9 +193,12 @@ stock_decisions = Table(
     ),
     Column("pieces", Integer, comment="Of shipped: the item's pieces that have left; empty: all."),
     moment("left_at", "Of shipped: the moment by which they had left, as V1 says; empty: made_at."),
-    CheckConstraint("decision IN ('lock','release','shipped','not_shipped')", name="stock_decisions_decision"),
+    CheckConstraint(
+        "decision IN ('lock','release','shipped','not_shipped','still_here','has_left')",
+        name="stock_decisions_decision",
+    ),
     comment="What was decided by hand, or by the cutover, about items' locks, one row per decision. An item's newest "
-    "one holds until the item's status changes; the others are history.",
+    "one of lock, release and shipped holds until the item's status changes; the others are history.",
 )  # fmt: skip
 
 stock_over_reports = Table(
@@ -203,6 +217,21 @@ stock_over_reports = Table(
     ),
     CheckConstraint("pieces > 0", name="stock_over_reports_pieces"),
     comment="Undone shipments that the marketplace has not corrected yet, one row per item.",
+)  # fmt: skip
+
+stock_unreported = Table(
+    "stock_unreported",
+    metadata,
+    Column("account", Text, primary_key=True, comment=ACCOUNT),
+    Column("item_id", Text, primary_key=True, comment=ITEM_ID),
+    Column("pieces", Integer, nullable=False, comment="Cancelled pieces of the item that left all the same."),
+    Column(
+        "expected", Integer, nullable=False,
+        comment="Pieces that the marketplace was to report as shipped without those. What it reports beyond that is "
+        "some of `pieces`.",
+    ),
+    CheckConstraint("pieces > 0", name="stock_unreported_pieces"),
+    comment="Held pieces that have left, as a person says, and that the marketplace did not report; one row per item.",
 )  # fmt: skip
 
 stock_rechecks = Table(

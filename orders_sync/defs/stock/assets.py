@@ -17,6 +17,7 @@ from orders_sync.stock.actions import LOCK_ACTIONS
 from orders_sync.stock.apply_events import apply_pending
 from orders_sync.stock.available import Available
 from orders_sync.stock.connection import StockConnection
+from orders_sync.stock.held import HeldPieces, held
 from orders_sync.stock.queries import (
     FailedEvent,
     ReservedMismatch,
@@ -71,9 +72,15 @@ stock_levels = dg.AssetSpec(
     check_specs=[
         dg.AssetCheckSpec("no_shortages", asset="stock_locks", description="Items whose stock can't be locked."),
         dg.AssetCheckSpec(
+            "nothing_is_held",
+            asset="stock_locks",
+            description="Pieces of items that were cancelled after the label: they may have left, and stay reserved "
+            "until the marketplace or a person says so.",
+        ),
+        dg.AssetCheckSpec(
             "reserved_is_what_is_locked",
             asset="stock_locks",
-            description="The reserved pieces of each SKU are the pieces that its locks hold.",
+            description="The reserved pieces of each SKU are the locked and held pieces of its locks.",
         ),
         dg.AssetCheckSpec(
             "every_event_could_be_applied",
@@ -144,6 +151,7 @@ def _check_results(stock: StockConnection) -> Iterator[dg.AssetCheckResult]:
     error, warn = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
     found: list[tuple[str, Any, Sequence[tuple[Any, ...]], dg.AssetCheckSeverity]] = [
         ("no_shortages", Shortage, shortages(stock), warn),
+        ("nothing_is_held", HeldPieces, held(stock), warn),
         ("reserved_is_what_is_locked", ReservedMismatch, reserved_mismatches(stock), error),
         ("every_event_could_be_applied", FailedEvent, failed_events(stock), error),
     ]

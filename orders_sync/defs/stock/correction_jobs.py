@@ -24,6 +24,8 @@ from orders_sync.stock.by_hand import (
     undo_shipment,
 )
 from orders_sync.stock.connection import StockConnection
+from orders_sync.stock.held import has_left, still_here
+from orders_sync.stock.input import check_past_time
 from orders_sync.stock.needs import Decision
 from orders_sync.stock.received import care_record_named, destination, put_away, receive
 from orders_sync.stock.reconcile import StockResult
@@ -59,6 +61,27 @@ class DecideLock(dg.Config):
     decision: LockDecision = Field(description="LOCK, RELEASE, or UNDO_SHIPMENT (it was set to shipped by mistake).")
     pieces: int | None = Field(
         default=None, description="Of UNDO_SHIPMENT: how many pieces did not leave; by default, all that have left."
+    )
+    reason: str = REASON
+
+
+class WhereHeldPiecesAre(Enum):
+    """What became of pieces that were cancelled after the label."""
+
+    STILL_HERE = "still_here"
+    HAS_LEFT = "has_left"
+
+
+class SettleHeldPieces(dg.Config):
+    """Where held pieces are."""
+
+    account: str = Field(description="The seller account.")
+    item_id: str = Field(description="The marketplace's id of the order item.")
+    found: WhereHeldPiecesAre = Field(description="STILL_HERE: release them; HAS_LEFT: take them from the shelf.")
+    pieces: int | None = Field(default=None, description="Pieces of the item. Not set: all that are held.")
+    left_at: str | None = Field(
+        default=None,
+        description="When they left, if they have: 2026-03-01T17:30, say, in UTC unless it has a zone. Not set: now.",
     )
     reason: str = REASON
 
@@ -130,6 +153,22 @@ def decide_item_lock(context: dg.OpExecutionContext, config: DecideLock, orders_
         else:
             raise StockActError(f"A decision to {decision} is about all pieces: leave `pieces` empty.")
     _report(context, f"Item {config.item_id}: {decision}", result)
+
+
+@dg.op(description="Releases held pieces of an order item, or takes them from the pieces on hand.")
+def settle_held_pieces(
+    context: dg.OpExecutionContext, config: SettleHeldPieces, orders_database: OrdersDatabase
+) -> None:
+    """Raises dg.Failure if fewer pieces are held, or where there is no such item."""
+    key = (config.account, config.item_id)
+    with _stock(orders_database) as stock:
+        by, oversell = _by(context, config.reason), overselling_accounts()
+        if config.found is WhereHeldPiecesAre.STILL_HERE:
+            done, found = still_here(stock, key, config.pieces, by, oversell), "still here"
+        else:
+            left_at = None if config.left_at is None else check_past_time(config.left_at, "left_at")
+            done, found = has_left(stock, key, config.pieces, by, left_at, oversell), "not here any more"
+    _report(context, f"{done.pieces} held pieces of item {config.item_id} are {found}", done.applied)
 
 
 @dg.op(description="Books pieces that came back as pieces on hand.")
@@ -220,6 +259,15 @@ def adjust_stock() -> None:
 def decide_lock() -> None:
     """The one op `decide_item_lock`."""
     decide_item_lock()
+
+
+@dg.job(
+    description="Settles pieces of an item that was cancelled after the label. Set `account`, `item_id`, `found` and "
+    "`reason` in the launchpad."
+)
+def settle_held() -> None:
+    """The one op `settle_held_pieces`."""
+    settle_held_pieces()
 
 
 @dg.job(

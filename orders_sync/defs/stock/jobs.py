@@ -55,7 +55,7 @@ def explain_lock_transitions(
             metadata={
                 "explained": config.item_or_sku,
                 "levels": _table(SkuLevel, found.levels),
-                "held by": _table(Holder, found.holders),
+                "active locks": _table(Holder, found.holders),
                 "events pending": _table(PendingItem, found.pending),
                 "order items": _table(OrderedItem, found.items),
                 "aliases and bundles": _table(StockSku, found.stock_skus),

@@ -73,6 +73,12 @@ def overselling_accounts() -> frozenset[str]:
     return frozenset(name for name, account in usable.items() if account.settings.allow_oversell)
 
 
+def accounts_that_release_at_once() -> frozenset[str]:
+    """The names of the accounts whose file releases cancelled pieces also after the label (`hold_after_label`)."""
+    usable, _ = load_accounts()
+    return frozenset(name for name, account in usable.items() if not account.settings.hold_after_label)
+
+
 def restocking_accounts() -> frozenset[str]:
     """The names of the accounts whose file lets received returns be booked as pieces on hand (`restock_returns`)."""
     usable, _ = load_accounts()

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0021"
-down_revision = "0018"
+down_revision = "0020"
 
 ACCOUNT = "Name of the seller account: the name of the folder of its account file."
 ITEM_ID = "The marketplace's id of the order item (orderline)."

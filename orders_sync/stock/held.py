@@ -1,0 +1,119 @@
+"""Held pieces: their item was cancelled once it had a label, so they may be in a parcel that has left.
+
+They stay reserved until the marketplace reports them as shipped, its label is cancelled, or a person says where they
+are.
+"""
+
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from orders_sync.stock.by_hand import NO_OVERSELL, StockActError, item_of, record_decision
+from orders_sync.stock.connection import StockConnection
+from orders_sync.stock.decision import By, Cause, held_pieces
+from orders_sync.stock.input import check_id, check_pieces
+from orders_sync.stock.needs import Decision, ItemKey, need_of, parts_of, reported_pieces, unreported_now
+from orders_sync.stock.reconcile import StockResult, reconcile
+from orders_sync.stock.store import load, note_unreported
+
+NEXT_STEP = "look for the parcel, then run `orders-sync stock held still-here` or `has-left`"
+
+
+class HeldPieces(NamedTuple):
+    """Pieces of a SKU that may have left though their item was cancelled."""
+
+    account: str
+    order_id: str
+    item_id: str
+    sku: str
+    held: int
+    status: str
+    """The item's status."""
+    since: datetime | None
+    next_step: str = NEXT_STEP
+
+
+class Settlement(NamedTuple):
+    """What a person said about held pieces."""
+
+    pieces: int
+    """Of the item."""
+    applied: StockResult
+
+
+def held(stock: StockConnection) -> list[HeldPieces]:
+    """All held pieces, those that are held longest first."""
+    return [HeldPieces(*row) for row in stock.execute(_HELD)]
+
+
+def still_here(
+    stock: StockConnection, key: ItemKey, pieces: int | None, by: By, oversell: frozenset[str] = NO_OVERSELL
+) -> Settlement:
+    """Releases held pieces of an item, since they are in the warehouse. `pieces`: None for all that are held.
+
+    Raises StockActError where there is no such item, or where fewer pieces are held.
+    """
+    with stock.changing():
+        count = _count(stock, key, pieces, oversell)
+        record_decision(stock, key, Decision.STILL_HERE, by)
+        cause = Cause(f"{count} held pieces are still here, by {by.user}: {by.reason}", by=by)
+        return Settlement(count, reconcile(stock, {key: cause}, oversell, still_here={key: count}))
+
+
+def has_left(
+    stock: StockConnection,
+    key: ItemKey,
+    pieces: int | None,
+    by: By,
+    left_at: datetime | None = None,
+    oversell: frozenset[str] = NO_OVERSELL,
+) -> Settlement:
+    """Takes held pieces of an item from the pieces on hand, since they have left. `pieces`: None for all that are held.
+
+    `left_at`: when they left; None: now. If the shelf was counted since then, they are not subtracted once more. The
+    marketplace may still report them as shipped: they are taken once. Raises StockActError where there is no such item,
+    or where fewer pieces are held.
+    """
+    with stock.changing():
+        count = _count(stock, key, pieces, oversell)
+        item = item_of(stock, key)
+        expected = reported_pieces(item) + need_of(item, has_lock=True).hold
+        note_unreported(stock, item, unreported_now(item) + count, expected)
+        record_decision(stock, key, Decision.HAS_LEFT, by)
+        text = f"{count} held pieces have left, by {by.user}: {by.reason}"
+        cause = Cause(text, by=by, left_at=left_at or datetime.now(UTC))
+        return Settlement(count, reconcile(stock, {key: cause}, oversell))
+
+
+def _count(stock: StockConnection, key: ItemKey, pieces: int | None, oversell: frozenset[str]) -> int:
+    """How many pieces of the item a person means, once its lock is what is stored about the item."""
+    check_id(key[0], "account")
+    check_id(key[1], "the item's id")
+    if pieces is not None:
+        check_pieces(pieces, "the number of pieces", lowest=1)
+    item = item_of(stock, key)
+    reconcile(stock, {key: Cause("a person looks at it")}, oversell)
+    loaded = load(stock, [key])
+    are_held = held_pieces(loaded.locks.get(key, ()), parts_of(item.account, item.sku, loaded.stock_skus))
+    if not are_held:
+        raise StockActError(
+            f"No piece of the item {key[1]} is held. `orders-sync stock held` lists all that are; `orders-sync stock "
+            f"explain {key[1]}` shows what became of its lock."
+        )
+    if pieces is not None and pieces > are_held:
+        raise StockActError(f"Of the item {key[1]}, {are_held} pieces are held: {pieces} are more than that.")
+    return are_held if pieces is None else pieces
+
+
+# Held since the last change before which none was.
+_HELD = """
+SELECT lock.account, lock.order_id, lock.item_id, lock.sku, lock.held, coalesce(item.status, '') AS status, (
+  SELECT min(entry.at) FROM {history} entry
+  WHERE (entry.account, entry.item_id, entry.sku) = (lock.account, lock.item_id, lock.sku)
+    AND entry.entry_id > coalesce((
+      SELECT max(none.entry_id) FROM {history} none
+      WHERE (none.account, none.item_id, none.sku) = (lock.account, lock.item_id, lock.sku)
+        AND none.held = 0), 0)) AS since
+FROM {locks} lock LEFT JOIN order_items item USING (account, item_id)
+WHERE lock.state IN ('locked', 'short', 'held') AND lock.held > 0
+ORDER BY since, lock.account, lock.item_id, lock.sku
+"""
