@@ -394,10 +394,12 @@ SELECT item.order_id, item.item_id, item.sku, item.quantity, item.price, item.st
 FROM order_items item JOIN orders placed USING (account, order_id)
 WHERE placed.account = %(account)s AND placed.created_at >= %(start)s AND placed.created_at < %(end)s
 """
+# V1 waits for no pieces, and holds none: it releases what is cancelled after the label.
 _V2_LOCKS = """
 SELECT DISTINCT ON (lock.order_id, lock.item_id) lock.order_id, lock.item_id, lock.quantity,
-  CASE lock.state WHEN 'short' THEN 'locked' ELSE lock.state END AS state
+  CASE lock.state WHEN 'short' THEN 'locked'
+    WHEN 'held' THEN CASE WHEN lock.consumed > 0 THEN 'consumed' ELSE 'released' END ELSE lock.state END AS state
 FROM {locks} lock JOIN orders placed USING (account, order_id)
 WHERE placed.account = %(account)s AND placed.created_at >= %(start)s AND placed.created_at < %(end)s
-ORDER BY lock.order_id, lock.item_id, lock.state = 'released', lock.sku
+ORDER BY lock.order_id, lock.item_id, lock.state IN ('released', 'held'), lock.sku
 """

@@ -11,7 +11,7 @@ from orders_sync.stock.by_hand import NO_OVERSELL, StockActError, item_of, recor
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.decision import By, Cause, held_pieces
 from orders_sync.stock.input import check_id, check_pieces
-from orders_sync.stock.needs import Decision, ItemKey, need_of, parts_of, reported_pieces, unreported_now
+from orders_sync.stock.needs import Decision, ItemFacts, ItemKey, need_of, parts_of, reported_pieces, unreported_now
 from orders_sync.stock.reconcile import StockResult, reconcile
 from orders_sync.stock.store import load, note_unreported
 
@@ -53,7 +53,7 @@ def still_here(
     Raises StockActError where there is no such item, or where fewer pieces are held.
     """
     with stock.changing():
-        count = _count(stock, key, pieces, oversell)
+        count = _look_at(stock, key, pieces, oversell).pieces
         record_decision(stock, key, Decision.STILL_HERE, by)
         cause = Cause(f"{count} held pieces are still here, by {by.user}: {by.reason}", by=by)
         return Settlement(count, reconcile(stock, {key: cause}, oversell, still_here={key: count}))
@@ -74,9 +74,8 @@ def has_left(
     or where fewer pieces are held.
     """
     with stock.changing():
-        count = _count(stock, key, pieces, oversell)
-        item = item_of(stock, key)
-        expected = reported_pieces(item) + need_of(item, has_lock=True).hold
+        count, item, has_lock = _look_at(stock, key, pieces, oversell)
+        expected = reported_pieces(item) + need_of(item, has_lock=has_lock).hold
         note_unreported(stock, item, unreported_now(item) + count, expected)
         record_decision(stock, key, Decision.HAS_LEFT, by)
         text = f"{count} held pieces have left, by {by.user}: {by.reason}"
@@ -84,8 +83,16 @@ def has_left(
         return Settlement(count, reconcile(stock, {key: cause}, oversell))
 
 
-def _count(stock: StockConnection, key: ItemKey, pieces: int | None, oversell: frozenset[str]) -> int:
-    """How many pieces of the item a person means, once its lock is what is stored about the item."""
+class _HeldItem(NamedTuple):
+    pieces: int
+    """That a person means."""
+    item: ItemFacts
+    has_lock: bool
+    """Whether it has pieces beside the held ones, or waits for some."""
+
+
+def _look_at(stock: StockConnection, key: ItemKey, pieces: int | None, oversell: frozenset[str]) -> _HeldItem:
+    """The held pieces that a person means, once the item's lock is what is stored about the item."""
     check_id(key[0], "account")
     check_id(key[1], "the item's id")
     if pieces is not None:
@@ -93,7 +100,8 @@ def _count(stock: StockConnection, key: ItemKey, pieces: int | None, oversell: f
     item = item_of(stock, key)
     reconcile(stock, {key: Cause("a person looks at it")}, oversell)
     loaded = load(stock, [key])
-    are_held = held_pieces(loaded.locks.get(key, ()), parts_of(item.account, item.sku, loaded.stock_skus))
+    locks = loaded.locks.get(key, ())
+    are_held = held_pieces(locks, parts_of(item.account, item.sku, loaded.stock_skus))
     if not are_held:
         raise StockActError(
             f"No piece of the item {key[1]} is held. `orders-sync stock held` lists all that are; `orders-sync stock "
@@ -101,7 +109,8 @@ def _count(stock: StockConnection, key: ItemKey, pieces: int | None, oversell: f
         )
     if pieces is not None and pieces > are_held:
         raise StockActError(f"Of the item {key[1]}, {are_held} pieces are held: {pieces} are more than that.")
-    return are_held if pieces is None else pieces
+    has_lock = any(lock.locked or lock.short for lock in locks)
+    return _HeldItem(are_held if pieces is None else pieces, item, has_lock)
 
 
 # Held since the last change before which none was.

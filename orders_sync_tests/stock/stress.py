@@ -24,6 +24,7 @@ from orders_sync.database.engine import Connection, connect
 from orders_sync.stock.apply_events import apply_pending
 from orders_sync.stock.by_hand import By, StockActError, adjust, decide, return_to_stock
 from orders_sync.stock.connection import StockConnection
+from orders_sync.stock.held import has_left, held, still_here
 from orders_sync.stock.input import StockInputError
 from orders_sync.stock.levels import import_levels
 from orders_sync.stock.needs import Decision
@@ -33,7 +34,7 @@ from orders_sync.stock.stock_skus import StockSku, import_stock_skus
 from orders_sync.stock.wrong_locks import wrong_locks
 from orders_sync.testing.databases import orders_database
 from orders_sync.testing.invariants import check_invariants
-from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrder, store_order
+from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrder, store_label, store_order
 
 SKUS = [f"SKU{number}" for number in range(40)]
 ALIASES = [StockSku("", "ALIAS", "SKU0", 1), StockSku("", "SET", "SKU1", 1), StockSku("", "SET", "SKU2", 2)]
@@ -47,6 +48,7 @@ NEXT = {
 }
 """The changes of status that may happen; an item in another status changes no more."""
 MERGERS, WORKERS = 2, 2
+DECISIONS = [Decision.LOCK, Decision.RELEASE, Decision.SHIPPED, Decision.NOT_SHIPPED]
 BY = By("stress@test", "a random act")
 
 
@@ -91,6 +93,8 @@ def stress(url: str, seconds: float, orders: int, seed: int = 1, sku_case: SkuCa
         with connection.transaction():
             for number in range(orders):
                 store_order(connection, _new_order(random, number, sku_case))
+                if number % 3 == 0:
+                    store_label(connection, str(number))
     context = multiprocessing.get_context("spawn")
     results: Results = context.Queue()
     end = time.time() + seconds
@@ -251,7 +255,7 @@ def _act_by_hand(url: str, end: float, orders: int, seed: int, sku_case: SkuCase
     """Imports and acts of a person, some ten a second. Also counts the pieces of each SKU, as last imported."""
     random = Random(f"{seed} by hand")
     counts = Counter({f"counted {sku}": orders // len(SKUS) for sku in SKUS})
-    acts = ["import", "adjust", "decide", "return", "skus", *(["case"] if sku_case is SkuCase.IGNORE else [])]
+    acts = ["import", "adjust", "decide", "return", "skus", "held", *(["case"] if sku_case is SkuCase.IGNORE else [])]
     with connect(url) as connection:
         stock = StockConnection(connection)
         while time.time() < end:
@@ -268,7 +272,11 @@ def _act_by_hand(url: str, end: float, orders: int, seed: int, sku_case: SkuCase
                     case "adjust":
                         adjust(stock, random.choice(SKUS), random.randint(-20, 20), BY)
                     case "decide":
-                        decide(stock, key, random.choice(list(Decision)), BY)
+                        decide(stock, key, random.choice(DECISIONS), BY)
+                    case "held":
+                        found = random.choice(held(stock) or [None])
+                        if found is not None:
+                            random.choice([still_here, has_left])(stock, (found.account, found.item_id), None, BY)
                     case "return":
                         return_to_stock(stock, {key: 1}, BY)
                     case "case":

@@ -64,7 +64,9 @@ class Stock(NamedTuple):
 
 def stock_of(*locks: Lock, on_hand: int | None = 10, cases: int | None = 10) -> Stock:
     def level(sku: str, pieces: int | None) -> StockLevel:
-        return StockLevel(pieces, sum(lock.locked for lock in locks if lock.sku == sku), COUNTED if pieces else None)
+        return StockLevel(
+            pieces, sum(lock.reserved() for lock in locks if lock.sku == sku), COUNTED if pieces else None
+        )
 
     return Stock({lock.key: lock for lock in locks}, {"PHONE": level("PHONE", on_hand), "CASE": level("CASE", cases)})
 
@@ -246,6 +248,9 @@ def items(draw: st.DrawFn) -> ItemFacts:
         ordered_at=at(draw(st.integers(0, 3))),
         left_at=draw(st.sampled_from([EARLIER, LATER])),
         decision=draw(st.none() | st.sampled_from(Decision)),
+        may_have_left=draw(st.booleans()),
+        unreported=draw(st.sampled_from([0, 0, 1])),
+        expected=draw(st.integers(0, 2)),
     )
 
 
@@ -254,11 +259,11 @@ def stocks(draw: st.DrawFn) -> Stock:
     """Locks and levels as they are after any steps without oversell."""
     few = st.integers(0, 3)
     locks = [
-        a_lock(item_id, draw(few), draw(few), draw(few), sku, draw(few))
+        a_lock(item_id, draw(few), draw(few), draw(few), sku, draw(few))._replace(held=draw(few))
         for item_id in ITEMS
         for sku in draw(st.sets(st.sampled_from(["PHONE", "CASE"])))
     ]
-    held = {sku: sum(lock.locked for lock in locks if lock.sku == sku) for sku in ("PHONE", "CASE")}
+    held = {sku: sum(lock.reserved() for lock in locks if lock.sku == sku) for sku in ("PHONE", "CASE")}
     levels = {
         sku: StockLevel(reserved + draw(few), reserved, COUNTED)
         if reserved or draw(st.booleans())
@@ -272,7 +277,7 @@ some_items = st.lists(items(), max_size=4, unique_by=lambda item: item.item_id)
 
 
 def held(locks: Sequence[Lock], sku: str) -> int:
-    return sum(lock.locked for lock in locks if lock.sku == sku)
+    return sum(lock.reserved() for lock in locks if lock.sku == sku)
 
 
 def after(stock: Stock, result: Settled) -> Stock:
@@ -299,7 +304,7 @@ def test_never_more_is_held_than_there_is(stock: Stock, changed: list[ItemFacts]
 @given(stocks(), some_items, st.booleans())
 def test_no_number_of_pieces_is_negative(stock: Stock, changed: list[ItemFacts], oversell: bool) -> None:
     result = decided(stock, *changed, oversell=oversell)
-    assert all(min(lock.pieces()) >= 0 for lock in result.locks.values())
+    assert all(min(*lock.pieces(), lock.held) >= 0 for lock in result.locks.values())
     assert all((level.on_hand or 0) >= 0 and level.reserved >= 0 for level in result.levels.values())
 
 
@@ -366,6 +371,30 @@ def test_an_item_holds_and_waits_for_what_it_needs(stock: Stock, changed: list[I
             assert bound <= need.hold * parts.get(sku, 0)
             if left <= need.gone:
                 assert bound == need.hold * parts.get(sku, 0)
+
+
+@given(stocks(), some_items)
+def test_only_what_may_have_left_is_held_and_no_more_than_was_locked_or_held(
+    stock: Stock, changed: list[ItemFacts]
+) -> None:
+    result = decided(stock, *changed)
+    for item in changed:
+        for key, lock in result.locks.items():
+            before = stock.locks.get(key)
+            if key[:2] == item.key and lock.held:
+                assert item.may_have_left
+                assert item.decision != Decision.RELEASE
+                assert item.is_goods
+                assert before is not None
+                assert lock.held + lock.locked <= max(before.reserved(), lock.locked)
+
+
+def test_pieces_that_the_shelf_lacks_are_taken_from_held_ones_first() -> None:
+    stock = stock_of(a_lock("old")._replace(held=2), a_lock("young", locked=3), on_hand=6)
+    counted = stock.levels | {"PHONE": stock.levels["PHONE"]._replace(on_hand=4)}
+    result = share_out(Settled({}, counted, [], {}, {"PHONE"}), stock.locks.values())
+    assert (pieces(result, "young"), result.locks["shop", "old", "PHONE"].held) == ((3, 0, 0), 1)
+    assert result.levels["PHONE"].available() == 0
 
 
 def test_the_age_of_an_order_decides_before_its_id() -> None:

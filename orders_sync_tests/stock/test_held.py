@@ -221,6 +221,14 @@ class TestAPersonKnows:
         assert (lock(stock), level(stock)) == (("consumed", 0, 0, 3), (on_hand, 0))
         check(stock)
 
+    def test_pieces_of_an_item_of_unknown_state_leave_once(self, stock: StockConnection) -> None:
+        cancel(stock)
+        store(stock, THREE._replace(status="unknown"), 8)
+        has_left(stock, ITEM, None, ANN)
+        store(stock, THREE._replace(status="shipped"), 9)
+        assert (lock(stock), level(stock)) == (("consumed", 0, 0, 3), (7, 0))
+        check(stock)
+
     def test_some_have_left_and_some_are_still_here(self, stock: StockConnection) -> None:
         cancel(stock)
         has_left(stock, ITEM, 2, ANN)

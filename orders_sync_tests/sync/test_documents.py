@@ -11,6 +11,10 @@ from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.back_market import BackMarket
 from orders_sync.marketplaces.kit.adapter import DocumentsAnswer, MissingDocuments
 from orders_sync.model.records import Document, DocumentKind, Flaw
+from orders_sync.stock.apply_events import apply_pending, pending_events
+from orders_sync.stock.connection import StockConnection
+from orders_sync.stock.held import held
+from orders_sync.stock.levels import import_levels
 from orders_sync.sync.documents import store_documents
 from orders_sync.sync.rules import MAX_TEXT_LENGTH
 from orders_sync.testing.marketplace import Marketplace, an_order, sync
@@ -82,3 +86,26 @@ def test_an_exception_of_an_adapter_is_a_problem_of_its_order_alone(
     assert re.fullmatch(
         rf"order 2: its documents can't be read: the adapter's documents\(\) raised KeyError {where}", problem
     )
+
+
+def test_a_label_that_is_cancelled_releases_what_was_held_because_of_it(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, stored: None
+) -> None:
+    stock = StockConnection(connection)
+    import_levels(stock, {"PHONE": 5})
+    apply_pending(stock)
+    label = Document("k", DocumentKind.LABEL, URL)
+    store_documents(connection, "shop", {"1": [label], "2": [label]})
+    marketplace.pass_time(minutes=1)
+    for number in (1, 2):
+        marketplace.set_states(number, 9, 5)
+    sync(account, "modified")
+    apply_pending(stock)
+    assert [each.order_id for each in held(stock)] == ["1", "2"]
+    cancelled = Document("k", DocumentKind.LABEL, URL, cancelled_at=datetime(2026, 11, 1, 12))
+    store_documents(connection, "shop", {"1": [cancelled], "2": [label]})
+    assert pending_events(stock) == 1
+    apply_pending(stock)
+    assert [each.order_id for each in held(stock)] == ["2"]
+    store_documents(connection, "shop", {"1": [cancelled]})
+    assert pending_events(stock) == 0, "nothing is held any more"
