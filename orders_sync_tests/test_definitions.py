@@ -252,7 +252,7 @@ def test_a_lock_is_explained_in_the_ui(definitions: dg.Definitions, database_url
 
     observation = explained("PHONE").get_asset_observation_events()[0].asset_observation_data.asset_observation
     transitions = str(observation.metadata["transitions"].value).splitlines()[2:]
-    assert [each.split(" | ")[9:11] for each in transitions] == [["", "short"], ["short", "released"]]
+    assert [each.split(" | ")[10:12] for each in transitions] == [["", "short"], ["short", "released"]]
     assert "OrderStatusChanged cancelled" in transitions[1]
     assert not explained("NOBODY").success
 

@@ -18,10 +18,10 @@ Command = TypeVar("Command", bound=Callable[..., None])
 @format_options
 @click.pass_context
 def held(context: click.Context, as_json: bool, as_csv: bool) -> None:
-    """List pieces that may have left, or settle them.
+    """List held pieces, or settle them.
 
-    Their item was cancelled after it had a label. They stay reserved until the marketplace reports them as shipped,
-    cancels the label, or you say where they are: `still-here` or `has-left`.
+    They may be in a parcel that has left: their item was cancelled after it had a label. They stay reserved until the
+    marketplace reports them as shipped, cancels the label, or you say where they are: `still-here` or `has-left`.
     """
     if context.invoked_subcommand is not None:
         return
@@ -48,7 +48,7 @@ def _item_and_pieces(command: Command) -> Command:
 @held.command("still-here")
 @_item_and_pieces
 def still_here(account: str, item_id: str, pieces: int | None, reason: str) -> None:
-    """Release held pieces: they are in the warehouse.
+    """Release held pieces: they are still here.
 
     PIECES of the item, by default all that are held, can be sold again.
     """
@@ -71,7 +71,7 @@ def still_here(account: str, item_id: str, pieces: int | None, reason: str) -> N
     "was counted since then, they are not subtracted once more.",
 )
 def has_left(account: str, item_id: str, pieces: int | None, left_at: str | None, reason: str) -> None:
-    """Take held pieces from the shelf: they have left.
+    """Consume held pieces: they have left.
 
     PIECES of the item, by default all that are held, are subtracted from the pieces on hand, and consumed. If they come
     back, use `orders-sync stock return`.

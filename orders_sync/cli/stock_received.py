@@ -16,10 +16,10 @@ APPLICATION = "orders_sync stock"
 @click.argument("pieces", type=int, required=False)
 @REASON
 def receive(care_id: str, item_id: str | None, pieces: int | None, reason: str) -> None:
-    """Receive pieces of a care record in quarantine.
+    """Receive pieces of a care record.
 
     CARE_ID may also be account/id. Without ITEM_ID and PIECES, all pieces of the care record that did not come back
-    yet are received. They are not on hand until `orders-sync stock put-away` puts them there.
+    yet are received: they are in quarantine, and not on hand until `orders-sync stock put-away` puts them there.
     """
     from orders_sync.stock import received as pieces_received
     from orders_sync.stock.by_hand import pieces_to_return
@@ -43,7 +43,7 @@ def receive(care_id: str, item_id: str | None, pieces: int | None, reason: str) 
 @click.option("--scrap", is_flag=True, help="Not to be sold again.")
 @REASON
 def put_away(receipt: int, pieces: int | None, same_sku: bool, sku: str | None, scrap: bool, reason: str) -> None:
-    """Put received pieces on the shelf, or scrap them.
+    """Shelve or scrap received pieces.
 
     RECEIPT is the number of a receipt, which `orders-sync stock received` lists. PIECES of it are put away, by default
     all that are in quarantine, and only once. Name one of --same-sku, --sku and --scrap.

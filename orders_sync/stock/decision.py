@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from orders_sync.stock.departures import NOT_SHIPPED, SHIPPED, Departure, pieces_of
-from orders_sync.stock.input import MAX_PIECES, check_need, check_reason
+from orders_sync.stock.input import check_need, check_reason
 from orders_sync.stock.needs import (
     NOTHING,
     ItemFacts,
@@ -213,9 +213,9 @@ def settle(
         hold = max(0, need.hold - max(0, left - need.gone))
         wanted = {part.sku: part.pieces * hold for part in parts}
         released = {part.sku: part.pieces * still_here[key] for part in held_parts} if key in still_here else {}
+        spare = _spare(before, parts, moved, hold) if need.is_rest_held else {}
         for lock in before:
-            # What an alias no longer stands for was not cancelled.
-            may_hold = (MAX_PIECES if lock.sku in wanted else lock.held) if need.is_rest_held else 0
+            may_hold = max(lock.held, spare.get(lock.sku, 0)) if need.is_rest_held else 0
             rest = _Rest(may_hold, released.get(lock.sku, 0))
             _settle_lock(lock, wanted.get(lock.sku, 0), moved.get(lock.sku), rest, causes[key], result)
     for sku, level in result.levels.items():
@@ -255,6 +255,16 @@ class _Moved(NamedTuple):
     pieces: int
     item_pieces: int
     problem: str | None
+
+
+def _spare(locks: Iterable[Lock], parts: Sequence[StockPart], moved: Mapping[str, _Moved], hold: int) -> dict[str, int]:
+    """By SKU, what the locks have of whole pieces of an item beyond those that it needs.
+
+    What is left of a set is in no parcel, nor what an alias or a bundle has stopped to stand for.
+    """
+    had = {lock.sku: lock.reserved() - (max(0, moved[lock.sku].pieces) if lock.sku in moved else 0) for lock in locks}
+    whole = min([max(0, had.get(part.sku, 0)) // part.pieces for part in parts])
+    return {part.sku: part.pieces * max(0, whole - hold) for part in parts}
 
 
 def _with_new_locks(facts: ItemFacts, stored: Sequence[Lock], parts: Sequence[StockPart]) -> list[Lock]:

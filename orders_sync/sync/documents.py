@@ -117,8 +117,9 @@ def store_documents(
         connection.execute(_STORE, [account, listed])
         if are_whole:
             connection.execute(_CANCEL_REPLACED, {"account": account, "listed": listed})
-        if any(kind is DocumentKind.LABEL and row["cancelled_at"] for (_, kind, _), row in rows.items()):
-            connection.execute(_RECHECK_HELD, [account, sorted({order_id for order_id, _, _ in rows})])
+        labels = [(order_id, row) for (order_id, kind, _), row in rows.items() if kind is DocumentKind.LABEL]
+        if cancelled := sorted({order_id for order_id, row in labels if row["cancelled_at"]}):
+            connection.execute(_RECHECK_HELD, [account, cancelled])
         for kind, statement in _OFFERS.items():
             of_kind = sorted({order_id for order_id, its_kind, _ in rows if its_kind is kind})
             if of_kind:

@@ -338,6 +338,27 @@ class TestBundlesAndAliases:
         assert (held(stock), lock(stock, "BOX")[:2]) == ([], ("locked", 3))
         check(stock)
 
+    def test_a_bundle_of_fewer_parts_holds_nothing(self, connection: Connection) -> None:
+        stock = StockConnection(connection)
+        import_levels(stock, {"PHONE": 10, "CASE": 10}, counted_at=at(0))
+        import_stock_skus(stock, [StockSku("", "SET", "PHONE", 1), StockSku("", "SET", "CASE", 2)])
+        store(stock, StoredItem("100", "SET", 2))
+        store_label(connection, "1")
+        import_stock_skus(stock, [StockSku("", "SET", "PHONE", 1), StockSku("", "SET", "CASE", 1)])
+        apply_pending(stock)
+        assert (lock(stock, "CASE")[:3], held(stock)) == (("locked", 2, 0), [])
+        check(stock)
+
+    def test_only_whole_sets_are_held(self, connection: Connection) -> None:
+        stock = StockConnection(connection)
+        import_levels(stock, {"PHONE": 10, "CASE": 3}, counted_at=at(0))
+        import_stock_skus(stock, [StockSku("", "SET", "PHONE", 1), StockSku("", "SET", "CASE", 2)])
+        store(stock, StoredItem("100", "SET", 2))
+        store_label(connection, "1")
+        cancel(stock, StoredItem("100", "SET", 2))
+        assert (lock(stock)[2], lock(stock, "CASE")[2]) == (1, 2)
+        check(stock)
+
     def test_case_that_makes_no_difference_any_more_keeps_them(self, connection: Connection) -> None:
         stock = StockConnection(connection)
         import_levels(stock, {"phone": 5}, counted_at=at(0))
