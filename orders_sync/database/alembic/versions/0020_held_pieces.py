@@ -88,6 +88,7 @@ def downgrade() -> None:
     for schema in SCHEMAS:
         op.drop_constraint("stock_locks_state", "stock_locks", schema=schema)
         op.execute(LOCKED_AGAIN.format(schema=schema))
+        op.execute(NEVER_HELD.format(schema=schema))
     _replace_rules("", "", "'locked', 'short'", BEFORE, has_state_rule=False)
     for schema in SCHEMAS:
         op.drop_column("stock_lock_history", "held", schema=schema)
@@ -112,6 +113,11 @@ def downgrade() -> None:
 LOCKED_AGAIN = """
 UPDATE {schema}.stock_locks SET locked = locked + held, state = CASE WHEN short > 0 THEN 'short' ELSE 'locked' END
 WHERE held > 0
+"""
+NEVER_HELD = """
+UPDATE {schema}.stock_lock_history SET locked = locked + held,
+  from_state = replace(from_state, 'held', 'locked'), to_state = replace(to_state, 'held', 'locked')
+WHERE held > 0 OR 'held' IN (from_state, to_state)
 """
 
 
