@@ -14,4 +14,4 @@ def test_under_load_no_lock_and_no_level_ends_wrong(database_url: str, sku_case:
     assert figures.events > 500, figures
     assert figures.acts["import"] > 0, figures
     assert (figures.acts["case"] > 0) is (sku_case is SkuCase.IGNORE), figures
-    assert set(figures.transitions) == {"locked", "short", "consumed", "released"}, figures
+    assert set(figures.transitions) == {"locked", "short", "held", "consumed", "released"}, figures
