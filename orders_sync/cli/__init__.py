@@ -55,6 +55,7 @@ def _add_commands() -> None:
     from orders_sync.cli import (
         acceptance,
         accounts,
+        acts,
         changes,
         db,
         doctor,
@@ -75,8 +76,8 @@ def _add_commands() -> None:
 
     for command in (
         sync.sync, schedule.schedule, status.status, lanes.lanes, log.log, doctor.doctor, rejected.rejected,
-        redecode.redecode, flaws.flaws, drift.drift, changes.changes, documents.documents, acceptance.acceptance,
-        stock.stock,
+        redecode.redecode, flaws.flaws, drift.drift, changes.changes, acts.acts, documents.documents,
+        acceptance.acceptance, stock.stock,
         accounts.accounts, db.db, sandbox.sandbox, up.up,
     ):  # fmt: skip
         main.add_command(command)

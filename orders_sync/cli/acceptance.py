@@ -8,7 +8,7 @@ import click
 from orders_sync.cli.database import read_stock_database, stock_database
 from orders_sync.cli.output import EXIT_FAILED, console, print_error, print_warning
 from orders_sync.cli.rows import format_options, print_rows
-from orders_sync.cli.user import user_at_machine
+from orders_sync.cli.user import by_user
 
 APPLICATION = "orders_sync acceptance"
 
@@ -74,11 +74,10 @@ def hold_back_order(account: str, order_id: str, reason: str, undo: bool) -> Non
     from orders_sync.marketplaces.kit.accounts import check_account_name
     from orders_sync.passes.waiting_lines import hold_back
 
-    if not reason.strip():
-        raise click.BadParameter("is empty", param_hint="--reason")
     check_account_name(account)
+    by = by_user(reason)
     with stock_database(APPLICATION) as stock:
-        stored = hold_back(stock, account, order_id, holds=not undo, reason=reason.strip(), made_by=user_at_machine())
+        stored = hold_back(stock, account, order_id, by, holds=not undo)
     if not stored:
         print_error(f"There is no order {order_id} in the account {account}.")
         sys.exit(EXIT_FAILED)

@@ -11,6 +11,7 @@ import click
 
 from orders_sync.cli.database import orders_database
 from orders_sync.cli.output import EXIT_FAILED, console, moment, print_error, table, yes_or_no
+from orders_sync.cli.user import by_user
 
 if TYPE_CHECKING:
     from orders_sync.config.v1 import CutoverSettings
@@ -80,7 +81,7 @@ def begin(reason: str) -> None:
     """
     from orders_sync.cutover.moves import begin as run
 
-    _move(lambda connection, _: run(connection, reason=reason))
+    _move(lambda connection, _: run(connection, by_user(reason)))
 
 
 @cutover.command()
@@ -102,7 +103,7 @@ def advance(force: bool, reason: str) -> None:
     def forward(connection: "Connection", settings: "CutoverSettings") -> "Move":
         with open_instance() as instance:
             return run(
-                connection, settings, reason=reason or "the checks pass", force=force,
+                connection, settings, by_user(reason or "the checks pass"), force=force,
                 switch_v1_off=lambda: switch_v1_off(instance),
             )  # fmt: skip
 
@@ -124,7 +125,7 @@ def back(reason: str) -> None:
     """
     from orders_sync.cutover.moves import back as run
 
-    _move(lambda connection, _: run(connection, reason=reason))
+    _move(lambda connection, _: run(connection, by_user(reason)))
     console.print("V1's schedules are still off. If Dagster runs V1's commands, switch them on in the UI, Automation.")
 
 

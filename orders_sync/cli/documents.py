@@ -11,6 +11,7 @@ import click
 
 from orders_sync.cli.database import orders_database
 from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console, moment, print_warning, table
+from orders_sync.cli.user import by_user
 from orders_sync.database.engine import Connection
 from orders_sync.documents.store import StoredDocument, stored_documents
 from orders_sync.model.errors import UserFacingError
@@ -86,7 +87,8 @@ def refresh(order_ids: tuple[str, ...], account: str | None) -> None:
 
     with orders_database(APPLICATION) as connection:
         name = _account_of(connection, order_ids, account)
-        summary = refresh_documents(find_account(name), order_ids, f"cli-{uuid.uuid4().hex[:8]}")
+        run_id = f"cli-{uuid.uuid4().hex[:8]}"
+        summary = refresh_documents(find_account(name), order_ids, run_id, by_user(run_id=run_id))
         _print_documents(connection, name, order_ids)
     for problem in summary.problems:
         print_warning(problem)

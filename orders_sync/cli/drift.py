@@ -5,7 +5,7 @@ import click
 from orders_sync.cli.database import orders_database
 from orders_sync.cli.output import console
 from orders_sync.cli.rows import format_options, print_rows
-from orders_sync.cli.user import user_at_machine
+from orders_sync.cli.user import by_user
 from orders_sync.model.errors import UserFacingError
 
 APPLICATION = "orders_sync drift"
@@ -54,7 +54,7 @@ def seen(account: str, field: str | None) -> None:
     from orders_sync.sync.contract_drift import note_seen
 
     with orders_database(APPLICATION) as connection:
-        count = note_seen(connection, account, field, by=user_at_machine())
+        count = note_seen(connection, account, field, by_user())
     if count == 0:
         check_account_name(account)
         raise UserFacingError(f"Account {account} has no contract drift{f' of {field}' if field else ''} to be seen.")

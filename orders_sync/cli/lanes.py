@@ -7,7 +7,7 @@ import click
 
 from orders_sync.cli.output import console, moment
 from orders_sync.cli.past_time import PastTime
-from orders_sync.cli.user import user_at_machine
+from orders_sync.cli.user import by_user
 from orders_sync.model.lane import Lane, SyncType
 
 
@@ -54,9 +54,8 @@ def rewind(lane: Lane, to: datetime, reason: str) -> None:
     from orders_sync.lanes.watermark import rewind as rewind_watermark
     from orders_sync.marketplaces.kit.accounts import check_account_name
 
-    if not reason.strip():
-        raise click.BadParameter("say why the watermark is set back", param_hint="--reason")
+    by = by_user(reason, f"cli-{uuid.uuid4().hex[:8]}")
     check_account_name(lane.account)
     upgrade_schema()
-    before = rewind_watermark(lane, to, by=user_at_machine(), reason=reason, run_id=f"cli-{uuid.uuid4().hex[:8]}")
+    before = rewind_watermark(lane, to, by)
     console.print(f"{lane}: the watermark was {moment(before)} UTC and is now {moment(to)} UTC.")

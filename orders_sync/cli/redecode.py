@@ -10,6 +10,7 @@ import click
 from orders_sync.cli.output import console, print_warning
 from orders_sync.cli.past_time import PastTime
 from orders_sync.cli.rows import format_options, print_rows, value_text
+from orders_sync.cli.user import by_user
 
 if TYPE_CHECKING:  # imported only by the command
     from orders_sync.sync.redecode import Difference
@@ -43,8 +44,9 @@ def redecode(name: str, since: datetime | None, as_list: bool, write: bool, as_j
 
     account = find_account(name)
     upgrade_schema()
+    run_id = f"cli-{uuid.uuid4().hex[:8]}"
     with log_to_file():
-        outcome = redecode_account(account, f"cli-{uuid.uuid4().hex[:8]}", since=since, write=write)
+        outcome = redecode_account(account, run_id, since=since, write=write, by=by_user(run_id=run_id))
     names, rows = _listed(outcome.differences) if as_list else _grouped(outcome.differences)
     if rows or as_json or as_csv:
         print_rows("Differences", names, rows, as_json=as_json, as_csv=as_csv)

@@ -1,8 +1,6 @@
 """`orders-sync rejected`: records that failed validation, or that could not be fetched."""
 
-import getpass
 import json
-import socket
 import uuid
 from collections.abc import Callable, Collection
 from typing import Any
@@ -12,6 +10,7 @@ import click
 from orders_sync.cli.database import orders_database
 from orders_sync.cli.output import console
 from orders_sync.cli.rows import format_options, print_rows
+from orders_sync.cli.user import by_user
 from orders_sync.database.engine import Connection
 from orders_sync.model.errors import UserFacingError
 from orders_sync.sync.rejected_records import KeptRecord, Selection, title_of
@@ -177,7 +176,9 @@ def retry(
             _check_is_rejected(connection, accounts[0].name, record_id, kind)
     for one in accounts:
         run_id = f"cli-{uuid.uuid4().hex[:8]}"
-        passed, left = retry_rejected_records(one, run_id, key=record_id, kind=kind, reason=reason)
+        passed, left = retry_rejected_records(
+            one, run_id, key=record_id, kind=kind, reason=reason, by=by_user(run_id=run_id)
+        )
         console.print(f"{one.name}: {passed} passed, {left} still rejected.")
 
 
@@ -202,11 +203,9 @@ def dismiss(account: str, record_id: str, kind: str | None, reason: str) -> None
     """
     from orders_sync.sync import rejected_records
 
-    if not reason.strip():
-        raise click.UsageError("--reason must say why.")
-    who = f"{getpass.getuser()}@{socket.gethostname()}"
+    by = by_user(reason)
     with orders_database(APPLICATION) as connection:
         kinds = rejected_records.unresolved_kinds(connection, account, record_id)
         only = _only_kind(account, record_id, kind, kinds)
-        rejected_records.dismiss(connection, account, only, record_id, by=who, reason=reason.strip())
+        rejected_records.dismiss(connection, account, only, record_id, by)
     console.print(f"{account}: {record_id} is dismissed.", markup=False)

@@ -13,12 +13,12 @@ import click
 from orders_sync.cli.database import read_stock_database, stock_database
 from orders_sync.cli.output import EXIT_FAILED, console, moment, print_error, print_warning, table
 from orders_sync.cli.rows import format_options, print_rows
-from orders_sync.cli.stock_acts import REASON, by, print_transitions, transition_lines
+from orders_sync.cli.stock_acts import REASON, print_transitions, transition_lines
 from orders_sync.cli.stock_events import events
 from orders_sync.cli.stock_held import held
 from orders_sync.cli.stock_received import put_away, receive, received
 from orders_sync.cli.stock_settings import settings
-from orders_sync.cli.user import user_at_machine
+from orders_sync.cli.user import by_user
 from orders_sync.model.errors import UserFacingError
 
 APPLICATION = "orders_sync stock"
@@ -60,9 +60,7 @@ def import_file(file: Path, counted_at: str | None, dry_run: bool, show: bool) -
     # The case rule must not change between reading and importing.
     with stock_database(APPLICATION) as connected, connected.changing():
         counts = read_stock_file(file, stored_sku_case(connected))
-        result = import_levels(
-            connected, counts, overselling_accounts(), counted_at=at, made_by=user_at_machine(), dry_run=dry_run
-        )
+        result = import_levels(connected, counts, overselling_accounts(), counted_at=at, by=by_user(), dry_run=dry_run)
     if show:
         rows = [[change.sku, change.before, change.after, change.reserved] for change in result.changes]
         print_rows("Changes", ["SKU", "before", "after", "reserved"], rows, as_json=False, as_csv=False)
@@ -131,7 +129,7 @@ def buffer(account: str, sku: str, pieces: int | None, percent: int | None) -> N
         check_account_name(account)
     with stock_database(APPLICATION) as connected:
         if pieces is not None or percent is not None:
-            is_listed = set_buffer(connected, Buffer(account, sku, pieces or 0, percent or 0))
+            is_listed = set_buffer(connected, Buffer(account, sku, pieces or 0, percent or 0), by_user())
             if sku and not is_listed:
                 print_warning(f"SKU {sku.strip()} is not in the stock list: its buffer counts once it is.")
         rows = [
@@ -147,11 +145,13 @@ def apply() -> None:
 
     The stock job does this by itself.
     """
+    from orders_sync.acts.manual_acts import Act, note_act
     from orders_sync.lanes.restocking import note_restocking
     from orders_sync.marketplaces.kit.accounts import overselling_accounts, restocking_accounts
     from orders_sync.stock.apply_events import apply_pending
 
     with stock_database(APPLICATION) as connected:
+        note_act(connected.connection, by_user(), Act.APPLY_EVENTS)
         note_restocking(connected.connection, restocking_accounts())
         applied = apply_pending(connected, overselling_accounts())
     counts = ", ".join(f"{count} {state}" for state, count in sorted(applied.transitions.items()))
@@ -200,9 +200,10 @@ def explain_lock(subject: str, show_all: bool, limit: int | None, as_json: bool)
         )
     for title, rows in (
         ("Active locks", found.holders), ("Events that wait to be applied", found.pending),
-        ("Order items", found.items), ("Aliases and bundles", found.stock_skus), ("Decisions", found.decisions),
-        ("Returns by care records", found.returns), ("Received pieces", found.received),
-        ("Transitions of locks", found.transitions), ("Movements of stock", found.movements),
+        ("Order items", found.items), ("Aliases and bundles", found.stock_skus), ("Acts by hand", found.acts),
+        ("Decisions", found.decisions), ("Returns by care records", found.returns),
+        ("Received pieces", found.received), ("Transitions of locks", found.transitions),
+        ("Movements of stock", found.movements),
     ):  # fmt: skip
         if rows:
             _print_section(title, rows)
@@ -230,7 +231,7 @@ def adjust_level(sku: str, pieces: int, reason: str) -> None:
     from orders_sync.stock.by_hand import adjust
 
     with stock_database(APPLICATION) as connected:
-        result = adjust(connected, sku, pieces, by(reason), overselling_accounts())
+        result = adjust(connected, sku, pieces, by_user(reason), overselling_accounts())
     console.print(result.text(), markup=False)
     print_transitions(result.applied.transitions)
 
@@ -248,7 +249,7 @@ def _decision(name: str, decision: str, help_text: str) -> Callable[..., None]:
         from orders_sync.stock.needs import Decision
 
         with stock_database(APPLICATION) as connected:
-            result = decide(connected, (account, item_id), Decision(decision), by(reason), overselling_accounts())
+            result = decide(connected, (account, item_id), Decision(decision), by_user(reason), overselling_accounts())
         print_transitions(result.transitions)
         if not result.transitions:
             console.print("No lock changed: the item's lock is so already. The decision is on record.")
@@ -284,7 +285,7 @@ def undo_item_shipment(account: str, item_id: str, pieces: int | None, reason: s
     from orders_sync.stock.by_hand import undo_shipment
 
     with stock_database(APPLICATION) as connected:
-        result = undo_shipment(connected, (account, item_id), pieces, by(reason), overselling_accounts())
+        result = undo_shipment(connected, (account, item_id), pieces, by_user(reason), overselling_accounts())
     print_transitions(result.transitions)
 
 
@@ -304,7 +305,7 @@ def return_pieces(account: str, item_id: str | None, pieces: int | None, care_id
 
     with stock_database(APPLICATION) as connected:
         returned = pieces_to_return(connected, account, item_id, pieces, care_id)
-        result = return_to_stock(connected, returned, by(reason), overselling_accounts(), care_id=care_id)
+        result = return_to_stock(connected, returned, by_user(reason), overselling_accounts(), care_id=care_id)
     noted = {each.item_id: each.why for each in result.not_booked}
     for (_, returned_id), count in returned.items():
         why = noted.get(returned_id)
@@ -342,7 +343,7 @@ def repair_locks(yes: bool, as_json: bool, as_csv: bool) -> None:
         say("Every lock is what its item needs.")
     elif yes:
         with stock_database(APPLICATION) as connected:
-            repaired = repair(connected, oversell)
+            repaired = repair(connected, oversell, by_user())
         for line in transition_lines(repaired.transitions):
             say(line)
         if repaired.failed:
@@ -377,7 +378,7 @@ def import_skus(file: Path | None, remove_all: bool) -> None:
         found = read_stock_skus_file(file, stored_sku_case(connected)) if file else []
         for account in sorted({each.account for each in found} - {""}):
             check_account_name(account)
-        unreachable = import_stock_skus(connected, found)
+        unreachable = import_stock_skus(connected, found, by_user())
     for sku in unreachable:
         print_warning(
             f"SKU {sku} has pieces on hand, and no order gets them any more: set it to 0 by `orders-sync stock "

@@ -5,7 +5,7 @@ import click
 from orders_sync.cli.database import read_stock_database, stock_database
 from orders_sync.cli.output import console
 from orders_sync.cli.rows import format_options, print_rows
-from orders_sync.cli.user import user_at_machine
+from orders_sync.cli.user import by_user
 
 APPLICATION = "orders_sync stock events"
 ALL = "all"
@@ -37,7 +37,6 @@ def events(retry: int | str | None, skip: int | None, reason: str | None, as_jso
     An event that failed five times is not tried again by itself. The lock of its item may be wrong until then:
     `orders-sync stock repair` shows it.
     """
-    from orders_sync.stock.by_hand import By
     from orders_sync.stock.failed_events import retry_failed, skip_failed
     from orders_sync.stock.queries import FailedEvent, failed_events
 
@@ -53,8 +52,8 @@ def events(retry: int | str | None, skip: int | None, reason: str | None, as_jso
         return
     with stock_database(APPLICATION) as connected:
         if retry is not None:
-            count = retry_failed(connected, None if isinstance(retry, str) else retry)
+            count = retry_failed(connected, by_user(), None if isinstance(retry, str) else retry)
             console.print(f"{count} events will be tried again by the stock job, or now by orders-sync stock apply.")
         if skip is not None:
-            skip_failed(connected, skip, By.checked(user_at_machine(), reason or ""))
+            skip_failed(connected, skip, by_user(reason))
             console.print(f"Event {skip} is skipped.")

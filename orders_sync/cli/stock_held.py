@@ -8,7 +8,8 @@ import click
 from orders_sync.cli.database import read_stock_database, stock_database
 from orders_sync.cli.output import console
 from orders_sync.cli.rows import format_options, print_rows
-from orders_sync.cli.stock_acts import REASON, by, print_transitions
+from orders_sync.cli.stock_acts import REASON, print_transitions
+from orders_sync.cli.user import by_user
 
 APPLICATION = "orders_sync stock"
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -56,7 +57,7 @@ def still_here(account: str, item_id: str, pieces: int | None, reason: str) -> N
     from orders_sync.stock import held as held_pieces
 
     with stock_database(APPLICATION) as connected:
-        done = held_pieces.still_here(connected, (account, item_id), pieces, by(reason), overselling_accounts())
+        done = held_pieces.still_here(connected, (account, item_id), pieces, by_user(reason), overselling_accounts())
     console.print(f"{done.pieces} pieces of item {item_id} are released.", markup=False)
     print_transitions(done.applied.transitions)
 
@@ -82,6 +83,6 @@ def has_left(account: str, item_id: str, pieces: int | None, left_at: str | None
 
     at = None if left_at is None else check_past_time(left_at, "--at")
     with stock_database(APPLICATION) as connected:
-        done = held_pieces.has_left(connected, (account, item_id), pieces, by(reason), at, overselling_accounts())
+        done = held_pieces.has_left(connected, (account, item_id), pieces, by_user(reason), at, overselling_accounts())
     console.print(f"{done.pieces} pieces of item {item_id} have left.", markup=False)
     print_transitions(done.applied.transitions)

@@ -5,7 +5,8 @@ import click
 from orders_sync.cli.database import read_stock_database, stock_database
 from orders_sync.cli.output import console
 from orders_sync.cli.rows import format_options, print_rows
-from orders_sync.cli.stock_acts import REASON, by, print_transitions
+from orders_sync.cli.stock_acts import REASON, print_transitions
+from orders_sync.cli.user import by_user
 
 APPLICATION = "orders_sync stock"
 
@@ -27,7 +28,7 @@ def receive(care_id: str, item_id: str | None, pieces: int | None, reason: str) 
     with stock_database(APPLICATION) as connected:
         account, own_id = pieces_received.care_record_named(connected, care_id)
         returned = pieces_to_return(connected, account, item_id, pieces, own_id)
-        found = pieces_received.receive(connected, own_id, returned, by(reason))
+        found = pieces_received.receive(connected, own_id, returned, by_user(reason))
     for each in found:
         console.print(
             f"Receipt {each.number}: {each.pieces} pieces of SKU {each.sku} of item {each.item_id} are in quarantine.",
@@ -55,7 +56,9 @@ def put_away(receipt: int, pieces: int | None, same_sku: bool, sku: str | None, 
         raise click.UsageError("Name one of --same-sku, --sku and --scrap.")
     with stock_database(APPLICATION) as connected:
         destination = pieces_received.destination(sku, is_scrap=scrap)
-        done = pieces_received.put_away(connected, receipt, pieces, destination, by(reason), overselling_accounts())
+        done = pieces_received.put_away(
+            connected, receipt, pieces, destination, by_user(reason), overselling_accounts()
+        )
     console.print(done.text, markup=False)
     print_transitions(done.applied.transitions)
 

@@ -6,7 +6,7 @@ import click
 
 from orders_sync.cli.database import read_stock_database, stock_database
 from orders_sync.cli.output import console, moment
-from orders_sync.cli.user import user_at_machine
+from orders_sync.cli.user import by_user
 
 if TYPE_CHECKING:
     from orders_sync.stock.settings import StockSettings
@@ -38,7 +38,7 @@ def settings(sku_case: str | None, unknown_shipping_time: str | None) -> None:
         _change_sku_case(sku_case)
     if unknown_shipping_time is not None:
         with stock_database(APPLICATION) as connected:
-            set_unknown_shipping_time(connected, UnknownShippingTime(unknown_shipping_time), user_at_machine())
+            set_unknown_shipping_time(connected, UnknownShippingTime(unknown_shipping_time), by_user())
     with read_stock_database(APPLICATION) as connected:
         _show(stored_settings(connected))
 
@@ -49,7 +49,7 @@ def _change_sku_case(name: str) -> None:
     from orders_sync.stock.sku_case import SkuCase
 
     with stock_database(APPLICATION) as connected:
-        change = set_sku_case(connected, SkuCase(name), user_at_machine(), overselling_accounts())
+        change = set_sku_case(connected, SkuCase(name), by_user(), overselling_accounts())
     if change is None:
         return
     for sku, spellings in change.merged.items():

@@ -8,6 +8,7 @@ import click
 
 from orders_sync.cli.output import EXIT_BUSY, EXIT_DONE, EXIT_FAILED, console, print_error, print_warning, table
 from orders_sync.cli.past_time import PastTime
+from orders_sync.cli.user import by_user
 from orders_sync.lanes.lock import LaneBusyError
 from orders_sync.model.lane import SyncType
 from orders_sync.model.pass_summary import PassSummary
@@ -107,16 +108,18 @@ def sync(
     with log_to_file():
         for name, account in accounts.items():
             for chosen in types:
+                run_id = f"cli-{uuid.uuid4().hex[:8]}"
                 request = PassRequest(
                     account,
                     chosen,
-                    f"cli-{uuid.uuid4().hex[:8]}",
+                    run_id,
                     start=since,
                     end=until,
                     page_size=page_size,
                     days_back=days_back,
                     reread=reread,
                     lane_wait_seconds=wait,
+                    by=by_user(run_id=run_id),
                 )
                 code, summary = run_with_progress(request)
                 exit_code = exit_code or code
@@ -135,7 +138,9 @@ def _sync_order(name: str, order_id: str, *, reread: bool, wait: float) -> None:
     upgrade_schema()
     run_id = f"cli-{uuid.uuid4().hex[:8]}"
     with log_to_file():
-        summary = sync_order(find_account(name), order_id.strip(), run_id, reread=reread, wait_seconds=wait)
+        summary = sync_order(
+            find_account(name), order_id.strip(), run_id, by=by_user(run_id=run_id), reread=reread, wait_seconds=wait
+        )
     _print_summary([(f"{name}, order {order_id}", summary)])
     sys.exit(EXIT_FAILED if summary.rejected else EXIT_DONE)
 

@@ -10,6 +10,7 @@ from orders_sync.components.account_scaffolder import AccountScaffolder
 from orders_sync.components.free_attributes import attributes_of
 from orders_sync.config.account import AccountConfigError, SellerAccount
 from orders_sync.config.schedules import ScheduleSettings, load_schedules
+from orders_sync.dagster_support.by_run import by_hand
 from orders_sync.dagster_support.freshness import freshness_of
 from orders_sync.dagster_support.lane_assets import FROM_WATERMARK_TAG, RANGE_START_TAG, days, is_partitioned, lane_key
 from orders_sync.dagster_support.orders_database import OrdersDatabase
@@ -161,6 +162,7 @@ def _run_pass(
         start=_start(context, sync_type),
         reread=reread,
         lane_wait_seconds=LANE_WAIT_SECONDS,
+        by=by_hand(context.run),
         progress=_Progress(context),
     )
     try:

@@ -1,10 +1,9 @@
 """Moving the cutover from phase to phase: forward when the checks pass, and back at any time."""
 
-import getpass
-import socket
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from orders_sync.acts.by import By
 from orders_sync.config.v1 import CutoverError, CutoverSettings
 from orders_sync.cutover.phases import Move, note_move
 from orders_sync.cutover.readiness import Check, checks_to_live, checks_to_monitor
@@ -24,7 +23,7 @@ class NotReadyError(CutoverError):
         self.checks = checks
 
 
-def begin(connection: Connection, *, reason: str, wait_seconds: float = MOVE_WAIT_SECONDS) -> Move:
+def begin(connection: Connection, by: By, *, wait_seconds: float = MOVE_WAIT_SECONDS) -> Move:
     """Puts V1 and V2 side by side: V1 has the authority from now on.
 
     Raises CutoverError if a cutover has begun already, and StillActingError when something that acts outside does not
@@ -33,10 +32,10 @@ def begin(connection: Connection, *, reason: str, wait_seconds: float = MOVE_WAI
     phase = current_phase(connection)
     if phase is not Phase.LIVE:
         raise CutoverError(f"The cutover has begun already; its phase is {phase}.")
-    return _from_live_to_parallel(connection, reason, wait_seconds)
+    return _from_live_to_parallel(connection, by, wait_seconds)
 
 
-def back(connection: Connection, *, reason: str, wait_seconds: float = MOVE_WAIT_SECONDS) -> Move:
+def back(connection: Connection, by: By, *, wait_seconds: float = MOVE_WAIT_SECONDS) -> Move:
     """Moves one phase back, at any time. From live, V2's locks are released and V1 has the authority again.
 
     Raises CutoverError in the first phase, and StillActingError when something that acts outside does not finish within
@@ -46,22 +45,22 @@ def back(connection: Connection, *, reason: str, wait_seconds: float = MOVE_WAIT
     if phase is Phase.PARALLEL:
         raise CutoverError("The cutover is in its first phase; there is no phase before it.")
     if phase is Phase.LIVE:
-        return _from_live_to_parallel(connection, reason, wait_seconds)
+        return _from_live_to_parallel(connection, by, wait_seconds)
     with connection.transaction():
-        return note_move(connection, Phase.PARALLEL, before=phase, by=_who(), reason=reason, wait_seconds=wait_seconds)
+        return note_move(connection, Phase.PARALLEL, by, before=phase, wait_seconds=wait_seconds)
 
 
 def advance(
     connection: Connection,
     settings: CutoverSettings,
+    by: By,
     *,
-    reason: str,
     force: bool,
     switch_v1_off: Callable[[], Sequence[str]],
     now: datetime | None = None,
     wait_seconds: float = MOVE_WAIT_SECONDS,
 ) -> Move:
-    """Moves one phase forward, if the checks pass or `force` is set. The move is stored with `reason` and `force`.
+    """Moves one phase forward, if the checks pass or `force` is set. The move is stored with `by` and `force`.
 
     To go live, it first switches V1's schedules off; `switch_v1_off` returns those that are still on. In one
     transaction it then waits at most `wait_seconds` for what acts outside, V1's runs included, takes V1's locks over,
@@ -77,7 +76,7 @@ def advance(
     if phase is Phase.PARALLEL:
         with connection.transaction():
             return note_move(
-                connection, Phase.MONITOR, before=phase, by=_who(), reason=reason, forced=force, checks=results,
+                connection, Phase.MONITOR, by, before=phase, forced=force, checks=results,
                 wait_seconds=wait_seconds,
             )  # fmt: skip
     still_on = switch_v1_off()
@@ -85,7 +84,7 @@ def advance(
         raise CutoverError(f"V1's schedules do not stay off: {', '.join(still_on)} still on. The phase has not moved.")
     with connection.transaction():
         move = note_move(
-            connection, Phase.LIVE, before=phase, by=_who(), reason=reason, forced=force, checks=results,
+            connection, Phase.LIVE, by, before=phase, forced=force, checks=results,
             wait_seconds=wait_seconds,
         )  # fmt: skip
         # V1's locks are read only now that V1 has stopped.
@@ -98,14 +97,8 @@ def _v1_locks(settings: CutoverSettings) -> list[V1Lock]:
         return v1.all_locks()
 
 
-def _from_live_to_parallel(connection: Connection, reason: str, wait_seconds: float) -> Move:
+def _from_live_to_parallel(connection: Connection, by: By, wait_seconds: float) -> Move:
     with connection.transaction():
-        move = note_move(
-            connection, Phase.PARALLEL, before=Phase.LIVE, by=_who(), reason=reason, wait_seconds=wait_seconds
-        )
+        move = note_move(connection, Phase.PARALLEL, by, before=Phase.LIVE, wait_seconds=wait_seconds)
         hand_back(connection)
     return move
-
-
-def _who() -> str:
-    return f"{getpass.getuser()}@{socket.gethostname()}"

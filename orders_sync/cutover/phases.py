@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 from psycopg.types.json import Jsonb
 
+from orders_sync.acts.by import By
+from orders_sync.acts.manual_acts import Act, note_act
 from orders_sync.config.v1 import CutoverError
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.authority import MOVE_WAIT_SECONDS, Phase, current_phase, stop_others
@@ -41,9 +43,8 @@ def moves(connection: Connection) -> list[Move]:
 def note_move(
     connection: Connection,
     to: Phase,
+    by: By,
     *,
-    by: str,
-    reason: str,
     before: Phase,
     forced: bool = False,
     checks: Any = None,
@@ -64,6 +65,8 @@ def note_move(
         INSERT INTO migration_moves (from_phase, to_phase, moved_by, forced, reason, checks)
         VALUES (%s, %s, %s, %s, %s, %s) RETURNING moved_at
         """,
-        [before, to, by, forced, reason, Jsonb(checks or [])],
+        [before, to, by.user, forced, by.reason, Jsonb(checks or [])],
     )
-    return Move(before, to, moved_at, by, forced, reason)
+    detail = f"from {before} to {to}{', forced' if forced else ''}"
+    note_act(connection, by, Act.MOVE_CUTOVER, detail=detail)
+    return Move(before, to, moved_at, by.user, forced, by.reason)

@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+from orders_sync.acts.by import By
+from orders_sync.acts.manual_acts import Act, On, note_act
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.lock import hold
 from orders_sync.model.errors import UserFacingError
@@ -58,13 +60,15 @@ def check_not_before_records(lane: Lane, reached: datetime) -> None:
         raise WatermarkError(f"{wrong}, so no pass can start there. {remedy(lane)}.")
 
 
-def rewind(lane: Lane, to: datetime, *, by: str, reason: str, run_id: str, url: str | None = None) -> datetime:
+def rewind(lane: Lane, to: datetime, by: By, *, url: str | None = None) -> datetime:
     """Sets a lane's watermark back, and stores who did it and why; returns the watermark before.
 
     It may also be set forward, up to where it was before an earlier rewind: the lane has seen everything until then. A
     watermark before the year 2000 says nothing, and may be set to any time since.
 
-    The lane's next pass starts there. `by`: user@machine. `to`: an aware time. Raises LaneBusyError while a run works
+    `by`: with the id of the run that holds the lane meanwhile.
+
+    The lane's next pass starts there. `to`: an aware time. Raises LaneBusyError while a run works
     on the lane, and RewindError if the watermark can't be set to `to`.
     """
     problem = why_out_of_range(to, datetime.now(UTC))
@@ -72,7 +76,7 @@ def rewind(lane: Lane, to: datetime, *, by: str, reason: str, run_id: str, url: 
         raise RewindError(
             f"The time {_utc(to)} {problem}: name one from {EARLIEST:%Y-%m-%d} up to now. The watermark stays as it is."
         )
-    with hold(lane, run_id, url=url) as connection, connection.transaction():
+    with hold(lane, by.run_id, url=url) as connection, connection.transaction():
         before = watermark(connection, lane)
         if before is None:
             raise RewindError(f"Lane {lane} has no watermark yet: its first pass fetches everything.")
@@ -85,8 +89,10 @@ def rewind(lane: Lane, to: datetime, *, by: str, reason: str, run_id: str, url: 
         connection.execute(
             "INSERT INTO watermark_rewinds (account, sync_type, from_watermark, to_watermark, rewound_by, reason) "
             "VALUES (%s, %s, %s, %s, %s, %s)",
-            [*lane, before, to, by, reason],
+            [*lane, before, to, by.user, by.reason],
         )
+        detail = f"watermark from {_utc(before)} to {_utc(to)}"
+        note_act(connection, by, Act.REWIND_LANE, On(lane.account, other=f"lane {lane}"), detail)
     return before
 
 

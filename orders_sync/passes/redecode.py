@@ -4,6 +4,8 @@ import logging
 from contextlib import AbstractContextManager, closing
 from datetime import datetime
 
+from orders_sync.acts.by import By
+from orders_sync.acts.manual_acts import Act, On, note_act
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.lock import hold
@@ -17,10 +19,14 @@ from orders_sync.sync.redecode import Redecoded
 log = logging.getLogger("orders_sync.sync")
 
 
-def redecode_account(account: SellerAccount, run_id: str, *, since: datetime | None, write: bool) -> Redecoded:
+def redecode_account(
+    account: SellerAccount, run_id: str, *, since: datetime | None, write: bool, by: By | None = None
+) -> Redecoded:
     """Decodes the stored orders and care records again that are dated since then; all of them where it is None.
 
-    `write`: store what differs; else nothing is stored. Holds the lanes that store orders (`new` and `modified`), then
+    `write`: store what differs; else nothing is stored. `by`: the person who does it.
+
+    Holds the lanes that store orders (`new` and `modified`), then
     `care`. Raises LaneBusyError if another run holds one of them, and AccountConfigError if the account can't be used.
     """
     with closing(open_adapter(account)) as adapter:
@@ -29,6 +35,9 @@ def redecode_account(account: SellerAccount, run_id: str, *, since: datetime | N
             _held(account, SyncType.NEW, run_id) as connection,
             _held(account, SyncType.MODIFIED, run_id),
         ):
+            if write and by is not None:
+                detail = "" if since is None else f"since {since:%Y-%m-%d %H:%M}"
+                note_act(connection, by, Act.REDECODE, On(account.name), detail)
             origin = Origin("redecode", run_id)
             outcome = redecode.redecode_orders(connection, account.name, adapter, origin, since=since, write=write)
         with _held(account, SyncType.CARE, run_id) as connection:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from orders_sync.acts.by import By
+from orders_sync.acts.manual_acts import Act, On, note_act
 from orders_sync.config.account import SellerAccount
 from orders_sync.model.errors import UserFacingError
 from orders_sync.model.lane import SyncType
@@ -11,10 +13,14 @@ from orders_sync.passes.store_documents import store_due_documents
 from orders_sync.sync import incomplete
 
 
-def refresh_documents(account: SellerAccount, order_ids: Sequence[str], run_id: str) -> PassSummary:
+def refresh_documents(
+    account: SellerAccount, order_ids: Sequence[str], run_id: str, by: By | None = None
+) -> PassSummary:
     """Reads all documents of these orders, whatever their state, and stores them; the summary has each problem.
 
     With `store_documents`, fetches the content of those that are not stored yet, too.
+
+    `by`: the person who does it.
 
     Holds the account's lane `incomplete`. Raises LaneBusyError if another run holds it, UserFacingError if an order is
     not stored, AccountConfigError if the account can't be used, and MarketplaceError if nothing can be read at all.
@@ -24,6 +30,9 @@ def refresh_documents(account: SellerAccount, order_ids: Sequence[str], run_id: 
         unknown = sorted(set(order_ids) - {order.order_id for order in orders})
         if unknown:
             raise UserFacingError(f"Account {account.name} has no order {', '.join(unknown)}.")
+        if by is not None:
+            for order in orders:
+                note_act(pass_.connection, by, Act.REFRESH_DOCUMENTS, On(account.name, order.order_id))
         incomplete.read_documents(pass_, orders)
         store_due_documents(pass_, order_ids)
         pass_.note_progress()

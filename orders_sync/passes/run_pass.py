@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import psycopg
 
+from orders_sync.acts.manual_acts import Act, On, note_act
 from orders_sync.config.acceptance import RefuseAfter, when_short_in_force
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.authority import hold_authority
@@ -53,6 +54,7 @@ def run_pass(request: PassRequest) -> PassSummary:
     began = time.monotonic()
     with hold(lane, request.run_id, wait_seconds=request.lane_wait_seconds, report=log.info) as connection:
         lane_run_id = started(connection, lane, request.run_id)
+        _note_act(connection, request, lane)
         summary = PassSummary()
         log.info("%s: run %s begins", lane, request.run_id)
         try:
@@ -88,6 +90,20 @@ def _opened(request: PassRequest) -> Generator[Adapter]:
             adapter.close()
         except Exception as error:
             log.warning("%s: the adapter could not be closed: %s", request.account.name, one_line_error(error))
+
+
+def _note_act(connection: Connection, request: PassRequest, lane: Lane) -> None:
+    """Stores who starts the pass by hand, and what differs from a scheduled one."""
+    if request.by is None:
+        return
+    parts = {
+        "from": request.start and f"{request.start:%Y-%m-%d %H:%M}",
+        "until": request.end and f"{request.end:%Y-%m-%d %H:%M}",
+        "days back": request.days_back,
+        "every record": "compared" if request.reread else None,
+    }
+    detail = ", ".join(f"{name} {value}" for name, value in parts.items() if value is not None)
+    note_act(connection, request.by, Act.SYNC, On(lane.account, other=f"lane {lane}"), detail)
 
 
 def _sync(pass_: RunningPass) -> list[str]:

@@ -2,6 +2,8 @@
 
 import logging
 
+from orders_sync.acts.by import By
+from orders_sync.acts.manual_acts import Act, On, note_act
 from orders_sync.config.account import SellerAccount
 from orders_sync.model.errors import UserFacingError
 from orders_sync.model.lane import SyncType
@@ -18,12 +20,18 @@ log = logging.getLogger("orders_sync.sync")
 
 
 def sync_order(
-    account: SellerAccount, order_id: str, run_id: str, *, reread: bool = False, wait_seconds: float = 0.0
+    account: SellerAccount,
+    order_id: str,
+    run_id: str,
+    *,
+    by: By | None = None,
+    reread: bool = False,
+    wait_seconds: float = 0.0,
 ) -> PassSummary:
     """Fetches one order by its id and stores it as a pass would; the summary has the reasons if it is rejected.
 
     Holds the account's lane `new`, and moves no watermark. Accepts no orderlines: the next pass of `new` does.
-    `reread`: compare it value by value if it is unchanged.
+    `by`: the person who does it. `reread`: compare it value by value if it is unchanged.
 
     Raises LaneBusyError if another run holds the lane, UserFacingError if the marketplace has no such order,
     AccountConfigError if the account can't be used, and MarketplaceError if the order can't be fetched.
@@ -34,6 +42,8 @@ def sync_order(
             raise UserFacingError(
                 f"The marketplace of account {account.name} has no order {order_id}. What is stored stays as it is."
             )
+        if by is not None:
+            note_act(pass_.connection, by, Act.SYNC_ORDER, On(account.name, order_id))
         merger = OrderMerger(
             pass_.connection, account.name, order_decoder(pass_.adapter), Origin("order", run_id), reread=reread
         )

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import LiteralString, NamedTuple
 
+from orders_sync.acts.by import By
+from orders_sync.acts.manual_acts import Act, On, note_act
 from orders_sync.stock.connection import StockConnection
 
 REFUSAL_NOTICE = timedelta(hours=1)
@@ -52,10 +54,14 @@ def waiting_lines(
     return stock.rows_as(WaitingLine, _LINES + _OF_ORDERS + _BY_ORDER, parameters)
 
 
-def hold_back(stock: StockConnection, account: str, order_id: str, *, holds: bool, reason: str, made_by: str) -> bool:
+def hold_back(stock: StockConnection, account: str, order_id: str, by: By, *, holds: bool) -> bool:
     """Holds an order back from refusal, or lets the account's setting count again; on record. False: no such order."""
-    parameters = [holds, reason, made_by, account, order_id]
-    return stock.execute(_HOLD, parameters).rowcount == 1
+    with stock.transaction():
+        is_stored = stock.execute(_HOLD, [holds, by.reason, by.user, account, order_id]).rowcount == 1
+        if is_stored:
+            act = Act.HOLD_BACK if holds else Act.UNDO_HOLD_BACK
+            note_act(stock.connection, by, act, On(account, order_id))
+    return is_stored
 
 
 _LINES: LiteralString = """

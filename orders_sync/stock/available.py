@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import LiteralString, NamedTuple
 
+from orders_sync.acts.by import By
+from orders_sync.acts.manual_acts import Act, On, note_act
 from orders_sync.stock.available_position import compute_anew
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.input import StockInputError, check_id, check_pieces
@@ -47,8 +49,8 @@ def available_to_sell(
     )
 
 
-def set_buffer(stock: StockConnection, buffer: Buffer) -> bool:
-    """Sets a buffer, or removes it where it keeps nothing back.
+def set_buffer(stock: StockConnection, buffer: Buffer, by: By | None = None) -> bool:
+    """Sets a buffer, or removes it where it keeps nothing back. `by`: the person who does; None: no person does.
 
     Returns whether it counts for a SKU of the stock list now. Raises StockInputError for values that can't be used, and
     for a buffer of an alias.
@@ -63,6 +65,9 @@ def set_buffer(stock: StockConnection, buffer: Buffer) -> bool:
         if buffer.pieces or buffer.percent:
             check_in_stock_list(stock, [buffer.sku], buffer.account)
             stock.execute("INSERT INTO stock_buffers (account, sku, pieces, percent) VALUES (%s, %s, %s, %s)", buffer)
+        if by is not None:
+            on = On(buffer.account or None, sku=buffer.sku or None)
+            note_act(stock.connection, by, Act.SET_BUFFER, on, f"{buffer.pieces} pieces, {buffer.percent} %")
         compute_anew(stock)
         return stock.execute(_IS_LISTED, {"sku": buffer.sku}).fetchone() == (True,)
 

@@ -1,12 +1,14 @@
-"""What a person does to stock: each act has a reason and is on record, in the movements or in the history of a lock."""
+"""What a person does to stock: each act has a reason, and is on record in manual_acts beside what it changes."""
 
 from collections.abc import Mapping
 from itertools import chain
 from typing import NamedTuple
 
+from orders_sync.acts.by import By
+from orders_sync.acts.manual_acts import Act, On, note_act
 from orders_sync.model.errors import UserFacingError
 from orders_sync.stock.connection import StockConnection
-from orders_sync.stock.decision import By, Cause, Movement
+from orders_sync.stock.decision import Cause, Movement
 from orders_sync.stock.departures import Departure, by_sku, pieces_of, returning, undoing
 from orders_sync.stock.input import check_adjustment, check_id, check_pieces
 from orders_sync.stock.needs import Decision, ItemFacts, ItemKey, over_reported_now, reported_pieces, unreported_now
@@ -64,6 +66,7 @@ def adjust(stock: StockConnection, sku: str, pieces: int, by: By, oversell: froz
         if on_hand < 0:
             raise StockActError(f"SKU {sku} has {before[sku].on_hand or 0} pieces on hand; {-pieces} can't be taken.")
         movement = Movement(sku, "adjusted", pieces, pieces, on_hand, "", "", by.reason, by.user)
+        note_act(stock.connection, by, Act.ADJUST_STOCK, On(sku=sku), f"{pieces:+d} pieces, {on_hand} on hand")
         if before[sku].counted_at is None:
             stock.execute("UPDATE {levels} SET counted_at = now() WHERE sku = %s", [sku])
         applied = move(stock, before, [movement], Cause(f"stock adjusted by {by.user}: {by.reason}"), oversell)
@@ -82,13 +85,14 @@ def decide(
     check_id(key[1], "the item's id")
     if decision is Decision.NOT_SHIPPED:
         return undo_shipment(stock, key, None, by, oversell)
-    verbs = {Decision.LOCK: "locked", Decision.RELEASE: "released", Decision.SHIPPED: "set to shipped"}
+    act, verb = _ACTS[decision]
     with stock.changing():
         item = item_of(stock, key)
         if why := refusal(item, decision):
             raise StockActError(why)
         record_decision(stock, key, decision, by)
-        return reconcile(stock, {key: Cause(f"{verbs[decision]} by {by.user}: {by.reason}", by=by)}, oversell)
+        note_act(stock.connection, by, act, on_item(key))
+        return reconcile(stock, {key: Cause(f"{verb} by {by.user}: {by.reason}", by=by)}, oversell)
 
 
 def record_decision(stock: StockConnection, key: ItemKey, decision: Decision, by: By) -> None:
@@ -126,10 +130,24 @@ def undo_shipment(
             expected = max(item.expected, reported_pieces(item))
             note_unreported(stock, item, max(0, unreported - undone), expected)
         record_decision(stock, key, Decision.NOT_SHIPPED, by)
+        note_act(stock.connection, by, Act.UNDO_SHIPMENT, on_item(key), f"{undone} pieces")
         still_left = reported_pieces(item) - over_reported
         put_back = undoing(departures, min(undone, max(0, left - still_left)))
         cause = Cause(f"shipment of {undone} pieces undone by {by.user}: {by.reason}", by=by)
         return reconcile(stock, {key: cause}, oversell, {key: put_back})
+
+
+_ACTS = {
+    Decision.LOCK: (Act.LOCK_ITEM, "locked"),
+    Decision.RELEASE: (Act.RELEASE_ITEM, "released"),
+    Decision.SHIPPED: (Act.SET_TO_SHIPPED, "set to shipped"),
+}
+
+
+def on_item(key: ItemKey) -> On:
+    """The object of an act on an item."""
+    account, item_id = key
+    return On(account, item_id=item_id)
 
 
 def item_of(stock: StockConnection, key: ItemKey) -> ItemFacts:
@@ -156,8 +174,12 @@ def return_to_stock(
     back.
     """
     with stock.changing():
+        care_record = None if care_id is None else f"care record {care_id}"
+        for key, pieces in returns.items():
+            on = on_item(key)._replace(other=care_record)
+            note_act(stock.connection, by, Act.RETURN_TO_STOCK, on, f"{pieces} pieces")
         if care_id is not None:
-            by = by._replace(reason=f"care record {care_id}: {by.reason}")
+            by = by._replace(reason=f"{care_record}: {by.reason}")
             for key, pieces in returns.items():
                 note_care_record(stock, care_id, key, pieces)
         back = {key: coming_back(stock, key, pieces) for key, pieces in returns.items()}

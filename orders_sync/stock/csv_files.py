@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from orders_sync.model.errors import UserFacingError
-from orders_sync.stock.input import StockInputError, shown
+from orders_sync.model.texts import InputError, shown
+from orders_sync.stock.input import StockInputError
 
 
 class StockFileError(UserFacingError):
@@ -21,7 +22,7 @@ def read_csv(
     The separator is a comma or a semicolon, the encoding UTF-8. `needed`: the columns that the file must have.
     `optional`: those that it may have; their cells are empty where it has none. Raises StockFileError, which names the
     line, where the file can't be read, for any other column, for a cell without a column, and for what `take` raises as
-    StockInputError.
+    InputError.
     """
     text = _text(path)
     delimiter = ";" if (header := text.partition("\n")[0]).count(";") > header.count(",") else ","
@@ -30,7 +31,7 @@ def read_csv(
         columns = _columns(next(rows, list[str]()), needed, optional)
         for cells in _cells(rows, columns):
             take(rows.line_num, {**dict.fromkeys(optional, ""), **cells})
-    except (csv.Error, StockInputError) as error:
+    except (csv.Error, InputError) as error:
         raise StockFileError(f"{path}: line {max(1, rows.line_num)}: {error}") from None
 
 

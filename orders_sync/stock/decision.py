@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
+from orders_sync.acts.by import By
 from orders_sync.stock.departures import NOT_SHIPPED, SHIPPED, Departure, pieces_of
-from orders_sync.stock.input import check_need, check_reason
+from orders_sync.stock.input import check_need
 from orders_sync.stock.needs import (
     NOTHING,
     ItemFacts,
@@ -115,19 +116,6 @@ class StockLevel(NamedTuple):
     def takes_note_of(self, moved_at: datetime | None) -> bool:
         """Whether pieces that left, or came, at that time change the pieces on hand."""
         return self.on_hand is not None and not self.counted_after(moved_at)
-
-
-class By(NamedTuple):
-    """Who acts, and why."""
-
-    user: str
-    """user@machine; '': the stock job."""
-    reason: str
-
-    @classmethod
-    def checked(cls, user: str, reason: str) -> "By":
-        """Raises StockInputError if the reason can't be used, e.g. is empty."""
-        return cls(user, check_reason(reason))
 
 
 class Cause(NamedTuple):

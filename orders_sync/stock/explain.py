@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import LiteralString, NamedTuple, TypeVar
 
+from orders_sync.acts.manual_acts import COLUMNS, ManualAct
 from orders_sync.model.keys import UNSTORABLE
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.queries import HISTORY, QUARANTINE, Holder, SkuLevel, StoredTransition, holders
@@ -97,13 +98,15 @@ class Explanation(NamedTuple):
     decisions: list[StoredDecision]
     returns: list[StoredReturn]
     received: list[Receipt]
+    acts: list[ManualAct]
+    """What people did by hand: with the items that the subject names and their orders, or with the SKUs."""
 
     def is_empty(self) -> bool:
         """Whether nothing was found."""
         return not any(self)
 
 
-_NOTHING = Explanation([], [], [], [], [], [], [], [], [], [])
+_NOTHING = Explanation([], [], [], [], [], [], [], [], [], [], [])
 
 
 def explain(stock: StockConnection, subject: str, limit: int | None = MAX_SHOWN) -> Explanation:
@@ -134,6 +137,7 @@ def explain(stock: StockConnection, subject: str, limit: int | None = MAX_SHOWN)
         decisions=_oldest_first(stock.rows_as(StoredDecision, _DECISIONS, shown)),
         returns=_oldest_first(stock.rows_as(StoredReturn, _RETURNS, shown)),
         received=receipts_of(stock, skus, items, limit),
+        acts=_oldest_first(stock.rows_as(ManualAct, _ACTS, shown)),
     )
 
 
@@ -233,3 +237,11 @@ SELECT back.at, account, back.care_id, coalesce(care.state, '') AS care_state, i
 FROM stock_returns back LEFT JOIN care_records care USING (account, care_id) LEFT JOIN {item} USING (account, item_id)
 WHERE {of_sku} OR {named} ORDER BY back.at DESC, back.care_id DESC LIMIT %(limit)s
 """)
+_ACTS = _sql(
+    """
+SELECT {columns} FROM (SELECT *, {sku_form} AS form FROM manual_acts) act
+WHERE form = ANY(%(ordered)s) OR {named} OR item_id IS NULL AND (account, order_id) IN (
+  SELECT account, order_id FROM order_items WHERE {named})
+ORDER BY act_id DESC LIMIT %(limit)s
+""".replace("{columns}", COLUMNS)
+)

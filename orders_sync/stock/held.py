@@ -7,9 +7,11 @@ are.
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from orders_sync.stock.by_hand import NO_OVERSELL, StockActError, item_of, record_decision
+from orders_sync.acts.by import By
+from orders_sync.acts.manual_acts import Act, note_act
+from orders_sync.stock.by_hand import NO_OVERSELL, StockActError, item_of, on_item, record_decision
 from orders_sync.stock.connection import StockConnection
-from orders_sync.stock.decision import By, Cause, held_pieces
+from orders_sync.stock.decision import Cause, held_pieces
 from orders_sync.stock.input import check_id, check_pieces
 from orders_sync.stock.needs import Decision, ItemFacts, ItemKey, need_of, parts_of, reported_pieces, unreported_now
 from orders_sync.stock.reconcile import StockResult, reconcile
@@ -55,6 +57,7 @@ def still_here(
     with stock.changing():
         count = _look_at(stock, key, pieces, oversell).pieces
         record_decision(stock, key, Decision.STILL_HERE, by)
+        note_act(stock.connection, by, Act.HELD_STILL_HERE, on_item(key), f"{count} pieces")
         cause = Cause(f"{count} held pieces are still here, by {by.user}: {by.reason}", by=by)
         return Settlement(count, reconcile(stock, {key: cause}, oversell, still_here={key: count}))
 
@@ -78,6 +81,7 @@ def has_left(
         expected = reported_pieces(item) + need_of(item, has_lock=has_lock).hold
         note_unreported(stock, item, unreported_now(item) + count, expected)
         record_decision(stock, key, Decision.HAS_LEFT, by)
+        note_act(stock.connection, by, Act.HELD_HAS_LEFT, on_item(key), f"{count} pieces")
         text = f"{count} held pieces have left, by {by.user}: {by.reason}"
         cause = Cause(text, by=by, left_at=left_at or datetime.now(UTC))
         return Settlement(count, reconcile(stock, {key: cause}, oversell))

@@ -7,18 +7,18 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from orders_sync.model.errors import UserFacingError
-from orders_sync.model.keys import MAX_ID_LENGTH, UNSTORABLE
+from orders_sync.model.keys import MAX_ID_LENGTH
+from orders_sync.model.texts import InputError, check_characters, shown
 from orders_sync.model.times import EARLIEST
 from orders_sync.stock.sku_case import SkuCase
 
 MAX_PIECES = 10_000_000
 """Pieces of a SKU at most, wherever a number of pieces is given or follows from others. Sums of such numbers stay far
 within PostgreSQL's integer, so that one absurd number never stops a statement about all SKUs."""
-MAX_REASON_LENGTH = 1_000
-_SHOWN_CHARACTERS = 40
+_MAX_DIGITS = 40
 
 
-class StockInputError(UserFacingError):
+class StockInputError(InputError):
     """What a person gave can't be used; the message says what it is, and what is allowed."""
 
 
@@ -36,23 +36,6 @@ def check_id(text: str, name: str) -> str:
     return check_characters(text, name)
 
 
-def check_reason(text: str) -> str:
-    """Why a person acts, without the spaces around it."""
-    text = text.strip()
-    if not text:
-        raise StockInputError("the reason is empty: say why")
-    if len(text) > MAX_REASON_LENGTH:
-        raise StockInputError(f"the reason is {len(text)} characters long; at most {MAX_REASON_LENGTH} are allowed")
-    return check_characters(text, "the reason")
-
-
-def check_characters(text: str, name: str) -> str:
-    """A text that PostgreSQL can store. `name`: what it is."""
-    if UNSTORABLE.search(text):
-        raise StockInputError(f"{name} {shown(text)} has a character that can't be stored: NUL, or no valid UTF-8")
-    return text
-
-
 def check_pieces(value: str | int, name: str, lowest: int = 0) -> int:
     """A number of pieces, from `lowest` to MAX_PIECES. `name`: what it is, e.g. `on_hand of SKU PHONE`."""
     pieces = value if isinstance(value, int) else _whole_number(value)
@@ -65,7 +48,7 @@ def check_pieces(value: str | int, name: str, lowest: int = 0) -> int:
 
 
 def _whole_number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _SHOWN_CHARACTERS else None
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS else None
 
 
 def check_adjustment(pieces: int) -> int:
@@ -106,8 +89,3 @@ def one_spelling(skus: Iterable[str], sku_case: SkuCase) -> dict[str, str]:
             f"SKUs differ only in case or spaces, and are one: {'; '.join(several)}; give one of them"
         )
     return {form: sku for form, (sku,) in spellings.items()}
-
-
-def shown(text: str) -> str:
-    """A text in quotes, and no more of it than a message needs."""
-    return repr(text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…")

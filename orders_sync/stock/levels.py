@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from psycopg import Rollback
 
+from orders_sync.acts.by import By
+from orders_sync.acts.manual_acts import Act, note_act
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.csv_files import check_spelling, read_csv
 from orders_sync.stock.decision import Cause, Movement, Settled, StockLevel
@@ -74,7 +76,7 @@ def import_levels(
     *,
     counted_at: datetime | None = None,
     reason: str = "stock import",
-    made_by: str = "",
+    by: By | None = None,
     dry_run: bool = False,
 ) -> ImportResult:
     """Sets the pieces on hand of these SKUs, in one transaction.
@@ -83,8 +85,9 @@ def import_levels(
     `counted_at`: when the shelf was counted, for counts that do not say it; by default now. Pieces that had left before
     are not subtracted when the marketplace reports their shipment later; those that left or came since then are
     subtracted or added, if they are known already. A count that is older than the stored one is left out. `oversell`:
-    the accounts whose locks keep their pieces. `dry_run`: changes nothing, and returns what would change. Raises
-    StockInputError if two of the SKUs are one by the stored case rule, or if pieces are counted under an alias.
+    the accounts whose locks keep their pieces. `by`: the person who imports; None: no person does. `dry_run`: changes
+    nothing, and returns what would change. Raises StockInputError if two of the SKUs are one by the stored case rule,
+    or if pieces are counted under an alias.
     """
     now = datetime.now(UTC)
     with stock.changing() as transaction:
@@ -105,7 +108,7 @@ def import_levels(
             if level.on_hand != before[sku].on_hand
         ]
         movements = [
-            Movement(change.sku, "counted", pieces, pieces, change.after, "", "", reason, made_by)
+            Movement(change.sku, "counted", pieces, pieces, change.after, "", "", reason, by.user if by else "")
             for change in changes
             for pieces in [change.after - (change.before or 0)]
         ]
@@ -113,6 +116,9 @@ def import_levels(
         stock.execute(_SET_COUNTED, [list(stored), [{**stored, **after}[sku].counted_at for sku in stored]])
         settled = Settled({}, after, movements, {}, {sku for sku in after if after[sku].available() < 0})
         applied = finish(stock, (), before, settled, oversell, Cause(reason))
+        if by is not None:
+            detail = f"{len(before)} SKUs, {len(changes)} with other pieces on hand"
+            note_act(stock.connection, by, Act.IMPORT_STOCK, detail=detail)
         if dry_run:
             raise Rollback(transaction)
     return ImportResult(changes, sorted(stored.keys() - before.keys()), applied)

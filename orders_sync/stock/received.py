@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import LiteralString, NamedTuple
 
-from orders_sync.stock.by_hand import NO_OVERSELL, StockActError, coming_back, note_care_record
+from orders_sync.acts.by import By
+from orders_sync.acts.manual_acts import Act, note_act
+from orders_sync.stock.by_hand import NO_OVERSELL, StockActError, coming_back, note_care_record, on_item
 from orders_sync.stock.connection import StockConnection
-from orders_sync.stock.decision import By, Cause, Movement, StockLevel
+from orders_sync.stock.decision import Cause, Movement, StockLevel
 from orders_sync.stock.departures import RECEIVED, Departure, by_sku
 from orders_sync.stock.input import check_id, check_pieces
 from orders_sync.stock.needs import ItemKey
@@ -102,6 +104,8 @@ def receive(stock: StockConnection, care_id: str, returns: Mapping[ItemKey, int]
             levels = load_levels(stock, by_sku(back))
             reason = by._replace(reason=f"care record {care_id}: {by.reason}")
             store_movements(stock, _into_quarantine(back, key, levels, reason))
+            on = on_item(key)._replace(other=f"care record {care_id}")
+            note_act(stock.connection, by, Act.RECEIVE_PIECES, on, f"{pieces} pieces")
             for sku, count in by_sku(back).items():
                 row = stock.execute(_RECEIVE, [key[0], care_id, key[1], sku, count, by.reason, by.user]).fetchone()
                 numbers += row or ()
@@ -163,6 +167,8 @@ def put_away(
             )
         shelved_as = None if destination.is_scrap else target
         stock.execute(_PUT_AWAY, [number, movement.kind, shelved_as, count, by.reason, by.user])
+        on = on_item((receipt.account, receipt.item_id))._replace(sku=target, other=f"receipt {number}")
+        note_act(stock.connection, by, Act.PUT_AWAY, on, f"{count} pieces {movement.kind}")
         cause = Cause(f"put away by {by.user}: {by.reason}")
         return PutAway(text, move(stock, {target: level}, [movement], cause, oversell))
 

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import psycopg
 
+from orders_sync.acts.by import By
 from orders_sync.stock.connection import StockConnection
-from orders_sync.stock.decision import By, Cause, Movement, StockLevel
+from orders_sync.stock.decision import Cause, Movement, StockLevel
 from orders_sync.stock.departures import RETURNED, Departure, by_sku, pieces_of, returning
 from orders_sync.stock.needs import ItemKey
 from orders_sync.stock.reconcile import ReturnNotBooked, StockResult, move

@@ -4,6 +4,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
+from orders_sync.acts.by import By
+from orders_sync.acts.manual_acts import Act, note_act
 from orders_sync.stock.available_position import compute_anew
 from orders_sync.stock.connection import StockConnection, StockSchema
 from orders_sync.stock.merge_skus import check_that_skus_can_merge, merge_shared_skus, merge_skus
@@ -44,14 +46,15 @@ def stored_settings(stock: StockConnection) -> StockSettings:
     return StockSettings(SkuCase(row[0]), UnknownShippingTime(row[1]), *row[2:]) if row else StockSettings()
 
 
-def set_unknown_shipping_time(stock: StockConnection, value: UnknownShippingTime, changed_by: str) -> None:
+def set_unknown_shipping_time(stock: StockConnection, value: UnknownShippingTime, by: By) -> None:
     """Changes when pieces count as having left of which the marketplace gives no time; for shipments from now on."""
     with stock.changing():
-        stock.execute(_SET_UNKNOWN_SHIPPING_TIME, [value, changed_by])
+        stock.execute(_SET_UNKNOWN_SHIPPING_TIME, [value, by.user])
+        note_act(stock.connection, by, Act.CHANGE_STOCK_SETTINGS, detail=f"unknown_shipping_time: {value}")
 
 
 def set_sku_case(
-    stock: StockConnection, sku_case: SkuCase, changed_by: str, oversell: frozenset[str] = frozenset()
+    stock: StockConnection, sku_case: SkuCase, by: By, oversell: frozenset[str] = frozenset()
 ) -> CaseChange | None:
     """Changes whether the case of SKUs counts, in one transaction. The stock job then looks at all open items.
 
@@ -66,17 +69,18 @@ def set_sku_case(
             return None
         if sku_case is SkuCase.IGNORE:
             check_that_skus_can_merge(stock)
-        stock.execute(_SET, [sku_case, changed_by])
+        stock.execute(_SET, [sku_case, by.user])
+        note_act(stock.connection, by, Act.CHANGE_STOCK_SETTINGS, detail=f"sku_case: {sku_case}")
         compute_anew(stock)
         merged: dict[str, list[str]] = {}
         if sku_case is SkuCase.IGNORE:
             merge_shared_skus(stock)
-            merged = merge_skus(stock, changed_by, oversell)
+            merged = merge_skus(stock, by.user, oversell)
             # What is not in use now counts for nothing until a move of the cutover sets it anew.
             for schema in set(StockSchema) - {stock.schema}:
                 unused = StockConnection(stock.connection, schema)
                 with unused.changing():
-                    merge_skus(unused, changed_by, oversell)
+                    merge_skus(unused, by.user, oversell)
         return CaseChange(merged, stock.execute(_RECHECK).rowcount)
 
 

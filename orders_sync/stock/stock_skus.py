@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from orders_sync.acts.by import By
+from orders_sync.acts.manual_acts import Act, note_act
 from orders_sync.stock.available_position import compute_anew
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.csv_files import StockFileError, check_spelling, read_csv
@@ -55,8 +57,10 @@ def read_stock_skus_file(path: Path, sku_case: SkuCase = SkuCase.EXACT) -> list[
     return list(found.values())
 
 
-def import_stock_skus(stock: StockConnection, skus: list[StockSku]) -> list[str]:
+def import_stock_skus(stock: StockConnection, skus: list[StockSku], by: By | None = None) -> list[str]:
     """Replaces all aliases and bundles. The stock job then moves the locks whose items' SKUs change.
+
+    `by`: the person who imports; None: no person does.
 
     Returns the SKUs with pieces on hand that no item can get any more, since they are aliases or bundles now. Raises
     StockInputError if two SKUs are one by the stored case rule.
@@ -73,6 +77,8 @@ def import_stock_skus(stock: StockConnection, skus: list[StockSku]) -> list[str]
         compute_anew(stock)
         changed = sorted({each.sku for each in before ^ set(skus)})
         stock.execute(_RECHECK, [changed])
+        if by is not None:
+            note_act(stock.connection, by, Act.IMPORT_SKUS, detail=f"{len(skus)} lines, {len(changed)} SKUs changed")
         listed = stock.execute("SELECT sku FROM {levels} WHERE on_hand > 0 AND sku = ANY(%s)", [changed]).fetchall()
         return list(_parts_of_aliases(stock, [sku for (sku,) in listed]))
 

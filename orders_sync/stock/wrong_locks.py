@@ -6,6 +6,8 @@ that the stock job has yet to look at are left out.
 
 from typing import LiteralString, NamedTuple
 
+from orders_sync.acts.by import By
+from orders_sync.acts.manual_acts import Act, On, note_act
 from orders_sync.marketplaces.kit.accounts import accounts_that_release_at_once
 from orders_sync.stock.actions import LOCK_ACTIONS, LockAction
 from orders_sync.stock.connection import StockConnection
@@ -52,15 +54,23 @@ def wrong_locks(stock: StockConnection, oversell: frozenset[str] = frozenset()) 
         return stock.rows_as(WrongLock, _WRONG, parameters)
 
 
-def repair(stock: StockConnection, oversell: frozenset[str] = frozenset()) -> StockResult:
-    """Brings all wrong locks to what their items need. `oversell`: the accounts that may lock stock below zero."""
+def repair(stock: StockConnection, oversell: frozenset[str] = frozenset(), by: By | None = None) -> StockResult:
+    """Brings all wrong locks to what their items need.
+
+    `oversell`: the accounts that may lock stock below zero. `by`: the person who does; None: no person does.
+    """
     total = StockResult()
     causes = {(wrong.account, wrong.item_id): Cause(wrong.problem) for wrong in wrong_locks(stock, oversell)}
     keys = list(causes)
     for start in range(0, len(keys), MAX_ITEMS_PER_TRANSACTION):
         with stock.changing():
             some = {key: causes[key] for key in keys[start : start + MAX_ITEMS_PER_TRANSACTION]}
-            total += reconcile_each(stock, some, oversell)[0]
+            result, failed = reconcile_each(stock, some, oversell)
+            total += result
+            if by is not None:
+                for account, item_id in some.keys() - failed:
+                    on, what = On(account, item_id=item_id), some[account, item_id].text
+                    note_act(stock.connection, by, Act.REPAIR_LOCKS, on, what)
     return total
 
 

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple, cast
 import msgspec
 from psycopg.types.json import Jsonb
 
+from orders_sync.acts.by import By
+from orders_sync.acts.manual_acts import Act, On, note_act
 from orders_sync.database.engine import Connection
 from orders_sync.database.rows import rows_as
 from orders_sync.marketplaces.kit.adapter import RawRecord
@@ -189,9 +191,14 @@ ORDER BY account, kind, field, what, detail
 """
 
 
-def note_seen(connection: Connection, account: str, field: str | None, *, by: str) -> int:
+def note_seen(connection: Connection, account: str, field: str | None, by: By) -> int:
     """Notes an account's findings as seen, all of them or those about one field; returns how many."""
-    return connection.execute(_NOTE, {"account": account, "field": field, "by": by}).rowcount
+    with connection.transaction():
+        noted = connection.execute(_NOTE, {"account": account, "field": field, "by": by.user}).rowcount
+        if noted:
+            on = On(account, other=None if field is None else f"field {field}")
+            note_act(connection, by, Act.NOTE_DRIFT_AS_SEEN, on, f"{noted} differences")
+    return noted
 
 
 _NOTE = """

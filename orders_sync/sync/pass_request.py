@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from orders_sync.acts.by import By
 from orders_sync.config.account import SellerAccount
 from orders_sync.model.lane import SyncType
 from orders_sync.model.pass_summary import PassSummary
@@ -28,5 +29,7 @@ class PassRequest:
     """Compare every record with the stored one, value by value, instead of by its fingerprint."""
     lane_wait_seconds: float = 0.0
     """How long to wait for a lane that another run holds."""
+    by: By | None = None
+    """The person who starts it by hand; None: nobody does."""
     progress: Callable[[PassSummary], None] = field(default=lambda _: None)
     """Called after each batch with the summary so far."""

@@ -12,6 +12,8 @@ import msgspec
 from psycopg.sql import SQL
 from psycopg.types.json import Jsonb
 
+from orders_sync.acts.by import By
+from orders_sync.acts.manual_acts import Act, On, note_act
 from orders_sync.database.engine import Connection
 from orders_sync.model.records import Reason
 
@@ -263,13 +265,20 @@ def unresolved_kinds(connection: Connection, account: str, key: str) -> list[str
     return [kind for (kind,) in rows]
 
 
-def dismiss(connection: Connection, account: str, kind: str, key: str, *, by: str, reason: str) -> None:
+def dismiss(connection: Connection, account: str, kind: str, key: str, by: By) -> None:
     """Dismisses a rejected record, with who did it and why. One that is dismissed already keeps its first dismissal."""
-    connection.execute(
-        """
-        UPDATE rejected_records SET dismissed_at = coalesce(dismissed_at, now()),
-          dismissed_by = coalesce(dismissed_by, %s), dismissed_reason = coalesce(dismissed_reason, %s)
-        WHERE account = %s AND kind = %s AND record_id = %s AND resolved_at IS NULL
-        """,
-        [by, reason, account, kind, key],
-    )
+    with connection.transaction():
+        connection.execute(
+            """
+            UPDATE rejected_records SET dismissed_at = coalesce(dismissed_at, now()),
+              dismissed_by = coalesce(dismissed_by, %s), dismissed_reason = coalesce(dismissed_reason, %s)
+            WHERE account = %s AND kind = %s AND record_id = %s AND resolved_at IS NULL
+            """,
+            [by.user, by.reason, account, kind, key],
+        )
+        note_act(connection, by, Act.DISMISS_REJECTED, on_rejected(account, kind, key))
+
+
+def on_rejected(account: str, kind: str, key: str) -> On:
+    """A rejected record as the object of an act."""
+    return On(account, key if kind == "order" else None, other=f"rejected {title_of(kind)} {key}")

@@ -10,6 +10,7 @@ import dagster as dg
 import psycopg
 import pytest
 
+from orders_sync.acts.by import By
 from orders_sync.config.v1 import CutoverError, CutoverSettings, Run
 from orders_sync.cutover import moves
 from orders_sync.cutover.phases import note_move
@@ -31,7 +32,7 @@ Launch = Callable[[Run], dg.ExecuteInProcessResult]
 @pytest.fixture
 def launch(connection: Connection, settings: CutoverSettings, monkeypatch: pytest.MonkeyPatch) -> Launch:
     """Runs the job refresh_new as v1.yaml would say, in phase parallel."""
-    moves.begin(connection, reason="a test")
+    moves.begin(connection, By("a test", "a test"))
 
     def run(how: Run) -> dg.ExecuteInProcessResult:
         monkeypatch.setattr(jobs, "load_cutover_settings", lambda: settings.model_copy(update={"run": how}))
@@ -77,7 +78,7 @@ def test_an_address_is_called_and_its_failure_is_reported(launch: Launch) -> Non
 
 def test_once_v2_is_live_v1_does_not_run(launch: Launch, connection: Connection) -> None:
     with connection.transaction():
-        note_move(connection, Phase.LIVE, before=Phase.PARALLEL, by="a test", reason="a test")
+        note_move(connection, Phase.LIVE, By("a test", "a test"), before=Phase.PARALLEL)
     failed = launch(Run(kind="command", command="true"))
     assert not failed.success
     assert "V2 is live: V1 is switched off." in failure(failed)
@@ -98,10 +99,10 @@ def test_a_v1_that_still_writes_once_v2_is_live_is_shown(
         v1.execute(TABLES)
         now = datetime.now(UTC).replace(tzinfo=None)
         v1.execute("INSERT INTO orders (marketplace_order_id, updated_at) VALUES ('1', %s)", [now - timedelta(hours=1)])
-        moves.begin(connection, reason="a test")
+        moves.begin(connection, By("a test", "a test"))
         assert stays_off(instance)
         with connection.transaction():
-            note_move(connection, Phase.LIVE, before=Phase.PARALLEL, by="a test", reason="a test")
+            note_move(connection, Phase.LIVE, By("a test", "a test"), before=Phase.PARALLEL)
         assert stays_off(instance)
         v1.execute("UPDATE orders SET updated_at = %s", [now + timedelta(minutes=5)])
         assert not stays_off(instance)
@@ -111,14 +112,14 @@ def test_a_move_waits_for_what_acts_outside(connection: Connection, database_url
     """A stock job that began while V2 had the authority does not go on once V1 has it."""
     with connect(database_url) as other, stock_connection("a stock job"):
         with pytest.raises(StillActingError, match=r"a stock job did not finish within 1 s\. The phase has not moved"):
-            moves.begin(other, reason="too early", wait_seconds=1)
+            moves.begin(other, By("a test", "too early"), wait_seconds=1)
         assert current_phase(other) is Phase.LIVE
-    moves.begin(connection, reason="the stock job is done")
+    moves.begin(connection, By("a test", "the stock job is done"))
 
 
 def test_a_move_does_not_wait_for_what_only_reads_stock(connection: Connection) -> None:
     with stock_reader("a sensor") as stock:
-        moves.begin(connection, reason="a test", wait_seconds=1)
+        moves.begin(connection, By("a test", "a test"), wait_seconds=1)
         assert sku_levels(stock) == []
         with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
             import_levels(stock, {"PHONE": 1})
@@ -130,12 +131,12 @@ def test_the_authority_says_who_may_act(connection: Connection) -> None:
         return authority.may_accept_orderlines, authority.may_lock_stock, authority.v1_may_run
 
     assert may_act() == (True, True, True)  # without a cutover, nothing keeps V1's stand-in from running
-    moves.begin(connection, reason="a test")
+    moves.begin(connection, By("a test", "a test"))
     assert may_act() == (False, False, True)
     for before, to in ((Phase.PARALLEL, Phase.MONITOR), (Phase.MONITOR, Phase.LIVE)):
         assert may_act() == (False, False, True)
         with connection.transaction():
-            note_move(connection, to, before=before, by="a test", reason="a test")
+            note_move(connection, to, By("a test", "a test"), before=before)
     assert may_act() == (True, True, False)
 
 
@@ -156,7 +157,7 @@ def test_a_move_waits_for_v1s_runs(launch: Launch, connection: Connection, datab
         pytest.raises(StillActingError, match=r"orders_sync V1 .* did not finish within 1 s"),
         connection.transaction(),
     ):
-        note_move(connection, Phase.MONITOR, before=Phase.PARALLEL, by="a test", reason="too early", wait_seconds=1)
+        note_move(connection, Phase.MONITOR, By("a test", "too early"), before=Phase.PARALLEL, wait_seconds=1)
 
     def end_v1s_run_once_the_move_waits() -> None:
         with connect(database_url) as watching:
@@ -166,8 +167,7 @@ def test_a_move_waits_for_v1s_runs(launch: Launch, connection: Connection, datab
     watcher = threading.Thread(target=end_v1s_run_once_the_move_waits)
     watcher.start()
     with connection.transaction():
-        note_move(
-            connection, Phase.MONITOR, before=Phase.PARALLEL, by="a test", reason="V1 is done",
+        note_move(connection, Phase.MONITOR, By("a test", "V1 is done"), before=Phase.PARALLEL,
             wait_seconds=limit(60),
         )  # fmt: skip
     assert done.exists()
@@ -182,14 +182,14 @@ def test_of_two_who_move_at_once_one_gets_an_error(connection: Connection, datab
     def begin_too() -> None:
         with connect(database_url) as other:
             try:
-                moves.begin(other, reason="me too")
+                moves.begin(other, By("a test", "me too"))
             except CutoverError as problem:
                 refused.append(problem)
 
     second = threading.Thread(target=begin_too)
     with connect(database_url) as watching:
         with connection.transaction():
-            note_move(connection, Phase.PARALLEL, before=Phase.LIVE, by="a test", reason="me first")
+            note_move(connection, Phase.PARALLEL, By("a test", "me first"), before=Phase.LIVE)
             second.start()
             wait_for(lambda: watching.execute(WAITS_FOR_LOCK).fetchone(), seconds=10, what="the second move")
         second.join()

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from orders_sync.acts.by import By
 from orders_sync.cutover import moves
 from orders_sync.cutover.comparison import Comparison, compare_day
 from orders_sync.cutover.readiness import days_still_needed
@@ -80,7 +81,7 @@ def test_the_whole_cutover(both: Both, connection: Connection) -> None:
     assert was_active != (0,)
 
     # Phase 1. V1 has the authority: V2's own locks are gone, and it acts on nothing outside.
-    moves.begin(connection, reason="a test")
+    moves.begin(connection, By("a test", "a test"))
     assert current_phase(connection) is Phase.PARALLEL
     assert has_shadow_index(connection)
     assert connection.execute("SELECT count(*) FROM stock_locks WHERE state = 'locked'").fetchone() == (0,)
@@ -89,11 +90,13 @@ def test_the_whole_cutover(both: Both, connection: Connection) -> None:
     levels = connection.execute("SELECT * FROM stock_levels ORDER BY 1").fetchall()
     acceptances = connection.execute("SELECT count(*) FROM acceptances").fetchone()
     with pytest.raises(moves.NotReadyError, match=r"compared: 0 account days were compared"):
-        moves.advance(connection, both.settings, reason="too early", force=False, switch_v1_off=switch_off)
+        moves.advance(connection, both.settings, By("a test", "too early"), force=False, switch_v1_off=switch_off)
     a_day(both, connection)
 
     # Phase 2. Days are counted.
-    moves.advance(connection, both.settings, reason="a day has been compared", force=True, switch_v1_off=switch_off)
+    moves.advance(
+        connection, both.settings, By("a test", "a day has been compared"), force=True, switch_v1_off=switch_off
+    )
     assert current_phase(connection) is Phase.MONITOR
     a_day(both, connection)
 
@@ -129,7 +132,7 @@ def test_the_whole_cutover(both: Both, connection: Connection) -> None:
     both.v2_runs()
     apply_stock()
     with pytest.raises(moves.NotReadyError, match=r"nothing missing: shop \S+: 1") as refused:
-        moves.advance(connection, both.settings, reason="not yet", force=False, switch_v1_off=switch_off)
+        moves.advance(connection, both.settings, By("a test", "not yet"), force=False, switch_v1_off=switch_off)
     assert not next(check for check in refused.value.checks if check.name == "agreement").passed
     assert days_still_needed(connection, both.settings, datetime.now(UTC).date()) > 0
 
@@ -151,7 +154,7 @@ def test_the_whole_cutover(both: Both, connection: Connection) -> None:
     # Going live is refused while V1's schedules stay on.
     with pytest.raises(moves.CutoverError, match="V1's schedules do not stay off: refresh_new_schedule still on"):
         moves.advance(
-            connection, both.settings, reason="go", force=False, switch_v1_off=lambda: ["refresh_new_schedule"]
+            connection, both.settings, By("a test", "go"), force=False, switch_v1_off=lambda: ["refresh_new_schedule"]
         )
     assert current_phase(connection) is Phase.MONITOR
 
@@ -159,7 +162,7 @@ def test_the_whole_cutover(both: Both, connection: Connection) -> None:
     v1 = V1Database(both.settings)
     held = {lock.item_id for lock in v1.all_locks() if not lock.consumed}
     v1.close()
-    move = moves.advance(connection, both.settings, reason="it agrees", force=False, switch_v1_off=switch_off)
+    move = moves.advance(connection, both.settings, By("a test", "it agrees"), force=False, switch_v1_off=switch_off)
     assert (move.to_phase, move.forced) == (Phase.LIVE, False)
     assert not has_shadow_index(connection)
     ours = {i for (i,) in connection.execute("SELECT item_id FROM stock_locks WHERE state IN ('locked', 'short')")}
@@ -179,12 +182,12 @@ def test_the_whole_cutover(both: Both, connection: Connection) -> None:
     check_invariants(connection)
 
     # And back: V2's locks are released, V1 has the authority again; forward again, nothing is doubled.
-    moves.back(connection, reason="second thoughts")
+    moves.back(connection, By("a test", "second thoughts"))
     assert current_phase(connection) is Phase.PARALLEL
     assert connection.execute("SELECT count(*) FROM stock_locks WHERE state = 'locked'").fetchone() == (0,)
     both.v1_runs()
     for _ in range(2):
-        moves.advance(connection, both.settings, reason="on again", force=True, switch_v1_off=switch_off)
+        moves.advance(connection, both.settings, By("a test", "on again"), force=True, switch_v1_off=switch_off)
     assert current_phase(connection) is Phase.LIVE
     check_invariants(connection)
     phases = [(m.from_phase.value, m.to_phase.value, m.forced) for m in moves_made(connection)]

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from orders_sync.acts.manual_acts import Selection, stored_acts
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.database.engine import Connection
 from orders_sync.defs.stock.correction_jobs import adjust_stock, put_away_stock, receive_stock, settle_held
@@ -41,6 +42,23 @@ def test_a_form_stores_what_is_available_after_it(definitions: dg.Definitions, c
     assert definitions.resolve_job_def(adjust_stock.name).execute_in_process(run_config=config).success
     assert stored(connection) == {("PHONE", 5)}
     assert not sensor_requests_a_run()
+
+
+def test_a_form_and_a_run_started_by_hand_are_acts_of_the_person_who_is_the_tag_user(
+    definitions: dg.Definitions, connection: Connection
+) -> None:
+    config = {"ops": {"adjust_stock_level": {"config": {"sku": "PHONE", "pieces": 5, "reason": "found"}}}}
+    job = definitions.resolve_job_def(adjust_stock.name)
+    first = job.execute_in_process(run_config=config, tags={"user": "ann@shop.example"})
+    second = job.execute_in_process(run_config=config)
+    stock_job = definitions.resolve_job_def(apply_order_events.name)
+    third = stock_job.execute_in_process()
+    assert stock_job.execute_in_process(tags={"dagster/sensor_name": "order_events_sensor"}).success
+    assert [(act.actor, act.via, act.act, act.reason, act.run_id) for act in stored_acts(connection, Selection())] == [
+        ("ann@shop.example", "Dagster job adjust_stock", "adjust_stock", "found", first.run_id),
+        (f"Dagster run {second.run_id[:8]}", "Dagster job adjust_stock", "adjust_stock", "found", second.run_id),
+        (f"Dagster run {third.run_id[:8]}", "Dagster job apply_order_events", "apply_events", None, third.run_id),
+    ]
 
 
 def test_the_sensor_starts_the_stock_job_after_a_change_that_stored_no_numbers(

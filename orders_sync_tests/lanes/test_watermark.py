@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from orders_sync.acts.by import By
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.history import started
@@ -75,7 +76,7 @@ def test_a_rewind_is_recorded_and_the_next_pass_starts_there(
     assert sync(account).created == 0
     before = watermark(connection, LANE)
     to = datetime.now(UTC) - timedelta(days=1)
-    assert rewind(LANE, to, by="me@here", reason="a wrong clock", run_id="test") == before
+    assert rewind(LANE, to, By("me@here", "a wrong clock", run_id="test")) == before
     assert watermark(connection, LANE) == to
     columns = "account, sync_type, from_watermark, to_watermark, rewound_by, reason"
     assert connection.execute(f"SELECT {columns} FROM watermark_rewinds").fetchall() == [
@@ -91,7 +92,7 @@ def set_watermark(connection: Connection, to: str) -> None:
 
 def set_to(year: int, month: int, day: int = 1) -> datetime:
     """Sets the watermark as a person does; returns the one before."""
-    return rewind(LANE, datetime(year, month, day, tzinfo=UTC), by="me@here", reason="why", run_id="test")
+    return rewind(LANE, datetime(year, month, day, tzinfo=UTC), By("me@here", "why", run_id="test"))
 
 
 def test_a_watermark_is_not_set_beyond_what_the_lane_has_seen(connection: Connection) -> None:
@@ -142,7 +143,7 @@ def test_a_watermark_is_not_set_to_a_time_that_no_record_has(
 ) -> None:
     set_watermark(connection, "2026-01-01 00:00 UTC")
     with pytest.raises(RewindError, match=problem):
-        rewind(LANE, to, by="me@here", reason="why", run_id="test")
+        rewind(LANE, to, By("me@here", "why", run_id="test"))
     assert watermark(connection, LANE) == datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -161,7 +162,7 @@ def test_a_watermark_before_2000_fails_the_pass_and_the_remedy_that_it_names_wor
         f"Set it with `orders-sync lanes rewind shop/{sync_type} --to TIME --reason REASON`, to a time when it was right; "
         "the next pass fetches everything from there on."
     )
-    rewind(lane, datetime(2026, 1, 1, tzinfo=UTC), by="me@here", reason="year 1", run_id="test")
+    rewind(lane, datetime(2026, 1, 1, tzinfo=UTC), By("me@here", "year 1", run_id="test"))
     assert sync(account, sync_type).watermark is not None
 
 
@@ -177,4 +178,4 @@ def test_a_pass_with_a_start_or_end_before_2000_fails_and_sets_no_watermark(
 
 def test_a_lane_that_is_busy_is_not_rewound(connection: Connection) -> None:
     with hold(LANE, "other"), pytest.raises(LaneBusyError):
-        rewind(LANE, datetime.now(UTC), by="me@here", reason="why", run_id="test")
+        rewind(LANE, datetime.now(UTC), By("me@here", "why", run_id="test"))

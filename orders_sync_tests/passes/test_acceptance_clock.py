@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from orders_sync.acts.by import By
 from orders_sync.config.account import SellerAccount
 from orders_sync.config.schedules import ScheduleSettings
 from orders_sync.database.engine import Connection
@@ -92,7 +93,7 @@ def test_a_line_that_will_be_refused_says_from_when_on_until_it_is_held_back(
     assert found.answered_from == moment
     expected = f"the first pass from {moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC on refuses it, if it is still short"
     assert found.next_step == expected
-    hold_back(StockConnection(connection), "shop", "1", holds=True, reason="a box is on its way", made_by="ann@office")
+    hold_back(StockConnection(connection), "shop", "1", By("ann@office", "a box is on its way"), holds=True)
     (held,) = look(marketplace, connection, **REFUSES)
     assert held.next_step == "waits for stock: 0 of 1 available; held back from refusal: a box is on its way"
     assert held.answered_from is None

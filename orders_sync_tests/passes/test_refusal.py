@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from orders_sync.acts.by import By
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
 from orders_sync.passes.acceptance import MAX_REQUESTS
@@ -115,11 +116,11 @@ def test_an_order_that_a_person_holds_back_is_not_refused_until_it_is_let_go(
     a_waiting_order(marketplace)
     sync(account)
     short_for(connection)
-    assert hold_back(stock, "shop", "1", holds=True, reason="a box is on its way", made_by="ann@office")
+    assert hold_back(stock, "shop", "1", By("ann@office", "a box is on its way"), holds=True)
     assert sync(account).refusals == 0
-    assert hold_back(stock, "shop", "1", holds=False, reason="it was lost", made_by="ann@office")
+    assert hold_back(stock, "shop", "1", By("ann@office", "it was lost"), holds=False)
     assert sync(account).refusals == 1
-    assert not hold_back(stock, "shop", "2", holds=True, reason="no such order", made_by="ann@office")
+    assert not hold_back(stock, "shop", "2", By("ann@office", "no such order"), holds=True)
 
 
 def test_without_a_stock_list_lines_wait_and_the_pass_says_so(

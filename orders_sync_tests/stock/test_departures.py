@@ -122,7 +122,7 @@ class TestAMarketplaceThatGivesNoTimeOfShipping:
     def test_a_setting_says_whether_it_left_before_the_count(
         self, stock: StockConnection, value: str, left: int
     ) -> None:
-        set_unknown_shipping_time(stock, UnknownShippingTime(value), "ann@desk")
+        set_unknown_shipping_time(stock, UnknownShippingTime(value), ANN)
         store(stock, StoredItem("100"))
         stock.execute(
             "INSERT INTO lane_runs (account, sync_type, run_id, started_at, finished_at, outcome) "

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from orders_sync.model.texts import InputError, check_reason
 from orders_sync.stock.input import (
     MAX_PIECES,
     StockInputError,
@@ -13,7 +14,6 @@ from orders_sync.stock.input import (
     check_need,
     check_past_time,
     check_pieces,
-    check_reason,
 )
 
 
@@ -51,7 +51,7 @@ def test_an_id_and_a_reason_lose_the_spaces_around_them() -> None:
     ],
 )
 def test_what_can_not_be_used_is_said_with_what_is_allowed(check: Callable[[], object], message: str) -> None:
-    with pytest.raises(StockInputError, match=message):
+    with pytest.raises(InputError, match=message):
         check()
 
 

@@ -236,7 +236,7 @@ class TestLife7AnEventFailsFiveTimesAndTheOrderIsCancelledAfterwards:
     def test_it_can_be_tried_again(self, life: Life, failed: Connection) -> None:
         [event] = failed_events(life.stock)
         failed.execute("DROP TRIGGER reject ON stock_locks")
-        assert retry_failed(life.stock, event.event_id) == 1
+        assert retry_failed(life.stock, ANN, event.event_id) == 1
         assert pending_events(life.stock) == 1
         assert apply_pending(life.stock).events == 1
         assert failed_events(life.stock) == []

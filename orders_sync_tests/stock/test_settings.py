@@ -19,7 +19,7 @@ from orders_sync.stock.wrong_locks import wrong_locks
 from orders_sync.testing.invariants import check_invariants
 from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrder, at, store_order
 
-ANN = "ann@desk"
+ANN = By("ann@desk", "why")
 LEVELS = "SELECT sku, on_hand, reserved FROM {levels} ORDER BY sku"
 LOCKS = "SELECT item_id, sku, locked, short, consumed FROM {locks} ORDER BY item_id, sku"
 
@@ -42,10 +42,10 @@ def test_the_setting_has_who_changed_it_and_when(stock: StockConnection) -> None
     assert stored_settings(stock) == (SkuCase.EXACT, UnknownShippingTime.AS_SEEN, None, None)
     set_sku_case(stock, SkuCase.IGNORE, ANN)
     stored = stored_settings(stock)
-    assert (stored.sku_case, stored.changed_by) == (SkuCase.IGNORE, ANN)
+    assert (stored.sku_case, stored.changed_by) == (SkuCase.IGNORE, ANN.user)
     assert stored.changed_at is not None
-    assert set_sku_case(stock, SkuCase.IGNORE, "bob@desk") is None
-    assert stored_settings(stock).changed_by == ANN
+    assert set_sku_case(stock, SkuCase.IGNORE, By("bob@desk", "")) is None
+    assert stored_settings(stock).changed_by == ANN.user
 
 
 def test_an_order_gets_the_pieces_that_are_listed_in_another_case(
@@ -110,12 +110,12 @@ def test_pieces_under_two_spellings_are_an_error_that_says_what_to_do(
     assert stored_settings(stock).sku_case is SkuCase.EXACT
     assert stock.execute(LEVELS).fetchall() == [("PHONE", 3, 0), ("case", 1, 0), ("phone", 2, 1)]
     assert pending_events(stock) == 0
-    adjust(stock, "phone", -2, By(ANN, "they are the same pieces"))
+    adjust(stock, "phone", -2, By(ANN.user, "they are the same pieces"))
     ignore_case(stock)
     assert stock.execute(LEVELS).fetchall() == [("CASE", 1, 0), ("PHONE", 3, 1)]
     assert stock.execute(LOCKS).fetchall() == [("100", "PHONE", 1, 0, 0)]
     last = explain(stock, "phone").movements[-1]
-    assert (last.kind, last.pieces, last.on_hand, last.made_by) == ("adjusted", 0, 3, ANN)
+    assert (last.kind, last.pieces, last.on_hand, last.made_by) == ("adjusted", 0, 3, ANN.user)
 
 
 def test_aliases_and_buffers_follow(connection: Connection, stock: StockConnection) -> None:
@@ -176,7 +176,7 @@ def test_no_alias_begins_to_apply_to_a_sku_that_has_pieces_on_hand(stock: StockC
         SkuMergeError, match=r"The SKU phone would stand for CASE.*it has pieces on hand.*Nothing was ch"
     ):
         set_sku_case(stock, SkuCase.IGNORE, ANN)
-    adjust(stock, "phone", -1, By(ANN, "they are cases"))
+    adjust(stock, "phone", -1, By(ANN.user, "they are cases"))
     ignore_case(stock)
 
 

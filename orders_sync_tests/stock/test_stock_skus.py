@@ -95,7 +95,7 @@ def test_an_import_replaces_what_was_imported_before(stock: StockConnection) -> 
 )
 def test_skus_that_are_one_by_the_rule_are_an_error(stock: StockConnection, skus: list[StockSku]) -> None:
     """So they are when the rule changed after the file was read."""
-    set_sku_case(stock, SkuCase.IGNORE, "ann@desk")
+    set_sku_case(stock, SkuCase.IGNORE, By("ann@desk", ""))
     with pytest.raises(StockInputError, match="SKUs differ only in case or spaces, and are one"):
         import_stock_skus(stock, skus)
 

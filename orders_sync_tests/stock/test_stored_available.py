@@ -75,7 +75,7 @@ ACTS: dict[str, Callable[[StockConnection], object]] = {
     "a buffer": lambda stock: set_buffer(stock, Buffer(ACCOUNT, "PHONE", 2, 0)),
     "other aliases": lambda stock: import_stock_skus(stock, [StockSku("other", "SET", "CASE", 3)]),
     "no aliases": lambda stock: import_stock_skus(stock, []),
-    "one case of SKUs": lambda stock: set_sku_case(stock, SkuCase.IGNORE, "ann@desk"),
+    "one case of SKUs": lambda stock: set_sku_case(stock, SkuCase.IGNORE, ANN),
     "an order": an_order,
     "an acceptance": an_order_before_its_acceptance,
 }

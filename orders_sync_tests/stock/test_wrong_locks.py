@@ -186,7 +186,7 @@ def wrong_by_the_rules(
 @pytest.mark.parametrize("sku_case", SkuCase)
 def test_the_query_finds_what_the_rules_find(connection: Connection, stock: StockConnection, sku_case: SkuCase) -> None:
     """For all combinations of statuses, kinds, numbers of pieces, decisions and kinds of SKUs."""
-    set_sku_case(stock, sku_case, "ann@desk")
+    set_sku_case(stock, sku_case, By("ann@desk", ""))
     import_levels(stock, {"PHONE": 5, "CASE": 5})
     connection.execute("UPDATE stock_levels SET reserved = 5 WHERE sku = 'CASE'")
     import_stock_skus(stock, ALIASES)

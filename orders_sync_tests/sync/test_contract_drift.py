@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from orders_sync.acts.by import By
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
 from orders_sync.sandbox.back_market import FakeBackMarket
@@ -88,7 +89,7 @@ def test_a_new_field_is_reported_once_and_ends_when_it_is_seen(
     assert found(connection) == [("gift", "new field", "object"), ("orderlines[].eco_fee", "new field", "number")]
     assert "contract drift, new field gift: object (order)" in caplog.text
     assert "secret" not in caplog.text
-    assert note_seen(connection, "shop", "gift", by="me@here") == 1
+    assert note_seen(connection, "shop", "gift", By("me@here", "")) == 1
     change_all(marketplace, gift={"note": "again"})
     sync(account, "modified")
     assert "gift" not in [field for field, _, _ in found(connection)]

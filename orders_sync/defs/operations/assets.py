@@ -4,6 +4,8 @@ from typing import Any
 
 import dagster as dg
 
+from orders_sync.acts.manual_acts import Act, note_act
+from orders_sync.dagster_support.by_run import by_hand
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.marketplaces.kit.accounts import load_accounts
 from orders_sync.privacy.retention import blank_buyers_data
@@ -29,6 +31,8 @@ def buyer_data_retention(
     problems: list[str] = []
     metadata: dict[str, Any] = {"orders": 0, "care_records": 0, "rejected_records": 0, "documents": 0}
     with orders_database.connect("retention") as connection:
+        if (by := by_hand(context.run)) is not None:
+            note_act(connection, by, Act.BLANK_BUYERS_DATA)
         for account in accounts.values():
             blanked = blank_buyers_data(connection, account)
             for name in ("orders", "care_records", "rejected_records", "documents"):

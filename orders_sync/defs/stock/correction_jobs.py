@@ -1,6 +1,7 @@
 """Jobs that correct stock by hand: `orders-sync stock adjust`, `lock`, `release`, `return` … with a form in the UI.
 
-Fill in the form in the launchpad of the job. Each act is on record with its reason and the id of its run.
+Fill in the form in the launchpad of the job. Each act is on record with its reason, the run and the
+run's tag `user`.
 """
 
 from collections.abc import Generator, Mapping
@@ -10,19 +11,12 @@ from enum import Enum
 import dagster as dg
 from pydantic import Field
 
+from orders_sync.dagster_support.by_run import by_run
 from orders_sync.dagster_support.failures import one_line_failures
 from orders_sync.dagster_support.markdown import as_markdown_table
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.marketplaces.kit.accounts import account_names, overselling_accounts
-from orders_sync.stock.by_hand import (
-    By,
-    StockActError,
-    adjust,
-    decide,
-    pieces_to_return,
-    return_to_stock,
-    undo_shipment,
-)
+from orders_sync.stock.by_hand import StockActError, adjust, decide, pieces_to_return, return_to_stock, undo_shipment
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.held import has_left, still_here
 from orders_sync.stock.input import check_past_time
@@ -136,7 +130,7 @@ class RepairLocks(dg.Config):
 def adjust_stock_level(context: dg.OpExecutionContext, config: AdjustStock, orders_database: OrdersDatabase) -> None:
     """Raises dg.Failure if more pieces would be taken than there are."""
     with _stock(orders_database) as stock:
-        done = adjust(stock, config.sku, config.pieces, _by(context, config.reason), overselling_accounts())
+        done = adjust(stock, config.sku, config.pieces, by_run(context.run, config.reason), overselling_accounts())
     _report(context, done.text(), done.applied)
 
 
@@ -145,7 +139,7 @@ def decide_item_lock(context: dg.OpExecutionContext, config: DecideLock, orders_
     """Raises dg.Failure where there is no such item, or nothing to undo."""
     key, decision = (config.account, config.item_id), Decision(config.decision.value)
     with _stock(orders_database) as stock:
-        by = _by(context, config.reason)
+        by = by_run(context.run, config.reason)
         if config.pieces is None:
             result = decide(stock, key, decision, by, overselling_accounts())
         elif decision is Decision.NOT_SHIPPED:
@@ -162,7 +156,7 @@ def settle_held_pieces(
     """Raises dg.Failure if fewer pieces are held, or where there is no such item."""
     key = (config.account, config.item_id)
     with _stock(orders_database) as stock:
-        by, oversell = _by(context, config.reason), overselling_accounts()
+        by, oversell = by_run(context.run, config.reason), overselling_accounts()
         if config.found is WhereHeldPiecesAre.STILL_HERE:
             done, found = still_here(stock, key, config.pieces, by, oversell), "still here"
         else:
@@ -178,7 +172,7 @@ def return_item_to_stock(
     """Raises dg.Failure if fewer pieces of an item have left, or if nothing says which pieces came back."""
     with _stock(orders_database) as stock:
         returned = pieces_to_return(stock, config.account, config.item_id, config.pieces, config.care_id)
-        by = _by(context, config.reason)
+        by = by_run(context.run, config.reason)
         result = return_to_stock(stock, returned, by, overselling_accounts(), care_id=config.care_id)
     booked = ", ".join(f"{pieces} pieces of item {item_id}" for (_, item_id), pieces in returned.items())
     _report(context, f"{booked} are on hand again", result)
@@ -190,7 +184,7 @@ def receive_pieces(context: dg.OpExecutionContext, config: ReceivePieces, orders
     with _stock(orders_database) as stock:
         account, care_id = care_record_named(stock, config.care_id)
         returned = pieces_to_return(stock, account, config.item_id, config.pieces, care_id)
-        found = receive(stock, care_id, returned, _by(context, config.reason))
+        found = receive(stock, care_id, returned, by_run(context.run, config.reason))
     received = ", ".join(f"{each.pieces} pieces of SKU {each.sku} (receipt {each.number})" for each in found)
     _report(context, f"{received} are in quarantine", StockResult())
 
@@ -200,7 +194,7 @@ def put_away_pieces(context: dg.OpExecutionContext, config: PutAwayPieces, order
     """Raises dg.Failure if fewer pieces are in quarantine, or if the other SKU is not in the stock list."""
     with _stock(orders_database) as stock:
         chosen = destination(config.sku, is_scrap=config.scrap)
-        by = _by(context, config.reason)
+        by = by_run(context.run, config.reason)
         done = put_away(stock, config.receipt, config.pieces, chosen, by, overselling_accounts())
     _report(context, done.text, done.applied)
 
@@ -211,7 +205,7 @@ def repair_wrong_locks(context: dg.OpExecutionContext, config: RepairLocks, orde
     oversell = overselling_accounts()
     with _stock(orders_database) as stock:
         wrong = wrong_locks(stock, oversell)
-        result = repair(stock, oversell) if config.repair else StockResult()
+        result = repair(stock, oversell, by_run(context.run)) if config.repair else StockResult()
     listed = dg.MetadataValue.md(as_markdown_table(list(WrongLock._fields), wrong))
     what = f"{len(wrong)} wrong locks{' were repaired' if config.repair else ''}"
     if result.failed:
@@ -228,10 +222,6 @@ def _stock(orders_database: OrdersDatabase) -> Generator[StockConnection]:
     with one_line_failures(), orders_database.connect_to_stock("correction") as stock:
         yield stock
         store_available(stock, account_names())
-
-
-def _by(context: dg.OpExecutionContext, reason: str) -> By:
-    return By.checked(f"Dagster run {context.run.run_id[:8]}", reason)
 
 
 def _report(

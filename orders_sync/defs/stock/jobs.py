@@ -4,6 +4,7 @@ from typing import Any
 
 import dagster as dg
 
+from orders_sync.acts.manual_acts import ManualAct
 from orders_sync.dagster_support.failures import one_line_failures
 from orders_sync.dagster_support.markdown import as_markdown_table
 from orders_sync.dagster_support.orders_database import OrdersDatabase
@@ -59,6 +60,7 @@ def explain_lock_transitions(
                 "events pending": _table(PendingItem, found.pending),
                 "order items": _table(OrderedItem, found.items),
                 "aliases and bundles": _table(StockSku, found.stock_skus),
+                "acts by hand": _table(ManualAct, found.acts),
                 "decisions": _table(StoredDecision, found.decisions),
                 "transitions": _table(StoredTransition, found.transitions),
                 "movements": _table(StoredMovement, found.movements),

@@ -1,0 +1,25 @@
+"""Who started a run, as acts by hand are recorded."""
+
+import dagster as dg
+
+from orders_sync.acts.by import By
+
+USER_TAG = "user"
+"""The tag that says who started a run. Dagster+ sets it; elsewhere, a person does so in the launchpad."""
+_OF_AUTOMATION = ("dagster/schedule_name", "dagster/sensor_name", "dagster/from_automation_condition")
+"""The tags of runs that no person starts."""
+
+
+def by_run(run: dg.DagsterRun, reason: str | None = None) -> By:
+    """The person who started a run: the run's tag `user`; without it, the run itself.
+
+    `reason`: None where the act needs none. Raises InputError if the reason can't be used, e.g. is empty.
+    """
+    user = run.tags.get(USER_TAG) or f"Dagster run {run.run_id[:8]}"
+    via = "Dagster UI" if run.job_name.startswith("__") else f"Dagster job {run.job_name}"
+    return By(user, "", via, run.run_id) if reason is None else By.checked(user, reason, via, run.run_id)
+
+
+def by_hand(run: dg.DagsterRun) -> By | None:
+    """The person who started a run by hand; None: a schedule or a sensor did."""
+    return None if any(tag in run.tags for tag in _OF_AUTOMATION) else by_run(run)

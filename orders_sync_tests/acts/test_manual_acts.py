@@ -1,0 +1,130 @@
+"""Acts by hand: one table, each row in the transaction of its effect, found by what it is about."""
+
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from orders_sync.acts.by import By
+from orders_sync.acts.manual_acts import Act, ManualAct, On, Selection, note_act, stored_acts
+from orders_sync.database.engine import Connection
+from orders_sync.model.texts import InputError
+from orders_sync.stock.apply_events import lock_orders
+from orders_sync.stock.available import Buffer, set_buffer
+from orders_sync.stock.by_hand import StockActError, adjust, decide, return_to_stock, undo_shipment
+from orders_sync.stock.connection import StockConnection, StockSchema
+from orders_sync.stock.explain import explain
+from orders_sync.stock.levels import import_levels
+from orders_sync.stock.needs import Decision
+from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrder, store_order
+
+ANN = By("ann@desk", "says so", "orders-sync stock adjust")
+
+
+@pytest.fixture
+def stock(connection: Connection) -> StockConnection:
+    return StockConnection(connection)
+
+
+def acts(connection: Connection, **selection: object) -> list[ManualAct]:
+    return stored_acts(connection, Selection(**selection))  # pyright: ignore[reportArgumentType]
+
+
+def what(found: list[ManualAct]) -> list[tuple[str, str | None]]:
+    return [(act.act, act.detail) for act in found]
+
+
+def test_an_act_says_who_did_what_on_what_where_from_and_why(connection: Connection, stock: StockConnection) -> None:
+    before = datetime.now(UTC)
+    store_order(connection, StoredOrder("1", [StoredItem("100")]))
+    decide(stock, (ACCOUNT, "100"), Decision.RELEASE, ANN._replace(run_id="cli-1"))
+    (act,) = acts(connection)
+    assert act._replace(at=before) == ManualAct(
+        before, "ann@desk", "orders-sync stock adjust", "release_item", None, ACCOUNT, "1", "100", "PHONE", None,
+        "says so", "cli-1",
+    )  # fmt: skip
+    assert before <= act.at <= datetime.now(UTC)
+
+
+def test_an_act_without_an_effect_leaves_no_row(connection: Connection, stock: StockConnection) -> None:
+    with pytest.raises(StockActError):
+        adjust(stock, "PHONE", -1, ANN)
+    with pytest.raises(StockActError):
+        decide(stock, (ACCOUNT, "no such item"), Decision.LOCK, ANN)
+    import_levels(stock, {"PHONE": 3}, by=ANN, dry_run=True)
+    assert acts(connection) == []
+
+
+def test_an_effect_that_is_undone_takes_its_act_with_it(connection: Connection, stock: StockConnection) -> None:
+    with connection.transaction() as transaction:
+        adjust(stock, "PHONE", 1, ANN)
+        raise psycopg.Rollback(transaction)
+    assert acts(connection) == []
+
+
+def test_what_nobody_does_by_hand_is_no_act(connection: Connection, stock: StockConnection) -> None:
+    import_levels(stock, {"PHONE": 3})
+    set_buffer(stock, Buffer("", "PHONE", 1, 0))
+    assert acts(connection) == []
+
+
+def test_acts_are_found_by_account_order_sku_actor_and_time(connection: Connection, stock: StockConnection) -> None:
+    store_order(connection, StoredOrder("1", [StoredItem("100")]))
+    store_order(connection, StoredOrder("2", [StoredItem("200", sku="CASE")]))
+    import_levels(stock, {"PHONE": 3}, by=ANN)
+    decide(stock, (ACCOUNT, "100"), Decision.RELEASE, ANN)
+    decide(stock, (ACCOUNT, "200"), Decision.RELEASE, By("Bob@Office", "too late"))
+    adjust(stock, "CASE", 2, ANN)
+    note_act(connection, ANN, Act.REWIND_LANE, On("other", other="lane other/new"))
+    assert what(acts(connection)) == [
+        ("import_stock", "1 SKUs, 1 with other pieces on hand"),
+        ("release_item", None),
+        ("release_item", None),
+        ("adjust_stock", "+2 pieces, 2 on hand"),
+        ("rewind_lane", None),
+    ]
+    assert [act.item_id for act in acts(connection, account=ACCOUNT)] == ["100", "200"]
+    assert [act.item_id for act in acts(connection, account=ACCOUNT, order_id="2")] == ["200"]
+    assert [act.act for act in acts(connection, sku="case")] == ["release_item", "adjust_stock"]
+    assert [act.reason for act in acts(connection, actor="bob")] == ["too late"]
+    assert acts(connection, since=datetime.now(UTC) + timedelta(minutes=1)) == []
+    assert [act.act for act in stored_acts(connection, Selection(), limit=2)] == ["adjust_stock", "rewind_lane"]
+
+
+def test_pieces_that_come_back_are_an_act_for_each_item(connection: Connection, stock: StockConnection) -> None:
+    import_levels(stock, {"PHONE": 5})
+    items = [StoredItem("100", status="shipped", quantity=2), StoredItem("101", status="shipped")]
+    store_order(connection, StoredOrder("1", items))
+    lock_orders(stock, ACCOUNT, ["1"])
+    undo_shipment(stock, (ACCOUNT, "101"), 1, ANN)
+    return_to_stock(stock, {(ACCOUNT, "100"): 2}, ANN)
+    assert [(act.act, act.item_id, act.detail) for act in acts(connection)] == [
+        ("undo_shipment", "101", "1 pieces"),
+        ("return_to_stock", "100", "2 pieces"),
+    ]
+
+
+def test_acts_while_v1_has_the_authority_are_in_the_same_table(connection: Connection) -> None:
+    adjust(StockConnection(connection, StockSchema.SHADOW), "PHONE", 1, ANN)
+    assert what(acts(connection)) == [("adjust_stock", "+1 pieces, 1 on hand")]
+
+
+def test_explain_shows_the_acts_on_an_item_its_order_and_its_sku(
+    connection: Connection, stock: StockConnection
+) -> None:
+    store_order(connection, StoredOrder("1", [StoredItem("100"), StoredItem("101", sku="CASE")]))
+    decide(stock, (ACCOUNT, "100"), Decision.RELEASE, ANN)
+    decide(stock, (ACCOUNT, "101"), Decision.RELEASE, ANN)
+    note_act(connection, ANN, Act.HOLD_BACK, On(ACCOUNT, "1"))
+    adjust(stock, "PHONE", 3, ANN)
+    assert [act.act for act in explain(stock, "100").acts] == ["release_item", "hold_back"]
+    assert [act.act for act in explain(stock, "1").acts] == ["release_item", "release_item", "hold_back"]
+    assert [act.act for act in explain(stock, "PHONE").acts] == ["release_item", "adjust_stock"]
+    assert [act.act for act in explain(stock, "PHONE", limit=1).acts] == ["adjust_stock"]
+
+
+def test_a_person_needs_a_reason_and_a_name_that_can_be_stored() -> None:
+    with pytest.raises(InputError, match="the reason is empty: say why"):
+        By.checked("ann@desk", " ")
+    with pytest.raises(InputError, match=r"the user 'ann\\x00' has a character that can't be stored"):
+        By.checked("ann\x00", "says so")
