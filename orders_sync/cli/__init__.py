@@ -58,6 +58,7 @@ def _add_commands() -> None:
         acts,
         changes,
         db,
+        devices,
         doctor,
         documents,
         drift,
@@ -76,7 +77,7 @@ def _add_commands() -> None:
 
     for command in (
         sync.sync, schedule.schedule, status.status, lanes.lanes, log.log, doctor.doctor, rejected.rejected,
-        redecode.redecode, flaws.flaws, drift.drift, changes.changes, acts.acts, documents.documents,
+        redecode.redecode, flaws.flaws, drift.drift, changes.changes, acts.acts, documents.documents, devices.devices,
         acceptance.acceptance, stock.stock,
         accounts.accounts, db.db, sandbox.sandbox, up.up,
     ):  # fmt: skip

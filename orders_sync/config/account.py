@@ -93,6 +93,11 @@ class AccountSettings(BaseModel):
         description="Book the pieces of a return as on hand when it is closed and the marketplace says that they were "
         "received.",
     )
+    require_device_numbers: bool = Field(
+        default=False,
+        description="Goods must ship with an IMEI or a serial number: a check warns of those that did not. For "
+        "accounts whose marketplace fines it.",
+    )
     page_size: int = Field(default=50, ge=1, le=100, description="Orders per page, that is per API call.")
     days_back: int = Field(default=2, ge=1, le=90, description="How far `incomplete` looks back, in days.")
     months_back: int = Field(default=3, ge=1, le=24, description="How far `modified` looks back, in months.")

@@ -60,6 +60,7 @@ from orders_sync.marketplaces.kit.pages import first_record_reader, page_decoder
 from orders_sync.marketplaces.kit.paging import read_counted
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
 from orders_sync.marketplaces.kit.states import meaning, published
+from orders_sync.model.device_numbers import device_numbers
 from orders_sync.model.records import (
     NO_ADDRESS,
     Address,
@@ -134,7 +135,7 @@ CARE_KIND: Final = {
 }
 
 #: Increase it when the fingerprint's content changes; every record is then decoded and compared once.
-_FINGERPRINT_VERSION = b"backmarket-1"
+_FINGERPRINT_VERSION = b"backmarket-2"
 
 
 _Amount = str | int | float
@@ -293,7 +294,7 @@ check_field_order(
     OrderItem,
     (
         "item_id", "sku", "quantity", "status", "marketplace_state", "created_at", "currency", "price",
-        "shipping_price", "fee", "product", "listing_id", "imei", "serial_number", "kind",
+        "shipping_price", "fee", "product", "listing_id", "imeis", "serial_numbers", "kind",
     ),
 )  # fmt: skip
 check_field_order(
@@ -548,8 +549,8 @@ def _item(line: _OrderLine, order_status: Status) -> OrderItem:
         _amount(line.orderline_fee),  # fee
         line.product,  # product
         None if line.listing_id is None else str(line.listing_id),  # listing_id
-        line.imei or None,  # imei
-        line.serial_number or None,  # serial_number
+        device_numbers([line.imei]),  # imeis
+        device_numbers([line.serial_number]),  # serial_numbers
         ItemKind.GOODS,  # kind
     )
 
@@ -611,7 +612,7 @@ MARKETPLACE = RegisteredMarketplace(
     settings=BackMarketSettings,
     open=open_back_market,
     status_tables={"order": ORDER_STATUS, "item": ITEM_STATUS},
-    buyer_keys=frozenset(["shipping_address", "billing_address", "client"]),
+    buyer_keys=frozenset(["shipping_address", "billing_address", "client", "imei", "serial_number"]),
     document_access={
         DocumentKind.DELIVERY_NOTE: DocumentAccess(
             False, "`delivery_note` (schema Order) is a URL; the contract names no credential for it."

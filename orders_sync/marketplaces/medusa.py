@@ -336,7 +336,7 @@ check_field_order(
     OrderItem,
     (
         "item_id", "sku", "quantity", "status", "marketplace_state", "created_at", "currency", "price",
-        "shipping_price", "fee", "product", "listing_id", "imei", "serial_number", "kind", "cancelled", "shipped",
+        "shipping_price", "fee", "product", "listing_id", "imeis", "serial_numbers", "kind", "cancelled", "shipped",
         "refunded", "returned", "shipments",
     ),
 )  # fmt: skip
@@ -664,8 +664,8 @@ def _item(
         None,  # fee
         item.product_title or item.title,  # product
         item.variant_id,  # listing_id
-        None,  # imei
-        None,  # serial_number
+        None,  # imeis
+        None,  # serial_numbers
         kind,  # kind
         None,  # cancelled
         None if shipped is msgspec.UNSET else max(shipped, 0 if returned is msgspec.UNSET else returned),  # shipped

@@ -12,10 +12,11 @@ Facts of the contract that shape this file:
 * A cancelled line may have the quantity 0. Each line is an offer of the shop: fees and promotions are no lines.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 from urllib.parse import urlencode
 
 import msgspec
@@ -63,6 +64,7 @@ from orders_sync.marketplaces.kit.pages import first_record_reader, page_decoder
 from orders_sync.marketplaces.kit.paging import read_counted
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
 from orders_sync.marketplaces.kit.states import check_spelling, meaning, published
+from orders_sync.model.device_numbers import device_numbers
 from orders_sync.model.records import (
     Address,
     CareRecord,
@@ -145,7 +147,7 @@ RETURN_METHODS = (
 )  # fmt: skip
 
 _SHIPPED_STATES = frozenset(state for state, status in ORDER_STATUS.items() if status is Status.SHIPPED)
-_FINGERPRINT_VERSION = b"mirakl-3"
+_FINGERPRINT_VERSION = b"mirakl-4"
 
 
 class MiraklSettings(TokenSettings):
@@ -157,6 +159,15 @@ class MiraklSettings(TokenSettings):
     label_document_types: list[str] = Field(
         default_factory=lambda: ["SHIPPING_LABEL", "SYSTEM_SHIPPING_LABEL"],
         description="Codes of the order documents that are shipping labels (the operator sets them); [] for none.",
+    )
+    imei_fields: list[str] = Field(
+        default_factory=list[str],
+        description="Codes of the order lines' additional fields that hold IMEIs (the operator sets them). After a "
+        "change, `orders-sync redecode` reads the stored orders again.",
+    )
+    serial_number_fields: list[str] = Field(
+        default_factory=list[str],
+        description="Codes of the order lines' additional fields that hold serial numbers, likewise.",
     )
 
 
@@ -176,6 +187,13 @@ class _Refund(msgspec.Struct, gc=False):
     quantity: int | None = None
 
 
+class _AdditionalField(msgspec.Struct, gc=False):
+    """A field that the operator defines. `value`: a text, a number, a truth value, or a list of texts."""
+
+    code: str | None = None
+    value: Any = None
+
+
 class _Line(msgspec.Struct, gc=False):
     order_line_id: Annotated[str | None, ITEM_ID] = None
     quantity: Annotated[int | None, QUANTITY] = None
@@ -190,6 +208,7 @@ class _Line(msgspec.Struct, gc=False):
     refunds: list[_Refund] | None = None
     cancelations: list[_Refund] | None = None
     shipped_date: datetime | None = None
+    order_line_additional_fields: list[_AdditionalField] | None = None
 
 
 class _Address(msgspec.Struct, gc=False):
@@ -288,7 +307,7 @@ check_field_order(
     OrderItem,
     (
         "item_id", "sku", "quantity", "status", "marketplace_state", "created_at", "currency", "price",
-        "shipping_price", "fee", "product", "listing_id", "imei", "serial_number", "kind", "cancelled", "shipped",
+        "shipping_price", "fee", "product", "listing_id", "imeis", "serial_numbers", "kind", "cancelled", "shipped",
         "refunded", "returned", "shipments",
     ),
 )  # fmt: skip
@@ -337,6 +356,8 @@ class Mirakl(HttpAdapter):
         self.page_size = page_size
         self.connections = settings.limits.connections
         self.label_types = frozenset(settings.label_document_types)
+        self.imei_fields = frozenset(settings.imei_fields)
+        self.serial_number_fields = frozenset(settings.serial_number_fields)
         self.shop = [("shop_id", str(settings.shop_id))] if settings.shop_id is not None else []
 
     def orders(self, listing: OrderListing, since: datetime | None) -> Iterator[list[RawRecord]]:
@@ -390,7 +411,7 @@ class Mirakl(HttpAdapter):
         return Order(
             order.order_id,  # order_id
             _status(ORDER_STATUS, state, shipped_at is not None),  # status
-            None if lines is None else [_item(line, order) for line in lines],  # items
+            None if lines is None else [self._item(line, order) for line in lines],  # items
             state,  # marketplace_state
             order.created_date,  # created_at
             order.last_updated_date,  # modified_at
@@ -501,6 +522,9 @@ class Mirakl(HttpAdapter):
         query = urlencode([("document_ids", document_id), *self.shop])
         return f"{self.client.base_url}/api/orders/documents/download?{query}"
 
+    def _item(self, line: _Line, order: _Order) -> OrderItem:
+        return _item(line, order, self.imei_fields, self.serial_number_fields)
+
     def accept(self, target: AcceptanceTarget, item_ids: Sequence[str]) -> AcceptanceAnswer:
         return self._decide(target, item_ids, ())
 
@@ -531,7 +555,7 @@ class Mirakl(HttpAdapter):
         }
 
 
-def _item(line: _Line, order: _Order) -> OrderItem:
+def _item(line: _Line, order: _Order, imei_fields: Collection[str], serial_number_fields: Collection[str]) -> OrderItem:
     state = line.order_line_state if line.order_line_state is not None else order.order_state
     is_shipped = line.shipped_date is not None or order.order_state in _SHIPPED_STATES
     status = _status(LINE_STATUS, state, is_shipped)
@@ -550,14 +574,25 @@ def _item(line: _Line, order: _Order) -> OrderItem:
         line.total_commission,  # fee
         line.product_title,  # product
         None if line.offer_id is None else str(line.offer_id),  # listing_id
-        None,  # imei
-        None,  # serial_number
+        _device_numbers(line, imei_fields),  # imeis
+        _device_numbers(line, serial_number_fields),  # serial_numbers
         ItemKind.GOODS,  # kind
         None,  # cancelled
         None,  # shipped
         _refunded_pieces(line),  # refunded
         None,  # returned
         _shipments(line),  # shipments
+    )
+
+
+def _device_numbers(line: _Line, codes: Collection[str]) -> tuple[str, ...] | None:
+    """The numbers in the additional fields with these codes: of several pieces, by comma and so on."""
+    if not codes:
+        return None
+    values = [field.value for field in line.order_line_additional_fields or () if field.code in codes]
+    texts = [text for value in values for text in (cast(list[Any], value) if isinstance(value, list) else [value])]
+    return device_numbers(
+        number for text in texts if isinstance(text, str | int) for number in re.split(r"[,;|\n]", str(text))
     )
 
 
@@ -613,7 +648,16 @@ MARKETPLACE = RegisteredMarketplace(
     document_access={
         kind: DocumentAccess(True, "The download (OR73) has the security Shop-API-Key.") for kind in DocumentKind
     },
-    buyer_keys=frozenset(["customer", "customer_notification_email", "return_address"]),
+    buyer_keys=frozenset(
+        [
+            "customer",
+            "customer_notification_email",
+            "return_address",
+            # What the operator wants to know of the buyer or the device.
+            "order_additional_fields",
+            "order_line_additional_fields",
+        ]
+    ),
     refusal_unit="order",
     accepts_whole_orders=lambda _: True,
     notes=(

@@ -53,6 +53,7 @@ from orders_sync.marketplaces.kit.made_skus import sku_or_made
 from orders_sync.marketplaces.kit.pages import first_record_reader, page_decoder
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
 from orders_sync.marketplaces.kit.states import meaning, published
+from orders_sync.model.device_numbers import device_numbers, is_imei
 from orders_sync.model.records import (
     NO_ADDRESS,
     Address,
@@ -129,7 +130,7 @@ RETURNS_BACK = timedelta(days=93)
 LABEL_LIFETIME = timedelta(days=1)
 """How long the URL of a label works: "These will expire" (definition ShippingLabel), observed after a day."""
 
-_FINGERPRINT_VERSION = b"refurbed-3"
+_FINGERPRINT_VERSION = b"refurbed-4"
 
 
 class RefurbedSettings(TokenSettings):
@@ -306,7 +307,7 @@ check_field_order(
     OrderItem,
     (
         "item_id", "sku", "quantity", "status", "marketplace_state", "created_at", "currency", "price",
-        "shipping_price", "fee", "product", "listing_id", "imei", "serial_number", "kind",
+        "shipping_price", "fee", "product", "listing_id", "imeis", "serial_numbers", "kind",
     ),
 )  # fmt: skip
 check_field_order(
@@ -523,7 +524,7 @@ def _item(item: _Item) -> OrderItem:
     status = meaning(ITEM_STATUS, item.state, Status.UNKNOWN)
     if _is_zero(item.total_paid) and item.total_refunded is not None and not _is_zero(item.total_refunded):
         status = REFUNDED.get(status, status)
-    identifiers = {i.identifier_type: i.value for i in item.item_identifiers or []}
+    imeis, serial_numbers = _device_numbers(item)
     return OrderItem(
         "" if item.id is None else str(item.id),  # item_id
         # An offer may have no SKU; its id replaces it, so that the item can be locked and named in stock imports.
@@ -538,12 +539,22 @@ def _item(item: _Item) -> OrderItem:
         item.settlement_total_commission,  # fee
         item.name,  # product
         offer_id,  # listing_id
-        identifiers.get("IMEI") or None,  # imei
-        identifiers.get("SERIAL_NUMBER")
-        or (item.item_identifier if not identifiers else None)
-        or None,  # serial_number
+        imeis,  # imeis
+        serial_numbers,  # serial_numbers
         _kind(item),  # kind
     )
+
+
+def _device_numbers(item: _Item) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+    """The IMEIs and the serial numbers of an item. "UNSPECIFIED", and the deprecated field, do not say which it is."""
+    found = [(each.identifier_type, each.value) for each in item.item_identifiers or ()]
+    found = [(kind, value) for kind, value in found if value] or [(None, item.item_identifier)]
+    imeis = [value for kind, value in found if _is_imei(kind, value)]
+    return device_numbers(imeis), device_numbers(value for kind, value in found if not _is_imei(kind, value))
+
+
+def _is_imei(kind: str | None, value: str | None) -> bool:
+    return kind == "IMEI" or (kind != "SERIAL_NUMBER" and is_imei((value or "").strip()))
 
 
 def _kind(item: _Item) -> ItemKind:
@@ -627,7 +638,16 @@ MARKETPLACE = RegisteredMarketplace(
     open=open_refurbed,
     status_tables={"order": ORDER_STATUS, "item": ITEM_STATUS},
     buyer_keys=frozenset(
-        ["customer_email", "shipping_address", "invoice_address", "shipping_label_address", "customer"]
+        [
+            "customer_email",
+            "shipping_address",
+            "invoice_address",
+            "shipping_label_address",
+            "customer",
+            "item_identifier",
+            "item_identifiers",
+            "order_item_identifier",
+        ]
     ),
     document_access={
         DocumentKind.LABEL: DocumentAccess(

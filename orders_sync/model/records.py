@@ -72,8 +72,10 @@ class OrderItem(msgspec.Struct, frozen=True, gc=False):
     fee: Amount | None = None
     product: str | None = None
     listing_id: str | None = None
-    imei: str | None = None
-    serial_number: str | None = None
+    imeis: tuple[str, ...] | None = None
+    """The IMEIs of the item's pieces; a device with two SIMs has two. None if the marketplace names none."""
+    serial_numbers: tuple[str, ...] | None = None
+    """The serial numbers of the item's pieces, likewise."""
     kind: ItemKind = ItemKind.GOODS
     cancelled: int | None = None
     """Pieces of `quantity` that will not ship; None if the marketplace does not say. So are the next three."""

@@ -1,12 +1,14 @@
 """Blanking buyers' data after the retention period of an account; the order itself stays. Does not import Dagster.
 
-The stored contents of documents are erased: they are about the buyer as a whole.
+The stored contents of documents are erased: they are about the buyer as a whole. The IMEIs and serial numbers of the
+items are blanked as well: they identify a device that the buyer has, and whoever knows it knows the buyer.
 
 The marketplace's record is kept without the parts about the buyer, and its fingerprint stays: a record that is listed
 again unchanged is not filled in again. A record that changes later is stored as a whole and blanked again.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
@@ -15,7 +17,7 @@ from psycopg.sql import SQL, Identifier
 
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
-from orders_sync.database.tables.columns import ADDRESS_PARTS
+from orders_sync.database.tables.columns import ADDRESS_PARTS, DEVICE_COLUMNS
 from orders_sync.documents.store import erase_documents
 from orders_sync.marketplaces.kit.json_repair import MAX_DEPTH, cut
 from orders_sync.marketplaces.kit.registry import find_marketplace
@@ -55,8 +57,11 @@ def blank_buyers_data(connection: Connection, account: SellerAccount, now: datet
         "batch": MAX_RECORDS_PER_TRANSACTION,
     }
 
-    for kind, select, update in (("order", _OLD_ORDERS, _BLANK_ORDER), ("care record", _OLD_CARE, _BLANK_CARE)):
-        outcome = _in_batches(connection, select, update, parameters, keys)
+    for kind, select, updates in (
+        ("order", _OLD_ORDERS, (_BLANK_ORDER, _BLANK_ITEMS)),
+        ("care record", _OLD_CARE, (_BLANK_CARE,)),
+    ):
+        outcome = _in_batches(connection, select, updates, parameters, keys)
         if kind == "order":
             blanked.orders = outcome.count
         else:
@@ -76,7 +81,7 @@ class _Outcome:
 
 
 def _in_batches(
-    connection: Connection, select: str, update: SQL | Any, parameters: dict[str, Any], keys: frozenset[str]
+    connection: Connection, select: str, updates: Sequence[Any], parameters: dict[str, Any], keys: frozenset[str]
 ) -> _Outcome:
     outcome = _Outcome()
     after = ""
@@ -84,16 +89,17 @@ def _in_batches(
         with connection.transaction():
             values = {**parameters, "after": after}
             rows = connection.execute(select, values).fetchall()  # pyright: ignore[reportArgumentType, reportCallIssue]
-            updates: list[tuple[str, str, str]] = []
+            blanked: list[dict[str, str]] = []
             for record_id, raw in rows:
                 kept, problem = _without_buyer(raw, keys)
                 if kept is not None:
-                    updates.append((kept, parameters["account"], record_id))
+                    blanked.append({"raw": kept, "account": parameters["account"], "record_id": record_id})
                 if problem is not None:
                     outcome.problems.append((record_id, problem))
             with connection.cursor() as cursor:
-                cursor.executemany(update, updates)
-        outcome.count += len(updates)
+                for update in updates:
+                    cursor.executemany(update, blanked)
+        outcome.count += len(blanked)
         if len(rows) < MAX_RECORDS_PER_TRANSACTION:
             return outcome
         after = rows[-1][0]
@@ -143,8 +149,12 @@ WHERE account = %(account)s AND order_id > %(after)s AND buyer_data_blanked_at I
 ORDER BY order_id LIMIT %(batch)s FOR UPDATE
 """
 _BLANK_ORDER = SQL(
-    "UPDATE orders SET {blank}, raw = %s::json, buyer_data_blanked_at = now() WHERE account = %s AND order_id = %s"
+    "UPDATE orders SET {blank}, raw = %(raw)s::json, buyer_data_blanked_at = now() "
+    "WHERE account = %(account)s AND order_id = %(record_id)s"
 ).format(blank=SQL(", ").join(SQL("{} = NULL").format(Identifier(column)) for column in BUYER_COLUMNS))
+_BLANK_ITEMS = SQL("UPDATE order_items SET {blank} WHERE account = %(account)s AND order_id = %(record_id)s").format(
+    blank=SQL(", ").join(SQL("{} = NULL").format(Identifier(column)) for column in DEVICE_COLUMNS)
+)
 _OLD_CARE = """
 SELECT care_id, raw::text FROM care_records
 WHERE account = %(account)s AND care_id > %(after)s AND buyer_data_blanked_at IS NULL
@@ -152,7 +162,8 @@ WHERE account = %(account)s AND care_id > %(after)s AND buyer_data_blanked_at IS
 ORDER BY care_id LIMIT %(batch)s FOR UPDATE
 """
 _BLANK_CARE = SQL(
-    "UPDATE care_records SET raw = %s::jsonb, buyer_data_blanked_at = now() WHERE account = %s AND care_id = %s"
+    "UPDATE care_records SET raw = %(raw)s::jsonb, buyer_data_blanked_at = now() "
+    "WHERE account = %(account)s AND care_id = %(record_id)s"
 )
 _OLD_REJECTED = """
 SELECT kind, record_id, raw FROM rejected_records

@@ -77,8 +77,8 @@ def line_record(line: Line, order: SandboxOrder) -> dict[str, Any]:
         "backcare": False,
         "backcare_price": 0,
         "sales_taxes": "0.00",
-        "imei": "",
-        "serial_number": "",
+        "imei": line.imei() or "",
+        "serial_number": line.serial_number() or "",
         "condition": 11,
     }
 

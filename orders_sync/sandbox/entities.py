@@ -11,6 +11,9 @@ DAY = timedelta(days=1)
 
 #: The contract's line states (schema OrderLineState).
 NEW, PAID, ACCEPTED, SHIPPED, CANCELLED, REFUNDED_EARLY, REFUNDED_LATE, NOT_PAID = 0, 1, 2, 3, 4, 5, 6, 7
+TYPE_OF_DEVICE = "35693803"
+"""The beginning of the IMEIs (type allocation code)."""
+LINES_TO_ONE_WITHOUT_IMEI = 20
 MERCHANT_MOVES = {
     ACCEPTED: PAID,
     CANCELLED: PAID,
@@ -36,6 +39,19 @@ class Line:
     state: int = NEW
     refused: bool = False
     """Whether it was the merchant who cancelled it, instead of accepting it."""
+
+    def imei(self) -> str | None:
+        """The IMEI of a line's device, which the merchant enters when it ships; every 20th line has none."""
+        if self.state not in (SHIPPED, REFUNDED_LATE) or self.id % LINES_TO_ONE_WITHOUT_IMEI == 0:
+            return None
+        digits = f"{TYPE_OF_DEVICE}{self.id % 1_000_000:06d}"
+        numbers = [int(digit) for digit in digits]
+        total = sum(numbers[::2]) + sum(sum(divmod(2 * number, 10)) for number in numbers[1::2])
+        return f"{digits}{-total % 10}"
+
+    def serial_number(self) -> str | None:
+        """The serial number, likewise."""
+        return f"SN{self.id:08d}" if self.imei() is not None else None
 
 
 @dataclass

@@ -48,6 +48,9 @@ PROGRESS = ("STAGING", "WAITING_ACCEPTANCE", "SHIPPING", "SHIPPED", "RECEIVED", 
 ISO_3 = {"FR": "FRA", "DE": "DEU", "ES": "ESP", "IT": "ITA"}
 SHIPPING_CENTS = 599
 """The shipping price of each line."""
+IMEI_FIELD = "imei"
+SERIAL_NUMBER_FIELD = "serial-number"
+"""The codes of the operator's additional fields of a line."""
 
 
 class FakeMirakl(FakeMarketplace):
@@ -290,7 +293,6 @@ def line_record(number: int, line: Line, order: SandboxOrder) -> dict[str, Any]:
         "order_line_id": line_id(number, order),
         "order_line_index": number,
         "order_line_state": "REFUSED" if line.refused else STATE[line.state],
-        "order_line_additional_fields": [],
         "offer_id": 100_000 + number_of_product,
         "offer_sku": line.sku,
         "offer_state_code": "11",
@@ -316,10 +318,17 @@ def line_record(number: int, line: Line, order: SandboxOrder) -> dict[str, Any]:
         "last_updated_date": stamp(order.modified),
         "shipped_date": stamp(order.shipped) if order.shipped and line.state in (SHIPPED, REFUNDED_LATE) else None,
         "can_refund": line.state in (ACCEPTED, SHIPPED),
+        "order_line_additional_fields": _additional_fields(line),
         "cancelations": [],
         "refunds": [refund] if is_refunded else [],
     }
     return known(record)
+
+
+def _additional_fields(line: Line) -> list[dict[str, str]]:
+    """The fields that this operator wants to know of each line."""
+    named = ((IMEI_FIELD, line.imei()), (SERIAL_NUMBER_FIELD, line.serial_number()))
+    return [{"code": code, "type": "STRING", "value": value} for code, value in named if value is not None]
 
 
 def _commission(line: Line) -> int:

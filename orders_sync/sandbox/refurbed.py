@@ -238,8 +238,13 @@ def item_record(line: Line, order: SandboxOrder) -> dict[str, Any]:
         "taxation": "MARGINAL",
         "offer_data": {"offer_id": str(100_000 + sum(map(ord, line.sku))), "offer_grading": "A", "shipping_costs": "0"},
         "parcel_tracking_url": f"https://carrier.example.com/{order.tracking}" if order.tracking else "",
-        "item_identifiers": [],
+        "item_identifiers": _identifiers(line),
     }
+
+
+def _identifiers(line: Line) -> list[dict[str, str]]:
+    named = (("IMEI", line.imei()), ("SERIAL_NUMBER", line.serial_number()))
+    return [{"identifier_type": kind, "value": value} for kind, value in named if value is not None]
 
 
 def return_record(folder: Folder) -> dict[str, Any]:

@@ -21,7 +21,7 @@ ORDER_COLUMNS = (
 )  # fmt: skip
 ITEM_COLUMNS = (
     "account", "item_id", "order_id", "sku", "quantity", "status", "marketplace_state", "created_at", "currency",
-    "price", "shipping_price", "fee", "product", "listing_id", "imei", "serial_number", "kind",
+    "price", "shipping_price", "fee", "product", "listing_id", "imeis", "serial_numbers", "kind",
     "cancelled", "shipped", "refunded", "returned", "shipments",
 )  # fmt: skip
 EVENT_COLUMNS = (
@@ -57,6 +57,8 @@ def item_columns(account: str, fields: OrderColumns) -> list[Column]:
     columns["quantity"] = [str(quantity) for quantity in columns["quantity"]]
     for pieces in ("cancelled", "shipped", "refunded", "returned"):
         columns[pieces] = _number_texts(columns[pieces])
+    for numbers in ("imeis", "serial_numbers"):
+        columns[numbers] = _array_texts(columns[numbers])
     columns["shipments"] = _json_texts(columns["shipments"])
     return [columns[name] if name in _MAY_BE_EMPTY else _without_empty_texts(columns[name]) for name in ITEM_COLUMNS]
 
@@ -64,6 +66,16 @@ def item_columns(account: str, fields: OrderColumns) -> list[Column]:
 def _number_texts(column: Sequence[int | None]) -> Column:
     # Most marketplaces do not say.
     return cast(Column, column) if not any(column) and 0 not in column else [n if n is None else str(n) for n in column]
+
+
+def _array_texts(column: Sequence[tuple[str, ...] | None]) -> Column:
+    """As PostgreSQL reads an array of texts."""
+    return [f"{{{','.join(map(_quoted, value))}}}" if value else None for value in column]
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _json_texts(column: Sequence[tuple[Shipment, ...] | None]) -> Column:

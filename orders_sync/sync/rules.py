@@ -17,6 +17,7 @@ from functools import lru_cache
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from orders_sync.model.currencies import CURRENCIES
+from orders_sync.model.device_numbers import IMEI_DIGITS, is_imei
 from orders_sync.model.keys import MAX_ID_LENGTH, UNSTORABLE
 from orders_sync.model.records import Amount, Shipment
 from orders_sync.model.times import ALLOWED, EARLIEST, LATEST, in_range
@@ -33,6 +34,8 @@ _CURRENCIES_OR_NONE = CURRENCIES | {None}
 _USUAL_AMOUNT = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,4})?")
 _NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,6})?")
 _HTTP = ("http://", "https://")
+_IN_IMEI = re.compile(r"[\s./-]")
+"""What people and labels write between the digits of an IMEI."""
 _URL = re.compile(r"https?://[^\s\x00-\x1f]+", re.IGNORECASE)
 
 
@@ -189,6 +192,45 @@ def _wrong_pieces(value: int | None) -> Wrong | None:
     return None if value is None else _wrong_quantity(value)
 
 
+def _wrong_imeis(value: tuple[str, ...] | None) -> Wrong | None:
+    return _wrong_one_of(value, _wrong_imei)
+
+
+def _wrong_serial_numbers(value: tuple[str, ...] | None) -> Wrong | None:
+    return _wrong_one_of(value, _wrong_key_text)
+
+
+def _wrong_one_of(value: tuple[str, ...] | None, wrong: Callable[[str], Wrong | None]) -> Wrong | None:
+    """What is wrong with the first wrong one of several texts; to be stored are all of them, each made right."""
+    found = [(text, wrong(text)) for text in value or ()]
+    odd = next((each for _, each in found if each is not None), None)
+    if odd is None:
+        return None
+    kept = [text if each is None else each.value for text, each in found if each is None or each.value is not None]
+    return odd._replace(value=tuple(dict.fromkeys(kept)) or None)
+
+
+def _wrong_imei(value: str) -> Wrong | None:
+    """One that is none is kept as it is: it is what the marketplace has, and what a person has to correct there."""
+    if is_imei(value):
+        return None
+    allowed = f"{IMEI_DIGITS} digits, of which the last is the check digit"
+    digits = _IN_IMEI.sub("", value)
+    if is_imei(digits):
+        return Wrong("has spaces or signs between its digits", allowed, digits, "without them")
+    if not (len(digits) == IMEI_DIGITS and digits.isascii() and digits.isdecimal()):
+        wrong = _wrong_key_text(value)
+        return wrong or Wrong(f"is no {IMEI_DIGITS} digits", allowed, value, "as it is")
+    found = "has a wrong check digit" if len(set(digits)) > 1 else "is one digit, repeated"
+    return Wrong(found, allowed, value, "as it is")
+
+
+def _wrong_key_text(value: str) -> Wrong | None:
+    if len(value) <= MAX_ID_LENGTH:
+        return None
+    return Wrong(f"is {len(value)} characters long", f"at most {MAX_ID_LENGTH}")
+
+
 # -- columns: whether all values of a field are valid
 
 
@@ -257,6 +299,14 @@ def _are_shipments(column: Sequence[tuple[Shipment, ...] | None]) -> bool:
     return not any(map(_wrong_shipments, set(column)))
 
 
+def _are_imeis(column: Sequence[tuple[str, ...] | None]) -> bool:
+    return not any(map(_wrong_imeis, filter(None, column)))
+
+
+def _are_serial_numbers(column: Sequence[tuple[str, ...] | None]) -> bool:
+    return not any(map(_wrong_serial_numbers, filter(None, column)))
+
+
 def _are_pieces(column: Sequence[int | None]) -> bool:
     return not any(map(_wrong_pieces, set(column)))
 
@@ -282,6 +332,8 @@ _ID = Rule(_wrong_id, _are_keys, essential=True)
 _SKU = Rule(_wrong_sku, _are_skus, essential=True)
 _QUANTITY = Rule(_wrong_quantity, _are_quantities, essential=True)
 _SHIPMENTS = Rule(_wrong_shipments, _are_shipments)
+_IMEIS = Rule(_wrong_imeis, _are_imeis)
+_SERIAL_NUMBERS = Rule(_wrong_serial_numbers, _are_serial_numbers)
 _PIECES = Rule(_wrong_pieces, _are_pieces)
 _REQUIRED_TIME = Rule(_wrong_required_time, _are_required_times, essential=True)
 _TIME = Rule(_wrong_time, _are_times)
@@ -325,8 +377,8 @@ ITEM_RULES: Mapping[str, Rule[Any]] = {
     "marketplace_state": TEXT,
     "product": TEXT,
     "listing_id": TEXT,
-    "imei": TEXT,
-    "serial_number": TEXT,
+    "imeis": _IMEIS,
+    "serial_numbers": _SERIAL_NUMBERS,
     "shipments": _SHIPMENTS,
     "cancelled": _PIECES,
     "shipped": _PIECES,

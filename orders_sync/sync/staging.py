@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
-from orders_sync.database.tables.columns import ADDRESS_PARTS
+from orders_sync.database.tables.columns import ADDRESS_PARTS, DEVICE_COLUMNS
 from orders_sync.sync.copy_columns import ITEM_COLUMNS, ORDER_COLUMNS
 from orders_sync.sync.validate import GONE
 
@@ -188,6 +188,12 @@ BLANK_STAGED = SQL(
     "WHERE stored.account = staged.account AND stored.order_id = staged.order_id "
     "AND stored.fingerprint = staged.fingerprint AND stored.buyer_data_blanked_at IS NOT NULL"
 ).format(blank=SQL(", ").join(SQL("{} = NULL").format(Identifier(column)) for column in BUYER_COLUMNS))
+#: Their staged items, before BLANK_STAGED.
+BLANK_STAGED_ITEMS = SQL(
+    "UPDATE stage_items item SET {blank} FROM stage_orders staged JOIN orders stored USING (account, order_id) "
+    "WHERE item.order_id = staged.order_id "
+    "AND stored.fingerprint = staged.fingerprint AND stored.buyer_data_blanked_at IS NOT NULL"
+).format(blank=SQL(", ").join(SQL("{} = NULL").format(Identifier(column)) for column in DEVICE_COLUMNS))
 #: Staged orders whose stored version has the URL of a document: it is left out of them.
 KEEP_DOCUMENTS = """
 UPDATE stage_orders staged SET

@@ -164,6 +164,7 @@ def _equal_orders(cursor: _Cursor, decoded: Mapping[str, DecodedOrder], comparis
     What the retention blanked is not filled in again. A stored record does not replace the URLs of documents, which
     `incomplete` may have read since.
     """
+    cursor.execute(staging.BLANK_STAGED_ITEMS)
     cursor.execute(staging.BLANK_STAGED)
     if comparison is Comparison.STORED_RECORDS:
         cursor.execute(staging.KEEP_DOCUMENTS)

@@ -52,7 +52,8 @@ ACTS: list[tuple[tuple[str, ...], str, dict[str, str]]] = [
 #: Commands that only read, or that change files or processes of this machine and no stored data.
 OTHERS = {
     "schedule list", "status", "log", "doctor", "rejected list", "rejected show", "flaws", "drift fields", "changes",
-    "acts", "documents list", "documents save", "documents print", "acceptance waiting", "stock levels",
+    "acts", "documents list", "documents save", "documents print", "devices list", "devices missing", "devices duplicates",
+    "acceptance waiting", "stock levels",
     "stock available", "stock explain", "stock skus list", "accounts list", "accounts check", "sandbox", "up", "db upgrade", "cutover status", "cutover compare", "cutover differences",
 }  # fmt: skip
 #: A scheduler runs it, as V1's `schedule:run`; and the moves of the cutover, whose tests see their acts.

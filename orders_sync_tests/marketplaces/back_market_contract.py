@@ -65,7 +65,7 @@ CONTRACT = AdapterContract(
             "item_id": "37195", "sku": "IPHONE416GONLIB0", "quantity": 2, "status": Status.ACCEPTED,
             "marketplace_state": "2", "created_at": day(6), "currency": "USD", "price": "229.00",
             "shipping_price": "1.50", "fee": "22.90", "product": "Apple iPhone 4", "listing_id": "142",
-            "imei": "011415009346880", "serial_number": "SN-1", "kind": ItemKind.GOODS,
+            "imeis": ("011415009346880",), "serial_numbers": ("SN-1",), "kind": ItemKind.GOODS,
         },
         absent=["cancelled", "shipped", "refunded", "returned", "shipments"],
     ),

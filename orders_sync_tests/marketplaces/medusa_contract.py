@@ -92,7 +92,7 @@ CONTRACT = AdapterContract(
             "price": Decimal("599.70"), "product": "A phone", "listing_id": "variant_1", "kind": ItemKind.GOODS,
             "shipped": 2, "returned": 1, "shipments": (Shipment(2, day(4)),),
         },
-        absent=["shipping_price", "fee", "imei", "serial_number", "cancelled", "refunded"],
+        absent=["shipping_price", "fee", "imeis", "serial_numbers", "cancelled", "refunded"],
     ),
     care=[
         Example(

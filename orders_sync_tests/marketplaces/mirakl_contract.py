@@ -45,6 +45,11 @@ DISTINCT: dict[str, Any] = {
             "product_sku": "P2000", "quantity": 3, "price": 82.4, "price_unit": 55, "shipping_price": 2.25,
             "total_commission": 21.3, "commission_fee": 17.04, "product_title": "Espresso machine",
             "created_date": day_text(6), "shipped_date": day_text(4), "refunds": [],
+            "order_line_additional_fields": [
+                {"code": "imei", "type": "STRING", "value": "356938035643809; 490154203237518"},
+                {"code": "serial-number", "type": "MULTIPLE_VALUES_LIST", "value": ["SN-1", "SN 2"]},
+                {"code": "delivery-countries", "type": "STRING", "value": "USA"},
+            ],
         }
     ],
 }  # fmt: skip
@@ -58,7 +63,9 @@ NOT_SHIPPED: dict[str, Any] = {
 }  # fmt: skip
 
 CONTRACT = AdapterContract(
-    open=lambda: opened("mirakl", label_document_types=[]),
+    open=lambda: opened(
+        "mirakl", label_document_types=[], imei_fields=["imei"], serial_number_fields=["serial-number"]
+    ),
     order=Example(
         DISTINCT,
         {
@@ -78,9 +85,10 @@ CONTRACT = AdapterContract(
             "item_id": "Order_1-A-1", "sku": "S2000", "quantity": 3, "status": Status.ACCEPTED,
             "marketplace_state": "SHIPPING", "created_at": day(6), "currency": "USD", "price": Decimal("82.4"),
             "shipping_price": Decimal("2.25"), "fee": Decimal("21.3"), "product": "Espresso machine",
-            "listing_id": "2130", "kind": ItemKind.GOODS, "shipments": (Shipment(3, day(4)),),
+            "listing_id": "2130", "imeis": ("356938035643809", "490154203237518"),
+            "serial_numbers": ("SN-1", "SN 2"), "kind": ItemKind.GOODS, "shipments": (Shipment(3, day(4)),),
         },
-        absent=["imei", "serial_number", "cancelled", "shipped", "refunded", "returned"],
+        absent=["cancelled", "shipped", "refunded", "returned"],
     ),
     care=[
         Example(

@@ -35,6 +35,7 @@ DISTINCT: dict[str, Any] = {
             "item_identifiers": [
                 {"identifier_type": "SERIAL_NUMBER", "value": "SN-1"},
                 {"identifier_type": "IMEI", "value": "356938035643809"},
+                {"identifier_type": "IMEI", "value": "490154203237518"},
             ],
         }
     ],
@@ -72,7 +73,7 @@ CONTRACT = AdapterContract(
             "item_id": "91", "sku": "IP12-64-B", "quantity": 1, "status": Status.ACCEPTED,
             "marketplace_state": "ACCEPTED", "currency": "CZK", "price": Decimal("999.50"),
             "shipping_price": Decimal("12.50"), "fee": Decimal("23.5"), "product": "iPhone 12", "listing_id": "77",
-            "imei": "356938035643809", "serial_number": "SN-1", "kind": ItemKind.GOODS,
+            "imeis": ("356938035643809", "490154203237518"), "serial_numbers": ("SN-1",), "kind": ItemKind.GOODS,
         },
         absent=["created_at", "cancelled", "shipped", "refunded", "returned", "shipments"],
     ),

@@ -89,9 +89,9 @@ def test_a_ticket_that_is_nested_too_deeply_stops_no_list() -> None:
 
 def test_an_item_without_a_sku_is_named_by_its_offer_and_a_refund_changes_its_status(shop: SellerAccount) -> None:
     shipped, refunded = decoded(shop, EXAMPLE).items or []
-    assert (shipped.imei, shipped.serial_number) == ("356938035643809", None)
+    assert (shipped.imeis, shipped.serial_numbers) == (("356938035643809",), None)
     assert (refunded.sku, refunded.status) == ("offer-78", Status.REFUNDED_BEFORE_SHIPPING)
-    assert (refunded.imei, refunded.serial_number) == (None, "SN-1")
+    assert (refunded.imeis, refunded.serial_numbers) == (None, ("SN-1",))
 
 
 def test_waiting_items_are_accepted_one_by_one_after_they_are_stored(

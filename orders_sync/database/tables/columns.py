@@ -15,6 +15,9 @@ ADDRESS_PARTS = (
     "postal_code", "city", "state", "country", "phone",
 )  # fmt: skip
 
+DEVICE_COLUMNS = ("imeis", "serial_numbers")
+"""The columns of order_items that identify the device that the buyer has."""
+
 ACCOUNT = "Name of the seller account: the name of the folder of its account file."
 ORDER_ID = "The marketplace's id of the order."
 ITEM_ID = "The marketplace's id of the order item (orderline)."

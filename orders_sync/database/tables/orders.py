@@ -15,7 +15,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from orders_sync.database.tables.columns import (
     ACCOUNT,
@@ -111,8 +111,15 @@ order_items = Table(
     Column("fee", Numeric, comment="The marketplace's commission in `currency`."),
     Column("product", Text, comment="Title of the product."),
     Column("listing_id", Text, comment="The marketplace's id of the listing."),
-    Column("imei", Text, comment="IMEI of the device, when the marketplace reports it."),
-    Column("serial_number", Text, comment="Serial number of the device, when the marketplace reports it."),
+    Column(
+        "imeis", ARRAY(Text), info=PERSONAL_DATA,
+        comment="Buyer's data: the IMEIs of the item's pieces, of which a device with two SIMs has two; empty: the "
+        "marketplace names none.",
+    ),
+    Column(
+        "serial_numbers", ARRAY(Text), info=PERSONAL_DATA,
+        comment="Buyer's data: the serial numbers of the item's pieces; empty: the marketplace names none.",
+    ),
     Column(
         "kind", Text, nullable=False, server_default="goods",
         comment="goods, gift_card, discount, fee, gift_wrap, shipping or service; only goods are locked in stock.",
