@@ -177,7 +177,7 @@ def test_the_checks_pass_on_a_healthy_database_and_show_the_rows_that_break_them
         failed = {name for name, passed in results.items() if not passed}
         assert failed <= {"contract_is_known", "states_are_known", "totals_add_up", "no_late_orders"}
         assert {"contract_is_known", "states_are_known", "totals_add_up"} <= failed
-        assert len(results) == 14
+        assert len(results) == 16
         connection.execute("DELETE FROM order_events WHERE order_id = '1'")
         connection.execute("DELETE FROM orders WHERE order_id = '1'")
         assert not check_results(definitions)["every_item_has_its_order"]

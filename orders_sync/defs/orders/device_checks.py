@@ -25,7 +25,9 @@ def shipped_with_device_numbers(orders_database: OrdersDatabase) -> dg.AssetChec
         found = shipped_without(connection, accounts)
     result = rows_check_result(list(ShippedWithout._fields), found, WARN)
     required = [name for name, account in accounts.items() if account.settings.require_device_numbers]
-    return result._replace(metadata={**result.metadata, "accounts that require them": ", ".join(required) or "none"})
+    return result._replace(
+        metadata={**result.metadata, "accounts that require them": dg.MetadataValue.text(", ".join(required) or "none")}
+    )
 
 
 @dg.asset_check(
