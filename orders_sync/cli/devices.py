@@ -35,10 +35,7 @@ def list_devices(account: str | None, order_id: str | None, number: str | None, 
         found = find_devices(connection, Selection(account, order_id, number and number.strip()))
     if not found and account is not None:  # a removed account may have orders; a misspelled one has none
         check_account_name(account)
-    rows = [
-        each._replace(imeis=_one_text(each.imeis), serial_numbers=_one_text(each.serial_numbers))  # pyright: ignore[reportArgumentType]
-        for each in found
-    ]
+    rows = [[*each[:-2], _one_text(each.imeis), _one_text(each.serial_numbers)] for each in found]
     _print("Devices", Device._fields, rows, as_json=as_json, as_csv=as_csv)
 
 

@@ -78,6 +78,48 @@ def test_an_upgrade_brings_the_comments_to_a_database_of_an_older_revision(templ
         assert connection.execute(comment).fetchone() == (metadata.tables["orders"].c.fingerprint.comment,)
 
 
+def test_an_upgrade_keeps_the_numbers_of_devices_and_what_was_done_by_hand(template: str) -> None:
+    with a_database(template, "t_upgraded_devices_and_acts") as url, connect(url) as connection:
+        upgrade_schema(url, "0018")
+        connection.execute(_BEFORE_0022)
+        upgrade_schema(url)
+        assert connection.execute("SELECT item_id, imeis, serial_numbers FROM order_items ORDER BY 1").fetchall() == [
+            ("100", ["356938035643809"], None),
+            ("200", None, None),
+        ]
+        assert connection.execute("SELECT buyer_data_blanked_at FROM orders ORDER BY order_id").fetchall() == [
+            (None,),
+            (None,),
+        ]
+        assert connection.execute(
+            "SELECT actor, act, detail, reason, account, order_id, item_id, sku, object FROM manual_acts ORDER BY act_id"
+        ).fetchall() == [
+            ("ann@desk", "lock_item", None, "he pays cash", "shop", "1", "100", "PHONE", None),
+            ("ann@desk", "adjust_stock", "-2 pieces, 3 on hand", "broken", None, None, None, "PHONE", None),
+            ("bob@desk", "dismiss_rejected", None, "a test", "shop", "9", None, None, "rejected order 9"),
+            ("bob@desk", "rewind_lane", None, "a clock", "shop", None, None, None, "lane shop/new"),
+        ]
+
+
+_BEFORE_0022 = """
+INSERT INTO orders (account, order_id, status, created_at, raw, fingerprint, buyer_data_blanked_at) VALUES
+  ('shop', '1', 'shipped', now(), '{}', '', NULL), ('shop', '2', 'shipped', now(), '{}', '', now());
+INSERT INTO order_items (account, order_id, item_id, sku, quantity, status, imei, serial_number) VALUES
+  ('shop', '1', '100', 'PHONE', 1, 'shipped', '356938035643809', ''),
+  ('shop', '2', '200', 'PHONE', 1, 'shipped', '490154203237518', 'SN-1');
+INSERT INTO stock_decisions (account, item_id, decision, item_status, reason, made_by, made_at) VALUES
+  ('shop', '100', 'lock', 'accepted', 'he pays cash', 'ann@desk', '2026-03-01'),
+  ('shop', '200', 'shipped', 'shipped', 'V1 has consumed it', 'cutover', '2026-03-01');
+INSERT INTO stock_movements (sku, kind, pieces, on_hand_change, on_hand, reason, made_by, at) VALUES
+  ('PHONE', 'adjusted', -2, -2, 3, 'broken', 'ann@desk', '2026-03-02'),
+  ('PHONE', 'shipped', -1, -1, 2, 'order 1', '', '2026-03-02');
+INSERT INTO rejected_records (account, kind, record_id, raw, reasons, dismissed_at, dismissed_by, dismissed_reason)
+  VALUES ('shop', 'order', '9', '{}', '[]', '2026-03-03', 'bob@desk', 'a test');
+INSERT INTO watermark_rewinds (account, sync_type, from_watermark, to_watermark, rewound_at, rewound_by, reason)
+  VALUES ('shop', 'new', '2026-03-02', '2026-03-01', '2026-03-04', 'bob@desk', 'a clock');
+"""
+
+
 def test_several_may_upgrade_at_once(template: str) -> None:
     with a_database(template, "t_upgraded_at_once") as url:
         with ThreadPoolExecutor(3) as threads:

@@ -7,7 +7,13 @@ import pytest
 
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
+from orders_sync.model.device_numbers import is_imei
+from orders_sync.privacy.retention import blank_buyers_data
 from orders_sync.reports.devices import Selection, devices, shipped_without, sold_twice
+from orders_sync.sandbox.back_market import FakeBackMarket
+from orders_sync.sandbox.fake_marketplace import FakeMarketplace
+from orders_sync.sandbox.mirakl import FakeMirakl
+from orders_sync.sandbox.refurbed import FakeRefurbed
 from orders_sync.sync.order_changes import changes_of
 from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
 
@@ -64,6 +70,28 @@ def test_an_imei_that_is_none_is_a_flaw_and_keeps_no_order_out(
     assert sync(account).created == 1
     assert numbers(connection) == {"1": (None if stored is None else [stored], ["SN-1"])}
     assert flaws(connection) == [("1", "items[0].imeis", found, how)]
+
+
+@pytest.mark.parametrize(
+    ("fake", "settings"),
+    [
+        (FakeBackMarket, {}),
+        (FakeRefurbed, {}),
+        (FakeMirakl, {"imei_fields": ["imei"], "serial_number_fields": ["serial-number"]}),
+    ],
+)
+def test_every_sandbox_gives_the_numbers_of_most_of_what_has_shipped(
+    connection: Connection, fake: type[FakeMarketplace], settings: dict[str, Any]
+) -> None:
+    with Marketplace(fake, orders=80, days=10) as marketplace:
+        account = sandbox_account(marketplace, require_device_numbers=True, **settings)
+        sync(account)
+        found, missing = devices(connection, Selection()), shipped_without(connection, {"shop": account})
+    assert len(found) > 10
+    assert 0 < len(missing) < len(found) / 5
+    assert all(is_imei(imei) for each in found for imei in each.imeis or ())
+    assert all(each.imeis and each.serial_numbers for each in found)
+    assert not [flaw for flaw in flaws(connection) if "imeis" in flaw[1]]
 
 
 def test_a_change_of_a_number_is_on_record_by_its_name_alone(
@@ -141,8 +169,6 @@ def test_what_people_type_for_no_imei_is_no_duplicate(
 def test_a_blanked_order_is_not_one_without_a_number(
     connection: Connection, marketplace: Marketplace, account: SellerAccount
 ) -> None:
-    from orders_sync.privacy.retention import blank_buyers_data
-
     keeps = sandbox_account(marketplace, require_device_numbers=True, retention_days=30)
     shipped(marketplace, 1, imei=PHONE, serial_number="SN-1")
     sync(keeps)
