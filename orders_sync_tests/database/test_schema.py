@@ -87,6 +87,13 @@ def test_an_upgrade_keeps_the_numbers_of_devices_and_what_was_done_by_hand(templ
             ("100", ["356938035643809"], None),
             ("200", None, None),
         ]
+        assert connection.execute("SELECT items FROM order_changes").fetchall() == [
+            ({"100": {"imeis": [], "status": ["accepted", "shipped"]}, "101": {"serial_numbers": []}},)
+        ]
+        assert connection.execute("SELECT previous FROM order_events ORDER BY event_id").fetchall() == [
+            ({"product": "A"},),
+            (None,),
+        ]
         assert connection.execute("SELECT buyer_data_blanked_at FROM orders ORDER BY order_id").fetchall() == [
             (None,),
             (None,),
@@ -107,6 +114,13 @@ INSERT INTO orders (account, order_id, status, created_at, raw, fingerprint, buy
 INSERT INTO order_items (account, order_id, item_id, sku, quantity, status, imei, serial_number) VALUES
   ('shop', '1', '100', 'PHONE', 1, 'shipped', '356938035643809', ''),
   ('shop', '2', '200', 'PHONE', 1, 'shipped', '490154203237518', 'SN-1');
+INSERT INTO order_changes (account, order_id, revision, written_by, run_id, fields, items) VALUES
+  ('shop', '1', 2, 'modified', 'test', '{}',
+   '{"100": {"imei": [null, "356938035643809"], "status": ["accepted", "shipped"]},
+     "101": {"serial_number": ["SN-1", "SN-2"]}}');
+INSERT INTO order_events (account, order_id, item_id, kind, revision, old_status, new_status, previous) VALUES
+  ('shop', '1', '100', 'OrderStatusChanged', 2, 'accepted', 'shipped', '{"imei": null, "product": "A"}'),
+  ('shop', '1', '101', 'OrderStatusChanged', 2, 'accepted', 'shipped', '{"serial_number": "SN-1"}');
 INSERT INTO stock_decisions (account, item_id, decision, item_status, reason, made_by, made_at) VALUES
   ('shop', '100', 'lock', 'accepted', 'he pays cash', 'ann@desk', '2026-03-01'),
   ('shop', '200', 'shipped', 'shipped', 'V1 has consumed it', 'cutover', '2026-03-01');

@@ -40,7 +40,11 @@ def test_a_change_has_its_values_before_and_after_and_what_stored_it(
     marketplace.pass_time(minutes=5)
     changed_at = marketplace.now()
     marketplace.change(
-        1, state=9, tracking_number="T1", price="300.00", orderlines=[{**lines[0], "state": 3, "imei": "123"}, lines[1]]
+        1,
+        state=9,
+        tracking_number="T1",
+        price="300.00",
+        orderlines=[{**lines[0], "state": 3, "product": "A phone"}, lines[1]],
     )
     sync(account, "modified")
     assert rows(connection, CHANGES) == [
@@ -53,7 +57,13 @@ def test_a_change_has_its_values_before_and_after_and_what_stored_it(
                 "tracking_number": [None, "T1"],
                 "items_total": [200.0, 300.0],
             },
-            {"100": {"status": ["accepted", "shipped"], "marketplace_state": ["2", "3"], "imei": [None, "123"]}},
+            {
+                "100": {
+                    "status": ["accepted", "shipped"],
+                    "marketplace_state": ["2", "3"],
+                    "product": ["A PHONE", "A phone"],
+                }
+            },
         )
     ]
     ((fields, written_by, run_id),) = rows(connection, "SELECT fields, written_by, run_id FROM order_changes")
@@ -61,7 +71,7 @@ def test_a_change_has_its_values_before_and_after_and_what_stored_it(
     assert (written_by, run_id) == ("modified", "test")
     assert rows(connection, PREVIOUS) == [
         ("1", "", "accepted", "shipped", {"marketplace_state": "3", "tracking_number": None, "items_total": 200.0}),
-        ("1", "100", "accepted", "shipped", {"marketplace_state": "2", "imei": None}),
+        ("1", "100", "accepted", "shipped", {"marketplace_state": "2", "product": "A PHONE"}),
     ]
     check_invariants(connection)
 
@@ -184,13 +194,13 @@ def test_the_changes_of_an_order_are_listed_value_by_value(
     sync(account)
     lines = marketplace.world.scripted[1]["orderlines"]
     modified = marketplace.world.scripted[1]["date_modification"]
-    marketplace.change(1, date_modification=modified, orderlines=[{**lines[0], "serial_number": "S"}], buyer_note="x")
+    marketplace.change(1, date_modification=modified, orderlines=[{**lines[0], "product": "A phone"}], buyer_note="x")
     sync(account, "modified")
     marketplace.change(1, date_modification=modified, buyer_note="y")
     sync(account, "modified")
     at = marketplace.now()
     assert [change._replace(recorded_at=at) for change in changes_of(connection, "shop", "1")] == [
-        OrderChange(2, at, "modified", "test", "100", "serial_number", None, "S", False),
+        OrderChange(2, at, "modified", "test", "100", "product", "A PHONE", "A phone", False),
         OrderChange(3, at, "modified", "test", "", "", None, None, False),
     ]
 

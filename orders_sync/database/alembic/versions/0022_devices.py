@@ -22,6 +22,8 @@ def upgrade() -> None:
     op.execute(_COPY)
     for old in ("imei", "serial_number"):
         op.drop_column("order_items", old)
+    op.execute(_NAME_CHANGES_ONLY)
+    op.execute(_LEAVE_OUT_OF_EVENTS)
     # The raw records of blanked orders still have them: the next run of the retention blanks those orders again.
     op.execute("UPDATE orders SET buyer_data_blanked_at = NULL WHERE buyer_data_blanked_at IS NOT NULL")
 
@@ -41,4 +43,17 @@ UPDATE order_items item SET imeis = CASE WHEN imei <> '' THEN ARRAY[imei] END,
 FROM orders placed
 WHERE placed.account = item.account AND placed.order_id = item.order_id AND placed.buyer_data_blanked_at IS NULL
   AND (imei <> '' OR serial_number <> '')
+"""
+# What is blanked must not stay in the old revisions: changes of it are named without their values.
+_NAME_CHANGES_ONLY = """
+UPDATE order_changes SET items = (
+  SELECT jsonb_object_agg(item_id, changes - 'imei' - 'serial_number'
+    || CASE WHEN changes ? 'imei' THEN '{"imeis": []}'::jsonb ELSE '{}' END
+    || CASE WHEN changes ? 'serial_number' THEN '{"serial_numbers": []}'::jsonb ELSE '{}' END)
+  FROM jsonb_each(items) AS one (item_id, changes))
+WHERE EXISTS (SELECT FROM jsonb_each(items) AS one (item_id, changes) WHERE changes ?| '{imei,serial_number}')
+"""
+_LEAVE_OUT_OF_EVENTS = """
+UPDATE order_events SET previous = nullif(previous - 'imei' - 'serial_number', '{}')
+WHERE previous ?| '{imei,serial_number}'
 """
