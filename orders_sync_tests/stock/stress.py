@@ -121,7 +121,7 @@ def stress(url: str, seconds: float, orders: int, seed: int = 1, sku_case: SkuCa
 def _figures(url: str, orders: int, seconds: float, counts: Counter[str], sku_case: SkuCase) -> Figures:
     with connect(url) as connection:
         stock = StockConnection(connection)
-        set_sku_case(stock, sku_case, BY.user)
+        set_sku_case(stock, sku_case, BY)
         last = apply_pending(stock)
         wrong = wrong_locks(stock)
         wrong_skus = _wrong_skus(stock, {sku: _with(counts, "counted ")[sku] for sku in SKUS})
@@ -281,7 +281,7 @@ def _act_by_hand(url: str, end: float, orders: int, seed: int, sku_case: SkuCase
                     case "return":
                         return_to_stock(stock, {key: 1}, BY)
                     case "case":
-                        set_sku_case(stock, random.choice(list(SkuCase)), BY.user)
+                        set_sku_case(stock, random.choice(list(SkuCase)), BY)
                     case _:
                         import_stock_skus(stock, random.choice([ALIASES, ALIASES[:1], []]))
                 counts[f"act {act}"] += 1

@@ -139,7 +139,7 @@ class TestAMarketplaceThatGivesNoTimeOfShipping:
     def test_a_pass_that_stores_the_order_again_before_the_stock_job_comes_changes_nothing(
         self, stock: StockConnection, later: str
     ) -> None:
-        set_unknown_shipping_time(stock, UnknownShippingTime.BEFORE_COUNT, "ann@desk")
+        set_unknown_shipping_time(stock, UnknownShippingTime.BEFORE_COUNT, By("ann@desk", ""))
         store(stock, StoredItem("100"))
         counted(stock, 9, minutes=60)
         for status in ("shipped", later):

@@ -365,7 +365,7 @@ class TestBundlesAndAliases:
         store(stock, StoredItem("100", "phone", 2))
         store_label(connection, "1")
         cancel(stock, StoredItem("100", "phone", 2))
-        set_sku_case(stock, SkuCase.IGNORE, "ann@desk")
+        set_sku_case(stock, SkuCase.IGNORE, By("ann@desk", ""))
         apply_pending(stock)
         assert (lock(stock), level(stock)) == (("held", 0, 2, 0), (5, 2))
         check(stock)

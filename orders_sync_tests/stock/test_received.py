@@ -196,7 +196,7 @@ def test_a_receipt_follows_its_sku_when_case_makes_no_difference_any_more(connec
     ship(stock, StoredItem("100", "phone"))
     store_care_record(connection, "C1", 1)
     receipt = received(stock)
-    set_sku_case(stock, SkuCase.IGNORE, "ann@desk")
+    set_sku_case(stock, SkuCase.IGNORE, By("ann@desk", ""))
     put_away(stock, receipt.number, None, SAME_SKU, ANN)
     assert on_hand(stock, "PHONE") == 10
     check_invariants(connection)

@@ -238,7 +238,7 @@ def test_what_left_as_another_spelling_is_subtracted_from_the_count_before(
     assert stock.execute(LEVELS).fetchall() == [("PHONE", on_hand, min(1, on_hand))]
     import_levels(stock, {"PHONE": counts["PHONE"]}, counted_at=at(0))
     assert stock.execute(LEVELS).fetchall() == [("PHONE", on_hand, min(1, on_hand))], "it was subtracted already"
-    undo_shipment(stock, (ACCOUNT, "100"), 1, By(ANN, "it is still here"))
+    undo_shipment(stock, (ACCOUNT, "100"), 1, By(ANN.user, "it is still here"))
     assert stock.execute(LEVELS).fetchall() == [("PHONE", counts["PHONE"], min(2, counts["PHONE"]))]
     check_invariants(connection)
 
@@ -247,10 +247,10 @@ def test_what_left_as_another_spelling_comes_back_once(connection: Connection, s
     import_levels(stock, {"PHONE": 10}, counted_at=at(0))
     one_order(connection, 1, "phone", status="shipped", quantity=2)
     apply_pending(stock)
-    return_to_stock(stock, {(ACCOUNT, "100"): 1}, By(ANN, "unopened"))
+    return_to_stock(stock, {(ACCOUNT, "100"): 1}, By(ANN.user, "unopened"))
     ignore_case(stock)
     assert stock.execute(LEVELS).fetchall() == [("PHONE", 9, 0)]
-    return_to_stock(stock, {(ACCOUNT, "100"): 1}, By(ANN, "unopened"))
+    return_to_stock(stock, {(ACCOUNT, "100"): 1}, By(ANN.user, "unopened"))
     assert stock.execute(LEVELS).fetchall() == [("PHONE", 10, 0)]
     check_invariants(connection)
 
