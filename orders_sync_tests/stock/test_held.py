@@ -188,7 +188,7 @@ class TestAPersonKnows:
         assert (held(stock), level(stock)) == ([], (10, 8))
         explained = explain(stock, "100")
         (decision,) = explained.decisions
-        assert (decision.decision, decision.reason, decision.made_by) == ("still_here", *ANN[::-1])
+        assert (decision.decision, decision.reason, decision.made_by) == ("still_here", ANN.reason, ANN.user)
         assert "3 held pieces are still here, by ann@desk: looked at the desk" in explained.transitions[-1].cause
         store(stock, THREE._replace(status="refunded_before_shipping"), 9)
         assert held(stock) == [], "nothing is held that was not locked since"
