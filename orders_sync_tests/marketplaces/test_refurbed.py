@@ -94,6 +94,40 @@ def test_an_item_without_a_sku_is_named_by_its_offer_and_a_refund_changes_its_st
     assert (refunded.imeis, refunded.serial_numbers) == (None, ("SN-1",))
 
 
+@pytest.mark.parametrize(
+    ("item", "imeis", "serial_numbers"),
+    [
+        ({"item_identifier": "356938035643809"}, ("356938035643809",), None),
+        ({"item_identifier": "SN-1", "item_identifiers": []}, None, ("SN-1",)),
+        (
+            {"item_identifiers": [{"identifier_type": kind, "value": "356938035643809"} for kind in ("IMEI", "IMEI")]},
+            ("356938035643809",),
+            None,
+        ),
+        (
+            {
+                "item_identifier": "SN-1",
+                "item_identifiers": [
+                    {"identifier_type": "IMEI", "value": "not an IMEI"},
+                    {"identifier_type": "UNSPECIFIED", "value": "490154203237518"},
+                    {"identifier_type": "SERIAL_NUMBER", "value": "356938035643809"},
+                    {"identifier_type": "SERIAL_NUMBER", "value": ""},
+                ],
+            },
+            ("not an IMEI", "490154203237518"),
+            ("356938035643809",),
+        ),
+        ({}, None, None),
+    ],
+)
+def test_all_identifiers_of_an_item_are_read_by_their_type_or_their_form(
+    shop: SellerAccount, item: dict[str, Any], imeis: tuple[str, ...] | None, serial_numbers: tuple[str, ...] | None
+) -> None:
+    plain = {key: value for key, value in EXAMPLE["items"][0].items() if key != "item_identifiers"}
+    (read,) = decoded(shop, {**EXAMPLE, "items": [{**plain, **item}]}).items or []
+    assert (read.imeis, read.serial_numbers) == (imeis, serial_numbers)
+
+
 def test_waiting_items_are_accepted_one_by_one_after_they_are_stored(
     refurbed: Marketplace, shop: SellerAccount, connection: Connection
 ) -> None:
