@@ -54,10 +54,14 @@ OTHERS = {
     "schedule list", "status", "log", "doctor", "rejected list", "rejected show", "flaws", "drift fields", "changes",
     "acts", "documents list", "documents save", "documents print", "devices list", "devices missing", "devices duplicates",
     "acceptance waiting", "stock levels",
-    "stock available", "stock explain", "stock skus list", "accounts list", "accounts check", "sandbox", "up", "db upgrade", "cutover status", "cutover compare", "cutover differences",
+    "stock available", "stock explain", "stock received", "stock skus list", "accounts list", "accounts check", "sandbox", "up", "db upgrade", "cutover status", "cutover compare", "cutover differences",
 }  # fmt: skip
-#: A scheduler runs it, as V1's `schedule:run`; and the moves of the cutover, whose tests see their acts.
-ELSEWHERE = {"schedule run", "cutover begin", "cutover advance", "cutover back"}
+#: A scheduler runs it, as V1's `schedule:run`; and those whose acts their own tests see: the moves of the cutover, held
+#: and received pieces.
+ELSEWHERE = {
+    "schedule run", "cutover begin", "cutover advance", "cutover back", "stock held still-here", "stock held has-left",
+    "stock receive", "stock put-away",
+}  # fmt: skip
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[str]:

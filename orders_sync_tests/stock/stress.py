@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
 from random import Random
 from typing import Any, TypeAlias
 
@@ -49,6 +50,8 @@ NEXT = {
 """The changes of status that may happen; an item in another status changes no more."""
 MERGERS, WORKERS = 2, 2
 DECISIONS = [Decision.LOCK, Decision.RELEASE, Decision.SHIPPED, Decision.NOT_SHIPPED]
+START_SECONDS = 120
+"""How long the processes may take to start."""
 BY = By("stress@test", "a random act")
 
 
@@ -97,13 +100,16 @@ def stress(url: str, seconds: float, orders: int, seed: int = 1, sku_case: SkuCa
                     store_label(connection, str(number))
     context = multiprocessing.get_context("spawn")
     results: Results = context.Queue()
-    end = time.time() + seconds
     jobs = [
-        *((_change_orders, (url, end, orders, part, seed, sku_case)) for part in range(MERGERS)),
-        *((_apply_events, (url, end, seed + part)) for part in range(WORKERS)),
-        (_act_by_hand, (url, end, orders, seed, sku_case)),
+        *((_change_orders, (orders, part, seed, sku_case)) for part in range(MERGERS)),
+        *((_apply_events, (seed + part,)) for part in range(WORKERS)),
+        (_act_by_hand, (orders, seed, sku_case)),
     ]
-    processes = [context.Process(target=_report, args=(results, job, arguments)) for job, arguments in jobs]
+    started = context.Barrier(len(jobs), timeout=START_SECONDS)
+    processes = [
+        context.Process(target=_report, args=(results, started, url, seconds, job, arguments))
+        for job, arguments in jobs
+    ]
     for process in processes:
         process.start()
     found = [results.get() for _ in processes]
@@ -168,10 +174,11 @@ def _with(counts: Counter[str], prefix: str) -> Counter[str]:
     return Counter({name.removeprefix(prefix): count for name, count in counts.items() if name.startswith(prefix)})
 
 
-def _report(results: Results, job: Any, arguments: tuple[Any, ...]) -> None:
-    """Runs a job in its process; puts its counts, or its failure in one text."""
+def _report(results: Results, started: Barrier, url: str, seconds: float, job: Any, arguments: tuple[Any, ...]) -> None:
+    """Runs a job in its process, once all have started; puts its counts, or its failure in one text."""
     try:
-        results.put(job(*arguments))
+        started.wait()
+        results.put(job(url, time.time() + seconds, *arguments))
     except BaseException as failure:
         results.put(f"{job.__name__}: {type(failure).__name__}: {failure}")
 
@@ -255,12 +262,13 @@ def _act_by_hand(url: str, end: float, orders: int, seed: int, sku_case: SkuCase
     """Imports and acts of a person, some ten a second. Also counts the pieces of each SKU, as last imported."""
     random = Random(f"{seed} by hand")
     counts = Counter({f"counted {sku}": orders // len(SKUS) for sku in SKUS})
+    left: list[str] = []
     acts = ["import", "adjust", "decide", "return", "skus", "held", *(["case"] if sku_case is SkuCase.IGNORE else [])]
     with connect(url) as connection:
         stock = StockConnection(connection)
         while time.time() < end:
-            # On a slow machine, a short run has few acts.
-            act = random.choice(acts) if counts["act import"] else "import"
+            left = left or random.sample(acts, len(acts))  # each act has its turn, also on a slow machine
+            act = left.pop()
             key = (ACCOUNT, f"{random.randrange(orders)}-0")
             with suppress(StockActError, StockInputError):
                 match act:

@@ -190,6 +190,7 @@ class TestAPersonKnows:
         (decision,) = explained.decisions
         assert (decision.decision, decision.reason, decision.made_by) == ("still_here", ANN.reason, ANN.user)
         assert "3 held pieces are still here, by ann@desk: looked at the desk" in explained.transitions[-1].cause
+        assert [(each.act, each.detail) for each in explained.acts] == [("held_still_here", "3 pieces")]
         store(stock, THREE._replace(status="refunded_before_shipping"), 9)
         assert held(stock) == [], "nothing is held that was not locked since"
         check(stock)
@@ -199,6 +200,7 @@ class TestAPersonKnows:
         assert has_left(stock, ITEM, None, ANN).pieces == 3
         assert (lock(stock), level(stock)) == (("consumed", 0, 0, 3), (7, 0))
         assert [each.decision for each in explain(stock, "100").decisions] == ["has_left"]
+        assert [(each.act, each.detail) for each in explain(stock, "100").acts] == [("held_has_left", "3 pieces")]
         check(stock)
 
     @pytest.mark.parametrize("facts", [{"status": "shipped"}, {"status": "shipped", "shipped": 3}, {"shipped": 3}])

@@ -76,6 +76,10 @@ def test_the_care_records_state_and_the_shelfs_are_shown(stock: StockConnection)
         ("received", 2, "PHONE"),
         ("shelved", 1, "PHONE-B"),
     ]
+    assert [(each.act, each.detail, each.order_id) for each in explained.acts] == [
+        ("receive_pieces", "2 pieces", "1"),
+        ("put_away", "1 pieces shelved", "1"),
+    ]
 
 
 def test_pieces_are_put_away_one_by_one_and_only_once(stock: StockConnection) -> None:
