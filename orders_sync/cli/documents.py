@@ -2,10 +2,9 @@
 
 import sys
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import click
 
@@ -13,37 +12,11 @@ from orders_sync.cli.database import orders_database
 from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console, moment, print_warning, table
 from orders_sync.cli.user import by_user
 from orders_sync.database.engine import Connection
+from orders_sync.documents.listing import file_name, kinds_that_need_credential, listed_documents, named_files
 from orders_sync.documents.store import StoredDocument, stored_documents
 from orders_sync.model.errors import UserFacingError
 
 APPLICATION = "orders_sync documents"
-MAX_NAME_LENGTH = 120
-"""Characters of an order's id in the name of a file."""
-_LISTED = """
-SELECT document.order_id, kind, coalesce(document.carrier, ''), coalesce(document.tracking_number, ''),
-  read_at, expires_at, cancelled_at, document.url,
-  document.url = CASE kind WHEN 'label' THEN label_url ELSE delivery_note_url END,
-  CASE WHEN format IS NULL THEN problem ELSE upper(format) || ', ' || ceil(size / 1024.0) || ' kB' END
-FROM orders JOIN (
-  SELECT account, order_id, kind, document_key, url, carrier, tracking_number, read_at, expires_at, cancelled_at,
-    first_stored_at
-  FROM order_documents
-  UNION ALL
-  -- The URLs that only the order's own record has.
-  SELECT account, order_id, offered.kind, offered.kind, offered.url, NULL, NULL, stored_at, NULL, NULL, first_stored_at
-  FROM orders CROSS JOIN LATERAL (VALUES ('delivery_note', delivery_note_url), ('label', label_url)) offered (kind, url)
-  WHERE offered.url IS NOT NULL AND NOT EXISTS (
-    SELECT FROM order_documents other
-    WHERE other.account = orders.account AND other.order_id = orders.order_id AND other.kind = offered.kind
-      AND other.url = offered.url
-  )
-) document USING (account, order_id)
-LEFT JOIN document_fetches fetched USING (account, order_id, kind, document_key)
-LEFT JOIN document_contents content
-  ON content.sha256 = fetched.sha256 AND (document.expires_at IS NOT NULL OR fetched.url = document.url)
-WHERE account = %s AND order_id = ANY(%s)
-ORDER BY order_id, kind, document.first_stored_at, document_key
-"""
 
 
 @click.group()
@@ -109,7 +82,8 @@ def save(order_ids: tuple[str, ...], account: str | None, folder: Path) -> None:
     """
     found = _stored(order_ids, account)
     folder.mkdir(parents=True, exist_ok=True)
-    for path, document in _named(found, folder):
+    for name, document in named_files(found):
+        path = folder / name
         path.write_bytes(document.content or b"")
         click.echo(path)
     sys.exit(_report_missing(found))
@@ -131,7 +105,7 @@ def print_documents(order_ids: tuple[str, ...], account: str | None, file: Path 
     from orders_sync.documents.printing import printed
 
     found = _stored(order_ids, account)
-    file = file or Path(f"{_file_name(order_ids[0])}.pdf")
+    file = file or Path(f"{file_name(order_ids[0])}.pdf")
     made = printed(found)
     if made.pdf is not None:
         with click.open_file(str(file), "wb") as written:
@@ -139,7 +113,8 @@ def print_documents(order_ids: tuple[str, ...], account: str | None, file: Path 
     if made.pdf is not None and str(file) != "-":
         click.echo(file)
     damaged = dict(made.unreadable)
-    for path, document in _named(found, file.parent):
+    for name, document in named_files(found):
+        path = file.parent / name
         if document in damaged:
             path.write_bytes(document.content or b"")
             _warn(f"{path}: not part of the PDF: {damaged[document]}")
@@ -189,52 +164,23 @@ def _account_of(connection: Connection, order_ids: Sequence[str], account: str |
 
 
 def _print_documents(connection: Connection, account: str, order_ids: Sequence[str]) -> None:
-    rows = connection.execute(_LISTED, [account, list(order_ids)]).fetchall()
-    if not rows:
+    found = listed_documents(connection, account, order_ids)
+    if not found:
         console.print("No documents.")
         return
-    locked = _kinds_that_need_credential(account)
+    locked = kinds_that_need_credential(account)
     no_link = "opens with the credential only"
     shown = table(
-        f"{len(rows)} documents", "order", "kind", "use", "carrier", "tracking number", "read", "expires", "cancelled",
+        f"{len(found)} documents", "order", "kind", "use", "carrier", "tracking number", "read", "expires", "cancelled",
         "stored", "URL",
     )  # fmt: skip
-    for order_id, kind, carrier, number, read_at, expires_at, cancelled_at, url, is_offered, stored in rows:
+    for each in found:
         shown.add_row(
-            order_id, kind, "yes" if is_offered else "", carrier, number, moment(read_at), moment(expires_at),
-            moment(cancelled_at), stored or "-", no_link if url and kind in locked else url or "",
+            each.order_id, each.kind, "yes" if each.is_offered else "", each.carrier or "", each.tracking_number or "",
+            moment(each.read_at), moment(each.expires_at), moment(each.cancelled_at), each.stored or "-",
+            no_link if each.url and each.kind in locked else each.url or "",
         )  # fmt: skip
     console.print(shown)
-
-
-def _kinds_that_need_credential(account: str) -> frozenset[str]:
-    """The kinds of documents whose URLs are no links for people, as far as the account's adapter knows it."""
-    from orders_sync.marketplaces.kit.accounts import load_accounts
-    from orders_sync.marketplaces.kit.registry import find_marketplace
-
-    usable, _ = load_accounts()
-    if account not in usable:
-        return frozenset()
-    access = find_marketplace(usable[account].settings.marketplace).document_access
-    return frozenset(str(kind) for kind, needed in access.items() if needed.needs_credential)
-
-
-def _named(found: Iterable[StoredDocument], folder: Path) -> list[tuple[Path, StoredDocument]]:
-    """The stored ones of some documents, each with its file: order, kind, and a number among those of the kind."""
-    named: list[tuple[Path, StoredDocument]] = []
-    counts: dict[tuple[str, str], int] = {}
-    for document in found:
-        key = document.order_id, str(document.kind)
-        counts[key] = counts.get(key, 0) + 1
-        if document.content is not None:
-            name = f"{_file_name(document.order_id)}-{document.kind}-{counts[key]}.{document.format}"
-            named.append((folder / name, document))
-    return named
-
-
-def _file_name(order_id: str) -> str:
-    """An order's id as a part of a file's name, whatever characters it has."""
-    return quote(order_id, safe="")[:MAX_NAME_LENGTH]
 
 
 def _report_missing(found: Sequence[StoredDocument]) -> int:

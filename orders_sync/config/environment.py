@@ -13,6 +13,8 @@ ORDERS_DATABASE_URL = "ORDERS_DATABASE_URL"
 DAGSTER_POSTGRES_URL = "DAGSTER_POSTGRES_URL"
 STATE_FOLDER = "ORDERS_SYNC_STATE"
 DEAD_RUN_SECONDS = "ORDERS_SYNC_DEAD_RUN_SECONDS"
+UI_HOSTS = "ORDERS_SYNC_UI_HOSTS"
+UI_PASSWORD_FILE = "ORDERS_SYNC_UI_PASSWORD_FILE"
 
 ENVIRONMENT_VARIABLES: Mapping[str, str] = {
     ORDERS_DATABASE_URL: "The orders database, e.g. `postgresql://user@host/orders`. Not set: the embedded server.",
@@ -24,6 +26,13 @@ ENVIRONMENT_VARIABLES: Mapping[str, str] = {
     ),
     DEAD_RUN_SECONDS: (
         "After how many seconds without a sign of life a started run counts as dead, and is failed. Not set: 90."
+    ),
+    UI_HOSTS: (
+        "Further hosts under which browsers may reach the web server, separated by commas, e.g. "
+        "`orders.example.com`. Not set: `localhost` and the address of `--host`."
+    ),
+    UI_PASSWORD_FILE: (
+        "A file with the password of the UI, which only its owner may read (mode 0600). Not set: there is no login."
     ),
 }
 """Each environment variable that the project reads, and its meaning; the documentation lists them from here.

@@ -1,0 +1,28 @@
+"""`orders-sync web`: the Dagster UI and the operator's pages, behind a guard and a login."""
+
+from pathlib import Path
+
+import click
+
+from orders_sync.config.environment import PROJECT_ROOT
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=3000, show_default=True, help="Port to listen on.")
+@click.option(
+    "--workspace", "-w", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=PROJECT_ROOT / "workspace.yaml",
+    help="The file that names Dagster's code location; workspace.yaml by default.",
+)  # fmt: skip
+def web(host: str, port: int, workspace: Path) -> None:
+    """Serve the Dagster UI and the operator's pages.
+
+    The UI is at the root, the pages at /operations. Requests that pages of other sites send are refused.
+    ORDERS_SYNC_UI_PASSWORD_FILE names the file with a password, without which nobody gets in; ORDERS_SYNC_UI_HOSTS adds
+    hosts under which browsers may reach the server. `orders-sync up` runs this command, too.
+    """
+    from orders_sync.web.server import serve
+    from orders_sync.web.settings import web_settings
+
+    serve(web_settings(host, port), workspace)

@@ -1,0 +1,41 @@
+"""The ASGI application of the web process: the guard, the login, and behind them Dagster's app and our pages."""
+
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from orders_sync.web.guard import Guard
+from orders_sync.web.login import LOGIN_PATH, LOGOUT_PATH, START_PATH, LoginPages, LoginRequired
+from orders_sync.web.pages.operations import OperationsPages, handlers
+from orders_sync.web.sessions import Sessions
+from orders_sync.web.settings import WebSettings
+
+
+def web_app(dagster: ASGIApp, settings: WebSettings) -> ASGIApp:
+    """Everything that the web process serves. `dagster`: Dagster's own web app."""
+    sessions = Sessions(settings.port)
+    pages = OperationsPages(sessions, has_login=settings.password is not None)
+    routes: list[BaseRoute] = pages.routes()
+    if settings.password is not None:
+        login = LoginPages(sessions, settings.password)
+        routes += [
+            Route(LOGIN_PATH, login.login, methods=["GET", "POST"]),
+            Route(LOGOUT_PATH, login.logout, methods=["POST"]),
+        ]
+    app: ASGIApp = _SideBySide(Starlette(routes=routes, exception_handlers=handlers(pages)), dagster)
+    if settings.password is not None:
+        app = LoginRequired(app, sessions)
+    return Guard(app, settings.allowed_hosts)
+
+
+class _SideBySide:
+    """Our pages under /operations, Dagster's app everywhere else."""
+
+    def __init__(self, operations: ASGIApp, dagster: ASGIApp) -> None:
+        self._operations = operations
+        self._dagster = dagster
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        is_ours = scope["type"] == "http" and (path == START_PATH or path.startswith(f"{START_PATH}/"))
+        await (self._operations if is_ours else self._dagster)(scope, receive, send)

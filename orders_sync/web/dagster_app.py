@@ -1,0 +1,36 @@
+"""Dagster's own web app as an ASGI application.
+
+Besides `dagster_instance/internals.py`, which run workers import too, the only module with private parts of Dagster.
+It does what the command `dagster-webserver` does before it serves (dagster_webserver/cli.py): look there first when an
+upgrade of Dagster breaks it.
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import WorkspaceFileTarget
+from dagster_webserver.app import (
+    create_app_from_workspace_process_context,  # pyright: ignore[reportUnknownVariableType]
+)
+from dagster_webserver.cli import (
+    DEFAULT_DB_STATEMENT_TIMEOUT,
+    DEFAULT_POOL_MAX_OVERFLOW,
+    DEFAULT_POOL_RECYCLE,
+)
+from dagster_webserver.version import __version__
+from starlette.types import ASGIApp
+
+LIVE_DATA_MILLISECONDS = 2000
+"""How often the UI asks for the newest state of assets; the default of `dagster-webserver`."""
+
+
+@contextmanager
+def dagster_app(instance: dg.DagsterInstance, workspace: Path) -> Generator[ASGIApp]:
+    """Dagster's web app for the length of the block. `workspace`: the file that names the code location."""
+    instance.optimize_for_webserver(DEFAULT_DB_STATEMENT_TIMEOUT, DEFAULT_POOL_RECYCLE, DEFAULT_POOL_MAX_OVERFLOW)
+    target = WorkspaceFileTarget([str(workspace)])
+    with WorkspaceProcessContext(instance, target, version=__version__) as context:
+        yield create_app_from_workspace_process_context(context, live_data_poll_rate=LIVE_DATA_MILLISECONDS)

@@ -1,0 +1,181 @@
+"""The pages under /operations: start page, waiting lines, documents of an order."""
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from orders_sync.config.schedules import load_schedules
+from orders_sync.database.engine import Connection, connect
+from orders_sync.documents.listing import (
+    accounts_with_order,
+    file_name,
+    kinds_that_need_credential,
+    listed_documents,
+    named_files,
+)
+from orders_sync.documents.store import stored_documents
+from orders_sync.marketplaces.kit.accounts import account_names, load_accounts
+from orders_sync.model.errors import UserFacingError
+from orders_sync.passes.acceptance_clock import outlooks
+from orders_sync.passes.waiting_lines import hold_back
+from orders_sync.stock.connection import stock_connection, stock_reader
+from orders_sync.stock.stored_available import store_available
+from orders_sync.web.pages.contents import document_answer, pdf_answer
+from orders_sync.web.pages.rendering import FOLDER, NOT_STORED, form_of, page
+from orders_sync.web.sessions import Sessions
+
+APPLICATION = "orders_sync web"
+MADE_BY = "page user"
+"""Who acts on a page: there is one password for all, so nobody is known by name."""
+MAX_REASON_LENGTH = 500
+
+
+class OperationsPages:
+    """The pages; all of them show the present state of the orders database."""
+
+    def __init__(self, sessions: Sessions, *, has_login: bool) -> None:
+        self._sessions = sessions
+        self._has_login = has_login
+
+    def routes(self) -> list[BaseRoute]:
+        """The routes of the pages, without those of the login."""
+        return [
+            Route("/operations", self.start),
+            Route("/operations/waiting", self.waiting),
+            Route("/operations/waiting/hold", self.hold, methods=["POST"]),
+            Route("/operations/documents", self.documents),
+            Route("/operations/documents/content", self.document_content),
+            Route("/operations/documents/print", self.printed_documents),
+            Route("/operations/health", health),
+            Route("/operations/static/operations.css", style_sheet),
+        ]
+
+    def start(self, request: Request) -> Response:
+        """What there is to do, and where."""
+        with stock_reader(APPLICATION) as stock:
+            found = outlooks(stock, load_accounts()[0], datetime.now(UTC))
+        return self._page(request, "start.html", waiting=len(found))
+
+    def waiting(self, request: Request) -> Response:
+        """The waiting orderlines, those that run out first come first."""
+        usable, unusable = load_accounts()
+        account = request.query_params.get("account")
+        if account is not None and account not in usable:
+            return self._page(request, "message.html", 404, title="No such account", text=_no_account(account))
+        now = datetime.now(UTC)
+        with stock_reader(APPLICATION) as stock:
+            found = outlooks(stock, usable if account is None else {account: usable[account]}, now)
+        (next_pass,) = load_schedules().next_passes_of_new(now, 1)
+        return self._page(
+            request, "waiting.html", found=found, now=now, next_pass=next_pass, account=account,
+            unusable=sorted(unusable), done=request.query_params.get("done"),
+        )  # fmt: skip
+
+    async def hold(self, request: Request) -> Response:
+        """Holds an order back from refusal, or undoes that; on record with the reason."""
+        form = await form_of(request)
+        if not self._sessions.is_form_token(self._sessions.of(request.headers), form.get("token", "")):
+            text = "The page was too old, or another page has sent it. Open it again; nothing was changed."
+            return self._page(request, "message.html", 403, title="Not done", text=text)
+        account, order_id, reason = (form.get(name, "").strip() for name in ("account", "order", "reason"))
+        if not reason or len(reason) > MAX_REASON_LENGTH:
+            text = f"A reason of 1 to {MAX_REASON_LENGTH} characters is needed. Nothing was changed."
+            return self._page(request, "message.html", 400, title="Not done", text=text)
+        if not await run_in_threadpool(_hold_back, account, order_id, reason, undo=form.get("undo") == "yes"):
+            text = f"There is no order {order_id} in the account {account}."
+            return self._page(request, "message.html", 404, title="No such order", text=text)
+        return RedirectResponse(f"/operations/waiting?done={'undone' if form.get('undo') == 'yes' else 'held'}", 303)
+
+    def documents(self, request: Request) -> Response:
+        """The documents of an order; of several accounts with the same id, the one to choose."""
+        order_id, account = request.query_params.get("order", "").strip(), request.query_params.get("account")
+        with connect(application=APPLICATION) as connection:
+            accounts = accounts_with_order(connection, order_id)
+            name = account if account is not None else accounts[0] if len(accounts) == 1 else None
+            if name is not None and name in accounts:
+                return self._page(
+                    request, "documents.html", order_id=order_id, account=name,
+                    found=listed_documents(connection, name, [order_id]), locked=kinds_that_need_credential(name),
+                    now=datetime.now(UTC),
+                )  # fmt: skip
+        status = 200 if not order_id or (accounts and account is None) else 404
+        return self._page(request, "choose_order.html", status, order_id=order_id, account=account, accounts=accounts)
+
+    def document_content(self, request: Request) -> Response:
+        """The stored content of one document, as the marketplace made it."""
+        wanted = request.query_params.get("kind"), request.query_params.get("key")
+        with _connection_and_order(request) as (connection, account, order_id):
+            found = stored_documents(connection, account, order_id)
+        for name, document in named_files(found):
+            if (str(document.kind), document.document_key) == wanted:
+                return document_answer(document, name)
+        return self._page(request, "message.html", 404, title="Not stored", text="This document is not stored.")
+
+    def printed_documents(self, request: Request) -> Response:
+        """The stored documents of an order as one PDF, without those that `orders-sync documents print` leaves out."""
+        from orders_sync.documents.printing import printed  # it takes a fifth of a second, and few pages need it
+
+        with _connection_and_order(request) as (connection, account, order_id):
+            made = printed(stored_documents(connection, account, order_id))
+        if made.pdf is not None:
+            return pdf_answer(made.pdf, f"{file_name(order_id)}.pdf")
+        text = "No document of this order is stored that can be printed as a PDF."
+        return self._page(request, "message.html", 404, title="Nothing to print", text=text)
+
+    def problem(self, request: Request, error: Exception) -> Response:
+        """The answer to a request that failed, with what the user can do about it."""
+        return self._page(request, "message.html", 503, title="Not available", text=str(error))
+
+    def missing(self, request: Request, _: Exception) -> Response:
+        """The answer to a path that is none of ours."""
+        return self._page(request, "message.html", 404, title="Not found", text="There is no such page.")
+
+    def _page(self, request: Request, template: str, status_code: int = 200, **values: Any) -> Response:
+        known = self._sessions.of(request.headers)
+        session = known or self._sessions.begin()
+        token = self._sessions.form_token(session)
+        answer = page(template, status_code, token=token, has_login=self._has_login, **values)
+        if known is None:
+            self._sessions.send(session, answer, is_https=False)
+        return answer
+
+
+@contextmanager
+def _connection_and_order(request: Request) -> Generator[tuple[Connection, str, str]]:
+    with connect(application=APPLICATION) as connection:
+        yield connection, request.query_params.get("account", ""), request.query_params.get("order", "")
+
+
+def _hold_back(account: str, order_id: str, reason: str, *, undo: bool) -> bool:
+    with stock_connection(APPLICATION) as stock:
+        stored = hold_back(stock, account, order_id, holds=not undo, reason=reason, made_by=MADE_BY)
+        store_available(stock, account_names())
+    return stored
+
+
+def _no_account(account: str) -> str:
+    return f"There is no account {account} whose file can be used."
+
+
+async def health(_: Request) -> Response:
+    """Says that the process answers; for supervisors, without a login."""
+    return PlainTextResponse("ok\n", headers=NOT_STORED)
+
+
+async def style_sheet(_: Request) -> Response:
+    """The one style sheet."""
+    return FileResponse(FOLDER / "static" / "operations.css", media_type="text/css")
+
+
+Handlers = dict[type[Exception] | int, Callable[[Request, Exception], Response]]
+
+
+def handlers(pages: OperationsPages) -> Handlers:
+    """What answers where a page fails."""
+    return {UserFacingError: pages.problem, 404: pages.missing}

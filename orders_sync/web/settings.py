@@ -1,0 +1,73 @@
+"""The settings of the web process: under which hosts it is reached, and the password that its users need."""
+
+import os
+import re
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from orders_sync.config.environment import UI_HOSTS, UI_PASSWORD_FILE, EnvironmentVariableError
+
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+ANY_ADDRESS = ("0.0.0.0", "::", "")
+"""Addresses to listen on that are no hosts to be reached under."""
+MIN_PASSWORD_LENGTH = 12
+"""Characters. With the limit of attempts (login.py), guessing such a password takes longer than anyone can wait."""
+_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]*:[0-9a-f]*:[0-9a-f:.]*")
+"""A name or an address, in lower case."""
+
+
+@dataclass(frozen=True)
+class WebSettings:
+    """What the web process is started with."""
+
+    host: str = "127.0.0.1"
+    """The address to listen on."""
+    port: int = 3000
+    allowed_hosts: frozenset[str] = frozenset(LOCAL_HOSTS)
+    """The hosts under which browsers reach it, in lower case, without a port."""
+    password: str | None = None
+    """What a user enters to log in; None: nobody has to."""
+
+
+def web_settings(host: str, port: int) -> WebSettings:
+    """The settings by the environment. Raises EnvironmentVariableError if a variable can't be used."""
+    allowed = {*LOCAL_HOSTS, *_named_hosts()} | ({host.lower()} - {*ANY_ADDRESS})
+    return WebSettings(host, port, frozenset(allowed), _password())
+
+
+def _named_hosts() -> set[str]:
+    names = {name.strip().lower() for name in (os.environ.get(UI_HOSTS) or "").split(",")} - {""}
+    for name in sorted(names):
+        if not _HOST.fullmatch(name):
+            raise EnvironmentVariableError(
+                f"{UI_HOSTS} names {name!r}; allowed are hosts without scheme, port and path, separated by commas, "
+                "e.g. orders.example.com"
+            )
+    return names
+
+
+def _password() -> str | None:
+    name = os.environ.get(UI_PASSWORD_FILE)
+    if not name:
+        return None
+    file = Path(name).expanduser()
+    try:
+        mode = stat.S_IMODE(file.stat().st_mode)
+        password = file.read_text().rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
+        raise EnvironmentVariableError(
+            f"{UI_PASSWORD_FILE} names {name}, which can't be read: {reason}. Nothing is served."
+        ) from None
+    if mode & 0o077:
+        raise EnvironmentVariableError(
+            f"{UI_PASSWORD_FILE} names {name}, which others can read or change (mode {mode:04o}). Allowed are the "
+            f"modes 0600 and 0400: chmod 600 {name}. Nothing is served."
+        )
+    if len(password) < MIN_PASSWORD_LENGTH:
+        raise EnvironmentVariableError(
+            f"The password in {name} has {len(password)} characters; allowed are at least {MIN_PASSWORD_LENGTH}. "
+            "Nothing is served."
+        )
+    return password

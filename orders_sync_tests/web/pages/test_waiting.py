@@ -1,0 +1,96 @@
+"""The page of the waiting lines: the hours left, and holding an order back with a reason."""
+
+import re
+from pathlib import Path
+
+import httpx
+import pytest
+
+from orders_sync.database.engine import Connection
+from orders_sync.testing.deployment import write_account
+
+HOLD = "/operations/waiting/hold"
+
+
+@pytest.fixture
+def browser(web: str) -> httpx.Client:
+    return httpx.Client(base_url=web, trust_env=False, headers={"Origin": web})
+
+
+def fields(browser: httpx.Client, **changes: str) -> dict[str, str]:
+    """The fields of the first form of the page, as a browser sends them."""
+    shown = browser.get("/operations/waiting").text
+    hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', shown))
+    return {**hidden, "reason": "a box is on its way", **changes}
+
+
+def holds(connection: Connection) -> list[tuple[object, ...]]:
+    return connection.execute("SELECT order_id, holds, reason, made_by FROM refusal_holds ORDER BY hold_id").fetchall()
+
+
+def test_without_waiting_lines_it_says_so(browser: httpx.Client) -> None:
+    assert "No orderline waits for the merchant." in browser.get("/operations/waiting").text
+    assert "No orderline waits for the merchant." in browser.get("/operations").text
+
+
+@pytest.mark.usefixtures("short_order")
+def test_a_line_shows_its_hours_and_what_happens_next(browser: httpx.Client) -> None:
+    shown = browser.get("/operations/waiting").text
+    assert re.search(r'data-label="Hours left"[^>]*>2[12]\.\d', shown)
+    assert "1 × PHONE" in shown
+    assert "refuses it, if it is still short" in shown
+    assert '<a href="/operations/documents?account=shop&amp;order=1">1</a>' in shown
+    assert "1 orderline waits" in browser.get("/operations").text
+    assert "1 orderline waits" in browser.get("/operations/waiting?account=shop").text
+    assert browser.get("/operations/waiting?account=typo").status_code == 404
+
+
+@pytest.mark.usefixtures("short_order")
+def test_an_order_is_held_back_with_a_reason_and_let_go(browser: httpx.Client, connection: Connection) -> None:
+    held = browser.post(HOLD, data=fields(browser), follow_redirects=True)
+    assert "no orderline of this order is refused until you undo it" in held.text
+    assert "held back from refusal: a box is on its way" in held.text
+    undone = browser.post(HOLD, data=fields(browser, reason="it was lost"), follow_redirects=True)
+    assert "the account&#39;s setting counts again" in undone.text.replace("'", "&#39;")
+    assert holds(connection) == [
+        ("1", True, "a box is on its way", "page user"), ("1", False, "it was lost", "page user"),
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("short_order")
+def test_a_form_that_did_not_come_from_our_page_changes_nothing(
+    browser: httpx.Client, web: str, connection: Connection
+) -> None:
+    sent = fields(browser)
+    for change in (
+        {"token": ""},
+        {"token": "x"},
+        {"token": fields(httpx.Client(base_url=web, trust_env=False))["token"]},
+    ):
+        assert browser.post(HOLD, data=sent | change).status_code == 403
+    without_cookie = httpx.post(f"{web}{HOLD}", data=sent, trust_env=False)
+    assert (without_cookie.status_code, "nothing was changed" in without_cookie.text) == (403, True)
+    assert browser.post(HOLD, data=sent, headers={"Origin": "https://evil.example"}).status_code == 403
+    assert browser.get(HOLD, params=sent).status_code == 405
+    assert holds(connection) == []
+
+
+@pytest.mark.usefixtures("short_order")
+def test_an_order_that_is_not_there_or_no_reason_changes_nothing(browser: httpx.Client, connection: Connection) -> None:
+    for change, status in (
+        ({"reason": " "}, 400),
+        ({"reason": "x" * 501}, 400),
+        ({"order": "9"}, 404),
+        ({"account": "typo"}, 404),
+    ):
+        assert browser.post(HOLD, data=fields(browser, **change)).status_code == status
+    assert browser.post(HOLD, data=fields(browser, reason="x" * 100_000)).status_code == 403
+    assert holds(connection) == []
+
+
+@pytest.mark.usefixtures("short_order")
+def test_an_account_whose_file_has_an_error_is_named(browser: httpx.Client, tmp_path: Path) -> None:
+    write_account(tmp_path, "broken", {"marketplace": "none"})
+    shown = browser.get("/operations/waiting").text
+    assert "The file of account broken has an error: its lines are not listed." in shown
+    assert "1 × PHONE" in shown
