@@ -13,11 +13,17 @@ from orders_sync.config.environment import PROJECT_ROOT, state_folder
 from orders_sync.model.errors import UserFacingError
 
 STOP_SECONDS = 30.0
-"""How long a process may take to end after SIGINT, before it is killed."""
+"""How long a process may take to end after SIGINT, before it is killed; unless it says otherwise."""
 KILL_SECONDS = 5.0
 """How long the rest of its session may take to end after SIGTERM, before it is killed."""
 START_SECONDS = 120.0
 """How long a process may take until it answers."""
+MAX_ENDS = 5
+"""A process that ends so often in a row is not started again."""
+PAUSE_SECONDS = 1.0
+"""How long it takes until a process that has ended is started again; twice as long each time in a row."""
+STEADY_SECONDS = 60.0
+"""After living so long, an end does not count as one in a row with those before."""
 
 
 class ProcessDiedError(UserFacingError):
@@ -30,23 +36,60 @@ class ManagedProcess:
     Its output goes to the file `log`, in the folder `logs` of the state folder.
     """
 
-    def __init__(self, name: str, command: list[str]) -> None:
+    def __init__(self, name: str, command: list[str], *, stop_seconds: float = STOP_SECONDS) -> None:
+        """Starts the process. `stop_seconds`: how long it may take to end by itself, with what it started."""
         self.name = name
+        self._stop_seconds = stop_seconds
         self.log = state_folder() / "logs" / f"{name}.log"
         self.log.parent.mkdir(exist_ok=True)
+        self._command = command
+        self._sessions: list[int] = []
+        self._ends = 0
+        self._start_again_at: float | None = None
+        self._process = self._start()
+
+    def _start(self) -> "subprocess.Popen[bytes]":
         with self.log.open("a") as log:
-            self._process = subprocess.Popen(
-                command,
+            process = subprocess.Popen(
+                self._command,
                 cwd=PROJECT_ROOT,
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
+        self._sessions.append(process.pid)
+        self._started_at = time.monotonic()
+        self._start_again_at = None
+        return process
+
+    def keep_running(self) -> str | None:
+        """Starts the process again if it has ended, each time after a longer pause. Returns what there is to report.
+
+        Raises ProcessDiedError when it has ended MAX_ENDS times in a row. What it started goes on, for example runs.
+        """
+        now = time.monotonic()
+        if self.is_alive():
+            if now - self._started_at > STEADY_SECONDS:
+                self._ends = 0
+        elif self._start_again_at is None:
+            self._ends += 1
+            if self._ends == MAX_ENDS:
+                self.check_alive()
+            pause = PAUSE_SECONDS * 2 ** (self._ends - 1)
+            self._start_again_at = now + pause
+            return f"{self.name} ended with exit code {self._process.returncode}; it is started again in {pause:.0f} s"
+        elif now >= self._start_again_at:
+            self._process = self._start()
+        return None
+
+    def is_alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process.poll() is None
 
     def check_alive(self) -> None:
         """Raises ProcessDiedError with the exit code and the last lines of the log when the process has ended."""
-        if self._process.poll() is not None:
+        if not self.is_alive():
             last = " / ".join(self.log.read_text(errors="replace").splitlines()[-3:])
             raise ProcessDiedError(
                 f"{self.name} ended with exit code {self._process.returncode}: {last} (see {self.log})"
@@ -56,35 +99,48 @@ class ManagedProcess:
         """Waits until a GET of `url` succeeds. Raises ProcessDiedError when the process ends or is too slow."""
 
         def answers() -> bool:
-            self.check_alive()
             try:
                 return httpx.get(url, timeout=2, trust_env=False).is_success
             except httpx.TransportError:
                 return False
 
-        if not _wait(answers, seconds):
-            raise ProcessDiedError(f"{self.name} does not answer on {url} after {seconds:.0f} s (see {self.log})")
+        self.wait_until(answers, f"does not answer on {url}", seconds)
+
+    def wait_until(self, condition: Callable[[], bool], problem: str, seconds: float = START_SECONDS) -> None:
+        """Waits until the condition is true. Raises ProcessDiedError when the process ends, or with `problem`."""
+
+        def holds() -> bool:
+            self.check_alive()
+            return condition()
+
+        if not _wait(holds, seconds):
+            raise ProcessDiedError(f"{self.name} {problem} after {seconds:.0f} s (see {self.log})")
 
     def stop(self) -> None:
-        """Stops the process (SIGINT), then the rest of its session (SIGTERM, SIGKILL)."""
-        if self._process.poll() is None:
+        """Stops the process (SIGINT), then the rest of its sessions (SIGTERM, SIGKILL)."""
+        if self.is_alive() and self._stop_seconds:
             self._process.send_signal(signal.SIGINT)
             try:
-                self._process.wait(STOP_SECONDS)
+                self._process.wait(self._stop_seconds)
             except subprocess.TimeoutExpired:
                 console.print(f"{self.name} does not end; killing it.", markup=False)
         for sign in (signal.SIGTERM, signal.SIGKILL):
-            if not self._signal_session(sign):
+            if not self._signal_sessions(sign):
                 break
-            _wait(lambda: not self._signal_session(0), KILL_SECONDS)
+            _wait(lambda: not self.is_alive() and not self._signal_sessions(0), KILL_SECONDS)
 
-    def _signal_session(self, sign: int) -> bool:
-        """Sends a signal to all processes of the session; False when there are none. Signal 0 only looks for them."""
-        try:
-            os.killpg(self._process.pid, sign)
-        except (ProcessLookupError, PermissionError):
-            return False
-        return True
+    def _signal_sessions(self, sign: int) -> bool:
+        """Sends a signal to all processes of the sessions; False when there are none. Signal 0 only looks for them."""
+        self._sessions = [session for session in self._sessions if _signal_session(session, sign)]
+        return bool(self._sessions)
+
+
+def _signal_session(session: int, sign: int) -> bool:
+    try:
+        os.killpg(session, sign)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
 
 
 def _wait(condition: Callable[[], bool], seconds: float) -> bool:

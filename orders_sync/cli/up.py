@@ -3,13 +3,17 @@
 import signal
 import socket
 import sys
+import tempfile
 import time
+from contextlib import ExitStack
 from datetime import datetime
+from pathlib import Path
 from types import FrameType
 
 import click
 import httpx
 
+from orders_sync.cli.dagster_processes import dagster_processes
 from orders_sync.cli.database import orders_database
 from orders_sync.cli.managed_process import ManagedProcess, ProcessDiedError
 from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console, print_error
@@ -29,8 +33,8 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def up(port: int, with_sandbox: bool, sandbox_port: int, until_synced: bool) -> None:
     """Run everything: sandbox, Dagster UI and daemon.
 
-    Sets up the databases first. The daemon runs the first syncs at once. Ctrl-C stops everything. Started again, the
-    project continues where it stopped.
+    Sets up the databases first. The daemon runs the first syncs at once. A part that ends by itself is started again.
+    Ctrl-C stops everything. Started again, the project continues where it stopped.
     """
     from orders_sync.database.embedded import stop_if_last
 
@@ -41,13 +45,15 @@ def up(port: int, with_sandbox: bool, sandbox_port: int, until_synced: bool) -> 
         signal.signal(sign, _raise_keyboard_interrupt)
     report = _TimedReport()
     processes: list[ManagedProcess] = []
+    temporary = ExitStack()
     exit_code = EXIT_DONE
     try:
         report.line("preparing the databases")
         _prepare_databases()
         if with_sandbox:
             _start_sandbox(processes, report, sandbox_port)
-        _start_dagster(processes, report, port)
+        folder = Path(temporary.enter_context(tempfile.TemporaryDirectory(prefix="orders-sync-")))
+        _start_dagster(processes, report, folder, port)
         _report_progress(processes, report, until_synced=until_synced)
     except KeyboardInterrupt:
         console.print("Stopping …")
@@ -59,6 +65,7 @@ def up(port: int, with_sandbox: bool, sandbox_port: int, until_synced: bool) -> 
             signal.signal(sign, signal.SIG_IGN)
         for process in reversed(processes):
             process.stop()
+        temporary.close()
         stop_if_last()
     console.print("Everything is stopped.")
     sys.exit(exit_code)
@@ -110,13 +117,20 @@ def _start_sandbox(processes: list[ManagedProcess], report: _TimedReport, port: 
     _import_sandbox_stock(address)
 
 
-def _start_dagster(processes: list[ManagedProcess], report: _TimedReport, port: int) -> None:
-    command = [sys.executable, "-m", "dagster", "dev", "-h", "127.0.0.1", "-p", str(port), "-w", "workspace.yaml"]
-    process = ManagedProcess("dagster", command)
-    processes.append(process)
-    report.line(f"Dagster is starting; its output goes to {process.log}")
-    process.wait_until_it_answers(f"http://127.0.0.1:{port}/server_info")
-    report.line(f"the Dagster UI answers on http://127.0.0.1:{port}  (Ctrl-C stops everything)")
+def _start_dagster(processes: list[ManagedProcess], report: _TimedReport, folder: Path, port: int) -> None:
+    parts = dagster_processes(folder, port)
+    # After SIGINT it would wait a minute for its runs to end. They end with it, and their lanes continue later.
+    code_server = ManagedProcess("code_server", parts.code_server, stop_seconds=0)
+    processes.append(code_server)
+    report.line(f"Dagster is starting; its output goes to {code_server.log.parent}")
+    code_server.wait_until(parts.socket.exists, "has not loaded the definitions")
+    processes.append(ManagedProcess("daemon", parts.daemon))
+    web = ManagedProcess("web", parts.web)
+    processes.append(web)
+    address = f"http://127.0.0.1:{port}"
+    web.wait_until_it_answers(f"{address}/operations/health")
+    report.line(f"the Dagster UI answers on {address}, the operator's pages on {address}/operations")
+    report.line("Ctrl-C stops everything")
 
 
 def _import_sandbox_stock(address: str) -> None:
@@ -136,7 +150,7 @@ def _import_sandbox_stock(address: str) -> None:
 def _report_progress(processes: list[ManagedProcess], report: _TimedReport, *, until_synced: bool) -> None:
     """Reports each change of a lane and of the stock locks until interrupted, or until all lanes have succeeded.
 
-    Raises ProcessDiedError when one of the processes ends.
+    A process that ends is started again. Raises ProcessDiedError when one ends again and again.
     """
     from orders_sync.marketplaces.kit.accounts import load_accounts
 
@@ -145,7 +159,8 @@ def _report_progress(processes: list[ManagedProcess], report: _TimedReport, *, u
     with orders_database(APPLICATION) as connection:
         while True:
             for process in processes:
-                process.check_alive()
+                if what := process.keep_running():
+                    report.line(what)
             states = lane_states(connection, list(load_accounts()[0]))
             for state in states:
                 run = (state.last_started_at, state.last_outcome)

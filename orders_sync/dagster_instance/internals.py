@@ -14,7 +14,7 @@ from dagster._core.scheduler.instigation import (
 )
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._core.storage.root import LocalArtifactStorage
-from dagster._serdes import ConfigurableClassData
+from dagster._serdes import ConfigurableClassData, serialize_value
 
 __all__ = [
     "ConfigurableClassData",  # the class that an entry of dagster.yaml names
@@ -29,4 +29,5 @@ __all__ = [
     "RemoteRepositoryOrigin",
     "ScheduleInstigatorData",
     "SensorInstigatorData",
+    "serialize_value",  # an instance as an argument of the daemon and the code server
 ]

@@ -1,5 +1,7 @@
 """Serves the web application: `orders-sync web`."""
 
+import signal
+from contextlib import suppress
 from pathlib import Path
 
 import uvicorn
@@ -10,14 +12,22 @@ from orders_sync.web.app import web_app
 from orders_sync.web.dagster_app import dagster_app
 from orders_sync.web.settings import WebSettings
 
+GRACE_SECONDS = 5
+"""How long requests and websockets may go on after the signal to stop."""
+
 
 def serve(settings: WebSettings, workspace: Path) -> None:
     """Serves until the process gets SIGINT or SIGTERM. `workspace`: the file that names Dagster's code location."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # uvicorn passes it on once it has stopped
     upgrade_schema()
-    with open_instance() as instance, dagster_app(instance, workspace) as dagster:
+    with (
+        suppress(KeyboardInterrupt),
+        open_instance() as instance,
+        dagster_app(instance, workspace) as dagster,
+    ):
         uvicorn.run(
             web_app(dagster, settings), host=settings.host, port=settings.port, log_level="warning",
-            server_header=False,
+            server_header=False, timeout_graceful_shutdown=GRACE_SECONDS,
             # An address that a client may choose itself is worth nothing, and none is needed.
             proxy_headers=False,
         )  # fmt: skip

@@ -2,11 +2,13 @@
 
 import os
 import sys
+import time
 from pathlib import Path
 
 import psutil
 import pytest
 
+from orders_sync.cli import managed_process
 from orders_sync.cli.managed_process import ManagedProcess, ProcessDiedError
 from orders_sync.testing.deployment import free_port
 from orders_sync.testing.waiting import wait_for
@@ -36,6 +38,51 @@ def test_a_process_that_answers_is_waited_for() -> None:
         process.stop()
     with pytest.raises(ProcessDiedError, match="part ended with exit code"):
         process.check_alive()
+
+
+def test_a_process_that_was_killed_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(managed_process, "PAUSE_SECONDS", 0.1)
+    port = free_port()
+    process = ManagedProcess("part", [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"])
+    try:
+        for _ in range(2):
+            process.wait_until_it_answers(f"http://127.0.0.1:{port}/")
+            assert process.keep_running() is None
+            (own,) = (child for child in psutil.Process().children() if str(port) in child.cmdline())
+            own.kill()
+            assert (
+                wait_for(process.keep_running, seconds=10) == "part ended with exit code -9; it is started again in 0 s"
+            )
+            wait_for(lambda: process.keep_running() is None and process.is_alive(), seconds=10)
+        process.wait_until_it_answers(f"http://127.0.0.1:{port}/")
+    finally:
+        process.stop()
+
+
+def test_a_process_that_ends_again_and_again_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(managed_process, "PAUSE_SECONDS", 0.01)
+    process = ManagedProcess("part", [sys.executable, "-c", "print('no'); raise SystemExit(7)"])
+    reported: list[str] = []
+
+    def ended() -> bool:
+        reported.extend(filter(None, [process.keep_running()]))
+        return False
+
+    with pytest.raises(ProcessDiedError, match="part ended with exit code 7: no / no / no"):
+        wait_for(ended, seconds=60, every=0.02)
+    assert len(reported) == managed_process.MAX_ENDS - 1
+
+
+def test_a_process_may_end_without_a_wait(tmp_path: Path) -> None:
+    stubborn = (
+        "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print('on', flush=True); time.sleep(60)"
+    )
+    process = ManagedProcess("part", [sys.executable, "-c", stubborn], stop_seconds=0)
+    wait_for(lambda: (tmp_path / "logs" / "part.log").read_text() == "on\n", seconds=30)
+    before = time.monotonic()
+    process.stop()
+    assert time.monotonic() - before < managed_process.KILL_SECONDS
+    assert not process.is_alive()
 
 
 def test_a_process_that_never_answers_is_reported() -> None:
