@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 
@@ -22,6 +23,8 @@ MAX_ENDS = 5
 """A process that ends so often in a row is not started again."""
 PAUSE_SECONDS = 1.0
 """How long it takes until a process that has ended is started again; twice as long each time in a row."""
+IDLE_SECONDS = 10.0
+"""A process that needs its child, and has had none for so long, is killed."""
 STEADY_SECONDS = 60.0
 """After living so long, an end does not count as one in a row with those before."""
 
@@ -36,9 +39,17 @@ class ManagedProcess:
     Its output goes to the file `log`, in the folder `logs` of the state folder.
     """
 
-    def __init__(self, name: str, command: list[str], *, stop_seconds: float = STOP_SECONDS) -> None:
-        """Starts the process. `stop_seconds`: how long it may take to end by itself, with what it started."""
+    def __init__(
+        self, name: str, command: list[str], *, stop_seconds: float = STOP_SECONDS, needs_child: bool = False
+    ) -> None:
+        """Starts the process.
+
+        `stop_seconds`: how long it may take to end by itself, with what it started. `needs_child`: it works only while
+        a process that it started lives.
+        """
         self.name = name
+        self._needs_child = needs_child
+        self._idle_since: float | None = None
         self._stop_seconds = stop_seconds
         self.log = state_folder() / "logs" / f"{name}.log"
         self.log.parent.mkdir(exist_ok=True)
@@ -69,6 +80,7 @@ class ManagedProcess:
         Raises ProcessDiedError when it has ended MAX_ENDS times in a row. What it started goes on, for example runs.
         """
         now = time.monotonic()
+        self._kill_if_idle(now)
         if self.is_alive():
             if now - self._started_at > STEADY_SECONDS:
                 self._ends = 0
@@ -82,6 +94,15 @@ class ManagedProcess:
         elif now >= self._start_again_at:
             self._process = self._start()
         return None
+
+    def _kill_if_idle(self, now: float) -> None:
+        if not self._needs_child or not self.is_alive() or _has_child(self._process.pid):
+            self._idle_since = None
+        elif self._idle_since is None:
+            self._idle_since = now
+        elif now - self._idle_since >= IDLE_SECONDS:
+            self._process.kill()
+            self._process.wait()
 
     def is_alive(self) -> bool:
         """Whether the process runs."""
@@ -141,6 +162,17 @@ def _signal_session(session: int, sign: int) -> bool:
     except (ProcessLookupError, PermissionError):
         return False
     return True
+
+
+def _has_child(pid: int) -> bool:
+    """Whether a child of a process lives. True where the system does not tell: only Linux has these files."""
+    lists = list(Path(f"/proc/{pid}/task").glob("*/children"))
+    try:
+        children = [child for children in lists for child in children.read_text().split()]
+        states = [Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] for child in children]
+    except (FileNotFoundError, ProcessLookupError):
+        return True  # one has just ended: the next look shows what is left
+    return not lists or any(state != "Z" for state in states)
 
 
 def _wait(condition: Callable[[], bool], seconds: float) -> bool:

@@ -119,8 +119,9 @@ def _start_sandbox(processes: list[ManagedProcess], report: _TimedReport, port: 
 
 def _start_dagster(processes: list[ManagedProcess], report: _TimedReport, folder: Path, port: int) -> None:
     parts = dagster_processes(folder, port)
-    # After SIGINT it would wait a minute for its runs to end. They end with it, and their lanes continue later.
-    code_server = ManagedProcess("code_server", parts.code_server, stop_seconds=0)
+    # After SIGINT it would wait a minute for its runs to end. They end with it, and their lanes continue later. It
+    # passes calls on to a process of its own, and does not start that one again.
+    code_server = ManagedProcess("code_server", parts.code_server, stop_seconds=0, needs_child=True)
     processes.append(code_server)
     report.line(f"Dagster is starting; its output goes to {code_server.log.parent}")
     code_server.wait_until(parts.socket.exists, "has not loaded the definitions")

@@ -1,6 +1,7 @@
 """The processes of `orders-sync up`, with real processes."""
 
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -71,6 +72,32 @@ def test_a_process_that_ends_again_and_again_is_reported(monkeypatch: pytest.Mon
     with pytest.raises(ProcessDiedError, match="part ended with exit code 7: no / no / no"):
         wait_for(ended, seconds=60, every=0.02)
     assert len(reported) == managed_process.MAX_ENDS - 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="only Linux tells the children of a process")
+def test_a_process_whose_child_was_killed_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(managed_process, "PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr(managed_process, "IDLE_SECONDS", 0.5)
+    log = tmp_path / "logs" / "part.log"
+    program = (
+        "import subprocess, sys, threading, time\n"
+        "def start():\n"
+        "    child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        "    print(child.pid, flush=True)\n"
+        "    time.sleep(60)\n"
+        "threading.Thread(target=start).start()\n"
+    )
+    process = ManagedProcess("part", [sys.executable, "-c", program], needs_child=True, stop_seconds=0)
+    try:
+        wait_for(log.read_text, seconds=30)
+        for _ in range(10):
+            assert process.keep_running() is None
+            time.sleep(0.1)
+        os.kill(int(log.read_text()), signal.SIGKILL)
+        assert "it is started again" in str(wait_for(process.keep_running, seconds=10))
+        wait_for(lambda: process.keep_running() is None and len(log.read_text().split()) == 2, seconds=30)
+    finally:
+        process.stop()
 
 
 def test_a_process_may_end_without_a_wait(tmp_path: Path) -> None:
