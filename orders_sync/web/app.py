@@ -4,8 +4,9 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from orders_sync.config.pages import START_PAGE
 from orders_sync.web.guard import Guard
-from orders_sync.web.login import LOGIN_PATH, LOGOUT_PATH, START_PATH, LoginPages, LoginRequired
+from orders_sync.web.login import LOGIN_PATH, LOGOUT_PATH, LoginPages, LoginRequired
 from orders_sync.web.pages.operations import OperationsPages, handlers
 from orders_sync.web.sessions import Sessions
 from orders_sync.web.settings import WebSettings
@@ -37,5 +38,5 @@ class _SideBySide:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
-        is_ours = scope["type"] == "http" and (path == START_PATH or path.startswith(f"{START_PATH}/"))
+        is_ours = scope["type"] == "http" and (path == START_PAGE or path.startswith(f"{START_PAGE}/"))
         await (self._operations if is_ours else self._dagster)(scope, receive, send)

@@ -22,10 +22,10 @@ POLICY_VIOLATION = 1008
 
 DAGSTER_POLICY = (
     "frame-ancestors 'none'; base-uri 'none'; object-src 'none'; form-action 'self'; connect-src 'self'; "
-    "img-src 'self' data: blob:"
+    "script-src 'self' 'unsafe-inline'; worker-src 'self' blob:; img-src 'self' data: blob:"
 )
-"""Holds in addition to the policy of Dagster's own app. Without images of other hosts, text of a marketplace that the
-UI shows as Markdown can't report who looks at it."""
+"""Holds in addition to the policy of Dagster's own app, which has nonces for scripts. Nothing comes from other hosts:
+text of a marketplace that the UI shows as Markdown can't report who looks at it."""
 
 SECURITY_HEADERS = {
     "X-Frame-Options": "DENY",

@@ -8,14 +8,14 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from orders_sync.config.pages import START_PAGE
 from orders_sync.web.guard import POLICY_VIOLATION
 from orders_sync.web.pages.rendering import NOT_STORED, form_of, page
 from orders_sync.web.sessions import Attempts, Sessions
 
-START_PATH = "/operations"
-LOGIN_PATH = "/operations/login"
-LOGOUT_PATH = "/operations/logout"
-OPEN_PATHS = (LOGIN_PATH, "/operations/health", "/operations/static/operations.css")
+LOGIN_PATH = f"{START_PAGE}/login"
+LOGOUT_PATH = f"{START_PAGE}/logout"
+OPEN_PATHS = (LOGIN_PATH, f"{START_PAGE}/health", f"{START_PAGE}/static/operations.css")
 """What is served without a session."""
 
 logger = logging.getLogger(__name__)
@@ -85,4 +85,4 @@ class LoginPages:
 def local_target(text: str) -> str:
     r"""A path of this server to go on to; for anything else the start page: `//host` and `/\host` are other servers."""
     is_path = text.startswith("/") and not text.startswith("//")
-    return text if is_path and "\\" not in text and text.isprintable() else START_PATH
+    return text if is_path and "\\" not in text and text.isprintable() else START_PAGE

@@ -60,6 +60,7 @@ def test_the_check_passes_while_there_is_time(marketplace: Marketplace, folder: 
     a_line_until(marketplace, datetime.now(UTC) + timedelta(hours=23))
     result = check()
     assert (result.passed, result.description) == (True, None)
+    assert result.metadata["all waiting lines"] == dg.MetadataValue.url("/operations/waiting")
 
 
 def test_the_check_warns_where_only_one_pass_can_still_answer(marketplace: Marketplace, folder: Path) -> None:

@@ -6,12 +6,25 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from starlette.types import ASGIApp
 
+from orders_sync.config.environment import PROJECT_ROOT
 from orders_sync.testing.http_server import served
+from orders_sync.testing.waiting import limit
 from orders_sync.web.app import web_app
 from orders_sync.web.dagster_app import dagster_app
 from orders_sync.web.settings import WebSettings
+from orders_sync_tests import debian_packages
+
+ARTIFACTS = PROJECT_ROOT / "artifacts"
+REBOUND = "rebound.example"
+"""A name that the attacker's DNS server lets point to this machine."""
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--no-first-run", f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1,MAP evil.example 127.0.0.1",
+]  # fmt: skip
+expect.set_options(timeout=limit(30) * 1000)
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +33,8 @@ def dagster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ASGIApp]:
     folder = tmp_path_factory.mktemp("dagster")
     workspace = folder / "workspace.yaml"
     workspace.write_text("load_from: []\n")
-    with dg.DagsterInstance.local_temp(str(folder)) as instance, dagster_app(instance, workspace) as app:
+    quiet = {"telemetry": {"enabled": False}, "nux": {"enabled": False}}
+    with dg.DagsterInstance.local_temp(str(folder), quiet) as instance, dagster_app(instance, workspace) as app:
         yield app
 
 
@@ -52,3 +66,28 @@ def password_file(folder: Path, text: str = f"{PASSWORD}\n", mode: int = 0o600) 
     file.write_text(text)
     file.chmod(mode)
     return file
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=debian_packages.find("chromium"), args=ARGUMENTS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1200, "height": 800})
+    opened = context.new_page()
+    opened.set_default_timeout(limit(60) * 1000)
+    yield opened
+    context.close()
+
+
+def keep(page: Page, name: str) -> Path:
+    """Keeps a screenshot as an artefact of the run."""
+    ARTIFACTS.mkdir(exist_ok=True)
+    path = ARTIFACTS / f"{name}.png"
+    page.screenshot(path=path, full_page=True)
+    return path

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from orders_sync.config.pages import WAITING_PAGE
 from orders_sync.config.schedules import load_schedules
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.dagster_support.row_checks import rows_check_result
@@ -20,7 +21,7 @@ COLUMNS = ["account", "order_id", "item_id", "sku", "waits_since", "deadline", "
     description=(
         "No orderline that waits for the merchant runs out unanswered. A warning: less than a quarter of its account's "
         "`acceptance_deadline` is left, or only one pass of `new` can still answer it. An error: its time runs out "
-        "before the next pass has answered it. `orders-sync acceptance waiting` lists all."
+        "before the next pass has answered it. Its page and `orders-sync acceptance waiting` list all."
     ),
 )
 def no_acceptance_runs_out(orders_database: OrdersDatabase) -> dg.AssetCheckResult:
@@ -37,7 +38,7 @@ def no_acceptance_runs_out(orders_database: OrdersDatabase) -> dg.AssetCheckResu
     ]  # fmt: skip
     severity = dg.AssetCheckSeverity.ERROR if late else dg.AssetCheckSeverity.WARN
     result = rows_check_result(COLUMNS, _rows(soon, now), severity)
-    metadata = dict(result.metadata)
+    metadata = {**result.metadata, "all waiting lines": dg.MetadataValue.url(WAITING_PAGE)}
     if unset := sorted({each.line.account for each in found if each.deadline is None}):
         metadata["without acceptance_deadline"] = dg.MetadataValue.text(", ".join(unset))
     return result._replace(description=_in_words(late, soon, next_pass), metadata=metadata)

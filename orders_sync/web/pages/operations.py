@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from orders_sync.config.pages import START_PAGE, WAITING_PAGE
 from orders_sync.config.schedules import load_schedules
 from orders_sync.database.engine import Connection, connect
 from orders_sync.documents.listing import (
@@ -46,14 +47,14 @@ class OperationsPages:
     def routes(self) -> list[BaseRoute]:
         """The routes of the pages, without those of the login."""
         return [
-            Route("/operations", self.start),
-            Route("/operations/waiting", self.waiting),
-            Route("/operations/waiting/hold", self.hold, methods=["POST"]),
-            Route("/operations/documents", self.documents),
-            Route("/operations/documents/content", self.document_content),
-            Route("/operations/documents/print", self.printed_documents),
-            Route("/operations/health", health),
-            Route("/operations/static/operations.css", style_sheet),
+            Route(START_PAGE, self.start),
+            Route(WAITING_PAGE, self.waiting),
+            Route(f"{WAITING_PAGE}/hold", self.hold, methods=["POST"]),
+            Route(f"{START_PAGE}/documents", self.documents),
+            Route(f"{START_PAGE}/documents/content", self.document_content),
+            Route(f"{START_PAGE}/documents/print", self.printed_documents),
+            Route(f"{START_PAGE}/health", health),
+            Route(f"{START_PAGE}/static/operations.css", style_sheet),
         ]
 
     def start(self, request: Request) -> Response:
@@ -90,7 +91,7 @@ class OperationsPages:
         if not await run_in_threadpool(_hold_back, account, order_id, reason, undo=form.get("undo") == "yes"):
             text = f"There is no order {order_id} in the account {account}."
             return self._page(request, "message.html", 404, title="No such order", text=text)
-        return RedirectResponse(f"/operations/waiting?done={'undone' if form.get('undo') == 'yes' else 'held'}", 303)
+        return RedirectResponse(f"{WAITING_PAGE}?done={'undone' if form.get('undo') == 'yes' else 'held'}", 303)
 
     def documents(self, request: Request) -> Response:
         """The documents of an order; of several accounts with the same id, the one to choose."""
