@@ -16,7 +16,7 @@ from orders_sync.config.environment import PROJECT_ROOT
     help="The file that names Dagster's code location; workspace.yaml by default.",
 )  # fmt: skip
 def web(host: str, port: int, workspace: Path) -> None:
-    """Serve the Dagster UI and the operator's pages.
+    """Serve the Dagster UI and operator pages.
 
     The UI is at the root, the pages at /operations. Requests that pages of other sites send are refused.
     ORDERS_SYNC_UI_PASSWORD_FILE names the file with a password, without which nobody gets in; ORDERS_SYNC_UI_HOSTS adds

@@ -42,7 +42,7 @@ def _answer_without_session(request: Request) -> Response:
     is_page = request.method == "GET" and "text/html" in request.headers.get("accept", "")
     if not is_page:
         return PlainTextResponse(f"Log in first: {LOGIN_PATH}\n", status_code=401, headers=NOT_STORED)
-    target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    target = local_target(request.url.path + (f"?{request.url.query}" if request.url.query else ""))
     if request.headers.get("sec-fetch-site") == "cross-site":
         # The cookie does not come with a link of another site. It does with the next request of a page of ours.
         return page("same_site.html", target=target)
@@ -61,12 +61,14 @@ class LoginPages:
         target = local_target(request.query_params.get("next", ""))
         if request.method != "POST":
             return page("login.html", target=target)
+        # Read first: nothing may wait between the look at the limit and the comparison, or slow forms would pass it.
+        password = (await form_of(request)).get("password", "")
         if seconds := self._attempts.seconds_to_wait():
             problem = f"Too many wrong passwords. Try again in {seconds} seconds."
             answer = page("login.html", 429, target=target, problem=problem)
             answer.headers["Retry-After"] = str(seconds)
             return answer
-        if not self._attempts.is_right((await form_of(request)).get("password", "")):
+        if not self._attempts.is_right(password):
             logger.warning("A wrong password was entered on the login page.")
             return page("login.html", 403, target=target, problem="The password is wrong.")
         answer = RedirectResponse(target, 303, headers=NOT_STORED)

@@ -8,9 +8,9 @@ import hmac
 import secrets
 import time
 from collections import deque
-from http.cookies import CookieError, SimpleCookie
 
 from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
 from starlette.responses import Response
 
 SESSION_SECONDS = 12 * 3600
@@ -30,12 +30,7 @@ class Sessions:
 
     def of(self, headers: Headers) -> str | None:
         """The session that a request's cookie proves; None: it has none, or it has ended."""
-        cookies: SimpleCookie = SimpleCookie()
-        try:
-            cookies.load(headers.get("cookie", ""))
-        except CookieError:
-            return None
-        value = cookies[self.cookie].value if self.cookie in cookies else ""
+        value = cookie_parser(headers.get("cookie", "")).get(self.cookie, "")
         session, _, signature = value.rpartition(".")
         if not hmac.compare_digest(signature.encode(), self._signature("session", session).encode()):
             return None

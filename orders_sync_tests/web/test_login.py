@@ -1,7 +1,10 @@
 """The login: without a session nothing is served, sessions can't be made up, and passwords can't be guessed."""
 
 import re
+import socket
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import httpx
 import pytest
@@ -9,6 +12,7 @@ from starlette.types import ASGIApp
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from orders_sync.testing.waiting import limit
 from orders_sync.web import sessions
 from orders_sync.web.login import local_target
 from orders_sync.web.sessions import MAX_FAILURES, Attempts, Sessions
@@ -145,6 +149,35 @@ def test_a_link_of_another_site_finds_the_session(browser: httpx.Client) -> None
 )
 def test_the_login_leads_to_pages_of_this_server_only(target: str) -> None:
     assert local_target(target) == "/operations"
+
+
+def test_a_path_that_names_another_server_leads_to_the_start_page(guarded: str) -> None:
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", **PAGE}
+    with socket.create_connection(("127.0.0.1", int(guarded.rpartition(":")[2])), timeout=20) as opened:
+        headers = "".join(f"{name}: {value}\r\n" for name, value in {**link, "Connection": "close"}.items())
+        opened.sendall(f"GET //evil.example HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n".encode())
+        answer = b"".join(iter(lambda: opened.recv(65536), b"")).decode()
+    assert 'content="0;url=/operations"' in answer
+    assert "evil" not in answer
+
+
+def test_slow_forms_do_not_pass_the_limit(guarded: str) -> None:
+    """Their passwords arrive only after the server has begun to read all of the forms."""
+    address = ("127.0.0.1", int(guarded.rpartition(":")[2]))
+    head = (
+        "POST /operations/login HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 14\r\n\r\n"
+    )
+    with ExitStack() as stack:
+        opened = [stack.enter_context(socket.create_connection(address, timeout=20)) for _ in range(MAX_FAILURES + 5)]
+        for each in opened:
+            each.sendall(head.encode())
+        time.sleep(limit(1))
+        for each in opened:
+            each.sendall(b"password=wrong")
+        statuses = [each.recv(12).decode() for each in opened]
+    assert statuses.count("HTTP/1.1 403") == MAX_FAILURES
+    assert statuses.count("HTTP/1.1 429") == 5
 
 
 def test_without_a_password_there_is_no_login(web: str) -> None:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+import psycopg
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
@@ -84,7 +85,9 @@ class OperationsPages:
         if not self._sessions.is_form_token(self._sessions.of(request.headers), form.get("token", "")):
             text = "The page was too old, or another page has sent it. Open it again; nothing was changed."
             return self._page(request, "message.html", 403, title="Not done", text=text)
-        account, order_id, reason = (form.get(name, "").strip() for name in ("account", "order", "reason"))
+        account, order_id, reason = (
+            form.get(name, "").replace("\0", "").strip() for name in ("account", "order", "reason")
+        )
         if not reason or len(reason) > MAX_REASON_LENGTH:
             text = f"A reason of 1 to {MAX_REASON_LENGTH} characters is needed. Nothing was changed."
             return self._page(request, "message.html", 400, title="Not done", text=text)
@@ -95,7 +98,7 @@ class OperationsPages:
 
     def documents(self, request: Request) -> Response:
         """The documents of an order; of several accounts with the same id, the one to choose."""
-        order_id, account = request.query_params.get("order", "").strip(), request.query_params.get("account")
+        order_id, account = _text(request, "order"), request.query_params.get("account")
         with connect(application=APPLICATION) as connection:
             accounts = accounts_with_order(connection, order_id)
             name = account if account is not None else accounts[0] if len(accounts) == 1 else None
@@ -131,7 +134,8 @@ class OperationsPages:
 
     def problem(self, request: Request, error: Exception) -> Response:
         """The answer to a request that failed, with what the user can do about it."""
-        return self._page(request, "message.html", 503, title="Not available", text=str(error))
+        text = str(error) if isinstance(error, UserFacingError) else "The orders database has ended the connection."
+        return self._page(request, "message.html", 503, title="Not available", text=text)
 
     def missing(self, request: Request, _: Exception) -> Response:
         """The answer to a path that is none of ours."""
@@ -150,7 +154,12 @@ class OperationsPages:
 @contextmanager
 def _connection_and_order(request: Request) -> Generator[tuple[Connection, str, str]]:
     with connect(application=APPLICATION) as connection:
-        yield connection, request.query_params.get("account", ""), request.query_params.get("order", "")
+        yield connection, _text(request, "account"), _text(request, "order")
+
+
+def _text(request: Request, name: str) -> str:
+    """A text of the query. PostgreSQL has no texts with the character NUL, so there is nothing to find by it."""
+    return request.query_params.get(name, "").replace("\0", "").strip()
 
 
 def _hold_back(account: str, order_id: str, reason: str, *, undo: bool) -> bool:
@@ -179,4 +188,4 @@ Handlers = dict[type[Exception] | int, Callable[[Request, Exception], Response]]
 
 def handlers(pages: OperationsPages) -> Handlers:
     """What answers where a page fails."""
-    return {UserFacingError: pages.problem, 404: pages.missing}
+    return {UserFacingError: pages.problem, psycopg.OperationalError: pages.problem, 404: pages.missing}

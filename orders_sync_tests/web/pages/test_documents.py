@@ -123,6 +123,14 @@ def test_a_database_that_does_not_answer_is_said(web: str, monkeypatch: pytest.M
     assert (answer.status_code, "127.0.0.1" in answer.text) == (503, True)
 
 
+@pytest.mark.usefixtures("shop")
+def test_an_odd_character_finds_nothing(web: str) -> None:
+    for text in ("9\0", "\0", "\u202e", "%", "x" * 5000):
+        assert get(web, "documents", order=text).status_code in (200, 404)
+        assert content(web, "label", text, order=text).status_code == 404
+        assert get(web, "documents/print", account=text, order=text).status_code == 404
+
+
 @pytest.mark.usefixtures("web")
 def test_texts_of_a_marketplace_are_escaped(shop: Marketplace, web: str, connection: Connection) -> None:
     text = "<img src=x onerror=alert(1)>\"'"
