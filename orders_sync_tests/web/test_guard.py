@@ -1,12 +1,16 @@
 """The guard: what a page of somebody else can send through an operator's browser is refused, and nothing else."""
 
+import asyncio
+
 import httpx
 import pytest
-from starlette.types import ASGIApp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from orders_sync.web.guard import host_name
+from orders_sync.web.guard import Guard, host_name
 from orders_sync.web.settings import WebSettings
 from orders_sync_tests.web.conftest import web_server
 from orders_sync_tests.web.dagster_assets import report, reported
@@ -123,3 +127,43 @@ def test_every_answer_has_the_security_headers(web: str) -> None:
 )  # fmt: skip
 def test_the_host_of_a_header(authority: str, host: str | None) -> None:
     assert host_name(authority) == host
+
+
+HEADERS = st.lists(
+    st.tuples(
+        st.sampled_from([b"host", b"origin", b"sec-fetch-site", b"sec-fetch-mode", b"cookie"]),
+        st.sampled_from([b"localhost", b"http://localhost", b"cross-site", b"navigate"]) | st.binary(max_size=40),
+    ),
+    max_size=6,
+)
+
+
+@given(
+    kind=st.sampled_from(["http", "websocket"]), path=st.sampled_from(["/graphql", "/graphql/", "/"]) | st.text(),
+    query=st.binary(max_size=60) | st.sampled_from([b"query=mutation{x}", b"query=%7Bx%7D", b"query=%00"]),
+    headers=HEADERS,
+)  # fmt: skip
+@settings(max_examples=400, deadline=None)
+def test_whatever_bytes_come_a_request_is_passed_on_or_refused(
+    kind: str, path: str, query: bytes, headers: list[tuple[bytes, bytes]]
+) -> None:
+    passed: list[Scope] = []
+    sent: list[Message] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        passed.append(scope)
+
+    async def receive() -> Message:
+        raise AssertionError("a refusal reads nothing")
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": kind, "method": "GET", "path": path, "query_string": query, "headers": headers}
+    asyncio.run(Guard(app, {"localhost"})(scope, receive, send))
+    if passed:
+        hosts = [value for name, value in headers if name == b"host"]
+        assert [host_name(host.decode("latin-1")) for host in hosts] == ["localhost"]
+        assert b"mutation" not in query or not path.startswith("/graphql")
+    else:
+        assert sent[0].get("status") == 403 or sent[0]["type"] == "websocket.close"
