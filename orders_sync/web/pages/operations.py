@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from orders_sync.acts.by import By
 from orders_sync.config.pages import START_PAGE, WAITING_PAGE
 from orders_sync.config.schedules import load_schedules
 from orders_sync.database.engine import Connection, connect
@@ -33,8 +34,10 @@ from orders_sync.web.pages.rendering import FOLDER, NOT_STORED, form_of, page
 from orders_sync.web.sessions import Sessions
 
 APPLICATION = "orders_sync web"
-MADE_BY = "page user"
+USER = "page user"
 """Who acts on a page: there is one password for all, so nobody is known by name."""
+VIA = f"page {WAITING_PAGE}"
+"""Where from."""
 MAX_REASON_LENGTH = 500
 
 
@@ -164,7 +167,7 @@ def _text(request: Request, name: str) -> str:
 
 def _hold_back(account: str, order_id: str, reason: str, *, undo: bool) -> bool:
     with stock_connection(APPLICATION) as stock:
-        stored = hold_back(stock, account, order_id, holds=not undo, reason=reason, made_by=MADE_BY)
+        stored = hold_back(stock, account, order_id, By.checked(USER, reason, via=VIA), holds=not undo)
         store_available(stock, account_names())
     return stored
 
