@@ -299,7 +299,11 @@ def test_a_page_token_that_can_not_be_read_is_an_error_after_the_records(
             next(pages)
 
 
-@pytest.mark.parametrize("length", ["null", LEFT_OUT, '""', '"abc"', "-1", "1.5", "[]", "{}", "true", "NaN"])
+@pytest.mark.parametrize(
+    "length",
+    ["null", LEFT_OUT, '""', '"abc"', "-1", "1.5", "[]", "{}", "true", "NaN", "1e999", "1" * 30, "1" * 400, "1" * 6000],
+    ids=lambda length: length[:10] + f" ({len(length)})",
+)
 @pytest.mark.parametrize("count", [0, 5, 12])
 @pytest.mark.parametrize("name", COUNTED)
 def test_a_length_that_is_no_number_is_unknown_and_no_error(

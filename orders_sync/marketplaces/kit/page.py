@@ -25,6 +25,9 @@ class Page(msgspec.Struct, frozen=True, gc=False):
     """Why the marketplace refused this page, which then has no records."""
 
 
+MAX_LENGTH = 10**18
+"""No list is as long as this: the length that an answer has is then no length."""
+
 FetchPage = Callable[[int, int], Page]
 """Fetches a page of a list by its number, from 1, where each page holds so many records (the second argument).
 
@@ -38,7 +41,7 @@ def length_of(total: object) -> int | None:
         return int(total)
     if isinstance(total, bool) or not isinstance(total, int | float):
         return None
-    return int(total) if total >= 0 and total == total // 1 else None
+    return int(total) if 0 <= total < MAX_LENGTH and total == total // 1 else None
 
 
 def offset_page(records: list[RawRecord], total: object, number: int, size: int) -> Page:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import datetime
 from http import HTTPStatus
-from math import ceil
 from operator import ge, le, ne
 
 from orders_sync.marketplaces.kit.adapter import RawRecord
@@ -302,7 +301,7 @@ class _CountedList:
         return page.records
 
     def _page_count(self) -> int:
-        return ceil(self._total / self._size)
+        return -(-self._total // self._size)
 
     def _complete(self) -> bool:
         """Whether every record of the list was seen. Sorts a key of each: call it once for each reading.

@@ -271,7 +271,9 @@ def test_a_link_that_leads_nowhere_is_an_error_and_not_a_loop(page: Page, reason
         list(read_linked(lambda number: page, now))
 
 
-UNKNOWN_LENGTHS = [None, "", "abc", -1, 1.5, [], {}, True, "-1", float("nan")]
+UNKNOWN_LENGTHS = [
+    None, "", "abc", -1, 1.5, [], {}, True, "-1", float("nan"), float("inf"), 10**18, 10**40, 1e300, "9" * 40,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("said", UNKNOWN_LENGTHS)
