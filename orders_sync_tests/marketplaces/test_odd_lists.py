@@ -4,7 +4,7 @@ A real HTTP server lists small records in each contract's form, and lies where a
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -37,6 +37,8 @@ class OddShop:
     """How many records it gives at most, whatever page size is requested."""
     depth: int = 1_000_000
     """The first position that it refuses to list from."""
+    odd_times: Mapping[int, str] = field(default_factory=dict[int, str])
+    """The creation times that some orders have in the answers, though the list is sorted and filtered by the true ones."""
     twice: bool = False
     """Whether it lists every order twice, the second time in a newer version, and counts both."""
     calls: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
@@ -55,11 +57,14 @@ class OddShop:
         first = 0 if since is None else int((datetime.fromisoformat(since) - START).total_seconds() // 60)
         rows = [number for number in range(max(0, first), self.orders) for _ in range(1 + self.twice)]
         page = [
-            {"number": number, "at": (START + timedelta(minutes=number)).isoformat(), "version": position % 2}
+            {"number": number, "at": self._created(number), "version": position % 2}
             for position, number in list(enumerate(rows))[offset : offset + min(size, self.page_cap)]
         ]
         count = len(rows) if self.count is None else min(self.count, len(rows))
         return page, count, offset + len(page) < len(rows)
+
+    def _created(self, number: int) -> str:
+        return self.odd_times.get(number, (START + timedelta(minutes=number)).isoformat())
 
     def _back_market(self, request: Request) -> Response:
         query = dict(request.query_params)
@@ -150,6 +155,16 @@ def test_a_refused_depth_splits_the_list_by_time(marketplace: str, monkeypatch: 
     with account_at(shop, marketplace, monkeypatch) as account:
         assert read(account) == ids(230)
     assert len(shop.calls) <= 10
+
+
+@pytest.mark.parametrize("odd_time", ["2099-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "2026-01-01T00:00:00Z", "soon"])
+@pytest.mark.parametrize("odd", [0, 49, 50, 99, 110], ids=lambda position: f"order {position}")
+def test_an_odd_time_of_one_order_does_not_decide_where_a_list_is_split(
+    marketplace: str, odd: int, odd_time: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = OddShop(230, depth=100, odd_times={odd: odd_time})
+    with account_at(shop, marketplace, monkeypatch) as account:
+        assert read(account) == ids(230)
 
 
 def test_orders_of_one_moment_that_are_too_many_for_the_depth_are_an_error(

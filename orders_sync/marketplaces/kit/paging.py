@@ -5,7 +5,7 @@ import logging
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from operator import ge, le, ne
 
@@ -28,6 +28,8 @@ MAX_PAGES = 200_000
 """Pages of one list. A longer one is an error, never treated as its end."""
 MAX_READINGS = 5
 """How often a list that changes during the reading is read again before the pass fails."""
+CLOCK_MARGIN = timedelta(days=1)
+"""A creation time that lies further in the future is odd, whatever clock is right."""
 
 
 Split = Callable[[datetime | None, datetime | None], FetchPage | None]
@@ -295,9 +297,7 @@ class _CountedList:
         self._versions.add(page.records)
         self._is_cut_off = self._is_cut_off or any(record.is_cut_off for record in page.records)
         self._is_certain = self._is_certain or total is not None or not all(r.is_cut_off for r in page.records)
-        for record in page.records[:1] + page.records[-1:]:
-            if record.created_at is not None:
-                self._times.append(record.created_at)
+        self._times += _middle_times(page.records)
         return page.records
 
     def _page_count(self) -> int:
@@ -319,8 +319,8 @@ class _CountedList:
     def rest(self, split: Split | None) -> FetchPage | None:
         """The pages from the last one on that was read, as a list of their own; None if the contract has no such list.
 
-        The list's order of creation shows on which side the rest lies. The moment of the last record is read again,
-        since others may have the same one.
+        The list's order of creation shows on which side the rest lies. The end of the last page is read again, since
+        the rest begins at a time that no odd one decides: the middle one of the page's second half.
         """
         if split is None or not self._times or self._times[0] == self._times[-1]:
             return None
@@ -329,6 +329,18 @@ class _CountedList:
         if all(map(ge, self._times, self._times[1:])):
             return split(None, self._times[-1])
         return None
+
+
+def _middle_times(records: list[RawRecord]) -> list[datetime]:
+    """The middle creation time of each half of a page, as far as they are known and not of the future.
+
+    An odd time of a record is none of them, as long as most times of the half are right.
+    """
+    middle = (len(records) + 1) // 2
+    latest = datetime.now(UTC) + CLOCK_MARGIN
+    halves = (records[:middle], records[middle:])
+    known = ([r.created_at for r in half if r.created_at is not None and r.created_at <= latest] for half in halves)
+    return [sorted(times)[len(times) // 2] for times in known if times]
 
 
 def _not_empty(number: int, page: Page) -> Page:
