@@ -350,8 +350,7 @@ class BackMarket(HttpAdapter):
         def pages(part: Mapping[str, str]) -> FetchPage:
             def fetch(number: int, size: int) -> Page:
                 its_size = {"page-size": str(size)}
-                page = self._page("/ws/orders", {**query, **part, **its_size}, number, [EDGE], _order_record)
-                return msgspec.structs.replace(page, records=check_filter(page.records, listing, since))
+                return self._page("/ws/orders", {**query, **part, **its_size}, number, [EDGE], _order_record)
 
             return fetch
 
@@ -359,9 +358,8 @@ class BackMarket(HttpAdapter):
             # The contract has no filter by an upper bound.
             return None if created_from is None else pages({"date_creation": rfc3339(created_from)})
 
-        yield from read_counted(
-            pages({}), self.page_size, self.connections, split=split, first_record=_first_order_record
-        )
+        whole = read_counted(pages({}), self.page_size, self.connections, split=split, first_record=_first_order_record)
+        yield from check_filter(whole, listing, since)
 
     def order(self, order_id: str) -> RawRecord | None:
         try:

@@ -410,16 +410,17 @@ class Medusa(HttpAdapter):
                 offset = {"limit": str(size), "offset": str((number - 1) * size)}
                 answer = self.client.get("/admin/orders", {**query, **part, **offset}, [OWN_SHOP], _decode_orders)
                 records = [_record(bytes(raw)) for raw in answer.orders]
-                return offset_page(check_filter(records, listing, since), answer.count, number, size)
+                return offset_page(records, answer.count, number, size)
 
             return fetch
 
         def split(created_from: datetime | None, created_to: datetime | None) -> FetchPage | None:
             return None if created_from is None else pages({"created_at[$gte]": rfc3339(created_from)})
 
-        return read_counted(
+        whole = read_counted(
             pages({}), self.page_size, self.connections, by_offset=True, split=split, first_record=_first_order_record
         )
+        return check_filter(whole, listing, since)
 
     def order(self, order_id: str) -> RawRecord | None:
         try:
@@ -486,7 +487,7 @@ class Medusa(HttpAdapter):
                 offset = {"limit": str(size), "offset": str((number - 1) * size)}
                 answer = self.client.get(f"/admin/{name}", {**query, **part, **offset}, [OWN_SHOP], decode)
                 records = [_record(bytes(raw)) for raw in answer.records]
-                return offset_page(check_filter(records, "created", since), answer.count, number, size)
+                return offset_page(records, answer.count, number, size)
 
             return fetch
 
@@ -494,7 +495,8 @@ class Medusa(HttpAdapter):
             return None if created_from is None else pages({"created_at[$gte]": rfc3339(created_from)})
 
         first = _first_care_record[name]
-        for page in read_counted(pages({}), MAX_PAGE_SIZE, 1, by_offset=True, split=split, first_record=first):
+        whole = read_counted(pages({}), MAX_PAGE_SIZE, 1, by_offset=True, split=split, first_record=first)
+        for page in check_filter(whole, "created", since):
             # A return that was begun and not requested yet names no item: a later pass stores it.
             yield [record for record in page if _is_to_be_stored(record)]
 

@@ -373,7 +373,6 @@ class Mirakl(HttpAdapter):
                 limit = first_use if number == 1 and size == self.page_size else PAGES
                 answer = self.client.get("/api/orders", {**query, **part, **offset}, [limit], _decode_orders)
                 records = [_order_record(bytes(raw)) for raw in answer.orders]
-                records = check_filter(records, listing, since, SERVER_DELTA)
                 return offset_page(records, answer.total_count, number, size)
 
             return fetch
@@ -384,7 +383,7 @@ class Mirakl(HttpAdapter):
             # Times in queries have whole seconds: the next one includes this one.
             return None if created_to is None else pages({"end_date": rfc3339(created_to + timedelta(seconds=1))})
 
-        yield from read_counted(
+        whole = read_counted(
             pages({}, ORDERS_USE),
             self.page_size,
             self.connections,
@@ -392,6 +391,7 @@ class Mirakl(HttpAdapter):
             split=split,
             first_record=_first_order_record,
         )
+        yield from check_filter(whole, listing, since, SERVER_DELTA)
 
     def order(self, order_id: str) -> RawRecord | None:
         # OR12 is deprecated: "please use OR11 with the query parameter 'order_ids' instead".
@@ -444,9 +444,9 @@ class Mirakl(HttpAdapter):
             limit, page = (RETURNS_USE, []) if token is None else (PAGES, [("page_token", token)])
             answer = self.client.get("/api/returns", [*query, *page], [limit], _decode_returns)
             records = [_return_record(bytes(raw)) for raw in answer.data]
-            return CursorPage(check_filter(records, "modified", since), answer.next_page_token)
+            return CursorPage(records, answer.next_page_token)
 
-        yield from read_cursor(fetch)
+        yield from check_filter(read_cursor(fetch), "modified", since)
 
     def care_record(self, record: RawRecord) -> bytes:
         return record.raw

@@ -364,10 +364,11 @@ class Refurbed(HttpAdapter):
         def fetch(cursor: str | None, size: int) -> IdPage:
             answer = self._list("OrderService/ListOrders", filters, "ID", cursor, _decode_orders, size)
             records = [_order_record(bytes(raw)) for raw in answer.orders]
-            # There is no modified time: both listings filter by release.
-            return IdPage(check_filter(records, "created", since), answer.has_more)
+            return IdPage(records, answer.has_more)
 
-        yield from read_after_ids(fetch, _id_of, self.page_size, MAX_PAGE_SIZE, _first_order_record)
+        whole = read_after_ids(fetch, _id_of, self.page_size, MAX_PAGE_SIZE, _first_order_record)
+        # There is no modified time: both listings filter by release.
+        yield from check_filter(whole, "created", since)
 
     def order(self, order_id: str) -> RawRecord | None:
         try:
@@ -418,7 +419,7 @@ class Refurbed(HttpAdapter):
             method = "OrderItemReturnService/ListOrderItemReturns"
             answer = self._list(method, filters, "ID", cursor, _decode_returns, size)
             records = [_return_record(bytes(raw)) for raw in answer.returns]
-            return IdPage(check_filter(records, "created", began_since), answer.has_more)
+            return IdPage(records, answer.has_more)
 
         def tickets(cursor: str | None, size: int) -> IdPage:
             # Sorted by creation, oldest first: a ticket that changes during the reading keeps its place.
@@ -426,7 +427,8 @@ class Refurbed(HttpAdapter):
             answer = self._list(method, sold, "CREATED_AT", cursor, _decode_tickets, size)
             return IdPage([_ticket_record(bytes(raw)) for raw in answer.tickets], answer.has_more)
 
-        yield from read_after_ids(returns, _id_of, MAX_PAGE_SIZE, MAX_PAGE_SIZE, _first_return_record)
+        whole = read_after_ids(returns, _id_of, MAX_PAGE_SIZE, MAX_PAGE_SIZE, _first_return_record)
+        yield from check_filter(whole, "created", began_since)
         for page in read_after_ids(tickets, _id_of, MAX_PAGE_SIZE, MAX_PAGE_SIZE, _first_ticket_record):
             # The contract has no filter by change, nor one for tickets about an order item.
             yield [t for t in page if _is_about_an_item(t) and (t.modified_at is None or t.modified_at >= since)]

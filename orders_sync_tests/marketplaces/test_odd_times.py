@@ -1,6 +1,7 @@
-"""A time that the filter of a list excludes: of one record it is odd, of most records the filter was ignored."""
+"""A time that the filter of a list excludes: of some records it is odd, of all of them the filter was ignored."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -72,25 +73,45 @@ def test_an_odd_time_of_an_order_that_another_list_brought_first_is_a_flaw_too(
     assert FILTERS[shop.marketplace]["new"] in {field for record_id, field, _ in flaws(connection) if record_id == "1"}
 
 
+def odd_days(marketplace: str, count: int) -> list[dict[str, Any]]:
+    """Orders 1, 2, 3 and so on, each created and modified on another day long ago."""
+    days = [f"2015-{1 + n // 28:02}-{1 + n % 28:02}T00:00:00Z" for n in range(count)]
+    return [an_order_at(marketplace, number, day, day) for number, day in enumerate(days, 1)]
+
+
 @pytest.mark.parametrize("sync_type", ["new", "modified"])
-def test_most_records_with_an_earlier_time_are_an_ignored_filter(
+@pytest.mark.parametrize(("odd", "others"), [(2, 1), (5, 20), (MANY_TIMES, MANY_TIMES), (MANY_TIMES - 1, 1)])
+def test_several_records_with_odd_times_keep_no_other_out(
+    shop: ScriptedShop, account: SellerAccount, connection: Connection, sync_type: str, odd: int, others: int
+) -> None:
+    shop.orders = odd_days(shop.marketplace, odd)
+    shop.orders += [an_order_at(shop.marketplace, number) for number in range(1000, 1000 + others)]
+    summary = sync(account, sync_type)
+    assert (summary.created, summary.rejected) == (odd + others, 0)
+    assert summary.watermark is not None
+    assert len({record_id for record_id, field, _ in flaws(connection) if field in (CREATED, MODIFIED)}) == odd
+
+
+@pytest.mark.parametrize("sync_type", ["new", "modified"])
+def test_a_list_of_records_with_earlier_times_alone_is_an_ignored_filter(
     shop: ScriptedShop, account: SellerAccount, connection: Connection, sync_type: str
 ) -> None:
-    days = [f"2015-01-0{number}T00:00:00Z" for number in (1, 2)]
-    shop.orders = [an_order_at(shop.marketplace, number, day, day) for number, day in enumerate(days, 1)]
-    shop.orders.append(an_order_at(shop.marketplace, 3))
-    with pytest.raises(PassFailedError, match=r"2 of 3 records on a page are older, e\.g\. 1 of 2015-.*ignores the"):
+    """Nothing shows that the newer ones are listed; those that came are stored."""
+    shop.orders = odd_days(shop.marketplace, 2)
+    with pytest.raises(PassFailedError, match=r"2 of 2 records are older, e\.g\. 1 of 2015-.*ignores the filter"):
         sync(account, sync_type)
+    assert connection.execute("SELECT count(*) FROM orders").fetchone() == (2,)
+    assert connection.execute("SELECT count(watermark) FROM lanes").fetchone() == (0,)
 
 
-def test_many_different_earlier_times_are_an_ignored_filter(
+def test_a_list_that_holds_the_whole_history_is_not_read_on(
     shop: ScriptedShop, account: SellerAccount, connection: Connection
 ) -> None:
-    shop.orders = [an_order_at(shop.marketplace, number) for number in range(10, 40)]
-    days = [f"2015-01-0{number}T00:00:00Z" for number in range(1, MANY_TIMES + 1)]
-    shop.orders += [an_order_at(shop.marketplace, number, day, day) for number, day in enumerate(days, 1)]
-    with pytest.raises(PassFailedError, match="5 of 35 records on a page are older"):
+    shop.orders = odd_days(shop.marketplace, MANY_TIMES)
+    shop.orders += [an_order_at(shop.marketplace, number) for number in range(1000, 1010)]
+    with pytest.raises(PassFailedError, match="50 of 60 records are older"):
         sync(account)
+    assert connection.execute("SELECT count(*) FROM orders").fetchone() == (60,)
 
 
 def test_a_default_date_of_all_records_is_no_ignored_filter(

@@ -5,7 +5,7 @@ any order of records. A list that is read to its end has yielded every record, o
 IncompleteListError. An adapter does not store, validate, lock or retry: that happens elsewhere.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple, Protocol
@@ -238,38 +238,73 @@ class RegisteredMarketplace:
 
 #: How much earlier than `since` a record may lie: marketplaces cut the fraction of a second off a filter's time.
 FILTER_TOLERANCE = timedelta(seconds=1)
-MANY_TIMES = 5
-"""So many different times on one page that the list's filter excludes are no odd records: the filter was ignored."""
+MANY_TIMES = 50
+"""So many different times that a list's filter excludes, of most of its records, are no odd records: reading on would
+read the marketplace's whole history."""
 
 
 def check_filter(
-    records: list[RawRecord], listing: OrderListing, since: datetime | None, tolerance: timedelta = FILTER_TOLERANCE
-) -> list[RawRecord]:
-    """The records of a page that was requested with a filter by `since`.
+    pages: Iterable[list[RawRecord]],
+    listing: OrderListing,
+    since: datetime | None,
+    tolerance: timedelta = FILTER_TOLERANCE,
+) -> Iterator[list[RawRecord]]:
+    """The pages of a list that was requested with a filter by `since`.
 
     A record that is older than the filter allows has an odd time: it is listed nevertheless, with a flaw, and is
-    compared with no other by that time. Raises IncompleteListError if the filter was ignored: if most records of the
-    page are older, or MANY_TIMES of them. Equal times count once, since a default date may be that of many records.
+    compared with no other by that time. Raises IncompleteListError, after the records, if the filter was not obeyed:
+    if all records of the list are older, or most of them, of MANY_TIMES times. Other lists hold all records since then,
+    and older ones that do no harm. Equal times count once, since a default date may be that of many records.
     """
     if since is None:
-        return records
-    name = "created_at" if listing == "created" else "modified_at"
-    times = [record.created_at if listing == "created" else record.modified_at for record in records]
-    floor = since - tolerance
-    older = [position for position, at in enumerate(times) if at is not None and at < floor]
-    if not older:
-        return records
-    known = len(times) - times.count(None)
-    different = len({times[position] for position in older})
-    if different >= MANY_TIMES or (different > 1 and 2 * len(older) > known):
-        raise IncompleteListError(
-            f"The request was for records {listing} since {since.isoformat()}, and {len(older)} of {known} records on "
-            f"a page are older, e.g. {records[older[0]].record_id} of {times[older[0]]}: it ignores the filter."
-        )
-    listed = list(records)
-    for position in older:
-        listed[position] = msgspec.structs.replace(records[position], **{name: None}, flaws=(_EXCLUDED[name],))
-    return listed
+        yield from pages
+        return
+    excluded = _Excluded(listing, since, tolerance)
+    for page in pages:
+        yield excluded.marked(page)
+        excluded.check(at_end=False)
+    excluded.check(at_end=True)
+
+
+class _Excluded:
+    """The records of a list that its filter excludes."""
+
+    def __init__(self, listing: OrderListing, since: datetime, tolerance: timedelta) -> None:
+        self._listing = listing
+        self._since = since
+        self._floor = since - tolerance
+        self._known = self._older = 0
+        """How many records have a time, and how many of them are older than the filter allows."""
+        self._times: set[datetime] = set()
+        """MANY_TIMES different times of those at most."""
+        self._example = ""
+
+    def marked(self, records: list[RawRecord]) -> list[RawRecord]:
+        """The records of a page; those that are older than the filter allows without their time, and with a flaw."""
+        name = "created_at" if self._listing == "created" else "modified_at"
+        times = [record.created_at if self._listing == "created" else record.modified_at for record in records]
+        self._known += len(times) - times.count(None)
+        older = [(position, at) for position, at in enumerate(times) if at is not None and at < self._floor]
+        if not older:
+            return records
+        self._older += len(older)
+        listed = list(records)
+        for position, at in older:
+            listed[position] = msgspec.structs.replace(records[position], **{name: None}, flaws=(_EXCLUDED[name],))
+            self._example = self._example or f"{records[position].record_id} of {at}"
+            if len(self._times) < MANY_TIMES:
+                self._times.add(at)
+        return listed
+
+    def check(self, *, at_end: bool) -> None:
+        """Raises IncompleteListError if the records so far show that the filter was not obeyed."""
+        are_most = 2 * self._older > self._known and len(self._times) >= MANY_TIMES
+        are_all = at_end and self._older == self._known and len(self._times) > 1
+        if are_most or are_all:
+            raise IncompleteListError(
+                f"The request was for records {self._listing} since {self._since.isoformat()}, and {self._older} of "
+                f"{self._known} records are older, e.g. {self._example}: it ignores the filter. What was read is kept."
+            )
 
 
 EXCLUDED_BY_FILTER = "is earlier than the list was requested from"
