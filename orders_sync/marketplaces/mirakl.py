@@ -47,7 +47,7 @@ from orders_sync.marketplaces.kit.decoding import (
     rfc3339,
 )
 from orders_sync.marketplaces.kit.documents import DocumentsReading, missing_value, no_endless_tries, unreadable
-from orders_sync.marketplaces.kit.errors import BadAnswerError, MarketplaceError
+from orders_sync.marketplaces.kit.errors import MarketplaceError
 from orders_sync.marketplaces.kit.halves import answers_for
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient
 from orders_sync.marketplaces.kit.lenient import (
@@ -397,10 +397,9 @@ class Mirakl(HttpAdapter):
         # OR12 is deprecated: "please use OR11 with the query parameter 'order_ids' instead".
         answer = self.client.get("/api/orders", [*self.shop, ("order_ids", order_id)], [PAGES], _decode_orders)
         found = [_order_record(bytes(raw)) for raw in answer.orders]
-        record = next((record for record in found if record.record_id == order_id), None)
-        if record is None and any(not other.record_id for other in found):
-            raise BadAnswerError(f"Mirakl answers the request for order {order_id} with one whose id can't be read.")
-        return record
+        # Other orders alone show that the filter was ignored, and not that the order is gone: the first one is the answer,
+        # and the sync sees that it is another order.
+        return next((record for record in found if record.record_id == order_id), found[0] if found else None)
 
     def decode_order(self, raw: bytes) -> Order:
         order = decoded(_decode_order, raw, "Mirakl")

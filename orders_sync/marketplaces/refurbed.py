@@ -3,7 +3,7 @@
 Facts of the contract that shape this file:
 
 * Lists are paged by `pagination.starting_after` (an id) and `has_more`, with at most 100 records per page. In this
-  JSON, a missing or null `has_more` is false.
+  JSON, a missing or null `has_more` is false; after a full page, one call more shows it.
 * Orders can be filtered by `released_at` and `state`, not by a modified time: `modified` lists the orders released in
   the range again, and their fingerprints show which ones have changed.
 * Every order item is one piece. Its SKU may be empty.

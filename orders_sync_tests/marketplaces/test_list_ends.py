@@ -20,9 +20,12 @@ from starlette.routing import Route
 from orders_sync.config.account import SellerAccount
 from orders_sync.marketplaces.kit.accounts import account_from
 from orders_sync.marketplaces.kit.adapter import Adapter, MissingDocuments, OrderDocuments, RawRecord
-from orders_sync.marketplaces.kit.errors import BadAnswerError, IncompleteListError
+from orders_sync.marketplaces.kit.errors import IncompleteListError
 from orders_sync.marketplaces.kit.registry import open_adapter
+from orders_sync.sync.put_off import OtherRecordError, fetch_order
 from orders_sync.testing.http_server import served
+from orders_sync_tests.marketplaces.scripted_shop import MARKETPLACES, ScriptedShop, an_order_at
+from orders_sync_tests.marketplaces.scripted_shop import account_at as scripted_account_at
 
 SINCE = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
 AT = (SINCE + timedelta(hours=1)).isoformat()
@@ -268,9 +271,23 @@ def test_an_end_marker_that_can_not_be_read_is_no_end(
     assert len(shop.calls) == 3  # the last one is empty
 
 
+@pytest.mark.parametrize("end", ["null", LEFT_OUT])
+@pytest.mark.parametrize("count", [100, 130, 200])
+@pytest.mark.parametrize("name", AFTER_IDS)
+def test_no_end_marker_on_a_full_page_is_no_end(
+    name: str, count: int, end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Shop(CONTRACTS[name], count, end=end)
+    with opened(name, shop, monkeypatch, page_size=100) as adapter:
+        assert numbers_of(CONTRACTS[name].read(adapter)) == whole(shop)
+    assert len(shop.calls) == count // 100 + 1
+
+
 @pytest.mark.parametrize("end", ["null", LEFT_OUT, "false"])
 @pytest.mark.parametrize("name", AFTER_IDS)
-def test_no_end_marker_is_the_end(name: str, end: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_end_marker_on_a_page_that_is_not_full_is_the_end(
+    name: str, end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shop = Shop(CONTRACTS[name], 7, end=end)
     with opened(name, shop, monkeypatch, page_size=100) as adapter:
         assert numbers_of(CONTRACTS[name].read(adapter)) == whole(shop)
@@ -339,10 +356,21 @@ def test_deliveries_whose_link_can_not_be_read_are_read_to_an_empty_page(
     assert (len(labels.found), labels.problems) == (1, ())
 
 
-def test_an_answer_with_an_unreadable_id_does_not_say_that_an_order_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    contract = Contract("/api/orders", orders, "orders", "order_id", lambda _: (0, 1), "total_count")
+@pytest.mark.parametrize("marketplace", MARKETPLACES)
+@pytest.mark.parametrize("other", [2, None], ids=["another order", "no id"])
+def test_an_answer_with_another_order_does_not_say_that_an_order_is_gone(
+    marketplace: str, other: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mirakl filters a list by the id: it may ignore the filter."""
+    monkeypatch.setenv("SCRIPTED_SHOP_TOKEN", "secret")
+    found = an_order_at(marketplace, 2)
+    if other is None:
+        found["order_id" if "order_id" in found else "id"] = None
+    answers = {"mirakl": {"orders": [found], "total_count": 1}, "back_market": found}
+    scripted = ScriptedShop(marketplace, answer=lambda path, query: answers.get(marketplace, {"order": found}))
     with (
-        opened("mirakl", Shop(contract, 1, {1: "null"}), monkeypatch) as adapter,
-        pytest.raises(BadAnswerError, match="answers the request for order 1 with one whose id can't be read"),
+        scripted_account_at(scripted) as account,
+        closing(open_adapter(account)) as adapter,
+        pytest.raises(OtherRecordError, match=r"request for order 1 with (another order|a record without)"),
     ):
-        adapter.order("1")
+        fetch_order(adapter, "1")

@@ -32,8 +32,9 @@ class IdPage(msgspec.Struct, frozen=True, gc=False):
     has_more: object
     """Whether more records follow, as the answer has it, of whatever type.
 
-    None and false mean no: JSON of protocol buffers (proto3) leaves false out. After what can't be read, the next page
-    is requested; if it is empty, the list has ended.
+    False means no, and so does None on a page that is not full: JSON of protocol buffers (proto3) leaves false out.
+    After a full page with None, and after what can't be read, the next page is requested; if it is empty, the list has
+    ended.
     """
 
 
@@ -104,14 +105,14 @@ def read_after_ids(
 
     def fetch_page(cursor: str | None) -> IdPage:
         try:
-            page = fetch(cursor, page_size)
+            page = _marked(fetch(cursor, page_size), page_size)
         except AnswerTooLargeError as problem:
             return _smaller_page(fetch, cursor, page_size, id_of, first_record, problem)
-        is_stuck = page.records and _may_go_on(page) and not _last_id(page, id_of)
-        return fetch(cursor, largest) if is_stuck and page_size < largest else page
+        is_stuck = page.records and page.has_more and not _last_id(page, id_of)
+        return _marked(fetch(cursor, largest), largest) if is_stuck and page_size < largest else page
 
     def following(page: IdPage, cursor: str | None, number: int) -> str | None:
-        if not _may_go_on(page):
+        if not page.has_more:
             return None
         last = _last_id(page, id_of)
         if page.records and not last:
@@ -138,7 +139,7 @@ def _smaller_page(
     while size > 1:
         size //= 2
         try:
-            return fetch(cursor, size)
+            return _marked(fetch(cursor, size), size)
         except AnswerTooLargeError as of_smaller:
             problem = of_smaller
     record = first_record(problem.beginning)
@@ -147,9 +148,12 @@ def _smaller_page(
     return IdPage([record], has_more=True)
 
 
-def _may_go_on(page: IdPage) -> bool:
-    is_readable = page.has_more is None or isinstance(page.has_more, bool)
-    return bool(page.has_more) if is_readable else bool(page.records)
+def _marked(page: IdPage, size: int) -> IdPage:
+    """A page of at most so many records, with true or false for whether to request the next one."""
+    if isinstance(page.has_more, bool):
+        return page
+    is_last = len(page.records) < size if page.has_more is None else not page.records
+    return IdPage(page.records, not is_last)
 
 
 def _last_id(page: IdPage, id_of: Callable[[RawRecord], str]) -> str:

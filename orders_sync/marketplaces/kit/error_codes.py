@@ -1,6 +1,7 @@
 """The published codes of a marketplace's error answers: all that is reported of them."""
 
 import re
+from collections.abc import Mapping
 from typing import cast
 
 import msgspec
@@ -55,3 +56,15 @@ def _as_error(value: object) -> _Error:
         return msgspec.convert(value, _Error)
     except msgspec.ValidationError:
         return _Error()
+
+
+_RAY = re.compile(r"[0-9a-f]{16}(-[A-Z]{3})?")
+
+
+def firewall_ray(headers: Mapping[str, str]) -> str:
+    """Cloudflare's id of a blocked request, e.g. 931354450813d142-CDG, for the marketplace's support; else `unknown`.
+
+    What has another form may be anything, and goes into no log.
+    """
+    ray = headers.get("cf-ray", "")
+    return ray if _RAY.fullmatch(ray) else "unknown"

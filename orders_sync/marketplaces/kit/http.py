@@ -12,7 +12,7 @@ import msgspec
 
 from orders_sync.marketplaces.kit.adapter import AcceptanceAnswer, AcceptanceTarget
 from orders_sync.marketplaces.kit.clock import MarketplaceClock
-from orders_sync.marketplaces.kit.error_codes import error_code
+from orders_sync.marketplaces.kit.error_codes import error_code, firewall_ray
 from orders_sync.marketplaces.kit.errors import (
     AnswerLostError,
     AnswerTooLargeError,
@@ -411,7 +411,7 @@ class MarketplaceClient:
         if status in (401, 403):
             html = body.lstrip()[:1] == b"<"
             hint = (
-                "its firewall blocks us; ray " + response.headers.get("cf-ray", "unknown")
+                f"its firewall blocks us; ray {firewall_ray(response.headers)}"
                 if html
                 else f"the credential is wrong or lacks a right: {message}"
             )

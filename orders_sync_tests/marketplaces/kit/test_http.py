@@ -42,11 +42,14 @@ def test_a_passing_fault_costs_only_time(
     check_invariants(connection)
 
 
+RAY = "931354450813d142-CDG"
 LASTING = [
     ({"kind": "status", "status": 500}, "answers GET /ws/orders with 500: sandbox (6 tries)"),
     ({"kind": "status", "status": 401}, "the credential is wrong or lacks a right: sandbox"),
-    ({"kind": "status", "status": 403, "body": "<html>blocked</html>", "headers": {"cf-ray": "93-CDG"}},
-     "its firewall blocks us; ray 93-CDG"),
+    ({"kind": "status", "status": 403, "body": "<html>blocked</html>", "headers": {"cf-ray": RAY}},
+     f"its firewall blocks us; ray {RAY}"),
+    ({"kind": "status", "status": 403, "body": "<html>blocked</html>", "headers": {"cf-ray": f"{RAY}, jane@example.com"}},
+     "its firewall blocks us; ray unknown"),
     ({"kind": "status", "status": 400, "body": {"errors": [{"code": "E1", "message": "no"}]}}, "with 400: E1"),
     ({"kind": "status", "status": 400, "body": {"type": "/errors/x", "title": "Not so", "status": 400}},
      "with 400: /errors/x"),
