@@ -397,8 +397,8 @@ class Mirakl(HttpAdapter):
         # OR12 is deprecated: "please use OR11 with the query parameter 'order_ids' instead".
         answer = self.client.get("/api/orders", [*self.shop, ("order_ids", order_id)], [PAGES], _decode_orders)
         found = [_order_record(bytes(raw)) for raw in answer.orders]
-        # Other orders alone show that the filter was ignored, and not that the order is gone: the first one is the answer,
-        # and the sync sees that it is another order.
+        # Other orders alone show that the filter was ignored, and not that the order is gone: the first one is the
+        # answer, and the sync sees that it is another order.
         return next((record for record in found if record.record_id == order_id), found[0] if found else None)
 
     def decode_order(self, raw: bytes) -> Order:

@@ -55,6 +55,13 @@ def test_an_order_is_held_back_with_a_reason_and_let_go(browser: httpx.Client, c
     assert holds(connection) == [
         ("1", True, "a box is on its way", "page user"), ("1", False, "it was lost", "page user"),
     ]  # fmt: skip
+    acts = connection.execute(
+        "SELECT act, actor, via, order_id, reason FROM manual_acts WHERE order_id = '1' ORDER BY act_id"
+    ).fetchall()
+    assert acts == [
+        ("hold_back", "page user", "page /operations/waiting", "1", "a box is on its way"),
+        ("undo_hold_back", "page user", "page /operations/waiting", "1", "it was lost"),
+    ]
 
 
 @pytest.mark.usefixtures("short_order")
