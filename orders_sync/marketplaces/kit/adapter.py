@@ -238,9 +238,8 @@ class RegisteredMarketplace:
 
 #: How much earlier than `since` a record may lie: marketplaces cut the fraction of a second off a filter's time.
 FILTER_TOLERANCE = timedelta(seconds=1)
-MANY_TIMES = 50
-"""So many different times that a list's filter excludes, of most of its records, are no odd records: reading on would
-read the marketplace's whole history."""
+MANY_TIMES = 20
+"""So many different times that a list's filter excludes are no odd records: the filter was ignored."""
 
 
 def check_filter(
@@ -252,9 +251,9 @@ def check_filter(
     """The pages of a list that was requested with a filter by `since`.
 
     A record that is older than the filter allows has an odd time: it is listed nevertheless, with a flaw, and is
-    compared with no other by that time. Raises IncompleteListError, after the records, if the filter was not obeyed:
-    if all records of the list are older, or most of them, of MANY_TIMES times. Other lists hold all records since then,
-    and older ones that do no harm. Equal times count once, since a default date may be that of many records.
+    compared with no other by that time. Raises IncompleteListError, after the records, if the filter was ignored: if
+    all records of the list are older, or MANY_TIMES of them. Where most are, the list is not read on, since it may be
+    the whole history. Equal times count once, since a default date may be that of many records.
     """
     if since is None:
         yield from pages
@@ -298,9 +297,9 @@ class _Excluded:
 
     def check(self, *, at_end: bool) -> None:
         """Raises IncompleteListError if the records so far show that the filter was not obeyed."""
-        are_most = 2 * self._older > self._known and len(self._times) >= MANY_TIMES
+        are_many = len(self._times) >= MANY_TIMES and (at_end or 2 * self._older > self._known)
         are_all = at_end and self._older == self._known and len(self._times) > 1
-        if are_most or are_all:
+        if are_many or are_all:
             raise IncompleteListError(
                 f"The request was for records {self._listing} since {self._since.isoformat()}, and {self._older} of "
                 f"{self._known} records are older, e.g. {self._example}: it ignores the filter. What was read is kept."
