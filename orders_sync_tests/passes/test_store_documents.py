@@ -1,6 +1,7 @@
 """`incomplete` with `store_documents`: each document's content is fetched once, and one that can't be stops nothing."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -9,13 +10,14 @@ import pytest
 import stamina
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
 from orders_sync.documents.formats import format_of
 from orders_sync.marketplaces.back_market import BackMarket
+from orders_sync.marketplaces.kit import other_hosts
 from orders_sync.marketplaces.kit.retries import MAX_TRIES
 from orders_sync.passes.refresh_documents import refresh_documents
 from orders_sync.passes.store_documents import GIVE_UP_AFTER
@@ -239,6 +241,62 @@ def test_a_host_that_answers_for_none_is_left_alone_until_the_next_pass(
     for number in range(1, GIVE_UP_AFTER + 1):
         marketplace.fault("status", status=500, path=f"/static/7{number}", times=0)
     assert sync(account, "incomplete").documents_stored == 8 - GIVE_UP_AFTER
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "calls"),
+    [(429, {"Retry-After": "3600"}, 1), (429, {}, 1), (503, {"Retry-After": "1"}, 1), (503, {}, 3 * MAX_TRIES)],
+)
+def test_another_host_that_requests_a_pause_is_left_alone_until_the_next_pass(
+    marketplace: Marketplace,
+    connection: Connection,
+    no_backoff: None,
+    status: int,
+    headers: dict[str, str],
+    calls: int,
+) -> None:
+    requested: list[str] = []
+
+    def answer(request: Request) -> Response:
+        requested.append(request.url.path)
+        return Response(status_code=status, headers=headers)
+
+    with served(Starlette(routes=[Route("/{path:path}", answer)])) as elsewhere:
+        for number in range(1, 6):
+            deliveries = [{"order": number, "shipmentId": number, "labelUrl": f"{elsewhere}/{number}"}]
+            an_order(marketplace, number, _deliveries=deliveries)
+        host = elsewhere.removeprefix("http://")
+        account = sandbox_account(marketplace, store_documents=True, document_hosts=[host])
+        sync(account)
+        summary = sync(account, "incomplete")
+    assert len(requested) == calls
+    assert summary.documents_put_off == 5
+    assert (
+        f"further documents at {host} wait for the next pass: 127.0.0.1 answers with {status}" in summary.problems[-1]
+    )
+
+
+def test_a_host_that_drips_keeps_a_pass_for_one_document_s_time_three_times(
+    marketplace: Marketplace, connection: Connection, no_backoff: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(other_hosts, "MAX_DOCUMENT_SECONDS", 0.5)
+
+    async def drip() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            yield b"x"
+            await asyncio.sleep(0.1)
+
+    with served(Starlette(routes=[Route("/{path:path}", lambda _: StreamingResponse(drip()))])) as elsewhere:
+        for number in range(1, 6):
+            deliveries = [{"order": number, "shipmentId": number, "labelUrl": f"{elsewhere}/{number}"}]
+            an_order(marketplace, number, _deliveries=deliveries)
+        host = elsewhere.removeprefix("http://")
+        account = sandbox_account(marketplace, store_documents=True, document_hosts=[host])
+        sync(account)
+        summary = sync(account, "incomplete")
+    assert summary.documents_put_off == 5
+    assert summary.seconds < GIVE_UP_AFTER * MAX_TRIES * 0.5 / 2
+    assert "has not sent the document within" in summary.problems[0]
 
 
 def test_documents_at_another_host_wait_until_the_account_names_it(

@@ -4,6 +4,7 @@ Their answers say nothing about the marketplace: they count against none of its 
 """
 
 import contextlib
+import time
 from collections.abc import Collection
 from functools import cached_property
 
@@ -12,6 +13,7 @@ import httpx
 from orders_sync.marketplaces.kit.errors import (
     BadAnswerError,
     MarketplaceError,
+    MarketplaceUnavailableError,
     RecordNotFoundError,
     RequestRefusedError,
 )
@@ -27,7 +29,7 @@ from orders_sync.marketplaces.kit.transport import BoundedTransport, BrokenCodin
 MAX_DOCUMENT_BYTES = 10 * 1024 * 1024
 """Bytes of one document, before and after it is inflated; a label has some 50 kB."""
 MAX_DOCUMENT_SECONDS = 60.0
-"""Seconds for one whole document, headers included, however slowly it arrives."""
+"""Seconds for one whole document, all tries and redirects included, however slowly it arrives."""
 MAX_REDIRECTS = 3
 _READ_TIMEOUT_SECONDS = 30.0
 _HEADERS = {"Accept": "*/*", "Accept-Encoding": "gzip, deflate", "User-Agent": "orders-sync"}
@@ -66,11 +68,13 @@ class OtherHosts:
     def get(self, url: httpx.URL, allowed: Collection[str]) -> bytes:
         """The content at a URL. Redirects are followed to `allowed` hosts only.
 
-        Raises HostNotAllowedError, or another MarketplaceError; its text has the host, and nothing else of the URL.
+        Raises HostNotAllowedError, or another MarketplaceError; its text has the host, and nothing else of the URL. If
+        a host requests a pause, by 429 or by 503 with Retry-After, the error concerns all its documents, at once.
         """
+        ends = time.monotonic() + MAX_DOCUMENT_SECONDS
         for _ in range(MAX_REDIRECTS + 1):
             self._check(url, allowed)
-            answer = self._retries.run(lambda target=url: self._requested(target))
+            answer = self._retries.run(lambda target=url: self._requested(target, ends))
             if isinstance(answer, bytes):
                 return answer
             url = answer
@@ -101,11 +105,16 @@ class OtherHosts:
         if url.scheme != "https" and self._base_url.scheme == "https":
             raise BadAnswerError(f"it is at {url.host} without TLS (http): not fetched; allowed is https")
 
-    def _requested(self, url: httpx.URL) -> bytes | httpx.URL:
-        """The content at a URL, or the URL that the answer redirects to."""
+    def _requested(self, url: httpx.URL, ends: float) -> bytes | httpx.URL:
+        """The content at a URL, or the URL that the answer redirects to. `ends`: by time.monotonic()."""
+        left = ends - time.monotonic()
+        if left <= 0:
+            raise MarketplaceUnavailableError(
+                f"{url.host} has not sent the document within {MAX_DOCUMENT_SECONDS:.0f} s"
+            )
         request = httpx.Request("GET", url, headers=_HEADERS)
         request.extensions["timeout"] = httpx.Timeout(_READ_TIMEOUT_SECONDS, connect=10.0).as_dict()
-        self._transport.allow(MAX_DOCUMENT_SECONDS)
+        self._transport.allow(left)
         try:
             with contextlib.closing(self._transport.handle_request(request)) as response:
                 body = read_body(response, MAX_DOCUMENT_BYTES)
@@ -141,7 +150,9 @@ def _content(response: httpx.Response, body: bytes, host: str) -> bytes:
     if status < 300:
         return body
     where = f"{host} answers with {status}"
-    if status == 429 or status >= 500:
+    if status == 429 or (status == 503 and "Retry-After" in response.headers):
+        raise TransientError(f"{where}: it requests a pause", status=status, give_up=True)
+    if status >= 500:
         raise TransientError(where, status=status)
     if status == 404:
         raise RecordNotFoundError(where, status)
