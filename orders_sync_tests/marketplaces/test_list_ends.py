@@ -331,6 +331,16 @@ def test_a_length_that_is_no_number_is_unknown_and_no_error(
         assert numbers_of(CONTRACTS[name].read(adapter)) == whole(shop)
 
 
+@pytest.mark.parametrize("length", ["1000", '"1000"', "1e15"])
+@pytest.mark.parametrize("name", COUNTED)
+def test_a_length_beside_an_empty_list_is_wrong_and_no_error(
+    name: str, length: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Shop(CONTRACTS[name], 0, length=length)
+    with opened(name, shop, monkeypatch) as adapter:
+        assert numbers_of(CONTRACTS[name].read(adapter)) == set()
+
+
 @pytest.mark.parametrize("end", ['"?page=1"', '"?page=0"'])
 def test_deliveries_that_lead_back_are_the_error_of_their_order_and_not_a_loop(
     end: str, monkeypatch: pytest.MonkeyPatch

@@ -157,7 +157,8 @@ class _CountedList:
                 return
             if number == 1 and not self._shrunk and not self._uneven:
                 # A list sorted newest first has its arrivals on its first page.
-                for page_number in sorted({1, max(1, self._page_count())}):
+                ends = {1, max(1, self._page_count())}
+                for page_number in sorted(number for number in ends if number <= MAX_PAGES):
                     page = self._request(page_number)
                     if page.refused is None:
                         yield self._note(page_number, page)
@@ -174,11 +175,13 @@ class _CountedList:
     def _settle(self, readings: int, agree: bool) -> None:
         """Ends the reading of a list that has fewer records than it is said to hold.
 
-        Where two readings agree, the length is wrong: it counts records twice, or some that are not listed. Raises
-        IncompleteListError where they do not, or where pages repeat each other, or there is no record at all.
+        Where two readings agree, the length is wrong: it counts records twice, or some that are not listed; of an empty
+        list, it may be that of the list without the filter. Raises IncompleteListError where they do not agree, where
+        pages repeat each other, or where a page beyond empty ones has records.
         """
         count = self.seen.distinct()
-        if agree and count and not self._repeats and not self._is_cut_off:
+        is_hollow = count > 0 and not self._versions.distinct()
+        if agree and not (self._repeats or self._is_cut_off or is_hollow):
             log.warning("The marketplace's list is said to hold %d records; two readings found %d.", self._total, count)
             return
         why = "its pages repeat each other" if self._repeats else "they are missing" if agree else "it kept changing"
@@ -251,6 +254,10 @@ class _CountedList:
             raise _RefusedPageError(number, page.refused)
         _not_empty(number, page)
         if page.records:
+            if not before.records:
+                raise IncompleteListError(
+                    f"Page {number - 1} of the marketplace's list is empty, yet page {number} is not."
+                )
             return False
         if number < self._page_count() and self._request(number + 1).records:
             raise IncompleteListError(

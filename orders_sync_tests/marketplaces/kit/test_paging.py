@@ -12,7 +12,7 @@ from orders_sync.marketplaces.kit.adapter import RawRecord
 from orders_sync.marketplaces.kit.errors import IncompleteListError, RecordNotFoundError, RequestRefusedError
 from orders_sync.marketplaces.kit.linked_pages import read_linked
 from orders_sync.marketplaces.kit.page import FetchPage, Page, length_of, offset_page
-from orders_sync.marketplaces.kit.paging import read_counted
+from orders_sync.marketplaces.kit.paging import MAX_PAGES, read_counted
 
 
 class ChangingList:
@@ -254,9 +254,45 @@ def test_a_hole_in_a_list_is_an_error() -> None:
         list(read_counted(fetch, 1, 1))
 
 
-def test_a_list_that_is_said_to_have_records_and_has_none_is_an_error() -> None:
-    with pytest.raises(IncompleteListError, match="holds 5 records, and 2 readings found 0 of them: they are missing"):
-        list(read_counted(lambda number, size: Page([], 5, None), 50, 1))
+@pytest.mark.parametrize("said", [5, 1000, 10**15])
+@pytest.mark.parametrize("connections", [1, 4])
+def test_a_list_that_is_empty_in_two_readings_is_empty_whatever_its_length(
+    said: int, connections: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Some marketplaces count without the filter: the list of waiting orders is mostly empty."""
+    calls: list[int] = []
+
+    def fetch(number: int, size: int) -> Page:
+        calls.append(number)
+        return Page([], said, None)
+
+    assert [record for page in read_counted(fetch, 50, connections) for record in page] == []
+    assert calls.count(1) == 3  # two readings, and the first page once more
+    assert max(calls) <= MAX_PAGES
+    assert f"is said to hold {said} records; two readings found 0" in caplog.text
+
+
+def test_a_list_that_is_empty_in_one_reading_only_is_read_again() -> None:
+    answers = iter([Page([], 1, None)])
+
+    def fetch(number: int, size: int) -> Page:
+        return next(answers, Page([_record(1)], 1, None))
+
+    assert {record.record_id for page in read_counted(fetch, 50, 1) for record in page} == {"1"}
+
+
+@pytest.mark.parametrize("there", [2, 3, 20])
+def test_an_empty_page_before_one_with_records_is_a_hole_and_no_empty_list(there: int) -> None:
+    def fetch(number: int, size: int) -> Page:
+        return Page([_record(1)] if number == there else [], 1000, None)
+
+    with pytest.raises(IncompleteListError, match=r"is empty, yet page|they are missing|kept changing"):
+        list(read_counted(fetch, 50, 1))
+
+
+def test_an_empty_page_that_names_a_next_one_is_an_error() -> None:
+    with pytest.raises(IncompleteListError, match="Page 1 of the marketplace's list is empty, yet names a next one"):
+        list(read_counted(lambda number, size: Page([], 1000, 2), 50, 1))
 
 
 @pytest.mark.parametrize(
