@@ -130,7 +130,9 @@ def _newer(one: _Dated[_Version], other: _Dated[_Version]) -> _Dated[_Version]:
 
 
 def _rejected(record: RawRecord, problem: RecordRejectedError) -> RejectedRecord:
-    return RejectedRecord("order", record.record_id, record.raw, problem.reasons, record.fingerprint)
+    return RejectedRecord(
+        "order", record.record_id, record.raw, problem.reasons, record.fingerprint, record.modified_at
+    )
 
 
 def decode_records(decode: Decode, records: Iterable[RawRecord]) -> tuple[list[DecodedOrder], list[RejectedRecord]]:

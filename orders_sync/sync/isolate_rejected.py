@@ -26,7 +26,9 @@ def write_isolating_rejected(batch: Batch, write: Callable[[Batch], BatchResult]
 
 def _rejected(batch: Batch, error: psycopg.DataError) -> RejectedRecord:
     record = batch.checked[0].record
-    return RejectedRecord("order", record.record_id, record.raw, [reason_of(error)], record.fingerprint)
+    return RejectedRecord(
+        "order", record.record_id, record.raw, [reason_of(error)], record.fingerprint, record.modified_at
+    )
 
 
 def reason_of(error: psycopg.DataError) -> Reason:

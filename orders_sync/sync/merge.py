@@ -14,6 +14,7 @@ One batch is one transaction: orders, items and events are committed together or
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from itertools import chain
 from typing import TypeVar
 
@@ -35,9 +36,9 @@ from orders_sync.sync.rejected_records import (
     keep,
     record_key,
     resolve,
-    unresolved_keys,
+    unresolved,
 )
-from orders_sync.sync.stored_orders import Comparison, StoredOrders
+from orders_sync.sync.stored_orders import Comparison, StoredOrders, is_newer
 from orders_sync.sync.validate import mend_order
 from orders_sync.sync.write_changed import write_changed
 from orders_sync.sync.write_new import write_new
@@ -87,7 +88,7 @@ class OrderMerger:
         self._reader = reader or connection
         self._stored = StoredOrders(self._reader, account)
         self._comparison = Comparison.VALUES if reread else Comparison.FINGERPRINTS
-        self._rejected_ids = unresolved_keys(connection, account, "order")
+        self._unresolved = unresolved(connection, account, "order")
         self._dismissed = dismissed_versions(connection, account, "order")
         self._flaws = RecordFlaws(connection, account, "order")
 
@@ -110,7 +111,7 @@ class OrderMerger:
                 changed.append(record)
             elif version.fingerprint == record.fingerprint:
                 listed_flaws += ((record_id, flaw) for flaw in record.flaws)
-                if record_id in self._rejected_ids:
+                if self._ends_rejection(record_id, record.modified_at):
                     passed.append(record_id)
         new_decoded, new_undecodable = decode_records(self._decode, new)
         if self._stored.is_first_load and any(not decoded.order.items for decoded in new_decoded):
@@ -185,7 +186,12 @@ class OrderMerger:
             written = {*result.created, *result.changed, *result.equal}
             # A version that can't be stored stays on the list as long as it comes beside one that can.
             passed = {*written, *batch.passed} - {rejected.record_id for rejected in result.rejected}
-            resolved = self._rejected_ids & passed
+            modified = {
+                decoded.order.order_id: decoded.record.modified_at
+                for one in (batch.new, batch.changed, *instead)
+                for decoded in one.checked
+            }
+            resolved = {order_id for order_id in passed if self._ends_rejection(order_id, modified.get(order_id))}
             resolve(self._connection, self._account, "order", sorted(resolved))
             flaws = {**batch.new.flaws(written), **batch.changed.flaws(written)}
             for one in instead:
@@ -193,9 +199,19 @@ class OrderMerger:
             self._flaws.replace(written, flaws)
             self._flaws.add([*result.conflicts, *batch.listed_flaws])
             result += BatchResult(flawed=len(flaws))
-        self._rejected_ids -= resolved
-        self._rejected_ids |= {record_key(rejected.record_id, rejected.raw) for rejected in result.rejected}
+        for order_id in resolved:
+            del self._unresolved[order_id]
+        self._unresolved |= {
+            record_key(rejected.record_id, rejected.raw): rejected.modified_at for rejected in result.rejected
+        }
         return result
+
+    def _ends_rejection(self, order_id: str, modified_at: datetime | None) -> bool:
+        """Whether an order was rejected, and a version that was modified then passes: it is not certainly an older one.
+
+        A cached copy of an older version must not hide that the newest one is rejected.
+        """
+        return order_id in self._unresolved and not is_newer(self._unresolved[order_id], modified_at)
 
     def _write_older(self, batch: PreparedBatch, result: BatchResult) -> tuple[BatchResult, list[Batch]]:
         """Writes older versions of the orders whose newest one PostgreSQL rejects: the newest that it takes of each.

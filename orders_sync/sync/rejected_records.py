@@ -32,6 +32,8 @@ class RejectedRecord(msgspec.Struct, frozen=True):
     reasons: Sequence[Reason]
     fingerprint: bytes = b""
     """As of the raw record; empty if it is not known."""
+    modified_at: datetime | None = None
+    """As of the raw record; None if it is not known."""
 
     def one_line(self) -> str:
         """The record and its reasons in one line, without buyers' data."""
@@ -74,10 +76,11 @@ def keep(connection: Connection, account: str, records: Sequence[RejectedRecord]
     with connection.cursor() as cursor:
         cursor.executemany(
             """
-            INSERT INTO rejected_records AS stored (account, kind, record_id, raw, fingerprint, reasons)
-            VALUES (%s, %s, %s, %s, %s, %s)
+            INSERT INTO rejected_records AS stored (account, kind, record_id, raw, fingerprint, modified_at, reasons)
+            VALUES (%s, %s, %s, %s, %s, %s, %s)
             ON CONFLICT (account, kind, record_id) DO UPDATE SET
               raw = excluded.raw, fingerprint = coalesce(excluded.fingerprint, stored.fingerprint),
+              modified_at = excluded.modified_at,
               reasons = excluded.reasons, last_seen_at = now(), attempts = stored.attempts + 1, resolved_at = NULL,
               dismissed_at = NULL, dismissed_by = NULL, dismissed_reason = NULL
             WHERE stored.dismissed_at IS NULL
@@ -90,6 +93,7 @@ def keep(connection: Connection, account: str, records: Sequence[RejectedRecord]
                     record_key(record.record_id, record.raw),
                     record.raw,
                     record.fingerprint or None,
+                    record.modified_at,
                     _as_json(record.reasons),
                 )
                 for record in sorted(records, key=lambda record: record.record_id)
@@ -124,13 +128,13 @@ def note_tried(connection: Connection, account: str, kind: str, key: str, reason
     )
 
 
-def unresolved_keys(connection: Connection, account: str, kind: str) -> set[str]:
-    """The keys of the records that are rejected now, dismissed ones included."""
+def unresolved(connection: Connection, account: str, kind: str) -> dict[str, datetime | None]:
+    """The keys of the records that are rejected now, dismissed ones included, each with its modified time if known."""
     rows = connection.execute(
-        "SELECT record_id FROM rejected_records WHERE account = %s AND kind = %s AND resolved_at IS NULL",
+        "SELECT record_id, modified_at FROM rejected_records WHERE account = %s AND kind = %s AND resolved_at IS NULL",
         [account, kind],
     )
-    return {key for (key,) in rows}
+    return dict(rows.fetchall())
 
 
 def dismissed_versions(connection: Connection, account: str, kind: str) -> dict[str, bytes]:

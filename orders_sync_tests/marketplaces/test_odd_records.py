@@ -223,6 +223,21 @@ def test_a_version_that_is_right_again_ends_the_rejection(shop: Shop) -> None:
     assert shop.rejected() == []
 
 
+@pytest.mark.parametrize("is_stored", [True, False])
+def test_an_older_version_that_is_listed_once_more_does_not_end_a_rejection(shop: Shop, is_stored: bool) -> None:
+    """As a cache, or a replica that lags behind, lists it. The newer one is tried again."""
+    if shop.form.modified is None:
+        pytest.skip("the contract has no such time: each copy counts as it comes")
+    older = {**shop.form.order, shop.form.modified: at(minutes=-30)}
+    newer = {**shop.form.with_line(**{shop.form.line_id: None}), shop.form.modified: at(minutes=-5)}
+    shop.sync(*([older] if is_stored else []), newer, sync_type="modified")
+    assert shop.rejected() == ["1"]
+    shop.sync(older, sync_type="modified")
+    assert (shop.orders(), shop.rejected()) == (["1"], ["1"])
+    shop.sync({**shop.form.order, shop.form.modified: at(minutes=-1)}, sync_type="modified")
+    assert shop.rejected() == []
+
+
 def test_a_version_without_lines_takes_the_place_of_no_other_where_the_order_is_not_stored(shop: Shop) -> None:
     sparse = {name: value for name, value in shop.form.order.items() if name != shop.form.lines}
     shop.sync(shop.form.order, sparse)

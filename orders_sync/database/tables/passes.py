@@ -103,6 +103,7 @@ rejected_records = Table(
     Column(
         "fingerprint", LargeBinary, comment="Hash of the record, which shows whether it has changed; empty: not known."
     ),
+    moment("modified_at", "When the record was modified, by the marketplace's clock; empty: not known."),
     moment(
         "dismissed_at",
         "When a person dismissed the record, by our clock: it is not tried again; empty: not dismissed.",
