@@ -8,7 +8,7 @@ from orders_sync.passes.hold_lane import hold_lane
 from orders_sync.sync import care, new
 from orders_sync.sync.check_records import order_decoder
 from orders_sync.sync.merge import OrderMerger
-from orders_sync.sync.rejected_records import Selection, on_rejected, selected
+from orders_sync.sync.rejected_records import Selection, on_rejected, selected, unresolved
 
 
 def retry_rejected_records(

@@ -179,7 +179,7 @@ def test_a_rejected_order_whose_fetch_brings_the_stored_version_is_not_rejected_
     order = an_order(marketplace, 1)
     sync(account)
     line = order["orderlines"][0]
-    marketplace.change(1, orderlines=[{**line, "listing": ""}])
+    marketplace.change(1, orderlines=[line, {**line, "id": 101, "listing": ""}])
     assert sync(account, "modified").rejected == 1
     marketplace.put(order)
     marketplace.pass_time(days=9)
