@@ -46,7 +46,7 @@ from orders_sync.sync.rejected_records import (
 )
 from orders_sync.sync.running_pass import RunningPass
 from orders_sync.sync.validate import mend_care_record
-from orders_sync.sync.window import RETRIES_PER_PASS, finish, pass_start, until_end, window_end
+from orders_sync.sync.window import RETRIES_PER_PASS, finish, pass_start, resolve_nameless, until_end, window_end
 
 _STORE = """
 INSERT INTO care_records AS stored (
@@ -108,6 +108,7 @@ def sync(pass_: RunningPass) -> None:
         finally:
             pass_.note_progress()
     retry_rejected(pass_, Selection(pass_.lane.account, "care"), limit=RETRIES_PER_PASS)
+    resolve_nameless(pass_, "care", start)
     finish(pass_, end or window_end(pass_))
     if pass_.request.end is None:
         note_passed(pass_.connection, pass_.lane.account)

@@ -117,6 +117,24 @@ def resolve(connection: Connection, account: str, kind: str, record_ids: list[st
         )
 
 
+def resolve_unlisted(connection: Connection, account: str, kind: str, *, since: datetime, began: datetime) -> None:
+    """Notes that records without a usable id have passed: a complete pass did not list them in the text that is kept.
+
+    Their key is a hash of their text. If that is another one each time, e.g. by a signed URL, each listing keeps one
+    record more; and the repaired record has another key. `since`: where the pass began to list; `began`: when it began.
+    A record that was first seen in the first day since then stays, since it may have been older than the list. One that
+    is still wrong is rejected again by the same pass, in its new text. Dismissed ones stay.
+    """
+    connection.execute(
+        """
+        UPDATE rejected_records SET resolved_at = now()
+        WHERE account = %s AND kind = %s AND starts_with(record_id, %s) AND resolved_at IS NULL AND dismissed_at IS NULL
+          AND last_seen_at < %s AND first_seen_at >= %s + interval '1 day'
+        """,
+        [account, kind, HASH_PREFIX, began, since],
+    )
+
+
 def note_tried(connection: Connection, account: str, kind: str, key: str, reasons: Sequence[Reason]) -> None:
     """Notes that a rejected record was tried again and is still rejected, and why; the record itself stays."""
     connection.execute(
@@ -204,12 +222,14 @@ def to_retry(
 ) -> list[KeptRecord]:
     """The selected records, those that were tried longest ago first.
 
-    At most `limit`, and only those that were last tried before `before`.
+    At most `limit`, and only those that were last tried before `before`. With a limit, those without a usable id are
+    left out: they can't be fetched, and would take the turns of others.
     """
     return _kept(
         connection,
         SQL(
             "AND (%(before)s::timestamptz IS NULL OR last_seen_at < %(before)s) "
+            f"AND (%(limit)s::bigint IS NULL OR NOT starts_with(record_id, '{HASH_PREFIX}')) "
             "ORDER BY last_seen_at, record_id LIMIT %(limit)s"
         ),
         {**selection._asdict(), "before": before, "limit": limit},

@@ -10,6 +10,7 @@ from orders_sync.model.errors import UserFacingError
 from orders_sync.model.lane import Lane
 from orders_sync.model.pass_summary import PassSummary
 from orders_sync.model.times import EARLIEST
+from orders_sync.sync.rejected_records import resolve_unlisted
 from orders_sync.sync.running_pass import RunningPass
 
 RETRIES_PER_PASS = 20
@@ -77,6 +78,15 @@ def window_end(pass_: RunningPass) -> datetime:
     too much, it is the earlier one's.
     """
     return pass_.adapter.now() - timedelta(seconds=pass_.request.account.settings.lag_seconds)
+
+
+def resolve_nameless(pass_: RunningPass, kind: str, start: datetime) -> None:
+    """Notes that rejected records without a usable id have passed that this complete pass did not list.
+
+    `start`: where it began to list all records that were modified since. A pass with a requested end lists only some.
+    """
+    if pass_.request.end is None:
+        resolve_unlisted(pass_.connection, pass_.lane.account, kind, since=start, began=pass_.began)
 
 
 def finish(pass_: RunningPass, end: datetime) -> None:

@@ -1,12 +1,15 @@
 """`modified`: updates orders and items, and writes one event for each change of a status."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
 from orders_sync.sandbox.formats import stamp
 from orders_sync.testing.invariants import check_invariants, nothing_changed, snapshot
 from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
+from orders_sync_tests.marketplaces.scripted_shop import MARKETPLACES, ScriptedShop, account_at, an_order_at
 
 CHANGES = "SELECT item_id, old_status, new_status FROM order_events WHERE kind = 'OrderStatusChanged' ORDER BY event_id"
 
@@ -158,3 +161,47 @@ def test_a_living_marketplace_ends_in_the_same_tables_however_often_it_is_read(
             nothing_changed(sync(account, sync_type))
         assert snapshot(connection) == before
     check_invariants(connection)
+
+
+WITHOUT_ID = "SELECT count(*) FROM rejected_records WHERE starts_with(record_id, 'hash:') AND resolved_at IS NULL"
+
+
+@pytest.mark.parametrize("marketplace_name", MARKETPLACES)
+def test_a_record_without_an_id_whose_text_changes_is_rejected_once_and_passes_once_it_has_an_id(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch, marketplace_name: str
+) -> None:
+    monkeypatch.setenv("SCRIPTED_SHOP_TOKEN", "secret")
+    shop = ScriptedShop(marketplace_name)
+    good, nameless = (an_order_at(marketplace_name, number) for number in (1, 2))
+    id_key = "order_id" if "order_id" in nameless else "id"
+    with account_at(shop) as account:
+        for signature in range(3):
+            shop.orders = [
+                good,
+                {**nameless, id_key: None, "file": f"https://files.example.com/2?signature={signature}"},
+            ]
+            sync(account)
+        assert connection.execute(WITHOUT_ID).fetchone() == (3,)
+        sync(account, "modified")
+        assert connection.execute(WITHOUT_ID).fetchone() == (1,)
+        shop.orders = [good, nameless]
+        sync(account, "modified")
+        assert connection.execute(WITHOUT_ID).fetchone() == (0,)
+    assert connection.execute("SELECT count(*) FROM orders").fetchone() == (2,)
+
+
+@pytest.mark.parametrize("kept", ["old", "dismissed", "not in the range"])
+def test_a_record_without_an_id_that_need_not_be_listed_stays_rejected(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch, kept: str
+) -> None:
+    monkeypatch.setenv("SCRIPTED_SHOP_TOKEN", "secret")
+    shop = ScriptedShop("mirakl", [{**an_order_at("mirakl", 1), "order_id": None}])
+    with account_at(shop) as account:
+        sync(account)
+        if kept == "old":
+            connection.execute("UPDATE rejected_records SET first_seen_at = now() - interval '94 days'")
+        elif kept == "dismissed":
+            connection.execute("UPDATE rejected_records SET dismissed_at = now()")
+        shop.orders = []
+        sync(account, "modified", end=datetime.now(UTC) if kept == "not in the range" else None)
+    assert connection.execute(WITHOUT_ID).fetchone() == (1,)
