@@ -114,9 +114,15 @@ def test_an_end_marker_that_can_not_be_read_is_no_end(end: object, count: int) -
     assert len(numbers.calls) == -(-count // 2) + 1  # an empty page is the end
 
 
-@pytest.mark.parametrize("end", [None, False])
-def test_no_end_marker_is_the_end(end: object) -> None:
-    assert Numbers(5, set(), says=end).read(2) == {1, 2}
+def test_false_is_the_end() -> None:
+    assert Numbers(5, set(), says=False).read(2) == {1, 2}
+
+
+@pytest.mark.parametrize(("count", "calls"), [(0, 1), (3, 2), (4, 3), (5, 3)])
+def test_no_end_marker_is_the_end_of_a_page_that_is_not_full(count: int, calls: int) -> None:
+    numbers = Numbers(count, set(), says=None)
+    assert numbers.read(2) == set(range(1, count + 1))
+    assert len(numbers.calls) == calls
 
 
 BASE = "https://api.example.com/shop"
