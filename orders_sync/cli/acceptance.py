@@ -1,6 +1,7 @@
 """`orders-sync acceptance`: the orderlines that wait for the merchant, and holding them back from refusal."""
 
 import sys
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 import click
@@ -31,10 +32,10 @@ def waiting(account: str | None, as_json: bool, as_csv: bool) -> None:
     from orders_sync.marketplaces.kit.accounts import find_account, load_accounts
     from orders_sync.passes.acceptance_clock import outlooks
 
-    accounts = load_accounts()[0] if account is None else {account: find_account(account)}
+    accounts, problems = load_accounts() if account is None else ({account: find_account(account)}, {})
     now = datetime.now(UTC)
     with read_stock_database(APPLICATION) as stock:
-        found = outlooks(stock, accounts, now)
+        found = outlooks(stock, accounts, now, problems)
     (next_pass,) = load_schedules().next_passes_of_new(now, 1)
     names = ["account", "order", "item", "SKU", "waits_since", "hours_left", "in_time", "what_happens"]
     rows = [
@@ -46,6 +47,7 @@ def waiting(account: str | None, as_json: bool, as_csv: bool) -> None:
     ]  # fmt: skip
     if not found and not as_json and not as_csv:
         console.print("No orderline waits for the merchant.")
+        _warn_of(problems)
         return
     print_rows(f"{len(rows)} waiting orderlines", names, rows, as_json=as_json, as_csv=as_csv)
     if as_json or as_csv:
@@ -53,8 +55,18 @@ def waiting(account: str | None, as_json: bool, as_csv: bool) -> None:
     console.print(f"The next pass of `new` is at {next_pass.astimezone(UTC):%Y-%m-%d %H:%M} UTC.")
     if late := sum(each.runs_out_before(next_pass) for each in found):
         print_error(f"{late} of them run out before it has answered them.")
-    if unset := sorted({each.line.account for each in found if each.deadline is None}):
+    _warn_of(problems)
+    if unset := sorted({each.line.account for each in found if each.deadline is None} - set(problems)):
         print_warning(f"Set an acceptance_deadline for {', '.join(unset)}: nothing warns before its lines run out.")
+
+
+def _warn_of(problems: Collection[str]) -> None:
+    """Names the accounts whose lines nothing answers."""
+    if problems:
+        print_error(
+            f"The account files of {', '.join(sorted(problems))} have errors, so that no pass answers their lines: run "
+            "`orders-sync doctor`."
+        )
 
 
 def _yes_or_no(value: bool) -> str:

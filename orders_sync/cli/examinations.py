@@ -189,8 +189,11 @@ _COUNTS = (
         "See `orders-sync stock levels --short`, and import the right levels.",
     ),
     _Count(
-        "SELECT count(*) FROM (SELECT 1 FROM acceptances WHERE state NOT IN ('accepted', 'done', 'left', 'failed') "
-        "GROUP BY account, order_id, sku, item_id, decision HAVING count(*) >= 5) stuck",
+        "SELECT count(*) FROM (SELECT account, order_id, sku, item_id FROM acceptances "
+        "WHERE state NOT IN ('left', 'failed') GROUP BY 1, 2, 3, 4 HAVING count(*) >= 5) stuck "
+        "WHERE EXISTS (SELECT FROM order_items item WHERE (item.account, item.order_id) = (stuck.account, "
+        "stuck.order_id) AND item.status = 'pending' AND stuck.sku IN ('', item.sku) "
+        "AND stuck.item_id IN ('', item.item_id))",
         "{} orderlines could not be accepted, or refused, in five requests",
         "Accept or refuse them by hand in the marketplace's back office.",
     ),

@@ -53,7 +53,7 @@ from orders_sync.marketplaces.kit.made_skus import sku_or_made
 from orders_sync.marketplaces.kit.pages import first_record_reader, page_decoder
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
 from orders_sync.marketplaces.kit.states import meaning, published
-from orders_sync.model.device_numbers import device_numbers, is_imei
+from orders_sync.model.device_numbers import device_numbers, is_imei, without_signs
 from orders_sync.model.records import (
     NO_ADDRESS,
     Address,
@@ -556,7 +556,7 @@ def _device_numbers(item: _Item) -> tuple[tuple[str, ...] | None, tuple[str, ...
 
 
 def _is_imei(kind: str | None, value: str | None) -> bool:
-    return kind == "IMEI" or (kind != "SERIAL_NUMBER" and is_imei((value or "").strip()))
+    return kind == "IMEI" or (kind != "SERIAL_NUMBER" and is_imei(without_signs(value or "")))
 
 
 def _kind(item: _Item) -> ItemKind:

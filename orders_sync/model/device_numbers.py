@@ -1,5 +1,6 @@
 """The numbers that identify a device: its IMEIs, of which one with two SIMs has two, and its serial number."""
 
+import re
 from collections.abc import Iterable
 
 IMEI_DIGITS = 15
@@ -15,6 +16,14 @@ def is_imei(text: str) -> bool:
     digits = list(map(int, text))
     doubled = [sum(divmod(2 * digit, 10)) for digit in digits[1::2]]
     return (sum(digits[::2]) + sum(doubled)) % 10 == 0
+
+
+def without_signs(text: str) -> str:
+    """A number without what people and labels write between its digits."""
+    return _SIGNS.sub("", text)
+
+
+_SIGNS = re.compile(r"[\s./-]")
 
 
 def device_numbers(texts: Iterable[str | None]) -> tuple[str, ...] | None:

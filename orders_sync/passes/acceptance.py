@@ -50,8 +50,8 @@ from orders_sync.sync.running_pass import RunningPass
 log = logging.getLogger("orders_sync.sync")
 
 MAX_REQUESTS = 5
-"""How many requests that are not `failed` are sent for the same lines. After that a person has to decide about them;
-`orders-sync doctor` counts such lines."""
+"""How many requests that are not `failed` are sent for the same lines, to accept or to refuse them. After that a person
+has to decide about them; `orders-sync doctor` counts such lines."""
 _WORDS: dict[Decision, tuple[str, str]] = {"accept": ("acceptance", "accepted"), "refuse": ("refusal", "refused")}
 
 _PENDING_ORDERS = "SELECT order_id FROM orders WHERE account = %s AND status = 'pending'"
@@ -206,7 +206,7 @@ def _decide_one(
         decided = decide(target, lines) if lines else None
         if decided is None:
             return AcceptanceOutcome(target, "changed" if lines else "left")
-        if sum(request.decision == decided.decision for request in earlier) >= MAX_REQUESTS:
+        if sum(request.state != "left" for request in earlier) >= MAX_REQUESTS:
             return _given_up(decided)
         acceptance_id = store_request(connection, account, decided)
     outcome = _send(pass_, decided, acceptance_id)

@@ -1,6 +1,6 @@
 """The acceptance clock: how long each waiting orderline may still wait, and what becomes of it until then."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -40,8 +40,26 @@ class Outlook(NamedTuple):
         return self.deadline is not None and self.deadline <= pass_at + PASS_LENGTH
 
 
-def outlooks(stock: StockConnection, accounts: Mapping[str, SellerAccount], now: datetime) -> list[Outlook]:
-    """The waiting lines of these accounts with what becomes of them, those that run out first."""
+UNUSABLE = "the account's file has an error, so that no pass answers it: run `orders-sync doctor`"
+"""The next step of a line whose account can't be used."""
+
+
+def outlooks(
+    stock: StockConnection, accounts: Mapping[str, SellerAccount], now: datetime, unusable: Collection[str] = ()
+) -> list[Outlook]:
+    """The waiting lines of these accounts with what becomes of them, those that run out first.
+
+    `unusable`: the names of accounts whose file has an error. Their lines come first: nothing is known of their time.
+    """
+    return [*_unanswerable(stock, unusable), *_outlooks(stock, accounts, now)]
+
+
+def _unanswerable(stock: StockConnection, unusable: Collection[str]) -> list[Outlook]:
+    lines = waiting_lines(stock, sorted(unusable)) if unusable else []
+    return [Outlook(line, None, None, None, UNUSABLE) for line in lines]
+
+
+def _outlooks(stock: StockConnection, accounts: Mapping[str, SellerAccount], now: datetime) -> list[Outlook]:
     lines = waiting_lines(stock, sorted(accounts))
     has_list = has_stock_list(stock)
     stuck = stuck_requests(stock.connection, sorted(accounts), MAX_REQUESTS)

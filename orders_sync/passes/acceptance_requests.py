@@ -55,7 +55,7 @@ def earlier_requests(connection: Connection, account: str, target: AcceptanceTar
 
 
 def stuck_requests(connection: Connection, accounts: Sequence[str], times: int) -> dict[str, list[EarlierRequest]]:
-    """The requests that were sent so many times, certainly processed and without success, by account."""
+    """The targets that so many requests were about, by account; in vain, if their lines still wait."""
     found: dict[str, list[EarlierRequest]] = {}
     for account, *names, decision in connection.execute(_STUCK, [list(accounts), times]):
         found.setdefault(account, []).append(EarlierRequest(AcceptanceTarget(*names), decision, "refused"))
@@ -101,9 +101,9 @@ SELECT order_id, sku, item_id, decision, state FROM acceptances
 WHERE account = %s AND order_id = %s AND state <> 'failed' ORDER BY acceptance_id
 """
 _STUCK = """
-SELECT account, order_id, sku, item_id, decision FROM acceptances
-WHERE account = ANY(%s) AND state NOT IN ('accepted', 'done', 'left', 'failed')
-GROUP BY 1, 2, 3, 4, 5 HAVING count(*) >= %s
+SELECT account, order_id, sku, item_id, max(decision) FROM acceptances
+WHERE account = ANY(%s) AND state NOT IN ('left', 'failed')
+GROUP BY 1, 2, 3, 4 HAVING count(*) >= %s
 """
 _UNANSWERED = "SELECT DISTINCT order_id FROM acceptances WHERE account = %s AND state IN ('requested', 'lost')"
 _STORE = """

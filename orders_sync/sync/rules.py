@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from orders_sync.model.currencies import CURRENCIES
-from orders_sync.model.device_numbers import IMEI_DIGITS, is_imei
+from orders_sync.model.device_numbers import IMEI_DIGITS, is_imei, without_signs
 from orders_sync.model.keys import MAX_ID_LENGTH, UNSTORABLE
 from orders_sync.model.records import Amount, Shipment
 from orders_sync.model.times import ALLOWED, EARLIEST, LATEST, in_range
@@ -34,8 +34,6 @@ _CURRENCIES_OR_NONE = CURRENCIES | {None}
 _USUAL_AMOUNT = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,4})?")
 _NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,6})?")
 _HTTP = ("http://", "https://")
-_IN_IMEI = re.compile(r"[\s./-]")
-"""What people and labels write between the digits of an IMEI."""
 _URL = re.compile(r"https?://[^\s\x00-\x1f]+", re.IGNORECASE)
 
 
@@ -215,7 +213,7 @@ def _wrong_imei(value: str) -> Wrong | None:
     if is_imei(value):
         return None
     allowed = f"{IMEI_DIGITS} digits, of which the last is the check digit"
-    digits = _IN_IMEI.sub("", value)
+    digits = without_signs(value)
     if is_imei(digits):
         return Wrong("has spaces or signs between its digits", allowed, digits, "without them")
     if not (len(digits) == IMEI_DIGITS and digits.isascii() and digits.isdecimal()):

@@ -7,6 +7,7 @@ from pathlib import Path
 from orders_sync.database.engine import Connection
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.levels import import_levels
+from orders_sync.testing.deployment import write_account
 from orders_sync.testing.marketplace import Marketplace, an_order
 from orders_sync_tests.cli.command_line import add_account, run
 
@@ -33,6 +34,17 @@ def test_waiting_lines_show_their_hours_and_what_happens_next(
     assert "1 waiting orderlines" in shown
     assert "The next pass of `new` is at " in shown
     assert run("acceptance", "waiting", "--account", "typo").exit_code == 1
+
+
+def test_lines_of_an_account_whose_file_has_an_error_stay_listed(
+    shop: Marketplace, connection: Connection, tmp_path: Path
+) -> None:
+    a_short_order(shop, connection, tmp_path)
+    write_account(tmp_path, "shop", {"marketplace": "none"})
+    (line,) = json.loads(run("acceptance", "waiting", "--json").output)
+    assert (line["order"], line["hours_left"]) == ("1", None)
+    assert "the account's file has an error, so that no pass answers it" in line["what_happens"]
+    assert "The account files of shop have errors" in run("acceptance", "waiting").output
 
 
 def test_lines_of_an_account_without_a_deadline_are_listed_with_a_hint(

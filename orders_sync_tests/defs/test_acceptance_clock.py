@@ -17,6 +17,7 @@ from orders_sync.marketplaces.kit import accounts
 from orders_sync.model.lane import Lane, SyncType
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.levels import import_levels
+from orders_sync.testing.deployment import write_account
 from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
 from orders_sync_tests.cli.command_line import add_account
 
@@ -61,6 +62,16 @@ def test_the_check_passes_while_there_is_time(marketplace: Marketplace, folder: 
     result = check()
     assert (result.passed, result.description) == (True, None)
     assert result.metadata["all waiting lines"] == dg.MetadataValue.url("/operations/waiting")
+
+
+def test_the_check_fails_where_an_accounts_file_has_an_error(marketplace: Marketplace, folder: Path) -> None:
+    """Nothing answers its lines: the clock must not be silent just then."""
+    add_account(folder, marketplace, "shop", **ANSWERS)
+    a_line_until(marketplace, datetime.now(UTC) + timedelta(hours=23))
+    write_account(folder, "shop", {"marketplace": "none"})
+    result = check()
+    assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert result.description == ("1 waiting orderlines are not answered, since the account files of shop have errors.")
 
 
 def test_the_check_warns_where_only_one_pass_can_still_answer(marketplace: Marketplace, folder: Path) -> None:

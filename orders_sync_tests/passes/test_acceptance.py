@@ -47,7 +47,7 @@ def test_a_stored_order_whose_newest_version_is_rejected_is_not_accepted(
 ) -> None:
     order = an_order(marketplace, 1, state=1, line_state=1)
     sync(sandbox_account(marketplace))
-    marketplace.change(1, orderlines=[{**order["orderlines"][0], "listing": None}])
+    marketplace.change(1, orderlines=[{**order["orderlines"][0], "id": None}])
     sync(sandbox_account(marketplace, accept_orderlines=True))
     assert marketplace.sandbox.writes == []
 

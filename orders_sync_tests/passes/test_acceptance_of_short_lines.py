@@ -129,7 +129,7 @@ def test_an_order_whose_newest_version_is_rejected_when_it_is_fetched_anew_is_no
     marketplace.fault("reset", method="POST", path="/ws/orders/1")
     sync(account)
     # No list of the next pass has the order: it does not wait as a whole, and is older than the list by creation time.
-    marketplace.change(1, state=3, orderlines=[{**order["orderlines"][0], "listing": None}])
+    marketplace.change(1, state=3, orderlines=[{**order["orderlines"][0], "id": None}])
     summary = sync(account)
     assert any(
         "order 1, SKU PHONE: not accepted, since the order could not be read anew" in p for p in summary.problems

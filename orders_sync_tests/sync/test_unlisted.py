@@ -239,8 +239,8 @@ def test_a_version_that_is_rejected_is_kept_while_the_order_can_not_be_fetched(
 ) -> None:
     gone_order(marketplace, account, 1)
     lines = marketplace.world.scripted[1]["orderlines"]
-    marketplace.change(1, state=1, orderlines=[{**lines[0], "state": 1, "listing": ""}])
-    marketplace.change(1, state=NOT_PAID_ORDER, orderlines=[{**lines[0], "state": 1, "listing": ""}])
+    marketplace.change(1, state=1, orderlines=[{**lines[0], "state": 1, "id": None}])
+    marketplace.change(1, state=NOT_PAID_ORDER, orderlines=[{**lines[0], "state": 1, "id": None}])
     assert sync(account).rejected == 1
     (before,) = connection.execute("SELECT raw FROM rejected_records").fetchall()
     connection.execute("UPDATE orders SET fetched_by_id_at = NULL")

@@ -21,27 +21,30 @@ COLUMNS = ["account", "order_id", "item_id", "sku", "waits_since", "deadline", "
     description=(
         "No orderline that waits for the merchant runs out unanswered. A warning: less than a quarter of its account's "
         "`acceptance_deadline` is left, or only one pass of `new` can still answer it. An error: its time runs out "
-        "before the next pass has answered it. Its page and `orders-sync acceptance waiting` list all."
+        "before the next pass has answered it, or its account's file has an error. Its page and `orders-sync "
+        "acceptance waiting` list all."
     ),
 )
 def no_acceptance_runs_out(orders_database: OrdersDatabase) -> dg.AssetCheckResult:
     """Lists the waiting lines that run out soon. Accounts without `acceptance_deadline` are named only."""
     now = datetime.now(UTC)
-    accounts, _ = load_accounts()
+    accounts, problems = load_accounts()
     next_pass, pass_after = load_schedules().next_passes_of_new(now, 2)
     with orders_database.read_stock("check") as stock:
-        found = outlooks(stock, accounts, now)
+        found = outlooks(stock, accounts, now, problems)
+    unanswerable = [each for each in found if each.line.account in problems]
     late = [each for each in found if each.runs_out_before(next_pass)]
     soon = [
         each for each in found
         if each.runs_out_before(pass_after) or (each.warned_from is not None and each.warned_from <= now)
     ]  # fmt: skip
-    severity = dg.AssetCheckSeverity.ERROR if late else dg.AssetCheckSeverity.WARN
-    result = rows_check_result(COLUMNS, _rows(soon, now), severity)
+    severity = dg.AssetCheckSeverity.ERROR if late or unanswerable else dg.AssetCheckSeverity.WARN
+    result = rows_check_result(COLUMNS, _rows([*unanswerable, *soon], now), severity)
     metadata = {**result.metadata, "all waiting lines": dg.MetadataValue.url(WAITING_PAGE)}
-    if unset := sorted({each.line.account for each in found if each.deadline is None}):
+    if unset := sorted({each.line.account for each in found if each.deadline is None} - set(problems)):
         metadata["without acceptance_deadline"] = dg.MetadataValue.text(", ".join(unset))
-    return result._replace(description=_in_words(late, soon, next_pass), metadata=metadata)
+    words = [_of_unusable(unanswerable), _in_words(late, soon, next_pass)]
+    return result._replace(description=" ".join(filter(None, words)) or None, metadata=metadata)
 
 
 def _rows(found: Sequence[Outlook], now: datetime) -> list[tuple[Any, ...]]:
@@ -52,6 +55,14 @@ def _rows(found: Sequence[Outlook], now: datetime) -> list[tuple[Any, ...]]:
         )
         for each in found
     ]  # fmt: skip
+
+
+def _of_unusable(unanswerable: Sequence[Outlook]) -> str | None:
+    """What the check says of lines whose account's file has an error; None if there are none."""
+    if not unanswerable:
+        return None
+    names = ", ".join(sorted({each.line.account for each in unanswerable}))
+    return f"{len(unanswerable)} waiting orderlines are not answered, since the account files of {names} have errors."
 
 
 def _in_words(late: Sequence[Outlook], soon: Sequence[Outlook], next_pass: datetime) -> str | None:

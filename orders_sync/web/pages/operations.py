@@ -64,7 +64,8 @@ class OperationsPages:
     def start(self, request: Request) -> Response:
         """What there is to do, and where."""
         with stock_reader(APPLICATION) as stock:
-            found = outlooks(stock, load_accounts()[0], datetime.now(UTC))
+            accounts, problems = load_accounts()
+            found = outlooks(stock, accounts, datetime.now(UTC), problems)
         return self._page(request, "start.html", waiting=len(found))
 
     def waiting(self, request: Request) -> Response:
@@ -75,7 +76,11 @@ class OperationsPages:
             return self._page(request, "message.html", 404, title="No such account", text=_no_account(account))
         now = datetime.now(UTC)
         with stock_reader(APPLICATION) as stock:
-            found = outlooks(stock, usable if account is None else {account: usable[account]}, now)
+            found = (
+                outlooks(stock, usable, now, unusable)
+                if account is None
+                else outlooks(stock, {account: usable[account]}, now)
+            )
         (next_pass,) = load_schedules().next_passes_of_new(now, 1)
         return self._page(
             request, "waiting.html", found=found, now=now, next_pass=next_pass, account=account,

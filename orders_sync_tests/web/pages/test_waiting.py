@@ -96,8 +96,10 @@ def test_an_order_that_is_not_there_or_no_reason_changes_nothing(browser: httpx.
 
 
 @pytest.mark.usefixtures("short_order")
-def test_an_account_whose_file_has_an_error_is_named(browser: httpx.Client, tmp_path: Path) -> None:
-    write_account(tmp_path, "broken", {"marketplace": "none"})
+def test_lines_of_an_account_whose_file_has_an_error_stay_listed(browser: httpx.Client, tmp_path: Path) -> None:
+    write_account(tmp_path, "shop", {"marketplace": "none"})
     shown = browser.get("/operations/waiting").text
-    assert "The file of account broken has an error: its lines are not listed." in shown
+    assert "The file of account shop has an error: nothing answers its lines." in shown
     assert "1 × PHONE" in shown
+    assert "so that no pass answers it" in shown
+    assert "1 orderline waits" in browser.get("/operations").text
