@@ -1,5 +1,6 @@
 """What the commands share: exit codes, tables, and how they print errors, times and durations."""
 
+import re
 import sys
 from datetime import UTC, datetime
 
@@ -14,6 +15,19 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else 180)
 """Standard output. In a file or pipe, lines are 180 characters wide."""
 
 
+def without_control(text: str) -> str:
+    """A text with its control characters as carets show them, `^[` for ESC: a terminal would obey them."""
+    return _CONTROL.sub(lambda found: _caret(ord(found.group())), text)
+
+
+def _caret(code: int) -> str:
+    return f"^{chr(code ^ 0x40)}" if code < 0x80 else f"M-^{chr((code & 0x7F) ^ 0x40)}"
+
+
+#: C0 but for the line feed, DEL, and C1.
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+
+
 class SafeTable(Table):
     """A table whose texts appear as they are: rich's own add_row reads `[…]` in a text as markup."""
 
@@ -23,7 +37,7 @@ class SafeTable(Table):
         style: StyleType | None = None,
         end_section: bool = False,
     ) -> None:
-        cells = [Text(cell) if isinstance(cell, str) else cell for cell in renderables]
+        cells = [Text(without_control(cell)) if isinstance(cell, str) else cell for cell in renderables]
         super().add_row(*cells, style=style, end_section=end_section)
 
 
@@ -42,12 +56,12 @@ def yes_or_no(value: bool) -> Text:
 
 def print_error(text: object) -> None:
     """Prints an error that does not end the command, in red."""
-    console.print(str(text), style="red", markup=False)
+    console.print(without_control(str(text)), style="red", markup=False)
 
 
 def print_warning(text: object) -> None:
     """Prints a warning, in yellow."""
-    console.print(str(text), style="yellow", markup=False)
+    console.print(without_control(str(text)), style="yellow", markup=False)
 
 
 def moment(at: datetime | None) -> str:

@@ -1,6 +1,7 @@
 """Who runs a command."""
 
 import getpass
+import os
 import socket
 
 import click
@@ -11,8 +12,12 @@ PROGRAM = "orders-sync"
 
 
 def user_at_machine() -> str:
-    """`user@machine`, as acts by hand are recorded."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"
+    """`user@machine`, as acts by hand are recorded; in a container, a user may have a number alone."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # Python raises OSError from 3.13 on
+        name = f"uid {os.getuid()}"
+    return f"{name}@{socket.gethostname()}"
 
 
 def by_user(reason: str | None = None, run_id: str = "") -> By:

@@ -10,6 +10,7 @@ from orders_sync.database.rows import rows_as
 from orders_sync.documents.store import StoredDocument
 from orders_sync.marketplaces.kit.accounts import load_accounts
 from orders_sync.marketplaces.kit.registry import find_marketplace
+from orders_sync.model.records import DocumentKind
 
 MAX_NAME_LENGTH = 120
 """Characters of an order's id in the name of a file."""
@@ -50,10 +51,13 @@ def listed_documents(connection: Connection, account: str, order_ids: Sequence[s
 
 
 def kinds_that_need_credential(account: str) -> frozenset[str]:
-    """The kinds of documents whose URLs are no links for people, as far as the account's adapter knows it."""
+    """The kinds of documents whose URLs are no links for people, as far as the account's adapter knows it.
+
+    All kinds, while the account's file has an error or is gone: nothing says then which marketplace it is.
+    """
     usable, _ = load_accounts()
     if account not in usable:
-        return frozenset()
+        return frozenset(map(str, DocumentKind))
     access = find_marketplace(usable[account].settings.marketplace).document_access
     return frozenset(str(kind) for kind, needed in access.items() if needed.needs_credential)
 

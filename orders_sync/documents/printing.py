@@ -9,6 +9,10 @@ from orders_sync.documents.formats import DocumentFormat
 from orders_sync.documents.store import StoredDocument
 from orders_sync.model.errors import OrdersSyncError
 
+MAX_PIXELS = 25_000_000
+"""Of an image: a label of 4 × 6 inches with 600 dots per inch has 9 million. Each takes some ten bytes of memory."""
+MAX_PAGES = 500
+"""Of one document."""
 LABEL_DPI = 203
 """Pixels per inch of an image that does not say it: those of most label printers."""
 
@@ -58,8 +62,10 @@ def _rewritten(pdf: bytes) -> bytes:
     from pypdf import PdfReader, PdfWriter
 
     try:
-        writer = PdfWriter()
-        writer.append(PdfReader(io.BytesIO(pdf)))
+        writer, reader = PdfWriter(), PdfReader(io.BytesIO(pdf))
+        if reader.get_num_pages() > MAX_PAGES:
+            raise _DamagedError(f"it has more than {MAX_PAGES} pages")
+        writer.append(reader)
         if not writer.pages:
             raise _DamagedError("it has no page")
         written = io.BytesIO()
@@ -82,12 +88,16 @@ def _page_of(png: bytes) -> bytes:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise _DamagedError("its image has too many pixels")
                 dpi = [float(value) or LABEL_DPI for value in image.info.get("dpi", (LABEL_DPI, LABEL_DPI))]
                 visible = image.convert("RGBA")
                 opaque = Image.new("RGBA", visible.size, "white")
                 opaque.alpha_composite(visible)
                 shown = opaque.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
                 return _image_page(shown.tobytes(), shown.mode, shown.size, dpi)
+    except _DamagedError:
+        raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         # A small file may claim more pixels than fit into the memory.
         raise _DamagedError("its image has too many pixels") from None

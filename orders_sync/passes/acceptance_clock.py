@@ -143,4 +143,8 @@ def _refusal_step(
 
 
 def _waits(line: WaitingLine) -> str:
-    return f"waits for stock: {line.why_short}" if line.is_short else "waits for the stock of the others of its order"
+    if not line.is_short:
+        return "waits for the stock of the others of its order"
+    if line.short_since is None:
+        return "has no lock that waits for stock, e.g. since a person released it: see `orders-sync stock explain`"
+    return f"waits for stock: {line.why_short}"

@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import os
 import socket
 from collections.abc import Iterator
 from datetime import timedelta
@@ -11,6 +12,7 @@ import click
 import pytest
 
 from orders_sync.cli import main
+from orders_sync.cli.user import user_at_machine
 from orders_sync.database.engine import Connection
 from orders_sync.testing.marketplace import Marketplace, an_order
 from orders_sync_tests.cli.command_line import run
@@ -154,3 +156,13 @@ def test_the_timeline_of_an_order_has_its_changes_and_its_acts(shop: Marketplace
     assert (rows[0]["act"], rows[-1]["act"]) == ("hold_back", "release_item")
     assert {row["field"] for row in rows[1:-1]} >= {"status", "marketplace_state"}
     assert "it is broken" in " ".join(run("changes", "shop", "1", "--csv").output.split())
+
+
+def test_a_user_without_a_name_is_known_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs with a number as its user."""
+
+    def nobody() -> str:
+        raise KeyError("uid not found: 54321")
+
+    monkeypatch.setattr(getpass, "getuser", nobody)
+    assert user_at_machine() == f"uid {os.getuid()}@{socket.gethostname()}"

@@ -143,6 +143,9 @@ def test_a_url_that_needs_the_credential_is_no_link(
             "SELECT min(order_id) FROM order_documents WHERE kind = 'label'"
         ).fetchone() or ("",)
         result = run("documents", "list", order_id)
+        write_account(tmp_path, "operator", {"marketplace": "none"})
+        broken = run("documents", "list", order_id)
     assert result.exit_code == 0, result.output
     assert "opens with the credential" in " ".join(result.output.split())
     assert "http" not in result.output
+    assert "http" not in broken.output  # nothing says any more which marketplace it is

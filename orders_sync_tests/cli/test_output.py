@@ -54,3 +54,11 @@ def test_a_spreadsheet_runs_no_text_of_a_csv_file(capsys: pytest.CaptureFixture[
     assert capsys.readouterr().out.splitlines() == [
         "id,number", "'=cmd|' /C calc'!A1,-5", "'+1+1,-5", "'-2+3,-5", "'@SUM(1),-5", "'\tx,-5", "a=b,-5", "-5.00,-5", ",-5",
     ]  # fmt: skip
+
+
+def test_a_terminal_obeys_no_text_of_a_marketplace() -> None:
+    shown = table("Title", "SKU")
+    shown.add_row("PH\x1b]0;owned\x07\x1b[2JONE\x9b\ttab")
+    output = printed(shown)
+    assert "PH^[]0;owned^G^[[2JONEM-^[^Itab" in output
+    assert "\x1b" not in output

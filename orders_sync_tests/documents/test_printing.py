@@ -4,10 +4,10 @@ import io
 
 import pytest
 from PIL import Image
-from pypdf import PdfReader
+from pypdf import PdfReader, PdfWriter
 
 from orders_sync.documents.formats import DocumentFormat
-from orders_sync.documents.printing import printed
+from orders_sync.documents.printing import MAX_PAGES, printed
 from orders_sync.documents.store import StoredDocument
 from orders_sync.model.records import DocumentKind
 from orders_sync.sandbox.document_files import pdf
@@ -87,3 +87,16 @@ def test_an_image_that_claims_too_many_pixels_is_not_inflated() -> None:
     assert len(png) < 20_000
     made = printed([a_document(png, DocumentFormat.PNG)])
     assert "too many" in made.unreadable[0][1]
+
+
+def test_a_document_that_would_take_a_machines_memory_is_damaged() -> None:
+    """A few kilobytes may stand for a gigabyte of pixels, or for thousands of pages."""
+    many = PdfWriter()
+    for _ in range(MAX_PAGES + 1):
+        many.add_blank_page(10, 10)
+    written = io.BytesIO()
+    many.write(written)
+    image = a_png("1", (5_001, 5_000), 1)
+    found = printed([a_document(written.getvalue()), a_document(image, DocumentFormat.PNG), a_document(pdf(["good"]))])
+    assert [why for _, why in found.unreadable] == ["it has more than 500 pages", "its image has too many pixels"]
+    assert pages(found.pdf) == ["good"]
