@@ -88,6 +88,23 @@ def _examine_schedules() -> Iterator[Finding]:
         yield Finding(True, "no schedule or sensor is switched off")
 
 
+def _examine_deadlines() -> Iterator[Finding]:
+    from orders_sync.config.schedules import load_schedules
+    from orders_sync.marketplaces.kit.accounts import load_accounts
+
+    gap = load_schedules().longest_gap_of_new(datetime.now(UTC))
+    for account in load_accounts()[0].values():
+        deadline = account.settings.acceptance_deadline
+        if deadline is not None and deadline <= gap:
+            yield Finding(
+                False,
+                f"{account.name}: its acceptance_deadline of {span(deadline.total_seconds())} is no longer than the "
+                f"{span(gap.total_seconds())} that may lie between two passes of `new`: a line that is paid meanwhile "
+                "runs out before it is read",
+                "Add ticks: `frequent_new` or another `new` in orders_sync/defs/sync/defs.yaml.",
+            )
+
+
 def _examine_lanes() -> Iterator[Finding]:
     from orders_sync.config.schedules import load_schedules
     from orders_sync.lanes.history import lane_states
@@ -266,6 +283,7 @@ EXAMINATIONS: dict[str, Callable[[], Iterator[Finding]]] = {
     "accounts": _examine_accounts,
     "daemon": _examine_daemon,
     "schedules": _examine_schedules,
+    "acceptance deadlines": _examine_deadlines,
     "lanes": _examine_lanes,
     "rate limits": _examine_rate_limits,
     "records": _examine_records,

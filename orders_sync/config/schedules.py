@@ -82,6 +82,14 @@ class ScheduleSettings(BaseModel):
             ticks += [frequent.get_next(datetime) for _ in range(count)]
         return sorted(set(ticks))[:count]
 
+    def longest_gap_of_new(self, after: datetime) -> timedelta:
+        """The longest time between two passes of `new` within the week after a moment; a longer gap counts as it is."""
+        longest, before = timedelta(0), after
+        while before < after + timedelta(days=7):
+            (tick,) = self.next_passes_of_new(before, 1)
+            longest, before = max(longest, tick - before), tick
+        return longest
+
     def last_tick(self, sync_type: SyncType, before: datetime) -> datetime:
         """The latest tick of one sync type at or before a moment."""
         zone = ZoneInfo(self.timezone)

@@ -1,6 +1,7 @@
 """What `orders-sync doctor` finds, and what it says to do."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from orders_sync.database.engine import Connection
 from orders_sync.lanes.history import LaneState
 from orders_sync.model.lane import Lane, SyncType
 from orders_sync.testing.marketplace import Marketplace, an_order, sync
+from orders_sync_tests.cli.command_line import add_account
 
 NOW = datetime(2026, 1, 5, 12, 45, tzinfo=UTC)
 """Three quarters of an hour after the tick of `new` at 12:00."""
@@ -136,3 +138,15 @@ def test_an_examination_that_fails_does_not_hide_the_others(monkeypatch: pytest.
     assert "FAIL daemon: the scheduler daemon is not alive (never seen)" in result.output
     assert "→ Start it: `make run`" in result.output
     assert "secret" not in result.output
+
+
+@pytest.mark.parametrize(("deadline", "is_found"), [("8h", True), ("24h", False)])
+def test_a_deadline_that_may_run_out_between_two_passes_is_found(
+    shop: Marketplace, tmp_path: Path, deadline: str, is_found: bool
+) -> None:
+    """By default, `new` has no ticks from 22:00 to 6:00."""
+    add_account(tmp_path, shop, "shop", acceptance_deadline=deadline)
+    found = [finding.text for finding in EXAMINATIONS["acceptance deadlines"]()]
+    assert [text.startswith("shop: its acceptance_deadline of 8 h 0 min is no longer") for text in found] == [
+        True
+    ] * is_found
