@@ -8,7 +8,7 @@ from orders_sync.acts.by import By
 from orders_sync.acts.manual_acts import Act, On, note_act
 from orders_sync.model.errors import UserFacingError
 from orders_sync.stock.connection import StockConnection
-from orders_sync.stock.decision import Cause, Movement
+from orders_sync.stock.decision import Cause, Movement, has_lock
 from orders_sync.stock.departures import Departure, by_sku, pieces_of, returning, undoing
 from orders_sync.stock.input import check_adjustment, check_id, check_pieces
 from orders_sync.stock.needs import Decision, ItemFacts, ItemKey, over_reported_now, reported_pieces, unreported_now
@@ -126,9 +126,9 @@ def undo_shipment(
         over_reported = over_reported_now(item) + max(0, undone - max(0, left - reported))
         note_over_report(stock, item, over_reported)
         if item.unreported:
-            unreported = unreported_now(item)
-            expected = max(item.expected, reported_pieces(item))
-            note_unreported(stock, item, max(0, unreported - undone), expected)
+            locks = load(stock, [key]).locks.get(key, ())
+            unreported = unreported_now(item, has_lock=has_lock(locks), left=left)
+            note_unreported(stock, item, max(0, unreported.pieces - undone), max(unreported.expected, reported))
         record_decision(stock, key, Decision.NOT_SHIPPED, by)
         note_act(stock.connection, by, Act.UNDO_SHIPMENT, on_item(key), f"{undone} pieces")
         still_left = reported_pieces(item) - over_reported

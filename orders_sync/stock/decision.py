@@ -166,19 +166,21 @@ def settle(
     levels: Mapping[str, StockLevel],
     undone: Mapping[ItemKey, Sequence[Departure]] = NO_DEPARTURES,
     still_here: Mapping[ItemKey, int] = NO_PIECES,
+    has_left: Mapping[ItemKey, int] = NO_PIECES,
 ) -> Settled:
     """Brings the locks of items to what the items need, but for the pieces that are yet to be shared out.
 
     `levels` holds the SKUs of the items in the stock list, and those of the locks. `undone`: what did not leave after
-    all. `still_here`: how many held pieces of items are released. Raises KeyError if a level is missing,
-    TooManyPiecesError if an item needs more pieces than a lock can have.
+    all. `still_here`: how many held pieces of items are released. `has_left`: how many of them have left, whatever else
+    has. Raises KeyError if a level is missing, TooManyPiecesError if an item needs more pieces than a lock can have.
     """
     result = Settled({}, dict(levels), [], {}, set())
     parts_of_ordered: dict[tuple[str, str], Sequence[StockPart]] = {}
     for facts in items:
         key = facts.key
         stored = locks.get(key, ())
-        need = need_of(facts, has_lock=bool(stored) and any(lock.locked or lock.short for lock in stored))
+        left = pieces_left(stored) if stored else 0
+        need = need_of(facts, has_lock=bool(stored) and has_lock(stored), left=left)
         if not stored and need == NOTHING:
             continue
         ordered = facts.account, facts.sku
@@ -187,13 +189,12 @@ def settle(
             parts = parts_of_ordered[ordered] = parts_of(*ordered, stock_skus)
         for part in parts:
             check_need(part.sku, part.pieces * (need.hold + need.gone))
-        left = sum([lock.item_pieces for lock in stored]) if stored else 0
         before = _with_new_locks(facts, stored, parts)
         held_parts = parts_of_held(stored, parts)
-        if need.gone > left:
-            left_at, pieces = causes[key].left_at, need.gone - left
-            parcels = leaving(facts, left, pieces) if left_at is None else [Parcel(pieces, left_at)]
-            moved = _leave(facts, parts if left_at is None else held_parts, parcels, causes[key], result)
+        if key in has_left:
+            moved = _leave(facts, held_parts, [Parcel(has_left[key], causes[key].left_at)], causes[key], result)
+        elif need.gone > left:
+            moved = _leave(facts, parts, leaving(facts, left, need.gone - left), causes[key], result)
         else:
             moved = _undo(facts, undone[key], causes[key], result) if key in undone else {}
             left -= pieces_of(undone[key]) if key in undone else 0
@@ -210,6 +211,16 @@ def settle(
         if level.available() < min(0, levels[sku].available()):
             result.overdrawn.add(sku)
     return result
+
+
+def has_lock(locks: Iterable[Lock]) -> bool:
+    """Whether an item's locks hold pieces for it, or wait for some."""
+    return any(lock.locked or lock.short for lock in locks)
+
+
+def pieces_left(locks: Iterable[Lock]) -> int:
+    """The pieces of an item that have left, by its locks."""
+    return sum([lock.item_pieces for lock in locks])
 
 
 def held_pieces(locks: Sequence[Lock], parts: Sequence[StockPart]) -> int:

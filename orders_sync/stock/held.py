@@ -4,6 +4,7 @@ They stay reserved until the marketplace reports them as shipped, its label is c
 are.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -11,9 +12,9 @@ from orders_sync.acts.by import By
 from orders_sync.acts.manual_acts import Act, note_act
 from orders_sync.stock.by_hand import NO_OVERSELL, StockActError, item_of, on_item, record_decision
 from orders_sync.stock.connection import StockConnection
-from orders_sync.stock.decision import Cause, held_pieces
+from orders_sync.stock.decision import Cause, Lock, has_lock, held_pieces, pieces_left
 from orders_sync.stock.input import check_id, check_pieces
-from orders_sync.stock.needs import Decision, ItemFacts, ItemKey, need_of, parts_of, reported_pieces, unreported_now
+from orders_sync.stock.needs import Decision, ItemFacts, ItemKey, need_of, parts_of, unreported_now
 from orders_sync.stock.reconcile import StockResult, reconcile
 from orders_sync.stock.store import load, note_unreported
 
@@ -77,22 +78,24 @@ def has_left(
     or where fewer pieces are held.
     """
     with stock.changing():
-        count, item, has_lock = _look_at(stock, key, pieces, oversell)
-        expected = reported_pieces(item) + need_of(item, has_lock=has_lock).hold
-        note_unreported(stock, item, unreported_now(item) + count, expected)
+        count, item, locks = _look_at(stock, key, pieces, oversell)
+        is_active, left = has_lock(locks), pieces_left(locks)
+        need = need_of(item, has_lock=is_active, left=left)
+        unreported = unreported_now(item, has_lock=is_active, left=left).pieces
         record_decision(stock, key, Decision.HAS_LEFT, by)
         note_act(stock.connection, by, Act.HELD_HAS_LEFT, on_item(key), f"{count} pieces")
         text = f"{count} held pieces have left, by {by.user}: {by.reason}"
         cause = Cause(text, by=by, left_at=left_at or datetime.now(UTC))
-        return Settlement(count, reconcile(stock, {key: cause}, oversell))
+        applied = reconcile(stock, {key: cause}, oversell, has_left={key: count})
+        note_unreported(stock, item, unreported + count, need.gone - unreported + need.hold)
+        return Settlement(count, applied)
 
 
 class _HeldItem(NamedTuple):
     pieces: int
     """That a person means."""
     item: ItemFacts
-    has_lock: bool
-    """Whether it has pieces beside the held ones, or waits for some."""
+    locks: Sequence[Lock]
 
 
 def _look_at(stock: StockConnection, key: ItemKey, pieces: int | None, oversell: frozenset[str]) -> _HeldItem:
@@ -101,9 +104,10 @@ def _look_at(stock: StockConnection, key: ItemKey, pieces: int | None, oversell:
     check_id(key[1], "the item's id")
     if pieces is not None:
         check_pieces(pieces, "the number of pieces", lowest=1)
-    item = item_of(stock, key)
+    item_of(stock, key)
     reconcile(stock, {key: Cause("a person looks at it")}, oversell)
     loaded = load(stock, [key])
+    item = loaded.items[0]
     locks = loaded.locks.get(key, ())
     are_held = held_pieces(locks, parts_of(item.account, item.sku, loaded.stock_skus))
     if not are_held:
@@ -113,8 +117,7 @@ def _look_at(stock: StockConnection, key: ItemKey, pieces: int | None, oversell:
         )
     if pieces is not None and pieces > are_held:
         raise StockActError(f"Of the item {key[1]}, {are_held} pieces are held: {pieces} are more than that.")
-    has_lock = any(lock.locked or lock.short for lock in locks)
-    return _HeldItem(are_held if pieces is None else pieces, item, has_lock)
+    return _HeldItem(are_held if pieces is None else pieces, item, locks)
 
 
 # Held since the last change before which none was.

@@ -78,7 +78,7 @@ class ItemFacts(NamedTuple):
     unreported: int = 0
     """Cancelled pieces that left all the same, as a person says, and that the marketplace had not reported then."""
     expected: int = 0
-    """Pieces that the marketplace was to report as shipped without those. What it reports beyond is some of them."""
+    """Pieces that the marketplace was to report as shipped without those, when the stock job last looked."""
     parcels: Sequence[Parcel] = ()
     """When the item's own pieces left, as far as the marketplace says; the earliest first. Of others, see `left_at`."""
     may_have_left: bool = False
@@ -102,34 +102,55 @@ class Need(NamedTuple):
 NOTHING = Need(0, 0)
 
 
-def need_of(facts: ItemFacts, *, has_lock: bool) -> Need:
+class Unreported(NamedTuple):
+    """Cancelled pieces of an item that left all the same."""
+
+    pieces: int
+    """Those that the marketplace does not report as shipped."""
+    expected: int
+    """See ItemFacts. What the marketplace reports beyond is some of those that left."""
+
+
+NONE_UNREPORTED = Unreported(0, 0)
+
+
+def need_of(facts: ItemFacts, *, has_lock: bool, left: int = 0) -> Need:
     """What an item requires.
 
     The marketplace's numbers of pieces decide where it gives them; otherwise the status decides on all pieces.
-    `has_lock`: whether the item holds pieces or waits for some. A status that keeps a lock makes none.
+    `has_lock`: whether the item holds pieces or waits for some. A status that keeps a lock makes none. `left`: the
+    pieces that have left by the item's movements; they count where some are unreported.
     """
     if not facts.is_goods:
         return NOTHING
     action = _action_of(facts)
     to_ship = _to_ship(facts)
+    gone = _gone(facts, action, to_ship)
+    is_released = False
+    if facts.decision is not None:  # nearly all items have none
+        is_released = facts.decision == Decision.RELEASE
+        action = LockAction.LOCK if facts.decision == Decision.LOCK else action
+    is_needed = not is_released and (action is LockAction.LOCK or (action is LockAction.KEEP and has_lock))
+    hold = max(0, to_ship - gone) if is_needed else 0
+    if facts.unreported:
+        unreported = unreported_now(facts, has_lock=has_lock, left=left)
+        # Where more is to be shipped again, the first pieces of it are those that have left already.
+        hold -= min(hold, unreported.pieces, max(0, to_ship - max(unreported.expected, gone)))
+        gone += unreported.pieces
+    return Need(hold, gone, facts.may_have_left and not is_released)
+
+
+def _gone(facts: ItemFacts, action: LockAction, to_ship: int) -> int:
+    """The pieces that have left without the unreported ones, by the marketplace's report and people's decisions."""
     reported = _reported(facts, action, to_ship)
     over = _still_over_reported(facts, reported) if facts.over_reported else 0
-    unreported = _still_unreported(facts, reported) if facts.unreported else 0
-    gone = reported - over
     match facts.decision:
-        case None:  # first, since nearly all items have none
-            pass
-        case Decision.LOCK:
-            action, gone = LockAction.LOCK, max(0, (facts.shipped or 0) - over)
-        case Decision.RELEASE:
-            return Need(0, max(0, (facts.shipped or 0) - over) + unreported)
+        case Decision.LOCK | Decision.RELEASE:
+            return max(0, (facts.shipped or 0) - over)
         case Decision.SHIPPED:
-            gone = max(reported, to_ship if facts.decided_pieces is None else min(to_ship, facts.decided_pieces))
+            return max(reported, to_ship if facts.decided_pieces is None else min(to_ship, facts.decided_pieces))
         case _:
-            pass
-    if action is LockAction.LOCK or (action is LockAction.KEEP and has_lock):
-        return Need(max(0, to_ship - gone), gone + unreported, facts.may_have_left)
-    return Need(0, gone + unreported, facts.may_have_left)
+            return reported - over
 
 
 def reported_pieces(facts: ItemFacts) -> int:
@@ -151,13 +172,20 @@ def _still_over_reported(facts: ItemFacts, reported: int) -> int:
     return max(0, min(reported, facts.over_reported - max(0, facts.reported_before - reported)))
 
 
-def unreported_now(facts: ItemFacts) -> int:
-    """The cancelled pieces that left all the same, and that the marketplace does not report as shipped by now."""
-    return _still_unreported(facts, reported_pieces(facts))
+def unreported_now(facts: ItemFacts, *, has_lock: bool, left: int) -> Unreported:
+    """The cancelled pieces that left all the same, and that the marketplace does not report as shipped by now.
 
-
-def _still_unreported(facts: ItemFacts, reported: int) -> int:
-    return max(0, facts.unreported - max(0, reported - facts.expected))
+    It is to report no more others than those that are to be shipped, or have left. `has_lock`, `left`: see `need_of`.
+    """
+    if not facts.unreported:
+        return NONE_UNREPORTED
+    action, to_ship = _action_of(facts), _to_ship(facts)
+    gone = _gone(facts, action, to_ship)
+    if facts.decision == Decision.LOCK:
+        action = LockAction.LOCK
+    is_to_ship = action in (LockAction.LOCK, LockAction.CONSUME) or (action is LockAction.KEEP and has_lock)
+    expected = min(facts.expected, max(0, left - facts.unreported, to_ship if is_to_ship else 0))
+    return Unreported(max(0, facts.unreported - max(0, gone - expected)), expected)
 
 
 def leaving(facts: ItemFacts, left_before: int, pieces: int) -> Iterator[Parcel]:

@@ -76,18 +76,20 @@ def reconcile(
     oversell: frozenset[str] = frozenset(),
     undone: Mapping[ItemKey, Sequence[Departure]] = NO_DEPARTURES,
     still_here: Mapping[ItemKey, int] = NO_PIECES,
+    has_left: Mapping[ItemKey, int] = NO_PIECES,
 ) -> StockResult:
     """Brings the locks of items, and the levels, to what the items need as they are stored now.
 
     Call it within a transaction. `causes`: the items, and why each is looked at. `oversell`: the accounts that may lock
-    stock below zero. `undone`: what did not leave after all. `still_here`: how many held pieces are released. An item
-    that needs what it has changes nothing, however often this is called.
+    stock below zero. `undone`: what did not leave after all. `still_here`: how many held pieces are released.
+    `has_left`: how many held pieces have left. An item that needs what it has changes nothing, however often this is
+    called.
     """
     if not causes:
         return StockResult()
     loaded = load(stock, causes.keys())
-    note_corrections(stock, loaded.items)
-    settled = settle(loaded.items, loaded.stock_skus, causes, loaded.locks, loaded.levels, undone, still_here)
+    note_corrections(stock, loaded)
+    settled = settle(loaded.items, loaded.stock_skus, causes, loaded.locks, loaded.levels, undone, still_here, has_left)
     stored = [lock for locks in loaded.locks.values() for lock in locks]
     return finish(stock, stored, loaded.levels, settled, oversell)
 

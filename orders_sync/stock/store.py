@@ -14,7 +14,17 @@ from psycopg.sql import SQL, Identifier
 from orders_sync.database.copy import array_text
 from orders_sync.marketplaces.kit.accounts import accounts_that_release_at_once
 from orders_sync.stock.connection import StockConnection
-from orders_sync.stock.decision import LAST, Cause, Lock, LockKey, Movement, Settled, StockLevel
+from orders_sync.stock.decision import (
+    LAST,
+    Cause,
+    Lock,
+    LockKey,
+    Movement,
+    Settled,
+    StockLevel,
+    has_lock,
+    pieces_left,
+)
 from orders_sync.stock.departures import Departure, ItemMovement, departures_of
 from orders_sync.stock.needs import (
     ItemFacts,
@@ -25,6 +35,7 @@ from orders_sync.stock.needs import (
     over_reported_now,
     parts_of,
     reported_pieces,
+    unreported_now,
 )
 from orders_sync.stock.sku_case import SkuCase
 
@@ -105,11 +116,19 @@ def load_departures(stock: StockConnection, key: ItemKey) -> list[Departure]:
     return departures_of(map(ItemMovement._make, stock.execute(_MOVEMENTS, [*key])))
 
 
-def note_corrections(stock: StockConnection, items: Iterable[ItemFacts]) -> None:
-    """Notes which undone shipments the marketplace has corrected, and what it reports of the items now."""
-    for item in items:
+def note_corrections(stock: StockConnection, loaded: Loaded) -> None:
+    """Notes which undone shipments the marketplace has corrected, what it reports of the items now, and is to report.
+
+    What it is not to report any more, as pieces were cancelled, it is not to report later either.
+    """
+    for item in loaded.items:
         if item.over_reported:
             note_over_report(stock, item, over_reported_now(item))
+        if item.unreported:
+            locks = loaded.locks.get(item.key, ())
+            expected = unreported_now(item, has_lock=has_lock(locks), left=pieces_left(locks)).expected
+            if expected != item.expected:
+                note_unreported(stock, item, item.unreported, expected)
 
 
 def note_unreported(stock: StockConnection, item: ItemFacts, pieces: int, expected: int) -> None:

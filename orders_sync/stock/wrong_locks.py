@@ -114,7 +114,9 @@ WITH candidates AS (
   FROM facts WHERE is_goods OR has_lock OR has_rest
 ), corrected AS (
   SELECT *, greatest(least(reported, over_reported - greatest(reported_before - reported, 0)), 0) AS over_now,
-    CASE WHEN is_goods THEN greatest(unreported - greatest(reported - expected, 0), 0) ELSE 0 END AS unreported_now,
+    -- What the marketplace is to report beside the unreported pieces: it is to be shipped, or has left.
+    least(expected, greatest(left_before - unreported, CASE WHEN decision = 'lock' OR action IN ('lock', 'consume')
+      OR action = 'keep' AND has_lock THEN to_ship ELSE 0 END, 0)) AS expected_now,
     is_labelled AND is_goods AND coalesce(decision, '') <> 'release' AS is_rest_held
   FROM reported
 ), left_now AS (
@@ -124,18 +126,23 @@ WITH candidates AS (
       WHEN decision = 'shipped' THEN greatest(least(to_ship, decided_pieces), reported)
       ELSE reported - over_now END AS gone_as_reported
   FROM corrected
+), unreported_left AS (
+  SELECT *, CASE WHEN is_goods THEN greatest(unreported - greatest(gone_as_reported - expected_now, 0), 0) ELSE 0 END
+      AS unreported_now
+  FROM left_now
 ), needs AS (
   SELECT *, CASE
       WHEN is_goods AND coalesce(decision, '') <> 'release'
         AND (decision = 'lock' OR action = 'lock' OR action = 'keep' AND has_lock)
       -- What has left beyond that, by mistake, is not needed once more.
       THEN greatest(greatest(to_ship - gone_as_reported, 0)
+        - least(unreported_now, greatest(to_ship - greatest(expected_now, gone_as_reported), 0))
         - greatest(left_before - gone_as_reported - unreported_now, 0), 0)
       ELSE 0 END AS hold,
     CASE WHEN gone_as_reported + unreported_now > left_before
       THEN format('%%s of %%s pieces that left were not taken', gone_as_reported + unreported_now - left_before,
         gone_as_reported + unreported_now) END AS moves
-  FROM left_now
+  FROM unreported_left
 )
 SELECT needs.account, needs.order_id, needs.item_id, compared.sku, needs.status, compared.pieces, compared.needed,
   coalesce(needs.moves, CASE WHEN compared.held > 0 AND NOT needs.is_rest_held THEN format(

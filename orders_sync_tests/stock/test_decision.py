@@ -16,6 +16,8 @@ from orders_sync.stock.decision import (
     LockState,
     Settled,
     StockLevel,
+    has_lock,
+    pieces_left,
     settle,
     share_out,
 )
@@ -361,8 +363,8 @@ def test_an_item_holds_and_waits_for_what_it_needs(stock: Stock, changed: list[I
     """Less what was consumed beyond the pieces that have left: by mistake, they count as the item's."""
     result = after(stock, decided(stock, *changed))
     for item in changed:
-        has_lock = any(lock.locked or lock.short for key, lock in stock.locks.items() if key[:2] == item.key)
-        need = need_of(item, has_lock=has_lock)
+        before = [lock for key, lock in stock.locks.items() if key[:2] == item.key]
+        need = need_of(item, has_lock=has_lock(before), left=pieces_left(before))
         parts = {part.sku: part.pieces for part in parts_of(item.account, item.sku, BUNDLES)}
         own = {sku: result.locks.get((*item.key, sku)) for sku in ("PHONE", "CASE")}
         left = sum(lock.item_pieces for lock in own.values() if lock)

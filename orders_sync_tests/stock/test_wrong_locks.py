@@ -135,14 +135,14 @@ def store_random_locks(connection: Connection, keys: list[ItemKey], random: Rand
 
 
 def store_labels_and_unreported(connection: Connection) -> None:
-    """Every other item has a label, and of every third a cancelled piece has left, as a person says."""
+    """Every other item has a label, and of every third cancelled pieces have left, as a person says."""
     connection.execute(
         "INSERT INTO order_documents (account, order_id, kind, document_key) "
         "SELECT account, order_id, 'label', 'L' FROM order_items WHERE item_id::int % 2 = 0"
     )
     connection.execute(
         "INSERT INTO stock_unreported (account, item_id, pieces, expected) "
-        "SELECT account, item_id, 1, item_id::int % 4 FROM order_items WHERE item_id::int % 3 = 0"
+        "SELECT account, item_id, 1 + item_id::int % 2, item_id::int % 4 FROM order_items WHERE item_id::int % 3 = 0"
     )
 
 
