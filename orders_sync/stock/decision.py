@@ -10,11 +10,12 @@ Nothing here reads or writes a table, and no argument is changed: all values are
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
+from math import gcd
 from typing import NamedTuple
 
 from orders_sync.acts.by import By
 from orders_sync.stock.departures import NOT_SHIPPED, SHIPPED, Departure, pieces_of
-from orders_sync.stock.input import check_need
+from orders_sync.stock.input import MAX_PIECES, check_need
 from orders_sync.stock.needs import (
     NOTHING,
     ItemFacts,
@@ -190,7 +191,7 @@ def settle(
         for part in parts:
             check_need(part.sku, part.pieces * (need.hold + need.gone))
         before = _with_new_locks(facts, stored, parts)
-        held_parts = parts_of_held(stored, parts)
+        held_parts = parts_of_held(facts, stored, parts)
         if key in has_left:
             moved = _leave(facts, held_parts, [Parcel(has_left[key], causes[key].left_at)], causes[key], result)
         elif need.gone > left:
@@ -223,20 +224,24 @@ def pieces_left(locks: Iterable[Lock]) -> int:
     return sum([lock.item_pieces for lock in locks])
 
 
-def held_pieces(locks: Sequence[Lock], parts: Sequence[StockPart]) -> int:
-    """The pieces of an item that its locks hold."""
+def held_pieces(facts: ItemFacts, locks: Sequence[Lock], parts: Sequence[StockPart]) -> int:
+    """The pieces of an item that its locks hold. `parts`: those that its SKU has now."""
     held = {lock.sku: lock.held for lock in locks if lock.held}
-    return max(
-        [-(-held[part.sku] // part.pieces) for part in parts_of_held(locks, parts) if part.sku in held], default=0
-    )
+    if not held:
+        return 0
+    now = {part.sku: part.pieces for part in parts}
+    whole = {divmod(pieces, now.get(sku, 0) or MAX_PIECES + 1) for sku, pieces in held.items()}
+    if len(whole) == 1 and (found := whole.pop())[1] == 0:
+        return found[0]
+    # The parts are others now, or a count took some pieces: those that are held are those of whole pieces of the item.
+    common = gcd(*held.values())
+    return max([pieces for pieces in range(1, max(1, facts.quantity) + 1) if common % pieces == 0])
 
 
-def parts_of_held(locks: Sequence[Lock], parts: Sequence[StockPart]) -> Sequence[StockPart]:
-    """What a held piece of an item is: its parts, or those with which it was locked where they are others now."""
-    held = {lock.sku: lock.held for lock in locks if lock.held}
-    if not held or held.keys() <= {part.sku for part in parts}:
-        return parts
-    return [StockPart(sku, pieces // min(held.values())) for sku, pieces in held.items()]
+def parts_of_held(facts: ItemFacts, locks: Sequence[Lock], parts: Sequence[StockPart]) -> Sequence[StockPart]:
+    """What each held piece of an item is, so that all of them are what its locks hold. `parts`: see `held_pieces`."""
+    pieces = held_pieces(facts, locks, parts)
+    return [StockPart(lock.sku, lock.held // pieces) for lock in locks if lock.held]
 
 
 class _Rest(NamedTuple):

@@ -109,7 +109,7 @@ def _look_at(stock: StockConnection, key: ItemKey, pieces: int | None, oversell:
     loaded = load(stock, [key])
     item = loaded.items[0]
     locks = loaded.locks.get(key, ())
-    are_held = held_pieces(locks, parts_of(item.account, item.sku, loaded.stock_skus))
+    are_held = held_pieces(item, locks, parts_of(item.account, item.sku, loaded.stock_skus))
     if not are_held:
         raise StockActError(
             f"No piece of the item {key[1]} is held. `orders-sync stock held` lists all that are; `orders-sync stock "

@@ -330,6 +330,42 @@ class TestBundlesAndAliases:
         assert (level(sets), level(sets, "CASE")) == ((9, 0), (8, 0))
         check(sets)
 
+    @pytest.mark.parametrize(
+        "bundle",
+        [[("BOX", 1)], [("PHONE", 1), ("CASE", 1)], [("PHONE", 4), ("CASE", 6)], [("PHONE", 2)], [("PHONE", 5)]],
+    )
+    @pytest.mark.parametrize("sets", [1, 2])
+    def test_a_set_leaves_with_the_parts_that_are_held_whatever_the_bundle_is_now(
+        self, connection: Connection, sets: int, bundle: list[tuple[str, int]]
+    ) -> None:
+        stock = StockConnection(connection)
+        import_levels(stock, {"PHONE": 10, "CASE": 10}, counted_at=at(0))
+        import_stock_skus(stock, [StockSku("", "SET", "PHONE", 2), StockSku("", "SET", "CASE", 3)])
+        ordered = StoredItem("100", "SET", sets)
+        store(stock, ordered, 2)
+        store_label(connection, "1")
+        store(stock, ordered._replace(status="cancelled"), 5)
+        import_stock_skus(stock, [StockSku("", "SET", *part) for part in bundle])
+        apply_pending(stock)
+        settled = has_left(stock, ITEM, None, ANN)
+        assert settled.pieces <= sets
+        assert (level(stock), level(stock, "CASE")) == ((10 - 2 * sets, 0), (10 - 3 * sets, 0))
+        check(stock)
+        undo_shipment(stock, ITEM, None, ANN)
+        assert (level(stock)[0], level(stock, "CASE")[0]) == (10, 10)
+
+    def test_what_a_count_did_not_find_leaves_no_more(self, connection: Connection) -> None:
+        stock = StockConnection(connection)
+        import_levels(stock, {"PHONE": 2, "CASE": 10}, counted_at=at(0))
+        import_stock_skus(stock, [StockSku("", "SET", "PHONE", 1), StockSku("", "SET", "CASE", 2)])
+        store(stock, StoredItem("100", "SET", 2), 2)
+        store_label(connection, "1")
+        cancel(stock, StoredItem("100", "SET", 2))
+        import_levels(stock, {"PHONE": 1}, counted_at=at(20))
+        has_left(stock, ITEM, None, ANN)
+        assert (level(stock), level(stock, "CASE")) == ((0, 0), (6, 0))
+        check(stock)
+
     def test_a_new_alias_holds_nothing(self, stock: StockConnection) -> None:
         import_levels(stock, {"PHONE": 0, "BOX": 5})
         adjust(stock, "PHONE", 3, ANN)
