@@ -77,11 +77,19 @@ def _take_over(
 
 
 def _copy_from_shadow(public: StockConnection) -> None:
-    """Gives the public tables the shadow's pieces on hand, what led to them, and what has left for each item.
+    """Gives the public tables the shadow's pieces on hand, what led to them, and what has left or is held of each item.
 
     The shadow began as a copy of the public tables, which have not changed since but for the release of the locks.
     """
-    for statement in (_COPY_MOVEMENTS, _CONTINUE_NUMBERS, _CLEAR_LEVELS, _COPY_LEVELS, _COPY_HISTORY, _COPY_CONSUMED):
+    for statement in (
+        _COPY_MOVEMENTS,
+        _CONTINUE_NUMBERS,
+        _CLEAR_LEVELS,
+        _COPY_LEVELS,
+        _COPY_HISTORY,
+        _COPY_LOCKS,
+        _RESERVE,
+    ):
         public.execute(statement)
 
 
@@ -138,27 +146,34 @@ ON CONFLICT (sku) DO UPDATE SET on_hand = excluded.on_hand, missing = excluded.m
 """
 _CHANGED: LiteralString = """
 SELECT own.account, own.item_id, own.sku, own.order_id, own.quantity, own.consumed, own.item_pieces, own.problem,
-  own.ordered_at, CASE WHEN own.consumed > 0 THEN 'consumed' ELSE 'released' END AS state, stored.state AS from_state
+  own.ordered_at, own.held, CASE WHEN own.held > 0 THEN 'held' WHEN own.consumed > 0 THEN 'consumed' ELSE 'released'
+  END AS state, stored.state AS from_state
 FROM shadow.stock_locks own LEFT JOIN public.stock_locks stored USING (account, item_id, sku)
-WHERE (own.consumed, own.item_pieces)
-  IS DISTINCT FROM (coalesce(stored.consumed, 0), coalesce(stored.item_pieces, 0))
+WHERE (own.consumed, own.item_pieces, own.held)
+  IS DISTINCT FROM (coalesce(stored.consumed, 0), coalesce(stored.item_pieces, 0), coalesce(stored.held, 0))
 """
 _COPY_HISTORY: LiteralString = (
     """
 INSERT INTO public.stock_lock_history
   (account, item_id, sku, cause, from_state, to_state, quantity, locked, short, consumed, held)
-SELECT account, item_id, sku, 'going live: as in the shadow', from_state, state, quantity, 0, 0, consumed, 0
+SELECT account, item_id, sku, 'going live: as in the shadow', from_state, state, quantity, 0, 0, consumed, held
 FROM ({changed}) changed
 """
 ).replace("{changed}", _CHANGED)
-_COPY_CONSUMED: LiteralString = (
+_COPY_LOCKS: LiteralString = (
     """
 INSERT INTO public.stock_locks
-  (account, item_id, sku, order_id, quantity, locked, short, consumed, item_pieces, state, problem, ordered_at)
-SELECT account, item_id, sku, order_id, quantity, 0, 0, consumed, item_pieces, state, problem, ordered_at
+  (account, item_id, sku, order_id, quantity, locked, short, consumed, item_pieces, held, state, problem,
+    ordered_at)
+SELECT account, item_id, sku, order_id, quantity, 0, 0, consumed, item_pieces, held, state, problem, ordered_at
 FROM ({changed}) changed
 ON CONFLICT (account, item_id, sku) DO UPDATE SET order_id = excluded.order_id, quantity = excluded.quantity,
-  consumed = excluded.consumed, item_pieces = excluded.item_pieces, state = excluded.state,
+  consumed = excluded.consumed, item_pieces = excluded.item_pieces, held = excluded.held, state = excluded.state,
   problem = excluded.problem, ordered_at = excluded.ordered_at, since = now()
 """
 ).replace("{changed}", _CHANGED)
+_RESERVE = """
+UPDATE public.stock_levels level SET reserved = held.pieces
+FROM (SELECT sku, sum(held) AS pieces FROM public.stock_locks WHERE held > 0 GROUP BY sku) held
+WHERE level.sku = held.sku
+"""

@@ -9,10 +9,11 @@ from orders_sync.database.engine import Connection
 from orders_sync.stock.apply_events import apply_pending
 from orders_sync.stock.by_hand import By, StockActError, adjust, return_to_stock, undo_shipment
 from orders_sync.stock.connection import StockConnection, StockSchema
+from orders_sync.stock.held import has_left, held
 from orders_sync.stock.levels import import_levels
 from orders_sync.stock.wrong_locks import wrong_locks
 from orders_sync.testing.invariants import check_invariants
-from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrder, at, store_order
+from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrder, at, store_label, store_order
 
 ANN = By("ann@desk", "broken")
 
@@ -223,3 +224,43 @@ def test_an_item_that_is_refunded_after_a_shipment_that_nobody_saw_is_consumed_a
     go_live(public, V1Lock(ACCOUNT, "1"))
     assert level(public) == (9, 0)
     check_invariants(public.connection)
+
+
+class TestPiecesThatAreHeld:
+    """They are cancelled after the label, and still held when V2 goes live."""
+
+    THREE = StoredItem("1", quantity=3)
+    CANCELLED = THREE._replace(status="cancelled")
+
+    @pytest.mark.parametrize("v1_locks", [(), (V1Lock(ACCOUNT, "1"),)])
+    def test_cancelled_in_the_shadow(
+        self, public: StockConnection, shadow: StockConnection, v1_locks: tuple[V1Lock, ...]
+    ) -> None:
+        store_order(public.connection, StoredOrder("1", [self.THREE]))
+        store_label(public.connection, "1")
+        apply_pending(shadow)
+        store_order(public.connection, StoredOrder("1", [self.CANCELLED]))
+        apply_pending(shadow)
+        go_live(public, *v1_locks)
+        assert ([each.held for each in held(public)], level(public)) == ([3], (10, 3))
+        assert wrong_locks(public) == []
+        check_invariants(public.connection)
+
+    def test_held_before_v1_had_the_authority(self, public: StockConnection) -> None:
+        store_order(public.connection, StoredOrder("1", [self.THREE]))
+        store_label(public.connection, "1")
+        apply_pending(public)
+        store_order(public.connection, StoredOrder("1", [self.CANCELLED]))
+        apply_pending(public)
+        with public.connection.transaction():
+            hand_back(public.connection)
+        assert held(public) == []
+        shadow = StockConnection(public.connection, StockSchema.SHADOW)
+        has_left(shadow, (ACCOUNT, "1"), 1, ANN)
+        go_live(public)
+        assert ([each.held for each in held(public)], level(public)) == ([2], (9, 2))
+        assert wrong_locks(public) == []
+        check_invariants(public.connection)
+        has_left(public, (ACCOUNT, "1"), None, ANN)
+        assert level(public) == (7, 0)
+        check_invariants(public.connection)

@@ -362,8 +362,9 @@ class TestBundlesAndAliases:
         store_label(connection, "1")
         cancel(stock, StoredItem("100", "SET", 2))
         import_levels(stock, {"PHONE": 1}, counted_at=at(20))
+        adjust(stock, "PHONE", 4, ANN)
         has_left(stock, ITEM, None, ANN)
-        assert (level(stock), level(stock, "CASE")) == ((0, 0), (6, 0))
+        assert (level(stock), level(stock, "CASE")) == ((4, 0), (6, 0))
         check(stock)
 
     def test_a_new_alias_holds_nothing(self, stock: StockConnection) -> None:
