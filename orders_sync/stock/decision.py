@@ -26,6 +26,7 @@ from orders_sync.stock.needs import (
     leaving,
     need_of,
     parts_of,
+    unreported_now,
 )
 
 LockKey = tuple[str, str, str]
@@ -184,18 +185,19 @@ def settle(
         need = need_of(facts, has_lock=bool(stored) and has_lock(stored), left=left)
         if not stored and need == NOTHING:
             continue
-        ordered = facts.account, facts.sku
-        parts = parts_of_ordered.get(ordered)
+        parts = parts_of_ordered.get((facts.account, facts.sku))
         if parts is None:
-            parts = parts_of_ordered[ordered] = parts_of(*ordered, stock_skus)
+            parts = parts_of_ordered[facts.account, facts.sku] = parts_of(facts.account, facts.sku, stock_skus)
         for part in parts:
             check_need(part.sku, part.pieces * (need.hold + need.gone))
         before = _with_new_locks(facts, stored, parts)
-        held_parts = parts_of_held(facts, stored, parts)
+        held_parts = parts_of_held(facts, stored, parts) if key in has_left or key in still_here else ()
         if key in has_left:
             moved = _leave(facts, held_parts, [Parcel(has_left[key], causes[key].left_at)], causes[key], result)
         elif need.gone > left:
-            moved = _leave(facts, parts, leaving(facts, left, need.gone - left), causes[key], result)
+            in_parcels = left - unreported_now(facts, has_lock=has_lock(stored), left=left).pieces
+            parcels = leaving(facts, in_parcels, need.gone - left)
+            moved = _leave(facts, parts, parcels, causes[key], result)
         else:
             moved = _undo(facts, undone[key], causes[key], result) if key in undone else {}
             left -= pieces_of(undone[key]) if key in undone else 0
@@ -227,21 +229,18 @@ def pieces_left(locks: Iterable[Lock]) -> int:
 def held_pieces(facts: ItemFacts, locks: Sequence[Lock], parts: Sequence[StockPart]) -> int:
     """The pieces of an item that its locks hold. `parts`: those that its SKU has now."""
     held = {lock.sku: lock.held for lock in locks if lock.held}
-    if not held:
-        return 0
     now = {part.sku: part.pieces for part in parts}
     whole = {divmod(pieces, now.get(sku, 0) or MAX_PIECES + 1) for sku, pieces in held.items()}
     if len(whole) == 1 and (found := whole.pop())[1] == 0:
         return found[0]
     # The parts are others now, or a count took some pieces: those that are held are those of whole pieces of the item.
     common = gcd(*held.values())
-    return max([pieces for pieces in range(1, max(1, facts.quantity) + 1) if common % pieces == 0])
+    return next((pieces for pieces in range(min(common, max(1, facts.quantity)), 0, -1) if common % pieces == 0), 0)
 
 
 def parts_of_held(facts: ItemFacts, locks: Sequence[Lock], parts: Sequence[StockPart]) -> Sequence[StockPart]:
     """What each held piece of an item is, so that all of them are what its locks hold. `parts`: see `held_pieces`."""
-    pieces = held_pieces(facts, locks, parts)
-    return [StockPart(lock.sku, lock.held // pieces) for lock in locks if lock.held]
+    return [StockPart(lock.sku, lock.held // held_pieces(facts, locks, parts)) for lock in locks if lock.held]
 
 
 class _Rest(NamedTuple):
@@ -352,7 +351,7 @@ def _left_at(departure: Departure) -> datetime:
 def _settle_lock(lock: Lock, hold: int, moved: _Moved | None, rest: _Rest, cause: Cause, result: Settled) -> None:
     """One lock: takes what has left from the pieces that it has, then holds or gives back the rest, or waits."""
     account, item_id, sku, order_id, quantity, locked, short, consumed, item_pieces, problem, ordered_at, held = lock
-    if not (quantity or hold or moved or locked or short):  # a SKU that the item has now, and that is not needed yet
+    if not (quantity or hold or moved or locked or short or held):  # a SKU that the item has now, and needs none of yet
         return
     leaves = 0
     if moved is not None:

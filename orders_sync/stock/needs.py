@@ -81,6 +81,8 @@ class ItemFacts(NamedTuple):
     """Pieces that the marketplace was to report as shipped without those, when the stock job last looked."""
     parcels: Sequence[Parcel] = ()
     """When the item's own pieces left, as far as the marketplace says; the earliest first. Of others, see `left_at`."""
+    taken: Sequence[Parcel] = ()
+    """Pieces that the stock has taken already, with the times of their movements; only where there are `parcels`."""
     may_have_left: bool = False
     """Whether the item has a label: pieces that it does not need any more may be in a parcel that has left."""
 
@@ -189,16 +191,34 @@ def unreported_now(facts: ItemFacts, *, has_lock: bool, left: int) -> Unreported
 
 
 def leaving(facts: ItemFacts, left_before: int, pieces: int) -> Iterator[Parcel]:
-    """When pieces of an item left that are known to have left only now; those before them were the earliest."""
-    skipped = left_before
-    for parcel in facts.parcels:
-        taken = min(max(0, parcel.pieces - skipped), pieces)
-        skipped = max(0, skipped - parcel.pieces)
-        if taken:
-            pieces -= taken
-            yield Parcel(taken, parcel.left_at)
+    """When pieces of an item left that are known to have left only now. `left_before`: those before them in parcels.
+
+    What left before was in the parcel that left then, or last before: its own time may be when that was noticed. What
+    left at no known time was in the earliest parcels.
+    """
+    for parcel in _parcels_without(facts, left_before):
+        if found := min(parcel.pieces, pieces):
+            pieces -= found
+            yield Parcel(found, parcel.left_at)
     if pieces:
         yield Parcel(pieces, facts.left_at)
+
+
+def _parcels_without(facts: ItemFacts, left_before: int) -> Iterator[Parcel]:
+    rest, taken = [parcel.pieces for parcel in facts.parcels], [each.pieces for each in facts.taken]
+    pairs = sorted(
+        (parcel.left_at > each.left_at, abs(parcel.left_at - each.left_at), number, own)
+        for number, parcel in enumerate(facts.parcels)
+        for own, each in enumerate(facts.taken)
+        if parcel.left_at is not None and each.left_at is not None
+    )
+    for *_, number, own in pairs:
+        found = min(rest[number], taken[own], left_before)
+        rest[number], taken[own], left_before = rest[number] - found, taken[own] - found, left_before - found
+    for parcel, pieces in zip(facts.parcels, rest, strict=True):
+        skipped = min(pieces, left_before)
+        left_before -= skipped
+        yield Parcel(pieces - skipped, parcel.left_at)
 
 
 def _action_of(facts: ItemFacts) -> LockAction:

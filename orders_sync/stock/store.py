@@ -66,7 +66,7 @@ def load(stock: StockConnection, keys: Collection[ItemKey]) -> Loaded:
     locks: dict[ItemKey, list[Lock]] = {}
     for lock in map(Lock._make, stock.execute(_LOCKS, requested).fetchall()):
         locks.setdefault((lock.account, lock.item_id), []).append(lock)
-    items = _with_labels(stock, items, locks)
+    items = _with_taken(stock, _with_labels(stock, items, locks), locks)
     ordered = {(item.account, item.sku) for item in items}
     skus = {part.sku for account, sku in ordered for part in parts_of(account, sku, stock_skus)}
     skus.update(lock.sku for found in locks.values() for lock in found)
@@ -89,6 +89,24 @@ def _with_labels(
         item._replace(may_have_left=True) if item.key in labelled and item.account not in at_once else item
         for item in items
     ]
+
+
+def _with_taken(
+    stock: StockConnection, items: list[ItemFacts], locks: Mapping[ItemKey, Sequence[Lock]]
+) -> list[ItemFacts]:
+    """Sets `taken` of the items that have parcels, and of which some pieces have left before."""
+    if not any(item.parcels for item in items):
+        return items
+    return [
+        item._replace(taken=_taken(stock, item.key))
+        if item.parcels and 0 < pieces_left(locks.get(item.key, ())) < reported_pieces(item) + item.unreported
+        else item
+        for item in items
+    ]
+
+
+def _taken(stock: StockConnection, key: ItemKey) -> list[Parcel]:
+    return [Parcel(each.pieces, each.moved_at or each.at) for each in load_departures(stock, key)]
 
 
 def stored_sku_case(stock: StockConnection) -> SkuCase:

@@ -9,13 +9,14 @@ from orders_sync.stock.actions import LOCK_ACTIONS, LockAction
 from orders_sync.stock.apply_events import apply_pending
 from orders_sync.stock.by_hand import By, StockActError, adjust, decide, return_to_stock, undo_shipment
 from orders_sync.stock.connection import StockConnection
+from orders_sync.stock.held import has_left
 from orders_sync.stock.levels import Count, import_levels
 from orders_sync.stock.needs import Decision
 from orders_sync.stock.settings import UnknownShippingTime, set_unknown_shipping_time
 from orders_sync.stock.stock_skus import StockSku, import_stock_skus
 from orders_sync.stock.wrong_locks import repair, wrong_locks
 from orders_sync.testing.invariants import check_invariants
-from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrder, at, store_order
+from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrder, at, store_label, store_order
 
 ANN = By("ann@desk", "says so")
 ITEM = (ACCOUNT, "100")
@@ -67,6 +68,41 @@ class TestEachParcelHasItsTime:
         store(stock, item._replace(shipped=1, parcels=((1, at(40)),)), 40, shipped_at=at(40))
         store(stock, item._replace(shipped=2, parcels=((1, at(40)), (1, at(60)))), 60, shipped_at=at(60))
         assert on_hand(stock) == 8
+
+    def test_a_parcel_that_is_known_later_and_left_earlier_has_its_own_time(self, stock: StockConnection) -> None:
+        counted(stock, 9, minutes=50)
+        item = StoredItem("100", quantity=3)
+        store(stock, item._replace(shipped=1, parcels=((1, at(60)),)), 60, shipped_at=at(60))
+        assert on_hand(stock) == 8
+        store(stock, item._replace(shipped=2, parcels=((1, at(40)), (1, at(60)))), 70, shipped_at=at(70))
+        assert on_hand(stock) == 8
+
+    @pytest.mark.parametrize("noticed_at", [60, 65])
+    def test_a_piece_that_was_noticed_later_was_in_the_last_parcel_before(
+        self, stock: StockConnection, noticed_at: float
+    ) -> None:
+        counted(stock, 9, minutes=50)
+        item = StoredItem("100", quantity=3)
+        store(stock, item)
+        store(stock, item._replace(shipped=1), noticed_at, shipped_at=at(noticed_at))
+        parcels = ((1, at(40)), (1, at(60)), (1, at(66)))
+        store(stock, item._replace(shipped=3, parcels=parcels), 70, shipped_at=at(70))
+        assert on_hand(stock) == 7
+
+    def test_a_held_piece_that_has_left_is_in_no_parcel_of_the_others(self, stock: StockConnection) -> None:
+        item = StoredItem("100", quantity=3)
+        counted(stock, 10, minutes=0)
+        store(stock, item)
+        store_label(stock.connection, "1")
+        store(stock, item._replace(cancelled=1), 5)
+        counted(stock, 9, minutes=20)
+        has_left(stock, ITEM, None, ANN, at(30))
+        assert on_hand(stock) == 8
+        store(stock, item._replace(cancelled=1, shipped=1, parcels=((1, at(10)),)), 40, shipped_at=at(40))
+        assert on_hand(stock) == 8
+        parcels = ((1, at(10)), (1, at(45)))
+        store(stock, item._replace(cancelled=1, shipped=2, parcels=parcels), 50, shipped_at=at(50))
+        assert on_hand(stock) == 7
 
     def test_pieces_of_which_no_parcel_is_known_left_when_the_order_did(self, stock: StockConnection) -> None:
         counted(stock, 9, minutes=50)
