@@ -150,7 +150,9 @@ def _gone(facts: ItemFacts, action: LockAction, to_ship: int) -> int:
         case Decision.LOCK | Decision.RELEASE:
             return max(0, (facts.shipped or 0) - over)
         case Decision.SHIPPED:
-            return max(reported, to_ship if facts.decided_pieces is None else min(to_ship, facts.decided_pieces))
+            # Those that V1 consumed have left, also if the marketplace reports them as cancelled.
+            decided = to_ship if facts.decided_pieces is None else min(facts.quantity, facts.decided_pieces)
+            return max(reported, decided)
         case _:
             return reported - over
 

@@ -90,7 +90,7 @@ WITH candidates AS (
 ), facts AS (
   SELECT item.account, item.order_id, item.item_id, {sku_form} AS sku,
     item.kind = 'goods' AS is_goods, item.status,
-    greatest(item.quantity - coalesce(item.cancelled, 0), 0) AS to_ship, item.shipped,
+    greatest(item.quantity - coalesce(item.cancelled, 0), 0) AS to_ship, item.shipped, item.quantity,
     CASE WHEN decided.account IS NOT NULL AND {in_force} THEN decided.decision END AS decision,
     decided.pieces AS decided_pieces, meaning.action,
     coalesce(over_report.pieces, 0) AS over_reported, coalesce(over_report.reported, 0) AS reported_before,
@@ -123,7 +123,8 @@ WITH candidates AS (
   SELECT *, CASE
       WHEN NOT is_goods THEN 0
       WHEN decision IN ('lock', 'release') THEN greatest(coalesce(shipped, 0) - over_now, 0)
-      WHEN decision = 'shipped' THEN greatest(least(to_ship, decided_pieces), reported)
+      WHEN decision = 'shipped'
+        THEN greatest(CASE WHEN decided_pieces IS NULL THEN to_ship ELSE least(quantity, decided_pieces) END, reported)
       ELSE reported - over_now END AS gone_as_reported
   FROM corrected
 ), unreported_left AS (

@@ -210,6 +210,19 @@ def test_only_the_pieces_that_v1_has_consumed_have_left(
     check_invariants(public.connection)
 
 
+@pytest.mark.parametrize(("cancelled", "consumed"), [(1, 3), (2, 2), (3, 2)])
+def test_pieces_that_v1_has_consumed_have_left_although_they_are_cancelled(
+    public: StockConnection, shadow: StockConnection, cancelled: int, consumed: int
+) -> None:
+    item = StoredItem("1", quantity=3, cancelled=cancelled)
+    store_order(public.connection, StoredOrder("1", [item], created_at=at(5), modified_at=at(10)))
+    apply_pending(shadow)
+    go_live(public, V1Lock(ACCOUNT, "1", consumed, at(30)))
+    assert level(public) == (10 - consumed, 0)
+    assert wrong_locks(public) == []
+    check_invariants(public.connection)
+
+
 @pytest.mark.parametrize("is_applied", [True, False])
 def test_an_item_that_is_refunded_after_a_shipment_that_nobody_saw_is_consumed_and_not_held(
     public: StockConnection, shadow: StockConnection, *, is_applied: bool
