@@ -11,7 +11,8 @@ from psycopg.sql import SQL, Identifier
 
 from orders_sync.database.engine import Connection
 from orders_sync.stock.connection import StockConnection, StockSchema
-from orders_sync.stock.decision import Cause
+from orders_sync.stock.decision import LAST, Cause
+from orders_sync.stock.needs import ItemKey
 from orders_sync.stock.reconcile import StockResult, reconcile, release_all
 
 ITEMS_AT_ONCE = 5_000
@@ -23,9 +24,9 @@ class V1Lock(NamedTuple):
     account: str
     item_id: str
     consumed: int = 0
-    """Pieces of the item that V1 has consumed; it may hold more."""
+    """Pieces of the item that V1 has consumed at that time; it may hold more, or have consumed others."""
     consumed_at: datetime | None = None
-    """When V1 consumed the last of them; None: not known."""
+    """When V1 consumed them; None: not known."""
 
 
 def hand_back(connection: Connection) -> StockResult:
@@ -58,12 +59,16 @@ def _take_over(
 ) -> StockResult:
     connection.execute("DROP INDEX IF EXISTS order_events_shadow_pending")
     public.execute("UPDATE {events} SET applied_at = now(), problem = NULL WHERE applied_at IS NULL")
-    consumed = [lock for lock in v1_locks if lock.consumed]
-    connection.execute(_SHIPPED_BY_V1, [list(column) for column in zip(*consumed, strict=True)] or [[], [], [], []])
     _copy_from_shadow(public)
     held_by_v1 = {(lock.account, lock.item_id) for lock in v1_locks}
     stored = connection.execute(_ITEMS).fetchall()
     result = StockResult()
+    for consumed in _one_after_the_other(v1_locks):
+        connection.execute(_SHIPPED_BY_V1, [list(column) for column in zip(*consumed, strict=True)])
+        for start in range(0, len(consumed), ITEMS_AT_ONCE):
+            some = consumed[start : start + ITEMS_AT_ONCE]
+            causes = {(lock.account, lock.item_id): Cause("taken over from V1") for lock in some}
+            result += reconcile(public, causes, oversell)
     # What V1 holds, it has promised: no older order takes it away.
     for is_held in (True, False):
         items = [item for item in stored if (item[:2] in held_by_v1) is is_held]
@@ -74,6 +79,22 @@ def _take_over(
             }
             result += reconcile(public, causes, oversell)
     return result
+
+
+def _one_after_the_other(v1_locks: Sequence[V1Lock]) -> list[list[V1Lock]]:
+    """What V1 has consumed, each with the pieces of its item until then: first what was first of each item, and so on.
+
+    So each piece gets its own time.
+    """
+    steps: list[list[V1Lock]] = []
+    done: dict[ItemKey, tuple[int, int]] = {}
+    for lock in sorted(v1_locks, key=lambda lock: lock.consumed_at or LAST):
+        if lock.consumed:
+            step, pieces = done.get((lock.account, lock.item_id), (0, 0))
+            steps += [[]] if step == len(steps) else []
+            steps[step].append(lock._replace(consumed=pieces + lock.consumed))
+            done[lock.account, lock.item_id] = step + 1, pieces + lock.consumed
+    return steps
 
 
 def _copy_from_shadow(public: StockConnection) -> None:

@@ -1,6 +1,7 @@
 """V1's orders, items and locks, read from its own database, which is never written."""
 
 import os
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -125,21 +126,22 @@ class V1Database:
         return frame.astype({"order_id": str, "item_id": str})[LOCKS]
 
     def all_locks(self) -> list[V1Lock]:
-        """What V1 holds or has consumed for the items of all accounts: what V2 takes over."""
+        """What V1 holds or has consumed for the items of all accounts: what V2 takes over.
+
+        Of an item, one for each time at which V1 has consumed pieces.
+        """
         found: list[V1Lock] = []
         for account in self.settings.marketplaces.values():
             frame = self.locks_of(account, datetime(1970, 1, 2, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC))
             for item_id, rows in frame[frame["state"] != "released"].groupby("item_id"):
                 # V1 may have locked an item twice: no more pieces count as consumed than the item has.
                 consumed = rows[rows["state"] == "consumed"]
-                found.append(
-                    V1Lock(
-                        account,
-                        str(item_id),
-                        int(consumed["quantity"].sum()),
-                        max(consumed["consumed_at"], default=None),
-                    )
-                )
+                pieces = Counter[datetime]()
+                for quantity, consumed_at in zip(consumed["quantity"], consumed["consumed_at"], strict=True):
+                    pieces[consumed_at] += int(quantity)
+                found += [
+                    V1Lock(account, str(item_id), count, consumed_at) for consumed_at, count in sorted(pieces.items())
+                ] or [V1Lock(account, str(item_id))]
         return found
 
     def written_since(self, moment: datetime) -> int:

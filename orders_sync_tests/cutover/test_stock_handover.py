@@ -223,6 +223,19 @@ def test_pieces_that_v1_has_consumed_have_left_although_they_are_cancelled(
     check_invariants(public.connection)
 
 
+@pytest.mark.parametrize(("late", "on_hand"), [(at(30), 9), (at(-10), 10), (None, 9)])
+def test_each_piece_that_v1_has_consumed_has_its_own_time(
+    public: StockConnection, shadow: StockConnection, late: datetime | None, on_hand: int
+) -> None:
+    """One left before the count."""
+    store_order(public.connection, StoredOrder("1", [StoredItem("1", quantity=3)], created_at=at(-60)))
+    apply_pending(shadow)
+    go_live(public, V1Lock(ACCOUNT, "1", 1, late), V1Lock(ACCOUNT, "1", 1, at(-30)))
+    assert level(public) == (on_hand, 1)
+    assert wrong_locks(public) == []
+    check_invariants(public.connection)
+
+
 @pytest.mark.parametrize("is_applied", [True, False])
 def test_an_item_that_is_refunded_after_a_shipment_that_nobody_saw_is_consumed_and_not_held(
     public: StockConnection, shadow: StockConnection, *, is_applied: bool

@@ -130,7 +130,7 @@ def test_orders_items_and_locks_are_read(laravel: str) -> None:
     v1.close()
 
 
-def test_what_v1_has_consumed_is_read_with_its_pieces_and_the_time_of_the_last(laravel: str) -> None:
+def test_what_v1_has_consumed_is_read_with_its_pieces_and_their_times(laravel: str) -> None:
     """Of three pieces, two were consumed one after the other, one was released, and one is held."""
     engine = create_engine(laravel.replace("postgresql://", "postgresql+psycopg://"))
     with engine.begin() as connection:
@@ -147,7 +147,8 @@ def test_what_v1_has_consumed_is_read_with_its_pieces_and_the_time_of_the_last(l
     with V1Database(settings) as v1:
         assert v1.all_locks() == [
             V1Lock("back_market_sandbox", "9001"),
-            V1Lock("back_market_sandbox", "9003", 2, datetime(2026, 3, 2, 10, tzinfo=UTC)),
+            V1Lock("back_market_sandbox", "9003", 1, datetime(2026, 3, 2, 8, tzinfo=UTC)),
+            V1Lock("back_market_sandbox", "9003", 1, datetime(2026, 3, 2, 10, tzinfo=UTC)),
         ]
 
 
