@@ -181,7 +181,8 @@ FROM (
   SELECT DISTINCT ON ({sku_form}) {sku_form} AS form, sku, counted_at FROM {levels}
   ORDER BY {sku_form}, on_hand > 0 DESC NULLS LAST, counted_at DESC NULLS LAST, sku
 ) counted
-JOIN (SELECT *, {sku_form} AS form FROM {movements} WHERE kind IN ('shipped', 'not_shipped', 'returned')) moved
+JOIN (SELECT *, {sku_form} AS form FROM {movements}
+  WHERE kind IN ('shipped', 'not_shipped', 'returned', 'shelved')) moved
   ON moved.form = counted.form AND moved.sku <> counted.sku
   AND coalesce(moved.moved_at, moved.at) > counted.counted_at
 GROUP BY 1

@@ -12,12 +12,13 @@ from orders_sync.stock.input import StockInputError
 from orders_sync.stock.levels import import_levels
 from orders_sync.stock.merge_skus import SkuMergeError
 from orders_sync.stock.queries import on_hand_mismatches, reserved_mismatches
+from orders_sync.stock.received import Destination, put_away, receive
 from orders_sync.stock.settings import UnknownShippingTime, set_sku_case, stored_settings
 from orders_sync.stock.sku_case import SkuCase
 from orders_sync.stock.stock_skus import StockSku, import_stock_skus, stored_stock_skus
 from orders_sync.stock.wrong_locks import wrong_locks
 from orders_sync.testing.invariants import check_invariants
-from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrder, at, store_order
+from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrder, at, store_care_record, store_order
 
 ANN = By("ann@desk", "why")
 LEVELS = "SELECT sku, on_hand, reserved FROM {levels} ORDER BY sku"
@@ -252,6 +253,21 @@ def test_what_left_as_another_spelling_comes_back_once(connection: Connection, s
     assert stock.execute(LEVELS).fetchall() == [("PHONE", 9, 0)]
     return_to_stock(stock, {(ACCOUNT, "100"): 1}, By(ANN.user, "unopened"))
     assert stock.execute(LEVELS).fetchall() == [("PHONE", 10, 0)]
+    check_invariants(connection)
+
+
+def test_what_was_put_away_as_another_spelling_is_on_the_shelf(connection: Connection, stock: StockConnection) -> None:
+    import_levels(stock, {"PHONE": 10}, counted_at=at(0))
+    one_order(connection, 1, "phone", status="shipped", quantity=2)
+    apply_pending(stock)
+    store_care_record(connection, "R1", 2)
+    (receipt,) = receive(stock, "R1", {(ACCOUNT, "100"): 2}, By(ANN.user, "unopened"))
+    put_away(stock, receipt.number, 1, Destination(), By(ANN.user, "as new"))
+    put_away(stock, receipt.number, 1, Destination(is_scrap=True), By(ANN.user, "broken"))
+    ignore_case(stock)
+    assert stock.execute(LEVELS).fetchall() == [("PHONE", 9, 0)]
+    import_levels(stock, {"PHONE": 10}, counted_at=at(0))
+    assert stock.execute(LEVELS).fetchall() == [("PHONE", 9, 0)]
     check_invariants(connection)
 
 
