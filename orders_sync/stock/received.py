@@ -23,6 +23,8 @@ from orders_sync.stock.store import load_levels, store_movements, stored_sku_cas
 
 SHELVED = "shelved"
 SCRAPPED = "scrapped"
+_END_OF_NUMBERS = 2**63
+"""PostgreSQL's bigint has no such number."""
 
 
 class Receipt(NamedTuple):
@@ -174,7 +176,7 @@ def put_away(
 
 
 def _receipt(stock: StockConnection, number: int) -> Receipt:
-    found = stock.rows_as(Receipt, _RECEIPTS + _BY_NUMBER, [[number]])
+    found = stock.rows_as(Receipt, _RECEIPTS + _BY_NUMBER, [[number]]) if 0 < number < _END_OF_NUMBERS else []
     if not found:
         raise StockActError(f"There is no receipt {number}. `orders-sync stock received --all` lists all.")
     return found[0]

@@ -90,7 +90,10 @@ def test_pieces_are_put_away_one_by_one_and_only_once(stock: StockConnection) ->
     assert (done.text, done.applied.transitions) == ("1 pieces are on hand as SKU PHONE.", {"locked": 1})
     with pytest.raises(StockActError, match="1 pieces are in quarantine: 2 can't be put away"):
         put_away(stock, receipt.number, 2, SCRAP, ANN)
-    assert put_away(stock, receipt.number, None, SCRAP, ANN).text == "1 pieces of SKU PHONE were scrapped."
+    assert (
+        put_away(stock, receipt.number, None, Destination(is_scrap=True), ANN).text
+        == "1 pieces of SKU PHONE were scrapped."
+    )
     with pytest.raises(StockActError, match=r"All 2 pieces of receipt .* were put away already"):
         put_away(stock, receipt.number, None, SAME_SKU, ANN)
     assert on_hand(stock) == 8
@@ -143,7 +146,7 @@ def test_the_parts_of_a_bundle_are_put_away_each_by_itself(stock: StockConnectio
         receive(stock, "C2", pieces_to_return(stock, ACCOUNT, None, None, "C2"), ANN), key=lambda each: -len(each.sku)
     )
     assert [(each.sku, each.pieces) for each in (phone, case)] == [("PHONE", 1), ("CASE", 2)], "as they left"
-    put_away(stock, phone.number, None, SCRAP, ANN)
+    put_away(stock, phone.number, None, Destination(is_scrap=True), ANN)
     put_away(stock, case.number, 1, SAME_SKU, ANN)
     assert (on_hand(stock), on_hand(stock, "CASE")) == (6, 7)
     check_invariants(stock.connection)
@@ -204,3 +207,9 @@ def test_a_receipt_follows_its_sku_when_case_makes_no_difference_any_more(connec
     put_away(stock, receipt.number, None, SAME_SKU, ANN)
     assert on_hand(stock, "PHONE") == 10
     check_invariants(connection)
+
+
+@pytest.mark.parametrize("number", [0, -1, 7, 2**63, 10**20])
+def test_a_receipt_that_does_not_exist_is_named(stock: StockConnection, number: int) -> None:
+    with pytest.raises(StockActError, match=f"There is no receipt {number}"):
+        put_away(stock, number, None, Destination(is_scrap=True), ANN)
