@@ -12,6 +12,7 @@ from starlette.responses import Response
 from orders_sync.cli import main
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
+from orders_sync.documents import listing
 from orders_sync.marketplaces.kit import accounts
 from orders_sync.sandbox.formats import stamp
 from orders_sync.sandbox.refurbed import FakeRefurbed
@@ -173,6 +174,7 @@ def test_documents_are_read_anew_on_demand(
     refurbed: Marketplace, shop: SellerAccount, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(accounts, "find_account", lambda name: shop)  # pyright: ignore[reportUnknownArgumentType, reportUnknownLambdaType]
+    monkeypatch.setattr(listing, "load_accounts", lambda: ({"shop": shop}, {}))
     put(refurbed, 1, state="SHIPPED")
     sync(shop)
     labels_of(refurbed)["1"] = [71, 72]
