@@ -203,13 +203,13 @@ def settle(
             left -= pieces_of(undone[key]) if key in undone else 0
         # What has left beyond what was needed stays gone, and is not needed once more.
         hold = max(0, need.hold - max(0, left - need.gone))
-        wanted = {part.sku: part.pieces * hold for part in parts}
+        needed = {part.sku: part.pieces * hold for part in parts}
         released = {part.sku: part.pieces * still_here[key] for part in held_parts} if key in still_here else {}
         spare = _spare(before, parts, moved, hold) if need.is_rest_held else {}
         for lock in before:
             may_hold = max(lock.held, spare.get(lock.sku, 0)) if need.is_rest_held else 0
             rest = _Rest(may_hold, released.get(lock.sku, 0))
-            _settle_lock(lock, wanted.get(lock.sku, 0), moved.get(lock.sku), rest, causes[key], result)
+            _settle_lock(lock, needed.get(lock.sku, 0), moved.get(lock.sku), rest, causes[key], result)
     for sku, level in result.levels.items():
         if level.available() < min(0, levels[sku].available()):
             result.overdrawn.add(sku)

@@ -1,4 +1,4 @@
-"""A shop at any marketplace, over real HTTP: it lists the orders that a test gives it, and answers the rest as told."""
+"""A shop at any marketplace, over real HTTP: it lists the orders that a test gives it, and answers the rest as the test says."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping

@@ -189,13 +189,13 @@ def test_a_care_record_that_is_too_large_is_put_off_and_stored_once_it_is_smalle
     path, name, case = CARE[shop.marketplace]
     notes = [None, TOO_LARGE, None]
 
-    def answer(asked: str, query: Query) -> object:
+    def answer(requested: str, query: Query) -> object:
         size = query["pagination"]["limit"] if "pagination" in query else int(query.get("limit", 0))
         after = query.get("pagination", {}).get("starting_after") or query.get("offset", 0)
         cases = [{**case, "id": str(number), "note": note} for number, note in enumerate(notes, 1)]
-        found = cases[int(after) : int(after) + size] if asked == path else []
+        found = cases[int(after) : int(after) + size] if requested == path else []
         names = ("returns", "claims", "exchanges", "tickets")
-        count = len(cases) if asked == path else 0
+        count = len(cases) if requested == path else 0
         return {each: found if each == name else [] for each in names} | {
             "count": count,
             "has_more": len(found) == size,

@@ -137,9 +137,9 @@ class Shop:
         if path != contract.path:
             return _response(EMPTY.get(path, {}))
         body = await request.body()
-        asked: Mapping[str, Any] = json.loads(body) if body else dict(request.query_params)
-        self.calls.append(asked)
-        begin, size = contract.page(asked)
+        query: Mapping[str, Any] = json.loads(body) if body else dict(request.query_params)
+        self.calls.append(query)
+        begin, size = contract.page(query)
         numbers = range(begin + 1, min(begin + size, self.count) + 1)
         if self.no_page_after and not numbers and begin:
             return _response({"code": "not_found"}, 404)

@@ -60,11 +60,11 @@ class Item:
     returned: int = 0
     is_stored: bool = False
     is_shipment_on_its_way: bool = False
-    """Whether a shipment is not stored and applied yet. The marketplace tells the time of the latest one alone."""
+    """Whether a shipment is not stored and applied yet. The marketplace names the time of the latest one only."""
     is_decided: bool = False
     has_label: bool = False
     is_beyond: bool = False
-    """Whether a cancelled piece has left: one that is ordered anew can't be told from it."""
+    """Whether a cancelled piece has left. Pieces that are ordered later look the same, so none is ordered then."""
 
     @property
     def facts(self) -> StoredItem:
@@ -132,14 +132,14 @@ class Warehouse(RuleBasedStateMachine):
         item.left.update(parts)
         return True
 
-    def lacking(self) -> Counter[str]:
+    def missing(self) -> Counter[str]:
         """Pieces that the stock list lacks because of mistakes."""
         return sum((mistake.pieces for mistake in self.mistakes), Counter[str]())
 
     def has(self, parts: Counter[str]) -> bool:
         """Whether so many are there: the stock list can't say that there are fewer than none."""
-        lacking = self.lacking()
-        return all(self.shelf[sku] >= count + lacking[sku] for sku, count in parts.items())
+        missing = self.missing()
+        return all(self.shelf[sku] >= count + missing[sku] for sku, count in parts.items())
 
     # At the marketplace
 
@@ -415,9 +415,9 @@ class Warehouse(RuleBasedStateMachine):
         assert pending_events(self.stock) == 0
         assert wrong_locks(self.stock) == []
         check_invariants(self.connection)
-        lacking = self.lacking()
+        missing = self.missing()
         on_hand = dict(self.connection.execute("SELECT sku, on_hand FROM stock_levels WHERE on_hand IS NOT NULL"))
-        assert on_hand == {sku: pieces - lacking[sku] for sku, pieces in self.shelf.items()}
+        assert on_hand == {sku: pieces - missing[sku] for sku, pieces in self.shelf.items()}
         in_quarantine = Counter[str]()
         for receipt in receipts(self.stock):
             in_quarantine[receipt.sku] += receipt.quarantine

@@ -121,11 +121,11 @@ class OperationsPages:
 
     def document_content(self, request: Request) -> Response:
         """The stored content of one document, as the marketplace made it."""
-        wanted = request.query_params.get("kind"), request.query_params.get("key")
+        requested = request.query_params.get("kind"), request.query_params.get("key")
         with _connection_and_order(request) as (connection, account, order_id):
             found = stored_documents(connection, account, order_id)
         for name, document in named_files(found):
-            if (str(document.kind), document.document_key) == wanted:
+            if (str(document.kind), document.document_key) == requested:
                 return document_answer(document, name)
         return self._page(request, "message.html", 404, title="Not stored", text="This document is not stored.")
 
