@@ -1,7 +1,6 @@
 """`orders-sync accounts`: the accounts and whether they can be used."""
 
 import sys
-from contextlib import closing
 
 import click
 
@@ -74,22 +73,21 @@ def _probe_endpoints(account: SellerAccount) -> list[Probe]:
     """Sends one request to each endpoint of the account; a missing credential is a failed probe of them all."""
     from orders_sync.config.account import AccountConfigError
     from orders_sync.marketplaces.kit.errors import MarketplaceError, RecordNotFoundError
-    from orders_sync.marketplaces.kit.registry import open_adapter
+    from orders_sync.marketplaces.kit.registry import opened_adapter
 
+    results: list[Probe] = []
     try:
-        opened = open_adapter(account)
+        with opened_adapter(account) as adapter:
+            for endpoint, probe in adapter.probes().items():
+                try:
+                    probe()
+                except RecordNotFoundError as problem:
+                    # The endpoint works: some probes request a record that does not exist.
+                    results.append((endpoint, True, f"HTTP {problem.status}, as expected"))
+                except MarketplaceError as problem:
+                    results.append((endpoint, False, str(problem)))
+                else:
+                    results.append((endpoint, True, ""))
     except AccountConfigError as problem:
         return [("-", False, str(problem))]
-    results: list[Probe] = []
-    with closing(opened) as adapter:
-        for endpoint, probe in adapter.probes().items():
-            try:
-                probe()
-            except RecordNotFoundError as problem:
-                # The endpoint works: some probes request a record that does not exist.
-                results.append((endpoint, True, f"HTTP {problem.status}, as expected"))
-            except MarketplaceError as problem:
-                results.append((endpoint, False, str(problem)))
-            else:
-                results.append((endpoint, True, ""))
     return results

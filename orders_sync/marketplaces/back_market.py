@@ -60,7 +60,7 @@ from orders_sync.marketplaces.kit.pages import first_record_reader, page_decoder
 from orders_sync.marketplaces.kit.paging import read_counted
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, rate_limiter_for
 from orders_sync.marketplaces.kit.states import meaning, published
-from orders_sync.model.device_numbers import device_numbers
+from orders_sync.model.device_numbers import device_number
 from orders_sync.model.records import (
     NO_ADDRESS,
     Address,
@@ -547,8 +547,8 @@ def _item(line: _OrderLine, order_status: Status) -> OrderItem:
         _amount(line.orderline_fee),  # fee
         line.product,  # product
         None if line.listing_id is None else str(line.listing_id),  # listing_id
-        device_numbers([line.imei]),  # imeis
-        device_numbers([line.serial_number]),  # serial_numbers
+        device_number(line.imei),  # imeis
+        device_number(line.serial_number),  # serial_numbers
         ItemKind.GOODS,  # kind
     )
 

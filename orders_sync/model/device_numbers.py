@@ -26,6 +26,11 @@ def without_signs(text: str) -> str:
 _SIGNS = re.compile(r"[\s./-]")
 
 
+def device_number(text: str | None) -> tuple[str] | None:
+    """The only number that a contract has, without the spaces around it; None if it is empty."""
+    return (text.strip(),) if text and not text.isspace() else None
+
+
 def device_numbers(texts: Iterable[str | None]) -> tuple[str, ...] | None:
     """The numbers without the spaces around them, each once, and without empty ones; None where none is left."""
     return tuple(dict.fromkeys(text.strip() for text in texts if text and text.strip())) or None

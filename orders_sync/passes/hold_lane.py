@@ -1,12 +1,12 @@
 """Holds a lane for work that is not a whole pass."""
 
 from collections.abc import Generator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 
 from orders_sync.config.account import SellerAccount
 from orders_sync.lanes.lock import hold
 from orders_sync.marketplaces.kit.rate_limits import check_pause
-from orders_sync.marketplaces.kit.registry import open_adapter
+from orders_sync.marketplaces.kit.registry import opened_adapter
 from orders_sync.model.lane import Lane, SyncType
 from orders_sync.model.pass_summary import PassSummary
 from orders_sync.sync.pass_request import PassRequest
@@ -29,5 +29,5 @@ def hold_lane(
     lane = Lane(account.name, sync_type)
     with hold(lane, run_id, wait_seconds=wait_seconds) as connection:
         check_pause(connection, account)
-        with closing(open_adapter(account)) as adapter:
+        with opened_adapter(account) as adapter:
             yield RunningPass.open(request, lane, adapter, connection, PassSummary())

@@ -1,7 +1,7 @@
 """Decodes an account's stored raw records again, on demand, without a call to the marketplace."""
 
 import logging
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager
 from datetime import datetime
 
 from orders_sync.acts.by import By
@@ -9,7 +9,7 @@ from orders_sync.acts.manual_acts import Act, On, note_act
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.lock import hold
-from orders_sync.marketplaces.kit.registry import open_adapter
+from orders_sync.marketplaces.kit.registry import opened_adapter
 from orders_sync.model.lane import Lane, SyncType
 from orders_sync.passes.hold_lane import WAIT_SECONDS
 from orders_sync.sync import redecode
@@ -29,7 +29,7 @@ def redecode_account(
     Holds the lanes that store orders (`new` and `modified`), then
     `care`. Raises LaneBusyError if another run holds one of them, and AccountConfigError if the account can't be used.
     """
-    with closing(open_adapter(account)) as adapter:
+    with opened_adapter(account) as adapter:
         # Both lanes that store orders: a record that is replaced meanwhile must not come back.
         with (
             _held(account, SyncType.NEW, run_id) as connection,

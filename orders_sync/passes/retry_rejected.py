@@ -8,7 +8,7 @@ from orders_sync.passes.hold_lane import hold_lane
 from orders_sync.sync import care, new
 from orders_sync.sync.check_records import order_decoder
 from orders_sync.sync.merge import OrderMerger
-from orders_sync.sync.rejected_records import Selection, on_rejected, selected, unresolved
+from orders_sync.sync.rejected_records import Selection, on_rejected, selected, unresolved_keys
 
 
 def retry_rejected_records(
@@ -47,7 +47,7 @@ def retry_rejected_records(
             if down is not None:
                 raise down
             # A record can be rejected for another reason now, so the selection need not find it any more.
-            still_rejected = unresolved(pass_.connection, account.name, chosen).keys() & keys
+            still_rejected = unresolved_keys(pass_.connection, account.name, chosen) & set(keys)
             left += len(still_rejected)
             passed += len(keys) - len(still_rejected)
     return passed, left

@@ -2,8 +2,6 @@
 
 import logging
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
 
 import psycopg
 
@@ -14,10 +12,9 @@ from orders_sync.lanes.authority import hold_authority
 from orders_sync.lanes.history import finished, started
 from orders_sync.lanes.lock import hold
 from orders_sync.marketplaces.kit.accounts import overselling_accounts
-from orders_sync.marketplaces.kit.adapter import Adapter
 from orders_sync.marketplaces.kit.errors import place_of
 from orders_sync.marketplaces.kit.rate_limits import check_pause
-from orders_sync.marketplaces.kit.registry import find_marketplace, open_adapter
+from orders_sync.marketplaces.kit.registry import find_marketplace, opened_adapter
 from orders_sync.model.errors import OrdersSyncError, UserFacingError
 from orders_sync.model.lane import Lane, SyncType
 from orders_sync.model.pass_summary import PassSummary
@@ -59,7 +56,7 @@ def run_pass(request: PassRequest) -> PassSummary:
         log.info("%s: run %s begins", lane, request.run_id)
         try:
             check_pause(connection, request.account)
-            with _opened(request) as adapter:
+            with opened_adapter(request.account, page_size=request.page_size) as adapter:
                 pass_ = RunningPass.open(request, lane, adapter, connection, summary)
                 try:
                     _act_outside(pass_, _sync(pass_))
@@ -77,19 +74,6 @@ def run_pass(request: PassRequest) -> PassSummary:
         finished(connection, lane, lane_run_id, summary, None)
         log.info("%s: run %s done: %s", lane, request.run_id, _in_words(summary))
     return summary
-
-
-@contextmanager
-def _opened(request: PassRequest) -> Generator[Adapter]:
-    """The adapter of the pass. One that can't be closed, as users may write it, fails no pass that is done."""
-    adapter = open_adapter(request.account, page_size=request.page_size)
-    try:
-        yield adapter
-    finally:
-        try:
-            adapter.close()
-        except Exception as error:
-            log.warning("%s: the adapter could not be closed: %s", request.account.name, one_line_error(error))
 
 
 def _note_act(connection: Connection, request: PassRequest, lane: Lane) -> None:

@@ -49,7 +49,7 @@ def sync_order(
         )
         pass_.add(PassSummary(fetched=1))
         if not merge_batch(pass_, merger, [record]).rejected:  # it may have been put off before
-            resolve(pass_.connection, account.name, "order", [order_id])
+            resolve(pass_.connection, account.name, "order", {order_id: None})
         pass_.note_progress()
     log.info("%s: run %s fetched order %s alone", pass_.lane, run_id, order_id)
     return pass_.summary

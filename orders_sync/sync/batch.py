@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import NamedTuple
 
@@ -108,8 +109,8 @@ class PreparedBatch:
     """The older versions of orders that came in several, by order id: those that can be stored, the newest first."""
     listed_flaws: Sequence[tuple[str, Flaw]] = ()
     """Flaws that show only in the list, of orders that are stored in the listed version."""
-    passed: Sequence[str] = ()
-    """The ids of orders that were rejected before, and now come in the version that is stored."""
+    passed: Mapping[str, datetime | None] = field(default_factory=dict[str, datetime | None])
+    """The orders that were rejected before, and now come in the version that is stored: its modified time, by id."""
 
 
 @dataclass(frozen=True)

@@ -41,11 +41,11 @@ class BelievedTimes:
         """
         record = decoded.value
         began = record.created_at if isinstance(record, Order) else record.opened_at
-        if began is not None and not (began.tzinfo is not None and began <= self._limit) and self._is_ahead(began):
+        if began is not None and self._is_ahead(began):
             name = "created_at" if isinstance(record, Order) else "opened_at"
             decoded = Decoded(record, decoded.raw, (*decoded.flaws, Flaw(name, IN_THE_FUTURE, "the time as it is")))
         at = record.modified_at
-        if at is None or (at.tzinfo is not None and at <= self._limit) or not self._is_ahead(at):
+        if at is None or not self._is_ahead(at):
             return decoded
         value = msgspec.structs.replace(decoded.value, modified_at=None)
         return Decoded(value, decoded.raw, (*decoded.flaws, _IN_THE_FUTURE))

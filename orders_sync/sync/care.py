@@ -15,12 +15,13 @@ from orders_sync.marketplaces.kit.adapter import Adapter, RawRecord
 from orders_sync.marketplaces.kit.errors import MarketplaceError, of_adapter
 from orders_sync.marketplaces.kit.lenient import decode_leniently
 from orders_sync.model.pass_summary import PassSummary
-from orders_sync.model.records import CareRecord, Flaw, Reason, RecordRejectedError
+from orders_sync.model.records import CareItem, CareRecord, Flaw, Reason, RecordRejectedError
 from orders_sync.sync import care_links
 from orders_sync.sync.believed_times import BelievedTimes
 from orders_sync.sync.check_records import without_odd_times
 from orders_sync.sync.due_returns import note_due_returns, stored_closings
 from orders_sync.sync.isolate_rejected import reason_of
+from orders_sync.sync.known_values import AS_STORED
 from orders_sync.sync.put_off import (
     OtherRecordError,
     SingleFetches,
@@ -46,7 +47,7 @@ from orders_sync.sync.rejected_records import (
 )
 from orders_sync.sync.running_pass import RunningPass
 from orders_sync.sync.validate import mend_care_record
-from orders_sync.sync.window import RETRIES_PER_PASS, finish, pass_start, resolve_nameless, until_end, window_end
+from orders_sync.sync.window import RETRIES_PER_PASS, finish, pass_start, until_end, window_end
 
 _STORE = """
 INSERT INTO care_records AS stored (
@@ -70,6 +71,7 @@ WHERE excluded.fingerprint <> stored.fingerprint AND (
   OR excluded.fingerprint = stored.fingerprint
   AND (excluded.kind <> 'other' AND excluded.kind <> stored.kind
     OR excluded.state <> stored.state AND (excluded.state <> 'unknown' OR excluded.marketplace_state IS NOT NULL)
+    OR stored.buyer_data_blanked_at IS NULL AND stored.raw <> excluded.raw
     OR (coalesce(excluded.marketplace_state, stored.marketplace_state),
         coalesce(excluded.opened_at, stored.opened_at), coalesce(excluded.modified_at, stored.modified_at),
         coalesce(excluded.closed_at, stored.closed_at), coalesce(excluded.received, stored.received))
@@ -85,6 +87,9 @@ ON CONFLICT (account, care_id, item_id) DO UPDATE SET quantity = excluded.quanti
 WHERE excluded.quantity IS NOT NULL AND excluded.quantity IS DISTINCT FROM stored.quantity
 """
 
+_STORED_ITEMS = """
+SELECT item_id, quantity FROM care_record_items WHERE account = %s AND care_id = %s ORDER BY item_id
+"""
 _ITEMS_OF = "SELECT DISTINCT item_id FROM care_record_items WHERE account = %s AND care_id = ANY(%s)"
 
 
@@ -108,7 +113,6 @@ def sync(pass_: RunningPass) -> None:
         finally:
             pass_.note_progress()
     retry_rejected(pass_, Selection(pass_.lane.account, "care"), limit=RETRIES_PER_PASS)
-    resolve_nameless(pass_, "care", start)
     finish(pass_, end or window_end(pass_))
     if pass_.request.end is None:
         note_passed(pass_.connection, pass_.lane.account)
@@ -182,8 +186,6 @@ def _merge(
 
     What was fetched before that is stored.
     """
-    # An adapter of a user may pass on an id that PostgreSQL does not read.
-    page = [msgspec.structs.replace(one, record_id="") if "\x00" in one.record_id else one for one in page]
     stored = {} if pass_.request.reread else _fingerprints(pass_, [record.record_id for record in page])
     new_or_changed = [
         record
@@ -205,9 +207,7 @@ def _merge(
                 fetches.note_success()
             except RecordRejectedError as problem:
                 fetches.note_success()
-                rejected.append(
-                    RejectedRecord("care", record.record_id, record.raw, problem.reasons, record.fingerprint)
-                )
+                rejected.append(RejectedRecord.of("care", record, problem.reasons))
             except MarketplaceError as problem:
                 is_down = fetches.is_down(problem)
                 if not problem.concerns_all_calls:
@@ -245,21 +245,34 @@ def _check(pass_: RunningPass, record: RawRecord) -> CheckedCare:
         raise RecordRejectedError([Reason("id", "is missing or can't be read", "the care record's id")])
     with of_adapter("care_record"):
         whole = pass_.adapter.care_record(record)
-    return check_care(pass_.adapter, record, whole)
+    return check_care(pass_.connection, pass_.lane.account, pass_.adapter, record, whole)
 
 
-def check_care(adapter: Adapter, record: RawRecord, whole: bytes) -> CheckedCare:
+def check_care(connection: Connection, account: str, adapter: Adapter, record: RawRecord, whole: bytes) -> CheckedCare:
     """A care record decoded and checked; `whole`: its complete JSON. Makes no call.
 
-    Raises RecordRejectedError with every reason against it, and OtherRecordError if `whole` is another record.
+    A copy that leaves its items out is about those that are stored. Raises RecordRejectedError with every reason
+    against it, and OtherRecordError if `whole` is another record.
     """
     lenient = decode_leniently(adapter.decode_care_record, adapter.care_struct, whole)
     check_types(lenient.value, CareRecord)
     decoded = BelievedTimes(adapter.latest_time).checked(lenient)
     if decoded.value.care_id.strip() != record.record_id:
         raise OtherRecordError(f"the marketplace answered the request for {record.record_id} with another record")
-    care, flaws = mend_care_record(without_odd_times(decoded.value, record), decoded.flaws)
-    return CheckedCare(care, record, decoded.raw.decode(), (*decoded.flaws, *record.flaws, *flaws))
+    care, as_stored = _with_stored_items(connection, account, without_odd_times(decoded.value, record))
+    care, flaws = mend_care_record(care, decoded.flaws)
+    return CheckedCare(care, record, decoded.raw.decode(), (*decoded.flaws, *record.flaws, *as_stored, *flaws))
+
+
+def _with_stored_items(connection: Connection, account: str, care: CareRecord) -> tuple[CareRecord, list[Flaw]]:
+    """The care record with the items of its stored copy and a flaw, if it names none and needs some."""
+    if care.items or care.state == "cancelled":
+        return care, []
+    stored = connection.execute(_STORED_ITEMS, [account, care.care_id.strip()]).fetchall()
+    if not stored:
+        return care, []
+    items = [CareItem(item_id, quantity) for item_id, quantity in stored]
+    return msgspec.structs.replace(care, items=items), [Flaw("items", "names no order item", AS_STORED)]
 
 
 def _store(pass_: RunningPass, checked: Sequence[CheckedCare], rejected: Sequence[RejectedRecord]) -> PassSummary:
@@ -270,7 +283,8 @@ def _store(pass_: RunningPass, checked: Sequence[CheckedCare], rejected: Sequenc
         all_rejected = [*rejected, *result.rejected]
         keep(connection, account, all_rejected)
         rejected_ids = {record.record_id for record in all_rejected}
-        resolve(connection, account, "care", [o.care.care_id for o in checked if o.care.care_id not in rejected_ids])
+        passed = {one.care.care_id: one.record.modified_at or one.care.modified_at for one in checked}
+        resolve(connection, account, "care", {key: at for key, at in passed.items() if key not in rejected_ids})
     return PassSummary(
         created=result.created,
         changed=result.changed,
@@ -328,7 +342,7 @@ def _store_one(
         with connection.transaction():
             row = connection.execute(_STORE, values).fetchone()
     except DataError as error:
-        return RejectedRecord("care", record.record_id, record.raw, [reason_of(error)], record.fingerprint)
+        return RejectedRecord.of("care", record, [reason_of(error)])
     if row is None:
         return "unchanged"  # it is an older version than the stored one
     return "created" if row[0] else "changed"

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import reduce
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, cast
 
 import msgspec
 
@@ -34,11 +34,15 @@ def order_decoder(adapter: Adapter) -> Decode:
 
     def decode_order(raw: bytes) -> Decoded[Order]:
         decoded = decode_leniently(decode, struct, raw)
+        order = decoded.value
         try:
             decoded = believed.checked(decoded)
+            has_usable_id = isinstance(cast(object, order.order_id), str)
         except (AttributeError, TypeError):
-            check_types(decoded.value, Order)
+            check_types(order, Order)
             raise
+        if not has_usable_id:
+            check_types(order, Order)
         if decoded.flaws and any(flaw.stored == LEFT_OUT for flaw in decoded.flaws):
             order = msgspec.structs.replace(decoded.value, lists_all_items=False)
             return Decoded(order, decoded.raw, decoded.flaws)
@@ -67,7 +71,7 @@ def by_id(records: Iterable[RawRecord], dismissed: Mapping[str, bytes]) -> Liste
     cut_off: list[RejectedRecord] = []
     for record in records:
         record_id = record.record_id
-        if not record_id or "\x00" in record_id:
+        if not record_id:
             nameless = RejectedRecord("order", "", record.raw, [_NO_ID], record.fingerprint)
             without_id.append(put_off_cut_off("order", record) if record.is_cut_off else nameless)
         elif dismissed and dismissed.get(record_id) == record.fingerprint:
@@ -130,9 +134,7 @@ def _newer(one: _Dated[_Version], other: _Dated[_Version]) -> _Dated[_Version]:
 
 
 def _rejected(record: RawRecord, problem: RecordRejectedError) -> RejectedRecord:
-    return RejectedRecord(
-        "order", record.record_id, record.raw, problem.reasons, record.fingerprint, record.modified_at
-    )
+    return RejectedRecord.of("order", record, problem.reasons)
 
 
 def decode_records(decode: Decode, records: Iterable[RawRecord]) -> tuple[list[DecodedOrder], list[RejectedRecord]]:
@@ -171,8 +173,8 @@ def check_orders(
     try:
         batch, rejected = _checked(account, orders, are_new=are_new)
         batch.build()
-    except Exception:
-        # Nothing else raises here. To look at the type of each value beforehand takes as long as all other checks.
+    except (AttributeError, TypeError):
+        # To look at the type of each value beforehand takes as long as all other checks.
         usable, wrong = _of_right_types(orders)
         if not wrong:
             raise

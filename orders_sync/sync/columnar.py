@@ -9,6 +9,7 @@ import msgspec
 from msgspec.structs import astuple
 
 from orders_sync.model.records import Order, OrderItem
+from orders_sync.sync.record_types import check_column_types
 
 Fields = Mapping[str, Sequence[Any]]
 """For each field's name its values in all records, in the order of the records."""
@@ -33,9 +34,14 @@ class OrderColumns:
     """A batch of orders and all their items as columns, amounts as texts."""
 
     def __init__(self, orders: Sequence[Order]) -> None:
+        """Raises TypeError if a value that is no text in a row has another type than its field."""
+        columns = by_field(Order, orders)
+        check_column_types(Order, columns)
         items = [item for order in orders for item in order.items or ()]
-        self.orders = _with_amounts_as_texts(by_field(Order, orders), ORDER_AMOUNTS)
-        self.items = _with_amounts_as_texts(by_field(OrderItem, items), ITEM_AMOUNTS)
+        columns_of_items = by_field(OrderItem, items)
+        check_column_types(OrderItem, columns_of_items)
+        self.orders = _with_amounts_as_texts(columns, ORDER_AMOUNTS)
+        self.items = _with_amounts_as_texts(columns_of_items, ITEM_AMOUNTS)
         self.order_id_of_items = [order.order_id for order in orders for _ in order.items or ()]
 
     @cached_property

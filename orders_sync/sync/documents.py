@@ -12,7 +12,8 @@ import msgspec
 from psycopg.sql import SQL, Identifier
 
 from orders_sync.database.engine import Connection
-from orders_sync.model.records import Document, DocumentKind, Flaw, Order
+from orders_sync.model.records import Document, DocumentKind, Flaw, Order, RecordRejectedError
+from orders_sync.sync.record_types import check_types
 from orders_sync.sync.rules import wrong_url
 from orders_sync.sync.validate import mend_document
 
@@ -75,7 +76,7 @@ DELETE FROM record_flaws WHERE account = %s AND kind = 'order' AND record_id = A
 """
 
 
-_UNREADABLE = Flaw("documents", "has a document with values of other types", "the others")
+_UNREADABLE = Flaw("documents.record", "has a document with values of other types", "the others")
 
 
 def store_listed(connection: Connection, account: str, orders: Sequence[Order]) -> list[tuple[str, Flaw]]:
@@ -103,10 +104,11 @@ def store_documents(
     for order_id, documents in found.items():
         for document in documents:
             try:
-                mended, wrong = mend_document(document)
-            except (AttributeError, TypeError, ValueError):  # an adapter passed on a value as it came
+                check_types(document, Document)
+            except RecordRejectedError:  # an adapter passed on a value as it came
                 flaws.append((order_id, _UNREADABLE))
                 continue
+            mended, wrong = mend_document(document)
             flaws += ((order_id, flaw) for flaw in wrong)
             if mended.key:
                 rows[order_id, mended.kind, mended.key] = {"order_id": order_id, **msgspec.to_builtins(mended)}

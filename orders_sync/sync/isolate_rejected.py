@@ -26,9 +26,7 @@ def write_isolating_rejected(batch: Batch, write: Callable[[Batch], BatchResult]
 
 def _rejected(batch: Batch, error: psycopg.DataError) -> RejectedRecord:
     record = batch.checked[0].record
-    return RejectedRecord(
-        "order", record.record_id, record.raw, [reason_of(error)], record.fingerprint, record.modified_at
-    )
+    return RejectedRecord.of("order", record, [reason_of(error)])
 
 
 def reason_of(error: psycopg.DataError) -> Reason:

@@ -4,8 +4,9 @@ An order can't be stored for the first time without its creation time, nor an it
 quantity. Once they are stored, a copy without them still says what else has changed: a cancellation, a shipment.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -13,11 +14,11 @@ from orders_sync.database.engine import Connection
 from orders_sync.model.records import Flaw, Order, OrderItem
 from orders_sync.model.times import in_range
 from orders_sync.sync.batch import DecodedOrder
+from orders_sync.sync.validate import can_ship
 
 AS_STORED = "as it was stored before"
 _CREATED = "SELECT order_id, created_at FROM orders WHERE account = %s AND order_id = ANY(%s)"
 _ITEMS = "SELECT item_id, sku, quantity FROM order_items WHERE account = %s AND item_id = ANY(%s)"
-_KnownItem = tuple[str, int]
 
 
 def with_known_values(connection: Connection, account: str, orders: Sequence[DecodedOrder]) -> list[DecodedOrder]:
@@ -25,51 +26,57 @@ def with_known_values(connection: Connection, account: str, orders: Sequence[Dec
 
     What is not stored either stays out, and the record check rejects the order for it.
     """
-    try:
-        undated = [one.order.order_id.strip() for one in orders if _is_undated(one.order)]
-        incomplete = {one.order.order_id: items for one in orders if (items := _incomplete_items(one.order))}
-    except (AttributeError, TypeError):
-        return list(orders)  # a value has another type: the record check rejects its order
-    if not undated and not incomplete:
+    undated = [one.order.order_id for one in orders if _is_undated(one.order)]
+    item_ids = [item.item_id.strip() for one in orders for item in _incomplete_items(one.order)]
+    if not undated and not item_ids:
         return list(orders)
     created: dict[str, datetime] = dict(connection.execute(_CREATED, [account, undated]).fetchall()) if undated else {}
-    item_ids = sorted({item_id for items in incomplete.values() for item_id in items})
     rows = connection.execute(_ITEMS, [account, item_ids]).fetchall() if item_ids else ()
-    known: dict[str, _KnownItem] = {item_id: (sku, quantity) for item_id, sku, quantity in rows}
-    return [_filled(one, created.get(one.order.order_id.strip()), known) for one in orders]
+    known = {item_id: (sku, quantity) for item_id, sku, quantity in rows}
+    return [_filled(one, created, known) for one in orders]
 
 
 def _is_undated(order: Order) -> bool:
     return order.created_at is None or not in_range(order.created_at)
 
 
-def _incomplete_items(order: Order) -> Collection[str]:
-    return [item.item_id.strip() for item in order.items or () if not item.sku.strip() or item.quantity is None]
+def _incomplete_items(order: Order) -> list[OrderItem]:
+    """The items that can still ship and lack what that takes. None where a value has another type: the record check
+    rejects the order."""
+    try:
+        return [item for item in order.items or () if _is_incomplete(item) and can_ship(item)]
+    except (AttributeError, TypeError):
+        return []
 
 
-def _filled(decoded: DecodedOrder, created_at: datetime | None, known: dict[str, _KnownItem]) -> DecodedOrder:
-    order, flaws = decoded.order, list[Flaw]()
-    left_out = {flaw.canonical for flaw in decoded.flaws}
-    if created_at is not None and _is_undated(order):
-        order = msgspec.structs.replace(order, created_at=created_at)
-        flaws += _flaw("created_at", left_out)
-    items: list[OrderItem] = []
-    for position, item in enumerate(order.items or ()):
-        sku, quantity = known.get(item.item_id.strip(), ("", None))
-        if sku and not item.sku.strip():
-            item = msgspec.structs.replace(item, sku=sku)
-            flaws += _flaw(f"items[{position}].sku", left_out)
-        if quantity is not None and item.quantity is None:
-            item = msgspec.structs.replace(item, quantity=quantity)
-            flaws += _flaw(f"items[{position}].quantity", left_out)
-        items.append(item)
-    if not flaws and order is decoded.order and items == list(order.items or ()):
+def _is_incomplete(item: OrderItem) -> bool:
+    return item.quantity is None or not item.sku.strip()
+
+
+def _filled(
+    decoded: DecodedOrder, created: Mapping[str, datetime], known: Mapping[str, tuple[str, int]]
+) -> DecodedOrder:
+    order = decoded.order
+    values: dict[str, Any] = {}
+    missing: list[str] = []
+    if _is_undated(order) and order.order_id in created:
+        values["created_at"] = created[order.order_id]
+        missing.append("created_at")
+    incomplete = _incomplete_items(order)
+    items = list(order.items or ())
+    for position, item in enumerate(items):
+        if item in incomplete and (stored := known.get(item.item_id.strip())):
+            sku, quantity = stored
+            if not item.sku.strip() and sku:
+                items[position] = msgspec.structs.replace(items[position], sku=sku)
+                missing.append(f"items[{position}].sku")
+            if item.quantity is None:
+                items[position] = msgspec.structs.replace(items[position], quantity=quantity)
+                missing.append(f"items[{position}].quantity")
+            values["items"] = items
+    if not missing:
         return decoded
-    if order.items is not None:
-        order = msgspec.structs.replace(order, items=items)
-    return DecodedOrder(order, decoded.record, decoded.raw, (*decoded.flaws, *flaws))
-
-
-def _flaw(field: str, left_out: Collection[str]) -> list[Flaw]:
-    """The flaw of a value that is missing; none if it came and could not be read, which is a flaw already."""
-    return [] if field in left_out else [Flaw(field, "is missing", AS_STORED)]
+    # What came and could not be read is a flaw already.
+    left_out = {flaw.canonical for flaw in decoded.flaws}
+    flaws = [Flaw(field, "is missing", AS_STORED) for field in missing if field not in left_out]
+    return DecodedOrder(msgspec.structs.replace(order, **values), decoded.record, decoded.raw, (*decoded.flaws, *flaws))

@@ -36,9 +36,9 @@ from orders_sync.sync.rejected_records import (
     keep,
     record_key,
     resolve,
-    unresolved,
+    unresolved_keys,
 )
-from orders_sync.sync.stored_orders import Comparison, StoredOrders, is_newer
+from orders_sync.sync.stored_orders import Comparison, StoredOrders
 from orders_sync.sync.validate import mend_order
 from orders_sync.sync.write_changed import write_changed
 from orders_sync.sync.write_new import write_new
@@ -88,7 +88,7 @@ class OrderMerger:
         self._reader = reader or connection
         self._stored = StoredOrders(self._reader, account)
         self._comparison = Comparison.VALUES if reread else Comparison.FINGERPRINTS
-        self._unresolved = unresolved(connection, account, "order")
+        self._rejected_ids = unresolved_keys(connection, account, "order")
         self._dismissed = dismissed_versions(connection, account, "order")
         self._flaws = RecordFlaws(connection, account, "order")
 
@@ -102,7 +102,7 @@ class OrderMerger:
         new: list[RawRecord] = []
         changed: list[RawRecord] = []
         listed_flaws: list[tuple[str, Flaw]] = []
-        passed: list[str] = []
+        passed: dict[str, datetime | None] = {}
         for record_id, record in listed.alone.items():
             version = stored.get(record_id)
             if version is None:
@@ -111,8 +111,8 @@ class OrderMerger:
                 changed.append(record)
             elif version.fingerprint == record.fingerprint:
                 listed_flaws += ((record_id, flaw) for flaw in record.flaws)
-                if self._ends_rejection(record_id, record.modified_at):
-                    passed.append(record_id)
+                if record_id in self._rejected_ids:
+                    passed[record_id] = record.modified_at
         new_decoded, new_undecodable = decode_records(self._decode, new)
         if self._stored.is_first_load and any(not decoded.order.items for decoded in new_decoded):
             # Such a record is an order's change if the order is stored, and invalid if not: look the batch up now.
@@ -184,34 +184,26 @@ class OrderMerger:
             result, instead = self._write_older(batch, result)
             keep(self._connection, self._account, result.rejected)
             written = {*result.created, *result.changed, *result.equal}
-            # A version that can't be stored stays on the list as long as it comes beside one that can.
-            passed = {*written, *batch.passed} - {rejected.record_id for rejected in result.rejected}
             modified = {
                 decoded.order.order_id: decoded.record.modified_at
                 for one in (batch.new, batch.changed, *instead)
                 for decoded in one.checked
+                if decoded.order.order_id in written
             }
-            resolved = {order_id for order_id in passed if self._ends_rejection(order_id, modified.get(order_id))}
-            resolve(self._connection, self._account, "order", sorted(resolved))
+            # A version that can't be stored stays on the list as long as it comes beside one that can.
+            candidates = self._rejected_ids - {rejected.record_id for rejected in result.rejected}
+            passed = {order_id: at for order_id, at in {**batch.passed, **modified}.items() if order_id in candidates}
+            resolved = resolve(self._connection, self._account, "order", passed)
             flaws = {**batch.new.flaws(written), **batch.changed.flaws(written)}
             for one in instead:
                 flaws |= one.flaws(written)
             self._flaws.replace(written, flaws)
             self._flaws.add([*result.conflicts, *batch.listed_flaws])
             result += BatchResult(flawed=len(flaws))
-        for order_id in resolved:
-            del self._unresolved[order_id]
-        self._unresolved |= {
-            record_key(rejected.record_id, rejected.raw): rejected.modified_at for rejected in result.rejected
-        }
+        # A new set: the other thread may look at the one before.
+        rejected_now = {record_key(rejected.record_id, rejected.raw) for rejected in result.rejected}
+        self._rejected_ids = (self._rejected_ids - resolved) | rejected_now
         return result
-
-    def _ends_rejection(self, order_id: str, modified_at: datetime | None) -> bool:
-        """Whether an order was rejected, and a version that was modified then passes: it is not certainly an older one.
-
-        A cached copy of an older version must not hide that the newest one is rejected.
-        """
-        return order_id in self._unresolved and not is_newer(self._unresolved[order_id], modified_at)
 
     def _write_older(self, batch: PreparedBatch, result: BatchResult) -> tuple[BatchResult, list[Batch]]:
         """Writes older versions of the orders whose newest one PostgreSQL rejects: the newest that it takes of each.

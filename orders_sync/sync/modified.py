@@ -6,9 +6,10 @@ from itertools import chain
 from orders_sync.marketplaces.kit.adapter import RawRecord
 from orders_sync.model.pass_summary import PassSummary
 from orders_sync.sync.merge_pages import merge_all, open_merger
+from orders_sync.sync.rejected_records import resolve_unlisted
 from orders_sync.sync.running_pass import RunningPass
 from orders_sync.sync.unlisted import ExpectedOrders
-from orders_sync.sync.window import finish, pass_start, resolve_nameless, until_end, window_end
+from orders_sync.sync.window import finish, pass_start, until_end, window_end
 
 
 def sync(pass_: RunningPass) -> None:
@@ -26,5 +27,6 @@ def sync(pass_: RunningPass) -> None:
     with open_merger(pass_) as merger:
         merge_all(pass_, merger, until_end(pass_, "modified", expected.noting(chain([first], pages))))
         expected.fetch(merger)
-    resolve_nameless(pass_, "order", start)
+    if pass_.request.end is None:  # else it lists only some of the records that were modified since
+        resolve_unlisted(pass_.connection, pass_.lane.account, since=start, began=pass_.began)
     finish(pass_, end)

@@ -54,7 +54,7 @@ def _merge_waiting(pass_: RunningPass, merger: OrderMerger, pages: Iterable[list
 
     def noted() -> Iterator[list[RawRecord]]:
         for page in pages:
-            record_ids.extend(record.record_id for record in page if "\x00" not in record.record_id)
+            record_ids.extend(record.record_id for record in page)
             yield page
 
     merge_all(pass_, merger, noted())
@@ -94,7 +94,7 @@ def retry_rejected(
         pass_.add(PassSummary(fetched=1))
         result = merge_batch(pass_, merger, [record])
         if not result.rejected:  # this version may be stored already: the merger then changes nothing
-            resolve(pass_.connection, kept.account, kept.kind, [kept.key])
+            resolve(pass_.connection, kept.account, kept.kind, {kept.key: None})  # whatever time it has now
     return None
 
 

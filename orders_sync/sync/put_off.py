@@ -1,10 +1,10 @@
 """Records that could not be fetched: each is put off, unless the marketplace as a whole is down.
 
 Some records need a call of their own: the detail of a care record, a rejected order that is tried again, an order that
-no list contains any more. Where the line
-lies between a record that can't be had and a marketplace that is down:
+no list contains any more. Where the line lies between a record that can't be had and a marketplace that is down:
 
-* An answer that concerns one record (404, 400, 422, …, or one that is too large) puts the record off.
+* An answer that concerns one record (404, 400, 422, …, one that is too large, or one that makes the adapter raise an
+  exception) puts the record off.
 * An answer that may concern one record or all (403, 5xx, no answer in time, no JSON, another record) puts the record
   off too, but MAX_FAILURES_IN_A_ROW of them, with no success between them, mean that the marketplace is down.
 * A failure that concerns all calls (no connection, 401, 429, no calls left for the day) means so at once.
@@ -77,7 +77,7 @@ class SingleFetches:
         """Notes that a record could not be fetched; whether the marketplace as a whole is down."""
         if problem.concerns_all_calls:
             return True
-        if isinstance(problem, AnswerTooLargeError) or (
+        if isinstance(problem, AnswerTooLargeError | AdapterError) or (
             isinstance(problem, RequestRefusedError) and not isinstance(problem, CredentialRefusedError)
         ):
             self._failures_in_a_row = 0  # the marketplace understood the request
@@ -88,12 +88,12 @@ class SingleFetches:
 
 def put_off(kind: str, record: RawRecord, problem: MarketplaceError) -> RejectedRecord:
     """A record that could not be fetched, to be kept until it is. `kind`: `order` or `care`."""
-    return RejectedRecord(kind, record.record_id, record.raw, [reason_of(problem)], record.fingerprint)
+    return RejectedRecord.of(kind, record, [reason_of(problem)])
 
 
 def put_off_cut_off(kind: str, record: RawRecord) -> RejectedRecord:
     """A record of a list that is too large, of which only the beginning is there, to be kept until it is smaller."""
-    return RejectedRecord(kind, record.record_id, record.raw, [not_fetched(_TOO_LARGE)], record.fingerprint)
+    return RejectedRecord.of(kind, record, [not_fetched(_TOO_LARGE)])
 
 
 def is_cut_off(raw: bytes, reasons: list[Reason]) -> bool:
@@ -123,7 +123,7 @@ def forget_put_off(connection: Connection, account: str, order_id: str) -> None:
     """Notes that an order need not be fetched any more; a version of it that is rejected stays so."""
     for kept in selected(connection, Selection(account, "order", order_id)):
         if all(is_put_off([reason]) for reason in kept.reasons):
-            resolve(connection, account, kept.kind, [kept.key])
+            resolve(connection, account, kept.kind, {kept.key: None})
 
 
 def reason_of(problem: MarketplaceError) -> Reason:

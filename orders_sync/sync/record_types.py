@@ -1,9 +1,10 @@
-"""Whether the values of a canonical record have the types that it declares: an adapter may pass on what it got."""
+"""Whether the values of canonical records have the types that they declare: an adapter may pass on what it got."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from itertools import chain
 from types import NoneType, UnionType
-from typing import Any, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, NamedTuple, Union, cast, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -14,6 +15,50 @@ def wrong_types(record: msgspec.Struct, prefix: str = "") -> Iterator[Reason]:
     """Each value of a record that has another type, also in the records within it. Names types, and no value."""
     for name, hint in _hints(type(record)).items():
         yield from _wrong(getattr(record, name), hint, prefix + name)
+
+
+def check_column_types(kind: type[msgspec.Struct], columns: Mapping[str, Sequence[Any]]) -> None:
+    """Raises TypeError if a value of a column may have another type than its field in `kind` declares.
+
+    The elements of lists and tuples are looked at, too, but not the fields of records within records. Texts are not:
+    to join a column of values for COPY raises TypeError as well unless all of them are texts. `check_types`, which says
+    what is wrong in which record, takes a hundred times as long.
+    """
+    for name, types in _types_of(kind).items():
+        column = columns[name]
+        if column and column[-1] is None and column.count(None) == len(column) and NoneType in types.own:
+            continue  # much faster, and many fields have no value
+        _check(name, types.own, column)
+        if types.elements:
+            _check(name, types.elements, chain.from_iterable(filter(None, column)))
+
+
+def _check(name: str, allowed: frozenset[type], values: Iterable[Any]) -> None:
+    others = set(map(type, values)) - allowed
+    if not all(one is not bool and issubclass(one, tuple(allowed)) for one in others):
+        raise TypeError(f"values of {name} have other types")
+
+
+class _Types(NamedTuple):
+    own: frozenset[type]
+    elements: frozenset[type]
+    """Of lists and tuples; empty for other fields."""
+
+
+@cache
+def _types_of(kind: type[msgspec.Struct]) -> dict[str, _Types]:
+    types = {name: _types(hint) for name, hint in _hints(kind).items()}
+    return {name: one for name, one in types.items() if not one.own <= {str, NoneType}}
+
+
+def _types(hint: Any) -> _Types:
+    members = _members(hint)
+    elements = next((_members(get_args(member)[0]) for member in members if get_args(member)), ())
+    return _Types(*(frozenset(get_origin(each) or each for each in found) for found in (members, elements)))
+
+
+def _members(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
 
 
 def check_types(record: object, kind: type[msgspec.Struct]) -> None:
@@ -29,13 +74,19 @@ def _as(value: object) -> str:
     return f"was decoded by its adapter as {type(value).__name__}"
 
 
+#: Lists whose elements are checked one by one where they are stored: an odd one must not reject the whole record.
+_CHECKED_LATER = frozenset({"documents"})
+
+
 @cache
 def _hints(struct: type[msgspec.Struct]) -> dict[str, Any]:
-    return get_type_hints(struct)
+    hints = get_type_hints(struct)
+    some_list: Any = list  # of anything
+    return hints | dict.fromkeys(_CHECKED_LATER & hints.keys(), some_list | None)
 
 
 def _wrong(value: object, hint: Any, where: str) -> Iterator[Reason]:
-    members = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    members = _members(hint)
     allowed = tuple(get_origin(member) or member for member in members)
     if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
         names = [each.__name__ for each in allowed if each is not NoneType]
@@ -43,6 +94,6 @@ def _wrong(value: object, hint: Any, where: str) -> Iterator[Reason]:
     elif isinstance(value, msgspec.Struct):
         yield from wrong_types(value, f"{where}.")
     elif isinstance(value, list | tuple):
-        (elements, *_) = next(get_args(member) for member in members if get_args(member))
-        for position, element in enumerate(cast(list[object], value)):
-            yield from _wrong(element, elements, f"{where}[{position}]")
+        for elements in (get_args(member)[0] for member in members if get_args(member)):
+            for position, element in enumerate(cast(list[object], value)):
+                yield from _wrong(element, elements, f"{where}[{position}]")

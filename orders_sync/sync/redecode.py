@@ -18,6 +18,7 @@ from orders_sync.sync.batch import Batch, BatchResult, DecodedOrder, Origin
 from orders_sync.sync.believed_times import IN_THE_FUTURE
 from orders_sync.sync.check_records import Decode, check_orders, decode_records, order_decoder
 from orders_sync.sync.isolate_rejected import write_isolating_rejected
+from orders_sync.sync.known_values import with_known_values
 from orders_sync.sync.merge import repeat_on_collision
 from orders_sync.sync.put_off import OtherRecordError
 from orders_sync.sync.record_flaws import RecordFlaws
@@ -71,7 +72,7 @@ def redecode_orders(
     outcome = Redecoded()
     decode, flaws = order_decoder(adapter), RecordFlaws(connection, account, "order")
     for records in _stored_records(connection, "order", account, since):
-        batch, rejected = _check(account, decode, records)
+        batch, rejected = _check(connection, account, decode, records)
         result, differences = repeat_on_collision(lambda: _store(connection, batch, origin, flaws, write))  # noqa: B023
         outcome.orders += len(records)
         outcome.changed_orders += len(result.changed)
@@ -81,9 +82,12 @@ def redecode_orders(
     return outcome
 
 
-def _check(account: str, decode: Decode, records: Sequence[RawRecord]) -> tuple[Batch, list[RejectedRecord]]:
+def _check(
+    connection: Connection, account: str, decode: Decode, records: Sequence[RawRecord]
+) -> tuple[Batch, list[RejectedRecord]]:
     decoded, undecodable = decode_records(decode, records)
-    batch, invalid = check_orders(account, [one for one in decoded if not _has_another_id(one)], are_new=False)
+    own = with_known_values(connection, account, [one for one in decoded if not _has_another_id(one)])
+    batch, invalid = check_orders(account, own, are_new=False)
     return batch, [*undecodable, *(_rejected(one) for one in decoded if _has_another_id(one)), *invalid]
 
 
@@ -93,7 +97,7 @@ def _has_another_id(decoded: DecodedOrder) -> bool:
 
 def _rejected(decoded: DecodedOrder) -> RejectedRecord:
     reason = Reason("order_id", "is another one now", "the id that it is stored with")
-    return RejectedRecord("order", decoded.record.record_id, decoded.record.raw, [reason], decoded.record.fingerprint)
+    return RejectedRecord.of("order", decoded.record, [reason])
 
 
 def _store(
@@ -138,9 +142,9 @@ def redecode_care_records(
         checked: list[care.CheckedCare] = []
         for record in records:
             try:
-                checked.append(care.check_care(adapter, record, record.raw))
+                checked.append(care.check_care(connection, account, adapter, record, record.raw))
             except RecordRejectedError as problem:
-                rejected = RejectedRecord("care", record.record_id, record.raw, problem.reasons)
+                rejected = RejectedRecord.of("care", record, problem.reasons)
                 outcome.problems.append(rejected.one_line())
             except OtherRecordError:
                 outcome.problems.append(f"{title_of('care')} {record.record_id} rejected: its id is another one now")

@@ -15,6 +15,9 @@ from psycopg.types.json import Jsonb
 from orders_sync.acts.by import By
 from orders_sync.acts.manual_acts import Act, On, note_act
 from orders_sync.database.engine import Connection
+from orders_sync.marketplaces.kit.adapter import RawRecord
+from orders_sync.marketplaces.kit.clock import CLOCK_TRUST
+from orders_sync.model.keys import MAX_ID_LENGTH, UNSTORABLE
 from orders_sync.model.records import Reason
 
 HASH_PREFIX = "hash:"
@@ -34,6 +37,11 @@ class RejectedRecord(msgspec.Struct, frozen=True):
     """As of the raw record; empty if it is not known."""
     modified_at: datetime | None = None
     """As of the raw record; None if it is not known."""
+
+    @classmethod
+    def of(cls, kind: str, record: RawRecord, reasons: Sequence[Reason]) -> "RejectedRecord":
+        """A record of a list, or one that was fetched, that can't be stored."""
+        return cls(kind, record.record_id, record.raw, reasons, record.fingerprint, record.modified_at)
 
     def one_line(self) -> str:
         """The record and its reasons in one line, without buyers' data."""
@@ -62,29 +70,33 @@ def title_of(kind: str) -> str:
 
 def record_key(record_id: str, raw: bytes) -> str:
     """The key of a rejected record: its id, or a hash of the record if it has no id that can be used."""
-    usable = record_id and len(record_id) <= 200 and "\x00" not in record_id
+    usable = record_id and len(record_id) <= MAX_ID_LENGTH and not UNSTORABLE.search(record_id)
     return record_id if usable else HASH_PREFIX + hashlib.blake2b(raw, digest_size=12).hexdigest()
 
 
 def keep(connection: Connection, account: str, records: Sequence[RejectedRecord]) -> None:
     """Stores rejected records. A record that is rejected again keeps the date of its first rejection.
 
-    A dismissed one stays dismissed, unless the record has changed.
+    A dismissed one stays dismissed, unless the record has changed. An older version than the one that is kept changes
+    nothing. A modified time in the future is not kept: no later version could end the rejection.
     """
     if not records:
         return
     with connection.cursor() as cursor:
         cursor.executemany(
             """
-            INSERT INTO rejected_records AS stored (account, kind, record_id, raw, fingerprint, modified_at, reasons)
-            VALUES (%s, %s, %s, %s, %s, %s, %s)
+            INSERT INTO rejected_records AS stored (account, kind, record_id, raw, fingerprint, reasons, modified_at)
+            VALUES (%s, %s, %s, %s, %s, %s, (
+              SELECT at FROM (VALUES (%s::timestamptz)) AS modified (at) WHERE at <= now() + %s::interval))
             ON CONFLICT (account, kind, record_id) DO UPDATE SET
               raw = excluded.raw, fingerprint = coalesce(excluded.fingerprint, stored.fingerprint),
-              modified_at = excluded.modified_at,
+              modified_at = coalesce(excluded.modified_at, stored.modified_at),
               reasons = excluded.reasons, last_seen_at = now(), attempts = stored.attempts + 1, resolved_at = NULL,
               dismissed_at = NULL, dismissed_by = NULL, dismissed_reason = NULL
-            WHERE stored.dismissed_at IS NULL
-               OR coalesce(excluded.fingerprint <> stored.fingerprint, excluded.raw <> stored.raw)
+            WHERE (stored.dismissed_at IS NULL
+                OR coalesce(excluded.fingerprint <> stored.fingerprint, excluded.raw <> stored.raw))
+              AND (stored.resolved_at IS NOT NULL
+                OR coalesce(excluded.modified_at >= stored.modified_at, TRUE))
             """,
             [
                 (
@@ -93,8 +105,9 @@ def keep(connection: Connection, account: str, records: Sequence[RejectedRecord]
                     record_key(record.record_id, record.raw),
                     record.raw,
                     record.fingerprint or None,
-                    record.modified_at,
                     _as_json(record.reasons),
+                    record.modified_at,
+                    CLOCK_TRUST,
                 )
                 for record in sorted(records, key=lambda record: record.record_id)
             ],
@@ -105,20 +118,29 @@ def _as_json(reasons: Sequence[Reason]) -> Jsonb:
     return Jsonb([{"where": r.where, "what": r.what, "allowed": r.allowed} for r in reasons])
 
 
-def resolve(connection: Connection, account: str, kind: str, record_ids: list[str]) -> None:
-    """Notes that these records have passed since; ids that are not rejected are ignored."""
-    if record_ids:
-        connection.execute(
-            """
-            UPDATE rejected_records SET resolved_at = now()
-            WHERE account = %s AND kind = %s AND record_id = ANY(%s) AND resolved_at IS NULL
-            """,
-            [account, kind, record_ids],
-        )
+def resolve(connection: Connection, account: str, kind: str, passed: Mapping[str, datetime | None]) -> set[str]:
+    """Notes that these records have passed since; returns the ids of those that were rejected until now.
+
+    `passed`: the modified time of the version that passed, by id; None if it is not known, or if the record was fetched
+    alone. An older version than the rejected one, as a cache lists it, must not hide that the newest one is rejected.
+    """
+    if not passed:
+        return set()
+    rows = connection.execute(
+        """
+        UPDATE rejected_records SET resolved_at = now()
+        FROM unnest(%s::text[], %s::timestamptz[]) AS passed (record_id, modified_at)
+        WHERE account = %s AND kind = %s AND rejected_records.record_id = passed.record_id AND resolved_at IS NULL
+          AND coalesce(passed.modified_at >= rejected_records.modified_at, TRUE)
+        RETURNING rejected_records.record_id
+        """,
+        [list(passed), list(passed.values()), account, kind],
+    )
+    return {record_id for (record_id,) in rows}
 
 
-def resolve_unlisted(connection: Connection, account: str, kind: str, *, since: datetime, began: datetime) -> None:
-    """Notes that records without a usable id have passed: a complete pass did not list them in the text that is kept.
+def resolve_unlisted(connection: Connection, account: str, *, since: datetime, began: datetime) -> None:
+    """Notes that orders without a usable id have passed: a complete pass did not list them in the text that is kept.
 
     Their key is a hash of their text. If that is another one each time, e.g. by a signed URL, each listing keeps one
     record more; and the repaired record has another key. `since`: where the pass began to list; `began`: when it began.
@@ -128,10 +150,11 @@ def resolve_unlisted(connection: Connection, account: str, kind: str, *, since: 
     connection.execute(
         """
         UPDATE rejected_records SET resolved_at = now()
-        WHERE account = %s AND kind = %s AND starts_with(record_id, %s) AND resolved_at IS NULL AND dismissed_at IS NULL
+        WHERE account = %s AND kind = 'order' AND starts_with(record_id, %s)
+          AND resolved_at IS NULL AND dismissed_at IS NULL
           AND last_seen_at < %s AND first_seen_at >= %s + interval '1 day'
         """,
-        [account, kind, HASH_PREFIX, began, since],
+        [account, HASH_PREFIX, began, since],
     )
 
 
@@ -146,13 +169,13 @@ def note_tried(connection: Connection, account: str, kind: str, key: str, reason
     )
 
 
-def unresolved(connection: Connection, account: str, kind: str) -> dict[str, datetime | None]:
-    """The keys of the records that are rejected now, dismissed ones included, each with its modified time if known."""
+def unresolved_keys(connection: Connection, account: str, kind: str) -> set[str]:
+    """The keys of the records that are rejected now, dismissed ones included."""
     rows = connection.execute(
-        "SELECT record_id, modified_at FROM rejected_records WHERE account = %s AND kind = %s AND resolved_at IS NULL",
+        "SELECT record_id FROM rejected_records WHERE account = %s AND kind = %s AND resolved_at IS NULL",
         [account, kind],
     )
-    return dict(rows.fetchall())
+    return {key for (key,) in rows}
 
 
 def dismissed_versions(connection: Connection, account: str, kind: str) -> dict[str, bytes]:
@@ -229,10 +252,10 @@ def to_retry(
         connection,
         SQL(
             "AND (%(before)s::timestamptz IS NULL OR last_seen_at < %(before)s) "
-            f"AND (%(limit)s::bigint IS NULL OR NOT starts_with(record_id, '{HASH_PREFIX}')) "
+            "AND (%(limit)s::bigint IS NULL OR NOT starts_with(record_id, %(prefix)s)) "
             "ORDER BY last_seen_at, record_id LIMIT %(limit)s"
         ),
-        {**selection._asdict(), "before": before, "limit": limit},
+        {**selection._asdict(), "before": before, "limit": limit, "prefix": HASH_PREFIX},
     )
 
 

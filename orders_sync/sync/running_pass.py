@@ -1,15 +1,19 @@
 """A pass that is running: its request, connection and adapter, and what it has done so far."""
 
+import logging
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit.adapter import Adapter
+from orders_sync.marketplaces.kit.errors import place_of
 from orders_sync.model.lane import Lane, SyncType
 from orders_sync.model.pass_summary import PassSummary
 from orders_sync.sync.batch import Origin
 from orders_sync.sync.contract_drift import ContractSample
 from orders_sync.sync.pass_request import PassRequest
+
+log = logging.getLogger("orders_sync.sync")
 
 
 @dataclass
@@ -51,10 +55,11 @@ class RunningPass:
         """Updates the summary's figures of API calls, and reports the summary to whoever requested the pass."""
         try:
             metrics = self.adapter.metrics()
-        except Exception:  # an adapter that can't count its calls fails no pass
-            metrics = dict.fromkeys(("calls", "retries", "too_many_requests", "throttled_seconds"), 0.0)
-        self.summary.api_calls = int(metrics["calls"])
-        self.summary.retries = int(metrics["retries"])
-        self.summary.too_many_requests = int(metrics["too_many_requests"])
-        self.summary.throttled_seconds = metrics["throttled_seconds"]
+            calls, retries, too_many = (int(metrics[name]) for name in ("calls", "retries", "too_many_requests"))
+            throttled_seconds = float(metrics["throttled_seconds"])
+        except Exception as error:  # an adapter that can't count its calls fails no pass
+            log.warning("%s: the adapter's metrics() raised %s%s", self.lane, type(error).__name__, place_of(error))
+        else:
+            self.summary.api_calls, self.summary.retries = calls, retries
+            self.summary.too_many_requests, self.summary.throttled_seconds = too_many, throttled_seconds
         self.request.progress(self.summary)

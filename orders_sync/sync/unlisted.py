@@ -134,5 +134,5 @@ class ExpectedOrders:
             return True
         self._pass.add(PassSummary(fetched=1))
         if not merge_batch(self._pass, merger, [record]).rejected:
-            resolve(connection, account, "order", [order_id])
+            resolve(connection, account, "order", {order_id: None})
         return True

@@ -209,16 +209,16 @@ def _mend_items(
     reasons: list[Reason] = []
     for position, item in enumerate(items):
         prefix = f"items[{position}]."
-        can_ship = _can_ship(item)
-        values, item_flaws, item_reasons = _mend(ITEM_RULES if can_ship else ITEM_RULES_NOT_TO_SHIP, item, prefix)
-        if item_reasons and not can_ship:
+        to_ship = can_ship(item)
+        values, item_flaws, item_reasons = _mend(ITEM_RULES if to_ship else ITEM_RULES_NOT_TO_SHIP, item, prefix)
+        if item_reasons and not to_ship:
             flaws.append(Flaw(prefix + "item_id", item_reasons[0].what, LEFT_OUT))
             continue
         if prefix + "quantity" in left_out and values.get("quantity") == 0:
             item_flaws = [flaw for flaw in item_flaws if flaw.field != prefix + "quantity"]  # it is a flaw already
         if item.kind is ItemKind.GOODS and _is_discount(item):
             values["kind"] = ItemKind.DISCOUNT
-        if item.quantity == 0 and can_ship:
+        if item.quantity == 0 and to_ship:
             values["status"] = Status.CANCELLED
             item_flaws.append(Flaw(prefix + "quantity", "is 0", "the item as cancelled"))
         elif item.status is Status.UNKNOWN and not item.marketplace_state:
@@ -274,7 +274,7 @@ def _is_to_be_shipped(item: OrderItem) -> bool:
     return item.kind is ItemKind.GOODS and item.status not in GONE
 
 
-def _can_ship(item: OrderItem) -> bool:
+def can_ship(item: OrderItem) -> bool:
     """Whether an item is needed to lock stock and to ship: only such an item needs an id, a SKU and a quantity."""
     return _is_to_be_shipped(item) and not _is_discount(item)
 

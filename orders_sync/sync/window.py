@@ -3,14 +3,16 @@
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+
 from orders_sync.lanes.watermark import advance_watermark, check_not_before_records, remedy, watermark
 from orders_sync.marketplaces.kit.adapter import OrderListing, RawRecord
 from orders_sync.marketplaces.kit.clock import CLOCK_TRUST
 from orders_sync.model.errors import UserFacingError
+from orders_sync.model.keys import UNSTORABLE
 from orders_sync.model.lane import Lane
 from orders_sync.model.pass_summary import PassSummary
 from orders_sync.model.times import EARLIEST
-from orders_sync.sync.rejected_records import resolve_unlisted
 from orders_sync.sync.running_pass import RunningPass
 
 RETRIES_PER_PASS = 20
@@ -59,11 +61,18 @@ def until_end(pass_: RunningPass, listing: OrderListing, pages: Iterable[list[Ra
     """The pages without the records behind the requested end; whole pages if no end was requested.
 
     The end is applied here because some marketplaces publish lower bounds only, and others treat an upper one loosely.
+    A record whose id PostgreSQL can't read has none from here on.
     """
     end = pass_.request.end
-    for page in pages:
+    for page in map(_with_readable_ids, pages):
         now = pass_.adapter.now()
         yield page if end is None else [record for record in page if not _is_after(record, listing, end, now)]
+
+
+def _with_readable_ids(page: list[RawRecord]) -> list[RawRecord]:
+    if UNSTORABLE.search("".join([record.record_id for record in page])) is None:
+        return page
+    return [msgspec.structs.replace(one, record_id="") if UNSTORABLE.search(one.record_id) else one for one in page]
 
 
 def _is_after(record: RawRecord, listing: OrderListing, end: datetime, now: datetime) -> bool:
@@ -78,15 +87,6 @@ def window_end(pass_: RunningPass) -> datetime:
     too much, it is the earlier one's.
     """
     return pass_.adapter.now() - timedelta(seconds=pass_.request.account.settings.lag_seconds)
-
-
-def resolve_nameless(pass_: RunningPass, kind: str, start: datetime) -> None:
-    """Notes that rejected records without a usable id have passed that this complete pass did not list.
-
-    `start`: where it began to list all records that were modified since. A pass with a requested end lists only some.
-    """
-    if pass_.request.end is None:
-        resolve_unlisted(pass_.connection, pass_.lane.account, kind, since=start, began=pass_.began)
 
 
 def finish(pass_: RunningPass, end: datetime) -> None:

@@ -1,5 +1,6 @@
 """Adapters that users write: whatever one raises, or passes on unchecked, concerns one record, and quotes nobody."""
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.back_market import BackMarket
+from orders_sync.marketplaces.kit.adapter import RawRecord
 from orders_sync.model.records import CareRecord, Document, DocumentKind, Order
 from orders_sync.passes.run_pass import PassFailedError
 from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
@@ -160,6 +162,49 @@ def test_a_care_record_that_can_not_be_fetched_is_put_off(
     assert BUYER not in str(summary.problems)
     sync(account, "care")
     assert connection.execute("SELECT care_id FROM care_records").fetchall() == [("7",)]
+
+
+def test_records_that_an_adapter_can_not_fetch_are_never_taken_for_the_marketplaces_failure(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in range(900, 905):
+        marketplace.put_folder(folder, folder)
+    fetch = BackMarket.care_record
+
+    def odd(self: BackMarket, record: RawRecord) -> bytes:
+        if record.record_id != "904":
+            raise KeyError(BUYER)
+        return fetch(self, record)
+
+    monkeypatch.setattr(BackMarket, "care_record", odd)
+    summary = sync(account, "care")
+    assert (summary.put_off, summary.created) == (4, 1)
+    assert connection.execute("SELECT care_id FROM care_records").fetchall() == [("904",)]
+
+
+def test_an_exception_of_a_library_is_placed_where_the_adapter_called_it(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def odd(self: BackMarket, *arguments: object) -> object:
+        return json.loads("{")
+
+    monkeypatch.setattr(BackMarket, "orders", odd)
+    with pytest.raises(PassFailedError, match=r"JSONDecodeError in test_adapters_of_users.py, line \d+$"):
+        sync(account)
+
+
+def test_figures_that_an_adapter_can_not_count_are_those_of_before(
+    marketplace: Marketplace,
+    account: SellerAccount,
+    connection: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    an_order(marketplace, 1)
+    monkeypatch.setattr(BackMarket, "metrics", lambda _: {"calls": "many"})
+    summary = sync(account)
+    assert (summary.created, summary.api_calls) == (1, 0)
+    assert "the adapter's metrics() raised ValueError" in caplog.text
 
 
 def test_the_text_of_an_exception_is_nowhere_shown(

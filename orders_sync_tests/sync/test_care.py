@@ -125,6 +125,25 @@ def test_what_an_answer_leaves_out_erases_nothing(
     assert after == [before[0][:3]]
 
 
+def test_a_copy_without_its_orderline_is_about_the_item_that_is_stored(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
+) -> None:
+    """The copy says that the case is closed: rejected, it would stay open for ever."""
+    an_order(marketplace, 1)
+    sync(account)
+    marketplace.put_folder(900, 100, "REFUND")
+    sync(account, "care")
+    marketplace.pass_time(minutes=5)
+    marketplace.put_folder(900, 100, "REFUND", state=9)
+    folder = marketplace.world.scripted_folders[900]
+    folder["detail"] = {**folder["detail"], "orderline": None}
+    summary = sync(account, "care")
+    assert (summary.changed, summary.rejected, summary.flawed) == (1, 0, 1)
+    assert connection.execute(CARE).fetchall() == [("900", "100", "refund", "closed", True)]
+    flaws = connection.execute("SELECT field, stored FROM record_flaws WHERE kind = 'care'").fetchall()
+    assert flaws == [("items", "as it was stored before")]
+
+
 def test_a_record_that_only_postgresql_rejects_is_kept_and_stops_no_other(
     marketplace: Marketplace, account: SellerAccount, connection: Connection
 ) -> None:
@@ -139,8 +158,13 @@ def test_a_record_that_only_postgresql_rejects_is_kept_and_stops_no_other(
     assert connection.execute("SELECT count(*) FROM care_records").fetchone() == (3,)
 
 
-def test_an_id_with_a_nul_stops_no_other_care_record(
-    marketplace: Marketplace, account: SellerAccount, connection: Connection, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("unreadable", ["a\x00b", "a\ud800b"], ids=["NUL", "half a surrogate pair"])
+def test_an_id_that_postgresql_can_not_read_stops_no_other_care_record(
+    marketplace: Marketplace,
+    account: SellerAccount,
+    connection: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    unreadable: str,
 ) -> None:
     """Of any adapter: PostgreSQL does not even look such an id up."""
     an_order(marketplace, 1)
@@ -151,7 +175,7 @@ def test_an_id_with_a_nul_stops_no_other_care_record(
 
     def odd(self: BackMarket, since: datetime) -> Iterator[list[RawRecord]]:
         for page in listed(self, since):
-            yield [replace(one, record_id="a\x00b") if one.record_id == "7" else one for one in page]
+            yield [replace(one, record_id=unreadable) if one.record_id == "7" else one for one in page]
 
     monkeypatch.setattr(BackMarket, "care_records", odd)
     summary = sync(account, "care")

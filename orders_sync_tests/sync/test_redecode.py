@@ -152,7 +152,7 @@ def test_a_record_that_the_adapter_would_reject_now_stays_as_it_is(
     an_order(marketplace, 2)
     sync(account)
     connection.execute(
-        """UPDATE orders SET raw = '{"order_id": 1, "state": {}, "orderlines": 5}' WHERE order_id = '1'"""
+        """UPDATE orders SET raw = '{"order_id": 1, "state": 1, "orderlines": [{"id": 5, "state": 1}]}' WHERE order_id = '1'"""
     )
     connection.execute("""UPDATE orders SET raw = '{"order_id": 3}' WHERE order_id = '2'""")
     before = snapshot(connection)

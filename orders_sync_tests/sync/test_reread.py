@@ -181,6 +181,18 @@ def test_a_damaged_care_record_is_mended(
 
 
 @pytest.mark.parametrize("damage", ["{}", "[]", "null"])
+def test_a_care_record_whose_raw_record_is_none_any_more_is_mended(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, damage: str
+) -> None:
+    marketplace.put_folder(900, 100)
+    sync(account, "care")
+    connection.execute("UPDATE care_records SET raw = %s", [damage])
+    assert sync(account, "care", reread=True).changed == 1
+    assert connection.execute("SELECT raw->>'id' FROM care_records").fetchone() == ("900",)
+    nothing_changed(sync(account, "care", reread=True))
+
+
+@pytest.mark.parametrize("damage", ["{}", "[]", "null"])
 def test_a_raw_record_that_is_none_any_more_is_mended(
     account: SellerAccount, connection: Connection, three_orders: None, damage: str
 ) -> None:

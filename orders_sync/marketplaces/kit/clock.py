@@ -9,6 +9,7 @@ CLOCK_TRUST = timedelta(minutes=5)
 """A marketplace's clock is believed if it differs from ours by no more."""
 
 MAX_AHEAD = timedelta(days=1)
+"""A time that lies further in the future is odd, whatever clock is right."""
 
 
 class MarketplaceClock:

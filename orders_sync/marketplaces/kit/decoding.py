@@ -56,8 +56,8 @@ def record_reader(
     there is no such time). `version` enters the fingerprint: a new one makes every record count as changed. `prefix`
     stands before each id, so that two lists with equal ids can become one. A head that is not as the contract says is
     read leniently; the id is empty if it is unusable, and never that of another object in the record. Spaces around it
-    are left out. A time without a
-    zone or out of range is left out: it shows neither which version is newer nor whether a filter was ignored.
+    are left out. A time without a zone or out of range is left out: it shows neither which version is newer nor whether
+    a filter was ignored.
     """
     fields: list[Any] = [("record_id", int | str), ("created_at", datetime | None, None)]
     fields.append(("modified_at", datetime | None, None))
@@ -74,11 +74,11 @@ def record_reader(
                 head = decode_leniently(decode, struct, raw).value
             except RecordRejectedError:
                 found = _id_before_the_break(raw, record_id).strip()
-                return RawRecord(prefix + found if found and "\x00" not in found else "", raw, hashed)
+                return RawRecord(prefix + found if found else "", raw, hashed)
             if REPLACEMENT in str(head.record_id):  # not the marketplace's id any more
                 return RawRecord("", raw, hashed)
         own_id = str(head.record_id).strip()
-        if not own_id or "\x00" in own_id:  # PostgreSQL reads no NUL, not even to look it up
+        if not own_id:
             return RawRecord("", raw, hashed)
         created_at, modified_at = _comparable(head.created_at), _comparable(head.modified_at)
         return RawRecord(prefix + own_id, raw, hashed, created_at, modified_at)

@@ -1,5 +1,6 @@
 """What can go wrong at a marketplace, as errors that the rest of the project understands."""
 
+import sysconfig
 import traceback
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -93,9 +94,18 @@ def of_adapter(what: str) -> Generator[None]:
 
 
 def place_of(error: Exception) -> str:
-    """Where an exception was raised: ` in shop.py, line 12`."""
+    """Where an exception was raised: ` in shop.py, line 12`. Of a library's exception: where it was called."""
     steps = traceback.extract_tb(error.__traceback__)
-    return f" in {Path(steps[-1].filename).name}, line {steps[-1].lineno}" if steps else ""
+    own = [step for step in steps if not _is_of_a_library(Path(step.filename))] or steps
+    return f" in {Path(own[-1].filename).name}, line {own[-1].lineno}" if own else ""
+
+
+_PACKAGE = Path(__file__).parents[2]
+_LIBRARIES = [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")]
+
+
+def _is_of_a_library(file: Path) -> bool:
+    return not file.is_relative_to(_PACKAGE) and any(file.is_relative_to(library) for library in _LIBRARIES)
 
 
 OF_ONE_RECORD = (RequestRefusedError, MarketplaceUnavailableError, BadAnswerError)

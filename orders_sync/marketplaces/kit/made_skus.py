@@ -12,9 +12,12 @@ class MadeSku(str):
     """What all SKUs begin with that are made in this way."""
 
     def __new__(cls, prefix: str, product_id: object) -> "MadeSku":
-        made = super().__new__(cls, f"{prefix}{product_id}")
+        made = super().__new__(cls, f"{prefix}{str(product_id).strip()}")
         made.prefix = prefix
         return made
+
+    def __getnewargs__(self) -> tuple[str, str]:  # type: ignore[override]
+        return self.prefix, self.removeprefix(self.prefix)
 
 
 def sku_or_made(sku: str | None, prefix: str, product_id: object) -> str:

@@ -5,12 +5,13 @@ import logging
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from http import HTTPStatus
 from operator import ge, le, ne
 
 from orders_sync.marketplaces.kit.adapter import RawRecord
 from orders_sync.marketplaces.kit.circles import without_circles
+from orders_sync.marketplaces.kit.clock import MAX_AHEAD
 from orders_sync.marketplaces.kit.errors import (
     AnswerTooLargeError,
     CredentialRefusedError,
@@ -28,9 +29,6 @@ MAX_PAGES = 200_000
 """Pages of one list. A longer one is an error, never treated as its end."""
 MAX_READINGS = 5
 """How often a list that changes during the reading is read again before the pass fails."""
-CLOCK_MARGIN = timedelta(days=1)
-"""A creation time that lies further in the future is odd, whatever clock is right."""
-
 
 Split = Callable[[datetime | None, datetime | None], FetchPage | None]
 """The pages of a part of a list: created at or after the first time, or at or before the second one; None of both is
@@ -344,7 +342,7 @@ def _middle_times(records: list[RawRecord]) -> list[datetime]:
     An odd time of a record is none of them, as long as most times of the half are right.
     """
     middle = (len(records) + 1) // 2
-    latest = datetime.now(UTC) + CLOCK_MARGIN
+    latest = datetime.now(UTC) + MAX_AHEAD
     halves = (records[:middle], records[middle:])
     known = ([r.created_at for r in half if r.created_at is not None and r.created_at <= latest] for half in halves)
     return [sorted(times)[len(times) // 2] for times in known if times]

@@ -8,13 +8,15 @@ left out and logged, and the documentation is not generated without it. No accou
 import importlib
 import logging
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from typing import NamedTuple
 
 import orders_sync.marketplaces
 from orders_sync.config.account import AccountSettings, SellerAccount
 from orders_sync.marketplaces.kit.adapter import Adapter, RegisteredMarketplace
+from orders_sync.marketplaces.kit.errors import place_of
 
 log = logging.getLogger("orders_sync.marketplaces")
 
@@ -90,3 +92,20 @@ def open_adapter(account: SellerAccount, *, page_size: int | None = None) -> Ada
     Raises AccountConfigError if the account's credential is not set.
     """
     return find_marketplace(account.settings.marketplace).open(account, page_size)
+
+
+@contextmanager
+def opened_adapter(account: SellerAccount, *, page_size: int | None = None) -> Generator[Adapter]:
+    """The adapter of an account for the length of the block, as `open_adapter` gives it.
+
+    One that can't be closed, as users may write it, does not fail the work that is done.
+    """
+    adapter = open_adapter(account, page_size=page_size)
+    try:
+        yield adapter
+    finally:
+        try:
+            adapter.close()
+        except Exception as error:
+            reason = f"{type(error).__name__}{place_of(error)}"
+            log.warning("%s: the adapter could not be closed: %s", account.name, reason)
