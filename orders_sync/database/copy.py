@@ -6,6 +6,7 @@ NULL, and a backslash before each backslash, newline, tab and carriage return of
 
 import os
 import socket
+from binascii import hexlify
 from collections.abc import Iterable, Sequence
 from typing import cast
 
@@ -111,7 +112,7 @@ def append_bytes_columns(content: str, values: Iterable[tuple[bytes, bytes]]) ->
     lines.pop()  # what follows the last newline: nothing
     parts: list[bytes] = []
     for line, (text, binary) in zip(lines, values, strict=True):
-        parts += (line, b"\t", _escaped(text), b"\t\\\\x", binary.hex().encode(), b"\n")
+        parts += (line, b"\t", _escaped(text), b"\t\\\\x", hexlify(binary), b"\n")
     return b"".join(parts)
 
 
