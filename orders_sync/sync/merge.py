@@ -184,15 +184,16 @@ class OrderMerger:
             result, instead = self._write_older(batch, result)
             keep(self._connection, self._account, result.rejected)
             written = {*result.created, *result.changed, *result.equal}
-            modified = {
-                decoded.order.order_id: decoded.record.modified_at
-                for one in (batch.new, batch.changed, *instead)
-                for decoded in one.checked
-                if decoded.order.order_id in written
-            }
             # A version that can't be stored stays on the list as long as it comes beside one that can.
             candidates = self._rejected_ids - {rejected.record_id for rejected in result.rejected}
-            passed = {order_id: at for order_id, at in {**batch.passed, **modified}.items() if order_id in candidates}
+            passed = {order_id: at for order_id, at in batch.passed.items() if order_id in candidates}
+            if now_right := candidates & written:
+                passed |= {
+                    decoded.order.order_id: decoded.record.modified_at
+                    for one in (batch.new, batch.changed, *instead)
+                    for decoded in one.checked
+                    if decoded.order.order_id in now_right
+                }
             resolved = resolve(self._connection, self._account, "order", passed)
             flaws = {**batch.new.flaws(written), **batch.changed.flaws(written)}
             for one in instead:

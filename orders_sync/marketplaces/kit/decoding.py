@@ -92,7 +92,7 @@ def fingerprint(raw: bytes, version: bytes) -> bytes:
 
 
 def _comparable(at: datetime | None) -> datetime | None:
-    return at if at is not None and at.tzinfo is not None and in_range(at) else None
+    return None if at is None or at.tzinfo is None or not in_range(at) else at
 
 
 def _id_before_the_break(raw: bytes, key: str) -> str:

@@ -1,13 +1,12 @@
 """Reads lists of numbered pages and of offsets to their end, completely, while they change."""
 
-import itertools
 import logging
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from http import HTTPStatus
-from operator import ge, le, ne
+from operator import ge, le
 
 from orders_sync.marketplaces.kit.adapter import RawRecord
 from orders_sync.marketplaces.kit.circles import without_circles
@@ -45,10 +44,7 @@ class _Seen:
         self._keys.extend([hash(record.record_id or record.fingerprint) for record in records])
 
     def distinct(self) -> int:
-        if not self._keys:
-            return 0
-        ordered = sorted(self._keys)
-        return 1 + sum(map(ne, ordered, itertools.islice(ordered, 1, None)))
+        return len(set(self._keys))
 
 
 @without_circles
