@@ -173,7 +173,7 @@ def check_orders(
     try:
         batch, rejected = _checked(account, orders, are_new=are_new)
         batch.build()
-    except (AttributeError, TypeError):
+    except (AttributeError, TypeError, ValueError):
         # To look at the type of each value beforehand takes as long as all other checks.
         usable, wrong = _of_right_types(orders)
         if not wrong:

@@ -34,7 +34,7 @@ class OrderColumns:
     """A batch of orders and all their items as columns, amounts as texts."""
 
     def __init__(self, orders: Sequence[Order]) -> None:
-        """Raises TypeError if a value that is no text in a row has another type than its field."""
+        """Raises TypeError, AttributeError or ValueError if a value may have another type than its field."""
         columns = by_field(Order, orders)
         check_column_types(Order, columns)
         items = [item for order in orders for item in order.items or ()]

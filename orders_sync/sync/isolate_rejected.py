@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import psycopg
 
-from orders_sync.model.records import Reason
+from orders_sync.model.records import Order, Reason, RecordRejectedError
 from orders_sync.sync.batch import Batch, BatchResult
+from orders_sync.sync.record_types import check_types
 from orders_sync.sync.rejected_records import RejectedRecord
 
 
@@ -25,8 +26,12 @@ def write_isolating_rejected(batch: Batch, write: Callable[[Batch], BatchResult]
 
 
 def _rejected(batch: Batch, error: psycopg.DataError) -> RejectedRecord:
-    record = batch.checked[0].record
-    return RejectedRecord.of("order", record, [reason_of(error)])
+    decoded = batch.checked[0]
+    try:
+        check_types(decoded.order, Order)
+    except RecordRejectedError as problem:  # says more than PostgreSQL
+        return RejectedRecord.of("order", decoded.record, problem.reasons)
+    return RejectedRecord.of("order", decoded.record, [reason_of(error)])
 
 
 def reason_of(error: psycopg.DataError) -> Reason:

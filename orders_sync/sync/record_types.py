@@ -1,6 +1,7 @@
 """Whether the values of canonical records have the types that they declare: an adapter may pass on what it got."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import Enum
 from functools import cache
 from itertools import chain
 from types import NoneType, UnionType
@@ -18,43 +19,42 @@ def wrong_types(record: msgspec.Struct, prefix: str = "") -> Iterator[Reason]:
 
 
 def check_column_types(kind: type[msgspec.Struct], columns: Mapping[str, Sequence[Any]]) -> None:
-    """Raises TypeError if a value of a column may have another type than its field in `kind` declares.
+    """Raises TypeError if a value of an enumeration or a tuple may have another type than its field in `kind` declares.
 
-    The elements of lists and tuples are looked at, too, but not the fields of records within records. Texts are not:
-    to join a column of values for COPY raises TypeError as well unless all of them are texts. `check_types`, which says
-    what is wrong in which record, takes a hundred times as long.
+    Nothing else would notice it. Values of other fields need no look here: the rules of the record check, or the
+    joining of a column's texts for COPY, raise TypeError, AttributeError or ValueError, or PostgreSQL refuses them.
+    `check_types` says what is wrong in which record, and takes a hundred times as long.
     """
     for name, types in _types_of(kind).items():
         column = columns[name]
-        if column and column[-1] is None and column.count(None) == len(column) and NoneType in types.own:
-            continue  # much faster, and many fields have no value
+        if column and column[-1] is None and column.count(None) == len(column):
+            continue  # much faster, and most marketplaces have no such field
         _check(name, types.own, column)
-        if types.elements:
-            _check(name, types.elements, chain.from_iterable(filter(None, column)))
+        _check(name, types.elements, chain.from_iterable(filter(None, column)))
 
 
 def _check(name: str, allowed: frozenset[type], values: Iterable[Any]) -> None:
-    others = set(map(type, values)) - allowed
-    if not all(one is not bool and issubclass(one, tuple(allowed)) for one in others):
+    if allowed and not set(map(type, values)) <= allowed:
         raise TypeError(f"values of {name} have other types")
 
 
 class _Types(NamedTuple):
     own: frozenset[type]
     elements: frozenset[type]
-    """Of lists and tuples; empty for other fields."""
+    """Of tuples; empty for other fields."""
 
 
 @cache
 def _types_of(kind: type[msgspec.Struct]) -> dict[str, _Types]:
-    types = {name: _types(hint) for name, hint in _hints(kind).items()}
-    return {name: one for name, one in types.items() if not one.own <= {str, NoneType}}
-
-
-def _types(hint: Any) -> _Types:
-    members = _members(hint)
-    elements = next((_members(get_args(member)[0]) for member in members if get_args(member)), ())
-    return _Types(*(frozenset(get_origin(each) or each for each in found) for found in (members, elements)))
+    """The types of the fields that are enumerations or tuples."""
+    found: dict[str, _Types] = {}
+    for name, hint in _hints(kind).items():
+        members = _members(hint)
+        own = frozenset(get_origin(member) or member for member in members)
+        if any(issubclass(each, Enum | tuple) for each in own):
+            elements = frozenset(get_args(member)[0] for member in members if get_args(member))
+            found[name] = _Types(own, elements)
+    return found
 
 
 def _members(hint: Any) -> tuple[Any, ...]:

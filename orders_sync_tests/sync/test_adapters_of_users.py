@@ -44,7 +44,8 @@ def reasons_against(connection: Connection, key: str) -> str:
         ("items_total", 5.5, "items_total"), ("created_at", "2026-01-01", "created_at"), ("created_at", 5, "created_at"),
         ("modified_at", "2026-01-01", "modified_at"), ("marketplace_state", 5, "marketplace_state"),
         ("currency", 5, "currency"), ("shipping", None, "shipping"),
-        ("buyer_email", b"x", "buyer_email"), ("tracking_url", 5, "tracking_url"),
+        ("buyer_email", b"x", "buyer_email"), ("tracking_url", 5, "tracking_url"), ("status", "accepted", "status"),
+        ("billing", (), "billing"), ("items", [5], "items[0]"), ("marketplace_shipping", [1], "marketplace_shipping"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("is_new", [True, False], ids=["new", "changed"])
@@ -71,6 +72,34 @@ def test_a_value_of_another_type_rejects_its_order_alone(
     assert stored_orders(connection) == (["2"] if is_new else ["1", "2"])
     assert f'"where": "{found}"' in reasons_against(connection, "1")
     assert "was decoded by its adapter as" in reasons_against(connection, "1")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("item_id", 5), ("sku", 5), ("sku", None), ("quantity", "1"), ("quantity", True), ("status", "accepted"),
+        ("kind", "goods"), ("price", 5.5), ("created_at", 5), ("product", ["x"]), ("imeis", "356938035643809"),
+        ("imeis", (5,)), ("serial_numbers", ["A"]), ("shipments", (5,)), ("shipments", 5), ("cancelled", "1"),
+        ("returned", 1.5),
+    ],
+)  # fmt: skip
+def test_a_value_of_another_type_in_an_item_rejects_its_order_alone(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, monkeypatch: pytest.MonkeyPatch,
+    field: str, value: object,
+) -> None:  # fmt: skip
+    decode = BackMarket.decode_order
+
+    def odd(self: BackMarket, raw: bytes) -> Order:
+        order = decode(self, raw)
+        items = [msgspec.structs.replace(item, **{field: value}) for item in order.items or ()]
+        return msgspec.structs.replace(order, items=items) if order.order_id == "1" else order
+
+    monkeypatch.setattr(BackMarket, "decode_order", odd)
+    for number in (1, 2):
+        an_order(marketplace, number)
+    assert sync(account).rejected == 1
+    assert stored_orders(connection) == ["2"]
+    assert f'"where": "items[0].{field}' in reasons_against(connection, "1")
 
 
 def test_a_document_with_values_of_other_types_is_a_flaw(
