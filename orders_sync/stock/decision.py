@@ -293,6 +293,7 @@ def _leave(
 ) -> dict[str, _Moved]:
     """Takes what left from the pieces on hand, but for what had left before the shelf was counted."""
     moved: dict[str, _Moved] = {}
+    made_by = "" if cause.by is None else cause.by.user
     for parcel in parcels:
         for number, (sku, per_piece) in enumerate(parts):
             pieces, item_pieces = parcel.pieces * per_piece, 0 if number else parcel.pieces
@@ -305,8 +306,8 @@ def _leave(
                 result.levels[sku] = level
             result.movements.append(
                 Movement(
-                    sku, SHIPPED, -pieces, -taken, level.on_hand, facts.account, facts.item_id, cause.text, "",
-                    parcel.left_at, item_pieces,
+                    sku, SHIPPED, -pieces, -taken, level.on_hand, facts.account, facts.item_id, cause.text,
+                    made_by, parcel.left_at, item_pieces,
                 )
             )  # fmt: skip
             before = moved.get(sku)

@@ -199,8 +199,10 @@ class TestAPersonKnows:
         cancel(stock)
         assert has_left(stock, ITEM, None, ANN).pieces == 3
         assert (lock(stock), level(stock)) == (("consumed", 0, 0, 3), (7, 0))
-        assert [each.decision for each in explain(stock, "100").decisions] == ["has_left"]
-        assert [(each.act, each.detail) for each in explain(stock, "100").acts] == [("held_has_left", "3 pieces")]
+        explained = explain(stock, "100")
+        assert [each.decision for each in explained.decisions] == ["has_left"]
+        assert [(each.act, each.detail) for each in explained.acts] == [("held_has_left", "3 pieces")]
+        assert [(each.kind, each.made_by) for each in explained.movements[-1:]] == [("shipped", ANN.user)]
         check(stock)
 
     @pytest.mark.parametrize("facts", [{"status": "shipped"}, {"status": "shipped", "shipped": 3}, {"shipped": 3}])
