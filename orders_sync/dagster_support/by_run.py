@@ -9,7 +9,7 @@ USER_TAG = "user"
 _OF_AUTOMATION = ("dagster/schedule_name", "dagster/sensor_name", "dagster/from_automation_condition")
 """The tags of runs that no person starts. A person's re-execution of such a run has them too: Dagster copies them."""
 _OF_A_RETRY = "dagster/retry_number"
-"""The tag of a re-execution that Dagster's daemon starts. A person's re-execution never has it: Dagster leaves it out."""
+"""The tag of a re-execution that Dagster's daemon starts. A person's re-execution does not get it from its parent."""
 
 
 def by_run(run: dg.DagsterRun, reason: str | None = None) -> By:

@@ -124,6 +124,7 @@ def test_held_pieces_are_checked_and_settled_by_a_form(definitions: dg.Definitio
     shown = str(found.metadata["first rows"])
     assert all(each in shown for each in ("PHONE", "100", "orders-sync stock held still-here"))
     assert stored(connection) == {("PHONE", 3)}
+    assert not settle(found="STILL_HERE", pieces=1, left_at="2026-03-01T09:00"), "left_at belongs to HAS_LEFT"
     assert settle(found="STILL_HERE", pieces=1)
     assert stored(connection) == {("PHONE", 4)}
     assert not settle(found="HAS_LEFT", left_at="yesterday")
