@@ -199,7 +199,7 @@ _LEVELS = """
 SELECT level.sku, level.on_hand, level.reserved, level.counted_at, {quarantine} AS quarantine, (
   SELECT coalesce(sum(lock.short), 0) FROM {locks} lock WHERE lock.sku = level.sku AND lock.state = 'short') AS short, (
   SELECT coalesce(sum(lock.held), 0) FROM {locks} lock
-  WHERE lock.sku = level.sku AND lock.state IN ('locked', 'short', 'held')) AS held
+  WHERE lock.sku = level.sku AND {active}) AS held
 FROM {levels} level WHERE level.sku = ANY(%s) ORDER BY level.sku
 """.replace("{quarantine}", QUARANTINE)
 _PENDING = _sql("""

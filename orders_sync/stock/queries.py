@@ -135,7 +135,7 @@ def holders(stock: StockConnection, skus: Sequence[str], limit: int | None = Non
           SELECT cause FROM {history} entry
           WHERE entry.account = lock.account AND entry.item_id = lock.item_id AND entry.sku = lock.sku
           ORDER BY entry_id DESC LIMIT 1) entry ON true
-        WHERE lock.state IN ('locked', 'short', 'held') AND lock.sku = ANY(%s)
+        WHERE {active} AND lock.sku = ANY(%s)
         ORDER BY lock.sku, lock.ordered_at, lock.account, lock.item_id LIMIT %s
         """,
         [list(skus), limit],
@@ -176,7 +176,7 @@ def reserved_mismatches(stock: StockConnection) -> list[ReservedMismatch]:
         """
         SELECT level.sku, level.reserved, coalesce(held.locked, 0) AS locked
         FROM {levels} level LEFT JOIN (
-          SELECT sku, sum(locked + held) AS locked FROM {locks} WHERE state IN ('locked', 'short', 'held')
+          SELECT sku, sum(locked + held) AS locked FROM {locks} WHERE {active}
           GROUP BY sku
         ) held USING (sku)
         WHERE level.reserved <> coalesce(held.locked, 0)
@@ -210,6 +210,6 @@ _LEVELS = """
 SELECT level.sku, level.on_hand, level.reserved, coalesce(sum(lock.short), 0) AS short,
   coalesce(sum(lock.held), 0) AS held, {quarantine} AS quarantine, level.counted_at
 FROM {levels} level
-LEFT JOIN {locks} lock ON lock.sku = level.sku AND lock.state IN ('locked', 'short', 'held')
+LEFT JOIN {locks} lock ON lock.sku = level.sku AND {active}
 GROUP BY level.sku HAVING NOT %s OR coalesce(sum(lock.short), 0) > 0 ORDER BY level.sku
 """.replace("{quarantine}", QUARANTINE)

@@ -129,7 +129,7 @@ _RECHECK = """
 INSERT INTO stock_rechecks (account, item_id)
 SELECT account, item_id FROM order_items item
 WHERE {sku_form} = ANY(%s) AND (status IN ('pending', 'accepted', 'unknown')
-  OR (account, item_id) IN (SELECT account, item_id FROM {locks} WHERE state IN ('locked', 'short'))
+  OR (account, item_id) IN (SELECT account, item_id FROM {locks} WHERE {active})
   OR (account, item_id) IN (SELECT account, item_id FROM stock_decisions WHERE decision = 'lock'))
 """
 # An account's own aliases count instead of those of every account; but what another line stands for has pieces.

@@ -204,9 +204,7 @@ def active_locks(stock: StockConnection, skus: Sequence[str]) -> list[Lock]:
 
 def active_skus(stock: StockConnection) -> list[str]:
     """The SKUs that have active locks."""
-    return [
-        sku for (sku,) in stock.execute("SELECT DISTINCT sku FROM {locks} WHERE state IN ('locked', 'short', 'held')")
-    ]
+    return [sku for (sku,) in stock.execute("SELECT DISTINCT sku FROM {locks} WHERE {active}")]
 
 
 class Transition(NamedTuple):
@@ -393,7 +391,7 @@ SELECT lock.* FROM unnest(%s::text[], %s::int[]) AS level (sku, takers) CROSS JO
 _ACTIVE = """
 SELECT account, item_id, sku, order_id, quantity, locked, short, consumed, item_pieces, problem, ordered_at,
   held
-FROM {locks} WHERE state IN ('locked', 'short', 'held') AND sku = ANY(%s)
+FROM {locks} WHERE {active} AND sku = ANY(%s)
 """
 _UPDATE_LOCKS = """
 UPDATE {locks} stored SET

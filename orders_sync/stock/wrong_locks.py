@@ -79,7 +79,7 @@ _WRONG: LiteralString = (
     """
 WITH candidates AS (
   SELECT account, item_id FROM order_items WHERE status IN ('pending', 'accepted', 'unknown')
-  UNION SELECT account, item_id FROM {locks} WHERE state IN ('locked', 'short', 'held')
+  UNION SELECT account, item_id FROM {locks} WHERE {active}
   UNION SELECT account, item_id FROM stock_decisions
   UNION SELECT account, item_id FROM stock_unreported
   UNION SELECT account, item_id FROM order_items item

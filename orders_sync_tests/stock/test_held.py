@@ -324,6 +324,7 @@ class TestBundlesAndAliases:
 
     def test_held_parts_stay_what_they_are_when_the_bundle_changes(self, sets: StockConnection) -> None:
         import_stock_skus(sets, [StockSku("", "SET", "BOX", 1)])
+        assert pending_events(sets) == 1, "a lock that only holds is looked at as each active lock is"
         apply_pending(sets)
         assert (lock(sets)[2], lock(sets, "CASE")[2]) == (2, 4)
         check(sets)
@@ -406,7 +407,9 @@ class TestBundlesAndAliases:
         store(stock, StoredItem("100", "phone", 2))
         store_label(connection, "1")
         cancel(stock, StoredItem("100", "phone", 2))
-        set_sku_case(stock, SkuCase.IGNORE, By("ann@desk", ""))
+        change = set_sku_case(stock, SkuCase.IGNORE, By("ann@desk", ""))
+        assert change is not None
+        assert change.rechecked == 1
         apply_pending(stock)
         assert (lock(stock), level(stock)) == (("held", 0, 2, 0), (5, 2))
         check(stock)
