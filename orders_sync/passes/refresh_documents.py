@@ -18,9 +18,8 @@ def refresh_documents(
 ) -> PassSummary:
     """Reads all documents of these orders, whatever their state, and stores them; the summary has each problem.
 
-    With `store_documents`, fetches the content of those that are not stored yet, too.
-
-    `by`: the person who does it.
+    With `store_documents`, fetches the content of those that are not stored yet, too. `by`: the person who does it; an
+    order of which something is stored has the act.
 
     Holds the account's lane `incomplete`. Raises LaneBusyError if another run holds it, UserFacingError if an order is
     not stored, AccountConfigError if the account can't be used, and MarketplaceError if nothing can be read at all.
@@ -30,10 +29,14 @@ def refresh_documents(
         unknown = sorted(set(order_ids) - {order.order_id for order in orders})
         if unknown:
             raise UserFacingError(f"Account {account.name} has no order {', '.join(unknown)}.")
-        if by is not None:
-            for order in orders:
-                note_act(pass_.connection, by, Act.REFRESH_DOCUMENTS, On(account.name, order.order_id))
-        incomplete.read_documents(pass_, orders)
-        store_due_documents(pass_, order_ids)
+        noted = set[str]()
+
+        def note(order_id: str) -> None:
+            if by is not None and order_id not in noted:
+                note_act(pass_.connection, by, Act.REFRESH_DOCUMENTS, On(account.name, order_id))
+                noted.add(order_id)
+
+        incomplete.read_documents(pass_, orders, note)
+        store_due_documents(pass_, order_ids, note)
         pass_.note_progress()
     return pass_.summary

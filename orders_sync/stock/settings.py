@@ -47,8 +47,13 @@ def stored_settings(stock: StockConnection) -> StockSettings:
 
 
 def set_unknown_shipping_time(stock: StockConnection, value: UnknownShippingTime, by: By) -> None:
-    """Changes when pieces count as having left of which the marketplace gives no time; for shipments from now on."""
+    """Changes when pieces count as having left of which the marketplace gives no time; for shipments from now on.
+
+    Where it is so already, nothing changes.
+    """
     with stock.changing():
+        if stored_settings(stock).unknown_shipping_time is value:
+            return
         stock.execute(_SET_UNKNOWN_SHIPPING_TIME, [value, by.user])
         note_act(stock.connection, by, Act.CHANGE_STOCK_SETTINGS, detail=f"unknown_shipping_time: {value}")
 

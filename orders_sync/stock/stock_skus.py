@@ -60,14 +60,16 @@ def read_stock_skus_file(path: Path, sku_case: SkuCase = SkuCase.EXACT) -> list[
 def import_stock_skus(stock: StockConnection, skus: list[StockSku], by: By | None = None) -> list[str]:
     """Replaces all aliases and bundles. The stock job then moves the locks whose items' SKUs change.
 
-    `by`: the person who imports; None: no person does.
+    Where all of them are stored already, nothing changes. `by`: the person who imports; None: no person does.
 
     Returns the SKUs with pieces on hand that no item can get any more, since they are aliases or bundles now. Raises
     StockInputError if two SKUs are one by the stored case rule.
     """
     with stock.changing():
         skus = _in_form(skus, stored_sku_case(stock))
-        before = set(stored_stock_skus(stock))
+        changed = sorted({each.sku for each in {*stored_stock_skus(stock)} ^ {*skus}})
+        if not changed:
+            return []
         stock.execute("DELETE FROM stock_skus")
         stock.execute(
             "INSERT INTO stock_skus (account, sku, stock_sku, pieces) "
@@ -75,7 +77,6 @@ def import_stock_skus(stock: StockConnection, skus: list[StockSku], by: By | Non
             [list(column) for column in zip(*skus, strict=True)] if skus else [[], [], [], []],
         )
         compute_anew(stock)
-        changed = sorted({each.sku for each in before ^ set(skus)})
         stock.execute(_RECHECK, [changed])
         if by is not None:
             note_act(stock.connection, by, Act.IMPORT_SKUS, detail=f"{len(skus)} lines, {len(changed)} SKUs changed")

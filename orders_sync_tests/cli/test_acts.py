@@ -90,7 +90,8 @@ def busy_shop(
     shop: Marketplace, connection: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Marketplace:
     """A shop in which there is something to do with each command."""
-    an_order(shop, 1, state=1, line_state=1, age=timedelta(hours=2))
+    deliveries = [{"order": 1, "labelUrl": "/static/1.pdf"}]
+    an_order(shop, 1, state=1, line_state=1, age=timedelta(hours=2), _deliveries=deliveries)
     for number in (2, 3):
         an_order(shop, number, state=9, line_state=3, age=timedelta(hours=2))
     run("stock", "adjust", "--reason", "found", "PHONE", "5")
@@ -117,6 +118,8 @@ def test_a_command_writes_its_act(
 ) -> None:
     if act == "repair_locks":
         connection.execute("UPDATE stock_locks SET consumed = 0, locked = 1, state = 'locked' WHERE item_id = '300'")
+    if act == "undo_hold_back":
+        run("acceptance", "hold-back", "shop", "1", *BY_HAND)
     if "events" in arguments:
         connection.execute("UPDATE order_events SET applied_at = NULL, attempts = 5 WHERE event_id = 1")
     result = run(*arguments)
