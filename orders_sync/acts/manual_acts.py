@@ -74,6 +74,25 @@ def note_act(connection: Connection, by: By, act: Act, on: On | None = None, det
     )  # fmt: skip
 
 
+class NotedOnce:
+    """An act of several transactions: noted once for each object, with the first of them that changes something.
+
+    Call it last in each transaction that changes something, so that it is noted with that transaction or not at all.
+    """
+
+    def __init__(self, connection: Connection, by: By | None, act: Act) -> None:
+        """`by`: the person who acts; None: no person does, and nothing is noted."""
+        self._connection, self._by, self._act = connection, by, act
+        self._noted = set[On]()
+
+    def __call__(self, on: On | None = None) -> None:
+        """Notes the act on this object, unless it is noted already."""
+        on = on or On()
+        if self._by is not None and on not in self._noted:
+            note_act(self._connection, self._by, self._act, on)
+            self._noted.add(on)
+
+
 _NOTE = """
 INSERT INTO manual_acts (at, actor, via, run_id, act, detail, reason, account, order_id, item_id, sku, object)
 SELECT clock_timestamp(), %(actor)s, %(via)s, %(run_id)s, %(act)s, %(detail)s, %(reason)s, given.account,

@@ -145,15 +145,13 @@ def apply() -> None:
 
     The stock job does this by itself.
     """
-    from orders_sync.acts.manual_acts import Act, note_act
     from orders_sync.lanes.restocking import note_restocking
     from orders_sync.marketplaces.kit.accounts import overselling_accounts, restocking_accounts
     from orders_sync.stock.apply_events import apply_pending
 
     with stock_database(APPLICATION) as connected:
-        note_act(connected.connection, by_user(), Act.APPLY_EVENTS)
         note_restocking(connected.connection, restocking_accounts())
-        applied = apply_pending(connected, overselling_accounts())
+        applied = apply_pending(connected, overselling_accounts(), by=by_user())
     counts = ", ".join(f"{count} {state}" for state, count in sorted(applied.transitions.items()))
     console.print(f"{applied.events} events applied: {counts or 'no lock changed'}.")
     if applied.returned:

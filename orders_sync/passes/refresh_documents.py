@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from orders_sync.acts.by import By
-from orders_sync.acts.manual_acts import Act, On, note_act
+from orders_sync.acts.manual_acts import Act, NotedOnce, On
 from orders_sync.config.account import SellerAccount
 from orders_sync.model.errors import UserFacingError
 from orders_sync.model.lane import SyncType
@@ -29,14 +29,12 @@ def refresh_documents(
         unknown = sorted(set(order_ids) - {order.order_id for order in orders})
         if unknown:
             raise UserFacingError(f"Account {account.name} has no order {', '.join(unknown)}.")
-        noted = set[str]()
+        note = NotedOnce(pass_.connection, by, Act.REFRESH_DOCUMENTS)
 
-        def note(order_id: str) -> None:
-            if by is not None and order_id not in noted:
-                note_act(pass_.connection, by, Act.REFRESH_DOCUMENTS, On(account.name, order_id))
-                noted.add(order_id)
+        def on_storing(order_id: str) -> None:
+            note(On(account.name, order_id))
 
-        incomplete.read_documents(pass_, orders, note)
-        store_due_documents(pass_, order_ids, note)
+        incomplete.read_documents(pass_, orders, on_storing)
+        store_due_documents(pass_, order_ids, on_storing)
         pass_.note_progress()
     return pass_.summary

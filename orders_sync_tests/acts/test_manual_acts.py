@@ -12,12 +12,13 @@ from orders_sync.acts.manual_acts import Act, ManualAct, On, Selection, note_act
 from orders_sync.database.engine import Connection
 from orders_sync.model.texts import InputError
 from orders_sync.passes.waiting_lines import hold_back
-from orders_sync.stock.apply_events import lock_orders
+from orders_sync.stock.apply_events import apply_pending, lock_orders
 from orders_sync.stock.available import Buffer, set_buffer
 from orders_sync.stock.by_hand import StockActError, adjust, decide, return_to_stock, undo_shipment
 from orders_sync.stock.connection import StockConnection, StockSchema
 from orders_sync.stock.explain import explain
 from orders_sync.stock.failed_events import retry_failed
+from orders_sync.stock.input import MAX_PIECES
 from orders_sync.stock.levels import import_levels
 from orders_sync.stock.needs import Decision
 from orders_sync.stock.settings import UnknownShippingTime, set_sku_case, set_unknown_shipping_time
@@ -114,6 +115,37 @@ def test_an_order_is_held_back_again_for_another_reason(connection: Connection, 
         ("undo_hold_back", "none came"),
     ]
     assert not hold_back(stock, ACCOUNT, "no such order", ANN, holds=True)
+
+
+def test_what_a_person_applies_is_one_act_and_none_if_nothing_is_pending(
+    connection: Connection, stock: StockConnection
+) -> None:
+    apply_pending(stock, by=ANN)
+    assert acts(connection) == []
+    too_many = StoredItem("100", quantity=MAX_PIECES + 1)
+    for order_id, item in (("1", too_many), ("2", StoredItem("200")), ("3", StoredItem("300"))):
+        store_order(connection, StoredOrder(order_id, [item]))
+    connection.execute("INSERT INTO stock_rechecks (account, item_id) VALUES (%s, '200')", [ACCOUNT])
+    applied = apply_pending(stock, batch=2, by=ANN)
+    assert (applied.events, applied.failed) == (2, 1)
+    assert what(acts(connection)) == [("apply_events", None)]
+
+
+@pytest.mark.parametrize("pending", ["an event that fails", "a recheck", "a return"])
+def test_whatever_a_person_applies_is_an_act(connection: Connection, stock: StockConnection, pending: str) -> None:
+    quantity = MAX_PIECES + 1 if pending == "an event that fails" else 1
+    store_order(connection, StoredOrder("1", [StoredItem("100", quantity=quantity, status="accepted")]))
+    if pending != "an event that fails":
+        apply_pending(stock)
+    if pending == "a recheck":
+        connection.execute("INSERT INTO stock_rechecks (account, item_id) VALUES (%s, '100')", [ACCOUNT])
+    if pending == "a return":
+        connection.execute(
+            "INSERT INTO stock_returns (account, care_id, item_id, pieces, at) VALUES (%s, 'C1', '100', 1, now())",
+            [ACCOUNT],
+        )
+    apply_pending(stock, by=ANN)
+    assert what(acts(connection)) == [("apply_events", None)]
 
 
 def test_an_effect_that_is_undone_takes_its_act_with_it(connection: Connection, stock: StockConnection) -> None:

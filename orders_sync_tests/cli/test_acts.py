@@ -120,6 +120,8 @@ def test_a_command_writes_its_act(
         connection.execute("UPDATE stock_locks SET consumed = 0, locked = 1, state = 'locked' WHERE item_id = '300'")
     if act == "undo_hold_back":
         run("acceptance", "hold-back", "shop", "1", *BY_HAND)
+    if act == "apply_events":
+        connection.execute("UPDATE order_events SET applied_at = NULL WHERE event_id = 1")
     if "events" in arguments:
         connection.execute("UPDATE order_events SET applied_at = NULL, attempts = 5 WHERE event_id = 1")
     result = run(*arguments)
