@@ -45,6 +45,7 @@ class Act(StrEnum):
     REDECODE = "redecode"
     BLANK_BUYERS_DATA = "blank_buyers_data"
     MOVE_CUTOVER = "move_cutover"
+    COMPARE_V1_AND_V2 = "compare_v1_and_v2"
 
 
 class On(NamedTuple):
