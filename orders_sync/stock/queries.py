@@ -119,9 +119,12 @@ QUARANTINE: LiteralString = """(
 """The pieces in quarantine of the SKU of `level`."""
 
 
-def sku_levels(stock: StockConnection, *, only_short: bool = False) -> list[SkuLevel]:
-    """The levels of all SKUs, by SKU. `only_short`: only of SKUs that have short locks."""
-    return stock.rows_as(SkuLevel, _LEVELS, [only_short])
+def sku_levels(
+    stock: StockConnection, *, skus: Sequence[str] | None = None, only_short: bool = False
+) -> list[SkuLevel]:
+    """The levels of these SKUs, or of all, by SKU. `only_short`: only of SKUs that have short locks."""
+    parameters = {"skus": None if skus is None else list(skus), "only_short": only_short}
+    return stock.rows_as(SkuLevel, _LEVELS, parameters)
 
 
 def holders(stock: StockConnection, skus: Sequence[str], limit: int | None = None) -> list[Holder]:
@@ -211,5 +214,6 @@ SELECT level.sku, level.on_hand, level.reserved, coalesce(sum(lock.short), 0) AS
   coalesce(sum(lock.held), 0) AS held, {quarantine} AS quarantine, level.counted_at
 FROM {levels} level
 LEFT JOIN {locks} lock ON lock.sku = level.sku AND {active}
-GROUP BY level.sku HAVING NOT %s OR coalesce(sum(lock.short), 0) > 0 ORDER BY level.sku
+WHERE %(skus)s::text[] IS NULL OR level.sku = ANY(%(skus)s::text[])
+GROUP BY level.sku HAVING NOT %(only_short)s OR coalesce(sum(lock.short), 0) > 0 ORDER BY level.sku
 """.replace("{quarantine}", QUARANTINE)

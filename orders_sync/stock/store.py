@@ -311,6 +311,8 @@ An order whose modified time is not to be believed keeps that of an earlier vers
 Where the marketplace gives no time at all, the pieces left after the last `modified` pass that saw them here; a setting
 says whether they count as having left right after it. It is NULL if not: they then left when that was stored.
 """
+HOLDING_DECISIONS: LiteralString = "('lock', 'release', 'shipped')"
+"""The decisions that hold until the item's status changes. What the others do is done at once, and they end none."""
 IN_FORCE: LiteralString = """(decided.item_status = item.status AND NOT EXISTS (
   SELECT FROM public.order_events later
   WHERE later.account = item.account AND later.order_id = item.order_id
@@ -338,9 +340,9 @@ LABELLED: LiteralString = """EXISTS (
 """Whether `item` has a label that was not cancelled. A label that names no items is for all of the order."""
 DECIDED: LiteralString = """LEFT JOIN LATERAL (
   SELECT * FROM public.stock_decisions made
-  WHERE made.account = item.account AND made.item_id = item.item_id AND made.decision IN ('lock', 'release', 'shipped')
+  WHERE made.account = item.account AND made.item_id = item.item_id AND made.decision IN {holding}
   ORDER BY made.decision_id DESC LIMIT 1) decided ON true
-"""
+""".replace("{holding}", HOLDING_DECISIONS)
 """Joins `item` with the newest decision about it, `decided`: the one that counts."""
 _ITEMS: LiteralString = (
     """
