@@ -127,15 +127,14 @@ def buffer(account: str, sku: str, pieces: int | None, percent: int | None) -> N
 
     if account:
         check_account_name(account)
-    with stock_database(APPLICATION) as connected:
-        if pieces is not None or percent is not None:
+    if pieces is not None or percent is not None:
+        with stock_database(APPLICATION) as connected:
             is_listed = set_buffer(connected, Buffer(account, sku, pieces or 0, percent or 0), by_user())
-            if sku and not is_listed:
-                print_warning(f"SKU {sku.strip()} is not in the stock list: its buffer counts once it is.")
-        rows = [
-            [each.account or "(all)", each.sku or "(all)", each.pieces, each.percent]
-            for each in stored_buffers(connected)
-        ]
+        if sku and not is_listed:
+            print_warning(f"SKU {sku.strip()} is not in the stock list: its buffer counts once it is.")
+    with read_stock_database(APPLICATION) as connected:
+        buffers = stored_buffers(connected)
+    rows = [[each.account or "(all)", each.sku or "(all)", each.pieces, each.percent] for each in buffers]
     print_rows("Buffers", list(Buffer._fields), rows, as_json=False, as_csv=False)
 
 

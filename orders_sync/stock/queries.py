@@ -97,7 +97,7 @@ class ReservedMismatch(NamedTuple):
 
     sku: str
     reserved: int
-    locked: int
+    locked_and_held: int
 
 
 class FailedEvent(NamedTuple):
@@ -177,12 +177,11 @@ def reserved_mismatches(stock: StockConnection) -> list[ReservedMismatch]:
     return stock.rows_as(
         ReservedMismatch,
         """
-        SELECT level.sku, level.reserved, coalesce(held.locked, 0) AS locked
+        SELECT level.sku, level.reserved, coalesce(active.pieces, 0) AS locked_and_held
         FROM {levels} level LEFT JOIN (
-          SELECT sku, sum(locked + held) AS locked FROM {locks} WHERE {active}
-          GROUP BY sku
-        ) held USING (sku)
-        WHERE level.reserved <> coalesce(held.locked, 0)
+          SELECT sku, sum(locked + held) AS pieces FROM {locks} WHERE {active} GROUP BY sku
+        ) active USING (sku)
+        WHERE level.reserved <> coalesce(active.pieces, 0)
         """,
     )
 

@@ -421,7 +421,9 @@ def test_an_account_can_release_at_once(
     cancel(stock)
     monkeypatch.setattr(accounts, "accounts_folder", lambda: tmp_path)
     write_account(tmp_path, ACCOUNT, {"marketplace": "back_market", "token": "TOKEN", "hold_after_label": False})
-    assert [each.needed for each in wrong_locks(stock)] == [0], "what was held before is found and released"
+    assert [(each.needed, each.problem) for each in wrong_locks(stock)] == [
+        (0, "3 pieces are held, and the account's file says hold_after_label: false")
+    ], "what was held before is found and released"
     repair(stock)
     assert (lock(stock), level(stock)) == (("released", 0, 0, 0), (10, 0))
     store(stock, THREE, 8)
