@@ -1,4 +1,4 @@
-"""Reads the documents of single orders anew, on demand."""
+"""Reads the documents of single orders again, on demand."""
 
 from collections.abc import Sequence
 

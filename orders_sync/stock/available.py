@@ -5,7 +5,7 @@ from typing import LiteralString, NamedTuple
 
 from orders_sync.acts.by import By
 from orders_sync.acts.manual_acts import Act, On, note_act
-from orders_sync.stock.available_position import compute_anew
+from orders_sync.stock.available_position import recompute
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.input import StockInputError, check_id, check_pieces
 from orders_sync.stock.stock_skus import check_in_stock_list
@@ -68,7 +68,7 @@ def set_buffer(stock: StockConnection, buffer: Buffer, by: By | None = None) -> 
             if by is not None:
                 on = On(buffer.account or None, sku=buffer.sku or None)
                 note_act(stock.connection, by, Act.SET_BUFFER, on, f"{buffer.pieces} pieces, {buffer.percent} %")
-            compute_anew(stock)
+            recompute(stock)
         return stock.execute(_IS_LISTED, {"sku": buffer.sku}).fetchone() == (True,)
 
 

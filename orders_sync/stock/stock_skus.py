@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from orders_sync.acts.by import By
 from orders_sync.acts.manual_acts import Act, note_act
-from orders_sync.stock.available_position import compute_anew
+from orders_sync.stock.available_position import recompute
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.csv_files import StockFileError, check_spelling, read_csv
 from orders_sync.stock.input import StockInputError, check_id, check_pieces, one_spelling
@@ -76,7 +76,7 @@ def import_stock_skus(stock: StockConnection, skus: list[StockSku], by: By | Non
             "SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::int[])",
             [list(column) for column in zip(*skus, strict=True)] if skus else [[], [], [], []],
         )
-        compute_anew(stock)
+        recompute(stock)
         stock.execute(_RECHECK, [changed])
         if by is not None:
             note_act(stock.connection, by, Act.IMPORT_SKUS, detail=f"{len(skus)} lines, {len(changed)} SKUs changed")
