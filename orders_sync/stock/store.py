@@ -95,18 +95,20 @@ def _with_taken(
     stock: StockConnection, items: list[ItemFacts], locks: Mapping[ItemKey, Sequence[Lock]]
 ) -> list[ItemFacts]:
     """Sets `taken` of the items that have parcels, and of which some pieces have left before."""
-    if not any(item.parcels for item in items):
-        return items
-    return [
-        item._replace(taken=_taken(stock, item.key))
+    partly_left = [
+        item.key
+        for item in items
         if item.parcels and 0 < pieces_left(locks.get(item.key, ())) < reported_pieces(item) + item.unreported
+    ]
+    if not partly_left:
+        return items
+    departures = _departures(stock, partly_left)
+    return [
+        item._replace(taken=[Parcel(each.pieces, each.left_at) for each in departures[item.key]])
+        if item.key in departures
         else item
         for item in items
     ]
-
-
-def _taken(stock: StockConnection, key: ItemKey) -> list[Parcel]:
-    return [Parcel(each.pieces, each.moved_at or each.at) for each in load_departures(stock, key)]
 
 
 def stored_sku_case(stock: StockConnection) -> SkuCase:
@@ -131,7 +133,16 @@ def _left_at(parcel: Parcel) -> datetime:
 
 def load_departures(stock: StockConnection, key: ItemKey) -> list[Departure]:
     """What has left for an item, the earliest first."""
-    return departures_of(map(ItemMovement._make, stock.execute(_MOVEMENTS, [*key])))
+    return _departures(stock, [key])[key]
+
+
+def _departures(stock: StockConnection, keys: Sequence[ItemKey]) -> dict[ItemKey, list[Departure]]:
+    """What has left for each of these items, the earliest first."""
+    movements: dict[ItemKey, list[ItemMovement]] = {key: [] for key in keys}
+    rows = stock.execute(_MOVEMENTS, _columns(keys, 2)).fetchall()
+    for _, account, item_id, *movement in sorted(rows):  # PostgreSQL would read all movements in the order of their ids
+        movements[account, item_id].append(ItemMovement._make(movement))
+    return {key: departures_of(found) for key, found in movements.items()}
 
 
 def note_corrections(stock: StockConnection, loaded: Loaded) -> None:
@@ -407,10 +418,11 @@ FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::int[], %s::int[]
     held, state)
 WHERE stored.account = changed.account AND stored.item_id = changed.item_id AND stored.sku = changed.sku
 """
+# Its first condition lets PostgreSQL use the index of items.
 _MOVEMENTS = """
-SELECT kind, sku, pieces, on_hand_change, item_pieces, moved_at, at FROM {movements}
-WHERE account = %s AND item_id = %s AND kind IN ('shipped', 'not_shipped', 'returned', 'received')
-ORDER BY movement_id
+SELECT movement_id, account, item_id, kind, sku, pieces, on_hand_change, item_pieces, moved_at, at
+FROM {movements} JOIN unnest(%s::text[], %s::text[]) AS requested (account, item_id) USING (account, item_id)
+WHERE item_id <> '' AND kind IN ('shipped', 'not_shipped', 'returned', 'received')
 """
 _NOTE_OVER_REPORT = """
 INSERT INTO stock_over_reports (account, item_id, pieces, reported) VALUES (%s, %s, %s, %s)
