@@ -12,8 +12,8 @@ RETRIED = {"dagster/retry_number": "1"}
 
 
 def run(tags: dict[str, str], *, is_re_execution: bool = False) -> dg.DagsterRun:
-    of_parent = {"parent_run_id": "first", "root_run_id": "first"} if is_re_execution else {}
-    return dg.DagsterRun("apply_order_events", run_id="0123456789", tags=tags, **of_parent)
+    first = "the first run" if is_re_execution else None
+    return dg.DagsterRun("apply_order_events", run_id="0123456789", tags=tags, parent_run_id=first, root_run_id=first)
 
 
 @pytest.mark.parametrize("tags", [SCHEDULED, SENSED, {"dagster/from_automation_condition": "true"}])

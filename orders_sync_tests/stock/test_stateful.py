@@ -64,7 +64,7 @@ class Item:
     is_decided: bool = False
     has_label: bool = False
     is_beyond: bool = False
-    """Whether a cancelled piece has left: a re-ordered piece looks the same."""
+    """Whether a cancelled piece has left: one that is ordered anew can't be told from it."""
 
     @property
     def facts(self) -> StoredItem:
