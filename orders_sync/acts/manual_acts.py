@@ -45,6 +45,7 @@ class Act(StrEnum):
     REDECODE = "redecode"
     BLANK_BUYERS_DATA = "blank_buyers_data"
     MOVE_CUTOVER = "move_cutover"
+    COMPARE_V1_AND_V2 = "compare_v1_and_v2"
 
 
 class On(NamedTuple):
@@ -72,6 +73,25 @@ def note_act(connection: Connection, by: By, act: Act, on: On | None = None, det
             "reason": by.reason or None, **(on or On())._asdict(),
         },
     )  # fmt: skip
+
+
+class NotedOnce:
+    """An act of several transactions: noted once for each object, with the first of them that changes something.
+
+    Call it last in each transaction that changes something, so that it is noted with that transaction or not at all.
+    """
+
+    def __init__(self, connection: Connection, by: By | None, act: Act) -> None:
+        """`by`: the person who acts; None: no person does, and nothing is noted."""
+        self._connection, self._by, self._act = connection, by, act
+        self._noted = set[On]()
+
+    def __call__(self, on: On | None = None) -> None:
+        """Notes the act on this object, unless it is noted already."""
+        on = on or On()
+        if self._by is not None and on not in self._noted:
+            note_act(self._connection, self._by, self._act, on)
+            self._noted.add(on)
 
 
 _NOTE = """

@@ -152,7 +152,7 @@ def compare(days: tuple[datetime, ...], names: tuple[str, ...]) -> None:
     with V1Database(settings) as v1, orders_database("orders_sync comparison") as connection:
         for account in names or sorted(set(settings.marketplaces.values())):
             for day in chosen:
-                made = compare_day(connection, v1, settings, account, day)
+                made = compare_day(connection, v1, settings, account, day, by=by_user())
                 shown.add_row(
                     account, str(day), f"{made.agreement:.2f} %", str(made.in_flight), str(made.locks_differing),
                     made.verdict,

@@ -50,7 +50,7 @@ def list_documents(order_ids: tuple[str, ...], account: str | None) -> None:
 @documents.command("refresh")
 @_orders
 def refresh(order_ids: tuple[str, ...], account: str | None) -> None:
-    """Read the documents of orders anew, and list them.
+    """Read the documents of orders again, and list them.
 
     For a URL that has expired, or a label that is new. Where the account has `store_documents`, their contents are
     fetched, too. Exit code 1 if documents of an order could not be read; the others are stored.

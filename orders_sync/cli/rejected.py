@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from orders_sync.cli.database import orders_database
-from orders_sync.cli.output import console
+from orders_sync.cli.output import console, moment
 from orders_sync.cli.rows import format_options, print_rows
 from orders_sync.cli.user import by_user
 from orders_sync.database.engine import Connection
@@ -207,5 +207,12 @@ def dismiss(account: str, record_id: str, kind: str | None, reason: str) -> None
     with orders_database(APPLICATION) as connection:
         kinds = rejected_records.unresolved_kinds(connection, account, record_id)
         only = _only_kind(account, record_id, kind, kinds)
-        rejected_records.dismiss(connection, account, only, record_id, by)
-    console.print(f"{account}: {record_id} is dismissed.", markup=False)
+        earlier = rejected_records.dismiss(connection, account, only, record_id, by)
+    if earlier is None:
+        console.print(f"{account}: {record_id} is dismissed.", markup=False)
+    else:
+        console.print(
+            f"{account}: {record_id} was dismissed already, by {earlier.by} at {moment(earlier.at)} UTC: "
+            f"{earlier.reason}. Nothing changes.",
+            markup=False,
+        )

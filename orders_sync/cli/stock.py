@@ -127,15 +127,14 @@ def buffer(account: str, sku: str, pieces: int | None, percent: int | None) -> N
 
     if account:
         check_account_name(account)
-    with stock_database(APPLICATION) as connected:
-        if pieces is not None or percent is not None:
+    if pieces is not None or percent is not None:
+        with stock_database(APPLICATION) as connected:
             is_listed = set_buffer(connected, Buffer(account, sku, pieces or 0, percent or 0), by_user())
-            if sku and not is_listed:
-                print_warning(f"SKU {sku.strip()} is not in the stock list: its buffer counts once it is.")
-        rows = [
-            [each.account or "(all)", each.sku or "(all)", each.pieces, each.percent]
-            for each in stored_buffers(connected)
-        ]
+        if sku and not is_listed:
+            print_warning(f"SKU {sku.strip()} is not in the stock list: its buffer counts once it is.")
+    with read_stock_database(APPLICATION) as connected:
+        buffers = stored_buffers(connected)
+    rows = [[each.account or "(all)", each.sku or "(all)", each.pieces, each.percent] for each in buffers]
     print_rows("Buffers", list(Buffer._fields), rows, as_json=False, as_csv=False)
 
 
@@ -145,15 +144,13 @@ def apply() -> None:
 
     The stock job does this by itself.
     """
-    from orders_sync.acts.manual_acts import Act, note_act
     from orders_sync.lanes.restocking import note_restocking
     from orders_sync.marketplaces.kit.accounts import overselling_accounts, restocking_accounts
     from orders_sync.stock.apply_events import apply_pending
 
     with stock_database(APPLICATION) as connected:
-        note_act(connected.connection, by_user(), Act.APPLY_EVENTS)
         note_restocking(connected.connection, restocking_accounts())
-        applied = apply_pending(connected, overselling_accounts())
+        applied = apply_pending(connected, overselling_accounts(), by=by_user())
     counts = ", ".join(f"{count} {state}" for state, count in sorted(applied.transitions.items()))
     console.print(f"{applied.events} events applied: {counts or 'no lock changed'}.")
     if applied.returned:

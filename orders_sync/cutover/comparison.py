@@ -15,6 +15,8 @@ from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.dialects.postgresql import psycopg as psycopg_dialect
 
+from orders_sync.acts.by import By
+from orders_sync.acts.manual_acts import Act, On, note_act
 from orders_sync.config.v1 import CutoverSettings
 from orders_sync.cutover.v1_database import V1Database, v1_url
 from orders_sync.database.engine import Connection
@@ -68,10 +70,12 @@ def compare_day(
     account: str,
     day: date,
     now: datetime | None = None,
+    by: By | None = None,
 ) -> Comparison:
     """Compares the orders of an account that were created on a UTC day, and stores the result.
 
-    `now`: the time of the comparison by the marketplace's clock; by default the present.
+    `now`: the time of the comparison by the marketplace's clock; by default the present. `by`: the person who compares;
+    None: the schedule does.
     """
     start = datetime.combine(day, time(), UTC)
     end = start + timedelta(days=1)
@@ -80,7 +84,10 @@ def compare_day(
     rows = [*_orders(both, flight, settings), *_items(both, flight, settings), *_locks(both, flight)]
     differences = pd.DataFrame(rows, columns=DIFFERENCES)
     made = _summed_up(connection, settings, both, differences, account, day)
-    _store(connection, made)
+    with connection.transaction():
+        _store(connection, made)
+        if by is not None:
+            note_act(connection, by, Act.COMPARE_V1_AND_V2, On(account, other=f"day {day}"), made.verdict)
     return made
 
 

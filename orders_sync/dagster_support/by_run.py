@@ -7,7 +7,9 @@ from orders_sync.acts.by import By
 USER_TAG = "user"
 """The tag that says who started a run. Dagster+ sets it; elsewhere, a person does so in the launchpad."""
 _OF_AUTOMATION = ("dagster/schedule_name", "dagster/sensor_name", "dagster/from_automation_condition")
-"""The tags of runs that no person starts."""
+"""The tags of runs that no person starts. A person's re-execution of such a run has them too: Dagster copies them."""
+_OF_A_RETRY = "dagster/retry_number"
+"""The tag of a re-execution that Dagster's daemon starts. A person's re-execution does not get it from its parent."""
 
 
 def by_run(run: dg.DagsterRun, reason: str | None = None) -> By:
@@ -21,5 +23,7 @@ def by_run(run: dg.DagsterRun, reason: str | None = None) -> By:
 
 
 def by_hand(run: dg.DagsterRun) -> By | None:
-    """The person who started a run by hand; None: a schedule or a sensor did."""
-    return None if any(tag in run.tags for tag in _OF_AUTOMATION) else by_run(run)
+    """The person who started a run by hand, or re-executed it; None: a schedule, a sensor or an automatic retry did."""
+    is_re_executed = run.parent_run_id is not None and _OF_A_RETRY not in run.tags
+    is_automatic = not is_re_executed and any(tag in run.tags for tag in _OF_AUTOMATION)
+    return None if is_automatic else by_run(run)

@@ -1,9 +1,9 @@
-"""Reads the documents of single orders anew, on demand."""
+"""Reads the documents of single orders again, on demand."""
 
 from collections.abc import Sequence
 
 from orders_sync.acts.by import By
-from orders_sync.acts.manual_acts import Act, On, note_act
+from orders_sync.acts.manual_acts import Act, NotedOnce, On
 from orders_sync.config.account import SellerAccount
 from orders_sync.model.errors import UserFacingError
 from orders_sync.model.lane import SyncType
@@ -18,9 +18,8 @@ def refresh_documents(
 ) -> PassSummary:
     """Reads all documents of these orders, whatever their state, and stores them; the summary has each problem.
 
-    With `store_documents`, fetches the content of those that are not stored yet, too.
-
-    `by`: the person who does it.
+    With `store_documents`, fetches the content of those that are not stored yet, too. `by`: the person who does it; an
+    order of which something is stored has the act.
 
     Holds the account's lane `incomplete`. Raises LaneBusyError if another run holds it, UserFacingError if an order is
     not stored, AccountConfigError if the account can't be used, and MarketplaceError if nothing can be read at all.
@@ -30,10 +29,12 @@ def refresh_documents(
         unknown = sorted(set(order_ids) - {order.order_id for order in orders})
         if unknown:
             raise UserFacingError(f"Account {account.name} has no order {', '.join(unknown)}.")
-        if by is not None:
-            for order in orders:
-                note_act(pass_.connection, by, Act.REFRESH_DOCUMENTS, On(account.name, order.order_id))
-        incomplete.read_documents(pass_, orders)
-        store_due_documents(pass_, order_ids)
+        note = NotedOnce(pass_.connection, by, Act.REFRESH_DOCUMENTS)
+
+        def on_storing(order_id: str) -> None:
+            note(On(account.name, order_id))
+
+        incomplete.read_documents(pass_, orders, on_storing)
+        store_due_documents(pass_, order_ids, on_storing)
         pass_.note_progress()
     return pass_.summary

@@ -1,14 +1,13 @@
 """Tries rejected records of an account again."""
 
 from orders_sync.acts.by import By
-from orders_sync.acts.manual_acts import Act, note_act
 from orders_sync.config.account import SellerAccount
 from orders_sync.model.lane import SyncType
 from orders_sync.passes.hold_lane import hold_lane
 from orders_sync.sync import care, new
 from orders_sync.sync.check_records import order_decoder
 from orders_sync.sync.merge import OrderMerger
-from orders_sync.sync.rejected_records import Selection, on_rejected, selected, unresolved_keys
+from orders_sync.sync.rejected_records import Selection, selected, unresolved_keys
 
 
 def retry_rejected_records(
@@ -22,12 +21,11 @@ def retry_rejected_records(
 ) -> tuple[int, int]:
     """Tries rejected records of an account again; returns how many passed and how many are still rejected.
 
-    All of them, or those that `Selection` describes; not those that a person dismissed.
-    `by`: the person who does it.
+    All of them, or those that `Selection` describes; not those that a person dismissed. `by`: the person who does it;
+    each record that is tried is an act.
 
-    Holds the lanes `new` and
-    `care` of the account, one after the other. Raises LaneBusyError if another run holds one of them,
-    AccountConfigError if the account can't be used, and MarketplaceError if the marketplace is down.
+    Holds the lanes `new` and `care` of the account, one after the other. Raises LaneBusyError if another run holds one
+    of them, AccountConfigError if the account can't be used, and MarketplaceError if the marketplace is down.
     """
     passed = left = 0
     for chosen in ("order", "care") if kind is None else (kind,):
@@ -36,14 +34,11 @@ def retry_rejected_records(
             keys = [kept.key for kept in selected(pass_.connection, selection)]
             if not keys:
                 continue
-            if by is not None:
-                for each in keys:
-                    note_act(pass_.connection, by, Act.RETRY_REJECTED, on_rejected(account.name, chosen, each))
             if chosen == "care":
-                down = care.retry_rejected(pass_, selection, limit=None)
+                down = care.retry_rejected(pass_, selection, limit=None, by=by)
             else:
                 merger = OrderMerger(pass_.connection, account.name, order_decoder(pass_.adapter), pass_.origin)
-                down = new.retry_rejected(pass_, merger, selection, limit=None)
+                down = new.retry_rejected(pass_, merger, selection, limit=None, by=by)
             if down is not None:
                 raise down
             # A record can be rejected for another reason now, so the selection need not find it any more.

@@ -4,7 +4,7 @@ One that can't be fetched is put off: the next pass tries it again. It stops not
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from orders_sync.documents.formats import UnusableContentError, format_of
@@ -25,11 +25,13 @@ GIVE_UP_AFTER = 3
 """If so many documents of one host in a row could not be fetched, its others wait for the next pass."""
 
 
-def store_due_documents(pass_: RunningPass, order_ids: Sequence[str] | None = None) -> None:
+def store_due_documents(
+    pass_: RunningPass, order_ids: Sequence[str] | None = None, on_storing: Callable[[str], None] = lambda _: None
+) -> None:
     """Fetches and stores the content of the documents that have none yet, if the account has `store_documents`.
 
     `order_ids`: those of these orders only, whatever their status; by default those of open orders, and of orders
-    shipped within the account's `days_back`.
+    shipped within the account's `days_back`. `on_storing`: see `read_documents`.
     """
     settings = pass_.request.account.settings
     if not settings.store_documents:
@@ -44,7 +46,7 @@ def store_due_documents(pass_: RunningPass, order_ids: Sequence[str] | None = No
         host = _host(document.url)
         if hosts.is_left_out(host):
             continue
-        problem = _fetch(pass_, document)
+        problem = _fetch(pass_, document, on_storing)
         hosts.note(host, problem)
         pass_.add(_summary(document, problem))
         pass_.note_progress()
@@ -90,15 +92,20 @@ def _concerns_all_of(host: str, problem: Exception) -> bool:
     return isinstance(problem, MarketplaceError) and problem.concerns_all_calls and problem.status != 401
 
 
-def _fetch(pass_: RunningPass, document: DueDocument) -> Exception | None:
+def _fetch(pass_: RunningPass, document: DueDocument, on_storing: Callable[[str], None]) -> Exception | None:
     """Fetches and stores one document; the reason if it could not be fetched."""
     account = pass_.lane.account
     try:
         content = _download(pass_, document.url)
-        store_content(pass_.connection, account, document, content, format_of(content))
+        format_ = format_of(content)
     except (MarketplaceError, UnusableContentError) as problem:
-        store_failure(pass_.connection, account, document, str(problem))
+        with pass_.connection.transaction():
+            store_failure(pass_.connection, account, document, str(problem))
+            on_storing(document.order_id)
         return problem
+    with pass_.connection.transaction():
+        store_content(pass_.connection, account, document, content, format_)
+        on_storing(document.order_id)
     return None
 
 

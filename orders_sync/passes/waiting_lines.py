@@ -55,13 +55,17 @@ def waiting_lines(
 
 
 def hold_back(stock: StockConnection, account: str, order_id: str, by: By, *, holds: bool) -> bool:
-    """Holds an order back from refusal, or lets the account's setting count again; on record. False: no such order."""
+    """Holds an order back from refusal, or lets the account's setting count again; on record. False: no such order.
+
+    Where that is so already, for the same reason, nothing changes.
+    """
+    values = {"account": account, "order": order_id, "holds": holds, "reason": by.reason, "by": by.user}
     with stock.transaction():
-        is_stored = stock.execute(_HOLD, [holds, by.reason, by.user, account, order_id]).rowcount == 1
-        if is_stored:
+        if stock.execute(_HOLD, values).rowcount:
             act = Act.HOLD_BACK if holds else Act.UNDO_HOLD_BACK
             note_act(stock.connection, by, act, On(account, order_id))
-    return is_stored
+            return True
+        return stock.execute(_IS_STORED, values).fetchone() == (True,)
 
 
 _LINES: LiteralString = """
@@ -91,5 +95,9 @@ _OF_ORDERS: LiteralString = " AND item.order_id = ANY(%(orders)s)"
 _BY_ORDER: LiteralString = " ORDER BY item.account, item.order_id, item.sku, item.item_id"
 _HOLD = """
 INSERT INTO refusal_holds (account, order_id, holds, reason, made_by)
-SELECT account, order_id, %s, %s, %s FROM orders WHERE account = %s AND order_id = %s
+SELECT account, order_id, %(holds)s, %(reason)s, %(by)s FROM orders
+WHERE account = %(account)s AND order_id = %(order)s AND CASE WHEN %(holds)s THEN %(reason)s END IS DISTINCT FROM (
+  SELECT CASE WHEN holds THEN reason END FROM refusal_holds
+  WHERE account = %(account)s AND order_id = %(order)s ORDER BY hold_id DESC LIMIT 1)
 """
+_IS_STORED = "SELECT EXISTS (SELECT FROM orders WHERE account = %(account)s AND order_id = %(order)s)"

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import msgspec
 import psycopg
 
+from orders_sync.acts.by import By
+from orders_sync.acts.manual_acts import Act, NotedOnce
 from orders_sync.database.bulk_work import rare_garbage_collection
 from orders_sync.model.errors import UserFacingError
 from orders_sync.stock.connection import StockConnection
@@ -45,23 +47,29 @@ def _event(columns: Sequence[Any]) -> _Event:
 
 
 def apply_pending(
-    stock: StockConnection, oversell: frozenset[str] = frozenset(), *, batch: int = MAX_EVENTS_PER_TRANSACTION
+    stock: StockConnection,
+    oversell: frozenset[str] = frozenset(),
+    *,
+    batch: int = MAX_EVENTS_PER_TRANSACTION,
+    by: By | None = None,
 ) -> StockResult:
     """Applies all pending events, looks at the items that changed without one, and books the returns that are due.
 
-    `oversell`: the accounts that may lock stock below zero. `batch`: the maximum of events per transaction.
+    `oversell`: the accounts that may lock stock below zero. `batch`: the maximum of events per transaction. `by`: the
+    person who does, whose act it is if something was pending; None: the stock job does.
     """
+    note = NotedOnce(stock.connection, by, Act.APPLY_EVENTS)
     with rare_garbage_collection():
-        applied = _apply_all(stock, oversell, batch) + _apply_rechecks(stock, oversell, batch)
-        return applied + apply_returns(stock, oversell, batch)
+        applied = _apply_all(stock, oversell, batch, note) + _apply_rechecks(stock, oversell, batch, note)
+        return applied + apply_returns(stock, oversell, batch, note)
 
 
-def _apply_all(stock: StockConnection, oversell: frozenset[str], batch: int) -> StockResult:
+def _apply_all(stock: StockConnection, oversell: frozenset[str], batch: int, note: NotedOnce) -> StockResult:
     total = StockResult()
     last_event_id = 0
     max_attempts = MAX_ATTEMPTS
     while True:
-        applied = _apply_batch(stock, oversell, batch, last_event_id, max_attempts)
+        applied = _apply_batch(stock, oversell, batch, last_event_id, max_attempts, note)
         if applied.last_event_id is not None:
             if not last_event_id and applied.result.events == MAX_EVENTS_PER_TRANSACTION:
                 collect_missing_statistics(stock)
@@ -106,7 +114,7 @@ def pending_events(stock: StockConnection) -> int:
     return int(row[0]) if row else 0
 
 
-def _apply_rechecks(stock: StockConnection, oversell: frozenset[str], size: int) -> StockResult:
+def _apply_rechecks(stock: StockConnection, oversell: frozenset[str], size: int, note: NotedOnce) -> StockResult:
     """Looks at the locks of the items that changed without an event.
 
     One that fails would always fail: it is not looked at again, and the check of wrong locks lists it.
@@ -119,6 +127,7 @@ def _apply_rechecks(stock: StockConnection, oversell: frozenset[str], size: int)
                 return total
             causes: dict[ItemKey, Cause] = dict.fromkeys(rows, RECHECKED)
             total += reconcile_each(stock, causes, oversell)[0]
+            note()
 
 
 class _Applied(NamedTuple):
@@ -131,7 +140,7 @@ _NOTHING = _Applied(StockResult(), None)
 
 
 def _apply_batch(
-    stock: StockConnection, oversell: frozenset[str], size: int, after: int, max_attempts: int
+    stock: StockConnection, oversell: frozenset[str], size: int, after: int, max_attempts: int, note: NotedOnce
 ) -> _Applied:
     """Applies up to `size` pending events whose ids are greater than `after`, and that failed less than `max_attempts`.
 
@@ -147,25 +156,28 @@ def _apply_batch(
             taken = [event.event_id for event in events]
             result = reconcile(stock, _causes(stock, events), oversell)
             stock.execute(_APPLIED, [taken])
+            note()
     except (psycopg.Error, ValueError, KeyError) as error:
         if isinstance(error, psycopg.OperationalError) or not taken:
             raise
         if size > 1:
-            return _apply_in_parts(stock, oversell, len(taken), after, max_attempts)
+            return _apply_in_parts(stock, oversell, len(taken), after, max_attempts, note)
         problem = str(error) if isinstance(error, UserFacingError) else type(error).__name__
-        stock.execute(_FAILED, [problem, taken])
+        with stock.transaction():
+            stock.execute(_FAILED, [problem, taken])
+            note()
         return _Applied(StockResult(failed=1), taken[-1])
     return _Applied(StockResult(events=len(taken)) + result, taken[-1])
 
 
 def _apply_in_parts(
-    stock: StockConnection, oversell: frozenset[str], count: int, after: int, max_attempts: int
+    stock: StockConnection, oversell: frozenset[str], count: int, after: int, max_attempts: int, note: NotedOnce
 ) -> _Applied:
     """Applies the `count` events of a batch that failed, a tenth at a time."""
     total = _Applied(StockResult(), after)
     size = max(1, count // 10)
     while count > 0:
-        applied = _apply_batch(stock, oversell, min(size, count), total.last_event_id or 0, max_attempts)
+        applied = _apply_batch(stock, oversell, min(size, count), total.last_event_id or 0, max_attempts, note)
         if applied.last_event_id is None:
             break
         count -= applied.result.events + applied.result.failed

@@ -5,7 +5,7 @@ from typing import LiteralString, NamedTuple
 
 from orders_sync.acts.by import By
 from orders_sync.acts.manual_acts import Act, On, note_act
-from orders_sync.stock.available_position import compute_anew
+from orders_sync.stock.available_position import recompute
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.input import StockInputError, check_id, check_pieces
 from orders_sync.stock.stock_skus import check_in_stock_list
@@ -61,14 +61,14 @@ def set_buffer(stock: StockConnection, buffer: Buffer, by: By | None = None) -> 
     with stock.changing():
         if buffer.sku:
             buffer = buffer._replace(sku=stored_sku_case(stock).form(check_id(buffer.sku, "sku")))
-        stock.execute("DELETE FROM stock_buffers WHERE account = %s AND sku = %s", [buffer.account, buffer.sku])
-        if buffer.pieces or buffer.percent:
+        keeps_back = buffer.pieces > 0 or buffer.percent > 0
+        if keeps_back:
             check_in_stock_list(stock, [buffer.sku], buffer.account)
-            stock.execute("INSERT INTO stock_buffers (account, sku, pieces, percent) VALUES (%s, %s, %s, %s)", buffer)
-        if by is not None:
-            on = On(buffer.account or None, sku=buffer.sku or None)
-            note_act(stock.connection, by, Act.SET_BUFFER, on, f"{buffer.pieces} pieces, {buffer.percent} %")
-        compute_anew(stock)
+        if stock.execute(_SET_BUFFER if keeps_back else _REMOVE_BUFFER, buffer._asdict()).rowcount:
+            if by is not None:
+                on = On(buffer.account or None, sku=buffer.sku or None)
+                note_act(stock.connection, by, Act.SET_BUFFER, on, f"{buffer.pieces} pieces, {buffer.percent} %")
+            recompute(stock)
         return stock.execute(_IS_LISTED, {"sku": buffer.sku}).fetchone() == (True,)
 
 
@@ -77,6 +77,13 @@ def stored_buffers(stock: StockConnection) -> list[Buffer]:
     return stock.rows_as(Buffer, "SELECT account, sku, pieces, percent FROM stock_buffers ORDER BY account, sku")
 
 
+_SET_BUFFER = """
+INSERT INTO stock_buffers AS stored (account, sku, pieces, percent)
+VALUES (%(account)s, %(sku)s, %(pieces)s, %(percent)s)
+ON CONFLICT (account, sku) DO UPDATE SET pieces = excluded.pieces, percent = excluded.percent
+WHERE (stored.pieces, stored.percent) <> (excluded.pieces, excluded.percent)
+"""
+_REMOVE_BUFFER = "DELETE FROM stock_buffers WHERE account = %(account)s AND sku = %(sku)s"
 _IS_LISTED = """
 SELECT EXISTS (SELECT FROM {levels} WHERE on_hand IS NOT NULL AND %(sku)s IN (sku, ''))
 """

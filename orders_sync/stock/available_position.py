@@ -3,7 +3,7 @@
 Each change of a lock is a row of stock_lock_history, and each change of the pieces on hand one of stock_movements. One
 transaction at a time writes them (StockConnection.changing), so that their running numbers are in the order of the
 commits: what has a greater number than the position has changed since. Aliases, bundles and buffers have no history:
-who changes them calls `compute_anew`.
+who changes them calls `recompute`.
 """
 
 from collections.abc import Sequence
@@ -16,15 +16,15 @@ class Position(NamedTuple):
     """The last changes that the numbers follow, and for whom they were computed."""
 
     schema_name: str | None
-    """Of the stock tables; None: everything has to be computed anew."""
+    """Of the stock tables; None: everything has to be recomputed."""
     entry_id: int
     movement_id: int
     accounts: Sequence[str]
 
 
-def compute_anew(stock: StockConnection) -> None:
+def recompute(stock: StockConnection) -> None:
     """Lets the next computation compute all numbers. Call it in the transaction that changes what they depend on."""
-    stock.execute(_COMPUTE_ANEW)
+    stock.execute(_RECOMPUTE)
 
 
 def lock_position(stock: StockConnection) -> Position:
@@ -68,7 +68,7 @@ def is_behind(stock: StockConnection) -> bool:
 _CREATE = "INSERT INTO stock_available_position (position_id) VALUES (1) ON CONFLICT DO NOTHING"
 _POSITION = "SELECT schema_name, entry_id, movement_id, accounts FROM stock_available_position"
 # Waits for a computation under way, and makes it count as not done.
-_COMPUTE_ANEW = """
+_RECOMPUTE = """
 INSERT INTO stock_available_position (position_id) VALUES (1) ON CONFLICT (position_id) DO UPDATE SET schema_name = NULL
 """
 _NOW = """

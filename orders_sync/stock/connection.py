@@ -39,7 +39,7 @@ class StockSchema(StrEnum):
     def sql(self, statement: LiteralString) -> Composed:
         """A statement with the schema's relations for `{levels}`, `{locks}`, `{history}`, `{movements}`, `{events}`.
 
-        And with the form of the column `sku` for `{sku_form}`.
+        And with the form of the column `sku` for `{sku_form}`, and the condition that a lock is active for `{active}`.
         """
         return _with_relations(self, statement)
 
@@ -53,7 +53,12 @@ def _with_relations(schema: StockSchema, statement: LiteralString) -> Composed:
         movements=Identifier(schema.value, "stock_movements"),
         events=Identifier(schema.value, "order_events"),
         sku_form=SKU_FORM,
+        active=_ACTIVE,
     )
+
+
+_ACTIVE = SQL("state IN ('locked', 'short', 'held')")
+"""Of a lock: it holds pieces or waits for some. stock_locks has an index with the same condition."""
 
 
 @dataclass(frozen=True)

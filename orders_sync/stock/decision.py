@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from orders_sync.acts.by import By
 from orders_sync.stock.departures import NOT_SHIPPED, SHIPPED, Departure, pieces_of
-from orders_sync.stock.input import MAX_PIECES, check_need
+from orders_sync.stock.input import check_need
 from orders_sync.stock.needs import (
     NOTHING,
     ItemFacts,
@@ -230,9 +230,10 @@ def held_pieces(facts: ItemFacts, locks: Sequence[Lock], parts: Sequence[StockPa
     """The pieces of an item that its locks hold. `parts`: those that its SKU has now."""
     held = {lock.sku: lock.held for lock in locks if lock.held}
     now = {part.sku: part.pieces for part in parts}
-    whole = {divmod(pieces, now.get(sku, 0) or MAX_PIECES + 1) for sku, pieces in held.items()}
-    if len(whole) == 1 and (found := whole.pop())[1] == 0:
-        return found[0]
+    if all(sku in now and pieces % now[sku] == 0 for sku, pieces in held.items()):
+        whole = {pieces // now[sku] for sku, pieces in held.items()}
+        if len(whole) == 1:
+            return whole.pop()
     # The parts are others now, or a count took some pieces: those that are held are those of whole pieces of the item.
     common = gcd(*held.values())
     return next((pieces for pieces in range(min(common, max(1, facts.quantity)), 0, -1) if common % pieces == 0), 0)
@@ -293,6 +294,7 @@ def _leave(
 ) -> dict[str, _Moved]:
     """Takes what left from the pieces on hand, but for what had left before the shelf was counted."""
     moved: dict[str, _Moved] = {}
+    made_by = "" if cause.by is None else cause.by.user
     for parcel in parcels:
         for number, (sku, per_piece) in enumerate(parts):
             pieces, item_pieces = parcel.pieces * per_piece, 0 if number else parcel.pieces
@@ -305,8 +307,8 @@ def _leave(
                 result.levels[sku] = level
             result.movements.append(
                 Movement(
-                    sku, SHIPPED, -pieces, -taken, level.on_hand, facts.account, facts.item_id, cause.text, "",
-                    parcel.left_at, item_pieces,
+                    sku, SHIPPED, -pieces, -taken, level.on_hand, facts.account, facts.item_id, cause.text,
+                    made_by, parcel.left_at, item_pieces,
                 )
             )  # fmt: skip
             before = moved.get(sku)
@@ -327,7 +329,7 @@ def _undo(facts: ItemFacts, undone: Iterable[Departure], cause: Cause, result: S
             pieces, item_pieces = part.pieces * departure.pieces, 0 if number else departure.pieces
             level = result.levels[part.sku]
             put_back = 0
-            if level.on_hand is not None and not departure.came_back and level.takes_note_of(_left_at(departure)):
+            if level.on_hand is not None and not departure.came_back and level.takes_note_of(departure.left_at):
                 # What the count did not have, it does not have now either.
                 put_back = max(0, pieces - level.missing)
                 level = level._replace(on_hand=level.on_hand + put_back, missing=level.missing - (pieces - put_back))
@@ -335,17 +337,13 @@ def _undo(facts: ItemFacts, undone: Iterable[Departure], cause: Cause, result: S
             result.movements.append(
                 Movement(
                     part.sku, NOT_SHIPPED, 0 if departure.came_back else pieces, put_back, level.on_hand,
-                    facts.account, facts.item_id, by.reason, by.user, _left_at(departure),
+                    facts.account, facts.item_id, by.reason, by.user, departure.left_at,
                     item_pieces,
                 )
             )  # fmt: skip
             before = moved.get(part.sku, _Moved(0, 0, None))
             moved[part.sku] = _Moved(before.pieces - pieces, before.item_pieces - item_pieces, None)
     return moved
-
-
-def _left_at(departure: Departure) -> datetime:
-    return departure.moved_at or departure.at
 
 
 def _settle_lock(lock: Lock, hold: int, moved: _Moved | None, rest: _Rest, cause: Cause, result: Settled) -> None:

@@ -46,6 +46,11 @@ class Departure(NamedTuple):
     """When it was stored, by our clock."""
     came_back: bool
 
+    @property
+    def left_at(self) -> datetime:
+        """When they left; if the marketplace does not say, when that was stored."""
+        return self.moved_at or self.at
+
 
 def departures_of(movements: Iterable[ItemMovement]) -> list[Departure]:
     """What has left for an item, the earliest first: without what was undone, and marked where it came back."""

@@ -7,10 +7,10 @@ from typing import LiteralString, NamedTuple, TypeVar
 from orders_sync.acts.manual_acts import COLUMNS, ManualAct
 from orders_sync.model.keys import UNSTORABLE
 from orders_sync.stock.connection import StockConnection
-from orders_sync.stock.queries import HISTORY, QUARANTINE, Holder, SkuLevel, StoredTransition, holders
+from orders_sync.stock.queries import HISTORY, Holder, SkuLevel, StoredTransition, holders, sku_levels
 from orders_sync.stock.received import Receipt, receipts_of
 from orders_sync.stock.stock_skus import StockSku
-from orders_sync.stock.store import IN_FORCE, stored_sku_case
+from orders_sync.stock.store import HOLDING_DECISIONS, IN_FORCE, stored_sku_case
 
 MAX_SHOWN = 20
 
@@ -56,7 +56,8 @@ class StoredMovement(NamedTuple):
 class StoredDecision(NamedTuple):
     """What was decided about an item's lock.
 
-    `in_force`: it is the newest decision about the item, and the item's status is still what it was then.
+    `in_force`: it is the newest decision about the item that holds, and the item's status is still what it was then. An
+    undone shipment, and what a person found of held pieces, are only on record.
     """
 
     made_at: datetime
@@ -127,7 +128,7 @@ def explain(stock: StockConnection, subject: str, limit: int | None = MAX_SHOWN)
     shown = {"accounts": keys[0], "items": keys[1], "skus": skus, "ordered": [*skus, *ordered], "limit": limit}
     with_those_of_items = sorted({*skus, *(sku for (sku,) in stock.execute(_SKUS_OF_ITEMS, shown))})
     return Explanation(
-        levels=stock.rows_as(SkuLevel, _LEVELS, [with_those_of_items]),
+        levels=sku_levels(stock, skus=with_those_of_items),
         holders=holders(stock, with_those_of_items, limit),
         pending=stock.rows_as(PendingItem, _PENDING, shown),
         items=stock.rows_as(OrderedItem, _ITEMS, shown),
@@ -176,9 +177,17 @@ _OF_SKU: LiteralString = """(item.form = ANY(%(ordered)s)
 
 
 def _sql(statement: LiteralString) -> LiteralString:
-    """A statement with the parts above for `{item}`, `{named}`, `{of_sku}` and `{parts_of_item}`."""
+    """A statement with the parts above for `{item}`, `{named}`, `{of_sku}` and `{parts_of_item}`.
+
+    And with those of `store` for `{in_force}` and `{holding}`.
+    """
     with_parts = statement.replace("{of_sku}", _OF_SKU).replace("{parts_of_item}", _PARTS_OF_ITEM)
-    return with_parts.replace("{named}", _NAMED).replace("{item}", _ITEM).replace("{in_force}", IN_FORCE)
+    return (
+        with_parts.replace("{named}", _NAMED)
+        .replace("{item}", _ITEM)
+        .replace("{in_force}", IN_FORCE)
+        .replace("{holding}", HOLDING_DECISIONS)
+    )
 
 
 _SKUS_OF_ITEMS = _sql("""
@@ -195,13 +204,6 @@ SELECT account, sku, stock_sku, pieces FROM stock_skus
 WHERE sku = ANY(%(skus)s) OR stock_sku = ANY(%(skus)s) OR sku IN (SELECT form FROM {item} WHERE {named})
 ORDER BY sku, account, stock_sku LIMIT %(limit)s
 """)
-_LEVELS = """
-SELECT level.sku, level.on_hand, level.reserved, level.counted_at, {quarantine} AS quarantine, (
-  SELECT coalesce(sum(lock.short), 0) FROM {locks} lock WHERE lock.sku = level.sku AND lock.state = 'short') AS short, (
-  SELECT coalesce(sum(lock.held), 0) FROM {locks} lock
-  WHERE lock.sku = level.sku AND lock.state IN ('locked', 'short', 'held')) AS held
-FROM {levels} level WHERE level.sku = ANY(%s) ORDER BY level.sku
-""".replace("{quarantine}", QUARANTINE)
 _PENDING = _sql("""
 SELECT account, order_id, item_id, sku, status, min(recorded_at) AS waits_since
 FROM (
@@ -224,10 +226,9 @@ WHERE sku = ANY(%(skus)s) OR {named} ORDER BY movement_id DESC LIMIT %(limit)s
 """)
 _DECISIONS = _sql("""
 SELECT decided.made_at, account, item_id, decided.decision, decided.reason, decided.made_by,
-  coalesce({in_force} AND NOT EXISTS (
+  coalesce({in_force} AND decided.decision IN {holding} AND NOT EXISTS (
     SELECT FROM stock_decisions newer WHERE newer.account = decided.account AND newer.item_id = decided.item_id
-      AND newer.decision IN ('lock', 'release', 'shipped') AND newer.decision_id > decided.decision_id)
-    AND decided.decision NOT IN ('still_here', 'has_left'), false) AS in_force
+      AND newer.decision IN {holding} AND newer.decision_id > decided.decision_id), false) AS in_force
 FROM stock_decisions decided LEFT JOIN {item} USING (account, item_id)
 WHERE {of_sku} OR {named} ORDER BY decided.decision_id DESC LIMIT %(limit)s
 """)

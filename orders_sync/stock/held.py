@@ -130,6 +130,6 @@ SELECT lock.account, lock.order_id, lock.item_id, lock.sku, lock.held, coalesce(
       WHERE (none.account, none.item_id, none.sku) = (lock.account, lock.item_id, lock.sku)
         AND none.held = 0), 0)) AS since
 FROM {locks} lock LEFT JOIN order_items item USING (account, item_id)
-WHERE lock.state IN ('locked', 'short', 'held') AND lock.held > 0
+WHERE {active} AND lock.held > 0
 ORDER BY since, lock.account, lock.item_id, lock.sku
 """

@@ -67,11 +67,11 @@ def _check_new_aliases(stock: StockConnection) -> None:
     now = load_stock_skus(stock)
     form = SkuCase.IGNORE.form
     merged = {(account, form(sku)): _in_one_case(parts) for (account, sku), parts in now.parts.items()}
-    for account, sku, held in stock.execute(_HELD_SKUS):
+    for account, sku, locked in stock.execute(_LOCKED_SKUS):
         before = _in_one_case(parts_of(account, sku, now))
         after = _in_one_case(parts_of(account, sku, StockSkus(merged, SkuCase.IGNORE)))
         lost = {part.sku for part in before if part not in after}
-        if form(held) in lost:  # any other lock is one that the stock job has yet to look at
+        if form(locked) in lost:  # any other lock is one that the stock job has yet to look at
             raise _new_alias(sku, after, f"orders of {account} hold pieces of it")
     stood_for, stand_for = ({part.sku for parts in each.values() for part in parts} for each in (now.parts, merged))
     for (sku,) in stock.execute("SELECT sku FROM {levels} WHERE on_hand > 0 ORDER BY sku"):
@@ -157,7 +157,7 @@ def _after_moves(level: StockLevel, pieces: int) -> StockLevel:
     return level._replace(on_hand=max(0, on_hand), missing=level.missing + max(0, -on_hand))
 
 
-_HELD_SKUS = """
+_LOCKED_SKUS = """
 SELECT DISTINCT account, item.sku, lock.sku FROM {locks} lock JOIN order_items item USING (account, item_id)
 WHERE lock.locked > 0 ORDER BY 1, 2, 3
 """

@@ -33,10 +33,6 @@ class Decision(StrEnum):
     """Held pieces have left. This is only on record: ItemFacts.unreported says what follows."""
 
 
-ACTS = (Decision.NOT_SHIPPED, Decision.STILL_HERE, Decision.HAS_LEFT)
-"""Decisions that are only on record: what they do is done at once, and they end no other one."""
-
-
 class Parcel(NamedTuple):
     """Pieces of an item that left together."""
 

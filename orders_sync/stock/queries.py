@@ -97,7 +97,7 @@ class ReservedMismatch(NamedTuple):
 
     sku: str
     reserved: int
-    locked: int
+    locked_and_held: int
 
 
 class FailedEvent(NamedTuple):
@@ -119,9 +119,12 @@ QUARANTINE: LiteralString = """(
 """The pieces in quarantine of the SKU of `level`."""
 
 
-def sku_levels(stock: StockConnection, *, only_short: bool = False) -> list[SkuLevel]:
-    """The levels of all SKUs, by SKU. `only_short`: only of SKUs that have short locks."""
-    return stock.rows_as(SkuLevel, _LEVELS, [only_short])
+def sku_levels(
+    stock: StockConnection, *, skus: Sequence[str] | None = None, only_short: bool = False
+) -> list[SkuLevel]:
+    """The levels of these SKUs, or of all, by SKU. `only_short`: only of SKUs that have short locks."""
+    parameters = {"skus": None if skus is None else list(skus), "only_short": only_short}
+    return stock.rows_as(SkuLevel, _LEVELS, parameters)
 
 
 def holders(stock: StockConnection, skus: Sequence[str], limit: int | None = None) -> list[Holder]:
@@ -135,7 +138,7 @@ def holders(stock: StockConnection, skus: Sequence[str], limit: int | None = Non
           SELECT cause FROM {history} entry
           WHERE entry.account = lock.account AND entry.item_id = lock.item_id AND entry.sku = lock.sku
           ORDER BY entry_id DESC LIMIT 1) entry ON true
-        WHERE lock.state IN ('locked', 'short', 'held') AND lock.sku = ANY(%s)
+        WHERE {active} AND lock.sku = ANY(%s)
         ORDER BY lock.sku, lock.ordered_at, lock.account, lock.item_id LIMIT %s
         """,
         [list(skus), limit],
@@ -174,12 +177,11 @@ def reserved_mismatches(stock: StockConnection) -> list[ReservedMismatch]:
     return stock.rows_as(
         ReservedMismatch,
         """
-        SELECT level.sku, level.reserved, coalesce(held.locked, 0) AS locked
+        SELECT level.sku, level.reserved, coalesce(active.pieces, 0) AS locked_and_held
         FROM {levels} level LEFT JOIN (
-          SELECT sku, sum(locked + held) AS locked FROM {locks} WHERE state IN ('locked', 'short', 'held')
-          GROUP BY sku
-        ) held USING (sku)
-        WHERE level.reserved <> coalesce(held.locked, 0)
+          SELECT sku, sum(locked + held) AS pieces FROM {locks} WHERE {active} GROUP BY sku
+        ) active USING (sku)
+        WHERE level.reserved <> coalesce(active.pieces, 0)
         """,
     )
 
@@ -210,6 +212,7 @@ _LEVELS = """
 SELECT level.sku, level.on_hand, level.reserved, coalesce(sum(lock.short), 0) AS short,
   coalesce(sum(lock.held), 0) AS held, {quarantine} AS quarantine, level.counted_at
 FROM {levels} level
-LEFT JOIN {locks} lock ON lock.sku = level.sku AND lock.state IN ('locked', 'short', 'held')
-GROUP BY level.sku HAVING NOT %s OR coalesce(sum(lock.short), 0) > 0 ORDER BY level.sku
+LEFT JOIN {locks} lock ON lock.sku = level.sku AND {active}
+WHERE %(skus)s::text[] IS NULL OR level.sku = ANY(%(skus)s::text[])
+GROUP BY level.sku HAVING NOT %(only_short)s OR coalesce(sum(lock.short), 0) > 0 ORDER BY level.sku
 """.replace("{quarantine}", QUARANTINE)

@@ -159,7 +159,7 @@ def put_away(
             movement = _movement(receipt, SCRAPPED, target, -count, 0, level, by)
             text = f"{count} pieces of SKU {target} were scrapped."
         else:
-            _check_target(stock, receipt, target, level)
+            _check_target(stock, receipt, target, level, count)
             change = 0 if level.on_hand is None else count
             movement = _movement(receipt, SHELVED, target, count, change, level, by)
             text = (
@@ -182,14 +182,14 @@ def _receipt(stock: StockConnection, number: int) -> Receipt:
     return found[0]
 
 
-def _check_target(stock: StockConnection, receipt: Receipt, target: str, level: StockLevel) -> None:
+def _check_target(stock: StockConnection, receipt: Receipt, target: str, level: StockLevel, pieces: int) -> None:
     check_in_stock_list(stock, [target])
     if level.on_hand is None and target != receipt.sku:
         raise StockActError(
             f"SKU {target} is not in the stock list, so that its pieces would not be on hand. If it is spelled right, "
             "import it first, with 0 pieces: `orders-sync stock import`."
         )
-    check_pieces((level.on_hand or 0) + receipt.quarantine, f"the sum of pieces on hand of SKU {target}")
+    check_pieces((level.on_hand or 0) + pieces, f"the sum of pieces on hand of SKU {target}")
 
 
 def _movement(

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import psycopg
 
 from orders_sync.acts.by import By
+from orders_sync.acts.manual_acts import NotedOnce
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.decision import Cause, Movement, StockLevel
 from orders_sync.stock.departures import RETURNED, Departure, by_sku, pieces_of, returning
@@ -48,10 +49,11 @@ class _Outcome(NamedTuple):
 _NOTHING = Returned(0, 0, 0)
 
 
-def apply_returns(stock: StockConnection, oversell: frozenset[str], size: int) -> StockResult:
+def apply_returns(stock: StockConnection, oversell: frozenset[str], size: int, note: NotedOnce) -> StockResult:
     """Books the pending returns. One that can't be booked keeps the reason, and stops no other.
 
-    `size`: the maximum of items per transaction. Raises psycopg.OperationalError, e.g. where the connection is lost.
+    `size`: the maximum of items per transaction. `note`: notes the act of the person who books them, if one does.
+    Raises psycopg.OperationalError, e.g. where the connection is lost.
     """
     total = StockResult()
     while True:
@@ -61,6 +63,7 @@ def apply_returns(stock: StockConnection, oversell: frozenset[str], size: int) -
                 return total
             for each in due:
                 total += _handle(stock, each, oversell)
+            note()
 
 
 def returned(

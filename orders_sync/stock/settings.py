@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from orders_sync.acts.by import By
 from orders_sync.acts.manual_acts import Act, note_act
-from orders_sync.stock.available_position import compute_anew
+from orders_sync.stock.available_position import recompute
 from orders_sync.stock.connection import StockConnection, StockSchema
 from orders_sync.stock.merge_skus import check_that_skus_can_merge, merge_shared_skus, merge_skus
 from orders_sync.stock.sku_case import SkuCase
@@ -47,8 +47,13 @@ def stored_settings(stock: StockConnection) -> StockSettings:
 
 
 def set_unknown_shipping_time(stock: StockConnection, value: UnknownShippingTime, by: By) -> None:
-    """Changes when pieces count as having left of which the marketplace gives no time; for shipments from now on."""
+    """Changes when pieces count as having left of which the marketplace gives no time; for shipments from now on.
+
+    Where it is so already, nothing changes.
+    """
     with stock.changing():
+        if stored_settings(stock).unknown_shipping_time is value:
+            return
         stock.execute(_SET_UNKNOWN_SHIPPING_TIME, [value, by.user])
         note_act(stock.connection, by, Act.CHANGE_STOCK_SETTINGS, detail=f"unknown_shipping_time: {value}")
 
@@ -71,12 +76,12 @@ def set_sku_case(
             check_that_skus_can_merge(stock)
         stock.execute(_SET, [sku_case, by.user])
         note_act(stock.connection, by, Act.CHANGE_STOCK_SETTINGS, detail=f"sku_case: {sku_case}")
-        compute_anew(stock)
+        recompute(stock)
         merged: dict[str, list[str]] = {}
         if sku_case is SkuCase.IGNORE:
             merge_shared_skus(stock)
             merged = merge_skus(stock, by.user, oversell)
-            # What is not in use now counts for nothing until a move of the cutover sets it anew.
+            # What is not in use now counts for nothing until a move of the cutover sets it again.
             for schema in set(StockSchema) - {stock.schema}:
                 unused = StockConnection(stock.connection, schema)
                 with unused.changing():
@@ -97,6 +102,6 @@ ON CONFLICT (settings_id) DO UPDATE SET sku_case = excluded.sku_case, changed_by
 _RECHECK = """
 INSERT INTO stock_rechecks (account, item_id)
 SELECT account, item_id FROM order_items WHERE status IN ('pending', 'accepted', 'unknown')
-UNION SELECT account, item_id FROM {locks} WHERE state IN ('locked', 'short')
+UNION SELECT account, item_id FROM {locks} WHERE {active}
 UNION SELECT account, item_id FROM stock_decisions WHERE decision = 'lock'
 """

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from orders_sync.acts.by import By
 from orders_sync.acts.manual_acts import Act, note_act
-from orders_sync.stock.available_position import compute_anew
+from orders_sync.stock.available_position import recompute
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.csv_files import StockFileError, check_spelling, read_csv
 from orders_sync.stock.input import StockInputError, check_id, check_pieces, one_spelling
@@ -60,22 +60,23 @@ def read_stock_skus_file(path: Path, sku_case: SkuCase = SkuCase.EXACT) -> list[
 def import_stock_skus(stock: StockConnection, skus: list[StockSku], by: By | None = None) -> list[str]:
     """Replaces all aliases and bundles. The stock job then moves the locks whose items' SKUs change.
 
-    `by`: the person who imports; None: no person does.
+    Where all of them are stored already, nothing changes. `by`: the person who imports; None: no person does.
 
     Returns the SKUs with pieces on hand that no item can get any more, since they are aliases or bundles now. Raises
     StockInputError if two SKUs are one by the stored case rule.
     """
     with stock.changing():
         skus = _in_form(skus, stored_sku_case(stock))
-        before = set(stored_stock_skus(stock))
+        changed = sorted({each.sku for each in {*stored_stock_skus(stock)} ^ {*skus}})
+        if not changed:
+            return []
         stock.execute("DELETE FROM stock_skus")
         stock.execute(
             "INSERT INTO stock_skus (account, sku, stock_sku, pieces) "
             "SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::int[])",
             [list(column) for column in zip(*skus, strict=True)] if skus else [[], [], [], []],
         )
-        compute_anew(stock)
-        changed = sorted({each.sku for each in before ^ set(skus)})
+        recompute(stock)
         stock.execute(_RECHECK, [changed])
         if by is not None:
             note_act(stock.connection, by, Act.IMPORT_SKUS, detail=f"{len(skus)} lines, {len(changed)} SKUs changed")
@@ -129,7 +130,7 @@ _RECHECK = """
 INSERT INTO stock_rechecks (account, item_id)
 SELECT account, item_id FROM order_items item
 WHERE {sku_form} = ANY(%s) AND (status IN ('pending', 'accepted', 'unknown')
-  OR (account, item_id) IN (SELECT account, item_id FROM {locks} WHERE state IN ('locked', 'short'))
+  OR (account, item_id) IN (SELECT account, item_id FROM {locks} WHERE {active})
   OR (account, item_id) IN (SELECT account, item_id FROM stock_decisions WHERE decision = 'lock'))
 """
 # An account's own aliases count instead of those of every account; but what another line stands for has pieces.

@@ -95,18 +95,20 @@ def _with_taken(
     stock: StockConnection, items: list[ItemFacts], locks: Mapping[ItemKey, Sequence[Lock]]
 ) -> list[ItemFacts]:
     """Sets `taken` of the items that have parcels, and of which some pieces have left before."""
-    if not any(item.parcels for item in items):
-        return items
-    return [
-        item._replace(taken=_taken(stock, item.key))
+    partly_left = [
+        item.key
+        for item in items
         if item.parcels and 0 < pieces_left(locks.get(item.key, ())) < reported_pieces(item) + item.unreported
+    ]
+    if not partly_left:
+        return items
+    departures = _departures(stock, partly_left)
+    return [
+        item._replace(taken=[Parcel(each.pieces, each.left_at) for each in departures[item.key]])
+        if item.key in departures
         else item
         for item in items
     ]
-
-
-def _taken(stock: StockConnection, key: ItemKey) -> list[Parcel]:
-    return [Parcel(each.pieces, each.moved_at or each.at) for each in load_departures(stock, key)]
 
 
 def stored_sku_case(stock: StockConnection) -> SkuCase:
@@ -131,7 +133,16 @@ def _left_at(parcel: Parcel) -> datetime:
 
 def load_departures(stock: StockConnection, key: ItemKey) -> list[Departure]:
     """What has left for an item, the earliest first."""
-    return departures_of(map(ItemMovement._make, stock.execute(_MOVEMENTS, [*key])))
+    return _departures(stock, [key])[key]
+
+
+def _departures(stock: StockConnection, keys: Sequence[ItemKey]) -> dict[ItemKey, list[Departure]]:
+    """What has left for each of these items, the earliest first."""
+    movements: dict[ItemKey, list[ItemMovement]] = {key: [] for key in keys}
+    rows = stock.execute(_MOVEMENTS, _columns(keys, 2)).fetchall()
+    for _, account, item_id, *movement in sorted(rows):  # PostgreSQL would read all movements in the order of their ids
+        movements[account, item_id].append(ItemMovement._make(movement))
+    return {key: departures_of(found) for key, found in movements.items()}
 
 
 def note_corrections(stock: StockConnection, loaded: Loaded) -> None:
@@ -204,9 +215,7 @@ def active_locks(stock: StockConnection, skus: Sequence[str]) -> list[Lock]:
 
 def active_skus(stock: StockConnection) -> list[str]:
     """The SKUs that have active locks."""
-    return [
-        sku for (sku,) in stock.execute("SELECT DISTINCT sku FROM {locks} WHERE state IN ('locked', 'short', 'held')")
-    ]
+    return [sku for (sku,) in stock.execute("SELECT DISTINCT sku FROM {locks} WHERE {active}")]
 
 
 class Transition(NamedTuple):
@@ -313,6 +322,8 @@ An order whose modified time is not to be believed keeps that of an earlier vers
 Where the marketplace gives no time at all, the pieces left after the last `modified` pass that saw them here; a setting
 says whether they count as having left right after it. It is NULL if not: they then left when that was stored.
 """
+HOLDING_DECISIONS: LiteralString = "('lock', 'release', 'shipped')"
+"""The decisions that hold until the item's status changes. What the others do is done at once, and they end none."""
 IN_FORCE: LiteralString = """(decided.item_status = item.status AND NOT EXISTS (
   SELECT FROM public.order_events later
   WHERE later.account = item.account AND later.order_id = item.order_id
@@ -340,9 +351,9 @@ LABELLED: LiteralString = """EXISTS (
 """Whether `item` has a label that was not cancelled. A label that names no items is for all of the order."""
 DECIDED: LiteralString = """LEFT JOIN LATERAL (
   SELECT * FROM public.stock_decisions made
-  WHERE made.account = item.account AND made.item_id = item.item_id AND made.decision IN ('lock', 'release', 'shipped')
+  WHERE made.account = item.account AND made.item_id = item.item_id AND made.decision IN {holding}
   ORDER BY made.decision_id DESC LIMIT 1) decided ON true
-"""
+""".replace("{holding}", HOLDING_DECISIONS)
 """Joins `item` with the newest decision about it, `decided`: the one that counts."""
 _ITEMS: LiteralString = (
     """
@@ -393,7 +404,7 @@ SELECT lock.* FROM unnest(%s::text[], %s::int[]) AS level (sku, takers) CROSS JO
 _ACTIVE = """
 SELECT account, item_id, sku, order_id, quantity, locked, short, consumed, item_pieces, problem, ordered_at,
   held
-FROM {locks} WHERE state IN ('locked', 'short', 'held') AND sku = ANY(%s)
+FROM {locks} WHERE {active} AND sku = ANY(%s)
 """
 _UPDATE_LOCKS = """
 UPDATE {locks} stored SET
@@ -407,10 +418,11 @@ FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::int[], %s::int[]
     held, state)
 WHERE stored.account = changed.account AND stored.item_id = changed.item_id AND stored.sku = changed.sku
 """
+# Its first condition lets PostgreSQL use the index of items.
 _MOVEMENTS = """
-SELECT kind, sku, pieces, on_hand_change, item_pieces, moved_at, at FROM {movements}
-WHERE account = %s AND item_id = %s AND kind IN ('shipped', 'not_shipped', 'returned', 'received')
-ORDER BY movement_id
+SELECT movement_id, account, item_id, kind, sku, pieces, on_hand_change, item_pieces, moved_at, at
+FROM {movements} JOIN unnest(%s::text[], %s::text[]) AS requested (account, item_id) USING (account, item_id)
+WHERE item_id <> '' AND kind IN ('shipped', 'not_shipped', 'returned', 'received')
 """
 _NOTE_OVER_REPORT = """
 INSERT INTO stock_over_reports (account, item_id, pieces, reported) VALUES (%s, %s, %s, %s)

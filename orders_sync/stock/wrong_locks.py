@@ -79,7 +79,7 @@ _WRONG: LiteralString = (
     """
 WITH candidates AS (
   SELECT account, item_id FROM order_items WHERE status IN ('pending', 'accepted', 'unknown')
-  UNION SELECT account, item_id FROM {locks} WHERE state IN ('locked', 'short', 'held')
+  UNION SELECT account, item_id FROM {locks} WHERE {active}
   UNION SELECT account, item_id FROM stock_decisions
   UNION SELECT account, item_id FROM stock_unreported
   UNION SELECT account, item_id FROM order_items item
@@ -147,7 +147,9 @@ WITH candidates AS (
 )
 SELECT needs.account, needs.order_id, needs.item_id, compared.sku, needs.status, compared.pieces, compared.needed,
   coalesce(needs.moves, CASE WHEN compared.held > 0 AND NOT needs.is_rest_held THEN format(
-      '%%s pieces are held, and no label says that they may have left', compared.held)
+      CASE WHEN needs.account = ANY(%(at_once)s::text[])
+        THEN '%%s pieces are held, and the account''s file says hold_after_label: false'
+        ELSE '%%s pieces are held, and no label says that they may have left' END, compared.held)
     WHEN compared.pieces = compared.needed THEN 'pieces are available'
     WHEN compared.needed > %(max_pieces)s THEN format(
       'the item needs %%s pieces, and a lock has at most %%s: is its quantity right, and the bundle?',

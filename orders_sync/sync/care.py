@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 import msgspec
 from psycopg.errors import DataError
 
+from orders_sync.acts.by import By
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.restocking import forget_restocking, note_passed, note_restocking
 from orders_sync.marketplaces.kit.adapter import Adapter, RawRecord
@@ -40,6 +41,7 @@ from orders_sync.sync.rejected_records import (
     dismissed_versions,
     is_put_off,
     keep,
+    note_retry,
     note_tried,
     resolve,
     selected,
@@ -118,11 +120,14 @@ def sync(pass_: RunningPass) -> None:
         note_passed(pass_.connection, pass_.lane.account)
 
 
-def retry_rejected(pass_: RunningPass, selection: Selection, *, limit: int | None) -> MarketplaceError | None:
+def retry_rejected(
+    pass_: RunningPass, selection: Selection, *, limit: int | None, by: By | None = None
+) -> MarketplaceError | None:
     """Tries the selected care records again: at most `limit` of them, those that were tried longest ago first.
 
     Each is fetched anew if the list does not have it whole. One that fails again stays as it is, with the date of its
-    first rejection. Ends early if the marketplace is down, and returns why.
+    first rejection. Ends early if the marketplace is down, and returns why. `by`: the person who tries them; None: a
+    pass does.
     """
     fetches = SingleFetches()
     for kept in to_retry(pass_.connection, selection, limit=limit, before=pass_.began):
@@ -134,18 +139,21 @@ def retry_rejected(pass_: RunningPass, selection: Selection, *, limit: int | Non
             fetches.note_success()
             waits = is_cut_off(kept.raw, kept.reasons)  # the list has the record whole once it is smaller
             reasons = kept.reasons if waits else problem.reasons
-            note_tried(pass_.connection, kept.account, kept.kind, kept.key, reasons)
+            note_tried(pass_.connection, kept.account, kept.kind, kept.key, reasons, by)
             if waits:
                 still = RejectedRecord(kept.kind, kept.key, kept.raw, reasons)
                 pass_.add(PassSummary(put_off=1, problems=[still.one_line()]))
         except MarketplaceError as problem:
-            note_tried(pass_.connection, kept.account, kept.kind, kept.key, with_reason(kept.reasons, problem))
+            note_tried(pass_.connection, kept.account, kept.kind, kept.key, with_reason(kept.reasons, problem), by)
             pass_.add(summary_of("care", kept.key, problem))
             if fetches.is_down(problem):
                 return problem
         else:
             fetches.note_success()
-            pass_.add(_store(pass_, [checked], []))
+            with pass_.connection.transaction():
+                note_retry(pass_.connection, kept.account, kept.kind, kept.key, by)
+                stored = _store(pass_, [checked], [])
+            pass_.add(stored)
     return None
 
 

@@ -4,7 +4,7 @@ It writes only documents, no status and no event: a status stored here would be 
 stores the status, with its event.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from psycopg import DataError
@@ -87,8 +87,13 @@ def sync(pass_: RunningPass) -> None:
     pass_.add(PassSummary(range_end=began, watermark=reached))
 
 
-def read_documents(pass_: RunningPass, missing: Sequence[MissingDocuments]) -> None:
-    """Reads and stores documents of orders. Raises MarketplaceError if nothing can be read at all."""
+def read_documents(
+    pass_: RunningPass, missing: Sequence[MissingDocuments], on_storing: Callable[[str], None] = lambda _: None
+) -> None:
+    """Reads and stores documents of orders. Raises MarketplaceError if nothing can be read at all.
+
+    `on_storing`: is called with an order's id at the end of the transaction that stores its documents.
+    """
     flaws = RecordFlaws(pass_.connection, pass_.lane.account, "order")
     failures = successes = 0
     for order_id, answer in _answers(pass_.adapter, missing):
@@ -100,7 +105,7 @@ def read_documents(pass_: RunningPass, missing: Sequence[MissingDocuments]) -> N
         if answer.problems and not answer.found and not answer.flaws:
             continue
         successes += bool(answer.found) or not has_failed
-        pass_.add(_store(pass_, flaws, order_id, answer))
+        pass_.add(_store(pass_, flaws, order_id, answer, on_storing))
         pass_.note_progress()
 
 
@@ -150,7 +155,9 @@ def of_orders(pass_: RunningPass, order_ids: Sequence[str]) -> list[MissingDocum
     return rows_as(pass_.connection, MissingDocuments, _OF_ORDERS, [pass_.lane.account, list(order_ids)])
 
 
-def _store(pass_: RunningPass, flaws: RecordFlaws, order_id: str, answer: OrderDocuments) -> PassSummary:
+def _store(
+    pass_: RunningPass, flaws: RecordFlaws, order_id: str, answer: OrderDocuments, on_storing: Callable[[str], None]
+) -> PassSummary:
     """Stores the documents of an order that were found."""
     if not answer.found and not answer.flaws:
         return PassSummary(unchanged=1)
@@ -160,6 +167,7 @@ def _store(pass_: RunningPass, flaws: RecordFlaws, order_id: str, answer: OrderD
             wrong = store_documents(pass_.connection, account, {order_id: answer.found}, are_whole=is_whole)
             wrong += ((order_id, flaw) for flaw in answer.flaws)
             flaws.add(wrong)
+            on_storing(order_id)
     except DataError as error:
         return PassSummary(problems=[f"order {order_id}: its documents: {reason_of(error).what}"])
     return PassSummary(changed=1, flawed=bool(wrong), documents_found=sum(map(is_usable, answer.found)))

@@ -7,6 +7,7 @@ hours after its creation appears there behind the watermark.
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
+from orders_sync.acts.by import By
 from orders_sync.marketplaces.kit.adapter import RawRecord
 from orders_sync.marketplaces.kit.errors import MarketplaceError
 from orders_sync.model.pass_summary import PassSummary
@@ -14,7 +15,7 @@ from orders_sync.model.records import Reason, RecordRejectedError
 from orders_sync.sync.merge import OrderMerger
 from orders_sync.sync.merge_pages import merge_all, merge_batch, open_merger
 from orders_sync.sync.put_off import SingleFetches, fetch_order, is_cut_off, summary_of, with_reason
-from orders_sync.sync.rejected_records import HASH_PREFIX, Selection, note_tried, resolve, to_retry
+from orders_sync.sync.rejected_records import HASH_PREFIX, Selection, note_retry, note_tried, resolve, to_retry
 from orders_sync.sync.running_pass import RunningPass
 from orders_sync.sync.unlisted import ExpectedOrders
 from orders_sync.sync.window import RETRIES_PER_PASS, finish, pass_start, until_end, window_end
@@ -62,12 +63,13 @@ def _merge_waiting(pass_: RunningPass, merger: OrderMerger, pages: Iterable[list
 
 
 def retry_rejected(
-    pass_: RunningPass, merger: OrderMerger, selection: Selection, *, limit: int | None
+    pass_: RunningPass, merger: OrderMerger, selection: Selection, *, limit: int | None, by: By | None = None
 ) -> MarketplaceError | None:
     """Tries the selected orders again: at most `limit` of them, those that were tried longest ago first.
 
     Each order is fetched anew. Where that brings no other record, the kept record is checked again. One that can't be
     fetched is put off (see `put_off`), and stops no other. Ends early if the marketplace is down, and returns why.
+    `by`: the person who tries them; None: a pass does.
     """
     fetches = SingleFetches()
     for kept in to_retry(pass_.connection, selection, limit=limit, before=pass_.began):
@@ -75,7 +77,7 @@ def retry_rejected(
         try:
             record = fetch_order(pass_.adapter, order_id) if order_id else None
         except MarketplaceError as problem:
-            note_tried(pass_.connection, kept.account, kept.kind, kept.key, with_reason(kept.reasons, problem))
+            note_tried(pass_.connection, kept.account, kept.kind, kept.key, with_reason(kept.reasons, problem), by)
             pass_.add(summary_of("order", kept.key, problem))
             if fetches.is_down(problem):
                 return problem
@@ -83,15 +85,16 @@ def retry_rejected(
         if order_id:
             fetches.note_success()
         if record is None and is_cut_off(kept.raw, kept.reasons):
-            note_tried(pass_.connection, kept.account, kept.kind, kept.key, kept.reasons)
+            note_tried(pass_.connection, kept.account, kept.kind, kept.key, kept.reasons, by)
             continue  # only its beginning is kept
         if record is None or record.raw == kept.raw:
             record = RawRecord(order_id, kept.raw, kept.fingerprint)
             reasons = _reasons_against(merger, record)
             if reasons:
-                note_tried(pass_.connection, kept.account, kept.kind, kept.key, reasons)
+                note_tried(pass_.connection, kept.account, kept.kind, kept.key, reasons, by)
                 continue
         pass_.add(PassSummary(fetched=1))
+        note_retry(pass_.connection, kept.account, kept.kind, kept.key, by)
         result = merge_batch(pass_, merger, [record])
         if not result.rejected:  # this version may be stored already: the merger then changes nothing
             resolve(pass_.connection, kept.account, kept.kind, {kept.key: None})  # whatever time it has now

@@ -158,15 +158,28 @@ def resolve_unlisted(connection: Connection, account: str, *, since: datetime, b
     )
 
 
-def note_tried(connection: Connection, account: str, kind: str, key: str, reasons: Sequence[Reason]) -> None:
-    """Notes that a rejected record was tried again and is still rejected, and why; the record itself stays."""
-    connection.execute(
-        """
-        UPDATE rejected_records SET reasons = %s, attempts = attempts + 1, last_seen_at = now()
-        WHERE account = %s AND kind = %s AND record_id = %s
-        """,
-        [_as_json(reasons), account, kind, key],
-    )
+def note_tried(
+    connection: Connection, account: str, kind: str, key: str, reasons: Sequence[Reason], by: By | None = None
+) -> None:
+    """Notes that a rejected record was tried again and is still rejected, and why; the record itself stays.
+
+    `by`: the person who tried it; None: a pass did.
+    """
+    with connection.transaction():
+        connection.execute(
+            """
+            UPDATE rejected_records SET reasons = %s, attempts = attempts + 1, last_seen_at = now()
+            WHERE account = %s AND kind = %s AND record_id = %s
+            """,
+            [_as_json(reasons), account, kind, key],
+        )
+        note_retry(connection, account, kind, key, by)
+
+
+def note_retry(connection: Connection, account: str, kind: str, key: str, by: By | None) -> None:
+    """Notes the act of a person who tries a rejected record again; None: a pass does."""
+    if by is not None:
+        note_act(connection, by, Act.RETRY_REJECTED, on_rejected(account, kind, key))
 
 
 def unresolved_keys(connection: Connection, account: str, kind: str) -> set[str]:
@@ -312,18 +325,37 @@ def unresolved_kinds(connection: Connection, account: str, key: str) -> list[str
     return [kind for (kind,) in rows]
 
 
-def dismiss(connection: Connection, account: str, kind: str, key: str, by: By) -> None:
-    """Dismisses a rejected record, with who did it and why. One that is dismissed already keeps its first dismissal."""
+class Dismissal(NamedTuple):
+    """Who dismissed a rejected record, when and why."""
+
+    at: datetime
+    by: str
+    reason: str
+
+
+def dismiss(connection: Connection, account: str, kind: str, key: str, by: By) -> Dismissal | None:
+    """Dismisses a rejected record, with who did it and why.
+
+    Returns the earlier dismissal of one that is dismissed already: that one counts, and nothing changes.
+    """
+    record = {"account": account, "kind": kind, "key": key}
     with connection.transaction():
-        connection.execute(
-            """
-            UPDATE rejected_records SET dismissed_at = coalesce(dismissed_at, now()),
-              dismissed_by = coalesce(dismissed_by, %s), dismissed_reason = coalesce(dismissed_reason, %s)
-            WHERE account = %s AND kind = %s AND record_id = %s AND resolved_at IS NULL
-            """,
-            [by.user, by.reason, account, kind, key],
-        )
-        note_act(connection, by, Act.DISMISS_REJECTED, on_rejected(account, kind, key))
+        if connection.execute(_DISMISS, {**record, "by": by.user, "reason": by.reason}).rowcount:
+            note_act(connection, by, Act.DISMISS_REJECTED, on_rejected(account, kind, key))
+            return None
+        earlier = connection.execute(_DISMISSED, record).fetchone()
+    return None if earlier is None else Dismissal(*earlier)
+
+
+_DISMISS = """
+UPDATE rejected_records SET dismissed_at = now(), dismissed_by = %(by)s, dismissed_reason = %(reason)s
+WHERE account = %(account)s AND kind = %(kind)s AND record_id = %(key)s AND resolved_at IS NULL AND dismissed_at IS NULL
+"""
+_DISMISSED = """
+SELECT dismissed_at, dismissed_by, dismissed_reason FROM rejected_records
+WHERE account = %(account)s AND kind = %(kind)s AND record_id = %(key)s AND resolved_at IS NULL
+  AND dismissed_at IS NOT NULL
+"""
 
 
 def on_rejected(account: str, kind: str, key: str) -> On:

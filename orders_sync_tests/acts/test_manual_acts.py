@@ -1,5 +1,7 @@
 """Acts by hand: one table, each row in the transaction of its effect, found by what it is about."""
 
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -9,13 +11,21 @@ from orders_sync.acts.by import By
 from orders_sync.acts.manual_acts import Act, ManualAct, On, Selection, note_act, stored_acts
 from orders_sync.database.engine import Connection
 from orders_sync.model.texts import InputError
-from orders_sync.stock.apply_events import lock_orders
+from orders_sync.passes.waiting_lines import hold_back
+from orders_sync.stock.apply_events import apply_pending, lock_orders
 from orders_sync.stock.available import Buffer, set_buffer
 from orders_sync.stock.by_hand import StockActError, adjust, decide, return_to_stock, undo_shipment
 from orders_sync.stock.connection import StockConnection, StockSchema
 from orders_sync.stock.explain import explain
+from orders_sync.stock.failed_events import retry_failed
+from orders_sync.stock.input import MAX_PIECES
 from orders_sync.stock.levels import import_levels
 from orders_sync.stock.needs import Decision
+from orders_sync.stock.settings import UnknownShippingTime, set_sku_case, set_unknown_shipping_time
+from orders_sync.stock.sku_case import SkuCase
+from orders_sync.stock.stock_skus import StockSku, import_stock_skus
+from orders_sync.sync.contract_drift import note_seen
+from orders_sync.sync.rejected_records import RejectedRecord, dismiss, keep
 from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrder, store_order
 
 ANN = By("ann@desk", "says so", "orders-sync stock adjust")
@@ -46,13 +56,96 @@ def test_an_act_says_who_did_what_on_what_where_from_and_why(connection: Connect
     assert before <= act.at <= datetime.now(UTC)
 
 
-def test_an_act_without_an_effect_leaves_no_row(connection: Connection, stock: StockConnection) -> None:
-    with pytest.raises(StockActError):
-        adjust(stock, "PHONE", -1, ANN)
-    with pytest.raises(StockActError):
-        decide(stock, (ACCOUNT, "no such item"), Decision.LOCK, ANN)
-    import_levels(stock, {"PHONE": 3}, by=ANN, dry_run=True)
+#: Acts that change nothing where an order waits, and nothing else is stored.
+WITHOUT_EFFECT: dict[str, Callable[[StockConnection], object]] = {
+    "pieces that are not there are taken": lambda stock: adjust(stock, "PHONE", -1, ANN),
+    "an item that is not there is locked": lambda stock: decide(stock, (ACCOUNT, "?"), Decision.LOCK, ANN),
+    "an import shows what it would do": lambda stock: import_levels(stock, {"PHONE": 3}, by=ANN, dry_run=True),
+    "an order that nobody holds back is held back no more": lambda stock: hold_back(
+        stock, ACCOUNT, "1", ANN, holds=False
+    ),
+    "a buffer that is not there is removed": lambda stock: set_buffer(stock, Buffer("", "PHONE", 0, 0), ANN),
+    "the setting is the default": lambda stock: set_unknown_shipping_time(stock, UnknownShippingTime.AS_SEEN, ANN),
+    "the case counts already": lambda stock: set_sku_case(stock, SkuCase.EXACT, ANN),
+    "no aliases are there, and none are imported": lambda stock: import_stock_skus(stock, [], ANN),
+    "no event has failed": lambda stock: retry_failed(stock, ANN),
+    "no difference is new": lambda stock: note_seen(stock.connection, ACCOUNT, None, ANN),
+    "no record is rejected": lambda stock: dismiss(stock.connection, ACCOUNT, "order", "1", ANN),
+}
+
+
+@pytest.mark.parametrize("act", WITHOUT_EFFECT.values(), ids=WITHOUT_EFFECT)
+def test_an_act_without_an_effect_leaves_no_row(
+    connection: Connection, stock: StockConnection, act: Callable[[StockConnection], object]
+) -> None:
+    store_order(connection, StoredOrder("1", [StoredItem("100")]))
+    with suppress(StockActError):
+        act(stock)
     assert acts(connection) == []
+
+
+#: Acts that have an effect once: the second one finds what it would do.
+ONCE: dict[str, Callable[[StockConnection], object]] = {
+    "hold_back": lambda stock: hold_back(stock, ACCOUNT, "1", ANN, holds=True),
+    "set_buffer": lambda stock: set_buffer(stock, Buffer("", "PHONE", 1, 0), ANN),
+    "change_stock_settings": lambda stock: set_unknown_shipping_time(stock, UnknownShippingTime.BEFORE_COUNT, ANN),
+    "import_skus": lambda stock: import_stock_skus(stock, [StockSku("", "PHONE-FR", "PHONE", 1)], ANN),
+    "dismiss_rejected": lambda stock: dismiss(stock.connection, ACCOUNT, "order", "9", ANN),
+}
+
+
+@pytest.mark.parametrize(("name", "act"), ONCE.items(), ids=ONCE)
+def test_an_act_that_is_repeated_leaves_one_row(
+    connection: Connection, stock: StockConnection, name: str, act: Callable[[StockConnection], object]
+) -> None:
+    store_order(connection, StoredOrder("1", [StoredItem("100")]))
+    keep(connection, ACCOUNT, [RejectedRecord("order", "9", b"{}", [])])
+    for _ in range(2):
+        act(stock)
+    assert [each.act for each in acts(connection)] == [name]
+
+
+def test_an_order_is_held_back_again_for_another_reason(connection: Connection, stock: StockConnection) -> None:
+    store_order(connection, StoredOrder("1", [StoredItem("100", status="pending")]))
+    for reason, holds in (("a box comes", True), ("two boxes come", True), ("none came", False), ("one came", False)):
+        assert hold_back(stock, ACCOUNT, "1", ANN._replace(reason=reason), holds=holds)
+    assert [(each.act, each.reason) for each in acts(connection)] == [
+        ("hold_back", "a box comes"),
+        ("hold_back", "two boxes come"),
+        ("undo_hold_back", "none came"),
+    ]
+    assert not hold_back(stock, ACCOUNT, "no such order", ANN, holds=True)
+
+
+def test_what_a_person_applies_is_one_act_and_none_if_nothing_is_pending(
+    connection: Connection, stock: StockConnection
+) -> None:
+    apply_pending(stock, by=ANN)
+    assert acts(connection) == []
+    too_many = StoredItem("100", quantity=MAX_PIECES + 1)
+    for order_id, item in (("1", too_many), ("2", StoredItem("200")), ("3", StoredItem("300"))):
+        store_order(connection, StoredOrder(order_id, [item]))
+    connection.execute("INSERT INTO stock_rechecks (account, item_id) VALUES (%s, '200')", [ACCOUNT])
+    applied = apply_pending(stock, batch=2, by=ANN)
+    assert (applied.events, applied.failed) == (2, 1)
+    assert what(acts(connection)) == [("apply_events", None)]
+
+
+@pytest.mark.parametrize("pending", ["an event that fails", "a recheck", "a return"])
+def test_whatever_a_person_applies_is_an_act(connection: Connection, stock: StockConnection, pending: str) -> None:
+    quantity = MAX_PIECES + 1 if pending == "an event that fails" else 1
+    store_order(connection, StoredOrder("1", [StoredItem("100", quantity=quantity, status="accepted")]))
+    if pending != "an event that fails":
+        apply_pending(stock)
+    if pending == "a recheck":
+        connection.execute("INSERT INTO stock_rechecks (account, item_id) VALUES (%s, '100')", [ACCOUNT])
+    if pending == "a return":
+        connection.execute(
+            "INSERT INTO stock_returns (account, care_id, item_id, pieces, at) VALUES (%s, 'C1', '100', 1, now())",
+            [ACCOUNT],
+        )
+    apply_pending(stock, by=ANN)
+    assert what(acts(connection)) == [("apply_events", None)]
 
 
 def test_an_effect_that_is_undone_takes_its_act_with_it(connection: Connection, stock: StockConnection) -> None:

@@ -4,7 +4,6 @@ import json
 import re
 import socket
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -19,7 +18,7 @@ from orders_sync.model.lane import Lane, SyncType
 from orders_sync.testing.marketplace import Marketplace, an_order
 from orders_sync.testing.row_faults import reject_row
 from orders_sync.testing.waiting import limit
-from orders_sync_tests.cli.command_line import add_account, run
+from orders_sync_tests.cli.command_line import add_account, run, ship_and_return
 
 
 def test_a_sync_prints_a_summary(shop: Marketplace) -> None:
@@ -152,18 +151,7 @@ def test_a_partial_sync_is_a_warning_and_exit_code_0(shop: Marketplace, connecti
 
 
 def test_the_pieces_of_a_care_record_are_booked_by_hand(shop: Marketplace, tmp_path: Path) -> None:
-    file = tmp_path / "stock.csv"
-    file.write_text("sku,on_hand\nPHONE,5\n")
-    an_order(shop, 1)
-    counted_at = (shop.now() - timedelta(hours=1)).isoformat()
-    assert run("stock", "import", str(file), "--counted-at", counted_at).exit_code == 0
-    run("sync", "--type", "new")
-    shop.pass_time(minutes=1)
-    shop.set_states(1, 9, 3)
-    shop.put_folder(900, 100, None)
-    run("sync", "--type", "modified")
-    run("sync", "--type", "care")
-    run("stock", "apply")
+    ship_and_return(shop, tmp_path, "PHONE,5")
     unknown = run("stock", "return", "shop", "--care", "900", "--reason", "unopened")
     assert unknown.exit_code != 0
     assert "does not say how many pieces of the items 100 come back" in unknown.output

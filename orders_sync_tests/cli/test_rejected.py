@@ -88,6 +88,10 @@ def test_a_dismissed_record_rests_until_the_marketplace_changes_it(shop: Marketp
     for record_id in ("1", "900"):
         dismissed = run("rejected", "dismiss", "shop", record_id, "--reason", "a test order")
         assert dismissed.output == f"shop: {record_id} is dismissed.\n"
+    again = run("rejected", "dismiss", "shop", "1", "--reason", "another reason")
+    assert again.exit_code == 0
+    assert "shop: 1 was dismissed already, by " in again.output
+    assert "a test order. Nothing changes." in " ".join(again.output.split())
     row = connection.execute(
         "SELECT dismissed_by LIKE '%@%', dismissed_reason, dismissed_at <= now(), attempts FROM rejected_records "
         "WHERE record_id = '1'"

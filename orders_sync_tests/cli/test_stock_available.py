@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+from orders_sync.acts.by import By
 from orders_sync.database.engine import Connection
+from orders_sync.stock.by_hand import adjust
+from orders_sync.stock.connection import StockConnection
 from orders_sync.testing.marketplace import Marketplace, an_order
 from orders_sync_tests.cli.command_line import run
 
@@ -28,3 +31,9 @@ def test_each_command_stores_what_is_available_after_it(
     ):
         assert run("stock", *command).exit_code == 0
         assert stored() == expected
+
+
+def test_listing_the_buffers_changes_nothing(shop: Marketplace, connection: Connection) -> None:
+    adjust(StockConnection(connection), "PHONE", 5, By("ann@desk", "found"))
+    assert run("stock", "buffer").exit_code == 0
+    assert connection.execute("SELECT count(*) FROM stock_available").fetchone() == (0,)

@@ -1,13 +1,12 @@
 """`orders-sync stock receive`, `put-away` and `received`: what came back goes through quarantine to the shelf."""
 
 import json
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from orders_sync.testing.marketplace import Marketplace, an_order
-from orders_sync_tests.cli.command_line import run
+from orders_sync.testing.marketplace import Marketplace
+from orders_sync_tests.cli.command_line import run, ship_and_return
 
 REASON = ("--reason", "opened")
 
@@ -15,17 +14,7 @@ REASON = ("--reason", "opened")
 @pytest.fixture
 def returned(shop: Marketplace, tmp_path: Path) -> Marketplace:
     """Two of six phones have shipped for an item, and the care record 900 is about it; four are on hand."""
-    file = tmp_path / "stock.csv"
-    file.write_text("sku,on_hand\nPHONE,6\nPHONE-B,0\n")
-    an_order(shop, 1, quantity=2)
-    run("stock", "import", str(file), "--counted-at", (shop.now() - timedelta(hours=1)).isoformat())
-    run("sync", "--type", "new")
-    shop.pass_time(minutes=1)
-    shop.set_states(1, 9, 3)
-    shop.put_folder(900, 100, None)
-    run("sync", "--type", "modified")
-    run("sync", "--type", "care")
-    run("stock", "apply")
+    ship_and_return(shop, tmp_path, "PHONE,6\nPHONE-B,0", quantity=2)
     return shop
 
 

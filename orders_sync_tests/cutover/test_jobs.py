@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from orders_sync.acts.by import By
+from orders_sync.acts.manual_acts import Selection, stored_acts
 from orders_sync.config.v1 import CutoverError, CutoverSettings, Run
 from orders_sync.cutover import moves
 from orders_sync.cutover.phases import note_move
@@ -25,6 +26,7 @@ from orders_sync.stock.connection import stock_connection, stock_reader
 from orders_sync.stock.levels import import_levels
 from orders_sync.stock.queries import sku_levels
 from orders_sync.testing.waiting import limit, wait_for
+from orders_sync_tests.cli.command_line import run as run_command
 
 Launch = Callable[[Run], dg.ExecuteInProcessResult]
 
@@ -106,6 +108,24 @@ def test_a_v1_that_still_writes_once_v2_is_live_is_shown(
         assert stays_off(instance)
         v1.execute("UPDATE orders SET updated_at = %s", [now + timedelta(minutes=5)])
         assert not stays_off(instance)
+
+
+def test_a_comparison_that_a_person_starts_is_an_act(
+    definitions: dg.Definitions, connection: Connection, v1_url: str
+) -> None:
+    with psycopg.connect(v1_url, autocommit=True) as v1:
+        v1.execute(TABLES)
+    day = str(datetime.now(UTC).date() - timedelta(days=1))
+    job = definitions.resolve_job_def("compare_v1_and_v2")
+    scheduled = {"dagster/schedule_name": "compare_v1_and_v2_schedule"}
+    assert job.execute_in_process(partition_key=day, tags=scheduled).success
+    assert stored_acts(connection, Selection()) == []
+    assert job.execute_in_process(partition_key=day, tags={"user": "ann@shop.example"}).success
+    (act,) = stored_acts(connection, Selection())
+    assert (act.actor, act.act) == ("ann@shop.example", "compare_v1_and_v2")
+    assert (act.account, act.object, act.detail) == ("back_market_sandbox", f"day {day}", "No orders on this day.")
+    assert run_command("cutover", "compare", "--day", day).exit_code == 0
+    assert stored_acts(connection, Selection())[-1].via == "orders-sync cutover compare"
 
 
 def test_a_move_waits_for_what_acts_outside(connection: Connection, database_url: str) -> None:

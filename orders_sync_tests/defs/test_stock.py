@@ -52,7 +52,10 @@ def test_a_form_and_a_run_started_by_hand_are_acts_of_the_person_who_is_the_tag_
     first = job.execute_in_process(run_config=config, tags={"user": "ann@shop.example"})
     second = job.execute_in_process(run_config=config)
     stock_job = definitions.resolve_job_def(apply_order_events.name)
+    store_order(connection, StoredOrder("1", [StoredItem("100")]))
     third = stock_job.execute_in_process()
+    assert stock_job.execute_in_process().success, "nothing is pending: no act"
+    store_order(connection, StoredOrder("2", [StoredItem("200")]))
     assert stock_job.execute_in_process(tags={"dagster/sensor_name": "order_events_sensor"}).success
     assert [(act.actor, act.via, act.act, act.reason, act.run_id) for act in stored_acts(connection, Selection())] == [
         ("ann@shop.example", "Dagster job adjust_stock", "adjust_stock", "found", first.run_id),
@@ -124,6 +127,7 @@ def test_held_pieces_are_checked_and_settled_by_a_form(definitions: dg.Definitio
     shown = str(found.metadata["first rows"])
     assert all(each in shown for each in ("PHONE", "100", "orders-sync stock held still-here"))
     assert stored(connection) == {("PHONE", 3)}
+    assert not settle(found="STILL_HERE", pieces=1, left_at="2026-03-01T09:00"), "left_at belongs to HAS_LEFT"
     assert settle(found="STILL_HERE", pieces=1)
     assert stored(connection) == {("PHONE", 4)}
     assert not settle(found="HAS_LEFT", left_at="yesterday")

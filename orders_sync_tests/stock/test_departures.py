@@ -77,6 +77,20 @@ class TestEachParcelHasItsTime:
         store(stock, item._replace(shipped=2, parcels=((1, at(40)), (1, at(60)))), 70, shipped_at=at(70))
         assert on_hand(stock) == 8
 
+    def test_the_items_that_are_looked_at_together_have_each_their_own_parcels(self, stock: StockConnection) -> None:
+        counted(stock, 9, minutes=50)
+        late, early = StoredItem("100", quantity=3), StoredItem("200", quantity=3)
+        both = ((1, at(40)), (1, at(60)))
+        store(stock, late._replace(shipped=1, parcels=((1, at(60)),)), 60, shipped_at=at(60))
+        store(stock, early._replace(shipped=1, parcels=((1, at(40)),)), 60, shipped_at=at(60))
+        assert on_hand(stock) == 8, "one left after the count"
+        for item in (late, early):
+            changed = StoredOrder(item.item_id[:-2], [item._replace(shipped=2, parcels=both)], modified_at=at(70))
+            store_order(stock.connection, changed._replace(shipped_at=at(70)))
+        apply_pending(stock)
+        assert on_hand(stock) == 7, "of those that are known now, one did as well"
+        check_invariants(stock.connection)
+
     @pytest.mark.parametrize("noticed_at", [60, 65])
     def test_a_piece_that_was_noticed_later_was_in_the_last_parcel_before(
         self, stock: StockConnection, noticed_at: float

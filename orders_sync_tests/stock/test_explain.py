@@ -74,6 +74,12 @@ def test_a_decision_is_shown_and_whether_it_still_holds(explained: StockConnecti
     assert [decision.in_force for decision in explain(explained, "1").decisions] == [False]
 
 
+def test_an_undone_shipment_is_only_on_record(explained: StockConnection) -> None:
+    store_order(explained.connection, StoredOrder("1", [StoredItem("100", quantity=2, status="shipped")]))
+    decide(explained, (ACCOUNT, "100"), Decision.NOT_SHIPPED, ANN)
+    assert [(each.decision, each.in_force) for each in explain(explained, "100").decisions] == [("not_shipped", False)]
+
+
 def test_what_does_not_exist_has_no_explanation(explained: StockConnection) -> None:
     assert explain(explained, "NOBODY").is_empty()
     assert explain(explained, "other/100").is_empty()

@@ -199,8 +199,10 @@ class TestAPersonKnows:
         cancel(stock)
         assert has_left(stock, ITEM, None, ANN).pieces == 3
         assert (lock(stock), level(stock)) == (("consumed", 0, 0, 3), (7, 0))
-        assert [each.decision for each in explain(stock, "100").decisions] == ["has_left"]
-        assert [(each.act, each.detail) for each in explain(stock, "100").acts] == [("held_has_left", "3 pieces")]
+        explained = explain(stock, "100")
+        assert [each.decision for each in explained.decisions] == ["has_left"]
+        assert [(each.act, each.detail) for each in explained.acts] == [("held_has_left", "3 pieces")]
+        assert [(each.kind, each.made_by) for each in explained.movements[-1:]] == [("shipped", ANN.user)]
         check(stock)
 
     @pytest.mark.parametrize("facts", [{"status": "shipped"}, {"status": "shipped", "shipped": 3}, {"shipped": 3}])
@@ -322,6 +324,7 @@ class TestBundlesAndAliases:
 
     def test_held_parts_stay_what_they_are_when_the_bundle_changes(self, sets: StockConnection) -> None:
         import_stock_skus(sets, [StockSku("", "SET", "BOX", 1)])
+        assert pending_events(sets) == 1, "a lock that only holds is looked at as each active lock is"
         apply_pending(sets)
         assert (lock(sets)[2], lock(sets, "CASE")[2]) == (2, 4)
         check(sets)
@@ -404,7 +407,9 @@ class TestBundlesAndAliases:
         store(stock, StoredItem("100", "phone", 2))
         store_label(connection, "1")
         cancel(stock, StoredItem("100", "phone", 2))
-        set_sku_case(stock, SkuCase.IGNORE, By("ann@desk", ""))
+        change = set_sku_case(stock, SkuCase.IGNORE, By("ann@desk", ""))
+        assert change is not None
+        assert change.rechecked == 1
         apply_pending(stock)
         assert (lock(stock), level(stock)) == (("held", 0, 2, 0), (5, 2))
         check(stock)
@@ -416,7 +421,9 @@ def test_an_account_can_release_at_once(
     cancel(stock)
     monkeypatch.setattr(accounts, "accounts_folder", lambda: tmp_path)
     write_account(tmp_path, ACCOUNT, {"marketplace": "back_market", "token": "TOKEN", "hold_after_label": False})
-    assert [each.needed for each in wrong_locks(stock)] == [0], "what was held before is found and released"
+    assert [(each.needed, each.problem) for each in wrong_locks(stock)] == [
+        (0, "3 pieces are held, and the account's file says hold_after_label: false")
+    ], "what was held before is found and released"
     repair(stock)
     assert (lock(stock), level(stock)) == (("released", 0, 0, 0), (10, 0))
     store(stock, THREE, 8)

@@ -7,7 +7,7 @@ from orders_sync.stock.apply_events import apply_pending
 from orders_sync.stock.by_hand import By, StockActError, pieces_to_return, return_to_stock
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.explain import explain
-from orders_sync.stock.input import StockInputError
+from orders_sync.stock.input import MAX_PIECES, StockInputError
 from orders_sync.stock.levels import import_levels
 from orders_sync.stock.queries import sku_levels
 from orders_sync.stock.received import Destination, Receipt, care_record_named, put_away, receipts, receive
@@ -117,6 +117,14 @@ def test_another_sku_that_is_not_in_the_stock_list_or_is_an_alias_is_refused(sto
     with pytest.raises(StockInputError, match="ALIAS"):
         put_away(stock, number, None, Destination("ALIAS"), ANN)
     assert receipts(stock)[0].quarantine == 2
+
+
+def test_only_the_pieces_that_are_put_away_have_to_fit_into_the_number_on_hand(stock: StockConnection) -> None:
+    number = received(stock).number
+    import_levels(stock, {"PHONE": MAX_PIECES - 1})
+    assert put_away(stock, number, 1, SAME_SKU, ANN).text == "1 pieces are on hand as SKU PHONE."
+    with pytest.raises(StockInputError, match="the sum of pieces on hand of SKU PHONE"):
+        put_away(stock, number, 1, SAME_SKU, ANN)
 
 
 def test_pieces_of_a_sku_without_a_stock_list_are_on_record(connection: Connection) -> None:

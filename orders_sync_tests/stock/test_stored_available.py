@@ -8,10 +8,10 @@ from orders_sync.database.engine import Connection, connect
 from orders_sync.stock.apply_events import apply_pending, lock_orders
 from orders_sync.stock.available import Buffer, available_to_sell, set_buffer
 from orders_sync.stock.available_position import (
-    compute_anew,
     is_behind,
     lock_position,
     position_now,
+    recompute,
     skus_changed_since,
 )
 from orders_sync.stock.by_hand import By, adjust, decide, return_to_stock
@@ -104,7 +104,7 @@ def test_only_what_has_changed_is_computed(offered: StockConnection) -> None:
         (ACCOUNT, "CASE"), ("other", "CASE"), (ACCOUNT, "SET"),
     }  # fmt: skip
     with offered.transaction():
-        compute_anew(offered)
+        recompute(offered)
     assert store_available(offered, ACCOUNTS) == 4
 
 

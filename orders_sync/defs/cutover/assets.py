@@ -9,6 +9,7 @@ from orders_sync.config.schedules import load_schedules
 from orders_sync.config.v1 import CutoverSettings, load_cutover_settings
 from orders_sync.cutover.phases import MEANING
 from orders_sync.cutover.readiness import checks_to_live, days_still_needed
+from orders_sync.dagster_support.by_run import by_hand
 from orders_sync.dagster_support.lane_assets import days
 from orders_sync.dagster_support.markdown import as_markdown_table
 from orders_sync.dagster_support.orders_database import OrdersDatabase
@@ -80,7 +81,7 @@ def v1_v2_comparison(context: dg.AssetExecutionContext, orders_database: OrdersD
     with orders_database.connect("comparison") as connection, V1Database(settings) as v1:
         for account in sorted(set(settings.marketplaces.values())):
             for day in _days(window.start, window.end):
-                made = compare_day(connection, v1, settings, account, day)
+                made = compare_day(connection, v1, settings, account, day, by=by_hand(context.run))
                 verdicts.append((account, day, f"{made.agreement:.2f} %", made.verdict))
                 context.log.info(f"{account} {day}: {made.verdict}")
         metadata = _metadata(connection, settings)

@@ -5,7 +5,6 @@ from typing import Any
 
 import dagster as dg
 
-from orders_sync.acts.manual_acts import Act, note_act
 from orders_sync.dagster_support.by_run import by_hand
 from orders_sync.dagster_support.markdown import as_markdown_table
 from orders_sync.dagster_support.orders_database import OrdersDatabase
@@ -95,10 +94,8 @@ def stock_locks(context: dg.AssetExecutionContext, orders_database: OrdersDataba
     """Applies the pending events, in the shadow's tables while V1 has the authority, and runs the checks."""
     with orders_database.connect_to_stock("stock") as stock:
         authority = current_authority(stock.connection)
-        if (by := by_hand(context.run)) is not None:
-            note_act(stock.connection, by, Act.APPLY_EVENTS)
         note_restocking(stock.connection, restocking_accounts())
-        applied = apply_pending(stock, overselling_accounts())
+        applied = apply_pending(stock, overselling_accounts(), by=by_hand(context.run))
         states = locks_by_state(stock)
         latest = latest_history(stock, TRANSITIONS_SHOWN)
         checks = list(_check_results(stock))

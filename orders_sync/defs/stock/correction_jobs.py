@@ -75,7 +75,7 @@ class SettleHeldPieces(dg.Config):
     pieces: int | None = Field(default=None, description="Pieces of the item. Not set: all that are held.")
     left_at: str | None = Field(
         default=None,
-        description="When they left, if they have: 2026-03-01T17:30, say, in UTC unless it has a zone. Not set: now.",
+        description="Of HAS_LEFT: when they left, e.g. 2026-03-01T17:30, in UTC unless it has a zone. Not set: now.",
     )
     reason: str = REASON
 
@@ -158,6 +158,10 @@ def settle_held_pieces(
     with _stock(orders_database) as stock:
         by, oversell = by_run(context.run, config.reason), overselling_accounts()
         if config.found is WhereHeldPiecesAre.STILL_HERE:
+            if config.left_at is not None:
+                raise StockActError(
+                    "Pieces that are still here have not left: remove `left_at`, or set `found` to HAS_LEFT."
+                )
             done, found = still_here(stock, key, config.pieces, by, oversell), "still here"
         else:
             left_at = None if config.left_at is None else check_past_time(config.left_at, "left_at")

@@ -1,0 +1,36 @@
+"""Every job of Dagster writes an act when a person runs it, or is listed with the reason why it is none."""
+
+import dagster as dg
+
+from orders_sync.acts.manual_acts import Act
+
+ACTS = {
+    "sync_new_orders": Act.SYNC,
+    "sync_modified_orders": Act.SYNC,
+    "sync_care_records": Act.SYNC,
+    "sync_incomplete_orders": Act.SYNC,
+    "apply_order_events": Act.APPLY_EVENTS,
+    "adjust_stock": Act.ADJUST_STOCK,
+    "decide_lock": Act.LOCK_ITEM,
+    "settle_held": Act.HELD_HAS_LEFT,
+    "return_stock": Act.RETURN_TO_STOCK,
+    "receive_stock": Act.RECEIVE_PIECES,
+    "put_away_stock": Act.PUT_AWAY,
+    "repair_locks": Act.REPAIR_LOCKS,
+    "blank_old_buyer_data": Act.BLANK_BUYERS_DATA,
+    "compare_v1_and_v2": Act.COMPARE_V1_AND_V2,
+}
+OTHERS = {
+    "check_orders": "It only reads.",
+    "explain_lock": "It only reads.",
+    "daily_reports": "It computes a table from the others, as often as it likes.",
+    "refresh_latest": "It runs V1, which has its own records; V2's tables stay as they are.",
+    "refresh_new": "It runs V1, which has its own records; V2's tables stay as they are.",
+    "refresh_orders": "It runs V1, which has its own records; V2's tables stay as they are.",
+}
+
+
+def test_every_job_is_classified(definitions: dg.Definitions) -> None:
+    """A new job fails here until it writes an act, or has the reason why it is none."""
+    jobs = {job.name for job in definitions.get_repository_def().get_all_jobs() if not job.name.startswith("__")}
+    assert jobs == ACTS.keys() | OTHERS.keys()
