@@ -45,9 +45,9 @@ def take_over(connection: Connection, v1_locks: Sequence[V1Lock], oversell: froz
     """Takes V1's locks over before V2 gets the authority, then gives every other item the lock that it needs.
 
     So nothing is locked twice, and a lock is released only where the item's status says so. A status that keeps a lock
-    keeps the one that V1 or the shadow has. All stored events count as applied. Pieces that V1 has consumed count as shipped when V1 consumed them, where the marketplace has not reported
-    it yet. `oversell`: the accounts that may lock stock below zero. Call it in the move's transaction, once V1 has
-    stopped.
+    keeps the one that V1 or the shadow has. All stored events count as applied. Pieces that V1 has consumed count as
+    shipped when V1 consumed them, where the marketplace has not reported it yet. `oversell`: the accounts that may lock
+    stock below zero. Call it in the move's transaction, once V1 has stopped.
     """
     public = StockConnection(connection, StockSchema.PUBLIC)
     with public.changing():

@@ -2,7 +2,7 @@
 
 Two steps. `settle` brings each lock to what its item needs: it takes the pieces that have left, gives back those that
 are not needed, and lets the lock wait for the rest. `share_out` then gives available pieces to the locks that wait, the
-oldest order first, and takes pieces back from the newest orders where more is held than there is.
+oldest order first, and takes pieces back from the newest orders where a step took more than was available.
 
 Nothing here reads or writes a table, and no argument is changed: all values are immutable, and new ones are returned.
 """
@@ -156,8 +156,9 @@ class Settled(NamedTuple):
     levels: dict[str, StockLevel]
     movements: list[Movement]
     causes: dict[LockKey, Cause]
-    overdrawn: set[str]
-    """SKUs that may have fewer pieces than are held: pieces left that no lock of their item held."""
+    overdrawn: Mapping[str, int]
+    """SKUs of which locks may have to give back what the step took: pieces left that no lock of their item had. With
+    the pieces by which more were reserved than on hand before, which no lock has to give back."""
 
 
 def settle(
@@ -176,7 +177,7 @@ def settle(
     all. `still_here`: how many held pieces of items are released. `has_left`: how many of them have left, whatever else
     has. Raises KeyError if a level is missing, TooManyPiecesError if an item needs more pieces than a lock can have.
     """
-    result = Settled({}, dict(levels), [], {}, set())
+    result = Settled({}, dict(levels), [], {}, {})
     parts_of_ordered: dict[tuple[str, str], Sequence[StockPart]] = {}
     for facts in items:
         key = facts.key
@@ -210,10 +211,16 @@ def settle(
             may_hold = max(lock.held, spare.get(lock.sku, 0)) if need.is_rest_held else 0
             rest = _Rest(may_hold, released.get(lock.sku, 0))
             _settle_lock(lock, wanted.get(lock.sku, 0), moved.get(lock.sku), rest, causes[key], result)
-    for sku, level in result.levels.items():
-        if level.available() < min(0, levels[sku].available()):
-            result.overdrawn.add(sku)
-    return result
+    return result._replace(overdrawn=overdrawn(levels, result.levels))
+
+
+def overdrawn(before: Mapping[str, StockLevel], after: Mapping[str, StockLevel]) -> dict[str, int]:
+    """The SKUs that a step has overdrawn, or has overdrawn more than before: see Settled."""
+    return {
+        sku: max(0, -before[sku].available())
+        for sku, level in after.items()
+        if level.available() < min(0, before[sku].available())
+    }
 
 
 def has_lock(locks: Iterable[Lock]) -> bool:
@@ -392,15 +399,18 @@ def share_out(
     for sku, active in by_sku.items():
         level = levels[sku]
         active.sort(key=_age)
-        is_overdrawn = sku in settled.overdrawn and level.available() < 0
         reserved = level.reserved
-        for lock in (_keep_what_fits if is_overdrawn else _give)(active, level, oversell):
+        if sku in settled.overdrawn and level.available() < 0:
+            shared = _keep_what_fits(active, (level.on_hand or 0) + settled.overdrawn[sku], oversell)
+        else:
+            shared = _give(active, level, oversell)
+        for lock in shared:
             key = lock.key
             reserved += lock.reserved() - locks[key].reserved()
             locks[key] = lock
         levels[sku] = StockLevel(level.on_hand, reserved, *level[2:])
     causes = dict.fromkeys(locks, cause or Cause("stock became available")) | settled.causes
-    return Settled(_with_problems(locks, levels), levels, settled.movements, causes, set())
+    return Settled(_with_problems(locks, levels), levels, settled.movements, causes, {})
 
 
 def _age(lock: Lock) -> tuple[datetime, str, str]:
@@ -416,19 +426,22 @@ def _give(active: Sequence[Lock], level: StockLevel, oversell: frozenset[str]) -
             yield Lock(*lock[:5], lock.locked + given, lock.short - given, *lock[7:])  # fast: nearly every lock passes
 
 
-def _keep_what_fits(active: Sequence[Lock], level: StockLevel, oversell: frozenset[str]) -> Iterable[Lock]:
-    """Held pieces are the first to go: where the shelf has too few, they are those that have left."""
-    remaining = (level.on_hand or 0) - sum(lock.locked for lock in active)
+def _keep_what_fits(active: Sequence[Lock], pieces: int, oversell: frozenset[str]) -> Iterable[Lock]:
+    """Held pieces are the first to go: where the shelf has too few, they are those that have left.
+
+    `pieces`: so many the locks may have together, but for what an account takes that may oversell.
+    """
+    remaining = pieces - sum(lock.locked for lock in active)
     after: list[Lock] = []
     for lock in active:
         held = min(lock.held, max(0, remaining))
         remaining -= held
         after.append(lock._replace(held=held))
-    remaining = level.on_hand or 0
+    remaining = pieces
     for before, lock in zip(active, after, strict=True):
         needed = lock.locked + lock.short
         locked = needed if lock.account in oversell else min(lock.locked, max(0, remaining))
-        remaining -= locked
+        remaining -= min(lock.locked, locked)  # what an account oversells now, it takes from nobody
         if locked != lock.locked or lock.held != before.held:
             yield lock._replace(locked=locked, short=needed - locked)
 

@@ -16,6 +16,7 @@ from orders_sync.stock.decision import (
     Movement,
     Settled,
     StockLevel,
+    overdrawn,
     settle,
     share_out,
 )
@@ -130,7 +131,7 @@ def release_all(stock: StockConnection, cause: Cause) -> StockResult:
         levels={sku: level._replace(reserved=0) for sku, level in levels.items()},
         movements=[],
         causes={lock.key: cause for lock in held},
-        overdrawn=set(),
+        overdrawn={},
     )
     return finish(stock, held, levels, settled)
 
@@ -149,8 +150,8 @@ def move(
     after = dict(before)
     for movement in movements:
         after[movement.sku] = after[movement.sku]._replace(on_hand=movement.on_hand)
-    overdrawn = {movement.sku for movement in movements if after[movement.sku].available() < 0}
-    return finish(stock, (), before, Settled({}, after, list(movements), {}, overdrawn), oversell, cause)
+    settled = Settled({}, after, list(movements), {}, overdrawn(before, after))
+    return finish(stock, (), before, settled, oversell, cause)
 
 
 def finish(
