@@ -81,7 +81,8 @@ def import_levels(
 ) -> ImportResult:
     """Sets the pieces on hand of these SKUs, in one transaction.
 
-    Where fewer pieces are counted than are reserved, the newest orders give some back; then waiting locks get what is there.
+    Where fewer pieces are counted than are reserved, the newest orders give some back; then waiting locks get what is
+    there.
     `counted_at`: when the shelf was counted, for counts that do not say it; by default now. Pieces that had left before
     are not subtracted when the marketplace reports their shipment later; those that left or came since then are
     subtracted or added, if they are known already. A count that is older than the stored one is left out. `oversell`:

@@ -18,10 +18,10 @@ from orders_sync.stock.decision import (
     StockLevel,
     overdrawn,
     settle,
-    share_out,
 )
 from orders_sync.stock.departures import Departure
 from orders_sync.stock.needs import ItemKey
+from orders_sync.stock.share_out import share_out
 from orders_sync.stock.store import (
     active_locks,
     active_skus,

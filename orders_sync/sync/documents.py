@@ -5,7 +5,7 @@ An order may have several labels, one for each parcel, and a label that was canc
 expired, and else the one that was stored first.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -64,10 +64,13 @@ _OFFERS = {
 """The statements that let orders offer their documents, by kind."""
 
 
-#: What is held because of a label is looked at again once the label was cancelled.
+#: What is held because of a label, in either schema of stock, is looked at again once the labels of its order change.
 _RECHECK_HELD = """
 INSERT INTO stock_rechecks (account, item_id)
-SELECT DISTINCT account, item_id FROM order_items JOIN stock_locks lock USING (account, item_id)
+SELECT DISTINCT account, item_id FROM order_items JOIN (
+  SELECT account, item_id, held FROM public.stock_locks
+  UNION ALL SELECT account, item_id, held FROM shadow.stock_locks
+) lock USING (account, item_id)
 WHERE account = %s AND order_items.order_id = ANY(%s) AND lock.held > 0
 """
 _FORGET_FLAWS = """
@@ -117,11 +120,15 @@ def store_documents(
         connection.execute(_STORE, [account, listed])
         if are_whole:
             connection.execute(_CANCEL_REPLACED, {"account": account, "listed": listed})
-        labels = [(order_id, row) for (order_id, kind, _), row in rows.items() if kind is DocumentKind.LABEL]
-        if cancelled := sorted({order_id for order_id, row in labels if row["cancelled_at"]}):
-            connection.execute(_RECHECK_HELD, [account, cancelled])
+        recheck_labelled(connection, account, {order_id for order_id, kind, _ in rows if kind is DocumentKind.LABEL})
         for kind, statement in _OFFERS.items():
             of_kind = sorted({order_id for order_id, its_kind, _ in rows if its_kind is kind})
             if of_kind:
                 connection.execute(statement, {"account": account, "kind": kind, "orders": of_kind})
     return flaws
+
+
+def recheck_labelled(connection: Connection, account: str, order_ids: Collection[str]) -> None:
+    """Lets the stock job look at what is held of these orders, of which labels were stored or cancelled."""
+    if order_ids:
+        connection.execute(_RECHECK_HELD, [account, sorted(order_ids)])

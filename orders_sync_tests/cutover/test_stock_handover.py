@@ -6,12 +6,14 @@ import pytest
 
 from orders_sync.cutover.stock_handover import V1Lock, hand_back, take_over
 from orders_sync.database.engine import Connection
+from orders_sync.model.records import Document, DocumentKind
 from orders_sync.stock.apply_events import apply_pending
 from orders_sync.stock.by_hand import By, StockActError, adjust, return_to_stock, undo_shipment
 from orders_sync.stock.connection import StockConnection, StockSchema
 from orders_sync.stock.held import has_left, held
 from orders_sync.stock.levels import import_levels
 from orders_sync.stock.wrong_locks import wrong_locks
+from orders_sync.sync.documents import store_documents
 from orders_sync.testing.invariants import check_invariants
 from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrder, at, store_label, store_order
 
@@ -333,6 +335,20 @@ class TestPiecesThatAreHeld:
         assert ([each.held for each in held(public)], level(public)) == ([3], (10, 3))
         assert wrong_locks(public) == []
         check_invariants(public.connection)
+
+    def test_a_label_that_was_cancelled_releases_them_in_the_shadow(
+        self, public: StockConnection, shadow: StockConnection
+    ) -> None:
+        store_order(public.connection, StoredOrder("1", [self.THREE]))
+        store_label(public.connection, "1")
+        apply_pending(shadow)
+        store_order(public.connection, StoredOrder("1", [self.CANCELLED]))
+        apply_pending(shadow)
+        assert [each.held for each in held(shadow)] == [3]
+        label = Document("L1", DocumentKind.LABEL, "https://x.example/l", cancelled_at=at(9))
+        store_documents(public.connection, ACCOUNT, {"1": [label]})
+        apply_pending(shadow)
+        assert (held(shadow), level(shadow)) == ([], (10, 0))
 
     def test_held_before_v1_had_the_authority(self, public: StockConnection) -> None:
         store_order(public.connection, StoredOrder("1", [self.THREE]))

@@ -20,9 +20,9 @@ from orders_sync.stock.decision import (
     overdrawn,
     pieces_left,
     settle,
-    share_out,
 )
 from orders_sync.stock.needs import Decision, ItemFacts, StockPart, StockSkus, need_of, parts_of
+from orders_sync.stock.share_out import share_out
 from orders_sync_tests.stock.stored_orders import at
 
 CAUSE = Cause("test")
