@@ -111,6 +111,7 @@ def _copy_from_shadow(public: StockConnection) -> None:
         _COPY_LEVELS,
         _COPY_HISTORY,
         _COPY_LOCKS,
+        _COPY_SINCE,
         _RESERVE,
     ):
         public.execute(statement)
@@ -196,6 +197,12 @@ ON CONFLICT (account, item_id, sku) DO UPDATE SET order_id = excluded.order_id, 
   problem = excluded.problem, ordered_at = excluded.ordered_at, since = now()
 """
 ).replace("{changed}", _CHANGED)
+# Since when pieces are released says whether a label was known by then: see orders_sync/stock/labels.py.
+_COPY_SINCE = """
+UPDATE public.stock_locks stored SET since = own.since FROM shadow.stock_locks own
+WHERE (own.account, own.item_id, own.sku) = (stored.account, stored.item_id, stored.sku)
+  AND stored.state = 'released' AND own.state = 'released' AND own.since > stored.since
+"""
 _RESERVE = """
 UPDATE public.stock_levels level SET reserved = held.pieces
 FROM (SELECT sku, sum(held) AS pieces FROM public.stock_locks WHERE held > 0 GROUP BY sku) held

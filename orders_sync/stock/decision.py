@@ -19,6 +19,7 @@ from orders_sync.stock.needs import (
     NOTHING,
     ItemFacts,
     ItemKey,
+    Need,
     Parcel,
     StockPart,
     StockSkus,
@@ -30,6 +31,7 @@ from orders_sync.stock.needs import (
 
 LockKey = tuple[str, str, str]
 """(account, item id, SKU)."""
+LABEL_CAME_LATE = "it had a label, which was stored only after its pieces were released"
 LAST = datetime.max.replace(tzinfo=UTC)
 
 
@@ -206,10 +208,12 @@ def settle(
         wanted = {part.sku: part.pieces * hold for part in parts}
         released = {part.sku: part.pieces * still_here[key] for part in held_parts} if key in still_here else {}
         spare = _spare(before, parts, moved, hold) if need.is_rest_held else {}
+        again = _held_again(facts, need, parts, levels, result) if facts.released else {}
+        cause = causes[key]._replace(text=LABEL_CAME_LATE) if again else causes[key]
         for lock in before:
             may_hold = max(lock.held, spare.get(lock.sku, 0)) if need.is_rest_held else 0
-            rest = _Rest(may_hold, released.get(lock.sku, 0))
-            _settle_lock(lock, wanted.get(lock.sku, 0), moved.get(lock.sku), rest, causes[key], result)
+            rest = _Rest(may_hold, released.get(lock.sku, 0), again.get(lock.sku, 0))
+            _settle_lock(lock, wanted.get(lock.sku, 0), moved.get(lock.sku), rest, cause, result)
     return result._replace(overdrawn=overdrawn(levels, result.levels))
 
 
@@ -256,6 +260,8 @@ class _Rest(NamedTuple):
     """So many are held at most; the others are released."""
     still_here: int
     """So many of the held ones are in the warehouse, and are released."""
+    again: int
+    """So many were released before, and are held now."""
 
 
 class _Moved(NamedTuple):
@@ -274,6 +280,21 @@ def _spare(locks: Iterable[Lock], parts: Sequence[StockPart], moved: Mapping[str
     had = {lock.sku: lock.reserved() - (max(0, moved[lock.sku].pieces) if lock.sku in moved else 0) for lock in locks}
     whole = min([max(0, had.get(part.sku, 0)) // part.pieces for part in parts])
     return {part.sku: part.pieces * max(0, whole - hold) for part in parts}
+
+
+def _held_again(
+    facts: ItemFacts,
+    need: Need,
+    parts: Sequence[StockPart],
+    levels: Mapping[str, StockLevel],
+    result: Settled,
+) -> dict[str, int]:
+    """By SKU, what an item released before its label was known, as far as no other order has got it since then."""
+    if not need.is_rest_held or need.hold or need.gone:
+        return {}
+    free = {sku: min(each.available(), result.levels[sku].available()) for sku, each in levels.items()}
+    whole = min([max(0, min(facts.released.get(sku, 0), free[sku])) // pieces for sku, pieces in parts])
+    return {sku: pieces * whole for sku, pieces in parts}
 
 
 def _with_new_locks(facts: ItemFacts, stored: Sequence[Lock], parts: Sequence[StockPart]) -> list[Lock]:
@@ -366,7 +387,7 @@ def _settle_lock(lock: Lock, hold: int, moved: _Moved | None, rest: _Rest, cause
         item_pieces += moved.item_pieces
     remaining = lock.reserved() - min(lock.reserved(), max(0, leaves))
     kept = min(remaining, hold)
-    held = max(0, min(remaining - kept, rest.may_hold) - rest.still_here)
+    held = max(0, min(remaining - kept, rest.may_hold) - rest.still_here) + rest.again
     if kept < hold:
         problem = None
     result.locks[lock.key] = Lock(

@@ -85,6 +85,8 @@ class ItemFacts(NamedTuple):
     """Pieces that the stock has taken already, with the times of their movements; only where there are `parcels`."""
     may_have_left: bool = False
     """Whether the item has a label: pieces that it does not need any more may be in a parcel that has left."""
+    released: Mapping[str, int] = {}
+    """By SKU, the pieces that its locks had, and released before a label of the item was known; empty if none did."""
     had_lock: bool = False
     """Whether the item has a lock that is yet to be taken over, when V2 goes live."""
 

@@ -184,7 +184,7 @@ def receive_pieces(context: dg.OpExecutionContext, config: ReceivePieces, orders
     with _stock(orders_database) as stock:
         account, care_id = care_record_named(stock, config.care_id)
         returned = pieces_to_return(stock, account, config.item_id, config.pieces, care_id)
-        found = receive(stock, care_id, returned, by_run(context.run, config.reason))
+        found = receive(stock, care_id, returned, by_run(context.run, config.reason), overselling_accounts())
     received = ", ".join(f"{each.pieces} pieces of SKU {each.sku} (receipt {each.number})" for each in found)
     _report(context, f"{received} are in quarantine", StockResult())
 
