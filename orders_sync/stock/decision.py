@@ -92,6 +92,10 @@ class Lock(NamedTuple):
         """The pieces that nobody else can have: locked ones, and held ones."""
         return self.locked + self.held
 
+    def own(self) -> int:
+        """Of those, the ones that its item has had: a row that was changed in a database tool may have more."""
+        return self.held + min(self.locked, max(0, self.quantity - self.consumed - self.short))
+
 
 NO_DEPARTURES: Mapping[ItemKey, Sequence[Departure]] = {}
 NO_PIECES: Mapping[ItemKey, int] = {}
@@ -277,7 +281,7 @@ def _spare(locks: Iterable[Lock], parts: Sequence[StockPart], moved: Mapping[str
 
     What is left of a set is in no parcel, nor what an alias or a bundle has stopped to stand for.
     """
-    had = {lock.sku: lock.reserved() - (max(0, moved[lock.sku].pieces) if lock.sku in moved else 0) for lock in locks}
+    had = {lock.sku: lock.own() - (max(0, moved[lock.sku].pieces) if lock.sku in moved else 0) for lock in locks}
     whole = min([max(0, had.get(part.sku, 0)) // part.pieces for part in parts])
     return {part.sku: part.pieces * max(0, whole - hold) for part in parts}
 
@@ -386,7 +390,8 @@ def _settle_lock(lock: Lock, hold: int, moved: _Moved | None, rest: _Rest, cause
         consumed += leaves
         item_pieces += moved.item_pieces
     remaining = lock.reserved() - min(lock.reserved(), max(0, leaves))
-    kept = min(remaining, hold)
+    # What did not leave is on the shelf: no held piece, which may be in a parcel, takes its place.
+    kept = min(lock.locked if leaves < 0 else remaining, hold)
     held = max(0, min(remaining - kept, rest.may_hold) - rest.still_here) + rest.again
     if kept < hold:
         problem = None

@@ -40,6 +40,9 @@ def share_out(
             key = lock.key
             reserved += lock.reserved() - locks[key].reserved()
             locks[key] = lock
+        for lock in active:
+            if lock.held and locks[lock.key].short:
+                locks[lock.key] = _lock_what_is_held(locks[lock.key])
         levels[sku] = StockLevel(level.on_hand, reserved, *level[2:])
     causes = dict.fromkeys(locks, cause or Cause("stock became available")) | settled.causes
     return Settled(_with_problems(locks, levels), levels, settled.movements, causes, {})
@@ -76,6 +79,12 @@ def _keep_what_fits(active: Sequence[Lock], pieces: int, oversell: frozenset[str
         remaining -= min(lock.locked, locked)  # what an account oversells now, it takes from nobody
         if locked != lock.locked or lock.held != before.held:
             yield lock._replace(locked=locked, short=needed - locked)
+
+
+def _lock_what_is_held(lock: Lock) -> Lock:
+    """Where nothing is available for an item, it gets what is held of it."""
+    found = min(lock.short, lock.held)
+    return lock._replace(locked=lock.locked + found, short=lock.short - found, held=lock.held - found)
 
 
 def _with_problems(locks: Mapping[LockKey, Lock], levels: Mapping[str, StockLevel]) -> dict[LockKey, Lock]:

@@ -116,3 +116,37 @@ class TestTheItemIsToBeShippedAfterAll:
         store(phones, THREE, 3)
         assert (lock(phones), level(phones)) == (("consumed", 0, 0, 3), (0, 0))
         check(phones)
+
+
+class TestAShipmentIsUndoneWhileAPieceIsHeld:
+    """Of four pieces, three are cancelled after the label, and two of them are settled: one is locked, and one held."""
+
+    FOUR = StoredItem("100", quantity=4, cancelled=3)
+
+    @pytest.fixture
+    def reported(self, connection: Connection) -> StockConnection:
+        """The marketplace then reports the one that is to ship as shipped, by mistake."""
+        stock = StockConnection(connection)
+        import_levels(stock, {"PHONE": 10}, counted_at=at(-60))
+        store(stock, self.FOUR._replace(cancelled=0))
+        store_label(connection, "1")
+        store(stock, self.FOUR, 2)
+        still_here(stock, ITEM, 2, ANN)
+        assert (lock(stock), level(stock)) == (("locked", 1, 1, 0), (10, 2))
+        store(stock, self.FOUR._replace(shipped=1), 3)
+        assert (lock(stock), level(stock)) == (("held", 0, 1, 1), (9, 1))
+        return stock
+
+    def test_the_piece_that_did_not_leave_is_locked_and_the_other_one_stays_held(
+        self, reported: StockConnection
+    ) -> None:
+        undo_shipment(reported, ITEM, 1, ANN)
+        assert (lock(reported), level(reported)) == (("locked", 1, 1, 0), (10, 2))
+        check(reported)
+
+    def test_if_an_older_order_gets_the_piece_the_held_one_is_locked(self, reported: StockConnection) -> None:
+        store(reported, StoredItem("200", quantity=9), order_id="2", created_at=at(-5))
+        undo_shipment(reported, ITEM, 1, ANN)
+        locks = reported.execute("SELECT item_id, locked, short, held FROM {locks} ORDER BY item_id").fetchall()
+        assert (locks, level(reported)) == ([("100", 1, 0, 0), ("200", 9, 0, 0)], (10, 10))
+        check(reported)
