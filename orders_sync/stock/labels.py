@@ -61,8 +61,10 @@ _RELEASING = [str(status) for status, meaning in LOCK_ACTIONS.items() if meaning
 LABELLED: LiteralString = """EXISTS (
   SELECT FROM public.order_documents label
   WHERE label.account = item.account AND label.order_id = item.order_id AND label.kind = 'label'
-    AND label.cancelled_at IS NULL AND (label.item_ids = '[]' OR label.item_ids ? item.item_id))"""
-"""Whether `item` has a label that was not cancelled. A label that names no items is for all of the order."""
+    AND label.cancelled_at IS NULL AND label.shipped_at IS NULL
+    AND (label.item_ids = '[]' OR label.item_ids ? item.item_id))"""
+"""Whether `item` has a label that was not cancelled, and whose parcel is not known to have left: what has left in it is
+not held. A label that names no items is for all of the order."""
 _LABELLED: LiteralString = (
     """
 SELECT account, item_id FROM unnest(%s::text[], %s::text[]) AS requested (account, item_id)
@@ -88,7 +90,7 @@ WHERE empty.is_released AND item.status = ANY(%(releasing)s) AND coalesce(item.s
   AND EXISTS (
     SELECT FROM public.order_documents label
     WHERE label.account = item.account AND label.order_id = item.order_id AND label.kind = 'label'
-      AND label.cancelled_at IS NULL AND label.first_stored_at > empty.released_at
+      AND label.cancelled_at IS NULL AND label.shipped_at IS NULL AND label.first_stored_at > empty.released_at
       AND (label.item_ids ? item.item_id OR label.item_ids = '[]' AND NOT EXISTS (
         SELECT FROM order_items other WHERE other.account = item.account AND other.order_id = item.order_id
           AND other.kind = 'goods' AND other.status <> ALL(%(releasing)s))))

@@ -18,13 +18,14 @@ from orders_sync.sync.validate import mend_document
 
 _STORE = """
 INSERT INTO order_documents AS stored (
-  account, order_id, kind, document_key, url, carrier, tracking_number, item_ids, expires_at, cancelled_at
+  account, order_id, kind, document_key, url, carrier, tracking_number, item_ids, expires_at, cancelled_at, shipped_at
 )
 SELECT
-  %s, order_id, kind, key, url, nullif(carrier, ''), nullif(tracking_number, ''), item_ids, expires_at, cancelled_at
+  %s, order_id, kind, key, url, nullif(carrier, ''), nullif(tracking_number, ''), item_ids, expires_at, cancelled_at,
+  shipped_at
 FROM jsonb_to_recordset(%s::jsonb) AS found (
   order_id text, kind text, key text, url text, carrier text, tracking_number text, item_ids jsonb,
-  expires_at timestamptz, cancelled_at timestamptz
+  expires_at timestamptz, cancelled_at timestamptz, shipped_at timestamptz
 )
 ORDER BY order_id, kind, key
 ON CONFLICT (account, order_id, kind, document_key) DO UPDATE SET
@@ -32,7 +33,8 @@ ON CONFLICT (account, order_id, kind, document_key) DO UPDATE SET
   carrier = coalesce(excluded.carrier, stored.carrier),
   tracking_number = coalesce(excluded.tracking_number, stored.tracking_number),
   item_ids = CASE WHEN excluded.item_ids = '[]' THEN stored.item_ids ELSE excluded.item_ids END,
-  expires_at = excluded.expires_at, cancelled_at = excluded.cancelled_at, read_at = now()
+  expires_at = excluded.expires_at, cancelled_at = excluded.cancelled_at,
+  shipped_at = excluded.shipped_at, read_at = now()
 """
 #: Documents that a complete list no longer has, although it has others of their kind: they were replaced.
 _CANCEL_REPLACED = """
