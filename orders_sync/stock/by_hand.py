@@ -288,9 +288,11 @@ SELECT about.item_id, about.quantity, coalesce(back.booked + back.booked_before 
 FROM care_record_items about LEFT JOIN stock_returns back USING (account, care_id, item_id)
 WHERE about.account = %s AND about.care_id = %s ORDER BY about.item_id
 """
-# What a person books is not pending any more, also if the stock job was about to book it.
+# What a person books is not pending any more, also if the stock job was about to book it; the rest of it still is.
 _NOTE_CARE_RECORD = """
 INSERT INTO stock_returns AS back (account, care_id, item_id, pieces, booked, handled_at)
 VALUES (%s, %s, %s, %s, %s, now())
-ON CONFLICT (account, care_id, item_id) DO UPDATE SET booked = back.booked + excluded.booked, handled_at = now()
+ON CONFLICT (account, care_id, item_id) DO UPDATE SET booked = back.booked + excluded.booked,
+  handled_at = CASE WHEN back.handled_at IS NULL
+      AND back.pieces > back.booked + back.booked_before + back.counted + excluded.booked THEN NULL ELSE now() END
 """
