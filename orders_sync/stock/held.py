@@ -62,7 +62,9 @@ def _released_before_label(stock: StockConnection) -> list[HeldPieces]:
     at_once = accounts_that_release_at_once()
     keys = [key for key in released_before_label(stock) if key[0] not in at_once]
     columns = [[account for account, _ in keys], [item_id for _, item_id in keys]]
-    return [HeldPieces(*row, IF_RELEASED) for row in stock.execute(_RELEASED, columns)] if keys else []
+    return (
+        [HeldPieces(*row)._replace(next_step=IF_RELEASED) for row in stock.execute(_RELEASED, columns)] if keys else []
+    )
 
 
 def still_here(

@@ -350,6 +350,37 @@ class TestPiecesThatAreHeld:
         apply_pending(shadow)
         assert (held(shadow), level(shadow)) == ([], (10, 0))
 
+    def test_what_a_count_has_released_in_the_shadow_stays_released(
+        self, public: StockConnection, shadow: StockConnection
+    ) -> None:
+        """The label came after V2's own locks were released, and before those of the shadow were."""
+        store_order(public.connection, StoredOrder("1", [self.THREE]))
+        apply_pending(shadow)
+        go_live(public)
+        with public.connection.transaction():
+            hand_back(public.connection)
+        store_label(public.connection, "1")
+        store_order(public.connection, StoredOrder("1", [self.CANCELLED]))
+        apply_pending(shadow)
+        import_levels(shadow, {"PHONE": 0})
+        import_levels(shadow, {"PHONE": 10})
+        go_live(public)
+        assert (held(public), level(public)) == ([], (10, 0))
+
+    def test_a_label_that_became_known_late_holds_them_in_the_shadow_and_beyond(
+        self, public: StockConnection, shadow: StockConnection
+    ) -> None:
+        for item in (self.THREE, self.CANCELLED):
+            store_order(public.connection, StoredOrder("1", [item]))
+            apply_pending(shadow)
+        label = Document("L1", DocumentKind.LABEL, "https://x.example/l")
+        store_documents(public.connection, ACCOUNT, {"1": [label]})
+        apply_pending(shadow)
+        assert [each.held for each in held(shadow)] == [3]
+        go_live(public)
+        assert ([each.held for each in held(public)], level(public)) == ([3], (10, 3))
+        check_invariants(public.connection)
+
     def test_held_before_v1_had_the_authority(self, public: StockConnection) -> None:
         store_order(public.connection, StoredOrder("1", [self.THREE]))
         store_label(public.connection, "1")

@@ -5,9 +5,10 @@ import pytest
 from orders_sync.database.engine import Connection
 from orders_sync.stock.by_hand import By, undo_shipment
 from orders_sync.stock.connection import StockConnection
+from orders_sync.stock.explain import explain
 from orders_sync.stock.held import has_left, still_here
 from orders_sync.stock.levels import import_levels
-from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, at, store_label
+from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrder, at, store_label, store_order
 from orders_sync_tests.stock.test_held import check, level, lock, store
 
 ANN = By("ann@desk", "looked at the desk")
@@ -24,6 +25,16 @@ def phones(connection: Connection) -> StockConnection:
     store(stock, THREE)
     store_label(connection, "1")
     return stock
+
+
+def test_what_their_act_applies_first_is_in_its_result(phones: StockConnection) -> None:
+    store_order(phones.connection, StoredOrder("1", [THREE._replace(status="cancelled")], "cancelled"))
+    assert still_here(phones, ITEM, 3, ANN).applied.transitions == {"held": 1, "released": 1}
+    causes = [each.cause for each in explain(phones, "100").transitions]
+    assert causes[-2:] == [
+        "the item had changed before a person acted on it",
+        "3 held pieces are still here, by ann@desk: looked at the desk",
+    ]
 
 
 class TestShipmentsThatTheMarketplaceTookBack:

@@ -291,15 +291,6 @@ class TestAPersonKnows:
         with pytest.raises(StockActError, match="There is no order item 999 in the account shop"):
             has_left(stock, (ACCOUNT, "999"), None, ANN)
 
-    def test_what_their_act_applies_first_is_in_its_result(self, stock: StockConnection) -> None:
-        store_order(stock.connection, StoredOrder("1", [THREE._replace(status="cancelled")], "cancelled"))
-        assert still_here(stock, ITEM, 3, ANN).applied.transitions == {"held": 1, "released": 1}
-        causes = [each.cause for each in explain(stock, "100").transitions]
-        assert causes[-2:] == [
-            "the item had changed before a person acted on it",
-            "3 held pieces are still here, by ann@desk: looked at the desk",
-        ]
-
     def test_what_was_stored_and_not_applied_yet_counts(self, stock: StockConnection) -> None:
         cancel(stock)
         store_order(stock.connection, StoredOrder("1", [THREE._replace(status="shipped")], modified_at=at(8)))

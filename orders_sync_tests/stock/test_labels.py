@@ -144,3 +144,16 @@ def test_what_a_person_has_released_stays_released(stock: StockConnection) -> No
     store(stock, THREE._replace(status="cancelled"), minutes=2)
     label(stock)
     assert (held(stock), reserved(stock)) == ([], 0)
+
+
+def test_the_lock_of_an_item_whose_sku_the_marketplace_changes_moves_and_nothing_is_held(
+    connection: Connection,
+) -> None:
+    """It needs as many pieces as before, so that none of the former SKU may have left beside them."""
+    stock = StockConnection(connection)
+    import_levels(stock, {"PHONE": 10, "CASE": 10})
+    store(stock, THREE)
+    label(stock)
+    store(stock, THREE._replace(sku="CASE"))
+    assert (held(stock), reserved(stock), reserved(stock, "CASE")) == ([], 0, 3)
+    check(stock)
