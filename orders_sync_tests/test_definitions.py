@@ -257,6 +257,22 @@ def test_a_lock_is_explained_in_the_ui(definitions: dg.Definitions, database_url
     assert not explained("NOBODY").success
 
 
+def test_a_return_of_a_sku_outside_the_stock_list_is_not_said_to_be_on_hand(
+    definitions: dg.Definitions, database_url: str
+) -> None:
+    with Marketplace() as marketplace, connect() as connection:
+        an_order(marketplace, 1, state=9, line_state=3, skus=("PHONE",))
+        sync(sandbox_account(marketplace))
+        apply_pending(StockConnection(connection))
+    config = {"account": "shop", "item_id": "100", "pieces": 1, "reason": "a test"}
+    run = definitions.resolve_job_def("return_stock").execute_in_process(
+        run_config={"ops": {"return_item_to_stock": {"config": config}}}
+    )
+    act = run.get_asset_observation_events()[0].asset_observation_data.asset_observation.metadata["act"].value
+    why = "SKU PHONE is not in the stock list"
+    assert act == f"1 pieces of item 100 came back and are on record, not on hand: {why}"
+
+
 def test_stock_is_corrected_in_the_ui(definitions: dg.Definitions, database_url: str) -> None:
     with Marketplace() as marketplace, connect() as connection:
         an_order(marketplace, 1, skus=("PHONE",))

@@ -22,13 +22,14 @@ def receive(care_id: str, item_id: str | None, pieces: int | None, reason: str) 
     CARE_ID may also be account/id. Without ITEM_ID and PIECES, all pieces of the care record that did not come back
     yet are received: they are in quarantine, and not on hand until `orders-sync stock put-away` puts them there.
     """
+    from orders_sync.marketplaces.kit.accounts import overselling_accounts
     from orders_sync.stock import received as pieces_received
     from orders_sync.stock.by_hand import pieces_to_return
 
     with stock_database(APPLICATION) as connected:
         account, own_id = pieces_received.care_record_named(connected, care_id)
         returned = pieces_to_return(connected, account, item_id, pieces, own_id)
-        found = pieces_received.receive(connected, own_id, returned, by_user(reason))
+        found = pieces_received.receive(connected, own_id, returned, by_user(reason), overselling_accounts())
     for each in found:
         console.print(
             f"Receipt {each.number}: {each.pieces} pieces of SKU {each.sku} of item {each.item_id} are in quarantine.",

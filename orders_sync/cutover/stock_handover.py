@@ -44,10 +44,10 @@ def hand_back(connection: Connection) -> StockResult:
 def take_over(connection: Connection, v1_locks: Sequence[V1Lock], oversell: frozenset[str]) -> StockResult:
     """Takes V1's locks over before V2 gets the authority, then gives every other item the lock that it needs.
 
-    So nothing is locked twice, and a lock is released only where the item's status says so. All stored events count as
-    applied. Pieces that V1 has consumed count as shipped when V1 consumed them, where the marketplace has not reported
-    it yet. `oversell`: the accounts that may lock stock below zero. Call it in the move's transaction, once V1 has
-    stopped.
+    So nothing is locked twice, and a lock is released only where the item's status says so. A status that keeps a lock
+    keeps the one that V1 or the shadow has. All stored events count as applied. Pieces that V1 has consumed count as
+    shipped when V1 consumed them, where the marketplace has not reported it yet. `oversell`: the accounts that may lock
+    stock below zero. Call it in the move's transaction, once V1 has stopped.
     """
     public = StockConnection(connection, StockSchema.PUBLIC)
     with public.changing():
@@ -62,13 +62,15 @@ def _take_over(
     _copy_from_shadow(public)
     held_by_v1 = {(lock.account, lock.item_id) for lock in v1_locks}
     stored = connection.execute(_ITEMS).fetchall()
+    had_lock = {(lock.account, lock.item_id) for lock in v1_locks if not lock.consumed}
+    had_lock.update(connection.execute(_LOCKED_IN_SHADOW))
     result = StockResult()
     for consumed in _one_after_the_other(v1_locks):
         connection.execute(_SHIPPED_BY_V1, [list(column) for column in zip(*consumed, strict=True)])
         for start in range(0, len(consumed), ITEMS_AT_ONCE):
             some = consumed[start : start + ITEMS_AT_ONCE]
             causes = {(lock.account, lock.item_id): Cause("taken over from V1") for lock in some}
-            result += reconcile(public, causes, oversell)
+            result += reconcile(public, causes, oversell, had_lock=had_lock)
     # What V1 holds, it has promised: no older order takes it away.
     for is_held in (True, False):
         items = [item for item in stored if (item[:2] in held_by_v1) is is_held]
@@ -77,7 +79,7 @@ def _take_over(
                 (account, item_id): Cause("taken over from V1" if is_held else f"going live: {status}")
                 for account, item_id, status in items[start : start + ITEMS_AT_ONCE]
             }
-            result += reconcile(public, causes, oversell)
+            result += reconcile(public, causes, oversell, had_lock=had_lock)
     return result
 
 
@@ -109,6 +111,7 @@ def _copy_from_shadow(public: StockConnection) -> None:
         _COPY_LEVELS,
         _COPY_HISTORY,
         _COPY_LOCKS,
+        _COPY_SINCE,
         _RESERVE,
     ):
         public.execute(statement)
@@ -143,6 +146,7 @@ _ITEMS = """
 SELECT account, item_id, CASE WHEN item.status = 'unknown' THEN placed.status ELSE item.status END
 FROM order_items item JOIN orders placed USING (account, order_id) ORDER BY account, item_id
 """
+_LOCKED_IN_SHADOW = "SELECT DISTINCT account, item_id FROM shadow.stock_locks WHERE locked + short > 0"
 _SHIPPED_BY_V1 = """
 INSERT INTO stock_decisions (account, item_id, decision, item_status, reason, made_by, pieces, left_at)
 SELECT account, item_id, 'shipped', item.status, 'V1 has consumed it', 'cutover', pieces, left_at
@@ -193,6 +197,12 @@ ON CONFLICT (account, item_id, sku) DO UPDATE SET order_id = excluded.order_id, 
   problem = excluded.problem, ordered_at = excluded.ordered_at, since = now()
 """
 ).replace("{changed}", _CHANGED)
+# Since when pieces are released says whether a label was known by then: see orders_sync/stock/labels.py.
+_COPY_SINCE = """
+UPDATE public.stock_locks stored SET since = own.since FROM shadow.stock_locks own
+WHERE (own.account, own.item_id, own.sku) = (stored.account, stored.item_id, stored.sku)
+  AND stored.state = 'released' AND own.state = 'released' AND own.since > stored.since
+"""
 _RESERVE = """
 UPDATE public.stock_levels level SET reserved = held.pieces
 FROM (SELECT sku, sum(held) AS pieces FROM public.stock_locks WHERE held > 0 GROUP BY sku) held

@@ -40,6 +40,7 @@ WHERE account = %(account)s AND offered.url IS NOT NULL
   )
 ON CONFLICT (account, order_id, kind, document_key) DO UPDATE
   SET url = excluded.url, expires_at = NULL, cancelled_at = NULL, read_at = now()
+RETURNING order_id, kind
 """
 )
 #: A document whose URL expires has another URL each time it is read: such a one is fetched once.
@@ -145,9 +146,13 @@ class StoredDocument(NamedTuple):
     """Why the last attempt to fetch it failed; None if it did not."""
 
 
-def add_offered_documents(connection: Connection, account: str, choice: Choice) -> None:
-    """Adds the URLs that only the records of orders have to `order_documents`."""
-    connection.execute(_ADD_OFFERED, choice.parameters(account))
+def add_offered_documents(connection: Connection, account: str, choice: Choice) -> set[str]:
+    """Adds the URLs that only the records of orders have to `order_documents`; returns the orders of added labels.
+
+    Call it in a transaction with what follows from the labels.
+    """
+    added = connection.execute(_ADD_OFFERED, choice.parameters(account)).fetchall()
+    return {order_id for order_id, kind in added if kind == DocumentKind.LABEL}
 
 
 def due_documents(connection: Connection, account: str, choice: Choice) -> list[DueDocument]:

@@ -606,6 +606,7 @@ def _labels(fulfillments: Sequence[_Fulfillment]) -> list[Document]:
             tuple([item.line_item_id for item in fulfillment.items or () if item.line_item_id]),  # item_ids
             None,  # expires_at
             fulfillment.canceled_at if is_set(fulfillment.canceled_at) else None,  # cancelled_at
+            fulfillment.shipped_at if is_set(fulfillment.shipped_at) else None,  # shipped_at
         )
         for fulfillment in fulfillments
         for position, label in enumerate(fulfillment.labels or ())

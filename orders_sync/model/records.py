@@ -111,6 +111,8 @@ class Document(msgspec.Struct, frozen=True, gc=False):
     """When the URL stops working; None if it does not."""
     cancelled_at: datetime | None = None
     """When the marketplace cancelled it; a cancelled document is never offered."""
+    shipped_at: datetime | None = None
+    """When the parcel of the label left; None if it has not, or if the marketplace does not say it of the parcel."""
 
 
 class Order(msgspec.Struct, frozen=True, gc=False):

@@ -19,6 +19,7 @@ from orders_sync.documents.store import (
 from orders_sync.marketplaces.kit.errors import MarketplaceError, of_adapter
 from orders_sync.marketplaces.kit.other_hosts import HostNotAllowedError, url_of_document
 from orders_sync.model.pass_summary import PassSummary
+from orders_sync.sync.documents import recheck_labelled
 from orders_sync.sync.running_pass import RunningPass
 
 GIVE_UP_AFTER = 3
@@ -40,7 +41,8 @@ def store_due_documents(
     since = now - timedelta(days=pass_.request.days_back or settings.days_back)
     choice = Choice(now, since, settings.retention_days, order_ids)
     account = pass_.lane.account
-    add_offered_documents(pass_.connection, account, choice)
+    with pass_.connection.transaction():
+        recheck_labelled(pass_.connection, account, add_offered_documents(pass_.connection, account, choice))
     hosts = _Hosts()
     for document in due_documents(pass_.connection, account, choice):
         host = _host(document.url)

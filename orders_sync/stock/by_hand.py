@@ -1,6 +1,6 @@
 """What a person does to stock: each act has a reason, and is on record in manual_acts beside what it changes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import NamedTuple
 
@@ -26,6 +26,7 @@ from orders_sync.stock.store import (
 )
 
 NO_OVERSELL: frozenset[str] = frozenset()
+CHANGED_BEFORE = Cause("the item had changed before a person acted on it")
 
 
 class StockActError(UserFacingError):
@@ -158,6 +159,11 @@ def item_of(stock: StockConnection, key: ItemKey) -> ItemFacts:
     return items[0]
 
 
+def catch_up(stock: StockConnection, keys: Iterable[ItemKey], oversell: frozenset[str] = NO_OVERSELL) -> StockResult:
+    """Brings the locks of items to what is stored about them, also if events still wait, since an act depends on it."""
+    return reconcile(stock, dict.fromkeys(keys, CHANGED_BEFORE), oversell)
+
+
 def return_to_stock(
     stock: StockConnection,
     returns: Mapping[ItemKey, int],
@@ -182,6 +188,7 @@ def return_to_stock(
             by = by._replace(reason=f"{care_record}: {by.reason}")
             for key, pieces in returns.items():
                 note_care_record(stock, care_id, key, pieces)
+        applied = catch_up(stock, returns, oversell)
         back = {key: coming_back(stock, key, pieces) for key, pieces in returns.items()}
         before = load_levels(stock, by_sku(chain.from_iterable(back.values())))
         levels, movements = dict(before), list[Movement]()
@@ -202,7 +209,7 @@ def return_to_stock(
             if not movement.on_hand_change
         )
         cause = Cause(f"returned to stock by {by.user}: {by.reason}")
-        return move(stock, before, movements, cause, oversell) + StockResult(not_booked=not_booked)
+        return applied + move(stock, before, movements, cause, oversell) + StockResult(not_booked=not_booked)
 
 
 def coming_back(stock: StockConnection, key: ItemKey, pieces: int) -> list[Departure]:
@@ -281,9 +288,11 @@ SELECT about.item_id, about.quantity, coalesce(back.booked + back.booked_before 
 FROM care_record_items about LEFT JOIN stock_returns back USING (account, care_id, item_id)
 WHERE about.account = %s AND about.care_id = %s ORDER BY about.item_id
 """
-# What a person books is not pending any more, also if the stock job was about to book it.
+# What a person books is not pending any more, also if the stock job was about to book it; the rest of it still is.
 _NOTE_CARE_RECORD = """
 INSERT INTO stock_returns AS back (account, care_id, item_id, pieces, booked, handled_at)
 VALUES (%s, %s, %s, %s, %s, now())
-ON CONFLICT (account, care_id, item_id) DO UPDATE SET booked = back.booked + excluded.booked, handled_at = now()
+ON CONFLICT (account, care_id, item_id) DO UPDATE SET booked = back.booked + excluded.booked,
+  handled_at = CASE WHEN back.handled_at IS NULL
+      AND back.pieces > back.booked + back.booked_before + back.counted + excluded.booked THEN NULL ELSE now() END
 """

@@ -1,8 +1,7 @@
 """What items' needs do to their locks and to the levels of their SKUs.
 
-Two steps. `settle` brings each lock to what its item needs: it takes the pieces that have left, gives back those that
-are not needed, and lets the lock wait for the rest. `share_out` then gives available pieces to the locks that wait, the
-oldest order first, and takes pieces back from the newest orders where more is held than there is.
+`settle` brings each lock to what its item needs: it takes the pieces that have left, gives back those that are not
+needed, and lets the lock wait for the rest. The second step is `share_out` (share_out.py).
 
 Nothing here reads or writes a table, and no argument is changed: all values are immutable, and new ones are returned.
 """
@@ -20,6 +19,7 @@ from orders_sync.stock.needs import (
     NOTHING,
     ItemFacts,
     ItemKey,
+    Need,
     Parcel,
     StockPart,
     StockSkus,
@@ -31,6 +31,7 @@ from orders_sync.stock.needs import (
 
 LockKey = tuple[str, str, str]
 """(account, item id, SKU)."""
+LABEL_CAME_LATE = "it had a label, which was stored only after its pieces were released"
 LAST = datetime.max.replace(tzinfo=UTC)
 
 
@@ -90,6 +91,10 @@ class Lock(NamedTuple):
     def reserved(self) -> int:
         """The pieces that nobody else can have: locked ones, and held ones."""
         return self.locked + self.held
+
+    def own(self) -> int:
+        """Of those, the ones that its item has had: a row that was changed in a database tool may have more."""
+        return self.held + min(self.locked, max(0, self.quantity - self.consumed - self.short))
 
 
 NO_DEPARTURES: Mapping[ItemKey, Sequence[Departure]] = {}
@@ -156,8 +161,9 @@ class Settled(NamedTuple):
     levels: dict[str, StockLevel]
     movements: list[Movement]
     causes: dict[LockKey, Cause]
-    overdrawn: set[str]
-    """SKUs that may have fewer pieces than are held: pieces left that no lock of their item held."""
+    overdrawn: Mapping[str, int]
+    """SKUs of which locks may have to give back what the step took: pieces left that no lock of their item had. With
+    the pieces by which more were reserved than on hand before, which no lock has to give back."""
 
 
 def settle(
@@ -176,7 +182,7 @@ def settle(
     all. `still_here`: how many held pieces of items are released. `has_left`: how many of them have left, whatever else
     has. Raises KeyError if a level is missing, TooManyPiecesError if an item needs more pieces than a lock can have.
     """
-    result = Settled({}, dict(levels), [], {}, set())
+    result = Settled({}, dict(levels), [], {}, {})
     parts_of_ordered: dict[tuple[str, str], Sequence[StockPart]] = {}
     for facts in items:
         key = facts.key
@@ -206,14 +212,22 @@ def settle(
         needed = {part.sku: part.pieces * hold for part in parts}
         released = {part.sku: part.pieces * still_here[key] for part in held_parts} if key in still_here else {}
         spare = _spare(before, parts, moved, hold) if need.is_rest_held else {}
+        again = _held_again(facts, need, parts, levels, result) if facts.released else {}
+        cause = causes[key]._replace(text=LABEL_CAME_LATE) if again else causes[key]
         for lock in before:
             may_hold = max(lock.held, spare.get(lock.sku, 0)) if need.is_rest_held else 0
-            rest = _Rest(may_hold, released.get(lock.sku, 0))
-            _settle_lock(lock, needed.get(lock.sku, 0), moved.get(lock.sku), rest, causes[key], result)
-    for sku, level in result.levels.items():
-        if level.available() < min(0, levels[sku].available()):
-            result.overdrawn.add(sku)
-    return result
+            rest = _Rest(may_hold, released.get(lock.sku, 0), again.get(lock.sku, 0))
+            _settle_lock(lock, needed.get(lock.sku, 0), moved.get(lock.sku), rest, cause, result)
+    return result._replace(overdrawn=overdrawn(levels, result.levels))
+
+
+def overdrawn(before: Mapping[str, StockLevel], after: Mapping[str, StockLevel]) -> dict[str, int]:
+    """The SKUs that a step has overdrawn, or has overdrawn more than before: see Settled."""
+    return {
+        sku: max(0, -before[sku].available())
+        for sku, level in after.items()
+        if level.available() < min(0, before[sku].available())
+    }
 
 
 def has_lock(locks: Iterable[Lock]) -> bool:
@@ -251,6 +265,8 @@ class _Rest(NamedTuple):
     """So many are held at most; the others are released."""
     still_here: int
     """So many of the held ones are in the warehouse, and are released."""
+    again: int
+    """So many were released before, and are held now."""
 
 
 class _Moved(NamedTuple):
@@ -266,9 +282,24 @@ def _spare(locks: Iterable[Lock], parts: Sequence[StockPart], moved: Mapping[str
 
     What is left of a set is in no parcel, nor what an alias or a bundle has stopped to stand for.
     """
-    had = {lock.sku: lock.reserved() - (max(0, moved[lock.sku].pieces) if lock.sku in moved else 0) for lock in locks}
+    had = {lock.sku: lock.own() - (max(0, moved[lock.sku].pieces) if lock.sku in moved else 0) for lock in locks}
     whole = min([max(0, had.get(part.sku, 0)) // part.pieces for part in parts])
     return {part.sku: part.pieces * max(0, whole - hold) for part in parts}
+
+
+def _held_again(
+    facts: ItemFacts,
+    need: Need,
+    parts: Sequence[StockPart],
+    levels: Mapping[str, StockLevel],
+    result: Settled,
+) -> dict[str, int]:
+    """By SKU, what an item released before its label was known, as far as no other order has got it since then."""
+    if not need.is_rest_held or need.hold or need.gone:
+        return {}
+    free = {sku: min(each.available(), result.levels[sku].available()) for sku, each in levels.items()}
+    whole = min([max(0, min(facts.released.get(sku, 0), free[sku])) // pieces for sku, pieces in parts])
+    return {sku: pieces * whole for sku, pieces in parts}
 
 
 def _with_new_locks(facts: ItemFacts, stored: Sequence[Lock], parts: Sequence[StockPart]) -> list[Lock]:
@@ -357,8 +388,9 @@ def _settle_lock(lock: Lock, hold: int, moved: _Moved | None, rest: _Rest, cause
         consumed += leaves
         item_pieces += moved.item_pieces
     remaining = lock.reserved() - min(lock.reserved(), max(0, leaves))
-    kept = min(remaining, hold)
-    held = max(0, min(remaining - kept, rest.may_hold) - rest.still_here)
+    # What did not leave is on the shelf: no held piece, which may be in a parcel, takes its place.
+    kept = min(lock.locked if leaves < 0 else remaining, hold)
+    held = max(0, min(remaining - kept, rest.may_hold) - rest.still_here) + rest.again
     if kept < hold:
         problem = None
     result.locks[lock.key] = Lock(
@@ -369,78 +401,3 @@ def _settle_lock(lock: Lock, hold: int, moved: _Moved | None, rest: _Rest, cause
     if kept + held != lock.reserved():
         level = result.levels[sku]
         result.levels[sku] = StockLevel(level.on_hand, level.reserved - lock.reserved() + kept + held, *level[2:])
-
-
-def share_out(
-    settled: Settled, others: Iterable[Lock], oversell: frozenset[str] = frozenset(), cause: Cause | None = None
-) -> Settled:
-    """Gives available pieces to the locks that wait, and takes back what is reserved beyond the pieces on hand.
-
-    The oldest order is served first and keeps its pieces longest. A lock takes what is there, so an order of many
-    pieces is not overtaken by orders of few. `others`: the further active locks of SKUs that have pieces to give or to
-    take back. `oversell`: the accounts that hold what they need, whatever is available. `cause`: of changes to locks
-    that `settled` has no cause for.
-    """
-    locks = {lock.key: lock for lock in others} | settled.locks
-    levels = dict(settled.levels)
-    by_sku: dict[str, list[Lock]] = {}
-    for lock in locks.values():
-        if lock.short or lock.reserved():
-            by_sku.setdefault(lock.sku, []).append(lock)
-    for sku, active in by_sku.items():
-        level = levels[sku]
-        active.sort(key=_age)
-        is_overdrawn = sku in settled.overdrawn and level.available() < 0
-        reserved = level.reserved
-        for lock in (_keep_what_fits if is_overdrawn else _give)(active, level, oversell):
-            key = lock.key
-            reserved += lock.reserved() - locks[key].reserved()
-            locks[key] = lock
-        levels[sku] = StockLevel(level.on_hand, reserved, *level[2:])
-    causes = dict.fromkeys(locks, cause or Cause("stock became available")) | settled.causes
-    return Settled(_with_problems(locks, levels), levels, settled.movements, causes, set())
-
-
-def _age(lock: Lock) -> tuple[datetime, str, str]:
-    return lock.ordered_at or LAST, lock.account, lock.item_id
-
-
-def _give(active: Sequence[Lock], level: StockLevel, oversell: frozenset[str]) -> Iterable[Lock]:
-    available = level.available()
-    for lock in active:
-        given = lock.short if lock.account in oversell else min(lock.short, max(0, available))
-        if given:
-            available -= given
-            yield Lock(*lock[:5], lock.locked + given, lock.short - given, *lock[7:])  # fast: nearly every lock passes
-
-
-def _keep_what_fits(active: Sequence[Lock], level: StockLevel, oversell: frozenset[str]) -> Iterable[Lock]:
-    """Held pieces are the first to go: where the shelf has too few, they are those that have left."""
-    remaining = (level.on_hand or 0) - sum(lock.locked for lock in active)
-    after: list[Lock] = []
-    for lock in active:
-        held = min(lock.held, max(0, remaining))
-        remaining -= held
-        after.append(lock._replace(held=held))
-    remaining = level.on_hand or 0
-    for before, lock in zip(active, after, strict=True):
-        needed = lock.locked + lock.short
-        locked = needed if lock.account in oversell else min(lock.locked, max(0, remaining))
-        remaining -= locked
-        if locked != lock.locked or lock.held != before.held:
-            yield lock._replace(locked=locked, short=needed - locked)
-
-
-def _with_problems(locks: Mapping[LockKey, Lock], levels: Mapping[str, StockLevel]) -> dict[LockKey, Lock]:
-    """Each short lock says why it is short."""
-    result: dict[LockKey, Lock] = {}
-    for key, lock in locks.items():
-        problem = lock.problem
-        if lock.short:
-            problem = f"{lock.locked} of {lock.locked + lock.short} available"
-            if levels[lock.sku].on_hand is None:
-                problem = f"SKU {lock.sku} is not in the stock list"
-        elif lock.locked:
-            problem = None
-        result[key] = lock if problem == lock.problem else lock._replace(problem=problem)
-    return result

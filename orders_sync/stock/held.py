@@ -10,14 +10,20 @@ from typing import NamedTuple
 
 from orders_sync.acts.by import By
 from orders_sync.acts.manual_acts import Act, note_act
-from orders_sync.stock.by_hand import NO_OVERSELL, StockActError, item_of, on_item, record_decision
+from orders_sync.marketplaces.kit.accounts import accounts_that_release_at_once
+from orders_sync.stock.by_hand import NO_OVERSELL, StockActError, catch_up, item_of, on_item, record_decision
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.decision import Cause, Lock, has_lock, held_pieces, pieces_left
 from orders_sync.stock.input import check_id, check_pieces
+from orders_sync.stock.labels import released_before_label
 from orders_sync.stock.needs import Decision, ItemFacts, ItemKey, need_of, parts_of, unreported_now
 from orders_sync.stock.reconcile import StockResult, reconcile
 from orders_sync.stock.store import load, note_unreported
 
+IF_RELEASED = (
+    "its label was stored after its pieces were released: look for the parcel; if it has left, take the pieces away "
+    "with `orders-sync stock adjust`; then run `orders-sync stock release`"
+)
 NEXT_STEP = "look for the parcel, then run `orders-sync stock held still-here` or `has-left`"
 
 
@@ -29,6 +35,7 @@ class HeldPieces(NamedTuple):
     item_id: str
     sku: str
     held: int
+    """0: they were released before the label was known, and are not available any more."""
     status: str
     """The item's status."""
     since: datetime | None
@@ -44,8 +51,20 @@ class Settlement(NamedTuple):
 
 
 def held(stock: StockConnection) -> list[HeldPieces]:
-    """All held pieces, those that are held longest first."""
-    return [HeldPieces(*row) for row in stock.execute(_HELD)]
+    """All held pieces, those that are held longest first; then those that can't be held, since others have them by now.
+
+    The latter are on the list until a person decides about their item.
+    """
+    return [HeldPieces(*row) for row in stock.execute(_HELD)] + _released_before_label(stock)
+
+
+def _released_before_label(stock: StockConnection) -> list[HeldPieces]:
+    at_once = accounts_that_release_at_once()
+    keys = [key for key in released_before_label(stock) if key[0] not in at_once]
+    columns = [[account for account, _ in keys], [item_id for _, item_id in keys]]
+    return (
+        [HeldPieces(*row)._replace(next_step=IF_RELEASED) for row in stock.execute(_RELEASED, columns)] if keys else []
+    )
 
 
 def still_here(
@@ -56,11 +75,11 @@ def still_here(
     Raises StockActError where there is no such item, or where fewer pieces are held.
     """
     with stock.changing():
-        count = _look_at(stock, key, pieces, oversell).pieces
+        count, *_, applied = _look_at(stock, key, pieces, oversell)
         record_decision(stock, key, Decision.STILL_HERE, by)
         note_act(stock.connection, by, Act.HELD_STILL_HERE, on_item(key), f"{count} pieces")
         cause = Cause(f"{count} held pieces are still here, by {by.user}: {by.reason}", by=by)
-        return Settlement(count, reconcile(stock, {key: cause}, oversell, still_here={key: count}))
+        return Settlement(count, applied + reconcile(stock, {key: cause}, oversell, still_here={key: count}))
 
 
 def has_left(
@@ -78,7 +97,7 @@ def has_left(
     or where fewer pieces are held.
     """
     with stock.changing():
-        count, item, locks = _look_at(stock, key, pieces, oversell)
+        count, item, locks, applied = _look_at(stock, key, pieces, oversell)
         is_active, left = has_lock(locks), pieces_left(locks)
         need = need_of(item, has_lock=is_active, left=left)
         unreported = unreported_now(item, has_lock=is_active, left=left).pieces
@@ -86,7 +105,7 @@ def has_left(
         note_act(stock.connection, by, Act.HELD_HAS_LEFT, on_item(key), f"{count} pieces")
         text = f"{count} held pieces have left, by {by.user}: {by.reason}"
         cause = Cause(text, by=by, left_at=left_at or datetime.now(UTC))
-        applied = reconcile(stock, {key: cause}, oversell, has_left={key: count})
+        applied += reconcile(stock, {key: cause}, oversell, has_left={key: count})
         note_unreported(stock, item, unreported + count, need.gone - unreported + need.hold)
         return Settlement(count, applied)
 
@@ -96,6 +115,8 @@ class _HeldItem(NamedTuple):
     """That a person means."""
     item: ItemFacts
     locks: Sequence[Lock]
+    applied: StockResult
+    """What was stored about the item, and waited to be applied."""
 
 
 def _look_at(stock: StockConnection, key: ItemKey, pieces: int | None, oversell: frozenset[str]) -> _HeldItem:
@@ -105,7 +126,7 @@ def _look_at(stock: StockConnection, key: ItemKey, pieces: int | None, oversell:
     if pieces is not None:
         check_pieces(pieces, "the number of pieces", lowest=1)
     item_of(stock, key)
-    reconcile(stock, {key: Cause("a person looks at it")}, oversell)
+    applied = catch_up(stock, [key], oversell)
     loaded = load(stock, [key])
     item = loaded.items[0]
     locks = loaded.locks.get(key, ())
@@ -117,9 +138,15 @@ def _look_at(stock: StockConnection, key: ItemKey, pieces: int | None, oversell:
         )
     if pieces is not None and pieces > are_held:
         raise StockActError(f"Of the item {key[1]}, {are_held} pieces are held: {pieces} are more than that.")
-    return _HeldItem(are_held if pieces is None else pieces, item, locks)
+    return _HeldItem(are_held if pieces is None else pieces, item, locks, applied)
 
 
+_RELEASED = """
+SELECT account, lock.order_id, item_id, lock.sku, 0, item.status, lock.since
+FROM unnest(%s::text[], %s::text[]) AS requested (account, item_id)
+JOIN {locks} lock USING (account, item_id) JOIN order_items item USING (account, item_id)
+ORDER BY lock.since, account, item_id, lock.sku
+"""
 # Held since the last change before which none was.
 _HELD = """
 SELECT lock.account, lock.order_id, lock.item_id, lock.sku, lock.held, coalesce(item.status, '') AS status, (

@@ -11,7 +11,7 @@ from orders_sync.acts.by import By
 from orders_sync.acts.manual_acts import Act, note_act
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.csv_files import check_spelling, read_csv
-from orders_sync.stock.decision import Cause, Movement, Settled, StockLevel
+from orders_sync.stock.decision import Cause, Movement, Settled, StockLevel, overdrawn
 from orders_sync.stock.input import StockInputError, check_id, check_past_time, check_pieces, one_spelling
 from orders_sync.stock.reconcile import StockResult, finish
 from orders_sync.stock.sku_case import SkuCase
@@ -81,7 +81,8 @@ def import_levels(
 ) -> ImportResult:
     """Sets the pieces on hand of these SKUs, in one transaction.
 
-    Where more pieces are held than there are, the newest orders give some back; then waiting locks get what is there.
+    Where fewer pieces are counted than are reserved, the newest orders give some back; then waiting locks get what is
+    there.
     `counted_at`: when the shelf was counted, for counts that do not say it; by default now. Pieces that had left before
     are not subtracted when the marketplace reports their shipment later; those that left or came since then are
     subtracted or added, if they are known already. A count that is older than the stored one is left out. `oversell`:
@@ -114,7 +115,7 @@ def import_levels(
         ]
         # Those that were counted again since then are in the list as well.
         stock.execute(_SET_COUNTED, [list(stored), [{**stored, **after}[sku].counted_at for sku in stored]])
-        settled = Settled({}, after, movements, {}, {sku for sku in after if after[sku].available() < 0})
+        settled = Settled({}, after, movements, {}, overdrawn(before, after))
         applied = finish(stock, (), before, settled, oversell, Cause(reason))
         if by is not None:
             detail = f"{len(before)} SKUs, {len(changes)} with other pieces on hand"

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from orders_sync.model.errors import UserFacingError
 from orders_sync.stock.available import stored_buffers
 from orders_sync.stock.connection import StockConnection
-from orders_sync.stock.decision import Cause, Movement, Settled, StockLevel
+from orders_sync.stock.decision import Cause, Movement, Settled, StockLevel, overdrawn
 from orders_sync.stock.needs import StockPart, StockSkus, parts_of
 from orders_sync.stock.reconcile import finish
 from orders_sync.stock.sku_case import SkuCase
@@ -144,8 +144,7 @@ def merge_skus(stock: StockConnection, made_by: str, oversell: frozenset[str]) -
         for on_hand in [level.on_hand]
         if on_hand is not None
     ]
-    overdrawn = {sku for sku, level in after.items() if level.available() < min(0, before[sku].available())}
-    finish(stock, (), before, Settled({}, after, movements, {}, overdrawn), oversell, cause)
+    finish(stock, (), before, Settled({}, after, movements, {}, overdrawn(before, after)), oversell, cause)
     return merged
 
 

@@ -81,6 +81,10 @@ class ItemFacts(NamedTuple):
     """Pieces that the stock has taken already, with the times of their movements; only where there are `parcels`."""
     may_have_left: bool = False
     """Whether the item has a label: pieces that it does not need any more may be in a parcel that has left."""
+    released: Mapping[str, int] = {}
+    """By SKU, the pieces that its locks had, and released before a label of the item was known; empty if none did."""
+    had_lock: bool = False
+    """Whether the item has a lock that is yet to be taken over, when V2 goes live."""
 
     @property
     def key(self) -> ItemKey:
@@ -128,7 +132,8 @@ def need_of(facts: ItemFacts, *, has_lock: bool, left: int = 0) -> Need:
     if facts.decision is not None:  # nearly all items have none
         is_released = facts.decision == Decision.RELEASE
         action = LockAction.LOCK if facts.decision == Decision.LOCK else action
-    is_needed = not is_released and (action is LockAction.LOCK or (action is LockAction.KEEP and has_lock))
+    is_kept = action is LockAction.KEEP and (has_lock or facts.had_lock)
+    is_needed = not is_released and (action is LockAction.LOCK or is_kept)
     hold = max(0, to_ship - gone) if is_needed else 0
     if facts.unreported:
         unreported = unreported_now(facts, has_lock=has_lock, left=left)
@@ -183,7 +188,8 @@ def unreported_now(facts: ItemFacts, *, has_lock: bool, left: int) -> Unreported
     gone = _gone(facts, action, to_ship)
     if facts.decision == Decision.LOCK:
         action = LockAction.LOCK
-    is_to_ship = action in (LockAction.LOCK, LockAction.CONSUME) or (action is LockAction.KEEP and has_lock)
+    is_kept = action is LockAction.KEEP and (has_lock or facts.had_lock)
+    is_to_ship = is_kept or action in (LockAction.LOCK, LockAction.CONSUME)
     expected = min(facts.expected, max(0, left - facts.unreported, to_ship if is_to_ship else 0))
     return Unreported(max(0, facts.unreported - max(0, gone - expected)), expected)
 

@@ -11,7 +11,7 @@ from typing import LiteralString, NamedTuple
 
 from orders_sync.acts.by import By
 from orders_sync.acts.manual_acts import Act, note_act
-from orders_sync.stock.by_hand import NO_OVERSELL, StockActError, coming_back, note_care_record, on_item
+from orders_sync.stock.by_hand import NO_OVERSELL, StockActError, catch_up, coming_back, note_care_record, on_item
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.decision import Cause, Movement, StockLevel
 from orders_sync.stock.departures import RECEIVED, Departure, by_sku
@@ -92,14 +92,22 @@ def care_record_named(stock: StockConnection, subject: str) -> tuple[str, str]:
     return found[0]
 
 
-def receive(stock: StockConnection, care_id: str, returns: Mapping[ItemKey, int], by: By) -> list[Receipt]:
+def receive(
+    stock: StockConnection,
+    care_id: str,
+    returns: Mapping[ItemKey, int],
+    by: By,
+    oversell: frozenset[str] = NO_OVERSELL,
+) -> list[Receipt]:
     """Takes pieces of items into quarantine that came back by a care record. `returns`: item → its pieces.
 
-    Raises StockActError where fewer pieces of an item are away than come back, or where the care record is not about
-    the item or says that fewer come back.
+    What is stored as shipped counts, even if the stock job has yet to look at it. Raises StockActError where fewer
+    pieces of an item are away than come back, or where the care record is not about the item or says that fewer come
+    back.
     """
     with stock.changing():
         numbers: list[int] = []
+        catch_up(stock, returns, oversell)
         for key, pieces in returns.items():
             note_care_record(stock, care_id, key, pieces)
             back = coming_back(stock, key, pieces)

@@ -1,7 +1,7 @@
 """Making locks equal to what their items need: load, decide, store, in the caller's transaction."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -16,11 +16,12 @@ from orders_sync.stock.decision import (
     Movement,
     Settled,
     StockLevel,
+    overdrawn,
     settle,
-    share_out,
 )
 from orders_sync.stock.departures import Departure
 from orders_sync.stock.needs import ItemKey
+from orders_sync.stock.share_out import share_out
 from orders_sync.stock.store import (
     active_locks,
     active_skus,
@@ -77,17 +78,21 @@ def reconcile(
     undone: Mapping[ItemKey, Sequence[Departure]] = NO_DEPARTURES,
     still_here: Mapping[ItemKey, int] = NO_PIECES,
     has_left: Mapping[ItemKey, int] = NO_PIECES,
+    had_lock: Collection[ItemKey] = frozenset(),
 ) -> StockResult:
     """Brings the locks of items, and the levels, to what the items need as they are stored now.
 
     Call it within a transaction. `causes`: the items, and why each is looked at. `oversell`: the accounts that may lock
     stock below zero. `undone`: what did not leave after all. `still_here`: how many held pieces are released.
-    `has_left`: how many held pieces have left. An item that needs what it has changes nothing, however often this is
-    called.
+    `has_left`: how many held pieces have left. `had_lock`: items whose lock is yet to be taken over. An item that needs
+    what it has changes nothing, however often this is called.
     """
     if not causes:
         return StockResult()
     loaded = load(stock, causes.keys())
+    if had_lock:
+        items = [item._replace(had_lock=item.key in had_lock) for item in loaded.items]
+        loaded = loaded._replace(items=items)
     note_corrections(stock, loaded)
     settled = settle(loaded.items, loaded.stock_skus, causes, loaded.locks, loaded.levels, undone, still_here, has_left)
     stored = [lock for locks in loaded.locks.values() for lock in locks]
@@ -126,7 +131,7 @@ def release_all(stock: StockConnection, cause: Cause) -> StockResult:
         levels={sku: level._replace(reserved=0) for sku, level in levels.items()},
         movements=[],
         causes={lock.key: cause for lock in held},
-        overdrawn=set(),
+        overdrawn={},
     )
     return finish(stock, held, levels, settled)
 
@@ -145,8 +150,8 @@ def move(
     after = dict(before)
     for movement in movements:
         after[movement.sku] = after[movement.sku]._replace(on_hand=movement.on_hand)
-    overdrawn = {movement.sku for movement in movements if after[movement.sku].available() < 0}
-    return finish(stock, (), before, Settled({}, after, list(movements), {}, overdrawn), oversell, cause)
+    settled = Settled({}, after, list(movements), {}, overdrawn(before, after))
+    return finish(stock, (), before, settled, oversell, cause)
 
 
 def finish(

@@ -34,6 +34,8 @@ class _Due(NamedTuple):
     item_id: str
     pieces: int | None
     came_back_at: datetime | None
+    done: int
+    """Pieces of it that were dealt with before: a person booked them."""
 
     @property
     def key(self) -> ItemKey:
@@ -101,7 +103,7 @@ def _handle(stock: StockConnection, due: _Due, oversell: frozenset[str]) -> Stoc
     note = "; ".join(outcome.notes) or None
     stock.execute(_HANDLED, [*outcome.returned, note, due.account, due.care_id, due.item_id])
     booked = outcome.returned.booked
-    missing = () if note is None else (ReturnNotBooked(*due[:4], booked, note),)
+    missing = () if note is None else (ReturnNotBooked(*due[:4], due.done + booked, note),)
     return outcome.result + StockResult(returned=booked, not_booked=missing)
 
 
@@ -117,12 +119,13 @@ def _book(stock: StockConnection, due: _Due, oversell: frozenset[str]) -> _Outco
         return _Outcome(_NOTHING, ["no piece of the item has left the stock"])
     earlier = Returned._make(stock.execute(_BY_CARE_RECORDS, [*due.key]).fetchone() or _NOTHING)
     came_back = pieces_of(each for each in departures if each.came_back)
-    by_hand = min(due.pieces, max(0, came_back - sum(earlier)))
-    back = returning(departures, due.pieces - by_hand)
+    pieces = max(0, due.pieces - due.done)
+    by_hand = min(pieces, max(0, came_back - sum(earlier)))
+    back = returning(departures, pieces - by_hand)
     rest = pieces_of(back)
     notes = [f"a person had booked {by_hand} before"] if by_hand else []
-    if by_hand + rest < due.pieces:
-        notes.append(f"{due.pieces - by_hand - rest} more than have left and not come back")
+    if by_hand + rest < pieces:
+        notes.append(f"{pieces - by_hand - rest} more than have left and not come back")
     if not rest:
         return _Outcome(Returned(0, by_hand, 0), notes)
     levels = load_levels(stock, by_sku(back))
@@ -144,14 +147,15 @@ def why_not(movement: Movement, level: StockLevel) -> str:
 
 # Rows are booked in the order in which they became due.
 _PENDING = """
-SELECT account, care_id, item_id, pieces, came_back_at FROM stock_returns
+SELECT account, care_id, item_id, pieces, came_back_at, booked + booked_before + counted FROM stock_returns
 WHERE handled_at IS NULL ORDER BY at, account, care_id, item_id LIMIT %s
 """
 _HANDLED = """
-UPDATE stock_returns SET handled_at = now(), booked = %s, booked_before = %s, counted = %s, note = %s
+UPDATE stock_returns SET handled_at = now(), booked = booked + %s, booked_before = booked_before + %s,
+  counted = counted + %s, note = %s
 WHERE account = %s AND care_id = %s AND item_id = %s
 """
 _BY_CARE_RECORDS = """
 SELECT coalesce(sum(booked), 0)::int, coalesce(sum(booked_before), 0)::int, coalesce(sum(counted), 0)::int
-FROM stock_returns WHERE account = %s AND item_id = %s AND handled_at IS NOT NULL
+FROM stock_returns WHERE account = %s AND item_id = %s
 """

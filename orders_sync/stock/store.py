@@ -12,7 +12,6 @@ from typing import Any, LiteralString, NamedTuple
 from psycopg.sql import SQL, Identifier
 
 from orders_sync.database.copy import array_text
-from orders_sync.marketplaces.kit.accounts import accounts_that_release_at_once
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.decision import (
     LAST,
@@ -26,6 +25,7 @@ from orders_sync.stock.decision import (
     pieces_left,
 )
 from orders_sync.stock.departures import Departure, ItemMovement, departures_of
+from orders_sync.stock.labels import with_labels
 from orders_sync.stock.needs import (
     ItemFacts,
     ItemKey,
@@ -66,29 +66,11 @@ def load(stock: StockConnection, keys: Collection[ItemKey]) -> Loaded:
     locks: dict[ItemKey, list[Lock]] = {}
     for lock in map(Lock._make, stock.execute(_LOCKS, requested).fetchall()):
         locks.setdefault((lock.account, lock.item_id), []).append(lock)
-    items = _with_taken(stock, _with_labels(stock, items, locks), locks)
+    items = _with_taken(stock, with_labels(stock, items, locks), locks)
     ordered = {(item.account, item.sku) for item in items}
     skus = {part.sku for account, sku in ordered for part in parts_of(account, sku, stock_skus)}
     skus.update(lock.sku for found in locks.values() for lock in found)
     return Loaded(items, locks, load_levels(stock, skus), stock_skus)
-
-
-def _with_labels(
-    stock: StockConnection, items: list[ItemFacts], locks: Mapping[ItemKey, Sequence[Lock]]
-) -> list[ItemFacts]:
-    """Sets `may_have_left` of the items that have a label and something to hold, and whose account does not forbid it.
-
-    The accounts' files are read only where there is such an item.
-    """
-    having = sorted(key for key, found in locks.items() if any(lock.reserved() for lock in found))
-    labelled = set(stock.execute(_LABELLED, _columns(having, 2)).fetchall()) if having else set[ItemKey]()
-    if not labelled:
-        return items
-    at_once = accounts_that_release_at_once()
-    return [
-        item._replace(may_have_left=True) if item.key in labelled and item.account not in at_once else item
-        for item in items
-    ]
 
 
 def _with_taken(
@@ -344,11 +326,6 @@ LEFT JOIN stock_unreported unreported
 """Joins `item` with the pieces that the marketplace reports as shipped and that did not leave, and with those that left
 and that it does not report.
 """
-LABELLED: LiteralString = """EXISTS (
-  SELECT FROM public.order_documents label
-  WHERE label.account = item.account AND label.order_id = item.order_id AND label.kind = 'label'
-    AND label.cancelled_at IS NULL AND (label.item_ids = '[]' OR label.item_ids ? item.item_id))"""
-"""Whether `item` has a label that was not cancelled. A label that names no items is for all of the order."""
 DECIDED: LiteralString = """LEFT JOIN LATERAL (
   SELECT * FROM public.stock_decisions made
   WHERE made.account = item.account AND made.item_id = item.item_id AND made.decision IN {holding}
@@ -380,12 +357,6 @@ JOIN orders placed ON placed.account = item.account AND placed.order_id = item.o
     + IN_FORCE
     + """ AS in_force) decision
 """
-)
-_LABELLED: LiteralString = (
-    """
-SELECT account, item_id FROM unnest(%s::text[], %s::text[]) AS requested (account, item_id)
-JOIN order_items item USING (account, item_id) WHERE """
-    + LABELLED
 )
 _LEVELS = "SELECT sku, on_hand, reserved, counted_at, imported_at, missing FROM {levels} WHERE sku = ANY(%s::text[])"
 _LOCKS = """

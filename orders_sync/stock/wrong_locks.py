@@ -13,8 +13,9 @@ from orders_sync.stock.actions import LOCK_ACTIONS, LockAction
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.decision import Cause
 from orders_sync.stock.input import MAX_PIECES
+from orders_sync.stock.labels import LABELLED
 from orders_sync.stock.reconcile import StockResult, reconcile_each
-from orders_sync.stock.store import CORRECTIONS, DECIDED, IN_FORCE, LABELLED, collect_missing_statistics
+from orders_sync.stock.store import CORRECTIONS, DECIDED, IN_FORCE, collect_missing_statistics
 
 MAX_ITEMS_PER_TRANSACTION = 500
 MAX_ATTEMPTS = 5

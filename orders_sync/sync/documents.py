@@ -5,7 +5,7 @@ An order may have several labels, one for each parcel, and a label that was canc
 expired, and else the one that was stored first.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -19,13 +19,14 @@ from orders_sync.sync.validate import mend_document
 
 _STORE = """
 INSERT INTO order_documents AS stored (
-  account, order_id, kind, document_key, url, carrier, tracking_number, item_ids, expires_at, cancelled_at
+  account, order_id, kind, document_key, url, carrier, tracking_number, item_ids, expires_at, cancelled_at, shipped_at
 )
 SELECT
-  %s, order_id, kind, key, url, nullif(carrier, ''), nullif(tracking_number, ''), item_ids, expires_at, cancelled_at
+  %s, order_id, kind, key, url, nullif(carrier, ''), nullif(tracking_number, ''), item_ids, expires_at, cancelled_at,
+  shipped_at
 FROM jsonb_to_recordset(%s::jsonb) AS found (
   order_id text, kind text, key text, url text, carrier text, tracking_number text, item_ids jsonb,
-  expires_at timestamptz, cancelled_at timestamptz
+  expires_at timestamptz, cancelled_at timestamptz, shipped_at timestamptz
 )
 ORDER BY order_id, kind, key
 ON CONFLICT (account, order_id, kind, document_key) DO UPDATE SET
@@ -33,7 +34,8 @@ ON CONFLICT (account, order_id, kind, document_key) DO UPDATE SET
   carrier = coalesce(excluded.carrier, stored.carrier),
   tracking_number = coalesce(excluded.tracking_number, stored.tracking_number),
   item_ids = CASE WHEN excluded.item_ids = '[]' THEN stored.item_ids ELSE excluded.item_ids END,
-  expires_at = excluded.expires_at, cancelled_at = excluded.cancelled_at, read_at = now()
+  expires_at = excluded.expires_at, cancelled_at = excluded.cancelled_at,
+  shipped_at = excluded.shipped_at, read_at = now()
 """
 #: Documents that a complete list no longer has, although it has others of their kind: they were replaced.
 _CANCEL_REPLACED = """
@@ -65,11 +67,18 @@ _OFFERS = {
 """The statements that let orders offer their documents, by kind."""
 
 
-#: What is held because of a label is looked at again once the label was cancelled.
+#: What is held because of a label, in either schema of stock, is looked at again once the labels of its order change.
+#: So is what was released before a label was stored.
 _RECHECK_HELD = """
 INSERT INTO stock_rechecks (account, item_id)
-SELECT DISTINCT account, item_id FROM order_items JOIN stock_locks lock USING (account, item_id)
-WHERE account = %s AND order_items.order_id = ANY(%s) AND lock.held > 0
+SELECT DISTINCT account, item_id FROM order_items JOIN (
+  SELECT account, item_id, held, state, since FROM public.stock_locks
+  UNION ALL SELECT account, item_id, held, state, since FROM shadow.stock_locks
+) lock USING (account, item_id)
+WHERE account = %s AND order_items.order_id = ANY(%s) AND (lock.held > 0 OR lock.state = 'released' AND EXISTS (
+  SELECT FROM order_documents label
+  WHERE label.account = order_items.account AND label.order_id = order_items.order_id AND label.kind = 'label'
+    AND label.cancelled_at IS NULL AND label.first_stored_at > lock.since))
 """
 _FORGET_FLAWS = """
 DELETE FROM record_flaws WHERE account = %s AND kind = 'order' AND record_id = ANY(%s) AND field LIKE 'documents.%%'
@@ -119,11 +128,15 @@ def store_documents(
         connection.execute(_STORE, [account, listed])
         if are_whole:
             connection.execute(_CANCEL_REPLACED, {"account": account, "listed": listed})
-        labels = [(order_id, row) for (order_id, kind, _), row in rows.items() if kind is DocumentKind.LABEL]
-        if cancelled := sorted({order_id for order_id, row in labels if row["cancelled_at"]}):
-            connection.execute(_RECHECK_HELD, [account, cancelled])
+        recheck_labelled(connection, account, {order_id for order_id, kind, _ in rows if kind is DocumentKind.LABEL})
         for kind, statement in _OFFERS.items():
             of_kind = sorted({order_id for order_id, its_kind, _ in rows if its_kind is kind})
             if of_kind:
                 connection.execute(statement, {"account": account, "kind": kind, "orders": of_kind})
     return flaws
+
+
+def recheck_labelled(connection: Connection, account: str, order_ids: Collection[str]) -> None:
+    """Lets the stock job look at what is held of these orders, of which labels were stored or cancelled."""
+    if order_ids:
+        connection.execute(_RECHECK_HELD, [account, sorted(order_ids)])

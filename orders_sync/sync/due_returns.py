@@ -49,9 +49,9 @@ def _may_be_due(care: CareRecord, before: StoredClosings) -> bool:
 
 
 _STORED = "SELECT care_id, state, received FROM care_records WHERE account = %s AND care_id = ANY(%s)"
-# A record that a person has booked has its row already.
+# A record of which a person has booked pieces has its row already: the rest of them is due.
 _NOTE_DUE = """
-INSERT INTO stock_returns (account, care_id, item_id, pieces, came_back_at)
+INSERT INTO stock_returns AS stored (account, care_id, item_id, pieces, came_back_at)
 SELECT account, care_id, about.item_id, about.quantity, coalesce(care.closed_at, care.modified_at)
 FROM unnest(%(care_ids)s::text[], %(item_ids)s::text[]) AS named (care_id, item_id)
 JOIN care_record_items about USING (care_id, item_id)
@@ -60,5 +60,8 @@ WHERE account = %(account)s
   AND care.kind = 'return' AND care.state = 'closed' AND care.received
   AND (coalesce(care.closed_at, care.modified_at) >= restocking_accounts.since
     OR care_id = ANY(%(open)s) AND restocking_accounts.passed_at IS NOT NULL)
-ON CONFLICT (account, care_id, item_id) DO NOTHING
+ON CONFLICT (account, care_id, item_id) DO UPDATE
+  SET pieces = excluded.pieces, came_back_at = excluded.came_back_at, at = now(), handled_at = NULL, note = NULL
+  WHERE stored.handled_at IS NOT NULL
+    AND excluded.pieces > stored.booked + stored.booked_before + stored.counted
 """

@@ -15,7 +15,7 @@ from orders_sync.marketplaces.kit.adapter import Adapter, MissingDocuments, Orde
 from orders_sync.marketplaces.kit.errors import BadAnswerError, MarketplaceError, RecordNotFoundError, place_of
 from orders_sync.model.pass_summary import PassSummary
 from orders_sync.model.records import Document
-from orders_sync.model.statuses import DELIVERY_NOTE_DUE, LABEL_DUE
+from orders_sync.model.statuses import DELIVERY_NOTE_DUE, LABEL_DUE, Status
 from orders_sync.sync.documents import is_usable, store_documents
 from orders_sync.sync.isolate_rejected import reason_of
 from orders_sync.sync.record_flaws import RecordFlaws
@@ -25,6 +25,8 @@ RENEW_BEFORE = timedelta(hours=6)
 """How long before it expires a URL is read anew: the next pass may come hours later."""
 RENEW_BACK = timedelta(days=93)
 """The URLs of orders that are older than this are not read anew, shipped or not."""
+COMMITTED_WITHIN = timedelta(minutes=10)
+"""A change that another pass stored so long before the last pass of this lane may have been committed after it."""
 GIVE_UP_AFTER = 10
 """If nothing could be read for so many orders, and for none before, the marketplace is at fault: the pass fails."""
 
@@ -33,6 +35,25 @@ WITH expiring AS (
   SELECT order_id, array_agg(kind) AS kinds FROM order_documents
   WHERE account = %(account)s AND cancelled_at IS NULL AND expires_at BETWEEN %(renew_since)s AND %(renew_until)s
   GROUP BY order_id
+), cancelled AS (
+  -- Labels of these may have been made since the last pass: then their pieces may have left. One look is enough.
+  SELECT order_id, created_at
+  FROM orders CROSS JOIN LATERAL (
+    SELECT coalesce(max(started_at) - %(committed_within)s, '-infinity') AS at FROM lane_runs
+    WHERE account = %(account)s AND sync_type = 'incomplete' AND outcome IN ('succeeded', 'partial')) last_pass
+  WHERE account = %(account)s AND %(holds)s AND created_at >= %(since)s AND stored_at >= last_pass.at
+    AND marketplace_shipping IS NOT FALSE AND label_url IS NULL AND status <> ALL(%(label_due)s)
+    AND EXISTS (
+      SELECT FROM order_events event
+      JOIN order_items item USING (account, order_id, item_id)
+      JOIN (
+        SELECT account, item_id FROM public.stock_locks UNION ALL SELECT account, item_id FROM shadow.stock_locks
+      ) lock USING (account, item_id)
+      WHERE event.account = orders.account AND event.order_id = orders.order_id AND event.recorded_at >= last_pass.at
+        AND event.old_status = ANY(%(label_due)s) AND item.status = ANY(%(cancelled)s))
+    AND NOT EXISTS (
+      SELECT FROM order_documents known
+      WHERE known.account = orders.account AND known.order_id = orders.order_id AND known.kind = 'label')
 ), candidates AS (
   SELECT order_id FROM orders WHERE account = %(account)s AND created_at >= %(since)s
   UNION SELECT order_id FROM expiring
@@ -60,8 +81,11 @@ WITH expiring AS (
     )) AS label
   FROM due
 )
-SELECT order_id, coalesce(note, FALSE) AS delivery_note, coalesce(label, FALSE) AS label
-FROM checked WHERE note OR label ORDER BY created_at, order_id
+SELECT order_id, delivery_note, label FROM (
+  SELECT order_id, created_at, coalesce(note, FALSE) AS delivery_note, coalesce(label, FALSE) AS label
+  FROM checked WHERE note OR label
+  UNION ALL SELECT order_id, created_at, FALSE, TRUE FROM cancelled
+) missing ORDER BY created_at, order_id
 """
 _OF_ORDERS = """
 SELECT order_id, marketplace_delivery_note IS NOT FALSE AS delivery_note, marketplace_shipping IS NOT FALSE AS label
@@ -176,7 +200,8 @@ def _store(
 def _missing_documents(pass_: RunningPass, since: datetime, now: datetime) -> list[MissingDocuments]:
     """The orders that should have a document by now which is not stored, or which soon expires, oldest first.
 
-    `since`: only orders that were created at or after it can miss a document.
+    And, once, those that were cancelled since the last pass, whose label may have been made before. `since`: only
+    orders that were created at or after it can miss a document.
     """
     return rows_as(
         pass_.connection,
@@ -189,5 +214,8 @@ def _missing_documents(pass_: RunningPass, since: datetime, now: datetime) -> li
             "renew_until": now + RENEW_BEFORE,
             "note_due": [str(status) for status in DELIVERY_NOTE_DUE],
             "label_due": [str(status) for status in LABEL_DUE],
+            "cancelled": [Status.CANCELLED, Status.REFUNDED_BEFORE_SHIPPING],
+            "committed_within": COMMITTED_WITHIN,
+            "holds": pass_.request.account.settings.hold_after_label,
         },
     )

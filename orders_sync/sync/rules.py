@@ -392,7 +392,7 @@ CARE_RULES: Mapping[str, Rule[Any]] = {
 _DOCUMENT_TEXT = Rule(_wrong_document_text, _are_texts)
 DOCUMENT_RULES: Mapping[str, Rule[Any]] = {
     "url": _URL_RULE, "carrier": _DOCUMENT_TEXT, "tracking_number": _DOCUMENT_TEXT, "expires_at": _TIME,
-    "cancelled_at": _TIME,
+    "cancelled_at": _TIME, "shipped_at": _TIME,
 }  # fmt: skip
 """The rules of `Document`, which are checked one by one."""
 CARE_ITEM_RULES: Mapping[str, Rule[Any]] = {"item_id": _ID, "quantity": _PIECES}

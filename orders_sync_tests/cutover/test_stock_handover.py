@@ -6,12 +6,14 @@ import pytest
 
 from orders_sync.cutover.stock_handover import V1Lock, hand_back, take_over
 from orders_sync.database.engine import Connection
+from orders_sync.model.records import Document, DocumentKind
 from orders_sync.stock.apply_events import apply_pending
 from orders_sync.stock.by_hand import By, StockActError, adjust, return_to_stock, undo_shipment
 from orders_sync.stock.connection import StockConnection, StockSchema
 from orders_sync.stock.held import has_left, held
 from orders_sync.stock.levels import import_levels
 from orders_sync.stock.wrong_locks import wrong_locks
+from orders_sync.sync.documents import store_documents
 from orders_sync.testing.invariants import check_invariants
 from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrder, at, store_label, store_order
 
@@ -252,6 +254,68 @@ def test_an_item_that_is_refunded_after_a_shipment_that_nobody_saw_is_consumed_a
     check_invariants(public.connection)
 
 
+class TestStatusesThatKeepALock:
+    """`unknown` and `awaiting_payment` make no lock, and release none: nor does going live."""
+
+    @pytest.mark.parametrize("status", ["unknown", "awaiting_payment"])
+    def test_the_lock_of_the_shadow_is_kept(
+        self, public: StockConnection, shadow: StockConnection, status: str
+    ) -> None:
+        for stored in ("accepted", status):
+            store_order(public.connection, StoredOrder("1", [StoredItem("1", quantity=2, status=stored)], stored))
+            apply_pending(shadow)
+        go_live(public)
+        assert (level(shadow), level(public)) == ((10, 2), (10, 2))
+        assert wrong_locks(public) == []
+        check_invariants(public.connection)
+
+    def test_a_lock_from_before_v1_had_the_authority_is_kept(self, public: StockConnection) -> None:
+        for stored in ("accepted", "unknown"):
+            store_order(public.connection, StoredOrder("1", [StoredItem("1", quantity=2, status=stored)], stored))
+            apply_pending(public)
+        with public.connection.transaction():
+            hand_back(public.connection)
+        go_live(public)
+        assert level(public) == (10, 2)
+
+    @pytest.mark.parametrize("status", ["unknown", "awaiting_payment"])
+    def test_what_only_v1_holds_is_kept_and_its_pieces_are_not_given_to_others(
+        self, public: StockConnection, shadow: StockConnection, status: str
+    ) -> None:
+        store_order(public.connection, StoredOrder("1", [StoredItem("1", quantity=8)]))
+        store_order(
+            public.connection,
+            StoredOrder("2", [StoredItem("2", quantity=3, status=status)], status, created_at=at(10)),
+        )
+        apply_pending(shadow)
+        go_live(public, V1Lock(ACCOUNT, "2"))
+        locks = public.execute("SELECT item_id, locked, short FROM {locks} ORDER BY item_id").fetchall()
+        assert locks == [("1", 7, 1), ("2", 3, 0)]
+        assert wrong_locks(public) == []
+        check_invariants(public.connection)
+
+    @pytest.mark.parametrize(
+        ("status", "v1_locks"), [("unknown", ()), ("awaiting_payment", ()), ("cancelled", (V1Lock(ACCOUNT, "1"),))]
+    )
+    def test_an_item_without_a_lock_gets_none_and_a_cancelled_one_keeps_none(
+        self, public: StockConnection, shadow: StockConnection, status: str, v1_locks: tuple[V1Lock, ...]
+    ) -> None:
+        store_order(public.connection, StoredOrder("1", [StoredItem("1", status=status)], status))
+        apply_pending(shadow)
+        go_live(public, *v1_locks)
+        assert level(public) == (10, 0)
+
+    def test_the_rest_of_an_item_of_which_v1_has_consumed_some_is_kept_if_the_shadow_has_it(
+        self, public: StockConnection, shadow: StockConnection
+    ) -> None:
+        for stored in ("accepted", "unknown"):
+            store_order(public.connection, StoredOrder("1", [StoredItem("1", quantity=3, status=stored)], stored))
+            apply_pending(shadow)
+        go_live(public, V1Lock(ACCOUNT, "1", 1, at(10)))
+        assert level(public) == (9, 2)
+        assert wrong_locks(public) == []
+
+
 class TestPiecesThatAreHeld:
     """They are cancelled after the label, and still held when V2 goes live."""
 
@@ -270,6 +334,51 @@ class TestPiecesThatAreHeld:
         go_live(public, *v1_locks)
         assert ([each.held for each in held(public)], level(public)) == ([3], (10, 3))
         assert wrong_locks(public) == []
+        check_invariants(public.connection)
+
+    def test_a_label_that_was_cancelled_releases_them_in_the_shadow(
+        self, public: StockConnection, shadow: StockConnection
+    ) -> None:
+        store_order(public.connection, StoredOrder("1", [self.THREE]))
+        store_label(public.connection, "1")
+        apply_pending(shadow)
+        store_order(public.connection, StoredOrder("1", [self.CANCELLED]))
+        apply_pending(shadow)
+        assert [each.held for each in held(shadow)] == [3]
+        label = Document("L1", DocumentKind.LABEL, "https://x.example/l", cancelled_at=at(9))
+        store_documents(public.connection, ACCOUNT, {"1": [label]})
+        apply_pending(shadow)
+        assert (held(shadow), level(shadow)) == ([], (10, 0))
+
+    def test_what_a_count_has_released_in_the_shadow_stays_released(
+        self, public: StockConnection, shadow: StockConnection
+    ) -> None:
+        """The label came after V2's own locks were released, and before those of the shadow were."""
+        store_order(public.connection, StoredOrder("1", [self.THREE]))
+        apply_pending(shadow)
+        go_live(public)
+        with public.connection.transaction():
+            hand_back(public.connection)
+        store_label(public.connection, "1")
+        store_order(public.connection, StoredOrder("1", [self.CANCELLED]))
+        apply_pending(shadow)
+        import_levels(shadow, {"PHONE": 0})
+        import_levels(shadow, {"PHONE": 10})
+        go_live(public)
+        assert (held(public), level(public)) == ([], (10, 0))
+
+    def test_a_label_that_became_known_late_holds_them_in_the_shadow_and_beyond(
+        self, public: StockConnection, shadow: StockConnection
+    ) -> None:
+        for item in (self.THREE, self.CANCELLED):
+            store_order(public.connection, StoredOrder("1", [item]))
+            apply_pending(shadow)
+        label = Document("L1", DocumentKind.LABEL, "https://x.example/l")
+        store_documents(public.connection, ACCOUNT, {"1": [label]})
+        apply_pending(shadow)
+        assert [each.held for each in held(shadow)] == [3]
+        go_live(public)
+        assert ([each.held for each in held(public)], level(public)) == ([3], (10, 3))
         check_invariants(public.connection)
 
     def test_held_before_v1_had_the_authority(self, public: StockConnection) -> None:

@@ -332,6 +332,35 @@ def test_a_shipment_that_removes_the_labels_of_its_fulfilment_keeps_them_stored(
     assert connection.execute("SELECT shipped_at FROM orders").fetchone() == (later,)
 
 
+def test_the_label_of_a_parcel_that_has_shipped_holds_no_pieces_of_another(
+    shop: MedusaShop, account: SellerAccount, connection: Connection
+) -> None:
+    """One of three pieces has shipped. The parcel of the others is cancelled, and then they are taken off the order."""
+    stock = StockConnection(connection)
+    import_levels(stock, {"PHONE": 10}, counted_at=NOW - timedelta(days=1))
+    parts = [{"line_item_id": "item_phone", "quantity": quantity} for quantity in (1, 2)]
+    parcels = [fulfillment(1, OLD, items=parts[:1]), fulfillment(2, NEW, items=parts[1:])]
+
+    def changed(minutes: int, quantity: int, shipped: int, status: str) -> None:
+        detail = {**PHONE["detail"], "quantity": quantity, "shipped_quantity": shipped}
+        line = item("item_phone", quantity=quantity, detail=detail)
+        at = (NOW + timedelta(minutes=minutes)).isoformat()
+        shop.records["orders"] = [
+            order("order_1", line, fulfillments=list(parcels), fulfillment_status=status, updated_at=at)
+        ]
+        sync(account, "modified" if minutes else "new")
+        apply_pending(stock)
+
+    changed(0, 3, 0, "fulfilled")
+    parcels[0] |= {"shipped_at": (NOW + timedelta(minutes=1)).isoformat()}
+    changed(2, 3, 1, "partially_shipped")
+    assert connection.execute("SELECT locked, held, consumed FROM stock_locks").fetchall() == [(2, 0, 1)]
+    parcels[1] |= {"canceled_at": (NOW + timedelta(minutes=3)).isoformat()}
+    changed(4, 1, 1, "shipped")
+    assert connection.execute("SELECT locked, held, consumed FROM stock_locks").fetchall() == [(0, 0, 1)]
+    check_invariants(connection)
+
+
 def test_an_order_that_is_refused_takes_no_label_of_the_others(
     shop: MedusaShop, account: SellerAccount, connection: Connection
 ) -> None:

@@ -225,6 +225,14 @@ class TestReturnToStock:
         assert level(shipped) == (10, 0)
         check_invariants(shipped.connection)
 
+    def test_a_shipment_whose_event_still_waits_counts(self, stock: StockConnection) -> None:
+        store_order(stock.connection, StoredOrder("1", [SHIPPED], "shipped", created_at=at(10)))
+        result = return_to_stock(stock, {ITEM: 1}, ANN)
+        assert (level(stock), result.transitions) == ((9, 0), {"consumed": 1})
+        apply_pending(stock)
+        assert (lock(stock), level(stock)) == ((0, 0, 2), (9, 0))
+        check_invariants(stock.connection)
+
     def test_no_more_come_back_than_have_left(self, shipped: StockConnection) -> None:
         return_to_stock(shipped, {ITEM: 1}, ANN)
         with pytest.raises(StockActError, match="2 pieces have left, and 1 came back already: 2 more"):

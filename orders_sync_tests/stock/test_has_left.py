@@ -5,9 +5,10 @@ import pytest
 from orders_sync.database.engine import Connection
 from orders_sync.stock.by_hand import By, undo_shipment
 from orders_sync.stock.connection import StockConnection
+from orders_sync.stock.explain import explain
 from orders_sync.stock.held import has_left, still_here
 from orders_sync.stock.levels import import_levels
-from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, at, store_label
+from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrder, at, store_label, store_order
 from orders_sync_tests.stock.test_held import check, level, lock, store
 
 ANN = By("ann@desk", "looked at the desk")
@@ -24,6 +25,16 @@ def phones(connection: Connection) -> StockConnection:
     store(stock, THREE)
     store_label(connection, "1")
     return stock
+
+
+def test_what_their_act_applies_first_is_in_its_result(phones: StockConnection) -> None:
+    store_order(phones.connection, StoredOrder("1", [THREE._replace(status="cancelled")], "cancelled"))
+    assert still_here(phones, ITEM, 3, ANN).applied.transitions == {"held": 1, "released": 1}
+    causes = [each.cause for each in explain(phones, "100").transitions]
+    assert causes[-2:] == [
+        "the item had changed before a person acted on it",
+        "3 held pieces are still here, by ann@desk: looked at the desk",
+    ]
 
 
 class TestShipmentsThatTheMarketplaceTookBack:
@@ -116,3 +127,37 @@ class TestTheItemIsToBeShippedAfterAll:
         store(phones, THREE, 3)
         assert (lock(phones), level(phones)) == (("consumed", 0, 0, 3), (0, 0))
         check(phones)
+
+
+class TestAShipmentIsUndoneWhileAPieceIsHeld:
+    """Of four pieces, three are cancelled after the label, and two of them are settled: one is locked, and one held."""
+
+    FOUR = StoredItem("100", quantity=4, cancelled=3)
+
+    @pytest.fixture
+    def reported(self, connection: Connection) -> StockConnection:
+        """The marketplace then reports the one that is to ship as shipped, by mistake."""
+        stock = StockConnection(connection)
+        import_levels(stock, {"PHONE": 10}, counted_at=at(-60))
+        store(stock, self.FOUR._replace(cancelled=0))
+        store_label(connection, "1")
+        store(stock, self.FOUR, 2)
+        still_here(stock, ITEM, 2, ANN)
+        assert (lock(stock), level(stock)) == (("locked", 1, 1, 0), (10, 2))
+        store(stock, self.FOUR._replace(shipped=1), 3)
+        assert (lock(stock), level(stock)) == (("held", 0, 1, 1), (9, 1))
+        return stock
+
+    def test_the_piece_that_did_not_leave_is_locked_and_the_other_one_stays_held(
+        self, reported: StockConnection
+    ) -> None:
+        undo_shipment(reported, ITEM, 1, ANN)
+        assert (lock(reported), level(reported)) == (("locked", 1, 1, 0), (10, 2))
+        check(reported)
+
+    def test_if_an_older_order_gets_the_piece_the_held_one_is_locked(self, reported: StockConnection) -> None:
+        store(reported, StoredItem("200", quantity=9), order_id="2", created_at=at(-5))
+        undo_shipment(reported, ITEM, 1, ANN)
+        locks = reported.execute("SELECT item_id, locked, short, held FROM {locks} ORDER BY item_id").fetchall()
+        assert (locks, level(reported)) == ([("100", 1, 0, 0), ("200", 9, 0, 0)], (10, 10))
+        check(reported)

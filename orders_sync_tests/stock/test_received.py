@@ -50,6 +50,15 @@ def received(stock: StockConnection, care_id: str = "C1") -> Receipt:
     return receipt
 
 
+def test_a_shipment_whose_event_still_waits_counts(stock: StockConnection) -> None:
+    store_order(stock.connection, StoredOrder("2", [StoredItem("200", status="shipped")], "shipped", created_at=at(10)))
+    store_care_record(stock.connection, "C2", 1, "200")
+    assert received(stock, "C2").quarantine == 1
+    apply_pending(stock)
+    assert on_hand(stock) == 6
+    check_invariants(stock.connection)
+
+
 def test_received_pieces_are_in_quarantine_and_not_on_hand(stock: StockConnection) -> None:
     store_order(stock.connection, StoredOrder("2", [StoredItem("200", quantity=8)]))
     apply_pending(stock)

@@ -3,12 +3,14 @@
 import pytest
 
 from orders_sync.database.engine import Connection
+from orders_sync.model.records import CareItem, CareRecord
 from orders_sync.stock.apply_events import apply_pending, pending_events
 from orders_sync.stock.by_hand import By, StockActError, pieces_to_return, return_to_stock
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.explain import explain
 from orders_sync.stock.levels import import_levels
 from orders_sync.stock.stock_skus import StockSku, import_stock_skus
+from orders_sync.sync.due_returns import note_due_returns, stored_closings
 from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.row_faults import reject_row
 from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrder, at, store_care_record, store_order
@@ -38,10 +40,15 @@ def close(stock: StockConnection, care_id: str, pieces: int | None, item_id: str
     """A return of so many pieces of an item closes as received, so many minutes after the first order."""
     store_care_record(stock.connection, care_id, pieces, item_id)
     stock.execute(
-        "INSERT INTO stock_returns (account, care_id, item_id, pieces, came_back_at) VALUES (%s, %s, %s, %s, %s) "
-        "ON CONFLICT DO NOTHING",
-        [ACCOUNT, care_id, item_id, pieces, at(minutes)],
+        "INSERT INTO restocking_accounts (account, since) VALUES (%s, %s) ON CONFLICT DO NOTHING", [ACCOUNT, at(0)]
     )
+    closed = CareRecord(care_id, [CareItem(item_id, pieces)], "return", "closed", received=True)
+    before = stored_closings(stock.connection, ACCOUNT, [care_id])
+    stock.execute(
+        "UPDATE care_records SET state = 'closed', received = true, closed_at = %s WHERE account = %s AND care_id = %s",
+        [at(minutes), ACCOUNT, care_id],
+    )
+    note_due_returns(stock.connection, ACCOUNT, [closed], before)
 
 
 def on_hand(stock: StockConnection, sku: str = "PHONE") -> int | None:
@@ -157,6 +164,34 @@ class TestByHand:
         close(stock, "C1", 2)
         assert apply_pending(stock).returned == 0
         assert on_hand(stock) == 9
+
+    def test_the_rest_of_a_record_that_was_booked_by_hand_in_part_is_booked_when_it_closes(
+        self, stock: StockConnection
+    ) -> None:
+        store_care_record(stock.connection, "C1", 3)
+        self.book(stock, "C1", "100", 1)
+        close(stock, "C1", 3)
+        result = apply_pending(stock)
+        assert (result.returned, result.not_booked, on_hand(stock)) == (2, (), 10)
+        assert [(each.pieces, each.booked, each.note) for each in explain(stock, "100").returns] == [(3, 3, None)]
+        check_invariants(stock.connection)
+
+    def test_what_of_the_rest_can_not_be_booked_is_said(self, stock: StockConnection) -> None:
+        return_to_stock(stock, {ITEM: 1}, ANN)
+        store_care_record(stock.connection, "C1", 4)
+        self.book(stock, "C1", "100", 1)
+        close(stock, "C1", 4)
+        why = "a person had booked 1 before; 1 more than have left and not come back"
+        assert not_booked(stock) == [(2, why)]
+        assert [(each.booked, each.note) for each in explain(stock, "100").returns] == [(2, why)]
+        assert on_hand(stock) == 10
+
+    def test_the_rest_of_a_record_that_is_booked_by_hand_in_part_while_it_is_due_is_booked(
+        self, stock: StockConnection
+    ) -> None:
+        close(stock, "C1", 2)
+        self.book(stock, "C1", "100", 1)
+        assert (pending_events(stock), apply_pending(stock).returned, on_hand(stock)) == (1, 1, 9)
 
     def test_a_record_that_is_booked_by_hand_while_it_is_due_is_booked_once(self, stock: StockConnection) -> None:
         close(stock, "C1", 2)

@@ -40,7 +40,7 @@ def test_nothing_is_taken_back_until_the_file_is_mended(
     assert overselling_accounts() == frozenset()
     message = "Locks of the account shop would have to give pieces back.*acept_orderlines.*Nothing was changed: mend"
     with pytest.raises(UnreadableAccountError, match=message):
-        import_levels(stock, {"PHONE": 1, "CASE": 2})
+        import_levels(stock, {"PHONE": 0, "CASE": 2})
     with pytest.raises(UnreadableAccountError, match=message):
         adjust(stock, "PHONE", -1, ANN)
     assert stock.execute("SELECT sku, on_hand FROM {levels} ORDER BY sku").fetchall() == [("CASE", 3), ("PHONE", 1)]
@@ -50,6 +50,19 @@ def test_nothing_is_taken_back_until_the_file_is_mended(
     assert overselling_accounts() == {ACCOUNT}
     import_levels(stock, {"PHONE": 0}, overselling_accounts())
     assert stock.execute(LOCKS).fetchall() == [("100", 1, 0, 0), ("200", 1, 0, 0)]
+
+
+@pytest.mark.usefixtures("broken_file")
+def test_pieces_can_come_in_while_the_file_has_an_error(connection: Connection, stock: StockConnection) -> None:
+    """Two are locked of one: an import of as many or more pieces, and an adjustment, take nothing back."""
+    import_levels(stock, {"PHONE": 1})
+    store_order(connection, StoredOrder("1", [StoredItem("100", quantity=2)]))
+    apply_pending(stock, frozenset({ACCOUNT}))
+    for on_hand in (1, 2):
+        import_levels(stock, {"PHONE": on_hand})
+    adjust(stock, "PHONE", 1, ANN)
+    assert stock.execute(LOCKS).fetchall() == [("100", 2, 0, 0)]
+    check_invariants(connection)
 
 
 @pytest.mark.usefixtures("broken_file")

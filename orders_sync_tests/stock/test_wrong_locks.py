@@ -22,7 +22,7 @@ from orders_sync.stock.stock_skus import StockSku, import_stock_skus
 from orders_sync.stock.store import load
 from orders_sync.stock.wrong_locks import WrongLock, repair, wrong_locks
 from orders_sync.testing.invariants import check_invariants
-from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrder, store_order
+from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrder, store_label, store_order
 
 SKUS = ("PHONE", "\xa0Phone\t", "Alias", "OWN-ALIAS", "SET")
 ALIASES = [
@@ -279,6 +279,22 @@ def test_an_event_that_is_not_tried_again_hides_no_wrong_lock(applied: Connectio
     assert wrong_locks(stock) == []
     applied.execute("UPDATE order_events SET attempts = 5 WHERE applied_at IS NULL")
     assert [each.needed for each in wrong_locks(stock)] == [0]
+
+
+@pytest.mark.parametrize(("status", "then"), [("accepted", (2, 0)), ("cancelled", (0, 2))])
+def test_pieces_that_an_item_never_had_are_given_back_and_not_held(
+    applied: Connection, stock: StockConnection, status: str, then: tuple[int, int]
+) -> None:
+    """The order has a label, so that a cancelled piece may have left; one that the item never had has not."""
+    import_levels(stock, {"PHONE": 10})
+    store_label(applied, "1")
+    applied.execute("UPDATE stock_locks SET locked = 5")
+    applied.execute("UPDATE stock_levels SET reserved = 5 WHERE sku = 'PHONE'")
+    applied.execute("UPDATE order_items SET status = %s", [status])
+    assert [each.pieces for each in wrong_locks(stock)] == [5]
+    repair(stock)
+    assert applied.execute("SELECT locked, held FROM stock_locks").fetchall() == [then]
+    assert applied.execute("SELECT reserved FROM stock_levels WHERE sku = 'PHONE'").fetchone() == (2,)
 
 
 def test_repair_leaves_right_locks_alone(applied: Connection, stock: StockConnection) -> None:

@@ -88,24 +88,46 @@ def test_an_exception_of_an_adapter_is_a_problem_of_its_order_alone(
     )
 
 
-def test_a_label_that_is_cancelled_releases_what_was_held_because_of_it(
-    marketplace: Marketplace, account: SellerAccount, connection: Connection, stored: None
-) -> None:
-    stock = StockConnection(connection)
-    import_levels(stock, {"PHONE": 5})
-    apply_pending(stock)
-    label = Document("k", DocumentKind.LABEL, URL)
-    store_documents(connection, "shop", {"1": [label], "2": [label]})
-    marketplace.pass_time(minutes=1)
-    for number in (1, 2):
-        marketplace.set_states(number, 9, 5)
-    sync(account, "modified")
-    apply_pending(stock)
-    assert [each.order_id for each in held(stock)] == ["1", "2"]
-    cancelled = Document("k", DocumentKind.LABEL, URL, cancelled_at=datetime(2026, 11, 1, 12))
-    store_documents(connection, "shop", {"1": [cancelled], "2": [label]})
-    assert pending_events(stock) == 1
-    apply_pending(stock)
-    assert [each.order_id for each in held(stock)] == ["2"]
-    store_documents(connection, "shop", {"1": [cancelled]})
-    assert pending_events(stock) == 0, "nothing is held any more"
+class TestHeldPiecesFollowTheirLabels:
+    """Two orders were cancelled after the label, and a piece of each is held."""
+
+    LABEL = Document("k", DocumentKind.LABEL, URL)
+
+    @pytest.fixture
+    def stock(
+        self, marketplace: Marketplace, account: SellerAccount, connection: Connection, stored: None
+    ) -> StockConnection:
+        stock = StockConnection(connection)
+        import_levels(stock, {"PHONE": 5})
+        apply_pending(stock)
+        store_documents(connection, "shop", {"1": [self.LABEL], "2": [self.LABEL]})
+        marketplace.pass_time(minutes=1)
+        for number in (1, 2):
+            marketplace.set_states(number, 9, 5)
+        sync(account, "modified")
+        apply_pending(stock)
+        assert [each.order_id for each in held(stock)] == ["1", "2"]
+        return stock
+
+    @pytest.mark.parametrize(
+        "listed",
+        [
+            pytest.param(
+                [Document("k", DocumentKind.LABEL, URL, cancelled_at=datetime(2026, 11, 1, 12))],
+                id="its label was cancelled",
+            ),
+            pytest.param([Document("other", DocumentKind.LABEL, URL, item_ids=("-",))], id="another one replaces it"),
+            pytest.param([Document("k", DocumentKind.LABEL, URL, item_ids=("-",))], id="it is for another item"),
+        ],
+    )
+    def test_they_are_released(self, stock: StockConnection, listed: list[Document]) -> None:
+        store_documents(stock.connection, "shop", {"1": listed})
+        apply_pending(stock)
+        assert [each.order_id for each in held(stock)] == ["2"]
+        store_documents(stock.connection, "shop", {"1": listed})
+        assert pending_events(stock) == 0, "nothing is held any more"
+
+    def test_they_stay_held_while_a_label_is_left(self, stock: StockConnection) -> None:
+        store_documents(stock.connection, "shop", {"1": [Document("other", DocumentKind.LABEL, URL)]})
+        apply_pending(stock)
+        assert [each.order_id for each in held(stock)] == ["1", "2"]

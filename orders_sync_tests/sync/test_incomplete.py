@@ -1,5 +1,6 @@
 """`incomplete`: fetches the documents that are missing, stores what it finds, and nothing else."""
 
+import dataclasses
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +10,10 @@ from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit import retries
 from orders_sync.passes.run_pass import PassFailedError
+from orders_sync.stock.apply_events import apply_pending
+from orders_sync.stock.connection import StockConnection
+from orders_sync.stock.held import held
+from orders_sync.stock.levels import import_levels
 from orders_sync.sync.incomplete import GIVE_UP_AFTER
 from orders_sync.testing.invariants import check_invariants, snapshot
 from orders_sync.testing.marketplace import Marketplace, an_order, sync
@@ -207,3 +212,54 @@ def test_a_label_that_was_replaced_is_offered_no_more(
     marketplace.change(1, _deliveries=[])
     sync(account, "incomplete")
     assert connection.execute("SELECT label_url FROM orders").fetchone() == (f"{marketplace.url}/labels/9.pdf",)
+
+
+class TestCancelledSinceTheLastPass:
+    """An order is locked and accepted; its label is made, and it is cancelled before a pass has read the label."""
+
+    @pytest.fixture
+    def stock(self, marketplace: Marketplace, account: SellerAccount, connection: Connection) -> StockConnection:
+        stock = StockConnection(connection)
+        import_levels(stock, {"PHONE": 10})
+        an_order(marketplace, 1, delivery_note=NOTE)
+        sync(account)
+        apply_pending(stock)
+        sync(account, "incomplete")
+        marketplace.pass_time(minutes=1)
+        marketplace.set_states(1, 9, 4)
+        sync(account, "modified")
+        return stock
+
+    def test_its_label_is_read_and_its_piece_is_held(
+        self, stock: StockConnection, marketplace: Marketplace, account: SellerAccount
+    ) -> None:
+        marketplace.change(1, _deliveries=[_delivery(7, 100)])
+        apply_pending(stock)
+        assert held(stock) == [], "the label is not known yet"
+        assert sync(account, "incomplete").api_calls == 1
+        apply_pending(stock)
+        assert [each.held for each in held(stock)] == [1]
+        assert sync(account, "incomplete").api_calls == 0
+        check_invariants(stock.connection)
+
+    def test_without_a_label_it_is_looked_at_once(self, stock: StockConnection, account: SellerAccount) -> None:
+        assert sync(account, "incomplete").api_calls == 1
+        stock.execute("UPDATE public.order_events SET recorded_at = recorded_at - interval '1 hour'")
+        assert sync(account, "incomplete").api_calls == 0
+
+    def test_an_account_that_releases_at_once_reads_no_label(
+        self, stock: StockConnection, account: SellerAccount
+    ) -> None:
+        at_once = account.settings.model_copy(update={"hold_after_label": False})
+        assert sync(dataclasses.replace(account, settings=at_once), "incomplete").api_calls == 0
+
+
+def test_of_a_cancelled_order_for_which_nothing_was_locked_no_label_is_read(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
+) -> None:
+    an_order(marketplace, 1, delivery_note=NOTE)
+    sync(account)
+    marketplace.pass_time(minutes=1)
+    marketplace.set_states(1, 9, 4)
+    sync(account, "modified")
+    assert sync(account, "incomplete").api_calls == 0

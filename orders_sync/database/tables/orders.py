@@ -197,6 +197,11 @@ order_documents = Table(
     moment("read_at", "When we last read it at the marketplace, by our clock.", now=True),
     moment("expires_at", "When the URL stops working, by the marketplace's clock; empty: it does not."),
     moment("cancelled_at", "When it was cancelled, or the marketplace listed others instead; empty: it was not."),
+    moment(
+        "shipped_at",
+        "When the parcel of the label left, by the marketplace's clock; empty: it has not, or the marketplace does not "
+        "say it of the parcel.",
+    ),
     moment("first_stored_at", FIRST_STORED_AT, now=True),
     comment="The delivery notes and labels of orders, one row per document: one label for each parcel.",
 )  # fmt: skip

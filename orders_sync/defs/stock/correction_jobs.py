@@ -178,8 +178,13 @@ def return_item_to_stock(
         returned = pieces_to_return(stock, config.account, config.item_id, config.pieces, config.care_id)
         by = by_run(context.run, config.reason)
         result = return_to_stock(stock, returned, by, overselling_accounts(), care_id=config.care_id)
-    booked = ", ".join(f"{pieces} pieces of item {item_id}" for (_, item_id), pieces in returned.items())
-    _report(context, f"{booked} are on hand again", result)
+    why = {each.item_id: each.why for each in result.not_booked}
+    booked = "; ".join(
+        f"{pieces} pieces of item {item_id} "
+        + (f"came back and are on record, not on hand: {why[item_id]}" if item_id in why else "are on hand again")
+        for (_, item_id), pieces in returned.items()
+    )
+    _report(context, booked, result)
 
 
 @dg.op(description="Receives pieces of a care record in quarantine.")
@@ -188,7 +193,7 @@ def receive_pieces(context: dg.OpExecutionContext, config: ReceivePieces, orders
     with _stock(orders_database) as stock:
         account, care_id = care_record_named(stock, config.care_id)
         returned = pieces_to_return(stock, account, config.item_id, config.pieces, care_id)
-        found = receive(stock, care_id, returned, by_run(context.run, config.reason))
+        found = receive(stock, care_id, returned, by_run(context.run, config.reason), overselling_accounts())
     received = ", ".join(f"{each.pieces} pieces of SKU {each.sku} (receipt {each.number})" for each in found)
     _report(context, f"{received} are in quarantine", StockResult())
 
