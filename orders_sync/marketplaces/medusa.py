@@ -32,7 +32,6 @@ from orders_sync.config.account import SellerAccount, TokenSettings
 from orders_sync.marketplaces.kit.adapter import (
     AcceptanceAnswer,
     AcceptanceTarget,
-    AcceptanceUnit,
     DocumentAccess,
     DocumentsAnswer,
     MissingDocuments,
@@ -384,7 +383,6 @@ class Medusa(HttpAdapter):
     care_struct: type[msgspec.Struct] | None = _Care
     new_order_listings: Sequence[OrderListing] = ("created",)
     document_limits: Sequence[RateLimit] = (OWN_SHOP,)
-    acceptance_unit: AcceptanceUnit | None = None
 
     def __init__(self, client: MarketplaceClient, page_size: int, connections: int) -> None:
         super().__init__(client)

@@ -97,8 +97,6 @@ class Adapter(Protocol):
 
     new_order_listings: Sequence[OrderListing]
     """The lists that the sync `new` reads, in this order; `waiting` too if the list by creation leaves orders out."""
-    acceptance_unit: AcceptanceUnit | None
-    """What one request accepts; None if the published contract has no acceptance."""
     order_struct: type[msgspec.Struct] | None
     """The contract's form of an order, as `decode_order` reads it; None if it reads the JSON in another way.
 
@@ -226,8 +224,8 @@ class RegisteredMarketplace:
     """The keys of its JSON, at any depth, whose values are about the buyer: the retention blanks those."""
     document_access: Mapping[DocumentKind, DocumentAccess] = field(default_factory=dict[DocumentKind, DocumentAccess])
     """What the URLs of its documents need to open, by the kinds that it has."""
-    accepts_whole_orders: Callable[[Any], bool] = lambda _: False
-    """Whether an account with these settings accepts all waiting lines of an order with one request, or none."""
+    acceptance_unit: Callable[[Any], AcceptanceUnit | None] = lambda _: None
+    """What one request of an account with these settings accepts; None if the published contract has no acceptance."""
     refusal_unit: AcceptanceUnit | None = None
     """What one request to refuse is about; None if the published contract has no refusal."""
     after_refusal: str | None = None
