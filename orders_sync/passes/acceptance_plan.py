@@ -84,8 +84,9 @@ def planned_requests(lines: Sequence[WaitingLine], rules: Rules) -> list[Planned
     acceptances = [PlannedRequest(target, group, (), None) for target, group in ready.items()]
     if not isinstance(rules.when_short, RefuseAfter) or rules.refusal_unit is None:
         return acceptances
+    accepted = [line for group in ready.values() for line in group]
     refusals = [
-        PlannedRequest(target, [line for line in group if not line.is_short], short, moment)
+        PlannedRequest(target, [line for line in group if not line.is_short and line not in accepted], short, moment)
         for target, group in _by_target(usable, rules.refusal_unit).items()
         if (short := [line for line in group if line.is_short])
         and (moment := _refusal_moment(group, rules.refusal_unit, rules.when_short.refuse_after)) is not None

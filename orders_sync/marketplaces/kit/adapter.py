@@ -152,7 +152,8 @@ class Adapter(Protocol):
     def accept(self, target: AcceptanceTarget, item_ids: Sequence[str]) -> AcceptanceAnswer:
         """Accepts waiting lines at the marketplace. This and `refuse` are the only writes.
 
-        `item_ids`: the ids of the target's items that wait, for a contract that requires a decision about each line.
+        Called only if the marketplace is registered with an `acceptance_unit` for the account's settings. `item_ids`:
+        the ids of the target's items that wait, for a contract that requires a decision about each line.
 
         Raises RequestRefusedError if the marketplace refused, MarketplaceUnavailableError if the request was certainly
         not processed, and AnswerLostError if it may have been.
@@ -164,7 +165,7 @@ class Adapter(Protocol):
     ) -> AcceptanceAnswer:
         """Refuses waiting lines at the marketplace, since they can't be shipped.
 
-        Called only if the marketplace is registered with a `refusal_unit`. `accepted_ids`: the other items of the
+        Called only if the marketplace is registered with a `refusal_unit`, too. `accepted_ids`: the other items of the
         target that wait, which the same request accepts; none unless the unit is `order`.
 
         Raises the same errors as `accept`.
@@ -225,7 +226,10 @@ class RegisteredMarketplace:
     document_access: Mapping[DocumentKind, DocumentAccess] = field(default_factory=dict[DocumentKind, DocumentAccess])
     """What the URLs of its documents need to open, by the kinds that it has."""
     acceptance_unit: Callable[[Any], AcceptanceUnit | None] = lambda _: None
-    """What one request of an account with these settings accepts; None if the published contract has no acceptance."""
+    """What one request of an account with these settings accepts; None if the published contract has no acceptance.
+
+    Without one, passes refuse no line either: it could not be accepted if its stock came.
+    """
     refusal_unit: AcceptanceUnit | None = None
     """What one request to refuse is about; None if the published contract has no refusal."""
     after_refusal: str | None = None
