@@ -20,6 +20,9 @@ PASS_LENGTH = timedelta(minutes=15)
 
 A pass of `new` takes seconds. It may wait for its lane, for the limit of its account, or for its marketplace."""
 
+MAX_FURTHER_PASSES = 4
+"""So many passes before deadlines are requested for an account within 24 hours: some ten API calls."""
+
 
 class Outlook(NamedTuple):
     """What becomes of a waiting line."""
