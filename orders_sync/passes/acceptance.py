@@ -9,8 +9,8 @@ Where stock decides, the locks are looked at again in the transaction that store
 stock: pieces may have been taken back, or have come, since the pass made its list. Nothing can hold them while the
 request is under way; if they are taken back in that time, the pass reports it.
 
-A line is refused only where the account asks for it (`when_short`), and only if it is still short after all others
-were accepted.
+What is requested, and from when on, is the rule of `acceptance_plan`, which the acceptance clock shares. A line is
+refused only where the account's `when_short` says so, and only if it is still short after all others were accepted.
 """
 
 import logging
