@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Collection
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +11,9 @@ from orders_sync.cli.database import read_stock_database, stock_database
 from orders_sync.cli.output import EXIT_FAILED, console, print_error, print_warning
 from orders_sync.cli.rows import format_options, print_rows
 from orders_sync.cli.user import by_user
+
+if TYPE_CHECKING:
+    from orders_sync.passes.acceptance_clock import Outlook
 
 APPLICATION = "orders_sync acceptance"
 
@@ -41,7 +45,7 @@ def waiting(account: str | None, as_json: bool, as_csv: bool) -> None:
     rows = [
         [
             each.line.account, each.line.order_id, each.line.item_id, each.line.sku, each.line.waits_since,
-            each.hours_left(now), _yes_or_no(not each.runs_out_before(next_pass)), each.next_step,
+            each.hours_left(now), _in_time(each, next_pass), each.next_step,
         ]
         for each in found
     ]  # fmt: skip
@@ -69,8 +73,11 @@ def _warn_of(problems: Collection[str]) -> None:
         )
 
 
-def _yes_or_no(value: bool) -> str:
-    return "yes" if value else "no"
+def _in_time(outlook: "Outlook", next_pass: datetime) -> str | None:
+    """Whether the next pass comes before the line's deadline; None if that is not known."""
+    if outlook.deadline is None:
+        return None
+    return "no" if outlook.runs_out_before(next_pass) else "yes"
 
 
 @acceptance.command("hold-back")

@@ -91,18 +91,34 @@ def _examine_schedules() -> Iterator[Finding]:
 def _examine_deadlines() -> Iterator[Finding]:
     from orders_sync.config.schedules import load_schedules
     from orders_sync.marketplaces.kit.accounts import load_accounts
+    from orders_sync.passes.acceptance_clock import PASS_LENGTH
 
-    gap = load_schedules().longest_gap_of_new(datetime.now(UTC))
+    gap = load_schedules().longest_gap_of_new(datetime.now(UTC)) + PASS_LENGTH
     for account in load_accounts()[0].values():
         deadline = account.settings.acceptance_deadline
         if deadline is not None and deadline <= gap:
             yield Finding(
                 False,
                 f"{account.name}: its acceptance_deadline of {span(deadline.total_seconds())} is no longer than the "
-                f"{span(gap.total_seconds())} that may lie between two passes of `new`: a line that is paid meanwhile "
-                "runs out before it is read",
+                f"{span(gap.total_seconds())} that a line may wait for a pass of `new` to answer it: one that is "
+                "paid right after a pass runs out",
                 "Add ticks: `frequent_new` or another `new` in orders_sync/defs/sync/defs.yaml.",
             )
+
+
+def _examine_waiting_lines() -> Iterator[Finding]:
+    from orders_sync.marketplaces.kit.accounts import account_names
+    from orders_sync.passes.waiting_lines import MAX_REQUESTS, waiting_lines
+    from orders_sync.stock.connection import StockConnection
+
+    with orders_database(APPLICATION) as connection:
+        lines = waiting_lines(StockConnection(connection), account_names())
+    count = sum(line.is_given_up for line in lines)
+    yield Finding(
+        count == 0,
+        f"{count or 'no'} orderlines could not be accepted, or refused, in {MAX_REQUESTS} requests",
+        "Accept or refuse them by hand in the marketplace's back office.",
+    )
 
 
 def _examine_lanes() -> Iterator[Finding]:
@@ -205,15 +221,6 @@ _COUNTS = (
         "{} items whose stock can't be locked",
         "See `orders-sync stock levels --short`, and import the right levels.",
     ),
-    _Count(
-        "SELECT count(*) FROM (SELECT account, order_id, sku, item_id FROM acceptances "
-        "WHERE state NOT IN ('left', 'failed') GROUP BY 1, 2, 3, 4 HAVING count(*) >= 5) stuck "
-        "WHERE EXISTS (SELECT FROM order_items item WHERE (item.account, item.order_id) = (stuck.account, "
-        "stuck.order_id) AND item.status = 'pending' AND stuck.sku IN ('', item.sku) "
-        "AND stuck.item_id IN ('', item.item_id))",
-        "{} orderlines could not be accepted, or refused, in five requests",
-        "Accept or refuse them by hand in the marketplace's back office.",
-    ),
 )
 
 
@@ -284,6 +291,7 @@ EXAMINATIONS: dict[str, Callable[[], Iterator[Finding]]] = {
     "daemon": _examine_daemon,
     "schedules": _examine_schedules,
     "acceptance deadlines": _examine_deadlines,
+    "waiting orderlines": _examine_waiting_lines,
     "lanes": _examine_lanes,
     "rate limits": _examine_rate_limits,
     "records": _examine_records,

@@ -23,7 +23,6 @@ from orders_sync.config.account import SellerAccount, TokenSettings
 from orders_sync.marketplaces.kit.adapter import (
     AcceptanceAnswer,
     AcceptanceTarget,
-    AcceptanceUnit,
     DocumentAccess,
     DocumentsAnswer,
     MissingDocuments,
@@ -339,7 +338,6 @@ class BackMarket(HttpAdapter):
         super().__init__(client)
         self.page_size = page_size
         self.connections = settings.limits.connections
-        self.acceptance_unit: AcceptanceUnit | None = settings.accept_by
 
     def orders(self, listing: OrderListing, since: datetime | None) -> Iterator[list[RawRecord]]:
         query: dict[str, str] = {}
@@ -622,8 +620,8 @@ MARKETPLACE = RegisteredMarketplace(
             "`labelUrl` (schema Delivery) may be a path of the API's host; the contract names no credential for it.",
         ),
     },
+    acceptance_unit=lambda settings: settings.accept_by,
     refusal_unit="sku",
-    accepts_whole_orders=lambda settings: settings.accept_by == "order",
     notes=(
         "Order states and line states are two different tables: equal numbers mean different things. The list of "
         "orders leaves out 0 and 8. Lines in state 1 wait for the merchant; `POST /ws/orders/{order_id}` with "

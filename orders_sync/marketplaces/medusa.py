@@ -30,9 +30,6 @@ from pydantic import Field
 
 from orders_sync.config.account import SellerAccount, TokenSettings
 from orders_sync.marketplaces.kit.adapter import (
-    AcceptanceAnswer,
-    AcceptanceTarget,
-    AcceptanceUnit,
     DocumentAccess,
     DocumentsAnswer,
     MissingDocuments,
@@ -58,7 +55,6 @@ from orders_sync.marketplaces.kit.documents import DocumentsReading, no_endless_
 from orders_sync.marketplaces.kit.errors import (
     MarketplaceError,
     RecordNotFoundError,
-    RequestRefusedError,
 )
 from orders_sync.marketplaces.kit.halves import answers_for
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient
@@ -384,7 +380,6 @@ class Medusa(HttpAdapter):
     care_struct: type[msgspec.Struct] | None = _Care
     new_order_listings: Sequence[OrderListing] = ("created",)
     document_limits: Sequence[RateLimit] = (OWN_SHOP,)
-    acceptance_unit: AcceptanceUnit | None = None
 
     def __init__(self, client: MarketplaceClient, page_size: int, connections: int) -> None:
         super().__init__(client)
@@ -554,9 +549,6 @@ class Medusa(HttpAdapter):
                     raise RecordRejectedError(lost)
             found[order_id] = reading.answer()
         return found
-
-    def accept(self, target: AcceptanceTarget, item_ids: Sequence[str]) -> AcceptanceAnswer:
-        raise RequestRefusedError("A Medusa shop has no acceptance of order lines: a paid order is to be shipped.", 405)
 
     def probes(self) -> Mapping[str, Callable[[], object]]:
         one = {"limit": "1"}

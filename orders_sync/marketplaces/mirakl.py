@@ -26,7 +26,6 @@ from orders_sync.config.account import SellerAccount, TokenSettings
 from orders_sync.marketplaces.kit.adapter import (
     AcceptanceAnswer,
     AcceptanceTarget,
-    AcceptanceUnit,
     DocumentAccess,
     DocumentsAnswer,
     MissingDocuments,
@@ -349,7 +348,6 @@ class Mirakl(HttpAdapter):
     care_struct: type[msgspec.Struct] | None = _Return
     new_order_listings: Sequence[OrderListing] = ("modified",)
     document_limits: Sequence[RateLimit] = (PAGES,)
-    acceptance_unit: AcceptanceUnit | None = "order"
 
     def __init__(self, client: MarketplaceClient, settings: MiraklSettings, page_size: int) -> None:
         super().__init__(client)
@@ -657,8 +655,8 @@ MARKETPLACE = RegisteredMarketplace(
             "order_line_additional_fields",
         ]
     ),
+    acceptance_unit=lambda _: "order",
     refusal_unit="order",
-    accepts_whole_orders=lambda _: True,
     notes=(
         "INCIDENT_OPEN and the refunds say nothing about the shipping: a line counts as shipped if it has a shipping "
         "date, or if its order is shipped. A line in another state counts as refunded if it has a refund and its order "

@@ -24,7 +24,6 @@ from orders_sync.config.account import SellerAccount, TokenSettings
 from orders_sync.marketplaces.kit.adapter import (
     AcceptanceAnswer,
     AcceptanceTarget,
-    AcceptanceUnit,
     DocumentAccess,
     DocumentsAnswer,
     MissingDocuments,
@@ -348,7 +347,6 @@ class Refurbed(HttpAdapter):
     care_struct: type[msgspec.Struct] | None = _Care
     new_order_listings: Sequence[OrderListing] = ("waiting", "created")
     document_limits: Sequence[RateLimit] = (DEFAULT,)
-    acceptance_unit: AcceptanceUnit | None = "item"
 
     def __init__(self, client: MarketplaceClient, page_size: int) -> None:
         super().__init__(client)
@@ -656,6 +654,7 @@ MARKETPLACE = RegisteredMarketplace(
             False, 'The URLs of a ShippingLabel carry their own access: "These will expire".'
         ),
     },
+    acceptance_unit=lambda _: "item",
     refusal_unit="item",
     # https://refurbed.notion.site/Cancellations-and-Returns-e80755c3abea4bb6a86157cda677dbcf
     after_refusal="refund it, and tell the buyer why by a ticket: refurbed does neither",

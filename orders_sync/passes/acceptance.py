@@ -9,18 +9,18 @@ Where stock decides, the locks are looked at again in the transaction that store
 stock: pieces may have been taken back, or have come, since the pass made its list. Nothing can hold them while the
 request is under way; if they are taken back in that time, the pass reports it.
 
-A line is refused only where the account asks for it (`when_short`), and only if it is still short after all others
-were accepted.
+What is requested, and from when on, is the rule of `acceptance_plan`, which the acceptance clock shares. A line is
+refused only where the account's `when_short` says so, and only if it is still short after all others were accepted.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from orders_sync.config.acceptance import RefuseAfter, in_hours
-from orders_sync.marketplaces.kit.adapter import AcceptanceTarget, AcceptanceUnit, RawRecord
+from orders_sync.marketplaces.kit.adapter import AcceptanceTarget, RawRecord
 from orders_sync.marketplaces.kit.errors import (
     OF_ONE_RECORD,
     AnswerLostError,
@@ -29,6 +29,7 @@ from orders_sync.marketplaces.kit.errors import (
     RequestRefusedError,
 )
 from orders_sync.model.pass_summary import PassSummary
+from orders_sync.passes.acceptance_plan import PlannedRequest, Rules, planned_requests
 from orders_sync.passes.acceptance_requests import (
     DecidedLines,
     Decision,
@@ -40,7 +41,7 @@ from orders_sync.passes.acceptance_requests import (
     store_request,
     unanswered_orders,
 )
-from orders_sync.passes.waiting_lines import WaitingLine, waiting_lines
+from orders_sync.passes.waiting_lines import MAX_REQUESTS, WaitingLine, waiting_lines
 from orders_sync.stock.apply_events import has_news, lock_orders
 from orders_sync.stock.connection import StockConnection
 from orders_sync.sync.merge_pages import merge_batch, open_merger
@@ -49,25 +50,9 @@ from orders_sync.sync.running_pass import RunningPass
 
 log = logging.getLogger("orders_sync.sync")
 
-MAX_REQUESTS = 5
-"""How many requests that are not `failed` are sent for the same lines, to accept or to refuse them. After that a person
-has to decide about them; `orders-sync doctor` counts such lines."""
 _WORDS: dict[Decision, tuple[str, str]] = {"accept": ("acceptance", "accepted"), "refuse": ("refusal", "refused")}
 
 _PENDING_ORDERS = "SELECT order_id FROM orders WHERE account = %s AND status = 'pending'"
-
-
-class Rules(NamedTuple):
-    """What a pass may decide."""
-
-    when_short: Literal["wait", "accept"] | RefuseAfter
-    """What becomes of lines whose stock can't be locked."""
-    refusal_unit: AcceptanceUnit | None
-    """What one refusal is about; None if the marketplace has none."""
-    after_refusal: str | None
-    """What a person has to do after a refusal; None: nothing."""
-    oversell: frozenset[str]
-    """The accounts that may lock stock below zero."""
 
 
 @dataclass(frozen=True)
@@ -94,10 +79,6 @@ class AcceptanceOutcome:
         )
 
 
-_Decide = Callable[[AcceptanceTarget, Sequence[WaitingLine]], DecidedLines | None]
-"""What is to be requested about the lines of a target as they are now; None: nothing."""
-
-
 def orders_to_accept(pass_: RunningPass, waiting: Sequence[str]) -> list[str]:
     """The ids of the orders that wait, and of those with a request whose answer was lost.
 
@@ -111,24 +92,35 @@ def orders_to_accept(pass_: RunningPass, waiting: Sequence[str]) -> list[str]:
     return sorted({*waiting, *found})
 
 
-def decide_lines(pass_: RunningPass, order_ids: Sequence[str], rules: Rules) -> Iterator[AcceptanceOutcome]:
+def decide_lines(
+    pass_: RunningPass, order_ids: Sequence[str], rules: Rules, oversell: frozenset[str]
+) -> Iterator[AcceptanceOutcome]:
     """Accepts the lines of these orders that wait, then refuses those for which the rules say so.
 
-    Each step of the iterator sends one request at most. A line that is refused does not stop the others. Call this with
-    the authority to act outside. Afterwards, hand the outcomes to `store_decided_orders`.
+    At last it accepts what waited for lines that it has refused. Each step of the iterator sends one request at most. A
+    line that is refused does not stop the others. Call this with the authority to act outside. Afterwards, hand the
+    outcomes to `store_decided_orders`. `oversell`: the accounts that may lock stock below zero.
 
     Raises MarketplaceError if the marketplace answers a request with anything but an acceptance or a refusal.
     """
     if rules.when_short != "accept":
         # All at once, so that the oldest order gets its pieces first.
-        lock_orders(StockConnection(pass_.connection), pass_.lane.account, order_ids, rules.oversell)
-    acceptance = pass_.adapter.acceptance_unit
-    if acceptance is not None:
-        yield from _decide_each(pass_, order_ids, acceptance, rules, _acceptance(rules))
-    if isinstance(rules.when_short, RefuseAfter) and rules.refusal_unit is not None:
-        yield from _decide_each(
-            pass_, order_ids, rules.refusal_unit, rules, _refusal(pass_, rules.refusal_unit, rules.when_short)
-        )
+        lock_orders(StockConnection(pass_.connection), pass_.lane.account, order_ids, oversell)
+    planned = _planned(pass_, order_ids, rules)
+    for request in planned:
+        if request.due is None:
+            yield _decide_one(pass_, request, rules, oversell)
+    still_waiting: set[str] = set()
+    for request in planned:
+        if request.refused and request.is_due(pass_.adapter.now()):
+            outcome = _decide_one(pass_, request, rules, oversell)
+            if outcome.state not in ("done", "left"):
+                still_waiting.add(request.target.order_id)
+            yield outcome
+    for request in planned:
+        due = request.follows_refusals and request.is_due(pass_.adapter.now())
+        if due and request.target.order_id not in still_waiting:
+            yield _decide_one(pass_, request, rules, oversell)
 
 
 def store_decided_orders(pass_: RunningPass, outcomes: Sequence[AcceptanceOutcome]) -> None:
@@ -140,93 +132,74 @@ def store_decided_orders(pass_: RunningPass, outcomes: Sequence[AcceptanceOutcom
             merge_batch(pass_, merger, records)
 
 
-def _acceptance(rules: Rules) -> _Decide:
-    def decide(target: AcceptanceTarget, lines: Sequence[WaitingLine]) -> DecidedLines | None:
-        if rules.when_short != "accept" and any(line.is_short for line in lines):
-            return None
-        return DecidedLines(target, [line.item_id for line in lines])
-
-    return decide
-
-
-def _refusal(pass_: RunningPass, unit: AcceptanceUnit, when_short: RefuseAfter) -> _Decide:
-    """Refuses the lines whose time has come, and accepts the others with the same request where it must decide all."""
-    after = when_short.refuse_after
-
-    def decide(target: AcceptanceTarget, lines: Sequence[WaitingLine]) -> DecidedLines | None:
-        now = pass_.adapter.now()
-        due = [line for line in lines if (moment := line.refused_from(after)) is not None and moment <= now]
-        others = [line for line in lines if line not in due]
-        if not due or any(line.is_short for line in others) or (others and unit != "order"):
-            return None
-        reason = f"still short {in_hours(after):g} h after the payment: " + "; ".join(
-            sorted({f"SKU {line.sku}: {line.why_short}" for line in due})
-        )
-        return DecidedLines(target, [line.item_id for line in others], [line.item_id for line in due], reason)
-
-    return decide
-
-
-def _decide_each(
-    pass_: RunningPass, order_ids: Sequence[str], unit: AcceptanceUnit, rules: Rules, decide: _Decide
-) -> Iterator[AcceptanceOutcome]:
-    for target, lines in _targets(pass_, order_ids, unit).items():
-        if decide(target, lines) is not None:
-            yield _decide_one(pass_, target, unit, rules, decide)
-
-
-def _targets(
-    pass_: RunningPass, order_ids: Sequence[str], unit: AcceptanceUnit
-) -> dict[AcceptanceTarget, list[WaitingLine]]:
-    """The lines that wait, by what one request is about. Orders whose newest version is rejected are left out."""
-
-    def target(line: WaitingLine) -> AcceptanceTarget:
-        return AcceptanceTarget(
-            line.order_id, line.sku if unit != "order" else "", line.item_id if unit == "item" else ""
-        )
-
+def _planned(pass_: RunningPass, order_ids: Sequence[str], rules: Rules) -> list[PlannedRequest]:
+    """What is to be requested about the lines of these orders, by order."""
     lines = waiting_lines(StockConnection(pass_.connection), [pass_.lane.account], order_ids)
-    usable = [line for line in lines if not line.is_rejected]
-    return {key: list(group) for key, group in groupby(usable, target)}
+    orders = groupby(lines, lambda line: line.order_id)
+    return [request for _, group in orders for request in planned_requests(list(group), rules)]
 
 
 def _decide_one(
-    pass_: RunningPass, target: AcceptanceTarget, unit: AcceptanceUnit, rules: Rules, decide: _Decide
+    pass_: RunningPass, request: PlannedRequest, rules: Rules, oversell: frozenset[str]
 ) -> AcceptanceOutcome:
     """One request, unless the lines left the waiting state, their stock changed, or too many requests were sent."""
-    connection, account = pass_.connection, pass_.lane.account
+    connection, account, target = pass_.connection, pass_.lane.account, request.target
     earlier = earlier_requests(connection, account, target)
-    if earlier and (outcome := _after_earlier(pass_, target, unit, earlier)) is not None:
+    if earlier and (outcome := _after_earlier(pass_, target, earlier)) is not None:
         return outcome
     stock = StockConnection(connection)
     with connection.transaction() if rules.when_short == "accept" else stock.changing():
         if rules.when_short != "accept" and has_news(stock, account, target.order_id):
-            lock_orders(stock, account, [target.order_id], rules.oversell)
-        lines = _targets(pass_, [target.order_id], unit).get(target)
-        decided = decide(target, lines) if lines else None
-        if decided is None:
-            return AcceptanceOutcome(target, "changed" if lines else "left")
-        if sum(request.state != "left" for request in earlier) >= MAX_REQUESTS:
-            return _given_up(decided)
+            lock_orders(stock, account, [target.order_id], oversell)
+        current = _still_planned(pass_, request, rules)
+        if current is None:
+            return AcceptanceOutcome(target, "changed" if _lines_of(pass_, target) else "left")
+        if current.is_given_up:
+            return _given_up(current)
+        decided = _decided(current, rules)
         acceptance_id = store_request(connection, account, decided)
     outcome = _send(pass_, decided, acceptance_id)
     if outcome.state == "done" and rules.after_refusal is not None:
         return replace(outcome, problem=f"{target}: refused; {rules.after_refusal}")
-    if outcome.state in ("accepted", "done", "lost") and rules.when_short != "accept" and decided.accepted:
-        lines = _targets(pass_, [target.order_id], unit).get(target, [])
-        if any(line.is_short and line.item_id in decided.accepted for line in lines):
-            lost = f"{target}: its pieces were taken back while its acceptance was under way; the lines are short now"
-            outcome = replace(outcome, problem="; ".join(filter(None, [outcome.problem, lost])))
+    may_be_accepted = outcome.state in ("accepted", "done", "lost") and rules.when_short != "accept"
+    if may_be_accepted and any(line.is_short and line.item_id in decided.accepted for line in _lines_of(pass_, target)):
+        lost = f"{target}: its pieces were taken back while its acceptance was under way; the lines are short now"
+        outcome = replace(outcome, problem="; ".join(filter(None, [outcome.problem, lost])))
     return outcome
 
 
-def _given_up(decided: DecidedLines) -> AcceptanceOutcome:
-    by_hand = "accept it" if decided.decision == "accept" else "accept or refuse it"
+def _still_planned(pass_: RunningPass, request: PlannedRequest, rules: Rules) -> PlannedRequest | None:
+    """The request as the lines are now; None if it is no longer due, or must wait for refusals."""
+    for current in _planned(pass_, [request.target.order_id], rules):
+        is_same = (current.target, current.decision) == (request.target, request.decision)
+        if is_same and not current.follows_refusals and current.is_due(pass_.adapter.now()):
+            return current
+    return None
+
+
+def _lines_of(pass_: RunningPass, target: AcceptanceTarget) -> list[WaitingLine]:
+    """The lines of a target that wait; none of an order whose newest version is rejected."""
+    lines = waiting_lines(StockConnection(pass_.connection), [pass_.lane.account], [target.order_id])
+    return [line for line in lines if not line.is_rejected and line.is_of(target)]
+
+
+def _decided(request: PlannedRequest, rules: Rules) -> DecidedLines:
+    accepted, refused = ([line.item_id for line in lines] for lines in (request.accepted, request.refused))
+    if not isinstance(rules.when_short, RefuseAfter) or not refused:
+        return DecidedLines(request.target, accepted)
+    reason = f"still short {in_hours(rules.when_short.refuse_after):g} h after the payment: " + "; ".join(
+        sorted({f"SKU {line.sku}: {line.why_short}" for line in request.refused})
+    )
+    return DecidedLines(request.target, accepted, refused, reason)
+
+
+def _given_up(request: PlannedRequest) -> AcceptanceOutcome:
+    by_hand = "accept it" if request.decision == "accept" else "accept or refuse it"
     problem = (
-        f"{decided.target}: still waits after {MAX_REQUESTS} requests, so no more are sent; "
+        f"{request.target}: still waits after {MAX_REQUESTS} requests, so no more are sent; "
         f"{by_hand} by hand in the marketplace's back office"
     )
-    return AcceptanceOutcome(decided.target, "given up", problem=problem)
+    return AcceptanceOutcome(request.target, "given up", problem=problem)
 
 
 def _send(pass_: RunningPass, decided: DecidedLines, acceptance_id: int) -> AcceptanceOutcome:
@@ -256,7 +229,7 @@ def _send(pass_: RunningPass, decided: DecidedLines, acceptance_id: int) -> Acce
 
 
 def _after_earlier(
-    pass_: RunningPass, target: AcceptanceTarget, unit: AcceptanceUnit, earlier: Sequence[EarlierRequest]
+    pass_: RunningPass, target: AcceptanceTarget, earlier: Sequence[EarlierRequest]
 ) -> AcceptanceOutcome | None:
     """Fetches and stores the order anew, since earlier requests may have been done; None: it still waits."""
     try:
@@ -272,7 +245,7 @@ def _after_earlier(
     if problem is not None:
         problem = f"{target}: not accepted, since the order could not be read anew: {problem}"
         return AcceptanceOutcome(target, "failed", problem=problem)
-    if order is None or target not in _targets(pass_, [target.order_id], unit):
+    if order is None or not _lines_of(pass_, target):
         settle_earlier(pass_.connection, pass_.lane.account, earlier)
         return AcceptanceOutcome(target, "left")
     return None

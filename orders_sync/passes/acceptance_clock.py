@@ -2,20 +2,26 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import NamedTuple
 
-from orders_sync.config.acceptance import RefuseAfter, in_hours, when_short_in_force
-from orders_sync.config.account import SellerAccount
+from orders_sync.config.acceptance import RefuseAfter, in_hours
+from orders_sync.config.account import AccountSettings, SellerAccount
 from orders_sync.lanes.authority import current_authority
+from orders_sync.marketplaces.kit.adapter import AcceptanceUnit
 from orders_sync.marketplaces.kit.registry import find_marketplace
-from orders_sync.passes.acceptance import MAX_REQUESTS
-from orders_sync.passes.acceptance_requests import EarlierRequest, stuck_requests
-from orders_sync.passes.waiting_lines import WaitingLine, waiting_lines
+from orders_sync.passes.acceptance_plan import PlannedRequest, Rules, planned_requests, rules_of
+from orders_sync.passes.waiting_lines import MAX_REQUESTS, WaitingLine, waiting_lines
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.queries import has_stock_list
 
 PASS_LENGTH = timedelta(minutes=15)
-"""How long a pass may take until it has answered a line: a deadline so soon after a tick counts as before it."""
+"""How long after its tick a pass has answered a line at the latest: a deadline within that time comes before the pass.
+
+A pass of `new` takes seconds. It may wait for its lane, for the limit of its account, or for its marketplace."""
+
+MAX_FURTHER_PASSES = 4
+"""So many passes before deadlines are requested for an account within 24 hours: some ten API calls."""
 
 
 class Outlook(NamedTuple):
@@ -60,24 +66,21 @@ def _unanswerable(stock: StockConnection, unusable: Collection[str]) -> list[Out
 
 
 def _outlooks(stock: StockConnection, accounts: Mapping[str, SellerAccount], now: datetime) -> list[Outlook]:
-    lines = waiting_lines(stock, sorted(accounts))
     has_list = has_stock_list(stock)
-    stuck = stuck_requests(stock.connection, sorted(accounts), MAX_REQUESTS)
     v2_accepts = current_authority(stock.connection).may_accept_orderlines
-    by_order: dict[tuple[str, str], list[WaitingLine]] = {}
-    for line in lines:
-        by_order.setdefault((line.account, line.order_id), []).append(line)
+    rules = {name: rules_of(account.settings, has_stock_list=has_list) for name, account in accounts.items()}
     found: list[Outlook] = []
-    for line in lines:
-        settings = accounts[line.account].settings
-        rules = _Rules(
-            accounts[line.account], has_list, stuck.get(line.account, ()), by_order[line.account, line.order_id]
-        )
-        limit = settings.acceptance_deadline
-        step, answered_from = _next_step(line, rules, now) if v2_accepts else ("V1 answers it until V2 is live", None)
-        deadline = None if limit is None else line.waits_since + limit
-        warned_from = None if limit is None or deadline is None else deadline - limit / 4
-        found.append(Outlook(line, deadline, warned_from, answered_from, step))
+    for (name, _), group in groupby(waiting_lines(stock, sorted(accounts)), lambda line: (line.account, line.order_id)):
+        order = _Order(accounts[name].settings, rules[name], has_list, list(group))
+        requests = order.requests_by_item()
+        for line in order.lines:
+            step, answered_from = "V1 answers it until V2 is live", None
+            if v2_accepts:
+                step, answered_from = _next_step(line, requests.get(line.item_id), order, now)
+            limit = order.settings.acceptance_deadline
+            deadline = None if limit is None else line.waits_since + limit
+            warned_from = None if limit is None or deadline is None else deadline - limit / 4
+            found.append(Outlook(line, deadline, warned_from, answered_from, step))
     return sorted(found, key=lambda each: (each.deadline is None, each.deadline or each.line.waits_since))
 
 
@@ -88,63 +91,84 @@ def runs_out_unanswered(outlook: Outlook, now: datetime, next_pass: datetime) ->
     return is_answerable and is_in_time and outlook.runs_out_before(next_pass)
 
 
-class _Rules(NamedTuple):
-    """What decides about a line, besides the line."""
+class _Order(NamedTuple):
+    """The waiting lines of an order, and what decides about them."""
 
-    account: SellerAccount
+    settings: AccountSettings
+    rules: Rules
     has_stock_list: bool
-    stuck: Sequence[EarlierRequest]
-    """The requests of the account that were sent MAX_REQUESTS times."""
-    order: Sequence[WaitingLine]
-    """All waiting lines of its order."""
+    lines: Sequence[WaitingLine]
+
+    def requests_by_item(self) -> dict[str, PlannedRequest]:
+        """The request that passes are going to send about each item; none for one that they don't answer."""
+        if not self.settings.accept_orderlines:
+            return {}
+        requests = planned_requests(self.lines, self.rules)
+        return {line.item_id: request for request in requests for line in (*request.accepted, *request.refused)}
+
+    def has_given_up_with(self, line: WaitingLine) -> bool:
+        """Whether a line that is accepted with this one only is given up."""
+        unit = self.rules.acceptance_unit
+        return unit is not None and any(
+            other.is_given_up and other.target(unit) == line.target(unit) for other in self.lines
+        )
 
 
-def _next_step(line: WaitingLine, rules: _Rules, now: datetime) -> tuple[str, datetime | None]:
-    settings = rules.account.settings
-    if not settings.accept_orderlines:
-        return "the account does not accept lines: a person has to answer it in the back office", None
-    if line.is_rejected:
-        return "the newest version of its order is rejected: see `orders-sync rejected`", None
-    if any(request.covers(line.order_id, line.sku, line.item_id) for request in rules.stuck):
-        return f"sent {MAX_REQUESTS} times in vain: a person has to answer it in the back office", None
-    when_short = when_short_in_force(settings.when_short, has_stock_list=rules.has_stock_list)
-    marketplace = find_marketplace(settings.marketplace)
-    whole_orders = marketplace.accepts_whole_orders(settings)
-    alone = marketplace.refusal_unit == "item" and not whole_orders
-    together = [line] if alone else [other for other in rules.order if whole_orders or other.sku == line.sku]
-    if when_short == "accept" or not any(other.is_short for other in together):
-        return "the next pass accepts it", now
-    if not isinstance(settings.when_short, RefuseAfter):
-        return _waits(line), None
-    after = settings.when_short.refuse_after
-    if not isinstance(when_short, RefuseAfter):
-        return "waits: no stock list was imported, so it is not refused", None
-    if marketplace.refusal_unit is None:
-        return f"{_waits(line)}; {marketplace.title} has no refusal", None
-    return _refusal_step(line, together, after, decides_each=marketplace.refusal_unit != "sku")
-
-
-def _refusal_step(
-    line: WaitingLine, together: Sequence[WaitingLine], after: timedelta, *, decides_each: bool
+def _next_step(
+    line: WaitingLine, request: PlannedRequest | None, order: _Order, now: datetime
 ) -> tuple[str, datetime | None]:
+    """What happens next, in words, and from when on; None if no pass answers the line as things are now."""
+    if request is None or request.is_given_up:
+        return _why_unanswered(line, order), None
+    if request.due is None:
+        return "the next pass accepts it", now
+    start = f"the first pass from {request.due.astimezone(UTC):%Y-%m-%d %H:%M} UTC on"
+    if line in request.refused:
+        return f"{start} refuses it, if it is still short", request.due
+    return f"{start} accepts it and refuses the others of its order, if they are still short", request.due
+
+
+def _why_unanswered(line: WaitingLine, order: _Order) -> str:
+    """Why no pass answers a line as things are now."""
+    marketplace = find_marketplace(order.settings.marketplace)
+    if not order.settings.accept_orderlines:
+        return "the account does not accept lines: a person has to answer it in the back office"
+    if line.is_rejected:
+        return "the newest version of its order is rejected: see `orders-sync rejected`"
+    if order.rules.acceptance_unit is None:
+        return f"{marketplace.title} has no acceptance: a person has to answer it in the back office"
+    if line.is_given_up:
+        return f"sent {MAX_REQUESTS} times in vain: a person has to answer it in the back office"
+    if order.has_given_up_with(line):
+        return (
+            f"is accepted with a line that was sent {MAX_REQUESTS} times in vain: a person has to answer both in the "
+            "back office"
+        )
+    waits = _waits(line, order.rules.acceptance_unit)
+    if not isinstance(order.settings.when_short, RefuseAfter):
+        return waits
+    if not order.has_stock_list:
+        return "waits: no stock list was imported, so it is not refused"
+    if order.rules.refusal_unit is None:
+        return f"{waits}; {marketplace.title} has no refusal"
     if line.held_back is not None:
-        return f"{_waits(line)}; held back from refusal: {line.held_back}", None
-    same_sku = [other for other in together if other.sku == line.sku]
-    if not decides_each and not all(other.is_short for other in same_sku):
-        return f"{_waits(line)}; can't be refused without the other line of its SKU, which has stock", None
-    moments = [other.refused_from(after) for other in together if other.is_short]
-    known = [moment for moment in moments if moment is not None]
-    if len(known) < len(moments):
-        return _waits(line), None
-    start = f"from {max(known).astimezone(UTC):%Y-%m-%d %H:%M} UTC on"
+        return f"{waits}; held back from refusal: {line.held_back}"
+    return waits + _why_not_refused(line, order.lines, order.rules.refusal_unit)
+
+
+def _why_not_refused(line: WaitingLine, lines: Sequence[WaitingLine], unit: AcceptanceUnit) -> str:
+    """What keeps a refusal from being sent, where the contract has none for a part of its lines; empty: nothing."""
+    with_it = [other for other in lines if other.target(unit) == line.target(unit)]
+    if unit == "order" or len({other.is_short for other in with_it}) == 1:
+        return ""
     if line.is_short:
-        return f"the first pass {start} refuses it, if it is still short", max(known)
-    return f"the first pass {start} accepts it and refuses the others of its order, if they are still short", max(known)
+        return "; can't be refused without the other line of its SKU, which has stock"
+    return "; the others of its SKU can't be refused without it"
 
 
-def _waits(line: WaitingLine) -> str:
+def _waits(line: WaitingLine, unit: AcceptanceUnit) -> str:
     if not line.is_short:
-        return "waits for the stock of the others of its order"
+        return f"waits for the stock of the others of its {'order' if unit == 'order' else 'SKU'}"
     if line.short_since is None:
         return "has no lock that waits for stock, e.g. since a person released it: see `orders-sync stock explain`"
     return f"waits for stock: {line.why_short}"

@@ -42,24 +42,12 @@ class EarlierRequest(NamedTuple):
         pairs = zip(self.target[1:], target[1:], strict=True)
         return self.target.order_id == target.order_id and all(mine in ("", its) or its == "" for mine, its in pairs)
 
-    def covers(self, order_id: str, sku: str, item_id: str) -> bool:
-        """Whether it is about this item."""
-        return self.is_about(AcceptanceTarget(order_id, sku, item_id))
-
 
 def earlier_requests(connection: Connection, account: str, target: AcceptanceTarget) -> list[EarlierRequest]:
     """The requests for lines of the target; none of those that were certainly not processed (`failed`)."""
     rows = connection.execute(_EARLIER, [account, target.order_id])
     found = [EarlierRequest(AcceptanceTarget(*names), decision, state) for *names, decision, state in rows]
     return [request for request in found if request.is_about(target)]
-
-
-def stuck_requests(connection: Connection, accounts: Sequence[str], times: int) -> dict[str, list[EarlierRequest]]:
-    """The targets that so many requests were about, by account; in vain, if their lines still wait."""
-    found: dict[str, list[EarlierRequest]] = {}
-    for account, *names, decision in connection.execute(_STUCK, [list(accounts), times]):
-        found.setdefault(account, []).append(EarlierRequest(AcceptanceTarget(*names), decision, "refused"))
-    return found
 
 
 def unanswered_orders(connection: Connection, account: str) -> list[str]:
@@ -99,11 +87,6 @@ def settle_earlier(connection: Connection, account: str, earlier: Sequence[Earli
 _EARLIER = """
 SELECT order_id, sku, item_id, decision, state FROM acceptances
 WHERE account = %s AND order_id = %s AND state <> 'failed' ORDER BY acceptance_id
-"""
-_STUCK = """
-SELECT account, order_id, sku, item_id, max(decision) FROM acceptances
-WHERE account = ANY(%s) AND state NOT IN ('left', 'failed')
-GROUP BY 1, 2, 3, 4 HAVING count(*) >= %s
 """
 _UNANSWERED = "SELECT DISTINCT order_id FROM acceptances WHERE account = %s AND state IN ('requested', 'lost')"
 _STORE = """

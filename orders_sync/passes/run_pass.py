@@ -6,7 +6,7 @@ import time
 import psycopg
 
 from orders_sync.acts.manual_acts import Act, On, note_act
-from orders_sync.config.acceptance import RefuseAfter, when_short_in_force
+from orders_sync.config.acceptance import RefuseAfter
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.authority import hold_authority
 from orders_sync.lanes.history import finished, started
@@ -20,11 +20,11 @@ from orders_sync.model.lane import Lane, SyncType
 from orders_sync.model.pass_summary import PassSummary
 from orders_sync.passes.acceptance import (
     AcceptanceOutcome,
-    Rules,
     decide_lines,
     orders_to_accept,
     store_decided_orders,
 )
+from orders_sync.passes.acceptance_plan import rules_of
 from orders_sync.passes.acceptance_requests import settle_left_requests
 from orders_sync.passes.store_documents import store_due_documents
 from orders_sync.stock.connection import StockConnection
@@ -110,7 +110,7 @@ def _act_outside(pass_: RunningPass, waiting: list[str]) -> None:
     settings = pass_.request.account.settings
     if pass_.lane.sync_type is not SyncType.NEW or not settings.accept_orderlines:
         return
-    if pass_.adapter.acceptance_unit is None:
+    if find_marketplace(settings.marketplace).acceptance_unit(settings) is None:
         _report_missing_refusal(pass_, has_stock_list=True)
         return
     with hold_authority(pass_.connection) as authority:
@@ -120,23 +120,16 @@ def _act_outside(pass_: RunningPass, waiting: list[str]) -> None:
         order_ids = orders_to_accept(pass_, waiting)
         if not order_ids:
             return
+        has_list = has_stock_list(StockConnection(pass_.connection))
+        _report_missing_refusal(pass_, has_stock_list=has_list)
+        rules = rules_of(settings, has_stock_list=has_list)
         outcomes: list[AcceptanceOutcome] = []
-        for outcome in decide_lines(pass_, order_ids, _rules(pass_)):
+        for outcome in decide_lines(pass_, order_ids, rules, overselling_accounts()):
             outcomes.append(outcome)
             # At once: if a later request fails the pass, its summary still counts this one.
             pass_.add(outcome.summary())
             pass_.note_progress()
         store_decided_orders(pass_, outcomes)
-
-
-def _rules(pass_: RunningPass) -> Rules:
-    """What the account's settings let the pass decide."""
-    settings = pass_.request.account.settings
-    marketplace = find_marketplace(settings.marketplace)
-    has_list = has_stock_list(StockConnection(pass_.connection))
-    _report_missing_refusal(pass_, has_stock_list=has_list)
-    when_short = when_short_in_force(settings.when_short, has_stock_list=has_list)
-    return Rules(when_short, marketplace.refusal_unit, marketplace.after_refusal, overselling_accounts())
 
 
 def _report_missing_refusal(pass_: RunningPass, *, has_stock_list: bool) -> None:

@@ -6,10 +6,15 @@ from typing import LiteralString, NamedTuple
 
 from orders_sync.acts.by import By
 from orders_sync.acts.manual_acts import Act, On, note_act
+from orders_sync.marketplaces.kit.adapter import AcceptanceTarget, AcceptanceUnit
 from orders_sync.stock.connection import StockConnection
 
 REFUSAL_NOTICE = timedelta(hours=1)
 """A line is refused only if it has been short for so long: `orders-sync acceptance waiting` shows it before."""
+
+MAX_REQUESTS = 5
+"""How many requests that are not `failed` are sent about a line, to accept or to refuse it. After that a person has to
+decide about it; `orders-sync doctor` counts such lines."""
 
 ODD_DAYS = 30
 """No marketplace lets a line wait so long: an order paid so long before we first stored it has a wrong time."""
@@ -35,6 +40,24 @@ class WaitingLine(NamedTuple):
     """Whether the newest version of its order is rejected: nothing of the order is accepted or refused."""
     held_back: str | None
     """Why a person holds the order back from refusal; None: nobody does."""
+    requests: int
+    """How many requests to accept or refuse it were sent, those left out that were certainly not processed."""
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether so many requests about it were in vain that no more are sent."""
+        return self.requests >= MAX_REQUESTS
+
+    def target(self, unit: AcceptanceUnit) -> AcceptanceTarget:
+        """What a request about the line names, where one request is about this unit."""
+        return AcceptanceTarget(
+            self.order_id, self.sku if unit != "order" else "", self.item_id if unit == "item" else ""
+        )
+
+    def is_of(self, target: AcceptanceTarget) -> bool:
+        """Whether a request with this target is about the line."""
+        own = self.target("item")
+        return target.order_id == own.order_id and target.sku in ("", own.sku) and target.item_id in ("", own.item_id)
 
     def refused_from(self, refuse_after: timedelta) -> datetime | None:
         """From when on it is refused if it is still short; None: it is not."""
@@ -78,7 +101,10 @@ SELECT item.account, item.order_id, item.item_id, item.sku, item.quantity,
   EXISTS (
     SELECT FROM rejected_records bad WHERE bad.account = item.account AND bad.kind = 'order'
       AND bad.record_id = item.order_id AND bad.resolved_at IS NULL) AS is_rejected,
-  CASE WHEN hold.holds THEN hold.reason END AS held_back
+  CASE WHEN hold.holds THEN hold.reason END AS held_back,
+  (SELECT count(*) FROM acceptances request
+   WHERE request.account = item.account AND request.order_id = item.order_id AND request.state NOT IN ('left', 'failed')
+     AND request.sku IN ('', item.sku) AND request.item_id IN ('', item.item_id)) AS requests
 FROM order_items item JOIN orders placed ON placed.account = item.account AND placed.order_id = item.order_id
 -- Nobody pays before the order: such a time is a default date.
 CROSS JOIN LATERAL (SELECT greatest(placed.paid_at, placed.created_at) AS at) paid

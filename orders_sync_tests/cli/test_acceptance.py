@@ -42,7 +42,7 @@ def test_lines_of_an_account_whose_file_has_an_error_stay_listed(
     a_short_order(shop, connection, tmp_path)
     write_account(tmp_path, "shop", {"marketplace": "none"})
     (line,) = json.loads(run("acceptance", "waiting", "--json").output)
-    assert (line["order"], line["hours_left"]) == ("1", None)
+    assert (line["order"], line["hours_left"], line["in_time"]) == ("1", None, None)
     assert "the account's file has an error, so that no pass answers it" in line["what_happens"]
     assert "The account files of shop have errors" in run("acceptance", "waiting").output
 
@@ -51,6 +51,8 @@ def test_lines_of_an_account_without_a_deadline_are_listed_with_a_hint(
     shop: Marketplace, connection: Connection, tmp_path: Path
 ) -> None:
     a_short_order(shop, connection, tmp_path, acceptance_deadline=None)
+    (line,) = json.loads(run("acceptance", "waiting", "--json").output)
+    assert (line["hours_left"], line["in_time"]) == (None, None)
     assert "Set an acceptance_deadline for shop: nothing warns before its lines run out." in (
         run("acceptance", "waiting").output
     )

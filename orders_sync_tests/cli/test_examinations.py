@@ -13,7 +13,10 @@ from orders_sync.config.account import SellerAccount
 from orders_sync.config.schedules import ScheduleSettings
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.history import LaneState
+from orders_sync.marketplaces.kit.accounts import find_account
 from orders_sync.model.lane import Lane, SyncType
+from orders_sync.passes.waiting_lines import MAX_REQUESTS
+from orders_sync.testing.deployment import write_account
 from orders_sync.testing.marketplace import Marketplace, an_order, sync
 from orders_sync_tests.cli.command_line import add_account
 
@@ -89,7 +92,7 @@ def test_a_lane_may_start_half_an_hour_late() -> None:
 
 def test_rate_limits_and_records_are_examined(connection: Connection) -> None:
     assert [finding.ok for finding in EXAMINATIONS["rate limits"]()] == [True]
-    assert [finding.ok for finding in EXAMINATIONS["records"]()] == [True] * 4
+    assert [finding.ok for finding in EXAMINATIONS["records"]()] == [True] * 3
     connection.execute(
         "INSERT INTO rate_limits (account, bucket, next_slot, blocked_until) "
         "SELECT 'shop', bucket, now(), now() + interval '1 hour' FROM unnest(ARRAY['a', 'b']) AS bucket"
@@ -140,13 +143,33 @@ def test_an_examination_that_fails_does_not_hide_the_others(monkeypatch: pytest.
     assert "secret" not in result.output
 
 
-@pytest.mark.parametrize(("deadline", "is_found"), [("8h", True), ("24h", False)])
-def test_a_deadline_that_may_run_out_between_two_passes_is_found(
+@pytest.mark.parametrize(("deadline", "is_found"), [("495m", True), ("496m", False)])
+def test_a_deadline_that_may_run_out_before_a_pass_has_answered_is_found(
     shop: Marketplace, tmp_path: Path, deadline: str, is_found: bool
 ) -> None:
-    """By default, `new` has no ticks from 22:00 to 6:00."""
+    """By default, `new` has no ticks from 22:00 to 6:00, and a pass may take 15 minutes until it has answered a line."""
     add_account(tmp_path, shop, "shop", acceptance_deadline=deadline)
     found = [finding.text for finding in EXAMINATIONS["acceptance deadlines"]()]
-    assert [text.startswith("shop: its acceptance_deadline of 8 h 0 min is no longer") for text in found] == [
-        True
-    ] * is_found
+    assert found == [
+        "shop: its acceptance_deadline of 8 h 15 min is no longer than the 8 h 15 min that a line may wait for a pass of "
+        "`new` to answer it: one that is paid right after a pass runs out"
+    ] * is_found  # fmt: skip
+
+
+def test_waiting_lines_that_a_person_has_to_answer_are_counted_also_of_an_account_whose_file_has_an_error(
+    shop: Marketplace, tmp_path: Path
+) -> None:
+    """One line each, though the requests were about the order: the pass sends no more, and the clock says so."""
+    add_account(tmp_path, shop, "shop", accept_orderlines=True, accept_by="order")
+    an_order(shop, 1, state=1, line_state=1, skus=("PHONE", "CASE"))
+    an_order(shop, 2, state=1, line_state=1)
+    shop.fault("status", method="POST", path="/ws/orders/1", status=400, times=0)
+    for _ in range(MAX_REQUESTS):
+        assert [finding.text for finding in EXAMINATIONS["waiting orderlines"]()] == [
+            "no orderlines could not be accepted, or refused, in 5 requests"
+        ]
+        sync(find_account("shop"))
+    write_account(tmp_path, "shop", {"marketplace": "none"})
+    assert [finding.text for finding in EXAMINATIONS["waiting orderlines"]()] == [
+        "2 orderlines could not be accepted, or refused, in 5 requests"
+    ]

@@ -179,8 +179,9 @@ def test_all_four_syncs_keep_to_the_contract(
                 probe()
         # What does not exist, or no longer waits, is refused.
         assert adapter.order("999999999") is None
-        unit = find_marketplace(name).refusal_unit
-        shipped = lines(adapter, since(shop), Status.SHIPPED, adapter.acceptance_unit)
+        registered = find_marketplace(name)
+        unit = registered.refusal_unit
+        shipped = lines(adapter, since(shop), Status.SHIPPED, registered.acceptance_unit(shop.account.settings))
         with pytest.raises(RequestRefusedError):
             adapter.accept(*shipped)
         with pytest.raises(RequestRefusedError):

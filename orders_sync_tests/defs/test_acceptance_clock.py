@@ -10,11 +10,12 @@ import pytest
 from orders_sync.config.schedules import load_schedules
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.database.engine import Connection
-from orders_sync.defs.operations.deadline_sensor import MAX_PASSES_A_DAY, passes_before_deadlines
+from orders_sync.defs.operations.deadline_sensor import passes_before_deadlines
 from orders_sync.defs.orders.acceptance_checks import no_acceptance_runs_out
 from orders_sync.lanes.lock import hold
 from orders_sync.marketplaces.kit import accounts
 from orders_sync.model.lane import Lane, SyncType
+from orders_sync.passes.acceptance_clock import MAX_FURTHER_PASSES
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.levels import import_levels
 from orders_sync.testing.deployment import write_account
@@ -164,10 +165,10 @@ def test_further_passes_stay_within_the_budget(
 ) -> None:
     add_account(folder, marketplace, "shop", **ANSWERS)
     cursor = None
-    for number in range(1, MAX_PASSES_A_DAY + 1):
+    for number in range(1, MAX_FURTHER_PASSES + 1):
         a_line_until(marketplace, passes()[0] + timedelta(minutes=5), number)
         cursor = requested(instance, cursor).cursor
-    a_line_until(marketplace, passes()[0] + timedelta(minutes=5), MAX_PASSES_A_DAY + 1)
+    a_line_until(marketplace, passes()[0] + timedelta(minutes=5), MAX_FURTHER_PASSES + 1)
     assert "shop/new: 4 further passes were requested within 24 hours" in why_not(instance, cursor)
     with hold(Lane("shop", SyncType.NEW), "another-run"):
         assert "works on it" in why_not(instance)

@@ -1,16 +1,17 @@
 """`python -m orders_sync_tests.passes.acceptance_week --days 7`: acceptance over a simulated week, and its figures.
 
-Three accounts, at Back Market, refurbed and Mirakl, sell from one stock list, in which some SKUs are short. A
-marketplace cancels a line that nobody answered within 24 hours. The passes run on the default schedules, with
-`when_short: refuse_after: 20h` and `pass_before_deadline`; each day at noon the shelf is counted after a delivery. For
-an hour a day the marketplaces answer 503, and once a day the answer to an acceptance is lost.
+Four accounts, two at Back Market, one at refurbed and one at Mirakl, sell from one stock list, in which some SKUs are
+short. At one of those at Back Market, a request accepts an order, and another refuses a SKU of it. A marketplace cancels
+a line that nobody answered within 24 hours. The passes run on the default schedules, with `when_short: refuse_after: 20h`
+and `pass_before_deadline`; each day at noon the shelf is counted after a delivery. For an hour a day the marketplaces
+answer 503, and once a day the answer to an acceptance is lost.
 
 The time of this process is moved by time-machine and that of its PostgreSQL by libfaketime, so that deadlines, ticks
-and what PostgreSQL calls `now()` agree. Exits with 1 if a line ran out unanswered, if more pieces were accepted than there were, by the
-marketplaces' own states, or if an invariant of orders_sync.testing.invariants does not hold.
+and what PostgreSQL calls `now()` agree. Exits with 1 if one of the figures is wrong: see `Figures.is_right`.
 """
 
 import argparse
+import json
 import os
 import sys
 import tempfile
@@ -18,7 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,8 +34,9 @@ from orders_sync.config.schedules import ScheduleSettings
 from orders_sync.database.embedded import stop_if_last
 from orders_sync.database.engine import connect
 from orders_sync.model.lane import SyncType
-from orders_sync.passes.acceptance_clock import outlooks, runs_out_unanswered
+from orders_sync.passes.acceptance_clock import MAX_FURTHER_PASSES, outlooks, runs_out_unanswered
 from orders_sync.passes.run_pass import PassFailedError
+from orders_sync.passes.waiting_lines import WaitingLine
 from orders_sync.sandbox.back_market import FakeBackMarket
 from orders_sync.sandbox.entities import ACCEPTED, CANCELLED, DAY, PAID, REFUNDED_LATE, SHIPPED, Line, SandboxOrder
 from orders_sync.sandbox.fake_marketplace import FakeMarketplace
@@ -55,12 +57,22 @@ START = datetime(2026, 3, 2, tzinfo=UTC)
 STEP = timedelta(minutes=10)
 DELIVERED = 2
 """Pieces of each SKU that arrive each day."""
-MAX_PASSES_A_DAY = 4
-"""As the sensor `passes_before_deadlines` has it."""
-SHOPS: Mapping[str, tuple[type[FakeMarketplace], float]] = {
-    "phones_eu": (FakeBackMarket, 60.0), "phones_de": (FakeRefurbed, 30.0), "phones_shop": (FakeMirakl, 30.0),
+
+
+class Shop(NamedTuple):
+    """An account of the simulation, and its fake marketplace."""
+
+    fake: type[FakeMarketplace]
+    orders_per_day: float
+    seed: int = 7
+    settings: Mapping[str, str] = {}
+    """Those of the account that the others don't have."""
+
+
+SHOPS: Mapping[str, Shop] = {
+    "phones_eu": Shop(FakeBackMarket, 60.0), "phones_de": Shop(FakeRefurbed, 30.0),
+    "phones_shop": Shop(FakeMirakl, 30.0), "phones_fr": Shop(FakeBackMarket, 30.0, 8, {"accept_by": "order"}),
 }  # fmt: skip
-"""The fake marketplace of each account, and its orders per day."""
 SCHEDULED = (SyncType.NEW, SyncType.MODIFIED, SyncType.CARE, SyncType.INCOMPLETE)
 
 
@@ -81,9 +93,13 @@ class Figures:
     """What happened in the week."""
 
     days: int
-    accepted: int = 0
-    refused: int = 0
+    accepted: dict[str, int] = field(default_factory=dict[str, int])
+    """Lines, by account."""
+    refused: dict[str, int] = field(default_factory=dict[str, int])
+    freed: int = 0
+    """Orders of which a refusal and an acceptance were two requests of one pass."""
     cancelled_by_buyers: int = 0
+    lost_answers: int = 0
     further_passes: int = 0
     """Passes of `new` before deadlines."""
     passes: int = 0
@@ -93,6 +109,10 @@ class Figures:
     """Lines that ran out without an answer, each with its account."""
     sold_out: list[str] = field(default_factory=list[str])
     """SKUs of which more pieces were accepted than there were, each with the time."""
+    late_answers: list[str] = field(default_factory=list[str])
+    """Lines that the clock said a pass would answer, and that still waited after it."""
+    unannounced: list[str] = field(default_factory=list[str])
+    """Lines that a pass refused before the time that the clock had said, or though it had said none."""
     wrong_items: int = 0
     broken: str | None = None
     """The first invariant that does not hold."""
@@ -100,7 +120,9 @@ class Figures:
     @property
     def is_right(self) -> bool:
         """Whether nothing is wrong."""
-        return not (self.expired or self.sold_out or self.wrong_items or self.broken)
+        return not (
+            self.expired or self.sold_out or self.late_answers or self.unannounced or self.wrong_items or self.broken
+        )
 
 
 class SimulatedTime:
@@ -183,7 +205,9 @@ class Week:
         self.figures = Figures(days)
         self.schedules = ScheduleSettings()
         self.accounts: dict[str, SellerAccount] = {
-            name: sandbox_account(shop, name, acceptance_deadline="24h", days_back=days + 3, **settings)
+            name: sandbox_account(
+                shop, name, acceptance_deadline="24h", days_back=days + 3, **settings, **SHOPS[name].settings
+            )
             for name, shop in shops.items()
         }
         self.requested: dict[str, dict[frozenset[str], datetime]] = {name: {} for name in shops}
@@ -256,7 +280,7 @@ class Week:
         for name, requested in self.requested.items():
             items = frozenset(each.line.item_id for each in late if each.line.account == name)
             today = sum(at > now - DAY for at in requested.values())
-            if items and items not in requested and today < MAX_PASSES_A_DAY:
+            if items and items not in requested and today < MAX_FURTHER_PASSES:
                 requested[items] = now
                 self.figures.further_passes += 1
                 self._pass(name, SyncType.NEW)
@@ -265,11 +289,38 @@ class Week:
         """Runs a pass; one of `history` fetches all orders and accepts none, since the shelf was not counted yet."""
         account = sandbox_account(self.shops[name], name, days_back=30) if history else self.accounts[name]
         self.figures.passes += 1
+        announced = {} if history or sync_type is not SyncType.NEW else self._announced(name)
         with patch("time.sleep"):  # an outage takes no time of the week
             try:
                 sync(account, sync_type.value)
             except PassFailedError:
                 self.figures.failed_passes += 1
+                return
+        self._compare(announced)
+
+    def _announced(self, name: str) -> dict[WaitingLine, datetime | None]:
+        """The waiting lines of an account, and from when on the clock says that a pass answers them."""
+        found = outlooks(self.stock, {name: self.accounts[name]}, datetime.now(UTC))
+        return {each.line: each.answered_from for each in found}
+
+    def _compare(self, announced: Mapping[WaitingLine, datetime | None]) -> None:
+        """Compares what a pass did with what the clock said before it."""
+        for line, answered_from in announced.items():
+            status, decision, state = self._answer(line)
+            name = f"{line.account} {line.order_id}, item {line.item_id} at {datetime.now(UTC):%a %H:%M}"
+            is_due = answered_from is not None and answered_from <= datetime.now(UTC)
+            if is_due and status == "pending" and state not in ("lost", "failed"):
+                self.figures.late_answers.append(name)
+            if not is_due and line.is_short and (decision, state, status) == ("refuse", "done", "cancelled"):
+                self.figures.unannounced.append(name)
+
+    def _answer(self, line: WaitingLine) -> tuple[str, str | None, str | None]:
+        """The status of a line now, and the decision and state of the last request about it; None: there was none."""
+        key = [line.account, line.item_id]
+        (status,) = self.stock.connection.execute(_STATUS, key).fetchone() or ("gone",)
+        last = self.stock.connection.execute(_LAST_REQUEST, [line.account, line.order_id, line.sku, line.item_id])
+        decision, state = last.fetchone() or (None, None)
+        return status, decision, state
 
     def _apply(self) -> None:
         apply_pending(self.stock)
@@ -277,25 +328,52 @@ class Week:
     def _finish(self) -> Figures:
         figures = self.figures
         lines = self._lines()
-        figures.accepted = sum(
-            each.line.state in (ACCEPTED, SHIPPED, REFUNDED_LATE) and each.order.created > START for each in lines
-        )
-        figures.refused = sum(each.line.refused for each in lines)
+        by_account = {name: [each for each in lines if each.account == name] for name in self.shops}
+        figures.accepted = {
+            name: sum(
+                each.line.state in (ACCEPTED, SHIPPED, REFUNDED_LATE) and each.order.created > START for each in own
+            )
+            for name, own in by_account.items()
+        }
+        figures.refused = {name: sum(each.line.refused for each in own) for name, own in by_account.items()}
         figures.calls = sum(shop.calls() for shop in self.shops.values())
-        figures.wrong_items = len(wrong_locks(self.stock))
-        try:
-            check_invariants(self.stock.connection)
-        except AssertionError as problem:
-            figures.broken = str(problem)
+        note_stored(figures, self.stock)
         return figures
+
+
+def note_stored(figures: Figures, stock: StockConnection) -> None:
+    """Adds what the orders database shows at the end."""
+    figures.freed = len(stock.connection.execute(_FREED).fetchall())
+    figures.lost_answers = len(stock.connection.execute(_LOST).fetchall())
+    figures.wrong_items = len(wrong_locks(stock))
+    try:
+        check_invariants(stock.connection)
+    except AssertionError as problem:
+        figures.broken = str(problem)
+
+
+_STATUS = "SELECT status FROM order_items WHERE account = %s AND item_id = %s"
+_LAST_REQUEST = """
+SELECT decision, state FROM acceptances
+WHERE account = %s AND order_id = %s AND sku IN ('', %s) AND item_id IN ('', %s) ORDER BY acceptance_id DESC LIMIT 1
+"""
+_FREED = """
+SELECT DISTINCT refusal.account, refusal.order_id FROM acceptances refusal JOIN acceptances acceptance
+  ON acceptance.account = refusal.account AND acceptance.order_id = refusal.order_id
+WHERE refusal.state = 'done' AND acceptance.decision = 'accept' AND acceptance.state = 'accepted' AND acceptance.sku = ''
+  AND acceptance.requested_at BETWEEN refusal.requested_at AND refusal.requested_at + interval '5 minutes'
+"""
+_LOST = "SELECT acceptance_id FROM acceptances WHERE state IN ('lost', 'left')"
 
 
 @contextmanager
 def _shops() -> Iterator[dict[str, Marketplace]]:
     with ExitStack() as stack:
         yield {
-            name: stack.enter_context(Marketplace(fake, orders=150, days=20, arrivals_per_day=per_day, seed=7))
-            for name, (fake, per_day) in SHOPS.items()
+            name: stack.enter_context(
+                Marketplace(shop.fake, orders=150, days=20, arrivals_per_day=shop.orders_per_day, seed=shop.seed)
+            )
+            for name, shop in SHOPS.items()
         }
 
 
@@ -318,6 +396,7 @@ def main() -> int:
     parser.add_argument("--days", type=int, default=7)
     parser.add_argument("--when-short", choices=["wait", "accept"], help="instead of refuse_after: 20h")
     parser.add_argument("--no-pass-before-deadline", action="store_true")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options = parser.parse_args()
     settings = {
         "accept_orderlines": True,
@@ -329,21 +408,27 @@ def main() -> int:
         sys.exit("libfaketime is missing. Install Debian's package faketime.")
     stamina.instrumentation.set_on_retry_hooks([])  # the outages are meant
     figures = simulate(options.days, library, settings)
-    print(
-        f"{figures.days} days, {len(SHOPS)} accounts: {figures.accepted:,} lines accepted, {figures.refused} refused, "
-        f"{figures.cancelled_by_buyers} cancelled by buyers while they waited"
-    )
-    print(
-        f"{figures.passes:,} passes ({figures.failed_passes} failed, {figures.further_passes} before deadlines), "
-        f"{figures.calls:,} API calls"
-    )
-    print(
-        f"{len(figures.expired)} lines ran out unanswered, {len(figures.sold_out)} times more was accepted than there "
-        f"was, {figures.wrong_items} wrong locks"
-    )
-    for problem in (*figures.expired[:20], *figures.sold_out[:20], *([figures.broken] if figures.broken else [])):
-        print(f"  {problem}")
+    print(json.dumps(asdict(figures)) if options.json else in_words(figures))
     return 0 if figures.is_right else 1
+
+
+def in_words(figures: Figures) -> str:
+    """The figures for people, with the first twenty of each kind of what is wrong."""
+    wrong = (figures.expired, figures.sold_out, figures.late_answers, figures.unannounced)
+    return "\n".join(
+        [
+            f"{figures.days} days, {len(SHOPS)} accounts: {sum(figures.accepted.values()):,} lines accepted, "
+            f"{sum(figures.refused.values())} refused ({figures.freed} orders partly), {figures.cancelled_by_buyers} "
+            "cancelled by buyers while they waited",
+            f"{figures.passes:,} passes ({figures.failed_passes} failed, {figures.further_passes} before deadlines), "
+            f"{figures.calls:,} API calls, {figures.lost_answers} answers lost",
+            f"{len(figures.expired)} lines ran out unanswered, {len(figures.sold_out)} times more was accepted than "
+            f"there was, {len(figures.late_answers)} lines were answered later than the clock said, "
+            f"{len(figures.unannounced)} refused unannounced, {figures.wrong_items} wrong locks",
+            *(f"  {problem}" for found in wrong for problem in found[:20]),
+            *([f"  {figures.broken}"] if figures.broken else []),
+        ]
+    )
 
 
 if __name__ == "__main__":

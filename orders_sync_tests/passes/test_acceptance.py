@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from orders_sync.database.engine import Connection
-from orders_sync.passes.acceptance import MAX_REQUESTS
 from orders_sync.passes.run_pass import PassFailedError
+from orders_sync.passes.waiting_lines import MAX_REQUESTS
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.levels import import_levels
 from orders_sync.testing.invariants import check_invariants

@@ -9,9 +9,8 @@ from orders_sync.acts.by import By
 from orders_sync.config.account import SellerAccount
 from orders_sync.config.schedules import ScheduleSettings
 from orders_sync.database.engine import Connection
-from orders_sync.passes.acceptance import MAX_REQUESTS
 from orders_sync.passes.acceptance_clock import Outlook, outlooks, runs_out_unanswered
-from orders_sync.passes.waiting_lines import hold_back
+from orders_sync.passes.waiting_lines import MAX_REQUESTS, hold_back
 from orders_sync.stock.apply_events import apply_pending
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.levels import import_levels
@@ -120,10 +119,55 @@ def test_where_one_request_decides_the_whole_order_its_lines_wait_for_one_anothe
 
 def test_lines_of_one_sku_are_refused_together_or_not_at_all(marketplace: Marketplace, connection: Connection) -> None:
     a_waiting_order(marketplace, hours=30, skus=("PHONE", "PHONE"))
-    _, short = sorted(look(marketplace, connection, {"PHONE": 1}, **REFUSES), key=lambda each: each.line.is_short)
+    with_stock, short = sorted(
+        look(marketplace, connection, {"PHONE": 1}, **REFUSES), key=lambda each: each.line.is_short
+    )
     assert short.next_step == (
         "waits for stock: 0 of 1 available; can't be refused without the other line of its SKU, which has stock"
     )
+    assert with_stock.next_step == (
+        "waits for the stock of the others of its SKU; the others of its SKU can't be refused without it"
+    )
+    assert (short.answered_from, with_stock.answered_from) == (None, None)
+
+
+def test_a_line_that_is_accepted_once_the_short_ones_of_its_order_are_refused_says_from_when_on(
+    marketplace: Marketplace, connection: Connection
+) -> None:
+    """One request accepts an order, and another refuses a SKU of it."""
+    a_waiting_order(marketplace, skus=("CASE", "PHONE"))
+    case, phone = look(marketplace, connection, {"CASE": 1, "PHONE": 0}, accept_by="order", **REFUSES)
+    moment = case.line.waits_since + timedelta(hours=20)
+    start = f"the first pass from {moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC on"
+    assert case.next_step == f"{start} accepts it and refuses the others of its order, if they are still short"
+    assert phone.next_step == f"{start} refuses it, if it is still short"
+    assert (case.answered_from, phone.answered_from) == (moment, moment)
+    hold_back(StockConnection(connection), "shop", "1", By("ann@office", "a box is on its way"), holds=True)
+    case, _ = look(marketplace, connection, accept_by="order", **REFUSES)
+    assert (
+        case.next_step == "waits for the stock of the others of its order; held back from refusal: a box is on its way"
+    )
+    assert case.answered_from is None
+
+
+def test_a_line_that_is_accepted_only_with_one_that_no_pass_decides_any_more_says_so(
+    marketplace: Marketplace, connection: Connection
+) -> None:
+    a_waiting_order(marketplace, hours=30, skus=("CASE", "PHONE"))
+    settings: dict[str, Any] = {"accept_by": "order", **REFUSES}
+    look(marketplace, connection, {"CASE": 1, "PHONE": 0}, **settings)
+    connection.execute("UPDATE stock_locks SET since = since - interval '2 hours'")
+    marketplace.fault("status", method="POST", path="/ws/orders/1", status=400, times=0)
+    for _ in range(MAX_REQUESTS):
+        sync(account(marketplace, **settings))
+    marketplace.calm()
+    case, phone = look(marketplace, connection, **settings)
+    assert phone.next_step == "sent 5 times in vain: a person has to answer it in the back office"
+    assert case.next_step == (
+        "is accepted with a line that was sent 5 times in vain: a person has to answer both in the back office"
+    )
+    assert (case.answered_from, phone.answered_from) == (None, None)
+    assert sync(account(marketplace, **settings)).accepted == 0
 
 
 def test_lines_that_no_pass_decides_any_more_say_why(marketplace: Marketplace, connection: Connection) -> None:

@@ -10,8 +10,7 @@ import pytest
 from orders_sync.acts.by import By
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
-from orders_sync.passes.acceptance import MAX_REQUESTS
-from orders_sync.passes.waiting_lines import REFUSAL_NOTICE, hold_back, waiting_lines
+from orders_sync.passes.waiting_lines import MAX_REQUESTS, REFUSAL_NOTICE, hold_back, waiting_lines
 from orders_sync.sandbox.mirakl import FakeMirakl
 from orders_sync.sandbox.refurbed import FakeRefurbed
 from orders_sync.stock.connection import StockConnection
@@ -160,6 +159,62 @@ def test_a_short_line_whose_sku_another_line_of_the_order_holds_is_not_refused_w
     short_for(connection)
     sync(account)
     assert marketplace.sandbox.writes == []
+
+
+@pytest.fixture
+def by_order(marketplace: Marketplace) -> SellerAccount:
+    """An account where one request accepts an order, and another refuses a SKU of it."""
+    return sandbox_account(marketplace, accept_orderlines=True, when_short=AFTER_20_HOURS, accept_by="order")
+
+
+def an_order_with_a_short_line_whose_time_has_come(
+    marketplace: Marketplace, connection: Connection, account: SellerAccount, skus: tuple[str, ...] = ("PHONE", "CASE")
+) -> None:
+    import_levels(StockConnection(connection), {"PHONE": 0, "CASE": 1})
+    a_waiting_order(marketplace, skus=skus)
+    assert sync(account).accepted == 0
+    short_for(connection)
+
+
+def test_what_a_refusal_frees_is_accepted_in_the_same_pass(
+    marketplace: Marketplace, connection: Connection, by_order: SellerAccount
+) -> None:
+    an_order_with_a_short_line_whose_time_has_come(marketplace, connection, by_order)
+    summary = sync(by_order)
+    assert (summary.accepted, summary.refusals, summary.problems) == (1, 1, [])
+    assert [(write["sku"], write["new_state"]) for write in marketplace.sandbox.writes] == [("PHONE", 4), (None, 2)]
+    assert connection.execute(ON_RECORD).fetchall() == [
+        ("1", "PHONE", "", "refuse", "done", 200), ("1", "", "", "accept", "accepted", 200),
+    ]  # fmt: skip
+    assert connection.execute("SELECT sku, status FROM order_items ORDER BY sku").fetchall() == [
+        ("CASE", "accepted"), ("PHONE", "cancelled"),
+    ]  # fmt: skip
+    check_invariants(connection)
+
+
+@pytest.mark.parametrize(("status", "body"), [(400, None), (200, {})])
+def test_an_order_is_not_accepted_while_a_line_still_waits_that_was_to_be_refused(
+    marketplace: Marketplace, connection: Connection, by_order: SellerAccount, status: int, body: object
+) -> None:
+    """The refusal was refused, or answered as if it was carried out, without effect."""
+    an_order_with_a_short_line_whose_time_has_come(marketplace, connection, by_order)
+    marketplace.fault("status", method="POST", path="/ws/orders/1", status=status, body=body, times=0)
+    assert sync(by_order).accepted == 0
+    assert [decision for _, _, _, decision, *_ in connection.execute(ON_RECORD)] == ["refuse"]
+    marketplace.calm()
+    assert (sync(by_order).accepted, len(marketplace.sandbox.writes)) == (1, 2)
+
+
+def test_what_waits_for_two_refusals_is_accepted_once_both_were_carried_out(
+    marketplace: Marketplace, connection: Connection, by_order: SellerAccount
+) -> None:
+    an_order_with_a_short_line_whose_time_has_come(marketplace, connection, by_order, ("PHONE", "CASE", "WATCH"))
+    connection.execute("UPDATE stock_locks SET since = now() WHERE sku = 'WATCH'")
+    summary = sync(by_order)
+    assert (summary.accepted, summary.refusals) == (0, 1)
+    short_for(connection)
+    summary = sync(by_order)
+    assert (summary.accepted, summary.refusals) == (1, 1)
 
 
 @pytest.mark.parametrize("fault", ["lose_answer", "reset"])

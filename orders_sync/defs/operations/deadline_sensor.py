@@ -18,10 +18,8 @@ from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit.accounts import load_accounts
 from orders_sync.marketplaces.kit.rate_limits import PausedError, check_pause
 from orders_sync.model.lane import Lane, SyncType
-from orders_sync.passes.acceptance_clock import Outlook, outlooks, runs_out_unanswered
+from orders_sync.passes.acceptance_clock import MAX_FURTHER_PASSES, Outlook, outlooks, runs_out_unanswered
 
-MAX_PASSES_A_DAY = 4
-"""So many further passes are requested for an account within 24 hours: some ten API calls."""
 DAY_SECONDS = 86_400
 
 
@@ -70,8 +68,8 @@ def _why_not(
     instance: dg.DagsterInstance, connection: Connection, account: SellerAccount, lane: Lane, passes: int
 ) -> str | None:
     """Why no pass is requested; None if one is."""
-    if passes >= MAX_PASSES_A_DAY:
-        return f"{MAX_PASSES_A_DAY} further passes were requested within 24 hours"
+    if passes >= MAX_FURTHER_PASSES:
+        return f"{MAX_FURTHER_PASSES} further passes were requested within 24 hours"
     if (who := busy_with(lane, runs_under_way(instance), connection)) is not None:
         return f"{who} works on it"
     try:

@@ -97,8 +97,6 @@ class Adapter(Protocol):
 
     new_order_listings: Sequence[OrderListing]
     """The lists that the sync `new` reads, in this order; `waiting` too if the list by creation leaves orders out."""
-    acceptance_unit: AcceptanceUnit | None
-    """What one request accepts; None if the published contract has no acceptance."""
     order_struct: type[msgspec.Struct] | None
     """The contract's form of an order, as `decode_order` reads it; None if it reads the JSON in another way.
 
@@ -154,7 +152,8 @@ class Adapter(Protocol):
     def accept(self, target: AcceptanceTarget, item_ids: Sequence[str]) -> AcceptanceAnswer:
         """Accepts waiting lines at the marketplace. This and `refuse` are the only writes.
 
-        `item_ids`: the ids of the target's items that wait, for a contract that requires a decision about each line.
+        Called only if the marketplace is registered with an `acceptance_unit` for the account's settings. `item_ids`:
+        the ids of the target's items that wait, for a contract that requires a decision about each line.
 
         Raises RequestRefusedError if the marketplace refused, MarketplaceUnavailableError if the request was certainly
         not processed, and AnswerLostError if it may have been.
@@ -166,7 +165,7 @@ class Adapter(Protocol):
     ) -> AcceptanceAnswer:
         """Refuses waiting lines at the marketplace, since they can't be shipped.
 
-        Called only if the marketplace is registered with a `refusal_unit`. `accepted_ids`: the other items of the
+        Called only if the marketplace is registered with a `refusal_unit`, too. `accepted_ids`: the other items of the
         target that wait, which the same request accepts; none unless the unit is `order`.
 
         Raises the same errors as `accept`.
@@ -226,8 +225,11 @@ class RegisteredMarketplace:
     """The keys of its JSON, at any depth, whose values are about the buyer: the retention blanks those."""
     document_access: Mapping[DocumentKind, DocumentAccess] = field(default_factory=dict[DocumentKind, DocumentAccess])
     """What the URLs of its documents need to open, by the kinds that it has."""
-    accepts_whole_orders: Callable[[Any], bool] = lambda _: False
-    """Whether an account with these settings accepts all waiting lines of an order with one request, or none."""
+    acceptance_unit: Callable[[Any], AcceptanceUnit | None] = lambda _: None
+    """What one request of an account with these settings accepts; None if the published contract has no acceptance.
+
+    Without one, passes refuse no line either: it could not be accepted if its stock came.
+    """
     refusal_unit: AcceptanceUnit | None = None
     """What one request to refuse is about; None if the published contract has no refusal."""
     after_refusal: str | None = None

@@ -92,6 +92,9 @@ class HttpAdapter:
     def __init__(self, client: "MarketplaceClient") -> None:
         self.client = client
 
+    def accept(self, target: AcceptanceTarget, item_ids: Sequence[str]) -> AcceptanceAnswer:
+        raise NotImplementedError("The marketplace is registered without an acceptance_unit.")
+
     def refuse(
         self, target: AcceptanceTarget, item_ids: Sequence[str], accepted_ids: Sequence[str] = ()
     ) -> AcceptanceAnswer:
