@@ -22,6 +22,7 @@ from orders_sync.documents.listing import (
     listed_documents,
     named_files,
 )
+from orders_sync.documents.printing import printed
 from orders_sync.documents.store import stored_documents
 from orders_sync.marketplaces.kit.accounts import account_names, load_accounts
 from orders_sync.model.errors import UserFacingError
@@ -131,10 +132,9 @@ class OperationsPages:
 
     def printed_documents(self, request: Request) -> Response:
         """The stored documents of an order as one PDF, without those that `orders-sync documents print` leaves out."""
-        from orders_sync.documents.printing import printed  # it takes a fifth of a second, and few pages need it
-
         with _connection_and_order(request) as (connection, account, order_id):
-            made = printed(stored_documents(connection, account, order_id))
+            found = stored_documents(connection, account, order_id)
+        made = printed(found)  # may take long, and needs no connection
         if made.pdf is not None:
             return pdf_answer(made.pdf, f"{file_name(order_id)}.pdf")
         text = "No document of this order is stored that can be printed as a PDF."
