@@ -98,6 +98,21 @@ def test_a_link_to_the_marketplace_is_shown_only_if_it_opens(
     assert "javascript:" not in shown
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://good.example@evil.example/", "https://good.example:x@evil.example/", "https://good.example\\@evil.example/",
+        "data:text/html,x", "https://", "//evil.example/",
+    ],
+)  # fmt: skip
+def test_a_url_that_the_fetch_refuses_is_no_link(shop: Marketplace, web: str, connection: Connection, url: str) -> None:
+    connection.execute("DELETE FROM document_fetches")
+    connection.execute("UPDATE order_documents SET url = %s WHERE document_key = '7'", [url])
+    shown = unescape(get(web, "documents", order="1").text)
+    assert f'href="{url}' not in shown
+    assert f'href="{shop.url}/static/8"' in shown
+
+
 def test_of_accounts_with_the_same_order_one_is_to_be_chosen(shop: Marketplace, web: str, tmp_path: Path) -> None:
     add_account(tmp_path, shop, "other")
     run("sync", "--type", "new", "--account", "other")
