@@ -133,10 +133,15 @@ class OperationsPages:
         return self._page(request, "message.html", 404, title="Not stored", text="This document is not stored.")
 
     def printed_documents(self, request: Request) -> Response:
-        """The stored documents of an order as one PDF, without those that `orders-sync documents print` leaves out."""
+        """The stored documents of an order as one PDF; those that can't be part of it are named first."""
         with _connection_and_order(request) as (connection, account, order_id):
             found = stored_documents(connection, account, order_id)
         made = printed(found)  # may take long, and needs no connection
+        if made.unreadable and request.query_params.get("rest") != "yes":
+            return self._page(
+                request, "unreadable.html", order_id=order_id, account=account, has_rest=made.pdf is not None,
+                unreadable=[(document.kind, document.document_key, why) for document, why in made.unreadable],
+            )  # fmt: skip
         if made.pdf is not None:
             return pdf_answer(made.pdf, f"{file_name(order_id)}.pdf")
         text = "No document of this order is stored that can be printed as a PDF."
