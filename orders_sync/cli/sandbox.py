@@ -2,10 +2,12 @@
 
 import click
 
+from orders_sync.cli.listening import PORT, check_is_free
+
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; loopback only.")
-@click.option("--port", default=8765, show_default=True, help="Port to listen on.")
+@click.option("--port", type=PORT, default=8765, show_default=True, help="Port to listen on.")
 @click.option("--seed", default=1, show_default=True, help="The same seed makes the same orders.")
 @click.option("--orders", default=2500, show_default=True, help="Number of orders in the history.")
 @click.option("--days", default=90, show_default=True, help="Number of days of history.")
@@ -33,6 +35,7 @@ def sandbox(
     from orders_sync.config.sandbox_credentials import SANDBOX_CREDENTIALS
     from orders_sync.sandbox.server import open_sandbox, serve
 
+    check_is_free(host, port, "the sandbox")
     tokens = {
         "back_market": SANDBOX_CREDENTIALS["BACK_MARKET_SANDBOX_TOKEN"],
         "refurbed": SANDBOX_CREDENTIALS["REFURBED_SANDBOX_TOKEN"],

@@ -1,7 +1,6 @@
 """`orders-sync up`: the whole project on a laptop, with the sandbox as its marketplace."""
 
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -15,20 +14,23 @@ import httpx
 
 from orders_sync.cli.dagster_processes import dagster_processes
 from orders_sync.cli.database import orders_database
+from orders_sync.cli.listening import PORT, check_is_free
 from orders_sync.cli.managed_process import ManagedProcess, ProcessDiedError
 from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console, print_error
 from orders_sync.config.environment import state_folder
 from orders_sync.lanes.history import LaneState, lane_states
-from orders_sync.model.errors import UserFacingError
 
 APPLICATION = "orders_sync up"
+LOOPBACK = "127.0.0.1"
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @click.command()
-@click.option("--port", default=3000, show_default=True, help="Port of the Dagster UI.")
+@click.option("--port", type=PORT, default=3000, show_default=True, help="Port of the Dagster UI.")
 @click.option("--sandbox/--no-sandbox", "with_sandbox", default=True, help="Start the sandbox marketplaces as well.")
-@click.option("--sandbox-port", default=8765, show_default=True, help="Port of the sandbox, as in its account files.")
+@click.option(
+    "--sandbox-port", type=PORT, default=8765, show_default=True, help="Port of the sandbox, as in its account files."
+)
 @click.option("--until-synced", is_flag=True, help="Stop when all syncs and the stock job have run (for tests).")
 def up(port: int, with_sandbox: bool, sandbox_port: int, until_synced: bool) -> None:
     """Run everything: sandbox, Dagster UI and daemon.
@@ -38,9 +40,9 @@ def up(port: int, with_sandbox: bool, sandbox_port: int, until_synced: bool) -> 
     """
     from orders_sync.database.embedded import stop_if_last
 
-    _check_port_is_free("the Dagster UI", port)
+    check_is_free(LOOPBACK, port, "the Dagster UI")
     if with_sandbox:
-        _check_port_is_free("the sandbox", sandbox_port)
+        check_is_free(LOOPBACK, sandbox_port, "the sandbox", "--sandbox-port")
     for sign in STOP_SIGNALS:
         signal.signal(sign, _raise_keyboard_interrupt)
     report = _TimedReport()
@@ -80,18 +82,6 @@ class _TimedReport:
     def line(self, text: str) -> None:
         console.print(f"[dim]{time.monotonic() - self._started:6.1f} s[/dim]", end="  ")
         console.print(text, markup=False)
-
-
-def _check_port_is_free(user: str, port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            raise UserFacingError(
-                f"Port {port}, which {user} needs, is in use. Is orders-sync running already? "
-                f"`orders-sync up --port` chooses another port for the UI."
-            ) from None
 
 
 def _raise_keyboard_interrupt(_signal: int, _frame: FrameType | None) -> None:

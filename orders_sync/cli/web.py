@@ -4,12 +4,13 @@ from pathlib import Path
 
 import click
 
+from orders_sync.cli.listening import PORT, listening_sockets
 from orders_sync.config.environment import PROJECT_ROOT
 
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=3000, show_default=True, help="Port to listen on.")
+@click.option("--port", type=PORT, default=3000, show_default=True, help="Port to listen on.")
 @click.option(
     "--workspace", "-w", type=click.Path(exists=True, dir_okay=False, path_type=Path),
     default=PROJECT_ROOT / "workspace.yaml",
@@ -22,7 +23,10 @@ def web(host: str, port: int, workspace: Path) -> None:
     ORDERS_SYNC_UI_PASSWORD_FILE names the file with a password, without which nobody gets in; ORDERS_SYNC_UI_HOSTS adds
     hosts under which browsers may reach the server. `orders-sync up` runs this command, too.
     """
-    from orders_sync.web.server import serve
     from orders_sync.web.settings import web_settings
 
-    serve(web_settings(host, port), workspace)
+    settings = web_settings(host, port)
+    sockets = listening_sockets(host, port, "the web process")
+    from orders_sync.web.server import serve  # loads Dagster, which takes seconds
+
+    serve(settings, sockets, workspace)

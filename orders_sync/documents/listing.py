@@ -9,6 +9,8 @@ from orders_sync.database.engine import Connection
 from orders_sync.database.rows import rows_as
 from orders_sync.documents.store import StoredDocument
 from orders_sync.marketplaces.kit.accounts import load_accounts
+from orders_sync.marketplaces.kit.errors import BadAnswerError
+from orders_sync.marketplaces.kit.other_hosts import url_of_document
 from orders_sync.marketplaces.kit.registry import find_marketplace
 from orders_sync.model.records import DocumentKind
 
@@ -43,6 +45,17 @@ class ListedDocument(NamedTuple):
         if self.format is None or self.size is None:
             return self.problem
         return f"{self.format.upper()}, {-(-self.size // 1024)} kB"
+
+    @property
+    def link(self) -> str | None:
+        """Its URL, if a person may follow it: one that the fetch refuses, e.g. since it names a user, is no link."""
+        if self.url is None or "\\" in self.url:  # browsers read a backslash as a slash, so that the host is another
+            return None
+        try:
+            url_of_document(self.url)
+        except BadAnswerError:
+            return None
+        return self.url
 
 
 def listed_documents(connection: Connection, account: str, order_ids: Sequence[str]) -> list[ListedDocument]:

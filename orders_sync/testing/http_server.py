@@ -1,5 +1,6 @@
 """An ASGI application served over real HTTP from a thread, on a free port."""
 
+import asyncio
 import socket
 import threading
 from collections.abc import Iterator
@@ -12,11 +13,16 @@ from orders_sync.testing.waiting import limit, wait_for
 
 
 @contextmanager
-def served(app: ASGIApp) -> Iterator[str]:
-    """Serves `app` on loopback for the length of the block; gives its address, `http://127.0.0.1:<port>`."""
+def served(app: ASGIApp, http: type[asyncio.Protocol] | None = None) -> Iterator[str]:
+    """Serves `app` on loopback for the length of the block; gives its address, `http://127.0.0.1:<port>`.
+
+    `http`: the class of its connections; None: uvicorn's own.
+    """
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(app, log_level="critical", access_log=False, date_header=False, lifespan="off")
+        config = uvicorn.Config(
+            app, http=http or "auto", log_level="critical", access_log=False, date_header=False, lifespan="off"
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
         thread.start()

@@ -6,6 +6,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orders_sync.config.pages import START_PAGE
 from orders_sync.web.guard import Guard
+from orders_sync.web.limits import DisconnectsAreQuiet
 from orders_sync.web.login import LOGIN_PATH, LOGOUT_PATH, LoginPages, LoginRequired
 from orders_sync.web.pages.operations import OperationsPages, handlers
 from orders_sync.web.sessions import Sessions
@@ -26,7 +27,7 @@ def web_app(dagster: ASGIApp, settings: WebSettings) -> ASGIApp:
     app: ASGIApp = _SideBySide(Starlette(routes=routes, exception_handlers=handlers(pages)), dagster)
     if settings.password is not None:
         app = LoginRequired(app, sessions)
-    return Guard(app, settings.allowed_hosts)
+    return DisconnectsAreQuiet(Guard(app, settings.allowed_hosts))
 
 
 class _SideBySide:

@@ -307,19 +307,6 @@ def test_a_busy_lane_is_exit_code_3_in_every_command(database_url: str) -> None:
     assert result.stderr == "Error: Lane shop/new is busy: orders_sync shop/new first works on it.\n"
 
 
-def test_a_port_in_use_is_named_before_anything_starts() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        result = run("up", "--port", str(port))
-    assert result.exit_code == 1
-    assert result.stdout == ""
-    assert (
-        f"Error: Port {port}, which the Dagster UI needs, is in use. Is orders-sync running already?" in result.stderr
-    )
-
-
 @pytest.mark.parametrize(
     ("old", "new", "part"),
     [

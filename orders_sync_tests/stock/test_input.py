@@ -21,6 +21,7 @@ def test_an_id_and_a_reason_lose_the_spaces_around_them() -> None:
     assert check_id("  PHONE\t", "sku") == "PHONE"
     assert check_id("x" * 200, "sku") == "x" * 200
     assert check_reason(" broken\n") == "broken"
+    assert check_reason("破損 \u200b👍") == "破損 \u200b👍"
 
 
 @pytest.mark.parametrize(
@@ -34,6 +35,8 @@ def test_an_id_and_a_reason_lose_the_spaces_around_them() -> None:
             "account .* has a character that can't be stored: NUL, or no valid UTF-8",
         ),
         (lambda: check_reason("  "), "the reason is empty: say why"),
+        (lambda: check_reason("\u200b\u2060 \ufeff"), "the reason is empty: say why"),
+        (lambda: check_reason("\u2800\u3164\u0301"), "the reason is empty: say why"),
         (lambda: check_reason("x" * 1_001), "the reason is 1001 characters long"),
         (
             lambda: check_pieces("1.000", "on_hand"),

@@ -14,6 +14,7 @@ from orders_sync.testing.http_server import served
 from orders_sync.testing.waiting import limit
 from orders_sync.web.app import web_app
 from orders_sync.web.dagster_app import dagster_app
+from orders_sync.web.limits import BoundedProtocol
 from orders_sync.web.settings import WebSettings
 from orders_sync_tests import debian_packages
 
@@ -40,7 +41,7 @@ def dagster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ASGIApp]:
 
 @contextmanager
 def web_server(dagster: ASGIApp, settings: WebSettings | None = None) -> Iterator[str]:
-    with served(web_app(dagster, settings or WebSettings())) as url:
+    with served(web_app(dagster, settings or WebSettings()), http=BoundedProtocol) as url:
         yield url
 
 

@@ -22,9 +22,11 @@ from orders_sync.documents.listing import (
     listed_documents,
     named_files,
 )
+from orders_sync.documents.printing import printed
 from orders_sync.documents.store import stored_documents
 from orders_sync.marketplaces.kit.accounts import account_names, load_accounts
 from orders_sync.model.errors import UserFacingError
+from orders_sync.model.texts import MAX_REASON_LENGTH, InputError
 from orders_sync.passes.acceptance_clock import outlooks
 from orders_sync.passes.waiting_lines import hold_back
 from orders_sync.stock.connection import stock_connection, stock_reader
@@ -38,7 +40,6 @@ USER = "page user"
 """Who acts on a page: there is one password for all, so nobody is known by name."""
 VIA = f"page {WAITING_PAGE}"
 """Where from."""
-MAX_REASON_LENGTH = 500
 
 
 class OperationsPages:
@@ -84,7 +85,7 @@ class OperationsPages:
         (next_pass,) = load_schedules().next_passes_of_new(now, 1)
         return self._page(
             request, "waiting.html", found=found, now=now, next_pass=next_pass, account=account,
-            unusable=sorted(unusable), done=request.query_params.get("done"),
+            unusable=sorted(unusable), done=request.query_params.get("done"), max_reason=MAX_REASON_LENGTH,
         )  # fmt: skip
 
     async def hold(self, request: Request) -> Response:
@@ -96,10 +97,12 @@ class OperationsPages:
         account, order_id, reason = (
             form.get(name, "").replace("\0", "").strip() for name in ("account", "order", "reason")
         )
-        if not reason or len(reason) > MAX_REASON_LENGTH:
-            text = f"A reason of 1 to {MAX_REASON_LENGTH} characters is needed. Nothing was changed."
+        try:
+            by = By.checked(USER, reason, via=VIA)
+        except InputError as problem:
+            text = f"Nothing was changed: {problem}."
             return self._page(request, "message.html", 400, title="Not done", text=text)
-        if not await run_in_threadpool(_hold_back, account, order_id, reason, undo=form.get("undo") == "yes"):
+        if not await run_in_threadpool(_hold_back, account, order_id, by, undo=form.get("undo") == "yes"):
             text = f"There is no order {order_id} in the account {account}."
             return self._page(request, "message.html", 404, title="No such order", text=text)
         return RedirectResponse(f"{WAITING_PAGE}?done={'undone' if form.get('undo') == 'yes' else 'held'}", 303)
@@ -130,11 +133,15 @@ class OperationsPages:
         return self._page(request, "message.html", 404, title="Not stored", text="This document is not stored.")
 
     def printed_documents(self, request: Request) -> Response:
-        """The stored documents of an order as one PDF, without those that `orders-sync documents print` leaves out."""
-        from orders_sync.documents.printing import printed  # it takes a fifth of a second, and few pages need it
-
+        """The stored documents of an order as one PDF; those that can't be part of it are named first."""
         with _connection_and_order(request) as (connection, account, order_id):
-            made = printed(stored_documents(connection, account, order_id))
+            found = stored_documents(connection, account, order_id)
+        made = printed(found)  # may take long, and needs no connection
+        if made.unreadable and request.query_params.get("rest") != "yes":
+            return self._page(
+                request, "unreadable.html", order_id=order_id, account=account, has_rest=made.pdf is not None,
+                unreadable=[(document.kind, document.document_key, why) for document, why in made.unreadable],
+            )  # fmt: skip
         if made.pdf is not None:
             return pdf_answer(made.pdf, f"{file_name(order_id)}.pdf")
         text = "No document of this order is stored that can be printed as a PDF."
@@ -170,9 +177,9 @@ def _text(request: Request, name: str) -> str:
     return request.query_params.get(name, "").replace("\0", "").strip()
 
 
-def _hold_back(account: str, order_id: str, reason: str, *, undo: bool) -> bool:
+def _hold_back(account: str, order_id: str, by: By, *, undo: bool) -> bool:
     with stock_connection(APPLICATION) as stock:
-        stored = hold_back(stock, account, order_id, By.checked(USER, reason, via=VIA), holds=not undo)
+        stored = hold_back(stock, account, order_id, by, holds=not undo)
         store_available(stock, account_names())
     return stored
 

@@ -70,6 +70,22 @@ def test_all_open_as_one_pdf(web: str) -> None:
     assert pages == ["note", "label 7", ""]
 
 
+def test_a_damaged_document_is_named_before_the_others_open(
+    shop: Marketplace, web: str, connection: Connection
+) -> None:
+    connection.execute(
+        "UPDATE document_contents SET content = %s WHERE content = %b", [b"%PDF- %%EOF", pdf(["label 7"])]
+    )
+    answer = get(web, "documents/print", account="shop", order="1")
+    assert answer.headers["content-type"].startswith("text/html")
+    shown = unescape(answer.text)
+    assert "label 7: it can't be read as a PDF" in shown
+    assert 'href="/operations/documents/print?account=shop&order=1&rest=yes"' in shown
+    rest = get(web, "documents/print", account="shop", order="1", rest="yes")
+    pages = [page.extract_text().strip() for page in PdfReader(io.BytesIO(rest.content)).pages]
+    assert pages == ["note", ""]
+
+
 def test_what_is_not_stored_or_cancelled_can_not_be_opened(shop: Marketplace, web: str, connection: Connection) -> None:
     connection.execute("UPDATE order_documents SET cancelled_at = now() WHERE document_key = '7'")
     for answer in (content(web, "label", "7"), content(web, "label", "77"), content(web, "label", "8", order="2")):
@@ -96,6 +112,21 @@ def test_a_link_to_the_marketplace_is_shown_only_if_it_opens(
     assert f"{shop.url}/static/7" not in shown
     assert "the link has expired" in shown
     assert "javascript:" not in shown
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://good.example@evil.example/", "https://good.example:x@evil.example/", "https://good.example\\@evil.example/",
+        "data:text/html,x", "https://", "//evil.example/",
+    ],
+)  # fmt: skip
+def test_a_url_that_the_fetch_refuses_is_no_link(shop: Marketplace, web: str, connection: Connection, url: str) -> None:
+    connection.execute("DELETE FROM document_fetches")
+    connection.execute("UPDATE order_documents SET url = %s WHERE document_key = '7'", [url])
+    shown = unescape(get(web, "documents", order="1").text)
+    assert f'href="{url}' not in shown
+    assert f'href="{shop.url}/static/8"' in shown
 
 
 def test_of_accounts_with_the_same_order_one_is_to_be_chosen(shop: Marketplace, web: str, tmp_path: Path) -> None:
