@@ -8,8 +8,8 @@ from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.explain import explain
 from orders_sync.stock.held import has_left, still_here
 from orders_sync.stock.levels import import_levels
+from orders_sync_tests.stock.labelled_item import check, level, lock, store
 from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrder, at, store_label, store_order
-from orders_sync_tests.stock.test_held import check, level, lock, store
 
 ANN = By("ann@desk", "looked at the desk")
 ITEM = (ACCOUNT, "100")

@@ -9,7 +9,7 @@ from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit import accounts
 from orders_sync.model.records import Document, DocumentKind
 from orders_sync.stock.apply_events import apply_pending, pending_events
-from orders_sync.stock.by_hand import By, StockActError, adjust, decide, undo_shipment
+from orders_sync.stock.by_hand import StockActError, decide, undo_shipment
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.decision import Cause
 from orders_sync.stock.explain import explain
@@ -18,57 +18,27 @@ from orders_sync.stock.levels import import_levels
 from orders_sync.stock.needs import Decision
 from orders_sync.stock.queries import sku_levels
 from orders_sync.stock.reconcile import release_all
-from orders_sync.stock.settings import set_sku_case
-from orders_sync.stock.sku_case import SkuCase
-from orders_sync.stock.stock_skus import StockSku, import_stock_skus
 from orders_sync.stock.wrong_locks import repair, wrong_locks
 from orders_sync.sync.documents import store_documents
 from orders_sync.testing.deployment import write_account
 from orders_sync.testing.invariants import check_invariants
+from orders_sync_tests.stock.labelled_item import (
+    ANN,
+    ITEM,
+    THREE,
+    cancel,
+    check,
+    labelled_item,
+    level,
+    lock,
+    store,
+)
 from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrder, at, store_label, store_order
-
-ANN = By("ann@desk", "looked at the desk")
-ITEM = (ACCOUNT, "100")
-THREE = StoredItem("100", quantity=3)
 
 
 @pytest.fixture
 def stock(connection: Connection) -> StockConnection:
-    """Ten phones were counted; three of them are locked for an item that has a label."""
-    stock = StockConnection(connection)
-    import_levels(stock, {"PHONE": 10, "CASE": 10}, counted_at=at(0))
-    store(stock, THREE)
-    store_label(connection, "1")
-    return stock
-
-
-def store(stock: StockConnection, item: StoredItem, minutes: float = 0, order_id: str = "1", **order: object) -> None:
-    changed = StoredOrder(order_id, [item], status=item.status, modified_at=at(minutes))._replace(**order)
-    store_order(stock.connection, changed)
-    apply_pending(stock)
-
-
-def cancel(stock: StockConnection, item: StoredItem = THREE) -> None:
-    store(stock, item._replace(status="cancelled"), 5)
-
-
-def lock(stock: StockConnection, sku: str = "PHONE") -> tuple[str, int, int, int]:
-    """(state, locked, held, consumed)."""
-    row = stock.execute("SELECT state, locked, held, consumed FROM {locks} WHERE sku = %s", [sku]).fetchone()
-    assert row is not None
-    return row
-
-
-def level(stock: StockConnection, sku: str = "PHONE") -> tuple[int | None, int]:
-    """(on hand, reserved)."""
-    row = stock.execute("SELECT on_hand, reserved FROM {levels} WHERE sku = %s", [sku]).fetchone()
-    assert row is not None
-    return row
-
-
-def check(stock: StockConnection) -> None:
-    assert wrong_locks(stock) == []
-    check_invariants(stock.connection)
+    return labelled_item(connection)
 
 
 class TestWhatIsHeld:
@@ -300,120 +270,6 @@ class TestAPersonKnows:
             has_left(stock, ITEM, None, ANN)
         apply_pending(stock)
         assert (lock(stock), level(stock)) == (("consumed", 0, 0, 3), (7, 0))
-
-
-class TestBundlesAndAliases:
-    @pytest.fixture
-    def sets(self, connection: Connection) -> StockConnection:
-        """Two sets of a phone and two cases are held."""
-        stock = StockConnection(connection)
-        import_levels(stock, {"PHONE": 10, "CASE": 10}, counted_at=at(0))
-        import_stock_skus(stock, [StockSku("", "SET", "PHONE", 1), StockSku("", "SET", "CASE", 2)])
-        two = StoredItem("100", "SET", 2)
-        store(stock, two, 2)
-        store_label(connection, "1")
-        store(stock, two._replace(status="cancelled"), 5)
-        assert (lock(stock)[2], lock(stock, "CASE")[2]) == (2, 4)
-        return stock
-
-    def test_a_set_has_left_with_all_its_parts(self, sets: StockConnection) -> None:
-        has_left(sets, ITEM, 1, ANN)
-        assert (level(sets), level(sets, "CASE")) == ((9, 1), (8, 2))
-        still_here(sets, ITEM, None, ANN)
-        assert (level(sets), level(sets, "CASE")) == ((9, 0), (8, 0))
-        check(sets)
-
-    def test_held_parts_stay_what_they_are_when_the_bundle_changes(self, sets: StockConnection) -> None:
-        import_stock_skus(sets, [StockSku("", "SET", "BOX", 1)])
-        assert pending_events(sets) == 1, "a lock that only holds is looked at as each active lock is"
-        apply_pending(sets)
-        assert (lock(sets)[2], lock(sets, "CASE")[2]) == (2, 4)
-        check(sets)
-        has_left(sets, ITEM, 1, ANN)
-        still_here(sets, ITEM, 1, ANN)
-        assert (level(sets), level(sets, "CASE")) == ((9, 0), (8, 0))
-        check(sets)
-
-    @pytest.mark.parametrize(
-        "bundle",
-        [[("BOX", 1)], [("PHONE", 1), ("CASE", 1)], [("PHONE", 4), ("CASE", 6)], [("PHONE", 2)], [("PHONE", 5)]],
-    )
-    @pytest.mark.parametrize("sets", [1, 2])
-    def test_a_set_leaves_with_the_parts_that_are_held_whatever_the_bundle_is_now(
-        self, connection: Connection, sets: int, bundle: list[tuple[str, int]]
-    ) -> None:
-        stock = StockConnection(connection)
-        import_levels(stock, {"PHONE": 10, "CASE": 10}, counted_at=at(0))
-        import_stock_skus(stock, [StockSku("", "SET", "PHONE", 2), StockSku("", "SET", "CASE", 3)])
-        ordered = StoredItem("100", "SET", sets)
-        store(stock, ordered, 2)
-        store_label(connection, "1")
-        store(stock, ordered._replace(status="cancelled"), 5)
-        import_stock_skus(stock, [StockSku("", "SET", *part) for part in bundle])
-        apply_pending(stock)
-        settled = has_left(stock, ITEM, None, ANN)
-        assert settled.pieces <= sets
-        assert (level(stock), level(stock, "CASE")) == ((10 - 2 * sets, 0), (10 - 3 * sets, 0))
-        check(stock)
-        undo_shipment(stock, ITEM, None, ANN)
-        assert (level(stock)[0], level(stock, "CASE")[0]) == (10, 10)
-
-    def test_what_a_count_did_not_find_leaves_no_more(self, connection: Connection) -> None:
-        stock = StockConnection(connection)
-        import_levels(stock, {"PHONE": 2, "CASE": 10}, counted_at=at(0))
-        import_stock_skus(stock, [StockSku("", "SET", "PHONE", 1), StockSku("", "SET", "CASE", 2)])
-        store(stock, StoredItem("100", "SET", 2), 2)
-        store_label(connection, "1")
-        cancel(stock, StoredItem("100", "SET", 2))
-        import_levels(stock, {"PHONE": 1}, counted_at=at(20))
-        adjust(stock, "PHONE", 4, ANN)
-        has_left(stock, ITEM, None, ANN)
-        assert (level(stock), level(stock, "CASE")) == ((4, 0), (6, 0))
-        check(stock)
-
-    def test_a_new_alias_holds_nothing(self, stock: StockConnection) -> None:
-        import_levels(stock, {"PHONE": 0, "BOX": 5})
-        adjust(stock, "PHONE", 3, ANN)
-        apply_pending(stock)
-        adjust(stock, "PHONE", -3, ANN)
-        import_stock_skus(stock, [StockSku("", "PHONE", "BOX", 1)])
-        apply_pending(stock)
-        assert (held(stock), lock(stock, "BOX")[:2]) == ([], ("locked", 3))
-        check(stock)
-
-    def test_a_bundle_of_fewer_parts_holds_nothing(self, connection: Connection) -> None:
-        stock = StockConnection(connection)
-        import_levels(stock, {"PHONE": 10, "CASE": 10}, counted_at=at(0))
-        import_stock_skus(stock, [StockSku("", "SET", "PHONE", 1), StockSku("", "SET", "CASE", 2)])
-        store(stock, StoredItem("100", "SET", 2))
-        store_label(connection, "1")
-        import_stock_skus(stock, [StockSku("", "SET", "PHONE", 1), StockSku("", "SET", "CASE", 1)])
-        apply_pending(stock)
-        assert (lock(stock, "CASE")[:3], held(stock)) == (("locked", 2, 0), [])
-        check(stock)
-
-    def test_only_whole_sets_are_held(self, connection: Connection) -> None:
-        stock = StockConnection(connection)
-        import_levels(stock, {"PHONE": 10, "CASE": 3}, counted_at=at(0))
-        import_stock_skus(stock, [StockSku("", "SET", "PHONE", 1), StockSku("", "SET", "CASE", 2)])
-        store(stock, StoredItem("100", "SET", 2))
-        store_label(connection, "1")
-        cancel(stock, StoredItem("100", "SET", 2))
-        assert (lock(stock)[2], lock(stock, "CASE")[2]) == (1, 2)
-        check(stock)
-
-    def test_case_that_makes_no_difference_any_more_keeps_them(self, connection: Connection) -> None:
-        stock = StockConnection(connection)
-        import_levels(stock, {"phone": 5}, counted_at=at(0))
-        store(stock, StoredItem("100", "phone", 2))
-        store_label(connection, "1")
-        cancel(stock, StoredItem("100", "phone", 2))
-        change = set_sku_case(stock, SkuCase.IGNORE, By("ann@desk", ""))
-        assert change is not None
-        assert change.rechecked == 1
-        apply_pending(stock)
-        assert (lock(stock), level(stock)) == (("held", 0, 2, 0), (5, 2))
-        check(stock)
 
 
 def test_an_account_can_release_at_once(
