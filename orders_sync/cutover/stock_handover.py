@@ -169,10 +169,12 @@ SELECT sku, on_hand, missing, imported_at, counted_at FROM shadow.stock_levels
 ON CONFLICT (sku) DO UPDATE SET on_hand = excluded.on_hand, missing = excluded.missing,
   imported_at = excluded.imported_at, counted_at = excluded.counted_at
 """
+# What an item needs beside its held pieces waits, or those would be taken for it.
 _CHANGED: LiteralString = """
 SELECT own.account, own.item_id, own.sku, own.order_id, own.quantity, own.consumed, own.item_pieces, own.problem,
-  own.ordered_at, own.held, CASE WHEN own.held > 0 THEN 'held' WHEN own.consumed > 0 THEN 'consumed' ELSE 'released'
-  END AS state, stored.state AS from_state
+  own.ordered_at, own.held, CASE WHEN own.held > 0 THEN own.locked + own.short ELSE 0 END AS short,
+  CASE WHEN own.held > 0 AND own.locked + own.short > 0 THEN 'short' WHEN own.held > 0 THEN 'held'
+    WHEN own.consumed > 0 THEN 'consumed' ELSE 'released' END AS state, stored.state AS from_state
 FROM shadow.stock_locks own LEFT JOIN public.stock_locks stored USING (account, item_id, sku)
 WHERE (own.consumed, own.item_pieces, own.held)
   IS DISTINCT FROM (coalesce(stored.consumed, 0), coalesce(stored.item_pieces, 0), coalesce(stored.held, 0))
@@ -181,7 +183,7 @@ _COPY_HISTORY: LiteralString = (
     """
 INSERT INTO public.stock_lock_history
   (account, item_id, sku, cause, from_state, to_state, quantity, locked, short, consumed, held)
-SELECT account, item_id, sku, 'going live: as in the shadow', from_state, state, quantity, 0, 0, consumed, held
+SELECT account, item_id, sku, 'going live: as in the shadow', from_state, state, quantity, 0, short, consumed, held
 FROM ({changed}) changed
 """
 ).replace("{changed}", _CHANGED)
@@ -190,11 +192,11 @@ _COPY_LOCKS: LiteralString = (
 INSERT INTO public.stock_locks
   (account, item_id, sku, order_id, quantity, locked, short, consumed, item_pieces, held, state, problem,
     ordered_at)
-SELECT account, item_id, sku, order_id, quantity, 0, 0, consumed, item_pieces, held, state, problem, ordered_at
+SELECT account, item_id, sku, order_id, quantity, 0, short, consumed, item_pieces, held, state, problem, ordered_at
 FROM ({changed}) changed
 ON CONFLICT (account, item_id, sku) DO UPDATE SET order_id = excluded.order_id, quantity = excluded.quantity,
-  consumed = excluded.consumed, item_pieces = excluded.item_pieces, held = excluded.held, state = excluded.state,
-  problem = excluded.problem, ordered_at = excluded.ordered_at, since = now()
+  short = excluded.short, consumed = excluded.consumed, item_pieces = excluded.item_pieces, held = excluded.held,
+  state = excluded.state, problem = excluded.problem, ordered_at = excluded.ordered_at, since = now()
 """
 ).replace("{changed}", _CHANGED)
 # Since when pieces are released says whether a label was known by then: see orders_sync/stock/labels.py.

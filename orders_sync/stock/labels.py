@@ -38,9 +38,9 @@ def released_before_label(
 ) -> dict[ItemKey, Mapping[str, int]]:
     """What items released although they may have had a label: by SKU, the pieces that their locks had.
 
-    They are items of which nothing has shipped, and of which a label was stored after their locks were released. It was
-    made before, unless it is for other items of the order. What a person has decided about is left out. `keys`: only
-    these items.
+    They are items of which nothing has shipped, and of which a label was stored after their locks were released, and
+    none before. It was made before, unless it is for other items of the order. What a person has decided about is left
+    out. `keys`: only these items.
     """
     found: dict[ItemKey, dict[str, int]] = {}
     parameters = {"releasing": _RELEASING}
@@ -87,6 +87,11 @@ CROSS JOIN LATERAL (
 WHERE empty.is_released AND item.status = ANY(%(releasing)s) AND coalesce(item.shipped, 0) = 0 AND had.pieces > 0
   AND NOT EXISTS (SELECT FROM stock_decisions decided
     WHERE decided.account = item.account AND decided.item_id = item.item_id)
+  AND NOT EXISTS (
+    SELECT FROM public.order_documents known
+    WHERE known.account = item.account AND known.order_id = item.order_id AND known.kind = 'label'
+      AND known.first_stored_at <= empty.released_at AND coalesce(known.cancelled_at > empty.released_at, TRUE)
+      AND (known.item_ids = '[]' OR known.item_ids ? item.item_id))
   AND EXISTS (
     SELECT FROM public.order_documents label
     WHERE label.account = item.account AND label.order_id = item.order_id AND label.kind = 'label'

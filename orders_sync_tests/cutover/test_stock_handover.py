@@ -336,6 +336,49 @@ class TestPiecesThatAreHeld:
         assert wrong_locks(public) == []
         check_invariants(public.connection)
 
+    @pytest.mark.parametrize("v1_locks", [(), (V1Lock(ACCOUNT, "1"),)], ids=["the shadow alone", "V1 too"])
+    def test_some_of_an_item_that_is_still_to_ship(
+        self, public: StockConnection, shadow: StockConnection, v1_locks: tuple[V1Lock, ...]
+    ) -> None:
+        store_order(public.connection, StoredOrder("1", [self.THREE]))
+        store_label(public.connection, "1")
+        apply_pending(shadow)
+        store_order(public.connection, StoredOrder("1", [self.THREE._replace(cancelled=1)]))
+        apply_pending(shadow)
+        go_live(public, *v1_locks)
+        assert public.execute("SELECT locked, short, held FROM {locks}").fetchall() == [(2, 0, 1)]
+        assert level(public) == (10, 3)
+        assert wrong_locks(public) == []
+        check_invariants(public.connection)
+
+    def test_some_of_an_item_of_which_v1_has_consumed_others(
+        self, public: StockConnection, shadow: StockConnection
+    ) -> None:
+        store_order(public.connection, StoredOrder("1", [self.THREE]))
+        store_label(public.connection, "1")
+        apply_pending(shadow)
+        store_order(public.connection, StoredOrder("1", [self.THREE._replace(cancelled=1)]))
+        apply_pending(shadow)
+        go_live(public, V1Lock(ACCOUNT, "1", 1, at(2)))
+        assert public.execute("SELECT locked, short, consumed, held FROM {locks}").fetchall() == [(1, 0, 1, 1)]
+        assert level(public) == (9, 2)
+        assert wrong_locks(public) == []
+        check_invariants(public.connection)
+
+    def test_some_of_an_item_whose_other_pieces_are_on_no_shelf(
+        self, public: StockConnection, shadow: StockConnection
+    ) -> None:
+        store_order(public.connection, StoredOrder("1", [self.THREE]))
+        store_label(public.connection, "1")
+        apply_pending(shadow)
+        store_order(public.connection, StoredOrder("1", [self.THREE._replace(cancelled=1)]))
+        import_levels(shadow, {"PHONE": 2})
+        apply_pending(shadow)
+        go_live(public)
+        assert level(public) == (2, 2)
+        assert wrong_locks(public) == []
+        check_invariants(public.connection)
+
     def test_a_label_that_was_cancelled_releases_them_in_the_shadow(
         self, public: StockConnection, shadow: StockConnection
     ) -> None:

@@ -133,6 +133,16 @@ class TestAnotherItemOfTheOrderIsToShip:
         check(order)
 
 
+def test_another_label_of_an_item_that_had_one_says_nothing_new(stock: StockConnection) -> None:
+    """Its pieces were held, and a count has shown that they have left."""
+    label(stock)
+    import_levels(stock, {"PHONE": 0})
+    import_levels(stock, {"PHONE": 5})
+    label(stock, Document("L2", DocumentKind.LABEL, "https://x.example/2"))
+    assert (held(stock), reserved(stock)) == ([], 0)
+    check(stock)
+
+
 def test_a_cancelled_label_says_nothing(stock: StockConnection) -> None:
     label(stock, Document("L1", DocumentKind.LABEL, "https://x.example/l", cancelled_at=at(9)))
     assert (held(stock), pending_events(stock)) == ([], 0)
