@@ -3,16 +3,15 @@
 import re
 import sys
 from datetime import UTC, datetime
+from typing import Any
 
+import click
 from rich.console import Console, RenderableType
 from rich.style import StyleType
 from rich.table import Table
 from rich.text import Text
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_BUSY = 0, 1, 2, 3
-
-console = Console(highlight=False, width=None if sys.stdout.isatty() else 180)
-"""Standard output. In a file or pipe, lines are 180 characters wide."""
 
 
 def without_control(text: str) -> str:
@@ -26,6 +25,18 @@ def _caret(code: int) -> str:
 
 #: C0 but for the line feed, DEL, and C1.
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+
+
+class SafeConsole(Console):
+    """A console whose texts show control characters, wherever they come from: a marketplace may send some in a SKU."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """As of rich."""
+        super().print(*(without_control(each) if isinstance(each, str) else each for each in objects), **options)
+
+
+console = SafeConsole(highlight=False, width=None if sys.stdout.isatty() else 180)
+"""Standard output. In a file or pipe, lines are 180 characters wide."""
 
 
 class SafeTable(Table):
@@ -56,12 +67,18 @@ def yes_or_no(value: bool) -> Text:
 
 def print_error(text: object) -> None:
     """Prints an error that does not end the command, in red."""
-    console.print(without_control(str(text)), style="red", markup=False)
+    console.print(str(text), style="red", markup=False)
 
 
 def print_warning(text: object) -> None:
     """Prints a warning, in yellow."""
-    console.print(without_control(str(text)), style="yellow", markup=False)
+    console.print(str(text), style="yellow", markup=False)
+
+
+def print_as_it_is(text: str) -> None:
+    """Prints a text for another program, byte for byte; in a terminal, its control characters are shown."""
+    shown = without_control(text) if sys.stdout.isatty() else text
+    click.echo(shown, nl=not text.endswith("\n"), color=True)  # without it, click leaves some characters out
 
 
 def moment(at: datetime | None) -> str:

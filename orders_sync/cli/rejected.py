@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from orders_sync.cli.database import orders_database
-from orders_sync.cli.output import console, moment
+from orders_sync.cli.output import console, moment, print_as_it_is
 from orders_sync.cli.rows import format_options, print_rows
 from orders_sync.cli.user import by_user
 from orders_sync.database.engine import Connection
@@ -131,7 +131,7 @@ def show(account: str, record_id: str, kind: str | None) -> None:
     if not found:
         check_account_name(account)
     raw, reasons = found[_only_kind(account, record_id, kind, found.keys())]
-    click.echo(bytes(raw).decode(errors="replace"))
+    print_as_it_is(bytes(raw).decode(errors="replace"))
     click.echo(json.dumps(reasons, indent=2))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from orders_sync.cli.output import console, moment, table
+from orders_sync.cli.output import console, moment, print_as_it_is, table
 
 
 def format_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -34,7 +34,7 @@ def print_rows(title: str, names: Sequence[str], rows: Sequence[Sequence[Any]], 
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(names)
         writer.writerows([_for_spreadsheets(cell) for cell in row] for row in rows)
-        click.echo(text.getvalue(), nl=False)
+        print_as_it_is(text.getvalue())
     else:
         shown = table(title, *(name.replace("_", " ") for name in names))
         for row in rows:

@@ -102,9 +102,11 @@ def _one_after_the_other(v1_locks: Sequence[V1Lock]) -> list[list[V1Lock]]:
 def _copy_from_shadow(public: StockConnection) -> None:
     """Gives the public tables the shadow's pieces on hand, what led to them, and what has left or is held of each item.
 
-    The shadow began as a copy of the public tables, which have not changed since but for the release of the locks.
+    The shadow began as a copy of the public tables, which have not changed since but for the release of the locks, and
+    where SKUs were merged.
     """
     for statement in (
+        _DELETE_MOVEMENTS,
         _COPY_MOVEMENTS,
         _CONTINUE_NUMBERS,
         _CLEAR_LEVELS,
@@ -154,10 +156,17 @@ FROM order_items item
 JOIN unnest(%s::text[], %s::text[], %s::int[], %s::timestamptz[]) AS consumed (account, item_id, pieces, left_at)
   USING (account, item_id)
 """
+# To merge SKUs that differ only in case adds movements to both schemas: those of the shadow count.
+_DELETE_MOVEMENTS = """
+DELETE FROM public.stock_movements stored WHERE NOT EXISTS (
+  SELECT FROM shadow.stock_movements own
+  WHERE own.movement_id = stored.movement_id AND own::text = stored::text)
+"""
 _COPY_MOVEMENTS = """
 INSERT INTO public.stock_movements OVERRIDING SYSTEM VALUE
-SELECT * FROM shadow.stock_movements
-WHERE movement_id > (SELECT coalesce(max(movement_id), 0) FROM public.stock_movements)
+SELECT * FROM shadow.stock_movements own
+WHERE NOT EXISTS (SELECT FROM public.stock_movements stored WHERE stored.movement_id = own.movement_id)
+ORDER BY movement_id
 """
 _CONTINUE_NUMBERS = """
 SELECT setval('public.stock_movements_movement_id_seq', nextval('shadow.stock_movements_movement_id_seq'))

@@ -161,9 +161,8 @@ class Settled(NamedTuple):
     levels: dict[str, StockLevel]
     movements: list[Movement]
     causes: dict[LockKey, Cause]
-    overdrawn: Mapping[str, int]
-    """SKUs of which locks may have to give back what the step took: pieces left that no lock of their item had. With
-    the pieces by which more were reserved than on hand before, which no lock has to give back."""
+    overdrawn: frozenset[str]
+    """SKUs of which locks may have to give back what the step took from the pieces on hand."""
 
 
 def settle(
@@ -182,7 +181,7 @@ def settle(
     all. `still_here`: how many held pieces of items are released. `has_left`: how many of them have left, whatever else
     has. Raises KeyError if a level is missing, TooManyPiecesError if an item needs more pieces than a lock can have.
     """
-    result = Settled({}, dict(levels), [], {}, {})
+    result = Settled({}, dict(levels), [], {}, frozenset())
     parts_of_ordered: dict[tuple[str, str], Sequence[StockPart]] = {}
     for facts in items:
         key = facts.key
@@ -221,13 +220,13 @@ def settle(
     return result._replace(overdrawn=overdrawn(levels, result.levels))
 
 
-def overdrawn(before: Mapping[str, StockLevel], after: Mapping[str, StockLevel]) -> dict[str, int]:
-    """The SKUs that a step has overdrawn, or has overdrawn more than before: see Settled."""
-    return {
-        sku: max(0, -before[sku].available())
+def overdrawn(before: Mapping[str, StockLevel], after: Mapping[str, StockLevel]) -> frozenset[str]:
+    """The SKUs that have fewer pieces on hand after a step, and fewer than are reserved: see Settled."""
+    return frozenset(
+        sku
         for sku, level in after.items()
-        if level.available() < min(0, before[sku].available())
-    }
+        if level.available() < 0 and (level.on_hand or 0) < (before[sku].on_hand or 0)
+    )
 
 
 def has_lock(locks: Iterable[Lock]) -> bool:

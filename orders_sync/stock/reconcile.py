@@ -131,7 +131,7 @@ def release_all(stock: StockConnection, cause: Cause) -> StockResult:
         levels={sku: level._replace(reserved=0) for sku, level in levels.items()},
         movements=[],
         causes={lock.key: cause for lock in held},
-        overdrawn={},
+        overdrawn=frozenset(),
     )
     return finish(stock, held, levels, settled)
 

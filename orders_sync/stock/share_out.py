@@ -33,7 +33,7 @@ def share_out(
         active.sort(key=_age)
         reserved = level.reserved
         if sku in settled.overdrawn and level.available() < 0:
-            shared = _keep_what_fits(active, (level.on_hand or 0) + settled.overdrawn[sku], oversell)
+            shared = _keep_what_fits(active, level.on_hand or 0, oversell)
         else:
             shared = _give(active, level, oversell)
         for lock in shared:
@@ -45,7 +45,7 @@ def share_out(
                 locks[lock.key] = _lock_what_is_held(locks[lock.key])
         levels[sku] = StockLevel(level.on_hand, reserved, *level[2:])
     causes = dict.fromkeys(locks, cause or Cause("stock became available")) | settled.causes
-    return Settled(_with_problems(locks, levels), levels, settled.movements, causes, {})
+    return Settled(_with_problems(locks, levels), levels, settled.movements, causes, frozenset())
 
 
 def _age(lock: Lock) -> tuple[datetime, str, str]:
@@ -64,9 +64,9 @@ def _give(active: Sequence[Lock], level: StockLevel, oversell: frozenset[str]) -
 def _keep_what_fits(active: Sequence[Lock], pieces: int, oversell: frozenset[str]) -> Iterable[Lock]:
     """Held pieces are the first to go: where the shelf has too few, they are those that have left.
 
-    `pieces`: so many the locks may have together, but for what an account takes that may oversell.
+    `pieces`: so many are on hand. An account that may oversell keeps what it needs, and takes it from nobody.
     """
-    remaining = pieces - sum(lock.locked for lock in active)
+    remaining = pieces - sum(lock.locked for lock in active if lock.account not in oversell)
     after: list[Lock] = []
     for lock in active:
         held = min(lock.held, max(0, remaining))
@@ -75,8 +75,8 @@ def _keep_what_fits(active: Sequence[Lock], pieces: int, oversell: frozenset[str
     remaining = pieces
     for before, lock in zip(active, after, strict=True):
         needed = lock.locked + lock.short
-        locked = needed if lock.account in oversell else min(lock.locked, max(0, remaining))
-        remaining -= min(lock.locked, locked)  # what an account oversells now, it takes from nobody
+        locked = needed if lock.account in oversell else min(lock.locked, remaining)
+        remaining -= 0 if lock.account in oversell else locked
         if locked != lock.locked or lock.held != before.held:
             yield lock._replace(locked=locked, short=needed - locked)
 

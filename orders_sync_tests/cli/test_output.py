@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from rich.console import Console
 
-from orders_sync.cli.output import moment, span, table, yes_or_no
+from orders_sync.cli.output import console, moment, print_as_it_is, print_error, span, table, yes_or_no
 from orders_sync.cli.rows import print_rows
 
 
@@ -54,6 +54,21 @@ def test_a_spreadsheet_runs_no_text_of_a_csv_file(capsys: pytest.CaptureFixture[
     assert capsys.readouterr().out.splitlines() == [
         "id,number", "'=cmd|' /C calc'!A1,-5", "'+1+1,-5", "'-2+3,-5", "'@SUM(1),-5", "'\tx,-5", "a=b,-5", "-5.00,-5", ",-5",
     ]  # fmt: skip
+
+
+def test_a_terminal_obeys_no_line_with_a_text_of_a_marketplace(capsys: pytest.CaptureFixture[str]) -> None:
+    console.print("1 pieces of SKU PH\x1b[2JONE are in quarantine.", markup=False)
+    print_error("SKU PH\x1b[2JONE is not in the stock list.")
+    assert capsys.readouterr().out.count("PH^[[2JONE") == 2
+
+
+@pytest.mark.parametrize(("is_terminal", "expected"), [(True, "a^[[2J\n"), (False, "a\x1b[2J\n")])
+def test_what_is_printed_for_programs_is_shown_in_a_terminal_only(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, is_terminal: bool, expected: str
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: is_terminal)
+    print_as_it_is("a\x1b[2J")
+    assert capsys.readouterr().out == expected
 
 
 def test_a_terminal_obeys_no_text_of_a_marketplace() -> None:

@@ -12,6 +12,8 @@ from orders_sync.stock.by_hand import By, StockActError, adjust, return_to_stock
 from orders_sync.stock.connection import StockConnection, StockSchema
 from orders_sync.stock.held import has_left, held
 from orders_sync.stock.levels import import_levels
+from orders_sync.stock.settings import set_sku_case
+from orders_sync.stock.sku_case import SkuCase
 from orders_sync.stock.wrong_locks import wrong_locks
 from orders_sync.sync.documents import store_documents
 from orders_sync.testing.invariants import check_invariants
@@ -84,6 +86,22 @@ def test_what_was_done_to_the_shadow_is_known_to_a_list_that_comes_late(
     assert level(public) == (7, 0)
     import_levels(public, {"PHONE": 12}, counted_at=at(5))
     assert level(public) == (9, 0), "12 were counted before the shipment and the adjustment"
+    check_invariants(public.connection)
+
+
+def test_skus_that_were_merged_in_the_shadow_have_the_movements_of_the_shadow(
+    public: StockConnection, shadow: StockConnection
+) -> None:
+    store_order(public.connection, StoredOrder("1", [StoredItem("1", sku="phone", quantity=2)]))
+    apply_pending(shadow)
+    adjust(shadow, "PHONE", 1, ANN)
+    set_sku_case(shadow, SkuCase.IGNORE, ANN)
+    apply_pending(shadow)
+    adjust(shadow, "PHONE", 2, ANN)
+    go_live(public)
+    assert level(public) == (13, 2)
+    changes = public.execute("SELECT on_hand_change FROM {movements} WHERE on_hand_change <> 0 ORDER BY movement_id")
+    assert changes.fetchall() == [(10,), (1,), (2,)]
     check_invariants(public.connection)
 
 

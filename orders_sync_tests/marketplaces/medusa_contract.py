@@ -78,7 +78,7 @@ CONTRACT = AdapterContract(
                 {
                     "key": "label_1", "kind": DocumentKind.LABEL, "url": "https://example.com/label.pdf",
                     "carrier": None, "tracking_number": "T-1", "item_ids": ("item_1",), "expires_at": None,
-                    "cancelled_at": None,
+                    "cancelled_at": None, "shipped_at": day(4),
                 }
             ],
         },

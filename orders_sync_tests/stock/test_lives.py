@@ -1,6 +1,6 @@
 """Lives of orders, each with what the stock list must say at its end: through marketplace, sync and stock job."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -18,6 +18,7 @@ from orders_sync.stock.wrong_locks import MAX_ATTEMPTS, repair, wrong_locks
 from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
 from orders_sync.testing.row_faults import reject_row
+from orders_sync_tests.stock.stored_orders import StoredItem, StoredOrder, store_order
 
 ANN = By("ann@desk", "found it on the shelf")
 CANCELLED, SHIPPED, REFUNDED_BEFORE, REFUNDED_AFTER = (9, 4), (9, 3), (9, 5), (9, 6)
@@ -295,6 +296,24 @@ def test_life_8_an_import_leaves_the_locks_of_an_account_that_may_oversell(
     import_levels(life.stock, {"PHONE": 1}, oversell)
     import_levels(life.stock, {"PHONE": 0}, oversell)
     assert life.lock("100") == ("locked", 2, 0, 0)
+
+
+def test_life_8_what_an_account_oversells_has_left_and_another_order_waits_for_its_piece(
+    life: Life, connection: Connection
+) -> None:
+    store_order(connection, StoredOrder("1", [StoredItem("1", quantity=5)]))
+    apply_pending(life.stock)
+    oversold = StoredOrder("2", [StoredItem("2", quantity=12)], account="oversells")
+    store_order(connection, oversold)
+    apply_pending(life.stock, frozenset({"oversells"}))
+    assert (life.lock("1"), life.lock("2"), life.level()) == (("locked", 5, 0, 0), ("locked", 12, 0, 0), (10, 17))
+    import_levels(life.stock, {"PHONE": 5}, frozenset({"oversells"}))
+    assert (life.lock("1"), life.level()) == (("locked", 5, 0, 0), (5, 17))
+    shipped = StoredItem("2", quantity=12, status="shipped")
+    store_order(connection, oversold._replace(items=[shipped], status="shipped", modified_at=datetime.now(UTC)))
+    apply_pending(life.stock, frozenset({"oversells"}))
+    assert (life.lock("1"), life.level()) == (("short", 0, 5, 0), (0, 0))
+    check_invariants(connection)
 
 
 def test_life_9_of_two_paid_orders_for_one_piece_one_is_accepted(
