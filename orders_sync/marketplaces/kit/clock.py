@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 import httpx
 
@@ -61,6 +62,7 @@ class MarketplaceClock:
                 self._odd_offset = timedelta(minutes=round(offset.total_seconds() / 60))
 
 
+@lru_cache(maxsize=100)  # many answers come within a second, and to read a date takes ten microseconds
 def http_date(text: str) -> datetime | None:
     """The time of a header, in any of the three forms of RFC 9110, 5.6.7; None if it is none of them.
 

@@ -14,7 +14,7 @@ from orders_sync.marketplaces.kit.errors import RecordNotFoundError
 from orders_sync.marketplaces.kit.json_repair import DECODE_ERRORS, REPLACEMENT, check_effort, cut, repair
 from orders_sync.marketplaces.kit.lenient import decode_leniently
 from orders_sync.model.records import CareItem, Reason, RecordRejectedError
-from orders_sync.model.times import in_range
+from orders_sync.model.times import EARLIEST, LATEST, in_range
 
 Struct = TypeVar("Struct")
 
@@ -92,7 +92,13 @@ def fingerprint(raw: bytes, version: bytes) -> bytes:
 
 
 def _comparable(at: datetime | None) -> datetime | None:
-    return None if at is None or at.tzinfo is None or not in_range(at) else at
+    if at is None or at.tzinfo is None:
+        return None
+    return at if _CERTAINLY_EARLIER < at.year < _CERTAINLY_LATER or in_range(at) else None
+
+
+#: Years in which a time is in range: a call less for nearly all records.
+_CERTAINLY_EARLIER, _CERTAINLY_LATER = EARLIEST.year, LATEST.year - 1
 
 
 def _id_before_the_break(raw: bytes, key: str) -> str:
