@@ -56,7 +56,7 @@ def put_away(receipt: int, pieces: int | None, same_sku: bool, sku: str | None, 
     if [same_sku, sku is not None, scrap].count(True) != 1:
         raise click.UsageError("Name one of --same-sku, --sku and --scrap.")
     with stock_database(APPLICATION) as connected:
-        destination = pieces_received.destination(sku, is_scrap=scrap)
+        destination = pieces_received.destination(sku, same_sku=same_sku, is_scrap=scrap)
         done = pieces_received.put_away(
             connected, receipt, pieces, destination, by_user(reason), overselling_accounts()
         )

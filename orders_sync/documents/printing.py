@@ -19,8 +19,12 @@ SECONDS = 60.0
 WAIT_SECONDS = 20.0
 """How long a print waits for its turn."""
 
+MAX_WAITING = 3
+"""How many prints wait for their turn; each further one is refused at once, or they would keep other pages waiting."""
+
 _TURN = threading.Lock()
 """Held during a print: clicks in a row take the memory and the processor of one."""
+_WAITING = threading.BoundedSemaphore(MAX_WAITING)
 
 
 class PrintError(UserFacingError):
@@ -48,13 +52,22 @@ def printed(documents: Sequence[StoredDocument]) -> Printed:
     pages = [document for document in stored if document.format is not DocumentFormat.ZPL]
     if not pages:
         return Printed(None, beside, [])
-    if not _TURN.acquire(timeout=WAIT_SECONDS):
-        raise PrintError("Other documents are being printed, which takes long. Try again in a minute.")
+    _wait_for_the_turn()
     try:
         made = _merged_in_a_process(pages)
     finally:
         _TURN.release()
     return Printed(made.pdf, beside, [(pages[place], why) for place, why in made.unreadable.items()])
+
+
+def _wait_for_the_turn() -> None:
+    if _WAITING.acquire(blocking=False):
+        try:
+            if _TURN.acquire(timeout=WAIT_SECONDS):
+                return
+        finally:
+            _WAITING.release()
+    raise PrintError("Other documents are being printed, which takes long. Try again in a minute.")
 
 
 def _merged_in_a_process(documents: Sequence[StoredDocument]) -> Merged:

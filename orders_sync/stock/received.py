@@ -61,10 +61,10 @@ class Destination(NamedTuple):
     """They are not sold again; `sku` is None then."""
 
 
-def destination(sku: str | None, *, is_scrap: bool) -> Destination:
-    """What a person chose. Raises StockActError if they are to be both sold and scrapped."""
-    if sku is not None and is_scrap:
-        raise StockActError("Pieces go to a SKU or to scrap, not to both.")
+def destination(sku: str | None, *, same_sku: bool, is_scrap: bool) -> Destination:
+    """What a person chose. Raises StockActError unless it is one of the three: nobody sells broken goods by default."""
+    if [same_sku, sku is not None, is_scrap].count(True) != 1:
+        raise StockActError("Say where the pieces go: to the same SKU, to another one, or to scrap.")
     return Destination(sku, is_scrap)
 
 

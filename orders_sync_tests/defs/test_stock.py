@@ -97,7 +97,8 @@ def test_pieces_of_a_care_record_are_received_and_put_away_by_forms(
     assert stored(connection) == {("PHONE", 3)}
     (receipt,) = receipts(stock)
     assert receipt.made_by.startswith("Dagster run ")
-    assert run(put_away_stock, "put_away_pieces", receipt=receipt.number, pieces=1)
+    assert not run(put_away_stock, "put_away_pieces", receipt=receipt.number, pieces=1)
+    assert run(put_away_stock, "put_away_pieces", receipt=receipt.number, pieces=1, same_sku=True)
     assert not run(put_away_stock, "put_away_pieces", receipt=receipt.number, sku="PHONE", scrap=True)
     assert run(put_away_stock, "put_away_pieces", receipt=receipt.number, scrap=True)
     assert stored(connection) == {("PHONE", 4)}

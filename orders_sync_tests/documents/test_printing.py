@@ -1,5 +1,6 @@
 """Printing: an order's documents become one PDF, and nothing that can't be is left out without a word."""
 
+import contextlib
 import io
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pypdf import PdfReader, PdfWriter
 from orders_sync.documents import merging, printing
 from orders_sync.documents.formats import DocumentFormat
 from orders_sync.documents.merging import MAX_PAGES, MAX_SIDE, MIN_SIDE, File, Merged, merged
-from orders_sync.documents.printing import PrintError, printed
+from orders_sync.documents.printing import MAX_WAITING, PrintError, printed
 from orders_sync.documents.store import StoredDocument
 from orders_sync.model.records import DocumentKind
 from orders_sync.sandbox.document_files import pdf
@@ -185,3 +186,13 @@ def test_one_print_waits_for_another_and_not_for_ever(monkeypatch: pytest.Monkey
     monkeypatch.setattr(printing, "WAIT_SECONDS", 0.1)
     with printing._TURN, pytest.raises(PrintError, match="Other documents are being printed"):
         printed([a_document(pdf(["x"]))])
+
+
+def test_few_prints_wait_and_further_ones_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of those that wait keeps a thread of the web process."""
+    monkeypatch.setattr(printing, "_TURN", None)  # so that to wait for it is another error
+    with contextlib.ExitStack() as waiting:
+        for _ in range(MAX_WAITING):
+            waiting.enter_context(printing._WAITING)
+        with pytest.raises(PrintError, match="Other documents are being printed"):
+            printed([a_document(pdf(["x"]))])

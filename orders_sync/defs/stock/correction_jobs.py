@@ -108,15 +108,15 @@ class ReceivePieces(dg.Config):
 
 
 class PutAwayPieces(dg.Config):
-    """Where received pieces go: on the shelf under their own SKU, under another one, or to scrap."""
+    """Where received pieces go: set one of `same_sku`, `sku` and `scrap`."""
 
     receipt: int = Field(description="The number of the receipt: `orders-sync stock received` lists them.")
     pieces: int | None = Field(default=None, description="How many pieces. Not set: all that are in quarantine.")
+    same_sku: bool = Field(default=False, description="On the shelf, under the SKU with which they left.")
     sku: str | None = Field(
-        default=None,
-        description="Another SKU of the stock list, e.g. of another grade. Not set: the SKU with which they left.",
+        default=None, description="On the shelf, under another SKU of the stock list, e.g. of another grade."
     )
-    scrap: bool = Field(default=False, description="They are not sold again; `sku` is not set then.")
+    scrap: bool = Field(default=False, description="To scrap: they are not sold again.")
     reason: str = REASON
 
 
@@ -202,7 +202,7 @@ def receive_pieces(context: dg.OpExecutionContext, config: ReceivePieces, orders
 def put_away_pieces(context: dg.OpExecutionContext, config: PutAwayPieces, orders_database: OrdersDatabase) -> None:
     """Raises dg.Failure if fewer pieces are in quarantine, or if the other SKU is not in the stock list."""
     with _stock(orders_database) as stock:
-        chosen = destination(config.sku, is_scrap=config.scrap)
+        chosen = destination(config.sku, same_sku=config.same_sku, is_scrap=config.scrap)
         by = by_run(context.run, config.reason)
         done = put_away(stock, config.receipt, config.pieces, chosen, by, overselling_accounts())
     _report(context, done.text, done.applied)

@@ -4,6 +4,7 @@ Their answers say nothing about the marketplace: they count against none of its 
 """
 
 import contextlib
+import re
 import time
 from collections.abc import Collection
 from functools import cached_property
@@ -52,7 +53,8 @@ def url_of_document(url: str) -> httpx.URL:
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, ValueError):
         raise BadAnswerError("the URL of a document can't be read: not fetched") from None
-    if parsed.scheme not in ("http", "https") or not parsed.host or parsed.userinfo:
+    authority = re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0]  # an empty user is one, too
+    if parsed.scheme not in ("http", "https") or not parsed.host or "@" in authority:
         raise BadAnswerError("the URL of a document is no http or https URL, or names a user: not fetched")
     return parsed
 

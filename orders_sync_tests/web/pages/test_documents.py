@@ -117,7 +117,7 @@ def test_a_link_to_the_marketplace_is_shown_only_if_it_opens(
 @pytest.mark.parametrize(
     "url",
     [
-        "https://good.example@evil.example/", "https://good.example:x@evil.example/", "https://good.example\\@evil.example/",
+        "https://good.example@evil.example/", "https://good.example:x@evil.example/", "https://@evil.example/", "https://good.example\\@evil.example/",
         "data:text/html,x", "https://", "//evil.example/",
     ],
 )  # fmt: skip
