@@ -64,7 +64,10 @@ class Document:
 
 
 def _parts_of_wholes(node: Any) -> Iterator[str]:
-    """The references in every `allOf`: each of these schemas describes only some properties of an object."""
+    """The references in every `allOf`: each of these schemas describes only some properties of an object.
+
+    So does one with a `discriminator`: the schemas that it names have further ones.
+    """
     if isinstance(node, dict):
         for schema in node.get("allOf", []) if isinstance(node.get("allOf"), list) else []:
             if "$ref" in schema:
@@ -79,7 +82,8 @@ def _close(node: Any, pointer: str, parts: set[str]) -> None:
         for schema in node:
             _close(schema, "", parts)
     elif isinstance(node, dict):
-        if isinstance(node.get("properties"), dict) and "allOf" not in node and pointer not in parts:
+        is_whole = "allOf" not in node and "discriminator" not in node and pointer not in parts
+        if isinstance(node.get("properties"), dict) and is_whole:
             node.setdefault("additionalProperties", False)
         for key, child in node.items():
             if key not in ("allOf", "example", "examples"):
