@@ -18,7 +18,7 @@ from orders_sync.sync.merge import OrderMerger
 from orders_sync.sync.rejected_records import is_put_off
 from orders_sync.sync.running_pass import RunningPass
 
-MAX_RECORDS_PER_BATCH = 1000
+MAX_RECORDS_PER_BATCH = 2000
 """How many records are merged in one transaction: enough for set-based statements, few enough to keep memory flat."""
 
 
