@@ -339,72 +339,62 @@ class TestPiecesThatAreHeld:
 
     THREE = StoredItem("1", quantity=3)
     CANCELLED = THREE._replace(status="cancelled")
+    ONE_CANCELLED = THREE._replace(cancelled=1)
+
+    def labelled_and(self, stock: StockConnection, item: StoredItem, on_hand: int | None = None) -> None:
+        """Three pieces are locked and have a label; then the item changes, and is counted."""
+        store_order(stock.connection, StoredOrder("1", [self.THREE]))
+        store_label(stock.connection, "1")
+        apply_pending(stock)
+        store_order(stock.connection, StoredOrder("1", [item]))
+        if on_hand is not None:
+            import_levels(stock, {"PHONE": on_hand})
+        apply_pending(stock)
+
+    def check(self, public: StockConnection) -> None:
+        assert wrong_locks(public) == []
+        check_invariants(public.connection)
 
     @pytest.mark.parametrize("v1_locks", [(), (V1Lock(ACCOUNT, "1"),)])
     def test_cancelled_in_the_shadow(
         self, public: StockConnection, shadow: StockConnection, v1_locks: tuple[V1Lock, ...]
     ) -> None:
-        store_order(public.connection, StoredOrder("1", [self.THREE]))
-        store_label(public.connection, "1")
-        apply_pending(shadow)
-        store_order(public.connection, StoredOrder("1", [self.CANCELLED]))
-        apply_pending(shadow)
+        self.labelled_and(shadow, self.CANCELLED)
         go_live(public, *v1_locks)
         assert ([each.held for each in held(public)], level(public)) == ([3], (10, 3))
-        assert wrong_locks(public) == []
-        check_invariants(public.connection)
+        self.check(public)
 
     @pytest.mark.parametrize("v1_locks", [(), (V1Lock(ACCOUNT, "1"),)], ids=["the shadow alone", "V1 too"])
     def test_some_of_an_item_that_is_still_to_ship(
         self, public: StockConnection, shadow: StockConnection, v1_locks: tuple[V1Lock, ...]
     ) -> None:
-        store_order(public.connection, StoredOrder("1", [self.THREE]))
-        store_label(public.connection, "1")
-        apply_pending(shadow)
-        store_order(public.connection, StoredOrder("1", [self.THREE._replace(cancelled=1)]))
-        apply_pending(shadow)
+        self.labelled_and(shadow, self.ONE_CANCELLED)
         go_live(public, *v1_locks)
         assert public.execute("SELECT locked, short, held FROM {locks}").fetchall() == [(2, 0, 1)]
         assert level(public) == (10, 3)
-        assert wrong_locks(public) == []
-        check_invariants(public.connection)
+        self.check(public)
 
     def test_some_of_an_item_of_which_v1_has_consumed_others(
         self, public: StockConnection, shadow: StockConnection
     ) -> None:
-        store_order(public.connection, StoredOrder("1", [self.THREE]))
-        store_label(public.connection, "1")
-        apply_pending(shadow)
-        store_order(public.connection, StoredOrder("1", [self.THREE._replace(cancelled=1)]))
-        apply_pending(shadow)
+        self.labelled_and(shadow, self.ONE_CANCELLED)
         go_live(public, V1Lock(ACCOUNT, "1", 1, at(2)))
         assert public.execute("SELECT locked, short, consumed, held FROM {locks}").fetchall() == [(1, 0, 1, 1)]
         assert level(public) == (9, 2)
-        assert wrong_locks(public) == []
-        check_invariants(public.connection)
+        self.check(public)
 
     def test_some_of_an_item_whose_other_pieces_are_on_no_shelf(
         self, public: StockConnection, shadow: StockConnection
     ) -> None:
-        store_order(public.connection, StoredOrder("1", [self.THREE]))
-        store_label(public.connection, "1")
-        apply_pending(shadow)
-        store_order(public.connection, StoredOrder("1", [self.THREE._replace(cancelled=1)]))
-        import_levels(shadow, {"PHONE": 2})
-        apply_pending(shadow)
+        self.labelled_and(shadow, self.ONE_CANCELLED, on_hand=2)
         go_live(public)
         assert level(public) == (2, 2)
-        assert wrong_locks(public) == []
-        check_invariants(public.connection)
+        self.check(public)
 
     def test_a_label_that_was_cancelled_releases_them_in_the_shadow(
         self, public: StockConnection, shadow: StockConnection
     ) -> None:
-        store_order(public.connection, StoredOrder("1", [self.THREE]))
-        store_label(public.connection, "1")
-        apply_pending(shadow)
-        store_order(public.connection, StoredOrder("1", [self.CANCELLED]))
-        apply_pending(shadow)
+        self.labelled_and(shadow, self.CANCELLED)
         assert [each.held for each in held(shadow)] == [3]
         label = Document("L1", DocumentKind.LABEL, "https://x.example/l", cancelled_at=at(9))
         store_documents(public.connection, ACCOUNT, {"1": [label]})
@@ -443,11 +433,7 @@ class TestPiecesThatAreHeld:
         check_invariants(public.connection)
 
     def test_held_before_v1_had_the_authority(self, public: StockConnection) -> None:
-        store_order(public.connection, StoredOrder("1", [self.THREE]))
-        store_label(public.connection, "1")
-        apply_pending(public)
-        store_order(public.connection, StoredOrder("1", [self.CANCELLED]))
-        apply_pending(public)
+        self.labelled_and(public, self.CANCELLED)
         with public.connection.transaction():
             hand_back(public.connection)
         assert held(public) == []
@@ -455,8 +441,7 @@ class TestPiecesThatAreHeld:
         has_left(shadow, (ACCOUNT, "1"), 1, ANN)
         go_live(public)
         assert ([each.held for each in held(public)], level(public)) == ([2], (9, 2))
-        assert wrong_locks(public) == []
-        check_invariants(public.connection)
+        self.check(public)
         has_left(public, (ACCOUNT, "1"), None, ANN)
         assert level(public) == (7, 0)
         check_invariants(public.connection)

@@ -92,6 +92,9 @@ class HttpAdapter:
     def __init__(self, client: "MarketplaceClient") -> None:
         self.client = client
 
+    # The two writes. A marketplace whose contract lacks one is registered without its unit, and no pass plans such a
+    # request then (passes/acceptance_plan.py): a call shows that the registration is wrong.
+
     def accept(self, target: AcceptanceTarget, item_ids: Sequence[str]) -> AcceptanceAnswer:
         raise NotImplementedError("The marketplace is registered without an acceptance_unit.")
 

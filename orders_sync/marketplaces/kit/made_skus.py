@@ -11,17 +11,13 @@ class MadeSku(str):
     prefix: str
     """What all SKUs begin with that are made in this way."""
 
-    def __new__(cls, prefix: str, product_id: object) -> "MadeSku":
-        made = super().__new__(cls, f"{prefix}{str(product_id).strip()}")
-        made.prefix = prefix
-        return made
-
-    def __getnewargs__(self) -> tuple[str, str]:  # type: ignore[override]
-        return self.prefix, self.removeprefix(self.prefix)
-
 
 def sku_or_made(sku: str | None, prefix: str, product_id: object) -> str:
     """The SKU as the record has it, or one that is made; empty if the record has neither SKU nor id (None)."""
     if sku is not None and sku.strip():
         return sku
-    return "" if product_id is None else MadeSku(prefix, product_id)
+    if product_id is None:
+        return ""
+    made = MadeSku(f"{prefix}{str(product_id).strip()}")
+    made.prefix = prefix
+    return made

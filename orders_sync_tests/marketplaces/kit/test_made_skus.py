@@ -17,7 +17,7 @@ def test_a_line_without_a_sku_has_one_that_is_made(sku: str | None, product_id: 
 
 
 def test_a_copy_is_still_known_as_made() -> None:
-    made = MadeSku("offer-", 7)
+    made = sku_or_made(None, "offer-", 7)
     for other in (copy.copy(made), copy.deepcopy(made), pickle.loads(pickle.dumps(made))):
         assert isinstance(other, MadeSku)
         assert (other, other.prefix) == ("offer-7", "offer-")
