@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 import click
 
-from orders_sync.cli.output import EXIT_BUSY, EXIT_FAILED
+from orders_sync.cli.output import EXIT_BUSY, EXIT_FAILED, print_beside
 from orders_sync.config.sandbox_credentials import provide_sandbox_credentials
 from orders_sync.lanes.lock import LaneBusyError
 from orders_sync.model.errors import UserFacingError
@@ -26,9 +26,7 @@ class OrdersSyncGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] in RENAMED:
             old, new = args[0], RENAMED[args[0]]
-            click.secho(
-                f"`orders-sync {old}` is now `orders-sync {new}`. The old name ends with 0.3.", fg="yellow", err=True
-            )
+            print_beside(f"`orders-sync {old}` is now `orders-sync {new}`. The old name ends with 0.3.", "yellow")
             args = [*new.split(), *args[1:]]
         return super().resolve_command(ctx, args)
 
@@ -36,7 +34,7 @@ class OrdersSyncGroup(click.Group):
         try:
             return super().invoke(ctx)
         except UserFacingError as error:
-            click.secho(f"Error: {error}", fg="red", err=True)
+            print_beside(f"Error: {error}", "red")
             sys.exit(EXIT_BUSY if isinstance(error, LaneBusyError) else EXIT_FAILED)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from orders_sync.cli.database import orders_database
-from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console, moment, print_warning, table
+from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console, moment, print_beside, print_warning, table
 from orders_sync.cli.user import by_user
 from orders_sync.database.engine import Connection
 from orders_sync.documents.listing import file_name, kinds_that_need_credential, listed_documents, named_files
@@ -117,10 +117,10 @@ def print_documents(order_ids: tuple[str, ...], account: str | None, file: Path 
         path = file.parent / name
         if document in damaged:
             path.write_bytes(document.content or b"")
-            _warn(f"{path}: not part of the PDF: {damaged[document]}")
+            print_beside(f"{path}: not part of the PDF: {damaged[document]}", "yellow")
         elif document in made.beside:
             path.write_bytes(document.content or b"")
-            _warn(f"{path}: not part of the PDF: ZPL is for a label printer")
+            print_beside(f"{path}: not part of the PDF: ZPL is for a label printer", "yellow")
     exit_code = _report_missing(found)
     sys.exit(EXIT_FAILED if damaged else exit_code)
 
@@ -187,14 +187,11 @@ def _report_missing(found: Sequence[StoredDocument]) -> int:
     """Warns of each document that is not stored; returns the exit code."""
     missing = [document for document in found if document.content is None]
     for document in missing:
-        _warn(f"{_in_words(document)}: not stored{f': {document.problem}' if document.problem else ''}")
+        print_beside(
+            f"{_in_words(document)}: not stored{f': {document.problem}' if document.problem else ''}", "yellow"
+        )
     return EXIT_FAILED if missing else EXIT_DONE
 
 
 def _in_words(document: StoredDocument) -> str:
     return f"Order {document.order_id}: {document.kind.replace('_', ' ')} {document.document_key}"
-
-
-def _warn(text: str) -> None:
-    """Prints to standard error: standard output may be the PDF."""
-    click.secho(text, fg="yellow", err=True)

@@ -5,6 +5,8 @@ from collections import deque
 
 import click
 
+from orders_sync.cli.output import print_as_it_is
+
 
 @click.command()
 @click.option("-f", "--follow", is_flag=True, help="Wait for new lines and show them, until Ctrl-C.")
@@ -22,7 +24,7 @@ def log(follow: bool, lines: int, text: str | None) -> None:
     with path.open(encoding="utf-8") as file:
         last = deque((line for line in file if text is None or text in line), maxlen=lines or 1)
         for line in last if lines else ():
-            click.echo(line, nl=False)
+            print_as_it_is(line)
         if not last and not follow:
             click.echo(f"No lines yet in {path}.")
         while follow:
@@ -30,4 +32,4 @@ def log(follow: bool, lines: int, text: str | None) -> None:
             if not line:
                 time.sleep(0.3)
             elif text is None or text in line:
-                click.echo(line, nl=False)
+                print_as_it_is(line)

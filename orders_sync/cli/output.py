@@ -65,6 +65,11 @@ def yes_or_no(value: bool) -> Text:
     return Text("yes", style="green") if value else Text("no", style="red")
 
 
+def print_beside(text: str, color: str) -> None:
+    """Prints to standard error: standard output may be a document, or data for another program."""
+    click.secho(without_control(text), fg=color, err=True)
+
+
 def print_error(text: object) -> None:
     """Prints an error that does not end the command, in red."""
     console.print(str(text), style="red", markup=False)

@@ -49,7 +49,7 @@ class ListedDocument(NamedTuple):
     @property
     def link(self) -> str | None:
         """Its URL, if a person may follow it: one that the fetch refuses, e.g. since it names a user, is no link."""
-        if self.url is None or "\\" in self.url:  # browsers read a backslash as a slash, so that the host is another
+        if self.url is None:
             return None
         try:
             url_of_document(self.url)

@@ -1,5 +1,6 @@
 """The documents of orders as one PDF: for a printer, that is the form which every packing table can print."""
 
+import logging
 import subprocess
 import sys
 import threading
@@ -13,6 +14,8 @@ from orders_sync.documents.formats import DocumentFormat
 from orders_sync.documents.merging import File, Merged
 from orders_sync.documents.store import StoredDocument
 from orders_sync.model.errors import UserFacingError
+
+log = logging.getLogger("orders_sync.documents")
 
 SECONDS = 60.0
 """How long one print may take; a label takes a hundredth of a second, and the process half a second to start."""
@@ -47,7 +50,7 @@ def printed(documents: Sequence[StoredDocument]) -> Printed:
 
     Raises PrintError if it takes too long or too much memory (`merging.py`), or if another print does not end.
     """
-    stored = [document for document in documents if document.content is not None]
+    stored = [document for document in documents if document.format and document.content]
     beside = [document for document in stored if document.format is DocumentFormat.ZPL]
     pages = [document for document in stored if document.format is not DocumentFormat.ZPL]
     if not pages:
@@ -76,10 +79,13 @@ def _merged_in_a_process(documents: Sequence[StoredDocument]) -> Merged:
     try:
         done = subprocess.run(
             [sys.executable, "-m", merging.__name__], input=msgspec.msgpack.encode(files), check=True,
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=SECONDS,
+            capture_output=True, timeout=SECONDS,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise PrintError(f"Printing takes more than {SECONDS:.0f} seconds. {remedy}") from None
-    except subprocess.CalledProcessError:
-        raise PrintError(f"Printing takes too much memory or time. {remedy}") from None
+    except subprocess.CalledProcessError as error:
+        if error.returncode < 0 or b"MemoryError" in error.stderr:  # the system ends it by a signal
+            raise PrintError(f"Printing takes too much memory or time. {remedy}") from None
+        log.error("The process that merges documents failed: %s", error.stderr.decode(errors="replace").strip())
+        raise PrintError(f"The documents could not be merged; the log of the web process says why. {remedy}") from None
     return msgspec.msgpack.decode(done.stdout, type=Merged)

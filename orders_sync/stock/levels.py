@@ -117,7 +117,7 @@ def import_levels(
         stock.execute(_SET_COUNTED, [list(stored), [{**stored, **after}[sku].counted_at for sku in stored]])
         settled = Settled({}, after, movements, {}, overdrawn(before, after))
         applied = finish(stock, (), before, settled, oversell, Cause(reason))
-        if by is not None:
+        if by is not None and before:  # else all were counted again since then
             detail = f"{len(before)} SKUs, {len(changes)} with other pieces on hand"
             note_act(stock.connection, by, Act.IMPORT_STOCK, detail=detail)
         if dry_run:

@@ -21,8 +21,6 @@ _HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]*:[0-9a-f]*:[0-9a-f:.]*")
 class WebSettings:
     """What the web process is started with."""
 
-    host: str = "127.0.0.1"
-    """The address to listen on."""
     port: int = 3000
     allowed_hosts: frozenset[str] = frozenset(LOCAL_HOSTS)
     """The hosts under which browsers reach it, in lower case, without a port."""
@@ -31,9 +29,12 @@ class WebSettings:
 
 
 def web_settings(host: str, port: int) -> WebSettings:
-    """The settings by the environment. Raises EnvironmentVariableError if a variable can't be used."""
+    """The settings by the environment, for a server that listens on `host`.
+
+    Raises EnvironmentVariableError if a variable can't be used.
+    """
     allowed = {*LOCAL_HOSTS, *_named_hosts()} | ({host.lower()} - {*ANY_ADDRESS})
-    return WebSettings(host, port, frozenset(allowed), _password())
+    return WebSettings(port, frozenset(allowed), _password())
 
 
 def _named_hosts() -> set[str]:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from rich.console import Console
 
-from orders_sync.cli.output import console, moment, print_as_it_is, print_error, span, table, yes_or_no
+from orders_sync.cli.output import console, moment, print_as_it_is, print_beside, print_error, span, table, yes_or_no
 from orders_sync.cli.rows import print_rows
 
 
@@ -60,6 +60,8 @@ def test_a_terminal_obeys_no_line_with_a_text_of_a_marketplace(capsys: pytest.Ca
     console.print("1 pieces of SKU PH\x1b[2JONE are in quarantine.", markup=False)
     print_error("SKU PH\x1b[2JONE is not in the stock list.")
     assert capsys.readouterr().out.count("PH^[[2JONE") == 2
+    print_beside("Error: there is no SKU PH\x1b[2JONE.", "red")
+    assert capsys.readouterr().err == "Error: there is no SKU PH^[[2JONE.\n"
 
 
 @pytest.mark.parametrize(("is_terminal", "expected"), [(True, "a^[[2J\n"), (False, "a\x1b[2J\n")])

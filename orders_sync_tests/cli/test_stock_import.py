@@ -59,6 +59,13 @@ def test_a_count_that_is_older_than_the_stored_one_is_left_out(stored: Connectio
     ]
 
 
+def test_a_list_of_which_every_sku_was_counted_again_is_no_act(stored: Connection, tmp_path: Path) -> None:
+    acts = "SELECT count(*) FROM manual_acts"
+    before = stored.execute(acts).fetchone()
+    imported(tmp_path, "sku,on_hand,counted_at\nPHONE,9,2026-03-01T08:00\n")
+    assert stored.execute(acts).fetchone() == before
+
+
 @pytest.mark.parametrize("line", ["PHONE,many", "CASE,1,1", "CASE,1"])
 def test_a_file_with_an_error_in_its_last_line_changes_nothing(stored: Connection, tmp_path: Path, line: str) -> None:
     before = everything(stored)

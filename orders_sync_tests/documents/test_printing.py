@@ -169,6 +169,15 @@ def test_a_print_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -
     assert pages(printed([a_document(pdf(["x"]))]).pdf) == ["x"]
 
 
+def test_a_fault_of_the_process_is_logged_and_not_taken_for_too_little_memory(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(merging, "__name__", "no_such_module")
+    with pytest.raises(PrintError, match="could not be merged; the log of the web process says why"):
+        printed([a_document(pdf(["x"]))])
+    assert "No module named no_such_module" in caplog.text
+
+
 def test_a_document_that_takes_too_much_memory_is_named_and_the_others_are_printed() -> None:
     """The process of the print bounds itself; here to less, and the image is one that is within the other limits."""
     image = File(DocumentFormat.PNG, a_png("1", (5_000, 5_000), 0))

@@ -203,6 +203,19 @@ def test_a_document_that_can_not_be_fetched_stops_no_other_and_is_tried_again(
     assert connection.execute(FETCHES).fetchone() == ("71", "%PDF-", 0, None)
 
 
+def test_a_url_whose_host_can_not_be_read_stops_no_other(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
+) -> None:
+    order_with_labels(marketplace, 1, 71)
+    url = "https://xn--zz--.example/72"
+    an_order(marketplace, 2, _deliveries=[{"order": 2, "shipmentId": 72, "labelUrl": url}])
+    order_with_labels(marketplace, 3, 73)
+    sync(account)
+    summary = sync(account, "incomplete")
+    assert summary.problems == ["order 2: label 72: the URL of a document can't be read: not fetched"]
+    assert [key for key, begin, *_ in connection.execute(FETCHES) if begin] == ["71", "73"]
+
+
 def test_an_exception_of_an_adapter_is_a_problem_of_its_document(
     marketplace: Marketplace, account: SellerAccount, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

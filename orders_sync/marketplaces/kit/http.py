@@ -22,7 +22,7 @@ from orders_sync.marketplaces.kit.errors import (
     RequestRefusedError,
 )
 from orders_sync.marketplaces.kit.json_repair import DECODE_ERRORS, TooManyValuesError
-from orders_sync.marketplaces.kit.links import origin, origin_of
+from orders_sync.marketplaces.kit.links import origin, origin_of, read_url
 from orders_sync.marketplaces.kit.other_hosts import MAX_DOCUMENT_BYTES, OtherHosts, url_of_document
 from orders_sync.marketplaces.kit.pauses import MAX_RETRY_AFTER_SECONDS, RequestedPauses
 from orders_sync.marketplaces.kit.rate_limits import OUTAGE_MINUTES, RateLimit, RateLimiter, longest_wait
@@ -277,8 +277,8 @@ class MarketplaceClient:
         A path may have come from the marketplace. With another host or port, the credential would go there too.
         """
         try:
-            url = httpx.URL(f"{self.base_url}{path}?{urlencode(params)}" if params else self.base_url + path)
-        except httpx.InvalidURL:
+            url = read_url(f"{self.base_url}{path}?{urlencode(params)}" if params else self.base_url + path)
+        except ValueError:
             raise BadAnswerError(f"A request to {self.host} has a path that is no part of a URL: not sent.") from None
         if not path.startswith("/") or origin(url) != origin_of(self.base_url):
             raise BadAnswerError(
@@ -372,8 +372,8 @@ class MarketplaceClient:
 
     def _redirected(self, response: httpx.Response, call: _Call) -> httpx.URL:
         try:
-            target = call.url.join(response.headers.get("Location", ""))
-        except httpx.InvalidURL:
+            target = read_url(response.headers.get("Location", ""), call.url)
+        except ValueError:
             raise BadAnswerError(
                 f"{self.host} redirects {call.name} to something that is no URL: not followed."
             ) from None

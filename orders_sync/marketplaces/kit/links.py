@@ -28,6 +28,19 @@ class Origin(NamedTuple):
     """User and password of the URL; httpx would send them in place of the account's credential."""
 
 
+def read_url(text: str, base: httpx.URL | None = None) -> httpx.URL:
+    """A URL of an answer, or a reference that is resolved against `base`. Raises ValueError for a text that is none.
+
+    httpx accepts some hosts, e.g. `xn--zz--.example`, and raises IDNAError once they are read.
+    """
+    try:
+        url = httpx.URL(text) if base is None else base.join(text)
+    except httpx.InvalidURL as error:
+        raise ValueError(str(error)) from None
+    _ = url.host
+    return url
+
+
 def origin(url: httpx.URL) -> Origin:
     """The origin of a URL."""
     return Origin(url.scheme, url.host, url.port, url.userinfo.decode())
@@ -51,8 +64,8 @@ def path_of_link(link: str, base_url: str, path: str = "/") -> str:
     if _NEVER_IN_A_URL.search(link) or not re.match(r"https?://[^/?#]|[/?]", link, re.IGNORECASE):
         raise IncompleteListError(_NO_LINK)
     try:
-        target = httpx.URL(f"{base}{path}").join(link)
-    except (httpx.InvalidURL, ValueError):
+        target = read_url(link, httpx.URL(f"{base}{path}"))
+    except ValueError:
         raise IncompleteListError(_NO_LINK) from None
     if target.host != base.host:
         raise IncompleteListError(f"The marketplace's list goes on at another host ({target.host}): not followed.")

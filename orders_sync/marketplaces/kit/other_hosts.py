@@ -18,6 +18,7 @@ from orders_sync.marketplaces.kit.errors import (
     RecordNotFoundError,
     RequestRefusedError,
 )
+from orders_sync.marketplaces.kit.links import read_url
 from orders_sync.marketplaces.kit.public_addresses import (
     PrivateAddressError,
     PublicAddressesOnly,
@@ -50,11 +51,12 @@ class HostNotAllowedError(MarketplaceError):
 def url_of_document(url: str) -> httpx.URL:
     """The URL of a document. Raises BadAnswerError for a text that is none, or that names a user."""
     try:
-        parsed = httpx.URL(url)
-    except (httpx.InvalidURL, ValueError):
+        parsed = read_url(url)
+    except ValueError:
         raise BadAnswerError("the URL of a document can't be read: not fetched") from None
-    authority = re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0]  # an empty user is one, too
-    if parsed.scheme not in ("http", "https") or not parsed.host or "@" in authority:
+    authority = re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0]
+    # An empty user is one, too. And browsers read a backslash as a slash, so that the host is another.
+    if parsed.scheme not in ("http", "https") or not parsed.host or "@" in authority or "\\" in authority:
         raise BadAnswerError("the URL of a document is no http or https URL, or names a user: not fetched")
     return parsed
 
@@ -136,8 +138,8 @@ class OtherHosts:
 
     def _target(self, response: httpx.Response, url: httpx.URL) -> httpx.URL:
         try:
-            return url.join(response.headers.get("Location", ""))
-        except (httpx.InvalidURL, ValueError):
+            return read_url(response.headers.get("Location", ""), url)
+        except ValueError:
             raise BadAnswerError(f"{url.host} redirects a document to something that is no URL: not followed") from None
 
 

@@ -124,6 +124,16 @@ def test_redirects_without_an_end_are_not_followed(client: MarketplaceClient, ow
 
 
 @pytest.mark.parametrize("host", ["own", "other"])
+def test_a_redirect_to_a_host_that_can_not_be_read_is_not_followed(
+    client: MarketplaceClient, own: Files, other: Files, host: str
+) -> None:
+    files = own if host == "own" else other
+    files.redirects["/1.pdf"] = "https://xn--zz--.example/1.pdf"
+    with pytest.raises(BadAnswerError, match="to something that is no URL: not followed"):
+        client.download(f"{files.url}/1.pdf", [], [other.host])
+
+
+@pytest.mark.parametrize("host", ["own", "other"])
 def test_a_document_that_is_too_large_is_not_read_to_its_end(
     client: MarketplaceClient, own: Files, other: Files, host: str
 ) -> None:

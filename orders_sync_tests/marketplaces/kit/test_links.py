@@ -68,6 +68,7 @@ def test_a_link_out_of_the_base_urls_path_is_not_followed(link: str) -> None:
     [
         "@evil.example.com/x", ".evil.example.com/x", "2", "orders?page=2", "javascript:alert(1)", "https:///x",
         "/\\evil.example.com/x", "\\\\evil.example.com/x", "/\tx", "/shop/x\r\nHost: evil", " https://evil.example.com", "",
+        "https://xn--zz--.example/shop/x",
     ],
 )  # fmt: skip
 def test_a_text_that_is_no_link_is_not_followed(link: str) -> None:

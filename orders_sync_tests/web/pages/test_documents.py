@@ -118,7 +118,7 @@ def test_a_link_to_the_marketplace_is_shown_only_if_it_opens(
     "url",
     [
         "https://good.example@evil.example/", "https://good.example:x@evil.example/", "https://@evil.example/", "https://good.example\\@evil.example/",
-        "data:text/html,x", "https://", "//evil.example/",
+        "https://good.example\\.evil.example/x", "https://xn--zz--.example/", "data:text/html,x", "https://", "//evil.example/",
     ],
 )  # fmt: skip
 def test_a_url_that_the_fetch_refuses_is_no_link(shop: Marketplace, web: str, connection: Connection, url: str) -> None:
