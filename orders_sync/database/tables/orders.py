@@ -145,10 +145,6 @@ order_items = Table(
     comment="One row per order item (the marketplace's orderline).",
 )  # fmt: skip
 Index("order_items_order", order_items.c.account, order_items.c.order_id)
-Index(
-    "order_items_open", order_items.c.account, order_items.c.item_id,
-    postgresql_where=text("status IN ('pending', 'accepted', 'unknown')"),
-)  # fmt: skip
 
 order_changes = Table(
     "order_changes",
