@@ -7,7 +7,13 @@ import sys
 from pathlib import Path
 
 #: What a test names with @pytest.mark.needs, the package that brings it, and how to find it.
-PACKAGES = {"chromium": "chromium", "postgresql": "postgresql", "mariadbd": "mariadb-server", "faketime": "faketime"}
+PACKAGES = {
+    "chromium": "chromium",
+    "postgresql": "postgresql",
+    "mariadbd": "mariadb-server",
+    "faketime": "faketime",
+    "pgbouncer": "pgbouncer",
+}
 
 
 def find(tool: str) -> str | None:

@@ -15,10 +15,11 @@ from sqlalchemy.engine import make_url
 from orders_sync.config.environment import DAGSTER_POSTGRES_URL, EnvironmentVariableError, state_folder
 from orders_sync.dagster_instance.internals import ConfigurableClassData, LocalArtifactStorage, LocalComputeLogManager
 from orders_sync.database.embedded import DAGSTER_DATABASE, embedded_url
+from orders_sync.database.session_settings import with_settings
 
 
 def dagster_database_url() -> str:
-    """The URL of Dagster's own database, in the form that dagster-postgres needs (psycopg2).
+    """The URL of Dagster's own database, in the form that dagster-postgres needs (psycopg2), with our settings.
 
     Raises EnvironmentVariableError when DAGSTER_POSTGRES_URL names another kind of database.
     """
@@ -28,7 +29,8 @@ def dagster_database_url() -> str:
         raise EnvironmentVariableError(
             f"{DAGSTER_POSTGRES_URL} names a {url.get_backend_name()} database; allowed are postgresql://…"
         )
-    return url.set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
+    plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    return with_settings(plain).replace("postgresql://", "postgresql+psycopg2://", 1)
 
 
 class OrdersSyncStorage(DagsterPostgresStorage):

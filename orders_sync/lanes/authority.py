@@ -13,6 +13,7 @@ from psycopg.errors import LockNotAvailable
 
 from orders_sync.database import advisory_locks
 from orders_sync.database.engine import Connection
+from orders_sync.database.session_settings import LOCK_SECONDS
 from orders_sync.model.errors import UserFacingError
 
 MOVE_WAIT_SECONDS = 60
@@ -97,4 +98,4 @@ def stop_others(connection: Connection, *, wait_seconds: float) -> None:
             f"{names} did not finish within {wait_seconds:g} s. "
             "The phase has not moved; try again when it has finished."
         ) from None
-    connection.execute("SET LOCAL lock_timeout TO DEFAULT")
+    connection.execute("SELECT set_config('lock_timeout', %s, true)", [f"{LOCK_SECONDS}s"])

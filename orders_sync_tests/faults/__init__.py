@@ -1,0 +1,1 @@
+"""What the project does when processes, hosts, networks and databases fail."""
