@@ -11,6 +11,7 @@ import click
 
 from orders_sync.cli.output import EXIT_BUSY, EXIT_FAILED, print_beside
 from orders_sync.config.sandbox_credentials import provide_sandbox_credentials
+from orders_sync.database.problems import postgresql_error, problem_of
 from orders_sync.lanes.lock import LaneBusyError
 from orders_sync.model.errors import UserFacingError
 
@@ -36,6 +37,11 @@ class OrdersSyncGroup(click.Group):
         except UserFacingError as error:
             print_beside(f"Error: {error}", "red")
             sys.exit(EXIT_BUSY if isinstance(error, LaneBusyError) else EXIT_FAILED)
+        except Exception as error:
+            if (cause := postgresql_error(error)) is None:
+                raise
+            print_beside(f"Error: {problem_of(cause)}", "red")
+            sys.exit(EXIT_FAILED)
 
 
 @click.group(

@@ -8,6 +8,7 @@ import psycopg
 from orders_sync.acts.manual_acts import Act, On, note_act
 from orders_sync.config.acceptance import RefuseAfter
 from orders_sync.database.engine import Connection
+from orders_sync.database.problems import problem_of
 from orders_sync.lanes.authority import hold_authority
 from orders_sync.lanes.history import finished, started
 from orders_sync.lanes.lock import hold
@@ -48,6 +49,13 @@ def run_pass(request: PassRequest) -> PassSummary:
     was committed before a failure stays stored.
     """
     lane = Lane(request.account.name, request.sync_type)
+    try:
+        return _run(request, lane)
+    except psycopg.Error as error:  # before the pass began, or after its end
+        raise PassFailedError(f"{lane}: {problem_of(error)}") from None
+
+
+def _run(request: PassRequest, lane: Lane) -> PassSummary:
     began = time.monotonic()
     with hold(lane, request.run_id, wait_seconds=request.lane_wait_seconds, report=log.info) as connection:
         lane_run_id = started(connection, lane, request.run_id)
@@ -169,13 +177,10 @@ def _note_drift(pass_: RunningPass) -> None:
 def one_line_error(error: Exception) -> str:
     """An error in one line, without buyers' data.
 
-    DETAIL and CONTEXT of PostgreSQL's errors may quote values of a row, so only the primary message is given. Of an
-    error that is not the project's own, only the type and the place are given: its text may quote a record.
+    Of an error that is not the project's own, only the type and the place are given: its text may quote a record.
     """
     if isinstance(error, psycopg.Error):
-        primary = error.diag.message_primary or str(error).splitlines()[0] if str(error) else type(error).__name__
-        code = error.sqlstate or "none"
-        return f"the orders database rejected a statement or closed the connection: {primary} (SQLSTATE {code})"
+        return str(problem_of(error))
     if not isinstance(error, OrdersSyncError):
         return f"{type(error).__name__}{place_of(error)}"
     first_line = (str(error).splitlines() or [""])[0]
