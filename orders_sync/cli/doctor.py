@@ -7,6 +7,7 @@ import click
 
 from orders_sync.cli.examinations import EXAMINATIONS, Finding
 from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console
+from orders_sync.database.problems import postgresql_error, problem_of
 
 
 @click.command()
@@ -32,4 +33,6 @@ def _findings(examine: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
     try:
         yield from examine()
     except Exception as error:
+        if (cause := postgresql_error(error)) is not None:
+            error = problem_of(cause)
         yield Finding(False, str(error).splitlines()[0] if str(error) else type(error).__name__)

@@ -24,6 +24,15 @@ CLOCK_TOLERANCE = timedelta(minutes=1)
 """A watermark may lie ahead of this machine's clock by so much: it follows the database server's."""
 
 
+_TABLES_WITHOUT_RIGHTS = """
+SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND NOT (
+  SELECT bool_and(has_table_privilege(quote_ident(tablename), needed))
+  FROM unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[]) AS needed)
+  AND tablename <> 'alembic_version'
+ORDER BY 1
+"""
+
+
 class Finding(NamedTuple):
     """One line of the doctor's report."""
 
@@ -36,7 +45,16 @@ class Finding(NamedTuple):
 def _examine_database() -> Iterator[Finding]:
     with orders_database(APPLICATION) as connection:
         version = connection.info.server_version // 10_000
-    yield Finding(True, f"PostgreSQL {version} answers, and its schema is up to date")
+        yield Finding(True, f"PostgreSQL {version} answers, and its schema is up to date")
+        tables = [table for (table,) in connection.execute(_TABLES_WITHOUT_RIGHTS)]
+        if tables:
+            named = f"{', '.join(tables[:5])}{' …' if len(tables) > 5 else ''}"
+            text = f"the user of the orders database may not write to {len(tables)} of its tables: {named}"
+            yield Finding(False, text, "Grant SELECT, INSERT, UPDATE and DELETE, or use the owner of the tables.")
+            return
+        with connection.transaction(force_rollback=True):
+            connection.execute("INSERT INTO lanes (account, sync_type) VALUES ('a write of the doctor', 'new')")
+    yield Finding(True, "the user of the orders database may write")
 
 
 def _examine_accounts() -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from orders_sync.database import advisory_locks
 from orders_sync.database.engine import Connection, connect
+from orders_sync.database.heartbeat import kept_in_use
 from orders_sync.model.errors import UserFacingError
 from orders_sync.model.lane import Lane
 
@@ -53,7 +54,8 @@ def hold(
     connection = connect(url, application=f"orders_sync {lane} {run_id}")
     try:
         _acquire(connection, lane, wait_seconds, report)
-        yield connection
+        with kept_in_use(connection):
+            yield connection
     finally:
         advisory_locks.release_all(connection)
         connection.close()

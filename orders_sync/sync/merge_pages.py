@@ -9,6 +9,7 @@ from dataclasses import replace
 from orders_sync.database.bulk_work import rare_garbage_collection
 from orders_sync.database.copy import with_large_send_buffer
 from orders_sync.database.engine import connect
+from orders_sync.database.heartbeat import kept_in_use
 from orders_sync.marketplaces.kit.adapter import RawRecord
 from orders_sync.marketplaces.kit.errors import MarketplaceError
 from orders_sync.model.pass_summary import PassSummary
@@ -25,7 +26,7 @@ MAX_RECORDS_PER_BATCH = 2000
 @contextmanager
 def open_merger(pass_: RunningPass) -> Generator[OrderMerger]:
     """A merger with a second connection for its look-ups, so that it looks up one batch while it writes another."""
-    with connect(application=f"orders_sync reader {pass_.lane}") as reader:
+    with connect(application=f"orders_sync reader {pass_.lane}") as reader, kept_in_use(reader):
         yield OrderMerger(
             with_large_send_buffer(pass_.connection),
             pass_.lane.account,

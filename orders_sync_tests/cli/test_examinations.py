@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from click.testing import CliRunner
@@ -173,3 +174,33 @@ def test_waiting_lines_that_a_person_has_to_answer_are_counted_also_of_an_accoun
     assert [finding.text for finding in EXAMINATIONS["waiting orderlines"]()] == [
         "2 orderlines could not be accepted, or refused, in 5 requests"
     ]
+
+
+def test_a_database_that_may_be_written_to_is_fine(connection: Connection) -> None:
+    assert all(finding.ok for finding in EXAMINATIONS["database"]())
+    assert connection.execute("SELECT count(*) FROM lanes").fetchone() == (0,)
+
+
+def test_a_user_without_a_right_is_found(
+    connection: Connection, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection.execute("DROP ROLE IF EXISTS reads_orders")
+    connection.execute("CREATE ROLE reads_orders LOGIN")
+    try:
+        connection.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO reads_orders")
+        connection.execute("REVOKE INSERT ON orders FROM reads_orders")
+        monkeypatch.setenv("ORDERS_DATABASE_URL", database_url.replace("postgres@", "reads_orders@"))
+        _, finding = EXAMINATIONS["database"]()
+        assert (finding.ok, finding.text) == (
+            False, "the user of the orders database may not write to 1 of its tables: orders",
+        )  # fmt: skip
+    finally:
+        connection.execute("DROP OWNED BY reads_orders")
+        connection.execute("DROP ROLE reads_orders")
+
+
+def test_a_read_only_database_is_found_in_one_line(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    read_only = quote("-c default_transaction_read_only=on")
+    monkeypatch.setenv("ORDERS_DATABASE_URL", f"{database_url}&options={read_only}")
+    result = CliRunner().invoke(main, ["doctor"])
+    assert "FAIL database: The orders database is read-only: cannot execute INSERT in a read-only" in result.output

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Protocol
 
+import psycopg
+
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection, connect
 from orders_sync.marketplaces.kit.errors import DailyBudgetSpentError, MarketplaceUnavailableError
@@ -162,21 +164,22 @@ class SharedRateLimiter:
     def _take_slot(self, limit: RateLimit) -> float:
         """The seconds until the slot that this call has taken; negative if it has begun."""
         spacing = limit.seconds / (limit.calls * self.share)
+        values = {
+            "account": self.account,
+            "bucket": limit.bucket,
+            "interval": _interval(spacing),
+            "burst": _interval(spacing * min(BURST, limit.calls // 10)),
+            "longest_wait": _interval(self.longest_wait),
+        }
         with self._lock:
-            row = (
-                self._opened()
-                .execute(
-                    _TAKE_SLOT,
-                    {
-                        "account": self.account,
-                        "bucket": limit.bucket,
-                        "interval": _interval(spacing),
-                        "burst": _interval(spacing * min(BURST, limit.calls // 10)),
-                        "longest_wait": _interval(self.longest_wait),
-                    },
-                )
-                .fetchone()
-            )
+            connection = self._opened()
+            try:
+                row = connection.execute(_TAKE_SLOT, values).fetchone()
+            except psycopg.OperationalError:
+                if not connection.closed:
+                    raise
+                # A proxy may have cut it during a long wait. A slot that is taken twice costs a little time.
+                row = self._opened().execute(_TAKE_SLOT, values).fetchone()
             if row is None:
                 raise PausedError(self.account, pause_end(self._opened(), self.account) or datetime.now(UTC))
         wait, calls_today = row
