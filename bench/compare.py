@@ -32,7 +32,7 @@ class Bench:
     def __init__(self, folder: str) -> None:
         os.environ["ORDERS_SYNC_STATE"] = folder
         from orders_sync.database.engine import connect, database_url
-        from orders_sync.database.schema import upgrade_schema
+        from orders_sync.database.schema_upgrade import upgrade_schema
 
         url = database_url()
         upgrade_schema(url)

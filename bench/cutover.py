@@ -30,7 +30,7 @@ from bench import CUTOVER_HEADING as HEADING
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.embedded import embedded_url, stop_if_last
 from orders_sync.database.engine import Connection, connect
-from orders_sync.database.schema import upgrade_schema
+from orders_sync.database.schema_upgrade import upgrade_schema
 from orders_sync.passes.run_pass import PassFailedError
 from orders_sync.sandbox.v1 import V1StandIn
 from orders_sync.stock.apply_events import apply_pending

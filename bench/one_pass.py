@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -43,19 +45,19 @@ class Project:
 def project() -> Project:
     """The project of the checkout on Python's path, in the layout of 0.2 or of 0.1."""
     try:
-        from orders_sync.database.schema import upgrade_schema
         from orders_sync.marketplaces.kit.accounts import account_from
         from orders_sync.model.lane import SyncType
         from orders_sync.passes.run_pass import run_pass
         from orders_sync.sync.pass_request import PassRequest
     except ModuleNotFoundError:
         return _project_0_1()
-    return Project(upgrade_schema, account_from, PassRequest, SyncType, run_pass)
+    module = "orders_sync.database.schema_upgrade"
+    if find_spec(module) is None:
+        module = "orders_sync.database.schema"
+    return Project(import_module(module).upgrade_schema, account_from, PassRequest, SyncType, run_pass)
 
 
 def _project_0_1() -> Project:
-    from importlib import import_module
-
     return Project(
         import_module("orders_sync.database.migrate").migrate,
         import_module("orders_sync.accounts").check_account,

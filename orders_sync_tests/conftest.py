@@ -141,7 +141,7 @@ def definitions(project_of_the_tests: Path) -> "dg.Definitions":
 def template() -> str:
     """The URL of the server's maintenance database, once the template of all test databases has the newest schema."""
     from orders_sync.database.embedded import embedded_url
-    from orders_sync.database.schema import upgrade_schema
+    from orders_sync.database.schema_upgrade import upgrade_schema
 
     with (STATE / "template.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -48,10 +48,10 @@ def check(names: tuple[str, ...]) -> None:
     Checks all accounts by default. Sends one cheap request to each endpoint that the syncs use. Exit code 1 if
     something does not work.
     """
-    from orders_sync.database.schema import upgrade_schema
+    from orders_sync.database.schema import check_schema
     from orders_sync.marketplaces.kit.accounts import find_account, load_accounts
 
-    upgrade_schema()
+    check_schema()
     if names:
         chosen, problems = [find_account(name) for name in names], {}
     else:

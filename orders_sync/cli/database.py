@@ -17,9 +17,9 @@ def orders_database(application: str) -> Generator[Connection]:
     `application`: what pg_stat_activity shows, e.g. `orders_sync status`. Raises DatabaseUnreachableError.
     """
     from orders_sync.database.engine import connect
-    from orders_sync.database.schema import upgrade_schema
+    from orders_sync.database.schema import check_schema
 
-    upgrade_schema()
+    check_schema()
     with connect(application=application) as connection:
         yield connection
 
@@ -30,12 +30,12 @@ def stock_database(application: str) -> Generator["StockConnection"]:
 
     Then stock_available has the numbers that the block led to.
     """
-    from orders_sync.database.schema import upgrade_schema
+    from orders_sync.database.schema import check_schema
     from orders_sync.marketplaces.kit.accounts import account_names
     from orders_sync.stock.connection import stock_connection
     from orders_sync.stock.stored_available import store_available
 
-    upgrade_schema()
+    check_schema()
     with stock_connection(application) as stock:
         yield stock
         store_available(stock, account_names())
@@ -44,9 +44,9 @@ def stock_database(application: str) -> Generator["StockConnection"]:
 @contextmanager
 def read_stock_database(application: str) -> Generator["StockConnection"]:
     """As `stock_database`, for reading only: no move of the cutover waits for it."""
-    from orders_sync.database.schema import upgrade_schema
+    from orders_sync.database.schema import check_schema
     from orders_sync.stock.connection import stock_reader
 
-    upgrade_schema()
+    check_schema()
     with stock_reader(application) as stock:
         yield stock

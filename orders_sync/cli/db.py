@@ -14,9 +14,11 @@ def db() -> None:
 def upgrade() -> None:
     """Upgrade the orders database to the newest schema.
 
-    Every other command does this by itself.
+    The daemon may run meanwhile: the release before works with the new schema as well. No other command upgrades a
+    server of your own (ORDERS_DATABASE_URL). The embedded server is upgraded by whatever starts first.
     """
-    from orders_sync.database.schema import newest_revision, upgrade_schema
+    from orders_sync.database.schema import newest_revision
+    from orders_sync.database.schema_upgrade import upgrade_schema
 
     upgrade_schema()
     console.print(f"The orders database is at revision {newest_revision()}.")

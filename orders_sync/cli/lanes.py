@@ -50,12 +50,12 @@ def rewind(lane: Lane, to: datetime, reason: str) -> None:
 
     Exit code 1 if the watermark can't be set to that time, 3 if a run works on the lane.
     """
-    from orders_sync.database.schema import upgrade_schema
+    from orders_sync.database.schema import check_schema
     from orders_sync.lanes.watermark import rewind as rewind_watermark
     from orders_sync.marketplaces.kit.accounts import check_account_name
 
     by = by_user(reason, f"cli-{uuid.uuid4().hex[:8]}")
     check_account_name(lane.account)
-    upgrade_schema()
+    check_schema()
     before = rewind_watermark(lane, to, by)
     console.print(f"{lane}: the watermark was {moment(before)} UTC and is now {moment(to)} UTC.")

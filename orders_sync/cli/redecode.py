@@ -37,13 +37,13 @@ def redecode(name: str, since: datetime | None, as_list: bool, write: bool, as_j
     A record that the adapter would reject now stays as it is, with a warning. Exit code 3 if a run works on a lane of
     the account.
     """
-    from orders_sync.database.schema import upgrade_schema
+    from orders_sync.database.schema import check_schema
     from orders_sync.marketplaces.kit.accounts import find_account
     from orders_sync.passes.redecode import redecode_account
     from orders_sync.passes.sync_log import log_to_file
 
     account = find_account(name)
-    upgrade_schema()
+    check_schema()
     run_id = f"cli-{uuid.uuid4().hex[:8]}"
     with log_to_file():
         outcome = redecode_account(account, run_id, since=since, write=write, by=by_user(run_id=run_id))

@@ -164,11 +164,11 @@ def retry(
 
     All of them, those of an account, one record, or those with a reason. Dismissed records are left out.
     """
-    from orders_sync.database.schema import upgrade_schema
+    from orders_sync.database.schema import check_schema
     from orders_sync.marketplaces.kit.accounts import find_account, load_accounts
     from orders_sync.passes.retry_rejected import retry_rejected_records
 
-    upgrade_schema()
+    check_schema()
     chosen = {name: None for name in (account, *names) if name}  # each once, in this order
     accounts = [find_account(name) for name in chosen] if chosen else list(load_accounts()[0].values())
     if record_id is not None:

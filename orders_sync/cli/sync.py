@@ -78,7 +78,7 @@ def sync(
     With --order, one order is fetched by its id and stored as a sync of new orders would. Exit code 1 if it is
     rejected. The next sync of new orders accepts its waiting orderlines.
     """
-    from orders_sync.database.schema import upgrade_schema
+    from orders_sync.database.schema import check_schema
     from orders_sync.marketplaces.kit.accounts import find_account, load_accounts
     from orders_sync.passes.sync_log import log_to_file
 
@@ -95,7 +95,7 @@ def sync(
         return
     if since and until and since >= until:
         raise click.UsageError(f"--since {since:%Y-%m-%d %H:%M} must lie before --until {until:%Y-%m-%d %H:%M}.")
-    upgrade_schema()
+    check_schema()
     if names:
         accounts, problems = {name: find_account(name) for name in names}, {}
     else:
@@ -130,12 +130,12 @@ def sync(
 
 
 def _sync_order(name: str, order_id: str, *, reread: bool, wait: float) -> None:
-    from orders_sync.database.schema import upgrade_schema
+    from orders_sync.database.schema import check_schema
     from orders_sync.marketplaces.kit.accounts import find_account
     from orders_sync.passes.sync_log import log_to_file
     from orders_sync.passes.sync_order import sync_order
 
-    upgrade_schema()
+    check_schema()
     run_id = f"cli-{uuid.uuid4().hex[:8]}"
     with log_to_file():
         summary = sync_order(

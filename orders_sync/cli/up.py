@@ -91,9 +91,9 @@ def _raise_keyboard_interrupt(_signal: int, _frame: FrameType | None) -> None:
 def _prepare_databases() -> None:
     """Makes the tables of the orders database and of Dagster, before several processes try to at the same time."""
     from orders_sync.dagster_instance.instance import open_instance
-    from orders_sync.database.schema import upgrade_schema
+    from orders_sync.database.schema import check_schema
 
-    upgrade_schema()
+    check_schema()
     with open_instance() as instance:
         instance.get_runs_count()
 

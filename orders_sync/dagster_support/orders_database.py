@@ -11,7 +11,7 @@ from pydantic import PrivateAttr
 
 from orders_sync.config.environment import ORDERS_DATABASE_URL, state_folder
 from orders_sync.database.engine import Connection, connect, engine
-from orders_sync.database.schema import upgrade_schema
+from orders_sync.database.schema import check_schema
 from orders_sync.lanes.liveness import alive
 from orders_sync.passes.sync_log import log_to_file
 from orders_sync.stock.connection import StockConnection, stock_connection, stock_reader
@@ -29,7 +29,7 @@ _schema_checks: dict[str, float] = {}
 class OrdersDatabase(dg.ConfigurableResource["OrdersDatabase"]):
     """The orders database: `ORDERS_DATABASE_URL`, or the embedded server when that is not set.
 
-    Its setup upgrades the schema if need be. In a run, it also shows until the end of the run that the run is alive
+    Its setup checks the schema. In a run, it also shows until the end of the run that the run is alive
     (the sensor `dead_runs` fails runs that do not), and appends what the sync logs to the sync log.
     """
 
@@ -37,8 +37,8 @@ class OrdersDatabase(dg.ConfigurableResource["OrdersDatabase"]):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Generator["OrdersDatabase"]:
-        """Raises DatabaseUnreachableError when the database does not answer."""
-        check_schema()
+        """Raises DatabaseUnreachableError when the database does not answer, and SchemaError."""
+        check_schema_now_and_then()
         if context.run is None:  # a tick of a schedule or sensor, whose log Dagster keeps
             yield self
             return
@@ -71,15 +71,15 @@ class OrdersDatabase(dg.ConfigurableResource["OrdersDatabase"]):
         return f"orders_sync {purpose} {self._run_id or ''}".rstrip()
 
 
-def check_schema() -> None:
-    """Upgrades the schema if need be. Looks at most once per SCHEMA_CHECK_SECONDS in each process.
+def check_schema_now_and_then() -> None:
+    """Looks whether the code works with the schema, at most once per SCHEMA_CHECK_SECONDS in each process.
 
-    Raises DatabaseUnreachableError when the database does not answer.
+    Raises SchemaError if it does not, and DatabaseUnreachableError when the database does not answer.
     """
     # Not database_url(): it opens connections to the embedded server, to see whether that is up.
     database = os.environ.get(ORDERS_DATABASE_URL) or str(state_folder())
     checked = _schema_checks.get(database)
     if checked is not None and time.monotonic() - checked < SCHEMA_CHECK_SECONDS:
         return
-    upgrade_schema()
+    check_schema()
     _schema_checks[database] = time.monotonic()

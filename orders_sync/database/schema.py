@@ -1,37 +1,67 @@
-"""Upgrades the orders database to the newest schema (alembic)."""
+"""The schema of the orders database, and whether the code works with it.
 
+A server of one's own is upgraded by `orders-sync db upgrade` alone: any command of a newer checkout would else break
+the older one that runs in production. The embedded server belongs to one checkout: whatever starts first upgrades it.
+
+A revision first expands, and contracts only in a later release, so that the code of the release before still works
+after the upgrade: each revision names in `works_with` the oldest revision whose code does.
+"""
+
+import os
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple
 
-import psycopg
-from sqlalchemy import Connection
+from psycopg.errors import UndefinedTable
 
-from orders_sync.database import advisory_locks
-from orders_sync.database.engine import Connection as PsycopgConnection
-from orders_sync.database.engine import connect, database_url, engine
+from orders_sync.config.environment import ORDERS_DATABASE_URL
+from orders_sync.database.engine import connect, database_url
+from orders_sync.model.errors import UserFacingError
 
 REVISIONS = Path(__file__).parent / "alembic"
 """Alembic's folder; the revisions are in its folder `versions`."""
+_STORED = "SELECT version_num, (SELECT max(oldest_revision) FROM schema_compatibility) FROM alembic_version"
+_STORED_BEFORE_0027 = "SELECT version_num, NULL FROM alembic_version"
 
-_LOCK = "orders_sync schema"
+
+class SchemaError(UserFacingError):
+    """The schema of the orders database is not one that this code works with."""
 
 
-def upgrade_schema(url: str | None = None, revision: str = "head") -> None:
-    """Upgrades the database at `url`, by default the orders database, to a revision.
+class Schema(NamedTuple):
+    """The schema of a database."""
 
-    Costs one query when the database is up to date. Safe to call from several processes at once: one upgrades, the
-    others wait for it. Raises DatabaseUnreachableError when the database does not answer.
+    revision: str | None
+    """None: it has no tables yet."""
+    oldest_code: str | None
+    """The oldest revision whose code works with it; None: not known."""
+
+
+def check_schema() -> None:
+    """Raises SchemaError unless the code works with the schema of the orders database. Costs one query.
+
+    The embedded server is upgraded if need be. Raises DatabaseUnreachableError when the database does not answer.
     """
-    url = url or database_url()
-    if revision == "head" and _is_up_to_date(url):
+    url = database_url()
+    stored = stored_schema(url)
+    needed = newest_revision()
+    if stored.revision == needed:
         return
-    pool = engine(url)
-    try:
-        with pool.connect() as connection, connection.begin():
-            advisory_locks.lock_for_transaction(_psycopg_connection(connection), _LOCK)
-            _upgrade(connection, revision)
-    finally:
-        pool.dispose()
+    if not os.environ.get(ORDERS_DATABASE_URL):
+        from orders_sync.database.schema_upgrade import upgrade_schema  # it needs SQLAlchemy, and takes 0.1 s
+
+        upgrade_schema(url)
+    elif stored.revision is None:
+        raise SchemaError("The orders database has no tables yet. Run `orders-sync db upgrade`, which makes them.")
+    elif stored.revision < needed:
+        raise SchemaError(
+            f"The schema of the orders database is at revision {stored.revision}; this version needs {needed}. Run "
+            "`orders-sync db upgrade`. The release before works with the new schema as well, and may go on meanwhile."
+        )
+    elif stored.oldest_code is None or stored.oldest_code > needed:
+        raise SchemaError(
+            f"The schema of the orders database is at revision {stored.revision}, which this version (revision "
+            f"{needed}) can't work with. Install the version of orders-sync that upgraded it, or a newer one."
+        )
 
 
 def newest_revision() -> str:
@@ -39,27 +69,13 @@ def newest_revision() -> str:
     return max(path.name for path in (REVISIONS / "versions").glob("*.py")).split("_")[0]
 
 
-def _is_up_to_date(url: str) -> bool:
+def stored_schema(url: str) -> Schema:
+    """The schema of the database at `url`."""
     with connect(url) as connection:
-        try:
-            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-        except psycopg.errors.UndefinedTable:
-            return False
-    return row is not None and row[0] == newest_revision()
-
-
-def _psycopg_connection(connection: Connection) -> PsycopgConnection:
-    """The psycopg connection behind SQLAlchemy's, in the same transaction."""
-    inner = connection.connection.driver_connection
-    assert isinstance(inner, psycopg.Connection)
-    return cast(PsycopgConnection, inner)
-
-
-def _upgrade(connection: Connection, revision: str) -> None:
-    from alembic import command  # imported late: it takes half a second, and most runs do not need it
-    from alembic.config import Config
-
-    config = Config()
-    config.set_main_option("script_location", str(REVISIONS))
-    config.attributes["connection"] = connection
-    command.upgrade(config, revision)
+        for query in (_STORED, _STORED_BEFORE_0027):
+            try:
+                row = connection.execute(query).fetchone()
+            except UndefinedTable:
+                continue
+            return Schema(*row) if row is not None else Schema(None, None)
+    return Schema(None, None)

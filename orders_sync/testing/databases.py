@@ -10,7 +10,7 @@ from psycopg.sql import SQL, Identifier
 
 from orders_sync.config.environment import ORDERS_DATABASE_URL
 from orders_sync.database.embedded import embedded_url
-from orders_sync.database.schema import upgrade_schema
+from orders_sync.database.schema_upgrade import upgrade_schema
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from orders_sync.dagster_instance.instance import open_instance
-from orders_sync.database.schema import upgrade_schema
+from orders_sync.database.schema import check_schema
 from orders_sync.web.app import web_app
 from orders_sync.web.dagster_app import dagster_app
 from orders_sync.web.limits import BoundedProtocol, bound_answers
@@ -26,7 +26,7 @@ def serve(settings: WebSettings, sockets: Sequence[socket.socket], workspace: Pa
     `sockets`: they listen already, and are closed at the end. `workspace`: the file that names Dagster's code location.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # uvicorn passes it on once it has stopped
-    upgrade_schema()
+    check_schema()
     with (
         suppress(KeyboardInterrupt),
         open_instance() as instance,

@@ -10,13 +10,13 @@ import dagster as dg
 import pytest
 
 from orders_sync.dagster_support import orders_database
-from orders_sync.dagster_support.orders_database import OrdersDatabase, check_schema
+from orders_sync.dagster_support.orders_database import OrdersDatabase, check_schema_now_and_then
 from orders_sync.database.engine import Connection, connect
+from orders_sync.database.schema import SchemaError
 from orders_sync.lanes.liveness import is_alive
 from orders_sync.testing.databases import a_database
 
 RESOURCES = {"orders_database": OrdersDatabase()}
-NEWEST_TABLE = "SELECT to_regclass('public.migration_moves') IS NOT NULL"
 APPLICATION = "SELECT current_setting('application_name')"
 
 
@@ -66,13 +66,16 @@ def test_a_run_that_fails_is_not_alive_afterwards(connection: Connection) -> Non
     assert not is_alive(connection, result.run_id)
 
 
-def test_a_run_upgrades_the_schema(empty_database: str) -> None:
+def test_a_run_on_a_server_of_ones_own_without_tables_fails_with_the_command_to_run(empty_database: str) -> None:
+    """No run upgrades such a server: another checkout may work with it."""
+
     @dg.asset
     def reading(orders_database: OrdersDatabase) -> None:
-        with orders_database.connect("a test") as own:
-            assert value(own, "SELECT count(*) FROM orders") == 0
+        orders_database.connect("a test")
 
-    assert dg.materialize([reading], resources=RESOURCES).success
+    with pytest.raises(dg.DagsterError) as failure:
+        dg.materialize([reading], resources=RESOURCES)
+    assert "Run `orders-sync db upgrade`" in str(failure.value.__cause__)
 
 
 def test_a_run_logs_to_the_sync_log_until_its_end(
@@ -109,7 +112,7 @@ def test_a_database_that_does_not_answer_fails_the_run_with_one_clear_line(monke
     assert not any("secret" in failure for failure in failures)
 
 
-def test_a_tick_has_the_schema_but_shows_no_life(empty_database: str) -> None:
+def test_a_tick_shows_no_life(database_url: str) -> None:
     @dg.sensor(job_name="a_job")
     def sensor(orders_database: OrdersDatabase) -> dg.SkipReason:
         with orders_database.connect("sensor") as own:
@@ -117,21 +120,19 @@ def test_a_tick_has_the_schema_but_shows_no_life(empty_database: str) -> None:
                 own,
                 "SELECT count(*) FROM pg_locks JOIN pg_database ON oid = database WHERE datname = current_database() AND locktype = 'advisory'",
             )
-            return dg.SkipReason(f"{value(own, APPLICATION)}, {value(own, NEWEST_TABLE)}, {held}")
+            return dg.SkipReason(f"{value(own, APPLICATION)}, {held}")
 
     with dg.build_sensor_context(resources=RESOURCES) as context:
         skipped = sensor(context)
     assert isinstance(skipped, dg.SkipReason)
-    assert skipped.skip_message == "orders_sync sensor, True, 0"
+    assert skipped.skip_message == "orders_sync sensor, 0"
 
 
-def test_a_process_looks_at_the_schema_once_in_a_while(empty_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    check_schema()
-    with connect(empty_database) as connection:
-        assert value(connection, NEWEST_TABLE) is True
+def test_a_process_looks_at_the_schema_once_in_a_while(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_schema_now_and_then()
+    with connect(database_url) as connection:
         connection.execute("DROP SCHEMA public CASCADE; DROP SCHEMA IF EXISTS shadow CASCADE; CREATE SCHEMA public")
-        check_schema()
-        assert value(connection, NEWEST_TABLE) is False
-        monkeypatch.setattr(orders_database, "SCHEMA_CHECK_SECONDS", 0.0)
-        check_schema()
-        assert value(connection, NEWEST_TABLE) is True
+    check_schema_now_and_then()
+    monkeypatch.setattr(orders_database, "SCHEMA_CHECK_SECONDS", 0.0)
+    with pytest.raises(SchemaError, match="has no tables yet"):
+        check_schema_now_and_then()

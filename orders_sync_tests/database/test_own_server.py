@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orders_sync.database.engine import connect
-from orders_sync.database.schema import upgrade_schema
+from orders_sync.database.schema_upgrade import upgrade_schema
 from orders_sync.stock.apply_events import apply_pending
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.levels import import_levels
@@ -54,6 +54,7 @@ def test_dagster_keeps_its_own_there_too(server: str, tmp_path: Path) -> None:
         DAGSTER_POSTGRES_URL=f"{server}/dagster",
         PYTHONPATH=str(project),
     )
+    upgrade_schema(f"{server}/orders2")
     program = (
         "from orders_sync.definitions import defs; from orders_sync.dagster_instance.instance import open_instance\n"
         "with open_instance() as instance:\n"

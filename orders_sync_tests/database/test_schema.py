@@ -8,7 +8,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import inspect
 
 from orders_sync.database.engine import connect, engine
-from orders_sync.database.schema import newest_revision, upgrade_schema
+from orders_sync.database.schema import newest_revision
+from orders_sync.database.schema_upgrade import upgrade_schema
 from orders_sync.database.tables import metadata
 from orders_sync.database.tables.columns import DEVICE_COLUMNS
 from orders_sync.privacy.retention import BUYER_COLUMNS
