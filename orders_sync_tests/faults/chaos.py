@@ -1,4 +1,4 @@
-"""Random sequences of work and faults, and what must hold after each: `python -m orders_sync_tests.faults.chaos`.
+"""Random sequences of work and faults, and what must hold after each: `make chaos`.
 
 One sequence: a marketplace whose orders arrive, change, ship and are cancelled; passes and stock work in processes of
 their own; and a fault in the middle of each: the process is killed or frozen, its connections or all of them are cut,
@@ -89,7 +89,7 @@ class Sequence:
             self.orders[number] = "accepted"
         for number in self.random.sample(sorted(self.orders), min(len(self.orders), 8)):
             if self.orders[number] == "accepted":
-                what, order_state, line_state = self.random.choice([("shipped", 9, 3), ("cancelled", 4, 4)])
+                what, order_state, line_state = self.random.choice([("shipped", 9, 3), ("cancelled", 9, 4)])
                 self.marketplace.set_states(number, order_state, line_state)
                 self.orders[number] = what
             elif self.orders[number] == "shipped":
@@ -270,14 +270,14 @@ def _recover(sequence: Sequence, began: float) -> None:
 
 
 def _every_order_is_up_to_date(connection: psycopg.Connection[Any], sequence: Sequence) -> None:
-    stored = dict(connection.execute("SELECT order_id, status FROM orders").fetchall())
+    stored = dict(connection.execute("SELECT order_id, min(status) FROM order_items GROUP BY order_id").fetchall())
     wrong = {
         number: (stored.get(str(number)), expected)
         for number, expected in sequence.orders.items()
         if stored.get(str(number)) != expected
     }
     if wrong:
-        raise Violation(f"orders whose status is not the marketplace's: {dict(list(wrong.items())[:10])}")
+        raise Violation(f"orders whose items have not the marketplace's status: {dict(list(wrong.items())[:10])}")
 
 
 @contextmanager
@@ -314,7 +314,7 @@ def main() -> int:
         os.environ["ORDERS_SYNC_STATE"] = folder
         os.environ.pop(ORDERS_DATABASE_URL, None)
         upgrade_schema(embedded_url(ORDERS_DATABASE))
-        _FORKS.set_forkserver_preload([__name__ if __name__ != "__main__" else "orders_sync_tests.faults.chaos"])
+        _FORKS.set_forkserver_preload([__name__])
         for seed in range(first, first + options.sequences):
             try:
                 outcome = run_sequence(seed)
@@ -331,9 +331,3 @@ def main() -> int:
                 print(f"| {name} | {len(values)} | {statistics.median(values):.1f} s | {max(values):.1f} s |")
         print(f"\n{len(violations)} violations in {options.sequences} sequences from seed {first}")
     return 1 if violations else 0
-
-
-if __name__ == "__main__":
-    from orders_sync_tests.faults import chaos
-
-    sys.exit(chaos.main())  # so that the processes import the module by its name
