@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx
-
 from orders_sync.cli.output import console
 from orders_sync.config.environment import PROJECT_ROOT, state_folder
 from orders_sync.model.errors import UserFacingError
@@ -17,8 +15,6 @@ STOP_SECONDS = 30.0
 """How long a process may take to end after SIGINT, before it is killed; unless it says otherwise."""
 KILL_SECONDS = 5.0
 """How long the rest of its session may take to end after SIGTERM, before it is killed."""
-START_SECONDS = 120.0
-"""How long a process may take until it answers."""
 MAX_ENDS = 5
 """A process that ends so often in a row is not started again."""
 PAUSE_SECONDS = 1.0
@@ -30,7 +26,7 @@ STEADY_SECONDS = 60.0
 
 
 class ProcessDiedError(UserFacingError):
-    """A process ended by itself, or never answered."""
+    """A process ended by itself, again and again."""
 
 
 class ManagedProcess:
@@ -115,27 +111,6 @@ class ManagedProcess:
             raise ProcessDiedError(
                 f"{self.name} ended with exit code {self._process.returncode}: {last} (see {self.log})"
             )
-
-    def wait_until_it_answers(self, url: str, seconds: float = START_SECONDS) -> None:
-        """Waits until a GET of `url` succeeds. Raises ProcessDiedError when the process ends or is too slow."""
-
-        def answers() -> bool:
-            try:
-                return httpx.get(url, timeout=2, trust_env=False).is_success
-            except httpx.TransportError:
-                return False
-
-        self.wait_until(answers, f"does not answer on {url}", seconds)
-
-    def wait_until(self, condition: Callable[[], bool], problem: str, seconds: float = START_SECONDS) -> None:
-        """Waits until the condition is true. Raises ProcessDiedError when the process ends, or with `problem`."""
-
-        def holds() -> bool:
-            self.check_alive()
-            return condition()
-
-        if not _wait(holds, seconds):
-            raise ProcessDiedError(f"{self.name} {problem} after {seconds:.0f} s (see {self.log})")
 
     def stop(self) -> None:
         """Stops the process (SIGINT), then the rest of its sessions (SIGTERM, SIGKILL)."""

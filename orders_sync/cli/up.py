@@ -1,5 +1,6 @@
 """`orders-sync up`: the whole project on a laptop, with the sandbox as its marketplace."""
 
+import contextlib
 import signal
 import sys
 import tempfile
@@ -11,13 +12,17 @@ from types import FrameType
 
 import click
 import httpx
+import psycopg
 
 from orders_sync.cli.dagster_processes import dagster_processes
 from orders_sync.cli.database import orders_database
+from orders_sync.cli.kept_databases import KeptDatabases
 from orders_sync.cli.listening import PORT, check_is_free
-from orders_sync.cli.managed_process import ManagedProcess, ProcessDiedError
+from orders_sync.cli.managed_process import ProcessDiedError
 from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console, print_error
+from orders_sync.cli.supervisor import LOOK_SECONDS, Supervisor, TimedReport, only_one
 from orders_sync.config.environment import state_folder
+from orders_sync.database.engine import Connection
 from orders_sync.lanes.history import LaneState, lane_states
 
 APPLICATION = "orders_sync up"
@@ -35,53 +40,42 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def up(port: int, with_sandbox: bool, sandbox_port: int, until_synced: bool) -> None:
     """Run everything: sandbox, Dagster UI and daemon.
 
-    Sets up the databases first. The daemon runs the first syncs at once. A part that ends by itself is started again.
-    Ctrl-C stops everything. Started again, the project continues where it stopped.
+    Sets up the databases first. The daemon runs the first syncs at once. A part that ends by itself is started again,
+    and so is the embedded PostgreSQL. Ctrl-C stops everything. Started again, the project continues where it stopped.
     """
     from orders_sync.database.embedded import stop_if_last
 
-    check_is_free(LOOPBACK, port, "the Dagster UI")
-    if with_sandbox:
-        check_is_free(LOOPBACK, sandbox_port, "the sandbox", "--sandbox-port")
-    for sign in STOP_SIGNALS:
-        signal.signal(sign, _raise_keyboard_interrupt)
-    report = _TimedReport()
-    processes: list[ManagedProcess] = []
-    temporary = ExitStack()
-    exit_code = EXIT_DONE
-    try:
-        report.line("preparing the databases")
-        _prepare_databases()
+    with only_one(state_folder()):
+        check_is_free(LOOPBACK, port, "the Dagster UI")
         if with_sandbox:
-            _start_sandbox(processes, report, sandbox_port)
-        folder = Path(temporary.enter_context(tempfile.TemporaryDirectory(prefix="orders-sync-")))
-        _start_dagster(processes, report, folder, port)
-        _report_progress(processes, report, until_synced=until_synced)
-    except KeyboardInterrupt:
-        console.print("Stopping …")
-    except ProcessDiedError as problem:
-        print_error(problem)
-        exit_code = EXIT_FAILED
-    finally:
+            check_is_free(LOOPBACK, sandbox_port, "the sandbox", "--sandbox-port")
         for sign in STOP_SIGNALS:
-            signal.signal(sign, signal.SIG_IGN)
-        for process in reversed(processes):
-            process.stop()
-        temporary.close()
-        stop_if_last()
-    console.print("Everything is stopped.")
+            signal.signal(sign, _raise_keyboard_interrupt)
+        report = TimedReport()
+        supervisor = Supervisor(KeptDatabases(APPLICATION), report)
+        temporary = ExitStack()
+        exit_code = EXIT_DONE
+        try:
+            report.line("preparing the databases")
+            _prepare_databases()
+            if with_sandbox:
+                _start_sandbox(supervisor, report, sandbox_port)
+            folder = Path(temporary.enter_context(tempfile.TemporaryDirectory(prefix="orders-sync-")))
+            _start_dagster(supervisor, report, folder, port)
+            _report_progress(supervisor, report, until_synced=until_synced)
+        except KeyboardInterrupt:
+            console.print("Stopping …")
+        except ProcessDiedError as problem:
+            print_error(problem)
+            exit_code = EXIT_FAILED
+        finally:
+            for sign in STOP_SIGNALS:
+                signal.signal(sign, signal.SIG_IGN)
+            supervisor.stop()
+            temporary.close()
+            stop_if_last()
+        console.print("Everything is stopped.")
     sys.exit(exit_code)
-
-
-class _TimedReport:
-    """Prints lines with the seconds since the start."""
-
-    def __init__(self) -> None:
-        self._started = time.monotonic()
-
-    def line(self, text: str) -> None:
-        console.print(f"[dim]{time.monotonic() - self._started:6.1f} s[/dim]", end="  ")
-        console.print(text, markup=False)
 
 
 def _raise_keyboard_interrupt(_signal: int, _frame: FrameType | None) -> None:
@@ -98,28 +92,25 @@ def _prepare_databases() -> None:
         instance.get_runs_count()
 
 
-def _start_sandbox(processes: list[ManagedProcess], report: _TimedReport, port: int) -> None:
-    process = ManagedProcess("sandbox", [sys.executable, "-m", "orders_sync.cli", "sandbox", "--port", str(port)])
-    processes.append(process)
+def _start_sandbox(supervisor: Supervisor, report: TimedReport, port: int) -> None:
+    process = supervisor.start("sandbox", [sys.executable, "-m", "orders_sync.cli", "sandbox", "--port", str(port)])
     address = f"http://127.0.0.1:{port}"
-    process.wait_until_it_answers(f"{address}/sandbox/clock")
+    supervisor.wait_until_it_answers(process, f"{address}/sandbox/clock")
     report.line(f"the sandbox marketplaces answer on {address}")
     _import_sandbox_stock(address)
 
 
-def _start_dagster(processes: list[ManagedProcess], report: _TimedReport, folder: Path, port: int) -> None:
+def _start_dagster(supervisor: Supervisor, report: TimedReport, folder: Path, port: int) -> None:
     parts = dagster_processes(folder, port)
     # After SIGINT it would wait a minute for its runs to end. They end with it, and their lanes continue later. It
     # passes calls on to a process of its own, and does not start that one again.
-    code_server = ManagedProcess("code_server", parts.code_server, stop_seconds=0, needs_child=True)
-    processes.append(code_server)
+    code_server = supervisor.start("code_server", parts.code_server, stop_seconds=0, needs_child=True)
     report.line(f"Dagster is starting; its output goes to {code_server.log.parent}")
-    code_server.wait_until(parts.socket.exists, "has not loaded the definitions")
-    processes.append(ManagedProcess("daemon", parts.daemon))
-    web = ManagedProcess("web", parts.web)
-    processes.append(web)
+    supervisor.wait_until(code_server, parts.socket.exists, "loads the definitions")
+    supervisor.start("daemon", parts.daemon)
+    web = supervisor.start("web", parts.web)
     address = f"http://127.0.0.1:{port}"
-    web.wait_until_it_answers(f"{address}/operations/health")
+    supervisor.wait_until_it_answers(web, f"{address}/operations/health")
     report.line(f"the Dagster UI answers on {address}, the operator's pages on {address}/operations")
     report.line("Ctrl-C stops everything")
 
@@ -138,36 +129,45 @@ def _import_sandbox_stock(address: str) -> None:
         import_levels(StockConnection(connection), read_stock_file(file))
 
 
-def _report_progress(processes: list[ManagedProcess], report: _TimedReport, *, until_synced: bool) -> None:
+def _report_progress(supervisor: Supervisor, report: TimedReport, *, until_synced: bool) -> None:
     """Reports each change of a lane and of the stock locks until interrupted, or until all lanes have succeeded.
 
-    A process that ends is started again. Raises ProcessDiedError when one ends again and again.
+    What ends meanwhile is started again. Raises ProcessDiedError when a process ends again and again.
     """
-    from orders_sync.marketplaces.kit.accounts import load_accounts
+    progress = _Progress(report)
+    while True:
+        if connection := supervisor.look():
+            # A connection that breaks here: the next look finds out, and reports it.
+            with contextlib.suppress(psycopg.OperationalError):
+                if progress.report(connection) and until_synced:
+                    report.line("all syncs and the stock job have run")
+                    return
+        time.sleep(LOOK_SECONDS)
 
-    reported_runs: dict[str, tuple[datetime | None, str | None]] = {}
-    reported_locks: list[tuple[str, int]] = []
-    with orders_database(APPLICATION) as connection:
-        while True:
-            for process in processes:
-                if what := process.keep_running():
-                    report.line(what)
-            states = lane_states(connection, list(load_accounts()[0]))
-            for state in states:
-                run = (state.last_started_at, state.last_outcome)
-                if state.last_outcome is not None and reported_runs.get(str(state.lane)) != run:
-                    reported_runs[str(state.lane)] = run
-                    report.line(f"{state.lane}: {_outcome(state)}")
-            locks = connection.execute(
-                "SELECT state, count(*) FROM stock_locks GROUP BY state ORDER BY state"
-            ).fetchall()
-            if locks != reported_locks:
-                reported_locks = locks
-                report.line("stock locks: " + ", ".join(f"{count} {state}" for state, count in locks))
-            if until_synced and locks and all(state.last_outcome in ("succeeded", "partial") for state in states):
-                report.line("all syncs and the stock job have run")
-                return
-            time.sleep(1.0)
+
+class _Progress:
+    """What was reported of lanes and stock locks."""
+
+    def __init__(self, report: TimedReport) -> None:
+        self._report = report
+        self._runs: dict[str, tuple[datetime | None, str | None]] = {}
+        self._locks: list[tuple[str, int]] = []
+
+    def report(self, connection: Connection) -> bool:
+        """Reports what has changed. Returns whether all lanes have succeeded and the stock job has run."""
+        from orders_sync.marketplaces.kit.accounts import load_accounts
+
+        states = lane_states(connection, list(load_accounts()[0]))
+        for state in states:
+            run = (state.last_started_at, state.last_outcome)
+            if state.last_outcome is not None and self._runs.get(str(state.lane)) != run:
+                self._runs[str(state.lane)] = run
+                self._report.line(f"{state.lane}: {_outcome(state)}")
+        locks = connection.execute("SELECT state, count(*) FROM stock_locks GROUP BY state ORDER BY state").fetchall()
+        if locks != self._locks:
+            self._locks = locks
+            self._report.line("stock locks: " + ", ".join(f"{count} {state}" for state, count in locks))
+        return bool(locks) and all(state.last_outcome in ("succeeded", "partial") for state in states)
 
 
 def _outcome(state: LaneState) -> str:

@@ -8,12 +8,13 @@ process is killed, so a dead process never keeps the server running, and no livi
 import atexit
 import fcntl
 import os
+import time
 import warnings
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import psycopg
 from psycopg.sql import SQL, Identifier
@@ -21,8 +22,15 @@ from psycopg.sql import SQL, Identifier
 from orders_sync.config.environment import state_folder
 from orders_sync.model.errors import UserFacingError
 
+if TYPE_CHECKING:  # imported late: few processes start the server
+    import psutil
+
 ORDERS_DATABASE = "orders"
 DAGSTER_DATABASE = "dagster"
+START_SECONDS = 60.0
+"""How long a server that is starting may take until it accepts connections."""
+ORPHAN_SECONDS = 30.0
+"""How long the processes of a killed server may take to end. They notice its death at once, unless they are frozen."""
 
 _leases: dict[Path, IO[str]] = {}
 """The open lease file of this process for each state folder; open means locked."""
@@ -35,7 +43,7 @@ class EmbeddedServerError(UserFacingError):
 def embedded_url(database: str, folder: Path | None = None) -> str:
     """The URL (`postgresql://…`) of a database of the embedded server.
 
-    Starts the server when it does not run, and makes the database when it does not exist.
+    Starts the server when it does not run, also after it was killed, and makes the database when it does not exist.
     The server runs at least until this process ends or calls `stop_if_last`.
     Raises EmbeddedServerError when the server does not start.
     """
@@ -107,13 +115,87 @@ def _running_socket(folder: Path) -> str | None:
 
 
 def _start(folder: Path) -> None:
+    """Starts the server, and waits until it accepts connections: after a crash it first recovers, which takes a while.
+
+    Raises EmbeddedServerError.
+    """
+    data = folder / "postgres"
     try:
-        _pgserver().get_server(folder / "postgres", cleanup_mode=None)
+        if _postmaster(data) is None:
+            _clear_after_death(data)
+            server = _pgserver()
+            # It would return the server that this process started before, which has died.
+            server.PostgresServer._instances.pop(data.resolve(), None)
+            server.get_server(data, cleanup_mode=None)
     except Exception as error:
+        if _postmaster(data) is None:
+            raise EmbeddedServerError(
+                f"The embedded PostgreSQL in {data} did not start: {type(error).__name__}: {error}. "
+                f"Is the folder writable? To use your own server, set ORDERS_DATABASE_URL and DAGSTER_POSTGRES_URL."
+            ) from error
+    _wait(lambda: _running_socket(folder) is not None or _postmaster(data) is None, START_SECONDS)
+
+
+def _clear_after_death(data: Path) -> None:
+    """Removes the pid file of a server that was killed, once all its processes have ended.
+
+    PostgreSQL does not start while a process has the number in that file: it may be another program's by now, or that
+    of a zombie. It protects the files against processes that outlived their server, and so do we: they get time to end.
+    """
+    if not (data / "postmaster.pid").exists():
+        return
+    if not _wait(lambda: not _server_processes(data), ORPHAN_SECONDS):
+        left = ", ".join(str(process.pid) for process in _server_processes(data))
         raise EmbeddedServerError(
-            f"The embedded PostgreSQL in {folder / 'postgres'} did not start: {type(error).__name__}: {error}. "
-            f"Is the folder writable? To use your own server, set ORDERS_DATABASE_URL and DAGSTER_POSTGRES_URL."
-        ) from error
+            f"The embedded PostgreSQL in {data} was killed, and processes of it are left that do not end: {left}. "
+            "It can start once they have ended: `kill -9` ends them."
+        )
+    for lock in (data / "postmaster.pid", *data.glob(".s.PGSQL.*.lock")):
+        lock.unlink(missing_ok=True)
+
+
+def _postmaster(data: Path) -> "psutil.Process | None":
+    """The server's main process, if it lives."""
+    pid = _postmaster_pid(data)
+    return next((process for process in _server_processes(data) if process.pid == pid), None)
+
+
+def _postmaster_pid(data: Path) -> int | None:
+    """The number in the server's pid file; of a server that was killed, another program may have it by now."""
+    try:
+        return int((data / "postmaster.pid").read_text().split()[0])
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+def _server_processes(data: Path) -> "list[psutil.Process]":
+    """The living processes of the server: it, its connections, its workers."""
+    import psutil
+
+    # `cwd` is read only of those with the name: it takes longer.
+    named = [each for each in psutil.process_iter(["name", "status"]) if each.info["name"] == "postgres"]
+    return [each for each in named if each.info["status"] != psutil.STATUS_ZOMBIE and _works_in(each, data)]
+
+
+def _works_in(process: "psutil.Process", data: Path) -> bool:
+    import psutil
+
+    try:
+        return process.cwd() == str(data.resolve())
+    except psutil.AccessDenied:
+        return process.pid == _postmaster_pid(data)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _wait(condition: Callable[[], bool], seconds: float) -> bool:
+    """Waits until the condition is true; False when it is not after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
 
 
 def _pgserver() -> ModuleType:

@@ -80,7 +80,7 @@ def test_it_starts_syncs_stops_and_continues(tmp_path: Path) -> None:
             timeout=limit(60), check=False,
         )  # fmt: skip
         assert again.returncode == 1
-        assert "is in use. Is orders-sync running already?" in again.stderr.replace("\n", " ")
+        assert "orders-sync up already runs on the state folder" in again.stderr.replace("\n", " ")
     finally:
         second.send_signal(signal.SIGINT)
         second.wait(limit(90))

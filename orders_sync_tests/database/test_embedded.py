@@ -1,11 +1,16 @@
 """The embedded PostgreSQL: every process may start it, and the last one stops it."""
 
+import os
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
@@ -30,6 +35,10 @@ def folder() -> Iterator[Path]:
 
 def is_running(folder: Path) -> bool:
     return (folder / "postgres" / "postmaster.pid").exists()
+
+
+def kill_server(folder: Path) -> None:
+    os.kill(int((folder / "postgres" / "postmaster.pid").read_text().splitlines()[0]), signal.SIGKILL)
 
 
 def user_of(folder: Path) -> subprocess.Popen[str]:
@@ -61,6 +70,47 @@ def test_a_killed_process_does_not_keep_the_server_running(folder: Path) -> None
     assert stop_if_last(folder)
     assert not is_running(folder)
     assert not stop_if_last(folder)  # there is nothing to stop any more
+
+
+def test_a_killed_server_is_started_again_by_the_process_that_started_it(folder: Path) -> None:
+    try:
+        for _ in range(2):
+            with psycopg.connect(embedded_url("orders", folder)) as connection:
+                kill_server(folder)
+                with pytest.raises(psycopg.OperationalError):
+                    connection.execute("SELECT 1")
+        with psycopg.connect(embedded_url("orders", folder)) as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+    finally:
+        stop_if_last(folder)
+
+
+def test_a_killed_server_is_started_again_by_a_process_that_found_it_running(folder: Path) -> None:
+    with user_of(folder) as other:
+        url = embedded_url("orders", folder)
+        kill_server(folder)
+        assert embedded_url("orders", folder) == url
+        other.communicate("\n")
+    assert stop_if_last(folder)
+
+
+def test_a_server_whose_connections_outlive_it_is_started_once_they_have_ended(folder: Path) -> None:
+    """PostgreSQL refuses to start beside processes of the killed one, which might still write."""
+    thread: threading.Thread | None = None
+    try:
+        with psycopg.connect(embedded_url("orders", folder)) as connection:
+            backend = psutil.Process(connection.info.backend_pid)
+            backend.suspend()
+            kill_server(folder)
+            thread = threading.Timer(3, backend.resume)
+            thread.start()
+            before = time.monotonic()
+            embedded_url("orders", folder)
+            assert time.monotonic() - before >= 2
+    finally:
+        if thread is not None:
+            thread.join()
+        stop_if_last(folder)
 
 
 def test_a_new_database_compares_texts_byte_by_byte(folder: Path) -> None:

@@ -1,0 +1,130 @@
+"""The processes of `orders-sync up` as a whole: started, watched, started again, stopped."""
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from orders_sync.cli.kept_databases import DatabasesUnreachableError, KeptDatabases
+from orders_sync.cli.managed_process import ManagedProcess
+from orders_sync.cli.output import console
+from orders_sync.config.environment import STATE_FOLDER
+from orders_sync.database.engine import Connection
+from orders_sync.model.errors import UserFacingError
+
+LOOK_SECONDS = 1.0
+"""How long it takes until the processes and the databases are looked at again."""
+PATIENCE_SECONDS = 30.0
+"""After so long, and each time again, a wait for a process says how long it has waited."""
+
+
+class AlreadyRunningError(UserFacingError):
+    """Another `orders-sync up` uses the same state folder."""
+
+
+@contextmanager
+def only_one(folder: Path) -> Generator[None]:
+    """Keeps a second `up` away from a state folder for the length of the block, or until the process is killed.
+
+    Raises AlreadyRunningError.
+    """
+    with (folder / "up.lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise AlreadyRunningError(
+                f"orders-sync up already runs on the state folder {folder} (process {file.read().strip() or '?'})."
+                f" Stop it first, or name another folder by {STATE_FOLDER}."
+            ) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+class TimedReport:
+    """Prints lines with the seconds since the start."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+
+    def line(self, text: str) -> None:
+        """Prints a line."""
+        console.print(f"[dim]{time.monotonic() - self._started:6.1f} s[/dim]", end="  ")
+        console.print(text, markup=False)
+
+
+class Supervisor:
+    """Processes that run together. One that ends is started again, once both databases answer."""
+
+    def __init__(self, databases: KeptDatabases, report: TimedReport) -> None:
+        self._databases = databases
+        self._report = report
+        self._processes: list[ManagedProcess] = []
+        self._unreachable_since: float | None = None
+
+    def start(
+        self, name: str, command: list[str], *, stop_seconds: float | None = None, needs_child: bool = False
+    ) -> ManagedProcess:
+        """Starts a process; the arguments are those of ManagedProcess."""
+        options = {} if stop_seconds is None else {"stop_seconds": stop_seconds}
+        process = ManagedProcess(name, command, needs_child=needs_child, **options)
+        self._processes.append(process)
+        return process
+
+    def look(self) -> Connection | None:
+        """Starts again what has ended. Returns a connection to the orders database, or None while a database is away.
+
+        Without its database a process may end again and again: until the databases answer, none is started, and its
+        ends do not count. Raises ProcessDiedError when a process ends again and again.
+        """
+        now = time.monotonic()
+        try:
+            connection = self._databases.orders()
+        except DatabasesUnreachableError as problem:
+            if self._unreachable_since is None:
+                self._unreachable_since = now
+                self._report.line(f"{problem}; connecting again until it does")
+            return None
+        if self._unreachable_since is not None:
+            self._report.line(f"the databases answer again after {now - self._unreachable_since:.0f} s")
+            self._unreachable_since = None
+        for process in self._processes:
+            if what := process.keep_running():
+                self._report.line(what)
+        return connection
+
+    def wait_until_it_answers(self, process: ManagedProcess, url: str) -> None:
+        """Waits until a GET of `url` succeeds, as `wait_until` does."""
+
+        def answers() -> bool:
+            try:
+                return httpx.get(url, timeout=2, trust_env=False).is_success
+            except httpx.TransportError:
+                return False
+
+        self.wait_until(process, answers, f"does not answer on {url} yet")
+
+    def wait_until(self, process: ManagedProcess, condition: Callable[[], bool], state: str) -> None:
+        """Waits until the condition is true, however long the machine needs, and says now and then for how long.
+
+        `state`: what the process does until then. Raises ProcessDiedError when a process ends again and again.
+        """
+        started = said = time.monotonic()
+        while not condition():
+            self.look()
+            if time.monotonic() - said >= PATIENCE_SECONDS:
+                said = time.monotonic()
+                self._report.line(f"{process.name} {state}; waiting for {said - started:.0f} s (see {process.log})")
+            time.sleep(LOOK_SECONDS / 4)
+
+    def stop(self) -> None:
+        """Stops all processes, the last one first, and closes the connections."""
+        for process in reversed(self._processes):
+            process.stop()
+        self._databases.close()

@@ -1,0 +1,161 @@
+"""The processes of `orders-sync up` as a whole, with real processes and real databases."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from orders_sync.cli import managed_process, supervisor
+from orders_sync.cli.kept_databases import KeptDatabases
+from orders_sync.cli.supervisor import AlreadyRunningError, Supervisor, TimedReport, only_one
+from orders_sync.config.environment import ORDERS_DATABASE_URL
+from orders_sync.database.embedded import stop_if_last
+from orders_sync.testing.deployment import free_port
+from orders_sync.testing.waiting import wait_for
+
+SLEEPS = [sys.executable, "-c", "import time; time.sleep(60)"]
+
+
+@pytest.fixture
+def state(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A state folder of the test's own, with an embedded server of its own."""
+    with tempfile.TemporaryDirectory(prefix="oss-") as name:  # short: the path of a Unix socket is limited
+        monkeypatch.setenv("ORDERS_SYNC_STATE", name)
+        yield Path(name)
+        stop_if_last(Path(name))
+
+
+@pytest.fixture
+def supervised(state: Path) -> Iterator[Supervisor]:
+    """A supervisor without processes, both databases on the embedded server."""
+    made = Supervisor(KeptDatabases("test"), TimedReport())
+    yield made
+    made.stop()
+
+
+def kill_server(state: Path) -> None:
+    os.kill(int((state / "postgres" / "postmaster.pid").read_text().splitlines()[0]), signal.SIGKILL)
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """What was reported, without the seconds."""
+    return [line.partition(" s  ")[2] for line in capsys.readouterr().out.splitlines()]
+
+
+def test_a_killed_embedded_server_is_started_again_though_no_process_needs_it(
+    state: Path, supervised: Supervisor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    part = supervised.start("part", SLEEPS)
+    assert supervised.look()
+    kill_server(state)
+    wait_for(lambda: supervised.look() is None, seconds=10)
+    connection = wait_for(supervised.look, seconds=30)
+    assert connection is not None
+    assert connection.execute("SELECT current_database()").fetchone() == ("orders",)
+    assert part.is_alive()
+    lost, back = lines(capsys)
+    assert re.match("the (orders database|database of Dagster) does not answer: ", lost)  # whose end comes first
+    assert back.startswith("the databases answer again after ")
+
+
+def test_cut_connections_are_opened_again(
+    database_url: str, supervised: Supervisor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a restart of the server cuts them. The two databases may be on different servers."""
+    connection = supervised.look()
+    assert connection
+    with psycopg.connect(database_url, autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(%s)", [connection.info.backend_pid])
+    again = wait_for(supervised.look, seconds=30)
+    assert again is not connection
+    assert [line.partition(":")[0] for line in lines(capsys)] == [
+        "the orders database does not answer",
+        "the databases answer again after 0 s",
+    ]
+
+
+def test_processes_that_end_while_the_database_is_away_are_started_once_it_is_back(
+    state: Path, supervised: Supervisor, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(managed_process, "PAUSE_SECONDS", 0.01)
+    part = supervised.start("part", SLEEPS)
+    assert supervised.look()
+    with monkeypatch.context() as away:
+        away.setenv(ORDERS_DATABASE_URL, f"postgresql://nobody@127.0.0.1:{free_port()}/orders")
+        kill_server(state)  # what was opened before is cut
+        (child,) = psutil.Process().children()
+        child.kill()
+        wait_for(lambda: not part.is_alive(), seconds=10)
+        for _ in range(managed_process.MAX_ENDS + 1):
+            assert supervised.look() is None
+        assert not part.is_alive()
+    wait_for(lambda: supervised.look() and part.is_alive(), seconds=30)
+    lost, back, started = lines(capsys)
+    assert lost.startswith("the orders database does not answer: ")
+    assert back.startswith("the databases answer again after ")
+    assert started == "part ended with exit code -9; it is started again in 0 s"
+
+
+def test_a_slow_start_is_waited_for_and_says_how_long(
+    supervised: Supervisor, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(supervisor, "PATIENCE_SECONDS", 0.5)
+    port = free_port()
+    server = f"HTTPServer(('127.0.0.1', {port}), SimpleHTTPRequestHandler).serve_forever()"
+    slow = f"import time; time.sleep(3); from http.server import *; {server}"
+    assert supervised.look()  # starts the server
+    part = supervised.start("part", [sys.executable, "-c", slow])
+    supervised.wait_until_it_answers(part, f"http://127.0.0.1:{port}/")
+    waits = lines(capsys)
+    assert len(waits) >= 2
+    state = rf"part does not answer on http://127\.0\.0\.1:{port}/ yet"
+    assert all(re.fullmatch(rf"{state}; waiting for \d+ s \(see {part.log}\)", line) for line in waits)
+
+
+def test_a_process_that_dies_while_it_starts_is_started_again(
+    state: Path, supervised: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(managed_process, "PAUSE_SECONDS", 0.01)
+    marker = state / "second"
+    program = (
+        f"import os, pathlib, signal, time; marker = pathlib.Path({str(marker)!r})\n"
+        "if not marker.exists():\n    marker.touch(); os.kill(os.getpid(), signal.SIGKILL)\n"
+        "(marker.parent / 'ready').touch(); time.sleep(60)"
+    )
+    part = supervised.start("part", [sys.executable, "-c", program])
+    supervised.wait_until(part, (state / "ready").exists, "starts")
+    assert part.is_alive()
+
+
+def test_a_second_up_on_the_same_state_folder_is_refused(state: Path) -> None:
+    holder = subprocess.Popen(
+        [
+            sys.executable, "-c",
+            "import sys, time; from pathlib import Path; from orders_sync.cli.supervisor import only_one\n"
+            "with only_one(Path(sys.argv[1])):\n    print('in', flush=True); time.sleep(60)",
+            str(state),
+        ],
+        stdout=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"in\n"
+        with pytest.raises(AlreadyRunningError) as problem, only_one(state):
+            pass
+        assert str(problem.value) == (
+            f"orders-sync up already runs on the state folder {state} (process {holder.pid}). Stop it first, or name "
+            "another folder by ORDERS_SYNC_STATE."
+        )
+    finally:
+        holder.kill()
+        holder.wait()
+    with only_one(state):  # a killed one leaves nothing behind
+        pass
