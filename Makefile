@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 3000
 
-.PHONY: run test test-fast test-medusa test-contracts lint types commits coverage reference docs lock lock-upgrade bench bench-passes bench-cutover bench-stock fuzz stress week clean
+.PHONY: run test test-fast test-medusa test-contracts lint types commits coverage reference docs lock lock-upgrade bench bench-passes bench-cutover bench-stock fuzz stress week chaos clean
 
 run: .venv/installed ## set everything up and run the main job: sandbox, Dagster UI and daemon, first syncs
 	$(BIN)/orders-sync up --port $(PORT)
@@ -79,6 +79,10 @@ stress: .venv/installed-dev ## change, apply, import and correct stock at once, 
 week: .venv/installed-dev ## simulate acceptance over DAYS=<days>, 7 by default; prints figures
 	$(BIN)/python -m orders_sync_tests.debian_packages
 	$(BIN)/python -m orders_sync_tests.passes.acceptance_week --days $(DAYS)
+
+SEQUENCES ?= 500
+chaos: .venv/installed-dev ## random sequences of work and faults, SEQUENCES=<number> from SEED=<number>; into docs/reliability.md
+	$(BIN)/python -m orders_sync_tests.faults --sequences $(SEQUENCES) $(if $(SEED),--seed $(SEED)) --write docs/reliability.md
 
 clean: ## delete the databases, the sandbox's state and the environment
 	rm -rf .venv .state

@@ -17,7 +17,8 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
@@ -27,7 +28,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from orders_sync.config.environment import ORDERS_DATABASE_URL
-from orders_sync.database.embedded import ORDERS_DATABASE, embedded_url
+from orders_sync.database.embedded import ORDERS_DATABASE, embedded_url, stop_if_last
 from orders_sync.database.engine import connect
 from orders_sync.database.schema_upgrade import upgrade_schema
 from orders_sync.lanes.history import lane_states
@@ -50,6 +51,7 @@ BUSY_SECONDS = 1.5
 RECOVERY_SECONDS = 300.0
 """A lane must have worked again so long after all faults have ended."""
 JOBS = (*SyncType, "stock")
+MATRIX_BEGIN, MATRIX_END = "<!-- the matrix: make chaos writes it -->", "<!-- end of the matrix -->"
 
 
 class Violation(AssertionError):
@@ -71,8 +73,8 @@ def work(job: str, settings: dict[str, Any]) -> None:
 
 
 @dataclass
-class Sequence:
-    """One sequence: its marketplace and its database."""
+class Story:
+    """What happens in one sequence, at one marketplace."""
 
     random: random.Random
     marketplace: Marketplace
@@ -107,39 +109,39 @@ _FORKS = multiprocessing.get_context("forkserver")
 
 # The faults. Each strikes while `process` works, and leaves the machine as it found it.
 
-Fault = Callable[[Sequence, BaseProcess], None]
+Fault = Callable[[Story, BaseProcess], None]
 
 
-def nothing(_: Sequence, process: BaseProcess) -> None:
+def nothing(_: Story, process: BaseProcess) -> None:
     """No fault: the others must not depend on one."""
 
 
-def worker_killed(_: Sequence, process: BaseProcess) -> None:
+def worker_killed(_: Story, process: BaseProcess) -> None:
     process.kill()
 
 
-def worker_frozen(sequence: Sequence, process: BaseProcess) -> None:
+def worker_frozen(story: Story, process: BaseProcess) -> None:
     """It sleeps while another process does its work, and wakes up afterwards."""
     _signal(process, signal.SIGSTOP)
-    other = sequence.start(sequence.random.choice(JOBS))
-    other.join(sequence.random.uniform(0, 3))
+    other = story.start(story.random.choice(JOBS))
+    other.join(story.random.uniform(0, 3))
     _signal(process, signal.SIGCONT)
     _end(other)
 
 
-def two_workers(sequence: Sequence, process: BaseProcess) -> None:
+def two_workers(story: Story, process: BaseProcess) -> None:
     """The same lane twice, and another one beside it."""
-    others = [sequence.start(job) for job in (process.name, sequence.random.choice(JOBS)) if job in JOBS]
+    others = [story.start(job) for job in (process.name, story.random.choice(JOBS)) if job in JOBS]
     for other in others:
         _end(other)
 
 
-def connections_cut(sequence: Sequence, _: BaseProcess) -> None:
+def connections_cut(story: Story, _: BaseProcess) -> None:
     """Every session of the database ends, as when somebody restarts a proxy."""
     _administer("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
 
 
-def one_connection_cut(sequence: Sequence, _: BaseProcess) -> None:
+def one_connection_cut(story: Story, _: BaseProcess) -> None:
     _administer(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND application_name "
         "LIKE 'orders_sync%%' ORDER BY random() LIMIT 1"
@@ -151,21 +153,21 @@ def database_killed(*_: object) -> None:
     _kill_server()
 
 
-def database_frozen(sequence: Sequence, _: BaseProcess) -> None:
+def database_frozen(story: Story, _: BaseProcess) -> None:
     pid = _server_pid()
     os.kill(pid, signal.SIGSTOP)
-    time.sleep(sequence.random.uniform(0.1, 2))
+    time.sleep(story.random.uniform(0.1, 2))
     os.kill(pid, signal.SIGCONT)
 
 
-def everything_killed(_: Sequence, process: BaseProcess) -> None:
+def everything_killed(_: Story, process: BaseProcess) -> None:
     """As when the machine loses its power."""
     process.kill()
     _kill_server()
 
 
-def marketplace_fails(sequence: Sequence, _: BaseProcess) -> None:
-    kind: dict[str, Any] = sequence.random.choice(
+def marketplace_fails(story: Story, _: BaseProcess) -> None:
+    kind: dict[str, Any] = story.random.choice(
         [
             {"kind": "status", "status": 500}, {"kind": "status", "status": 502}, {"kind": "status", "status": 404},
             {"kind": "status", "status": 429, "headers": {"Retry-After": "1"}}, {"kind": "status", "status": 401},
@@ -174,16 +176,30 @@ def marketplace_fails(sequence: Sequence, _: BaseProcess) -> None:
             {"kind": "sparse", "fields": ["orderlines"]}, {"kind": "patch", "fields": {"price": "a lot"}},
         ]
     )  # fmt: skip
-    sequence.marketplace.fault(**{"times": sequence.random.randint(1, 8), **kind})
+    story.marketplace.fault(**{"times": story.random.randint(1, 8), **kind})
 
 
-FAULTS: dict[str, Fault] = {
-    fault.__name__.replace("_", " "): fault
-    for fault in (
-        nothing, worker_killed, worker_frozen, two_workers, connections_cut, one_connection_cut, database_killed,
-        database_frozen, everything_killed, marketplace_fails,
-    )
-}  # fmt: skip
+class Kind(NamedTuple):
+    """A kind of fault."""
+
+    strike: Fault
+    expected: str
+    """What is expected beside the invariants."""
+
+
+FAULTS = {
+    "none": Kind(nothing, "The work is done."),
+    "worker killed": Kind(worker_killed, "Its batch is undone, its lane free at once."),
+    "worker frozen": Kind(worker_frozen, "Another worker waits, or takes over; what wakes up writes nothing twice."),
+    "two workers": Kind(two_workers, "One works, the other says that the lane is busy."),
+    "all connections cut": Kind(connections_cut, "The pass fails in one line; the next one continues."),
+    "one connection cut": Kind(one_connection_cut, "The pass fails in one line, or goes on."),
+    "database killed": Kind(database_killed, "Whoever needs the embedded server next starts it again."),
+    "database frozen": Kind(database_frozen, "The work goes on when the server does."),
+    "worker and database killed": Kind(everything_killed, "As after a power cut: committed batches are there."),
+    "marketplace fails": Kind(marketplace_fails, "Tried again, or the pass fails in one line; nothing is skipped."),
+}
+"""Every kind of fault by its name."""
 
 
 def _signal(process: BaseProcess, number: int) -> None:
@@ -217,15 +233,15 @@ def _kill_server() -> None:
 
 
 class Outcome(NamedTuple):
-    """What became of a sequence."""
+    """What became of a story."""
 
     faults: list[str]
     recovery_seconds: float
     """From the end of all faults until every lane and the stock job have succeeded."""
 
 
-def run_sequence(seed: int) -> Outcome:
-    """Raises Violation, or the error of an invariant."""
+def run_sequence(seed: int, faults: Sequence[str] = tuple(FAULTS), steps: int = STEPS) -> Outcome:
+    """A sequence of some kinds of faults. Raises Violation, or the error of an invariant."""
     chance = random.Random(seed)
     with _emptied_database(), Marketplace(ago=_ago(chance)) as marketplace:
         accounts = sandbox_account(marketplace)
@@ -233,35 +249,35 @@ def run_sequence(seed: int) -> Outcome:
             "marketplace": "back_market", "base_url": marketplace.url, "token": "BACK_MARKET_SANDBOX_TOKEN",
             "limits": {"enforced": False, "connections": accounts.settings.limits.connections, "outage_minutes": 0},
         }  # fmt: skip
-        sequence = Sequence(chance, marketplace, settings)
+        story = Story(chance, marketplace, settings)
         struck: list[str] = []
-        for _ in range(STEPS):
-            sequence.change_marketplace()
-            process = sequence.start(chance.choice(JOBS))
+        for _ in range(steps):
+            story.change_marketplace()
+            process = story.start(chance.choice(JOBS))
             time.sleep(chance.uniform(0, BUSY_SECONDS))
-            name = chance.choice(list(FAULTS))
-            FAULTS[name](sequence, process)
+            name = chance.choice(faults)
+            FAULTS[name].strike(story, process)
             _end(process)
             struck.append(name)
         marketplace.calm()
         began = time.monotonic()
-        _recover(sequence, began)
+        _recover(story, began)
         seconds = time.monotonic() - began
         with connect(embedded_url(ORDERS_DATABASE), application="chaos checks") as connection:
             check_invariants(connection)
             every_listed_order_is_stored_or_rejected(connection, ACCOUNT, marketplace.listed())
-            _every_order_is_up_to_date(connection, sequence)
+            _every_order_is_up_to_date(connection, story)
             left = [str(state.lane) for state in lane_states(connection, [ACCOUNT]) if state.holder is not None]
         if left:
             raise Violation(f"lanes that are still held: {left}")
     return Outcome(struck, seconds)
 
 
-def _recover(sequence: Sequence, began: float) -> None:
+def _recover(story: Story, began: float) -> None:
     """Runs every job until it succeeds, as the next ticks would."""
     for job in (*SyncType, *SyncType, "stock"):
         while True:
-            process = sequence.start(job)
+            process = story.start(job)
             _end(process)
             if process.exitcode == 0:
                 break
@@ -269,11 +285,11 @@ def _recover(sequence: Sequence, began: float) -> None:
                 raise Violation(f"{job} has not worked again after {RECOVERY_SECONDS:.0f} s")
 
 
-def _every_order_is_up_to_date(connection: psycopg.Connection[Any], sequence: Sequence) -> None:
+def _every_order_is_up_to_date(connection: psycopg.Connection[Any], story: Story) -> None:
     stored = dict(connection.execute("SELECT order_id, min(status) FROM order_items GROUP BY order_id").fetchall())
     wrong = {
         number: (stored.get(str(number)), expected)
-        for number, expected in sequence.orders.items()
+        for number, expected in story.orders.items()
         if stored.get(str(number)) != expected
     }
     if wrong:
@@ -300,34 +316,83 @@ def _ago(chance: random.Random) -> Any:
     return timedelta(days=chance.randint(1, 20))
 
 
-def main() -> int:
-    """Runs the sequences; prints a matrix of the faults. Returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sequences", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=None, help="of the first sequence; by default a random one")
-    options = parser.parse_args()
-    first = options.seed if options.seed is not None else random.randrange(1_000_000)
-    print(f"{options.sequences} sequences from seed {first}")
-    seconds: dict[str, list[float]] = defaultdict(list)
-    violations: list[str] = []
+class Report(NamedTuple):
+    """What became of many sequences."""
+
+    seconds: dict[str, list[float]]
+    """By kind of fault, how long it took after each sequence with it until every lane had worked again."""
+    violations: list[str]
+
+
+@contextmanager
+def a_machine() -> Iterator[None]:
+    """A state folder with an embedded server of its own, and an orders database, for the length of the block."""
+    before = {name: os.environ.pop(name, None) for name in (ORDERS_DATABASE_URL, "ORDERS_SYNC_STATE")}
     with tempfile.TemporaryDirectory(prefix="osch-") as folder:
         os.environ["ORDERS_SYNC_STATE"] = folder
-        os.environ.pop(ORDERS_DATABASE_URL, None)
-        upgrade_schema(embedded_url(ORDERS_DATABASE))
-        _FORKS.set_forkserver_preload([__name__])
-        for seed in range(first, first + options.sequences):
+        try:
+            upgrade_schema(embedded_url(ORDERS_DATABASE))
+            _FORKS.set_forkserver_preload([__name__])
+            yield
+        finally:
+            stop_if_last()
+            del os.environ["ORDERS_SYNC_STATE"]
+            os.environ.update({name: value for name, value in before.items() if value is not None})
+
+
+def run_sequences(seeds: Sequence[int]) -> Report:
+    """Runs sequences one after the other; none stops the others."""
+    report = Report(defaultdict(list), [])
+    with a_machine():
+        for seed in seeds:
             try:
                 outcome = run_sequence(seed)
             except Exception as error:
-                violations.append(f"seed {seed}: {type(error).__name__}: {str(error)[:2000]}")
-                print(violations[-1])
+                report.violations.append(f"seed {seed}: {type(error).__name__}: {str(error)[:2000]}")
+                print(report.violations[-1], flush=True)
                 continue
             for name in set(outcome.faults):
-                seconds[name].append(outcome.recovery_seconds)
-        print("\n| fault | sequences | every lane worked again after: median | worst |\n|---|---:|---:|---:|")
-        for name in FAULTS:
-            if seconds[name]:
-                values = seconds[name]
-                print(f"| {name} | {len(values)} | {statistics.median(values):.1f} s | {max(values):.1f} s |")
-        print(f"\n{len(violations)} violations in {options.sequences} sequences from seed {first}")
-    return 1 if violations else 0
+                report.seconds[name].append(outcome.recovery_seconds)
+    return report
+
+
+def matrix(report: Report) -> str:
+    """The report as a table in Markdown."""
+    lines = ["| fault | expected | sequences with it | every lane worked again after: median | worst |"]
+    lines.append("|---|---|---:|---:|---:|")
+    for name, kind in FAULTS.items():
+        if values := report.seconds.get(name):
+            figures = f"{len(values)} | {statistics.median(values):.1f} s | {max(values):.1f} s"
+            lines.append(f"| {name} | {kind.expected} | {figures} |")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Runs the sequences; prints the matrix, and writes it into docs/reliability.md. Returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sequences", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=None, help="of the first sequence; by default a random one")
+    parser.add_argument("--workers", type=int, default=2, help="sequences at the same time, each with its own server")
+    parser.add_argument("--write", type=Path, help="a page in which the matrix is replaced")
+    options = parser.parse_args()
+    first = options.seed if options.seed is not None else random.randrange(1_000_000)
+    print(f"{options.sequences} sequences from seed {first}", flush=True)
+    seeds = range(first, first + options.sequences)
+    with ProcessPoolExecutor(options.workers, multiprocessing.get_context("spawn")) as workers:
+        reports = list(workers.map(run_sequences, [seeds[n :: options.workers] for n in range(options.workers)]))
+    whole = Report(defaultdict(list), [])
+    for report in reports:
+        whole.violations.extend(report.violations)
+        for name, values in report.seconds.items():
+            whole.seconds[name] += values
+    last = f"{len(whole.violations)} violations in {options.sequences} sequences from seed {first}."
+    print(f"\n{matrix(whole)}\n\n{last}")
+    if options.write is not None:
+        _write(options.write, f"{matrix(whole)}\n\n{last}")
+    return 1 if whole.violations else 0
+
+
+def _write(page: Path, text: str) -> None:
+    before, begin, rest = page.read_text().partition(MATRIX_BEGIN)
+    _, end, after = rest.partition(MATRIX_END)
+    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")
