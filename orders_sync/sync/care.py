@@ -153,6 +153,8 @@ def retry_rejected(
             with pass_.connection.transaction():
                 note_retry(pass_.connection, kept.account, kept.kind, kept.key, by)
                 stored = _store(pass_, [checked], [])
+                if not stored.rejected:  # a detail may be older than the list that named it
+                    resolve(pass_.connection, kept.account, kept.kind, {kept.key: None})
             pass_.add(stored)
     return None
 

@@ -11,6 +11,7 @@ from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit.retries import MAX_TRIES
 from orders_sync.passes.run_pass import PassFailedError
+from orders_sync.sandbox.formats import iso
 from orders_sync.testing.invariants import check_invariants, nothing_changed
 from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
 
@@ -64,6 +65,25 @@ def test_a_care_record_whose_detail_fails_is_put_off_and_stored_once_it_comes(
     assert connection.execute(REASONS).fetchall() == []
     assert connection.execute("SELECT last_outcome FROM lanes").fetchone() == ("succeeded",)
     nothing_changed(sync(account, "care"))
+
+
+def test_a_care_record_that_was_put_off_is_done_once_it_comes_whatever_time_its_detail_has(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
+) -> None:
+    """A detail may be a cached copy, older than the list that named it."""
+    folders(marketplace, 900)
+    marketplace.pass_time(minutes=3)
+    marketplace.fault("status", path="/ws/sav/900", status=404)
+    assert sync(account, "care").put_off == 1
+    earlier = iso(marketplace.now() - timedelta(hours=1))
+    marketplace.world.scripted_folders[900]["detail"]["date_modification"] = earlier
+    assert sync(account, "care").created == 1
+    assert connection.execute(REASONS).fetchall() == []
+    marketplace.pass_time(days=9)  # the list no longer names it
+    sync(account, "care")
+    calls = marketplace.calls("GET /ws/sav/…")
+    sync(account, "care")
+    assert marketplace.calls("GET /ws/sav/…") == calls
 
 
 def test_a_care_record_that_is_answered_with_another_one_is_put_off(
