@@ -77,27 +77,15 @@ def record_key(record_id: str, raw: bytes) -> str:
 def keep(connection: Connection, account: str, records: Sequence[RejectedRecord]) -> None:
     """Stores rejected records. A record that is rejected again keeps the date of its first rejection.
 
-    A dismissed one stays dismissed, unless the record has changed. An older version than the one that is kept changes
-    nothing. A modified time in the future is not kept: no later version could end the rejection.
+    A dismissed one stays dismissed, unless the record has changed. An older version than the one that is kept counts as
+    an attempt, and changes nothing else: its record must not replace the newer one, and it had its turn (`to_retry`).
+    A modified time in the future is not kept: no later version could end the rejection.
     """
     if not records:
         return
     with connection.cursor() as cursor:
         cursor.executemany(
-            """
-            INSERT INTO rejected_records AS stored (account, kind, record_id, raw, fingerprint, reasons, modified_at)
-            VALUES (%s, %s, %s, %s, %s, %s, (
-              SELECT at FROM (VALUES (%s::timestamptz)) AS modified (at) WHERE at <= now() + %s::interval))
-            ON CONFLICT (account, kind, record_id) DO UPDATE SET
-              raw = excluded.raw, fingerprint = coalesce(excluded.fingerprint, stored.fingerprint),
-              modified_at = coalesce(excluded.modified_at, stored.modified_at),
-              reasons = excluded.reasons, last_seen_at = now(), attempts = stored.attempts + 1, resolved_at = NULL,
-              dismissed_at = NULL, dismissed_by = NULL, dismissed_reason = NULL
-            WHERE (stored.dismissed_at IS NULL
-                OR coalesce(excluded.fingerprint <> stored.fingerprint, excluded.raw <> stored.raw))
-              AND (stored.resolved_at IS NOT NULL
-                OR coalesce(excluded.modified_at >= stored.modified_at, TRUE))
-            """,
+            _KEEP,
             [
                 (
                     account,
@@ -112,6 +100,26 @@ def keep(connection: Connection, account: str, records: Sequence[RejectedRecord]
                 for record in sorted(records, key=lambda record: record.record_id)
             ],
         )
+
+
+#: Whether a version is older than the one that is kept, and whose rejection has not ended.
+_IS_OLDER = SQL("(stored.resolved_at IS NULL AND excluded.modified_at < stored.modified_at) IS TRUE")
+_KEEP = SQL("""
+INSERT INTO rejected_records AS stored (account, kind, record_id, raw, fingerprint, reasons, modified_at)
+VALUES (%s, %s, %s, %s, %s, %s, (
+  SELECT at FROM (VALUES (%s::timestamptz)) AS modified (at) WHERE at <= now() + %s::interval))
+ON CONFLICT (account, kind, record_id) DO UPDATE SET
+  raw = CASE WHEN {is_older} THEN stored.raw ELSE excluded.raw END,
+  fingerprint = CASE WHEN {is_older} THEN stored.fingerprint
+                ELSE coalesce(excluded.fingerprint, stored.fingerprint) END,
+  reasons = CASE WHEN {is_older} THEN stored.reasons ELSE excluded.reasons END,
+  modified_at = CASE WHEN {is_older} THEN stored.modified_at
+                ELSE coalesce(excluded.modified_at, stored.modified_at) END,
+  last_seen_at = now(), attempts = stored.attempts + 1, resolved_at = NULL,
+  dismissed_at = NULL, dismissed_by = NULL, dismissed_reason = NULL
+WHERE stored.dismissed_at IS NULL
+  OR coalesce(excluded.fingerprint <> stored.fingerprint, excluded.raw <> stored.raw) AND NOT {is_older}
+""").format(is_older=_IS_OLDER)
 
 
 def _as_json(reasons: Sequence[Reason]) -> Jsonb:
