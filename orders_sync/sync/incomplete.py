@@ -25,8 +25,6 @@ RENEW_BEFORE = timedelta(hours=6)
 """How long before it expires a URL is read anew: the next pass may come hours later."""
 RENEW_BACK = timedelta(days=93)
 """The URLs of orders that are older than this are not read anew, shipped or not."""
-COMMITTED_WITHIN = timedelta(minutes=10)
-"""A change that another pass stored so long before the last pass of this lane may have been committed after it."""
 GIVE_UP_AFTER = 10
 """If nothing could be read for so many orders, and for none before, the marketplace is at fault: the pass fails."""
 
@@ -36,12 +34,11 @@ WITH expiring AS (
   WHERE account = %(account)s AND cancelled_at IS NULL AND expires_at BETWEEN %(renew_since)s AND %(renew_until)s
   GROUP BY order_id
 ), cancelled AS (
-  -- Labels of these may have been made since the last pass: then their pieces may have left. One look is enough.
-  SELECT order_id, created_at
-  FROM orders CROSS JOIN LATERAL (
-    SELECT coalesce(max(started_at) - %(committed_within)s, '-infinity') AS at FROM lane_runs
-    WHERE account = %(account)s AND sync_type = 'incomplete' AND outcome IN ('succeeded', 'partial')) last_pass
-  WHERE account = %(account)s AND %(holds)s AND created_at >= %(since)s AND stored_at >= last_pass.at
+  -- Labels of these may have been made before the cancellation: then their pieces may have left. One look is enough.
+  SELECT order_id, created_at, revision
+  FROM orders
+  WHERE account = %(account)s AND %(holds)s AND created_at >= %(since)s
+    AND revision > coalesce(late_label_revision, 1)
     AND marketplace_shipping IS NOT FALSE AND label_url IS NULL AND status <> ALL(%(label_due)s)
     AND EXISTS (
       SELECT FROM order_events event
@@ -49,7 +46,8 @@ WITH expiring AS (
       JOIN (
         SELECT account, item_id FROM public.stock_locks UNION ALL SELECT account, item_id FROM shadow.stock_locks
       ) lock USING (account, item_id)
-      WHERE event.account = orders.account AND event.order_id = orders.order_id AND event.recorded_at >= last_pass.at
+      WHERE event.account = orders.account AND event.order_id = orders.order_id
+        AND event.revision > coalesce(late_label_revision, 0)
         AND event.old_status = ANY(%(label_due)s) AND item.status = ANY(%(cancelled)s))
     AND NOT EXISTS (
       SELECT FROM order_documents known
@@ -81,11 +79,18 @@ WITH expiring AS (
     )) AS label
   FROM due
 )
-SELECT order_id, delivery_note, label FROM (
-  SELECT order_id, created_at, coalesce(note, FALSE) AS delivery_note, coalesce(label, FALSE) AS label
+SELECT order_id, delivery_note, label, late_label_revision FROM (
+  SELECT order_id, created_at, coalesce(note, FALSE) AS delivery_note, coalesce(label, FALSE) AS label,
+    NULL::integer AS late_label_revision
   FROM checked WHERE note OR label
-  UNION ALL SELECT order_id, created_at, FALSE, TRUE FROM cancelled
+  UNION ALL SELECT order_id, created_at, FALSE, TRUE, revision FROM cancelled
 ) missing ORDER BY created_at, order_id
+"""
+#: By the revision that the query saw: a cancellation that is committed meanwhile has a later one.
+_NOTE_LOOKS = """
+UPDATE orders SET late_label_revision = look.revision
+FROM unnest(%s::text[], %s::integer[]) AS look (order_id, revision)
+WHERE account = %s AND orders.order_id = look.order_id
 """
 _OF_ORDERS = """
 SELECT order_id, marketplace_delivery_note IS NOT FALSE AS delivery_note, marketplace_shipping IS NOT FALSE AS label
@@ -103,22 +108,27 @@ def sync(pass_: RunningPass) -> None:
     now = pass_.adapter.now()
     since = now - timedelta(days=days)
     pass_.add(PassSummary(range_start=since, range_end=now))
-    read_documents(pass_, _missing_documents(pass_, since, now))
+    missing, looks = _missing_documents(pass_, since, now)
+    read = read_documents(pass_, missing)
     # The adapter has the marketplace's clock once it has an answer; without a request, it has only ours.
     began = pass_.adapter.now() - (datetime.now(UTC) - pass_.began)
     with pass_.connection.transaction():
+        looked = sorted(looks.keys() & set(read))
+        pass_.connection.execute(_NOTE_LOOKS, [looked, [looks[each] for each in looked], pass_.lane.account])
         reached = advance_watermark(pass_.connection, pass_.lane, began)
     pass_.add(PassSummary(range_end=began, watermark=reached))
 
 
 def read_documents(
     pass_: RunningPass, missing: Sequence[MissingDocuments], on_storing: Callable[[str], None] = lambda _: None
-) -> None:
+) -> list[str]:
     """Reads and stores documents of orders. Raises MarketplaceError if nothing can be read at all.
 
-    `on_storing`: is called with an order's id at the end of the transaction that stores its documents.
+    Returns the ids of the orders of which all could be read that the marketplace has. `on_storing`: is called with an
+    order's id at the end of the transaction that stores its documents.
     """
     flaws = RecordFlaws(pass_.connection, pass_.lane.account, "order")
+    read: list[str] = []
     failures = successes = 0
     for order_id, answer in _answers(pass_.adapter, missing):
         pass_.add(PassSummary(fetched=1, problems=[f"order {order_id}: {problem}" for problem in answer.problems]))
@@ -126,11 +136,15 @@ def read_documents(
         failures += has_failed and not answer.found
         if failures >= GIVE_UP_AFTER and not successes:
             raise answer.problems[0]
-        if answer.problems and not answer.found and not answer.flaws:
-            continue
-        successes += bool(answer.found) or not has_failed
-        pass_.add(_store(pass_, flaws, order_id, answer, on_storing))
-        pass_.note_progress()
+        stored = PassSummary()
+        if answer.found or answer.flaws or not answer.problems:
+            successes += bool(answer.found) or not has_failed
+            stored = _store(pass_, flaws, order_id, answer, on_storing)
+            pass_.add(stored)
+            pass_.note_progress()
+        if not has_failed and not stored.problems:
+            read.append(order_id)
+    return read
 
 
 def _answers(adapter: Adapter, missing: Sequence[MissingDocuments]) -> Iterator[tuple[str, OrderDocuments]]:
@@ -197,15 +211,15 @@ def _store(
     return PassSummary(changed=1, flawed=bool(wrong), documents_found=sum(map(is_usable, answer.found)))
 
 
-def _missing_documents(pass_: RunningPass, since: datetime, now: datetime) -> list[MissingDocuments]:
+def _missing_documents(
+    pass_: RunningPass, since: datetime, now: datetime
+) -> tuple[list[MissingDocuments], dict[str, int]]:
     """The orders that should have a document by now which is not stored, or which soon expires, oldest first.
 
-    And, once, those that were cancelled since the last pass, whose label may have been made before. `since`: only
-    orders that were created at or after it can miss a document.
+    And those that were cancelled, until one pass could look for a label that was made before: their revisions, by order
+    id, are returned as well. `since`: only orders that were created at or after it can miss a document.
     """
-    return rows_as(
-        pass_.connection,
-        MissingDocuments,
+    rows = pass_.connection.execute(
         _MISSING,
         {
             "account": pass_.lane.account,
@@ -215,7 +229,8 @@ def _missing_documents(pass_: RunningPass, since: datetime, now: datetime) -> li
             "note_due": [str(status) for status in DELIVERY_NOTE_DUE],
             "label_due": [str(status) for status in LABEL_DUE],
             "cancelled": [Status.CANCELLED, Status.REFUNDED_BEFORE_SHIPPING],
-            "committed_within": COMMITTED_WITHIN,
             "holds": pass_.request.account.settings.hold_after_label,
         },
-    )
+    ).fetchall()
+    looks = {order_id: revision for order_id, _, _, revision in rows if revision is not None}
+    return [MissingDocuments(*order) for *order, _ in rows], looks

@@ -1,6 +1,7 @@
 """`incomplete`: fetches the documents that are missing, stores what it finds, and nothing else."""
 
 import dataclasses
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -8,7 +9,9 @@ import pytest
 
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
+from orders_sync.marketplaces.back_market import BackMarket
 from orders_sync.marketplaces.kit import retries
+from orders_sync.marketplaces.kit.adapter import DocumentsAnswer, MissingDocuments
 from orders_sync.passes.run_pass import PassFailedError
 from orders_sync.stock.apply_events import apply_pending
 from orders_sync.stock.connection import StockConnection
@@ -244,8 +247,50 @@ class TestCancelledSinceTheLastPass:
 
     def test_without_a_label_it_is_looked_at_once(self, stock: StockConnection, account: SellerAccount) -> None:
         assert sync(account, "incomplete").api_calls == 1
-        stock.execute("UPDATE public.order_events SET recorded_at = recorded_at - interval '1 hour'")
         assert sync(account, "incomplete").api_calls == 0
+
+    def test_a_look_that_fails_is_repeated(
+        self, stock: StockConnection, marketplace: Marketplace, account: SellerAccount, impatient: None
+    ) -> None:
+        marketplace.fault("status", status=500, path="/ws/shipping", times=0)
+        assert len(sync(account, "incomplete").problems) == 1
+        marketplace.calm()
+        marketplace.change(1, _deliveries=[_delivery(7, 100)])
+        self._an_hour_later(stock)
+        assert sync(account, "incomplete").documents_found == 1
+        apply_pending(stock)
+        assert [each.held for each in held(stock)] == [1]
+
+    def test_a_pass_that_does_not_reach_back_to_it_is_no_look(
+        self, stock: StockConnection, account: SellerAccount
+    ) -> None:
+        stock.execute("UPDATE orders SET created_at = created_at - interval '40 hours'")
+        assert sync(account, "incomplete", days_back=1).fetched == 0
+        self._an_hour_later(stock)
+        assert sync(account, "incomplete").fetched == 1
+
+    def test_an_order_that_is_changed_again_while_it_is_looked_at_is_looked_at_again(
+        self, stock: StockConnection, marketplace: Marketplace, account: SellerAccount, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Two clocks, or one and a slow commit, would lose the second cancellation."""
+        documents = BackMarket.documents
+
+        def reopened_meanwhile(self: BackMarket, missing: Sequence[MissingDocuments]) -> Iterator[DocumentsAnswer]:
+            for line_state, state in ((2, 3), (4, 9)):
+                marketplace.pass_time(minutes=1)
+                marketplace.set_states(1, state, line_state)
+                sync(account, "modified")
+            yield from documents(self, missing)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(BackMarket, "documents", reopened_meanwhile)
+            assert sync(account, "incomplete").fetched == 1
+        assert sync(account, "incomplete").fetched == 1
+        assert sync(account, "incomplete").fetched == 0
+
+    @staticmethod
+    def _an_hour_later(stock: StockConnection) -> None:
+        stock.execute("UPDATE public.order_events SET recorded_at = recorded_at - interval '1 hour'")
 
     def test_an_account_that_releases_at_once_reads_no_label(
         self, stock: StockConnection, account: SellerAccount

@@ -86,6 +86,10 @@ orders = Table(
         "fetched_by_id_at",
         "When the order was last fetched by its id because no list contained it any more, by our clock.",
     ),
+    Column(
+        "late_label_revision", Integer,
+        comment="The order's revision when a label made before a cancellation was last looked for; empty: never.",
+    ),
     comment="One row per order of an account.",
 )  # fmt: skip
 Index("orders_created", orders.c.account, orders.c.created_at)
