@@ -6,7 +6,7 @@ expired, and else the one that was stored first.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from psycopg.sql import SQL, Identifier
@@ -96,7 +96,28 @@ def store_listed(connection: Connection, account: str, orders: Sequence[Order]) 
 
 def is_usable(document: Document) -> bool:
     """Whether an order can offer a document."""
-    return bool(document.url) and wrong_url(document.url) is None and document.cancelled_at is None
+    readable = _as_declared(document)
+    return (
+        readable is not None
+        and bool(readable.url)
+        and wrong_url(readable.url) is None
+        and readable.cancelled_at is None
+    )
+
+
+def _as_declared(document: object) -> Document | None:
+    """A document as its adapter made it, with values of the declared types; None if one of them can't be converted.
+
+    A list is as good as a tuple, and `"label"` as the kind that it names: no label is lost because of them.
+    """
+    try:
+        check_types(document, Document)
+    except RecordRejectedError:
+        try:
+            return msgspec.convert(msgspec.to_builtins(document), Document, strict=False)
+        except (msgspec.ValidationError, TypeError):
+            return None
+    return cast(Document, document)
 
 
 def store_documents(
@@ -112,12 +133,11 @@ def store_documents(
     rows: dict[tuple[str, DocumentKind, str], dict[str, Any]] = {}
     for order_id, documents in found.items():
         for document in documents:
-            try:
-                check_types(document, Document)
-            except RecordRejectedError:  # an adapter passed on a value as it came
+            readable = _as_declared(document)
+            if readable is None:
                 flaws.append((order_id, _UNREADABLE))
                 continue
-            mended, wrong = mend_document(document)
+            mended, wrong = mend_document(readable)
             flaws += ((order_id, flaw) for flaw in wrong)
             if mended.key:
                 rows[order_id, mended.kind, mended.key] = {"order_id": order_id, **msgspec.to_builtins(mended)}

@@ -102,20 +102,54 @@ def test_a_value_of_another_type_in_an_item_rejects_its_order_alone(
     assert f'"where": "items[0].{field}' in reasons_against(connection, "1")
 
 
-def test_a_document_with_values_of_other_types_is_a_flaw(
+LABEL_URL = "https://l.example/1"
+
+
+def unchecked(*values: Any, **others: Any) -> Document:
+    return Document(*values, **others)
+
+
+ODD_DOCUMENTS = [
+    1, {"key": 1}, unchecked("number", DocumentKind.LABEL, 5), unchecked("unknown", "invoice", LABEL_URL),
+    unchecked("ids", DocumentKind.LABEL, LABEL_URL, item_ids=[100]),
+]  # fmt: skip
+CONVERTIBLE_DOCUMENTS = [
+    unchecked("list", DocumentKind.LABEL, LABEL_URL, item_ids=["100"]), unchecked("text", "label", LABEL_URL),
+    unchecked("time", DocumentKind.LABEL, LABEL_URL, shipped_at="2026-01-01T00:00:00Z"),
+]  # fmt: skip
+STORED_DOCUMENTS = """
+SELECT document_key, kind, item_ids, shipped_at IS NOT NULL FROM order_documents ORDER BY 1
+"""
+AS_STORED = [
+    ("list", "label", ["100"], False), ("text", "label", [], False), ("time", "label", [], True),
+]  # fmt: skip
+
+
+def test_a_document_with_values_of_other_types_is_stored_where_they_are_certain_and_else_a_flaw(
     marketplace: Marketplace, account: SellerAccount, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decode = BackMarket.decode_order
-    odd: list[Any] = [1, Document("k", DocumentKind.LABEL, 5), Document("l", DocumentKind.LABEL, "https://l.example/1")]  # pyright: ignore[reportArgumentType]
+    documents = ODD_DOCUMENTS + CONVERTIBLE_DOCUMENTS
     monkeypatch.setattr(
-        BackMarket, "decode_order", lambda self, raw: msgspec.structs.replace(decode(self, raw), documents=odd)
+        BackMarket, "decode_order", lambda self, raw: msgspec.structs.replace(decode(self, raw), documents=documents)
     )
     an_order(marketplace, 1)
     assert sync(account).created == 1
     assert connection.execute("SELECT found FROM record_flaws").fetchall() == [
         ("has a document with values of other types",)
     ]
-    assert connection.execute("SELECT document_key FROM order_documents").fetchall() == [("l",)]
+    assert connection.execute(STORED_DOCUMENTS).fetchall() == AS_STORED
+
+
+def test_so_is_one_that_is_read_alone(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    an_order(marketplace, 1)
+    sync(account)
+    documents = ODD_DOCUMENTS[2:] + CONVERTIBLE_DOCUMENTS
+    monkeypatch.setattr(BackMarket, "documents", lambda self, missing: iter([("1", documents)]))  # pyright: ignore
+    assert sync(account, "incomplete").documents_found == 3
+    assert connection.execute(STORED_DOCUMENTS).fetchall() == AS_STORED
 
 
 @pytest.mark.parametrize("value", [None, {}, "x"], ids=repr)
