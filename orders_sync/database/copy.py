@@ -23,9 +23,9 @@ SEND_BUFFER_BYTES = 2 * 1024**2
 
 _NULL = "\\N"
 _REPLACEMENTS = (("\\", "\\\\"), ("\n", "\\n"), ("\t", "\\t"), ("\r", "\\r"))  # the backslash first
-_ESCAPES = str.maketrans(dict(_REPLACEMENTS))
 _SEPARATOR = "\x00"
 """Stands between values that are escaped together; no text that PostgreSQL can store has it."""
+_HAS_NUL = "a value contains NUL"
 
 
 def with_large_send_buffer(connection: Connection) -> Connection:
@@ -40,7 +40,7 @@ def with_large_send_buffer(connection: Connection) -> Connection:
 
 
 def copy_into(
-    cursor: Cursor[tuple[object, ...]], table: str | Composable, columns: Sequence[str], content: bytes | str
+    cursor: Cursor[tuple[object, ...]], table: str | Composable, columns: Sequence[str], content: bytes
 ) -> None:
     """Copies rows into a table; empty content is no rows.
 
@@ -55,14 +55,18 @@ def copy_into(
         copy.write(content)
 
 
-def to_copy_text(columns: Sequence[Column]) -> str:
-    """Columns of equal length in COPY's text format: one line per row, each with a newline at its end.
+def to_copy_text(columns: Sequence[Column]) -> bytes:
+    """Columns of equal length in COPY's text format, as UTF-8: one line per row, each with a newline at its end.
 
-    Raises ValueError when the columns differ in length.
+    Raises ValueError when the columns differ in length, and when a value has a character that PostgreSQL can't store:
+    NUL, or half of a surrogate pair.
     """
     if not columns or not columns[0]:
-        return ""
-    return _lines([_escaped_column(column) for column in columns])
+        return b""
+    content = _lines([_escaped_column(column) for column in columns]).encode()
+    if b"\x00" in content:  # faster than a search in the values, or in a text that is not Latin
+        raise ValueError(_HAS_NUL)
+    return content
 
 
 def _escaped_column(column: Column) -> Column:
@@ -77,8 +81,8 @@ def _escaped_column(column: Column) -> Column:
     joined = _SEPARATOR.join([value or "" for value in column] if has_nulls else cast(Sequence[str], column))
     if not any(character in joined for character, _ in _REPLACEMENTS):
         return [_NULL if value is None else value for value in column] if has_nulls else column
-    if joined.count(_SEPARATOR) >= len(column):  # a value has it; PostgreSQL will reject that one
-        return [_NULL if value is None else value.translate(_ESCAPES) for value in column]
+    if joined.count(_SEPARATOR) >= len(column):
+        raise ValueError(_HAS_NUL)
     for character, escape in _REPLACEMENTS:
         joined = joined.replace(character, escape)
     texts = joined.split(_SEPARATOR)
@@ -101,14 +105,14 @@ def _lines(columns: Sequence[Sequence[str | None]]) -> str:
     return "\n".join([*map("\t".join, zip(*columns, strict=True)), ""])
 
 
-def append_bytes_columns(content: str, values: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Appends two columns to rows in COPY's text format; returns them as UTF-8.
+def append_bytes_columns(content: bytes, values: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Appends two columns to rows in COPY's text format.
 
     `content`: the rows, from `to_copy_text`. `values`: for each row a text in UTF-8 and the value of a bytea column.
     Both stay bytes, since most of an order is its raw record, and decoding that takes time. Raises ValueError for more
     or fewer values than rows.
     """
-    lines = content.encode().split(b"\n")
+    lines = content.split(b"\n")
     lines.pop()  # what follows the last newline: nothing
     parts: list[bytes] = []
     for line, (text, binary) in zip(lines, values, strict=True):

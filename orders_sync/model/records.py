@@ -5,8 +5,10 @@ from decimal import Decimal
 from enum import StrEnum
 
 import msgspec
+from msgspec.structs import astuple
 
 from orders_sync.model.errors import OrdersSyncError
+from orders_sync.model.keys import with_valid_characters
 from orders_sync.model.statuses import Status
 
 Amount = Decimal | str
@@ -206,8 +208,12 @@ class Flaw(msgspec.Struct, frozen=True, gc=False):
 
 
 class RecordRejectedError(OrdersSyncError):
-    """A record that can't be stored; `reasons` lists everything that is wrong with it."""
+    """A record that can't be stored; `reasons` lists everything that is wrong with it.
+
+    An adapter may quote in a reason what can't be stored either: U+FFFD stands for such a character.
+    """
 
     def __init__(self, reasons: list[Reason]) -> None:
+        reasons = [Reason(*map(with_valid_characters, astuple(reason))) for reason in reasons]
         super().__init__("; ".join(f"{reason.where}: {reason.what}" for reason in reasons))
         self.reasons = reasons

@@ -71,6 +71,9 @@ class Batch:
 
         The columns are dropped afterwards: if they outlived the records, Python would free every value column by
         column, which costs a tenth of a first load.
+
+        Raises ValueError if a text has a character that PostgreSQL can't store; TypeError, AttributeError or ValueError
+        if a value has another type than its field.
         """
         _ = (self.orders, self.items, self.created_events)
         del self.fields
@@ -86,12 +89,12 @@ class Batch:
         return append_bytes_columns(content, ((decoded.raw, decoded.record.fingerprint) for decoded in self.checked))
 
     @cached_property
-    def items(self) -> str:
+    def items(self) -> bytes:
         """The rows of ITEM_COLUMNS."""
         return to_copy_text(item_columns(self.account, self.fields))
 
     @cached_property
-    def created_events(self) -> str:
+    def created_events(self) -> bytes:
         """The rows of EVENT_COLUMNS: an OrderCreated for each order."""
         return to_copy_text(event_columns([created_row(self.account, decoded.order) for decoded in self.checked]))
 

@@ -174,11 +174,9 @@ def check_orders(
         batch, rejected = _checked(account, orders, are_new=are_new)
         batch.build()
     except (AttributeError, TypeError, ValueError):
-        # To look at the type of each value beforehand takes as long as all other checks.
+        # To look at the type and the characters of each value beforehand takes as long as all other checks.
         usable, wrong = _of_right_types(orders)
-        if not wrong:
-            raise
-        batch, rejected = _checked(account, usable, are_new=are_new)
+        batch, rejected = _checked(account, usable, are_new=are_new, each_value=True)
         batch.build()
         return batch, [*wrong, *rejected]
     return batch, rejected
@@ -199,9 +197,12 @@ def _of_right_types(orders: Sequence[DecodedOrder]) -> tuple[list[DecodedOrder],
     return usable, rejected
 
 
-def _checked(account: str, orders: Sequence[DecodedOrder], *, are_new: bool) -> tuple[Batch, Sequence[RejectedRecord]]:
+def _checked(
+    account: str, orders: Sequence[DecodedOrder], *, are_new: bool, each_value: bool = False
+) -> tuple[Batch, Sequence[RejectedRecord]]:
     batch = Batch(account, orders)
-    flawed = flawed_orders(batch.fields, max([len(decoded.raw) for decoded in orders], default=0))
+    longest = max([len(decoded.raw) for decoded in orders], default=0)
+    flawed = flawed_orders(batch.fields, longest, each_value=each_value)
     if are_new:
         flawed |= {position for position, items in enumerate(batch.fields.orders["items"]) if not items}
     if not flawed:

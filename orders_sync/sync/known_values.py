@@ -4,13 +4,14 @@ An order can't be stored for the first time without its creation time, nor an it
 quantity. Once they are stored, a copy without them still says what else has changed: a cancellation, a shipment.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from orders_sync.database.engine import Connection
+from orders_sync.model.keys import UNSTORABLE
 from orders_sync.model.records import Flaw, Order, OrderItem
 from orders_sync.model.times import in_range
 from orders_sync.sync.batch import DecodedOrder
@@ -26,14 +27,19 @@ def with_known_values(connection: Connection, account: str, orders: Sequence[Dec
 
     What is not stored either stays out, and the record check rejects the order for it.
     """
-    undated = [one.order.order_id for one in orders if _is_undated(one.order)]
-    item_ids = [item.item_id.strip() for one in orders for item in _incomplete_items(one.order)]
+    undated = _storable(one.order.order_id for one in orders if _is_undated(one.order))
+    item_ids = _storable(item.item_id.strip() for one in orders for item in _incomplete_items(one.order))
     if not undated and not item_ids:
         return list(orders)
     created: dict[str, datetime] = dict(connection.execute(_CREATED, [account, undated]).fetchall()) if undated else {}
     rows = connection.execute(_ITEMS, [account, item_ids]).fetchall() if item_ids else ()
     known = {item_id: (sku, quantity) for item_id, sku, quantity in rows}
     return [_filled(one, created, known) for one in orders]
+
+
+def _storable(ids: Iterable[str]) -> list[str]:
+    """Those of the ids that can be stored: PostgreSQL takes no others in a query."""
+    return [each for each in ids if not UNSTORABLE.search(each)]
 
 
 def _is_undated(order: Order) -> bool:
@@ -50,7 +56,7 @@ def _incomplete_items(order: Order) -> list[OrderItem]:
 
 
 def _is_incomplete(item: OrderItem) -> bool:
-    return item.quantity is None or not item.sku.strip()
+    return bool(item.item_id.strip()) and (item.quantity is None or not item.sku.strip())
 
 
 def _filled(

@@ -18,6 +18,7 @@ from orders_sync.sync.check_records import order_decoder
 from orders_sync.sync.merge import OrderMerger
 from orders_sync.sync.rejected_records import is_put_off
 from orders_sync.sync.running_pass import RunningPass
+from orders_sync.sync.window import with_readable_ids
 
 MAX_RECORDS_PER_BATCH = 2000
 """How many records are merged in one transaction: enough for set-based statements, few enough to keep memory flat."""
@@ -59,7 +60,7 @@ def merge_all(pass_: RunningPass, merger: OrderMerger, pages: Iterable[list[RawR
 
 def merge_batch(pass_: RunningPass, merger: OrderMerger, records: list[RawRecord]) -> BatchResult:
     """Merges one batch, and adds what became of it to the pass's summary; does not count its records as fetched."""
-    result = merger.write(merger.prepare(records))
+    result = merger.write(merger.prepare(with_readable_ids(records)))
     _note(pass_, _part(result))
     return result
 

@@ -4,7 +4,10 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from msgspec.structs import astuple
+
 from orders_sync.database.engine import Connection
+from orders_sync.model.keys import with_valid_characters
 from orders_sync.model.records import Flaw
 
 
@@ -42,7 +45,8 @@ class RecordFlaws:
         """Adds flaws of records, each with the record's id; one that is known by its field is replaced."""
         if not flaws:
             return
-        rows = sorted({(record_id, flaw.field): flaw for record_id, flaw in flaws}.items())
+        storable = [(record_id, Flaw(*map(with_valid_characters, astuple(flaw)))) for record_id, flaw in flaws]
+        rows = sorted({(record_id, flaw.field): flaw for record_id, flaw in storable}.items())
         self._connection.execute(
             """
             INSERT INTO record_flaws (account, kind, record_id, field, found, stored)

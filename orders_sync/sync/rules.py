@@ -4,8 +4,9 @@
 is needed to lock stock for an order and to ship it. Without a usable value there, `validate` rejects the record. Any
 other wrong value is a flaw: it is made right where the right value is certain, and unknown where it is not.
 
-A rule has two forms that agree: one checks a field's values of a whole batch and only says whether all are valid, which
-is fast; the other looks at one value.
+A rule has two forms: one checks a field's values of a whole batch and only says whether all are valid, which is fast;
+the other looks at one value. They agree but for characters that PostgreSQL can't store: the first form does not look
+for these, since `Batch.build` finds them in all columns at once.
 """
 
 import re
@@ -16,10 +17,12 @@ from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
+from msgspec.structs import astuple
+
 from orders_sync.model.currencies import CURRENCIES
 from orders_sync.model.device_numbers import IMEI_DIGITS, is_imei, without_signs
-from orders_sync.model.keys import MAX_ID_LENGTH, UNSTORABLE
-from orders_sync.model.records import Amount, Shipment
+from orders_sync.model.keys import MAX_ID_LENGTH, UNSTORABLE, with_valid_characters
+from orders_sync.model.records import Address, Amount, Shipment
 from orders_sync.model.times import ALLOWED, EARLIEST, LATEST, in_range
 
 MAX_QUANTITY = 2**31 - 1
@@ -34,7 +37,8 @@ _CURRENCIES_OR_NONE = CURRENCIES | {None}
 _USUAL_AMOUNT = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,4})?")
 _NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,6})?")
 _HTTP = ("http://", "https://")
-_URL = re.compile(r"https?://[^\s\x00-\x1f]+", re.IGNORECASE)
+_URL = re.compile(r"https?://[^\s\x00-\x1f\ud800-\udfff]+", re.IGNORECASE)
+_UNSTORABLE = "contains a character that can't be stored"
 
 
 class Wrong(NamedTuple):
@@ -64,6 +68,8 @@ def _wrong_key(value: str, required: str) -> Wrong | None:
         return Wrong("is missing", required)
     if len(key) > MAX_ID_LENGTH:
         return Wrong(f"is {len(key)} characters long", f"at most {MAX_ID_LENGTH}")
+    if UNSTORABLE.search(key):
+        return Wrong(_UNSTORABLE, required)
     return Wrong("has spaces around it", f"{required} alone", key, "without them") if key != value else None
 
 
@@ -146,29 +152,25 @@ def _rounded(value: Decimal, decimals: int) -> Wrong:
 
 
 def _wrong_text(value: str | None) -> Wrong | None:
-    if value is None or len(value) <= MAX_TEXT_LENGTH:
+    if value is None:
         return None
-    return Wrong(
-        f"is {len(value)} characters long", f"at most {MAX_TEXT_LENGTH}", value[:MAX_TEXT_LENGTH],
-        f"its first {MAX_TEXT_LENGTH} characters",
-    )  # fmt: skip
+    text = with_valid_characters(value)
+    if len(text) > MAX_TEXT_LENGTH:
+        return Wrong(
+            f"is {len(text)} characters long", f"at most {MAX_TEXT_LENGTH}", text[:MAX_TEXT_LENGTH],
+            f"its first {MAX_TEXT_LENGTH} characters",
+        )  # fmt: skip
+    return None if text == value else _unstorable(text)
 
 
-def wrong_characters(value: str | None) -> Wrong | None:
-    """A NUL or half a surrogate pair, which PostgreSQL can't store; `kit.json_repair` replaces them in JSON."""
-    if value is None or not UNSTORABLE.search(value):
-        return None
-    return Wrong(
-        "contains a character that can't be stored", "text", with_valid_characters(value), "U+FFFD in its place"
-    )
+def _unstorable(mended: Any) -> Wrong:
+    return Wrong(_UNSTORABLE, "text", mended, "U+FFFD in its place")
 
 
-def with_valid_characters(value: str) -> str:
-    return UNSTORABLE.sub("\ufffd", value)
-
-
-def _wrong_document_text(value: str | None) -> Wrong | None:
-    return wrong_characters(value) or _wrong_text(value)
+def _wrong_address(value: Address) -> Wrong | None:
+    parts = astuple(value)
+    mended = [part and with_valid_characters(part) for part in parts]
+    return None if mended == list(parts) else _unstorable(Address(*mended))
 
 
 def wrong_url(value: str | None) -> Wrong | None:
@@ -224,9 +226,10 @@ def _wrong_imei(value: str) -> Wrong | None:
 
 
 def _wrong_key_text(value: str) -> Wrong | None:
-    if len(value) <= MAX_ID_LENGTH:
-        return None
-    return Wrong(f"is {len(value)} characters long", f"at most {MAX_ID_LENGTH}")
+    if len(value) > MAX_ID_LENGTH:
+        return Wrong(f"is {len(value)} characters long", f"at most {MAX_ID_LENGTH}")
+    text = with_valid_characters(value)
+    return None if text == value else _unstorable(text)
 
 
 # -- columns: whether all values of a field are valid
@@ -289,6 +292,10 @@ def _are_urls(column: Sequence[str | None]) -> bool:
     return not any(map(wrong_url, urls))
 
 
+def _are_addresses(_column: Sequence[Address]) -> bool:
+    return True  # only their characters can be wrong
+
+
 def _are_quantities(column: Sequence[int | None]) -> bool:
     return not any(map(_wrong_quantity, set(column)))
 
@@ -321,7 +328,7 @@ class Rule(Generic[T]):
     wrong: Callable[[T], Wrong | None]
     """Of one value: what is wrong with it; None if it is valid."""
     all_valid: Callable[[Sequence[Any]], bool]
-    """Of the field's values of a batch (amounts as texts): whether all are valid."""
+    """Of the field's values of a batch (amounts as texts): whether all are valid, but for their characters."""
     essential: bool = False
     """Whether a record without a usable value is rejected."""
 
@@ -340,6 +347,7 @@ _AMOUNT = Rule(wrong_amount, _are_amounts)
 _TOTAL = Rule(_wrong_total, _are_totals)
 TEXT = Rule(_wrong_text, _are_texts)
 _URL_RULE = Rule(wrong_url, _are_urls)
+_ADDRESS = Rule(_wrong_address, _are_addresses)
 
 ORDER_RULES: Mapping[str, Rule[Any]] = {
     "order_id": _ID,
@@ -361,6 +369,8 @@ ORDER_RULES: Mapping[str, Rule[Any]] = {
     "delivery_note_url": _URL_RULE,
     "label_url": _URL_RULE,
     "buyer_email": TEXT,
+    "shipping": _ADDRESS,
+    "billing": _ADDRESS,
 }
 """The rules of `Order`, by field, in the order in which reasons are given."""
 ITEM_RULES: Mapping[str, Rule[Any]] = {
@@ -386,12 +396,12 @@ ITEM_RULES: Mapping[str, Rule[Any]] = {
 """The rules of `OrderItem`, likewise, for goods that can still ship. Further rules concern several fields or items: see
 `validate.flawed_orders`."""
 CARE_RULES: Mapping[str, Rule[Any]] = {
-    "care_id": _ID, "marketplace_state": TEXT, "opened_at": _TIME, "modified_at": _TIME, "closed_at": _TIME,
+    "care_id": _ID, "kind": TEXT, "state": TEXT, "marketplace_state": TEXT, "opened_at": _TIME, "modified_at": _TIME,
+    "closed_at": _TIME,
 }  # fmt: skip
 
-_DOCUMENT_TEXT = Rule(_wrong_document_text, _are_texts)
 DOCUMENT_RULES: Mapping[str, Rule[Any]] = {
-    "url": _URL_RULE, "carrier": _DOCUMENT_TEXT, "tracking_number": _DOCUMENT_TEXT, "expires_at": _TIME,
+    "url": _URL_RULE, "carrier": TEXT, "tracking_number": TEXT, "expires_at": _TIME,
     "cancelled_at": _TIME, "shipped_at": _TIME,
 }  # fmt: skip
 """The rules of `Document`, which are checked one by one."""

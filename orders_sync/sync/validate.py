@@ -6,13 +6,14 @@
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from orders_sync.marketplaces.kit.decoding import care_items
 from orders_sync.marketplaces.kit.lenient import LEFT_OUT
-from orders_sync.model.keys import MAX_ID_LENGTH
+from orders_sync.model.keys import MAX_ID_LENGTH, with_valid_characters
 from orders_sync.model.records import (
     CareItem,
     CareRecord,
@@ -38,7 +39,6 @@ from orders_sync.sync.rules import (
     Rule,
     Wrong,
     negative,
-    with_valid_characters,
     wrong_amount,
 )
 
@@ -50,15 +50,17 @@ GONE = frozenset([
 ])  # fmt: skip
 
 
-def flawed_orders(fields: OrderColumns, longest_record: int | None = None) -> set[int]:
+def flawed_orders(fields: OrderColumns, longest_record: int | None = None, *, each_value: bool = False) -> set[int]:
     """The positions of the orders of a batch that `mend_order` rejects or changes; all others are valid as they are.
 
     `longest_record`: the length in bytes of the longest raw record, if it is known: a short record has no long text.
+    `each_value`: look at each value also for characters that PostgreSQL can't store. Takes ten times as long.
     """
     orders, items = fields.orders, fields.items
     without = TEXT if longest_record is not None and longest_record <= MAX_TEXT_LENGTH else None
-    order_positions = _flawed(ORDER_RULES, orders, without) | _without_state(orders) | _without_items(orders)
-    item_positions = _flawed(ITEM_RULES, items, without) | _unusual_items(items)
+    find = _flawed_values if each_value else partial(_flawed, without=without)
+    order_positions = find(ORDER_RULES, orders) | _without_state(orders) | _without_items(orders)
+    item_positions = find(ITEM_RULES, items) | _unusual_items(items)
     if not order_positions and not item_positions:
         return set()
     owner = fields.order_position_of_items
@@ -66,13 +68,15 @@ def flawed_orders(fields: OrderColumns, longest_record: int | None = None) -> se
 
 
 def _flawed(rules: Mapping[str, Rule[Any]], fields: Mapping[str, Sequence[Any]], without: Rule[Any] | None) -> set[int]:
+    odd = {name: rule for name, rule in rules.items() if rule is not without and not rule.all_valid(fields[name])}
+    return _flawed_values(odd, fields)
+
+
+def _flawed_values(rules: Mapping[str, Rule[Any]], fields: Mapping[str, Sequence[Any]]) -> set[int]:
     found: set[int] = set()
     for name, rule in rules.items():
-        column = fields[name]
-        if rule is without or rule.all_valid(column):
-            continue
-        wrong = {value for value in set(column) if rule.wrong(value) is not None}
-        found |= {position for position, value in enumerate(column) if value in wrong}
+        wrong = {value for value in set(fields[name]) if rule.wrong(value) is not None}
+        found |= {position for position, value in enumerate(fields[name]) if value in wrong}
     return found
 
 

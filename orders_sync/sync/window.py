@@ -64,12 +64,13 @@ def until_end(pass_: RunningPass, listing: OrderListing, pages: Iterable[list[Ra
     A record whose id PostgreSQL can't read has none from here on.
     """
     end = pass_.request.end
-    for page in map(_with_readable_ids, pages):
+    for page in map(with_readable_ids, pages):
         now = pass_.adapter.now()
         yield page if end is None else [record for record in page if not _is_after(record, listing, end, now)]
 
 
-def _with_readable_ids(page: list[RawRecord]) -> list[RawRecord]:
+def with_readable_ids(page: list[RawRecord]) -> list[RawRecord]:
+    """The records; one whose id PostgreSQL can't read without it."""
     if UNSTORABLE.search("".join([record.record_id for record in page])) is None:
         return page
     return [msgspec.structs.replace(one, record_id="") if UNSTORABLE.search(one.record_id) else one for one in page]

@@ -52,7 +52,14 @@ def test_every_text_and_null_arrives_as_it_was(
     ],
 )
 def test_the_format_has_a_line_for_each_row(columns: list[list[str | None]], text: str) -> None:
-    assert to_copy_text(columns) == text
+    assert to_copy_text(columns) == text.encode()
+
+
+@pytest.mark.parametrize("text", ["a\x00b", "a\ud800b", "a\x00\tb", "\udfff\n"], ids=repr)
+def test_a_character_that_can_not_be_stored_is_an_error(text: str) -> None:
+    for column in (["a", text], [None, text], [text]):
+        with pytest.raises(ValueError, match=r"NUL|surrogates"):
+            to_copy_text([column])
 
 
 def test_columns_of_different_lengths_are_an_error() -> None:
@@ -61,21 +68,21 @@ def test_columns_of_different_lengths_are_an_error() -> None:
 
 
 def test_the_two_columns_of_bytes_follow_the_others() -> None:
-    assert append_bytes_columns("1\n2\n", [(b"x\ty", b"\x00\xff"), (b"", b"")]) == (
+    assert append_bytes_columns(b"1\n2\n", [(b"x\ty", b"\x00\xff"), (b"", b"")]) == (
         b"1\tx\\ty\t\\\\x00ff\n2\t\t\\\\x\n"
     )
-    assert append_bytes_columns("", []) == b""
+    assert append_bytes_columns(b"", []) == b""
 
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_other_than_one_value_for_each_row_is_an_error(count: int) -> None:
     with pytest.raises(ValueError, match="zip"):
-        append_bytes_columns("1\n2\n", [(b"x", b"y")] * count)
+        append_bytes_columns(b"1\n2\n", [(b"x", b"y")] * count)
 
 
 def test_without_rows_nothing_is_copied(connection: Connection) -> None:
     with connection.cursor() as cursor:
-        copy_into(cursor, "there_is_no_such_table", ("a",), "")
+        copy_into(cursor, "there_is_no_such_table", ("a",), b"")
 
 
 def test_the_send_buffer_grows_and_the_connection_works_on(connection: Connection) -> None:

@@ -67,17 +67,22 @@ def decode_leniently(decode: Callable[[bytes], T], struct: type[msgspec.Struct] 
 
 def _needs_repair(raw: bytes) -> bool:
     # A search for one byte is four times as fast, and most records have none.
-    if b"\\" in raw and b"\\u0000" in raw:
+    if b"\\" in raw and (b"\\u0000" in raw or (b"\\u" in raw and _HALF_OF_A_PAIR.search(raw) is not None)):
         return True
     if raw.isascii():
         return False
-    try:  # msgspec does not look into texts that the struct leaves out
+    # msgspec does not look into texts that the struct leaves out, and the json module lets halves of pairs pass.
+    try:
         raw.decode()
     except UnicodeDecodeError:
         return True
     return False
 
 
+#: PostgreSQL stores one as JSON, and can't read any value of such a record afterwards.
+_HALF_OF_A_PAIR = re.compile(
+    rb"\\u[dD](?:[89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..\\u[dD])[c-fC-F])", re.DOTALL
+)
 #: A literal first: the search goes from underscore to underscore, most of which are in names.
 _DIGITS_AND_UNDERSCORE = re.compile(rb'_[0-9."_](?<=[-+0-9."_]_[0-9."_])')
 _NUMBER_AND_UNDERSCORE = re.compile(rb'"\s*[-+0-9.eE]*_[-+0-9_.eE]*\s*"')

@@ -51,6 +51,21 @@ def test_an_element_of_a_list_that_the_record_does_not_need_is_left_out() -> Non
     assert flaws == ["labels[0]: is null", "labels[2]: is a number"]
 
 
+@pytest.mark.parametrize("half", [r"\ud83d", r"\uDE00", r"\ud83d\u0020", r"\ud83d\ud83d\ude00", r"\ud83d\ude00\uDe00"])
+def test_half_of_a_surrogate_pair_is_replaced_also_where_the_contract_has_no_field(half: str) -> None:
+    raw = f'{{"id": 1, "note": "a{half}"}}'.encode()
+    decoded = decode_leniently(msgspec.json.Decoder(Sale).decode, Sale, raw)
+    assert "\ufffd" in json.loads(decoded.raw)["note"]
+    assert [flaw.found for flaw in decoded.flaws] == ["contains half of a surrogate pair"]
+
+
+@pytest.mark.parametrize("text", [r"\ud83d\ude00", r"\uD83D\uDE00", r"\u00e9", r"\\ud83d", r"\n"])
+def test_valid_escapes_are_no_flaw(text: str) -> None:
+    raw = f'{{"id": 1, "note": "a{text}"}}'.encode()
+    decoded = decode_leniently(msgspec.json.Decoder(Sale).decode, Sale, raw)
+    assert (decoded.raw, decoded.flaws) == (raw, ())
+
+
 def test_a_time_out_of_range_is_left_out_once_the_record_is_read_leniently() -> None:
     raw = b'{"id": 1, "phone": [], "at": "%s", "lines": []}'
     for text, year in ((b"0001-01-01T00:00:00+14:00", 1), (b" 1970-01-01", 1970), (b"9999-12-31T23:59:59Z", 9999)):
