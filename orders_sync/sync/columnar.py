@@ -2,14 +2,14 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from copy import copy
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import msgspec
 from msgspec.structs import astuple
 
 from orders_sync.model.records import Order, OrderItem
-from orders_sync.sync.record_types import check_column_types
+from orders_sync.sync.record_types import check_column_types, plain
 
 Fields = Mapping[str, Sequence[Any]]
 """For each field's name its values in all records, in the order of the records."""
@@ -18,16 +18,16 @@ ORDER_TIMES = ("created_at", "modified_at", "paid_at", "shipped_at", "dispatch_d
 ORDER_AMOUNTS = ("items_total", "shipping_total", "sales_taxes")
 ITEM_AMOUNTS = ("price", "shipping_price", "fee")
 
-texts_of = msgspec.to_builtins
+texts_of = partial(msgspec.to_builtins, enc_hook=plain)
 """A sequence of amounts or times as texts that PostgreSQL can read; None stays None."""
 
 
 def by_field(kind: type[msgspec.Struct], records: Sequence[msgspec.Struct]) -> dict[str, Sequence[Any]]:
-    """The values of each field of records that are all of the class `kind`."""
+    """The values of each field of records of the class `kind`; a class of an adapter's own may have further fields."""
     names = kind.__struct_fields__
     if not records:
         return dict.fromkeys(names, ())
-    return dict(zip(names, zip(*map(astuple, records), strict=True), strict=True))
+    return dict(zip(names, zip(*map(astuple, records), strict=False), strict=False))
 
 
 class OrderColumns:

@@ -8,6 +8,7 @@ import msgspec
 from orders_sync.database.copy import Column
 from orders_sync.model.records import Address, Order, Shipment
 from orders_sync.sync.columnar import ORDER_TIMES, OrderColumns, by_field, texts_of
+from orders_sync.sync.record_types import plain
 
 _ADDRESS_PARTS = Address.__struct_fields__
 ORDER_COLUMNS = (
@@ -81,7 +82,7 @@ def _quoted(text: str) -> str:
 def _json_texts(column: Sequence[tuple[Shipment, ...] | None]) -> Column:
     if not any(column):
         return [None] * len(column)
-    return [msgspec.json.encode(value).decode() if value else None for value in column]
+    return [msgspec.json.encode(value, enc_hook=plain).decode() if value else None for value in column]
 
 
 _MAY_BE_EMPTY = frozenset(["sku"])

@@ -13,7 +13,7 @@ from psycopg.sql import SQL, Identifier
 
 from orders_sync.database.engine import Connection
 from orders_sync.model.records import Document, DocumentKind, Flaw, Order, RecordRejectedError
-from orders_sync.sync.record_types import check_types
+from orders_sync.sync.record_types import check_types, plain
 from orders_sync.sync.rules import wrong_url
 from orders_sync.sync.validate import mend_document
 
@@ -114,7 +114,7 @@ def _as_declared(document: object) -> Document | None:
         check_types(document, Document)
     except RecordRejectedError:
         try:
-            return msgspec.convert(msgspec.to_builtins(document), Document, strict=False)
+            return msgspec.convert(msgspec.to_builtins(document, enc_hook=plain), Document, strict=False)
         except (msgspec.ValidationError, TypeError):
             return None
     return cast(Document, document)
@@ -140,7 +140,8 @@ def store_documents(
             mended, wrong = mend_document(readable)
             flaws += ((order_id, flaw) for flaw in wrong)
             if mended.key:
-                rows[order_id, mended.kind, mended.key] = {"order_id": order_id, **msgspec.to_builtins(mended)}
+                row = msgspec.to_builtins(mended, enc_hook=plain)
+                rows[order_id, mended.kind, mended.key] = {"order_id": order_id, **row}
     if found:
         connection.execute(_FORGET_FLAWS, [account, list(found)])
     if rows:

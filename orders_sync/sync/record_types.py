@@ -1,6 +1,8 @@
 """Whether the values of canonical records have the types that they declare: an adapter may pass on what it got."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
 from enum import Enum
 from functools import cache
 from itertools import chain
@@ -34,8 +36,26 @@ def check_column_types(kind: type[msgspec.Struct], columns: Mapping[str, Sequenc
 
 
 def _check(name: str, allowed: frozenset[type], values: Iterable[Any]) -> None:
-    if allowed and not set(map(type, values)) <= allowed:
+    if not allowed:
+        return
+    others = set(map(type, values)) - allowed
+    if any(other is bool or not issubclass(other, tuple(allowed)) for other in others):
         raise TypeError(f"values of {name} have other types")
+
+
+def plain(value: object) -> object:
+    """A text, number or time of an adapter's own class as msgspec can write it. Raises TypeError for anything else."""
+    match value:
+        case datetime():
+            return value.isoformat()
+        case str():
+            return str.__str__(value)  # its own `__str__` may say something else
+        case Decimal():
+            return str(value)
+        case int():
+            return int(value)
+        case _:
+            raise TypeError(f"a value is {type(value).__name__}")
 
 
 class _Types(NamedTuple):

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.back_market import BackMarket
 from orders_sync.marketplaces.kit.adapter import RawRecord
-from orders_sync.model.records import CareRecord, Document, DocumentKind, Order
+from orders_sync.model.records import Address, CareRecord, Document, DocumentKind, Order, Shipment
 from orders_sync.passes.run_pass import PassFailedError
 from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
 
@@ -100,6 +101,71 @@ def test_a_value_of_another_type_in_an_item_rejects_its_order_alone(
     assert sync(account).rejected == 1
     assert stored_orders(connection) == ["2"]
     assert f'"where": "items[0].{field}' in reasons_against(connection, "1")
+
+
+class Text(str):
+    """As a library marks texts that it has cleaned or translated."""
+
+
+class Number(int):
+    pass
+
+
+class Amount(Decimal):
+    pass
+
+
+class Time(datetime):
+    """As libraries for dates have one."""
+
+
+class LargerOrder(Order, frozen=True, gc=False):
+    note: str = ""
+
+
+AT = Time(2026, 3, 2, 12, tzinfo=UTC)
+IMEI = Text("356938035643809")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"created_at": AT, "items_total": Amount("5.50"), "payment_method": Text("CARD")},
+        {"items_total": Text("5.50"), "order_id": Text("1")},
+        {"buyer_email": Text("jane@example.com"), "shipping": Address(city=Text("Paris"))},
+        {"items.item_id": Text("100"), "items.quantity": Number(1), "items.created_at": AT},
+        {"items.imeis": (IMEI,), "items.serial_numbers": (Text("S"),)},
+        {"items.shipments": (Shipment(Number(1), AT),), "items.price": Amount("5.50"), "items.fee": Text("1")},
+        {"documents": [Document(Text("l"), DocumentKind.LABEL, Text("https://l.example/1"), shipped_at=AT)]},
+        {"class": LargerOrder},
+    ],
+    ids=lambda values: " ".join(values),
+)
+def test_values_of_classes_that_derive_from_the_declared_ones_are_stored(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, monkeypatch: pytest.MonkeyPatch,
+    values: dict[str, Any],
+) -> None:  # fmt: skip
+    decode = BackMarket.decode_order
+    of_order = {name: value for name, value in values.items() if "." not in name and name != "class"}
+    of_items = {name.removeprefix("items."): value for name, value in values.items() if "." in name}
+
+    def derived(self: BackMarket, raw: bytes) -> Order:
+        order = decode(self, raw)
+        if order.order_id != "1":
+            return order
+        items = [msgspec.structs.replace(item, **of_items) for item in order.items or ()]
+        order = msgspec.structs.replace(order, items=items, **of_order)
+        return values.get("class", Order)(*msgspec.structs.astuple(order))
+
+    monkeypatch.setattr(BackMarket, "decode_order", derived)
+    for number in (1, 2):
+        an_order(marketplace, number)
+    summary = sync(account)
+    assert (summary.created, summary.rejected, summary.flawed) == (2, 0, 0)
+    for number in (1, 2):
+        an_order(marketplace, number, payment_method="PAYPAL")
+    summary = sync(account)
+    assert (summary.changed, summary.rejected, summary.flawed) == (2, 0, 0)
 
 
 LABEL_URL = "https://l.example/1"
