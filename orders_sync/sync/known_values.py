@@ -27,8 +27,8 @@ def with_known_values(connection: Connection, account: str, orders: Sequence[Dec
 
     What is not stored either stays out, and the record check rejects the order for it.
     """
-    undated = _storable(one.order.order_id for one in orders if _is_undated(one.order))
-    item_ids = _storable(item.item_id.strip() for one in orders for item in _incomplete_items(one.order))
+    undated = _keys(one.order.order_id for one in orders if _is_undated(one.order))
+    item_ids = _keys(item.item_id for one in orders for item in _incomplete_items(one.order))
     if not undated and not item_ids:
         return list(orders)
     created: dict[str, datetime] = dict(connection.execute(_CREATED, [account, undated]).fetchall()) if undated else {}
@@ -37,9 +37,9 @@ def with_known_values(connection: Connection, account: str, orders: Sequence[Dec
     return [_filled(one, created, known) for one in orders]
 
 
-def _storable(ids: Iterable[str]) -> list[str]:
-    """Those of the ids that can be stored: PostgreSQL takes no others in a query."""
-    return [each for each in ids if not UNSTORABLE.search(each)]
+def _keys(ids: Iterable[str]) -> list[str]:
+    """The ids as they are stored, without those that can't be: PostgreSQL takes none of them in a query."""
+    return [each for each in map(str.strip, ids) if not UNSTORABLE.search(each)]
 
 
 def _is_undated(order: Order) -> bool:
@@ -65,8 +65,8 @@ def _filled(
     order = decoded.order
     values: dict[str, Any] = {}
     missing: list[str] = []
-    if _is_undated(order) and order.order_id in created:
-        values["created_at"] = created[order.order_id]
+    if _is_undated(order) and (created_at := created.get(order.order_id.strip())):
+        values["created_at"] = created_at
         missing.append("created_at")
     incomplete = _incomplete_items(order)
     items = list(order.items or ())

@@ -168,6 +168,51 @@ def test_values_of_classes_that_derive_from_the_declared_ones_are_stored(
     assert (summary.changed, summary.rejected, summary.flawed) == (2, 0, 0)
 
 
+@pytest.mark.parametrize("values", [{"created_at": None}, {"items": {"quantity": None}}], ids=str)
+def test_what_a_copy_leaves_out_is_found_whatever_spaces_its_adapter_leaves_around_the_ids(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, monkeypatch: pytest.MonkeyPatch,
+    values: dict[str, Any],
+) -> None:  # fmt: skip
+    an_order(marketplace, 1)
+    sync(account)
+    decode = BackMarket.decode_order
+
+    def odd(self: BackMarket, raw: bytes) -> Order:
+        order = decode(self, raw)
+        of_items = values.get("items", {})
+        items = [msgspec.structs.replace(item, item_id=f" {item.item_id}", **of_items) for item in order.items or ()]
+        return msgspec.structs.replace(order, **{**values, "order_id": " 1 ", "items": items})
+
+    monkeypatch.setattr(BackMarket, "decode_order", odd)
+    an_order(marketplace, 1, payment_method="PAYPAL")
+    summary = sync(account)
+    assert (summary.changed, summary.rejected) == (1, 0)
+    flaws = connection.execute("SELECT stored FROM record_flaws").fetchall()
+    assert ("as it was stored before",) in flaws
+
+
+def test_an_item_without_quantity_whose_id_is_no_text_rejects_its_order_alone(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1, 2):
+        an_order(marketplace, number)
+    sync(account)
+    decode = BackMarket.decode_order
+
+    def odd(self: BackMarket, raw: bytes) -> Order:
+        order = decode(self, raw)
+        odd: dict[str, Any] = {"item_id": 100, "quantity": None} if order.order_id == "1" else {}
+        return msgspec.structs.replace(
+            order, items=[msgspec.structs.replace(item, **odd) for item in order.items or ()]
+        )
+
+    monkeypatch.setattr(BackMarket, "decode_order", odd)
+    for number in (1, 2):
+        an_order(marketplace, number, payment_method="PAYPAL")
+    summary = sync(account)
+    assert (summary.changed, summary.rejected) == (1, 1)
+
+
 LABEL_URL = "https://l.example/1"
 
 
