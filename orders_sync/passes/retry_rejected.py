@@ -5,7 +5,6 @@ from orders_sync.config.account import SellerAccount
 from orders_sync.model.lane import SyncType
 from orders_sync.passes.hold_lane import hold_lane
 from orders_sync.sync import care, new
-from orders_sync.sync.check_records import order_decoder
 from orders_sync.sync.merge import OrderMerger
 from orders_sync.sync.rejected_records import Selection, selected, unresolved_keys
 
@@ -37,7 +36,7 @@ def retry_rejected_records(
             if chosen == "care":
                 down = care.retry_rejected(pass_, selection, limit=None, by=by)
             else:
-                merger = OrderMerger(pass_.connection, account.name, order_decoder(pass_.adapter), pass_.origin)
+                merger = OrderMerger(pass_.connection, account.name, pass_.adapter, pass_.origin)
                 down = new.retry_rejected(pass_, merger, selection, limit=None, by=by)
             if down is not None:
                 raise down

@@ -10,7 +10,6 @@ from orders_sync.model.lane import SyncType
 from orders_sync.model.pass_summary import PassSummary
 from orders_sync.passes.hold_lane import hold_lane
 from orders_sync.sync.batch import Origin
-from orders_sync.sync.check_records import order_decoder
 from orders_sync.sync.merge import OrderMerger
 from orders_sync.sync.merge_pages import merge_batch
 from orders_sync.sync.put_off import fetch_order
@@ -44,9 +43,7 @@ def sync_order(
             )
         if by is not None:
             note_act(pass_.connection, by, Act.SYNC_ORDER, On(account.name, order_id))
-        merger = OrderMerger(
-            pass_.connection, account.name, order_decoder(pass_.adapter), Origin("order", run_id), reread=reread
-        )
+        merger = OrderMerger(pass_.connection, account.name, pass_.adapter, Origin("order", run_id), reread=reread)
         pass_.add(PassSummary(fetched=1))
         if not merge_batch(pass_, merger, [record]).rejected:  # it may have been put off before
             resolve(pass_.connection, account.name, "order", {order_id: None})

@@ -50,6 +50,10 @@ class BelievedTimes:
         value = msgspec.structs.replace(decoded.value, modified_at=None)
         return Decoded(value, decoded.raw, (*decoded.flaws, _IN_THE_FUTURE))
 
+    def believed(self, at: datetime | None) -> datetime | None:
+        """A modified time; None if it is not to be believed."""
+        return None if at is None or self._is_ahead(at) else at
+
     def _is_ahead(self, at: datetime) -> bool:
         at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
         if at <= self._limit:  # nearly all: the clock is read only for what it may decide

@@ -208,7 +208,7 @@ def _merge(
         for record in new_or_changed:
             if record.is_cut_off:
                 kept = put_off_cut_off("care", record)
-                keep(pass_.connection, pass_.lane.account, [kept])
+                keep(pass_.connection, pass_.lane.account, [kept], pass_.adapter.latest_time)
                 pass_.add(PassSummary(fetched=1, put_off=1, problems=[kept.one_line()]))
                 continue
             try:
@@ -221,7 +221,8 @@ def _merge(
             except MarketplaceError as problem:
                 is_down = fetches.is_down(problem)
                 if not problem.concerns_all_calls:
-                    keep(pass_.connection, pass_.lane.account, [put_off("care", record, problem)])
+                    kept = put_off("care", record, problem)
+                    keep(pass_.connection, pass_.lane.account, [kept], pass_.adapter.latest_time)
                     pass_.add(replace(summary_of("care", record.record_id, problem), fetched=1))
                 if is_down:
                     raise
@@ -291,7 +292,7 @@ def _store(pass_: RunningPass, checked: Sequence[CheckedCare], rejected: Sequenc
     with connection.transaction():
         result = store_checked(connection, account, checked, restocks=pass_.request.account.settings.restock_returns)
         all_rejected = [*rejected, *result.rejected]
-        keep(connection, account, all_rejected)
+        keep(connection, account, all_rejected, pass_.adapter.latest_time)
         rejected_ids = {record.record_id for record in all_rejected}
         passed = {one.care.care_id: one.record.modified_at or one.care.modified_at for one in checked}
         resolve(connection, account, "care", {key: at for key, at in passed.items() if key not in rejected_ids})

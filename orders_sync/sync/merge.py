@@ -21,10 +21,10 @@ from typing import TypeVar
 from psycopg.errors import DeadlockDetected, SerializationFailure, UniqueViolation
 
 from orders_sync.database.engine import Connection
-from orders_sync.marketplaces.kit.adapter import RawRecord
+from orders_sync.marketplaces.kit.adapter import Adapter, RawRecord
 from orders_sync.model.records import Flaw, Order
 from orders_sync.sync.batch import Batch, BatchResult, DecodedOrder, Origin, PreparedBatch
-from orders_sync.sync.check_records import Decode, Listed, by_id, check_orders, decode_records, usable_versions
+from orders_sync.sync.check_records import Listed, by_id, check_orders, decode_records, order_decoder, usable_versions
 from orders_sync.sync.contract_drift import ContractSample
 from orders_sync.sync.isolate_rejected import write_isolating_rejected
 from orders_sync.sync.known_values import with_known_values
@@ -69,7 +69,7 @@ class OrderMerger:
         self,
         connection: Connection,
         account: str,
-        decode: Decode,
+        adapter: Adapter,
         origin: Origin,
         *,
         sample: ContractSample | None = None,
@@ -82,7 +82,8 @@ class OrderMerger:
         """
         self._connection = connection
         self._account = account
-        self._decode = decode
+        self._decode = order_decoder(adapter)
+        self._latest_time = adapter.latest_time
         self._origin = origin
         self._sample = sample
         self._reader = reader or connection
@@ -182,7 +183,7 @@ class OrderMerger:
             if batch.changed.checked:
                 result += write_isolating_rejected(batch.changed, self._write_changed)
             result, instead = self._write_older(batch, result)
-            keep(self._connection, self._account, result.rejected)
+            keep(self._connection, self._account, result.rejected, self._latest_time)
             written = {*result.created, *result.changed, *result.equal}
             # A version that can't be stored stays on the list as long as it comes beside one that can.
             candidates = self._rejected_ids - {rejected.record_id for rejected in result.rejected}

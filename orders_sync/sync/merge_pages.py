@@ -14,7 +14,6 @@ from orders_sync.marketplaces.kit.adapter import RawRecord
 from orders_sync.marketplaces.kit.errors import MarketplaceError
 from orders_sync.model.pass_summary import PassSummary
 from orders_sync.sync.batch import BatchResult
-from orders_sync.sync.check_records import order_decoder
 from orders_sync.sync.merge import OrderMerger
 from orders_sync.sync.rejected_records import is_put_off
 from orders_sync.sync.running_pass import RunningPass
@@ -31,7 +30,7 @@ def open_merger(pass_: RunningPass) -> Generator[OrderMerger]:
         yield OrderMerger(
             with_large_send_buffer(pass_.connection),
             pass_.lane.account,
-            order_decoder(pass_.adapter),
+            pass_.adapter,
             pass_.origin,
             sample=pass_.sample,
             reader=reader,

@@ -101,7 +101,9 @@ def is_cut_off(raw: bytes, reasons: list[Reason]) -> bool:
     return not_fetched(_TOO_LARGE) in reasons and not is_valid(raw)
 
 
-def put_off_stored(connection: Connection, account: str, record: RawRecord, problem: MarketplaceError) -> None:
+def put_off_stored(
+    connection: Connection, account: str, adapter: Adapter, record: RawRecord, problem: MarketplaceError
+) -> None:
     """Notes that the newest version of a stored order could not be fetched.
 
     `record`: as it is stored. A newer version that is rejected already is kept instead.
@@ -111,7 +113,7 @@ def put_off_stored(connection: Connection, account: str, record: RawRecord, prob
     for kept in known:
         note_tried(connection, account, kept.kind, kept.key, with_reason(kept.reasons, problem))
     if not known and not selected(connection, key._replace(is_dismissed=True)):
-        keep(connection, account, [put_off("order", record, problem)])
+        keep(connection, account, [put_off("order", record, problem)], adapter.latest_time)
 
 
 def put_off_orders(connection: Connection, account: str) -> set[str]:

@@ -4,7 +4,7 @@ A dismissed record is not tried again and not counted. It comes back if the mark
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -16,9 +16,9 @@ from orders_sync.acts.by import By
 from orders_sync.acts.manual_acts import Act, On, note_act
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit.adapter import RawRecord
-from orders_sync.marketplaces.kit.clock import CLOCK_TRUST
 from orders_sync.model.keys import MAX_ID_LENGTH, UNSTORABLE
 from orders_sync.model.records import Reason
+from orders_sync.sync.believed_times import BelievedTimes
 
 HASH_PREFIX = "hash:"
 """Begins the key of a rejected record that has no usable id."""
@@ -74,15 +74,19 @@ def record_key(record_id: str, raw: bytes) -> str:
     return record_id if usable else HASH_PREFIX + hashlib.blake2b(raw, digest_size=12).hexdigest()
 
 
-def keep(connection: Connection, account: str, records: Sequence[RejectedRecord]) -> None:
+def keep(
+    connection: Connection, account: str, records: Sequence[RejectedRecord], latest: Callable[[], datetime]
+) -> None:
     """Stores rejected records. A record that is rejected again keeps the date of its first rejection.
 
     A dismissed one stays dismissed, unless the record has changed. An older version than the one that is kept counts as
     an attempt, and changes nothing else: its record must not replace the newer one, and it had its turn (`to_retry`).
-    A modified time in the future is not kept: no later version could end the rejection.
+    A modified time that is not to be believed is not kept: no later version could end the rejection. `latest`: of the
+    adapter, as for `BelievedTimes`.
     """
     if not records:
         return
+    times = BelievedTimes(latest)
     with connection.cursor() as cursor:
         cursor.executemany(
             _KEEP,
@@ -94,8 +98,7 @@ def keep(connection: Connection, account: str, records: Sequence[RejectedRecord]
                     record.raw,
                     record.fingerprint or None,
                     _as_json(record.reasons),
-                    record.modified_at,
-                    CLOCK_TRUST,
+                    times.believed(record.modified_at),
                 )
                 for record in sorted(records, key=lambda record: record.record_id)
             ],
@@ -106,8 +109,7 @@ def keep(connection: Connection, account: str, records: Sequence[RejectedRecord]
 _IS_OLDER = SQL("(stored.resolved_at IS NULL AND excluded.modified_at < stored.modified_at) IS TRUE")
 _KEEP = SQL("""
 INSERT INTO rejected_records AS stored (account, kind, record_id, raw, fingerprint, reasons, modified_at)
-VALUES (%s, %s, %s, %s, %s, %s, (
-  SELECT at FROM (VALUES (%s::timestamptz)) AS modified (at) WHERE at <= now() + %s::interval))
+VALUES (%s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (account, kind, record_id) DO UPDATE SET
   raw = CASE WHEN {is_older} THEN stored.raw ELSE excluded.raw END,
   fingerprint = CASE WHEN {is_older} THEN stored.fingerprint

@@ -16,7 +16,6 @@ from orders_sync.stock.apply_events import apply_pending
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.levels import import_levels
 from orders_sync.sync.batch import BatchResult, Origin
-from orders_sync.sync.check_records import order_decoder
 from orders_sync.sync.merge import MAX_TRIES, OrderMerger
 from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.marketplace import Marketplace, an_order
@@ -39,7 +38,7 @@ def merge(adapter: Adapter, connection: Connection) -> Merge:
 
 def merging(adapter: Adapter, connection: Connection) -> Merge:
     """Merges one batch after the other on a connection, as a pass does, and sees that each record is counted."""
-    merger = OrderMerger(connection, "shop", order_decoder(adapter), Origin("new", "test"))
+    merger = OrderMerger(connection, "shop", adapter, Origin("new", "test"))
 
     def merge(orders: list[dict[str, Any]]) -> BatchResult:
         records = [_record(order) for order in orders]

@@ -23,35 +23,63 @@ def a_version(text: str, modified_at: datetime | None) -> RejectedRecord:
     return RejectedRecord("order", "1", text.encode(), [Reason("sku", text, "a SKU")], text.encode(), modified_at)
 
 
+def store(connection: Connection, records: list[RejectedRecord]) -> None:
+    keep(connection, "shop", records, lambda: NEW + timedelta(hours=2))
+
+
 def test_an_older_version_is_an_attempt_and_leaves_the_newer_one_as_it_is(connection: Connection) -> None:
-    keep(connection, "shop", [a_version("new", NEW)])
-    keep(connection, "shop", [a_version("old", OLD)])
+    store(connection, [a_version("new", NEW)])
+    store(connection, [a_version("old", OLD)])
     assert connection.execute(KEPT).fetchall() == [("new", NEW, "new", 2)]
     assert selected(connection, Selection("shop"))[0].fingerprint == b"new"
 
 
 def test_an_older_version_takes_its_turn(connection: Connection) -> None:
-    keep(connection, "shop", [a_version("new", NEW)])
+    store(connection, [a_version("new", NEW)])
     row = connection.execute("SELECT clock_timestamp()").fetchone()
     assert row is not None
-    keep(connection, "shop", [a_version("old", OLD)])
+    store(connection, [a_version("old", OLD)])
     assert to_retry(connection, Selection("shop"), limit=20, before=row[0]) == []
 
 
 def test_an_older_version_of_a_dismissed_record_changes_nothing(connection: Connection) -> None:
-    keep(connection, "shop", [a_version("new", NEW)])
+    store(connection, [a_version("new", NEW)])
     dismiss(connection, "shop", "order", "1", By("Ann", "a test order"))
-    keep(connection, "shop", [a_version("old", OLD)])
+    store(connection, [a_version("old", OLD)])
     assert connection.execute(KEPT + " WHERE dismissed_at IS NOT NULL").fetchall() == [("new", NEW, "new", 1)]
-    keep(connection, "shop", [a_version("newer", NEW + timedelta(hours=1))])
+    store(connection, [a_version("newer", NEW + timedelta(hours=1))])
     assert [kept.raw for kept in selected(connection, Selection("shop"))] == [b"newer"]
 
 
 def test_an_older_version_than_one_that_passed_since_is_kept(connection: Connection) -> None:
-    keep(connection, "shop", [a_version("new", NEW)])
+    store(connection, [a_version("new", NEW)])
     resolve(connection, "shop", "order", {"1": None})
-    keep(connection, "shop", [a_version("old", OLD)])
+    store(connection, [a_version("old", OLD)])
     assert connection.execute(KEPT + " WHERE resolved_at IS NULL").fetchall() == [("old", OLD, "old", 2)]
+
+
+@pytest.mark.parametrize(("ahead", "kept"), [(4, True), (6, False)])
+def test_a_time_ahead_of_the_later_clock_is_not_kept(connection: Connection, ahead: int, kept: bool) -> None:
+    """No later version could end the rejection. The database's clock may be behind the marketplace's."""
+    at = datetime(2099, 1, 1, tzinfo=UTC)
+    modified_at = at + timedelta(minutes=ahead)
+    keep(connection, "shop", [a_version("new", modified_at)], lambda: at)
+    assert connection.execute("SELECT modified_at FROM rejected_records").fetchone() == (modified_at if kept else None,)
+
+
+def test_at_a_marketplace_whose_clock_is_ahead_an_older_copy_does_not_end_a_rejection(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
+) -> None:
+    marketplace.pass_time(minutes=20)
+    order = an_order(marketplace, 1)
+    line = order["orderlines"][0]
+    sync(account)
+    marketplace.pass_time(minutes=1)
+    marketplace.change(1, orderlines=[line, {**line, "id": 101, "listing": ""}])
+    assert sync(account, "modified").rejected == 1
+    marketplace.put(order)  # as a cache lists it
+    sync(account, "modified")
+    assert [kept.key for kept in selected(connection, Selection("shop"))] == ["1"]
 
 
 def test_a_rejected_order_whose_fetch_brings_an_older_version_takes_its_turn(
