@@ -100,12 +100,22 @@ def place_of(error: Exception) -> str:
     return f" in {Path(own[-1].filename).name}, line {own[-1].lineno}" if own else ""
 
 
-_PACKAGE = Path(__file__).parents[2]
-_LIBRARIES = [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")]
+def note_adapter(file: Path) -> None:
+    """Notes that an adapter has code in this file: its package is no library to `place_of`."""
+    for packages in _PACKAGES:
+        if file.is_relative_to(packages):
+            _OWN.add(packages / file.relative_to(packages).parts[0])
+
+
+_OWN = {Path(__file__).parents[2]}
+"""The code of this project, and that of installed adapters: files and folders."""
+_PACKAGES = [Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")]
+"""Where packages are installed."""
+_STANDARD_LIBRARY = Path(sysconfig.get_path("stdlib"))
 
 
 def _is_of_a_library(file: Path) -> bool:
-    return not file.is_relative_to(_PACKAGE) and any(file.is_relative_to(library) for library in _LIBRARIES)
+    return not any(map(file.is_relative_to, _OWN)) and any(map(file.is_relative_to, (_STANDARD_LIBRARY, *_PACKAGES)))
 
 
 OF_ONE_RECORD = (RequestRefusedError, MarketplaceUnavailableError, BadAnswerError)

@@ -8,15 +8,17 @@ left out and logged, and the documentation is not generated without it. No accou
 import importlib
 import logging
 import pkgutil
+import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 import orders_sync.marketplaces
 from orders_sync.config.account import AccountSettings, SellerAccount
 from orders_sync.marketplaces.kit.adapter import Adapter, RegisteredMarketplace
-from orders_sync.marketplaces.kit.errors import place_of
+from orders_sync.marketplaces.kit.errors import note_adapter, place_of
 
 log = logging.getLogger("orders_sync.marketplaces")
 
@@ -45,6 +47,9 @@ def _modules() -> _Modules:
                 helpers[name] = "has no MARKETPLACE, so no account can name it"
             elif isinstance(module.MARKETPLACE, RegisteredMarketplace):
                 marketplaces[name] = module.MARKETPLACE
+                # The module may only name an adapter that is installed elsewhere.
+                for part in (module.__name__, module.MARKETPLACE.settings.__module__):
+                    note_adapter(Path(getattr(sys.modules.get(part), "__file__", None) or ""))
             else:
                 broken[name] = "has a MARKETPLACE that is no RegisteredMarketplace"
     for name, reason in broken.items():
