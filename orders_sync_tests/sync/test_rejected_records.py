@@ -34,6 +34,15 @@ def test_an_older_version_is_an_attempt_and_leaves_the_newer_one_as_it_is(connec
     assert selected(connection, Selection("shop"))[0].fingerprint == b"new"
 
 
+def test_a_version_without_a_time_leaves_the_known_time(connection: Connection) -> None:
+    """A later one that is older than the known time must not end the rejection."""
+    store(connection, [a_version("new", NEW)])
+    store(connection, [a_version("undated", None)])
+    assert connection.execute(KEPT).fetchall() == [("undated", NEW, "undated", 2)]
+    assert resolve(connection, "shop", "order", {"1": OLD}) == set()
+    assert resolve(connection, "shop", "order", {"1": NEW}) == {"1"}
+
+
 def test_an_older_version_takes_its_turn(connection: Connection) -> None:
     store(connection, [a_version("new", NEW)])
     row = connection.execute("SELECT clock_timestamp()").fetchone()
