@@ -73,14 +73,20 @@ def store_answer(
     connection.execute(_ANSWER, [state, status, answer[:500], acceptance_id])
 
 
-def settle_left_requests(connection: Connection, account: str) -> None:
-    """Settles requests without an answer whose lines no longer wait, by what a sync has stored since."""
-    connection.execute(_SETTLE_LEFT, [account])
+def settle_requests(connection: Connection, account: str) -> None:
+    """Settles the requests without an answer, all of them, by what is stored: `left` if their lines no longer wait.
+
+    One whose lines still wait is `lost` if no answer can come any more. Call it while the account's lane of `new` is
+    held and no request is under way: who stored a request and no answer has died.
+    """
+    with connection.transaction():
+        connection.execute(_LOSE, [account])
+        connection.execute(_SETTLE_LEFT, [account])
 
 
 def settle_earlier(connection: Connection, account: str, earlier: Sequence[EarlierRequest]) -> None:
-    """Stores that the lines of these requests no longer wait, where they have no answer."""
-    for target in {request.target for request in earlier if request.state in ("requested", "lost")}:
+    """Stores that the lines of these requests no longer wait, where the answer was lost."""
+    for target in {request.target for request in earlier if request.state == "lost"}:
         connection.execute(_SETTLE_EARLIER, [account, *target])
 
 
@@ -88,7 +94,7 @@ _EARLIER = """
 SELECT order_id, sku, item_id, decision, state FROM acceptances
 WHERE account = %s AND order_id = %s AND state <> 'failed' ORDER BY acceptance_id
 """
-_UNANSWERED = "SELECT DISTINCT order_id FROM acceptances WHERE account = %s AND state IN ('requested', 'lost')"
+_UNANSWERED = "SELECT DISTINCT order_id FROM acceptances WHERE account = %s AND state = 'lost'"
 _STORE = """
 INSERT INTO acceptances (account, order_id, sku, item_id, state, decision, reason, request)
 VALUES (%s, %s, %s, %s, 'requested', %s, %s, %s) RETURNING acceptance_id
@@ -96,11 +102,15 @@ VALUES (%s, %s, %s, %s, 'requested', %s, %s, %s) RETURNING acceptance_id
 _ANSWER = """
 UPDATE acceptances SET state = %s, answer_status = %s, answer = %s, answered_at = now() WHERE acceptance_id = %s
 """
+_LOSE = """
+UPDATE acceptances SET state = 'lost', answered_at = now(), answer = 'the run died before the answer was stored'
+WHERE account = %s AND state = 'requested'
+"""
 _SETTLE_LEFT = """
 UPDATE acceptances request SET state = 'left', answered_at = now(),
   answer = coalesce(answer || '; ', '') || 'a sync found that the line no longer waits'
 FROM orders stored
-WHERE request.account = %s AND request.state IN ('requested', 'lost')
+WHERE request.account = %s AND request.state = 'lost'
   AND stored.account = request.account AND stored.order_id = request.order_id
   AND NOT EXISTS (
     SELECT FROM order_items item
@@ -110,5 +120,5 @@ WHERE request.account = %s AND request.state IN ('requested', 'lost')
 _SETTLE_EARLIER = """
 UPDATE acceptances SET state = 'left', answered_at = now(),
   answer = coalesce(answer || '; ', '') || 'the order was fetched anew: the line no longer waits'
-WHERE account = %s AND order_id = %s AND sku = %s AND item_id = %s AND state IN ('requested', 'lost')
+WHERE account = %s AND order_id = %s AND sku = %s AND item_id = %s AND state = 'lost'
 """

@@ -26,7 +26,7 @@ from orders_sync.passes.acceptance import (
     store_decided_orders,
 )
 from orders_sync.passes.acceptance_plan import rules_of
-from orders_sync.passes.acceptance_requests import settle_left_requests
+from orders_sync.passes.acceptance_requests import settle_requests
 from orders_sync.passes.store_documents import store_due_documents
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.queries import has_stock_list
@@ -115,8 +115,11 @@ def _sync(pass_: RunningPass) -> list[str]:
 
 def _act_outside(pass_: RunningPass, waiting: list[str]) -> None:
     """Accepts and refuses waiting orderlines, as the account allows, if V2 has the authority. Follows the commit."""
+    if pass_.lane.sync_type is not SyncType.NEW:
+        return
+    settle_requests(pass_.connection, pass_.lane.account)
     settings = pass_.request.account.settings
-    if pass_.lane.sync_type is not SyncType.NEW or not settings.accept_orderlines:
+    if not settings.accept_orderlines:
         return
     if find_marketplace(settings.marketplace).acceptance_unit(settings) is None:
         _report_missing_refusal(pass_, has_stock_list=True)
@@ -124,7 +127,6 @@ def _act_outside(pass_: RunningPass, waiting: list[str]) -> None:
     with hold_authority(pass_.connection) as authority:
         if not authority.may_accept_orderlines:
             return
-        settle_left_requests(pass_.connection, pass_.lane.account)
         order_ids = orders_to_accept(pass_, waiting)
         if not order_ids:
             return
@@ -138,6 +140,7 @@ def _act_outside(pass_: RunningPass, waiting: list[str]) -> None:
             pass_.add(outcome.summary())
             pass_.note_progress()
         store_decided_orders(pass_, outcomes)
+    settle_requests(pass_.connection, pass_.lane.account)
 
 
 def _report_missing_refusal(pass_: RunningPass, *, has_stock_list: bool) -> None:

@@ -230,7 +230,7 @@ def test_a_refusal_without_answer_is_settled_by_fetching_the_order_anew(
     sync(account)
     assert len(marketplace.sandbox.writes) == 1
     states = [state for *_, state, _ in connection.execute(ON_RECORD)]
-    assert states == (["left"] if fault == "lose_answer" else ["lost", "done"])
+    assert states == (["left"] if fault == "lose_answer" else ["left", "done"])
     check_invariants(connection)
 
 
