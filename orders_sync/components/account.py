@@ -11,8 +11,14 @@ from orders_sync.components.free_attributes import attributes_of
 from orders_sync.config.account import AccountConfigError, SellerAccount
 from orders_sync.config.schedules import ScheduleSettings, load_schedules
 from orders_sync.dagster_support.by_run import by_hand
+from orders_sync.dagster_support.days_to_mark import days_to_mark
 from orders_sync.dagster_support.freshness import freshness_of
-from orders_sync.dagster_support.lane_assets import FROM_WATERMARK_TAG, RANGE_START_TAG, days, is_partitioned, lane_key
+from orders_sync.dagster_support.lane_assets import (
+    days,
+    is_partitioned,
+    lane_key,
+    starts_at_watermark,
+)
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.dagster_support.table_assets import table_sizes
 from orders_sync.lanes.lock import LaneBusyError
@@ -96,12 +102,13 @@ class Account(dg.Component):
             dg.get_dagster_logger().error("Account %s can't be used: %s", name, problem)
             account = problem
         schedules = load_schedules()
-        return dg.Definitions(assets=[_lane_asset(Lane(name, t), account, schedules) for t in SyncType])
+        return dg.Definitions(assets=[lane_asset(Lane(name, t), account, schedules) for t in SyncType])
 
 
-def _lane_asset(
+def lane_asset(
     lane: Lane, account: SellerAccount | AccountConfigError, schedules: ScheduleSettings
 ) -> dg.AssetsDefinition:
+    """The asset of one lane. Each of its runs is a pass; those of an account that can't be used fail."""
     description = DESCRIPTIONS[lane.sync_type]
     owners = ["team:orders"]
     kinds = {"python", "postgres"}
@@ -140,6 +147,8 @@ def _lane_asset(
         for problem in summary.problems[:MAX_PROBLEMS_LOGGED]:
             context.log.warning(problem)
         _report_tables(context, orders_database)
+        if sync_type is SyncType.MODIFIED and starts_at_watermark(context.run):
+            _mark_days(context, orders_database, lane, summary, schedules)
         check = dg.AssetCheckResult(
             passed=not summary.is_partial,
             check_name=NOTHING_PUT_OFF,
@@ -172,10 +181,8 @@ def _run_pass(
 
 
 def _start(context: dg.AssetExecutionContext, sync_type: SyncType) -> datetime | None:
-    """Where the selected partitions begin; None for runs that start at the watermark."""
-    if not is_partitioned(sync_type) or context.run.tags.get(FROM_WATERMARK_TAG) == "watermark":
-        if sync_type is SyncType.MODIFIED and RANGE_START_TAG in context.run.tags:
-            return datetime.fromisoformat(context.run.tags[RANGE_START_TAG]).replace(tzinfo=UTC)
+    """Where the partitions that a person selected begin; None: the pass has its own window, which may be longer."""
+    if not is_partitioned(sync_type) or starts_at_watermark(context.run):
         return None
     if not context.has_partition_key and not context.has_partition_key_range:
         return None
@@ -201,6 +208,25 @@ def _report_tables(context: dg.AssetExecutionContext, orders_database: OrdersDat
         sizes = table_sizes(connection)
     for table, rows in sizes.items():
         context.log_event(dg.AssetMaterialization(asset_key=table, metadata={"dagster/row_count": rows}))
+
+
+def _mark_days(
+    context: dg.AssetExecutionContext,
+    orders_database: OrdersDatabase,
+    lane: Lane,
+    summary: PassSummary,
+    schedules: ScheduleSettings,
+) -> None:
+    """Reports a materialization of each day that the pass changed, or was the first to cover, before its partitions."""
+    if summary.range_start is None or summary.range_end is None:
+        return
+    key, window = lane_key(lane), (summary.range_start, summary.range_end)
+    covered = context.instance.get_materialized_partitions(key)
+    with orders_database.connect("days") as connection:
+        found = days_to_mark(connection, lane, context.run.run_id, window, schedules, context.partition_keys, covered)
+    for day, changed in found.items():
+        metadata = {"changed_orders": changed}
+        context.log_event(dg.AssetMaterialization(asset_key=key, partition=day, metadata=metadata))
 
 
 class _Progress:

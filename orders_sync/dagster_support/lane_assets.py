@@ -18,7 +18,8 @@ ASSET_NAMES = {
 ACCOUNT_TAG = "orders_sync/account"
 SYNC_TYPE_TAG = "orders_sync/sync_type"
 FROM_WATERMARK_TAG = "orders_sync/from"
-"""`watermark` on runs of schedules and sensors: they start at the watermark; their partitions say what they cover."""
+"""`watermark` on runs of schedules and sensors: they start at the watermark, `modified` three months ago. Their
+partitions are the days since the watermark."""
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
 
@@ -42,3 +43,8 @@ def days(settings: ScheduleSettings) -> dg.DailyPartitionsDefinition:
 def is_partitioned(sync_type: SyncType) -> bool:
     """Whether the assets have a partition per day. Those of `incomplete` have none: it fetches what is missing now."""
     return sync_type is not SyncType.INCOMPLETE
+
+
+def starts_at_watermark(run: dg.DagsterRun) -> bool:
+    """Whether the passes of a run have their own windows; else they cover the partitions that a person selected."""
+    return run.tags.get(FROM_WATERMARK_TAG) == "watermark"

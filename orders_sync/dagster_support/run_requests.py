@@ -23,7 +23,7 @@ from orders_sync.marketplaces.kit.accounts import load_accounts
 from orders_sync.model.lane import Lane, SyncType
 
 FIRST_PASS_DAYS = 92
-"""How many days back the run of a lane without a watermark covers, and every run of `modified`: three months."""
+"""How many days back the run of a lane without a watermark covers: three months."""
 RETAKE_AFTER = timedelta(minutes=5)
 """When another daemon may take a tick again: the one that took it died before its run existed."""
 
@@ -60,23 +60,26 @@ def requests_of_tick(
 
 
 def request_of(connection: Connection, lane: Lane, settings: ScheduleSettings, run_key: str | None) -> dg.RunRequest:
-    """A run of one lane that starts at its watermark. Its partitions are the days since then."""
+    """A run of one lane that starts at its watermark. Its partitions are the days since then.
+
+    `modified` starts earlier whatever these are, and marks the days before that it changed.
+    """
     tags = {
         ACCOUNT_TAG: lane.account,
         SYNC_TYPE_TAG: lane.sync_type.value,
         FROM_WATERMARK_TAG: "watermark",
     }
     if is_partitioned(lane.sync_type):
-        first, last = _days_covered(connection, lane, settings)
+        first, last = _partitions(connection, lane, settings)
         tags |= {RANGE_START_TAG: first, RANGE_END_TAG: last}
     return dg.RunRequest(run_key=run_key, asset_selection=[lane_key(lane)], tags=tags)
 
 
-def _days_covered(connection: Connection, lane: Lane, settings: ScheduleSettings) -> tuple[str, str]:
-    """The first and the last partition that the next pass covers."""
+def _partitions(connection: Connection, lane: Lane, settings: ScheduleSettings) -> tuple[str, str]:
+    """The first and the last partition of the next run."""
     now = datetime.now(UTC)
     since = watermark(connection, lane)
-    if since is None or lane.sync_type is SyncType.MODIFIED:
+    if since is None:
         since = now - timedelta(days=FIRST_PASS_DAYS)
     keys = days(settings).get_partition_keys(current_time=now)
     first = max(min(since, now).strftime("%Y-%m-%d"), keys[0])

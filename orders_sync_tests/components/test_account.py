@@ -1,0 +1,140 @@
+"""The asset of `modified` in a real instance: what its runs cover, which days they mark, what they write to the log."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import psycopg
+import pytest
+
+from orders_sync.components.account import lane_asset
+from orders_sync.config.account import SellerAccount
+from orders_sync.config.schedules import load_schedules
+from orders_sync.dagster_support.lane_assets import RANGE_END_TAG, RANGE_START_TAG, job_name
+from orders_sync.dagster_support.orders_database import OrdersDatabase
+from orders_sync.dagster_support.run_requests import request_of
+from orders_sync.database.engine import Connection
+from orders_sync.model.lane import Lane, SyncType
+from orders_sync.testing.databases import a_database
+from orders_sync.testing.marketplace import Marketplace, an_order
+
+LANE = Lane("shop", SyncType.MODIFIED)
+STORAGE = {"module": "orders_sync.dagster_instance.storage", "class": "OrdersSyncStorage", "config": {}}
+MARKED = """
+SELECT DISTINCT partition FROM event_logs
+WHERE run_id = %s AND dagster_event_type = 'ASSET_MATERIALIZATION' AND partition IS NOT NULL ORDER BY partition
+"""
+PLANNED = """
+SELECT DISTINCT partition FROM event_logs
+WHERE run_id = %s AND dagster_event_type = 'ASSET_MATERIALIZATION_PLANNED' ORDER BY partition
+"""
+SIZE = "SELECT count(*), sum(octet_length(event)) FROM event_logs WHERE run_id = %s"
+
+
+@pytest.fixture
+def event_log(template: str, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[psycopg.Connection]:
+    """Dagster's own database, as the project's dagster.yaml has it."""
+    name = f"dagster_{database_url.rsplit('/', 1)[1].partition('?')[0]}"
+    with a_database(template, name) as url:
+        monkeypatch.setenv("DAGSTER_POSTGRES_URL", url)
+        with psycopg.connect(url, autocommit=True) as opened:
+            yield opened
+
+
+Run = Callable[[dict[str, str]], str]
+
+
+@pytest.fixture
+def run(account: SellerAccount, event_log: psycopg.Connection, tmp_path: Path) -> Iterator[Run]:
+    """Runs the job of `modified` for one account with these tags; gives the id of the run."""
+    asset = lane_asset(LANE, account, load_schedules())
+    job = dg.define_asset_job(job_name(LANE.sync_type), [asset.key], executor_def=dg.in_process_executor)
+    definitions = dg.Definitions([asset], jobs=[job], resources={"orders_database": OrdersDatabase()})
+    with dg.DagsterInstance.local_temp(str(tmp_path), {"storage": {"custom": STORAGE}}) as instance:
+        yield lambda tags: definitions.resolve_job_def(job.name).execute_in_process(instance=instance, tags=tags).run_id
+
+
+@pytest.fixture
+def nightly(run: Run, connection: Connection) -> Callable[[], str]:
+    """Runs what a tick of the schedule requests."""
+    return lambda: run(dict(request_of(connection, LANE, load_schedules(), None).tags))
+
+
+def days_ago(days: int) -> str:
+    return (datetime.now(UTC) - timedelta(days=days)).strftime("%Y-%m-%d")
+
+
+def days_between(first: int, last: int) -> list[str]:
+    return [days_ago(number) for number in range(first, last - 1, -1)]
+
+
+def partitions(event_log: psycopg.Connection, query: str, run_id: str) -> list[str]:
+    return [day for (day,) in event_log.execute(query, [run_id])]  # pyright: ignore[reportArgumentType]
+
+
+def set_watermark(connection: Connection, days: int) -> None:
+    connection.execute("UPDATE lanes SET watermark = now() - make_interval(days => %s)", [days])
+
+
+def range_start(connection: Connection) -> datetime:
+    row = connection.execute(
+        "SELECT (summary->>'range_start')::timestamptz FROM lane_runs ORDER BY lane_run_id DESC LIMIT 1"
+    ).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def test_a_nightly_run_marks_the_days_since_the_watermark_and_those_that_its_pass_changed(
+    nightly: Callable[[], str], event_log: psycopg.Connection, connection: Connection, marketplace: Marketplace
+) -> None:
+    for number in (1, 2, 30, 60):
+        an_order(marketplace, number, age=timedelta(days=number))
+    first = nightly()
+    assert partitions(event_log, MARKED, first) == days_between(92, 0)
+    set_watermark(connection, 1)
+    an_order(marketplace, 30, age=timedelta(days=30), price="99.00")  # its version of that day shows only now
+    an_order(marketplace, 45, age=timedelta(days=45))
+    later = nightly()
+    assert partitions(event_log, PLANNED, later) == days_between(1, 0)
+    assert partitions(event_log, MARKED, later) == [days_ago(45), days_ago(30), *days_between(1, 0)]
+    assert range_start(connection) < datetime.now(UTC) - timedelta(days=92)
+
+
+def test_a_nightly_run_of_a_quiet_lane_writes_little(
+    nightly: Callable[[], str], event_log: psycopg.Connection, connection: Connection
+) -> None:
+    """It wrote 204 rows and 587 kB when it marked three months."""
+    nightly()
+    set_watermark(connection, 1)
+    rows, size = event_log.execute(SIZE, [nightly()]).fetchone() or (0, 0)
+    assert 0 < rows < 30
+    assert 0 < size < 50_000
+
+
+def test_days_that_no_run_had_marked_are_marked_although_the_command_line_moved_the_watermark(
+    nightly: Callable[[], str], event_log: psycopg.Connection, connection: Connection
+) -> None:
+    nightly()
+    set_watermark(connection, 1)
+    event_log.execute("DELETE FROM event_logs WHERE partition = ANY(%s)", [days_between(5, 3)])
+    assert partitions(event_log, MARKED, nightly()) == [*days_between(5, 3), *days_between(1, 0)]
+
+
+def test_a_backfill_covers_and_marks_the_days_that_a_person_selected(
+    nightly: Callable[[], str],
+    run: Run,
+    event_log: psycopg.Connection,
+    connection: Connection,
+    marketplace: Marketplace,
+    account: SellerAccount,
+) -> None:
+    nightly()
+    an_order(marketplace, 1, age=timedelta(days=2))
+    backfill = run({RANGE_START_TAG: days_ago(90), RANGE_END_TAG: days_ago(1)})
+    assert partitions(event_log, PLANNED, backfill) == days_between(90, 1)
+    assert partitions(event_log, MARKED, backfill) == days_between(90, 1)
+    selected = datetime.fromisoformat(days_ago(90)).replace(tzinfo=UTC)
+    assert selected - range_start(connection) == timedelta(minutes=account.settings.overlap_minutes)
+    nothing_selected = run({RANGE_START_TAG: days_ago(3), RANGE_END_TAG: days_ago(3)})
+    assert partitions(event_log, MARKED, nothing_selected) == [days_ago(3)], "one day, whatever else has changed"
