@@ -230,9 +230,15 @@ _COUNTS = (
         "dismiss` puts one aside.",
     ),
     _Count(
-        "SELECT count(*) FROM order_events WHERE applied_at IS NULL AND recorded_at < now() - interval '10 minutes'",
+        "SELECT count(*) FROM order_events WHERE applied_at IS NULL AND attempts = 0 "
+        "AND recorded_at < now() - interval '10 minutes'",
         "{} order events wait for the stock job for more than 10 minutes",
         "Check that the daemon is alive. `orders-sync stock apply` applies them now.",
+    ),
+    _Count(
+        "SELECT count(*) FROM order_events WHERE applied_at IS NULL AND attempts > 0",
+        "{} order events that could not be applied",
+        "`orders-sync stock events` shows why. Mend the cause, then `orders-sync stock retry-event all`.",
     ),
     _Count(
         "SELECT count(*) FROM stock_locks WHERE state = 'short'",

@@ -14,7 +14,7 @@ from orders_sync.cli.database import read_stock_database, stock_database
 from orders_sync.cli.output import EXIT_FAILED, console, moment, print_error, print_warning, table
 from orders_sync.cli.rows import format_options, print_rows
 from orders_sync.cli.stock_acts import REASON, print_transitions, transition_lines
-from orders_sync.cli.stock_events import events
+from orders_sync.cli.stock_events import events, retry_event, skip_event
 from orders_sync.cli.stock_held import held
 from orders_sync.cli.stock_received import put_away, receive, received
 from orders_sync.cli.stock_settings import settings
@@ -30,6 +30,8 @@ def stock() -> None:
 
 
 stock.add_command(events)
+stock.add_command(retry_event)
+stock.add_command(skip_event)
 stock.add_command(settings)
 for command in (held, receive, put_away, received):
     stock.add_command(command)

@@ -10,19 +10,18 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-import psycopg
 
 from orders_sync.acts.by import By
 from orders_sync.acts.manual_acts import Act, NotedOnce
 from orders_sync.database.bulk_work import rare_garbage_collection
 from orders_sync.model.errors import UserFacingError
-from orders_sync.stock.connection import StockConnection
+from orders_sync.stock.connection import MAX_ATTEMPTS, StockConnection
+from orders_sync.stock.data_faults import is_data_fault
 from orders_sync.stock.decision import Cause
 from orders_sync.stock.needs import ItemKey
 from orders_sync.stock.reconcile import StockResult, reconcile, reconcile_each
 from orders_sync.stock.returns import apply_returns
 from orders_sync.stock.store import collect_missing_statistics
-from orders_sync.stock.wrong_locks import MAX_ATTEMPTS
 
 MAX_EVENTS_PER_TRANSACTION = 2_000
 RECHECKED = Cause("the item changed without its status")
@@ -90,27 +89,26 @@ def lock_orders(
     for start in range(0, len(order_ids), MAX_EVENTS_PER_TRANSACTION):
         some = list(order_ids[start : start + MAX_EVENTS_PER_TRANSACTION])
         with stock.changing():
-            limits = {"account": account, "orders": some, "max_attempts": MAX_ATTEMPTS}
-            events = list(map(_event, stock.execute(_PENDING_EVENTS_OF_ORDERS, limits)))
+            events = list(map(_event, stock.execute(_PENDING_EVENTS_OF_ORDERS, [account, some])))
             items = stock.execute(_ITEMS_OF_ORDERS, [account, some])
             causes: dict[ItemKey, Cause] = {(account, item_id): Cause("before the acceptance") for (item_id,) in items}
             result, failed = reconcile_each(stock, causes | _causes(stock, events), oversell)
             total += result
             if not failed:  # otherwise the stock job finds out which event fails
-                stock.execute(_APPLIED, [[event.event_id for event in events]])
+                _note_applied(stock, [event.event_id for event in events])
                 total += StockResult(events=len(events))
     return total
 
 
 def has_news(stock: StockConnection, account: str, order_id: str) -> bool:
     """Whether an event of the order, or a change of its items without one, waits to be looked at."""
-    parameters = {"account": account, "order": order_id, "max_attempts": MAX_ATTEMPTS}
+    parameters = {"account": account, "order": order_id}
     return stock.execute(_HAS_NEWS, parameters).fetchone() == (True,)
 
 
 def pending_events(stock: StockConnection) -> int:
     """How many events, rechecks and returns the stock job has to deal with."""
-    row = stock.execute(_PENDING, [MAX_ATTEMPTS]).fetchone()
+    row = stock.execute(_PENDING).fetchone()
     return int(row[0]) if row else 0
 
 
@@ -155,10 +153,10 @@ def _apply_batch(
                 return _NOTHING
             taken = [event.event_id for event in events]
             result = reconcile(stock, _causes(stock, events), oversell)
-            stock.execute(_APPLIED, [taken])
+            _note_applied(stock, taken)
             note()
-    except (psycopg.Error, ValueError, KeyError) as error:
-        if isinstance(error, psycopg.OperationalError) or not taken:
+    except Exception as error:
+        if not taken or not is_data_fault(error):
             raise
         if size > 1:
             return _apply_in_parts(stock, oversell, len(taken), after, max_attempts, note)
@@ -168,6 +166,15 @@ def _apply_batch(
             note()
         return _Applied(StockResult(failed=1), taken[-1])
     return _Applied(StockResult(events=len(taken)) + result, taken[-1])
+
+
+def _note_applied(stock: StockConnection, event_ids: Sequence[int]) -> None:
+    """Stores that these events are applied. Events of their orders that had failed too often are tried once more.
+
+    The order is another one by now: what could not be stored before may be right, or not needed any more.
+    """
+    stock.execute(_APPLIED, [list(event_ids)])
+    stock.execute(_TRY_ONCE_MORE, {"attempts": MAX_ATTEMPTS, "applied": list(event_ids)})
 
 
 def _apply_in_parts(
@@ -216,25 +223,23 @@ def _items_without_status(stock: StockConnection, events: list[_Event]) -> dict[
 
 _PENDING_EVENTS = """
 SELECT event_id, account, order_id, item_id, kind, new_status, items::text
-FROM {events} WHERE applied_at IS NULL AND event_id > %(after)s AND attempts < %(max_attempts)s
+FROM {events} WHERE {due} AND event_id > %(after)s AND attempts < %(max_attempts)s
 ORDER BY event_id LIMIT %(size)s
 """
 _PENDING_EVENTS_OF_ORDERS = """
 SELECT event_id, account, order_id, item_id, kind, new_status, items::text
-FROM {events} WHERE account = %(account)s AND order_id = ANY(%(orders)s)
-  AND applied_at IS NULL AND attempts < %(max_attempts)s
+FROM {events} WHERE account = %s AND order_id = ANY(%s) AND {due}
 ORDER BY event_id
 """
 _HAS_NEWS = """
 SELECT EXISTS (
-    SELECT FROM {events} WHERE account = %(account)s AND order_id = %(order)s
-      AND applied_at IS NULL AND attempts < %(max_attempts)s)
+    SELECT FROM {events} WHERE account = %(account)s AND order_id = %(order)s AND {due})
   OR EXISTS (
     SELECT FROM stock_rechecks JOIN order_items item USING (account, item_id)
     WHERE item.account = %(account)s AND item.order_id = %(order)s)
 """
 _PENDING = """
-SELECT (SELECT count(*) FROM {events} WHERE applied_at IS NULL AND attempts < %s)
+SELECT (SELECT count(*) FROM {events} WHERE {due})
   + (SELECT count(*) FROM stock_rechecks) + (SELECT count(*) FROM stock_returns WHERE handled_at IS NULL)
 """
 _TAKE_RECHECKS = """
@@ -245,6 +250,13 @@ RETURNING account, item_id
 _ITEMS_OF_ORDERS = "SELECT item_id FROM order_items WHERE account = %s AND order_id = ANY(%s)"
 _APPLIED = """
 UPDATE {events} SET applied_at = now(), attempts = attempts + 1, problem = NULL WHERE event_id = ANY(%s::bigint[])
+"""
+_TRY_ONCE_MORE = """
+UPDATE {events} failed SET attempts = %(attempts)s - 1
+FROM {events} applied
+WHERE applied.event_id = ANY(%(applied)s::bigint[])
+  AND (failed.account, failed.order_id) = (applied.account, applied.order_id)
+  AND failed.applied_at IS NULL AND failed.attempts >= %(attempts)s
 """
 _FAILED = "UPDATE {events} SET attempts = attempts + 1, problem = %s WHERE event_id = ANY(%s) AND applied_at IS NULL"
 _UNKNOWN_ITEMS = """

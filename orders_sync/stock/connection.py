@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any, LiteralString
 
 from psycopg import Cursor, Transaction
-from psycopg.sql import SQL, Composed, Identifier
+from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from orders_sync.database.advisory_locks import lock_for_transaction
 from orders_sync.database.copy import copy_into, to_copy_text
@@ -39,7 +39,8 @@ class StockSchema(StrEnum):
     def sql(self, statement: LiteralString) -> Composed:
         """A statement with the schema's relations for `{levels}`, `{locks}`, `{history}`, `{movements}`, `{events}`.
 
-        And with the form of the column `sku` for `{sku_form}`, and the condition that a lock is active for `{active}`.
+        And with the form of the column `sku` for `{sku_form}`, the condition that a lock is active for `{active}`, and
+        the condition that the stock job applies an event for `{due}`.
         """
         return _with_relations(self, statement)
 
@@ -54,11 +55,16 @@ def _with_relations(schema: StockSchema, statement: LiteralString) -> Composed:
         events=Identifier(schema.value, "order_events"),
         sku_form=SKU_FORM,
         active=_ACTIVE,
+        due=_DUE,
     )
 
 
 _ACTIVE = SQL("state IN ('locked', 'short', 'held')")
 """Of a lock: it holds pieces or waits for some. stock_locks has an index with the same condition."""
+MAX_ATTEMPTS = 5
+"""An event that failed so often is not tried again; the check `every_event_could_be_applied` reports it."""
+_DUE = SQL("applied_at IS NULL AND attempts < {}").format(Literal(MAX_ATTEMPTS))
+"""Of an event: the stock job applies it. The sensor, the job, the acceptance and the check of wrong locks share it."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Events that could not be applied: listed, tried again, or skipped by a person with a reason."""
+"""Events that could not be applied: tried again, or skipped, by a person with a reason."""
 
 from orders_sync.acts.by import By
 from orders_sync.acts.manual_acts import Act, On, note_act
@@ -14,7 +14,7 @@ class FailedEventError(UserFacingError):
 
 
 def retry_failed(stock: StockConnection, by: By, event_id: int | None = None) -> int:
-    """Lets the stock job try failed events again; returns how many. `event_id`: only this one.
+    """Lets the stock job try failed events again, as often as new ones; returns how many. `event_id`: only this one.
 
     Raises FailedEventError where no such event has failed.
     """

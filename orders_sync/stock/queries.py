@@ -101,7 +101,7 @@ class ReservedMismatch(NamedTuple):
 
 
 class FailedEvent(NamedTuple):
-    """An event that could not be applied yet."""
+    """An event that could not be applied yet. Later events of its order do not wait for it."""
 
     event_id: int
     account: str
@@ -109,6 +109,12 @@ class FailedEvent(NamedTuple):
     kind: str
     problem: str | None
     attempts: int
+    is_given_up: bool
+    """Whether it is not tried again until a person says so, or a later event of its order is applied."""
+    behind: int | None
+    """The first failed event of its order, if that is another one: both may have the same cause."""
+    later_applied: int
+    """How many later events of its order were applied."""
 
 
 QUARANTINE: LiteralString = """(
@@ -200,11 +206,17 @@ def on_hand_mismatches(stock: StockConnection) -> list[OnHandMismatch]:
 
 
 def failed_events(stock: StockConnection) -> list[FailedEvent]:
-    """The events that could not be applied yet."""
+    """The events that could not be applied yet, the oldest first."""
     return stock.rows_as(
         FailedEvent,
-        "SELECT event_id, account, order_id, kind, problem, attempts FROM {events} "
-        "WHERE applied_at IS NULL AND attempts > 0",
+        """
+        SELECT event_id, account, order_id, kind, problem, attempts, NOT ({due}) AS is_given_up,
+          nullif(min(event_id) OVER (PARTITION BY account, order_id), event_id) AS behind,
+          (SELECT count(*) FROM {events} later WHERE later.account = failed.account
+             AND later.order_id = failed.order_id AND later.event_id > failed.event_id
+             AND later.applied_at IS NOT NULL) AS later_applied
+        FROM {events} failed WHERE applied_at IS NULL AND attempts > 0 ORDER BY event_id
+        """,
     )
 
 

@@ -5,9 +5,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import psycopg
-
 from orders_sync.stock.connection import StockConnection
+from orders_sync.stock.data_faults import is_data_fault
 from orders_sync.stock.decision import (
     NO_DEPARTURES,
     NO_PIECES,
@@ -104,14 +103,14 @@ def reconcile_each(
 ) -> tuple[StockResult, set[ItemKey]]:
     """Reconciles items, one by one if they can't be all at once; returns those that can't be, too.
 
-    Raises psycopg.OperationalError, e.g. where the connection is lost: that is no item's fault.
+    Raises what is no fault of an item (`is_data_fault`), e.g. where the connection is lost.
     """
     try:
         with stock.transaction():
             return reconcile(stock, causes, oversell), set()
-    except psycopg.OperationalError:
-        raise
-    except (psycopg.Error, ValueError, KeyError):
+    except Exception as error:
+        if not is_data_fault(error):
+            raise
         if len(causes) == 1:
             return StockResult(failed=1), set(causes)
     total, failed = StockResult(), set[ItemKey]()

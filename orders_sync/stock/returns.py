@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-import psycopg
-
 from orders_sync.acts.by import By
 from orders_sync.acts.manual_acts import NotedOnce
 from orders_sync.stock.connection import StockConnection
+from orders_sync.stock.data_faults import is_data_fault
 from orders_sync.stock.decision import Cause, Movement, StockLevel
 from orders_sync.stock.departures import RETURNED, Departure, by_sku, pieces_of, returning
 from orders_sync.stock.needs import ItemKey
@@ -55,7 +54,7 @@ def apply_returns(stock: StockConnection, oversell: frozenset[str], size: int, n
     """Books the pending returns. One that can't be booked keeps the reason, and stops no other.
 
     `size`: the maximum of items per transaction. `note`: notes the act of the person who books them, if one does.
-    Raises psycopg.OperationalError, e.g. where the connection is lost.
+    Raises what is no fault of a return (`is_data_fault`), e.g. where the connection is lost.
     """
     total = StockResult()
     while True:
@@ -96,9 +95,9 @@ def _handle(stock: StockConnection, due: _Due, oversell: frozenset[str]) -> Stoc
     try:
         with stock.transaction():
             outcome = _book(stock, due, oversell)
-    except psycopg.OperationalError:
-        raise
-    except (psycopg.Error, ValueError, KeyError) as error:
+    except Exception as error:
+        if not is_data_fault(error):
+            raise
         outcome = _Outcome(_NOTHING, [f"it failed: {type(error).__name__}"])
     note = "; ".join(outcome.notes) or None
     stock.execute(_HANDLED, [*outcome.returned, note, due.account, due.care_id, due.item_id])

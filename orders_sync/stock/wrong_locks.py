@@ -18,8 +18,6 @@ from orders_sync.stock.reconcile import StockResult, reconcile_each
 from orders_sync.stock.store import CORRECTIONS, DECIDED, IN_FORCE, collect_missing_statistics
 
 MAX_ITEMS_PER_TRANSACTION = 500
-MAX_ATTEMPTS = 5
-"""An event that failed so often is not tried again; the check `every_event_could_be_applied` reports it."""
 
 
 class WrongLock(NamedTuple):
@@ -45,7 +43,6 @@ def wrong_locks(stock: StockConnection, oversell: frozenset[str] = frozenset()) 
         "actions": [meaning.action for meaning in LOCK_ACTIONS.values()],
         "consuming": [status for status, meaning in LOCK_ACTIONS.items() if meaning.action is LockAction.CONSUME],
         "oversell": sorted(oversell),
-        "max_attempts": MAX_ATTEMPTS,
         "max_pieces": MAX_PIECES,
         "at_once": sorted(accounts_that_release_at_once()),
     }
@@ -178,8 +175,7 @@ WHERE (compared.pieces <> compared.needed OR needs.moves IS NOT NULL
     OR compared.short > 0 AND (needs.account = ANY(%(oversell)s) OR level.on_hand > level.reserved))
   AND NOT EXISTS (
     SELECT FROM {events} event
-    WHERE event.account = needs.account AND event.order_id = needs.order_id AND event.applied_at IS NULL
-      AND event.attempts < %(max_attempts)s)
+    WHERE event.account = needs.account AND event.order_id = needs.order_id AND {due})
   AND NOT EXISTS (
     SELECT FROM stock_rechecks recheck WHERE recheck.account = needs.account AND recheck.item_id = needs.item_id)
 ORDER BY needs.account, needs.item_id, compared.sku

@@ -212,6 +212,7 @@ def test_stock_is_imported_applied_and_explained(shop: Marketplace, tmp_path: Pa
 
 
 def test_failed_events_are_listed_tried_again_and_skipped(shop: Marketplace, connection: Connection) -> None:
+    why = ("--reason", "no such phone")
     reject_row(connection, "stock_locks", "sku", "PHONE")
     an_order(shop, 1)
     run("sync", "--type", "new")
@@ -219,21 +220,23 @@ def test_failed_events_are_listed_tried_again_and_skipped(shop: Marketplace, con
     assert (applied.exit_code, "orders-sync stock events" in applied.output) == (1, True)
     [event] = json.loads(run("stock", "events", "--json").output)
     assert (event["order_id"], event["problem"]) == ("1", "NumericValueOutOfRange")
-    assert "1 events will be tried again" in run("stock", "events", "--retry", "all").output
+    assert (event["attempts"], event["is_given_up"], event["behind"]) == (1, False, None)
+    assert "1 events will be tried again" in run("stock", "retry-event", "all", *why).output
     assert run("stock", "apply").exit_code == 1
     number = str(event["event_id"])
-    assert "1 events will be tried again" in run("stock", "events", "--retry", number).output
+    assert "1 events will be tried again" in run("stock", "retry-event", number, *why).output
     assert run("stock", "apply").exit_code == 1
-    assert run("stock", "events", "--skip", number).exit_code == 2
-    assert "is skipped" in run("stock", "events", "--skip", number, "--reason", "no such phone").output
+    for command in ("retry-event", "skip-event"):
+        assert run("stock", command, number).exit_code == 2, "a reason is required"
+    assert "is skipped" in run("stock", "skip-event", number, *why).output
     assert json.loads(run("stock", "events", "--json").output) == []
     [(problem,)] = connection.execute("SELECT problem FROM order_events").fetchall()
     assert re.fullmatch(r"skipped by .+@.+: no such phone \(NumericValueOutOfRange\)", problem)
-    for option in ("--retry", "--skip"):
-        missing = run("stock", "events", option, number, *(["--reason", "x"] if option == "--skip" else []))
+    for command in ("retry-event", "skip-event"):
+        missing = run("stock", command, number, *why)
         assert missing.exit_code == 1
         assert f"There is no failed event {number}" in missing.output
-    assert run("stock", "events", "--retry", "some").exit_code == 2
+    assert run("stock", "retry-event", "some", *why).exit_code == 2
 
 
 def test_accounts_are_listed_and_checked(shop: Marketplace, tmp_path: Path) -> None:

@@ -35,9 +35,9 @@ def import_file(tmp_path: Path, text: str, *options: str, command: tuple[str, ..
         (("return", "shop", "1", "0", "--reason", "x"), "the number of pieces is 0; allowed is a whole number from 1"),
         (("return", "shop", "1", "99999999999", "--reason", "x"), "the number of pieces is 99999999999; allowed"),
         (("return", "shop", "--care", "\x00", "--reason", "x"), "the care record's id '\\x00' has a character"),
-        (("events", "--retry", "9" * 23), f"There is no failed event {'9' * 23}"),
-        (("events", "--skip", "9" * 23, "--reason", "x"), f"There is no failed event {'9' * 23}"),
-        (("events", "--skip", "1", "--reason", " "), "the reason is empty: say why"),
+        (("retry-event", "9" * 23, "--reason", "x"), f"There is no failed event {'9' * 23}"),
+        (("skip-event", "9" * 23, "--reason", "x"), f"There is no failed event {'9' * 23}"),
+        (("skip-event", "1", "--reason", " "), "the reason is empty: say why"),
         (("explain", "x\x00"), "There is no SKU, order or item named 'x\\x00'"),
     ],
 )  # fmt: skip

@@ -55,9 +55,7 @@ def test_a_day_that_the_pass_covered_in_part_is_not_marked_unless_it_changed(
     assert mark(passed, noon, all_but(5)) == {ago(5): 2}
 
 
-def test_changes_of_other_accounts_mark_no_day(
-    passed: Connection, marketplace: Marketplace
-) -> None:
+def test_changes_of_other_accounts_mark_no_day(passed: Connection, marketplace: Marketplace) -> None:
     an_order(marketplace, 1, age=timedelta(days=4))
     sync(sandbox_account(marketplace, "other"), "modified")
     assert mark(passed, MIDNIGHT - timedelta(days=6), all_but()) == {}

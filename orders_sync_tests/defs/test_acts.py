@@ -16,6 +16,8 @@ ACTS = {
     "return_stock": Act.RETURN_TO_STOCK,
     "receive_stock": Act.RECEIVE_PIECES,
     "put_away_stock": Act.PUT_AWAY,
+    "retry_events": Act.RETRY_EVENTS,
+    "skip_event": Act.SKIP_EVENT,
     "repair_locks": Act.REPAIR_LOCKS,
     "blank_old_buyer_data": Act.BLANK_BUYERS_DATA,
     "compare_v1_and_v2": Act.COMPARE_V1_AND_V2,

@@ -9,12 +9,12 @@ from orders_sync.database.engine import Connection, connect
 from orders_sync.sandbox.formats import stamp
 from orders_sync.stock.apply_events import apply_pending, pending_events
 from orders_sync.stock.by_hand import By, decide
-from orders_sync.stock.connection import StockConnection
+from orders_sync.stock.connection import MAX_ATTEMPTS, StockConnection
 from orders_sync.stock.failed_events import retry_failed, skip_failed
 from orders_sync.stock.levels import Count, import_levels
 from orders_sync.stock.needs import Decision
 from orders_sync.stock.queries import failed_events
-from orders_sync.stock.wrong_locks import MAX_ATTEMPTS, repair, wrong_locks
+from orders_sync.stock.wrong_locks import repair, wrong_locks
 from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
 from orders_sync.testing.row_faults import reject_row
@@ -208,7 +208,7 @@ def test_life_6_a_waiting_item_is_cancelled_while_the_stock_job_looks_at_waiting
     check_invariants(connection)
 
 
-class TestLife7AnEventFailsFiveTimesAndTheOrderIsCancelledAfterwards:
+class TestLife7AnEventFailsFiveTimes:
     """PostgreSQL refuses the lock of the order; another order is fine."""
 
     @pytest.fixture
@@ -221,18 +221,45 @@ class TestLife7AnEventFailsFiveTimesAndTheOrderIsCancelledAfterwards:
             assert [event.attempts for event in failed_events(life.stock)] == [attempts], "one attempt a run"
             assert pending_events(life.stock) == 1
             apply_pending(life.stock)
-        life.becomes(1, CANCELLED)
-        life.becomes(2, CANCELLED)
-        life.pass_and_apply()
         return connection
 
-    def test_it_is_reported_later_events_are_applied_and_no_further_run_is_due(self, life: Life, failed: Connection):
-        assert [(event.order_id, event.kind, event.attempts) for event in failed_events(life.stock)] == [
-            ("1", "OrderCreated", MAX_ATTEMPTS)
-        ]
+    def test_it_is_reported_the_other_order_goes_on_and_no_further_run_is_due(
+        self, life: Life, failed: Connection
+    ) -> None:
+        assert [
+            (event.order_id, event.kind, event.attempts, event.is_given_up) for event in failed_events(life.stock)
+        ] == [("1", "OrderCreated", MAX_ATTEMPTS, True)]
         assert pending_events(life.stock) == 0
+        life.becomes(2, CANCELLED)
+        life.pass_and_apply()
         assert life.lock("200") == ("released", 0, 0, 0)
         assert life.level() == (10, 0)
+        assert pending_events(life.stock) == 0
+
+    def test_a_later_event_of_its_order_does_not_wait_and_lets_it_be_tried_once_more(
+        self, life: Life, failed: Connection
+    ) -> None:
+        """The order is cancelled: it needs no lock any more, so that nothing is refused."""
+        life.becomes(1, CANCELLED)
+        life.pass_and_apply()
+        [event] = failed_events(life.stock)
+        assert (event.is_given_up, event.later_applied > 0) == (False, True)
+        apply_pending(life.stock)
+        assert failed_events(life.stock) == []
+        check_invariants(failed)
+
+    def test_later_events_that_fail_as_well_name_the_first_one(self, life: Life, failed: Connection) -> None:
+        [first] = failed_events(life.stock)
+        life.becomes(1, SHIPPED)
+        life.pass_and_apply()
+        later = failed_events(life.stock)[1:]
+        assert later
+        assert {event.behind for event in later} == {first.event_id}
+        failed.execute("DROP TRIGGER reject ON stock_locks")
+        assert retry_failed(life.stock, ANN, first.event_id) == 1
+        apply_pending(life.stock)
+        apply_pending(life.stock)
+        assert failed_events(life.stock) == []
 
     def test_it_can_be_tried_again(self, life: Life, failed: Connection) -> None:
         [event] = failed_events(life.stock)
@@ -245,12 +272,12 @@ class TestLife7AnEventFailsFiveTimesAndTheOrderIsCancelledAfterwards:
 
     def test_it_can_be_skipped_with_a_reason(self, life: Life, failed: Connection) -> None:
         [event] = failed_events(life.stock)
-        skip_failed(life.stock, event.event_id, By("ann@desk", "the order is cancelled"))
+        skip_failed(life.stock, event.event_id, By("ann@desk", "no such phone"))
         assert failed_events(life.stock) == []
         row = failed.execute(
             "SELECT problem, applied_at IS NOT NULL FROM order_events WHERE event_id = %s", [event.event_id]
         ).fetchone()
-        assert row == ("skipped by ann@desk: the order is cancelled (NumericValueOutOfRange)", True)
+        assert row == ("skipped by ann@desk: no such phone (NumericValueOutOfRange)", True)
 
 
 def test_an_item_that_cannot_be_looked_at_stops_no_other_one_and_is_reported(

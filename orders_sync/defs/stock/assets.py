@@ -86,7 +86,8 @@ stock_levels = dg.AssetSpec(
         dg.AssetCheckSpec(
             "every_event_could_be_applied",
             asset="stock_locks",
-            description="Events that could not be applied; the next run tries them again.",
+            description="Every event could be applied. One that fails five times is given up until a person decides: "
+            "the jobs `retry_events` and `skip_event`, or `orders-sync stock retry-event` and `skip-event`.",
         ),
     ],
 )

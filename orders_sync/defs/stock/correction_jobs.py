@@ -18,6 +18,7 @@ from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.marketplaces.kit.accounts import account_names, overselling_accounts
 from orders_sync.stock.by_hand import StockActError, adjust, decide, pieces_to_return, return_to_stock, undo_shipment
 from orders_sync.stock.connection import StockConnection
+from orders_sync.stock.failed_events import retry_failed, skip_failed
 from orders_sync.stock.held import has_left, still_here
 from orders_sync.stock.input import check_past_time
 from orders_sync.stock.needs import Decision
@@ -120,6 +121,22 @@ class PutAwayPieces(dg.Config):
     reason: str = REASON
 
 
+class RetryEvents(dg.Config):
+    """Which events are tried again."""
+
+    event_id: int | None = Field(
+        default=None, description="The id of a failed event: `orders-sync stock events`. Not set: all that failed."
+    )
+    reason: str = REASON
+
+
+class SkipEvent(dg.Config):
+    """Which event is never tried again."""
+
+    event_id: int = Field(description="The id of a failed event: `orders-sync stock events` lists them.")
+    reason: str = REASON
+
+
 class RepairLocks(dg.Config):
     """Whether to act."""
 
@@ -208,6 +225,22 @@ def put_away_pieces(context: dg.OpExecutionContext, config: PutAwayPieces, order
     _report(context, done.text, done.applied)
 
 
+@dg.op(description="Lets the stock job try failed events again.")
+def retry_failed_events(context: dg.OpExecutionContext, config: RetryEvents, orders_database: OrdersDatabase) -> None:
+    """Raises dg.Failure if the event has not failed."""
+    with _stock(orders_database) as stock:
+        count = retry_failed(stock, by_run(context.run, config.reason), config.event_id)
+    _report(context, f"{count} events will be tried again by the stock job", StockResult())
+
+
+@dg.op(description="Lets the stock job never try a failed event again.")
+def skip_failed_event(context: dg.OpExecutionContext, config: SkipEvent, orders_database: OrdersDatabase) -> None:
+    """Raises dg.Failure if the event has not failed."""
+    with _stock(orders_database) as stock:
+        skip_failed(stock, config.event_id, by_run(context.run, config.reason))
+    _report(context, f"Event {config.event_id} is skipped", StockResult())
+
+
 @dg.op(description="Shows the locks that are not what their items need, and repairs them if `repair` is set.")
 def repair_wrong_locks(context: dg.OpExecutionContext, config: RepairLocks, orders_database: OrdersDatabase) -> None:
     """The metadata lists them as they were before."""
@@ -294,6 +327,18 @@ def receive_stock() -> None:
 def put_away_stock() -> None:
     """The one op `put_away_pieces`."""
     put_away_pieces()
+
+
+@dg.job(description="Tries failed events again. Set `reason` in the launchpad, and `event_id` for one only.")
+def retry_events() -> None:
+    """The one op `retry_failed_events`."""
+    retry_failed_events()
+
+
+@dg.job(description="Skips an event that can't be applied. Set `event_id` and `reason` in the launchpad.")
+def skip_event() -> None:
+    """The one op `skip_failed_event`."""
+    skip_failed_event()
 
 
 @dg.job(description="Shows locks that are not what their items need; repairs them if `repair` is set in the launchpad.")

@@ -1,5 +1,9 @@
 """The sensor that starts the stock job when there are order events."""
 
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import takewhile
+
 import dagster as dg
 
 from orders_sync.dagster_support.busy_lanes import runs_under_way
@@ -7,6 +11,10 @@ from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.defs.stock.jobs import apply_order_events
 from orders_sync.stock.apply_events import pending_events
 from orders_sync.stock.available_position import is_behind
+
+WAITS = (timedelta(seconds=10), timedelta(minutes=1), timedelta(minutes=4))
+"""How long the sensor waits after one, two, and three or more failed runs in a row. A run that fails has changed
+nothing, and costs seconds of CPU time. Whatever made it fail, stock works again within five minutes of its end."""
 
 
 @dg.sensor(
@@ -33,4 +41,19 @@ def order_events_sensor(
             return dg.SkipReason(f"{waiting}; run {run.run_id[:8]} is about to start.")
         if run.job_name == apply_order_events.name:
             return dg.SkipReason(f"{waiting}; run {run.run_id[:8]} is under way.")
+    next_at = _after_failed_runs(context.instance)
+    if next_at is not None and next_at > datetime.now(UTC):
+        return dg.SkipReason(f"{waiting}; the last run failed, the next one starts at {next_at:%H:%M:%S} UTC.")
     return dg.RunRequest(tags={"orders_sync/events_waiting": str(pending)})
+
+
+def _after_failed_runs(instance: dg.DagsterInstance) -> datetime | None:
+    """When the next run starts after runs of the job that failed; None: the last one did not."""
+    finished: Sequence[dg.RunRecord] = instance.get_run_records(
+        dg.RunsFilter(job_name=apply_order_events.name), limit=len(WAITS)
+    )
+    failed = list(takewhile(lambda record: record.dagster_run.status == dg.DagsterRunStatus.FAILURE, finished))
+    if not failed:
+        return None
+    ended_at = datetime.fromtimestamp(failed[0].end_time or failed[0].update_timestamp.timestamp(), UTC)
+    return ended_at + WAITS[len(failed) - 1]
