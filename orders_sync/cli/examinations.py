@@ -9,6 +9,7 @@ from orders_sync.cli.database import orders_database
 from orders_sync.cli.output import span
 from orders_sync.config.schedules import ScheduleSettings
 from orders_sync.database.engine import Connection
+from orders_sync.lanes.activity import ActivityKind, activity
 from orders_sync.lanes.history import LaneState
 from orders_sync.lanes.watermark import remedy
 from orders_sync.model.times import EARLIEST
@@ -152,6 +153,14 @@ def _examine_lanes() -> Iterator[Finding]:
         yield examine_lane(state, settings, now)
 
 
+_REMEDIES_OF_WRONG = {
+    ActivityKind.DIED: "Nothing, if the daemon is alive: its sensor `dead_runs` fails the run, and the next run misses "
+    "nothing. `orders-sync sync` runs the lane now.",
+    ActivityKind.STALLED: "Nothing, if the daemon is alive: its sensor `dead_runs` ends the pass, and the next run "
+    "misses nothing. Without it, terminate the run in the UI, or end its process.",
+}
+
+
 def examine_lane(state: LaneState, settings: ScheduleSettings, now: datetime) -> Finding:
     """Whether a lane runs too long, failed, missed its last tick, or has a watermark that can't be right."""
     if state.watermark is not None and state.watermark < EARLIEST:
@@ -163,6 +172,9 @@ def examine_lane(state: LaneState, settings: ScheduleSettings, now: datetime) ->
             f"{state.lane}: its watermark lies {span((state.watermark - now).total_seconds())} ahead of our clock",
             f"{remedy(state.lane)}.",
         )
+    doing = activity(state, now)
+    if doing.is_wrong:
+        return Finding(False, f"{state.lane}: {doing.text}", _REMEDIES_OF_WRONG[doing.kind])
     if state.holder is not None and state.last_started_at is not None and now - state.last_started_at > LONG_PASS:
         return Finding(
             False,

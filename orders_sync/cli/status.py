@@ -1,11 +1,13 @@
 """`orders-sync status`: the state of each lane."""
 
 import json
+from datetime import UTC, datetime
 
 import click
 
 from orders_sync.cli.database import orders_database
 from orders_sync.cli.output import console, moment, print_error, span, table
+from orders_sync.lanes.activity import Activity, activity
 from orders_sync.lanes.history import LaneState
 
 
@@ -15,7 +17,7 @@ def status(as_json: bool) -> None:
     """Show the state of each lane.
 
     Columns: watermark, lag behind the present, last run with its outcome and counts, rejected records of the account,
-    and the run that works on the lane now.
+    and what the lane does now: the run that works on it and what that waits for, or that it died or makes no progress.
     """
     from orders_sync.lanes.history import lane_states
     from orders_sync.marketplaces.kit.accounts import load_accounts
@@ -29,31 +31,36 @@ def status(as_json: bool) -> None:
                 "WHERE resolved_at IS NULL AND dismissed_at IS NULL GROUP BY account"
             ).fetchall()
         )
+    now = datetime.now(UTC)
     if as_json:
-        click.echo(json.dumps([_as_json(state, rejected.get(state.lane.account, 0)) for state in states], indent=2))
+        lanes = [
+            _as_json(state, rejected.get(state.lane.account, 0), activity(state, now)) for state in states
+        ]  # fmt: skip
+        click.echo(json.dumps(lanes, indent=2))
         return
     shown = table(
         "Lanes",
         "lane", "watermark (UTC)", "lag", "last run (UTC)", "outcome", "created", "changed", "rejected", "now",
     )  # fmt: skip
     for state in states:
+        doing = activity(state, now)
         shown.add_row(
             str(state.lane),
             moment(state.watermark),
             span(state.lag()),
             moment(state.last_started_at),
-            state.last_problem or state.last_outcome or "never ran",
+            doing.kind.value if doing.is_wrong else state.last_problem or state.last_outcome or "never ran",
             str(state.last_summary.get("created", "-")),
             str(state.last_summary.get("changed", "-")),
             str(rejected.get(state.lane.account, 0)),
-            state.holder or "idle",
+            doing.text,
         )
     console.print(shown)
     for problem in problems.values():
         print_error(problem)
 
 
-def _as_json(state: LaneState, rejected: int) -> dict[str, object]:
+def _as_json(state: LaneState, rejected: int, doing: Activity) -> dict[str, object]:
     return {
         "account": state.lane.account,
         "sync_type": state.lane.sync_type.value,
@@ -63,4 +70,8 @@ def _as_json(state: LaneState, rejected: int) -> dict[str, object]:
         "last_problem": state.last_problem,
         "rejected": rejected,
         "busy_with": state.holder,
+        "activity": doing.kind.value,
+        "progressed_at": state.progressed_at.isoformat() if state.progressed_at else None,
+        "waits_for": state.waits.what if state.waits else None,
+        "waits_until": state.waits.until.isoformat() if state.waits else None,
     }

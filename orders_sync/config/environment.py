@@ -13,6 +13,7 @@ ORDERS_DATABASE_URL = "ORDERS_DATABASE_URL"
 DAGSTER_POSTGRES_URL = "DAGSTER_POSTGRES_URL"
 STATE_FOLDER = "ORDERS_SYNC_STATE"
 DEAD_RUN_SECONDS = "ORDERS_SYNC_DEAD_RUN_SECONDS"
+STALLED_PASS_SECONDS = "ORDERS_SYNC_STALLED_PASS_SECONDS"
 UI_HOSTS = "ORDERS_SYNC_UI_HOSTS"
 UI_PASSWORD_FILE = "ORDERS_SYNC_UI_PASSWORD_FILE"
 
@@ -26,6 +27,9 @@ ENVIRONMENT_VARIABLES: Mapping[str, str] = {
     ),
     DEAD_RUN_SECONDS: (
         "After how many seconds without a sign of life a started run counts as dead, and is failed. Not set: 90."
+    ),
+    STALLED_PASS_SECONDS: (
+        "After how many seconds without progress a pass counts as stalled, and is ended, at least 30. Not set: 600."
     ),
     UI_HOSTS: (
         "Further hosts under which browsers may reach the web server, separated by commas, e.g. "
@@ -61,13 +65,27 @@ def dead_run_seconds() -> float:
     `ORDERS_SYNC_DEAD_RUN_SECONDS` changes it; by default 90. Raises EnvironmentVariableError for anything but a number
     of at least 0.
     """
-    text = os.environ.get(DEAD_RUN_SECONDS) or "90"
+    return _seconds(DEAD_RUN_SECONDS, os.environ.get(DEAD_RUN_SECONDS), 90.0, at_least=0.0)
+
+
+def stalled_pass_seconds() -> float:
+    """After how many seconds without progress a pass counts as stalled and is ended.
+
+    `ORDERS_SYNC_STALLED_PASS_SECONDS` changes it; by default 600. Raises EnvironmentVariableError for anything but a
+    number of at least 30: a healthy pass may note no progress for some seconds.
+    """
+    return _seconds(STALLED_PASS_SECONDS, os.environ.get(STALLED_PASS_SECONDS), 600.0, at_least=30.0)
+
+
+def _seconds(variable: str, value: str | None, default: float, *, at_least: float) -> float:
+    text = value or f"{default:g}"
     try:
         seconds = float(text)
     except ValueError:
         seconds = math.nan
-    if not 0 <= seconds < math.inf:
-        raise EnvironmentVariableError(f"{DEAD_RUN_SECONDS} is {text!r}; allowed are seconds, e.g. 90")
+    if not at_least <= seconds < math.inf:
+        least = f", at least {at_least:g}" if at_least else ""
+        raise EnvironmentVariableError(f"{variable} is {text!r}; allowed are seconds{least}, e.g. {default:g}")
     return seconds
 
 

@@ -29,6 +29,10 @@ SELECT DISTINCT application_name FROM pg_locks JOIN pg_stat_activity USING (pid)
 WHERE granted AND {_IS_THE_LOCK}
 ORDER BY 1
 """  # noqa: S608 - the key's expression is a constant, its value a bound parameter
+_END_HOLDER: LiteralString = f"""
+SELECT pg_terminate_backend(pid, 5000) FROM pg_locks JOIN pg_stat_activity USING (pid)
+WHERE granted AND {_IS_THE_LOCK} AND application_name = %s
+"""  # noqa: S608 - as above
 _IS_AWAITED: LiteralString = f"""
 SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND {_IS_THE_LOCK})
 """  # noqa: S608 - as above
@@ -91,6 +95,14 @@ def release_all(connection: Connection) -> None:
 def holders(connection: Connection, name: str) -> list[str]:
     """The application names of the connections that hold the lock, sorted."""
     return [application for (application,) in connection.execute(_HOLDERS, [name])]
+
+
+def end_holder(connection: Connection, name: str, application: str) -> bool:
+    """Terminates the connections of that application name that hold the lock, and waits up to 5 s until they are gone.
+
+    Returns whether there was one.
+    """
+    return bool(connection.execute(_END_HOLDER, [name, application]).fetchall())
 
 
 def _is_true(connection: Connection, query: LiteralString, name: str) -> bool:

@@ -1,15 +1,16 @@
 """The run history of each lane: every pass with its outcome, and the state of each lane now."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.lock import holder
+from orders_sync.lanes.progress import DIED, Wait
 from orders_sync.model.lane import Lane, SyncType
 from orders_sync.model.pass_summary import PassSummary
 
@@ -32,14 +33,15 @@ def started(connection: Connection, lane: Lane, run_id: str) -> int:
         )
         connection.execute(
             """
-            UPDATE lane_runs SET outcome = 'failed', problem = 'its process died', finished_at = now()
+            UPDATE lane_runs SET outcome = 'failed', problem = %s, finished_at = now(),
+              waits_for = NULL, waits_until = NULL
             WHERE account = %s AND sync_type = %s AND outcome = 'running'
             """,
-            [*lane],
+            [DIED, *lane],
         )
         ((lane_run_id,),) = connection.execute(
-            "INSERT INTO lane_runs (account, sync_type, run_id, outcome) VALUES (%s, %s, %s, 'running') "
-            "RETURNING lane_run_id",
+            "INSERT INTO lane_runs (account, sync_type, run_id, outcome, progressed_at) "
+            "VALUES (%s, %s, %s, 'running', now()) RETURNING lane_run_id",
             [*lane, run_id],
         )
     return int(lane_run_id)
@@ -54,7 +56,8 @@ def finished(connection: Connection, lane: Lane, lane_run_id: int, summary: Pass
     values = [outcome, problem, Jsonb(summary.as_json())]
     with connection.transaction():
         connection.execute(
-            "UPDATE lane_runs SET outcome = %s, problem = %s, summary = %s, finished_at = now() WHERE lane_run_id = %s",
+            "UPDATE lane_runs SET outcome = %s, problem = %s, summary = %s, finished_at = now(), "
+            "waits_for = NULL, waits_until = NULL WHERE lane_run_id = %s",
             [*values, lane_run_id],
         )
         connection.execute(
@@ -80,6 +83,10 @@ class LaneState(NamedTuple):
     last_problem: str | None = None
     last_summary: Mapping[str, object] = MappingProxyType({})
     holder: str | None = None
+    progressed_at: datetime | None = None
+    """When the pass that is running last made progress; None: none is running, or it does not note it."""
+    waits: Wait | None = None
+    """What the pass that is running waits for."""
 
     def lag(self, now: datetime | None = None) -> float | None:
         """Seconds since the watermark; None before the first complete pass."""
@@ -87,18 +94,51 @@ class LaneState(NamedTuple):
             return None
         return ((now or datetime.now(UTC)) - self.watermark).total_seconds()
 
+    @property
+    def is_running(self) -> bool:
+        """Whether a pass works on the lane: its row says so, and it holds the lane."""
+        return self.last_outcome == "running" and self.holder == f"run {self.last_run_id}"
+
+    @property
+    def has_died(self) -> bool:
+        """Whether the last pass ended without a word: its row says `running`, but it does not hold the lane."""
+        return self.last_outcome == "running" and not self.is_running
+
+    def silence(self, now: datetime) -> timedelta:
+        """How long the pass that is running has made no progress. A wait counts as progress while its process lives."""
+        if not self.is_running or self.progressed_at is None:
+            return timedelta(0)
+        return max(now - self.progressed_at, timedelta(0))
+
 
 def lane_states(connection: Connection, accounts: list[str]) -> list[LaneState]:
     """The state of each lane of these accounts, lanes that never ran included."""
-    cursor = connection.cursor(row_factory=dict_row).execute(
-        """
-        SELECT account, sync_type, watermark, last_run_id, last_started_at, last_finished_at,
-               last_succeeded_at, last_outcome, last_problem, last_summary FROM lanes
-        """
-    )
-    stored = {Lane(row.pop("account"), SyncType(row.pop("sync_type"))): row for row in cursor}
+    states = _lane_states(connection, accounts)
+    if not any(state.has_died for state in states):
+        return states
+    # A pass may have ended between the look at its row and the one at its lock: only the second look is certain.
+    again = _lane_states(connection, accounts)
+    return [second if first.has_died else first for first, second in zip(states, again, strict=True)]
+
+
+def _lane_states(connection: Connection, accounts: list[str]) -> list[LaneState]:
+    cursor = connection.cursor(row_factory=dict_row).execute(_STATES, [accounts])
+    stored: dict[Lane, dict[str, Any]] = {}
+    for row in cursor:
+        what, until = row.pop("waits_for"), row.pop("waits_until")
+        row["waits"] = Wait(what, until) if what is not None else None
+        stored[Lane(row.pop("account"), SyncType(row.pop("sync_type")))] = row
     return [
         LaneState(lane, **stored.get(lane, {}), holder=holder(connection, lane))
         for account in accounts
         for lane in (Lane(account, sync_type) for sync_type in SyncType)
     ]
+
+
+_STATES = """
+SELECT lanes.account, lanes.sync_type, watermark, last_run_id, last_started_at, last_finished_at, last_succeeded_at,
+       last_outcome, last_problem, last_summary, progressed_at, waits_for, waits_until
+FROM lanes LEFT JOIN lane_runs running ON (running.account, running.sync_type, running.run_id, running.outcome)
+  = (lanes.account, lanes.sync_type, last_run_id, 'running')
+WHERE lanes.account = ANY(%s)
+"""

@@ -29,6 +29,11 @@ def is_alive(connection: Connection, run_id: str) -> bool:
     return advisory_locks.is_held(connection, _lock_name(run_id))
 
 
+def end_sign_of_life(connection: Connection, run_id: str) -> None:
+    """Terminates the session with which a run shows that it is alive, though its process does not work any more."""
+    advisory_locks.end_holder(connection, _lock_name(run_id), f"orders_sync run {run_id}")
+
+
 class _Sign:
     """The lock of a run, and the connection that holds it."""
 

@@ -34,7 +34,16 @@ def holder(connection: Connection, lane: Lane) -> str | None:
     if not names:
         return None
     run = connection.execute(_RUN, [*lane]).fetchone()
-    return f"run {run[0]}" if run is not None else names[0]
+    # The row of a pass whose process died says `running` too, while somebody else may hold its lane.
+    return f"run {run[0]}" if run is not None and _application(lane, run[0]) in names else names[0]
+
+
+def end_holder(connection: Connection, lane: Lane, run_id: str) -> bool:
+    """Terminates the session with which a run holds a lane, so that the lane is free; returns whether there was one.
+
+    Whatever the run does later with that session fails. Every role may terminate the sessions of its own.
+    """
+    return advisory_locks.end_holder(connection, _lock_name(lane), _application(lane, run_id))
 
 
 @contextmanager
@@ -51,7 +60,7 @@ def hold(
     Waits up to `wait_seconds` for a busy lane and calls `report` with a line for each holder. Then raises
     LaneBusyError.
     """
-    connection = connect(url, application=f"orders_sync {lane} {run_id}")
+    connection = connect(url, application=_application(lane, run_id))
     try:
         _acquire(connection, lane, wait_seconds, report)
         with kept_in_use(connection):
@@ -76,6 +85,11 @@ def _acquire(connection: Connection, lane: Lane, wait_seconds: float, report: Ca
             report(f"Lane {lane} is busy: {who} works on it; waiting up to {wait_seconds:.0f} s.")
             reported = who
         time.sleep(min(1.0, max(0.05, deadline - time.monotonic())))
+
+
+def _application(lane: Lane, run_id: str) -> str:
+    """The name under which pg_stat_activity shows a run that holds a lane; PostgreSQL cuts it off after 63 bytes."""
+    return f"orders_sync {lane} {run_id}".encode()[:63].decode(errors="ignore")
 
 
 def _lock_name(lane: Lane) -> str:

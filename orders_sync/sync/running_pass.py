@@ -1,6 +1,7 @@
 """A pass that is running: its request, connection and adapter, and what it has done so far."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -53,13 +54,26 @@ class RunningPass:
 
     def note_progress(self) -> None:
         """Updates the summary's figures of API calls, and reports the summary to whoever requested the pass."""
+        metrics = self._metrics()
+        if metrics is not None:
+            calls, retries, too_many = (int(metrics[name]) for name in ("calls", "retries", "too_many_requests"))
+            self.summary.api_calls, self.summary.retries = calls, retries
+            self.summary.too_many_requests, self.summary.throttled_seconds = too_many, metrics["throttled_seconds"]
+        self.request.progress(self.summary)
+
+    def work_done(self) -> object:
+        """What the pass has done so far: it differs from what it was before once the pass has made progress.
+
+        Any thread may call it.
+        """
+        return self._metrics(), self.summary.numbers()
+
+    def _metrics(self) -> Mapping[str, float] | None:
+        """The adapter's figures of its calls; None if it can't count them, which fails no pass."""
+        names = ("calls", "retries", "too_many_requests", "throttled_seconds")
         try:
             metrics = self.adapter.metrics()
-            calls, retries, too_many = (int(metrics[name]) for name in ("calls", "retries", "too_many_requests"))
-            throttled_seconds = float(metrics["throttled_seconds"])
-        except Exception as error:  # an adapter that can't count its calls fails no pass
+            return {name: float(metrics[name]) for name in names}
+        except Exception as error:
             log.warning("%s: the adapter's metrics() raised %s%s", self.lane, type(error).__name__, place_of(error))
-        else:
-            self.summary.api_calls, self.summary.retries = calls, retries
-            self.summary.too_many_requests, self.summary.throttled_seconds = too_many, throttled_seconds
-        self.request.progress(self.summary)
+            return None

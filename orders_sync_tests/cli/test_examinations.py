@@ -50,6 +50,16 @@ def state(**values: Any) -> LaneState:
             "shop/new: run r1 has been running for 4 h 0 min",
         ),
         (
+            {"last_outcome": "running", "holder": None},
+            False,
+            "shop/new: run r1 died",
+        ),
+        (
+            {"last_outcome": "running", "holder": "run r1", "progressed_at": NOW - timedelta(minutes=12)},
+            False,
+            "shop/new: run r1: no progress for 12 min",
+        ),
+        (
             {"last_outcome": "failed", "last_problem": "the credential is wrong"},
             False,
             "shop/new: its last run failed: the credential is wrong",

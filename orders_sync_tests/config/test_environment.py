@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from orders_sync.config import environment
-from orders_sync.config.environment import ENVIRONMENT_VARIABLES, PROJECT_ROOT, dead_run_seconds
+from orders_sync.config.environment import ENVIRONMENT_VARIABLES, PROJECT_ROOT, dead_run_seconds, stalled_pass_seconds
 from orders_sync.model.errors import UserFacingError
 
 
@@ -25,6 +25,17 @@ def test_other_values_are_reported_with_variable_value_and_what_is_allowed(
     with pytest.raises(UserFacingError) as problem:
         dead_run_seconds()
     assert str(problem.value) == f"ORDERS_SYNC_DEAD_RUN_SECONDS is '{value}'; allowed are seconds, e.g. 90"
+
+
+def test_the_seconds_until_a_pass_is_stalled_can_be_set_to_what_a_healthy_pass_keeps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert stalled_pass_seconds() == 600
+    monkeypatch.setenv("ORDERS_SYNC_STALLED_PASS_SECONDS", "30")
+    assert stalled_pass_seconds() == 30
+    monkeypatch.setenv("ORDERS_SYNC_STALLED_PASS_SECONDS", "5")
+    with pytest.raises(UserFacingError, match=r"is '5'; allowed are seconds, at least 30, e\.g\. 600"):
+        stalled_pass_seconds()
 
 
 NOT_OURS = {

@@ -66,6 +66,15 @@ lane_runs = Table(
         "summary", JSONB, nullable=False, server_default=EMPTY_JSON,
         comment="Counts of the pass by name (orders_sync/model/pass_summary.py); durations in seconds.",
     ),
+    moment(
+        "progressed_at",
+        "When the pass last made progress, to a few seconds, by our clock; empty: it did not note it.",
+    ),
+    Column(
+        "waits_for", Text,
+        comment="What the running pass waits for, e.g. the answer to GET /ws/orders; empty: for nothing.",
+    ),
+    moment("waits_until", "When it stops waiting for that at the latest, by our clock; empty: it does not wait."),
     comment="One row per pass of a lane, from Dagster and from the command line.",
 )  # fmt: skip
 Index("lane_runs_lane", lane_runs.c.account, lane_runs.c.sync_type, lane_runs.c.started_at)
@@ -79,6 +88,25 @@ schedule_ticks = Table(
     moment("taken_at", "When a daemon took the tick, by our clock.", now=True),
     comment="One row per schedule tick that a daemon took, so that only one of several daemons acts on it.",
 )
+
+refused_credentials = Table(
+    "refused_credentials",
+    metadata,
+    Column("account", Text, primary_key=True, comment=ACCOUNT),
+    Column("sync_type", Text, primary_key=True, comment=SYNC_TYPE),
+    moment("refused_at", "When the credential was refused, or found missing, by our clock.", now=True),
+    Column(
+        "pauses_account", Boolean, nullable=False,
+        comment="Whether all lanes of the account pause, and not only this one: the credential itself is wrong.",
+    ),
+    Column("problem", Text, nullable=False, comment="Why the pass failed, in one line."),
+    Column("salt", LargeBinary, nullable=False, comment="Random bytes that `mark` was made with."),
+    Column(
+        "mark", LargeBinary, nullable=False,
+        comment="Two bytes of a slow hash of the account's file and credentials: the pause ends when it differs.",
+    ),
+    comment="One row per lane whose last pass failed since the account's credential was refused or is missing.",
+)  # fmt: skip
 
 rejected_records = Table(
     "rejected_records",

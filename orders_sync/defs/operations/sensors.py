@@ -2,12 +2,13 @@
 
 import json
 import time
+from datetime import timedelta
 from functools import reduce
 from operator import or_
 
 import dagster as dg
 
-from orders_sync.config.environment import dead_run_seconds
+from orders_sync.config.environment import dead_run_seconds, stalled_pass_seconds
 from orders_sync.config.schedules import load_schedules
 from orders_sync.dagster_support.busy_lanes import busy_with, runs_under_way
 from orders_sync.dagster_support.lane_assets import SYNC_TYPE_TAG
@@ -15,6 +16,7 @@ from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.dagster_support.run_requests import request_of
 from orders_sync.lanes.history import lane_states
 from orders_sync.lanes.liveness import is_alive
+from orders_sync.lanes.progress import end_stalled_passes, fail_dead_passes
 from orders_sync.marketplaces.kit.accounts import load_accounts
 from orders_sync.model.lane import Lane, SyncType
 
@@ -59,28 +61,39 @@ def first_passes(
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
-        "Fails runs whose process has died, so that they do not keep their lane busy. The process of a live run holds "
-        "a database lock with the id of the run."
+        "Fails runs whose process has died, so that they do not keep their lane busy: the process of a live run holds "
+        "a database lock with the id of the run. Ends passes that make no progress, also those of the command line."
     ),
 )
 def dead_runs(context: dg.SensorEvaluationContext, orders_database: OrdersDatabase) -> dg.SkipReason:
-    """Fails started runs without a sign of life. The cursor: run id → since when it is silent (epoch)."""
+    """Fails started runs without a sign of life, and what no longer works on a lane.
+
+    The cursor: run id → since when it is silent (epoch).
+    """
     silent_since: dict[str, float] = json.loads(context.cursor or "{}")
     now = time.time()
     silent: dict[str, float] = {}
-    failed: list[str] = []
-    started = [run for run in runs_under_way(context.instance) if run.status == dg.DagsterRunStatus.STARTED]
+    started = {run.run_id: run for run in runs_under_way(context.instance) if run.status == dg.DagsterRunStatus.STARTED}
     with orders_database.connect("dead runs") as connection:
-        for run in started:
-            if is_alive(connection, run.run_id):
+        stalled = end_stalled_passes(connection, timedelta(seconds=stalled_pass_seconds()))
+        fail_dead_passes(connection)
+        to_fail = {
+            each.run_id: f"{each.lane}: {each.problem}. Its lane is free again." for each in stalled
+        }  # fmt: skip
+        for run_id in started.keys() - to_fail.keys():
+            if is_alive(connection, run_id):
                 continue
-            since = silent_since.get(run.run_id, now)
+            since = silent_since.get(run_id, now)
             if now - since < dead_run_seconds():
-                silent[run.run_id] = since
+                silent[run_id] = since
                 continue
-            context.instance.report_run_failed(
-                run, "The process of this run has died (it was killed, or its machine failed). Its lane is free again."
+            to_fail[run_id] = (
+                "The process of this run has died (it was killed, or its machine failed). Its lane is free again."
             )
-            failed.append(run.run_id[:8])
+    for run_id, problem in to_fail.items():
+        context.log.error(f"Run {run_id}: {problem}")
+        if run_id in started:
+            context.instance.report_run_failed(started[run_id], problem)
     context.update_cursor(json.dumps(silent))
-    return dg.SkipReason(f"Failed dead runs: {', '.join(failed)}." if failed else "No dead runs.")
+    failed = ", ".join(run_id[:12] for run_id in to_fail)
+    return dg.SkipReason(f"Failed dead runs: {failed}." if failed else "No dead runs.")

@@ -34,6 +34,7 @@ from orders_sync.marketplaces.kit.transport import (
     TooLargeError,
     read_body,
 )
+from orders_sync.marketplaces.kit.waits import waiting
 
 ANSWER_MEGABYTES = 20
 """Megabytes of one answer, before and after it is inflated; a page of 50 orders has about 150 kB."""
@@ -255,7 +256,10 @@ class MarketplaceClient:
         for _ in range(MAX_REDIRECTS + 1):
             self._count(throttled_seconds=self.rate_limiter.wait(call.limits), calls=1)
             try:
-                with contextlib.closing(self._send(call)) as response:
+                with (
+                    waiting(f"the answer to {call.method} {call.name}", MAX_ANSWER_SECONDS),
+                    contextlib.closing(self._send(call)) as response,
+                ):
                     body = self._bounded(response, call)
             except (httpx.TransportError, BrokenCodingError) as error:
                 raise self._failed(error, call) from error

@@ -16,6 +16,7 @@ import psycopg
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection, connect
 from orders_sync.marketplaces.kit.errors import DailyBudgetSpentError, MarketplaceUnavailableError
+from orders_sync.marketplaces.kit.waits import PAUSE, RATE_LIMIT, waiting
 
 OUTAGE_MINUTES = 20.0
 """How long a call waits for a marketplace that answers `not now`, where the account does not say it."""
@@ -84,7 +85,8 @@ ON CONFLICT (account, bucket) DO UPDATE SET
   day_calls = CASE WHEN stored.day = excluded.day THEN stored.day_calls ELSE 0 END + 1,
   day = excluded.day
 WHERE stored.blocked_until IS NULL OR stored.blocked_until <= clock_timestamp() + %(longest_wait)s::interval
-RETURNING extract(epoch FROM next_slot - %(interval)s::interval - clock_timestamp())::float8, day_calls
+RETURNING extract(epoch FROM next_slot - %(interval)s::interval - clock_timestamp())::float8, day_calls,
+  blocked_until IS NOT NULL AND blocked_until > clock_timestamp()
 """
 _BLOCK = """
 INSERT INTO rate_limits AS stored (account, bucket, next_slot, blocked_until)
@@ -119,6 +121,15 @@ def _store_pause(connection: Connection, account: str, limits: Sequence[RateLimi
     connection.execute(_BLOCK, {"account": account, "buckets": buckets, "seconds": _interval(seconds)})
 
 
+class _Slot(NamedTuple):
+    """The slot of a call."""
+
+    seconds: float
+    """The seconds until it begins; negative if it has begun."""
+    is_paused: bool
+    """Whether it lies behind a pause that the marketplace requested."""
+
+
 class SharedRateLimiter:
     """The rate limiter of an account, shared over PostgreSQL by all processes that call for this account."""
 
@@ -145,10 +156,12 @@ class SharedRateLimiter:
         self._connection: Connection | None = None
 
     def wait(self, limits: Sequence[RateLimit]) -> float:
-        wait = max((self._take_slot(limit) for limit in limits), default=0.0)
+        slots = [self._take_slot(limit) for limit in limits]
+        wait = max((slot.seconds for slot in slots), default=0.0)
         if wait <= 0:
             return 0.0
-        time.sleep(wait)
+        with waiting(PAUSE if any(slot.is_paused for slot in slots) else RATE_LIMIT, wait):
+            time.sleep(wait)
         return wait
 
     def block(self, seconds: float, *, remember: bool = False) -> None:
@@ -161,8 +174,8 @@ class SharedRateLimiter:
                 self._connection.close()
                 self._connection = None
 
-    def _take_slot(self, limit: RateLimit) -> float:
-        """The seconds until the slot that this call has taken; negative if it has begun."""
+    def _take_slot(self, limit: RateLimit) -> _Slot:
+        """Takes the next slot for this call."""
         spacing = limit.seconds / (limit.calls * self.share)
         values = {
             "account": self.account,
@@ -182,13 +195,13 @@ class SharedRateLimiter:
                 row = self._opened().execute(_TAKE_SLOT, values).fetchone()
             if row is None:
                 raise PausedError(self.account, pause_end(self._opened(), self.account) or datetime.now(UTC))
-        wait, calls_today = row
+        wait, calls_today, is_paused = row
         if limit.per_day is not None and calls_today > limit.per_day:
             raise DailyBudgetSpentError(
                 f"The marketplace allows {limit.per_day} calls per day to {limit.bucket}, and account "
                 f"{self.account} has used them; the next call is possible after midnight UTC."
             )
-        return float(wait)
+        return _Slot(float(wait), bool(is_paused))
 
     def _opened(self) -> Connection:
         if self._connection is None or self._connection.closed:
@@ -221,7 +234,8 @@ class LocalRateLimiter:
             return 0.0
         if wait > self.longest_wait:
             raise PausedError(self.account, datetime.now(UTC) + timedelta(seconds=wait))
-        time.sleep(wait)
+        with waiting(PAUSE, wait):
+            time.sleep(wait)
         return wait
 
     def block(self, seconds: float, *, remember: bool = False) -> None:

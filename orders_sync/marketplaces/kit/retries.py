@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from orders_sync.marketplaces.kit.errors import AnswerLostError, MarketplaceError, MarketplaceUnavailableError
+from orders_sync.marketplaces.kit.waits import NEXT_TRY, PAUSE, begin_waiting, end_waiting
 from orders_sync.model.errors import OrdersSyncError
 
 MAX_TRIES = 6
@@ -87,15 +88,18 @@ class Retries:
             return call()
         except TransientError as error:
             first_error = error
-        tries = 1
+        tries, key = 1, object()
 
         def backoff(error: Exception) -> bool | float:
             if not isinstance(error, TransientError) or (is_write and not error.certainly_not_done):
                 return False
-            seconds = time.monotonic() - began
-            return self._is_worth_another(error, tries, seconds) and (
-                True if error.wait_seconds is None else error.wait_seconds
-            )
+            if not self._is_worth_another(error, tries, time.monotonic() - began):
+                return False
+            if error.wait_seconds is None:
+                begin_waiting(key, NEXT_TRY, MAX_BACKOFF_SECONDS + BACKOFF_JITTER_SECONDS)
+                return True
+            begin_waiting(key, PAUSE, error.wait_seconds)
+            return error.wait_seconds
 
         # stamina takes over after the first failure only: it costs 30 µs per call, and its import 25 ms per process.
         import stamina
@@ -110,6 +114,7 @@ class Retries:
         )
         try:
             for attempt in attempts:
+                end_waiting(key)
                 with attempt:
                     if attempt.num == 1:
                         raise first_error
@@ -119,6 +124,8 @@ class Retries:
                     return call()
         except TransientError as error:
             raise self._final(error, tries, time.monotonic() - began, is_write=is_write) from None
+        finally:
+            end_waiting(key)
         raise AssertionError("unreachable")
 
     def _is_worth_another(self, error: TransientError, tries: int, seconds: float) -> bool:

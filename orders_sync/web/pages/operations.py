@@ -24,6 +24,8 @@ from orders_sync.documents.listing import (
 )
 from orders_sync.documents.printing import printed
 from orders_sync.documents.store import stored_documents
+from orders_sync.lanes.activity import ActivityKind, activity
+from orders_sync.lanes.history import lane_states
 from orders_sync.marketplaces.kit.accounts import account_names, load_accounts
 from orders_sync.model.errors import UserFacingError
 from orders_sync.model.texts import MAX_REASON_LENGTH, InputError
@@ -64,10 +66,14 @@ class OperationsPages:
 
     def start(self, request: Request) -> Response:
         """What there is to do, and where."""
+        accounts, problems = load_accounts()
+        now = datetime.now(UTC)
         with stock_reader(APPLICATION) as stock:
-            accounts, problems = load_accounts()
-            found = outlooks(stock, accounts, datetime.now(UTC), problems)
-        return self._page(request, "start.html", waiting=len(found))
+            found = outlooks(stock, accounts, now, problems)
+        with connect(application=APPLICATION) as connection:
+            lanes = [(state.lane, activity(state, now)) for state in lane_states(connection, list(accounts))]
+        at_work = [(lane, doing) for lane, doing in lanes if doing.kind is not ActivityKind.IDLE]
+        return self._page(request, "start.html", waiting=len(found), at_work=at_work)
 
     def waiting(self, request: Request) -> Response:
         """The waiting orderlines, those that run out first come first."""

@@ -4,7 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0029"
-down_revision = "0026"
+down_revision = "0028"
+works_with = "0027"
 
 
 def upgrade() -> None:

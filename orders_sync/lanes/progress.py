@@ -1,0 +1,123 @@
+"""The progress of running passes: when each last made some, what it waits for, and which ones are stalled.
+
+A process can live and hold its lane without doing anything: it is frozen, or its work hangs. So a pass notes its
+progress in its row of lane_runs, and one that notes none is ended.
+"""
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import LiteralString, NamedTuple
+
+from orders_sync.database.engine import Connection
+from orders_sync.lanes.liveness import end_sign_of_life
+from orders_sync.lanes.lock import end_holder, holder
+from orders_sync.model.lane import Lane, SyncType
+
+DIED = "its process died"
+"""The problem of a pass whose process is gone."""
+
+
+class Wait(NamedTuple):
+    """Something that a pass waits for, and only so long."""
+
+    what: str
+    """As it goes on after `waits for`."""
+    until: datetime
+    """When it stops waiting at the latest, by our clock (aware)."""
+
+
+class RunningLane(NamedTuple):
+    """A pass that is running according to its row in lane_runs."""
+
+    lane_run_id: int
+    lane: Lane
+    run_id: str
+
+
+class EndedPass(NamedTuple):
+    """A pass that was found not to work any more, and is failed now."""
+
+    lane: Lane
+    run_id: str
+    problem: str
+    """Why, in one line."""
+
+
+def note_progress(connection: Connection, lane_run_id: int, wait: Wait | None) -> bool:
+    """Notes that a pass made progress, or waits for something. Returns False if the pass has been ended meanwhile."""
+    what, until = wait or (None, None)
+    return connection.execute(_NOTE, [what, until, lane_run_id]).rowcount == 1
+
+
+def end_stalled_passes(connection: Connection, after: timedelta) -> list[EndedPass]:
+    """Ends each pass without progress for so long: its session is terminated, and its lane free.
+
+    If its process is frozen and wakes up later, its first statement fails: it writes nothing more.
+    """
+    ended: list[EndedPass] = []
+    for lane_run_id, account, sync_type, run_id, silent in connection.execute(_STALLED, [after]).fetchall():
+        lane = Lane(account, SyncType(sync_type))
+        problem = f"it made no progress for {silent.total_seconds() // 60:.0f} min, and was ended"
+        # First of all: it may hold row locks that would keep this connection waiting.
+        end_holder(connection, lane, run_id)
+        end_sign_of_life(connection, run_id)
+        if _fail(connection, RunningLane(lane_run_id, lane, run_id), problem):
+            ended.append(EndedPass(lane, run_id, problem))
+    return ended
+
+
+def fail_dead_passes(connection: Connection) -> list[EndedPass]:
+    """Fails each pass that is running according to its row, but whose lane nobody holds: its process died."""
+    rows = [RunningLane(number, Lane(a, SyncType(t)), run) for number, a, t, run in connection.execute(_RUNNING)]
+    return [
+        EndedPass(row.lane, row.run_id, DIED)
+        for row in rows
+        # A pass stores its end before it frees the lane, so a row that is running afterwards is of a dead process.
+        if holder(connection, row.lane) != f"run {row.run_id}" and _fail(connection, row, DIED)
+    ]
+
+
+def failures_in_row(connection: Connection, lanes: Collection[Lane]) -> dict[Lane, int]:
+    """How many passes of each lane failed since its last success; lanes without a failure are left out."""
+    found = {
+        Lane(account, SyncType(sync_type)): int(count)
+        for account, sync_type, count in connection.execute(_FAILURES, [sorted({lane.account for lane in lanes})])
+    }
+    return {lane: found[lane] for lane in lanes if lane in found}
+
+
+def _fail(connection: Connection, row: RunningLane, problem: str) -> bool:
+    """Fails a running pass; returns False if it has ended by itself."""
+    with connection.transaction():
+        if connection.execute(_FAIL_RUN, [problem, row.lane_run_id]).rowcount == 0:
+            return False
+        connection.execute(_FAIL_LANE, [problem, *row.lane, row.run_id])
+    return True
+
+
+_NOTE: LiteralString = """
+UPDATE lane_runs SET progressed_at = now(), waits_for = %s, waits_until = %s
+WHERE lane_run_id = %s AND outcome = 'running'
+"""
+_RUNNING: LiteralString = """
+SELECT lane_run_id, account, sync_type, run_id FROM lane_runs WHERE outcome = 'running'
+"""
+_STALLED: LiteralString = """
+SELECT lane_run_id, account, sync_type, run_id, now() - progressed_at FROM lane_runs
+WHERE outcome = 'running' AND progressed_at < now() - %s::interval
+"""
+_FAIL_RUN: LiteralString = """
+UPDATE lane_runs SET outcome = 'failed', problem = %s, finished_at = now(), waits_for = NULL, waits_until = NULL
+WHERE lane_run_id = %s AND outcome = 'running'
+"""
+_FAIL_LANE: LiteralString = """
+UPDATE lanes SET last_outcome = 'failed', last_problem = %s, last_finished_at = now()
+WHERE account = %s AND sync_type = %s AND last_run_id = %s AND last_outcome = 'running'
+"""
+_FAILURES: LiteralString = """
+SELECT failed.account, failed.sync_type, count(*)
+FROM lane_runs failed JOIN lanes USING (account, sync_type)
+WHERE failed.outcome = 'failed' AND failed.account = ANY(%s)
+  AND failed.started_at > coalesce(lanes.last_succeeded_at, '-infinity')
+GROUP BY 1, 2
+"""
