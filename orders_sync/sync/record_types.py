@@ -21,11 +21,11 @@ def wrong_types(record: msgspec.Struct, prefix: str = "") -> Iterator[Reason]:
 
 
 def check_column_types(kind: type[msgspec.Struct], columns: Mapping[str, Sequence[Any]]) -> None:
-    """Raises TypeError if a value of an enumeration or a tuple may have another type than its field in `kind` declares.
+    """Raises TypeError if a value of an enumeration, a tuple or a flag may have another type than its field declares.
 
-    Nothing else would notice it. Values of other fields need no look here: the rules of the record check, or the
-    joining of a column's texts for COPY, raise TypeError, AttributeError or ValueError, or PostgreSQL refuses them.
-    `check_types` says what is wrong in which record, and takes a hundred times as long.
+    Nothing else would notice it: PostgreSQL reads `no` as false. Values of other fields need no look here: the rules of
+    the record check, or the joining of a column's texts for COPY, raise TypeError, AttributeError or ValueError, or
+    PostgreSQL refuses them. `check_types` says what is wrong in which record, and takes a hundred times as long.
     """
     for name, types in _types_of(kind).items():
         column = columns[name]
@@ -66,12 +66,12 @@ class _Types(NamedTuple):
 
 @cache
 def _types_of(kind: type[msgspec.Struct]) -> dict[str, _Types]:
-    """The types of the fields that are enumerations or tuples."""
+    """The types of the fields that are enumerations, tuples or flags."""
     found: dict[str, _Types] = {}
     for name, hint in _hints(kind).items():
         members = _members(hint)
         own = frozenset(get_origin(member) or member for member in members)
-        if any(issubclass(each, Enum | tuple) for each in own):
+        if any(issubclass(each, Enum | tuple | bool) for each in own):
             elements = frozenset(get_args(member)[0] for member in members if get_args(member))
             found[name] = _Types(own, elements)
     return found

@@ -47,6 +47,8 @@ def reasons_against(connection: Connection, key: str) -> str:
         ("currency", 5, "currency"), ("shipping", None, "shipping"),
         ("buyer_email", b"x", "buyer_email"), ("tracking_url", 5, "tracking_url"), ("status", "accepted", "status"),
         ("billing", (), "billing"), ("items", [5], "items[0]"), ("marketplace_shipping", [1], "marketplace_shipping"),
+        ("marketplace_shipping", "no", "marketplace_shipping"),
+        ("marketplace_delivery_note", 0, "marketplace_delivery_note"), ("lists_all_items", "no", "lists_all_items"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("is_new", [True, False], ids=["new", "changed"])
