@@ -54,7 +54,7 @@ def flawed_orders(fields: OrderColumns, longest_record: int | None = None, *, ea
     """The positions of the orders of a batch that `mend_order` rejects or changes; all others are valid as they are.
 
     `longest_record`: the length in bytes of the longest raw record, if it is known: a short record has no long text.
-    `each_value`: look at each value also for characters that PostgreSQL can't store. Takes ten times as long.
+    `each_value`: look at each value also for characters that PostgreSQL can't store. It takes much longer.
     """
     orders, items = fields.orders, fields.items
     without = TEXT if longest_record is not None and longest_record <= MAX_TEXT_LENGTH else None

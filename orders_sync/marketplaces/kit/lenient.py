@@ -66,12 +66,12 @@ def decode_leniently(decode: Callable[[bytes], T], struct: type[msgspec.Struct] 
 
 
 def _needs_repair(raw: bytes) -> bool:
-    # A search for one byte is four times as fast, and most records have none.
+    # A search for one byte is four times as fast, and most records have none. msgspec does not look into texts that the
+    # struct leaves out, and the json module lets halves of surrogate pairs pass.
     if b"\\" in raw and (b"\\u0000" in raw or (b"\\u" in raw and _HALF_OF_A_PAIR.search(raw) is not None)):
         return True
     if raw.isascii():
         return False
-    # msgspec does not look into texts that the struct leaves out, and the json module lets halves of pairs pass.
     try:
         raw.decode()
     except UnicodeDecodeError:
