@@ -250,7 +250,7 @@ _COUNTS = (
     _Count(
         "SELECT count(*) FROM order_events WHERE applied_at IS NULL AND attempts > 0",
         "{} order events that could not be applied",
-        "`orders-sync stock events` shows why. Mend the cause, then `orders-sync stock retry-event all`.",
+        "`orders-sync stock events` shows why. Mend the cause, then `orders-sync stock retry-event all --reason TEXT`.",
     ),
     _Count(
         "SELECT count(*) FROM stock_locks WHERE state = 'short'",

@@ -6,14 +6,17 @@ at, and is its cause in the history; what the lock becomes follows from the item
 late, or twice, undoes nothing.
 """
 
+import logging
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
+import psycopg
 
 from orders_sync.acts.by import By
 from orders_sync.acts.manual_acts import Act, NotedOnce
 from orders_sync.database.bulk_work import rare_garbage_collection
+from orders_sync.marketplaces.kit.errors import place_of
 from orders_sync.model.errors import UserFacingError
 from orders_sync.stock.connection import MAX_ATTEMPTS, StockConnection
 from orders_sync.stock.data_faults import is_data_fault
@@ -22,6 +25,8 @@ from orders_sync.stock.needs import ItemKey
 from orders_sync.stock.reconcile import StockResult, reconcile, reconcile_each
 from orders_sync.stock.returns import apply_returns
 from orders_sync.stock.store import collect_missing_statistics
+
+log = logging.getLogger("orders_sync.stock")
 
 MAX_EVENTS_PER_TRANSACTION = 2_000
 RECHECKED = Cause("the item changed without its status")
@@ -160,12 +165,29 @@ def _apply_batch(
             raise
         if size > 1:
             return _apply_in_parts(stock, oversell, len(taken), after, max_attempts, note)
-        problem = str(error) if isinstance(error, UserFacingError) else type(error).__name__
         with stock.transaction():
-            stock.execute(_FAILED, [problem, taken])
+            failed = stock.execute(_FAILED, [_problem_of(error), taken]).fetchall()
             note()
+        _report_given_up(failed)
         return _Applied(StockResult(failed=1), taken[-1])
     return _Applied(StockResult(events=len(taken)) + result, taken[-1])
+
+
+def _problem_of(error: Exception) -> str:
+    """What is stored about a failed attempt: no values of a row, which other errors than our own may quote."""
+    if isinstance(error, UserFacingError):
+        return str(error)
+    return type(error).__name__ + ("" if isinstance(error, psycopg.Error) else place_of(error))
+
+
+def _report_given_up(failed: Sequence[Sequence[Any]]) -> None:
+    """Logs the events that are not tried again, so that a person gets to know of them. `failed`: rows of _FAILED."""
+    for event_id, account, order_id, attempts, problem in failed:
+        if attempts >= MAX_ATTEMPTS:
+            log.error(
+                "%s: event %s of order %s is given up after %s attempts: %s. Mend the cause, then `orders-sync stock "
+                "retry-event %s`, or `skip-event`.", account, event_id, order_id, attempts, problem, event_id,
+            )  # fmt: skip
 
 
 def _note_applied(stock: StockConnection, event_ids: Sequence[int]) -> None:
@@ -258,7 +280,10 @@ WHERE applied.event_id = ANY(%(applied)s::bigint[])
   AND (failed.account, failed.order_id) = (applied.account, applied.order_id)
   AND failed.applied_at IS NULL AND failed.attempts >= %(attempts)s
 """
-_FAILED = "UPDATE {events} SET attempts = attempts + 1, problem = %s WHERE event_id = ANY(%s) AND applied_at IS NULL"
+_FAILED = """
+UPDATE {events} SET attempts = attempts + 1, problem = %s WHERE event_id = ANY(%s) AND applied_at IS NULL
+RETURNING event_id, account, order_id, attempts, problem
+"""
 _UNKNOWN_ITEMS = """
 SELECT account, order_id, item_id FROM order_items
 JOIN unnest(%s::text[], %s::text[]) AS requested (account, order_id) USING (account, order_id)

@@ -20,6 +20,7 @@ from orders_sync.passes.waiting_lines import MAX_REQUESTS
 from orders_sync.testing.deployment import write_account
 from orders_sync.testing.marketplace import Marketplace, an_order, sync
 from orders_sync_tests.cli.command_line import add_account
+from orders_sync_tests.stock.stored_orders import StoredItem, StoredOrder, store_order
 
 NOW = datetime(2026, 1, 5, 12, 45, tzinfo=UTC)
 """Three quarters of an hour after the tick of `new` at 12:00."""
@@ -103,7 +104,7 @@ def test_a_lane_may_start_half_an_hour_late() -> None:
 
 def test_rate_limits_and_records_are_examined(connection: Connection) -> None:
     assert [finding.ok for finding in EXAMINATIONS["rate limits"]()] == [True]
-    assert [finding.ok for finding in EXAMINATIONS["records"]()] == [True] * 3
+    assert [finding.ok for finding in EXAMINATIONS["records"]()] == [True] * 4
     connection.execute(
         "INSERT INTO rate_limits (account, bucket, next_slot, blocked_until) "
         "SELECT 'shop', bucket, now(), now() + interval '1 hour' FROM unnest(ARRAY['a', 'b']) AS bucket"
@@ -119,6 +120,18 @@ def test_rate_limits_and_records_are_examined(connection: Connection) -> None:
     assert blocked.text.startswith("shop is blocked by its marketplace until ")
     assert limited.text == "the marketplace of shop answered 3 requests of the last day with 429 (too many requests)"
     assert [finding.text for finding in EXAMINATIONS["records"]() if not finding.ok] == ["1 rejected records"]
+
+
+def test_events_that_wait_and_events_that_failed_are_two_findings(connection: Connection) -> None:
+    """Of those that failed, the daemon's life is no remedy."""
+    for order_id in ("1", "2", "3"):
+        store_order(connection, StoredOrder(order_id, [StoredItem(f"{order_id}00")]))
+    connection.execute("UPDATE order_events SET recorded_at = now() - interval '11 minutes'")
+    connection.execute("UPDATE order_events SET attempts = 5 WHERE order_id = '1'")
+    waiting, failed = (finding for finding in EXAMINATIONS["records"]() if not finding.ok)
+    assert waiting.text == "2 order events wait for the stock job for more than 10 minutes"
+    assert failed.text == "1 order events that could not be applied"
+    assert "orders-sync stock retry-event" in str(failed.remedy)
 
 
 def test_damage_is_found_and_a_reread_is_offered(

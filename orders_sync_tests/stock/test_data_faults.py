@@ -32,13 +32,18 @@ def stock(connection: Connection) -> StockConnection:
     return stock
 
 
-def test_a_limit_of_postgresql_fails_one_event_and_no_other(stock: StockConnection) -> None:
+def test_a_limit_of_postgresql_fails_one_event_and_no_other(
+    stock: StockConnection, caplog: pytest.LogCaptureFixture
+) -> None:
     """psycopg calls it an OperationalError, as it calls a lost connection: no event of any account was applied."""
     result = apply_pending(stock)
     assert (result.events, result.failed) == (1, 1)
     assert stock.execute(LOCKED).fetchall() == [("2",)]
     for _ in range(MAX_ATTEMPTS - 1):
+        assert caplog.messages == []
         apply_pending(stock)
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert "shop: event 1 of order 1 is given up after 5 attempts: ProgramLimitExceeded." in caplog.messages[0]
     assert [(event.order_id, event.problem) for event in failed_events(stock)] == [("1", "ProgramLimitExceeded")]
     assert pending_events(stock) == 0, "the sensor requests no further run"
 
