@@ -386,11 +386,9 @@ def _settle_lock(lock: Lock, hold: int, moved: _Moved | None, rest: _Rest, cause
         leaves, problem = moved.pieces, moved.problem
         consumed += leaves
         item_pieces += moved.item_pieces
-    # Only while V2 goes live, a lock waits beside pieces that it holds: for those that the shadow had locked.
-    waits_beside_held = short if held else 0
-    remaining = lock.reserved() - min(lock.reserved(), max(0, leaves - waits_beside_held))
+    remaining = lock.reserved() - min(lock.reserved(), max(0, leaves))
     # What did not leave is on the shelf: no held piece, which may be in a parcel, takes its place.
-    kept = min(locked if leaves < 0 or waits_beside_held else remaining, hold)
+    kept = min(locked if leaves < 0 else remaining, hold)
     held = max(0, min(remaining - kept, rest.may_hold) - rest.still_here) + rest.again
     if kept < hold:
         problem = None

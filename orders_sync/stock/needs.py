@@ -84,7 +84,7 @@ class ItemFacts(NamedTuple):
     released: Mapping[str, int] = {}
     """By SKU, the pieces that its locks had, and released before a label of the item was known; empty if none did."""
     had_lock: bool = False
-    """Whether the item has a lock that is yet to be taken over, when V2 goes live."""
+    """Whether V1 holds pieces for the item, when V2 goes live."""
 
     @property
     def key(self) -> ItemKey:

@@ -83,8 +83,8 @@ def reconcile(
 
     Call it within a transaction. `causes`: the items, and why each is looked at. `oversell`: the accounts that may lock
     stock below zero. `undone`: what did not leave after all. `still_here`: how many held pieces are released.
-    `has_left`: how many held pieces have left. `had_lock`: items whose lock is yet to be taken over. An item that needs
-    what it has changes nothing, however often this is called.
+    `has_left`: how many held pieces have left. `had_lock`: items for which V1 holds pieces. An item that needs what it
+    has changes nothing, however often this is called.
     """
     if not causes:
         return StockResult()

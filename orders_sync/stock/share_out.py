@@ -30,7 +30,7 @@ def share_out(
             by_sku.setdefault(lock.sku, []).append(lock)
     for sku, active in by_sku.items():
         level = levels[sku]
-        active.sort(key=_age)
+        active.sort(key=age)
         reserved = level.reserved
         if sku in settled.overdrawn and level.available() < 0:
             shared = _keep_what_fits(active, level.on_hand or 0, oversell)
@@ -48,7 +48,8 @@ def share_out(
     return Settled(_with_problems(locks, levels), levels, settled.movements, causes, frozenset())
 
 
-def _age(lock: Lock) -> tuple[datetime, str, str]:
+def age(lock: Lock) -> tuple[datetime, str, str]:
+    """Sorts locks by the age of their orders: the oldest order's is the first."""
     return lock.ordered_at or LAST, lock.account, lock.item_id
 
 

@@ -1,4 +1,4 @@
-"""V1 beside V2: the stand-in with tables of its own, settings that name them, both at one marketplace."""
+"""V1 beside V2: the stand-in with tables of its own, settings that name them, both at one marketplace; and their stock."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,10 +9,14 @@ import pytest
 
 from orders_sync.config.account import SellerAccount
 from orders_sync.config.v1 import CutoverSettings, load_cutover_settings
+from orders_sync.cutover.stock_handover import hand_back
 from orders_sync.database.engine import Connection
 from orders_sync.sandbox.v1 import V1StandIn
+from orders_sync.stock.connection import StockConnection, StockSchema
+from orders_sync.stock.levels import import_levels
 from orders_sync.testing.databases import a_database
 from orders_sync.testing.marketplace import Marketplace, sandbox_account, sync
+from orders_sync_tests.stock.stored_orders import at
 
 
 @dataclass
@@ -60,3 +64,18 @@ def both(v1_url: str, settings: CutoverSettings, connection: Connection) -> Iter
         v1 = V1StandIn(v1_connection, account, now=marketplace.now)
         yield Both(marketplace, account, v1, v1_connection, settings)
         v1.close()
+
+
+@pytest.fixture
+def public(connection: Connection) -> StockConnection:
+    """Ten phones were counted, before V1 got the authority."""
+    public = StockConnection(connection)
+    import_levels(public, {"PHONE": 10}, counted_at=at(0))
+    return public
+
+
+@pytest.fixture
+def shadow(public: StockConnection) -> StockConnection:
+    with public.connection.transaction():
+        hand_back(public.connection)
+    return StockConnection(public.connection, StockSchema.SHADOW)

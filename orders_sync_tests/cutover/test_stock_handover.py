@@ -1,60 +1,26 @@
 """Stock handed back to V1 and taken over again: the pieces on hand are those of the shadow, each counted once."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from orders_sync.cutover.stock_handover import V1Lock, hand_back, take_over
-from orders_sync.database.engine import Connection
-from orders_sync.model.records import Document, DocumentKind
+from orders_sync.marketplaces.kit import accounts
 from orders_sync.stock.apply_events import apply_pending
 from orders_sync.stock.by_hand import By, StockActError, adjust, return_to_stock, undo_shipment
 from orders_sync.stock.connection import StockConnection, StockSchema
-from orders_sync.stock.held import has_left, held
 from orders_sync.stock.levels import import_levels
 from orders_sync.stock.settings import set_sku_case
 from orders_sync.stock.sku_case import SkuCase
+from orders_sync.stock.unreadable_accounts import UnreadableAccountError
 from orders_sync.stock.wrong_locks import wrong_locks
-from orders_sync.sync.documents import store_documents
+from orders_sync.testing.deployment import write_account
 from orders_sync.testing.invariants import check_invariants
-from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrder, at, store_label, store_order
+from orders_sync_tests.cutover.handed_over import go_live, level, ship
+from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrder, at, store_order
 
 ANN = By("ann@desk", "broken")
-
-
-@pytest.fixture
-def public(connection: Connection) -> StockConnection:
-    """Ten phones were counted, before V1 got the authority."""
-    public = StockConnection(connection)
-    import_levels(public, {"PHONE": 10}, counted_at=at(0))
-    return public
-
-
-@pytest.fixture
-def shadow(public: StockConnection) -> StockConnection:
-    with public.connection.transaction():
-        hand_back(public.connection)
-    return StockConnection(public.connection, StockSchema.SHADOW)
-
-
-def ship(shadow: StockConnection, order_id: str, minutes: float) -> None:
-    """An order that is placed, and shipped some minutes later."""
-    for status, moment in (("accepted", minutes), ("shipped", minutes + 1)):
-        item = StoredItem(order_id, status=status)
-        store_order(shadow.connection, StoredOrder(order_id, [item], status, modified_at=at(moment)))
-        apply_pending(shadow)
-
-
-def go_live(public: StockConnection, *v1_locks: V1Lock) -> None:
-    with public.connection.transaction():
-        take_over(public.connection, v1_locks, frozenset())
-
-
-def level(stock: StockConnection) -> tuple[int, int]:
-    """(on hand, reserved) of the phones."""
-    row = stock.execute("SELECT on_hand, reserved FROM {levels} WHERE sku = 'PHONE'").fetchone()
-    assert row is not None
-    return row
 
 
 def test_what_shipped_since_the_count_is_subtracted_once(public: StockConnection, shadow: StockConnection) -> None:
@@ -147,6 +113,50 @@ def test_an_order_keeps_the_piece_that_v1_holds_for_it(public: StockConnection) 
     rows = public.execute("SELECT item_id, locked, short FROM {locks} ORDER BY item_id").fetchall()
     assert rows == [("1", 0, 1), ("2", 1, 0)]
     check_invariants(public.connection)
+
+
+def test_what_v1_holds_is_taken_from_the_newest_of_the_others_and_not_from_one_that_may_oversell(
+    public: StockConnection, shadow: StockConnection
+) -> None:
+    import_levels(shadow, {"PHONE": 4})
+    for number, quantity in ((1, 2), (2, 1), (3, 1)):
+        store_order(
+            public.connection,
+            StoredOrder(str(number), [StoredItem(str(number), quantity=quantity)], created_at=at(number)),
+        )
+    oversold = StoredOrder("4", [StoredItem("4", quantity=5)], created_at=at(4), account="oversells")
+    store_order(public.connection, oversold)
+    store_order(public.connection, StoredOrder("5", [StoredItem("5", quantity=2)], created_at=at(5)))
+    apply_pending(shadow, frozenset({"oversells"}))
+    with public.connection.transaction():
+        take_over(public.connection, [V1Lock(ACCOUNT, "5")], frozenset({"oversells"}))
+    rows = public.execute("SELECT item_id, locked, short FROM {locks} ORDER BY item_id").fetchall()
+    assert rows == [("1", 2, 0), ("2", 0, 1), ("3", 0, 1), ("4", 5, 0), ("5", 2, 0)]
+    assert (level(public), wrong_locks(public)) == ((4, 9), [])
+    causes = public.execute("SELECT cause FROM {history} WHERE item_id = '3' ORDER BY entry_id").fetchall()
+    assert [cause for (cause,) in causes][1:] == ["V1 holds the pieces for others: 0 of 1 available"]
+
+
+def test_nothing_is_taken_from_an_account_whose_file_has_an_error(
+    public: StockConnection, shadow: StockConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be one that may oversell."""
+    monkeypatch.setattr(accounts, "accounts_folder", lambda: tmp_path)
+    write_account(tmp_path, ACCOUNT, {"marketplace": "back_market", "token": "TOKEN", "alow_oversell": True})
+    import_levels(shadow, {"PHONE": 1})
+    for number in ("1", "2"):
+        store_order(public.connection, StoredOrder(number, [StoredItem(number)], created_at=at(int(number))))
+    apply_pending(shadow)
+    with pytest.raises(UnreadableAccountError, match=r"alow_oversell.*Nothing was changed"):
+        go_live(public, V1Lock(ACCOUNT, "2"))
+    go_live(public, V1Lock(ACCOUNT, "1"))
+
+
+def test_the_history_of_the_shadow_goes_on(public: StockConnection, shadow: StockConnection) -> None:
+    ship(shadow, "1", 10)
+    go_live(public)
+    causes = public.execute("SELECT cause FROM {history} ORDER BY entry_id").fetchall()
+    assert causes == [("OrderCreated accepted",), ("OrderStatusChanged shipped",)]
 
 
 def test_what_v1_has_consumed_after_the_count_and_the_marketplace_tells_later_is_subtracted(
@@ -333,115 +343,13 @@ class TestStatusesThatKeepALock:
         assert level(public) == (9, 2)
         assert wrong_locks(public) == []
 
-
-class TestPiecesThatAreHeld:
-    """They are cancelled after the label, and still held when V2 goes live."""
-
-    THREE = StoredItem("1", quantity=3)
-    CANCELLED = THREE._replace(status="cancelled")
-    ONE_CANCELLED = THREE._replace(cancelled=1)
-
-    def labelled_and(self, stock: StockConnection, item: StoredItem, on_hand: int | None = None) -> None:
-        """Three pieces are locked and have a label; then the item changes, and is counted."""
-        store_order(stock.connection, StoredOrder("1", [self.THREE]))
-        store_label(stock.connection, "1")
-        apply_pending(stock)
-        store_order(stock.connection, StoredOrder("1", [item]))
-        if on_hand is not None:
-            import_levels(stock, {"PHONE": on_hand})
-        apply_pending(stock)
-
-    def check(self, public: StockConnection) -> None:
+    @pytest.mark.parametrize(("v1_holds_the_rest", "locked"), [(True, 2), (False, 0)])
+    def test_the_rest_of_an_item_of_which_v1_has_consumed_some_is_kept_if_only_v1_holds_it(
+        self, public: StockConnection, shadow: StockConnection, *, v1_holds_the_rest: bool, locked: int
+    ) -> None:
+        store_order(public.connection, StoredOrder("1", [StoredItem("1", quantity=3, status="unknown")], "unknown"))
+        apply_pending(shadow)
+        go_live(public, V1Lock(ACCOUNT, "1", 1, at(10)), *[V1Lock(ACCOUNT, "1")] * v1_holds_the_rest)
+        assert level(public) == (9, locked)
         assert wrong_locks(public) == []
-        check_invariants(public.connection)
-
-    @pytest.mark.parametrize("v1_locks", [(), (V1Lock(ACCOUNT, "1"),)])
-    def test_cancelled_in_the_shadow(
-        self, public: StockConnection, shadow: StockConnection, v1_locks: tuple[V1Lock, ...]
-    ) -> None:
-        self.labelled_and(shadow, self.CANCELLED)
-        go_live(public, *v1_locks)
-        assert ([each.held for each in held(public)], level(public)) == ([3], (10, 3))
-        self.check(public)
-
-    @pytest.mark.parametrize("v1_locks", [(), (V1Lock(ACCOUNT, "1"),)], ids=["the shadow alone", "V1 too"])
-    def test_some_of_an_item_that_is_still_to_ship(
-        self, public: StockConnection, shadow: StockConnection, v1_locks: tuple[V1Lock, ...]
-    ) -> None:
-        self.labelled_and(shadow, self.ONE_CANCELLED)
-        go_live(public, *v1_locks)
-        assert public.execute("SELECT locked, short, held FROM {locks}").fetchall() == [(2, 0, 1)]
-        assert level(public) == (10, 3)
-        self.check(public)
-
-    def test_some_of_an_item_of_which_v1_has_consumed_others(
-        self, public: StockConnection, shadow: StockConnection
-    ) -> None:
-        self.labelled_and(shadow, self.ONE_CANCELLED)
-        go_live(public, V1Lock(ACCOUNT, "1", 1, at(2)))
-        assert public.execute("SELECT locked, short, consumed, held FROM {locks}").fetchall() == [(1, 0, 1, 1)]
-        assert level(public) == (9, 2)
-        self.check(public)
-
-    def test_some_of_an_item_whose_other_pieces_are_on_no_shelf(
-        self, public: StockConnection, shadow: StockConnection
-    ) -> None:
-        self.labelled_and(shadow, self.ONE_CANCELLED, on_hand=2)
-        go_live(public)
-        assert level(public) == (2, 2)
-        self.check(public)
-
-    def test_a_label_that_was_cancelled_releases_them_in_the_shadow(
-        self, public: StockConnection, shadow: StockConnection
-    ) -> None:
-        self.labelled_and(shadow, self.CANCELLED)
-        assert [each.held for each in held(shadow)] == [3]
-        label = Document("L1", DocumentKind.LABEL, "https://x.example/l", cancelled_at=at(9))
-        store_documents(public.connection, ACCOUNT, {"1": [label]})
-        apply_pending(shadow)
-        assert (held(shadow), level(shadow)) == ([], (10, 0))
-
-    def test_what_a_count_has_released_in_the_shadow_stays_released(
-        self, public: StockConnection, shadow: StockConnection
-    ) -> None:
-        """The label came after V2's own locks were released, and before those of the shadow were."""
-        store_order(public.connection, StoredOrder("1", [self.THREE]))
-        apply_pending(shadow)
-        go_live(public)
-        with public.connection.transaction():
-            hand_back(public.connection)
-        store_label(public.connection, "1")
-        store_order(public.connection, StoredOrder("1", [self.CANCELLED]))
-        apply_pending(shadow)
-        import_levels(shadow, {"PHONE": 0})
-        import_levels(shadow, {"PHONE": 10})
-        go_live(public)
-        assert (held(public), level(public)) == ([], (10, 0))
-
-    def test_a_label_that_became_known_late_holds_them_in_the_shadow_and_beyond(
-        self, public: StockConnection, shadow: StockConnection
-    ) -> None:
-        for item in (self.THREE, self.CANCELLED):
-            store_order(public.connection, StoredOrder("1", [item]))
-            apply_pending(shadow)
-        label = Document("L1", DocumentKind.LABEL, "https://x.example/l")
-        store_documents(public.connection, ACCOUNT, {"1": [label]})
-        apply_pending(shadow)
-        assert [each.held for each in held(shadow)] == [3]
-        go_live(public)
-        assert ([each.held for each in held(public)], level(public)) == ([3], (10, 3))
-        check_invariants(public.connection)
-
-    def test_held_before_v1_had_the_authority(self, public: StockConnection) -> None:
-        self.labelled_and(public, self.CANCELLED)
-        with public.connection.transaction():
-            hand_back(public.connection)
-        assert held(public) == []
-        shadow = StockConnection(public.connection, StockSchema.SHADOW)
-        has_left(shadow, (ACCOUNT, "1"), 1, ANN)
-        go_live(public)
-        assert ([each.held for each in held(public)], level(public)) == ([2], (9, 2))
-        self.check(public)
-        has_left(public, (ACCOUNT, "1"), None, ANN)
-        assert level(public) == (7, 0)
         check_invariants(public.connection)
