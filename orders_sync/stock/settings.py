@@ -7,7 +7,7 @@ from typing import NamedTuple
 from orders_sync.acts.by import By
 from orders_sync.acts.manual_acts import Act, note_act
 from orders_sync.stock.available_position import recompute
-from orders_sync.stock.connection import StockConnection, StockSchema
+from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.merge_skus import check_that_skus_can_merge, merge_shared_skus, merge_skus
 from orders_sync.stock.sku_case import SkuCase
 from orders_sync.stock.store import stored_sku_case
@@ -81,11 +81,7 @@ def set_sku_case(
         if sku_case is SkuCase.IGNORE:
             merge_shared_skus(stock)
             merged = merge_skus(stock, by.user, oversell)
-            # What is not in use now counts for nothing until a move of the cutover sets it again.
-            for schema in set(StockSchema) - {stock.schema}:
-                unused = StockConnection(stock.connection, schema)
-                with unused.changing():
-                    merge_skus(unused, by.user, oversell)
+            # The tables of the schema that is not in use stay as they are: a move of the cutover replaces them.
         return CaseChange(merged, stock.execute(_RECHECK).rowcount)
 
 
