@@ -128,7 +128,7 @@ class V1Database:
     def all_locks(self) -> list[V1Lock]:
         """What V1 holds or has consumed for the items of all accounts: what V2 takes over.
 
-        Of an item, one for each time at which V1 has consumed pieces.
+        Of an item, one for each time at which V1 has consumed pieces, and one if V1 holds some.
         """
         found: list[V1Lock] = []
         for account in self.settings.marketplaces.values():
@@ -141,7 +141,9 @@ class V1Database:
                     pieces[consumed_at] += int(quantity)
                 found += [
                     V1Lock(account, str(item_id), count, consumed_at) for consumed_at, count in sorted(pieces.items())
-                ] or [V1Lock(account, str(item_id))]
+                ]
+                if (rows["state"] == "locked").any():
+                    found.append(V1Lock(account, str(item_id)))
         return found
 
     def written_since(self, moment: datetime) -> int:

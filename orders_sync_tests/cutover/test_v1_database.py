@@ -149,6 +149,7 @@ def test_what_v1_has_consumed_is_read_with_its_pieces_and_their_times(laravel: s
             V1Lock("back_market_sandbox", "9001"),
             V1Lock("back_market_sandbox", "9003", 1, datetime(2026, 3, 2, 8, tzinfo=UTC)),
             V1Lock("back_market_sandbox", "9003", 1, datetime(2026, 3, 2, 10, tzinfo=UTC)),
+            V1Lock("back_market_sandbox", "9003"),
         ]
 
 
