@@ -17,6 +17,7 @@ from orders_sync.stock.reconcile import StockResult, finish
 from orders_sync.stock.sku_case import SkuCase
 from orders_sync.stock.stock_skus import check_in_stock_list
 from orders_sync.stock.store import load_levels, stored_sku_case
+from orders_sync.stock.unreadable_accounts import readable_skus
 
 
 class Count(NamedTuple):
@@ -82,9 +83,8 @@ def import_levels(
     """Sets the pieces on hand of these SKUs, in one transaction.
 
     Where fewer pieces are counted than are reserved, the newest orders give some back; then waiting locks get what is
-    there.
-    `counted_at`: when the shelf was counted, for counts that do not say it; by default now. Pieces that had left before
-    are not subtracted when the marketplace reports their shipment later; those that left or came since then are
+    there. `counted_at`: when the shelf was counted, for counts that do not say it; by default now. Pieces that had left
+    before are not subtracted when the marketplace reports their shipment later; those that left or came since then are
     subtracted or added, if they are known already. A count that is older than the stored one is left out. `oversell`:
     the accounts whose locks keep their pieces. `by`: the person who imports; None: no person does. `dry_run`: changes
     nothing, and returns what would change. Raises StockInputError if two of the SKUs are one by the stored case rule,
@@ -115,7 +115,7 @@ def import_levels(
         ]
         # Those that were counted again since then are in the list as well.
         stock.execute(_SET_COUNTED, [list(stored), [{**stored, **after}[sku].counted_at for sku in stored]])
-        settled = Settled({}, after, movements, {}, overdrawn(before, after))
+        settled = Settled({}, after, movements, {}, _counted_as_too_few(stock, before, after))
         applied = finish(stock, (), before, settled, oversell, Cause(reason))
         if by is not None and before:  # else all were counted again since then
             detail = f"{len(before)} SKUs, {len(changes)} with other pieces on hand"
@@ -134,6 +134,19 @@ def _in_form(counts: Mapping[str, Count | int], sku_case: SkuCase) -> dict[str, 
 def _is_counted_later(level: StockLevel, at: datetime) -> bool:
     """Whether a stock list that was counted later has been imported. Pieces that a person added are no count."""
     return level.imported_at is not None and level.counted_at is not None and level.counted_at > at
+
+
+def _counted_as_too_few(
+    stock: StockConnection, before: Mapping[str, StockLevel], after: Mapping[str, StockLevel]
+) -> frozenset[str]:
+    """The SKUs of which fewer pieces are counted than are reserved: see Settled.overdrawn.
+
+    A count that takes no piece away is no reason to refuse an import because of an account's file. Where such an
+    account may have oversold, nobody gives a piece back until then.
+    """
+    fewer = overdrawn(before, after)
+    oversold = [sku for sku, level in after.items() if level.available() < 0 and sku not in fewer]
+    return fewer | (readable_skus(stock, oversold) if oversold else frozenset[str]())
 
 
 def _moved_since(stock: StockConnection, times: Mapping[str, datetime]) -> dict[str, int]:

@@ -1,10 +1,12 @@
 """Accounts whose file has an error: it is unknown whether they may oversell, so their locks give no pieces back."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from orders_sync.marketplaces.kit.accounts import load_accounts
 from orders_sync.model.errors import UserFacingError
+from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.decision import Lock, LockKey
+from orders_sync.stock.store import active_locks
 
 
 class UnreadableAccountError(UserFacingError, ValueError):
@@ -25,3 +27,9 @@ def check_taken_back(before: Mapping[LockKey, Lock], after: Mapping[LockKey, Loc
             f"Locks of the account {account} would have to give pieces back, but whether it may oversell is unknown, "
             f"since its file has an error ({problems[account]}). Nothing was changed: mend the file, then try again."
         )
+
+
+def readable_skus(stock: StockConnection, skus: Sequence[str]) -> frozenset[str]:
+    """Those of the SKUs that no account has a lock of whose file has an error."""
+    _, problems = load_accounts()
+    return frozenset(skus) - {lock.sku for lock in active_locks(stock, skus) if lock.account in problems}

@@ -17,6 +17,7 @@ from orders_sync.stock.sku_case import SkuCase
 from orders_sync.stock.stock_skus import StockSku, import_stock_skus
 from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.marketplace import Marketplace, an_order, sync
+from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrder, store_order
 
 
 @pytest.mark.parametrize(
@@ -96,6 +97,21 @@ def test_an_import_that_leaves_too_little_makes_the_newest_locks_short(
     rows = connection.execute("SELECT item_id, state FROM stock_locks ORDER BY item_id").fetchall()
     assert rows == [("100", "locked"), ("200", "locked"), ("300", "short")]
     check_invariants(connection)
+
+
+@pytest.mark.parametrize(("on_hand", "locked"), [(0, 0), (1, 1), (3, 3), (5, 5)])
+def test_a_count_takes_back_what_was_oversold_once_the_account_may_not_oversell_any_more(
+    stock: StockConnection, on_hand: int, locked: int
+) -> None:
+    """One was on hand, and an order of five has them all: what is not on the shelf can't be packed."""
+    import_levels(stock, {"PHONE": 1})
+    store_order(stock.connection, StoredOrder("1", [StoredItem("100", quantity=5)]))
+    apply_pending(stock, frozenset({ACCOUNT}))
+    import_levels(stock, {"PHONE": on_hand}, frozenset({ACCOUNT}))
+    assert stock.execute("SELECT locked, short FROM {locks}").fetchall() == [(5, 0)]
+    import_levels(stock, {"PHONE": on_hand})
+    assert stock.execute("SELECT locked, short FROM {locks}").fetchall() == [(locked, 5 - locked)]
+    check_invariants(stock.connection)
 
 
 def test_a_lock_is_explained_by_its_events_in_order(
