@@ -60,11 +60,12 @@ def held(stock: StockConnection) -> list[HeldPieces]:
 
 def _released_before_label(stock: StockConnection) -> list[HeldPieces]:
     at_once = accounts_that_release_at_once()
-    keys = [key for key in released_before_label(stock) if key[0] not in at_once]
-    columns = [[account for account, _ in keys], [item_id for _, item_id in keys]]
-    return (
-        [HeldPieces(*row)._replace(next_step=IF_RELEASED) for row in stock.execute(_RELEASED, columns)] if keys else []
-    )
+    released = released_before_label(stock).items()
+    keys = [(*key, sku) for key, skus in released if key[0] not in at_once for sku in skus]
+    if not keys:
+        return []
+    rows = stock.execute(_RELEASED, [list(column) for column in zip(*keys, strict=True)])
+    return [HeldPieces(*row)._replace(next_step=IF_RELEASED) for row in rows]
 
 
 def still_here(
@@ -143,8 +144,8 @@ def _look_at(stock: StockConnection, key: ItemKey, pieces: int | None, oversell:
 
 _RELEASED = """
 SELECT account, lock.order_id, item_id, lock.sku, 0, item.status, lock.since
-FROM unnest(%s::text[], %s::text[]) AS requested (account, item_id)
-JOIN {locks} lock USING (account, item_id) JOIN order_items item USING (account, item_id)
+FROM unnest(%s::text[], %s::text[], %s::text[]) AS requested (account, item_id, sku)
+JOIN {locks} lock USING (account, item_id, sku) JOIN order_items item USING (account, item_id)
 ORDER BY lock.since, account, item_id, lock.sku
 """
 # Held since the last change before which none was.

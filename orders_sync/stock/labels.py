@@ -36,11 +36,10 @@ def with_labels(
 def released_before_label(
     stock: StockConnection, keys: Sequence[ItemKey] | None = None
 ) -> dict[ItemKey, Mapping[str, int]]:
-    """What items released although they may have had a label: by SKU, the pieces that their locks had.
+    """What items released although they may have had a label: by SKU, the pieces that their locks had before.
 
-    They are items of which nothing has shipped, and of which a label was stored after their locks were released, and
-    none before. It was made before, unless it is for other items of the order. What a person has decided about is left
-    out. `keys`: only these items.
+    They are items of which a label was stored after their locks were released, and none before. It was made before,
+    unless it is for other items of the order. What a person has decided about is left out. `keys`: only these items.
     """
     found: dict[ItemKey, dict[str, int]] = {}
     parameters = {"releasing": _RELEASING}
@@ -71,20 +70,21 @@ SELECT account, item_id FROM unnest(%s::text[], %s::text[]) AS requested (accoun
 JOIN order_items item USING (account, item_id) WHERE """
     + LABELLED
 )
-# A label that names no items may be for one of the order that is still to ship, or has shipped. What was locked before
-# the release is in the history's last entry but one.
+# A label that names no items may be for one of the order that is still to ship, or has shipped. Locks of an
+# item that were released before its last one were so for another reason: e.g. its alias or its SKU had changed.
 _OF_REQUESTED: LiteralString = """
 SELECT lock.account, lock.item_id, lock.sku, had.pieces
 FROM {requested} JOIN order_items item USING (account, item_id)
 CROSS JOIN LATERAL (
   SELECT max(since) AS released_at, bool_and(state = 'released') AS is_released FROM {locks} own
   WHERE own.account = item.account AND own.item_id = item.item_id) empty
-JOIN {locks} lock USING (account, item_id)
+JOIN {locks} lock ON lock.account = item.account AND lock.item_id = item.item_id AND lock.since = empty.released_at
 CROSS JOIN LATERAL (
   SELECT entry.locked + entry.held AS pieces FROM {history} entry
   WHERE entry.account = lock.account AND entry.item_id = lock.item_id AND entry.sku = lock.sku
-  ORDER BY entry.entry_id DESC OFFSET 1 LIMIT 1) had
-WHERE empty.is_released AND item.status = ANY(%(releasing)s) AND coalesce(item.shipped, 0) = 0 AND had.pieces > 0
+    AND entry.to_state <> 'released'
+  ORDER BY entry.entry_id DESC LIMIT 1) had
+WHERE empty.is_released AND item.status = ANY(%(releasing)s) AND had.pieces > 0
   AND NOT EXISTS (SELECT FROM stock_decisions decided
     WHERE decided.account = item.account AND decided.item_id = item.item_id)
   AND NOT EXISTS (
