@@ -300,19 +300,13 @@ def return_pieces(account: str, item_id: str | None, pieces: int | None, care_id
     PIECES of a shipped item are on hand again, or those that a care record says come back. What is booked by a care
     record is not booked again when the record closes."""
     from orders_sync.marketplaces.kit.accounts import overselling_accounts
-    from orders_sync.stock.by_hand import pieces_to_return, return_to_stock
+    from orders_sync.stock.by_hand import pieces_to_return, return_to_stock, what_came_back
 
     with stock_database(APPLICATION) as connected:
         returned = pieces_to_return(connected, account, item_id, pieces, care_id)
         result = return_to_stock(connected, returned, by_user(reason), overselling_accounts(), care_id=care_id)
-    noted = {each.item_id: each.why for each in result.not_booked}
-    for (_, returned_id), count in returned.items():
-        why = noted.get(returned_id)
-        console.print(
-            f"{count} pieces of item {returned_id} are on hand again."
-            if why is None
-            else f"{count} pieces of item {returned_id} came back and are on record, not on hand: {why}."
-        )
+    for line in what_came_back(returned, result):
+        console.print(f"{line}.", markup=False)
     print_transitions(result.transitions)
 
 

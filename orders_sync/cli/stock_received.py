@@ -30,11 +30,12 @@ def receive(care_id: str, item_id: str | None, pieces: int | None, reason: str) 
         account, own_id = pieces_received.care_record_named(connected, care_id)
         returned = pieces_to_return(connected, account, item_id, pieces, own_id)
         found = pieces_received.receive(connected, own_id, returned, by_user(reason), overselling_accounts())
-    for each in found:
+    for each in found.receipts:
         console.print(
             f"Receipt {each.number}: {each.pieces} pieces of SKU {each.sku} of item {each.item_id} are in quarantine.",
             markup=False,
         )
+    print_transitions(found.applied.transitions)
 
 
 @click.command("put-away")
@@ -52,11 +53,13 @@ def put_away(receipt: int, pieces: int | None, same_sku: bool, sku: str | None, 
     """
     from orders_sync.marketplaces.kit.accounts import overselling_accounts
     from orders_sync.stock import received as pieces_received
+    from orders_sync.stock.by_hand import StockActError
 
-    if [same_sku, sku is not None, scrap].count(True) != 1:
-        raise click.UsageError("Name one of --same-sku, --sku and --scrap.")
-    with stock_database(APPLICATION) as connected:
+    try:
         destination = pieces_received.destination(sku, same_sku=same_sku, is_scrap=scrap)
+    except StockActError as error:
+        raise click.UsageError(f"{error} Name one of --same-sku, --sku and --scrap.") from None
+    with stock_database(APPLICATION) as connected:
         done = pieces_received.put_away(
             connected, receipt, pieces, destination, by_user(reason), overselling_accounts()
         )

@@ -212,6 +212,17 @@ def return_to_stock(
         return applied + move(stock, before, movements, cause, oversell) + StockResult(not_booked=not_booked)
 
 
+def what_came_back(returns: Mapping[ItemKey, int], result: StockResult) -> list[str]:
+    """What `return_to_stock` did with each item, for a person: a part of a sentence for each."""
+    why = {(each.account, each.item_id): each.why for each in result.not_booked}
+    return [
+        f"{pieces} pieces of item {key[1]} came back and are on record, not on hand: {why[key]}"
+        if key in why
+        else f"{pieces} pieces of item {key[1]} are on hand again"
+        for key, pieces in returns.items()
+    ]
+
+
 def coming_back(stock: StockConnection, key: ItemKey, pieces: int) -> list[Departure]:
     """What comes back when so many pieces of an item do. Raises StockActError where fewer are away."""
     departures = load_departures(stock, key)

@@ -52,6 +52,14 @@ class Receipt(NamedTuple):
     made_by: str
 
 
+class Received(NamedTuple):
+    """What receiving pieces did."""
+
+    receipts: list[Receipt]
+    applied: StockResult
+    """What was stored about their items, and waited to be applied."""
+
+
 class Destination(NamedTuple):
     """Where received pieces go."""
 
@@ -98,7 +106,7 @@ def receive(
     returns: Mapping[ItemKey, int],
     by: By,
     oversell: frozenset[str] = NO_OVERSELL,
-) -> list[Receipt]:
+) -> Received:
     """Takes pieces of items into quarantine that came back by a care record. `returns`: item → its pieces.
 
     What is stored as shipped counts, even if the stock job has yet to look at it. Raises StockActError where fewer
@@ -107,7 +115,7 @@ def receive(
     """
     with stock.changing():
         numbers: list[int] = []
-        catch_up(stock, returns, oversell)
+        applied = catch_up(stock, returns, oversell)
         for key, pieces in returns.items():
             note_care_record(stock, care_id, key, pieces)
             back = coming_back(stock, key, pieces)
@@ -119,7 +127,7 @@ def receive(
             for sku, count in by_sku(back).items():
                 row = stock.execute(_RECEIVE, [key[0], care_id, key[1], sku, count, by.reason, by.user]).fetchone()
                 numbers += row or ()
-        return stock.rows_as(Receipt, _RECEIPTS + _BY_NUMBER, [numbers])
+        return Received(stock.rows_as(Receipt, _RECEIPTS + _BY_NUMBER, [numbers]), applied)
 
 
 def _into_quarantine(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from orders_sync.testing.marketplace import Marketplace
+from orders_sync.testing.marketplace import Marketplace, an_order
 from orders_sync_tests.cli.command_line import run, ship_and_return
 
 REASON = ("--reason", "opened")
@@ -48,6 +48,17 @@ def test_pieces_are_received_and_put_away_each_by_itself() -> None:
     (receipt,) = listed("--all")
     assert (receipt["shelved"], receipt["scrapped"], receipt["shelved_as"]) == (1, 1, "PHONE-B")
     assert "Received pieces" in said("explain", "100")
+
+
+def test_what_a_receipt_does_to_locks_is_shown(returned: Marketplace) -> None:
+    """The item's lock is consumed only now: its shipment was stored, and the stock job has yet to look at it."""
+    an_order(returned, 2)
+    returned.set_states(2, 9, 3)
+    returned.put_folder(901, 200, None)
+    run("sync", "--type", "new")
+    run("sync", "--type", "care")
+    assert "1 locks are now consumed." in said("receive", "901", "200", "1", *REASON)
+    assert "consumed" not in said("receive", "900", "100", "1", *REASON)
 
 
 @pytest.mark.usefixtures("returned")

@@ -46,14 +46,16 @@ def on_hand(stock: StockConnection, sku: str = "PHONE") -> int | None:
 
 def received(stock: StockConnection, care_id: str = "C1") -> Receipt:
     """The receipt of all pieces of a care record about one SKU."""
-    (receipt,) = receive(stock, care_id, pieces_to_return(stock, ACCOUNT, None, None, care_id), ANN)
+    (receipt,) = receive(stock, care_id, pieces_to_return(stock, ACCOUNT, None, None, care_id), ANN).receipts
     return receipt
 
 
 def test_a_shipment_whose_event_still_waits_counts(stock: StockConnection) -> None:
     store_order(stock.connection, StoredOrder("2", [StoredItem("200", status="shipped")], "shipped", created_at=at(10)))
     store_care_record(stock.connection, "C2", 1, "200")
-    assert received(stock, "C2").quarantine == 1
+    found = receive(stock, "C2", {(ACCOUNT, "200"): 1}, ANN)
+    assert [each.quarantine for each in found.receipts] == [1]
+    assert found.applied.transitions == {"consumed": 1}
     apply_pending(stock)
     assert on_hand(stock) == 6
     check_invariants(stock.connection)
@@ -160,7 +162,8 @@ def test_the_parts_of_a_bundle_are_put_away_each_by_itself(stock: StockConnectio
     store_care_record(stock.connection, "C2", 1, "200")
     import_stock_skus(stock, [StockSku("", "SET", "BOX", 1)])
     phone, case = sorted(
-        receive(stock, "C2", pieces_to_return(stock, ACCOUNT, None, None, "C2"), ANN), key=lambda each: -len(each.sku)
+        receive(stock, "C2", pieces_to_return(stock, ACCOUNT, None, None, "C2"), ANN).receipts,
+        key=lambda each: -len(each.sku),
     )
     assert [(each.sku, each.pieces) for each in (phone, case)] == [("PHONE", 1), ("CASE", 2)], "as they left"
     put_away(stock, phone.number, None, Destination(is_scrap=True), ANN)

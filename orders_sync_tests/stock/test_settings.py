@@ -261,7 +261,7 @@ def test_what_was_put_away_as_another_spelling_is_on_the_shelf(connection: Conne
     one_order(connection, 1, "phone", status="shipped", quantity=2)
     apply_pending(stock)
     store_care_record(connection, "R1", 2)
-    (receipt,) = receive(stock, "R1", {(ACCOUNT, "100"): 2}, By(ANN.user, "unopened"))
+    (receipt,) = receive(stock, "R1", {(ACCOUNT, "100"): 2}, By(ANN.user, "unopened")).receipts
     put_away(stock, receipt.number, 1, Destination(), By(ANN.user, "as new"))
     put_away(stock, receipt.number, 1, Destination(is_scrap=True), By(ANN.user, "broken"))
     ignore_case(stock)

@@ -16,7 +16,15 @@ from orders_sync.dagster_support.failures import one_line_failures
 from orders_sync.dagster_support.markdown import as_markdown_table
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.marketplaces.kit.accounts import account_names, overselling_accounts
-from orders_sync.stock.by_hand import StockActError, adjust, decide, pieces_to_return, return_to_stock, undo_shipment
+from orders_sync.stock.by_hand import (
+    StockActError,
+    adjust,
+    decide,
+    pieces_to_return,
+    return_to_stock,
+    undo_shipment,
+    what_came_back,
+)
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.failed_events import retry_failed, skip_failed
 from orders_sync.stock.held import has_left, still_here
@@ -195,13 +203,7 @@ def return_item_to_stock(
         returned = pieces_to_return(stock, config.account, config.item_id, config.pieces, config.care_id)
         by = by_run(context.run, config.reason)
         result = return_to_stock(stock, returned, by, overselling_accounts(), care_id=config.care_id)
-    why = {each.item_id: each.why for each in result.not_booked}
-    booked = "; ".join(
-        f"{pieces} pieces of item {item_id} "
-        + (f"came back and are on record, not on hand: {why[item_id]}" if item_id in why else "are on hand again")
-        for (_, item_id), pieces in returned.items()
-    )
-    _report(context, booked, result)
+    _report(context, "; ".join(what_came_back(returned, result)), result)
 
 
 @dg.op(description="Receives pieces of a care record in quarantine.")
@@ -211,8 +213,8 @@ def receive_pieces(context: dg.OpExecutionContext, config: ReceivePieces, orders
         account, care_id = care_record_named(stock, config.care_id)
         returned = pieces_to_return(stock, account, config.item_id, config.pieces, care_id)
         found = receive(stock, care_id, returned, by_run(context.run, config.reason), overselling_accounts())
-    received = ", ".join(f"{each.pieces} pieces of SKU {each.sku} (receipt {each.number})" for each in found)
-    _report(context, f"{received} are in quarantine", StockResult())
+    received = ", ".join(f"{each.pieces} pieces of SKU {each.sku} (receipt {each.number})" for each in found.receipts)
+    _report(context, f"{received} are in quarantine", found.applied)
 
 
 @dg.op(description="Puts received pieces on the shelf, or scraps them.")
