@@ -171,7 +171,7 @@ def _run_pass(
         start=_start(context, sync_type),
         reread=reread,
         lane_wait_seconds=LANE_WAIT_SECONDS,
-        by=by_hand(context.run),
+        by=by_hand(context.run, context.instance),
         progress=_Progress(context),
     )
     try:

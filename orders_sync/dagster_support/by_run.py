@@ -22,8 +22,22 @@ def by_run(run: dg.DagsterRun, reason: str | None = None) -> By:
     return By(user, "", via, run.run_id) if reason is None else By.checked(user, reason, via, run.run_id)
 
 
-def by_hand(run: dg.DagsterRun) -> By | None:
-    """The person who started a run by hand, or re-executed it; None: a schedule, a sensor or an automatic retry did."""
-    is_re_executed = run.parent_run_id is not None and _OF_A_RETRY not in run.tags
-    is_automatic = not is_re_executed and any(tag in run.tags for tag in _OF_AUTOMATION)
+def by_hand(run: dg.DagsterRun, instance: dg.DagsterInstance) -> By | None:
+    """The person who started a run by hand, or re-executed it; None: a schedule or a sensor did.
+
+    An automatic retry counts as the run that it repeats.
+    """
+    first = _first_try(run, instance)
+    is_re_executed = first.parent_run_id is not None and _OF_A_RETRY not in first.tags
+    is_automatic = not is_re_executed and any(tag in first.tags for tag in _OF_AUTOMATION)
     return None if is_automatic else by_run(run)
+
+
+def _first_try(run: dg.DagsterRun, instance: dg.DagsterInstance) -> dg.DagsterRun:
+    """The run that this one repeats, if it is an automatic retry, as far as Dagster still knows it; else itself."""
+    while _OF_A_RETRY in run.tags and run.parent_run_id is not None:
+        parent = instance.get_run_by_id(run.parent_run_id)
+        if parent is None:
+            break
+        run = parent
+    return run

@@ -81,7 +81,7 @@ def v1_v2_comparison(context: dg.AssetExecutionContext, orders_database: OrdersD
     with orders_database.connect("comparison") as connection, V1Database(settings) as v1:
         for account in sorted(set(settings.marketplaces.values())):
             for day in _days(window.start, window.end):
-                made = compare_day(connection, v1, settings, account, day, by=by_hand(context.run))
+                made = compare_day(connection, v1, settings, account, day, by=by_hand(context.run, context.instance))
                 verdicts.append((account, day, f"{made.agreement:.2f} %", made.verdict))
                 context.log.info(f"{account} {day}: {made.verdict}")
         metadata = _metadata(connection, settings)

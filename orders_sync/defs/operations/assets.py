@@ -31,7 +31,7 @@ def buyer_data_retention(
     problems: list[str] = []
     metadata: dict[str, Any] = {"orders": 0, "care_records": 0, "rejected_records": 0, "documents": 0}
     with orders_database.connect("retention") as connection:
-        if (by := by_hand(context.run)) is not None:
+        if (by := by_hand(context.run, context.instance)) is not None:
             note_act(connection, by, Act.BLANK_BUYERS_DATA)
         for account in accounts.values():
             blanked = blank_buyers_data(connection, account)

@@ -96,7 +96,7 @@ def stock_locks(context: dg.AssetExecutionContext, orders_database: OrdersDataba
     with orders_database.connect_to_stock("stock") as stock:
         authority = current_authority(stock.connection)
         note_restocking(stock.connection, restocking_accounts())
-        applied = apply_pending(stock, overselling_accounts(), by=by_hand(context.run))
+        applied = apply_pending(stock, overselling_accounts(), by=by_hand(context.run, context.instance))
         states = locks_by_state(stock)
         latest = latest_history(stock, TRANSITIONS_SHOWN)
         checks = list(_check_results(stock))
