@@ -18,7 +18,15 @@ from orders_sync.stock.sku_case import SkuCase
 from orders_sync.stock.stock_skus import StockSku, import_stock_skus, stored_stock_skus
 from orders_sync.stock.wrong_locks import wrong_locks
 from orders_sync.testing.invariants import check_invariants
-from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrder, at, store_care_record, store_order
+from orders_sync_tests.stock.stored_orders import (
+    ACCOUNT,
+    StoredItem,
+    StoredOrder,
+    at,
+    store_care_record,
+    store_label,
+    store_order,
+)
 
 ANN = By("ann@desk", "why")
 LEVELS = "SELECT sku, on_hand, reserved FROM {levels} ORDER BY sku"
@@ -268,6 +276,22 @@ def test_what_was_put_away_as_another_spelling_is_on_the_shelf(connection: Conne
     assert stock.execute(LEVELS).fetchall() == [("PHONE", 9, 0)]
     import_levels(stock, {"PHONE": 10}, counted_at=at(0))
     assert stock.execute(LEVELS).fetchall() == [("PHONE", 9, 0)]
+    check_invariants(connection)
+
+
+def test_held_pieces_are_looked_at_again(connection: Connection, stock: StockConnection) -> None:
+    """Their item is cancelled, and not an open one."""
+    import_levels(stock, {"phone": 2})
+    one_order(connection, 1, "phone", quantity=2)
+    apply_pending(stock)
+    store_label(connection, "1")
+    one_order(connection, 1, "phone", "cancelled", quantity=2)
+    apply_pending(stock)
+    change = set_sku_case(stock, SkuCase.IGNORE, ANN)
+    assert change is not None
+    assert change.rechecked == 1
+    apply_pending(stock)
+    assert stock.execute("SELECT sku, held FROM {locks}").fetchall() == [("PHONE", 2)]
     check_invariants(connection)
 
 
