@@ -6,6 +6,9 @@ from orders_sync.acts.by import By
 
 USER_TAG = "user"
 """The tag that says who started a run. Dagster+ sets it; elsewhere, a person does so in the launchpad."""
+NOT_REPEATED = {"dagster/max_retries": "0"}
+"""The tags of a job that must not run twice for one click. Its worker may have died after the act was stored, and
+dagster.yaml runs again what a dead worker has left."""
 _OF_AUTOMATION = ("dagster/schedule_name", "dagster/sensor_name", "dagster/from_automation_condition")
 """The tags of runs that no person starts. A person's re-execution of such a run has them too: Dagster copies them."""
 _OF_A_RETRY = "dagster/retry_number"

@@ -291,9 +291,9 @@ class Deployment:
         data = self.graphql("mutation($id: String!) {stopRunningSchedule(id: $id) {__typename}}", id=state["id"])
         assert data["stopRunningSchedule"]["__typename"] == "ScheduleStateResult", data
 
-    def materialize(self, asset: str, partition: str | None = None) -> str:
-        """Launches a run, as the UI's button "Materialize" does; returns the run's id."""
-        tags = [{"key": "dagster/partition", "value": partition}] if partition else []
+    def materialize(self, asset: str, partition: str | None = None, tags: Mapping[str, str] | None = None) -> str:
+        """Launches a run, as the UI's button "Materialize" does; returns the run's id. `tags`: further ones."""
+        tags = {**(tags or {}), **({"dagster/partition": partition} if partition else {})}
         data = self.graphql(
             """mutation($params: ExecutionParams!) {launchPipelineExecution(executionParams: $params) {
             __typename ... on LaunchRunSuccess {run {runId}} ... on PythonError {message}}}""",
@@ -301,7 +301,8 @@ class Deployment:
                 "selector": {
                     **REPOSITORY, "pipelineName": "__ASSET_JOB", "assetSelection": [{"path": [ACCOUNT, asset]}],
                 },
-                "mode": "default", "runConfigData": {}, "executionMetadata": {"tags": tags},
+                "mode": "default", "runConfigData": {},
+                "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in tags.items()]},
             },
         )["launchPipelineExecution"]  # fmt: skip
         assert data["__typename"] == "LaunchRunSuccess", data

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from psycopg.sql import SQL, Identifier
@@ -184,18 +185,11 @@ def test_a_lane_never_overlaps_itself(minute: Minute, deployment: Deployment) ->
     assert minute.cli.returncode == 3, minute.cli.stdout + minute.cli.stderr
     assert re.search(rf"Lane shop/new is busy: run\s+{minute.slow}", minute.cli.stdout)
     with deployment.connect() as connection:
-        overlaps = connection.execute(
-            """
-            SELECT one.run_id, two.run_id FROM lane_runs one JOIN lane_runs two
-              ON (one.account, one.sync_type) = (two.account, two.sync_type) AND one.lane_run_id < two.lane_run_id
-            WHERE two.started_at < one.finished_at
-            """
-        ).fetchall()
         # On a slow machine the gate stays closed for so long that the first attempt fails, and Dagster repeats it.
         outcomes = connection.execute(
             "SELECT outcome FROM lane_runs WHERE run_id = %s ORDER BY lane_run_id", [minute.slow]
         ).fetchall()
-    assert overlaps == []
+    assert passes_at_once(deployment) == []
     assert [outcome for (outcome,) in outcomes if outcome != "failed"] == ["succeeded"]
 
 
@@ -278,6 +272,53 @@ def test_a_wrong_token_makes_a_red_run_with_one_clear_line(deployment: Deploymen
     assert any("the credential is wrong or lacks a right" in event for (event,) in events)
 
 
+def retry_of(deployment: Deployment, run: str) -> dict[str, Any]:
+    """The one automatic retry of a run, once it has ended."""
+
+    def retries() -> list[dict[str, Any]]:
+        parent = {"key": "dagster/parent_run_id", "value": run}
+        return [each for each in deployment.runs() if parent in each["tags"]]
+
+    (retry,) = wait_for(retries, seconds=120, what=f"the retry of run {run}")
+    assert deployment.wait_for_run(str(retry["runId"])) == "SUCCESS"
+    (retry,) = retries()
+    return retry
+
+
+def worker_of(deployment: Deployment, run: str) -> int:
+    """The process of a started run, as Dagster's event log names it."""
+    with deployment.connect("dagster") as connection:
+        events = connection.execute("SELECT event FROM event_logs WHERE run_id = %s", [run]).fetchall()
+    found = [match for (event,) in events if (match := re.search(r"Started process for run \(pid: (\d+)\)", event))]
+    return int(found[0].group(1))
+
+
+def passes_at_once(deployment: Deployment) -> list[tuple[Any, ...]]:
+    """Pairs of passes that worked on one lane at the same time; one that died has no end."""
+    with deployment.connect() as connection:
+        return connection.execute(
+            """
+            SELECT one.run_id, two.run_id FROM lane_runs one JOIN lane_runs two
+              ON (one.account, one.sync_type) = (two.account, two.sync_type) AND one.lane_run_id < two.lane_run_id
+            WHERE two.started_at < one.finished_at
+            """
+        ).fetchall()
+
+
+def test_a_run_whose_worker_is_killed_is_run_again_in_its_lane(deployment: Deployment) -> None:
+    tags = {"orders_sync/account": ACCOUNT, "orders_sync/sync_type": "care", "orders_sync/from": "watermark"}
+    with deployment.marketplace.closed_gate("/ws/sav") as gate:
+        run = deployment.materialize("care_records", today(deployment), tags)
+        wait_for(lambda: gate.reached, seconds=60, what="the doomed run's first call")
+        os.kill(worker_of(deployment, run), signal.SIGKILL)
+        assert deployment.wait_for_run(run).startswith("FAILURE")
+    retry = retry_of(deployment, run)
+    kept = {tag["key"]: tag["value"] for tag in retry["tags"]}
+    assert tags.items() <= kept.items()
+    assert retry["assetSelection"] == [{"path": [ACCOUNT, "care_records"]}]
+    assert passes_at_once(deployment) == []
+
+
 def test_a_host_that_dies_leaves_no_lane_held(deployment: Deployment) -> None:
     """All processes killed at once: Dagster alone leaves the run STARTED, and its lane's queue stuck, for ever."""
     with deployment.marketplace.closed_gate("/ws/sav") as gate:
@@ -289,5 +330,7 @@ def test_a_host_that_dies_leaves_no_lane_held(deployment: Deployment) -> None:
     again = deployment.materialize("care_records", today(deployment))
     assert deployment.wait_for_run(run).startswith("FAILURE")
     assert deployment.wait_for_run(again) == "SUCCESS"
+    retry_of(deployment, run)
+    assert passes_at_once(deployment) == []
     with deployment.connect() as connection:
         check_invariants(connection)

@@ -19,6 +19,12 @@ def test_it_is_that_of_the_projects_dagster_yaml(template: str) -> None:
         assert isinstance(instance.run_storage, PostgresRunStorage)
         assert isinstance(instance.run_coordinator, dg.QueuedRunCoordinator)
         assert instance.run_coordinator.dequeue_interval_seconds == 1
+        queue = instance.get_concurrency_config().run_queue_config
+        assert queue is not None
+        assert (queue.max_user_code_failure_retries, queue.user_code_failure_retry_delay) == (10, 30)
+        assert not instance.run_coordinator.dequeue_use_threads  # one worker starts after the other
+        assert (instance.run_retries_enabled, instance.run_retries_max_retries) == (True, 2)
+        assert not instance.run_retries_retry_on_asset_or_op_failure
         logs = instance.compute_log_manager
         assert isinstance(logs, LocalComputeLogManager)
         assert logs._base_dir == str(state_folder() / "compute_logs")

@@ -7,11 +7,12 @@ import dagster as dg
 import httpx
 
 from orders_sync.config.v1 import COMMANDS, load_cutover_settings
+from orders_sync.dagster_support.by_run import NOT_REPEATED
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.lanes.authority import hold_authority
 
 OLD = "OLD SYSTEM (V1)"
-TAGS = {"orders_sync/system": "V1"}
+TAGS = {"orders_sync/system": "V1"} | NOT_REPEATED
 TIMEOUT_SECONDS = 3600
 
 

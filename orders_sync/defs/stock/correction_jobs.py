@@ -11,7 +11,7 @@ from enum import Enum
 import dagster as dg
 from pydantic import Field
 
-from orders_sync.dagster_support.by_run import by_run
+from orders_sync.dagster_support.by_run import NOT_REPEATED, by_run
 from orders_sync.dagster_support.failures import one_line_failures
 from orders_sync.dagster_support.markdown import as_markdown_table
 from orders_sync.dagster_support.orders_database import OrdersDatabase
@@ -280,7 +280,10 @@ def _report(
     )
 
 
-@dg.job(description="Adjusts the pieces on hand of a SKU. Set `sku`, `pieces` and `reason` in the launchpad.")
+@dg.job(
+    description="Adjusts the pieces on hand of a SKU. Set `sku`, `pieces` and `reason` in the launchpad.",
+    tags=NOT_REPEATED,
+)
 def adjust_stock() -> None:
     """The one op `adjust_stock_level`."""
     adjust_stock_level()
@@ -288,7 +291,8 @@ def adjust_stock() -> None:
 
 @dg.job(
     description="Locks or releases an item by hand, or undoes its shipment. Set `account`, `item_id`, `decision` and "
-    "`reason` in the launchpad."
+    "`reason` in the launchpad.",
+    tags=NOT_REPEATED,
 )
 def decide_lock() -> None:
     """The one op `decide_item_lock`."""
@@ -297,7 +301,8 @@ def decide_lock() -> None:
 
 @dg.job(
     description="Settles pieces of an item that was cancelled after the label. Set `account`, `item_id`, `found` and "
-    "`reason` in the launchpad."
+    "`reason` in the launchpad.",
+    tags=NOT_REPEATED,
 )
 def settle_held() -> None:
     """The one op `settle_held_pieces`."""
@@ -306,7 +311,8 @@ def settle_held() -> None:
 
 @dg.job(
     description="Books pieces that came back. Set `account`, `reason`, and `item_id` with `pieces`, or `care_id`, in "
-    "the launchpad."
+    "the launchpad.",
+    tags=NOT_REPEATED,
 )
 def return_stock() -> None:
     """The one op `return_item_to_stock`."""
@@ -315,7 +321,8 @@ def return_stock() -> None:
 
 @dg.job(
     description="Receives pieces of a care record in quarantine. Set `care_id` and `reason` in the launchpad, and "
-    "`item_id` with `pieces` where the care record does not say how many."
+    "`item_id` with `pieces` where the care record does not say how many.",
+    tags=NOT_REPEATED,
 )
 def receive_stock() -> None:
     """The one op `receive_pieces`."""
@@ -324,26 +331,36 @@ def receive_stock() -> None:
 
 @dg.job(
     description="Puts received pieces on the shelf, or scraps them. Set `receipt` and `reason` in the launchpad, and "
-    "`sku` for another SKU or `scrap`."
+    "`sku` for another SKU or `scrap`.",
+    tags=NOT_REPEATED,
 )
 def put_away_stock() -> None:
     """The one op `put_away_pieces`."""
     put_away_pieces()
 
 
-@dg.job(description="Tries failed events again. Set `reason` in the launchpad, and `event_id` for one only.")
+@dg.job(
+    description="Tries failed events again. Set `reason` in the launchpad, and `event_id` for one only.",
+    tags=NOT_REPEATED,
+)
 def retry_events() -> None:
     """The one op `retry_failed_events`."""
     retry_failed_events()
 
 
-@dg.job(description="Skips an event that can't be applied. Set `event_id` and `reason` in the launchpad.")
+@dg.job(
+    description="Skips an event that can't be applied. Set `event_id` and `reason` in the launchpad.",
+    tags=NOT_REPEATED,
+)
 def skip_event() -> None:
     """The one op `skip_failed_event`."""
     skip_failed_event()
 
 
-@dg.job(description="Shows locks that are not what their items need; repairs them if `repair` is set in the launchpad.")
+@dg.job(
+    description="Shows locks that are not what their items need; repairs them if `repair` is set in the launchpad.",
+    tags=NOT_REPEATED,
+)
 def repair_locks() -> None:
     """The one op `repair_wrong_locks`."""
     repair_wrong_locks()
