@@ -7,6 +7,7 @@ from typing import LiteralString, NamedTuple
 
 from orders_sync.cli.database import orders_database
 from orders_sync.cli.output import span
+from orders_sync.cli.watchdog import overdue
 from orders_sync.config.schedules import ScheduleSettings
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.activity import ActivityKind, activity
@@ -82,6 +83,7 @@ def _examine_daemon() -> Iterator[Finding]:
     remedy = "Start it: `make run`, `dagster dev`, or `dagster-daemon run` on a server. See .state/logs/daemon.log."
     with open_instance() as instance:
         heartbeats = instance.get_daemon_heartbeats()
+        silent = overdue(instance, DAEMON_SILENT_SECONDS)
     for name in ("SCHEDULER", "SENSOR", "QUEUED_RUN_COORDINATOR"):
         heartbeat = heartbeats.get(name)
         age = time.time() - heartbeat.timestamp if heartbeat else None
@@ -90,6 +92,12 @@ def _examine_daemon() -> Iterator[Finding]:
             yield Finding(False, f"the {name.lower()} daemon is not alive ({seen})", remedy)
         else:
             yield Finding(True, f"the {name.lower()} daemon was alive {span(age)} ago")
+    yield Finding(
+        silent is None,
+        silent or "ticks of schedules and sensors are evaluated",
+        "The daemon does not run, or its code server has died or hangs. Restart both; `orders-sync watch` does so by "
+        "itself. See .state/logs/code_server.log.",
+    )
 
 
 def _examine_schedules() -> Iterator[Finding]:

@@ -97,8 +97,12 @@ class ManagedProcess:
         elif self._idle_since is None:
             self._idle_since = now
         elif now - self._idle_since >= IDLE_SECONDS:
-            self._process.kill()
-            self._process.wait()
+            self.kill()
+
+    def kill(self) -> None:
+        """Ends the process, but not what it started: `keep_running` starts it again."""
+        self._process.kill()
+        self._process.wait()
 
     def is_alive(self) -> bool:
         """Whether the process runs."""

@@ -21,6 +21,7 @@ from orders_sync.cli.listening import PORT, check_is_free
 from orders_sync.cli.managed_process import ProcessDiedError
 from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console, print_error
 from orders_sync.cli.supervisor import LOOK_SECONDS, Supervisor, TimedReport, only_one
+from orders_sync.cli.watchdog import Watchdog
 from orders_sync.config.environment import state_folder
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.history import LaneState, lane_states
@@ -134,15 +135,24 @@ def _report_progress(supervisor: Supervisor, report: TimedReport, *, until_synce
 
     What ends meanwhile is started again. Raises ProcessDiedError when a process ends again and again.
     """
+    from orders_sync.dagster_instance.instance import open_instance
+
     progress = _Progress(report)
-    while True:
-        if connection := supervisor.look():
-            # A connection that breaks here: the next look finds out, and reports it.
-            with contextlib.suppress(psycopg.OperationalError):
-                if progress.report(connection) and until_synced:
-                    report.line("all syncs and the stock job have run")
-                    return
-        time.sleep(LOOK_SECONDS)
+    with open_instance() as instance:
+        watchdog = Watchdog(instance)
+        while True:
+            if connection := supervisor.look():
+                # A connection that breaks here: the next look finds out, and reports it.
+                with contextlib.suppress(psycopg.OperationalError):
+                    if progress.report(connection) and until_synced:
+                        report.line("all syncs and the stock job have run")
+                        return
+                if what := watchdog.look():
+                    report.line(f"{what}; code server and daemon are replaced")
+                    supervisor.replace("code_server", "daemon")
+            else:
+                watchdog.wait_for_start()
+            time.sleep(LOOK_SECONDS)
 
 
 class _Progress:

@@ -8,19 +8,24 @@ from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteInst
 from dagster._core.scheduler.instigation import (
     InstigatorState,
     InstigatorStatus,
+    InstigatorTick,
     InstigatorType,
     ScheduleInstigatorData,
     SensorInstigatorData,
+    TickData,
+    TickStatus,
 )
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._core.storage.root import LocalArtifactStorage
 from dagster._serdes import ConfigurableClassData, serialize_value
+from dagster_shared.error import SerializableErrorInfo
 
 __all__ = [
     "ConfigurableClassData",  # the class that an entry of dagster.yaml names
     "InstanceRef",  # an instance whose dagster.yaml is not in its own folder
     "InstigatorState",  # a schedule or sensor that somebody has switched on or off
     "InstigatorStatus",
+    "InstigatorTick",  # one evaluation of a schedule or sensor
     "InstigatorType",
     "LocalArtifactStorage",  # base class of StateArtifactStorage
     "LocalComputeLogManager",  # base class of StateComputeLogManager
@@ -29,5 +34,8 @@ __all__ = [
     "RemoteRepositoryOrigin",
     "ScheduleInstigatorData",
     "SensorInstigatorData",
+    "SerializableErrorInfo",
+    "TickData",  # tests store what the daemon stores
+    "TickStatus",
     "serialize_value",  # an instance as an argument of the daemon and the code server
 ]

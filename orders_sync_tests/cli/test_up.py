@@ -88,6 +88,53 @@ def test_it_starts_syncs_stops_and_continues(tmp_path: Path) -> None:
     assert _left_behind(project) == []
 
 
+def _child(parent: psutil.Process, *words: str) -> psutil.Process:
+    """The process below another one whose command line has these words."""
+    (found,) = (each for each in parent.children(recursive=True) if set(words) <= set(each.cmdline()))
+    return found
+
+
+@pytest.mark.usefixtures("turn")
+def test_what_dies_or_hangs_works_again(tmp_path: Path) -> None:
+    """The embedded PostgreSQL killed, and a code server that hangs: the daemon's heartbeats would go on for ever."""
+    project = copy_project(tmp_path)
+    output = tmp_path / "up.log"
+    with output.open("w") as log:
+        running = subprocess.Popen(
+            _up(project, free_port(), free_port(), "--no-sandbox"),
+            cwd=project, env=environment(), stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+    up = psutil.Process(running.pid)
+
+    def content() -> bool:
+        """Whether a tick was evaluated a moment ago."""
+        looked = subprocess.run(
+            [sys.executable, "-m", "orders_sync.cli", "watch", "--once"],
+            cwd=project, env=environment(), capture_output=True, timeout=limit(60), check=False,
+        )  # fmt: skip
+        return looked.returncode == 0
+
+    def times(words: str) -> int:
+        assert running.poll() is None, output.read_text()
+        return output.read_text().count(words)
+
+    try:
+        wait_for(lambda: times("the Dagster UI answers"), seconds=120, what="the start")
+        wait_for(content, seconds=120, every=2, what="the first tick")
+        postmaster = project / ".state" / "postgres" / "postmaster.pid"
+        psutil.Process(int(postmaster.read_text().split()[0])).kill()
+        wait_for(lambda: times("the databases answer again"), seconds=60, what="the embedded PostgreSQL")
+        _child(up, "api", "grpc").suspend()
+        wait_for(lambda: times("code server and daemon are replaced"), seconds=120, what="the watchdog")
+        assert not content()
+        wait_for(content, seconds=180, every=2, what="a tick of the new code server")
+    finally:
+        running.send_signal(signal.SIGINT)
+        running.wait(limit(90))
+    print(output.read_text())  # the seconds, for whoever reads the report
+    assert _left_behind(project) == []
+
+
 def _dg(project: Path, *arguments: str) -> str:
     done = subprocess.run(
         [program("dg"), *arguments], cwd=project,

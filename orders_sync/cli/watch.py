@@ -1,0 +1,63 @@
+"""`orders-sync watch`: notices that Dagster evaluates no ticks any more, and has it restarted."""
+
+import logging
+import subprocess
+import sys
+import time
+
+import click
+
+from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console
+from orders_sync.cli.watchdog import LOOK_SECONDS, SILENT_SECONDS, Watchdog, overdue
+
+RESTART_SECONDS = 300.0
+"""How long the restart command may take."""
+
+_log = logging.getLogger("orders_sync.watch")
+
+
+@click.command()
+@click.option(
+    "--seconds", type=click.FloatRange(min=1), default=SILENT_SECONDS, show_default=True,
+    help="How long a tick may be overdue.",
+)  # fmt: skip
+@click.option("--once", is_flag=True, help="Look once; exit code 1 if no tick is evaluated.")
+@click.option("--restart-command", help="A shell command that restarts the code server and the daemon.")
+def watch(seconds: float, once: bool, restart_command: str | None) -> None:
+    """Watch whether Dagster evaluates ticks.
+
+    Runs outside Dagster, beside the daemon, until it is stopped. When the code server has died or hangs, the daemon
+    looks well, but evaluates no schedule and no sensor. That is logged as an error, and the restart command is run. If
+    no tick is evaluated then, it is run again after 3, 6, 12 and then each 15 minutes. `orders-sync up` watches its own
+    processes in the same way.
+    """
+    from orders_sync.dagster_instance.instance import open_instance
+
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    with open_instance() as instance:
+        if once:
+            if what := overdue(instance, seconds):
+                _log.error(what)
+                _restart(restart_command)
+                sys.exit(EXIT_FAILED)
+            console.print("Ticks are evaluated.")
+            sys.exit(EXIT_DONE)
+        watchdog = Watchdog(instance, seconds)
+        while True:
+            if what := watchdog.look():
+                _log.error(what)
+                _restart(restart_command)
+            time.sleep(LOOK_SECONDS)
+
+
+def _restart(command: str | None) -> None:
+    if command is None:
+        return
+    try:
+        code = subprocess.run(command, shell=True, timeout=RESTART_SECONDS, check=False).returncode
+    except subprocess.TimeoutExpired:
+        _log.error("The restart command `%s` did not end within %.0f s.", command, RESTART_SECONDS)
+        return
+    _log.log(
+        logging.ERROR if code else logging.WARNING, "The restart command `%s` ended with exit code %s.", command, code
+    )

@@ -1,0 +1,90 @@
+"""Notices that Dagster evaluates no ticks any more, from outside Dagster.
+
+When the code server has died, the daemon goes on and sends its heartbeats, but no schedule and no sensor is evaluated;
+not even the sensor that fails dead runs.
+"""
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from orders_sync.cli.output import moment, span
+
+if TYPE_CHECKING:  # importing Dagster takes two seconds
+    import dagster as dg
+
+LOOK_SECONDS = 5.0
+"""How often the watchdog looks."""
+SILENT_SECONDS = 40.0
+"""A tick that is overdue for so long was not evaluated."""
+START_SECONDS = 180.0
+"""How long it may take until the first tick after a start; twice as long each time that nothing helped."""
+LONGEST_START_SECONDS = 900.0
+
+
+class Watchdog:
+    """Looks again and again whether ticks are evaluated. Measures with a clock that never jumps."""
+
+    def __init__(self, instance: "dg.DagsterInstance", seconds: float = SILENT_SECONDS) -> None:
+        """Expects the first tick within START_SECONDS. `seconds`: how long a tick may be overdue."""
+        self._instance = instance
+        self._seconds = seconds
+        self._latest: float | None = None
+        self._patience = START_SECONDS
+        self._is_starting = True
+        self.wait_for_start()
+
+    def wait_for_start(self) -> None:
+        """Expects the next tick within the time that a start may take: something was just started (again)."""
+        self._since = time.monotonic()
+        self._is_starting = True
+
+    def look(self) -> str | None:
+        """What there is to report when no tick was evaluated for too long; then a start is expected. Else None.
+
+        While Dagster's database does not answer, no tick can be: that is not reported.
+        """
+        from orders_sync.dagster_instance.ticks import StorageUnreachableError, evaluations
+
+        try:
+            found = evaluations(self._instance)
+        except StorageUnreachableError:
+            self.wait_for_start()
+            return None
+        now = time.monotonic()
+        if found.latest != self._latest:
+            if self._latest is not None:  # the first look shows what was before
+                self._is_starting, self._patience = False, START_SECONDS
+            self._latest, self._since = found.latest, (self._since if self._is_starting else now)
+        if found.interval is None:  # all sensors are switched off, or none was ever on: nothing is due
+            self._since = now
+            return None
+        allowed = self._patience if self._is_starting else self._seconds + found.interval
+        if now - self._since < allowed:
+            return None
+        if self._is_starting:
+            self._patience = min(2 * self._patience, LONGEST_START_SECONDS)
+        silent = now - self._since
+        self.wait_for_start()
+        return silence(found.latest, silent)
+
+
+def overdue(instance: "dg.DagsterInstance", seconds: float = SILENT_SECONDS) -> str | None:
+    """What there is to report when no tick was evaluated for too long by this machine's clock. Else None."""
+    from orders_sync.dagster_instance.ticks import evaluations
+
+    found = evaluations(instance)
+    if found.latest is None:
+        return silence(None, 0)
+    age = time.time() - found.latest
+    return None if found.interval is None or age < seconds + found.interval else silence(found.latest, age)
+
+
+def silence(latest: float | None, seconds: float) -> str:
+    """One line about ticks that were not evaluated. `latest`: the last one (epoch seconds), `seconds` ago."""
+    if latest is None:
+        return "no tick of a schedule or sensor was ever evaluated"
+    return (
+        f"no tick of a schedule or sensor was evaluated since {moment(datetime.fromtimestamp(latest, UTC))} UTC, "
+        f"for {span(seconds)}"
+    )

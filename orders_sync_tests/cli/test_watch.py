@@ -1,0 +1,107 @@
+"""`orders-sync watch` and the watchdog of `up`: they notice that Dagster evaluates no ticks."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from orders_sync.cli import watchdog
+from orders_sync.cli.watchdog import Watchdog, overdue
+from orders_sync.config.environment import PROJECT_ROOT
+from orders_sync.dagster_instance.internals import InstigatorStatus
+from orders_sync.testing.waiting import limit, wait_for
+from orders_sync_tests.dagster_instance.dagster_sensors import store_sensor
+
+SENSOR = "first_passes"
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A DAGSTER_HOME with a storage of its own."""
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    return tmp_path
+
+
+@pytest.fixture
+def instance(home: Path) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.get() as opened:
+        yield opened
+
+
+def test_ticks_that_go_on_are_no_silence(instance: dg.DagsterInstance) -> None:
+    store_sensor(instance, SENSOR, time.time(), interval=0)
+    dog = Watchdog(instance, seconds=1)
+    for _ in range(4):
+        store_sensor(instance, SENSOR, time.time(), interval=0)
+        assert dog.look() is None
+        time.sleep(0.4)
+
+
+def test_silence_is_reported_once_and_then_a_start_is_waited_for(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A start takes longer than a tick; each time that it does not help, the next one gets twice as long."""
+    monkeypatch.setattr(watchdog, "START_SECONDS", 1.0)
+    store_sensor(instance, SENSOR, time.time() - 60, interval=0)
+    dog = Watchdog(instance, seconds=0.3)
+    assert dog.look() is None
+    store_sensor(instance, SENSOR, 1_767_268_990.0, interval=0)  # 2026-01-01 12:03:10
+    assert dog.look() is None
+    silent_at = time.monotonic()
+    assert wait_for(dog.look, seconds=10) == (
+        "no tick of a schedule or sensor was evaluated since 2026-01-01 12:03:10 UTC, for 0 s"
+    )
+    assert time.monotonic() - silent_at < 1.0
+    waits: list[float] = []
+    for _ in range(2):
+        before = time.monotonic()
+        wait_for(dog.look, seconds=10, every=0.02)
+        waits.append(time.monotonic() - before)
+    assert waits[0] >= 1.0
+    assert waits[1] >= 2.0
+
+
+def test_nothing_is_due_while_all_sensors_are_off(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog, "START_SECONDS", 0.0)
+    store_sensor(instance, SENSOR, time.time() - 3600, interval=0, status=InstigatorStatus.STOPPED)
+    assert Watchdog(instance, seconds=0).look() is None
+    assert overdue(instance) is None
+
+
+def test_an_overdue_tick_is_reported_by_the_clock(instance: dg.DagsterInstance) -> None:
+    assert overdue(instance) == "no tick of a schedule or sensor was ever evaluated"
+    store_sensor(instance, SENSOR, time.time() - 45)
+    assert overdue(instance) is None
+    store_sensor(instance, SENSOR, time.time() - 180)
+    assert str(overdue(instance)).endswith(" UTC, for 3 min")
+
+
+def _watch(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "orders_sync.cli", "watch", *arguments],
+        cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=limit(60), check=False,
+    )  # fmt: skip
+
+
+def test_the_command_logs_an_error_and_restarts(home: Path, instance: dg.DagsterInstance) -> None:
+    store_sensor(instance, SENSOR, time.time() - 180)
+    marker = home / "restarted"
+    done = _watch(home, "--once", "--restart-command", f"touch {marker}")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert " ERROR no tick of a schedule or sensor was evaluated since " in done.stderr
+    assert f"The restart command `touch {marker}` ended with exit code 0." in done.stderr
+    assert marker.exists()
+
+
+def test_the_command_is_content_while_ticks_are_evaluated(home: Path, instance: dg.DagsterInstance) -> None:
+    store_sensor(instance, SENSOR, time.time(), interval=600)
+    done = _watch(home, "--once", "--restart-command", f"touch {home / 'restarted'}")
+    assert (done.returncode, done.stdout) == (0, "Ticks are evaluated.\n"), done.stderr
+    assert not (home / "restarted").exists()

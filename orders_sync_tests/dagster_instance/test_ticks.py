@@ -1,0 +1,45 @@
+"""When Dagster last evaluated a tick."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from orders_sync.dagster_instance.internals import InstigatorStatus
+from orders_sync.dagster_instance.ticks import Evaluations, evaluations
+from orders_sync_tests.dagster_instance.dagster_sensors import store_failed_tick, store_sensor
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as opened:
+        yield opened
+
+
+def test_a_new_instance_has_evaluated_nothing(instance: dg.DagsterInstance) -> None:
+    assert evaluations(instance) == Evaluations(None, None)
+
+
+def test_the_latest_tick_counts_and_the_interval_of_the_sensors_that_are_on(instance: dg.DagsterInstance) -> None:
+    store_sensor(instance, "first_passes", 1000.0)
+    store_sensor(instance, "dead_runs", 2000.0, interval=30)
+    store_sensor(instance, "never", None, interval=60)
+    store_sensor(instance, "off", 1500.0, interval=5, status=InstigatorStatus.STOPPED)
+    assert evaluations(instance) == Evaluations(2000.0, 10)
+
+
+@pytest.mark.parametrize(
+    ("error", "latest"),
+    [
+        ("OperationalError", 1500.0),
+        ("DagsterUserCodeUnreachableError", 1000.0),
+        ("DagsterCodeLocationLoadError", 1000.0),
+    ],
+)
+def test_a_tick_that_failed_by_itself_was_evaluated_one_without_code_server_was_not(
+    instance: dg.DagsterInstance, error: str, latest: float
+) -> None:
+    sensor = store_sensor(instance, "first_passes", 1000.0)
+    store_failed_tick(instance, sensor, 1500.0, error)
+    assert evaluations(instance).latest == latest
