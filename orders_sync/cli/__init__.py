@@ -61,6 +61,7 @@ def _add_commands() -> None:
         accounts,
         acts,
         changes,
+        daemon,
         db,
         devices,
         doctor,
@@ -85,7 +86,7 @@ def _add_commands() -> None:
         sync.sync, schedule.schedule, status.status, lanes.lanes, log.log, doctor.doctor, rejected.rejected,
         redecode.redecode, flaws.flaws, drift.drift, changes.changes, acts.acts, documents.documents, devices.devices,
         acceptance.acceptance, stock.stock,
-        accounts.accounts, db.db, sandbox.sandbox, up.up, watch.watch, web.web,
+        accounts.accounts, db.db, sandbox.sandbox, up.up, daemon.daemon, watch.watch, web.web,
     ):  # fmt: skip
         main.add_command(command)
     if find_spec("orders_sync.cli.cutover") is not None:  # a project that has left V1 behind may delete it

@@ -80,7 +80,7 @@ def _examine_accounts() -> Iterator[Finding]:
 def _examine_daemon() -> Iterator[Finding]:
     from orders_sync.dagster_instance.instance import open_instance
 
-    remedy = "Start it: `make run`, `dagster dev`, or `dagster-daemon run` on a server. See .state/logs/daemon.log."
+    remedy = "Start it: `make run`, `dagster dev`, or `orders-sync daemon` on a server. See .state/logs/daemon.log."
     with open_instance() as instance:
         heartbeats = instance.get_daemon_heartbeats()
         silent = overdue(instance, DAEMON_SILENT_SECONDS)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # importing Dagster takes two seconds
     import dagster as dg
 
 LOOK_SECONDS = 5.0
-"""How often the watchdog looks."""
+"""How often the watchdog looks into Dagster's storage, however often it is called."""
 SILENT_SECONDS = 40.0
 """A tick that is overdue for so long was not evaluated."""
 START_SECONDS = 180.0
@@ -25,8 +25,15 @@ LONGEST_START_SECONDS = 900.0
 class Watchdog:
     """Looks again and again whether ticks are evaluated. Measures with a clock that never jumps."""
 
-    def __init__(self, instance: "dg.DagsterInstance", seconds: float = SILENT_SECONDS) -> None:
-        """Expects the first tick within START_SECONDS. `seconds`: how long a tick may be overdue."""
+    def __init__(
+        self, instance: "dg.DagsterInstance", seconds: float = SILENT_SECONDS, every: float = LOOK_SECONDS
+    ) -> None:
+        """Expects the first tick within START_SECONDS.
+
+        `seconds`: how long a tick may be overdue. `every`: seconds between two looks.
+        """
+        self._every = every
+        self._look_at = time.monotonic()
         self._instance = instance
         self._seconds = seconds
         self._latest: float | None = None
@@ -46,12 +53,15 @@ class Watchdog:
         """
         from orders_sync.dagster_instance.ticks import StorageUnreachableError, evaluations
 
+        now = time.monotonic()
+        if now < self._look_at:
+            return None
+        self._look_at = now + self._every
         try:
             found = evaluations(self._instance)
         except StorageUnreachableError:
             self.wait_for_start()
             return None
-        now = time.monotonic()
         if found.latest != self._latest:
             if self._latest is not None:  # the first look shows what was before
                 self._is_starting, self._patience = False, START_SECONDS

@@ -35,7 +35,7 @@ def instance(home: Path) -> Iterator[dg.DagsterInstance]:
 
 def test_ticks_that_go_on_are_no_silence(instance: dg.DagsterInstance) -> None:
     store_sensor(instance, SENSOR, time.time(), interval=0)
-    dog = Watchdog(instance, seconds=1)
+    dog = Watchdog(instance, seconds=1, every=0)
     for _ in range(4):
         store_sensor(instance, SENSOR, time.time(), interval=0)
         assert dog.look() is None
@@ -48,7 +48,7 @@ def test_silence_is_reported_once_and_then_a_start_is_waited_for(
     """A start takes longer than a tick; each time that it does not help, the next one gets twice as long."""
     monkeypatch.setattr(watchdog, "START_SECONDS", 1.0)
     store_sensor(instance, SENSOR, time.time() - 60, interval=0)
-    dog = Watchdog(instance, seconds=0.3)
+    dog = Watchdog(instance, seconds=0.3, every=0)
     assert dog.look() is None
     store_sensor(instance, SENSOR, 1_767_268_990.0, interval=0)  # 2026-01-01 12:03:10
     assert dog.look() is None
