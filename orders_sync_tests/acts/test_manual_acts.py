@@ -99,7 +99,7 @@ def test_an_act_that_is_repeated_leaves_one_row(
     connection: Connection, stock: StockConnection, name: str, act: Callable[[StockConnection], object]
 ) -> None:
     store_order(connection, StoredOrder("1", [StoredItem("100")]))
-    keep(connection, ACCOUNT, [RejectedRecord("order", "9", b"{}", [])])
+    keep(connection, ACCOUNT, [RejectedRecord("order", "9", b"{}", [])], lambda: datetime.now(UTC))
     for _ in range(2):
         act(stock)
     assert [each.act for each in acts(connection)] == [name]
