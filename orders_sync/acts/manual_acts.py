@@ -44,6 +44,7 @@ class Act(StrEnum):
     REFRESH_DOCUMENTS = "refresh_documents"
     REDECODE = "redecode"
     BLANK_BUYERS_DATA = "blank_buyers_data"
+    PRUNE_HISTORY = "prune_history"
     MOVE_CUTOVER = "move_cutover"
     COMPARE_V1_AND_V2 = "compare_v1_and_v2"
 

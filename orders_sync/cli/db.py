@@ -1,5 +1,7 @@
 """`orders-sync db`: the schema of the orders database."""
 
+from pathlib import Path
+
 import click
 
 from orders_sync.cli.output import console
@@ -22,3 +24,52 @@ def upgrade() -> None:
 
     upgrade_schema()
     console.print(f"The orders database is at revision {newest_revision()}.")
+
+
+@db.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+def backup(folder: Path) -> None:
+    """Back both databases up into a folder.
+
+    Everything may run meanwhile. The files are orders.dump and dagster.dump, in the format of pg_dump.
+    """
+    from orders_sync.database.backup import dump
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, url in _databases().items():
+        dump(url, folder / f"{name}.dump")
+        size = (folder / f"{name}.dump").stat().st_size
+        console.print(f"{folder / name}.dump: {size / 1_000_000:.1f} MB", markup=False)
+
+
+@db.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def restore(folder: Path) -> None:
+    """Restore both databases, into empty ones.
+
+    They are those of ORDERS_DATABASE_URL and DAGSTER_POSTGRES_URL, or those of the embedded server in a new state
+    folder.
+    Stop the daemon and the web server first. A file that is missing is left out.
+    """
+    from orders_sync.database.backup import BackupError, restore
+    from orders_sync.database.schema_upgrade import upgrade_schema
+
+    files = {name: folder / f"{name}.dump" for name in ("orders", "dagster")}
+    if not any(file.exists() for file in files.values()):
+        raise BackupError(f"{folder} has neither orders.dump nor dagster.dump: `orders-sync db backup` makes them.")
+    for name, url in _databases().items():
+        if files[name].exists():
+            restore(files[name], url)
+            console.print(f"{files[name]} is restored.", markup=False)
+        else:
+            console.print(f"{files[name]} is missing, and left out.", markup=False)
+    if files["orders"].exists():
+        upgrade_schema()
+
+
+def _databases() -> dict[str, str]:
+    """The URLs of both databases by their names, as psycopg needs them."""
+    from orders_sync.dagster_instance.storage import dagster_server_url
+    from orders_sync.database.engine import database_url
+
+    return {"orders": database_url(), "dagster": dagster_server_url()}

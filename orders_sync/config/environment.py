@@ -3,10 +3,12 @@
 import math
 import os
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 
 from orders_sync.model.errors import UserFacingError
 
+MAX_DAYS = 36_500
 PROJECT_ROOT = Path(__file__).resolve().parent.parent.parent
 
 ORDERS_DATABASE_URL = "ORDERS_DATABASE_URL"
@@ -14,6 +16,8 @@ DAGSTER_POSTGRES_URL = "DAGSTER_POSTGRES_URL"
 STATE_FOLDER = "ORDERS_SYNC_STATE"
 DEAD_RUN_SECONDS = "ORDERS_SYNC_DEAD_RUN_SECONDS"
 STALLED_PASS_SECONDS = "ORDERS_SYNC_STALLED_PASS_SECONDS"
+KEEP_RUNS_DAYS = "ORDERS_SYNC_KEEP_RUNS_DAYS"
+KEEP_EVENTS_DAYS = "ORDERS_SYNC_KEEP_EVENTS_DAYS"
 UI_HOSTS = "ORDERS_SYNC_UI_HOSTS"
 UI_PASSWORD_FILE = "ORDERS_SYNC_UI_PASSWORD_FILE"
 
@@ -31,6 +35,10 @@ ENVIRONMENT_VARIABLES: Mapping[str, str] = {
     STALLED_PASS_SECONDS: (
         "After how many seconds without progress a pass counts as stalled, and is ended, at least 30. Not set: 600."
     ),
+    KEEP_RUNS_DAYS: (
+        "How many days Dagster's runs are kept, with their events and output, and the history of passes. Not set: 90."
+    ),
+    KEEP_EVENTS_DAYS: "How many days the events of an order are kept after the newest one of them. Not set: 730.",
     UI_HOSTS: (
         "Further hosts under which browsers may reach the web server, separated by commas, e.g. "
         "`orders.example.com`. Not set: `localhost` and the address of `--host`."
@@ -75,6 +83,30 @@ def stalled_pass_seconds() -> float:
     number of at least 30: a healthy pass may note no progress for some seconds.
     """
     return _seconds(STALLED_PASS_SECONDS, os.environ.get(STALLED_PASS_SECONDS), 600.0, at_least=30.0)
+
+
+def keep_runs() -> timedelta:
+    """How long Dagster's runs and the history of passes are kept.
+
+    `ORDERS_SYNC_KEEP_RUNS_DAYS` changes it; by default 90 days. Raises EnvironmentVariableError for anything but a
+    whole number of days, at least 1.
+    """
+    return _days(KEEP_RUNS_DAYS, os.environ.get(KEEP_RUNS_DAYS), 90)
+
+
+def keep_events() -> timedelta:
+    """How long the events of an order are kept after its newest one.
+
+    `ORDERS_SYNC_KEEP_EVENTS_DAYS` changes it; by default 730 days. Raises EnvironmentVariableError as `keep_runs`.
+    """
+    return _days(KEEP_EVENTS_DAYS, os.environ.get(KEEP_EVENTS_DAYS), 730)
+
+
+def _days(variable: str, value: str | None, default: int) -> timedelta:
+    text = value or str(default)
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= MAX_DAYS):
+        raise EnvironmentVariableError(f"{variable} is {text!r}; allowed are 1 to {MAX_DAYS} days, e.g. {default}")
+    return timedelta(days=int(text))
 
 
 def _seconds(variable: str, value: str | None, default: float, *, at_least: float) -> float:

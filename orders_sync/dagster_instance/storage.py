@@ -18,8 +18,8 @@ from orders_sync.database.embedded import DAGSTER_DATABASE, embedded_url
 from orders_sync.database.session_settings import with_settings
 
 
-def dagster_database_url() -> str:
-    """The URL of Dagster's own database, in the form that dagster-postgres needs (psycopg2), with our settings.
+def dagster_server_url() -> str:
+    """The URL of Dagster's own database, in libpq's form (`postgresql://…`).
 
     Raises EnvironmentVariableError when DAGSTER_POSTGRES_URL names another kind of database.
     """
@@ -29,8 +29,12 @@ def dagster_database_url() -> str:
         raise EnvironmentVariableError(
             f"{DAGSTER_POSTGRES_URL} names a {url.get_backend_name()} database; allowed are postgresql://…"
         )
-    plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
-    return with_settings(plain).replace("postgresql://", "postgresql+psycopg2://", 1)
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def dagster_database_url() -> str:
+    """The same in the form that dagster-postgres needs (psycopg2), with our settings. Raises as that does."""
+    return with_settings(dagster_server_url()).replace("postgresql://", "postgresql+psycopg2://", 1)
 
 
 class OrdersSyncStorage(DagsterPostgresStorage):

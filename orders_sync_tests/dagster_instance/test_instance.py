@@ -45,9 +45,23 @@ def test_dagster_home_names_another_one(template: str, tmp_path: Path, monkeypat
 
 def test_dagsters_storage_speaks_psycopg2(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DAGSTER_POSTGRES_URL", "postgresql://someone:a%40b@db.example/dagster?sslmode=require")
-    assert dagster_database_url() == ("postgresql+psycopg2://someone:a%40b@db.example/dagster?sslmode=require")
+    url = dagster_database_url()
+    assert url.startswith("postgresql+psycopg2://someone:a%40b@db.example/dagster?sslmode=require&keepalives=1&")
+    assert "tcp_user_timeout" in url
     monkeypatch.setenv("DAGSTER_POSTGRES_URL", "mysql://db.example/dagster")
     with pytest.raises(
         UserFacingError, match="DAGSTER_POSTGRES_URL names a mysql database; allowed are postgresql://…"
     ):
         dagster_database_url()
+
+
+def test_dagsters_sessions_end_soon_when_their_host_is_lost(template: str) -> None:
+    with open_instance() as instance:
+        storage = instance.run_storage
+        assert isinstance(storage, PostgresRunStorage)
+        with storage.connect() as connection:
+            settings = [
+                connection.exec_driver_sql(f"SHOW {name}").scalar()
+                for name in ("idle_in_transaction_session_timeout", "lock_timeout")
+            ]
+    assert settings == ["2min", "0"]  # a lock of Dagster's own is its matter

@@ -20,6 +20,7 @@ ACTS = {
     "skip_event": Act.SKIP_EVENT,
     "repair_locks": Act.REPAIR_LOCKS,
     "blank_old_buyer_data": Act.BLANK_BUYERS_DATA,
+    "prune_old_history": Act.PRUNE_HISTORY,
     "compare_v1_and_v2": Act.COMPARE_V1_AND_V2,
 }
 OTHERS = {

@@ -1,0 +1,57 @@
+"""What only grows is deleted when it is old, and nothing else."""
+
+from datetime import timedelta
+
+from orders_sync.database.engine import Connection
+from orders_sync.database.pruning import Pruned, prune_rows
+from orders_sync.stock.apply_events import apply_pending
+from orders_sync.stock.connection import StockConnection
+from orders_sync.testing.invariants import locks_are_right
+from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
+
+DAYS = {"runs": timedelta(days=90), "events": timedelta(days=730)}
+
+
+def age(connection: Connection, days: int) -> None:
+    """Makes everything so much older."""
+    for table, column in (("lane_runs", "started_at"), ("order_events", "recorded_at"), ("schedule_ticks", "taken_at")):
+        connection.execute(f"UPDATE {table} SET {column} = {column} - interval '{days} days'".encode())
+
+
+def test_old_history_goes_and_the_last_pass_of_each_lane_stays(
+    marketplace: Marketplace, connection: Connection
+) -> None:
+    account = sandbox_account(marketplace)
+    an_order(marketplace, 1)
+    sync(account)
+    sync(account)
+    sync(account, "modified")
+    connection.execute("INSERT INTO schedule_ticks (account, sync_type, tick_at) VALUES ('shop', 'new', now())")
+    apply_pending(StockConnection(connection))
+    assert prune_rows(connection, **DAYS) == Pruned(0, 0, 0)
+    age(connection, 100)
+    assert prune_rows(connection, **DAYS) == Pruned(lane_runs=1, schedule_ticks=1, order_events=0)
+    rows = connection.execute("SELECT sync_type, count(*) FROM lane_runs GROUP BY 1 ORDER BY 1").fetchall()
+    assert rows == [("modified", 1), ("new", 1)]
+    age(connection, 700)
+    assert prune_rows(connection, **DAYS) == Pruned(0, 0, order_events=1)
+    locks_are_right(connection)
+    assert sync(account).created == 0, "an order whose events are gone is no new one"
+
+
+def test_events_that_wait_stay_and_so_do_those_of_orders_that_still_change(
+    marketplace: Marketplace, connection: Connection
+) -> None:
+    account = sandbox_account(marketplace)
+    for number in (1, 2, 3):
+        an_order(marketplace, number)
+    sync(account)
+    connection.execute("UPDATE order_events SET applied_at = now() WHERE order_id <> '3'")
+    age(connection, 800)
+    marketplace.set_states(2, 9, 3)
+    marketplace.pass_time(minutes=1)
+    sync(account, "modified")
+    connection.execute("UPDATE order_events SET applied_at = now() WHERE order_id = '2'")
+    assert prune_rows(connection, **DAYS).order_events == 1
+    rows = connection.execute("SELECT DISTINCT order_id FROM order_events ORDER BY 1").fetchall()
+    assert rows == [("2",), ("3",)]
