@@ -11,7 +11,6 @@ from orders_sync.marketplaces.kit.adapter import Adapter, RawRecord
 from orders_sync.marketplaces.kit.lenient import decode_leniently
 from orders_sync.model.records import CareRecord, Flaw, Order, Reason, RecordRejectedError
 from orders_sync.sync.batch import Batch, DecodedOrder
-from orders_sync.sync.columnar import OrderColumns
 from orders_sync.sync.validate import flawed_orders, mend_care_record, mend_order
 
 
@@ -66,7 +65,7 @@ def _outcome(stored: Callable[[Adapter, bytes], Stored], adapter: Adapter, raw: 
 
 def _stored_order(adapter: Adapter, raw: bytes) -> Stored:
     decoded = decode_leniently(adapter.decode_order, adapter.order_struct, raw)
-    is_valid = not flawed_orders(OrderColumns([decoded.value]), len(decoded.raw))
+    is_valid = _is_valid(decoded.value, decoded.raw)
     try:
         order, flaws = mend_order(decoded.value, decoded.flaws)
     except RecordRejectedError:
@@ -82,6 +81,18 @@ def _stored_order(adapter: Adapter, raw: bytes) -> Stored:
     _demand_no_new_flaw(flaws, flaws_again, raw)
     _check_content(order, decoded.raw, raw)
     return Stored(order, decoded.value, decoded.raw, (*decoded.flaws, *flaws))
+
+
+def _is_valid(order: Order, stored: bytes) -> bool:
+    """Whether the check of batches takes an order for valid as it is."""
+    batch = Batch("fuzz", [DecodedOrder(order, RawRecord(order.order_id, stored, bytes(16)), stored)])
+    if flawed_orders(batch.fields, len(stored)):
+        return False
+    try:
+        batch.build()
+    except ValueError:  # a character that PostgreSQL can't store
+        return False
+    return True
 
 
 def _stored_care_record(adapter: Adapter, raw: bytes) -> Stored:
