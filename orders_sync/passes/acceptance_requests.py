@@ -74,14 +74,12 @@ def store_answer(
 
 
 def settle_requests(connection: Connection, account: str) -> None:
-    """Settles the requests without an answer, all of them, by what is stored: `left` if their lines no longer wait.
+    """Settles every request without an answer, by what is stored: `left` if its lines no longer wait, else `lost`.
 
-    One whose lines still wait is `lost` if no answer can come any more. Call it while the account's lane of `new` is
-    held and no request is under way: who stored a request and no answer has died.
+    Call it while the lane of `new` is held and no request is under way: no answer can come any more then, since the run
+    that stored the request has died.
     """
-    with connection.transaction():
-        connection.execute(_LOSE, [account])
-        connection.execute(_SETTLE_LEFT, [account])
+    connection.execute(_SETTLE, [account])
 
 
 def settle_earlier(connection: Connection, account: str, earlier: Sequence[EarlierRequest]) -> None:
@@ -102,20 +100,18 @@ VALUES (%s, %s, %s, %s, 'requested', %s, %s, %s) RETURNING acceptance_id
 _ANSWER = """
 UPDATE acceptances SET state = %s, answer_status = %s, answer = %s, answered_at = now() WHERE acceptance_id = %s
 """
-_LOSE = """
-UPDATE acceptances SET state = 'lost', answered_at = now(), answer = 'the run died before the answer was stored'
-WHERE account = %s AND state = 'requested'
-"""
-_SETTLE_LEFT = """
-UPDATE acceptances request SET state = 'left', answered_at = now(),
-  answer = coalesce(answer || '; ', '') || 'a sync found that the line no longer waits'
-FROM orders stored
-WHERE request.account = %s AND request.state = 'lost'
-  AND stored.account = request.account AND stored.order_id = request.order_id
-  AND NOT EXISTS (
+_SETTLE = """
+UPDATE acceptances request SET state = CASE WHEN now.waits THEN 'lost' ELSE 'left' END, answered_at = now(),
+  answer = concat_ws('; ', answer,
+    CASE WHEN request.state = 'requested' THEN 'the run died before the answer was stored' END,
+    CASE WHEN NOT now.waits THEN 'a sync found that the line no longer waits' END)
+FROM (
+  SELECT acceptance_id, EXISTS (
     SELECT FROM order_items item
-    WHERE item.account = request.account AND item.order_id = request.order_id AND item.status = 'pending'
-      AND request.sku IN ('', item.sku) AND request.item_id IN ('', item.item_id))
+    WHERE item.account = unanswered.account AND item.order_id = unanswered.order_id AND item.status = 'pending'
+      AND unanswered.sku IN ('', item.sku) AND unanswered.item_id IN ('', item.item_id)) AS waits
+  FROM acceptances unanswered WHERE account = %s AND state IN ('requested', 'lost')) now
+WHERE request.acceptance_id = now.acceptance_id AND (request.state = 'requested' OR NOT now.waits)
 """
 _SETTLE_EARLIER = """
 UPDATE acceptances SET state = 'left', answered_at = now(),

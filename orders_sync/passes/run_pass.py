@@ -142,7 +142,7 @@ def _act_outside(pass_: RunningPass, waiting: list[str]) -> None:
             pass_.add(outcome.summary())
             pass_.note_progress()
         store_decided_orders(pass_, outcomes)
-    settle_requests(pass_.connection, pass_.lane.account)
+        settle_requests(pass_.connection, pass_.lane.account)
 
 
 def _report_missing_refusal(pass_: RunningPass, *, has_stock_list: bool) -> None:
