@@ -191,6 +191,20 @@ def test_pieces_of_a_care_record_are_received_and_put_away_by_forms(
     assert receipts(stock) == []
 
 
+def test_the_form_that_receives_pieces_says_what_became_of_locks(
+    definitions: dg.Definitions, connection: Connection
+) -> None:
+    """The shipment is stored, and the stock job has yet to look at it."""
+    import_levels(StockConnection(connection), {"PHONE": 5}, counted_at=at(0))
+    store_order(connection, StoredOrder("1", [StoredItem("100", status="shipped")], shipped_at=at(10)))
+    store_care_record(connection, "900", 1)
+    run = definitions.resolve_job_def(receive_stock.name).execute_in_process(
+        run_config={"ops": {"receive_pieces": {"config": {"reason": "opened", "care_id": "900"}}}}
+    )
+    metadata = run.get_asset_observation_events()[0].asset_observation_data.asset_observation.metadata
+    assert metadata["transitions_to_consumed"].value == 1
+
+
 def test_held_pieces_are_checked_and_settled_by_a_form(definitions: dg.Definitions, connection: Connection) -> None:
     stock = StockConnection(connection)
     import_levels(stock, {"PHONE": 5}, counted_at=at(0))
