@@ -12,6 +12,7 @@ from orders_sync.config.schedules import ScheduleSettings
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.activity import ActivityKind, activity
 from orders_sync.lanes.history import LaneState
+from orders_sync.lanes.refusals import Refusal
 from orders_sync.lanes.watermark import remedy
 from orders_sync.model.times import EARLIEST
 
@@ -151,14 +152,19 @@ def _examine_waiting_lines() -> Iterator[Finding]:
 def _examine_lanes() -> Iterator[Finding]:
     from orders_sync.config.schedules import load_schedules
     from orders_sync.lanes.history import lane_states
+    from orders_sync.lanes.refusals import refusal_of
     from orders_sync.marketplaces.kit.accounts import load_accounts
 
     settings = load_schedules()
     with orders_database(APPLICATION) as connection:
-        states = lane_states(connection, list(load_accounts()[0]))
+        accounts, _ = load_accounts()
+        states = [
+            (state, refusal_of(connection, accounts[state.lane.account], state.lane.sync_type))
+            for state in lane_states(connection, list(accounts))
+        ]
     now = datetime.now(UTC)
-    for state in states:
-        yield examine_lane(state, settings, now)
+    for state, refusal in states:
+        yield examine_lane(state, settings, now, refusal)
 
 
 _REMEDIES_OF_WRONG = {
@@ -169,8 +175,13 @@ _REMEDIES_OF_WRONG = {
 }
 
 
-def examine_lane(state: LaneState, settings: ScheduleSettings, now: datetime) -> Finding:
-    """Whether a lane runs too long, failed, missed its last tick, or has a watermark that can't be right."""
+def examine_lane(
+    state: LaneState, settings: ScheduleSettings, now: datetime, refusal: Refusal | None = None
+) -> Finding:
+    """Whether a lane runs too long, died, failed, pauses, missed its last tick, or has a watermark that can't be right.
+
+    `refusal`: why the lane pauses.
+    """
     if state.watermark is not None and state.watermark < EARLIEST:
         text = f"{state.lane}: its watermark lies before {EARLIEST:%Y-%m-%d}, so that every pass fails"
         return Finding(False, text, f"{remedy(state.lane)}.")
@@ -180,7 +191,9 @@ def examine_lane(state: LaneState, settings: ScheduleSettings, now: datetime) ->
             f"{state.lane}: its watermark lies {span((state.watermark - now).total_seconds())} ahead of our clock",
             f"{remedy(state.lane)}.",
         )
-    doing = activity(state, now)
+    doing = activity(state, now, refusal)
+    if doing.kind is ActivityKind.PAUSED:
+        return Finding(False, doing.text, "Correct the account's file, or set the credential for the daemon, too.")
     if doing.is_wrong:
         return Finding(False, f"{state.lane}: {doing.text}", _REMEDIES_OF_WRONG[doing.kind])
     if state.holder is not None and state.last_started_at is not None and now - state.last_started_at > LONG_PASS:
@@ -193,7 +206,8 @@ def examine_lane(state: LaneState, settings: ScheduleSettings, now: datetime) ->
         return Finding(
             False,
             f"{state.lane}: its last run failed: {state.last_problem}",
-            "The next tick tries again and misses nothing. `orders-sync log --grep` shows more.",
+            "It is tried again 1, 5, 15, then 60 minutes after each failure in a row, and at each tick; nothing is "
+            "missed. `orders-sync log --grep` shows more.",
         )
     tick = settings.last_tick(state.lane.sync_type, now)
     missed = state.last_started_at is None or state.last_started_at < tick - timedelta(minutes=1)

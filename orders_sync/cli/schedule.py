@@ -7,7 +7,10 @@ from datetime import UTC, datetime
 import click
 
 from orders_sync.cli.database import orders_database
-from orders_sync.cli.output import EXIT_DONE, console, moment, print_warning, table
+from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console, moment, print_error, print_warning, table
+from orders_sync.config.schedules import ScheduleSettings
+from orders_sync.lanes.history import LaneState
+from orders_sync.lanes.next_try import next_try
 from orders_sync.model.lane import Lane, SyncType
 
 APPLICATION = "orders_sync schedule"
@@ -56,12 +59,15 @@ def list_schedules() -> None:
 def run_due(dry_run: bool) -> None:
     """Run the syncs that are due.
 
-    A lane is due when it did not start since the last tick of its schedule. For machines without the Dagster daemon.
-    Safe beside a running daemon: a lane never runs over itself.
+    A lane is due when it did not start since the last tick of its schedule, and 1, 5, 15, then 60 minutes after each
+    failure in a row. A lane whose credential is refused pauses until that is corrected: exit code 1. For machines
+    without the Dagster daemon. Safe beside a running daemon: a lane never runs over itself.
     """
     from orders_sync.cli.sync import partial_warning, run_with_progress
     from orders_sync.config.schedules import load_schedules
     from orders_sync.lanes.history import lane_states
+    from orders_sync.lanes.progress import failures_in_row
+    from orders_sync.lanes.refusals import refusal_of
     from orders_sync.marketplaces.kit.accounts import load_accounts
     from orders_sync.passes.sync_log import log_to_file
     from orders_sync.sync.pass_request import PassRequest
@@ -71,18 +77,22 @@ def run_due(dry_run: bool) -> None:
     now = datetime.now(UTC)
     with orders_database(APPLICATION) as connection:
         states = lane_states(connection, list(accounts))
-    due = [
-        state.lane
-        for state in states
-        if state.last_started_at is None or state.last_started_at < settings.last_tick(state.lane.sync_type, now)
-    ]
+        failures = failures_in_row(connection, [state.lane for state in states])
+        due = [state.lane for state in states if _is_due(state, failures.get(state.lane, 0), settings, now)]
+        found = {lane: refusal_of(connection, accounts[lane.account], lane.sync_type) for lane in due}
+    paused = {lane: refusal for lane, refusal in found.items() if refusal is not None}
+    for refusal in paused.values():
+        print_error(refusal)
+    due = [lane for lane in due if lane not in paused]
+    if not due and paused:
+        sys.exit(EXIT_FAILED)
     if not due:
         console.print("Nothing is due.")
         return
     console.print("Due: " + ", ".join(map(str, due)), markup=False)
     if dry_run:
         return
-    exit_code = EXIT_DONE
+    exit_code = EXIT_FAILED if paused else EXIT_DONE
     with log_to_file():
         for lane in due:
             run_id = f"cli-{uuid.uuid4().hex[:8]}"
@@ -93,3 +103,11 @@ def run_due(dry_run: bool) -> None:
                 if summary.is_partial:
                     print_warning(partial_warning(str(lane), summary))
     sys.exit(exit_code)
+
+
+def _is_due(state: LaneState, failures: int, settings: ScheduleSettings, now: datetime) -> bool:
+    if state.last_started_at is None or state.last_started_at < settings.last_tick(state.lane.sync_type, now):
+        return True
+    if not failures or state.last_outcome != "failed":
+        return False
+    return now >= next_try(failures, state.last_finished_at or state.last_started_at)

@@ -7,7 +7,7 @@ import click
 
 from orders_sync.cli.database import orders_database
 from orders_sync.cli.output import console, moment, print_error, span, table
-from orders_sync.lanes.activity import Activity, activity
+from orders_sync.lanes.activity import Activity, ActivityKind, activity
 from orders_sync.lanes.history import LaneState
 
 
@@ -20,21 +20,25 @@ def status(as_json: bool) -> None:
     and what the lane does now: the run that works on it and what that waits for, or that it died or makes no progress.
     """
     from orders_sync.lanes.history import lane_states
+    from orders_sync.lanes.refusals import refusal_of
     from orders_sync.marketplaces.kit.accounts import load_accounts
 
     accounts, problems = load_accounts()
     with orders_database("orders_sync status") as connection:
-        states = lane_states(connection, list(accounts))
+        now = datetime.now(UTC)
+        states = [
+            (state, activity(state, now, refusal_of(connection, accounts[state.lane.account], state.lane.sync_type)))
+            for state in lane_states(connection, list(accounts))
+        ]
         rejected = dict(
             connection.execute(
                 "SELECT account, count(*) FROM rejected_records "
                 "WHERE resolved_at IS NULL AND dismissed_at IS NULL GROUP BY account"
             ).fetchall()
         )
-    now = datetime.now(UTC)
     if as_json:
         lanes = [
-            _as_json(state, rejected.get(state.lane.account, 0), activity(state, now)) for state in states
+            _as_json(state, rejected.get(state.lane.account, 0), doing) for state, doing in states
         ]  # fmt: skip
         click.echo(json.dumps(lanes, indent=2))
         return
@@ -42,18 +46,17 @@ def status(as_json: bool) -> None:
         "Lanes",
         "lane", "watermark (UTC)", "lag", "last run (UTC)", "outcome", "created", "changed", "rejected", "now",
     )  # fmt: skip
-    for state in states:
-        doing = activity(state, now)
+    for state, doing in states:
         shown.add_row(
             str(state.lane),
             moment(state.watermark),
             span(state.lag()),
             moment(state.last_started_at),
-            doing.kind.value if doing.is_wrong else state.last_problem or state.last_outcome or "never ran",
+            doing.kind.value if state.has_died else state.last_problem or state.last_outcome or "never ran",
             str(state.last_summary.get("created", "-")),
             str(state.last_summary.get("changed", "-")),
             str(rejected.get(state.lane.account, 0)),
-            doing.text,
+            doing.kind.value if doing.kind is ActivityKind.PAUSED else doing.text,
         )
     console.print(shown)
     for problem in problems.values():

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from orders_sync.components.free_attributes import attributes_of
 from orders_sync.config.schedules import ScheduleSettings, check_schedules
-from orders_sync.dagster_support.lane_assets import SYNC_TYPE_TAG, job_name
+from orders_sync.dagster_support.lane_assets import SYNC_TYPE_TAG, job_name, schedule_name
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.dagster_support.run_requests import requests_of_tick
 from orders_sync.model.lane import SyncType
@@ -54,7 +54,7 @@ def _job(sync_type: SyncType) -> Any:
 
 
 def _schedule(sync_type: SyncType, job: Any, settings: ScheduleSettings) -> dg.ScheduleDefinition:
-    name, cron = f"{job_name(sync_type)}_schedule", settings.schedules.of(sync_type)
+    name, cron = schedule_name(sync_type), settings.schedules.of(sync_type)
     return _lane_schedule(name, sync_type, job, cron, settings, DESCRIPTIONS[sync_type])
 
 

@@ -24,6 +24,10 @@ class AccountConfigError(ConfigError):
     """An account can't be used as configured: which file, which key, what is wrong, what is allowed."""
 
 
+class MissingCredentialError(AccountConfigError):
+    """The environment variable of a credential is not set."""
+
+
 class RateLimitSettings(BaseModel):
     """How fast requests may be sent to the marketplace."""
 
@@ -190,12 +194,12 @@ class SellerAccount(Generic[Settings]):
     def credential(self, key: str = "token") -> str:
         """A credential from the environment, read when it is needed. `key`: the setting that names the variable.
 
-        Raises AccountConfigError with the variable's name when the variable is not set.
+        Raises MissingCredentialError with the variable's name when the variable is not set.
         """
         variable = str(getattr(self.settings, key))
         value = os.environ.get(variable)
         if not value:
-            raise AccountConfigError(
+            raise MissingCredentialError(
                 f"{self.file}: {key}: the environment variable {variable} is not set; "
                 f"set it to the {key.replace('_', ' ')} of account {self.name}."
             )

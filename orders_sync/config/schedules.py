@@ -82,6 +82,12 @@ class ScheduleSettings(BaseModel):
             ticks += [frequent.get_next(datetime) for _ in range(count)]
         return sorted(set(ticks))[:count]
 
+    def next_tick(self, sync_type: SyncType, after: datetime) -> datetime:
+        """The first tick after a moment that requests a pass of one sync type, those of `frequent_new` included."""
+        if sync_type is SyncType.NEW:
+            return self.next_passes_of_new(after, 1)[0]
+        return next(self.ticks(sync_type, after))
+
     def longest_gap_of_new(self, after: datetime) -> timedelta:
         """The longest time between two passes of `new` within the week after a moment; a longer gap counts as it is."""
         longest, before = timedelta(0), after

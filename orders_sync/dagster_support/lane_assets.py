@@ -34,6 +34,11 @@ def job_name(sync_type: SyncType) -> str:
     return f"sync_{ASSET_NAMES[sync_type]}"
 
 
+def schedule_name(sync_type: SyncType) -> str:
+    """The schedule of a sync type's job."""
+    return f"{job_name(sync_type)}_schedule"
+
+
 def days(settings: ScheduleSettings) -> dg.DailyPartitionsDefinition:
     """One partition per day (UTC), up to today. All lanes share it: the assets of a job need one definition."""
     start = datetime.combine(settings.partitions_start, time(), UTC)

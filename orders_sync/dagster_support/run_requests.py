@@ -18,6 +18,7 @@ from orders_sync.dagster_support.lane_assets import (
     lane_key,
 )
 from orders_sync.database.engine import Connection
+from orders_sync.lanes.refusals import refusal_of
 from orders_sync.lanes.watermark import watermark
 from orders_sync.marketplaces.kit.accounts import load_accounts
 from orders_sync.model.lane import Lane, SyncType
@@ -42,16 +43,21 @@ def requests_of_tick(
     tick_at: datetime,
     settings: ScheduleSettings,
 ) -> TickRequests:
-    """Requests a run for each account whose lane is free. The reason for a busy lane names the run that holds it."""
+    """Requests a run for each account whose lane is free, and does not pause.
+
+    The reason for a busy lane names the run that holds it, that for a lane that pauses why its credential was refused.
+    """
     accounts, problems = load_accounts()
     skipped = [f"Account {name} can't be used: {problem}" for name, problem in problems.items()]
     under_way = runs_under_way(instance)
     requests: list[dg.RunRequest] = []
-    for name in accounts:
+    for name, account in accounts.items():
         lane = Lane(name, sync_type)
         who = busy_with(lane, under_way, connection)
         if who is not None:
             skipped.append(f"Lane {lane} is busy: {who} works on it.")
+        elif (refusal := refusal_of(connection, account, sync_type)) is not None:
+            skipped.append(str(refusal))
         elif not _take(connection, lane, tick_at):
             skipped.append(f"Lane {lane}: another daemon has taken this tick.")
         else:

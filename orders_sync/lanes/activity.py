@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from orders_sync.config.environment import stalled_pass_seconds
 from orders_sync.lanes.history import LaneState
+from orders_sync.lanes.refusals import Refusal
 
 QUIET = timedelta(minutes=1)
 """A pass that made progress within this time is not said to be silent."""
@@ -20,6 +21,8 @@ class ActivityKind(StrEnum):
     """A pass is running, and waits for something until a time that is known."""
     STALLED = "stalled"
     """A pass holds the lane, but has made no progress for too long."""
+    PAUSED = "paused"
+    """No run is requested, since the account's credential is refused."""
     DIED = "died"
     """A pass ended without a word; the lane is free."""
 
@@ -32,20 +35,24 @@ class Activity(NamedTuple):
 
     @property
     def is_wrong(self) -> bool:
-        """Whether a pass does not work that should."""
-        return self.kind in (ActivityKind.STALLED, ActivityKind.DIED)
+        """Whether the lane does not work as it should."""
+        return self.kind in (ActivityKind.STALLED, ActivityKind.DIED, ActivityKind.PAUSED)
 
 
-def activity(state: LaneState, now: datetime) -> Activity:
+def activity(state: LaneState, now: datetime, refusal: Refusal | None = None) -> Activity:
     """What a lane does at a moment, e.g. `run 1a2b, waits for the marketplace's pause, until 12:03:10 UTC`.
 
-    Raises EnvironmentVariableError if the setting of the time without progress can't be used.
+    `refusal`: why the lane pauses. Raises EnvironmentVariableError if the time without progress can't be used.
     """
     if state.has_died:
         text = f"run {state.last_run_id} died"
         return Activity(ActivityKind.DIED, text if state.holder is None else f"{text}; {state.holder} works on it")
     if not state.is_running:
-        return Activity(ActivityKind.IDLE, "idle") if state.holder is None else _running(state.holder)
+        if state.holder is not None:
+            return _running(state.holder)
+        if refusal is not None:
+            return Activity(ActivityKind.PAUSED, str(refusal))
+        return Activity(ActivityKind.IDLE, "idle")
     silence = state.silence(now)
     if silence >= timedelta(seconds=stalled_pass_seconds()):
         return Activity(ActivityKind.STALLED, f"{state.holder}: no progress for {_minutes(silence)}")

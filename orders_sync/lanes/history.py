@@ -135,10 +135,12 @@ def _lane_states(connection: Connection, accounts: list[str]) -> list[LaneState]
     ]
 
 
+# `started` writes both rows in one transaction, so that their times are equal; there is an index on them.
 _STATES = """
 SELECT lanes.account, lanes.sync_type, watermark, last_run_id, last_started_at, last_finished_at, last_succeeded_at,
        last_outcome, last_problem, last_summary, progressed_at, waits_for, waits_until
-FROM lanes LEFT JOIN lane_runs running ON (running.account, running.sync_type, running.run_id, running.outcome)
-  = (lanes.account, lanes.sync_type, last_run_id, 'running')
+FROM lanes LEFT JOIN lane_runs running
+  ON (running.account, running.sync_type, running.started_at) = (lanes.account, lanes.sync_type, last_started_at)
+  AND running.outcome = 'running'
 WHERE lanes.account = ANY(%s)
 """

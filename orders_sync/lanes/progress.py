@@ -83,7 +83,7 @@ def failures_in_row(connection: Connection, lanes: Collection[Lane]) -> dict[Lan
         Lane(account, SyncType(sync_type)): int(count)
         for account, sync_type, count in connection.execute(_FAILURES, [sorted({lane.account for lane in lanes})])
     }
-    return {lane: found[lane] for lane in lanes if lane in found}
+    return {lane: found[lane] for lane in lanes if found.get(lane)}
 
 
 def _fail(connection: Connection, row: RunningLane, problem: str) -> bool:
@@ -99,12 +99,17 @@ _NOTE: LiteralString = """
 UPDATE lane_runs SET progressed_at = now(), waits_for = %s, waits_until = %s
 WHERE lane_run_id = %s AND outcome = 'running'
 """
+# A lane's row and that of its run are written in one transaction: their times are equal, and there is an index on them.
 _RUNNING: LiteralString = """
-SELECT lane_run_id, account, sync_type, run_id FROM lane_runs WHERE outcome = 'running'
+SELECT lane_run_id, account, sync_type, run_id
+FROM lanes JOIN lane_runs USING (account, sync_type)
+WHERE last_outcome = 'running' AND started_at = last_started_at AND outcome = 'running'
 """
 _STALLED: LiteralString = """
-SELECT lane_run_id, account, sync_type, run_id, now() - progressed_at FROM lane_runs
-WHERE outcome = 'running' AND progressed_at < now() - %s::interval
+SELECT lane_run_id, account, sync_type, run_id, now() - progressed_at
+FROM lanes JOIN lane_runs USING (account, sync_type)
+WHERE last_outcome = 'running' AND started_at = last_started_at AND outcome = 'running'
+  AND progressed_at < now() - %s::interval
 """
 _FAIL_RUN: LiteralString = """
 UPDATE lane_runs SET outcome = 'failed', problem = %s, finished_at = now(), waits_for = NULL, waits_until = NULL
@@ -115,9 +120,8 @@ UPDATE lanes SET last_outcome = 'failed', last_problem = %s, last_finished_at = 
 WHERE account = %s AND sync_type = %s AND last_run_id = %s AND last_outcome = 'running'
 """
 _FAILURES: LiteralString = """
-SELECT failed.account, failed.sync_type, count(*)
-FROM lane_runs failed JOIN lanes USING (account, sync_type)
-WHERE failed.outcome = 'failed' AND failed.account = ANY(%s)
-  AND failed.started_at > coalesce(lanes.last_succeeded_at, '-infinity')
-GROUP BY 1, 2
+SELECT account, sync_type, (
+  SELECT count(*) FROM lane_runs run WHERE (run.account, run.sync_type) = (lanes.account, lanes.sync_type)
+    AND started_at > coalesce(last_succeeded_at, '-infinity') AND outcome = 'failed')
+FROM lanes WHERE account = ANY(%s)
 """

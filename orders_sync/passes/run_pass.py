@@ -7,13 +7,15 @@ import psycopg
 
 from orders_sync.acts.manual_acts import Act, On, note_act
 from orders_sync.config.acceptance import RefuseAfter
+from orders_sync.config.account import MissingCredentialError
 from orders_sync.database.engine import Connection
 from orders_sync.database.problems import problem_of
 from orders_sync.lanes.authority import hold_authority
 from orders_sync.lanes.history import finished, started
 from orders_sync.lanes.lock import hold
+from orders_sync.lanes.refusals import end_pause, note_refusal
 from orders_sync.marketplaces.kit.accounts import overselling_accounts
-from orders_sync.marketplaces.kit.errors import place_of
+from orders_sync.marketplaces.kit.errors import BlockedByFirewallError, CredentialRefusedError, place_of
 from orders_sync.marketplaces.kit.rate_limits import check_pause
 from orders_sync.marketplaces.kit.registry import find_marketplace, opened_adapter
 from orders_sync.model.errors import OrdersSyncError, UserFacingError
@@ -38,6 +40,10 @@ from orders_sync.sync.running_pass import RunningPass
 
 log = logging.getLogger("orders_sync.sync")
 
+LACKS_A_RIGHT = 403
+REFUSALS = (400, 401, LACKS_A_RIGHT)
+"""The HTTP statuses of a refused credential; 400 is that of a token endpoint (RFC 6749, 5.2)."""
+
 
 class PassFailedError(UserFacingError):
     """A pass that failed. The text is one line for an operator, without buyers' data."""
@@ -60,6 +66,7 @@ def _run(request: PassRequest, lane: Lane) -> PassSummary:
     began = time.monotonic()
     with hold(lane, request.run_id, wait_seconds=request.lane_wait_seconds, report=log.info) as connection:
         lane_run_id = started(connection, lane, request.run_id)
+        end_pause(connection, lane)
         _note_act(connection, request, lane)
         summary = PassSummary()
         log.info("%s: run %s begins", lane, request.run_id)
@@ -79,6 +86,7 @@ def _run(request: PassRequest, lane: Lane) -> PassSummary:
             summary.seconds = time.monotonic() - began
             log.error("%s: run %s failed: %s", lane, request.run_id, problem)
             _note_failure(connection, lane, lane_run_id, summary, problem)
+            _note_refusal(connection, request, error, problem)
             raise PassFailedError(f"{lane}: {problem}") from None
         summary.seconds = time.monotonic() - began
         finished(connection, lane, lane_run_id, summary, None)
@@ -197,6 +205,21 @@ def _note_failure(connection: Connection, lane: Lane, lane_run_id: int, summary:
         finished(connection, lane, lane_run_id, summary, problem)
     except psycopg.Error:
         log.warning("%s: the failure could not be stored in the database; the next run will store it.", lane)
+
+
+def _note_refusal(connection: Connection, request: PassRequest, error: Exception, problem: str) -> None:
+    """Lets the lane pause if its credential was refused; the whole account, if no lane can work with it."""
+    is_missing = isinstance(error, MissingCredentialError)
+    is_refused = isinstance(error, CredentialRefusedError) and error.status in REFUSALS
+    if not is_missing and (not is_refused or isinstance(error, BlockedByFirewallError)):
+        return
+    pauses_account = is_missing or (isinstance(error, CredentialRefusedError) and error.status != LACKS_A_RIGHT)
+    try:
+        note_refusal(connection, request.account, request.sync_type, problem, pauses_account=pauses_account)
+    except psycopg.Error:
+        log.warning(
+            "%s/%s: the refusal of its credential could not be stored.", request.account.name, request.sync_type
+        )
 
 
 def _in_words(summary: PassSummary) -> str:

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from orders_sync.cli import RENAMED, OrdersSyncGroup, main
+from orders_sync.cli.examinations import EXAMINATIONS
 from orders_sync.database.engine import Connection
 from orders_sync.database.schema import newest_revision
 from orders_sync.lanes.lock import hold
@@ -67,6 +68,31 @@ def test_what_is_due_is_run_once(shop: Marketplace, connection: Connection) -> N
     assert "Due: shop/new, shop/modified, shop/care, shop/incomplete" in run("schedule", "run", "--dry-run").output
     assert run("schedule", "run").exit_code == 0
     assert "Nothing is due." in run("schedule", "run").output
+
+
+def test_a_lane_that_failed_is_due_again_after_a_minute(shop: Marketplace, connection: Connection) -> None:
+    run("sync", "--type", "all")
+    shop.fault("status", status=404, path="/ws/orders", times=1)
+    assert run("sync", "--type", "modified").exit_code == 1
+    assert "Nothing is due." in run("schedule", "run").output
+    connection.execute("UPDATE lanes SET last_finished_at = now() - interval '61 seconds'")
+    assert "Due: shop/modified" in run("schedule", "run", "--dry-run").output
+
+
+def test_a_lane_whose_credential_is_refused_is_not_due_and_says_so(
+    shop: Marketplace, connection: Connection, tmp_path: Path
+) -> None:
+    add_account(tmp_path, shop, "shop", token="NOT_SET_TOKEN")
+    assert run("sync", "--type", "new").exit_code == 1
+    calls = [run("schedule", "run") for _ in range(2)]
+    assert [call.exit_code for call in calls] == [1, 1]
+    assert "Lane shop/care pauses since" in calls[0].output
+    assert connection.execute("SELECT count(*) FROM lane_runs").fetchone() == (1,)
+    assert [lane["activity"] for lane in json.loads(run("status", "--json").output)] == ["paused"] * 4
+    doctor = [finding.text for finding in EXAMINATIONS["lanes"]()]
+    assert all("NOT_SET_TOKEN is not set" in text for text in doctor)
+    assert run("sync", "--type", "new").exit_code == 1  # by hand
+    assert connection.execute("SELECT count(*) FROM lane_runs").fetchone() == (2,)
 
 
 def test_the_schedules_are_listed_with_next_and_last_ticks(shop: Marketplace) -> None:

@@ -1,8 +1,8 @@
-"""What starts and repairs itself: first passes of new accounts, and runs whose process has died."""
+"""What repairs itself: passes that are missing, and runs whose process has died."""
 
 import json
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import reduce
 from operator import or_
 
@@ -10,51 +10,37 @@ import dagster as dg
 
 from orders_sync.config.environment import dead_run_seconds, stalled_pass_seconds
 from orders_sync.config.schedules import load_schedules
-from orders_sync.dagster_support.busy_lanes import busy_with, runs_under_way
+from orders_sync.dagster_support.busy_lanes import runs_under_way
 from orders_sync.dagster_support.lane_assets import SYNC_TYPE_TAG
+from orders_sync.dagster_support.missing_passes import missing_passes
 from orders_sync.dagster_support.orders_database import OrdersDatabase
-from orders_sync.dagster_support.run_requests import request_of
-from orders_sync.lanes.history import lane_states
 from orders_sync.lanes.liveness import is_alive
 from orders_sync.lanes.progress import end_stalled_passes, fail_dead_passes
-from orders_sync.marketplaces.kit.accounts import load_accounts
-from orders_sync.model.lane import Lane, SyncType
-
-FIRST_PASS_AGAIN_SECONDS = 600
-"""A first pass that failed is requested again after so long."""
+from orders_sync.model.lane import SyncType
 
 
 @dg.sensor(
+    name="missing_passes",
     asset_selection=reduce(or_, (dg.AssetSelection.tag(SYNC_TYPE_TAG, sync_type.value) for sync_type in SyncType)),
     minimum_interval_seconds=10,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Runs the lanes of a new account at once, before the first ticks of their schedules.",
+    description=(
+        "Requests passes that are missing: of a new account at once, `new` first; of a lane whose last run did not "
+        "succeed 1, 5, 15 and then 60 minutes after each failure in a row. A lane whose credential is refused pauses."
+    ),
 )
-def first_passes(
+def missing_passes_sensor(
     context: dg.SensorEvaluationContext, orders_database: OrdersDatabase
 ) -> dg.SensorResult | dg.SkipReason:
-    """Requests each lane that has never succeeded, `new` first. The cursor: lane → last request (epoch seconds)."""
-    accounts, _ = load_accounts()
-    settings = load_schedules()
-    runs = runs_under_way(context.instance)
-    requested_at: dict[str, float] = json.loads(context.cursor or "{}")
-    requests: list[dg.RunRequest] = []
-    with orders_database.connect("first passes") as connection:
-        for name in accounts:
-            states = {state.lane.sync_type: state for state in lane_states(connection, [name])}
-            for sync_type in SyncType:
-                lane = Lane(name, sync_type)
-                if states[sync_type].last_succeeded_at is not None or busy_with(lane, runs, connection):
-                    continue
-                if sync_type is not SyncType.NEW and states[SyncType.NEW].last_succeeded_at is None:
-                    continue  # the other lanes build on the orders
-                if time.time() - requested_at.get(str(lane), 0) < FIRST_PASS_AGAIN_SECONDS:
-                    continue
-                requested_at[str(lane)] = time.time()
-                requests.append(request_of(connection, lane, settings, None))
-    if not requests:
-        return dg.SkipReason("The first pass of every lane has succeeded or is under way.")
-    return dg.SensorResult(run_requests=requests, cursor=json.dumps(requested_at))
+    """The cursor is that of `missing_passes`."""
+    with orders_database.connect("missing passes") as connection:
+        found = missing_passes(context.instance, connection, load_schedules(), context.cursor, datetime.now(UTC))
+    for reason in found.waiting:
+        context.log.info(reason)
+    if not found.requests:
+        context.update_cursor(found.cursor)
+        return dg.SkipReason("\n".join(found.waiting) or "No lane lacks a pass, or its run is under way.")
+    return dg.SensorResult(run_requests=found.requests, cursor=found.cursor)
 
 
 @dg.sensor(

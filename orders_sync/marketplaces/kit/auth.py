@@ -9,6 +9,7 @@ import msgspec
 
 from orders_sync.marketplaces.kit.errors import CredentialRefusedError
 from orders_sync.marketplaces.kit.json_repair import DECODE_ERRORS
+from orders_sync.marketplaces.kit.retries import TransientError
 from orders_sync.marketplaces.kit.transport import BrokenCodingError, TooLargeError, read_body
 
 MAX_TOKEN_BYTES = 1024 * 1024
@@ -38,7 +39,8 @@ class HeaderToken(httpx.Auth):
 class ClientCredentials(httpx.Auth):
     """OAuth 2 client credentials (RFC 6749, 4.4). The access token is renewed before it expires and after a 401.
 
-    Raises CredentialRefusedError if the token endpoint gives no token; its text holds neither id nor secret.
+    Raises CredentialRefusedError if the token endpoint gives no token, and TransientError if it can't at the moment;
+    the text holds neither id nor secret.
     """
 
     requires_response_body = True
@@ -74,6 +76,12 @@ class ClientCredentials(httpx.Auth):
                 body = read_body(response, MAX_TOKEN_BYTES)
             except (TooLargeError, BrokenCodingError):
                 body = b""
+            if response.status_code == 429 or response.status_code >= 500:
+                raise TransientError(
+                    f"{login.url.host} gives no access token ({response.status_code})",
+                    certainly_not_done=True,  # the request that needs the token was not sent
+                    status=response.status_code,
+                )
             if not response.is_success:
                 raise CredentialRefusedError(
                     f"{login.url.host} gives no access token ({response.status_code}): client id or secret is wrong.",

@@ -37,6 +37,10 @@ class CredentialRefusedError(RequestRefusedError):
     """401 or 403: the token is wrong, has expired or lacks a right."""
 
 
+class BlockedByFirewallError(CredentialRefusedError):
+    """401 or 403 as an HTML page: not the API has answered, but what stands before it. No credential mends that."""
+
+
 class RecordNotFoundError(RequestRefusedError):
     """404: the marketplace has no such record."""
 

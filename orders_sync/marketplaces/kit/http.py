@@ -17,6 +17,7 @@ from orders_sync.marketplaces.kit.errors import (
     AnswerLostError,
     AnswerTooLargeError,
     BadAnswerError,
+    BlockedByFirewallError,
     CredentialRefusedError,
     RecordNotFoundError,
     RequestRefusedError,
@@ -419,13 +420,10 @@ class MarketplaceClient:
         if status >= 500:
             raise TransientError(f"{where}: {message}", status=status)
         if status in (401, 403):
-            html = body.lstrip()[:1] == b"<"
-            hint = (
-                f"its firewall blocks us; ray {firewall_ray(response.headers)}"
-                if html
-                else f"the credential is wrong or lacks a right: {message}"
-            )
-            raise CredentialRefusedError(f"{where}: {hint}", status)
+            if body.lstrip()[:1] == b"<":
+                ray = firewall_ray(response.headers)
+                raise BlockedByFirewallError(f"{where}: its firewall blocks us; ray {ray}", status)
+            raise CredentialRefusedError(f"{where}: the credential is wrong or lacks a right: {message}", status)
         if status == 404:
             raise RecordNotFoundError(f"{where}: {message}", status)
         raise RequestRefusedError(f"{where}: {message}", status)

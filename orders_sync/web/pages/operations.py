@@ -26,6 +26,7 @@ from orders_sync.documents.printing import printed
 from orders_sync.documents.store import stored_documents
 from orders_sync.lanes.activity import ActivityKind, activity
 from orders_sync.lanes.history import lane_states
+from orders_sync.lanes.refusals import refusal_of
 from orders_sync.marketplaces.kit.accounts import account_names, load_accounts
 from orders_sync.model.errors import UserFacingError
 from orders_sync.model.texts import MAX_REASON_LENGTH, InputError
@@ -71,7 +72,13 @@ class OperationsPages:
         with stock_reader(APPLICATION) as stock:
             found = outlooks(stock, accounts, now, problems)
         with connect(application=APPLICATION) as connection:
-            lanes = [(state.lane, activity(state, now)) for state in lane_states(connection, list(accounts))]
+            lanes = [
+                (
+                    state.lane,
+                    activity(state, now, refusal_of(connection, accounts[state.lane.account], state.lane.sync_type)),
+                )
+                for state in lane_states(connection, list(accounts))
+            ]
         at_work = [(lane, doing) for lane, doing in lanes if doing.kind is not ActivityKind.IDLE]
         return self._page(request, "start.html", waiting=len(found), at_work=at_work)
 

@@ -31,6 +31,8 @@ class Provider:
     lifetime: float | None = 3600
     logins: list[dict[str, list[str]]] = field(default_factory=list[dict[str, list[str]]])
     calls: list[str] = field(default_factory=list[str])
+    failures: list[int] = field(default_factory=list[int])
+    """The statuses that the token endpoint answers first."""
     answer: Any = None
     """What the token endpoint answers instead of a token."""
 
@@ -39,6 +41,8 @@ class Provider:
         expected = "Basic " + base64.b64encode(f"{CLIENT}:{SECRET}".encode()).decode()
         if request.headers["authorization"] != expected:
             return JSONResponse({"error": "invalid_client"}, 401)
+        if self.failures:
+            return Response(status_code=self.failures.pop())
         if self.answer is not None:
             return Response(self.answer) if isinstance(self.answer, bytes) else JSONResponse(self.answer)
         expiry = {} if self.lifetime is None else {"expires_in": self.lifetime}
@@ -119,3 +123,13 @@ def test_an_answer_without_a_token_is_an_error(provider: Provider, answer: Any) 
     provider.answer = answer
     with provider.client() as client, pytest.raises(CredentialRefusedError, match="with no token"):
         get(client)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_token_endpoint_that_is_down_is_tried_again_and_refuses_no_credential(
+    provider: Provider, status: int
+) -> None:
+    provider.failures = [status]
+    with provider.client() as client:
+        assert get(client) == b""
+    assert provider.calls == ["Bearer token-2"]

@@ -1,0 +1,183 @@
+"""Which lanes lack a pass that should have succeeded: requested again, with longer and longer pauses between the tries.
+
+A lane lacks a pass if it has never succeeded, if its last run did not succeed, or if a tick requested a run of which
+nothing came, e.g. since it could not be launched.
+"""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import LiteralString, NamedTuple
+
+import dagster as dg
+
+from orders_sync.config.account import SellerAccount
+from orders_sync.config.schedules import ScheduleSettings
+from orders_sync.dagster_instance.automation import stopped_instigators
+from orders_sync.dagster_support.busy_lanes import busy_with, runs_under_way
+from orders_sync.dagster_support.lane_assets import ACCOUNT_TAG, SYNC_TYPE_TAG, schedule_name
+from orders_sync.dagster_support.run_requests import request_of
+from orders_sync.database.engine import Connection
+from orders_sync.lanes.history import LaneState, lane_states
+from orders_sync.lanes.next_try import next_try
+from orders_sync.lanes.progress import failures_in_row
+from orders_sync.lanes.refusals import refusal_of
+from orders_sync.marketplaces.kit.accounts import load_accounts
+from orders_sync.marketplaces.kit.rate_limits import pause_end
+from orders_sync.model.lane import Lane, SyncType
+
+BEFORE_TICK = timedelta(minutes=1)
+"""A lane whose next tick comes so soon, or has come so lately, is left to its schedule."""
+RETRY_WAIT = timedelta(minutes=10)
+"""How long Dagster's own retry of a run is waited for."""
+_WILL_RETRY_TAG = "dagster/will_retry"
+_RETRIED_BY_TAG = "dagster/auto_retry_run_id"
+
+
+class MissingPasses(NamedTuple):
+    """What is requested now, why other lanes that lack a pass must wait, and the cursor from now on."""
+
+    requests: list[dg.RunRequest]
+    waiting: list[str]
+    cursor: str
+
+
+class _Tries(NamedTuple):
+    """How often, and when last, a pass of a lane was tried since its last success."""
+
+    number: int
+    last_at: datetime | None
+
+
+def missing_passes(
+    instance: dg.DagsterInstance, connection: Connection, settings: ScheduleSettings, cursor: str | None, now: datetime
+) -> MissingPasses:
+    """Requests what is missing and due.
+
+    The cursor: lane → the moments (epoch) of its requests since its last success.
+    """
+    accounts, _ = load_accounts()
+    states = {state.lane: state for state in lane_states(connection, list(accounts))}
+    requested = {
+        lane: [at for at in times if _is_since_success(states[lane], at)]
+        for lane, times in _requests_in(cursor).items()
+        if lane in states
+    }
+    taken = _ticks_taken(connection)
+    lacking = [lane for lane, state in states.items() if _lacks_pass(state, has_tick=lane in taken)]
+    failures = failures_in_row(connection, lacking) if lacking else {}
+    runs = runs_under_way(instance) if lacking else []
+    stopped = frozenset(stopped_instigators(instance)) if lacking else frozenset()
+    requests: list[dg.RunRequest] = []
+    waiting: list[str] = []
+    for lane in lacking:
+        tries = _tries(states[lane], failures.get(lane, 0), requested.get(lane, []), taken.get(lane))
+        if busy_with(lane, runs, connection) is not None or _waits_for_orders(states, lane):
+            continue
+        reason = _why_not_now(tries, settings, lane, now) or _why_not(
+            instance, connection, accounts[lane.account], states[lane], stopped, now
+        )
+        if reason is not None:
+            waiting.append(reason)
+            continue
+        requested[lane] = [*requested.get(lane, []), now.timestamp()]
+        basis = tries.last_at or now.replace(second=0, microsecond=0)
+        requests.append(request_of(connection, lane, settings, f"{lane}/missing/{basis.isoformat()}"))
+    return MissingPasses(
+        requests, waiting, json.dumps({str(lane): times for lane, times in requested.items() if times})
+    )
+
+
+def _lacks_pass(state: LaneState, *, has_tick: bool) -> bool:
+    """Whether a pass should have succeeded. `has_tick`: a tick has requested a run since the last success."""
+    if state.last_succeeded_at is None or state.last_outcome == "failed":
+        return True
+    # The sensor `dead_runs` fails a run that is still `running` there though its process died.
+    return state.last_outcome != "running" and has_tick
+
+
+def _waits_for_orders(states: dict[Lane, LaneState], lane: Lane) -> bool:
+    """Whether a lane has never succeeded, and the first orders that it builds on are missing, too."""
+    of_orders = states[Lane(lane.account, SyncType.NEW)]
+    return lane != of_orders.lane and of_orders.last_succeeded_at is None
+
+
+def _tries(state: LaneState, failures: int, requested: list[float], taken_at: datetime | None) -> _Tries:
+    """What was tried since the last success. A run that was never launched has left a request only."""
+    times = [datetime.fromtimestamp(at, UTC) for at in requested] + ([taken_at] if taken_at is not None else [])
+    count = max(failures, len(times))
+    if failures:
+        times += [at for at in (state.last_started_at, state.last_finished_at) if at is not None]
+    return _Tries(count, max(times, default=None))
+
+
+def _why_not_now(tries: _Tries, settings: ScheduleSettings, lane: Lane, now: datetime) -> str | None:
+    """Why a lane is not tried at this moment; None if it is."""
+    if tries.last_at is None:
+        return None
+    due = next_try(tries.number, tries.last_at)
+    if now < due:
+        return f"Lane {lane} is tried again at {due.astimezone(UTC):%H:%M:%S} UTC, after {tries.number} tries in a row."
+    tick = settings.next_tick(lane.sync_type, now - BEFORE_TICK)
+    if tick <= now + BEFORE_TICK:
+        return f"Lane {lane} is left to its tick at {tick.astimezone(UTC):%H:%M:%S} UTC."
+    return None
+
+
+def _why_not(
+    instance: dg.DagsterInstance,
+    connection: Connection,
+    account: SellerAccount,
+    state: LaneState,
+    stopped: frozenset[str],
+    now: datetime,
+) -> str | None:
+    """Why a lane is not tried though it is due; None if it is."""
+    lane = state.lane
+    refusal = refusal_of(connection, account, lane.sync_type)
+    if refusal is not None:
+        return str(refusal)
+    until = pause_end(connection, account.name)
+    if until is not None and until > now:
+        return f"Lane {lane}: the marketplace requested a pause until {until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC."
+    if state.last_succeeded_at is not None and schedule_name(lane.sync_type) in stopped:
+        return f"Lane {lane}: its schedule is switched off."
+    retried = _run_that_dagster_retries(instance, lane, now)
+    if retried is not None:
+        return f"Lane {lane}: Dagster retries run {retried[:8]}."
+    return None
+
+
+def _run_that_dagster_retries(instance: dg.DagsterInstance, lane: Lane, now: datetime) -> str | None:
+    """The lane's last run, if it failed and Dagster will retry it but has not yet (`run_retries` in dagster.yaml)."""
+    tags = {ACCOUNT_TAG: lane.account, SYNC_TYPE_TAG: lane.sync_type.value}
+    for record in instance.get_run_records(dg.RunsFilter(tags=tags), limit=1):
+        run = record.dagster_run
+        is_recent = now - record.update_timestamp.replace(tzinfo=UTC) < RETRY_WAIT
+        if run.tags.get(_WILL_RETRY_TAG) == "true" and _RETRIED_BY_TAG not in run.tags and is_recent:
+            return run.run_id
+    return None
+
+
+def _requests_in(cursor: str | None) -> dict[Lane, list[float]]:
+    requested: dict[Lane, list[float]] = {}
+    for name, times in json.loads(cursor or "{}").items():
+        account, _, sync_type = name.rpartition("/")
+        if isinstance(times, list):  # the cursor of 0.1 had one number
+            requested[Lane(account, SyncType(sync_type))] = times
+    return requested
+
+
+def _is_since_success(state: LaneState, at: float) -> bool:
+    return state.last_succeeded_at is None or at > state.last_succeeded_at.timestamp()
+
+
+def _ticks_taken(connection: Connection) -> dict[Lane, datetime]:
+    """When a tick of each lane last requested a run, if it has since the lane's last success."""
+    return {Lane(account, SyncType(sync_type)): at for account, sync_type, at in connection.execute(_TAKEN)}
+
+
+_TAKEN: LiteralString = """
+SELECT account, sync_type, max(taken_at) FROM lanes JOIN schedule_ticks tick USING (account, sync_type)
+WHERE tick_at > last_succeeded_at - interval '1 day' AND taken_at > last_succeeded_at
+GROUP BY 1, 2
+"""
