@@ -4,14 +4,19 @@ A process can live and hold its lane without doing anything: it is frozen, or it
 progress in its row of lane_runs, and one that notes none is ended.
 """
 
+import logging
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import LiteralString, NamedTuple
+
+from psycopg.errors import InsufficientPrivilege
 
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.liveness import end_sign_of_life
 from orders_sync.lanes.lock import end_holder, holder
 from orders_sync.model.lane import Lane, SyncType
+
+log = logging.getLogger("orders_sync.lanes")
 
 DIED = "its process died"
 """The problem of a pass whose process is gone."""
@@ -59,8 +64,15 @@ def end_stalled_passes(connection: Connection, after: timedelta) -> list[EndedPa
         lane = Lane(account, SyncType(sync_type))
         problem = f"it made no progress for {silent.total_seconds() // 60:.0f} min, and was ended"
         # First of all: it may hold row locks that would keep this connection waiting.
-        end_holder(connection, lane, run_id)
-        end_sign_of_life(connection, run_id)
+        try:
+            end_holder(connection, lane, run_id)
+            end_sign_of_life(connection, run_id)
+        except InsufficientPrivilege:
+            log.error(
+                "%s: run %s makes no progress, and can't be ended from here, since it connected to the database with "
+                "another role: end its process.", lane, run_id,
+            )  # fmt: skip
+            continue
         if _fail(connection, RunningLane(lane_run_id, lane, run_id), problem):
             ended.append(EndedPass(lane, run_id, problem))
     return ended
