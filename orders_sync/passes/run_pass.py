@@ -66,11 +66,11 @@ def _run(request: PassRequest, lane: Lane) -> PassSummary:
     began = time.monotonic()
     with hold(lane, request.run_id, wait_seconds=request.lane_wait_seconds, report=log.info) as connection:
         lane_run_id = started(connection, lane, request.run_id)
-        end_pause(connection, lane)
         _note_act(connection, request, lane)
         summary = PassSummary()
         log.info("%s: run %s begins", lane, request.run_id)
         try:
+            end_pause(connection, lane)
             check_pause(connection, request.account)
             with opened_adapter(request.account, page_size=request.page_size) as adapter:
                 pass_ = RunningPass.open(request, lane, adapter, connection, summary)

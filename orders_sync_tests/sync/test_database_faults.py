@@ -64,7 +64,9 @@ def test_a_role_that_may_not_write_fails_the_pass_with_a_reason(
     connection.execute("DROP ROLE IF EXISTS reader_only")
     connection.execute("CREATE ROLE reader_only LOGIN")
     connection.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader_only")
-    connection.execute("GRANT INSERT, UPDATE ON lanes, lane_runs, rate_limits TO reader_only")
+    connection.execute(
+        "GRANT INSERT, UPDATE, DELETE ON lanes, lane_runs, rate_limits, refused_credentials TO reader_only"
+    )
     try:
         monkeypatch.setenv("ORDERS_DATABASE_URL", re.sub(r"//\w+@", "//reader_only@", database_url))
         with pytest.raises(PassFailedError, match=r"permission denied for table orders \(SQLSTATE 42501\)"):
