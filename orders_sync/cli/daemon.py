@@ -10,12 +10,14 @@ import runpy
 import sys
 import threading
 import time
+from pathlib import Path
 
 import click
 import psycopg
 
 from orders_sync.cli.output import EXIT_FAILED
 from orders_sync.cli.watchdog import Watchdog
+from orders_sync.config.environment import PROJECT_ROOT
 from orders_sync.database import advisory_locks
 from orders_sync.database.engine import Connection, connect
 
@@ -30,14 +32,18 @@ HANDOVER_SECONDS = 3.0
 _log = logging.getLogger("orders_sync.daemon")
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def daemon(arguments: tuple[str, ...]) -> None:
+@click.command()
+@click.option(
+    "--workspace", "-w", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=PROJECT_ROOT / "workspace.yaml",
+    help="The file that names Dagster's code location; workspace.yaml by default.",
+)  # fmt: skip
+def daemon(workspace: Path) -> None:
     """Run the Dagster daemon, one for all machines.
 
-    The ARGUMENTS are those of `dagster-daemon run`, e.g. `-w workspace.yaml`. While another one works on the same
-    database, this one waits, and takes over when that one ends. It ends itself when it loses the database, or when no
-    ticks are evaluated, since its code server is dead: let systemd or a container start it again.
+    While another one works on the same database, this one waits, and takes over when that one ends. It ends itself when
+    it loses the database, or when no ticks are evaluated, since its code server is dead: let systemd or a container
+    start it again.
     """
     from orders_sync.dagster_instance.instance import open_instance
     from orders_sync.dagster_instance.internals import serialize_value
@@ -50,9 +56,8 @@ def daemon(arguments: tuple[str, ...]) -> None:
         with connect(url, application=f"{LOCK} on {os.uname().nodename}") as connection:
             wait_for_turn(connection)
             threading.Thread(target=_guard, args=(connection, Watchdog(instance)), daemon=True).start()
-            sys.argv = ["dagster-daemon", "run", *arguments]
-            if "--instance-ref" not in arguments:
-                sys.argv += ["--instance-ref", serialize_value(instance.get_ref())]
+            instance_ref = serialize_value(instance.get_ref())
+            sys.argv = ["dagster-daemon", "run", "-w", str(workspace), "--instance-ref", instance_ref]
             runpy.run_module("dagster._daemon", run_name="__main__")
 
 

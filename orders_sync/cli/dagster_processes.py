@@ -40,7 +40,7 @@ def dagster_processes(folder: Path, port: int) -> DagsterProcesses:
             "--location-name", LOCATION["location_name"], "--use-python-environment-entry-point",
             "--inject-env-vars-from-instance", "--instance-ref", instance_ref,
         ],
-        [sys.executable, "-m", "orders_sync.cli", "daemon", "-w", str(workspace), "--instance-ref", instance_ref],
+        [sys.executable, "-m", "orders_sync.cli", "daemon", "-w", str(workspace)],
         [sys.executable, "-m", "orders_sync.cli", "web", "--port", str(port), "-w", str(workspace)],
         socket,
     )  # fmt: skip

@@ -56,7 +56,7 @@ OTHERS = {
     "schedule list", "status", "log", "doctor", "rejected list", "rejected show", "flaws", "drift fields", "changes",
     "acts", "documents list", "documents save", "documents print", "devices list", "devices missing", "devices duplicates",
     "acceptance waiting", "stock levels",
-    "stock available", "stock events", "stock explain", "stock received", "stock skus list", "accounts list", "accounts check", "sandbox", "up", "web", "db upgrade", "cutover status", "cutover differences",
+    "stock available", "stock events", "stock explain", "stock received", "stock skus list", "accounts list", "accounts check", "sandbox", "up", "daemon", "watch", "web", "db upgrade", "db backup", "db restore", "cutover status", "cutover differences",
 }  # fmt: skip
 #: A scheduler runs it, as V1's `schedule:run`; and those whose acts their own tests see: the cutover, held and
 #: received pieces.
