@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 
 from orders_sync.cli import watchdog
+from orders_sync.cli.examinations import EXAMINATIONS, Finding
 from orders_sync.cli.watchdog import Watchdog, overdue
 from orders_sync.config.environment import PROJECT_ROOT
 from orders_sync.dagster_instance.internals import InstigatorStatus
@@ -81,6 +82,17 @@ def test_an_overdue_tick_is_reported_by_the_clock(instance: dg.DagsterInstance) 
     assert overdue(instance) is None
     store_sensor(instance, SENSOR, time.time() - 180)
     assert str(overdue(instance)).endswith(" UTC, for 3 min")
+
+
+@pytest.mark.usefixtures("home")
+def test_the_doctor_reports_it(instance: dg.DagsterInstance) -> None:
+    store_sensor(instance, SENSOR, time.time() - 600)
+    *_, ticks = EXAMINATIONS["daemon"]()
+    assert not ticks.ok
+    assert ticks.text.startswith("no tick of a schedule or sensor was evaluated since ")
+    store_sensor(instance, SENSOR, time.time())
+    *_, ticks = EXAMINATIONS["daemon"]()
+    assert ticks == Finding(True, "ticks of schedules and sensors are evaluated", ticks.remedy)
 
 
 def _watch(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
