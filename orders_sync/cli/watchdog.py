@@ -63,13 +63,13 @@ class Watchdog:
             self.wait_for_start()
             return None
         if found.latest != self._latest:
-            if self._latest is not None:  # the first look shows what was before
+            if self._latest is not None:  # the first one that is seen may be of before
                 self._is_starting, self._patience = False, START_SECONDS
             self._latest, self._since = found.latest, (self._since if self._is_starting else now)
-        if found.interval is None:  # all sensors are switched off, or none was ever on: nothing is due
+        if found.interval is None and found.latest is not None:  # all sensors are switched off: nothing is due
             self._since = now
             return None
-        allowed = self._patience if self._is_starting else self._seconds + found.interval
+        allowed = self._patience if self._is_starting else self._seconds + (found.interval or 0)
         if now - self._since < allowed:
             return None
         if self._is_starting:

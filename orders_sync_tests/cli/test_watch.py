@@ -67,6 +67,15 @@ def test_silence_is_reported_once_and_then_a_start_is_waited_for(
     assert waits[1] >= 2.0
 
 
+def test_a_daemon_that_never_evaluated_a_tick_is_reported(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog, "START_SECONDS", 0.5)
+    dog = Watchdog(instance, seconds=0, every=0)
+    assert dog.look() is None
+    assert wait_for(dog.look, seconds=10) == "no tick of a schedule or sensor was ever evaluated"
+
+
 def test_nothing_is_due_while_all_sensors_are_off(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
