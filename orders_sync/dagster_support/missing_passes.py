@@ -10,7 +10,6 @@ from typing import LiteralString, NamedTuple
 
 import dagster as dg
 
-from orders_sync.config.account import SellerAccount
 from orders_sync.config.schedules import ScheduleSettings
 from orders_sync.dagster_instance.automation import stopped_instigators
 from orders_sync.dagster_support.busy_lanes import busy_with, runs_under_way
@@ -18,7 +17,7 @@ from orders_sync.dagster_support.lane_assets import ACCOUNT_TAG, SYNC_TYPE_TAG, 
 from orders_sync.dagster_support.run_requests import request_of
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.history import LaneState, lane_states
-from orders_sync.lanes.next_try import next_try
+from orders_sync.lanes.next_try import BACKOFF, next_try
 from orders_sync.lanes.progress import failures_in_row
 from orders_sync.lanes.refusals import refusal_of
 from orders_sync.marketplaces.kit.accounts import load_accounts
@@ -53,7 +52,7 @@ def missing_passes(
 ) -> MissingPasses:
     """Requests what is missing and due.
 
-    The cursor: lane → the moments (epoch) of its requests since its last success.
+    The cursor: lane → the moments (epoch) of its latest requests since its last success.
     """
     accounts, _ = load_accounts()
     states = {state.lane: state for state in lane_states(connection, list(accounts))}
@@ -73,13 +72,15 @@ def missing_passes(
         tries = _tries(states[lane], failures.get(lane, 0), requested.get(lane, []), taken.get(lane))
         if busy_with(lane, runs, connection) is not None or _waits_for_orders(states, lane):
             continue
-        reason = _why_not_now(tries, settings, lane, now) or _why_not(
-            instance, connection, accounts[lane.account], states[lane], stopped, now
+        reason = (
+            refusal_of(connection, accounts[lane.account], lane.sync_type)
+            or _why_not_now(tries, settings, lane, now)
+            or _why_not(instance, connection, states[lane], stopped, now)
         )
         if reason is not None:
-            waiting.append(reason)
+            waiting.append(str(reason))
             continue
-        requested[lane] = [*requested.get(lane, []), now.timestamp()]
+        requested[lane] = [*requested.get(lane, []), now.timestamp()][-len(BACKOFF) :]
         basis = tries.last_at or now.replace(second=0, microsecond=0)
         requests.append(request_of(connection, lane, settings, f"{lane}/missing/{basis.isoformat()}"))
     return MissingPasses(
@@ -126,17 +127,13 @@ def _why_not_now(tries: _Tries, settings: ScheduleSettings, lane: Lane, now: dat
 def _why_not(
     instance: dg.DagsterInstance,
     connection: Connection,
-    account: SellerAccount,
     state: LaneState,
     stopped: frozenset[str],
     now: datetime,
 ) -> str | None:
     """Why a lane is not tried though it is due; None if it is."""
     lane = state.lane
-    refusal = refusal_of(connection, account, lane.sync_type)
-    if refusal is not None:
-        return str(refusal)
-    until = pause_end(connection, account.name)
+    until = pause_end(connection, lane.account)
     if until is not None and until > now:
         return f"Lane {lane}: the marketplace requested a pause until {until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC."
     if state.last_succeeded_at is not None and schedule_name(lane.sync_type) in stopped:
