@@ -47,12 +47,12 @@ def daemon(workspace: Path) -> None:
     """
     from orders_sync.dagster_instance.instance import open_instance
     from orders_sync.dagster_instance.internals import serialize_value
-    from orders_sync.dagster_instance.storage import dagster_database_url
+    from orders_sync.dagster_instance.storage import dagster_server_url
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr, level=logging.INFO)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     with open_instance() as instance:
-        url = "postgresql://" + dagster_database_url().partition("://")[2]
+        url = dagster_server_url()
         with connect(url, application=f"{LOCK} on {os.uname().nodename}") as connection:
             wait_for_turn(connection)
             threading.Thread(target=_guard, args=(connection, Watchdog(instance)), daemon=True).start()

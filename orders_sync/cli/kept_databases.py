@@ -52,9 +52,9 @@ class KeptDatabases:
 
 
 def _dagster_url() -> str:
-    from orders_sync.dagster_instance.storage import dagster_database_url
+    from orders_sync.dagster_instance.storage import dagster_server_url
 
-    return "postgresql://" + dagster_database_url().partition("://")[2]
+    return dagster_server_url()
 
 
 def _first_line(error: Exception) -> str:
