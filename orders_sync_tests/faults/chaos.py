@@ -11,8 +11,10 @@ import contextlib
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -50,6 +52,10 @@ BUSY_SECONDS = 1.5
 """A fault comes at a random moment of so many seconds after the work began; a pass takes half a second or so."""
 RECOVERY_SECONDS = 300.0
 """A lane must have worked again so long after all faults have ended."""
+MAX_CONNECTIONS = 100
+"""PostgreSQL's default."""
+DISK_MEGABYTES = 400
+"""The size of the disk of a sequence's server, where one can be mounted."""
 JOBS = (*SyncType, "stock")
 MATRIX_BEGIN, MATRIX_END = "<!-- the matrix: make chaos writes it -->", "<!-- end of the matrix -->"
 
@@ -179,6 +185,25 @@ def marketplace_fails(story: Story, _: BaseProcess) -> None:
     story.marketplace.fault(**{"times": story.random.randint(1, 8), **kind})
 
 
+def connections_used_up(story: Story, _: BaseProcess) -> None:
+    """Other programs take every connection that the server has left."""
+    with contextlib.ExitStack() as others, contextlib.suppress(psycopg.OperationalError):
+        url = embedded_url(ORDERS_DATABASE)
+        for _other in range(MAX_CONNECTIONS):
+            others.enter_context(contextlib.closing(psycopg.connect(url)))
+        time.sleep(story.random.uniform(0.5, 2))
+
+
+def disk_full(story: Story, _: BaseProcess) -> None:
+    """Nothing can be written any more, then there is room again."""
+    filler = Path(os.environ["ORDERS_SYNC_STATE"]) / "filler"
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+        for _megabyte in range(DISK_MEGABYTES):
+            file.write(bytes(1_000_000))
+    time.sleep(story.random.uniform(0.5, 2))
+    filler.unlink(missing_ok=True)
+
+
 class Kind(NamedTuple):
     """A kind of fault."""
 
@@ -197,9 +222,17 @@ FAULTS = {
     "database killed": Kind(database_killed, "Whoever needs the embedded server next starts it again."),
     "database frozen": Kind(database_frozen, "The work goes on when the server does."),
     "worker and database killed": Kind(everything_killed, "As after a power cut: committed batches are there."),
+    "connections used up": Kind(connections_used_up, "What starts meanwhile fails in one line; what runs goes on."),
     "marketplace fails": Kind(marketplace_fails, "Tried again, or the pass fails in one line; nothing is skipped."),
 }
 """Every kind of fault by its name."""
+CAN_MOUNT = (
+    shutil.which("unshare") is not None
+    and not subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode
+)
+"""Whether a small disk can be mounted here; else it can't be full."""
+if CAN_MOUNT:
+    FAULTS["disk full"] = Kind(disk_full, "PostgreSQL refuses, or stops and recovers; committed batches are there.")
 
 
 def _signal(process: BaseProcess, number: int) -> None:
@@ -328,7 +361,7 @@ class Report(NamedTuple):
 def a_machine() -> Iterator[None]:
     """A state folder with an embedded server of its own, and an orders database, for the length of the block."""
     before = {name: os.environ.pop(name, None) for name in (ORDERS_DATABASE_URL, "ORDERS_SYNC_STATE")}
-    with tempfile.TemporaryDirectory(prefix="osch-") as folder:
+    with tempfile.TemporaryDirectory(prefix="osch-") as folder, _a_disk(folder):
         os.environ["ORDERS_SYNC_STATE"] = folder
         try:
             upgrade_schema(embedded_url(ORDERS_DATABASE))
@@ -338,6 +371,19 @@ def a_machine() -> Iterator[None]:
             stop_if_last()
             del os.environ["ORDERS_SYNC_STATE"]
             os.environ.update({name: value for name, value in before.items() if value is not None})
+
+
+@contextmanager
+def _a_disk(folder: str) -> Iterator[None]:
+    """A small disk in this folder, where it can be mounted."""
+    if not CAN_MOUNT:
+        yield
+        return
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MEGABYTES}m,mode=0755", "none", folder], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 def run_sequences(seeds: Sequence[int]) -> Report:
