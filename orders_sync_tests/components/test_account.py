@@ -1,5 +1,6 @@
 """The asset of `modified` in a real instance: what its runs cover, which days they mark, what they write to the log."""
 
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,10 +34,9 @@ SIZE = "SELECT count(*), sum(octet_length(event)) FROM event_logs WHERE run_id =
 
 
 @pytest.fixture
-def event_log(template: str, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[psycopg.Connection]:
+def event_log(template: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[psycopg.Connection]:
     """Dagster's own database, as the project's dagster.yaml has it."""
-    name = f"dagster_{database_url.rsplit('/', 1)[1].partition('?')[0]}"
-    with a_database(template, name) as url:
+    with a_database(template, f"dagster_{uuid.uuid4().hex[:16]}") as url:
         monkeypatch.setenv("DAGSTER_POSTGRES_URL", url)
         with psycopg.connect(url, autocommit=True) as opened:
             yield opened
