@@ -6,11 +6,11 @@ from sqlalchemy import Column, Table
 from sqlalchemy.dialects import postgresql
 
 from docs.generate.markdown import code, page, sentence, table
-from orders_sync.database.tables import acts, contracts, cutover, documents, orders, passes, reports, stock
+from orders_sync.database.tables import acts, contracts, cutover, documents, orders, passes, reports, schema, stock
 
 HEAD = ("column", "type", "meaning")
 
-GROUPS = (orders, documents, passes, contracts, acts, stock, reports, cutover)
+GROUPS = (orders, documents, passes, contracts, acts, stock, reports, cutover, schema)
 """The modules of tables, in the order of the page."""
 
 INTRODUCTION = """\

@@ -77,7 +77,11 @@ def wait_for_turn(connection: Connection) -> None:
 
 def _guard(connection: Connection, watchdog: Watchdog) -> None:
     while True:
-        if reason := reason_to_end(connection, watchdog):
+        try:
+            reason = reason_to_end(connection, watchdog)
+        except Exception as error:  # a daemon that nothing guards must not go on
+            reason = f"It can't see whether it may go on: {type(error).__name__}"
+        if reason:
             _log.error("%s. This daemon ends, so that another one can take over.", reason)
             os._exit(EXIT_FAILED)  # at once: without its lock, the next moment may see two
         time.sleep(PING_SECONDS)

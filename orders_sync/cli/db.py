@@ -51,13 +51,17 @@ def restore(folder: Path) -> None:
     folder.
     Stop the daemon and the web server first. A file that is missing is left out.
     """
-    from orders_sync.database.backup import BackupError, restore
+    from orders_sync.database.backup import BackupError, check_is_empty, restore
     from orders_sync.database.schema_upgrade import upgrade_schema
 
     files = {name: folder / f"{name}.dump" for name in ("orders", "dagster")}
     if not any(file.exists() for file in files.values()):
         raise BackupError(f"{folder} has neither orders.dump nor dagster.dump: `orders-sync db backup` makes them.")
-    for name, url in _databases().items():
+    databases = _databases()
+    for name, url in databases.items():
+        if files[name].exists():
+            check_is_empty(url)
+    for name, url in databases.items():
         if files[name].exists():
             restore(files[name], url)
             console.print(f"{files[name]} is restored.", markup=False)

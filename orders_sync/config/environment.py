@@ -38,7 +38,10 @@ ENVIRONMENT_VARIABLES: Mapping[str, str] = {
     KEEP_RUNS_DAYS: (
         "How many days Dagster's runs are kept, with their events and output, and the history of passes. Not set: 90."
     ),
-    KEEP_EVENTS_DAYS: "How many days the events of an order are kept after the newest one of them. Not set: 730.",
+    KEEP_EVENTS_DAYS: (
+        "How many days the events of an order are kept after the newest one of them; the first and the latest of each "
+        "item stay. Not set: 730."
+    ),
     UI_HOSTS: (
         "Further hosts under which browsers may reach the web server, separated by commas, e.g. "
         "`orders.example.com`. Not set: `localhost` and the address of `--host`."

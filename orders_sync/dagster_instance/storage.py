@@ -24,12 +24,10 @@ def dagster_server_url() -> str:
     Raises EnvironmentVariableError when DAGSTER_POSTGRES_URL names another kind of database.
     """
     configured = os.environ.get(DAGSTER_POSTGRES_URL) or embedded_url(DAGSTER_DATABASE)
-    url = make_url(configured)
-    if url.get_backend_name() not in ("postgresql", "postgres"):
-        raise EnvironmentVariableError(
-            f"{DAGSTER_POSTGRES_URL} names a {url.get_backend_name()} database; allowed are postgresql://…"
-        )
-    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+    kind = make_url(configured).get_backend_name()
+    if kind not in ("postgresql", "postgres"):
+        raise EnvironmentVariableError(f"{DAGSTER_POSTGRES_URL} names a {kind} database; allowed are postgresql://…")
+    return f"postgresql://{configured.partition('://')[2]}"  # as it is: SQLAlchemy would drop `options=`
 
 
 def dagster_database_url() -> str:

@@ -1,7 +1,8 @@
 """Which lanes lack a pass that should have succeeded: requested again, with longer and longer pauses between the tries.
 
-A lane lacks a pass if it has never succeeded, if its last run did not succeed, or if a tick requested a run of which
-nothing came, e.g. since it could not be launched.
+A lane lacks a pass if it has never succeeded, if its last run did not succeed, if a tick requested a run of which
+nothing came, e.g. since it could not be launched, or if its last tick came to nothing, e.g. since the database did not
+answer.
 """
 
 import json
@@ -26,6 +27,8 @@ from orders_sync.model.lane import Lane, SyncType
 
 BEFORE_TICK = timedelta(minutes=1)
 """A lane whose next tick comes so soon, or has come so lately, is left to its schedule."""
+TICK_GRACE = timedelta(minutes=10)
+"""So long after a tick its run must be there: requested, queued and begun."""
 RETRY_WAIT = timedelta(minutes=10)
 """How long Dagster's own retry of a run is waited for."""
 _WILL_RETRY_TAG = "dagster/will_retry"
@@ -62,7 +65,12 @@ def missing_passes(
         if lane in states
     }
     taken = _ticks_taken(connection)
-    lacking = [lane for lane, state in states.items() if _lacks_pass(state, has_tick=lane in taken)]
+    last_ticks = {sync_type: settings.last_tick(sync_type, now - TICK_GRACE) for sync_type in SyncType}
+    lacking = [
+        lane
+        for lane, state in states.items()
+        if _lacks_pass(state, has_tick=lane in taken) or _has_lost_tick(state, last_ticks[lane.sync_type])
+    ]
     failures = failures_in_row(connection, lacking) if lacking else {}
     runs = runs_under_way(instance) if lacking else []
     stopped = frozenset(stopped_instigators(instance)) if lacking else frozenset()
@@ -94,6 +102,12 @@ def _lacks_pass(state: LaneState, *, has_tick: bool) -> bool:
         return True
     # The sensor `dead_runs` fails a run that is still `running` there though its process died.
     return state.last_outcome != "running" and has_tick
+
+
+def _has_lost_tick(state: LaneState, tick: datetime) -> bool:
+    """Whether nothing has come of the lane's last tick. One that came while a pass worked on the lane is not lost."""
+    times = [at for at in (state.last_started_at, state.last_finished_at) if at is not None]
+    return state.last_outcome != "running" and max(times, default=tick) < tick
 
 
 def _waits_for_orders(states: dict[Lane, LaneState], lane: Lane) -> bool:
@@ -138,20 +152,20 @@ def _why_not(
         return f"Lane {lane}: the marketplace requested a pause until {until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC."
     if state.last_succeeded_at is not None and schedule_name(lane.sync_type) in stopped:
         return f"Lane {lane}: its schedule is switched off."
-    retried = _run_that_dagster_retries(instance, lane, now)
-    if retried is not None:
-        return f"Lane {lane}: Dagster retries run {retried[:8]}."
-    return None
+    return _why_its_last_run_is_enough(instance, state, now)
 
 
-def _run_that_dagster_retries(instance: dg.DagsterInstance, lane: Lane, now: datetime) -> str | None:
-    """The lane's last run, if it failed and Dagster will retry it but has not yet (`run_retries` in dagster.yaml)."""
-    tags = {ACCOUNT_TAG: lane.account, SYNC_TYPE_TAG: lane.sync_type.value}
+def _why_its_last_run_is_enough(instance: dg.DagsterInstance, state: LaneState, now: datetime) -> str | None:
+    """Why none is requested after the lane's last run: a person stopped it, or Dagster will retry it."""
+    tags = {ACCOUNT_TAG: state.lane.account, SYNC_TYPE_TAG: state.lane.sync_type.value}
     for record in instance.get_run_records(dg.RunsFilter(tags=tags), limit=1):
         run = record.dagster_run
+        if run.status == dg.DagsterRunStatus.CANCELED and run.run_id == state.last_run_id:
+            return f"Lane {state.lane}: somebody stopped run {run.run_id[:8]}. It is left to its next tick."
         is_recent = now - record.update_timestamp.replace(tzinfo=UTC) < RETRY_WAIT
+        # `run_retries` in dagster.yaml
         if run.tags.get(_WILL_RETRY_TAG) == "true" and _RETRIED_BY_TAG not in run.tags and is_recent:
-            return run.run_id
+            return f"Lane {state.lane}: Dagster retries run {run.run_id[:8]}."
     return None
 
 
@@ -159,8 +173,7 @@ def _requests_in(cursor: str | None) -> dict[Lane, list[float]]:
     requested: dict[Lane, list[float]] = {}
     for name, times in json.loads(cursor or "{}").items():
         account, _, sync_type = name.rpartition("/")
-        if isinstance(times, list):  # the cursor of 0.1 had one number
-            requested[Lane(account, SyncType(sync_type))] = times
+        requested[Lane(account, SyncType(sync_type))] = times
     return requested
 
 

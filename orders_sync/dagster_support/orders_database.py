@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 SCHEMA_CHECK_SECONDS = 60.0
 """How long a process relies on its last check of the schema: sensors tick every few seconds."""
 
+TICK_LOCK_SECONDS = 15
+"""How long a tick of a schedule or sensor waits for a lock. It ends before Dagster gives it up, after 60 seconds."""
+
 _schema_checks: dict[str, float] = {}
 """When this process last checked the schema of a database (monotonic clock), by the setting that names it."""
 
@@ -48,7 +51,10 @@ class OrdersDatabase(dg.ConfigurableResource["OrdersDatabase"]):
 
     def connect(self, purpose: str) -> Connection:
         """A connection of its own, in autocommit. pg_stat_activity shows it as `orders_sync <purpose> <run id>`."""
-        return connect(application=self._application(purpose))
+        connection = connect(application=self._application(purpose))
+        if self._run_id is None:
+            connection.execute(f"SET lock_timeout TO '{TICK_LOCK_SECONDS}s'".encode())
+        return connection
 
     def connect_to_stock(self, purpose: str) -> AbstractContextManager[StockConnection]:
         """A connection that changes stock: the shadow's while V1 has the authority, the real one when V2 has it."""

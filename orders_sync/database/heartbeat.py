@@ -1,5 +1,6 @@
 """Keeps idle connections in use: a proxy or NAT between us and the server may cut one that is silent for minutes."""
 
+import logging
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -8,18 +9,26 @@ from psycopg.pq import ConnStatus, TransactionStatus
 
 from orders_sync.database.engine import Connection
 
+log = logging.getLogger("orders_sync.database")
+
 BEAT_SECONDS = 20.0
 """A connection is never idle for longer. Proxies and NAT gateways cut after a minute at the earliest."""
 
 
 @contextmanager
 def every(seconds: float, beat: Callable[[], object], name: str) -> Generator[None]:
-    """Calls `beat` in a thread of its own, again and again, for the length of the block."""
+    """Calls `beat` in a thread of its own, again and again, for the length of the block.
+
+    An exception of one beat ends none of those after it.
+    """
     ended = threading.Event()
 
     def run() -> None:
         while not ended.wait(seconds):
-            beat()
+            try:
+                beat()
+            except Exception as error:
+                log.warning("%s: failed, and goes on: %s", name, type(error).__name__)
 
     thread = threading.Thread(target=run, name=name, daemon=True)
     thread.start()

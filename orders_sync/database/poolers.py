@@ -15,7 +15,7 @@ from orders_sync.model.errors import UserFacingError
 
 _Connection = psycopg.Connection[tuple[Any, ...]]
 
-PROBES = 4
+PROBES = 2
 """So many other sessions are opened to see whether one of them gets the same session of the server."""
 
 
@@ -39,13 +39,17 @@ def shares_sessions(connection: _Connection, connect: Callable[[], _Connection])
     own = backend_of(connection)
     with ExitStack() as others:
         for _ in range(PROBES):
-            other = others.enter_context(closing(connect()))
             try:
-                if backend_of(other) == own or backend_of(connection) != own:
+                other = others.enter_context(closing(connect()))
+                if backend_of(other) == own:
                     return True
             except ProtocolViolation:  # PgBouncer in statement mode: no transactions at all
                 return True
-    return False
+            except psycopg.OperationalError:
+                break  # no session is free: then one that is shared would have been given
+            if backend_of(connection) != own:
+                return True
+    return backend_of(connection) != own
 
 
 def backend_of(connection: _Connection) -> int:

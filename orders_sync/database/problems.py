@@ -61,10 +61,12 @@ class DatabaseProblemError(UserFacingError):
 def problem_of(error: psycopg.Error) -> DatabaseProblemError:
     """The error in one line.
 
-    DETAIL and CONTEXT of PostgreSQL's errors may quote values of a row, so only the primary message is given.
+    DETAIL and CONTEXT of PostgreSQL's errors may quote values of a row, so only the primary message is given, and of an
+    error about a value only its kind.
     """
     primary = error.diag.message_primary or str(error) or type(error).__name__
-    message = primary.splitlines()[0]
+    # Data errors quote the value, which may be a buyer's.
+    message = type(error).__name__ if isinstance(error, errors.DataError) else primary.splitlines()[0]
     code = f"SQLSTATE {error.sqlstate or 'none'}"
     if isinstance(error, errors.LockNotAvailable):
         what = f"A statement waited {LOCK_SECONDS} s for a lock that another session holds"

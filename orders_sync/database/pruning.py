@@ -25,7 +25,8 @@ def prune_rows(connection: Connection, *, runs: timedelta, events: timedelta) ->
     """Deletes what is older. `runs`: how long passes are kept, `events`: order events.
 
     The last pass of each lane stays, and so do all events of an order whose newest one is not old, or whose events are
-    not all applied. Each transaction is short: no pass waits for it.
+    not all applied. Of the others, that of its creation and the latest of the order and of each item stay: decisions by
+    hand and checks look at them. Each transaction is short: no pass waits for it.
     """
     return Pruned(
         _delete(connection, _LANE_RUNS, runs),
@@ -45,11 +46,15 @@ def _delete(connection: Connection, query: LiteralString, older_than: timedelta)
 
 def _delete_events(connection: Connection, older_than: timedelta) -> int:
     """Finds the orders once, since that reads all events, and then deletes their events in short transactions."""
-    connection.execute(_FIND_ORDERS, {"age": older_than})
+    values = {"age": older_than, "rows": MAX_ROWS_PER_TRANSACTION}
+    connection.execute(_FIND_ORDERS, values)
+    total = 0
     try:
-        return _delete(connection, _EVENTS, older_than)
+        while connection.execute("SELECT FROM prunable_orders LIMIT 1").rowcount:
+            total += connection.execute(_EVENTS, values).rowcount
     finally:
         connection.execute("DROP TABLE prunable_orders")
+    return total
 
 
 _LANE_RUNS: LiteralString = """
@@ -76,5 +81,8 @@ WITH chosen AS (
   RETURNING account, order_id)
 DELETE FROM order_events event USING chosen
 WHERE event.account = chosen.account AND event.order_id = chosen.order_id
-  AND event.recorded_at < now() - %(age)s AND event.applied_at IS NOT NULL
+  AND event.recorded_at < now() - %(age)s AND event.applied_at IS NOT NULL AND event.kind = 'OrderStatusChanged'
+  AND EXISTS (SELECT FROM order_events later
+    WHERE (later.account, later.order_id, later.item_id) = (event.account, event.order_id, event.item_id)
+      AND later.kind = event.kind AND later.revision > event.revision)
 """

@@ -23,6 +23,10 @@ _STORED = "SELECT version_num, (SELECT max(oldest_revision) FROM schema_compatib
 _STORED_BEFORE_0027 = "SELECT version_num, NULL FROM alembic_version"
 
 
+_MAY_GO_ON = " The release before works with the new schema as well, and may go on meanwhile."
+_MUST_STOP = " Stop the daemon and the web server of the older version first: they can't work with the new schema."
+
+
 class SchemaError(UserFacingError):
     """The schema of the orders database is not one that this code works with."""
 
@@ -46,7 +50,8 @@ def check_schema() -> None:
     needed = newest_revision()
     if stored.revision == needed:
         return
-    if not os.environ.get(ORDERS_DATABASE_URL):
+    is_older = stored.revision is None or stored.revision < needed
+    if is_older and not os.environ.get(ORDERS_DATABASE_URL):
         from orders_sync.database.schema_upgrade import upgrade_schema  # it needs SQLAlchemy, and takes 0.1 s
 
         upgrade_schema(url)
@@ -55,7 +60,7 @@ def check_schema() -> None:
     elif stored.revision < needed:
         raise SchemaError(
             f"The schema of the orders database is at revision {stored.revision}; this version needs {needed}. Run "
-            "`orders-sync db upgrade`. The release before works with the new schema as well, and may go on meanwhile."
+            f"`orders-sync db upgrade`.{_MAY_GO_ON if stored.oldest_code else _MUST_STOP}"
         )
     elif stored.oldest_code is None or stored.oldest_code > needed:
         raise SchemaError(

@@ -5,7 +5,7 @@ it: by default after 2 h 11 min. Here both ends notice it within half a minute. 
 """
 
 from collections.abc import Mapping
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -73,7 +73,7 @@ def with_settings(url: str) -> str:
         parameters["options"] = " ".join(
             f"-c {name}={value}" for name, value in (*_NETWORK.items(), (idle, _LIMITS[idle]))
         )
-    return f"{url}{'&' if '?' in url else '?'}{urlencode(parameters)}" if parameters else url
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(parameters, quote_via=quote)}" if parameters else url
 
 
 def _missing(url: str) -> dict[str, str]:

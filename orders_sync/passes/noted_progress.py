@@ -39,6 +39,7 @@ class _Notes:
         self._lane_run_id = lane_run_id
         self._connection: Connection | None = None
         self._noted: tuple[object, str | None] | None = None
+        self._is_ended = False
 
     def beat(self) -> None:
         waits = longest_wait()
@@ -54,7 +55,8 @@ class _Notes:
             log.warning("%s: its progress could not be noted: %s", self._pass.lane, type(error).__name__)
             self.close()
             return
-        if not is_running and self._noted is not None:
+        if not is_running and self._noted is not None and not self._is_ended:
+            self._is_ended = True
             log.warning("%s: this pass was ended from outside, since it made no progress", self._pass.lane)
         self._noted = state
 

@@ -45,6 +45,10 @@ REFUSALS = (400, 401, LACKS_A_RIGHT)
 """The HTTP statuses of a refused credential; 400 is that of a token endpoint (RFC 6749, 5.2)."""
 
 
+STOPPED = "it was stopped before its end"
+"""The problem of a pass that a person, or the end of its process's parent, has stopped."""
+
+
 class PassFailedError(UserFacingError):
     """A pass that failed. The text is one line for an operator, without buyers' data."""
 
@@ -81,9 +85,13 @@ def _run(request: PassRequest, lane: Lane) -> PassSummary:
                     pass_.note_progress()
                     _note_clock(pass_)
                     _note_drift(pass_)
-        except Exception as error:
-            problem = one_line_error(error)
+        except BaseException as error:
             summary.seconds = time.monotonic() - began
+            if not isinstance(error, Exception):  # Ctrl-C, or Dagster's own when a run is terminated
+                log.warning("%s: run %s was stopped", lane, request.run_id)
+                _note_failure(connection, lane, lane_run_id, summary, STOPPED)
+                raise
+            problem = one_line_error(error)
             log.error("%s: run %s failed: %s", lane, request.run_id, problem)
             _note_failure(connection, lane, lane_run_id, summary, problem)
             _note_refusal(connection, request, error, problem)

@@ -21,7 +21,7 @@ from orders_sync.marketplaces.kit import accounts
 from orders_sync.marketplaces.kit.accounts import find_account
 from orders_sync.model.lane import Lane, SyncType
 from orders_sync.model.pass_summary import PassSummary
-from orders_sync.passes.run_pass import PassFailedError, run_pass
+from orders_sync.passes.run_pass import STOPPED, PassFailedError, run_pass
 from orders_sync.sync.pass_request import PassRequest
 from orders_sync.testing.deployment import write_account
 from orders_sync.testing.marketplace import Marketplace
@@ -136,6 +136,39 @@ def test_a_tick_whose_run_never_began_is_made_up(
     assert sensor.evaluate(now + MINUTE * 6.2) == ["shop/new"]
 
 
+def test_a_tick_of_which_nothing_came_is_made_up(
+    instance: dg.DagsterInstance, connection: Connection, folder: Path
+) -> None:
+    """As when the database did not answer at the tick, or the daemon was down."""
+    sensor = Sensor(instance, connection, modified="0 2 * * *")
+    all_succeeded(connection)
+    tick = sensor.settings.next_tick(SyncType.MODIFIED, datetime.now(UTC))
+    assert sensor.evaluate(tick + MINUTE * 9) == []
+    assert sensor.evaluate(tick + MINUTE * 11) == ["shop/modified"]
+    assert sensor.evaluate(tick + MINUTE * 11.5) == []
+
+
+def test_a_tick_that_came_while_a_pass_worked_on_the_lane_is_not_made_up(
+    instance: dg.DagsterInstance, connection: Connection, folder: Path
+) -> None:
+    sensor = Sensor(instance, connection, new="0 * * * *")
+    all_succeeded(connection)
+    tick = sensor.settings.last_tick(SyncType.NEW, datetime.now(UTC))
+    connection.execute("UPDATE lanes SET last_started_at = %s, last_finished_at = %s", [tick - MINUTE, tick + MINUTE])
+    assert sensor.evaluate(max(datetime.now(UTC), tick + MINUTE * 11)) == []
+
+
+def test_a_run_that_somebody_stopped_is_left_to_the_next_tick(
+    sensor: Sensor, instance: dg.DagsterInstance, connection: Connection
+) -> None:
+    all_succeeded(connection)
+    stopped = a_run(instance, DagsterRunStatus.CANCELED)
+    with hold(NEW, stopped.run_id) as holding:
+        finished(holding, NEW, started(holding, NEW, stopped.run_id), PassSummary(), STOPPED)
+    assert sensor.evaluate(datetime.now(UTC) + MINUTE * 2) == []
+    assert sensor.waiting == [f"Lane shop/new: somebody stopped run {stopped.run_id[:8]}. It is left to its next tick."]
+
+
 def test_a_lane_is_left_to_its_next_tick(instance: dg.DagsterInstance, connection: Connection, folder: Path) -> None:
     sensor = Sensor(instance, connection, new="*/30 * * * *")
     all_succeeded(connection)
@@ -241,6 +274,6 @@ def test_an_account_whose_file_has_an_error_does_not_stop_the_others(sensor: Sen
     assert sensor.evaluate(datetime.now(UTC)) == ["shop/new"]
 
 
-def test_a_cursor_of_an_earlier_version_is_understood(sensor: Sensor) -> None:
-    sensor.cursor = '{"shop/new": 1700000000.5, "gone/new": [1700000000.5]}'
+def test_the_cursor_of_an_account_that_is_gone_is_left_out(sensor: Sensor) -> None:
+    sensor.cursor = '{"gone/new": [1700000000.5]}'
     assert sensor.evaluate(datetime.now(UTC)) == ["shop/new"]

@@ -79,8 +79,19 @@ def test_nothing_is_overwritten(database_url: str, same_server: str, tmp_path: P
         restore(tmp_path / "orders.dump", database_url)
     broken = tmp_path / "broken.dump"
     content = (tmp_path / "orders.dump").read_bytes()
-    broken.write_bytes(content[: len(content) // 2])
-    with pytest.raises(BackupError, match="could not be restored, and nothing was changed"):
-        restore(broken, same_server)
+    for part in (0.5, 0.95):  # before the data, and within
+        broken.write_bytes(content[: round(len(content) * part)])
+        with pytest.raises(BackupError, match="could not be restored, and nothing was changed"):
+            restore(broken, same_server)
     with connect(same_server) as connection:
         assert connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone() == (0,)
+
+
+def test_a_dump_that_fails_leaves_the_one_before(database_url: str, tmp_path: Path) -> None:
+    file = tmp_path / "orders.dump"
+    dump(database_url, file)
+    content = file.read_bytes()
+    with pytest.raises(BackupError, match=r"pg_dump failed: .*connection to server"):
+        dump("postgresql://127.0.0.1:1/none", file)
+    assert file.read_bytes() == content
+    assert [path.name for path in tmp_path.iterdir()] == ["orders.dump"]

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from orders_sync.database.engine import Connection
 from orders_sync.database.pruning import Pruned, prune_rows
+from orders_sync.defs.orders.checks import CREATED_ONCE
 from orders_sync.stock.apply_events import apply_pending
 from orders_sync.stock.connection import StockConnection
 from orders_sync.testing.invariants import locks_are_right
@@ -34,24 +35,35 @@ def test_old_history_goes_and_the_last_pass_of_each_lane_stays(
     rows = connection.execute("SELECT sync_type, count(*) FROM lane_runs GROUP BY 1 ORDER BY 1").fetchall()
     assert rows == [("modified", 1), ("new", 1)]
     age(connection, 700)
-    assert prune_rows(connection, **DAYS) == Pruned(0, 0, order_events=1)
+    assert prune_rows(connection, **DAYS) == Pruned(0, 0, 0), "the event of its creation stays"
     locks_are_right(connection)
     assert sync(account).created == 0, "an order whose events are gone is no new one"
 
 
-def test_events_that_wait_stay_and_so_do_those_of_orders_that_still_change(
-    marketplace: Marketplace, connection: Connection
-) -> None:
+def test_of_old_events_the_first_and_the_latest_stay(marketplace: Marketplace, connection: Connection) -> None:
+    """Checks and decisions by hand look at them. Events that wait, and all of an order that still changes, stay too."""
     account = sandbox_account(marketplace)
     for number in (1, 2, 3):
-        an_order(marketplace, number)
+        an_order(marketplace, number, state=1, line_state=1)
     sync(account)
+    for order_state, line_state in ((3, 2), (9, 3)):
+        marketplace.pass_time(minutes=1)
+        for number in (1, 2, 3):
+            marketplace.set_states(number, order_state, line_state)
+        sync(account, "modified")
     connection.execute("UPDATE order_events SET applied_at = now() WHERE order_id <> '3'")
     age(connection, 800)
-    marketplace.set_states(2, 9, 3)
     marketplace.pass_time(minutes=1)
+    marketplace.set_states(2, 9, 6)
     sync(account, "modified")
     connection.execute("UPDATE order_events SET applied_at = now() WHERE order_id = '2'")
-    assert prune_rows(connection, **DAYS).order_events == 1
-    rows = connection.execute("SELECT DISTINCT order_id FROM order_events ORDER BY 1").fetchall()
-    assert rows == [("2",), ("3",)]
+    before = connection.execute("SELECT count(*) FROM order_events WHERE order_id <> '1'").fetchone()
+    assert prune_rows(connection, **DAYS).order_events == 2
+    assert connection.execute("SELECT count(*) FROM order_events WHERE order_id <> '1'").fetchone() == before
+    rows = connection.execute(
+        "SELECT kind, item_id, new_status FROM order_events WHERE order_id = '1' ORDER BY event_id"
+    )
+    assert sorted(rows) == [
+        ("OrderCreated", "", "pending"), ("OrderStatusChanged", "", "shipped"), ("OrderStatusChanged", "100", "shipped"),
+    ]  # fmt: skip
+    assert connection.execute(CREATED_ONCE.encode()).fetchall() == []

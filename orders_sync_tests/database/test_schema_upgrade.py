@@ -2,6 +2,7 @@
 
 import runpy
 import shutil
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from orders_sync.config.account import SellerAccount
 from orders_sync.database import schema, schema_upgrade
+from orders_sync.database.embedded import stop_if_last
 from orders_sync.database.engine import Connection, connect
 from orders_sync.database.schema import SchemaError, check_schema, newest_revision
 from orders_sync.database.schema_upgrade import upgrade_schema
@@ -94,6 +96,25 @@ def test_a_newer_schema_that_no_longer_works_is_refused(
         upgrade_schema(database_url)
     with pytest.raises(SchemaError, match=r"at revision 9999, which this version .* can't work with\. Install"):
         check_schema()
+
+
+def test_an_embedded_server_that_a_newer_checkout_upgraded_is_treated_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a checkout of an older version, in the same folder."""
+    with tempfile.TemporaryDirectory(prefix="osse-") as folder:
+        monkeypatch.setenv("ORDERS_SYNC_STATE", folder)
+        monkeypatch.delenv("ORDERS_DATABASE_URL", raising=False)
+        check_schema()
+        with monkeypatch.context() as next_release:
+            add_revision(tmp_path, next_release, works_with=newest_revision())
+            check_schema()
+        check_schema()
+        with connect() as connection:
+            connection.execute("UPDATE schema_compatibility SET oldest_revision = '9999'")
+        with pytest.raises(SchemaError, match="can't work with"):
+            check_schema()
+        stop_if_last()
 
 
 def test_an_upgrade_waits_for_the_batch_of_a_running_pass_and_the_pass_goes_on(

@@ -29,6 +29,7 @@ INLINE = re.compile(r"`(orders-sync [^`]+)`")
 RUN_ELSEWHERE = {
     "docs/cutover.md": "orders_sync_tests/daemon/test_cutover.py",
     "orders-sync doctor": "orders_sync_tests/daemon/test_operation.py",
+    "orders-sync db restore backups/today": "orders_sync_tests/cli/test_db.py",
     "make run": "orders_sync_tests/cli/test_up.py",
 }
 
