@@ -19,9 +19,10 @@ def test_a_pass_that_is_stopped_is_no_death(
         raise interruption
 
     an_order(marketplace, 1)
-    with monkeypatch.context() as patched, pytest.raises(interruption):
+    with monkeypatch.context() as patched:
         patched.setattr(BackMarket, "decode_order", stop)
-        sync(account)
+        with pytest.raises(interruption):
+            sync(account)
     row = connection.execute("SELECT last_outcome, last_problem FROM lanes").fetchone()
     assert row == ("failed", "it was stopped before its end")
     assert connection.execute("SELECT outcome FROM lane_runs").fetchone() == ("failed",)
