@@ -35,7 +35,7 @@ def dump(url: str, file: Path) -> None:
     done = subprocess.run(command, env=_environment(url), capture_output=True, text=True, check=False)
     if done.returncode:
         unfinished.unlink()
-        raise BackupError(f"pg_dump failed: {_last_line(done.stderr)}")
+        raise BackupError(f"pg_dump failed: {_first_line(done.stderr)}")
     unfinished.replace(file)
 
 
@@ -71,7 +71,7 @@ def restore(file: Path, url: str) -> None:
 
 
 def _not_restored(file: Path, problem: bytes) -> str:
-    reason = _last_line(problem.decode(errors="replace"))
+    reason = _first_line(problem.decode(errors="replace"))
     return f"The dump {file} could not be restored, and nothing was changed: {reason}"
 
 
@@ -88,6 +88,6 @@ def _environment(url: str) -> dict[str, str]:
     }
 
 
-def _last_line(text: str) -> str:
+def _first_line(text: str) -> str:
     lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "it gave no reason"
+    return lines[0].strip() if lines else "it gave no reason"

@@ -45,13 +45,13 @@ def test_both_databases_are_backed_up_and_restored(
 ) -> None:  # fmt: skip
     an_order(shop, 1)
     run("sync", "--type", "new")
-    result = run("db", "backup", str(tmp_path / "today"))
+    result = run("db", "backup", str(tmp_path / "backups/today"))
     assert result.exit_code == 0, result.output
-    files = sorted((tmp_path / "today").iterdir())
+    files = sorted((tmp_path / "backups/today").iterdir())
     assert [file.name for file in files] == ["dagster.dump", "orders.dump"]
     assert all(stat.S_IMODE(file.stat().st_mode) == 0o600 for file in files), "they hold buyers' data"
     with new_databases(template, monkeypatch) as urls:
-        result = run("db", "restore", str(tmp_path / "today"))
+        result = run("db", "restore", str(tmp_path / "backups/today"))
         assert result.exit_code == 0, result.output
         with (
             psycopg.connect(urls["ORDERS_DATABASE_URL"]) as orders,

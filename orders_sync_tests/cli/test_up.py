@@ -41,6 +41,7 @@ def _left_behind(project: Path) -> list[str]:
     return found
 
 
+@pytest.mark.timeout(limit(700))
 @pytest.mark.usefixtures("turn")
 def test_it_starts_syncs_stops_and_continues(tmp_path: Path) -> None:
     project = copy_project(tmp_path)
@@ -49,7 +50,7 @@ def test_it_starts_syncs_stops_and_continues(tmp_path: Path) -> None:
         edit_yaml(account, lambda file: file["attributes"].update(base_url=f"http://127.0.0.1:{sandbox}"))
     first = subprocess.run(
         _up(project, ui, sandbox, "--until-synced"), cwd=project, env=environment(), capture_output=True, text=True,
-        timeout=limit(240), check=False,
+        timeout=limit(400), check=False,
     )  # fmt: skip
     assert first.returncode == 0, first.stdout + first.stderr
     for line in (
