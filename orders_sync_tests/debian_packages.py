@@ -13,6 +13,7 @@ PACKAGES = {
     "mariadbd": "mariadb-server",
     "faketime": "faketime",
     "pgbouncer": "pgbouncer",
+    "ip": "iproute2",
 }
 
 

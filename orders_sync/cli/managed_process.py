@@ -5,7 +5,8 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
-from pathlib import Path
+
+import psutil
 
 from orders_sync.cli.output import console
 from orders_sync.config.environment import PROJECT_ROOT, state_folder
@@ -144,14 +145,11 @@ def _signal_session(session: int, sign: int) -> bool:
 
 
 def _has_child(pid: int) -> bool:
-    """Whether a child of a process lives. True where the system does not tell: only Linux has these files."""
-    lists = list(Path(f"/proc/{pid}/task").glob("*/children"))
+    """Whether a child of a process lives."""
     try:
-        children = [child for children in lists for child in children.read_text().split()]
-        states = [Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] for child in children]
-    except (FileNotFoundError, ProcessLookupError):
+        return any(child.status() != psutil.STATUS_ZOMBIE for child in psutil.Process(pid).children())
+    except psutil.NoSuchProcess:
         return True  # one has just ended: the next look shows what is left
-    return not lists or any(state != "Z" for state in states)
 
 
 def _wait(condition: Callable[[], bool], seconds: float) -> bool:

@@ -1,4 +1,4 @@
-"""Faults that strike in the middle of a write: a trigger in the test's database does something at a certain row."""
+"""Faults in the middle of a write: a trigger in the test's database does something at a certain row."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

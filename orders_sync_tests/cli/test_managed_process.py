@@ -53,7 +53,6 @@ def test_a_process_that_ends_again_and_again_is_reported(monkeypatch: pytest.Mon
     assert len(reported) == managed_process.MAX_ENDS - 1
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the children of a process in Linux's /proc")
 def test_a_process_whose_child_was_killed_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(managed_process, "PAUSE_SECONDS", 0.1)
     monkeypatch.setattr(managed_process, "IDLE_SECONDS", 0.5)

@@ -91,7 +91,7 @@ def test_processes_that_end_while_the_database_is_away_are_started_once_it_is_ba
     with monkeypatch.context() as away:
         away.setenv(ORDERS_DATABASE_URL, f"postgresql://nobody@127.0.0.1:{free_port()}/orders")
         kill_server(state)  # what was opened before is cut
-        (child,) = psutil.Process().children()
+        (child,) = (each for each in psutil.Process().children() if each.cmdline() == SLEEPS)
         child.kill()
         wait_for(lambda: not part.is_alive(), seconds=10)
         for _ in range(managed_process.MAX_ENDS + 1):

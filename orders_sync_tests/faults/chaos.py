@@ -113,7 +113,7 @@ class Story:
 
 _FORKS = multiprocessing.get_context("forkserver")
 
-# The faults. Each strikes while `process` works, and leaves the machine as it found it.
+# The faults. Each is injected while `process` works, and leaves the machine as it found it.
 
 Fault = Callable[[Story, BaseProcess], None]
 
@@ -207,7 +207,7 @@ def disk_full(story: Story, _: BaseProcess) -> None:
 class Kind(NamedTuple):
     """A kind of fault."""
 
-    strike: Fault
+    inject: Fault
     expected: str
     """What is expected beside the invariants."""
 
@@ -283,15 +283,15 @@ def run_sequence(seed: int, faults: Sequence[str] = tuple(FAULTS), steps: int = 
             "limits": {"enforced": False, "connections": accounts.settings.limits.connections, "outage_minutes": 0},
         }  # fmt: skip
         story = Story(chance, marketplace, settings)
-        struck: list[str] = []
+        injected: list[str] = []
         for _ in range(steps):
             story.change_marketplace()
             process = story.start(chance.choice(JOBS))
             time.sleep(chance.uniform(0, BUSY_SECONDS))
             name = chance.choice(faults)
-            FAULTS[name].strike(story, process)
+            FAULTS[name].inject(story, process)
             _end(process)
-            struck.append(name)
+            injected.append(name)
         marketplace.calm()
         began = time.monotonic()
         _recover(story, began)
@@ -303,7 +303,7 @@ def run_sequence(seed: int, faults: Sequence[str] = tuple(FAULTS), steps: int = 
             left = [str(state.lane) for state in lane_states(connection, [ACCOUNT]) if state.holder is not None]
         if left:
             raise Violation(f"lanes that are still held: {left}")
-    return Outcome(struck, seconds)
+    return Outcome(injected, seconds)
 
 
 def _recover(story: Story, began: float) -> None:

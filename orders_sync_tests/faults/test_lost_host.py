@@ -1,4 +1,4 @@
-"""A host that loses its power or its network: nobody is told, and its session at the server looks alive."""
+"""A host that loses its power or its network: its session at the server looks alive."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ from orders_sync.database.advisory_locks import is_held
 from orders_sync.database.engine import connect
 from orders_sync.testing.waiting import wait_for
 from orders_sync_tests.debian_postgresql import debian_server
-from orders_sync_tests.faults.other_host import NEEDS_NAMESPACES, other_host
+from orders_sync_tests.faults.other_host import NEEDS_ROOT, other_host
 
 WORK = """
 from orders_sync.lanes.lock import hold
@@ -24,7 +24,8 @@ with hold(Lane("shop", SyncType.NEW), "run-1") as connection:
 """
 
 
-@NEEDS_NAMESPACES
+@NEEDS_ROOT
+@pytest.mark.needs("ip")
 @pytest.mark.needs("postgresql")
 def test_the_lane_of_a_lost_host_is_free_within_a_minute_and_the_host_notices_it_too() -> None:
     with other_host() as host, debian_server(host.address) as server:

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from orders_sync.database.engine import Connection
+from orders_sync.marketplaces.back_market import BackMarket
 from orders_sync.passes.run_pass import PassFailedError
 from orders_sync.passes.waiting_lines import MAX_REQUESTS
 from orders_sync.stock.connection import StockConnection
@@ -245,6 +246,21 @@ def test_requests_to_a_marketplace_that_is_unavailable_use_up_no_tries(
     marketplace.calm()
     assert sync(account).accepted == 1
     assert marketplace.calls("GET /ws/orders/…") == 0  # the list has just shown that it waits
+
+
+def test_an_adapter_without_accept_is_reported_and_the_order_is_stored(
+    marketplace: Marketplace, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an adapter that a user registered with an acceptance_unit, but without the method."""
+    monkeypatch.delattr(BackMarket, "accept")
+    an_order(marketplace, 1, state=1, line_state=1)
+    summary = sync(sandbox_account(marketplace, accept_orderlines=True))
+    assert summary.created == 1
+    assert summary.problems == [
+        "order 1, SKU PHONE: not accepted: its adapter has no accept(), so nothing was sent; write it, or register the "
+        "marketplace without acceptance_unit"
+    ]
+    assert connection.execute(ON_RECORD).fetchall() == [("1", "PHONE", "failed", None)]
 
 
 def test_stock_is_applied_first_where_only_a_lost_request_is_sent_again(

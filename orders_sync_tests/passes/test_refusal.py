@@ -10,6 +10,7 @@ import pytest
 from orders_sync.acts.by import By
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
+from orders_sync.marketplaces.back_market import BackMarket
 from orders_sync.passes.waiting_lines import MAX_REQUESTS, REFUSAL_NOTICE, hold_back, waiting_lines
 from orders_sync.sandbox.mirakl import FakeMirakl
 from orders_sync.sandbox.refurbed import FakeRefurbed
@@ -43,6 +44,19 @@ def short_for(connection: Connection, length: timedelta = REFUSAL_NOTICE) -> Non
     """Makes the locks look as if they were short for so long."""
     # A second more: the marketplace's clock has whole seconds.
     connection.execute("UPDATE stock_locks SET since = since - %s - interval '1 second'", [length])
+
+
+def test_an_adapter_without_refuse_is_reported_and_the_pass_goes_on(
+    marketplace: Marketplace, connection: Connection, stock: StockConnection, account: SellerAccount,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.delattr(BackMarket, "refuse")
+    import_levels(stock, {"PHONE": 0})
+    a_waiting_order(marketplace)
+    sync(account)
+    short_for(connection)
+    (problem,) = sync(account).problems
+    assert "its adapter has no refuse(), so nothing was sent" in problem
 
 
 def test_a_line_that_is_still_short_when_its_time_has_come_is_refused_once(

@@ -171,7 +171,10 @@ def test_a_websocket_stays_open(address: Address) -> None:
         assert websocket.recv(timeout=limit(10)) == "still here"
 
 
-@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux only")
+@pytest.mark.skipif(
+    not hasattr(socket, "TCP_USER_TIMEOUT"),
+    reason="only Linux has TCP_USER_TIMEOUT, by which the server ends such a connection",
+)
 def test_a_client_that_takes_nothing_of_its_answer_is_left(address: Address) -> None:
     with opened(address, request("/endless", method="GET")) as client:
         time.sleep(SECONDS * 4)

@@ -19,6 +19,7 @@ from orders_sync.marketplaces.kit.errors import (
     BadAnswerError,
     BlockedByFirewallError,
     CredentialRefusedError,
+    MarketplaceUnavailableError,
     RecordNotFoundError,
     RequestRefusedError,
 )
@@ -83,6 +84,12 @@ class _Call(NamedTuple):
     """Whether the answer is a document, and not JSON."""
 
 
+def _has_no(method: str, unit: str) -> MarketplaceUnavailableError:
+    return MarketplaceUnavailableError(
+        f"its adapter has no {method}(), so nothing was sent; write it, or register the marketplace without {unit}"
+    )
+
+
 class HttpAdapter:
     """The part of an adapter that is the same for all marketplaces that speak HTTP."""
 
@@ -95,15 +102,16 @@ class HttpAdapter:
         self.client = client
 
     # The two writes. A marketplace whose contract lacks one is registered without its unit, and no pass plans such a
-    # request then (passes/acceptance_plan.py): a call shows that the registration is wrong.
+    # request then (passes/acceptance_plan.py). A call shows that the registration is wrong; nothing was sent, and the
+    # other orders go on.
 
     def accept(self, target: AcceptanceTarget, item_ids: Sequence[str]) -> AcceptanceAnswer:
-        raise NotImplementedError("The marketplace is registered without an acceptance_unit.")
+        raise _has_no("accept", "acceptance_unit")
 
     def refuse(
         self, target: AcceptanceTarget, item_ids: Sequence[str], accepted_ids: Sequence[str] = ()
     ) -> AcceptanceAnswer:
-        raise NotImplementedError("The marketplace is registered without a refusal_unit.")
+        raise _has_no("refuse", "refusal_unit")
 
     def now(self) -> datetime:
         return self.client.now()

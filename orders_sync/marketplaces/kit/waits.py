@@ -14,7 +14,7 @@ NEXT_TRY = "the next try of a call that failed"
 RATE_LIMIT = "its turn under the rate limit"
 
 _NOTED_AFTER_SECONDS = 3.0
-"""A wait is told of only if it has lasted so long: nearly every moment of a pass is a short wait for an answer."""
+"""A wait is reported only if it has lasted so long: nearly every moment of a pass is a short wait for an answer."""
 
 
 class _Waiting(NamedTuple):
