@@ -46,6 +46,9 @@ _LIMITS: Mapping[str, str] = {
     "statement_timeout": f"{STATEMENT_MINUTES}min",
     "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_SECONDS}s",
 }
+_PLANS: Mapping[str, str] = {"jit": "off"}
+"""A server with LLVM compiles queries that it takes for expensive, and it takes those for it that look rows up by keys
+only: the search for wrong locks then took 18 s for 57 orders, instead of 0.03 s."""
 
 
 def connection_string(url: str) -> str:
@@ -59,7 +62,9 @@ def connection_string(url: str) -> str:
 def server_settings(url: str) -> dict[str, str]:
     """The server's settings for a session, without those that `options` of the URL sets itself. Raises as above."""
     options = str(conninfo_to_dict(url).get("options") or "")
-    return {name: value for name, value in (*_NETWORK.items(), *_LIMITS.items()) if name not in options}
+    return {
+        name: value for name, value in (*_NETWORK.items(), *_LIMITS.items(), *_PLANS.items()) if name not in options
+    }
 
 
 def with_settings(url: str) -> str:

@@ -40,6 +40,7 @@ def test_syncs_and_stock_work_on_it(server: str, monkeypatch: pytest.MonkeyPatch
         apply_pending(StockConnection(connection))
         check_invariants(connection)
         assert connection.info.server_version // 10_000 < 18
+        assert connection.execute("SHOW jit").fetchone() == ("off",)  # by default it is on, as on most servers
         assert connection.execute("SELECT count(*) > 100 FROM orders").fetchone() == (True,)
 
 
