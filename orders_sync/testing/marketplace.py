@@ -22,7 +22,7 @@ from orders_sync.sandbox.faults import Fault
 from orders_sync.sandbox.formats import iso, stamp
 from orders_sync.sandbox.server import MARKETPLACES, Sandbox, WorldProfile
 from orders_sync.sync.pass_request import PassRequest
-from orders_sync.testing.http_server import served
+from orders_sync.testing.http_server import LOOPBACK, served
 
 TOKEN_NAMES = {
     "back_market": "BACK_MARKET_SANDBOX_TOKEN",
@@ -67,10 +67,12 @@ class Marketplace:
         arrivals_per_day: float = 0,
         ago: timedelta = timedelta(0),
         token: str | None = None,
+        address: str = LOOPBACK,
     ) -> None:
         """`orders`: the orders of its history, over the last `days`. `limits`: enforce the published rate limits.
         `seed`: equal seeds give equal orders. `arrivals_per_day`: new orders from its start on. `ago`: how far in the
-        past its clock starts. `token`: the credential it requires; by default the sandbox's."""
+        past its clock starts. `token`: the credential it requires; by default the sandbox's. `address`: LOOPBACK
+        or ANY of http_server, where it listens."""
         start = datetime.now(UTC).replace(microsecond=0) - ago
         profile = MARKETPLACES.get(fake, WorldProfile())
         self.world = profile.world(seed, orders, start, days=days, arrivals_per_day=arrivals_per_day)
@@ -82,9 +84,10 @@ class Marketplace:
         self.fake = fake(self.world, controls, token=token, limits=limits, actions_file=None)
         self.sandbox = Sandbox([self.fake], controls)
         self._gates: list[Gate] = []
+        self._address = address
 
     def __enter__(self) -> "Marketplace":
-        self._serving = served(self._gated(self.sandbox.app()))
+        self._serving = served(self._gated(self.sandbox.app()), address=self._address)
         self.url = self.sandbox.controls.address = self._serving.__enter__()
         """Its address, for an account's `base_url`."""
         return self

@@ -4,18 +4,19 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from urllib.parse import parse_qs, urlsplit
 
 
 class ImpatientProxy:
-    """Passes bytes on between its port and a server's Unix socket."""
+    """Passes bytes on between its port and a server."""
 
-    def __init__(self, server_socket: str, idle_seconds: float) -> None:
-        self._server_socket = server_socket
+    def __init__(self, reach: Callable[[], socket.socket], idle_seconds: float, port: int = 0) -> None:
+        """`reach`: connects to the server. `port`: of loopback; 0: a free one."""
+        self._reach = reach
         self._idle_seconds = idle_seconds
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", port))
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self.port = int(self._listener.getsockname()[1])
         self.cuts = 0
@@ -36,8 +37,11 @@ class ImpatientProxy:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                server = socket.socket(socket.AF_UNIX)
-                server.connect(self._server_socket)
+                try:
+                    server = self._reach()
+                except OSError:
+                    client.close()
+                    continue
                 self._pairs.append((client, server))
                 threading.Thread(target=self._pass_on, args=(client, server), daemon=True).start()
 
@@ -69,7 +73,13 @@ def impatient_proxy(url: str, idle_seconds: float) -> Iterator[tuple[str, Impati
     """A proxy before the server of `url`, which names a Unix socket; yields the URL through it."""
     parts = urlsplit(url)
     (folder,) = parse_qs(parts.query)["host"]
-    proxy = ImpatientProxy(f"{folder}/.s.PGSQL.5432", idle_seconds)
+
+    def reach() -> socket.socket:
+        server = socket.socket(socket.AF_UNIX)
+        server.connect(f"{folder}/.s.PGSQL.5432")
+        return server
+
+    proxy = ImpatientProxy(reach, idle_seconds)
     try:
         yield f"postgresql://postgres@127.0.0.1:{proxy.port}{parts.path}", proxy
     finally:
