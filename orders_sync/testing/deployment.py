@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import psutil
@@ -150,7 +150,7 @@ class Deployment:
         self.processes: list[subprocess.Popen[bytes]] = []
         self._until_exit = contextlib.ExitStack()
 
-    def __enter__(self) -> "Deployment":
+    def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
             stack.enter_context(a_turn(str(self.folder)))
             stack.callback(self.stop)

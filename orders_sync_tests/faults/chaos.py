@@ -68,6 +68,7 @@ def run_sequence(machine: Machine, seed: int, faults: Sequence[str] = (), steps:
             injected.append(chance.choice(faults))
             FAULTS[injected[-1]].inject(story, process)
             end(process)
+            machine.restart()
         marketplace.calm()
         began = time.monotonic()
         _recover(story, began)
@@ -80,6 +81,7 @@ def _recover(story: Story, began: float) -> None:
     """Runs every job until it succeeds, as the next ticks would."""
     for job in (*SyncType, *SyncType, "stock"):
         while True:
+            story.machine.restart()  # a server that found its disk full may have stopped later
             process = story.start(job)
             end(process)
             if process.exitcode == 0:

@@ -104,7 +104,6 @@ def disk_full(story: Story, _: BaseProcess) -> None:
             file.write(bytes(1_000_000))
     time.sleep(story.random.uniform(0.5, 2))
     filler.unlink(missing_ok=True)
-    story.machine.restart()  # PostgreSQL may have stopped
 
 
 def clock_jumps(story: Story, process: BaseProcess) -> None:

@@ -77,7 +77,7 @@ class Machine:
     pid: Callable[[], int]
     """The process of the server. Raises OSError or IndexError where it does not run."""
     restart: Callable[[], None]
-    """What starts a killed server again, as the operating system does."""
+    """Starts the server unless it runs, as the operating system does; nothing where whoever needs it starts it."""
     filler: Path | None
     """A file that fills the disk; None where there is none that may be full."""
     clock: WorkersClock

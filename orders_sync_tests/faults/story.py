@@ -43,7 +43,7 @@ class Surroundings(NamedTuple):
 
 def work(job: str, settings: dict[str, Any], found: Surroundings) -> None:
     """One pass of a lane, or the stock job."""
-    sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - what fails here is the subject of the test
+    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - what fails here is the subject of the test
     os.environ.pop(ORDERS_DATABASE_URL, None)
     os.environ.update(found.environment)
     if found.host is not None:
