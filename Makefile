@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 3000
 
-.PHONY: run test test-fast test-medusa test-contracts lint types commits coverage reference docs lock lock-upgrade bench bench-passes bench-cutover bench-stock fuzz stress week chaos clean
+.PHONY: run test test-fast test-medusa test-contracts lint types commits coverage reference docs lock lock-upgrade bench bench-passes bench-cutover bench-stock fuzz stress week chaos chaos-deployment clean
 
 run: .venv/installed ## set everything up and run the main job: sandbox, Dagster UI and daemon, first syncs
 	$(BIN)/orders-sync up --port $(PORT)
@@ -82,7 +82,12 @@ week: .venv/installed-dev ## simulate acceptance over DAYS=<days>, 7 by default;
 
 SEQUENCES ?= 500
 chaos: .venv/installed-dev ## random sequences of work and faults, SEQUENCES=<number> from SEED=<number>; into docs/reliability.md
+	$(BIN)/python -m orders_sync_tests.debian_packages
 	$(BIN)/python -m orders_sync_tests.faults --sequences $(SEQUENCES) $(if $(SEED),--seed $(SEED)) --write docs/reliability.md
+
+FAULTS ?= 24
+chaos-deployment: .venv/installed-dev ## faults of the processes of a whole deployment, FAULTS=<number>; into docs/reliability.md
+	$(BIN)/python -m orders_sync_tests.faults --deployment-faults $(FAULTS) $(if $(SEED),--seed $(SEED)) --write docs/reliability.md
 
 clean: ## delete the databases, the sandbox's state and the environment
 	rm -rf .venv .state

@@ -5,16 +5,12 @@ their own; and a fault in the middle of each (see kinds.py). Then all faults end
 the invariants of `orders_sync.testing.invariants` as the judge.
 """
 
-import argparse
 import multiprocessing
 import random
-import statistics
 import time
-from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from datetime import timedelta
-from pathlib import Path
 from typing import NamedTuple
 
 from orders_sync.database.engine import connect
@@ -27,13 +23,13 @@ from orders_sync.testing.marketplace import Marketplace, sandbox_account
 from orders_sync_tests.faults.changing_marketplace import ACCOUNT, SKUS, ChangingMarketplace, Violation
 from orders_sync_tests.faults.kinds import FAULTS
 from orders_sync_tests.faults.machine import MACHINES, Machine
+from orders_sync_tests.faults.report import Report
 from orders_sync_tests.faults.story import JOBS, RECOVERY_SECONDS, Story, end
 
 STEPS = 6
 """How often a sequence changes the marketplace and works, with a fault."""
 BUSY_SECONDS = 1.5
 """A fault comes at a random moment of so many seconds after the work began; a pass takes half a second or so."""
-MATRIX_BEGIN, MATRIX_END = "<!-- the matrix: make chaos writes it -->", "<!-- end of the matrix -->"
 
 
 class Outcome(NamedTuple):
@@ -111,17 +107,9 @@ def _empty_database(machine: Machine) -> None:
         import_levels(StockConnection(connection), dict.fromkeys(SKUS, 60))
 
 
-class Report(NamedTuple):
-    """What became of many sequences."""
-
-    seconds: dict[str, list[float]]
-    """By kind of fault, how long it took after each sequence with it until every lane had worked again."""
-    violations: list[str]
-
-
 def run_sequences(kind: int, seeds: Sequence[int]) -> Report:
     """Runs sequences one after the other on a machine of this kind; none stops the others."""
-    report = Report(defaultdict(list), [])
+    report = Report()
     if not seeds:
         return report
     with MACHINES[kind]() as machine:
@@ -129,54 +117,21 @@ def run_sequences(kind: int, seeds: Sequence[int]) -> Report:
             try:
                 outcome = run_sequence(machine, seed)
             except Exception as error:
-                report.violations.append(f"seed {seed}: {type(error).__name__}: {str(error)[:2000]}")
-                print(report.violations[-1], flush=True)
+                report.note_violation(f"seed {seed}", error)
                 continue
             for name in set(outcome.faults):
                 report.seconds[name].append(outcome.recovery_seconds)
     return report
 
 
-def matrix(report: Report) -> str:
-    """The report as a table in Markdown."""
-    lines = ["| fault | expected | sequences with it | every lane worked again after: median | worst |"]
-    lines.append("|---|---|---:|---:|---:|")
-    for name, kind in FAULTS.items():
-        if values := report.seconds.get(name):
-            figures = f"{len(values)} | {statistics.median(values):.1f} s | {max(values):.1f} s"
-            lines.append(f"| {name} | {kind.expected} | {figures} |")
-    return "\n".join(lines)
-
-
-def main() -> int:
-    """Runs the sequences; prints the matrix, and writes it into docs/reliability.md. Returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sequences", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=None, help="of the first sequence; by default a random one")
-    parser.add_argument("--workers", type=int, default=2, help="sequences at the same time, each with its own server")
-    parser.add_argument("--write", type=Path, help="a page in which the matrix is replaced")
-    options = parser.parse_args()
-    first = options.seed if options.seed is not None else random.randrange(1_000_000)
-    print(f"{options.sequences} sequences from seed {first}", flush=True)
+def run_in_parallel(first: int, count: int, workers: int) -> Report:
+    """Runs so many sequences from a seed on, so many at the same time."""
     # The seed says on which kind of machine its sequence runs, with any number of workers.
-    count = options.workers + -options.workers % len(MACHINES)
-    shares = [[seed for seed in range(first, first + options.sequences) if seed % count == n] for n in range(count)]
-    kinds = [n % len(MACHINES) for n in range(count)]
-    with ProcessPoolExecutor(options.workers, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as workers:
-        reports = list(workers.map(run_sequences, kinds, shares))
-    whole = Report(defaultdict(list), [])
-    for report in reports:
-        whole.violations.extend(report.violations)
-        for name, values in report.seconds.items():
-            whole.seconds[name] += values
-    last = f"{len(whole.violations)} violations in {options.sequences} sequences from seed {first}."
-    print(f"\n{matrix(whole)}\n\n{last}")
-    if options.write is not None:
-        _write(options.write, f"{matrix(whole)}\n\n{last}")
-    return 1 if whole.violations else 0
-
-
-def _write(page: Path, text: str) -> None:
-    before, begin, rest = page.read_text().partition(MATRIX_BEGIN)
-    _, end, after = rest.partition(MATRIX_END)
-    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")
+    parts = workers + -workers % len(MACHINES)
+    shares = [[seed for seed in range(first, first + count) if seed % parts == part] for part in range(parts)]
+    kinds = [part % len(MACHINES) for part in range(parts)]
+    whole = Report()
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:
+        for report in pool.map(run_sequences, kinds, shares):
+            whole.add(report)
+    return whole

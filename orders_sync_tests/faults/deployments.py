@@ -9,7 +9,6 @@ import signal
 import sys
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -27,6 +26,7 @@ from orders_sync.testing.deployment import Deployment
 from orders_sync.testing.marketplace import Marketplace
 from orders_sync.testing.waiting import limit, wait_for
 from orders_sync_tests.faults.changing_marketplace import SKUS, ChangingMarketplace
+from orders_sync_tests.faults.report import Report
 from orders_sync_tests.faults.story import RECOVERY_SECONDS
 
 CODE_SERVER, DAEMON, WEB = ("code-server", "start"), ("orders_sync.cli", "daemon"), ("orders_sync.cli", "web")
@@ -214,28 +214,19 @@ def recover_from(site: SupervisedDeployment, market: ChangingMarketplace, fault:
     return seconds
 
 
-class DeploymentReport(NamedTuple):
-    """What became of the faults."""
-
-    seconds: dict[str, list[float]]
-    """By kind of fault, the seconds until everything was right again."""
-    violations: list[str]
-
-
-def run_faults(seed: int, count: int) -> DeploymentReport:
+def run_faults(seed: int, count: int) -> Report:
     """Injects so many faults one after the other, in an order that the seed decides; each kind as often as others."""
     chance = random.Random(seed)
     order: list[str] = []
     while len(order) < count:
         order += chance.sample(sorted(FAULTS), len(FAULTS))
-    report = DeploymentReport(defaultdict(list), [])
+    report = Report()
     with a_deployment() as (site, market):
         for number, fault in enumerate(order[:count], 1):
             try:
                 seconds = recover_from(site, market, fault)
             except Exception as error:
-                report.violations.append(f"{number}: {fault}: {type(error).__name__}: {str(error)[:2000]}")
-                print(report.violations[-1], flush=True)
+                report.note_violation(f"{number}: {fault}", error)
                 print(site.log()[-3000:], flush=True)
                 if site.processes[-1].poll() is not None:
                     site.start()
