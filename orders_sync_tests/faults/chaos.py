@@ -119,6 +119,8 @@ def run_sequences(kind: int, seeds: Sequence[int]) -> Report:
             except Exception as error:
                 report.note_violation(f"seed {seed}", error)
                 continue
+            faults = ", ".join(outcome.faults)
+            print(f"seed {seed}: every lane worked again after {outcome.recovery_seconds:.1f} s: {faults}", flush=True)
             for name in set(outcome.faults):
                 report.seconds[name].append(outcome.recovery_seconds)
     return report
