@@ -10,12 +10,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from orders_sync_tests.faults import chaos, deployments, kinds
 from orders_sync_tests.faults.report import Report, table, write
 
 
 def main() -> int:
     """Returns the exit code."""
+    # Here, since each process that is forked imports this module: its work would take ten times as long.
+    from orders_sync_tests.faults import chaos, deployments, kinds
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sequences", type=int, default=0, help="how many random sequences")
     parser.add_argument("--deployment-faults", type=int, default=0, help="how many faults of a whole deployment")
