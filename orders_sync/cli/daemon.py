@@ -1,7 +1,9 @@
 """`orders-sync daemon`: the Dagster daemon, of which only one works on a database at any moment.
 
 Two daemons take runs from one queue, and the one whose code server is dead makes them fail. The daemon runs in the
-process that holds the lock, so neither can outlive the other.
+process that holds the lock, so neither can outlive the other. A daemon that is frozen, or whose host hangs, keeps its
+lock and works on nothing: the one that waits notices that no ticks are evaluated, and ends the session of the other at
+the database, which frees the lock.
 """
 
 import logging
@@ -10,13 +12,15 @@ import runpy
 import sys
 import threading
 import time
+from collections import deque
 from pathlib import Path
 
 import click
 import psycopg
+from psycopg.errors import InsufficientPrivilege
 
 from orders_sync.cli.output import EXIT_FAILED
-from orders_sync.cli.watchdog import Watchdog
+from orders_sync.cli.watchdog import SILENT_SECONDS, Watchdog
 from orders_sync.config.environment import PROJECT_ROOT
 from orders_sync.database import advisory_locks
 from orders_sync.database.engine import Connection, connect
@@ -28,6 +32,8 @@ PING_SECONDS = 1.0
 """How often the daemon that works looks whether it still holds the lock."""
 HANDOVER_SECONDS = 3.0
 """How long a daemon that takes over waits until the other one has noticed that its connection is lost."""
+GRACE_SECONDS = 30.0
+"""How much longer a daemon that waits puts up with silence than the one that works, which so lets go by itself."""
 
 _log = logging.getLogger("orders_sync.daemon")
 
@@ -41,9 +47,9 @@ _log = logging.getLogger("orders_sync.daemon")
 def daemon(workspace: Path) -> None:
     """Run the Dagster daemon, one for all machines.
 
-    While another one works on the same database, this one waits, and takes over when that one ends. It ends itself when
-    it loses the database, or when no ticks are evaluated, since its code server is dead: let systemd or a container
-    start it again.
+    While another one works on the same database, this one waits, and takes over when that one ends, or is frozen and
+    evaluates no ticks. It ends itself when it loses the database, or when no ticks are evaluated, since its code server
+    is dead: let systemd or a container start it again.
     """
     from orders_sync.dagster_instance.instance import open_instance
     from orders_sync.dagster_instance.internals import serialize_value
@@ -54,37 +60,66 @@ def daemon(workspace: Path) -> None:
     with open_instance() as instance:
         url = dagster_server_url()
         with connect(url, application=f"{LOCK} on {os.uname().nodename}") as connection:
-            wait_for_turn(connection)
+            wait_for_turn(connection, Watchdog(instance, SILENT_SECONDS + GRACE_SECONDS))
             threading.Thread(target=_guard, args=(connection, Watchdog(instance)), daemon=True).start()
             instance_ref = serialize_value(instance.get_ref())
             sys.argv = ["dagster-daemon", "run", "-w", str(workspace), "--instance-ref", instance_ref]
             runpy.run_module("dagster._daemon", run_name="__main__")
 
 
-def wait_for_turn(connection: Connection) -> None:
-    """Waits until no other daemon works on the database; then this one does, as long as the connection lives."""
-    is_said = False
+def wait_for_turn(connection: Connection, watchdog: Watchdog) -> None:
+    """Waits until no other daemon works on the database; then this one does, as long as the connection lives.
+
+    Takes over from one that lives but evaluates no ticks for as long as the watchdog allows: its session is terminated.
+    """
+    working: list[advisory_locks.Session] = []
     while not advisory_locks.try_lock(connection, LOCK):
-        if not is_said:
-            is_said = True
-            holders = ", ".join(advisory_locks.holders(connection, LOCK))
-            _log.info("Another daemon works on the database: %s. Waiting until it ends.", holders)
+        before, working = working, advisory_locks.sessions(connection, LOCK)
+        if working and working != before:
+            watchdog.wait_for_start()
+            _log.info("Another daemon works on the database: %s. Waiting until it ends.", _names(working))
+        elif working and (silence := watchdog.look()):
+            _take_over(connection, working, silence)
         time.sleep(POLL_SECONDS)
-    if is_said:
+    if working:
         time.sleep(HANDOVER_SECONDS)
     _log.info("This daemon works on the database now.")
+
+
+def _take_over(connection: Connection, working: list[advisory_locks.Session], silence: str) -> None:
+    """Terminates the sessions of the daemon that works, if this role may."""
+    _log.error(
+        "The daemon that works on the database is frozen, or has lost its code server: %s. Its session is ended, so "
+        "that this daemon can take over: %s.", silence, _names(working),
+    )  # fmt: skip
+    for session in working:
+        try:
+            advisory_locks.end_session(connection, LOCK, session)
+        except InsufficientPrivilege:
+            _log.error(
+                "%s can't be ended from here, since it connected to the database with another role: end its process.",
+                session,
+            )
+
+
+def _names(sessions: list[advisory_locks.Session]) -> str:
+    return ", ".join(str(session) for session in sessions)
 
 
 def _guard(connection: Connection, watchdog: Watchdog) -> None:
     while True:
         try:
             reason = reason_to_end(connection, watchdog)
+            if reason is None:
+                # The server's last words end this wait, also those that arrived while this process was frozen.
+                deque(connection.notifies(timeout=PING_SECONDS), maxlen=0)
+                continue
+        except psycopg.Error as error:
+            reason = _is_lost(error)
         except Exception as error:  # a daemon that nothing guards must not go on
             reason = f"It can't see whether it may go on: {type(error).__name__}"
-        if reason:
-            _log.error("%s. This daemon ends, so that another one can take over.", reason)
-            os._exit(EXIT_FAILED)  # at once: without its lock, the next moment may see two
-        time.sleep(PING_SECONDS)
+        _log.error("%s. This daemon ends, so that another one can take over.", reason)
+        os._exit(EXIT_FAILED)  # at once: without its lock, the next moment may see two
 
 
 def reason_to_end(connection: Connection, watchdog: Watchdog) -> str | None:
@@ -92,6 +127,10 @@ def reason_to_end(connection: Connection, watchdog: Watchdog) -> str | None:
     try:
         connection.execute("SELECT 1")
     except psycopg.Error as error:
-        return f"The connection that showed that this daemon works is lost ({str(error).splitlines()[0]})"
+        return _is_lost(error)
     what = watchdog.look()
     return f"{what[:1].upper()}{what[1:]}" if what else None
+
+
+def _is_lost(error: psycopg.Error) -> str:
+    return f"The connection that showed that this daemon works is lost ({str(error).splitlines()[0]})"

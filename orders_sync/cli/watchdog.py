@@ -36,6 +36,7 @@ class Watchdog:
         self._look_at = time.monotonic()
         self._instance = instance
         self._seconds = seconds
+        self._seen: frozenset[float] = frozenset()
         self._latest: float | None = None
         self._patience = START_SECONDS
         self._is_starting = True
@@ -62,11 +63,12 @@ class Watchdog:
         except StorageUnreachableError:
             self.wait_for_start()
             return None
-        if found.latest != self._latest:
+        if evaluated := found.moments - self._seen:
             if self._latest is not None:  # the first one that is seen may be of before
                 self._is_starting, self._patience = False, START_SECONDS
-            self._latest, self._since = found.latest, (self._since if self._is_starting else now)
-        if found.interval is None and found.latest is not None:  # all sensors are switched off: nothing is due
+            self._latest, self._since = max(evaluated), (self._since if self._is_starting else now)
+            self._seen = found.moments
+        if found.interval is None and self._latest is not None:  # all sensors are switched off: nothing is due
             self._since = now
             return None
         allowed = self._patience if self._is_starting else self._seconds + (found.interval or 0)
@@ -76,7 +78,7 @@ class Watchdog:
             self._patience = min(2 * self._patience, LONGEST_START_SECONDS)
         silent = now - self._since
         self.wait_for_start()
-        return silence(found.latest, silent)
+        return silence(self._latest, silent)
 
 
 def overdue(instance: "dg.DagsterInstance", seconds: float = SILENT_SECONDS) -> str | None:

@@ -18,14 +18,25 @@ from orders_sync.model.errors import UserFacingError
 _UNREACHABLE = ("DagsterUserCodeUnreachableError", "DagsterCodeLocationLoadError")
 """A tick that failed with one of these was not evaluated: the code server does not answer, or has loaded nothing."""
 
+_EVALUATED = [TickStatus.SUCCESS, TickStatus.SKIPPED]
+
 
 class Evaluations(NamedTuple):
     """The ticks of the sensors."""
 
-    latest: float | None
-    """When a tick was last evaluated (epoch seconds), whatever came of it; None: never."""
+    moments: frozenset[float]
+    """When the last tick of each sensor was evaluated (epoch seconds), whatever came of it.
+
+    Dagster forgets the moment of a sensor when its next tick can't be evaluated: one that is new shows an evaluation,
+    one that is missing shows nothing.
+    """
     interval: float | None
     """How often one is due at least, in seconds; None: no sensor is switched on, or none was seen by a daemon yet."""
+
+    @property
+    def latest(self) -> float | None:
+        """When a tick was last evaluated (epoch seconds); None: never."""
+        return max(self.moments, default=None)
 
 
 class StorageUnreachableError(UserFacingError):
@@ -34,24 +45,32 @@ class StorageUnreachableError(UserFacingError):
 
 def evaluations(instance: dg.DagsterInstance) -> Evaluations:
     """Looks the ticks up in Dagster's storage. Raises StorageUnreachableError."""
+    storage = instance.schedule_storage
     try:
         sensors = instance.all_instigator_state(instigator_type=InstigatorType.SENSOR)
-        storage = instance.schedule_storage
         ids = [state.selector_id for state in sensors]
         ticks = storage.get_batch_ticks(ids, limit=1) if storage and ids else {}
+        moments = {tick.timestamp for latest in ticks.values() for tick in latest if _failed_by_itself(tick)}
+        data = [state.instigator_data for state in sensors if isinstance(state.instigator_data, SensorInstigatorData)]
+        moments |= {each.last_tick_success_timestamp for each in data if each.last_tick_success_timestamp is not None}
+        if not moments:
+            moments = {
+                tick.timestamp
+                for state in sensors
+                for tick in instance.get_ticks(
+                    state.instigator_origin_id, state.selector_id, limit=1, statuses=_EVALUATED
+                )
+            }
     except (SQLAlchemyError, DagsterPostgresException) as error:
         raise StorageUnreachableError(f"Dagster's database does not answer: {error}") from error
-    moments = [tick.timestamp for latest in ticks.values() for tick in latest if _failed_by_itself(tick)]
-    intervals: list[float] = []
-    for state in sensors:
-        data = state.instigator_data
-        if not isinstance(data, SensorInstigatorData):
-            continue
-        if data.last_tick_success_timestamp is not None:
-            moments.append(data.last_tick_success_timestamp)
-        if state.status != InstigatorStatus.STOPPED and data.min_interval is not None:
-            intervals.append(data.min_interval)
-    return Evaluations(max(moments, default=None), min(intervals, default=None))
+    intervals = [
+        state.instigator_data.min_interval
+        for state in sensors
+        if state.status != InstigatorStatus.STOPPED
+        and isinstance(state.instigator_data, SensorInstigatorData)
+        and state.instigator_data.min_interval is not None
+    ]
+    return Evaluations(frozenset(moments), min(intervals, default=None))
 
 
 def _failed_by_itself(tick: InstigatorTick) -> bool:

@@ -7,7 +7,7 @@ A lock holds across processes and machines, and ends with its connection at the 
 import contextlib
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import LiteralString
+from typing import LiteralString, NamedTuple
 
 import psycopg
 from psycopg.sql import Literal
@@ -33,9 +33,35 @@ _END_HOLDER: LiteralString = f"""
 SELECT pg_terminate_backend(pid, 5000) FROM pg_locks JOIN pg_stat_activity USING (pid)
 WHERE granted AND {_IS_THE_LOCK} AND application_name = %s
 """  # noqa: S608 - as above
+_SESSIONS: LiteralString = f"""
+SELECT pid, coalesce(application_name, 'somebody'), host(client_addr), backend_start::text
+FROM pg_locks JOIN pg_stat_activity USING (pid)
+WHERE granted AND {_IS_THE_LOCK}
+ORDER BY pid
+"""  # noqa: S608 - as above
+_END_SESSION: LiteralString = f"""
+SELECT pg_terminate_backend(pid, 5000) FROM pg_locks JOIN pg_stat_activity USING (pid)
+WHERE granted AND {_IS_THE_LOCK} AND pid = %s AND backend_start IS NOT DISTINCT FROM %s::timestamptz
+"""  # noqa: S608 - as above
 _IS_AWAITED: LiteralString = f"""
 SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND {_IS_THE_LOCK})
 """  # noqa: S608 - as above
+
+
+class Session(NamedTuple):
+    """A session at the database server that holds a lock."""
+
+    pid: int
+    """The number of its process at the server."""
+    application: str
+    address: str | None
+    """The address that it comes from; None: it comes by a socket, or is of another role and not to be seen."""
+    began: str | None
+    """When it began, as the server writes it; with the number, it is of this session only. None: not to be seen."""
+
+    def __str__(self) -> str:
+        where = f"from {self.address}" if self.address else "by a socket"
+        return f"{self.application} ({where}, server process {self.pid})"
 
 
 def try_lock(connection: Connection, name: str) -> bool:
@@ -103,6 +129,19 @@ def end_holder(connection: Connection, name: str, application: str) -> bool:
     Returns whether there was one.
     """
     return bool(connection.execute(_END_HOLDER, [name, application]).fetchall())
+
+
+def sessions(connection: Connection, name: str) -> list[Session]:
+    """The sessions that hold the lock."""
+    return [Session(*row) for row in connection.execute(_SESSIONS, [name])]
+
+
+def end_session(connection: Connection, name: str, session: Session) -> bool:
+    """Terminates a session if it still holds the lock, and waits up to 5 s until it is gone.
+
+    Returns whether it held it. Raises InsufficientPrivilege if it is another role's.
+    """
+    return bool(connection.execute(_END_SESSION, [name, session.pid, session.began]).fetchall())
 
 
 def _is_true(connection: Connection, query: LiteralString, name: str) -> bool:

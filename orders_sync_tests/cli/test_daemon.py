@@ -1,5 +1,6 @@
 """`orders-sync daemon`: one Dagster daemon for all machines, with real daemons."""
 
+import json
 import os
 import signal
 import subprocess
@@ -23,6 +24,24 @@ from orders_sync.testing.databases import a_database
 from orders_sync.testing.waiting import limit, wait_for
 from orders_sync_tests.dagster_instance.dagster_sensors import store_sensor
 
+HURRIED = """
+import sys
+from orders_sync.cli import daemon, watchdog
+watchdog.LOOK_SECONDS, watchdog.SILENT_SECONDS, watchdog.START_SECONDS = 0.5, 5.0, 40.0
+daemon.SILENT_SECONDS = 5.0
+daemon.GRACE_SECONDS = float(sys.argv.pop())
+daemon.daemon()
+"""
+"""A daemon whose watchdog has less patience; its last argument: how much more it has while it waits."""
+TICKING = """
+import dagster as dg
+
+@dg.sensor(minimum_interval_seconds=1, default_status=dg.DefaultSensorStatus.RUNNING)
+def ticking():
+    return dg.SkipReason("nothing to do")
+
+defs = dg.Definitions(sensors=[ticking])
+"""
 WORKS = "This daemon works on the database now."
 DAGSTER = "Instance is configured with the following daemons"
 
@@ -41,14 +60,19 @@ def dagster_url(template: str) -> Iterator[str]:
 
 
 class Daemon:
-    """A daemon without code locations, as on a machine of its own."""
+    """A daemon, as on a machine of its own; without code locations, unless it has a code server."""
 
-    def __init__(self, folder: Path, name: str, url: str) -> None:
+    def __init__(
+        self, folder: Path, name: str, url: str, server: "CodeServer | None" = None, *, grace: float | None = None
+    ) -> None:
         self._log = folder / f"{name}.log"
-        (folder / "workspace.yaml").write_text("load_from: []\n")
+        workspace = folder / f"{name}.yaml"
+        workspace.write_text(json.dumps({"load_from": [] if server is None else [server.entry]}))
+        program = ["-m", "orders_sync.cli", "daemon"] if grace is None else ["-c", HURRIED]
+        more = [] if grace is None else [str(grace)]
         with self._log.open("w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "orders_sync.cli", "daemon", "-w", str(folder / "workspace.yaml")],
+                [sys.executable, *program, "-w", str(workspace), *more],
                 cwd=PROJECT_ROOT, env=os.environ | {"DAGSTER_POSTGRES_URL": url}, stdout=log, stderr=log,
             )  # fmt: skip
 
@@ -62,6 +86,33 @@ class Daemon:
     def kill(self) -> None:
         self.process.kill()
         self.process.wait(limit(10))
+
+
+class CodeServer:
+    """A code server with one sensor that ticks each second."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        file, socket = folder / "ticking.py", folder / f"{name}.sock"
+        file.write_text(TICKING)
+        self.entry = {"grpc_server": {"socket": str(socket), "location_name": "ticking"}}
+        with (folder / f"{name}.log").open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "dagster", "api", "grpc", "-f", str(file), "--socket", str(socket),
+                 "--location-name", "ticking"],
+                stdout=log, stderr=log,
+            )  # fmt: skip
+        wait_for(socket.exists, seconds=60, what="the code server")
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(limit(10))
+
+
+def ticks(url: str) -> int:
+    """How many ticks of sensors were evaluated until now."""
+    with connect(url) as connection:
+        ((count,),) = connection.execute("SELECT coalesce(max(id), 0) FROM job_ticks WHERE status = 'SKIPPED'")
+    return int(count)
 
 
 def test_a_second_daemon_waits_and_takes_over_when_the_first_dies(tmp_path: Path, dagster_url: str) -> None:
@@ -102,11 +153,74 @@ def test_a_daemon_that_loses_its_connection_ends_so_that_there_are_never_two(tmp
         daemon.kill()
 
 
+@pytest.mark.timeout(limit(300))
+def test_a_frozen_daemon_is_replaced_and_ends_when_it_wakes_up(tmp_path: Path, dagster_url: str) -> None:
+    """It keeps its lock for ever: its host acknowledges whatever the server sends."""
+    server = CodeServer(tmp_path, "server")
+    first = Daemon(tmp_path, "first", dagster_url, server, grace=0)
+    started: list[Daemon | CodeServer] = [server, first]
+    try:
+        wait_for(lambda: first.says(DAGSTER), seconds=60, what="the first daemon")
+        second = Daemon(tmp_path, "second", dagster_url, server, grace=0)
+        started.append(second)
+        wait_for(lambda: second.says("Another daemon works on the database"), seconds=60)
+        before = ticks(dagster_url)
+        wait_for(lambda: ticks(dagster_url) > before, seconds=60, what="a tick of the first daemon")
+        time.sleep(3)  # the second one sees ticks go on: a start may take longer
+        assert not second.says(WORKS)
+        first.process.send_signal(signal.SIGSTOP)
+        frozen_at = time.monotonic()
+        wait_for(lambda: second.says(DAGSTER), seconds=120, what="the second daemon")
+        print(f"taken over after {time.monotonic() - frozen_at:.1f} s")
+        (line,) = (line for line in second.log().splitlines() if "Its session is ended" in line)
+        assert (
+            " ERROR The daemon that works on the database is frozen, or has lost its code server: no tick of " in line
+        )
+        assert f"orders_sync daemon on {os.uname().nodename} (by a socket, server process " in line
+        before = ticks(dagster_url)
+        wait_for(lambda: ticks(dagster_url) > before, seconds=60, what="a tick of the second daemon")
+        first.process.send_signal(signal.SIGCONT)
+        woken_at = time.monotonic()
+        assert first.process.wait(limit(10)) == 1
+        print(f"ended {time.monotonic() - woken_at:.2f} s after it woke up")
+        assert "The connection that showed that this daemon works is lost" in first.log()
+        before = ticks(dagster_url)
+        wait_for(lambda: ticks(dagster_url) > before, seconds=60, what="a further tick of the second daemon")
+    finally:
+        for each in started:
+            each.kill()
+
+
+@pytest.mark.timeout(limit(300))
+def test_a_daemon_whose_code_server_dies_lets_go_and_the_other_one_launches(tmp_path: Path, dagster_url: str) -> None:
+    dying, living = CodeServer(tmp_path, "dying"), CodeServer(tmp_path, "living")
+    first = Daemon(tmp_path, "first", dagster_url, dying, grace=60)
+    started: list[Daemon | CodeServer] = [dying, living, first]
+    try:
+        wait_for(lambda: first.says(DAGSTER), seconds=60, what="the first daemon")
+        second = Daemon(tmp_path, "second", dagster_url, living, grace=60)
+        started.append(second)
+        wait_for(lambda: second.says("Another daemon works on the database"), seconds=60)
+        before = ticks(dagster_url)
+        wait_for(lambda: ticks(dagster_url) > before, seconds=60, what="a tick of the first daemon")
+        time.sleep(3)  # its watchdog sees ticks go on: a start may take longer
+        dying.kill()
+        assert first.process.wait(limit(60)) == 1
+        assert " ERROR No tick of a schedule or sensor was evaluated since " in first.log()
+        wait_for(lambda: second.says(DAGSTER), seconds=60, what="the second daemon")
+        assert "Its session is ended" not in second.log()
+        before = ticks(dagster_url)
+        wait_for(lambda: ticks(dagster_url) > before, seconds=60, what="a tick of the second daemon")
+    finally:
+        for each in started:
+            each.kill()
+
+
 def test_a_daemon_whose_ticks_are_not_evaluated_lets_go(
     connection: Connection, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its code server is dead: every run that it takes from the queue would fail."""
-    wait_for_turn(connection)
+    wait_for_turn(connection, Watchdog(instance))
     store_sensor(instance, "first_passes", time.time(), interval=0)
     assert reason_to_end(connection, Watchdog(instance)) is None
     monkeypatch.setattr(watchdog, "START_SECONDS", 0.0)

@@ -76,6 +76,27 @@ def test_a_daemon_that_never_evaluated_a_tick_is_reported(
     assert wait_for(dog.look, seconds=10) == "no tick of a schedule or sensor was ever evaluated"
 
 
+def test_what_dagster_forgets_of_a_dead_code_server_is_no_evaluation(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next tick of each sensor fails, and Dagster forgets when the one before was evaluated."""
+    monkeypatch.setattr(watchdog, "START_SECONDS", 60.0)
+    dog = Watchdog(instance, seconds=0.8, every=0)
+    for moment in (1_767_268_980.0, 1_767_268_990.0):
+        store_sensor(instance, "dead_runs", moment - 1, interval=0)
+        store_sensor(instance, SENSOR, moment, interval=0)
+        assert dog.look() is None
+    began = time.monotonic()
+    time.sleep(0.5)
+    store_sensor(instance, SENSOR, None, interval=0)
+    assert dog.look() is None
+    time.sleep(0.2)
+    store_sensor(instance, "dead_runs", None, interval=0)
+    said = wait_for(dog.look, seconds=10)
+    assert time.monotonic() - began < 1.2
+    assert str(said).startswith("no tick of a schedule or sensor was evaluated since 2026-01-01 12:03:10 UTC, for ")
+
+
 def test_nothing_is_due_while_all_sensors_are_off(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,7 +18,8 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
 
 
 def test_a_new_instance_has_evaluated_nothing(instance: dg.DagsterInstance) -> None:
-    assert evaluations(instance) == Evaluations(None, None)
+    assert evaluations(instance) == Evaluations(frozenset(), None)
+    assert evaluations(instance).latest is None
 
 
 def test_the_latest_tick_counts_and_the_interval_of_the_sensors_that_are_on(instance: dg.DagsterInstance) -> None:
@@ -26,7 +27,9 @@ def test_the_latest_tick_counts_and_the_interval_of_the_sensors_that_are_on(inst
     store_sensor(instance, "dead_runs", 2000.0, interval=30)
     store_sensor(instance, "never", None, interval=60)
     store_sensor(instance, "off", 1500.0, interval=5, status=InstigatorStatus.STOPPED)
-    assert evaluations(instance) == Evaluations(2000.0, 10)
+    found = evaluations(instance)
+    assert found == Evaluations(frozenset({1000.0, 1500.0, 2000.0}), 10)
+    assert found.latest == 2000.0
 
 
 @pytest.mark.parametrize(
