@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import psutil
 
+from orders_sync.cli.left_processes import LeftProcess, forget_process, note_process
 from orders_sync.cli.output import console
 from orders_sync.config.environment import PROJECT_ROOT, state_folder
 from orders_sync.model.errors import UserFacingError
@@ -33,7 +34,8 @@ class ProcessDiedError(UserFacingError):
 class ManagedProcess:
     """A process in its own session, so that everything it starts can be stopped with it.
 
-    Its output goes to the file `log`, in the folder `logs` of the state folder.
+    Its output goes to the file `log`, in the folder `logs` of the state folder. It is on record there while it should
+    run, so that the next `up` finds it when this one is killed.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class ManagedProcess:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
+        note_process(LeftProcess(self.name, process.pid, self._command, ends_by_itself=bool(self._stop_seconds)))
         self._sessions.append(process.pid)
         self._started_at = time.monotonic()
         self._start_again_at = None
@@ -129,6 +132,7 @@ class ManagedProcess:
             if not self._signal_sessions(sign):
                 break
             _wait(lambda: not self.is_alive() and not self._signal_sessions(0), KILL_SECONDS)
+        forget_process(self.name)
 
     def _signal_sessions(self, sign: int) -> bool:
         """Sends a signal to all processes of the sessions; False when there are none. Signal 0 only looks for them."""

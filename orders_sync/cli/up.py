@@ -17,6 +17,7 @@ import psycopg
 from orders_sync.cli.dagster_processes import dagster_processes
 from orders_sync.cli.database import orders_database
 from orders_sync.cli.kept_databases import KeptDatabases
+from orders_sync.cli.left_processes import end_left_processes
 from orders_sync.cli.listening import PORT, check_is_free
 from orders_sync.cli.managed_process import ProcessDiedError
 from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console, print_error
@@ -42,17 +43,20 @@ def up(port: int, with_sandbox: bool, sandbox_port: int, until_synced: bool) -> 
     """Run everything: sandbox, Dagster UI and daemon.
 
     Sets up the databases first. The daemon runs the first syncs at once. A part that ends by itself is started again,
-    and so is the embedded PostgreSQL. Ctrl-C stops everything. Started again, the project continues where it stopped.
+    and so is the embedded PostgreSQL. Ctrl-C stops everything. Started again, the project continues where it stopped;
+    parts that a killed `up` left running are ended first.
     """
     from orders_sync.database.embedded import stop_if_last
 
     with only_one(state_folder()):
+        report = TimedReport()
+        for line in end_left_processes():
+            report.line(line)
         check_is_free(LOOPBACK, port, "the Dagster UI")
         if with_sandbox:
             check_is_free(LOOPBACK, sandbox_port, "the sandbox", "--sandbox-port")
         for sign in STOP_SIGNALS:
             signal.signal(sign, _raise_keyboard_interrupt)
-        report = TimedReport()
         supervisor = Supervisor(KeptDatabases(APPLICATION), report)
         temporary = ExitStack()
         exit_code = EXIT_DONE

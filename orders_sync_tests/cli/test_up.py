@@ -139,6 +139,51 @@ def test_what_dies_or_hangs_works_again(tmp_path: Path) -> None:
     assert _left_behind(project) == []
 
 
+@pytest.mark.timeout(limit(400))
+@pytest.mark.usefixtures("turn")
+def test_what_a_killed_up_left_running_is_ended_by_the_next_one(tmp_path: Path) -> None:
+    """With the same port, which the web server of the killed one keeps."""
+    project = copy_project(tmp_path)
+    port = free_port()
+    output = tmp_path / "up.log"
+
+    def start() -> "subprocess.Popen[bytes]":
+        with output.open("w") as log:
+            return subprocess.Popen(
+                _up(project, port, free_port(), "--no-sandbox"),
+                cwd=project, env=environment(), stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+
+    first = start()
+    try:
+        wait_for(lambda: "the Dagster UI answers" in output.read_text(), seconds=120, what="the first start")
+        wait_for(lambda: len(_parts(first.pid)) == 3, seconds=30, what="the three parts")
+        parts = _parts(first.pid)
+    finally:
+        first.kill()
+        first.wait(limit(10))
+    assert all(part.is_running() for part in parts)
+    parts[1].suspend()  # a frozen one ends, too
+    second = start()
+    try:
+        wait_for(lambda: "the Dagster UI answers" in output.read_text(), seconds=120, what="the second start")
+        for name, part in zip(("code_server", "daemon", "web"), parts, strict=True):
+            line = f"{name} of an `up` that was killed still ran (process {part.pid}), and is ended; runs"
+            assert line in output.read_text()
+            assert not part.is_running()
+    finally:
+        second.send_signal(signal.SIGINT)
+        second.wait(limit(90))
+    assert "Everything is stopped." in output.read_text()
+    wait_for(lambda: _left_behind(project) == [], seconds=90, what="the end of the first code server's own process")
+    assert list((project / ".state" / "processes").iterdir()) == []
+
+
+def _parts(up: int) -> list[psutil.Process]:
+    """The processes that `up` started, in this order."""
+    return [each for each in psutil.Process(up).children() if each.cmdline()[:1] == [sys.executable]]
+
+
 def _dg(project: Path, *arguments: str) -> str:
     done = subprocess.run(
         [program("dg"), *arguments], cwd=project,
