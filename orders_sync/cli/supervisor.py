@@ -13,6 +13,7 @@ from orders_sync.cli.kept_databases import DatabasesUnreachableError, KeptDataba
 from orders_sync.cli.managed_process import ManagedProcess
 from orders_sync.cli.output import console
 from orders_sync.config.environment import STATE_FOLDER
+from orders_sync.config.log_files import empty_if_full
 from orders_sync.database.engine import Connection
 from orders_sync.model.errors import UserFacingError
 
@@ -78,11 +79,16 @@ class Supervisor:
         return process
 
     def look(self) -> Connection | None:
-        """Starts again what has ended. Returns a connection to the orders database, or None while a database is away.
+        """Starts again what has ended, and keeps the logs small.
+
+        Returns a connection to the orders database, or None while a database is away.
 
         Without its database a process may end again and again: until the databases answer, none is started, and its
         ends do not count. Raises ProcessDiedError when a process ends again and again.
         """
+        for process in self._processes:
+            if what := empty_if_full(process.log):
+                self._report.line(what)
         now = time.monotonic()
         try:
             connection = self._databases.orders()

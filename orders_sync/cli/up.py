@@ -23,7 +23,7 @@ from orders_sync.cli.managed_process import ProcessDiedError
 from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console, print_error
 from orders_sync.cli.supervisor import LOOK_SECONDS, Supervisor, TimedReport, only_one
 from orders_sync.cli.watchdog import Watchdog
-from orders_sync.config.environment import state_folder
+from orders_sync.config.environment import log_bytes, state_folder
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.history import LaneState, lane_states
 
@@ -48,6 +48,7 @@ def up(port: int, with_sandbox: bool, sandbox_port: int, until_synced: bool) -> 
     """
     from orders_sync.database.embedded import stop_if_last
 
+    log_bytes()  # a wrong setting is reported before anything starts
     with only_one(state_folder()):
         report = TimedReport()
         for line in end_left_processes():

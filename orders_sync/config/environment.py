@@ -9,6 +9,7 @@ from pathlib import Path
 from orders_sync.model.errors import UserFacingError
 
 MAX_DAYS = 36_500
+MAX_LOG_MEGABYTES = 10_000
 PROJECT_ROOT = Path(__file__).resolve().parent.parent.parent
 
 ORDERS_DATABASE_URL = "ORDERS_DATABASE_URL"
@@ -18,6 +19,7 @@ DEAD_RUN_SECONDS = "ORDERS_SYNC_DEAD_RUN_SECONDS"
 STALLED_PASS_SECONDS = "ORDERS_SYNC_STALLED_PASS_SECONDS"
 KEEP_RUNS_DAYS = "ORDERS_SYNC_KEEP_RUNS_DAYS"
 KEEP_EVENTS_DAYS = "ORDERS_SYNC_KEEP_EVENTS_DAYS"
+LOG_MEGABYTES = "ORDERS_SYNC_LOG_MEGABYTES"
 UI_HOSTS = "ORDERS_SYNC_UI_HOSTS"
 UI_PASSWORD_FILE = "ORDERS_SYNC_UI_PASSWORD_FILE"
 
@@ -41,6 +43,10 @@ ENVIRONMENT_VARIABLES: Mapping[str, str] = {
     KEEP_EVENTS_DAYS: (
         "How many days the events of an order are kept after the newest one of them; the first and the latest of each "
         "item stay. Not set: 730."
+    ),
+    LOG_MEGABYTES: (
+        "How many megabytes a log in `.state/logs` may have; then it gets a number, and a new one begins. Four full "
+        "files of each log are kept. Not set: 20."
     ),
     UI_HOSTS: (
         "Further hosts under which browsers may reach the web server, separated by commas, e.g. "
@@ -105,11 +111,24 @@ def keep_events() -> timedelta:
     return _days(KEEP_EVENTS_DAYS, os.environ.get(KEEP_EVENTS_DAYS), 730)
 
 
+def log_bytes() -> int:
+    """The size in bytes at which a log of the state folder is full.
+
+    `ORDERS_SYNC_LOG_MEGABYTES` changes it; by default 20 MB. Raises EnvironmentVariableError for anything but a whole
+    number of megabytes, at least 1.
+    """
+    return 1_000_000 * _whole(LOG_MEGABYTES, os.environ.get(LOG_MEGABYTES), 20, MAX_LOG_MEGABYTES, "MB")
+
+
 def _days(variable: str, value: str | None, default: int) -> timedelta:
+    return timedelta(days=_whole(variable, value, default, MAX_DAYS, "days"))
+
+
+def _whole(variable: str, value: str | None, default: int, at_most: int, unit: str) -> int:
     text = value or str(default)
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= MAX_DAYS):
-        raise EnvironmentVariableError(f"{variable} is {text!r}; allowed are 1 to {MAX_DAYS} days, e.g. {default}")
-    return timedelta(days=int(text))
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= at_most):
+        raise EnvironmentVariableError(f"{variable} is {text!r}; allowed are 1 to {at_most} {unit}, e.g. {default}")
+    return int(text)
 
 
 def _seconds(variable: str, value: str | None, default: float, *, at_least: float) -> float:

@@ -5,21 +5,40 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from logging.handlers import WatchedFileHandler
 
-from orders_sync.config.environment import sync_log_file
+from orders_sync.config.environment import EnvironmentVariableError, sync_log_file
+from orders_sync.config.log_files import begin_anew_if_full
 
 LOGGER = logging.getLogger("orders_sync")
 
 
 @contextmanager
 def log_to_file() -> Generator[None]:
-    """Appends what the core logs to the sync log for the length of the block. The lines contain no buyers' data."""
+    """Appends what the core logs to the sync log for the length of the block. The lines contain no buyers' data.
+
+    A log that is full gets a number first; other processes then go on in the new one, too. What is wrong with the log's
+    size stops nobody.
+    """
+    problem = _begin_anew_if_full()
     handler = WatchedFileHandler(sync_log_file(), encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s OrderSync %(message)s"))
     LOGGER.addHandler(handler)
     if LOGGER.level == logging.NOTSET:
         LOGGER.setLevel(logging.INFO)
+    if problem is not None:
+        LOGGER.error("The sync log is not kept small: %s", problem)
     try:
         yield
     finally:
         LOGGER.removeHandler(handler)
         handler.close()
+
+
+def _begin_anew_if_full() -> str | None:
+    """Returns what is wrong."""
+    try:
+        begin_anew_if_full(sync_log_file())
+    except EnvironmentVariableError as problem:
+        return str(problem)
+    except OSError as error:
+        return f"{sync_log_file()}: {error.strerror}"
+    return None

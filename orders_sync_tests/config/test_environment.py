@@ -6,7 +6,13 @@ from collections.abc import Iterator
 import pytest
 
 from orders_sync.config import environment
-from orders_sync.config.environment import ENVIRONMENT_VARIABLES, PROJECT_ROOT, dead_run_seconds, stalled_pass_seconds
+from orders_sync.config.environment import (
+    ENVIRONMENT_VARIABLES,
+    PROJECT_ROOT,
+    dead_run_seconds,
+    log_bytes,
+    stalled_pass_seconds,
+)
 from orders_sync.model.errors import UserFacingError
 
 
@@ -36,6 +42,15 @@ def test_the_seconds_until_a_pass_is_stalled_can_be_set_to_what_a_healthy_pass_k
     monkeypatch.setenv("ORDERS_SYNC_STALLED_PASS_SECONDS", "5")
     with pytest.raises(UserFacingError, match=r"is '5'; allowed are seconds, at least 30, e\.g\. 600"):
         stalled_pass_seconds()
+
+
+def test_the_size_of_the_logs_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert log_bytes() == 20_000_000
+    monkeypatch.setenv("ORDERS_SYNC_LOG_MEGABYTES", "3")
+    assert log_bytes() == 3_000_000
+    monkeypatch.setenv("ORDERS_SYNC_LOG_MEGABYTES", "0.5")
+    with pytest.raises(UserFacingError, match=r"is '0\.5'; allowed are 1 to 10000 MB, e\.g\. 20"):
+        log_bytes()
 
 
 NOT_OURS = {
