@@ -172,8 +172,8 @@ def _examine_lanes() -> Iterator[Finding]:
 _REMEDIES_OF_WRONG = {
     ActivityKind.DIED: "Nothing, if the daemon is alive: its sensor `dead_runs` fails the run, and the next run misses "
     "nothing. `orders-sync sync` runs the lane now.",
-    ActivityKind.STALLED: "Nothing, if the daemon is alive: its sensor `dead_runs` ends the pass, and the next run "
-    "misses nothing. Without it, terminate the run in the UI, or end its process.",
+    ActivityKind.STALLED: "Nothing, if the daemon is alive: its sensor `dead_runs` ends the pass or command, and the "
+    "next run misses nothing. Without it, terminate the run in the UI, or end its process.",
 }
 
 

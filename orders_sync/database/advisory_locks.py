@@ -7,6 +7,7 @@ A lock holds across processes and machines, and ends with its connection at the 
 import contextlib
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import LiteralString, NamedTuple
 
 import psycopg
@@ -38,6 +39,11 @@ SELECT pid, coalesce(application_name, 'somebody'), host(client_addr), backend_s
 FROM pg_locks JOIN pg_stat_activity USING (pid)
 WHERE granted AND {_IS_THE_LOCK}
 ORDER BY pid
+"""  # noqa: S608 - as above
+_LAST_ACTIVE: LiteralString = f"""
+SELECT min(CASE state WHEN 'active' THEN clock_timestamp() ELSE state_change END)
+FROM pg_locks JOIN pg_stat_activity USING (pid)
+WHERE granted AND {_IS_THE_LOCK}
 """  # noqa: S608 - as above
 _END_SESSION: LiteralString = f"""
 SELECT pg_terminate_backend(pid, 5000) FROM pg_locks JOIN pg_stat_activity USING (pid)
@@ -134,6 +140,15 @@ def end_holder(connection: Connection, name: str, application: str) -> bool:
 def sessions(connection: Connection, name: str) -> list[Session]:
     """The sessions that hold the lock."""
     return [Session(*row) for row in connection.execute(_SESSIONS, [name])]
+
+
+def last_active(connection: Connection, name: str) -> datetime | None:
+    """When the session that holds the lock last executed something, by the server's clock (aware).
+
+    Of several sessions, that of the most silent one. None: nobody holds it, or another role, which can't be seen.
+    """
+    row = connection.execute(_LAST_ACTIVE, [name]).fetchone()
+    return row[0] if row is not None else None
 
 
 def end_session(connection: Connection, name: str, session: Session) -> bool:

@@ -20,7 +20,7 @@ class ActivityKind(StrEnum):
     WAITING = "waiting"
     """A pass is running, and waits for something until a time that is known."""
     STALLED = "stalled"
-    """A pass holds the lane, but has made no progress for too long."""
+    """A pass or a command holds the lane, but has made no progress for too long."""
     PAUSED = "paused"
     """No run is requested, since the account's credential is refused."""
     DIED = "died"
@@ -44,28 +44,27 @@ def activity(state: LaneState, now: datetime, refusal: Refusal | None = None) ->
 
     `refusal`: why the lane pauses. Raises EnvironmentVariableError if the time without progress can't be used.
     """
+    silence = state.silence(now)
+    if silence >= timedelta(seconds=stalled_pass_seconds()):
+        return Activity(ActivityKind.STALLED, f"{state.holder}: no progress for {_minutes(silence)}")
     if state.has_died:
         text = f"run {state.last_run_id} died"
         return Activity(ActivityKind.DIED, text if state.holder is None else f"{text}; {state.holder} works on it")
     if not state.is_running:
         if state.holder is not None:
-            return _running(state.holder)
+            return _running(state.holder, silence)
         if refusal is not None:
             return Activity(ActivityKind.PAUSED, str(refusal))
         return Activity(ActivityKind.IDLE, "idle")
-    silence = state.silence(now)
-    if silence >= timedelta(seconds=stalled_pass_seconds()):
-        return Activity(ActivityKind.STALLED, f"{state.holder}: no progress for {_minutes(silence)}")
     if state.waits is not None and now < state.waits.until:
         until = f"{state.waits.until.astimezone(UTC):%H:%M:%S} UTC"
         return Activity(ActivityKind.WAITING, f"{state.holder}, waits for {state.waits.what}, until {until}")
-    if silence >= QUIET:
-        return _running(f"{state.holder}, last progress {_minutes(silence)} ago")
-    return _running(str(state.holder))
+    return _running(str(state.holder), silence)
 
 
-def _running(text: str) -> Activity:
-    return Activity(ActivityKind.RUNNING, text)
+def _running(holder: str, silence: timedelta) -> Activity:
+    quiet = f", last progress {_minutes(silence)} ago" if silence >= QUIET else ""
+    return Activity(ActivityKind.RUNNING, f"{holder}{quiet}")
 
 
 def _minutes(span: timedelta) -> str:

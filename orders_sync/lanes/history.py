@@ -9,7 +9,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from orders_sync.database.engine import Connection
-from orders_sync.lanes.lock import holder
+from orders_sync.lanes.lock import holder, holder_active_at
 from orders_sync.lanes.progress import DIED, Wait
 from orders_sync.model.lane import Lane, SyncType
 from orders_sync.model.pass_summary import PassSummary
@@ -87,6 +87,8 @@ class LaneState(NamedTuple):
     """When the pass that is running last made progress; None: none is running, or it does not note it."""
     waits: Wait | None = None
     """What the pass that is running waits for."""
+    holder_active_at: datetime | None = None
+    """When the session that holds the lane last executed something; None: nobody holds it, or it can't be seen."""
 
     def lag(self, now: datetime | None = None) -> float | None:
         """Seconds since the watermark; None before the first complete pass."""
@@ -105,10 +107,12 @@ class LaneState(NamedTuple):
         return self.last_outcome == "running" and not self.is_running
 
     def silence(self, now: datetime) -> timedelta:
-        """How long the pass that is running has made no progress. A wait counts as progress while its process lives."""
-        if not self.is_running or self.progressed_at is None:
-            return timedelta(0)
-        return max(now - self.progressed_at, timedelta(0))
+        """How long the pass that is running has made no progress. A wait counts as progress while its process lives.
+
+        Of other work on the lane, e.g. a command, how long its process has shown no sign of life.
+        """
+        since = self.progressed_at if self.is_running else self.holder_active_at
+        return timedelta(0) if self.holder is None or since is None else max(now - since, timedelta(0))
 
 
 def lane_states(connection: Connection, accounts: list[str]) -> list[LaneState]:
@@ -129,7 +133,12 @@ def _lane_states(connection: Connection, accounts: list[str]) -> list[LaneState]
         row["waits"] = Wait(what, until) if what is not None else None
         stored[Lane(row.pop("account"), SyncType(row.pop("sync_type")))] = row
     return [
-        LaneState(lane, **stored.get(lane, {}), holder=holder(connection, lane))
+        LaneState(
+            lane,
+            **stored.get(lane, {}),
+            holder=holder(connection, lane),
+            holder_active_at=holder_active_at(connection, lane),
+        )
         for account in accounts
         for lane in (Lane(account, sync_type) for sync_type in SyncType)
     ]

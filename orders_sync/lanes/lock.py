@@ -8,6 +8,7 @@ error names the run that is in the way.
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 
 from orders_sync.database import advisory_locks
 from orders_sync.database.engine import Connection, connect
@@ -44,6 +45,29 @@ def end_holder(connection: Connection, lane: Lane, run_id: str) -> bool:
     Whatever the run does later with that session fails. Every role may terminate the sessions of its own.
     """
     return advisory_locks.end_holder(connection, _lock_name(lane), _application(lane, run_id))
+
+
+def holder_active_at(connection: Connection, lane: Lane) -> datetime | None:
+    """When the session that holds the lane last executed something (aware).
+
+    It does so every 20 seconds at least while its process works. None: the lane is free, or another role holds it.
+    """
+    return advisory_locks.last_active(connection, _lock_name(lane))
+
+
+def end_silent_holder(connection: Connection, lane: Lane, after: timedelta) -> str | None:
+    """Terminates the session that holds the lane if it has executed nothing for so long; returns the holder's name.
+
+    Raises InsufficientPrivilege if it is another role's.
+    """
+    active_at = holder_active_at(connection, lane)
+    ((now,),) = connection.execute("SELECT clock_timestamp()")
+    if active_at is None or now - active_at < after:
+        return None
+    for session in advisory_locks.sessions(connection, _lock_name(lane)):
+        if advisory_locks.end_session(connection, _lock_name(lane), session):
+            return session.application
+    return None
 
 
 @contextmanager

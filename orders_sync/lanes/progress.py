@@ -1,11 +1,12 @@
 """The progress of running passes: when each last made some, what it waits for, and which ones are stalled.
 
 A process can live and hold its lane without doing anything: it is frozen, or its work hangs. So a pass notes its
-progress in its row of lane_runs, and one that notes none is ended.
+progress in its row of lane_runs, and one that notes none is ended. Other work that holds a lane, e.g. a command, has no
+such row: its session is never idle for long while its process works, and a session that is, is ended.
 """
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import LiteralString, NamedTuple
 
@@ -13,7 +14,7 @@ from psycopg.errors import InsufficientPrivilege
 
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.liveness import end_sign_of_life
-from orders_sync.lanes.lock import end_holder, holder
+from orders_sync.lanes.lock import end_holder, end_silent_holder, holder
 from orders_sync.model.lane import Lane, SyncType
 
 log = logging.getLogger("orders_sync.lanes")
@@ -54,10 +55,21 @@ def note_progress(connection: Connection, lane_run_id: int, wait: Wait | None) -
     return connection.execute(_NOTE, [what, until, lane_run_id]).rowcount == 1
 
 
+class EndedHolder(NamedTuple):
+    """What held a lane without a sign of life, and holds it no more."""
+
+    lane: Lane
+    holder: str
+    """The name of its connection, e.g. `orders_sync shop/new cli-1a2b`."""
+    problem: str
+    """Why, in one line."""
+
+
 def end_stalled_passes(connection: Connection, after: timedelta) -> list[EndedPass]:
     """Ends each pass without progress for so long: its session is terminated, and its lane free.
 
-    If its process is frozen and wakes up later, its first statement fails: it writes nothing more.
+    If its process is frozen and wakes up later, its first statement fails: it writes nothing more. Logs each as an
+    error.
     """
     ended: list[EndedPass] = []
     for lane_run_id, account, sync_type, run_id, silent in connection.execute(_STALLED, [after]).fetchall():
@@ -74,7 +86,26 @@ def end_stalled_passes(connection: Connection, after: timedelta) -> list[EndedPa
             )  # fmt: skip
             continue
         if _fail(connection, RunningLane(lane_run_id, lane, run_id), problem):
+            log.error("%s: run %s: %s", lane, run_id, problem)
             ended.append(EndedPass(lane, run_id, problem))
+    return ended
+
+
+def end_frozen_holders(connection: Connection, lanes: Iterable[Lane], after: timedelta) -> list[EndedHolder]:
+    """Ends what holds one of the lanes and has shown no sign of life for so long, e.g. a frozen command.
+
+    What it does when it wakes up fails, as with `end_stalled_passes`. Logs each as an error.
+    """
+    ended: list[EndedHolder] = []
+    for lane in lanes:
+        try:
+            holder_name = end_silent_holder(connection, lane, after)
+        except InsufficientPrivilege:  # another role's work shows no sign of life that could be seen
+            continue
+        if holder_name is not None:
+            problem = f"it showed no sign of life for {after.total_seconds() // 60:.0f} min, and was ended"
+            log.error("%s: %s: %s", lane, holder_name, problem)
+            ended.append(EndedHolder(lane, holder_name, problem))
     return ended
 
 

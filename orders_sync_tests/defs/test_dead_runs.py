@@ -1,5 +1,6 @@
 """The sensor that fails runs whose process has died, and ends passes that make no progress."""
 
+import time
 import uuid
 from collections.abc import Iterator
 
@@ -7,7 +8,9 @@ import dagster as dg
 import pytest
 from dagster import DagsterRunStatus
 
+from orders_sync.config.environment import sync_log_file
 from orders_sync.dagster_support.orders_database import OrdersDatabase
+from orders_sync.database import heartbeat
 from orders_sync.database.engine import Connection
 from orders_sync.defs.operations.sensors import dead_runs
 from orders_sync.lanes.history import started
@@ -80,3 +83,23 @@ def test_the_lane_of_a_dead_pass_says_so_at_once_and_its_run_fails_after_its_tim
     monkeypatch.setenv("ORDERS_SYNC_DEAD_RUN_SECONDS", "0")
     assert evaluate(instance) == f"Failed dead runs: {run_id[:12]}."
     assert status(instance, run_id) is DagsterRunStatus.FAILURE
+
+
+def test_a_frozen_command_that_holds_a_lane_is_ended_and_logged(
+    instance: dg.DagsterInstance, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORDERS_SYNC_STALLED_PASS_SECONDS", "30")
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 3600.0)  # as of a frozen process
+    monkeypatch.setattr("orders_sync.defs.operations.sensors.account_names", lambda: ["other", "shop"])
+    with hold(LANE, "cli-1"):
+        assert evaluate(instance) == "No dead runs."
+        time.sleep(31)
+        assert evaluate(instance) == "Ended orders_sync shop/new cli-1."
+        assert holder(connection, LANE) is None
+    assert (
+        sync_log_file()
+        .read_text()
+        .endswith(
+            "ERROR OrderSync shop/new: orders_sync shop/new cli-1: it showed no sign of life for 0 min, and was ended\n"
+        )
+    )

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -12,12 +13,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from orders_sync.config.account import SellerAccount
+from orders_sync.database import heartbeat
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.activity import Activity, ActivityKind, activity
 from orders_sync.lanes.history import LaneState, finished, lane_states, started
 from orders_sync.lanes.lock import hold, holder
 from orders_sync.lanes.progress import (
     Wait,
+    end_frozen_holders,
     end_stalled_passes,
     fail_dead_passes,
     failures_in_row,
@@ -25,6 +28,7 @@ from orders_sync.lanes.progress import (
 )
 from orders_sync.model.lane import Lane, SyncType
 from orders_sync.model.pass_summary import PassSummary
+from orders_sync.passes.sync_order import sync_order
 from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.marketplace import Marketplace, an_order, sync
 from orders_sync.testing.waiting import limit, wait_for
@@ -147,7 +151,7 @@ def test_a_pass_that_waits_for_the_end_of_a_pause_says_so(
 
 
 def test_a_frozen_pass_is_ended_and_writes_nothing_when_it_wakes_up(
-    marketplace: Marketplace, account: SellerAccount, connection: Connection
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
     for number in range(1, 51):
         an_order(marketplace, number)
@@ -161,6 +165,9 @@ def test_a_frozen_pass_is_ended_and_writes_nothing_when_it_wakes_up(
         ]
         assert holder(connection, LANE) is None
         assert state(connection).last_problem == "it made no progress for 11 min, and was ended"
+        assert [(line.levelname, line.message) for line in caplog.records if line.name == "orders_sync.lanes"] == [
+            ("ERROR", "shop/new: run frozen: it made no progress for 11 min, and was ended")
+        ]
         gate.is_open = True
         sync(account)  # the next run is not kept waiting
         versions = connection.execute("SELECT order_id, xmin::text FROM orders ORDER BY 1").fetchall()
@@ -173,6 +180,75 @@ def test_a_frozen_pass_is_ended_and_writes_nothing_when_it_wakes_up(
     assert connection.execute("SELECT order_id, xmin::text FROM orders ORDER BY 1").fetchall() == versions
     assert connection.execute("SELECT * FROM lane_runs ORDER BY 1").fetchall() == rows
     check_invariants(connection)
+
+
+@contextmanager
+def a_command_in_its_own_process(account: SellerAccount, call: str) -> Iterator["subprocess.Popen[str]"]:
+    program = f"""
+from orders_sync.marketplaces.kit.accounts import account_from
+from orders_sync.passes.sync_order import sync_order
+account = account_from("shop", {account.settings.model_dump()!r}, "f")
+{call}
+"""
+    process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True, env=os.environ)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate(timeout=limit(10))
+
+
+def test_a_frozen_command_is_said_to_be_and_ended_and_writes_nothing_when_it_wakes_up(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    an_order(marketplace, 1)
+    with (
+        marketplace.closed_gate("/ws/orders") as gate,
+        a_command_in_its_own_process(account, 'sync_order(account, "1", "cli-1")') as process,
+    ):
+        wait_for(lambda: gate.reached, seconds=60, what="the call")
+        name = "orders_sync shop/new cli-1"
+        assert doing(connection) == (ActivityKind.RUNNING, name)
+        process.send_signal(signal.SIGSTOP)
+        assert doing(connection, timedelta(minutes=12)) == (ActivityKind.STALLED, f"{name}: no progress for 12 min")
+        time.sleep(2)
+        assert end_frozen_holders(connection, [LANE], timedelta(minutes=10)) == []
+        problem = "it showed no sign of life for 0 min, and was ended"
+        assert end_frozen_holders(connection, [LANE], timedelta(seconds=1)) == [(LANE, name, problem)]
+        assert [(line.levelname, line.message) for line in caplog.records if line.name == "orders_sync.lanes"] == [
+            ("ERROR", f"shop/new: {name}: {problem}")
+        ]
+        assert doing(connection) == (ActivityKind.IDLE, "idle")
+        gate.is_open = True
+        sync(account)  # the next run is not kept waiting
+        versions = connection.execute("SELECT order_id, xmin::text FROM orders ORDER BY 1").fetchall()
+        assert len(versions) == 1
+        process.send_signal(signal.SIGCONT)
+        _, errors = process.communicate(timeout=limit(60))
+    assert process.returncode == 1
+    assert "OperationalError" in errors or "AdminShutdown" in errors
+    assert connection.execute("SELECT order_id, xmin::text FROM orders ORDER BY 1").fetchall() == versions
+    check_invariants(connection)
+
+
+def test_a_command_whose_process_works_is_left_alone_however_slow_its_answer(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.3)
+    an_order(marketplace, 1)
+    with marketplace.closed_gate("/ws/orders") as gate:
+        working = threading.Thread(target=sync_order, args=[account, "1", "cli-1"])
+        working.start()
+        try:
+            wait_for(lambda: gate.reached, seconds=60, what="the call")
+            for _ in range(12):
+                time.sleep(0.3)
+                assert end_frozen_holders(connection, [LANE], timedelta(seconds=limit(2.0))) == []
+                assert holder(connection, LANE) is not None
+        finally:
+            gate.is_open = True
+            working.join()
+    assert connection.execute("SELECT count(*) FROM orders").fetchone() == (1,)
 
 
 @pytest.mark.parametrize("outcome", ["succeeded", "failed"])

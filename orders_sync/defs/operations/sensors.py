@@ -15,8 +15,10 @@ from orders_sync.dagster_support.lane_assets import SYNC_TYPE_TAG
 from orders_sync.dagster_support.missing_passes import missing_passes
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.lanes.liveness import is_alive
-from orders_sync.lanes.progress import end_stalled_passes, fail_dead_passes
-from orders_sync.model.lane import SyncType
+from orders_sync.lanes.progress import end_frozen_holders, end_stalled_passes, fail_dead_passes
+from orders_sync.marketplaces.kit.accounts import account_names
+from orders_sync.model.lane import Lane, SyncType
+from orders_sync.passes.sync_log import log_to_file
 
 
 @dg.sensor(
@@ -48,7 +50,8 @@ def missing_passes_sensor(
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
         "Fails runs whose process has died, so that they do not keep their lane busy: the process of a live run holds "
-        "a database lock with the id of the run. Ends passes that make no progress, also those of the command line."
+        "a database lock with the id of the run. Ends passes that make no progress, also those of the command line, "
+        "and frozen commands that hold a lane."
     ),
 )
 def dead_runs(context: dg.SensorEvaluationContext, orders_database: OrdersDatabase) -> dg.SkipReason:
@@ -60,8 +63,11 @@ def dead_runs(context: dg.SensorEvaluationContext, orders_database: OrdersDataba
     now = time.time()
     silent: dict[str, float] = {}
     started = {run.run_id: run for run in runs_under_way(context.instance) if run.status == dg.DagsterRunStatus.STARTED}
-    with orders_database.connect("dead runs") as connection:
-        stalled = end_stalled_passes(connection, timedelta(seconds=stalled_pass_seconds()))
+    patience = timedelta(seconds=stalled_pass_seconds())
+    lanes = [Lane(name, sync_type) for name in account_names() for sync_type in SyncType]
+    with orders_database.connect("dead runs") as connection, log_to_file():
+        stalled = end_stalled_passes(connection, patience)
+        frozen = end_frozen_holders(connection, lanes, patience)
         fail_dead_passes(connection)
         to_fail = {
             each.run_id: f"{each.lane}: {each.problem}. Its lane is free again." for each in stalled
@@ -81,5 +87,8 @@ def dead_runs(context: dg.SensorEvaluationContext, orders_database: OrdersDataba
         if run_id in started:
             context.instance.report_run_failed(started[run_id], problem)
     context.update_cursor(json.dumps(silent))
-    failed = ", ".join(run_id[:12] for run_id in to_fail)
-    return dg.SkipReason(f"Failed dead runs: {failed}." if failed else "No dead runs.")
+    for each in frozen:
+        context.log.error(f"{each.lane}: {each.holder}: {each.problem}. Its lane is free again.")
+    done = [f"Failed dead runs: {', '.join(run_id[:12] for run_id in to_fail)}."] if to_fail else []
+    done += [f"Ended {each.holder}." for each in frozen]
+    return dg.SkipReason(" ".join(done) or "No dead runs.")
