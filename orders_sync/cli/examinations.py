@@ -154,19 +154,19 @@ def _examine_waiting_lines() -> Iterator[Finding]:
 def _examine_lanes() -> Iterator[Finding]:
     from orders_sync.config.schedules import load_schedules
     from orders_sync.lanes.history import lane_states
+    from orders_sync.lanes.progress import failures_in_row
     from orders_sync.lanes.refusals import refusal_of
     from orders_sync.marketplaces.kit.accounts import load_accounts
 
     settings = load_schedules()
     with orders_database(APPLICATION) as connection:
         accounts, _ = load_accounts()
-        states = [
-            (state, refusal_of(connection, accounts[state.lane.account], state.lane.sync_type))
-            for state in lane_states(connection, list(accounts))
-        ]
+        states = lane_states(connection, list(accounts))
+        refusals = [refusal_of(connection, accounts[each.lane.account], each.lane.sync_type) for each in states]
+        failures = failures_in_row(connection, [each.lane for each in states])
     now = datetime.now(UTC)
-    for state, refusal in states:
-        yield examine_lane(state, settings, now, refusal)
+    for state, refusal in zip(states, refusals, strict=True):
+        yield examine_lane(state, settings, now, refusal, failures.get(state.lane, 0))
 
 
 _REMEDIES_OF_WRONG = {
@@ -178,11 +178,11 @@ _REMEDIES_OF_WRONG = {
 
 
 def examine_lane(
-    state: LaneState, settings: ScheduleSettings, now: datetime, refusal: Refusal | None = None
+    state: LaneState, settings: ScheduleSettings, now: datetime, refusal: Refusal | None = None, failures: int = 0
 ) -> Finding:
     """Whether a lane runs too long, died, failed, pauses, missed its last tick, or has a watermark that can't be right.
 
-    `refusal`: why the lane pauses.
+    `refusal`: why the lane pauses. `failures`: how many runs failed since the last success.
     """
     if state.watermark is not None and state.watermark < EARLIEST:
         text = f"{state.lane}: its watermark lies before {EARLIEST:%Y-%m-%d}, so that every pass fails"
@@ -205,9 +205,10 @@ def examine_lane(
             "Look at that run in the UI. If it makes no progress, terminate it there; its lane is then free.",
         )
     if state.last_outcome == "failed":
+        runs = f"its last {failures} runs" if failures > 1 else "its last run"
         return Finding(
             False,
-            f"{state.lane}: its last run failed: {state.last_problem}",
+            f"{state.lane}: {runs} failed: {state.last_problem}",
             "It is tried again 1, 5, 15, then 60 minutes after each failure in a row, and at each tick; nothing is "
             "missed. `orders-sync log --grep` shows more.",
         )

@@ -1,6 +1,7 @@
 """The processes of `orders-sync up` as a whole: started, watched, started again, stopped."""
 
 import fcntl
+import logging
 import os
 import time
 from collections.abc import Callable, Generator
@@ -16,6 +17,8 @@ from orders_sync.config.environment import STATE_FOLDER
 from orders_sync.config.log_files import empty_if_full
 from orders_sync.database.engine import Connection
 from orders_sync.model.errors import UserFacingError
+
+log = logging.getLogger("orders_sync.up")
 
 LOOK_SECONDS = 1.0
 """How long it takes until the processes and the databases are looked at again."""
@@ -58,6 +61,11 @@ class TimedReport:
         """Prints a line."""
         console.print(f"[dim]{time.monotonic() - self._started:6.1f} s[/dim]", end="  ")
         console.print(text, markup=False)
+
+    def error(self, text: str) -> None:
+        """Prints a line about what needs a person, or has needed `up` to step in, and logs it as an error."""
+        self.line(text)
+        log.error("orders-sync up: %s", text)
 
 
 class Supervisor:

@@ -20,7 +20,7 @@ from orders_sync.cli.kept_databases import KeptDatabases
 from orders_sync.cli.left_processes import end_left_processes
 from orders_sync.cli.listening import PORT, check_is_free
 from orders_sync.cli.managed_process import ProcessDiedError
-from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console, print_error
+from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console
 from orders_sync.cli.supervisor import LOOK_SECONDS, Supervisor, TimedReport, only_one
 from orders_sync.cli.watchdog import Watchdog
 from orders_sync.config.environment import log_bytes, state_folder
@@ -47,9 +47,10 @@ def up(port: int, with_sandbox: bool, sandbox_port: int, until_synced: bool) -> 
     parts that a killed `up` left running are ended first.
     """
     from orders_sync.database.embedded import stop_if_last
+    from orders_sync.passes.sync_log import log_to_file
 
     log_bytes()  # a wrong setting is reported before anything starts
-    with only_one(state_folder()):
+    with only_one(state_folder()), log_to_file():
         report = TimedReport()
         for line in end_left_processes():
             report.line(line)
@@ -72,7 +73,7 @@ def up(port: int, with_sandbox: bool, sandbox_port: int, until_synced: bool) -> 
         except KeyboardInterrupt:
             console.print("Stopping …")
         except ProcessDiedError as problem:
-            print_error(problem)
+            report.error(f"{problem}. Everything is stopped")
             exit_code = EXIT_FAILED
         finally:
             for sign in STOP_SIGNALS:
@@ -153,7 +154,7 @@ def _report_progress(supervisor: Supervisor, report: TimedReport, *, until_synce
                         report.line("all syncs and the stock job have run")
                         return
                 if what := watchdog.look():
-                    report.line(f"{what}; code server and daemon are replaced")
+                    report.error(f"{what}; code server and daemon are replaced")
                     supervisor.replace("code_server", "daemon")
             else:
                 watchdog.wait_for_start()

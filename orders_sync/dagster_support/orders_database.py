@@ -1,5 +1,6 @@
 """The resource `orders_database`: what every asset, op, check, schedule and sensor needs of the orders database."""
 
+import logging
 import os
 import time
 from collections.abc import Generator
@@ -11,13 +12,15 @@ from pydantic import PrivateAttr
 
 from orders_sync.config.environment import ORDERS_DATABASE_URL, state_folder
 from orders_sync.database.engine import Connection, connect, engine
-from orders_sync.database.schema import check_schema
+from orders_sync.database.schema import SchemaError, check_schema
 from orders_sync.lanes.liveness import alive
 from orders_sync.passes.sync_log import log_to_file
 from orders_sync.stock.connection import StockConnection, stock_connection, stock_reader
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
+
+log = logging.getLogger("orders_sync.database")
 
 SCHEMA_CHECK_SECONDS = 60.0
 """How long a process relies on its last check of the schema: sensors tick every few seconds."""
@@ -27,6 +30,9 @@ TICK_LOCK_SECONDS = 15
 
 _schema_checks: dict[str, float] = {}
 """When this process last checked the schema of a database (monotonic clock), by the setting that names it."""
+
+_schema_reports: dict[str, float] = {}
+"""When this process last reported a schema that it does not work with; as above."""
 
 
 class OrdersDatabase(dg.ConfigurableResource["OrdersDatabase"]):
@@ -80,12 +86,21 @@ class OrdersDatabase(dg.ConfigurableResource["OrdersDatabase"]):
 def check_schema_now_and_then() -> None:
     """Looks whether the code works with the schema, at most once per SCHEMA_CHECK_SECONDS in each process.
 
-    Raises SchemaError if it does not, and DatabaseUnreachableError when the database does not answer.
+    A schema that it does not work with is an error in the sync log, as often at most. Raises SchemaError then, and
+    DatabaseUnreachableError when the database does not answer.
     """
     # Not database_url(): it opens connections to the embedded server, to see whether that is up.
     database = os.environ.get(ORDERS_DATABASE_URL) or str(state_folder())
     checked = _schema_checks.get(database)
     if checked is not None and time.monotonic() - checked < SCHEMA_CHECK_SECONDS:
         return
-    check_schema()
+    try:
+        check_schema()
+    except SchemaError as problem:
+        reported = _schema_reports.get(database)
+        if reported is None or time.monotonic() - reported >= SCHEMA_CHECK_SECONDS:
+            _schema_reports[database] = time.monotonic()
+            with log_to_file():
+                log.error("No sync and no stock job can run: %s", problem)
+        raise
     _schema_checks[database] = time.monotonic()

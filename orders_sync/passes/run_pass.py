@@ -221,13 +221,17 @@ def _note_refusal(connection: Connection, request: PassRequest, error: Exception
     is_refused = isinstance(error, CredentialRefusedError) and error.status in REFUSALS
     if not is_missing and (not is_refused or isinstance(error, BlockedByFirewallError)):
         return
+    lane = Lane(request.account.name, request.sync_type)
     pauses_account = is_missing or (isinstance(error, CredentialRefusedError) and error.status != LACKS_A_RIGHT)
     try:
         note_refusal(connection, request.account, request.sync_type, problem, pauses_account=pauses_account)
     except psycopg.Error:
-        log.warning(
-            "%s/%s: the refusal of its credential could not be stored.", request.account.name, request.sync_type
-        )
+        log.warning("%s: the refusal of its credential could not be stored.", lane)
+        return
+    what = "all lanes of the account pause" if pauses_account else "the lane pauses"
+    log.error(
+        "%s: %s until the account's file or credential has changed, or somebody runs it by hand.", lane, what
+    )  # fmt: skip
 
 
 def _in_words(summary: PassSummary) -> str:

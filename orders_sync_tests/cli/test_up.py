@@ -125,6 +125,8 @@ def test_what_dies_or_hangs_works_again(tmp_path: Path) -> None:
         time.sleep(15)  # `up` sees ticks go on: a start may take longer
         _child(up, "api", "grpc").suspend()
         wait_for(lambda: times("code server and daemon are replaced"), seconds=120, what="the watchdog")
+        log = (project / ".state" / "logs" / "sync.log").read_text()
+        assert " ERROR OrderSync orders-sync up: no tick of a schedule or sensor was evaluated since " in log
         assert not is_evaluated()
         wait_for(is_evaluated, seconds=180, every=2, what="a tick of the new code server")
         postmaster = project / ".state" / "postgres" / "postmaster.pid"
@@ -177,6 +179,25 @@ def test_what_a_killed_up_left_running_is_ended_by_the_next_one(tmp_path: Path) 
     assert "Everything is stopped." in output.read_text()
     wait_for(lambda: _left_behind(project) == [], seconds=90, what="the end of the first code server's own process")
     assert list((project / ".state" / "processes").iterdir()) == []
+
+
+@pytest.mark.timeout(limit(300))
+@pytest.mark.usefixtures("turn")
+def test_a_part_that_ends_again_and_again_is_an_error_in_the_log(tmp_path: Path) -> None:
+    """Here the web server, whose file with the password is missing."""
+    project = copy_project(tmp_path)
+    done = subprocess.run(
+        _up(project, free_port(), free_port(), "--no-sandbox"), cwd=project,
+        env=environment(ORDERS_SYNC_UI_PASSWORD_FILE="missing"), capture_output=True, text=True,
+        timeout=limit(200), check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "web ended with exit code 1; it is started again in 8 s" in done.stdout
+    assert "Everything is stopped." in done.stdout
+    log = (project / ".state" / "logs" / "sync.log").read_text()
+    assert " ERROR OrderSync orders-sync up: web ended with exit code 1: " in log
+    assert "ORDERS_SYNC_UI_PASSWORD_FILE names missing, which can't be read" in log
+    assert _left_behind(project) == []
 
 
 def _parts(up: int) -> list[psutil.Process]:
