@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import dagster as dg
 import pytest
@@ -80,21 +81,21 @@ def test_what_dagster_forgets_of_a_dead_code_server_is_no_evaluation(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next tick of each sensor fails, and Dagster forgets when the one before was evaluated."""
-    monkeypatch.setattr(watchdog, "START_SECONDS", 60.0)
-    dog = Watchdog(instance, seconds=0.8, every=0)
-    for moment in (1_767_268_980.0, 1_767_268_990.0):
-        store_sensor(instance, "dead_runs", moment - 1, interval=0)
-        store_sensor(instance, SENSOR, moment, interval=0)
-        assert dog.look() is None
-    began = time.monotonic()
-    time.sleep(0.5)
-    store_sensor(instance, SENSOR, None, interval=0)
-    assert dog.look() is None
-    time.sleep(0.2)
-    store_sensor(instance, "dead_runs", None, interval=0)
-    said = wait_for(dog.look, seconds=10)
-    assert time.monotonic() - began < 1.2
-    assert str(said).startswith("no tick of a schedule or sensor was evaluated since 2026-01-01 12:03:10 UTC, for ")
+    clock = SimpleNamespace(seconds=0.0)
+    monkeypatch.setattr(watchdog, "time", SimpleNamespace(monotonic=lambda: clock.seconds))
+    dog = Watchdog(instance, seconds=40, every=0)
+
+    def look(seconds: float, **evaluated_at: float | None) -> str | None:
+        clock.seconds = seconds
+        for sensor, moment in evaluated_at.items():
+            store_sensor(instance, sensor, moment, interval=0)
+        return dog.look()
+
+    assert look(0, dead_runs=1_767_268_979.0, first_passes=1_767_268_980.0) is None
+    assert look(10, dead_runs=1_767_268_989.0, first_passes=1_767_268_990.0) is None
+    assert look(20, first_passes=None) is None
+    assert look(49, dead_runs=None) is None
+    assert look(51) == "no tick of a schedule or sensor was evaluated since 2026-01-01 12:03:10 UTC, for 41 s"
 
 
 def test_nothing_is_due_while_all_sensors_are_off(
