@@ -83,13 +83,14 @@ class Watchdog:
 
 def overdue(instance: "dg.DagsterInstance", seconds: float = SILENT_SECONDS) -> str | None:
     """What there is to report when no tick was evaluated for too long by this machine's clock. Else None."""
-    from orders_sync.dagster_instance.ticks import evaluations
+    from orders_sync.dagster_instance.ticks import evaluations, last_evaluated
 
     found = evaluations(instance)
-    if found.latest is None:
+    latest = found.latest if found.latest is not None else last_evaluated(instance)
+    if latest is None:
         return silence(None, 0)
-    age = time.time() - found.latest
-    return None if found.interval is None or age < seconds + found.interval else silence(found.latest, age)
+    age = time.time() - latest
+    return None if found.interval is None or age < seconds + found.interval else silence(latest, age)
 
 
 def silence(latest: float | None, seconds: float) -> str:

@@ -53,14 +53,6 @@ def evaluations(instance: dg.DagsterInstance) -> Evaluations:
         moments = {tick.timestamp for latest in ticks.values() for tick in latest if _failed_by_itself(tick)}
         data = [state.instigator_data for state in sensors if isinstance(state.instigator_data, SensorInstigatorData)]
         moments |= {each.last_tick_success_timestamp for each in data if each.last_tick_success_timestamp is not None}
-        if not moments:
-            moments = {
-                tick.timestamp
-                for state in sensors
-                for tick in instance.get_ticks(
-                    state.instigator_origin_id, state.selector_id, limit=1, statuses=_EVALUATED
-                )
-            }
     except (SQLAlchemyError, DagsterPostgresException) as error:
         raise StorageUnreachableError(f"Dagster's database does not answer: {error}") from error
     intervals = [
@@ -71,6 +63,22 @@ def evaluations(instance: dg.DagsterInstance) -> Evaluations:
         and state.instigator_data.min_interval is not None
     ]
     return Evaluations(frozenset(moments), min(intervals, default=None))
+
+
+def last_evaluated(instance: dg.DagsterInstance) -> float | None:
+    """When a tick was last evaluated (epoch seconds) according to the stored ticks, which Dagster does not forget.
+
+    None: never. Raises StorageUnreachableError.
+    """
+    try:
+        ticks = [
+            tick.timestamp
+            for state in instance.all_instigator_state(instigator_type=InstigatorType.SENSOR)
+            for tick in instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1, statuses=_EVALUATED)
+        ]
+    except (SQLAlchemyError, DagsterPostgresException) as error:
+        raise StorageUnreachableError(f"Dagster's database does not answer: {error}") from error
+    return max(ticks, default=None)
 
 
 def _failed_by_itself(tick: InstigatorTick) -> bool:

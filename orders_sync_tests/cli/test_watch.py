@@ -14,9 +14,10 @@ from orders_sync.cli import watchdog
 from orders_sync.cli.examinations import EXAMINATIONS, Finding
 from orders_sync.cli.watchdog import Watchdog, overdue
 from orders_sync.config.environment import PROJECT_ROOT
-from orders_sync.dagster_instance.internals import InstigatorStatus
+from orders_sync.dagster_instance.internals import InstigatorStatus, TickStatus
+from orders_sync.dagster_instance.ticks import evaluations
 from orders_sync.testing.waiting import limit, wait_for
-from orders_sync_tests.dagster_instance.dagster_sensors import store_sensor
+from orders_sync_tests.dagster_instance.dagster_sensors import store_failed_tick, store_sensor, store_tick
 
 SENSOR = "first_passes"
 
@@ -112,6 +113,15 @@ def test_an_overdue_tick_is_reported_by_the_clock(instance: dg.DagsterInstance) 
     store_sensor(instance, SENSOR, time.time() - 45)
     assert overdue(instance) is None
     store_sensor(instance, SENSOR, time.time() - 180)
+    assert str(overdue(instance)).endswith(" UTC, for 3 min")
+
+
+def test_a_tick_that_dagster_forgot_is_found_among_the_stored_ones(instance: dg.DagsterInstance) -> None:
+    sensor = store_sensor(instance, SENSOR, time.time() - 180, interval=0)
+    store_tick(instance, sensor, time.time() - 181, TickStatus.SKIPPED)
+    store_failed_tick(instance, sensor, time.time(), "DagsterUserCodeUnreachableError")
+    store_sensor(instance, SENSOR, None, interval=0)
+    assert evaluations(instance).moments == frozenset()  # else a watchdog would take it for a new one
     assert str(overdue(instance)).endswith(" UTC, for 3 min")
 
 

@@ -37,14 +37,25 @@ def store_sensor(
 
 def store_failed_tick(instance: dg.DagsterInstance, sensor: InstigatorState, at: float, error: str) -> None:
     """A tick that failed with an error of a class."""
+    store_tick(instance, sensor, at, TickStatus.FAILURE, SerializableErrorInfo("", [], error))
+
+
+def store_tick(
+    instance: dg.DagsterInstance,
+    sensor: InstigatorState,
+    at: float,
+    status: TickStatus,
+    error: SerializableErrorInfo | None = None,
+) -> None:
+    """A tick that has ended."""
     instance.create_tick(
         TickData(
             instigator_origin_id=sensor.instigator_origin_id,
             instigator_name=sensor.instigator_name,
             instigator_type=InstigatorType.SENSOR,
-            status=TickStatus.FAILURE,
+            status=status,
             timestamp=at,
             selector_id=sensor.selector_id,
-            error=SerializableErrorInfo("", [], error),
+            error=error,
         )
     )
