@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 3000
 
-.PHONY: run test test-fast test-medusa test-contracts lint types commits coverage reference docs lock lock-upgrade bench bench-passes bench-cutover bench-stock fuzz stress week chaos chaos-deployment clean
+.PHONY: run test test-fast test-medusa test-contracts lint types commits coverage reference docs lock lock-upgrade bench bench-passes bench-cutover bench-load bench-stock fuzz stress week chaos chaos-deployment clean
 
 run: .venv/installed ## set everything up and run the main job: sandbox, Dagster UI and daemon, first syncs
 	$(BIN)/orders-sync up --port $(PORT)
@@ -63,6 +63,10 @@ bench-passes: .venv/installed-dev ## measure a pass; CHECKOUT=<folder> compares 
 
 bench-cutover: .venv/installed-dev ## measure V1 against V2 over a simulated week, into bench/README.md
 	$(BIN)/python -m bench.cutover
+
+ACCOUNTS ?= 50
+bench-load: .venv/installed-dev ## measure ACCOUNTS=<number> accounts that are due in the same minute, and a slow marketplace, into bench/README.md
+	$(BIN)/python -m bench.load --accounts $(ACCOUNTS)
 
 bench-stock: .venv/installed-dev ## measure how events are applied to stock; CHECKOUT=<folder> compares with another checkout
 	$(BIN)/python -m bench.stock $(if $(CHECKOUT),--checkout $(CHECKOUT))

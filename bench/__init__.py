@@ -1,4 +1,24 @@
 """Figures, side by side in one run; never asserted in a timed test. `make bench` makes bench/README.md's table."""
 
+from pathlib import Path
+
+README = Path(__file__).parent / "README.md"
 CUTOVER_HEADING = "## V1 and V2 over a week"
-"""The heading in bench/README.md of the part that `make bench-cutover` writes; `make bench` keeps it."""
+"""The heading of the part that `make bench-cutover` writes."""
+LOAD_HEADING = "## Many accounts at once"
+"""The heading of the part that `make bench-load` writes."""
+
+
+def parts_of_others() -> str:
+    """The text of bench/README.md that `make bench` does not write: from the first of these headings on."""
+    readme = README.read_text()
+    places = [place for heading in (CUTOVER_HEADING, LOAD_HEADING) if (place := readme.find(heading)) >= 0]
+    return readme[min(places) :] if places else ""
+
+
+def write_part(heading: str, lines: list[str]) -> None:
+    """Puts a part into bench/README.md, in place of the one with the same heading, else at its end."""
+    before, found, rest = README.read_text().partition(heading + "\n")
+    _, next_heading, after = rest.partition("\n## ")
+    later = [next_heading.strip() + " " + after.strip()] if found and next_heading else []
+    README.write_text("\n\n".join([before.rstrip(), "\n".join([heading, "", *lines]), *later]) + "\n")

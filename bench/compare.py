@@ -19,11 +19,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import CUTOVER_HEADING as WEEK
+from bench import README, parts_of_others
 from bench.serving import BenchServer, bench_server
 from bench.variants import ORM_SAMPLE, PAGE_SIZE
-
-README = Path(__file__).parent / "README.md"
 
 
 class Bench:
@@ -261,8 +259,8 @@ def main() -> None:
         bench.connection.close()
         stop_if_last()
     text += [f"* {line}" for line in commit_to_lock()]
-    week = README.read_text().partition(WEEK)
-    README.write_text("\n".join(text) + "\n" + NOTES + ("\n" + WEEK + week[2] if week[1] else ""))
+    others = parts_of_others()
+    README.write_text("\n".join(text) + "\n" + NOTES + (f"\n{others}" if others else ""))
     print(README.read_text())
 
 

@@ -26,7 +26,7 @@ from unittest.mock import patch
 
 import psycopg
 
-from bench import CUTOVER_HEADING as HEADING
+from bench import CUTOVER_HEADING, write_part
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.embedded import embedded_url, stop_if_last
 from orders_sync.database.engine import Connection, connect
@@ -38,7 +38,6 @@ from orders_sync.stock.connection import StockConnection
 from orders_sync.testing.marketplace import Marketplace, sandbox_account, sync
 from orders_sync.testing.row_faults import BREAK_CONNECTION, fault_at_row
 
-README = Path(__file__).parent / "README.md"
 LATE_MINUTES = (15, 60, 150)
 
 
@@ -343,15 +342,14 @@ def main() -> None:
             print(name, results[name].calls, "calls", flush=True)
         stop_if_last()
     text = [
-        HEADING, "", f"`make bench-cutover` measured this on {datetime.now(UTC):%Y-%m-%d}: a simulated week at one "
+        f"`make bench-cutover` measured this on {datetime.now(UTC):%Y-%m-%d}: a simulated week at one "
         f"marketplace, {chosen.orders:.0f} orders per day, with an hour of 503 per day, a lost response to an "
         "acceptance per day, and each system killed once per day while it stores an order. V1 is its stand-in.", "",
         *table(results, chosen.days), "", *NOTES,
     ]  # fmt: skip
     print("\n".join(text))
     if not chosen.dry_run:
-        readme = README.read_text().split(HEADING)[0].rstrip()
-        README.write_text(readme + "\n\n" + "\n".join(text) + "\n")
+        write_part(CUTOVER_HEADING, text)
 
 
 if __name__ == "__main__":

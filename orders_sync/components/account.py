@@ -131,7 +131,6 @@ def lane_asset(
         backfill_policy=dg.BackfillPolicy.single_run() if is_partitioned(sync_type) else None,
         pool=str(lane),
         freshness_policy=freshness_of(sync_type, schedules),
-        op_tags={"dagster/priority": "1" if sync_type is SyncType.NEW else "0"},
         check_specs=[dg.AssetCheckSpec(NOTHING_PUT_OFF, asset=key, description=NOTHING_PUT_OFF_DESCRIPTION)],
     )
     def sync(

@@ -17,6 +17,8 @@ ASSET_NAMES = {
 
 ACCOUNT_TAG = "orders_sync/account"
 SYNC_TYPE_TAG = "orders_sync/sync_type"
+MARKETPLACE_TAG = "orders_sync/marketplace"
+"""On runs of schedules and sensors. dagster.yaml limits how many runs of one marketplace execute at once."""
 FROM_WATERMARK_TAG = "orders_sync/from"
 """`watermark` on runs of schedules and sensors: they start at the watermark, `modified` three months ago. Their
 partitions are the days since the watermark."""

@@ -90,7 +90,9 @@ def missing_passes(
             continue
         requested[lane] = [*requested.get(lane, []), now.timestamp()][-len(BACKOFF) :]
         basis = tries.last_at or now.replace(second=0, microsecond=0)
-        requests.append(request_of(connection, lane, settings, f"{lane}/missing/{basis.isoformat()}"))
+        marketplace = accounts[lane.account].settings.marketplace
+        run_key = f"{lane}/missing/{basis.isoformat()}"
+        requests.append(request_of(connection, lane, marketplace, settings, run_key))
     return MissingPasses(
         requests, waiting, json.dumps({str(lane): times for lane, times in requested.items() if times})
     )

@@ -10,6 +10,7 @@ from orders_sync.dagster_support.busy_lanes import busy_with, runs_under_way
 from orders_sync.dagster_support.lane_assets import (
     ACCOUNT_TAG,
     FROM_WATERMARK_TAG,
+    MARKETPLACE_TAG,
     RANGE_END_TAG,
     RANGE_START_TAG,
     SYNC_TYPE_TAG,
@@ -61,18 +62,23 @@ def requests_of_tick(
         elif not _take(connection, lane, tick_at):
             skipped.append(f"Lane {lane}: another daemon has taken this tick.")
         else:
-            requests.append(request_of(connection, lane, settings, f"{lane}/{tick_at.isoformat()}"))
+            run_key = f"{lane}/{tick_at.isoformat()}"
+            requests.append(request_of(connection, lane, account.settings.marketplace, settings, run_key))
     return TickRequests(requests, skipped)
 
 
-def request_of(connection: Connection, lane: Lane, settings: ScheduleSettings, run_key: str | None) -> dg.RunRequest:
+def request_of(
+    connection: Connection, lane: Lane, marketplace: str, settings: ScheduleSettings, run_key: str | None
+) -> dg.RunRequest:
     """A run of one lane that starts at its watermark. Its partitions are the days since then.
 
+    `marketplace`: the name of the account's adapter, e.g. `back_market`.
     `modified` starts earlier whatever these are, and marks the days before that it changed.
     """
     tags = {
         ACCOUNT_TAG: lane.account,
         SYNC_TYPE_TAG: lane.sync_type.value,
+        MARKETPLACE_TAG: marketplace,
         FROM_WATERMARK_TAG: "watermark",
     }
     if is_partitioned(lane.sync_type):

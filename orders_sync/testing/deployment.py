@@ -19,7 +19,7 @@ from orders_sync.config.account_files import COMPONENT_TYPE
 from orders_sync.config.environment import PROJECT_ROOT, accounts_folder, schedules_file, v1_file
 from orders_sync.config.schedules import COMPONENT_TYPE as SCHEDULES_TYPE
 from orders_sync.config.yaml_files import read_yaml
-from orders_sync.testing.marketplace import Marketplace
+from orders_sync.testing.marketplace import TOKEN_NAMES, Marketplace
 from orders_sync.testing.one_deployment import a_turn
 from orders_sync.testing.waiting import limit, wait_for
 
@@ -119,8 +119,14 @@ DAGSTER_DEV = (sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml")
 DG_DEV = (program("dg"), "dev")
 
 
+def account_at(marketplace: Marketplace) -> dict[str, Any]:
+    """The attributes of the file of an account at a fake marketplace of the sandbox."""
+    name = marketplace.fake.name
+    return {"marketplace": name, "base_url": marketplace.url, "token": TOKEN_NAMES[name]}
+
+
 class Deployment:
-    """`dagster dev` on a copy of the project, whose one account is at a marketplace of ours.
+    """`dagster dev` on a copy of the project, whose accounts are at marketplaces of ours: by default one.
 
     As a context manager it starts, and stops at the end; until then no other deployment of the test run starts.
     """
@@ -133,14 +139,15 @@ class Deployment:
         command: tuple[str, ...] = DAGSTER_DEV,
         crons: dict[str, str] | None = None,
         variables: dict[str, str] | None = None,
+        accounts: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         """Copies the project into the empty `folder`; starts nothing yet.
 
         `command`: what serves the UI and runs the daemon. `crons`: the crons of schedules that differ from the
-        project's, by sync type. `variables`: further environment variables of all its processes.
+        project's, by sync type. `variables`: further environment variables of all its processes. `accounts`: the
+        attributes of each account file, by the account's name, in place of the one account at `marketplace`.
         """
-        account = {"marketplace": "back_market", "base_url": marketplace.url, "token": "BACK_MARKET_SANDBOX_TOKEN"}
-        self.folder = copy_project(folder, {ACCOUNT: account})
+        self.folder = copy_project(folder, accounts or {ACCOUNT: account_at(marketplace)})
         self.marketplace = marketplace
         self.command = command
         self.environment = environment(**variables or {})
@@ -197,7 +204,7 @@ class Deployment:
 
     def kill(self) -> None:
         """Kills all its processes at once but the database's, as when a machine loses its power."""
-        while left := self._own_processes():  # a killed one may just have started another
+        while left := self.own_processes():  # a killed one may just have started another
             for process in left:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
@@ -206,7 +213,8 @@ class Deployment:
             process.wait(limit(10))
         self.processes.clear()
 
-    def _own_processes(self) -> list[psutil.Process]:
+    def own_processes(self) -> list[psutil.Process]:
+        """All its processes that live, but those of the database."""
         return [
             process
             for process in psutil.process_iter(["cwd", "name", "status"])

@@ -58,7 +58,7 @@ def run(account: SellerAccount, event_log: psycopg.Connection, tmp_path: Path) -
 @pytest.fixture
 def nightly(run: Run, connection: Connection) -> Callable[[], str]:
     """Runs what a tick of the schedule requests."""
-    return lambda: run(dict(request_of(connection, LANE, load_schedules(), None).tags))
+    return lambda: run(dict(request_of(connection, LANE, "back_market", load_schedules(), None).tags))
 
 
 def days_ago(days: int) -> str:

@@ -84,7 +84,7 @@ def test_a_busy_lane_is_skipped_and_the_others_are_not(instance: dg.DagsterInsta
 
 @pytest.mark.parametrize("sync_type", [SyncType.NEW, SyncType.CARE, SyncType.MODIFIED])
 def test_a_first_pass_covers_three_months(connection: Connection, sync_type: SyncType) -> None:
-    tags = request_of(connection, Lane("shop", sync_type), SETTINGS, None).tags
+    tags = request_of(connection, Lane("shop", sync_type), "back_market", SETTINGS, None).tags
     assert (tags[START], tags[END]) == (days_ago(FIRST_PASS_DAYS), days_ago(0))
 
 
@@ -95,21 +95,21 @@ def test_the_partitions_of_a_later_run_are_the_days_since_the_watermark(
     """Also of `modified`, which looks at three months: each partition costs two rows of the event log."""
     lane = Lane("shop", sync_type)
     set_watermark(connection, lane, datetime.now(UTC) - timedelta(days=3))
-    tags = request_of(connection, lane, SETTINGS, None).tags
+    tags = request_of(connection, lane, "back_market", SETTINGS, None).tags
     assert (tags[START], tags[END]) == (days_ago(3), days_ago(0))
 
 
 def test_the_days_lie_within_the_partitions(connection: Connection) -> None:
     lane = Lane("shop", SyncType.NEW)
     set_watermark(connection, lane, datetime.now(UTC) + timedelta(days=2))  # a clock that went wrong
-    tags = request_of(connection, lane, SETTINGS, None).tags
+    tags = request_of(connection, lane, "back_market", SETTINGS, None).tags
     assert (tags[START], tags[END]) == (days_ago(0), days_ago(0))
     late = ScheduleSettings(partitions_start=date.fromisoformat(days_ago(10)))
-    tags = request_of(connection, Lane("shop", SyncType.MODIFIED), late, None).tags
+    tags = request_of(connection, Lane("shop", SyncType.MODIFIED), "back_market", late, None).tags
     assert (tags[START], tags[END]) == (days_ago(10), days_ago(0))
 
 
 def test_incomplete_has_no_days(connection: Connection) -> None:
-    request = request_of(connection, Lane("shop", SyncType.INCOMPLETE), SETTINGS, "a key")
+    request = request_of(connection, Lane("shop", SyncType.INCOMPLETE), "back_market", SETTINGS, "a key")
     assert request.run_key == "a key"
     assert not {START, END} & set(request.tags)

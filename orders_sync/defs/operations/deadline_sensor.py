@@ -59,7 +59,8 @@ def passes_before_deadlines(
                 skipped.append(f"{lane}: {reason}")
             else:
                 requested[name] = {**recent, run_key: time.time()}
-                requests.append(request_of(connection, lane, settings, run_key))
+                marketplace = accounts[name].settings.marketplace
+                requests.append(request_of(connection, lane, marketplace, settings, run_key))
     if not requests:
         return dg.SkipReason("; ".join(skipped) or "No line that could be answered runs out before the next tick.")
     return dg.SensorResult(run_requests=requests, cursor=json.dumps(requested))

@@ -25,6 +25,8 @@ apply_order_events = dg.define_asset_job(
     "apply_order_events",
     selection=dg.AssetSelection.assets("stock_locks", "stock_available"),
     description="Applies pending order events to the stock locks, and computes what is available to sell.",
+    # Ahead of all lanes that are due: one run applies all events, and no second one is queued meanwhile.
+    tags={"dagster/priority": "1"},
     executor_def=dg.in_process_executor,
 )
 
