@@ -10,24 +10,23 @@ from typing import Any
 
 import yaml
 from dagster_postgres import DagsterPostgresStorage
-from sqlalchemy.engine import make_url
 
 from orders_sync.config.environment import DAGSTER_POSTGRES_URL, EnvironmentVariableError, state_folder
 from orders_sync.dagster_instance.internals import ConfigurableClassData, LocalArtifactStorage, LocalComputeLogManager
 from orders_sync.database.embedded import DAGSTER_DATABASE, embedded_url
+from orders_sync.database.server_url import ServerUrlError, server_url
 from orders_sync.database.session_settings import with_settings
 
 
 def dagster_server_url() -> str:
-    """The URL of Dagster's own database, in libpq's form (`postgresql://…`).
+    """The URL of Dagster's own database as `server_url` writes it.
 
-    Raises EnvironmentVariableError when DAGSTER_POSTGRES_URL names another kind of database.
+    Raises EnvironmentVariableError when DAGSTER_POSTGRES_URL names no PostgreSQL server.
     """
-    configured = os.environ.get(DAGSTER_POSTGRES_URL) or embedded_url(DAGSTER_DATABASE)
-    kind = make_url(configured).get_backend_name()
-    if kind not in ("postgresql", "postgres"):
-        raise EnvironmentVariableError(f"{DAGSTER_POSTGRES_URL} names a {kind} database; allowed are postgresql://…")
-    return f"postgresql://{configured.partition('://')[2]}"  # as it is: SQLAlchemy would drop `options=`
+    try:
+        return server_url(os.environ.get(DAGSTER_POSTGRES_URL) or embedded_url(DAGSTER_DATABASE))
+    except ServerUrlError as error:
+        raise EnvironmentVariableError(f"{DAGSTER_POSTGRES_URL} {error}") from None
 
 
 def dagster_database_url() -> str:

@@ -10,6 +10,7 @@ from psycopg.errors import InvalidParameterValue
 from orders_sync.config.environment import ORDERS_DATABASE_URL
 from orders_sync.database.embedded import ORDERS_DATABASE, embedded_url
 from orders_sync.database.poolers import PoolerError, backend_of, shares_sessions
+from orders_sync.database.server_url import ServerUrlError, server_url
 from orders_sync.database.session_settings import CONNECTION_CHECK, connection_string, server_settings
 from orders_sync.model.errors import UserFacingError
 
@@ -38,21 +39,17 @@ class DatabaseUnreachableError(UserFacingError):
 
 
 def database_url() -> str:
-    """The orders database's URL in libpq's form (`postgresql://…`). Starts the embedded server when no URL is set.
+    """The orders database's URL as `server_url` writes it. Starts the embedded server when no URL is set.
 
-    Raises DatabaseUnreachableError for a URL of another kind of database, and EmbeddedServerError.
+    Raises DatabaseUnreachableError for a URL that names no PostgreSQL server, and EmbeddedServerError.
     """
     configured = os.environ.get(ORDERS_DATABASE_URL)
     if not configured:
         return embedded_url(ORDERS_DATABASE)
-    scheme, separator, rest = configured.partition("://")
-    kind = scheme.partition("+")[0] if separator else ""
-    if kind not in ("postgresql", "postgres"):
-        raise DatabaseUnreachableError(
-            f"{ORDERS_DATABASE_URL} names {f'a {kind} database' if kind else 'no kind of database'}; "
-            "allowed is postgresql://…"
-        )
-    return f"postgresql://{rest}"
+    try:
+        return server_url(configured)
+    except ServerUrlError as error:
+        raise DatabaseUnreachableError(f"{ORDERS_DATABASE_URL} {error}") from None
 
 
 def engine(url: str | None = None) -> "Engine":

@@ -49,9 +49,7 @@ def test_dagsters_storage_speaks_psycopg2(monkeypatch: pytest.MonkeyPatch) -> No
     assert url.startswith("postgresql+psycopg2://someone:a%40b@db.example/dagster?sslmode=require&keepalives=1&")
     assert "tcp_user_timeout" in url
     monkeypatch.setenv("DAGSTER_POSTGRES_URL", "mysql://db.example/dagster")
-    with pytest.raises(
-        UserFacingError, match="DAGSTER_POSTGRES_URL names a mysql database; allowed are postgresql://…"
-    ):
+    with pytest.raises(UserFacingError, match="DAGSTER_POSTGRES_URL names a mysql database; allowed is postgresql://…"):
         dagster_database_url()
 
 
