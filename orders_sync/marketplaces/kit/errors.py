@@ -124,3 +124,10 @@ def _is_of_a_library(file: Path) -> bool:
 
 OF_ONE_RECORD = (RequestRefusedError, MarketplaceUnavailableError, BadAnswerError)
 """The errors of a request for one record that need not concern any other: the work goes on with the others."""
+
+
+def without_method(method: str, unit: str) -> MarketplaceUnavailableError:
+    """The error of a request that an adapter was registered for with a unit, but has no method for."""
+    return MarketplaceUnavailableError(
+        f"its adapter has no {method}(), so nothing was sent; write it, or register the marketplace without {unit}"
+    )

@@ -19,9 +19,9 @@ from orders_sync.marketplaces.kit.errors import (
     BadAnswerError,
     BlockedByFirewallError,
     CredentialRefusedError,
-    MarketplaceUnavailableError,
     RecordNotFoundError,
     RequestRefusedError,
+    without_method,
 )
 from orders_sync.marketplaces.kit.json_repair import DECODE_ERRORS, TooManyValuesError
 from orders_sync.marketplaces.kit.links import origin, origin_of, read_url
@@ -84,12 +84,6 @@ class _Call(NamedTuple):
     """Whether the answer is a document, and not JSON."""
 
 
-def _has_no(method: str, unit: str) -> MarketplaceUnavailableError:
-    return MarketplaceUnavailableError(
-        f"its adapter has no {method}(), so nothing was sent; write it, or register the marketplace without {unit}"
-    )
-
-
 class HttpAdapter:
     """The part of an adapter that is the same for all marketplaces that speak HTTP."""
 
@@ -106,12 +100,12 @@ class HttpAdapter:
     # other orders go on.
 
     def accept(self, target: AcceptanceTarget, item_ids: Sequence[str]) -> AcceptanceAnswer:
-        raise _has_no("accept", "acceptance_unit")
+        raise without_method("accept", "acceptance_unit")
 
     def refuse(
         self, target: AcceptanceTarget, item_ids: Sequence[str], accepted_ids: Sequence[str] = ()
     ) -> AcceptanceAnswer:
-        raise _has_no("refuse", "refusal_unit")
+        raise without_method("refuse", "refusal_unit")
 
     def now(self) -> datetime:
         return self.client.now()
