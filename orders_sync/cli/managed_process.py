@@ -11,6 +11,7 @@ import psutil
 from orders_sync.cli.left_processes import LeftProcess, forget_process, note_process
 from orders_sync.cli.output import console
 from orders_sync.config.environment import PROJECT_ROOT, state_folder
+from orders_sync.config.private_files import private_folder
 from orders_sync.model.errors import UserFacingError
 
 STOP_SECONDS = 30.0
@@ -50,8 +51,8 @@ class ManagedProcess:
         self._needs_child = needs_child
         self._idle_since: float | None = None
         self._stop_seconds = stop_seconds
-        self.log = state_folder() / "logs" / f"{name}.log"
-        self.log.parent.mkdir(exist_ok=True)
+        self.log = private_folder(state_folder() / "logs") / f"{name}.log"
+        self.log.touch(mode=0o600)
         self._command = command
         self._sessions: list[int] = []
         self._ends = 0

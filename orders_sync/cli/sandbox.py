@@ -32,6 +32,7 @@ def sandbox(
     POST /sandbox/faults switches faults on, POST /sandbox/clock moves the clock.
     """
     from orders_sync.config.environment import state_folder
+    from orders_sync.config.private_files import private_folder
     from orders_sync.config.sandbox_credentials import SANDBOX_CREDENTIALS
     from orders_sync.sandbox.server import open_sandbox, serve
 
@@ -41,7 +42,7 @@ def sandbox(
         "refurbed": SANDBOX_CREDENTIALS["REFURBED_SANDBOX_TOKEN"],
         "mirakl": SANDBOX_CREDENTIALS["MIRAKL_SANDBOX_KEY"],
     }
-    folder = None if forget else state_folder() / "sandbox"
+    folder = None if forget else private_folder(state_folder() / "sandbox")
     opened = open_sandbox(
         folder,
         tokens=tokens,

@@ -15,6 +15,7 @@ from orders_sync.cli.managed_process import ManagedProcess
 from orders_sync.cli.output import console
 from orders_sync.config.environment import STATE_FOLDER
 from orders_sync.config.log_files import empty_if_full
+from orders_sync.config.private_files import private_file
 from orders_sync.database.engine import Connection
 from orders_sync.model.errors import UserFacingError
 
@@ -36,7 +37,7 @@ def only_one(folder: Path) -> Generator[None]:
 
     Raises AlreadyRunningError.
     """
-    with (folder / "up.lock").open("a+") as file:
+    with open(folder / "up.lock", "a+", opener=private_file) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

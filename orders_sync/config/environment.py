@@ -2,10 +2,12 @@
 
 import math
 import os
+import stat
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
+from orders_sync.config.private_files import private_file, private_folder
 from orders_sync.model.errors import UserFacingError
 
 MAX_DAYS = 36_500
@@ -69,11 +71,21 @@ class EnvironmentVariableError(UserFacingError):
 def state_folder() -> Path:
     """The one folder for everything that is not code: databases, logs, the sandbox's state. Makes it when missing.
 
-    `ORDERS_SYNC_STATE` names it; the default is `.state` in the project's folder, which git ignores.
+    `ORDERS_SYNC_STATE` names it; the default is `.state` in the project's folder, which git ignores. It is closed to
+    other users. Raises OpenToOthersError when that can't be done.
     """
     folder = Path(os.environ.get(STATE_FOLDER) or PROJECT_ROOT / ".state").expanduser().resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    if folder.is_dir() and _is_shared(folder):
+        return folder  # it must stay open; what we put into it is closed
+    # Root does not run the embedded server itself. The user that does passes through to its own folders; each folder
+    # in here has mode 0700, so this opens nothing.
+    return private_folder(folder, passable=os.geteuid() == 0)
+
+
+def _is_shared(folder: Path) -> bool:
+    """Whether the folder is also used for something else, such as /tmp, the project's folder or a home folder."""
+    has_others = any(each.is_relative_to(folder) for each in (PROJECT_ROOT, Path(os.path.expanduser("~"))))
+    return has_others or bool(folder.stat().st_mode & stat.S_ISVTX)
 
 
 def dead_run_seconds() -> float:
@@ -160,6 +172,7 @@ def v1_file() -> Path:
 
 def sync_log_file() -> Path:
     """The log of all syncs of this machine, from Dagster and from the CLI. `orders-sync log` shows it."""
-    folder = state_folder() / "logs"
-    folder.mkdir(exist_ok=True)
-    return folder / "sync.log"
+    log = private_folder(state_folder() / "logs") / "sync.log"
+    if not log.exists():
+        os.close(private_file(log))
+    return log

@@ -12,6 +12,7 @@ import yaml
 from dagster_postgres import DagsterPostgresStorage
 
 from orders_sync.config.environment import DAGSTER_POSTGRES_URL, EnvironmentVariableError, state_folder
+from orders_sync.config.private_files import private_folder
 from orders_sync.dagster_instance.internals import ConfigurableClassData, LocalArtifactStorage, LocalComputeLogManager
 from orders_sync.database.embedded import DAGSTER_DATABASE, embedded_url
 from orders_sync.database.server_url import ServerUrlError, server_url
@@ -93,6 +94,4 @@ def dagster_folder() -> Path:
 
 
 def _folder(name: str) -> Path:
-    folder = state_folder() / name
-    folder.mkdir(exist_ok=True)
-    return folder
+    return private_folder(state_folder() / name)
