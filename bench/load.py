@@ -96,15 +96,14 @@ def main() -> None:
             measured("a few at once", few, has_slow=False),
             measured(f"the same, one {SLOWER} times slower", few, has_slow=True),
         ]
-    load = os.getloadavg()[2]
     text = [
         f"`make bench-load` measured this on {datetime.now(UTC):%Y-%m-%d}, with {os.cpu_count()} cores: a deployment "
         f"whose accounts are all due in the same minute, with {NEW_ORDERS} new orders each. A marketplace answers "
         f"after {ANSWER_SECONDS} s, the slow one after {ANSWER_SECONDS * SLOWER:.0f} s. Seconds count from the tick.",
         "", *table(scenes),
+        f"* The machine's load average was {os.getloadavg()[2]:.0f} over the last 15 minutes, this measurement included.",
     ]  # fmt: skip
     print("\n".join(text))
-    print(f"\nload average of the last 15 minutes: {load:.1f} (this measurement and whatever else ran)")
     if not chosen.dry_run:
         write_part(LOAD_HEADING, text)
 
