@@ -56,7 +56,7 @@ def waiting(account: str | None, as_json: bool, as_csv: bool) -> None:
     print_rows(f"{len(rows)} waiting orderlines", names, rows, as_json=as_json, as_csv=as_csv)
     if as_json or as_csv:
         return
-    console.print(f"The next pass of `new` is at {next_pass.astimezone(UTC):%Y-%m-%d %H:%M} UTC.")
+    console.print(f"The next pass of `new` is at {next_pass.astimezone(UTC):%Y-%m-%d %H:%M} UTC.", markup=False)
     if late := sum(each.runs_out_before(next_pass) for each in found):
         print_error(f"{late} of them run out before it has answered them.")
     _warn_of(problems)
@@ -101,6 +101,6 @@ def hold_back_order(account: str, order_id: str, reason: str, undo: bool) -> Non
         print_error(f"There is no order {order_id} in the account {account}.")
         sys.exit(EXIT_FAILED)
     if undo:
-        console.print(f"The account's setting counts again for order {order_id}.")
+        console.print(f"The account's setting counts again for order {order_id}.", markup=False)
     else:
-        console.print(f"No orderline of order {order_id} is refused until you undo this.")
+        console.print(f"No orderline of order {order_id} is refused until you undo this.", markup=False)

@@ -50,7 +50,9 @@ def changes(account: str, order_id: str, as_json: bool, as_csv: bool) -> None:
         rows = [row[: len(names)] for row in rows]
         print_rows(f"Order {order_id}", names, rows, as_json=as_json, as_csv=as_csv)
     elif stored is not None:
-        console.print(f"Order {order_id} has not changed since it was first stored, {moment(stored[0])} UTC.")
+        console.print(
+            f"Order {order_id} has not changed since it was first stored, {moment(stored[0])} UTC.", markup=False
+        )
 
 
 def _row(change: "OrderChange") -> list[Any]:

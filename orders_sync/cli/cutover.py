@@ -1,6 +1,5 @@
 """`orders-sync cutover`: the move from V1 to V2, phase by phase."""
 
-import csv
 import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -11,6 +10,7 @@ import click
 
 from orders_sync.cli.database import orders_database
 from orders_sync.cli.output import EXIT_FAILED, console, moment, print_error, table, yes_or_no
+from orders_sync.cli.rows import write_csv
 from orders_sync.cli.user import by_user
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def status() -> None:
     settings = load_cutover_settings()
     with orders_database(APPLICATION) as connection:
         phase = current_phase(connection)
-        console.print(f"Phase [bold]{phase}[/bold]: {MEANING[phase]}.")
+        console.print(f"Phase [bold]{phase}[/bold]: {MEANING[phase]}.", markup=True)
         if phase is not Phase.LIVE:
             checks = (checks_to_monitor if phase is Phase.PARALLEL else checks_to_live)(connection, settings)
             shown = table("Checks before the next phase", "check", "passed", "finding")
@@ -51,7 +51,7 @@ def status() -> None:
                 shown.add_row(check.name, yes_or_no(check.passed), check.what)
             console.print(shown)
             needed = days_still_needed(connection, settings, datetime.now(UTC).date())
-            console.print(f"{needed} good days in a row are still needed before V1 can be switched off.")
+            console.print(f"{needed} good days in a row are still needed before V1 can be switched off.", markup=False)
         rows = connection.execute(
             "SELECT account, day, agreement, v2_later_seconds, calls_v1, calls_v2, verdict FROM migration_comparisons "
             "ORDER BY day DESC, account LIMIT 14"
@@ -184,10 +184,8 @@ def differences(file: Path | None, day: datetime | None, in_flight: bool) -> Non
         ).fetchall()
     if file is not None:
         with file.open("w", newline="", encoding="utf-8") as opened:
-            writer = csv.writer(opened)
-            writer.writerow(columns)
-            writer.writerows(rows)
-        console.print(f"{len(rows)} differences written to {file}.")
+            write_csv(opened, columns, rows)
+        console.print(f"{len(rows)} differences written to {file}.", markup=False)
         return
     shown = table(f"{len(rows)} differences", *columns)
     for row in rows[:200]:
@@ -206,7 +204,9 @@ def _move(move_phase: "Callable[[Connection, CutoverSettings], Move]") -> None:
     settings = load_cutover_settings()
     with orders_database(APPLICATION) as connection:
         move = move_phase(connection, settings)
-    console.print(f"Moved from {move.from_phase} to [bold]{move.to_phase}[/bold]: {MEANING[move.to_phase]}.")
+    console.print(
+        f"Moved from {move.from_phase} to [bold]{move.to_phase}[/bold]: {MEANING[move.to_phase]}.", markup=True
+    )
     with open_instance() as instance:
         instance.report_runless_asset_event(
             dg.AssetMaterialization(

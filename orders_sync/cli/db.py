@@ -23,7 +23,7 @@ def upgrade() -> None:
     from orders_sync.database.schema_upgrade import upgrade_schema
 
     upgrade_schema()
-    console.print(f"The orders database is at revision {newest_revision()}.")
+    console.print(f"The orders database is at revision {newest_revision()}.", markup=False)
 
 
 @db.command()

@@ -58,7 +58,7 @@ def seen(account: str, field: str | None) -> None:
     if count == 0:
         check_account_name(account)
         raise UserFacingError(f"Account {account} has no contract drift{f' of {field}' if field else ''} to be seen.")
-    console.print(f"{account}: {count} differences are noted as seen.")
+    console.print(f"{account}: {count} differences are noted as seen.", markup=False)
 
 
 @drift.command("fields")

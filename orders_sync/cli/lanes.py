@@ -58,4 +58,4 @@ def rewind(lane: Lane, to: datetime, reason: str) -> None:
     check_account_name(lane.account)
     check_schema()
     before = rewind_watermark(lane, to, by)
-    console.print(f"{lane}: the watermark was {moment(before)} UTC and is now {moment(to)} UTC.")
+    console.print(f"{lane}: the watermark was {moment(before)} UTC and is now {moment(to)} UTC.", markup=False)

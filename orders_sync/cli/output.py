@@ -1,6 +1,5 @@
 """What the commands share: exit codes, tables, and how they print errors, times and durations."""
 
-import re
 import sys
 from datetime import UTC, datetime
 from typing import Any
@@ -11,31 +10,23 @@ from rich.style import StyleType
 from rich.table import Table
 from rich.text import Text
 
+from orders_sync.model.control_characters import without_control
+
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_BUSY = 0, 1, 2, 3
 
 
-def without_control(text: str) -> str:
-    """A text with its control characters as carets show them, `^[` for ESC: a terminal would obey them."""
-    return _CONTROL.sub(lambda found: _caret(ord(found.group())), text)
-
-
-def _caret(code: int) -> str:
-    return f"^{chr(code ^ 0x40)}" if code < 0x80 else f"M-^{chr((code & 0x7F) ^ 0x40)}"
-
-
-#: C0 but for the line feed, DEL, and C1.
-_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
-
-
 class SafeConsole(Console):
-    """A console whose texts show control characters, wherever they come from: a marketplace may send some in a SKU."""
+    """A console whose texts show control characters, wherever they come from: a marketplace may send some in a SKU.
+
+    Texts with values are printed by `markup=False`: without it, rich obeys `[…]` in them.
+    """
 
     def print(self, *objects: Any, **options: Any) -> None:
         """As of rich."""
         super().print(*(without_control(each) if isinstance(each, str) else each for each in objects), **options)
 
 
-console = SafeConsole(highlight=False, width=None if sys.stdout.isatty() else 180)
+console = SafeConsole(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 180)
 """Standard output. In a file or pipe, lines are 180 characters wide."""
 
 
@@ -54,7 +45,7 @@ class SafeTable(Table):
 
 def table(title: str, *columns: str) -> SafeTable:
     """A table with a title. Long texts fold, they are never cut."""
-    made = SafeTable(title=Text(title), title_justify="left", title_style="bold")
+    made = SafeTable(title=Text(without_control(title)), title_justify="left", title_style="bold")
     for column in columns:
         made.add_column(column, overflow="fold")
     return made

@@ -55,12 +55,13 @@ def redecode(name: str, since: datetime | None, as_list: bool, write: bool, as_j
     console.print(
         f"{name}: {outcome.orders} orders and {outcome.care_records} care records were decoded again. "
         f"{outcome.changed_orders} orders and {outcome.changed_care_records} care records differ; "
-        f"changes of a status that were missed: {outcome.events}."
+        f"changes of a status that were missed: {outcome.events}.",
+        markup=False,
     )
     for problem in outcome.problems:
         print_warning(f"{name}: {problem}. It stays as it is stored.")
     if write:
-        console.print(f"The differences are stored, and {outcome.events} events are written.")
+        console.print(f"The differences are stored, and {outcome.events} events are written.", markup=False)
     elif rows:
         console.print("Nothing is stored: --yes stores the differences.")
 

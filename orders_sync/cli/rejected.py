@@ -179,7 +179,7 @@ def retry(
         passed, left = retry_rejected_records(
             one, run_id, key=record_id, kind=kind, reason=reason, by=by_user(run_id=run_id)
         )
-        console.print(f"{one.name}: {passed} passed, {left} still rejected.")
+        console.print(f"{one.name}: {passed} passed, {left} still rejected.", markup=False)
 
 
 def _check_is_rejected(connection: Connection, account: str, record_id: str, kind: str | None) -> None:

@@ -3,14 +3,14 @@
 import csv
 import io
 import json
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
 from orders_sync.cli.output import console, moment, print_as_it_is, table
+from orders_sync.model.csv_cells import csv_cell
 
 
 def format_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -31,15 +31,20 @@ def print_rows(title: str, names: Sequence[str], rows: Sequence[Sequence[Any]], 
         click.echo(json.dumps(document, indent=2))
     elif as_csv:
         text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(names)
-        writer.writerows([_for_spreadsheets(cell) for cell in row] for row in rows)
+        write_csv(text, names, rows)
         print_as_it_is(text.getvalue())
     else:
         shown = table(title, *(name.replace("_", " ") for name in names))
         for row in rows:
             shown.add_row(*map(_for_people, row))
         console.print(shown)
+
+
+def write_csv(file: TextIO, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Writes rows whose columns are `names`, so that a spreadsheet runs none of their texts."""
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows([_for_spreadsheets(cell) for cell in row] for row in rows)
 
 
 def value_text(value: Any) -> str | None:
@@ -52,14 +57,8 @@ def _for_programs(cell: Any) -> Any:
 
 
 def _for_spreadsheets(cell: Any) -> Any:
-    """A cell of CSV. A spreadsheet would run a text that begins like a formula: an apostrophe makes it a text."""
     written = _for_programs(cell)
-    is_formula = isinstance(written, str) and written[:1] in _FORMULA and not _NUMBER.fullmatch(written)
-    return f"'{written}" if is_formula else written
-
-
-_FORMULA = tuple("=+-@\t\r")
-_NUMBER = re.compile(r"[-+]?[0-9.]+")
+    return csv_cell(written) if isinstance(written, str) else written
 
 
 def _for_people(cell: Any) -> str:

@@ -68,9 +68,11 @@ def import_file(file: Path, counted_at: str | None, dry_run: bool, show: bool) -
         print_rows("Changes", ["SKU", "before", "after", "reserved"], rows, as_json=False, as_csv=False)
     verb = "would be imported" if dry_run else "imported"
     imported = len(counts) - len(result.outdated)
-    console.print(f"{imported} SKUs {verb}; the pieces on hand of {len(result.changes)} differ from before.")
+    console.print(
+        f"{imported} SKUs {verb}; the pieces on hand of {len(result.changes)} differ from before.", markup=False
+    )
     if result.outdated:
-        console.print(f"{len(result.outdated)} SKUs were counted again since then, and stay as they are.")
+        console.print(f"{len(result.outdated)} SKUs were counted again since then, and stay as they are.", markup=False)
     print_transitions(result.applied.transitions, "would become" if dry_run else "are now")
 
 
@@ -154,13 +156,14 @@ def apply() -> None:
         note_restocking(connected.connection, restocking_accounts())
         applied = apply_pending(connected, overselling_accounts(), by=by_user())
     counts = ", ".join(f"{count} {state}" for state, count in sorted(applied.transitions.items()))
-    console.print(f"{applied.events} events applied: {counts or 'no lock changed'}.")
+    console.print(f"{applied.events} events applied: {counts or 'no lock changed'}.", markup=False)
     if applied.returned:
-        console.print(f"{applied.returned} pieces came back by returns.")
+        console.print(f"{applied.returned} pieces came back by returns.", markup=False)
     for each in applied.not_booked:
         console.print(
             f"Care record {each.care_id} of {each.account}: {each.booked} of {each.pieces or 'unknown'} pieces of item "
-            f"{each.item_id} booked: {each.why}."
+            f"{each.item_id} booked: {each.why}.",
+            markup=False,
         )
     if applied.failed:
         print_error(f"{applied.failed} events failed. `orders-sync stock events` lists them.")
@@ -195,7 +198,8 @@ def explain_lock(subject: str, show_all: bool, limit: int | None, as_json: bool)
         quarantine = f", {level.quarantine} in quarantine" if level.quarantine else ""
         console.print(
             f"SKU {level.sku}: {on_hand}, {level.reserved} reserved{held_ones}, {level.short} short{quarantine}"
-            f"{counted}."
+            f"{counted}.",
+            markup=False,
         )
     for title, rows in (
         ("Active locks", found.holders), ("Events that wait to be applied", found.pending),
@@ -377,7 +381,7 @@ def import_skus(file: Path | None, remove_all: bool) -> None:
             f"SKU {sku} has pieces on hand, and no order gets them any more: set it to 0 by `orders-sync stock "
             "adjust`, and add the pieces to the SKU that it stands for."
         )
-    console.print(f"{len(found)} lines imported. The stock job moves the locks of the items concerned.")
+    console.print(f"{len(found)} lines imported. The stock job moves the locks of the items concerned.", markup=False)
 
 
 @skus.command("list")

@@ -12,7 +12,7 @@ REASON = click.option("--reason", required=True, help="Why; stored with your nam
 def print_transitions(transitions: Mapping[str, int], verb: str = "are now") -> None:
     """Prints how many locks came into each state."""
     for line in transition_lines(transitions, verb):
-        console.print(line)
+        console.print(line, markup=False)
 
 
 def transition_lines(transitions: Mapping[str, int], verb: str = "are now") -> list[str]:

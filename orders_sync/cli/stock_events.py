@@ -56,7 +56,9 @@ def retry_event(event: int | str, reason: str) -> None:
 
     with stock_database(APPLICATION) as connected:
         count = retry_failed(connected, by_user(reason), None if isinstance(event, str) else event)
-    console.print(f"{count} events will be tried again by the stock job, or now by orders-sync stock apply.")
+    console.print(
+        f"{count} events will be tried again by the stock job, or now by orders-sync stock apply.", markup=False
+    )
 
 
 @click.command("skip-event")
@@ -71,4 +73,4 @@ def skip_event(event: int, reason: str) -> None:
 
     with stock_database(APPLICATION) as connected:
         skip_failed(connected, event, by_user(reason))
-    console.print(f"Event {event} is skipped.")
+    console.print(f"Event {event} is skipped.", markup=False)

@@ -53,16 +53,16 @@ def _change_sku_case(name: str) -> None:
     if change is None:
         return
     for sku, spellings in change.merged.items():
-        console.print(f"SKU {sku}: merged from {', '.join(spellings)}.")
+        console.print(f"SKU {sku}: merged from {', '.join(spellings)}.", markup=False)
     if name == SkuCase.EXACT:
         console.print(
             "The SKUs of the stock list, of aliases and of buffers stay in upper case. Items whose SKU is spelled "
             "otherwise wait for stock, until you import a stock list or aliases with their spelling."
         )
-    console.print(f"The stock job looks at {change.rechecked} items again.")
+    console.print(f"The stock job looks at {change.rechecked} items again.", markup=False)
 
 
 def _show(stored: "StockSettings") -> None:
-    console.print(f"sku_case: {stored.sku_case}\nunknown_shipping_time: {stored.unknown_shipping_time}")
+    console.print(f"sku_case: {stored.sku_case}\nunknown_shipping_time: {stored.unknown_shipping_time}", markup=False)
     if stored.changed_at is not None:
-        console.print(f"changed by {stored.changed_by} at {moment(stored.changed_at)} UTC")
+        console.print(f"changed by {stored.changed_by} at {moment(stored.changed_at)} UTC", markup=False)

@@ -7,6 +7,7 @@ from logging.handlers import WatchedFileHandler
 
 from orders_sync.config.environment import EnvironmentVariableError, sync_log_file
 from orders_sync.config.log_files import begin_anew_if_full
+from orders_sync.model.control_characters import LogFormatter
 
 LOGGER = logging.getLogger("orders_sync")
 
@@ -15,12 +16,13 @@ LOGGER = logging.getLogger("orders_sync")
 def log_to_file() -> Generator[None]:
     """Appends what the core logs to the sync log for the length of the block. The lines contain no buyers' data.
 
-    A log that is full gets a number first; other processes then go on in the new one, too. What is wrong with the log's
-    size stops nobody.
+    What a marketplace sent is shown, not obeyed: a text begins no line of its own, and controls no terminal. A log that
+    is full gets a number first; other processes then go on in the new one, too. What is wrong with the log's size stops
+    nobody.
     """
     problem = _begin_anew_if_full()
     handler = WatchedFileHandler(sync_log_file(), encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s OrderSync %(message)s"))
+    handler.setFormatter(LogFormatter("%(asctime)s %(levelname)s OrderSync %(message)s"))
     LOGGER.addHandler(handler)
     if LOGGER.level == logging.NOTSET:
         LOGGER.setLevel(logging.INFO)

@@ -5,6 +5,7 @@ import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from orders_sync.model.csv_cells import text_of_csv_cell
 from orders_sync.model.errors import UserFacingError
 from orders_sync.model.texts import InputError, shown
 from orders_sync.stock.input import StockInputError
@@ -22,7 +23,7 @@ def read_csv(
     The separator is a comma or a semicolon, the encoding UTF-8. `needed`: the columns that the file must have.
     `optional`: those that it may have; their cells are empty where it has none. Raises StockFileError, which names the
     line, where the file can't be read, for any other column, for a cell without a column, and for what `take` raises as
-    InputError.
+    InputError. The apostrophe that our own CSV has before a text that looks like a formula is no part of the text.
     """
     text = _text(path)
     delimiter = ";" if (header := text.partition("\n")[0]).count(";") > header.count(",") else ","
@@ -65,7 +66,7 @@ def _columns(header: Sequence[str], needed: Sequence[str], optional: Sequence[st
 
 def _cells(rows: Iterator[list[str]], columns: Sequence[str]) -> Iterator[dict[str, str]]:
     for row in rows:
-        cells = [cell.strip() for cell in row]
+        cells = [text_of_csv_cell(cell.strip()) for cell in row]
         for position, cell in enumerate(cells):
             if cell and (position >= len(columns) or not columns[position]):
                 raise StockInputError(f"the cell {shown(cell)} has no column")

@@ -1,11 +1,24 @@
 """How the commands print tables, times and durations."""
 
+import ast
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from orders_sync.cli.output import console, moment, print_as_it_is, print_beside, print_error, span, table, yes_or_no
+from orders_sync.cli import output
+from orders_sync.cli.output import (
+    console,
+    moment,
+    print_as_it_is,
+    print_beside,
+    print_error,
+    print_warning,
+    span,
+    table,
+    yes_or_no,
+)
 from orders_sync.cli.rows import print_rows
 
 
@@ -20,9 +33,9 @@ def test_a_table_shows_texts_as_they_are() -> None:
     shown = table("Title [1]", "name", "works")
     shown.add_row("[red]text[/red]", yes_or_no(True))
     shown.add_row("[/not opened]", yes_or_no(False))
-    output = printed(shown)
+    lines = printed(shown)
     for text in ("Title [1]", "[red]text[/red]", "[/not opened]", "yes", "no"):
-        assert text in output
+        assert text in lines
 
 
 def test_a_long_text_folds() -> None:
@@ -49,10 +62,10 @@ def test_a_duration_is_shown_in_its_largest_unit(seconds: float | None, text: st
 
 
 def test_a_spreadsheet_runs_no_text_of_a_csv_file(capsys: pytest.CaptureFixture[str]) -> None:
-    texts = ["=cmd|' /C calc'!A1", "+1+1", "-2+3", "@SUM(1)", "\tx", "a=b", "-5.00", ""]
+    texts = ["=cmd|' /C calc'!A1", "+1+1", "-2+3", "@SUM(1)", "\tx", "a=b", "-5.00", "", "a;=1"]
     print_rows("Title", ["id", "number"], [[text, -5] for text in texts], as_json=False, as_csv=True)
     assert capsys.readouterr().out.splitlines() == [
-        "id,number", "'=cmd|' /C calc'!A1,-5", "'+1+1,-5", "'-2+3,-5", "'@SUM(1),-5", "'\tx,-5", "a=b,-5", "-5.00,-5", ",-5",
+        "id,number", "'=cmd|' /C calc'!A1,-5", "'+1+1,-5", "'-2+3,-5", "'@SUM(1),-5", "^Ix,-5", "a=b,-5", "-5.00,-5", ",-5", "a;'=1,-5",
     ]  # fmt: skip
 
 
@@ -73,9 +86,41 @@ def test_what_is_printed_for_programs_is_shown_in_a_terminal_only(
     assert capsys.readouterr().out == expected
 
 
+def test_a_line_shows_a_text_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    text = "SKU [red]A[/red] :smile: \x1b]0;evil\x07 PH\u202eENO [/not opened]"
+    console.print(text, markup=False)
+    print_error(text)
+    print_warning(text)
+    assert capsys.readouterr().out.splitlines() == [
+        "SKU [red]A[/red] :smile: ^[]0;evil^G PH\\u202eENO [/not opened]"
+    ] * 3  # fmt: skip
+
+
+COMMANDS = Path(output.__file__).parent
+
+
+@pytest.mark.parametrize("module", sorted(path.name for path in COMMANDS.glob("*.py")))
+def test_no_command_lets_rich_read_markup_in_a_value(module: str) -> None:
+    """A value may be a text of a marketplace. A number, which has a format, is none."""
+    for node in ast.walk(ast.parse((COMMANDS / module).read_text())):
+        if not isinstance(node, ast.Call) or ast.unparse(node.func) != "console.print":
+            continue
+        says = [ast.unparse(keyword.value) for keyword in node.keywords if keyword.arg == "markup"]
+        values = [part for text in node.args for part in ast.walk(text) if isinstance(part, ast.FormattedValue)]
+        is_text = any(value.format_spec is None for value in values)
+        line = ast.unparse(node)
+        assert says or not is_text, f"{line} needs markup=False"
+        assert says != ["True"] or {ast.unparse(value.value) for value in values} <= PHASES, line
+
+
+PHASES = {"phase", "MEANING[phase]", "move.from_phase", "move.to_phase", "MEANING[move.to_phase]"}
+"""The values that stand in texts with markup: words of ours."""
+
+
 def test_a_terminal_obeys_no_text_of_a_marketplace() -> None:
-    shown = table("Title", "SKU")
+    shown = table("Order \x1b[2J1", "SKU")
     shown.add_row("PH\x1b]0;owned\x07\x1b[2JONE\x9b\ttab")
     output = printed(shown)
+    assert "Order ^[[2J1" in output
     assert "PH^[]0;owned^G^[[2JONEM-^[^Itab" in output
     assert "\x1b" not in output
