@@ -260,9 +260,12 @@ def test_a_lock_is_explained_in_the_ui(definitions: dg.Definitions, database_url
         return job.execute_in_process(run_config=config, raise_on_error=False)
 
     observation = explained("PHONE").get_asset_observation_events()[0].asset_observation_data.asset_observation
-    transitions = str(observation.metadata["transitions"].value).splitlines()[2:]
-    assert [each.split(" | ")[10:12] for each in transitions] == [["", "short"], ["short", "released"]]
-    assert "OrderStatusChanged cancelled" in transitions[1]
+    shown = observation.metadata["transitions"]
+    assert isinstance(shown, dg.TableMetadataValue)
+    transitions = [record.data for record in shown.records]
+    assert [(each["from_state"], each["to_state"]) for each in transitions] == [(None, "short"), ("short", "released")]
+    assert str(transitions[1]["cause"]).startswith("OrderStatusChanged cancelled")
+    assert "movements" not in observation.metadata, "there are none"
     assert not explained("NOBODY").success
 
 

@@ -12,6 +12,7 @@ from orders_sync.config.account import AccountConfigError, SellerAccount
 from orders_sync.config.schedules import ScheduleSettings, load_schedules
 from orders_sync.dagster_support.by_run import by_hand
 from orders_sync.dagster_support.days_to_mark import days_to_mark
+from orders_sync.dagster_support.failures import failure
 from orders_sync.dagster_support.freshness import freshness_of
 from orders_sync.dagster_support.lane_assets import (
     days,
@@ -19,11 +20,13 @@ from orders_sync.dagster_support.lane_assets import (
     lane_key,
     starts_at_watermark,
 )
+from orders_sync.dagster_support.metadata import texts_table
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.dagster_support.table_assets import table_sizes
 from orders_sync.lanes.lock import LaneBusyError
 from orders_sync.marketplaces.kit.accounts import account_from
 from orders_sync.marketplaces.kit.registry import find_marketplace, marketplace_names
+from orders_sync.model.control_characters import without_control
 from orders_sync.model.lane import Lane, SyncType
 from orders_sync.model.pass_summary import PassSummary
 from orders_sync.passes.run_pass import PassFailedError, run_pass
@@ -137,14 +140,14 @@ def lane_asset(
         context: dg.AssetExecutionContext, config: SyncConfig, orders_database: OrdersDatabase
     ) -> dg.MaterializeResult:  # pyright: ignore[reportMissingTypeArgument]  Dagster compares it with the bare class
         if isinstance(account, AccountConfigError):
-            raise dg.Failure(description=str(account), allow_retries=False)
+            raise failure(account)
         summary = _run_pass(context, account, sync_type, reread=config.reread)
         if summary.is_partial:
             context.log.warning(
                 f"Partial: {summary.put_off_in_words()} could not be fetched; a later pass tries again."
             )
         for problem in summary.problems[:MAX_PROBLEMS_LOGGED]:
-            context.log.warning(problem)
+            context.log.warning(without_control(problem))
         _report_tables(context, orders_database)
         if sync_type is SyncType.MODIFIED and starts_at_watermark(context.run):
             _mark_days(context, orders_database, lane, summary, schedules)
@@ -176,7 +179,7 @@ def _run_pass(
     try:
         return run_pass(request)
     except (PassFailedError, LaneBusyError) as problem:
-        raise dg.Failure(description=str(problem), allow_retries=False) from None
+        raise failure(problem) from None
 
 
 def _start(context: dg.AssetExecutionContext, sync_type: SyncType) -> datetime | None:
@@ -196,8 +199,7 @@ def metadata_of(summary: PassSummary) -> dict[str, Any]:
         if at is not None:
             metadata[name] = dg.MetadataValue.timestamp(at)
     if summary.problems:
-        shown = summary.problems[:MAX_PROBLEMS_SHOWN]
-        metadata["problems"] = dg.MetadataValue.md("\n".join(f"* {problem}" for problem in shown))
+        metadata["problems"] = texts_table("problem", summary.problems[:MAX_PROBLEMS_SHOWN])
     return metadata
 
 

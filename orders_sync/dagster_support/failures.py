@@ -1,4 +1,4 @@
-"""How what a person got wrong fails a run."""
+"""How what a person got wrong, or a pass that failed, fails a run."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -7,7 +7,13 @@ import dagster as dg
 import psycopg
 
 from orders_sync.database.problems import problem_of
+from orders_sync.model.control_characters import without_control
 from orders_sync.model.errors import UserFacingError
+
+
+def failure(problem: object, *, allow_retries: bool = False) -> dg.Failure:
+    """A failure of a run with this problem as its text. What a marketplace sent controls no terminal by it."""
+    return dg.Failure(without_control(str(problem)), allow_retries=allow_retries)
 
 
 @contextmanager
@@ -19,6 +25,6 @@ def one_line_failures() -> Generator[None]:
     try:
         yield
     except UserFacingError as error:
-        raise dg.Failure(str(error), allow_retries=False) from None
+        raise failure(error) from None
     except psycopg.Error as error:
-        raise dg.Failure(str(problem_of(error))) from None
+        raise failure(problem_of(error), allow_retries=True) from None

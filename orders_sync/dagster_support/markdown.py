@@ -1,4 +1,4 @@
-"""Rows as a Markdown table, for the metadata that the Dagster UI shows."""
+"""Rows of words of ours as a Markdown table, for descriptions in the Dagster UI. Data are shown by `metadata.py`."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from orders_sync.dagster_support.markdown import as_markdown_table
+from orders_sync.dagster_support.metadata import rows_table
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.database.engine import Connection
 
@@ -41,5 +41,5 @@ def rows_check_result(
     """The result of a check that passes when there are no `rows`; `names` are those of their columns."""
     metadata: dict[str, Any] = {"rows": len(rows)}
     if rows:
-        metadata["first rows"] = dg.MetadataValue.md(as_markdown_table(names, rows[:ROWS_SHOWN]))
+        metadata["first rows"] = rows_table(names, rows[:ROWS_SHOWN])
     return dg.AssetCheckResult(passed=not rows, severity=severity, metadata=metadata)

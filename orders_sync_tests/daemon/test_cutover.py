@@ -170,12 +170,13 @@ def test_the_comparison_in_the_ui_shows_its_plot_and_its_checks(both: Deployment
     assert both.wait_for_run(run_id) == "SUCCESS"
     made = both.graphql(
         """query($key: AssetKeyInput!) {assetNodeOrError(assetKey: $key) {... on AssetNode {
-        assetMaterializations(limit: 1) {metadataEntries {label ... on MarkdownMetadataEntry {mdStr}}}
+        assetMaterializations(limit: 1) {metadataEntries {label ... on MarkdownMetadataEntry {mdStr}
+        ... on TableMetadataEntry {table {records}}}}
         assetChecksOrError {... on AssetChecks {checks {name}}}}}}""",
         key={"path": ["v1_v2_comparison"]},
     )["assetNodeOrError"]
-    entries = {entry["label"]: entry.get("mdStr") for entry in made["assetMaterializations"][0]["metadataEntries"]}
-    assert "data:image/png;base64," in entries["plot"]
-    assert "All 40 orders agree" in entries["verdicts"]
+    entries = {entry["label"]: entry for entry in made["assetMaterializations"][0]["metadataEntries"]}
+    assert "data:image/png;base64," in entries["plot"]["mdStr"]
+    assert "All 40 orders agree" in str(entries["verdicts"]["table"]["records"])
     checks = {check["name"] for check in made["assetChecksOrError"]["checks"]}
     assert {"agreement", "no_lock_differs", "nothing_missing_in_v2", "days_compared", "within_api_budget"} <= checks

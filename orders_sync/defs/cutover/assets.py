@@ -11,7 +11,7 @@ from orders_sync.cutover.phases import MEANING
 from orders_sync.cutover.readiness import checks_to_live, days_still_needed
 from orders_sync.dagster_support.by_run import by_hand
 from orders_sync.dagster_support.lane_assets import days
-from orders_sync.dagster_support.markdown import as_markdown_table
+from orders_sync.dagster_support.metadata import plot, rows_table
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.dagster_support.table_assets import column_schema
 from orders_sync.database import tables
@@ -88,7 +88,7 @@ def v1_v2_comparison(context: dg.AssetExecutionContext, orders_database: OrdersD
         checks = {check.name: check for check in checks_to_live(connection, settings)}
     yield dg.MaterializeResult(
         metadata={
-            "verdicts": dg.MetadataValue.md(as_markdown_table(["account", "day", "agreement", "verdict"], verdicts)),
+            "verdicts": rows_table(["account", "day", "agreement", "verdict"], verdicts),
             **metadata,
         }
     )
@@ -125,16 +125,15 @@ def _metadata(connection: Connection, settings: CutoverSettings) -> dict[str, An
     metadata: dict[str, Any] = {"phase": phase.value, "days_still_needed": needed}
     if not comparisons.empty:
         latest = comparisons[comparisons["day"] == comparisons["day"].max()]
-        plot = agreement_plot(comparisons, settings.readiness.agreement)
         metadata |= {
             "agreement": float(latest["agreement"].min()),
             "calls_v2": int(latest["calls_v2"].sum()),
             "locks_differing": int(latest["locks_differing"].sum()),
-            "plot": dg.MetadataValue.md(f"![agreement and lag by day]({plot})"),
+            "plot": plot("agreement and lag by day", agreement_plot(comparisons, settings.readiness.agreement)),
         }
         if latest["calls_v1"].notna().any():
             metadata["calls_v1"] = int(latest["calls_v1"].fillna(0).sum())
     if differences:
         columns = ["account", "order", "item", "kind", "field", "V1", "V2"]
-        metadata["differences"] = dg.MetadataValue.md(as_markdown_table(columns, differences))
+        metadata["differences"] = rows_table(columns, differences)
     return metadata

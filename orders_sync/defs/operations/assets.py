@@ -8,9 +8,11 @@ from orders_sync.acts.manual_acts import Act, note_act
 from orders_sync.config.environment import keep_events, keep_runs
 from orders_sync.dagster_instance.pruning import prune_runs
 from orders_sync.dagster_support.by_run import by_hand
+from orders_sync.dagster_support.metadata import texts_table
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.database.pruning import prune_rows
 from orders_sync.marketplaces.kit.accounts import load_accounts
+from orders_sync.model.control_characters import without_control
 from orders_sync.privacy.retention import blank_buyers_data
 
 
@@ -42,9 +44,9 @@ def buyer_data_retention(
                 metadata[name] += getattr(blanked, name)
             problems += blanked.problems
     for problem in problems:
-        context.log.warning(problem)
+        context.log.warning(without_control(problem))
     if problems:
-        metadata["problems"] = dg.MetadataValue.md("\n".join(f"* {problem}" for problem in problems))
+        metadata["problems"] = texts_table("problem", problems)
     metadata["accounts with a retention"] = ", ".join(
         f"{name} ({account.settings.retention_days} days)"
         for name, account in accounts.items()

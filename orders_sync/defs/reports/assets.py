@@ -4,7 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from orders_sync.dagster_support.markdown import as_markdown_table
+from orders_sync.dagster_support.metadata import plot, rows_table
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.dagster_support.table_assets import column_schema
 from orders_sync.database import tables
@@ -36,9 +36,7 @@ def daily_summary(orders_database: OrdersDatabase) -> dg.MaterializeResult[Any]:
         metadata |= {
             "orders": int(summary["orders"].sum()),
             "incomplete_documents": int(summary["incomplete_documents"].sum()),
-            "plot": dg.MetadataValue.md(f"![orders and cancelled items by day]({summary_plot(summary)})"),
-            "latest days": dg.MetadataValue.md(
-                as_markdown_table(list(latest.columns), list(latest.itertuples(index=False)))
-            ),
+            "plot": plot("orders and cancelled items by day", summary_plot(summary)),
+            "latest days": rows_table(list(latest.columns), latest.itertuples(index=False)),
         }
     return dg.MaterializeResult(metadata=metadata)

@@ -7,6 +7,7 @@ import dagster as dg
 
 from orders_sync.dagster_support.by_run import by_hand
 from orders_sync.dagster_support.markdown import as_markdown_table
+from orders_sync.dagster_support.metadata import rows_table
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.dagster_support.row_checks import rows_check_result
 from orders_sync.dagster_support.table_assets import column_schema
@@ -111,6 +112,7 @@ def stock_locks(context: dg.AssetExecutionContext, orders_database: OrdersDataba
             **{f"transitions_to_{state}": count for state, count in applied.transitions.items()},
             **{f"locks_{state}": count for state, count in states.items()},
             "latest transitions": _transitions_table(latest),
+            "all transitions of one lock": "The job `explain_lock`, or `orders-sync stock explain ITEM`, shows them.",
         }
     )
     yield from checks
@@ -144,7 +146,7 @@ def stock_available(orders_database: OrdersDatabase) -> dg.MaterializeResult[Any
             "pieces_available": totals.pieces,
             "not_available": totals.not_available,
             "changed": changed,
-            "scarcest": dg.MetadataValue.md(as_markdown_table(list(Available._fields), scarcest)),
+            "scarcest": rows_table(Available._fields, scarcest),
         }
     )
 
@@ -162,20 +164,21 @@ def _check_results(stock: StockConnection) -> Iterator[dg.AssetCheckResult]:
         yield result._replace(check_name=name, asset_key=dg.AssetKey("stock_locks"))
 
 
-def _returns_not_booked(found: Sequence[ReturnNotBooked]) -> dict[str, dg.MarkdownMetadataValue]:
+def _returns_not_booked(found: Sequence[ReturnNotBooked]) -> dict[str, dg.MetadataValue]:
     """The table of returns of which fewer pieces were booked than their care records say, if there are any."""
     if not found:
         return {}
-    table = as_markdown_table(list(ReturnNotBooked._fields), found[:NOT_BOOKED_SHOWN])
     hint = "`orders-sync stock explain ITEM` keeps showing them; `orders-sync stock return` books by hand."
-    return {f"{len(found)} returns not booked in full": dg.MetadataValue.md(f"{table}\n\n{hint}")}
+    return {
+        f"{len(found)} returns not booked in full": rows_table(ReturnNotBooked._fields, found[:NOT_BOOKED_SHOWN]),
+        "what to do about them": dg.MetadataValue.text(hint),
+    }
 
 
-def _transitions_table(transitions: list[StoredTransition]) -> dg.MarkdownMetadataValue:
+def _transitions_table(transitions: list[StoredTransition]) -> dg.TableMetadataValue:
     columns = ["at", "account", "item", "SKU", "pieces", "cause", "before", "after"]
     rows = [
         (each.at, each.account, each.item_id, each.sku, each.quantity, each.cause, each.from_state, each.to_state)
         for each in transitions
     ]
-    hint = "The job `explain_lock`, or `orders-sync stock explain ITEM`, shows all transitions of one lock."
-    return dg.MetadataValue.md(as_markdown_table(columns, rows) + "\n\n" + hint)
+    return rows_table(columns, rows)

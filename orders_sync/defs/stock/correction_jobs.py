@@ -13,9 +13,10 @@ from pydantic import Field
 
 from orders_sync.dagster_support.by_run import NOT_REPEATED, by_run
 from orders_sync.dagster_support.failures import one_line_failures
-from orders_sync.dagster_support.markdown import as_markdown_table
+from orders_sync.dagster_support.metadata import rows_table
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.marketplaces.kit.accounts import account_names, overselling_accounts
+from orders_sync.model.control_characters import without_control
 from orders_sync.stock.by_hand import (
     StockActError,
     adjust,
@@ -250,7 +251,7 @@ def repair_wrong_locks(context: dg.OpExecutionContext, config: RepairLocks, orde
     with _stock(orders_database) as stock:
         wrong = wrong_locks(stock, oversell)
         result = repair(stock, oversell, by_run(context.run)) if config.repair else StockResult()
-    listed = dg.MetadataValue.md(as_markdown_table(list(WrongLock._fields), wrong))
+    listed = rows_table(WrongLock._fields, wrong)
     what = f"{len(wrong)} wrong locks{' were repaired' if config.repair else ''}"
     if result.failed:
         what = f"{len(wrong)} wrong locks; {result.failed} items could not be repaired; their locks stay"
@@ -272,8 +273,9 @@ def _report(
     context: dg.OpExecutionContext,
     what: str,
     result: StockResult,
-    metadata: Mapping[str, dg.MarkdownMetadataValue] | None = None,
+    metadata: Mapping[str, dg.TableMetadataValue] | None = None,
 ) -> None:
+    what = without_control(what)  # the observation is a line of the run's log
     counts = {f"transitions_to_{state}": dg.MetadataValue.int(count) for state, count in result.transitions.items()}
     context.log_event(
         dg.AssetObservation("stock_locks", description=what, metadata={"act": what, **counts, **(metadata or {})})

@@ -1,15 +1,18 @@
 """The job that applies order events, and the one that explains a lock (`orders-sync stock explain` in the UI)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
 
 from orders_sync.acts.manual_acts import ManualAct
 from orders_sync.dagster_support.failures import one_line_failures
-from orders_sync.dagster_support.markdown import as_markdown_table
+from orders_sync.dagster_support.metadata import rows_table
 from orders_sync.dagster_support.orders_database import OrdersDatabase
+from orders_sync.model.control_characters import without_control
 from orders_sync.stock.explain import (
     MAX_SHOWN,
+    Explanation,
     OrderedItem,
     PendingItem,
     StoredDecision,
@@ -54,27 +57,31 @@ def explain_lock_transitions(
     context.log_event(
         dg.AssetObservation(
             "stock_locks",
-            description=f"The transitions of the lock of {config.item_or_sku}",
+            description=f"The transitions of the lock of {without_control(config.item_or_sku)}",
             metadata={
                 "explained": config.item_or_sku,
-                "levels": _table(SkuLevel, found.levels),
-                "active locks": _table(Holder, found.holders),
-                "events pending": _table(PendingItem, found.pending),
-                "order items": _table(OrderedItem, found.items),
-                "aliases and bundles": _table(StockSku, found.stock_skus),
-                "acts by hand": _table(ManualAct, found.acts),
-                "decisions": _table(StoredDecision, found.decisions),
-                "transitions": _table(StoredTransition, found.transitions),
-                "movements": _table(StoredMovement, found.movements),
-                "returns": _table(StoredReturn, found.returns),
-                "received": _table(Receipt, found.received),
+                **_tables(found),
             },
         )
     )
 
 
-def _table(row_type: Any, rows: Any) -> dg.MarkdownMetadataValue:
-    return dg.MetadataValue.md(as_markdown_table(list(row_type._fields), rows))
+def _tables(found: Explanation) -> dict[str, dg.TableMetadataValue]:
+    """What was found, by kind; nothing of a kind of which there is none."""
+    kinds: dict[str, tuple[Any, Sequence[tuple[Any, ...]]]] = {
+        "levels": (SkuLevel, found.levels),
+        "active locks": (Holder, found.holders),
+        "events pending": (PendingItem, found.pending),
+        "order items": (OrderedItem, found.items),
+        "aliases and bundles": (StockSku, found.stock_skus),
+        "acts by hand": (ManualAct, found.acts),
+        "decisions": (StoredDecision, found.decisions),
+        "transitions": (StoredTransition, found.transitions),
+        "movements": (StoredMovement, found.movements),
+        "returns": (StoredReturn, found.returns),
+        "received": (Receipt, found.received),
+    }
+    return {kind: rows_table(row_type._fields, rows) for kind, (row_type, rows) in kinds.items() if rows}
 
 
 @dg.job(
