@@ -101,7 +101,7 @@ def main() -> None:
         f"whose accounts are all due in the same minute, with {NEW_ORDERS} new orders each. A marketplace answers "
         f"after {ANSWER_SECONDS} s, the slow one after {ANSWER_SECONDS * SLOWER:.0f} s. Seconds count from the tick.",
         "", *table(scenes),
-        f"* The machine's load average was {os.getloadavg()[2]:.0f} over the last 15 minutes, this measurement included.",
+        f"* The machine's load average was {os.getloadavg()[2]:.0f} in the last 15 minutes, this measurement included.",
     ]  # fmt: skip
     print("\n".join(text))
     if not chosen.dry_run:
