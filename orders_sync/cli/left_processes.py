@@ -13,6 +13,7 @@ from typing import NamedTuple
 import psutil
 
 from orders_sync.config.environment import state_folder
+from orders_sync.config.private_files import private_folder
 
 END_SECONDS = 10.0
 """How long the processes may take to end after SIGINT, before they are killed."""
@@ -32,7 +33,7 @@ class LeftProcess(NamedTuple):
 def note_process(process: LeftProcess) -> None:
     """Puts a process on record; replaces the one of this name."""
     file = _file(process.name)
-    file.parent.mkdir(exist_ok=True)
+    private_folder(file.parent)
     new = file.with_suffix(".new")
     new.write_text(json.dumps(process._asdict()))
     new.replace(file)
