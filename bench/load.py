@@ -27,7 +27,7 @@ from bench import LOAD_HEADING, write_part
 from orders_sync.model.lane import SyncType
 from orders_sync.testing.deployment import ENDED, Deployment, account_at, edit_yaml, schedules_of
 from orders_sync.testing.marketplace import Marketplace, an_order
-from orders_sync.testing.waiting import wait_for
+from orders_sync.testing.waiting import limit, wait_for
 
 ANSWER_SECONDS = 0.3
 """How long a marketplace takes to answer."""
@@ -38,7 +38,7 @@ FEW = 10
 NEW_ORDERS = 20
 """How many orders each account finds in the measured pass."""
 START_SECONDS = 40.0
-"""How long a deployment takes to start, at most."""
+"""How long a deployment takes to start at most, on the reference machine."""
 REST_SECONDS = 60.0
 """How long the deployment is watched without load."""
 SLOW = "slow"
@@ -101,7 +101,7 @@ def main() -> None:
         f"whose accounts are all due in the same minute, with {NEW_ORDERS} new orders each. A marketplace answers "
         f"after {ANSWER_SECONDS} s, the slow one after {ANSWER_SECONDS * SLOWER:.0f} s. Seconds count from the tick.",
         "", *table(scenes),
-        f"* The machine's load average was {os.getloadavg()[2]:.0f} in the last 15 minutes, this measurement included.",
+        f"* The machine's load average over the last 15 minutes was {os.getloadavg()[2]:.0f}, this included.",
     ]  # fmt: skip
     print("\n".join(text))
     if not chosen.dry_run:
@@ -140,7 +140,9 @@ def measured(name: str, accounts: int, *, has_slow: bool) -> Scene:
 def _make_due(deployment: Deployment) -> datetime:
     """Makes `new` due in the first full minute that leaves time for a start and for REST_SECONDS; all other syncs
     twelve hours later. Returns the minute."""
-    due = (datetime.now(UTC) + timedelta(seconds=START_SECONDS + REST_SECONDS + 60)).replace(second=0, microsecond=0)
+    due = (datetime.now(UTC) + timedelta(seconds=limit(START_SECONDS) + REST_SECONDS + 60)).replace(
+        second=0, microsecond=0
+    )
     later = due + timedelta(hours=12)
     crons = {sync_type.value: f"{later.minute} {later.hour} * * *" for sync_type in SyncType}
     crons[SyncType.NEW.value] = f"{due.minute} {due.hour} * * *"
