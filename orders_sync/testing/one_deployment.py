@@ -5,6 +5,7 @@ A deployment is some ten processes that need the machine to themselves: several 
 
 import fcntl
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,9 @@ from orders_sync.testing.waiting import wait_for
 WAIT_SECONDS = 1800.0
 """How long a turn is waited for, on the reference machine."""
 
+_held: dict[int, str] = {}
+"""The threads of this process that hold a turn, each with who runs a deployment."""
+
 log = logging.getLogger(__name__)
 
 
@@ -25,14 +29,25 @@ def a_turn(who: str) -> Iterator[None]:
 
     Each one takes a numbered ticket, a file that it keeps locked, and waits for the lower ones: first come, first
     served, and the kernel gives back the tickets of a process that died. `who`: shown to those who wait.
+
+    Raises RuntimeError when this thread holds a turn already: it would wait for itself.
     """
+    thread = threading.get_ident()
+    if thread in _held:
+        raise RuntimeError(
+            f"{who} can't have a turn: {_held[thread]}, which this thread started, has not been stopped."
+        )
     folder = state_folder() / "deployments"
     folder.mkdir(exist_ok=True)
     number, ticket = _take_ticket(folder, who)
     try:
         for earlier in range(number):
             _wait_until_left(folder, earlier, who)
-        yield
+        _held[thread] = who
+        try:
+            yield
+        finally:
+            del _held[thread]
     finally:
         ticket.close()
 

@@ -1,5 +1,6 @@
 """Backup and restore: what happened after the backup is fetched again, and nothing is there twice."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def own_server() -> Iterator[str]:
 
 @pytest.fixture
 def same_server(template: str) -> Iterator[str]:
-    with a_database(template, "t_restored") as url:
+    with a_database(template, f"t_restored_{os.getpid()}") as url:  # the workers share a server
         yield url
 
 

@@ -12,13 +12,13 @@ pytestmark = [pytest.mark.daemon, pytest.mark.xdist_group("deployment"), pytest.
 
 
 @pytest.fixture(scope="module")
-def deployment() -> Iterator[tuple[SupervisedDeployment, ChangingMarketplace]]:
+def supervised() -> Iterator[tuple[SupervisedDeployment, ChangingMarketplace]]:
     with a_deployment() as started:
         yield started
 
 
 @pytest.mark.parametrize("fault", ["second daemon", "power cut"])
 def test_every_lane_works_again_by_itself(
-    deployment: tuple[SupervisedDeployment, ChangingMarketplace], fault: str
+    supervised: tuple[SupervisedDeployment, ChangingMarketplace], fault: str
 ) -> None:
-    print(f"everything was right again after {recover_from(*deployment, fault):.0f} s")
+    print(f"everything was right again after {recover_from(*supervised, fault):.0f} s")

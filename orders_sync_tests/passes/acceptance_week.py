@@ -31,6 +31,7 @@ import time_machine
 from orders_sync.config.account import SellerAccount
 from orders_sync.config.environment import STATE_FOLDER
 from orders_sync.config.schedules import ScheduleSettings
+from orders_sync.database import server_user
 from orders_sync.database.embedded import stop_if_last
 from orders_sync.database.engine import connect
 from orders_sync.model.lane import SyncType
@@ -140,6 +141,8 @@ class SimulatedTime:
     def __enter__(self) -> "SimulatedTime":
         # A library is loaded when a program starts: this process has none, those that it starts have it.
         os.environ.update(self._environment)
+        self._passed_on = patch.object(server_user, "PASSED_ON", (*server_user.PASSED_ON, *self._environment))
+        self._passed_on.start()
         self._ahead = START.timestamp() - time.time()
         self._show()
         self._travel = time_machine.travel(START)
@@ -148,6 +151,7 @@ class SimulatedTime:
 
     def __exit__(self, *exception: object) -> None:
         self._travel.stop()
+        self._passed_on.stop()
         for name in self._environment:
             del os.environ[name]
 

@@ -45,6 +45,14 @@ def test_turns_are_taken_one_at_a_time_in_the_order_of_coming(own_queue: Path) -
     assert done == ["second", "third", "fourth"]
 
 
+@pytest.mark.usefixtures("own_queue")
+def test_who_would_wait_for_itself_learns_it_at_once() -> None:
+    with a_turn("first"), pytest.raises(RuntimeError, match="second can't have a turn: first"), a_turn("second"):
+        pass
+    with a_turn("second"):
+        pass
+
+
 def test_a_process_that_dies_gives_its_turn_back_and_one_that_dies_waiting_lets_nobody_pass(own_queue: Path) -> None:
     program = (
         "import time; from orders_sync.testing.one_deployment import a_turn\n"
