@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from dagster._core.storage.tags import PARENT_RUN_ID_TAG, RUN_KEY_TAG
 from psycopg.sql import SQL, Identifier
 
 from orders_sync.testing.deployment import ACCOUNT, Deployment
@@ -134,7 +133,8 @@ def minute() -> Minute:
         deployment.switch_off(name)  # no further tick is looked at, and each costs the machine a run
     tags = [{tag["key"]: tag["value"] for tag in run["tags"]} for run in deployment.runs_of("incomplete_orders")]
     # A repetition of a run that died on a slow machine has the run key of the first one.
-    launched = Counter(each[RUN_KEY_TAG] for each in tags if RUN_KEY_TAG in each and PARENT_RUN_ID_TAG not in each)
+    first_runs = [each for each in tags if "dagster/parent_run_id" not in each]
+    launched = Counter(each["dagster/run_key"] for each in first_runs if "dagster/run_key" in each)
     return Minute(slow, cli, skipped, (meanwhile, deployment.status_of(queued)), launched)
 
 
