@@ -47,6 +47,7 @@ def run_sequence(machine: Machine, seed: int, faults: Sequence[str] = (), steps:
     """
     chance = random.Random(seed)
     faults = faults or [name for name, kind in FAULTS.items() if kind.is_possible(machine)]
+    machine.restart()  # the sequence before may have ended anyhow
     _empty_database(machine)
     address = ANY if machine.host is not None else LOOPBACK
     with Marketplace(ago=timedelta(days=chance.randint(1, 20)), address=address) as marketplace:

@@ -119,6 +119,7 @@ def clock_jumps(story: Story, process: BaseProcess) -> None:
 
 def pooler(story: Story, _: BaseProcess) -> None:
     """Another process reaches the database through a pooler that shares sessions among its clients."""
+    story.machine.restart()  # a server that found its disk full may have stopped since
     server = story.machine.url().rpartition("/")[0]
     with pgbouncer(server, "transaction") as url:
         process = story.start(story.random.choice(JOBS), database_url=f"{url}/orders")
