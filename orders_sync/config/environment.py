@@ -24,6 +24,7 @@ KEEP_EVENTS_DAYS = "ORDERS_SYNC_KEEP_EVENTS_DAYS"
 LOG_MEGABYTES = "ORDERS_SYNC_LOG_MEGABYTES"
 UI_HOSTS = "ORDERS_SYNC_UI_HOSTS"
 UI_PASSWORD_FILE = "ORDERS_SYNC_UI_PASSWORD_FILE"
+UI_READER_PASSWORD_FILE = "ORDERS_SYNC_UI_READER_PASSWORD_FILE"
 
 ENVIRONMENT_VARIABLES: Mapping[str, str] = {
     ORDERS_DATABASE_URL: "The orders database, e.g. `postgresql://user@host/orders`. Not set: the embedded server.",
@@ -56,6 +57,10 @@ ENVIRONMENT_VARIABLES: Mapping[str, str] = {
     ),
     UI_PASSWORD_FILE: (
         "A file with the password of the UI, which only its owner may read (mode 0600). Not set: there is no login."
+    ),
+    UI_READER_PASSWORD_FILE: (
+        "A file with a second password of the UI, for people who may see everything and change nothing. Not set: there "
+        "is none."
     ),
 }
 """Each environment variable that the project reads, and its meaning; the documentation lists them from here.

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from orders_sync.model.foreign_requests import foreign_host, foreign_page
 from orders_sync.sandbox.back_market import FakeBackMarket
 from orders_sync.sandbox.clock import Clock
 from orders_sync.sandbox.fake_marketplace import FakeMarketplace, SandboxControls
@@ -53,10 +54,10 @@ class Sandbox:
     def app(self) -> Starlette:
         """The ASGI application with all endpoints."""
         steering = [
-            Route("/sandbox/faults", self.control_faults, methods=["GET", "POST", "DELETE"]),
-            Route("/sandbox/clock", self.control_clock, methods=["GET", "POST"]),
-            Route("/sandbox/log", self.control_log, methods=["GET", "DELETE"]),
-            Route("/sandbox/stock.csv", self.control_stock),
+            Route("/sandbox/faults", _not_from_a_page(self.control_faults), methods=["GET", "POST", "DELETE"]),
+            Route("/sandbox/clock", _not_from_a_page(self.control_clock), methods=["GET", "POST"]),
+            Route("/sandbox/log", _not_from_a_page(self.control_log), methods=["GET", "DELETE"]),
+            Route("/sandbox/stock.csv", _not_from_a_page(self.control_stock)),
         ]
         contracts = [route for marketplace in self.marketplaces.values() for route in marketplace.routes()]
         return Starlette(routes=[*contracts, *steering])
@@ -104,6 +105,20 @@ class Sandbox:
         writer.writerow(["sku", "on_hand"])
         writer.writerows(sorted(levels.items()))
         return Response(text.getvalue(), media_type="text/csv")
+
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def _not_from_a_page(endpoint: Endpoint) -> Endpoint:
+    """Refuses what a page of somebody else sends through a browser on this machine."""
+
+    async def answer(request: Request) -> Response:
+        headers = request.headers
+        problem = foreign_host(headers, LOOPBACK) or foreign_page("http", request.method, headers)
+        return await endpoint(request) if problem is None else JSONResponse({"error": f"Refused: {problem}"}, 403)
+
+    return answer
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from orders_sync.web.guard import Guard
 from orders_sync.web.limits import DisconnectsAreQuiet
 from orders_sync.web.login import LOGIN_PATH, LOGOUT_PATH, LoginPages, LoginRequired
 from orders_sync.web.pages.operations import OperationsPages, handlers
-from orders_sync.web.sessions import Sessions
+from orders_sync.web.sessions import Attempts, Sessions
 from orders_sync.web.settings import WebSettings
 
 
@@ -19,7 +19,7 @@ def web_app(dagster: ASGIApp, settings: WebSettings) -> ASGIApp:
     pages = OperationsPages(sessions, has_login=settings.password is not None)
     routes: list[BaseRoute] = pages.routes()
     if settings.password is not None:
-        login = LoginPages(sessions, settings.password)
+        login = LoginPages(sessions, Attempts(settings.password, settings.reader_password))
         routes += [
             Route(LOGIN_PATH, login.login, methods=["GET", "POST"]),
             Route(LOGOUT_PATH, login.logout, methods=["POST"]),

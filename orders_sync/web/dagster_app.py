@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.context import WorkspaceProcessContext, WorkspaceRequestContext
 from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster_webserver.app import (
     create_app_from_workspace_process_context,  # pyright: ignore[reportUnknownVariableType]
@@ -23,8 +23,25 @@ from dagster_webserver.cli import (
 from dagster_webserver.version import __version__
 from starlette.types import ASGIApp
 
+from orders_sync.web.login import READS_ONLY
+
 LIVE_DATA_MILLISECONDS = 2000
 """How often the UI asks for the newest state of assets; the default of `dagster-webserver`."""
+
+
+class _ByRole(WorkspaceProcessContext):
+    """Dagster's context, in which requests of readers get what `dagster-webserver --read-only` gives to everyone."""
+
+    def create_request_context(self, source: object | None = None) -> WorkspaceRequestContext:
+        reads_only = bool(getattr(source, "scope", {}).get(READS_ONLY))  # the request or websocket
+        return WorkspaceRequestContext(
+            instance=self.instance,
+            current_workspace=self.get_current_workspace(),
+            process_context=self,
+            version=self.version,
+            source=source,
+            read_only=reads_only,
+        )
 
 
 @contextmanager
@@ -32,5 +49,5 @@ def dagster_app(instance: dg.DagsterInstance, workspace: Path) -> Generator[ASGI
     """Dagster's web app for the length of the block. `workspace`: the file that names the code location."""
     instance.optimize_for_webserver(DEFAULT_DB_STATEMENT_TIMEOUT, DEFAULT_POOL_RECYCLE, DEFAULT_POOL_MAX_OVERFLOW)
     target = WorkspaceFileTarget([str(workspace)])
-    with WorkspaceProcessContext(instance, target, version=__version__) as context:
+    with _ByRole(instance, target, version=__version__) as context:
         yield create_app_from_workspace_process_context(context, live_data_poll_rate=LIVE_DATA_MILLISECONDS)

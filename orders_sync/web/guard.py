@@ -1,18 +1,19 @@
 """The guard of the web process: refuses requests that a page of somebody else sends through an operator's browser.
 
 Dagster's web app accepts any Host, and mutations by GET and from pages of other origins: an image on any page could
-switch a schedule off, and a page whose name resolves to this machine (DNS rebinding) could read everything. What is
-checked follows the OWASP cheat sheets "Cross-Site Request Forgery Prevention" (Origin, Fetch Metadata) and "HTTP
-Security Response Headers".
+switch a schedule off, and a page whose name resolves to this machine (DNS rebinding) could read everything. The
+headers of its answers follow the OWASP cheat sheet "HTTP Security Response Headers".
 """
 
 from collections.abc import Collection
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from graphql import GraphQLError, OperationDefinitionNode, OperationType, parse
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from orders_sync.model.foreign_requests import foreign_host, foreign_page
 
 GRAPHQL_PATH = "/graphql"
 MAX_GRAPHQL_TOKENS = 20_000
@@ -65,62 +66,13 @@ class Guard:
         headers = Headers(scope=scope)
         return (
             self._problem_of_host(headers)
-            or _problem_of_origin(headers)
-            or _problem_of_fetch_metadata(scope, headers)
+            or foreign_page(scope["type"], scope.get("method", ""), headers)
             or _problem_of_graphql(scope)
         )
 
     def _problem_of_host(self, headers: Headers) -> str | None:
-        hosts = headers.getlist("host")
-        if len(hosts) == 1 and host_name(hosts[0]) in self._allowed_hosts:
-            return None
-        named = ", ".join(repr(host[:100]) for host in hosts) or "none"
-        return (
-            f"this server is not known by the host that the request names ({named}). Known are "
-            f"{', '.join(sorted(self._allowed_hosts))}; the variable ORDERS_SYNC_UI_HOSTS adds others."
-        )
-
-
-def host_name(authority: str) -> str | None:
-    """The host in `host:port`, in lower case, without the brackets of an IPv6 address; None: it is not valid."""
-    try:
-        parts = urlsplit(f"//{authority}")
-        _ = parts.port  # raises for one that is no number
-    except ValueError:
-        return None
-    return parts.hostname if parts.netloc == authority and parts.username is None else None
-
-
-def _problem_of_origin(headers: Headers) -> str | None:
-    """A browser names the page's origin in each websocket and each POST: it must be the server's own."""
-    origins = headers.getlist("origin")
-    if not origins:
-        return None
-    if len(origins) == 1 and _is_own(origins[0], headers["host"]):
-        return None
-    return f"it comes from a page of another origin ({origins[0][:100]!r})."
-
-
-def _is_own(origin: str, host: str) -> bool:
-    scheme, _, authority = origin.partition("://")
-    default_port = {"http": ":80", "https": ":443"}.get(scheme)
-    if default_port is None:
-        return False
-    return authority.lower().removesuffix(default_port) == host.lower().removesuffix(default_port)
-
-
-def _problem_of_fetch_metadata(scope: Scope, headers: Headers) -> str | None:
-    """Of what other pages cause, only a link that somebody follows passes. Old browsers send no such headers."""
-    site = headers.get("sec-fetch-site")
-    if site in (None, "same-origin", "none"):
-        return None
-    is_followed_link = (
-        scope["type"] == "http"
-        and scope["method"] in ("GET", "HEAD")
-        and headers.get("sec-fetch-mode") == "navigate"
-        and headers.get("sec-fetch-dest") == "document"
-    )
-    return None if is_followed_link else "a page of another site has sent it."
+        problem = foreign_host(headers, self._allowed_hosts)
+        return problem and f"{problem}; the variable ORDERS_SYNC_UI_HOSTS adds others."
 
 
 def _problem_of_graphql(scope: Scope) -> str | None:

@@ -9,14 +9,17 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orders_sync.config.pages import START_PAGE
-from orders_sync.web.guard import POLICY_VIOLATION
+from orders_sync.web.guard import GRAPHQL_PATH, POLICY_VIOLATION
 from orders_sync.web.pages.rendering import NOT_STORED, form_of, page
-from orders_sync.web.sessions import Attempts, Sessions
+from orders_sync.web.sessions import Attempts, Sessions, reads_only
 
 LOGIN_PATH = f"{START_PAGE}/login"
 LOGOUT_PATH = f"{START_PAGE}/logout"
 OPEN_PATHS = (LOGIN_PATH, f"{START_PAGE}/health", f"{START_PAGE}/static/operations.css")
 """What is served without a session."""
+
+READS_ONLY = "orders_sync.reads_only"
+"""Set in the scope of each request of a session that may change nothing."""
 
 logger = logging.getLogger(__name__)
 
@@ -30,12 +33,25 @@ class LoginRequired:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_request = scope["type"] in ("http", "websocket")
-        if not is_request or scope["path"] in OPEN_PATHS or self._sessions.of(Headers(scope=scope)) is not None:
+        session = self._sessions.of(Headers(scope=scope)) if is_request else None
+        if session is not None and reads_only(session):
+            app = self._app if _only_reads(scope) else PlainTextResponse("Refused: this login only reads.\n", 403)
+            await app({**scope, READS_ONLY: True}, receive, send)
+        elif not is_request or session is not None or scope["path"] in OPEN_PATHS:
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": "Log in first."})
         else:
             await _answer_without_session(Request(scope))(scope, receive, send)
+
+
+def _only_reads(scope: Scope) -> bool:
+    """Whether a request changes nothing. Of what comes to GraphQL, Dagster refuses what changes something."""
+    return (
+        scope["type"] == "websocket"
+        or scope["method"] in ("GET", "HEAD")
+        or scope["path"] in (GRAPHQL_PATH, LOGIN_PATH, LOGOUT_PATH)
+    )
 
 
 def _answer_without_session(request: Request) -> Response:
@@ -52,9 +68,9 @@ def _answer_without_session(request: Request) -> Response:
 class LoginPages:
     """The endpoints that begin and end a session."""
 
-    def __init__(self, sessions: Sessions, password: str) -> None:
+    def __init__(self, sessions: Sessions, attempts: Attempts) -> None:
         self._sessions = sessions
-        self._attempts = Attempts(password)
+        self._attempts = attempts
 
     async def login(self, request: Request) -> Response:
         """Shows the form (GET), or compares the password that it sends (POST)."""
@@ -68,13 +84,14 @@ class LoginPages:
             answer = page("login.html", 429, target=target, problem=problem)
             answer.headers["Retry-After"] = str(seconds)
             return answer
-        if not self._attempts.is_right(password):
+        role = self._attempts.role(password)
+        if role is None:
             logger.warning("A wrong password was entered on the login page.")
             return page("login.html", 403, target=target, problem="The password is wrong.")
         answer = RedirectResponse(target, 303, headers=NOT_STORED)
         # The origin is what the browser sees, also behind a proxy that ends TLS.
         is_https = request.headers.get("origin", "").startswith("https:")
-        self._sessions.send(self._sessions.begin(), answer, is_https=is_https)
+        self._sessions.send(self._sessions.begin(role), answer, is_https=is_https)
         return answer
 
     async def logout(self, request: Request) -> Response:

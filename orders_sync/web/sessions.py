@@ -13,6 +13,8 @@ from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 from starlette.responses import Response
 
+READER, OPERATOR = "reader", "operator"
+"""What a session may do: only read, or change things as well."""
 SESSION_SECONDS = 12 * 3600
 """How long a session lasts: a working day."""
 MAX_FAILURES, FAILURE_SECONDS = 10, 300
@@ -37,9 +39,9 @@ class Sessions:
         _, _, until = session.partition(".")
         return session if float(until) > time.time() and session not in self._ended else None
 
-    def begin(self) -> str:
-        """A new session; `send` brings it to the browser."""
-        return f"{secrets.token_urlsafe(24)}.{time.time() + SESSION_SECONDS:.0f}"
+    def begin(self, role: str = OPERATOR) -> str:
+        """A new session; `send` brings it to the browser. `role`: READER or OPERATOR."""
+        return f"{role}:{secrets.token_urlsafe(24)}.{time.time() + SESSION_SECONDS:.0f}"
 
     def send(self, session: str, answer: Response, *, is_https: bool) -> None:
         """Adds the cookie that proves a session to an answer."""
@@ -68,6 +70,11 @@ class Sessions:
         return hmac.new(self._key, f"{purpose}:{session}".encode(), hashlib.sha256).hexdigest()
 
 
+def reads_only(session: str) -> bool:
+    """Whether who has this session may change nothing."""
+    return not session.startswith(f"{OPERATOR}:")
+
+
 class Attempts:
     """Compares passwords, MAX_FAILURES wrong ones in FAILURE_SECONDS.
 
@@ -75,8 +82,9 @@ class Attempts:
     reached nobody can log in; sessions that have begun go on.
     """
 
-    def __init__(self, password: str) -> None:
-        self._digest = _digest(password)
+    def __init__(self, password: str, reader_password: str | None = None) -> None:
+        passwords = {OPERATOR: password} | ({} if reader_password is None else {READER: reader_password})
+        self._digests = {role: _digest(each) for role, each in passwords.items()}
         self._failures: deque[float] = deque()
 
     def seconds_to_wait(self) -> int:
@@ -88,12 +96,13 @@ class Attempts:
             return 0
         return int(self._failures[0] + FAILURE_SECONDS - now) + 1
 
-    def is_right(self, password: str) -> bool:
-        """Whether the password is right; takes the same time for each wrong one."""
-        if hmac.compare_digest(_digest(password), self._digest):
-            return True
+    def role(self, password: str) -> str | None:
+        """What the password opens, READER or OPERATOR; None: it is wrong. Takes the same time for each wrong one."""
+        entered = _digest(password)
+        for role in [role for role, digest in self._digests.items() if hmac.compare_digest(entered, digest)]:
+            return role
         self._failures.append(time.monotonic())
-        return False
+        return None
 
 
 def _digest(password: str) -> bytes:

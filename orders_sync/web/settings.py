@@ -6,7 +6,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from orders_sync.config.environment import UI_HOSTS, UI_PASSWORD_FILE, EnvironmentVariableError
+from orders_sync.config.environment import UI_HOSTS, UI_PASSWORD_FILE, UI_READER_PASSWORD_FILE, EnvironmentVariableError
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 ANY_ADDRESS = ("0.0.0.0", "::", "")
@@ -26,6 +26,8 @@ class WebSettings:
     """The hosts under which browsers reach it, in lower case, without a port."""
     password: str | None = None
     """What a user enters to log in; None: nobody has to."""
+    reader_password: str | None = None
+    """What a user enters who may see everything and change nothing; None: there are no such users."""
 
 
 def web_settings(host: str, port: int) -> WebSettings:
@@ -34,7 +36,14 @@ def web_settings(host: str, port: int) -> WebSettings:
     Raises EnvironmentVariableError if a variable can't be used.
     """
     allowed = {*LOCAL_HOSTS, *_named_hosts()} | ({host.lower()} - {*ANY_ADDRESS})
-    return WebSettings(port, frozenset(allowed), _password())
+    password, reader_password = _password(UI_PASSWORD_FILE), _password(UI_READER_PASSWORD_FILE)
+    if reader_password is not None and password in (None, reader_password):
+        problem = "is not set, so everyone could change everything" if password is None else "holds the same password"
+        raise EnvironmentVariableError(
+            f"{UI_READER_PASSWORD_FILE} is set, but {UI_PASSWORD_FILE} {problem}. Let it name a file with another "
+            "password. Nothing is served."
+        )
+    return WebSettings(port, frozenset(allowed), password, reader_password)
 
 
 def _named_hosts() -> set[str]:
@@ -48,8 +57,9 @@ def _named_hosts() -> set[str]:
     return names
 
 
-def _password() -> str | None:
-    name = os.environ.get(UI_PASSWORD_FILE)
+def _password(variable: str) -> str | None:
+    """The password in the file that a variable names; None: the variable is not set."""
+    name = os.environ.get(variable)
     if not name:
         return None
     file = Path(name).expanduser()
@@ -59,11 +69,11 @@ def _password() -> str | None:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
         raise EnvironmentVariableError(
-            f"{UI_PASSWORD_FILE} names {name}, which can't be read: {reason}. Nothing is served."
+            f"{variable} names {name}, which can't be read: {reason}. Nothing is served."
         ) from None
     if mode & 0o077:
         raise EnvironmentVariableError(
-            f"{UI_PASSWORD_FILE} names {name}, which others can read or change (mode {mode:04o}). Allowed are the "
+            f"{variable} names {name}, which others can read or change (mode {mode:04o}). Allowed are the "
             f"modes 0600 and 0400: chmod 600 {name}. Nothing is served."
         )
     if len(password) < MIN_PASSWORD_LENGTH:

@@ -55,6 +55,18 @@ def test_the_log_counts_requests_and_statuses(client: httpx.Client) -> None:
     assert client.delete("/sandbox/log").json() == {"seen": {}, "writes": []}
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [{"Host": "rebound.example"}, {"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}],
+)
+def test_a_page_of_another_site_steers_nothing(client: httpx.Client, headers: dict[str, str]) -> None:
+    """A form of such a page can send this body: its type text/plain needs no permission of ours."""
+    answer = client.post("/sandbox/clock", content=b'{"advance": 86400}', headers=headers)
+    assert (answer.status_code, "Refused" in answer.json()["error"]) == (403, True)
+    for path in ("faults", "clock", "log", "stock.csv"):
+        assert client.get(f"/sandbox/{path}", headers=headers).status_code == 403
+
+
 def test_the_stock_list_is_one_that_can_be_imported(client: httpx.Client, tmp_path: Path) -> None:
     file = tmp_path / "stock.csv"
     file.write_text(client.get("/sandbox/stock.csv").text)

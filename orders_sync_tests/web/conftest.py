@@ -53,12 +53,13 @@ def web(dagster: ASGIApp, database_url: str) -> Iterator[str]:
 
 
 PASSWORD = "correct horse battery"
+READER_PASSWORD = "may only look at it"
 
 
 @pytest.fixture
 def guarded(dagster: ASGIApp, database_url: str) -> Iterator[str]:
     """The address of the web server, with a login."""
-    with web_server(dagster, WebSettings(password=PASSWORD)) as url:
+    with web_server(dagster, WebSettings(password=PASSWORD, reader_password=READER_PASSWORD)) as url:
         yield url
 
 

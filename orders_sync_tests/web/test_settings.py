@@ -6,7 +6,7 @@ import pytest
 
 from orders_sync.config.environment import EnvironmentVariableError
 from orders_sync.web.settings import web_settings
-from orders_sync_tests.web.conftest import PASSWORD, password_file
+from orders_sync_tests.web.conftest import PASSWORD, READER_PASSWORD, password_file
 
 
 def test_by_default_the_names_of_this_machine_and_the_address_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,3 +68,17 @@ def test_a_short_password_or_a_missing_file_is_refused_without_quoting_it(
     file.chmod(0o600)
     with pytest.raises(EnvironmentVariableError, match="can't be read: it is no UTF-8 text"):
         web_settings("127.0.0.1", 3000)
+
+
+def test_readers_have_a_password_of_their_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "reader").mkdir()
+    file = password_file(tmp_path / "reader", f"{READER_PASSWORD}\n")
+    monkeypatch.setenv("ORDERS_SYNC_UI_READER_PASSWORD_FILE", str(file))
+    monkeypatch.delenv("ORDERS_SYNC_UI_PASSWORD_FILE", raising=False)
+    with pytest.raises(EnvironmentVariableError, match="PASSWORD_FILE is not set, so everyone could change everything"):
+        web_settings("127.0.0.1", 3000)
+    monkeypatch.setenv("ORDERS_SYNC_UI_PASSWORD_FILE", str(file))
+    with pytest.raises(EnvironmentVariableError, match="PASSWORD_FILE holds the same password"):
+        web_settings("127.0.0.1", 3000)
+    monkeypatch.setenv("ORDERS_SYNC_UI_PASSWORD_FILE", str(password_file(tmp_path)))
+    assert web_settings("127.0.0.1", 3000).reader_password == READER_PASSWORD

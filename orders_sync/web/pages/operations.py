@@ -36,7 +36,7 @@ from orders_sync.stock.connection import stock_connection, stock_reader
 from orders_sync.stock.stored_available import store_available
 from orders_sync.web.pages.contents import document_answer, pdf_answer
 from orders_sync.web.pages.rendering import FOLDER, NOT_STORED, form_of, page
-from orders_sync.web.sessions import Sessions
+from orders_sync.web.sessions import Sessions, reads_only
 
 APPLICATION = "orders_sync web"
 USER = "page user"
@@ -173,7 +173,9 @@ class OperationsPages:
         known = self._sessions.of(request.headers)
         session = known or self._sessions.begin()
         token = self._sessions.form_token(session)
-        answer = page(template, status_code, token=token, has_login=self._has_login, **values)
+        answer = page(
+            template, status_code, token=token, has_login=self._has_login, reads_only=reads_only(session), **values
+        )
         if known is None:
             self._sessions.send(session, answer, is_https=False)
         return answer
