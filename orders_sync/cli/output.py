@@ -10,7 +10,7 @@ from rich.style import StyleType
 from rich.table import Table
 from rich.text import Text
 
-from orders_sync.model.control_characters import without_control
+from orders_sync.model.control_characters import safe_text
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_BUSY = 0, 1, 2, 3
 
@@ -23,7 +23,7 @@ class SafeConsole(Console):
 
     def print(self, *objects: Any, **options: Any) -> None:
         """As of rich."""
-        super().print(*(without_control(each) if isinstance(each, str) else each for each in objects), **options)
+        super().print(*(safe_text(each) if isinstance(each, str) else each for each in objects), **options)
 
 
 console = SafeConsole(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 180)
@@ -39,13 +39,13 @@ class SafeTable(Table):
         style: StyleType | None = None,
         end_section: bool = False,
     ) -> None:
-        cells = [Text(without_control(cell)) if isinstance(cell, str) else cell for cell in renderables]
+        cells = [Text(safe_text(cell)) if isinstance(cell, str) else cell for cell in renderables]
         super().add_row(*cells, style=style, end_section=end_section)
 
 
 def table(title: str, *columns: str) -> SafeTable:
     """A table with a title. Long texts fold, they are never cut."""
-    made = SafeTable(title=Text(without_control(title)), title_justify="left", title_style="bold")
+    made = SafeTable(title=Text(safe_text(title)), title_justify="left", title_style="bold")
     for column in columns:
         made.add_column(column, overflow="fold")
     return made
@@ -58,7 +58,7 @@ def yes_or_no(value: bool) -> Text:
 
 def print_beside(text: str, color: str) -> None:
     """Prints to standard error: standard output may be a document, or data for another program."""
-    click.secho(without_control(text), fg=color, err=True)
+    click.secho(safe_text(text), fg=color, err=True)
 
 
 def print_error(text: object) -> None:
@@ -73,7 +73,7 @@ def print_warning(text: object) -> None:
 
 def print_as_it_is(text: str) -> None:
     """Prints a text for another program, byte for byte; in a terminal, its control characters are shown."""
-    shown = without_control(text) if sys.stdout.isatty() else text
+    shown = safe_text(text) if sys.stdout.isatty() else text
     click.echo(shown, nl=not text.endswith("\n"), color=True)  # without it, click leaves some characters out
 
 

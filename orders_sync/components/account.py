@@ -26,7 +26,7 @@ from orders_sync.dagster_support.table_assets import table_sizes
 from orders_sync.lanes.lock import LaneBusyError
 from orders_sync.marketplaces.kit.accounts import account_from
 from orders_sync.marketplaces.kit.registry import find_marketplace, marketplace_names
-from orders_sync.model.control_characters import without_control
+from orders_sync.model.control_characters import safe_text
 from orders_sync.model.lane import Lane, SyncType
 from orders_sync.model.pass_summary import PassSummary
 from orders_sync.passes.run_pass import PassFailedError, run_pass
@@ -147,7 +147,7 @@ def lane_asset(
                 f"Partial: {summary.put_off_in_words()} could not be fetched; a later pass tries again."
             )
         for problem in summary.problems[:MAX_PROBLEMS_LOGGED]:
-            context.log.warning(without_control(problem))
+            context.log.warning(safe_text(problem))
         _report_tables(context, orders_database)
         if sync_type is SyncType.MODIFIED and starts_at_watermark(context.run):
             _mark_days(context, orders_database, lane, summary, schedules)

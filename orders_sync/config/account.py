@@ -14,6 +14,7 @@ from typing_extensions import TypeVar
 from orders_sync.config.acceptance import RefuseAfter, WhenShort
 from orders_sync.config.field_types import Duration
 from orders_sync.config.yaml_files import ConfigError
+from orders_sync.model.known_credentials import note_credential
 
 ENVIRONMENT_NAME = r"^[A-Z][A-Z0-9_]*$"
 HOST = r"(\*(\.[A-Za-z0-9-]+){2,}|[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*)(:[0-9]{1,5})?"
@@ -194,6 +195,8 @@ class SellerAccount(Generic[Settings]):
     def credential(self, key: str = "token") -> str:
         """A credential from the environment, read when it is needed. `key`: the setting that names the variable.
 
+        It is noted as one that no text may show.
+
         Raises MissingCredentialError with the variable's name when the variable is not set.
         """
         variable = str(getattr(self.settings, key))
@@ -203,4 +206,5 @@ class SellerAccount(Generic[Settings]):
                 f"{self.file}: {key}: the environment variable {variable} is not set; "
                 f"set it to the {key.replace('_', ' ')} of account {self.name}."
             )
+        note_credential(value)
         return value

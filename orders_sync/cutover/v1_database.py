@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from orders_sync.config.v1 import CutoverError, CutoverSettings
 from orders_sync.cutover.stock_handover import V1Lock
 from orders_sync.database.embedded import embedded_url
+from orders_sync.model.known_credentials import note_password_of
 
 _READ_ONLY = {
     "mysql": "SET SESSION TRANSACTION READ ONLY",
@@ -33,6 +34,7 @@ STAND_IN_DATABASE = "v1"
 def v1_url(settings: CutoverSettings) -> str:
     """The SQLAlchemy URL of V1's database, from the environment; that of the stand-in where the variable is not set."""
     configured = os.environ.get(settings.database)
+    note_password_of(configured or "")
     return configured or embedded_url(STAND_IN_DATABASE).replace("postgresql://", "postgresql+psycopg://", 1)
 
 

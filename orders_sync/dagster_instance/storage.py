@@ -17,6 +17,7 @@ from orders_sync.dagster_instance.internals import ConfigurableClassData, LocalA
 from orders_sync.database.embedded import DAGSTER_DATABASE, embedded_url
 from orders_sync.database.server_url import ServerUrlError, server_url
 from orders_sync.database.session_settings import with_settings
+from orders_sync.model.known_credentials import note_password_of
 
 
 def dagster_server_url() -> str:
@@ -24,8 +25,10 @@ def dagster_server_url() -> str:
 
     Raises EnvironmentVariableError when DAGSTER_POSTGRES_URL names no PostgreSQL server.
     """
+    configured = os.environ.get(DAGSTER_POSTGRES_URL)
+    note_password_of(configured or "")
     try:
-        return server_url(os.environ.get(DAGSTER_POSTGRES_URL) or embedded_url(DAGSTER_DATABASE))
+        return server_url(configured or embedded_url(DAGSTER_DATABASE))
     except ServerUrlError as error:
         raise EnvironmentVariableError(f"{DAGSTER_POSTGRES_URL} {error}") from None
 

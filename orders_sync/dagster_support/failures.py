@@ -7,13 +7,13 @@ import dagster as dg
 import psycopg
 
 from orders_sync.database.problems import problem_of
-from orders_sync.model.control_characters import without_control
+from orders_sync.model.control_characters import safe_text
 from orders_sync.model.errors import UserFacingError
 
 
 def failure(problem: object, *, allow_retries: bool = False) -> dg.Failure:
     """A failure of a run with this problem as its text. What a marketplace sent controls no terminal by it."""
-    return dg.Failure(without_control(str(problem)), allow_retries=allow_retries)
+    return dg.Failure(safe_text(str(problem)), allow_retries=allow_retries)
 
 
 @contextmanager

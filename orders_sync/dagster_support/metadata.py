@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import dagster as dg
 
-from orders_sync.model.control_characters import without_control
+from orders_sync.model.control_characters import safe_text
 
 CELL_CHARACTERS = 200
 """A longer text in a cell is cut."""
@@ -29,7 +29,7 @@ def rows_table(names: Sequence[str], rows: Iterable[Sequence[object]]) -> dg.Tab
 
 def texts_table(name: str, texts: Iterable[str]) -> dg.TableMetadataValue:
     """Texts, one below the other and none of them cut; `name`: what each of them is, e.g. `problem`."""
-    records = [dg.TableRecord({name: without_control(text)}) for text in texts]
+    records = [dg.TableRecord({name: safe_text(text)}) for text in texts]
     return dg.MetadataValue.table(records, dg.TableSchema([dg.TableColumn(name)]))
 
 
@@ -46,5 +46,5 @@ def _cell(value: object) -> Cell:
         return int(value)
     if isinstance(value, float) and math.isfinite(value):  # JSON has no others
         return float(value)
-    text = without_control(str(value))
+    text = safe_text(str(value))
     return text if len(text) <= CELL_CHARACTERS else f"{text[: CELL_CHARACTERS - 1]}…"

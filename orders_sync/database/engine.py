@@ -13,6 +13,7 @@ from orders_sync.database.poolers import PoolerError, backend_of, shares_session
 from orders_sync.database.server_url import ServerUrlError, server_url
 from orders_sync.database.session_settings import CONNECTION_CHECK, connection_string, server_settings
 from orders_sync.model.errors import UserFacingError
+from orders_sync.model.known_credentials import note_password_of
 
 if TYPE_CHECKING:  # importing SQLAlchemy takes 0.1 s, and a sync does not need it
     from sqlalchemy import Engine
@@ -46,6 +47,7 @@ def database_url() -> str:
     configured = os.environ.get(ORDERS_DATABASE_URL)
     if not configured:
         return embedded_url(ORDERS_DATABASE)
+    note_password_of(configured)
     try:
         return server_url(configured)
     except ServerUrlError as error:

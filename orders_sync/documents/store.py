@@ -9,6 +9,7 @@ from orders_sync.database.engine import Connection
 from orders_sync.database.rows import rows_as
 from orders_sync.documents.formats import DocumentFormat
 from orders_sync.model.records import DocumentKind
+from orders_sync.model.shown_ids import shown_id
 from orders_sync.model.statuses import DELIVERY_NOTE_DUE, LABEL_DUE, Status
 
 FETCH_BACK = timedelta(days=93)
@@ -129,7 +130,7 @@ class DueDocument(NamedTuple):
     url: str
 
     def __str__(self) -> str:
-        return f"order {self.order_id}: {self.kind.replace('_', ' ')} {self.document_key}"
+        return f"order {shown_id(self.order_id)}: {self.kind.replace('_', ' ')} {shown_id(self.document_key)}"
 
 
 class StoredDocument(NamedTuple):

@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.lock import holder, holder_active_at
 from orders_sync.lanes.progress import DIED, Wait
+from orders_sync.model.known_credentials import masked
 from orders_sync.model.lane import Lane, SyncType
 from orders_sync.model.pass_summary import PassSummary
 
@@ -53,7 +54,7 @@ def finished(connection: Connection, lane: Lane, lane_run_id: int, summary: Pass
     A pass that put records off is `partial`; it counts as succeeded.
     """
     outcome = "failed" if problem else "partial" if summary.is_partial else "succeeded"
-    values = [outcome, problem, Jsonb(summary.as_json())]
+    values = [outcome, problem and masked(problem), Jsonb(summary.as_json())]
     with connection.transaction():
         connection.execute(
             "UPDATE lane_runs SET outcome = %s, problem = %s, summary = %s, finished_at = now(), "

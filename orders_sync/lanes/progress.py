@@ -15,6 +15,7 @@ from psycopg.errors import InsufficientPrivilege
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.liveness import end_sign_of_life
 from orders_sync.lanes.lock import end_holder, end_silent_holder, holder
+from orders_sync.model.known_credentials import masked
 from orders_sync.model.lane import Lane, SyncType
 
 log = logging.getLogger("orders_sync.lanes")
@@ -52,7 +53,7 @@ class EndedPass(NamedTuple):
 def note_progress(connection: Connection, lane_run_id: int, wait: Wait | None) -> bool:
     """Notes that a pass made progress, or waits for something. Returns False if the pass has been ended meanwhile."""
     what, until = wait or (None, None)
-    return connection.execute(_NOTE, [what, until, lane_run_id]).rowcount == 1
+    return connection.execute(_NOTE, [what and masked(what), until, lane_run_id]).rowcount == 1
 
 
 class EndedHolder(NamedTuple):

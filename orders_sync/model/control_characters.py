@@ -3,6 +3,8 @@
 import logging
 import re
 
+from orders_sync.model.known_credentials import masked
+
 
 def without_control(text: str, *, in_one_line: bool = False) -> str:
     """A text with its control characters shown instead of obeyed; line feeds stay, unless it must be one line.
@@ -12,6 +14,11 @@ def without_control(text: str, *, in_one_line: bool = False) -> str:
     """
     # A search takes four times as long, and nearly all texts can be printed.
     return text if text.isprintable() else (_CONTROL_OR_LINE_FEED if in_one_line else _CONTROL).sub(_shown, text)
+
+
+def safe_text(text: str, *, in_one_line: bool = False) -> str:
+    """A text as it may leave the process for a person: without credentials, and as of `without_control`."""
+    return without_control(masked(text), in_one_line=in_one_line)
 
 
 _OTHERS = "\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069"
@@ -30,8 +37,8 @@ class LogFormatter(logging.Formatter):
     """Formats log records so that no text in them can begin a line of its own, or control a terminal."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        return without_control(super().formatMessage(record), in_one_line=True)
+        return safe_text(super().formatMessage(record), in_one_line=True)
 
     def format(self, record: logging.LogRecord) -> str:
         # Once more as a whole: another formatter may have left its text of the traceback in the record.
-        return without_control(super().format(record))
+        return safe_text(super().format(record))

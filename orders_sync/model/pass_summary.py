@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 
+from orders_sync.model.known_credentials import masked
+
 
 @dataclass
 class PassSummary:
@@ -59,7 +61,7 @@ class PassSummary:
             if getattr(part, name) is not None:
                 setattr(self, name, getattr(part, name))
         # An id may have a line break, and would begin a line of its own.
-        self.problems += (" ".join(problem.split()) for problem in part.problems)
+        self.problems += (masked(" ".join(problem.split())) for problem in part.problems)
 
     @property
     def is_partial(self) -> bool:

@@ -29,6 +29,7 @@ from orders_sync.marketplaces.kit.errors import (
     RequestRefusedError,
 )
 from orders_sync.model.pass_summary import PassSummary
+from orders_sync.model.shown_ids import shown_id
 from orders_sync.passes.acceptance_plan import PlannedRequest, Rules, planned_requests
 from orders_sync.passes.acceptance_requests import (
     DecidedLines,
@@ -260,7 +261,9 @@ def _orders_missing_in_answers(pass_: RunningPass, outcomes: Sequence[Acceptance
             order = fetch_order(pass_.adapter, order_id)
         except OF_ONE_RECORD as error:
             # It is decided: `modified` will bring its new status.
-            pass_.add(PassSummary(problems=[f"order {order_id}: decided, but could not be fetched anew: {error}"]))
+            pass_.add(
+                PassSummary(problems=[f"order {shown_id(order_id)}: decided, but could not be fetched anew: {error}"])
+            )
             continue
         fetched += [order] if order is not None else []
     return fetched

@@ -8,6 +8,7 @@ from orders_sync.config.account import SellerAccount
 from orders_sync.model.errors import UserFacingError
 from orders_sync.model.lane import SyncType
 from orders_sync.model.pass_summary import PassSummary
+from orders_sync.model.shown_ids import shown_id
 from orders_sync.passes.hold_lane import hold_lane
 from orders_sync.sync.batch import Origin
 from orders_sync.sync.merge import OrderMerger
@@ -39,7 +40,8 @@ def sync_order(
         record = fetch_order(pass_.adapter, order_id)
         if record is None:
             raise UserFacingError(
-                f"The marketplace of account {account.name} has no order {order_id}. What is stored stays as it is."
+                f"The marketplace of account {account.name} has no order {shown_id(order_id)}. "
+                "What is stored stays as it is."
             )
         if by is not None:
             note_act(pass_.connection, by, Act.SYNC_ORDER, On(account.name, order_id))
@@ -48,5 +50,5 @@ def sync_order(
         if not merge_batch(pass_, merger, [record]).rejected:  # it may have been put off before
             resolve(pass_.connection, account.name, "order", {order_id: None})
         pass_.note_progress()
-    log.info("%s: run %s fetched order %s alone", pass_.lane, run_id, order_id)
+    log.info("%s: run %s fetched order %s alone", pass_.lane, run_id, shown_id(order_id))
     return pass_.summary

@@ -18,6 +18,7 @@ from orders_sync.acts.manual_acts import Act, NotedOnce
 from orders_sync.database.bulk_work import rare_garbage_collection
 from orders_sync.marketplaces.kit.errors import place_of
 from orders_sync.model.errors import UserFacingError
+from orders_sync.model.shown_ids import shown_id
 from orders_sync.stock.connection import MAX_ATTEMPTS, StockConnection
 from orders_sync.stock.data_faults import is_data_fault
 from orders_sync.stock.decision import Cause
@@ -186,7 +187,7 @@ def _report_given_up(failed: Sequence[Sequence[Any]]) -> None:
         if attempts >= MAX_ATTEMPTS:
             log.error(
                 "%s: event %s of order %s is given up after %s attempts: %s. Mend the cause, then `orders-sync stock "
-                "retry-event %s`, or `skip-event`.", account, event_id, order_id, attempts, problem, event_id,
+                "retry-event %s`, or `skip-event`.", account, event_id, shown_id(order_id), attempts, problem, event_id,
             )  # fmt: skip
 
 

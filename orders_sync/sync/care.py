@@ -17,6 +17,7 @@ from orders_sync.marketplaces.kit.errors import MarketplaceError, of_adapter
 from orders_sync.marketplaces.kit.lenient import decode_leniently
 from orders_sync.model.pass_summary import PassSummary
 from orders_sync.model.records import CareItem, CareRecord, Flaw, Reason, RecordRejectedError
+from orders_sync.model.shown_ids import shown_id
 from orders_sync.sync import care_links
 from orders_sync.sync.believed_times import BelievedTimes
 from orders_sync.sync.check_records import without_odd_times
@@ -269,7 +270,9 @@ def check_care(connection: Connection, account: str, adapter: Adapter, record: R
     check_types(lenient.value, CareRecord)
     decoded = BelievedTimes(adapter.latest_time).checked(lenient)
     if decoded.value.care_id.strip() != record.record_id:
-        raise OtherRecordError(f"the marketplace answered the request for {record.record_id} with another record")
+        raise OtherRecordError(
+            f"the marketplace answered the request for {shown_id(record.record_id)} with another record"
+        )
     care, as_stored = _with_stored_items(connection, account, without_odd_times(decoded.value, record))
     care, flaws = mend_care_record(care, decoded.flaws)
     return CheckedCare(care, record, decoded.raw.decode(), (*decoded.flaws, *record.flaws, *as_stored, *flaws))

@@ -10,6 +10,7 @@ import msgspec
 from orders_sync.marketplaces.kit.adapter import Adapter, RawRecord
 from orders_sync.marketplaces.kit.lenient import LEFT_OUT, Decoded, decode_leniently
 from orders_sync.model.records import CareRecord, Flaw, Order, Reason, RecordRejectedError
+from orders_sync.model.shown_ids import shown_id
 from orders_sync.sync.batch import Batch, DecodedOrder
 from orders_sync.sync.believed_times import BelievedTimes
 from orders_sync.sync.put_off import put_off_cut_off
@@ -240,7 +241,9 @@ def _mended(decoded: DecodedOrder, *, is_new: bool) -> DecodedOrder:
 def item_conflict(item_id: str, owner: str) -> Flaw:
     """The flaw of an order that lists an item of another order, `owner`, whose record is newer."""
     return Flaw(
-        f"items[{item_id}]", f"item {item_id} is listed by order {owner} as well", f"the item with order {owner}"
+        f"items[{item_id}]",
+        f"item {shown_id(item_id)} is listed by order {shown_id(owner)} as well",
+        f"the item with order {shown_id(owner)}",
     )
 
 

@@ -20,6 +20,7 @@ from orders_sync.database.engine import Connection
 from orders_sync.database.rows import rows_as
 from orders_sync.marketplaces.kit.adapter import RawRecord
 from orders_sync.marketplaces.kit.contract import RecordShape, known_fields, parent_of, shape_of_record
+from orders_sync.model.known_credentials import masked
 
 FIRST_SAMPLE = 200
 """So many records show which fields an account's records have."""
@@ -96,7 +97,7 @@ def store_sample(connection: Connection, account: str, marketplace: str, sample:
     with connection.transaction():
         rows = Jsonb([one._asdict() for one in sorted(fields.values())])
         connection.execute(_STORE_FIELDS, [account, sample.kind, marketplace, rows])
-        unique = {finding[:3]: finding for finding in reversed(findings)}
+        unique = {one[:3]: one for one in (Finding(*map(masked, finding)) for finding in reversed(findings))}
         new = sorted(unique.values())[:MAX_FINDINGS_PER_PASS]
         columns = [[getattr(one, name) for one in new] for name in Finding._fields]
         stored = connection.execute(_STORE_FINDINGS, [account, sample.kind, marketplace, *columns]).fetchall()

@@ -15,6 +15,7 @@ from orders_sync.marketplaces.kit.adapter import Adapter, MissingDocuments, Orde
 from orders_sync.marketplaces.kit.errors import BadAnswerError, MarketplaceError, RecordNotFoundError, place_of
 from orders_sync.model.pass_summary import PassSummary
 from orders_sync.model.records import Document
+from orders_sync.model.shown_ids import shown_id
 from orders_sync.model.statuses import DELIVERY_NOTE_DUE, LABEL_DUE, Status
 from orders_sync.sync.documents import is_usable, store_documents
 from orders_sync.sync.isolate_rejected import reason_of
@@ -131,7 +132,9 @@ def read_documents(
     read: list[str] = []
     failures = successes = 0
     for order_id, answer in _answers(pass_.adapter, missing):
-        pass_.add(PassSummary(fetched=1, problems=[f"order {order_id}: {problem}" for problem in answer.problems]))
+        pass_.add(
+            PassSummary(fetched=1, problems=[f"order {shown_id(order_id)}: {problem}" for problem in answer.problems])
+        )
         has_failed = any(not isinstance(problem, RecordNotFoundError) for problem in answer.problems)
         failures += has_failed and not answer.found
         if failures >= GIVE_UP_AFTER and not successes:
@@ -207,7 +210,7 @@ def _store(
             flaws.add(wrong)
             on_storing(order_id)
     except DataError as error:
-        return PassSummary(problems=[f"order {order_id}: its documents: {reason_of(error).what}"])
+        return PassSummary(problems=[f"order {shown_id(order_id)}: its documents: {reason_of(error).what}"])
     return PassSummary(changed=1, flawed=bool(wrong), documents_found=sum(map(is_usable, answer.found)))
 
 

@@ -27,6 +27,7 @@ from orders_sync.marketplaces.kit.errors import (
 from orders_sync.marketplaces.kit.json_repair import is_valid
 from orders_sync.model.pass_summary import PassSummary
 from orders_sync.model.records import Reason
+from orders_sync.model.shown_ids import shown_id
 from orders_sync.sync.rejected_records import (
     NOT_FETCHED,
     RejectedRecord,
@@ -59,7 +60,7 @@ def fetch_order(adapter: Adapter, order_id: str) -> RawRecord | None:
         found = None if record is None else record.record_id
     if found is not None and found != order_id:
         other = "another order" if found else "a record without a usable id"
-        raise OtherRecordError(f"the marketplace answered the request for order {order_id} with {other}")
+        raise OtherRecordError(f"the marketplace answered the request for order {shown_id(order_id)} with {other}")
     return record
 
 
@@ -152,4 +153,4 @@ def with_reason(reasons: list[Reason], problem: MarketplaceError) -> list[Reason
 
 def summary_of(kind: str, record_id: str, problem: MarketplaceError) -> PassSummary:
     """The part of a pass's summary about a record that could not be fetched."""
-    return PassSummary(put_off=1, problems=[f"{title_of(kind)} {record_id} put off: {problem}"])
+    return PassSummary(put_off=1, problems=[f"{title_of(kind)} {shown_id(record_id)} put off: {problem}"])

@@ -8,6 +8,7 @@ from msgspec.structs import astuple
 
 from orders_sync.database.engine import Connection
 from orders_sync.model.keys import with_valid_characters
+from orders_sync.model.known_credentials import masked
 from orders_sync.model.records import Flaw
 
 
@@ -45,7 +46,7 @@ class RecordFlaws:
         """Adds flaws of records, each with the record's id; one that is known by its field is replaced."""
         if not flaws:
             return
-        storable = [(record_id, Flaw(*map(with_valid_characters, astuple(flaw)))) for record_id, flaw in flaws]
+        storable = [(record_id, Flaw(*map(_storable, astuple(flaw)))) for record_id, flaw in flaws]
         rows = sorted({(record_id, flaw.field): flaw for record_id, flaw in storable}.items())
         self._connection.execute(
             """
@@ -60,6 +61,10 @@ class RecordFlaws:
             ],
         )  # fmt: skip
         self._flawed |= {record_id for record_id, _ in flaws}
+
+
+def _storable(text: str) -> str:
+    return masked(with_valid_characters(text))
 
 
 class FlawGroup(NamedTuple):

@@ -13,6 +13,7 @@ from typing import Any, LiteralString, NamedTuple
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit.adapter import EXCLUDED_BY_FILTER, Adapter, RawRecord
 from orders_sync.model.records import Flaw, Reason, RecordRejectedError
+from orders_sync.model.shown_ids import shown_id
 from orders_sync.sync import care
 from orders_sync.sync.batch import Batch, BatchResult, DecodedOrder, Origin
 from orders_sync.sync.believed_times import IN_THE_FUTURE
@@ -147,7 +148,9 @@ def redecode_care_records(
                 rejected = RejectedRecord.of("care", record, problem.reasons)
                 outcome.problems.append(rejected.one_line())
             except OtherRecordError:
-                outcome.problems.append(f"{title_of('care')} {record.record_id} rejected: its id is another one now")
+                outcome.problems.append(
+                    f"{title_of('care')} {shown_id(record.record_id)} rejected: its id is another one now"
+                )
         care_ids = [one.care.care_id for one in checked]
         with connection.transaction(force_rollback=not write):
             before = _care_values(connection, account, care_ids)

@@ -17,7 +17,9 @@ from orders_sync.acts.manual_acts import Act, On, note_act
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit.adapter import RawRecord
 from orders_sync.model.keys import MAX_ID_LENGTH, UNSTORABLE
+from orders_sync.model.known_credentials import masked
 from orders_sync.model.records import Reason
+from orders_sync.model.shown_ids import shown_id
 from orders_sync.sync.believed_times import BelievedTimes
 
 HASH_PREFIX = "hash:"
@@ -47,7 +49,7 @@ class RejectedRecord(msgspec.Struct, frozen=True):
         """The record and its reasons in one line, without buyers' data."""
         reasons = "; ".join(f"{reason.where} {reason.what}" for reason in self.reasons)
         what = "put off" if is_put_off(self.reasons) else "rejected"
-        return f"{title_of(self.kind)} {self.record_id or 'without id'} {what}: {reasons}"
+        return f"{title_of(self.kind)} {shown_id(self.record_id) or 'without id'} {what}: {reasons}"
 
 
 NOT_FETCHED = "could not be fetched"
@@ -125,7 +127,8 @@ WHERE stored.dismissed_at IS NULL
 
 
 def _as_json(reasons: Sequence[Reason]) -> Jsonb:
-    return Jsonb([{"where": r.where, "what": r.what, "allowed": r.allowed} for r in reasons])
+    texts = ({"where": r.where, "what": r.what, "allowed": r.allowed} for r in reasons)
+    return Jsonb([{name: masked(text) for name, text in each.items()} for each in texts])
 
 
 def resolve(connection: Connection, account: str, kind: str, passed: Mapping[str, datetime | None]) -> set[str]:

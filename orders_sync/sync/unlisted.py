@@ -15,6 +15,7 @@ from orders_sync.marketplaces.kit.adapter import OrderListing, RawRecord
 from orders_sync.marketplaces.kit.errors import OF_ONE_RECORD
 from orders_sync.marketplaces.kit.rate_limits import PausedError
 from orders_sync.model.pass_summary import PassSummary
+from orders_sync.model.shown_ids import shown_id
 from orders_sync.sync.merge import OrderMerger
 from orders_sync.sync.merge_pages import merge_batch
 from orders_sync.sync.put_off import (
@@ -127,8 +128,8 @@ class ExpectedOrders:
         if record is None:
             forget_put_off(connection, account, order_id)
             text = (
-                f"order {order_id} waits or holds a lock, and the marketplace no longer has it; look at it in the "
-                "marketplace's back office"
+                f"order {shown_id(order_id)} waits or holds a lock, and the marketplace no longer has it; look at it "
+                "in the marketplace's back office"
             )
             self._pass.add(PassSummary(problems=[text]))
             return True

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orders_sync.config.environment import UI_HOSTS, UI_PASSWORD_FILE, UI_READER_PASSWORD_FILE, EnvironmentVariableError
+from orders_sync.model.known_credentials import note_credential
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 ANY_ADDRESS = ("0.0.0.0", "::", "")
@@ -81,4 +82,5 @@ def _password(variable: str) -> str | None:
             f"The password in {name} has {len(password)} characters; allowed are at least {MIN_PASSWORD_LENGTH}. "
             "Nothing is served."
         )
+    note_credential(password)
     return password

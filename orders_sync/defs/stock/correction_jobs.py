@@ -16,7 +16,7 @@ from orders_sync.dagster_support.failures import one_line_failures
 from orders_sync.dagster_support.metadata import rows_table
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.marketplaces.kit.accounts import account_names, overselling_accounts
-from orders_sync.model.control_characters import without_control
+from orders_sync.model.control_characters import safe_text
 from orders_sync.stock.by_hand import (
     StockActError,
     adjust,
@@ -275,7 +275,7 @@ def _report(
     result: StockResult,
     metadata: Mapping[str, dg.TableMetadataValue] | None = None,
 ) -> None:
-    what = without_control(what)  # the observation is a line of the run's log
+    what = safe_text(what)  # the observation is a line of the run's log
     counts = {f"transitions_to_{state}": dg.MetadataValue.int(count) for state, count in result.transitions.items()}
     context.log_event(
         dg.AssetObservation("stock_locks", description=what, metadata={"act": what, **counts, **(metadata or {})})

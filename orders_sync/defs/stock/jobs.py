@@ -9,7 +9,7 @@ from orders_sync.acts.manual_acts import ManualAct
 from orders_sync.dagster_support.failures import one_line_failures
 from orders_sync.dagster_support.metadata import rows_table
 from orders_sync.dagster_support.orders_database import OrdersDatabase
-from orders_sync.model.control_characters import without_control
+from orders_sync.model.control_characters import safe_text
 from orders_sync.stock.explain import (
     MAX_SHOWN,
     Explanation,
@@ -57,7 +57,7 @@ def explain_lock_transitions(
     context.log_event(
         dg.AssetObservation(
             "stock_locks",
-            description=f"The transitions of the lock of {without_control(config.item_or_sku)}",
+            description=f"The transitions of the lock of {safe_text(config.item_or_sku)}",
             metadata={
                 "explained": config.item_or_sku,
                 **_tables(found),

@@ -18,6 +18,7 @@ from orders_sync.marketplaces.kit.errors import (
     MarketplaceError,
 )
 from orders_sync.model.records import CareRecord, Document, DocumentKind, Flaw, Order
+from orders_sync.model.shown_ids import shown_id
 from orders_sync.model.statuses import Status
 
 
@@ -69,7 +70,7 @@ class AcceptanceTarget(NamedTuple):
 
     def __str__(self) -> str:
         sku = f", SKU {self.sku}" if self.sku else ""
-        return f"order {self.order_id}{sku}" + (f", item {self.item_id}" if self.item_id else "")
+        return f"order {shown_id(self.order_id)}{sku}" + (f", item {shown_id(self.item_id)}" if self.item_id else "")
 
 
 class OrderDocuments(msgspec.Struct, frozen=True, gc=False):
@@ -292,7 +293,7 @@ class _Excluded:
         listed = list(records)
         for position, at in older:
             listed[position] = msgspec.structs.replace(records[position], **{name: None}, flaws=(_EXCLUDED[name],))
-            self._example = self._example or f"{records[position].record_id} of {at}"
+            self._example = self._example or f"{shown_id(records[position].record_id)} of {at}"
             if len(self._times) < MANY_TIMES:
                 self._times.add(at)
         return listed

@@ -11,6 +11,7 @@ from orders_sync.marketplaces.kit.errors import CredentialRefusedError
 from orders_sync.marketplaces.kit.json_repair import DECODE_ERRORS
 from orders_sync.marketplaces.kit.retries import TransientError
 from orders_sync.marketplaces.kit.transport import BrokenCodingError, TooLargeError, read_body
+from orders_sync.model.known_credentials import note_credential
 
 MAX_TOKEN_BYTES = 1024 * 1024
 """Bytes of an answer to the request for a token."""
@@ -30,6 +31,7 @@ class HeaderToken(httpx.Auth):
 
     def __init__(self, value: str) -> None:
         self.value = value
+        note_credential(value)
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         request.headers["Authorization"] = self.value
@@ -47,6 +49,7 @@ class ClientCredentials(httpx.Auth):
 
     def __init__(self, token_url: str, client_id: str, client_secret: str, scope: str | None = None) -> None:
         self.token_url = token_url
+        note_credential(client_secret)
         self._basic_auth = httpx.BasicAuth(client_id, client_secret)
         self._form = {"grant_type": "client_credentials"} | ({"scope": scope} if scope else {})
         self._lock = threading.Lock()
@@ -95,6 +98,7 @@ class ClientCredentials(httpx.Auth):
                     response.status_code,
                 ) from None
             self._token = answer.access_token
+            note_credential(self._token, is_renewed=True)
             lifetime = answer.expires_in if answer.expires_in is not None else DEFAULT_LIFETIME_SECONDS
             self._renew_at = time.monotonic() + max(0.0, lifetime - min(RENEW_BEFORE_SECONDS, lifetime / 2))
             return self._token

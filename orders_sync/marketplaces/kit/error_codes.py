@@ -7,6 +7,7 @@ from typing import cast
 import msgspec
 
 from orders_sync.marketplaces.kit.json_repair import DECODE_ERRORS
+from orders_sync.model.known_credentials import masked
 
 
 class _Error(msgspec.Struct, gc=False):
@@ -23,8 +24,9 @@ class _ErrorAnswer(_Error, gc=False):
     """Read only where it is a code: Mirakl's error codes are such messages."""
 
 
-_CODE = re.compile(r"[A-Za-z/][A-Za-z0-9_.:/#-]{0,99}|\d{1,6}")
-"""What a published code looks like; nothing with a space or an at sign, and no number as long as a telephone's."""
+_CODE = re.compile(r"(?!.*\d{7})(?!(.*[_.:/#-])?[A-Z][a-z]+\d*([_.:/#-]|$))[A-Za-z/][A-Za-z0-9_.:/#-]{0,99}|\d{1,6}")
+"""What a published code looks like: nothing with a space or an at sign, no number as long as a telephone's, and no
+single word with a capital, as names are: `invalid_token`, `NotFound` and `/errors/expired` are codes, `Doe` is not."""
 _MESSAGE_CODE = re.compile(r"[A-Z]+(_[A-Z]+)+")
 """What a code as a message looks like: words in capitals, e.g. ORDER_INVALID_STATE, which no name of a buyer is."""
 _MAX_CODES = 3
@@ -45,8 +47,9 @@ def error_code(body: bytes) -> str:
     listed = cast("list[object]", document.errors) if isinstance(document.errors, list) else [document.error]  # pyright: ignore[reportUnknownMemberType]
     envelopes = [document, *(_as_error(each) for each in listed)]
     values = [value for error in envelopes for value in (error.code, error.type)]
-    codes = [str(value) for value in values if isinstance(value, str | int) and _CODE.fullmatch(str(value))]
-    if isinstance(document.message, str) and _MESSAGE_CODE.fullmatch(document.message):
+    texts = [masked(str(value)) for value in values if isinstance(value, str | int)]
+    codes = [text for text in texts if _CODE.fullmatch(text)]  # no code has the asterisks of what was masked
+    if isinstance(document.message, str) and _MESSAGE_CODE.fullmatch(masked(document.message)):
         codes.append(document.message)
     return " ".join(list(dict.fromkeys(codes))[:_MAX_CODES]) or "no code given"
 

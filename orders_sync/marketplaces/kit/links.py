@@ -7,6 +7,7 @@ from typing import NamedTuple
 import httpx
 
 from orders_sync.marketplaces.kit.errors import IncompleteListError
+from orders_sync.model.shown_ids import shown_id
 
 #: What no URL contains (RFC 3986), and some programs read as "/" or leave out.
 _NEVER_IN_A_URL = re.compile(r"[\\\s\x00-\x1f\x7f]")
@@ -68,7 +69,9 @@ def path_of_link(link: str, base_url: str, path: str = "/") -> str:
     except ValueError:
         raise IncompleteListError(_NO_LINK) from None
     if target.host != base.host:
-        raise IncompleteListError(f"The marketplace's list goes on at another host ({target.host}): not followed.")
+        raise IncompleteListError(
+            f"The marketplace's list goes on at another host ({shown_id(target.host)}): not followed."
+        )
     if origin(target) != origin(base):
         raise IncompleteListError(
             f"The marketplace's list goes on at {base.host} by another scheme, port or user: not followed."

@@ -12,6 +12,7 @@ from orders_sync.marketplaces.kit.errors import IncompleteListError
 from orders_sync.marketplaces.kit.json_repair import DECODE_ERRORS, check_effort, is_valid, repair
 from orders_sync.marketplaces.kit.lenient import decode_leniently
 from orders_sync.model.records import RecordRejectedError
+from orders_sync.model.shown_ids import shown_id
 
 PageStruct = TypeVar("PageStruct", bound=msgspec.Struct)
 
@@ -108,7 +109,9 @@ class _Form(Generic[PageStruct]):
         """Raises msgspec.DecodeError if a page without records is something else, e.g. an error with the status 200."""
         names = msgspec.json.decode(body, type=dict[str, msgspec.Raw]).keys()
         if self.list_name not in names and names - self.others:
-            raise msgspec.DecodeError(f"it has no list {self.list_name!r}, but {', '.join(sorted(names)[:5])!r}")
+            raise msgspec.DecodeError(
+                f"it has no list {self.list_name!r}, but {', '.join(map(shown_id, sorted(names)[:5]))!r}"
+            )
 
 
 def _decode_apart(form: _Form[PageStruct], body: bytes, problem: Exception) -> PageStruct:

@@ -5,6 +5,7 @@ every read of an answer, its headers included, gets no more than what is left of
 """
 
 import math
+import re
 import threading
 import time
 import zlib
@@ -25,6 +26,8 @@ BEGINNING_BYTES = 64 * 1024
 """So much is kept of a body that is too large: a record's id is near its beginning."""
 CODINGS = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 """The content codings that are read, with zlib's window for each."""
+_NAMES = frozenset([*CODINGS, "identity", "br", "zstd", "compress", "x-compress"])
+"""The names of codings (IANA's registry)."""
 _GZIP_BEGIN = b"\x1f"
 """The first byte of a gzip member."""
 
@@ -143,13 +146,18 @@ def read_body(response: httpx.Response, max_bytes: int) -> bytes:
     elif coding in CODINGS:
         parts = _inflated(_counted(response.iter_raw(), max_bytes), coding)
     else:
-        raise BrokenCodingError(f"with the content coding {coding[:40]!r}; allowed is one of gzip, deflate")
+        raise BrokenCodingError(f"with the content coding {_shown_codings(coding)!r}; allowed is one of gzip, deflate")
     body: list[bytes] = []
     try:
         body += _counted(parts, max_bytes)
     except TooLargeError:
         raise TooLargeError(_beginning(body)) from None
     return body[0] if len(body) == 1 else b"".join(body)
+
+
+def _shown_codings(coding: str) -> str:
+    """A header is a text of others: only names of codings are shown."""
+    return ", ".join(each if each in _NAMES else "…" for each in re.split(r"\s*,\s*", coding[:80]))
 
 
 def _beginning(parts: Iterable[bytes]) -> bytes:
