@@ -6,11 +6,22 @@ from sqlalchemy import Column, Table
 from sqlalchemy.dialects import postgresql
 
 from docs.generate.markdown import code, page, sentence, table
-from orders_sync.database.tables import acts, contracts, cutover, documents, orders, passes, reports, schema, stock
+from orders_sync.database.tables import (
+    acts,
+    contracts,
+    cutover,
+    documents,
+    error_answers,
+    orders,
+    passes,
+    reports,
+    schema,
+    stock,
+)
 
 HEAD = ("column", "type", "meaning")
 
-GROUPS = (orders, documents, passes, contracts, acts, stock, reports, cutover, schema)
+GROUPS = (orders, documents, passes, error_answers, contracts, acts, stock, reports, cutover, schema)
 """The modules of tables, in the order of the page."""
 
 INTRODUCTION = """\

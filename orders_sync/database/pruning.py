@@ -1,4 +1,4 @@
-"""Deletes old rows of tables that only grow: the history of passes and ticks, and applied events.
+"""Deletes old rows of tables that only grow: the history of passes and ticks, error answers, and applied events.
 
 Orders, items, stock and its history, acts by hand and changes of orders are never deleted.
 """
@@ -19,10 +19,11 @@ class Pruned(NamedTuple):
     lane_runs: int
     schedule_ticks: int
     order_events: int
+    error_answers: int
 
 
 def prune_rows(connection: Connection, *, runs: timedelta, events: timedelta) -> Pruned:
-    """Deletes what is older. `runs`: how long passes are kept, `events`: order events.
+    """Deletes what is older. `runs`: how long passes and error answers are kept, `events`: order events.
 
     The last pass of each lane stays, and so do all events of an order whose newest one is not old, or whose events are
     not all applied. Of the others, that of its creation and the latest of the order and of each item stay: decisions by
@@ -32,6 +33,7 @@ def prune_rows(connection: Connection, *, runs: timedelta, events: timedelta) ->
         _delete(connection, _LANE_RUNS, runs),
         _delete(connection, _TICKS, TICKS_KEPT),
         _delete_events(connection, events),
+        _delete(connection, _ERROR_ANSWERS, runs),
     )
 
 
@@ -68,6 +70,10 @@ DELETE FROM lane_runs WHERE lane_run_id IN (
 _TICKS: LiteralString = """
 DELETE FROM schedule_ticks WHERE (account, sync_type, tick_at) IN (
   SELECT account, sync_type, tick_at FROM schedule_ticks WHERE taken_at < now() - %(age)s LIMIT %(rows)s)
+"""
+_ERROR_ANSWERS: LiteralString = """
+DELETE FROM error_answers WHERE error_answer_id IN (
+  SELECT error_answer_id FROM error_answers WHERE answered_at < now() - %(age)s LIMIT %(rows)s)
 """
 _FIND_ORDERS: LiteralString = """
 CREATE TEMPORARY TABLE prunable_orders AS

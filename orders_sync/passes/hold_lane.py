@@ -9,6 +9,7 @@ from orders_sync.marketplaces.kit.rate_limits import check_pause
 from orders_sync.marketplaces.kit.registry import opened_adapter
 from orders_sync.model.lane import Lane, SyncType
 from orders_sync.model.pass_summary import PassSummary
+from orders_sync.passes.evidence import evidence_kept
 from orders_sync.sync.pass_request import PassRequest
 from orders_sync.sync.running_pass import RunningPass
 
@@ -30,4 +31,6 @@ def hold_lane(
     with hold(lane, run_id, wait_seconds=wait_seconds) as connection:
         check_pause(connection, account)
         with opened_adapter(account) as adapter:
-            yield RunningPass.open(request, lane, adapter, connection, PassSummary())
+            pass_ = RunningPass.open(request, lane, adapter, connection, PassSummary())
+            with evidence_kept(pass_):
+                yield pass_

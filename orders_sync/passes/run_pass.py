@@ -29,6 +29,7 @@ from orders_sync.passes.acceptance import (
 )
 from orders_sync.passes.acceptance_plan import rules_of
 from orders_sync.passes.acceptance_requests import settle_requests
+from orders_sync.passes.evidence import evidence_kept
 from orders_sync.passes.noted_progress import progress_noted
 from orders_sync.passes.store_documents import store_due_documents
 from orders_sync.stock.connection import StockConnection
@@ -79,7 +80,7 @@ def _run(request: PassRequest, lane: Lane) -> PassSummary:
             with opened_adapter(request.account, page_size=request.page_size) as adapter:
                 pass_ = RunningPass.open(request, lane, adapter, connection, summary)
                 try:
-                    with progress_noted(pass_, lane_run_id):
+                    with evidence_kept(pass_), progress_noted(pass_, lane_run_id):
                         _act_outside(pass_, _sync(pass_))
                 finally:
                     pass_.note_progress()

@@ -1,6 +1,7 @@
 """Blanking buyers' data after the retention period of an account; the order itself stays. Does not import Dagster.
 
-The stored contents of documents are erased: they are about the buyer as a whole. The IMEIs and serial numbers of the
+The stored contents of documents, and the error answers that are kept as evidence, are erased: the buyer's data may be
+anywhere in them. The IMEIs and serial numbers of the
 items are blanked as well: they identify a device that the buyer has, and whoever knows it knows the buyer.
 
 The marketplace's record is kept without the parts about the buyer, and its fingerprint stays: a record that is listed
@@ -19,8 +20,10 @@ from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
 from orders_sync.database.tables.columns import ADDRESS_PARTS, DEVICE_COLUMNS
 from orders_sync.documents.store import erase_documents
+from orders_sync.lanes.error_answers import erase_error_answers
 from orders_sync.marketplaces.kit.json_repair import MAX_DEPTH, cut
 from orders_sync.marketplaces.kit.registry import find_marketplace
+from orders_sync.model.shown_ids import shown_id
 
 MAX_RECORDS_PER_TRANSACTION = 500
 CUT = f"its record was nested too deeply: what lay below {MAX_DEPTH} levels was removed with the buyer's data"
@@ -37,6 +40,8 @@ class Blanked:
     rejected_records: int = 0
     documents: int = 0
     """Documents whose stored content was erased."""
+    error_answers: int = 0
+    """Error answers of the marketplace that were deleted."""
     problems: list[str] = field(default_factory=list[str])
     """Records that could only be blanked in part, or not at all, one line each."""
 
@@ -66,9 +71,12 @@ def blank_buyers_data(connection: Connection, account: SellerAccount, now: datet
             blanked.orders = outcome.count
         else:
             blanked.care_records = outcome.count
-        blanked.problems += [f"{account.name}, {kind} {record_id}: {what}" for record_id, what in outcome.problems]
+        blanked.problems += [
+            f"{account.name}, {kind} {shown_id(record_id)}: {what}" for record_id, what in outcome.problems
+        ]
     blanked.rejected_records = _blank_rejected(connection, parameters, keys)
     blanked.documents = erase_documents(connection, account.name, account.settings.retention_days, now)
+    blanked.error_answers = erase_error_answers(connection, account.name, account.settings.retention_days, now)
     return blanked
 
 

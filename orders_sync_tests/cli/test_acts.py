@@ -53,7 +53,7 @@ ACTS: list[tuple[tuple[str, ...], str, dict[str, str]]] = [
 ]
 #: Commands that only read, or that change files or processes of this machine and no stored data.
 OTHERS = {
-    "schedule list", "status", "log", "doctor", "rejected list", "rejected show", "flaws", "drift fields", "changes",
+    "schedule list", "status", "log", "doctor", "rejected list", "rejected show", "flaws", "drift fields", "errors list", "errors show", "changes",
     "acts", "documents list", "documents save", "documents print", "devices list", "devices missing", "devices duplicates",
     "acceptance waiting", "stock levels",
     "stock available", "stock events", "stock explain", "stock received", "stock skus list", "accounts list", "accounts check", "sandbox", "up", "daemon", "watch", "web", "db upgrade", "db backup", "db restore", "cutover status", "cutover differences",

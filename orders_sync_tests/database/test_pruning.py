@@ -1,10 +1,12 @@
 """What only grows is deleted when it is old, and nothing else."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from orders_sync.database.engine import Connection
 from orders_sync.database.pruning import Pruned, prune_rows
 from orders_sync.defs.orders.checks import CREATED_ONCE
+from orders_sync.lanes.error_answers import ErrorAnswer, keep_error_answers
+from orders_sync.model.lane import Lane, SyncType
 from orders_sync.stock.apply_events import apply_pending
 from orders_sync.stock.connection import StockConnection
 from orders_sync.testing.invariants import locks_are_right
@@ -15,7 +17,12 @@ DAYS = {"runs": timedelta(days=90), "events": timedelta(days=730)}
 
 def age(connection: Connection, days: int) -> None:
     """Makes everything so much older."""
-    for table, column in (("lane_runs", "started_at"), ("order_events", "recorded_at"), ("schedule_ticks", "taken_at")):
+    for table, column in (
+        ("lane_runs", "started_at"),
+        ("order_events", "recorded_at"),
+        ("schedule_ticks", "taken_at"),
+        ("error_answers", "answered_at"),
+    ):
         connection.execute(f"UPDATE {table} SET {column} = {column} - interval '{days} days'".encode())
 
 
@@ -28,14 +35,16 @@ def test_old_history_goes_and_the_last_pass_of_each_lane_stays(
     sync(account)
     sync(account, "modified")
     connection.execute("INSERT INTO schedule_ticks (account, sync_type, tick_at) VALUES ('shop', 'new', now())")
+    answer = ErrorAnswer("GET", "/ws/orders", 400, {}, b"no", 2, 1, datetime.now(UTC))
+    keep_error_answers(connection, Lane("shop", SyncType.NEW), "run", [answer])
     apply_pending(StockConnection(connection))
-    assert prune_rows(connection, **DAYS) == Pruned(0, 0, 0)
+    assert prune_rows(connection, **DAYS) == Pruned(0, 0, 0, 0)
     age(connection, 100)
-    assert prune_rows(connection, **DAYS) == Pruned(lane_runs=1, schedule_ticks=1, order_events=0)
+    assert prune_rows(connection, **DAYS) == Pruned(lane_runs=1, schedule_ticks=1, order_events=0, error_answers=1)
     rows = connection.execute("SELECT sync_type, count(*) FROM lane_runs GROUP BY 1 ORDER BY 1").fetchall()
     assert rows == [("modified", 1), ("new", 1)]
     age(connection, 700)
-    assert prune_rows(connection, **DAYS) == Pruned(0, 0, 0), "the event of its creation stays"
+    assert prune_rows(connection, **DAYS) == Pruned(0, 0, 0, 0), "the event of its creation stays"
     locks_are_right(connection)
     assert sync(account).created == 0, "an order whose events are gone is no new one"
 

@@ -6,6 +6,7 @@ import pytest
 
 from orders_sync.database.engine import Connection
 from orders_sync.passes.refresh_documents import refresh_documents
+from orders_sync.passes.run_pass import PassFailedError
 from orders_sync.privacy.retention import Blanked, blank_buyers_data
 from orders_sync.sandbox.back_market import FakeBackMarket
 from orders_sync.sandbox.document_files import pdf
@@ -146,3 +147,13 @@ def test_a_creation_time_in_the_future_keeps_no_buyers_data_for_ever(
     sync(account)
     assert blank_buyers_data(connection, account) == Blanked()
     assert blank_buyers_data(connection, account, marketplace.now() + timedelta(days=31)) == Blanked(orders=1)
+
+
+def test_error_answers_are_erased_once_they_are_old(marketplace: Marketplace, connection: Connection) -> None:
+    marketplace.fault("status", status=400, body={"message": "for Jane Doe"})
+    account = sandbox_account(marketplace, retention_days=30)
+    with pytest.raises(PassFailedError):
+        sync(account)
+    assert blank_buyers_data(connection, account) == Blanked()
+    assert blank_buyers_data(connection, account, marketplace.now() + timedelta(days=31)) == Blanked(error_answers=1)
+    assert connection.execute("SELECT FROM error_answers").fetchall() == []

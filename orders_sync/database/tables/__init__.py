@@ -6,7 +6,21 @@ moments, whatever time zone shows them. `our clock` is that of the database serv
 currency of their row. The alembic revisions build these tables; a test holds the two together.
 """
 
-from orders_sync.database.tables import acts, contracts, cutover, documents, orders, passes, reports, schema, stock
+from orders_sync.database.tables import (
+    acts,
+    contracts,
+    cutover,
+    documents,
+    error_answers,
+    orders,
+    passes,
+    reports,
+    schema,
+    stock,
+)
 from orders_sync.database.tables.columns import metadata
 
-__all__ = ["acts", "contracts", "cutover", "documents", "metadata", "orders", "passes", "reports", "schema", "stock"]
+__all__ = [
+    "acts", "contracts", "cutover", "documents", "error_answers", "metadata", "orders", "passes", "reports", "schema",
+    "stock",
+]  # fmt: skip

@@ -12,7 +12,7 @@ from orders_sync.dagster_support.metadata import texts_table
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.database.pruning import prune_rows
 from orders_sync.marketplaces.kit.accounts import load_accounts
-from orders_sync.model.control_characters import without_control
+from orders_sync.model.control_characters import safe_text
 from orders_sync.privacy.retention import blank_buyers_data
 
 
@@ -24,8 +24,8 @@ from orders_sync.privacy.retention import blank_buyers_data
     pool="retention",
     description=(
         "Blanks the buyers' names, addresses, mails and phones of orders older than the `retention_days` of their "
-        "account, and erases the stored contents of their documents. Off for accounts without that setting, which is "
-        "the default. Each run reports how many records it blanked."
+        "account, and erases the stored contents of their documents and kept error answers. Off for accounts "
+        "without that setting, which is the default. Each run reports how many records it blanked."
     ),
 )
 def buyer_data_retention(
@@ -34,17 +34,23 @@ def buyer_data_retention(
     """Blanks the old buyers' data of each usable account."""
     accounts, _ = load_accounts()
     problems: list[str] = []
-    metadata: dict[str, Any] = {"orders": 0, "care_records": 0, "rejected_records": 0, "documents": 0}
+    metadata: dict[str, Any] = {
+        "orders": 0,
+        "care_records": 0,
+        "rejected_records": 0,
+        "documents": 0,
+        "error_answers": 0,
+    }
     with orders_database.connect("retention") as connection:
         if (by := by_hand(context.run, context.instance)) is not None:
             note_act(connection, by, Act.BLANK_BUYERS_DATA)
         for account in accounts.values():
             blanked = blank_buyers_data(connection, account)
-            for name in ("orders", "care_records", "rejected_records", "documents"):
+            for name in ("orders", "care_records", "rejected_records", "documents", "error_answers"):
                 metadata[name] += getattr(blanked, name)
             problems += blanked.problems
     for problem in problems:
-        context.log.warning(without_control(problem))
+        context.log.warning(safe_text(problem))
     if problems:
         metadata["problems"] = texts_table("problem", problems)
     metadata["accounts with a retention"] = ", ".join(
@@ -62,7 +68,7 @@ def buyer_data_retention(
     pool="pruning",
     description=(
         "Deletes old history, which would grow for ever: Dagster's runs with their events and output, passes, ticks, "
-        "and applied order events. Orders, stock and acts by hand stay. ORDERS_SYNC_KEEP_RUNS_DAYS and "
+        "error answers and applied order events. Orders, stock and acts by hand stay. ORDERS_SYNC_KEEP_RUNS_DAYS and "
         "ORDERS_SYNC_KEEP_EVENTS_DAYS say how long it is kept. Each run reports how much it deleted."
     ),
 )

@@ -10,8 +10,11 @@ from urllib.parse import urlencode
 import httpx
 import msgspec
 
+from orders_sync.lanes.error_answers import ErrorAnswer
 from orders_sync.marketplaces.kit.adapter import AcceptanceAnswer, AcceptanceTarget
+from orders_sync.marketplaces.kit.calls import READ_TIMEOUT_SECONDS, Call, no_answer
 from orders_sync.marketplaces.kit.clock import MarketplaceClock
+from orders_sync.marketplaces.kit.error_answers import ErrorAnswers
 from orders_sync.marketplaces.kit.error_codes import error_code, firewall_ray
 from orders_sync.marketplaces.kit.errors import (
     AnswerLostError,
@@ -37,6 +40,8 @@ from orders_sync.marketplaces.kit.transport import (
     read_body,
 )
 from orders_sync.marketplaces.kit.waits import waiting
+from orders_sync.model.known_credentials import note_password_of
+from orders_sync.model.shown_ids import shown_id
 
 ANSWER_MEGABYTES = 20
 """Megabytes of one answer, before and after it is inflated; a page of 50 orders has about 150 kB."""
@@ -45,8 +50,6 @@ MAX_ANSWER_SECONDS = 120.0
 OUTAGE_STATUSES = frozenset([429, 502, 503, 504])
 """Answers that mean `not now`: they are waited for as long as the account's `limits.outage_minutes` says."""
 MAX_REDIRECTS = 3
-READ_TIMEOUT_SECONDS = 30.0
-"""Seconds for one read of an answer."""
 
 Decoded = TypeVar("Decoded")
 Params = Mapping[str, str] | Sequence[tuple[str, str]]
@@ -69,19 +72,6 @@ class RedirectedElsewhereError(BadAnswerError):
     def __init__(self, message: str, target: httpx.URL) -> None:
         super().__init__(message)
         self.target = target
-
-
-class _Call(NamedTuple):
-    """One request to the account's own host."""
-
-    method: str
-    url: httpx.URL
-    name: str
-    """What errors call it: its path, without the query."""
-    limits: Sequence[RateLimit]
-    content: bytes | None = None
-    is_document: bool = False
-    """Whether the answer is a document, and not JSON."""
 
 
 class HttpAdapter:
@@ -119,6 +109,10 @@ class HttpAdapter:
     def metrics(self) -> Mapping[str, float]:
         return self.client.metrics()
 
+    def take_error_answers(self) -> Sequence[ErrorAnswer]:
+        """The error answers since the last time, for whoever keeps them as evidence."""
+        return self.client.error_answers.take()
+
     def download(self, url: str, hosts: Collection[str]) -> bytes:
         return self.client.download(url, self.document_limits, hosts)
 
@@ -148,6 +142,7 @@ class MarketplaceClient:
         contract. `rate_limit_headers`: the headers that say how many calls are left, where the contract has them.
         `outage_minutes` and `answer_megabytes`: the account's settings, of `limits`.
         """
+        note_password_of(base_url)
         self.base_url = base_url.rstrip("/")
         self.host = origin_of(self.base_url).host
         self.answer_megabytes = answer_megabytes
@@ -166,6 +161,7 @@ class MarketplaceClient:
         self._other_hosts = OtherHosts(self.base_url)
         self._retries = Retries(60.0 * outage_minutes)
         self._pauses = RequestedPauses(self._clock, penalty_seconds)
+        self.error_answers = ErrorAnswers()
 
     def get(
         self,
@@ -179,15 +175,15 @@ class MarketplaceClient:
         Repeats what may pass: no connection, a broken answer, 5xx, 429. Raises a MarketplaceError whose text is one
         line.
         """
-        call = _Call("GET", self._url(path, params), path, limits)
-        return self._retries.run(lambda: self._decoded(self._exchange(call)[1], decode, path))
+        call = Call("GET", self._url(path, params), path, limits)
+        return self._retries.run(lambda: self._decoded(self._exchange(call), decode, call))
 
     def query(
         self, path: str, body: object, limits: Sequence[RateLimit], decode: Callable[[bytes], Decoded]
     ) -> Decoded:
         """The decoded answer to a POST that only reads (the JSON form of gRPC reads so). Repeated like a GET."""
-        call = _Call("POST", self._url(path, {}), path, limits, msgspec.json.encode(body))
-        return self._retries.run(lambda: self._decoded(self._exchange(call)[1], decode, path))
+        call = Call("POST", self._url(path, {}), path, limits, msgspec.json.encode(body))
+        return self._retries.run(lambda: self._decoded(self._exchange(call), decode, call))
 
     def post(
         self, path: str, body: object, limits: Sequence[RateLimit], decode: Callable[[bytes], Decoded]
@@ -197,20 +193,18 @@ class MarketplaceClient:
         Repeats the request only if the marketplace has certainly not processed it (429, connection refused). Raises
         RequestRefusedError on a 4xx answer, and AnswerLostError if the marketplace may have done it.
         """
-        status, answer = self._write("POST", path, {}, body, limits)
+        call = Call("POST", self._url(path, {}), path, limits, msgspec.json.encode(body))
+        answer = self._write(call)
         try:
-            return status, self._decoded(answer, decode, path)
+            return answer[0], self._decoded(answer, decode, call)
         except (TransientError, AnswerTooLargeError):
-            return status, None
+            return answer[0], None
 
     def put(self, path: str, params: Params, body: object, limits: Sequence[RateLimit]) -> int:
         """PUTs a write, like `post`; returns the HTTP status. The content of the answer is not used."""
-        return self._write("PUT", path, params, body, limits)[0]
+        return self._write(Call("PUT", self._url(path, params), path, limits, msgspec.json.encode(body)))[0]
 
-    def _write(
-        self, method: str, path: str, params: Params, body: object, limits: Sequence[RateLimit]
-    ) -> tuple[int, bytes]:
-        call = _Call(method, self._url(path, params), path, limits, msgspec.json.encode(body))
+    def _write(self, call: Call) -> tuple[int, bytes]:
         try:
             return self._retries.run(lambda: self._exchange(call), is_write=True)
         except AnswerTooLargeError as error:
@@ -225,7 +219,7 @@ class MarketplaceClient:
         """
         target = url_of_document(url)
         if origin(target) == origin_of(self.base_url):
-            call = _Call("GET", target, "the URL of a document", limits, is_document=True)
+            call = Call("GET", target, "", limits, is_document=True)
             try:
                 return self._retries.run(lambda: self._exchange(call)[1])
             except RedirectedElsewhereError as redirected:
@@ -255,7 +249,7 @@ class MarketplaceClient:
         self._other_hosts.close()
         self.rate_limiter.close()
 
-    def _exchange(self, call: _Call) -> tuple[int, bytes]:
+    def _exchange(self, call: Call) -> tuple[int, bytes]:
         for _ in range(MAX_REDIRECTS + 1):
             self._count(throttled_seconds=self.rate_limiter.wait(call.limits), calls=1)
             try:
@@ -265,7 +259,7 @@ class MarketplaceClient:
                 ):
                     body = self._bounded(response, call)
             except (httpx.TransportError, BrokenCodingError) as error:
-                raise self._failed(error, call) from error
+                raise no_answer(error, self.host, call, MAX_ANSWER_SECONDS) from error
             self._retries.note_answer()
             self._clock.read(response)
             self._obey_rate_limit_headers(response)
@@ -294,26 +288,7 @@ class MarketplaceClient:
             )
         return url
 
-    def _failed(self, error: httpx.TransportError | BrokenCodingError, call: _Call) -> TransientError:
-        """What a request without a usable answer means."""
-        if isinstance(error, BrokenCodingError):
-            return TransientError(f"{self.host} answers {call.name} {error}", final=BadAnswerError)
-        if isinstance(error, httpx.ReadTimeout):
-            seconds = f"within {MAX_ANSWER_SECONDS:.0f} s, or sends nothing for {READ_TIMEOUT_SECONDS:.0f} s"
-            return TransientError(f"{self.host} does not answer {call.method} {call.name} {seconds}")
-        reason = str(error).strip()
-        if not reason or "bytearray" in reason:  # h11 quotes the line that broke the protocol
-            reason = type(error).__name__
-        no_server = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
-        port = call.url.port or (443 if call.url.scheme == "https" else 80)
-        address = f"{self.host}:{port}" if no_server else self.host
-        return TransientError(
-            f"{address} does not answer {call.method} {call.name}: {reason}",
-            certainly_not_done=no_server,
-            no_server=no_server,
-        )
-
-    def _send(self, call: _Call) -> httpx.Response:
+    def _send(self, call: Call) -> httpx.Response:
         """The answer, its body not read yet."""
         headers = self._headers if call.content is None else [*self._headers, ("Content-Type", "application/json")]
         request = httpx.Request(call.method, call.url, headers=headers, content=call.content)
@@ -337,7 +312,7 @@ class MarketplaceClient:
         finally:
             auth_flow.close()
 
-    def _bounded(self, response: httpx.Response, call: _Call) -> bytes:
+    def _bounded(self, response: httpx.Response, call: Call) -> bytes:
         """The body of an answer. Raises AnswerTooLargeError; BadAnswerError for a document that is too large."""
         if call.is_document:
             return self._bounded_document(response, call)
@@ -354,7 +329,7 @@ class MarketplaceClient:
         self._count(received_bytes=len(body))
         return body
 
-    def _bounded_document(self, response: httpx.Response, call: _Call) -> bytes:
+    def _bounded_document(self, response: httpx.Response, call: Call) -> bytes:
         try:
             body = read_body(response, MAX_DOCUMENT_BYTES)
         except TooLargeError:
@@ -364,36 +339,41 @@ class MarketplaceClient:
         self._count(received_bytes=len(body))
         return body
 
-    def _decoded(self, body: bytes, decode: Callable[[bytes], Decoded], path: str) -> Decoded:
+    def _decoded(self, answer: tuple[int, bytes], decode: Callable[[bytes], Decoded], call: Call) -> Decoded:
+        status, body = answer
         try:
             return decode(body)
         except TooManyValuesError as error:
             raise AnswerTooLargeError(
-                f"{self.host} answers {path} with {error}",
+                f"{self.host} answers {call.name} with {error}",
                 body[:BEGINNING_BYTES],
                 "Let the marketplace correct the record.",
             ) from None
         except DECODE_ERRORS as error:
+            self.error_answers.note(call, status, {}, body)
             what = "an HTML page" if body.lstrip()[:1] == b"<" else f"no valid JSON of its contract ({error})"
-            raise TransientError(f"{self.host} answers {path} with {what}", final=BadAnswerError) from None
+            raise TransientError(f"{self.host} answers {call.name} with {what}", final=BadAnswerError) from None
 
-    def _redirected(self, response: httpx.Response, call: _Call) -> httpx.URL:
+    def _redirected(self, response: httpx.Response, call: Call) -> httpx.URL:
         try:
             target = read_url(response.headers.get("Location", ""), call.url)
         except ValueError:
+            self.error_answers.note(call, response.status_code, response.headers, b"")
             raise BadAnswerError(
                 f"{self.host} redirects {call.name} to something that is no URL: not followed."
             ) from None
         if origin(target) != origin(call.url):
+            self.error_answers.note(call, response.status_code, response.headers, b"")
             raise RedirectedElsewhereError(
-                f"{self.host} redirects {call.name} to another host ({target.host}): not followed.", target
+                f"{self.host} redirects {call.name} to another host ({shown_id(target.host)}): not followed.", target
             )
         return target
 
-    def _raise_for_status(self, response: httpx.Response, body: bytes, call: _Call) -> None:
+    def _raise_for_status(self, response: httpx.Response, body: bytes, call: Call) -> None:
         status = response.status_code
         if status < 300:
             return
+        self.error_answers.note(call, status, response.headers, body)
         message = error_code(body)
         where = f"{self.host} answers {call.method} {call.name} with {status}"
         if status == 429:
