@@ -44,6 +44,7 @@ from orders_sync.marketplaces.kit.decoding import (
 from orders_sync.marketplaces.kit.documents import DocumentsReading, missing_value, no_endless_tries
 from orders_sync.marketplaces.kit.errors import BadAnswerError, RecordNotFoundError
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient
+from orders_sync.marketplaces.kit.kept_fields import KeptFields
 from orders_sync.marketplaces.kit.lenient import (
     CARE_ITEM,
     CREATED_AT,
@@ -243,6 +244,29 @@ class _Delivery(msgspec.Struct, gc=False, rename="camel"):
 class _Deliveries(msgspec.Struct, gc=False):
     results: list[msgspec.Raw]
     next: Any = None
+
+
+#: What stays of a record whose buyer's data is blanked. Not PayPal's reference, IMEI and serial number, the buyer's
+#: message, tracking and URLs; of a Care folder, neither client and messages nor what the buyer wrote.
+KEPT_FIELDS = KeptFields(
+    order=(
+        "order_id", "state", "date_creation", "date_modification", "date_payment", "date_shipping",
+        "expected_dispatch_date", "currency", "price", "shipping_price", "sales_taxes", "country_code",
+        "payment_method", "installment_payment", "is_backship", "shipper_display",
+        "orderlines.id", "orderlines.state", "orderlines.date_creation", "orderlines.listing", "orderlines.listing_id",
+        "orderlines.product", "orderlines.product_id", "orderlines.brand", "orderlines.condition",
+        "orderlines.quantity", "orderlines.currency", "orderlines.price", "orderlines.shipping_price",
+        "orderlines.shipping_delay", "orderlines.sales_taxes", "orderlines.orderline_fee", "orderlines.return_reason",
+        "orderlines.backcare", "orderlines.backcare_price",
+    ),
+    care=(
+        "id", "state", "date_creation", "date_modification", "date_closed", "country_code", "backcare",
+        "orderline", "orderline.id", "orderline.quantity", "orderline.price", "orderline.state",
+        "orderline.order.order_id", "orderline.order.state", "orderline.order.currency",
+        "lines", "lines.id", "lines.state", "lines.resolution_choice", "lines.declared_warranty_state",
+        "lines.return_labels.kind", "lines.return_labels.state", "lines.return_labels.date_creation",
+    ),
+)  # fmt: skip
 
 
 class BackMarketSettings(TokenSettings):
@@ -610,7 +634,7 @@ MARKETPLACE = RegisteredMarketplace(
     settings=BackMarketSettings,
     open=open_back_market,
     status_tables={"order": ORDER_STATUS, "item": ITEM_STATUS},
-    buyer_keys=frozenset(["shipping_address", "billing_address", "client", "imei", "serial_number"]),
+    kept_fields=KEPT_FIELDS,
     document_access={
         DocumentKind.DELIVERY_NOTE: DocumentAccess(
             False, "`delivery_note` (schema Order) is a URL; the contract names no credential for it."

@@ -59,6 +59,7 @@ from orders_sync.marketplaces.kit.errors import (
 from orders_sync.marketplaces.kit.halves import answers_for
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient
 from orders_sync.marketplaces.kit.json_repair import DECODE_ERRORS
+from orders_sync.marketplaces.kit.kept_fields import KeptFields
 from orders_sync.marketplaces.kit.lenient import CARE_ITEM, CREATED_AT, ITEM_ID, ITEMS, QUANTITY, decode_leniently
 from orders_sync.marketplaces.kit.made_skus import sku_or_made
 from orders_sync.marketplaces.kit.page import FetchPage, Page, offset_page
@@ -135,6 +136,28 @@ _CARE_FIELDS = {
     "exchanges": "*additional_items,*return,*return.items",
 }
 _FINGERPRINT_VERSION = b"medusa-4"
+
+
+#: What stays of a record whose buyer's data is blanked. Not `metadata`, notes, the customer's id, tracking and labels.
+KEPT_FIELDS = KeptFields(
+    order=(
+        "id", "display_id", "status", "payment_status", "fulfillment_status", "created_at", "updated_at", "region_id",
+        "sales_channel_id", "currency_code", "shipping_total", "tax_total", "total", "item_total",
+        "shipping_address.country_code",
+        "items.id", "items.quantity", "items.variant_sku", "items.variant_id", "items.title", "items.product_title",
+        "items.is_giftcard", "items.requires_shipping", "items.raw_total.value", "items.created_at",
+        "items.variant.product.is_giftcard", "items.variant.product.shipping_profile.id",
+        "items.detail.shipped_quantity", "items.detail.delivered_quantity", "items.detail.return_received_quantity",
+        "fulfillments.id", "fulfillments.shipped_at", "fulfillments.canceled_at", "fulfillments.items.line_item_id",
+        "fulfillments.items.quantity", "payment_collections.completed_at",
+    ),
+    care=(
+        "id", "status", "type", "order_id", "created_at", "updated_at", "canceled_at", "received_at",
+        "items.item_id", "items.quantity", "items.damaged_quantity",
+        "claim_items.item_id", "claim_items.quantity", "additional_items.item_id", "additional_items.quantity",
+        "return.items.item_id", "return.items.quantity",
+    ),
+)  # fmt: skip
 
 
 class MedusaSettings(TokenSettings):
@@ -785,7 +808,7 @@ MARKETPLACE = RegisteredMarketplace(
         "payment (before shipping)": PAYMENT_STATUS,
         "fulfilment": FULFILLMENT_STATUS,
     },
-    buyer_keys=frozenset(["email", "customer", "shipping_address", "billing_address", "delivery_address"]),
+    kept_fields=KEPT_FIELDS,
     document_access={
         DocumentKind.LABEL: DocumentAccess(
             False, "`label_url` is what the fulfilment provider or the shop's user entered; none is the API's own."

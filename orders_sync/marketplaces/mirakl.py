@@ -49,6 +49,7 @@ from orders_sync.marketplaces.kit.documents import DocumentsReading, missing_val
 from orders_sync.marketplaces.kit.errors import MarketplaceError
 from orders_sync.marketplaces.kit.halves import answers_for
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient
+from orders_sync.marketplaces.kit.kept_fields import KeptFields
 from orders_sync.marketplaces.kit.lenient import (
     CARE_ITEM,
     CREATED_AT,
@@ -147,6 +148,35 @@ RETURN_METHODS = (
 
 _SHIPPED_STATES = frozenset(state for state, status in ORDER_STATUS.items() if status is Status.SHIPPED)
 _FINGERPRINT_VERSION = b"mirakl-4"
+
+
+#: What stays of a record whose buyer's data is blanked. Not the additional fields, in which an operator asks for what
+#: it wants, IMEIs among it; not the references that buyers give, transactions, tracking and the pick-up point.
+KEPT_FIELDS = KeptFields(
+    order=(
+        "order_id", "commercial_id", "order_state", "created_date", "last_updated_date", "customer_debited_date",
+        "acceptance_decision_date", "shipping_deadline", "leadtime_to_ship", "currency_iso_code", "price",
+        "shipping_price", "total_price", "total_commission", "fully_refunded", "payment_type", "payment_workflow",
+        "order_tax_mode", "shipping_type_code", "shipping_zone_code", "shipping_company", "shipping_carrier_code",
+        "channel.code", "fulfillment.center.code",
+        "order_lines.order_line_id", "order_lines.order_line_index", "order_lines.order_line_state",
+        "order_lines.order_line_state_reason_code", "order_lines.created_date", "order_lines.last_updated_date",
+        "order_lines.shipped_date", "order_lines.received_date", "order_lines.quantity", "order_lines.offer_id",
+        "order_lines.offer_sku", "order_lines.offer_state_code", "order_lines.product_sku",
+        "order_lines.product_title", "order_lines.category_code", "order_lines.price", "order_lines.price_unit",
+        "order_lines.shipping_price", "order_lines.total_price", "order_lines.total_commission",
+        "order_lines.commission_fee", "order_lines.commission_vat",
+        "order_lines.refunds.id", "order_lines.refunds.quantity", "order_lines.refunds.amount",
+        "order_lines.refunds.shipping_amount", "order_lines.refunds.state", "order_lines.refunds.reason_code",
+        "order_lines.refunds.created_date",
+        "order_lines.cancelations.id", "order_lines.cancelations.quantity", "order_lines.cancelations.amount",
+        "order_lines.cancelations.reason_code", "order_lines.cancelations.created_date",
+    ),
+    care=(
+        "id", "order_id", "order_commercial_id", "state", "method_code", "reason_code", "date_created", "last_updated",
+        "return_lines.order_line_id", "return_lines.quantity",
+    ),
+)  # fmt: skip
 
 
 class MiraklSettings(TokenSettings):
@@ -645,16 +675,7 @@ MARKETPLACE = RegisteredMarketplace(
     document_access={
         kind: DocumentAccess(True, "The download (OR73) has the security Shop-API-Key.") for kind in DocumentKind
     },
-    buyer_keys=frozenset(
-        [
-            "customer",
-            "customer_notification_email",
-            "return_address",
-            # What the operator wants to know of the buyer or the device.
-            "order_additional_fields",
-            "order_line_additional_fields",
-        ]
-    ),
+    kept_fields=KEPT_FIELDS,
     acceptance_unit=lambda _: "order",
     refusal_unit="order",
     notes=(

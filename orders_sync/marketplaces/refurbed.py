@@ -47,6 +47,7 @@ from orders_sync.marketplaces.kit.documents import DocumentsReading, no_endless_
 from orders_sync.marketplaces.kit.errors import RecordNotFoundError
 from orders_sync.marketplaces.kit.http import HttpAdapter, MarketplaceClient, RateLimitHeaders
 from orders_sync.marketplaces.kit.json_repair import DECODE_ERRORS
+from orders_sync.marketplaces.kit.kept_fields import KeptFields
 from orders_sync.marketplaces.kit.lenient import CARE_ITEM, CREATED_AT, ITEM_ID, ITEMS, SKU, decode_leniently
 from orders_sync.marketplaces.kit.made_skus import sku_or_made
 from orders_sync.marketplaces.kit.pages import first_record_reader, page_decoder
@@ -130,6 +131,30 @@ LABEL_LIFETIME = timedelta(days=1)
 """How long the URL of a label works: "These will expire" (definition ShippingLabel), observed after a day."""
 
 _FINGERPRINT_VERSION = b"refurbed-4"
+
+
+#: What stays of a record whose buyer's data is blanked. Not the item's identifiers, tracking, and the customer and the
+#: subject of a ticket.
+KEPT_FIELDS = KeptFields(
+    order=(
+        "id", "state", "released_at", "currency_code", "settlement_currency_code", "settlement_exchange_rate",
+        "total_charged", "total_discount", "total_paid", "total_refunded", "total_vat_charged", "has_invoice",
+        "payment_method", "shipping_address.country_code",
+        "items.id", "items.order_id", "items.name", "items.state", "items.sku", "items.currency_code",
+        "items.total_charged", "items.total_discount", "items.total_paid", "items.total_refunded",
+        "items.settlement_total_commission", "items.taxation",
+        "items.settlement_currency_code", "items.settlement_total_charged", "items.settlement_total_paid",
+        "items.settlement_total_refunded", "items.settlement_vat_charged", "items.vat_charged", "items.vat_rate",
+        "items.vat_country", "settlement_total_charged", "settlement_total_discount", "settlement_total_paid",
+        "settlement_total_refunded", "settlement_total_vat_charged",
+        "items.offer_data.offer_id", "items.offer_data.offer_grading", "items.offer_data.shipping_costs",
+    ),
+    care=(
+        "id", "order_id", "order_item_id", "state", "status", "topic_slug", "country", "return_initiated_at",
+        "delivered_at", "created_at", "updated_at",
+        "marketplace_order_item.order_item_id", "marketplace_order_item.order_id",
+    ),
+)  # fmt: skip
 
 
 class RefurbedSettings(TokenSettings):
@@ -637,18 +662,7 @@ MARKETPLACE = RegisteredMarketplace(
     settings=RefurbedSettings,
     open=open_refurbed,
     status_tables={"order": ORDER_STATUS, "item": ITEM_STATUS},
-    buyer_keys=frozenset(
-        [
-            "customer_email",
-            "shipping_address",
-            "invoice_address",
-            "shipping_label_address",
-            "customer",
-            "item_identifier",
-            "item_identifiers",
-            "order_item_identifier",
-        ]
-    ),
+    kept_fields=KEPT_FIELDS,
     document_access={
         DocumentKind.LABEL: DocumentAccess(
             False, 'The URLs of a ShippingLabel carry their own access: "These will expire".'

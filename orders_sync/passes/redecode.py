@@ -9,7 +9,7 @@ from orders_sync.acts.manual_acts import Act, On, note_act
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.lock import hold
-from orders_sync.marketplaces.kit.registry import opened_adapter
+from orders_sync.marketplaces.kit.registry import find_marketplace, opened_adapter
 from orders_sync.model.lane import Lane, SyncType
 from orders_sync.passes.hold_lane import WAIT_SECONDS
 from orders_sync.sync import redecode
@@ -29,6 +29,7 @@ def redecode_account(
     Holds the lanes that store orders (`new` and `modified`), then
     `care`. Raises LaneBusyError if another run holds one of them, and AccountConfigError if the account can't be used.
     """
+    kept = find_marketplace(account.settings.marketplace).kept_fields
     with opened_adapter(account) as adapter:
         # Both lanes that store orders: a record that is replaced meanwhile must not come back.
         with (
@@ -39,10 +40,12 @@ def redecode_account(
                 detail = "" if since is None else f"since {since:%Y-%m-%d %H:%M}"
                 note_act(connection, by, Act.REDECODE, On(account.name), detail)
             origin = Origin("redecode", run_id)
-            outcome = redecode.redecode_orders(connection, account.name, adapter, origin, since=since, write=write)
+            outcome = redecode.redecode_orders(
+                connection, account.name, adapter, origin, kept, since=since, write=write
+            )
         with _held(account, SyncType.CARE, run_id) as connection:
             cases = redecode.redecode_care_records(
-                connection, account.name, adapter, since=since, write=write,
+                connection, account.name, adapter, kept, since=since, write=write,
                 restocks=account.settings.restock_returns,
             )  # fmt: skip
     outcome.care_records = cases.care_records

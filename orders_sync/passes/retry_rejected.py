@@ -36,7 +36,7 @@ def retry_rejected_records(
             if chosen == "care":
                 down = care.retry_rejected(pass_, selection, limit=None, by=by)
             else:
-                merger = OrderMerger(pass_.connection, account.name, pass_.adapter, pass_.origin)
+                merger = OrderMerger(pass_.connection, account.name, pass_.adapter, pass_.origin, pass_.kept_fields)
                 down = new.retry_rejected(pass_, merger, selection, limit=None, by=by)
             if down is not None:
                 raise down

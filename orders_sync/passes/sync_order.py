@@ -45,7 +45,8 @@ def sync_order(
             )
         if by is not None:
             note_act(pass_.connection, by, Act.SYNC_ORDER, On(account.name, order_id))
-        merger = OrderMerger(pass_.connection, account.name, pass_.adapter, Origin("order", run_id), reread=reread)
+        origin, kept = Origin("order", run_id), pass_.kept_fields
+        merger = OrderMerger(pass_.connection, account.name, pass_.adapter, origin, kept, reread=reread)
         pass_.add(PassSummary(fetched=1))
         if not merge_batch(pass_, merger, [record]).rejected:  # it may have been put off before
             resolve(pass_.connection, account.name, "order", {order_id: None})

@@ -13,8 +13,9 @@ COLUMNS = ["account", "day", "currency", "orders", "items", "revenue", "cancelle
 
 _ORDERS = text("""
 SELECT account, order_id, (created_at AT TIME ZONE 'UTC')::date AS day, coalesce(currency, '?') AS currency,
-  (delivery_note_url IS NULL AND marketplace_delivery_note IS NOT FALSE AND status = ANY(:note_due))
-    OR (label_url IS NULL AND marketplace_shipping IS NOT FALSE AND status = ANY(:label_due)) AS incomplete
+  buyer_data_blanked_at IS NULL AND (
+    (delivery_note_url IS NULL AND marketplace_delivery_note IS NOT FALSE AND status = ANY(:note_due))
+    OR (label_url IS NULL AND marketplace_shipping IS NOT FALSE AND status = ANY(:label_due))) AS incomplete
 FROM orders WHERE created_at >= now() - make_interval(days => :days)
 """)
 _ITEMS = text("""

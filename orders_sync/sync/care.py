@@ -14,10 +14,12 @@ from orders_sync.database.engine import Connection
 from orders_sync.lanes.restocking import forget_restocking, note_passed, note_restocking
 from orders_sync.marketplaces.kit.adapter import Adapter, RawRecord
 from orders_sync.marketplaces.kit.errors import MarketplaceError, of_adapter
+from orders_sync.marketplaces.kit.kept_fields import KeptFields
 from orders_sync.marketplaces.kit.lenient import decode_leniently
 from orders_sync.model.pass_summary import PassSummary
 from orders_sync.model.records import CareItem, CareRecord, Flaw, Reason, RecordRejectedError
 from orders_sync.model.shown_ids import shown_id
+from orders_sync.privacy.erased import blanked_care
 from orders_sync.sync import care_links
 from orders_sync.sync.believed_times import BelievedTimes
 from orders_sync.sync.check_records import without_odd_times
@@ -54,8 +56,9 @@ from orders_sync.sync.window import RETRIES_PER_PASS, finish, pass_start, until_
 
 _STORE = """
 INSERT INTO care_records AS stored (
-  account, care_id, kind, state, marketplace_state, opened_at, modified_at, closed_at, received, raw, fingerprint
-) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s)
+  account, care_id, kind, state, marketplace_state, opened_at, modified_at, closed_at, received, raw, fingerprint,
+  buyer_data_blanked_at
+) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s, CASE WHEN %s THEN now() END)
 ON CONFLICT (account, care_id) DO UPDATE SET
   kind = CASE WHEN excluded.kind = 'other' THEN stored.kind ELSE excluded.kind END,
   state = CASE WHEN excluded.state = 'unknown' AND excluded.marketplace_state IS NULL
@@ -65,9 +68,7 @@ ON CONFLICT (account, care_id) DO UPDATE SET
   modified_at = coalesce(excluded.modified_at, stored.modified_at),
   closed_at = coalesce(excluded.closed_at, stored.closed_at),
   received = coalesce(excluded.received, stored.received),
-  raw = CASE WHEN excluded.fingerprint = stored.fingerprint AND stored.buyer_data_blanked_at IS NOT NULL
-        THEN stored.raw ELSE excluded.raw END,
-  buyer_data_blanked_at = CASE WHEN excluded.fingerprint = stored.fingerprint THEN stored.buyer_data_blanked_at END,
+  raw = excluded.raw, buyer_data_blanked_at = coalesce(stored.buyer_data_blanked_at, excluded.buyer_data_blanked_at),
   fingerprint = excluded.fingerprint, stored_at = now()
 WHERE excluded.fingerprint <> stored.fingerprint AND (
     stored.modified_at IS NULL OR excluded.modified_at IS NULL OR excluded.modified_at >= stored.modified_at)
@@ -209,7 +210,7 @@ def _merge(
         for record in new_or_changed:
             if record.is_cut_off:
                 kept = put_off_cut_off("care", record)
-                keep(pass_.connection, pass_.lane.account, [kept], pass_.adapter.latest_time)
+                keep(pass_.connection, pass_.lane.account, [kept], pass_.adapter.latest_time, pass_.kept_fields)
                 pass_.add(PassSummary(fetched=1, put_off=1, problems=[kept.one_line()]))
                 continue
             try:
@@ -223,7 +224,8 @@ def _merge(
                 is_down = fetches.is_down(problem)
                 if not problem.concerns_all_calls:
                     kept = put_off("care", record, problem)
-                    keep(pass_.connection, pass_.lane.account, [kept], pass_.adapter.latest_time)
+                    latest, fields = pass_.adapter.latest_time, pass_.kept_fields
+                    keep(pass_.connection, pass_.lane.account, [kept], latest, fields)
                     pass_.add(replace(summary_of("care", record.record_id, problem), fetched=1))
                 if is_down:
                     raise
@@ -293,9 +295,10 @@ def _store(pass_: RunningPass, checked: Sequence[CheckedCare], rejected: Sequenc
     """Stores checked records, links them to their items, and keeps the rejected ones, in one transaction."""
     connection, account = pass_.connection, pass_.lane.account
     with connection.transaction():
-        result = store_checked(connection, account, checked, restocks=pass_.request.account.settings.restock_returns)
+        restocks, kept = pass_.request.account.settings.restock_returns, pass_.kept_fields
+        result = store_checked(connection, account, checked, kept, restocks=restocks)
         all_rejected = [*rejected, *result.rejected]
-        keep(connection, account, all_rejected, pass_.adapter.latest_time)
+        keep(connection, account, all_rejected, pass_.adapter.latest_time, kept)
         rejected_ids = {record.record_id for record in all_rejected}
         passed = {one.care.care_id: one.record.modified_at or one.care.modified_at for one in checked}
         resolve(connection, account, "care", {key: at for key, at in passed.items() if key not in rejected_ids})
@@ -323,14 +326,17 @@ class StoredCare(NamedTuple):
 
 
 def store_checked(
-    connection: Connection, account: str, checked: Sequence[CheckedCare], *, restocks: bool
+    connection: Connection, account: str, checked: Sequence[CheckedCare], kept: KeptFields, *, restocks: bool
 ) -> StoredCare:
     """Stores checked records with their flaws, and links them to their items. Call it in a transaction.
 
-    `restocks`: whether the account's returns are booked to stock.
+    `kept`: what stays of a record whose buyer's data is blanked. `restocks`: whether the account's returns are booked
+    to stock.
     """
     before = stored_closings(connection, account, [one.care.care_id for one in checked]) if restocks else None
-    outcomes = [_store_one(connection, account, one) for one in checked]
+    items = {one.care.care_id: [item.item_id for item in one.care.items] for one in checked}
+    blanked = blanked_care(connection, account, items)
+    outcomes = [_store_one(connection, account, one, kept if one.care.care_id in blanked else None) for one in checked]
     rejected = [outcome for outcome in outcomes if isinstance(outcome, RejectedRecord)]
     # An older version than the stored one says nothing about the items.
     current = [o.care for o, became in zip(checked, outcomes, strict=True) if became in ("created", "changed")]
@@ -345,12 +351,15 @@ def store_checked(
 
 
 def _store_one(
-    connection: Connection, account: str, checked: CheckedCare
+    connection: Connection, account: str, checked: CheckedCare, kept: KeptFields | None
 ) -> Literal["created", "changed", "unchanged"] | RejectedRecord:
+    """Stores a record, of its JSON only what is `kept`; None: all of it."""
     care, record = checked.care, checked.record
+    whole = checked.whole if kept is None else kept.part_of("care", checked.whole.encode()).decode()
     values = [
         account, care.care_id, care.kind, care.state, care.marketplace_state,
-        care.opened_at, care.modified_at, care.closed_at, care.received, checked.whole, record.fingerprint,
+        care.opened_at, care.modified_at, care.closed_at, care.received, whole, record.fingerprint,
+        kept is not None,
     ]  # fmt: skip
     try:
         with connection.transaction():

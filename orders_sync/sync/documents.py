@@ -13,6 +13,8 @@ from psycopg.sql import SQL, Identifier
 
 from orders_sync.database.engine import Connection
 from orders_sync.model.records import Document, DocumentKind, Flaw, Order, RecordRejectedError
+from orders_sync.privacy.blanking import blanked_key
+from orders_sync.privacy.erased import blanked_records
 from orders_sync.sync.record_types import check_types, plain
 from orders_sync.sync.rules import wrong_url
 from orders_sync.sync.validate import mend_document
@@ -126,11 +128,13 @@ def store_documents(
     """Stores documents by order id, and lets the orders offer the right ones. Call it in a transaction.
 
     Of each kind, `found` has all documents that the marketplace lists for the order, or none; unless `are_whole` is
-    false: then others that are stored stay as they are. A document whose URL can't be used is stored without it.
+    false: then others that are stored stay as they are. Of an order whose buyer's data is blanked, URL and
+    tracking number of a document are not stored. A document whose URL can't be used is stored without it.
     Returns the flaws, each with its order's id; earlier flaws of the documents of these orders are gone.
     """
     flaws: list[tuple[str, Flaw]] = []
     rows: dict[tuple[str, DocumentKind, str], dict[str, Any]] = {}
+    blanked = blanked_records(connection, account, "order", found)
     for order_id, documents in found.items():
         for document in documents:
             readable = _as_declared(document)
@@ -139,6 +143,8 @@ def store_documents(
                 continue
             mended, wrong = mend_document(readable)
             flaws += ((order_id, flaw) for flaw in wrong)
+            if order_id in blanked:
+                mended = _without_buyer(mended)
             if mended.key:
                 row = msgspec.to_builtins(mended, enc_hook=plain)
                 rows[order_id, mended.kind, mended.key] = {"order_id": order_id, **row}
@@ -155,6 +161,12 @@ def store_documents(
             if of_kind:
                 connection.execute(statement, {"account": account, "kind": kind, "orders": of_kind})
     return flaws
+
+
+def _without_buyer(document: Document) -> Document:
+    """What is stored of a document of an order whose buyer's data is blanked: that there is one, for which items."""
+    key = blanked_key(document.key) if document.key in (document.url, document.tracking_number) else document.key
+    return msgspec.structs.replace(document, key=key, url=None, tracking_number=None)
 
 
 def recheck_labelled(connection: Connection, account: str, order_ids: Collection[str]) -> None:

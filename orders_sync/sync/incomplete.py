@@ -58,13 +58,20 @@ WITH expiring AS (
   UNION SELECT order_id FROM expiring
 ), due AS (
   SELECT order_id, created_at, marketplace_delivery_note IS NOT FALSE AND status = ANY(%(note_due)s) AS note,
-    marketplace_shipping IS NOT FALSE AND status = ANY(%(label_due)s) AS label, delivery_note_url, label_url, kinds
+    marketplace_shipping IS NOT FALSE AND status = ANY(%(label_due)s) AS label, delivery_note_url, label_url, kinds,
+    -- Of a blanked order, URLs are not stored. That there is a document is, once: its pieces may leave with it.
+    buyer_data_blanked_at IS NOT NULL AND EXISTS (
+      SELECT FROM order_documents known WHERE known.account = orders.account AND known.order_id = orders.order_id
+        AND known.kind = 'delivery_note') AS has_blanked_note,
+    buyer_data_blanked_at IS NOT NULL AND EXISTS (
+      SELECT FROM order_documents known WHERE known.account = orders.account AND known.order_id = orders.order_id
+        AND known.kind = 'label') AS has_blanked_label
   FROM candidates JOIN orders USING (order_id) LEFT JOIN expiring USING (order_id)
   WHERE account = %(account)s AND (status = ANY(%(note_due)s) OR status = ANY(%(label_due)s))
 ), checked AS (
   SELECT order_id, created_at,
-    note AND (delivery_note_url IS NULL OR 'delivery_note' = ANY(kinds)) AS note,
-    label AND (label_url IS NULL OR 'label' = ANY(kinds) OR (
+    note AND NOT has_blanked_note AND (delivery_note_url IS NULL OR 'delivery_note' = ANY(kinds)) AS note,
+    label AND NOT has_blanked_label AND (label_url IS NULL OR 'label' = ANY(kinds) OR (
       -- Each label says for which items it is, and none is for this item: it lies in another parcel.
       EXISTS (
         SELECT FROM order_items item

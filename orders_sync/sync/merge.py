@@ -22,7 +22,9 @@ from psycopg.errors import DeadlockDetected, SerializationFailure, UniqueViolati
 
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit.adapter import Adapter, RawRecord
+from orders_sync.marketplaces.kit.kept_fields import KeptFields
 from orders_sync.model.records import Flaw, Order
+from orders_sync.privacy.erased import erased_records
 from orders_sync.sync.batch import Batch, BatchResult, DecodedOrder, Origin, PreparedBatch
 from orders_sync.sync.check_records import Listed, by_id, check_orders, decode_records, order_decoder, usable_versions
 from orders_sync.sync.contract_drift import ContractSample
@@ -71,12 +73,15 @@ class OrderMerger:
         account: str,
         adapter: Adapter,
         origin: Origin,
+        kept: KeptFields,
         *,
         sample: ContractSample | None = None,
         reader: Connection | None = None,
         reread: bool = False,
     ) -> None:
-        """`origin`: what the changes are stored by. `sample`: takes some of the new and changed records.
+        """`origin`: what the changes are stored by. `kept`: what stays of a record whose buyer's data is blanked.
+
+        `sample`: takes some of the new and changed records.
 
         `reread`: compare records with the stored orders value by value, instead of by their fingerprints.
         """
@@ -85,6 +90,7 @@ class OrderMerger:
         self._decode = order_decoder(adapter)
         self._latest_time = adapter.latest_time
         self._origin = origin
+        self._kept = kept
         self._sample = sample
         self._reader = reader or connection
         self._stored = StoredOrders(self._reader, account)
@@ -183,7 +189,7 @@ class OrderMerger:
             if batch.changed.checked:
                 result += write_isolating_rejected(batch.changed, self._write_changed)
             result, instead = self._write_older(batch, result)
-            keep(self._connection, self._account, result.rejected, self._latest_time)
+            keep(self._connection, self._account, result.rejected, self._latest_time, self._kept)
             written = {*result.created, *result.changed, *result.equal}
             # A version that can't be stored stays on the list as long as it comes beside one that can.
             candidates = self._rejected_ids - {rejected.record_id for rejected in result.rejected}
@@ -227,6 +233,8 @@ class OrderMerger:
         return result, instead
 
     def _write_new_or_changed(self, batch: Batch) -> BatchResult:
+        if erased_records(self._connection, self._account, "order", [one.order.order_id for one in batch.checked]):
+            return self._write_changed(batch)  # by the staging tables, where the buyer's data is left out
         try:
             return write_new(self._connection, batch)
         except UniqueViolation:
@@ -234,4 +242,4 @@ class OrderMerger:
             return self._write_changed(batch)
 
     def _write_changed(self, batch: Batch) -> BatchResult:
-        return write_changed(self._connection, batch, self._origin, self._comparison)
+        return write_changed(self._connection, batch, self._origin, self._comparison, self._kept)

@@ -32,6 +32,7 @@ def open_merger(pass_: RunningPass) -> Generator[OrderMerger]:
             pass_.lane.account,
             pass_.adapter,
             pass_.origin,
+            pass_.kept_fields,
             sample=pass_.sample,
             reader=reader,
             reread=pass_.request.reread,

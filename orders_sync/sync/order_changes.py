@@ -12,12 +12,12 @@ from psycopg import Cursor
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from orders_sync.database.engine import Connection
-from orders_sync.database.tables.columns import DEVICE_COLUMNS
+from orders_sync.database.tables.columns import BUYER_COLUMNS, DEVICE_COLUMNS
 from orders_sync.sync import staging
 from orders_sync.sync.batch import Origin
 from orders_sync.sync.copy_columns import EVENT_COLUMNS, EventRow
 
-_NAMED_ONLY = frozenset([*staging.BUYER_COLUMNS, *DEVICE_COLUMNS, "delivery_note_url", "label_url"])
+_NAMED_ONLY = frozenset([*BUYER_COLUMNS, *DEVICE_COLUMNS, "delivery_note_url", "label_url"])
 
 
 def _change(name: str, after: SQL | Composed, differs: SQL | Composed) -> Composed:

@@ -25,6 +25,7 @@ from orders_sync.marketplaces.kit.errors import (
     of_adapter,
 )
 from orders_sync.marketplaces.kit.json_repair import is_valid
+from orders_sync.marketplaces.kit.kept_fields import KeptFields
 from orders_sync.model.pass_summary import PassSummary
 from orders_sync.model.records import Reason
 from orders_sync.model.shown_ids import shown_id
@@ -103,7 +104,12 @@ def is_cut_off(raw: bytes, reasons: list[Reason]) -> bool:
 
 
 def put_off_stored(
-    connection: Connection, account: str, adapter: Adapter, record: RawRecord, problem: MarketplaceError
+    connection: Connection,
+    account: str,
+    adapter: Adapter,
+    record: RawRecord,
+    problem: MarketplaceError,
+    kept: KeptFields,
 ) -> None:
     """Notes that the newest version of a stored order could not be fetched.
 
@@ -111,10 +117,10 @@ def put_off_stored(
     """
     key = Selection(account, "order", record.record_id)
     known = selected(connection, key)
-    for kept in known:
-        note_tried(connection, account, kept.kind, kept.key, with_reason(kept.reasons, problem))
+    for one in known:
+        note_tried(connection, account, one.kind, one.key, with_reason(one.reasons, problem))
     if not known and not selected(connection, key._replace(is_dismissed=True)):
-        keep(connection, account, [put_off("order", record, problem)], adapter.latest_time)
+        keep(connection, account, [put_off("order", record, problem)], adapter.latest_time, kept)
 
 
 def put_off_orders(connection: Connection, account: str) -> set[str]:

@@ -12,6 +12,7 @@ from typing import Any, LiteralString, NamedTuple
 
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit.adapter import EXCLUDED_BY_FILTER, Adapter, RawRecord
+from orders_sync.marketplaces.kit.kept_fields import KeptFields
 from orders_sync.model.records import Flaw, Reason, RecordRejectedError
 from orders_sync.model.shown_ids import shown_id
 from orders_sync.sync import care
@@ -64,17 +65,27 @@ class Redecoded:
 
 
 def redecode_orders(
-    connection: Connection, account: str, adapter: Adapter, origin: Origin, *, since: datetime | None, write: bool
+    connection: Connection,
+    account: str,
+    adapter: Adapter,
+    origin: Origin,
+    kept: KeptFields,
+    *,
+    since: datetime | None,
+    write: bool,
 ) -> Redecoded:
     """Decodes the account's stored orders that were created since then again, all of them where it is None.
 
-    `write`: store what differs; else everything is rolled back, batch by batch.
+    `kept`: what stays of a record whose buyer's data is blanked. `write`: store what differs; else everything is rolled
+    back, batch by batch.
     """
     outcome = Redecoded()
     decode, flaws = order_decoder(adapter), RecordFlaws(connection, account, "order")
     for records in _stored_records(connection, "order", account, since):
         batch, rejected = _check(connection, account, decode, records)
-        result, differences = repeat_on_collision(lambda: _store(connection, batch, origin, flaws, write))  # noqa: B023
+        result, differences = repeat_on_collision(
+            lambda: _store(connection, batch, origin, kept, flaws, write)  # noqa: B023
+        )
         outcome.orders += len(records)
         outcome.changed_orders += len(result.changed)
         outcome.events += result.events
@@ -102,13 +113,13 @@ def _rejected(decoded: DecodedOrder) -> RejectedRecord:
 
 
 def _store(
-    connection: Connection, batch: Batch, origin: Origin, flaws: RecordFlaws, write: bool
+    connection: Connection, batch: Batch, origin: Origin, kept: KeptFields, flaws: RecordFlaws, write: bool
 ) -> tuple[BatchResult, list[Difference]]:
     if not batch.checked:
         return BatchResult(), []
     with connection.transaction(force_rollback=not write):
         result = write_isolating_rejected(
-            batch, lambda part: write_changed(connection, part, origin, Comparison.STORED_RECORDS)
+            batch, lambda part: write_changed(connection, part, origin, Comparison.STORED_RECORDS, kept)
         )
         written = {*result.changed, *result.equal}
         flaws.replace(written, batch.flaws(written))
@@ -135,7 +146,14 @@ WHERE account = %s AND order_id = ANY(%s) AND written_by = %s AND run_id = %s OR
 
 
 def redecode_care_records(
-    connection: Connection, account: str, adapter: Adapter, *, since: datetime | None, write: bool, restocks: bool
+    connection: Connection,
+    account: str,
+    adapter: Adapter,
+    kept: KeptFields,
+    *,
+    since: datetime | None,
+    write: bool,
+    restocks: bool,
 ) -> Redecoded:
     """The same for the care records that were opened since then. `restocks`: whether returns are booked to stock."""
     outcome = Redecoded()
@@ -154,7 +172,7 @@ def redecode_care_records(
         care_ids = [one.care.care_id for one in checked]
         with connection.transaction(force_rollback=not write):
             before = _care_values(connection, account, care_ids)
-            result = care.store_checked(connection, account, checked, restocks=restocks)
+            result = care.store_checked(connection, account, checked, kept, restocks=restocks)
             differences = _care_differences(before, _care_values(connection, account, care_ids))
         outcome.care_records += len(records)
         outcome.changed_care_records += len({one.record_id for one in differences})

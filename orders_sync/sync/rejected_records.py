@@ -16,10 +16,12 @@ from orders_sync.acts.by import By
 from orders_sync.acts.manual_acts import Act, On, note_act
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit.adapter import RawRecord
+from orders_sync.marketplaces.kit.kept_fields import KeptFields
 from orders_sync.model.keys import MAX_ID_LENGTH, UNSTORABLE
 from orders_sync.model.known_credentials import masked
 from orders_sync.model.records import Reason
 from orders_sync.model.shown_ids import shown_id
+from orders_sync.privacy.erased import blanked_records
 from orders_sync.sync.believed_times import BelievedTimes
 
 HASH_PREFIX = "hash:"
@@ -76,18 +78,30 @@ def record_key(record_id: str, raw: bytes) -> str:
     return record_id if usable else HASH_PREFIX + hashlib.blake2b(raw, digest_size=12).hexdigest()
 
 
+def _key(record: RejectedRecord) -> str:
+    return record_key(record.record_id, record.raw)
+
+
 def keep(
-    connection: Connection, account: str, records: Sequence[RejectedRecord], latest: Callable[[], datetime]
+    connection: Connection,
+    account: str,
+    records: Sequence[RejectedRecord],
+    latest: Callable[[], datetime],
+    kept: KeptFields,
 ) -> None:
     """Stores rejected records. A record that is rejected again keeps the date of its first rejection.
 
     A dismissed one stays dismissed, unless the record has changed. An older version than the one that is kept counts as
     an attempt, and changes nothing else: its record must not replace the newer one, and it had its turn (`to_retry`).
     A modified time that is not to be believed is not kept: no later version could end the rejection. `latest`: of the
-    adapter, as for `BelievedTimes`.
+    adapter, as for `BelievedTimes`. `kept`: what stays of a record whose buyer's data is blanked, or was erased.
     """
     if not records:
         return
+    blanked = {
+        kind: blanked_records(connection, account, kind, [_key(each) for each in records if each.kind == kind])
+        for kind in {each.kind for each in records}
+    }
     times = BelievedTimes(latest)
     with connection.cursor() as cursor:
         cursor.executemany(
@@ -96,8 +110,8 @@ def keep(
                 (
                     account,
                     record.kind,
-                    record_key(record.record_id, record.raw),
-                    record.raw,
+                    _key(record),
+                    kept.part_of(record.kind, record.raw) if _key(record) in blanked[record.kind] else record.raw,
                     record.fingerprint or None,
                     _as_json(record.reasons),
                     times.believed(record.modified_at),

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit.adapter import Adapter
 from orders_sync.marketplaces.kit.errors import place_of
+from orders_sync.marketplaces.kit.kept_fields import KeptFields
+from orders_sync.marketplaces.kit.registry import find_marketplace
 from orders_sync.model.lane import Lane, SyncType
 from orders_sync.model.pass_summary import PassSummary
 from orders_sync.sync.batch import Origin
@@ -47,6 +49,11 @@ class RunningPass:
     def origin(self) -> Origin:
         """What the changes of this pass are stored by."""
         return Origin(self.lane.sync_type, self.request.run_id)
+
+    @property
+    def kept_fields(self) -> KeptFields:
+        """What stays of a record whose buyer's data is blanked."""
+        return find_marketplace(self.request.account.settings.marketplace).kept_fields
 
     def add(self, part: PassSummary) -> None:
         """Adds what a part of the pass did to its summary."""

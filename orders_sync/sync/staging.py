@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
-from orders_sync.database.tables.columns import ADDRESS_PARTS, DEVICE_COLUMNS
+from orders_sync.database.tables.columns import BLANKED_COLUMNS, DEVICE_COLUMNS
 from orders_sync.sync.copy_columns import ITEM_COLUMNS, ORDER_COLUMNS
 from orders_sync.sync.validate import GONE
 
@@ -73,7 +73,7 @@ WHERE stored.account = staged.account AND stored.item_id = staged.item_id
   AND stored.sku <> '' AND NOT starts_with(stored.sku, made.prefix)
 """
 LOCK_ORDERS = """
-SELECT order_id, status, modified_at, fingerprint FROM orders
+SELECT order_id, status, modified_at, fingerprint, buyer_data_blanked_at IS NOT NULL FROM orders
 WHERE account = %s AND order_id = ANY(%s) ORDER BY order_id FOR UPDATE
 """
 ITEM_STATUSES = "SELECT order_id, item_id, status FROM order_items WHERE account = %s AND order_id = ANY(%s)"
@@ -137,8 +137,7 @@ INSERT_ORDERS = SQL(
 ).format(columns=_names(ORDER_COLUMNS))
 UPDATE_ORDERS = SQL(
     "UPDATE orders stored SET {values}, {status}, raw = staged.raw, fingerprint = staged.fingerprint, "
-    "revision = stored.revision + 1, stored_at = now(), buyer_data_blanked_at = "
-    "CASE WHEN staged.fingerprint = stored.fingerprint THEN stored.buyer_data_blanked_at END FROM stage_orders staged "
+    "revision = stored.revision + 1, stored_at = now() FROM stage_orders staged "
     "WHERE stored.account = staged.account AND stored.order_id = staged.order_id AND stored.order_id = ANY(%s) "
     "RETURNING stored.order_id, stored.status, stored.revision"
 ).format(values=_kept_where_missing(ORDER_VALUES), status=_STATUS_KEPT_WHERE_MISSING)
@@ -181,19 +180,15 @@ RECHECK_STOCK = SQL("INSERT INTO stock_rechecks (account, item_id) SELECT %s, un
 #: The values by which a reread compares orders. The documents' URLs may be signed anew in each answer: the fingerprint
 #: leaves such parts out, and so does this comparison, as it does the raw record.
 _COMPARED = [c for c in ORDER_VALUES if c not in ("delivery_note_url", "label_url")]
-BUYER_COLUMNS = ["buyer_email", *(f"{kind}_{part}" for kind in ("shipping", "billing") for part in ADDRESS_PARTS)]
-#: Staged orders whose stored version was blanked by the retention: the buyer's data is left out of them again.
-BLANK_STAGED = SQL(
-    "UPDATE stage_orders staged SET {blank}, raw = stored.raw FROM orders stored "
-    "WHERE stored.account = staged.account AND stored.order_id = staged.order_id "
-    "AND stored.fingerprint = staged.fingerprint AND stored.buyer_data_blanked_at IS NOT NULL"
-).format(blank=SQL(", ").join(SQL("{} = NULL").format(Identifier(column)) for column in BUYER_COLUMNS))
-#: Their staged items, before BLANK_STAGED.
-BLANK_STAGED_ITEMS = SQL(
-    "UPDATE stage_items item SET {blank} FROM stage_orders staged JOIN orders stored USING (account, order_id) "
-    "WHERE item.order_id = staged.order_id "
-    "AND stored.fingerprint = staged.fingerprint AND stored.buyer_data_blanked_at IS NOT NULL"
-).format(blank=SQL(", ").join(SQL("{} = NULL").format(Identifier(column)) for column in DEVICE_COLUMNS))
+#: A staged order whose buyer's data must not be stored: the columns about the buyer are left out of it.
+BLANK_STAGED = SQL("UPDATE stage_orders SET {blank}, raw = %s::json WHERE order_id = %s").format(
+    blank=SQL(", ").join(SQL("{} = NULL").format(Identifier(column)) for column in BLANKED_COLUMNS)
+)
+#: The staged items of such orders.
+BLANK_STAGED_ITEMS = SQL("UPDATE stage_items SET {blank} WHERE order_id = ANY(%s)").format(
+    blank=SQL(", ").join(SQL("{} = NULL").format(Identifier(column)) for column in DEVICE_COLUMNS)
+)
+NOTE_BLANKED = "UPDATE orders SET buyer_data_blanked_at = now() WHERE account = %s AND order_id = ANY(%s)"
 #: Staged orders whose stored version has the URL of a document: it is left out of them.
 KEEP_DOCUMENTS = """
 UPDATE stage_orders staged SET
@@ -208,7 +203,8 @@ EQUAL_ORDERS = SQL(
     "SELECT staged.order_id FROM stage_orders staged JOIN orders stored USING (account, order_id) "
     "WHERE staged.fingerprint = stored.fingerprint AND NOT {status_differs} "
     "AND ({staged}) IS NOT DISTINCT FROM ({stored}) "
-    "AND json_typeof(stored.raw) = 'object' AND stored.raw::text <> '{{}}' "
+    "AND json_typeof(stored.raw) = 'object' "
+    "AND (stored.raw::text <> '{{}}' OR stored.buyer_data_blanked_at IS NOT NULL) "
     "AND NOT EXISTS (SELECT FROM stage_items listed WHERE listed.order_id = staged.order_id AND NOT EXISTS ("
     "SELECT FROM stage_items staged JOIN order_items stored USING (account, item_id) "
     "WHERE staged.item_id = listed.item_id AND NOT {item_differs})) "

@@ -120,7 +120,7 @@ class ExpectedOrders:
             raise
         except OF_ONE_RECORD as problem:
             connection.execute(_NOTE_FETCHED, [account, order_id])
-            put_off_stored(connection, account, self._pass.adapter, stored, problem)
+            put_off_stored(connection, account, self._pass.adapter, stored, problem, self._pass.kept_fields)
             self._pass.add(summary_of("order", order_id, problem))
             return not fetches.is_down(problem)
         fetches.note_success()

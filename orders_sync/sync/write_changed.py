@@ -11,9 +11,11 @@ from msgspec.structs import replace
 from psycopg import Cursor
 
 from orders_sync.database.engine import Connection
+from orders_sync.marketplaces.kit.kept_fields import KeptFields
 from orders_sync.marketplaces.kit.made_skus import MadeSku
 from orders_sync.model.records import Order
 from orders_sync.model.statuses import Status
+from orders_sync.privacy.erased import erased_records
 from orders_sync.sync import care_links, documents, order_changes, staging
 from orders_sync.sync.batch import Batch, BatchResult, DecodedOrder, Origin
 from orders_sync.sync.check_records import item_conflict
@@ -25,10 +27,13 @@ from orders_sync.sync.write_new import copy_orders_and_items
 _Cursor = Cursor[tuple[Any, ...]]
 
 
-def write_changed(connection: Connection, batch: Batch, origin: Origin, comparison: Comparison) -> BatchResult:
+def write_changed(
+    connection: Connection, batch: Batch, origin: Origin, comparison: Comparison, kept: KeptFields
+) -> BatchResult:
     """Merges a batch: creates the orders that are not stored yet, and changes those that are, all or nothing.
 
-    `origin`: what the changes are stored by.
+    `origin`: what the changes are stored by. `kept`: what stays of the record of an order whose buyer's data is
+    blanked: what came of its buyer reaches temporary tables only.
 
     An item that two orders list is with the order that changed last. Raises DataError if PostgreSQL can't store one of
     the records.
@@ -39,8 +44,14 @@ def write_changed(connection: Connection, batch: Batch, origin: Origin, comparis
         cursor.execute(staging.OPEN_STAGING)
         copy_orders_and_items(cursor, batch, "stage_orders", "stage_items")
         _leave_out_made_skus(cursor, batch)
+        erased = erased_records(connection, account, "order", decoded)
+        _blank_staged(cursor, [decoded[order_id] for order_id in sorted(erased)], kept)
         created = _insert_orders(cursor)
+        if again := [order_id for order_id in created if order_id in erased]:
+            cursor.execute(staging.NOTE_BLANKED, [account, again])
         stored = _lock_orders(cursor, account, decoded.keys() - set(created))
+        blanked = [decoded[order_id] for order_id, one in stored.items() if one.is_blanked and order_id not in erased]
+        _blank_staged(cursor, blanked, kept)
         covered = [
             order_id for order_id, found in stored.items() if found.version.covers(decoded[order_id].record, comparison)
         ]
@@ -94,6 +105,8 @@ def write_changed(connection: Connection, batch: Batch, origin: Origin, comparis
 class _StoredOrder(NamedTuple):
     status: str
     version: StoredVersion
+    is_blanked: bool
+    """Whether the buyer's data is blanked."""
 
 
 class _Updated(NamedTuple):
@@ -152,6 +165,14 @@ def _moved_events(account: str, moved: Iterable[_MovedItem], updated: Mapping[st
     ]  # fmt: skip
 
 
+def _blank_staged(cursor: _Cursor, orders: Sequence[DecodedOrder], kept: KeptFields) -> None:
+    """Leaves the buyer's data out of staged orders."""
+    if orders:
+        parts = [(kept.part_of("order", one.raw).decode(), one.order.order_id) for one in orders]
+        cursor.executemany(staging.BLANK_STAGED, parts)
+        cursor.execute(staging.BLANK_STAGED_ITEMS, [[order_id for _, order_id in parts]])
+
+
 def _unstage(cursor: _Cursor, order_ids: Iterable[str]) -> None:
     if ids := list(order_ids):
         cursor.execute("DELETE FROM stage_orders WHERE order_id = ANY(%s)", [ids])
@@ -161,11 +182,8 @@ def _unstage(cursor: _Cursor, order_ids: Iterable[str]) -> None:
 def _equal_orders(cursor: _Cursor, decoded: Mapping[str, DecodedOrder], comparison: Comparison) -> list[str]:
     """The staged orders that are stored with the same fingerprint and the same values; items included.
 
-    What the retention blanked is not filled in again. A stored record does not replace the URLs of documents, which
-    `incomplete` may have read since.
+    A stored record does not replace the URLs of documents, which `incomplete` may have read since.
     """
-    cursor.execute(staging.BLANK_STAGED_ITEMS)
-    cursor.execute(staging.BLANK_STAGED)
     if comparison is Comparison.STORED_RECORDS:
         cursor.execute(staging.KEEP_DOCUMENTS)
     with_items = [order_id for order_id, one in decoded.items() if _lists_all_items(one.order)]
@@ -198,8 +216,8 @@ def _lock_orders(cursor: _Cursor, account: str, order_ids: Iterable[str]) -> dic
     """Locks the rows that may be changed, and returns them by id. All writers lock in the same order."""
     rows = cursor.execute(staging.LOCK_ORDERS, [account, list(order_ids)])
     return {
-        order_id: _StoredOrder(status, StoredVersion(fingerprint, modified_at))
-        for order_id, status, modified_at, fingerprint in rows
+        order_id: _StoredOrder(status, StoredVersion(fingerprint, modified_at), is_blanked)
+        for order_id, status, modified_at, fingerprint, is_blanked in rows
     }
 
 

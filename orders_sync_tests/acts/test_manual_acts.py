@@ -10,6 +10,7 @@ import pytest
 from orders_sync.acts.by import By
 from orders_sync.acts.manual_acts import Act, ManualAct, On, Selection, note_act, stored_acts
 from orders_sync.database.engine import Connection
+from orders_sync.marketplaces.kit.kept_fields import NOTHING_KEPT
 from orders_sync.model.texts import InputError
 from orders_sync.passes.waiting_lines import hold_back
 from orders_sync.stock.apply_events import apply_pending, lock_orders
@@ -99,7 +100,7 @@ def test_an_act_that_is_repeated_leaves_one_row(
     connection: Connection, stock: StockConnection, name: str, act: Callable[[StockConnection], object]
 ) -> None:
     store_order(connection, StoredOrder("1", [StoredItem("100")]))
-    keep(connection, ACCOUNT, [RejectedRecord("order", "9", b"{}", [])], lambda: datetime.now(UTC))
+    keep(connection, ACCOUNT, [RejectedRecord("order", "9", b"{}", [])], lambda: datetime.now(UTC), NOTHING_KEPT)
     for _ in range(2):
         act(stock)
     assert [each.act for each in acts(connection)] == [name]

@@ -11,8 +11,7 @@ from orders_sync.database.engine import connect, engine
 from orders_sync.database.schema import newest_revision
 from orders_sync.database.schema_upgrade import upgrade_schema
 from orders_sync.database.tables import metadata
-from orders_sync.database.tables.columns import DEVICE_COLUMNS
-from orders_sync.privacy.retention import BUYER_COLUMNS
+from orders_sync.database.tables.columns import BLANKED_COLUMNS, DEVICE_COLUMNS
 from orders_sync.testing.databases import a_database
 
 SHADOW_TABLES = ("stock_levels", "stock_lock_history", "stock_locks", "stock_movements")
@@ -65,9 +64,11 @@ def test_every_table_and_column_has_a_meaning() -> None:
 
 def test_the_columns_with_personal_data_are_those_that_retention_blanks() -> None:
     personal = {column.name for column in metadata.tables["orders"].columns if column.info.get("personal_data")}
-    assert personal == set(BUYER_COLUMNS)
+    assert personal == set(BLANKED_COLUMNS)
     of_items = {column.name for column in metadata.tables["order_items"].columns if column.info.get("personal_data")}
     assert of_items == set(DEVICE_COLUMNS)
+    documents = metadata.tables["order_documents"].columns
+    assert {each.name for each in documents if each.info.get("personal_data")} == {"url", "tracking_number"}
 
 
 def test_an_upgrade_brings_the_comments_to_a_database_of_an_older_revision(template: str) -> None:

@@ -11,6 +11,7 @@ from psycopg.errors import DeadlockDetected
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection, connect
 from orders_sync.marketplaces.kit.adapter import Adapter, RawRecord
+from orders_sync.marketplaces.kit.kept_fields import NOTHING_KEPT
 from orders_sync.marketplaces.kit.registry import open_adapter
 from orders_sync.stock.apply_events import apply_pending
 from orders_sync.stock.connection import StockConnection
@@ -38,7 +39,7 @@ def merge(adapter: Adapter, connection: Connection) -> Merge:
 
 def merging(adapter: Adapter, connection: Connection) -> Merge:
     """Merges one batch after the other on a connection, as a pass does, and sees that each record is counted."""
-    merger = OrderMerger(connection, "shop", adapter, Origin("new", "test"))
+    merger = OrderMerger(connection, "shop", adapter, Origin("new", "test"), NOTHING_KEPT)
 
     def merge(orders: list[dict[str, Any]]) -> BatchResult:
         records = [_record(order) for order in orders]

@@ -10,6 +10,7 @@ from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.back_market import BackMarket
 from orders_sync.marketplaces.kit.adapter import OrderListing, RawRecord
+from orders_sync.marketplaces.kit.kept_fields import NOTHING_KEPT
 from orders_sync.model.records import Order, Reason
 from orders_sync.sync.rejected_records import RejectedRecord, Selection, dismiss, keep, resolve, selected, to_retry
 from orders_sync.testing.marketplace import Marketplace, an_order, sync
@@ -24,7 +25,7 @@ def a_version(text: str, modified_at: datetime | None) -> RejectedRecord:
 
 
 def store(connection: Connection, records: list[RejectedRecord]) -> None:
-    keep(connection, "shop", records, lambda: NEW + timedelta(hours=2))
+    keep(connection, "shop", records, lambda: NEW + timedelta(hours=2), NOTHING_KEPT)
 
 
 def test_an_older_version_is_an_attempt_and_leaves_the_newer_one_as_it_is(connection: Connection) -> None:
@@ -72,7 +73,7 @@ def test_a_time_ahead_of_the_later_clock_is_not_kept(connection: Connection, ahe
     """No later version could end the rejection. The database's clock may be behind the marketplace's."""
     at = datetime(2099, 1, 1, tzinfo=UTC)
     modified_at = at + timedelta(minutes=ahead)
-    keep(connection, "shop", [a_version("new", modified_at)], lambda: at)
+    keep(connection, "shop", [a_version("new", modified_at)], lambda: at, NOTHING_KEPT)
     assert connection.execute("SELECT modified_at FROM rejected_records").fetchone() == (modified_at if kept else None,)
 
 

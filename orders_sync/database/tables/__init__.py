@@ -14,6 +14,7 @@ from orders_sync.database.tables import (
     error_answers,
     orders,
     passes,
+    privacy,
     reports,
     schema,
     stock,
@@ -21,6 +22,7 @@ from orders_sync.database.tables import (
 from orders_sync.database.tables.columns import metadata
 
 __all__ = [
-    "acts", "contracts", "cutover", "documents", "error_answers", "metadata", "orders", "passes", "reports", "schema",
+    "acts", "contracts", "cutover", "documents", "error_answers", "metadata", "orders", "passes", "privacy", "reports",
+    "schema",
     "stock",
 ]  # fmt: skip

@@ -15,6 +15,15 @@ ADDRESS_PARTS = (
     "postal_code", "city", "state", "country", "phone",
 )  # fmt: skip
 
+BUYER_COLUMNS = ("buyer_email", *(f"{kind}_{part}" for kind in ("shipping", "billing") for part in ADDRESS_PARTS))
+"""The columns of orders that say who the buyer is, and where."""
+
+TRACE_COLUMNS = ("tracking_number", "tracking_url", "delivery_note_url", "label_url")
+"""The columns of orders that lead to the buyer: a carrier shows the address, a paper has it printed on."""
+
+BLANKED_COLUMNS = (*BUYER_COLUMNS, *TRACE_COLUMNS)
+"""The columns of orders that are blanked with the buyer's data."""
+
 DEVICE_COLUMNS = ("imeis", "serial_numbers")
 """The columns of order_items that identify the device that the buyer has."""
 
@@ -26,7 +35,10 @@ STATUS = "Status in the project's vocabulary (orders_sync/model/statuses.py), e.
 MARKETPLACE_STATE = "State as the marketplace names it."
 SKU = "Stock keeping unit: the seller's own id of the product."
 OUTCOME = "running, succeeded, partial (some records could not be fetched, and are rejected records) or failed."
-BLANKED_AT = "When the account's retention blanked the buyer's data, by our clock; empty: not blanked."
+BLANKED_AT = (
+    "When the buyer's data was blanked, by the account's retention or by `buyer erase`; empty: it was not. The year "
+    "1970: by an older version, which left more; the next retention blanks it anew."
+)
 FIRST_STORED_AT = "When we stored the row first, by our clock."
 STORED_AT = "When we stored its latest change, by our clock."
 

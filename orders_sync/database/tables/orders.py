@@ -60,11 +60,16 @@ orders = Table(
         comment="Whether the marketplace provides the delivery note; empty: the marketplace does not say.",
     ),
     Column("carrier", Text, comment="Name of the carrier that ships the order."),
-    Column("tracking_number", Text, comment="The carrier's tracking number."),
-    Column("tracking_url", Text, comment="URL of the carrier's tracking page; stored, never fetched."),
-    Column("delivery_note_url", Text, comment="URL of the delivery note to use; may need the account's credential."),
+    Column("tracking_number", Text, info=PERSONAL_DATA, comment="The carrier's tracking number."),
     Column(
-        "label_url", Text,
+        "tracking_url", Text, info=PERSONAL_DATA, comment="URL of the carrier's tracking page; stored, never fetched."
+    ),
+    Column(
+        "delivery_note_url", Text, info=PERSONAL_DATA,
+        comment="URL of the delivery note to use; may need the account's credential.",
+    ),
+    Column(
+        "label_url", Text, info=PERSONAL_DATA,
         comment="URL of the shipping label to use, of those in order_documents; may need the account's credential.",
     ),
     Column("buyer_email", Text, info=PERSONAL_DATA, comment="Buyer's data: e-mail address."),
@@ -187,9 +192,12 @@ order_documents = Table(
         "document_key", Text, primary_key=True,
         comment="The marketplace's id of the document, unique among those of the order and kind.",
     ),
-    Column("url", Text, comment="URL of the document. Empty: the marketplace gives none."),
+    Column(
+        "url", Text, info=PERSONAL_DATA,
+        comment="URL of the document. Empty: the marketplace gives none, or the buyer's data was blanked.",
+    ),
     Column("carrier", Text, comment="Name of the carrier of the parcel; empty: the marketplace does not say."),
-    Column("tracking_number", Text, comment="The carrier's tracking number of the parcel."),
+    Column("tracking_number", Text, info=PERSONAL_DATA, comment="The carrier's tracking number of the parcel."),
     Column(
         "item_ids", JSONB, nullable=False, server_default=text("'[]'::jsonb"),
         comment="The marketplace's ids of the order items it is for, a list; []: the marketplace does not say.",

@@ -8,12 +8,13 @@ from orders_sync.acts.manual_acts import Act, note_act
 from orders_sync.config.environment import keep_events, keep_runs
 from orders_sync.dagster_instance.pruning import prune_runs
 from orders_sync.dagster_support.by_run import by_hand
-from orders_sync.dagster_support.metadata import texts_table
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.database.pruning import prune_rows
 from orders_sync.marketplaces.kit.accounts import load_accounts
-from orders_sync.model.control_characters import safe_text
 from orders_sync.privacy.retention import blank_buyers_data
+
+_COUNTS = ("orders", "care_records", "rejected_records", "documents", "error_answers")
+"""What is reported of a retention run: names of fields of `Blanked`."""
 
 
 @dg.asset(
@@ -23,9 +24,10 @@ from orders_sync.privacy.retention import blank_buyers_data
     kinds={"python", "postgres"},
     pool="retention",
     description=(
-        "Blanks the buyers' names, addresses, mails and phones of orders older than the `retention_days` of their "
-        "account, and erases the stored contents of their documents and kept error answers. Off for accounts "
-        "without that setting, which is the default. Each run reports how many records it blanked."
+        "Blanks the buyers' data of orders older than the `retention_days` of their account, in all tables, and erases "
+        "the stored contents of their documents and the kept error answers. Off for accounts without that setting, "
+        "which is the default; what `orders-sync buyer erase` erased stays erased there, too. Each run reports how many "
+        "records it blanked."
     ),
 )
 def buyer_data_retention(
@@ -33,26 +35,14 @@ def buyer_data_retention(
 ) -> dg.MaterializeResult[Any]:
     """Blanks the old buyers' data of each usable account."""
     accounts, _ = load_accounts()
-    problems: list[str] = []
-    metadata: dict[str, Any] = {
-        "orders": 0,
-        "care_records": 0,
-        "rejected_records": 0,
-        "documents": 0,
-        "error_answers": 0,
-    }
+    metadata: dict[str, Any] = dict.fromkeys(_COUNTS, 0)
     with orders_database.connect("retention") as connection:
         if (by := by_hand(context.run, context.instance)) is not None:
             note_act(connection, by, Act.BLANK_BUYERS_DATA)
         for account in accounts.values():
             blanked = blank_buyers_data(connection, account)
-            for name in ("orders", "care_records", "rejected_records", "documents", "error_answers"):
+            for name in _COUNTS:
                 metadata[name] += getattr(blanked, name)
-            problems += blanked.problems
-    for problem in problems:
-        context.log.warning(safe_text(problem))
-    if problems:
-        metadata["problems"] = texts_table("problem", problems)
     metadata["accounts with a retention"] = ", ".join(
         f"{name} ({account.settings.retention_days} days)"
         for name, account in accounts.items()

@@ -17,6 +17,7 @@ from orders_sync.marketplaces.kit.errors import (
     IncompleteListError,
     MarketplaceError,
 )
+from orders_sync.marketplaces.kit.kept_fields import NOTHING_KEPT, KeptFields
 from orders_sync.model.records import CareRecord, Document, DocumentKind, Flaw, Order
 from orders_sync.model.shown_ids import shown_id
 from orders_sync.model.statuses import Status
@@ -222,8 +223,8 @@ class RegisteredMarketplace:
     """Opens the adapter of an account; the second argument replaces the account's page size, unless it is None."""
     status_tables: Mapping[str, Mapping[Any, Status]]
     """The marketplace's states onto our statuses; each table by what its states belong to (`order`, `item`)."""
-    buyer_keys: frozenset[str]
-    """The keys of its JSON, at any depth, whose values are about the buyer: the retention blanks those."""
+    kept_fields: KeptFields = NOTHING_KEPT
+    """What stays of its records once their buyers' data is blanked. Without it, nothing stays of them."""
     document_access: Mapping[DocumentKind, DocumentAccess] = field(default_factory=dict[DocumentKind, DocumentAccess])
     """What the URLs of its documents need to open, by the kinds that it has."""
     acceptance_unit: Callable[[Any], AcceptanceUnit | None] = lambda _: None
