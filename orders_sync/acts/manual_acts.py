@@ -1,5 +1,7 @@
 """The table manual_acts: what people did by hand. Each act writes its row in the transaction of its effect.
 
+Reading buyers' data is an act, too: its row is written before the data is shown.
+
 A pass commits as it goes: the row of a pass that a person starts comes before the first batch.
 """
 
@@ -13,7 +15,7 @@ from orders_sync.database.rows import rows_as
 
 
 class Act(StrEnum):
-    """What a person can do by hand."""
+    """What a person can do by hand, and what they can read of buyers."""
 
     ADJUST_STOCK = "adjust_stock"
     IMPORT_STOCK = "import_stock"
@@ -44,6 +46,11 @@ class Act(StrEnum):
     REFRESH_DOCUMENTS = "refresh_documents"
     REDECODE = "redecode"
     BLANK_BUYERS_DATA = "blank_buyers_data"
+    EXPORT_BUYER = "export_buyer"
+    ERASE_BUYER = "erase_buyer"
+    SHOW_REJECTED = "show_rejected"
+    READ_DOCUMENTS = "read_documents"
+    LIST_DEVICES = "list_devices"
     PRUNE_HISTORY = "prune_history"
     MOVE_CUTOVER = "move_cutover"
     COMPARE_V1_AND_V2 = "compare_v1_and_v2"

@@ -60,6 +60,7 @@ def _add_commands() -> None:
         acceptance,
         accounts,
         acts,
+        buyer,
         changes,
         daemon,
         db,
@@ -86,7 +87,7 @@ def _add_commands() -> None:
     for command in (
         sync.sync, schedule.schedule, status.status, lanes.lanes, log.log, doctor.doctor, rejected.rejected,
         redecode.redecode, flaws.flaws, errors.errors, drift.drift, changes.changes, acts.acts, documents.documents,
-        devices.devices, acceptance.acceptance, stock.stock,
+        devices.devices, buyer.buyer, acceptance.acceptance, stock.stock,
         accounts.accounts, db.db, sandbox.sandbox, up.up, daemon.daemon, watch.watch, web.web,
     ):  # fmt: skip
         main.add_command(command)

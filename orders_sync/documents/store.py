@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any, LiteralString, NamedTuple
 
 from orders_sync.database.engine import Connection
 from orders_sync.database.rows import rows_as
@@ -57,6 +57,10 @@ WHERE account = %(account)s AND cancelled_at IS NULL AND order_documents.url IS 
 ORDER BY coalesce(attempts, 0), created_at, order_id, kind, document_key
 """
 )
+#: Locked, so that its buyer's data is not erased between the two.
+_HAS_BUYER = """
+SELECT FROM orders WHERE account = %(account)s AND order_id = %(order_id)s AND buyer_data_blanked_at IS NULL FOR SHARE
+"""
 _STORE_CONTENT = """
 INSERT INTO document_contents (sha256, format, size, content) VALUES (%(sha256)s, %(format)s, %(size)s, %(content)b)
 ON CONFLICT (sha256) DO NOTHING
@@ -83,12 +87,13 @@ LEFT JOIN document_contents
 WHERE account = %s AND order_id = %s AND cancelled_at IS NULL
 ORDER BY kind, order_documents.first_stored_at, document_key
 """
-_ERASE = """
+_ERASE: LiteralString = """
 DELETE FROM document_fetches USING orders
 WHERE document_fetches.account = %(account)s AND orders.account = %(account)s
   AND orders.order_id = document_fetches.order_id
   AND orders.created_at < coalesce(%(now)s, now()) - make_interval(days => %(days)s)
 """
+_ERASE_OF_ORDERS = "DELETE FROM document_fetches WHERE account = %(account)s AND order_id = ANY(%(orders)s)"
 _ERASE_UNUSED = """
 DELETE FROM document_contents
 WHERE NOT EXISTS (SELECT FROM document_fetches WHERE document_fetches.sha256 = document_contents.sha256)
@@ -164,14 +169,18 @@ def due_documents(connection: Connection, account: str, choice: Choice) -> list[
 def store_content(
     connection: Connection, account: str, document: DueDocument, content: bytes, format_: DocumentFormat
 ) -> None:
-    """Stores the content of a document, in a transaction of its own."""
+    """Stores the content of a document, in a transaction of its own.
+
+    Does nothing if the buyer's data of its order was blanked while the document was fetched.
+    """
     values = {
         "account": account, **document._asdict(), "sha256": sha256(content).digest(), "format": str(format_),
         "size": len(content), "content": content,
     }  # fmt: skip
     with connection.transaction():
-        connection.execute(_STORE_CONTENT, values)
-        connection.execute(_STORE_FETCH, values)
+        if connection.execute(_HAS_BUYER, values).rowcount:
+            connection.execute(_STORE_CONTENT, values)
+            connection.execute(_STORE_FETCH, values)
 
 
 def store_failure(connection: Connection, account: str, document: DueDocument, problem: str) -> None:
@@ -197,9 +206,18 @@ def erase_documents(connection: Connection, account: str, days: int, now: dateti
 
     A content that another document has too stays. `now`: by our clock; the database's present if None.
     """
+    return _erase(connection, _ERASE, {"account": account, "days": days, "now": now})
+
+
+def erase_documents_of(connection: Connection, account: str, order_ids: Sequence[str]) -> int:
+    """Erases the documents of these orders, likewise."""
+    return _erase(connection, _ERASE_OF_ORDERS, {"account": account, "orders": list(order_ids)})
+
+
+def _erase(connection: Connection, statement: LiteralString, parameters: dict[str, Any]) -> int:
     with connection.transaction():
         # No content can be stored in the meantime that the last statement would not see.
         connection.execute("LOCK TABLE document_contents IN SHARE ROW EXCLUSIVE MODE")
-        erased = connection.execute(_ERASE, {"account": account, "days": days, "now": now}).rowcount
+        erased = connection.execute(statement, parameters).rowcount
         connection.execute(_ERASE_UNUSED)
     return erased

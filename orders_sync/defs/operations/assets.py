@@ -26,8 +26,8 @@ _COUNTS = ("orders", "care_records", "rejected_records", "documents", "error_ans
     description=(
         "Blanks the buyers' data of orders older than the `retention_days` of their account, in all tables, and erases "
         "the stored contents of their documents and the kept error answers. Off for accounts without that setting, "
-        "which is the default; what `orders-sync buyer erase` erased stays erased there, too. Each run reports how many "
-        "records it blanked."
+        "which is the default; what `orders-sync buyer erase` erased stays erased there, too. Each run reports how "
+        "many records it blanked."
     ),
 )
 def buyer_data_retention(
