@@ -8,6 +8,7 @@ import click
 from orders_sync.cli.database import orders_database
 from orders_sync.cli.output import console
 from orders_sync.cli.rows import format_options, print_rows
+from orders_sync.cli.user import by_user
 
 APPLICATION = "orders_sync devices"
 
@@ -26,13 +27,19 @@ def devices() -> None:
 @click.option("--number", help="Only items with this IMEI or serial number.")
 @format_options
 def list_devices(account: str | None, order_id: str | None, number: str | None, as_json: bool, as_csv: bool) -> None:
-    """List the items with their IMEIs and serial numbers."""
+    """List the items with their IMEIs and serial numbers.
+
+    These identify what a buyer has: listing them is an act (`orders-sync acts`).
+    """
+    from orders_sync.acts.manual_acts import Act, On, note_act
     from orders_sync.marketplaces.kit.accounts import check_account_name
     from orders_sync.reports.devices import Device, Selection
     from orders_sync.reports.devices import devices as find_devices
 
     with orders_database(APPLICATION) as connection:
         found = find_devices(connection, Selection(account, order_id, number and number.strip()))
+        if found:
+            note_act(connection, by_user(), Act.LIST_DEVICES, On(account, order_id), f"{len(found)} items")
     if not found and account is not None:  # a removed account may have orders; a misspelled one has none
         check_account_name(account)
     rows = [[*each[:-2], _one_text(each.imeis), _one_text(each.serial_numbers)] for each in found]

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from orders_sync.acts.manual_acts import Act, On, note_act
 from orders_sync.cli.database import orders_database
 from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console, moment, print_beside, print_warning, table
 from orders_sync.cli.user import by_user
@@ -130,6 +131,9 @@ def _stored(order_ids: Sequence[str], account: str | None) -> list[StoredDocumen
     with orders_database(APPLICATION) as connection:
         name = _account_of(connection, order_ids, account)
         found = [document for order_id in order_ids for document in stored_documents(connection, name, order_id)]
+        by = by_user()
+        for order_id in {document.order_id: None for document in found if document.content}:
+            note_act(connection, by, Act.READ_DOCUMENTS, On(name, order_id))
     if not any(document.content for document in found):
         problems = "".join(f"\n{_in_words(document)}: {document.problem}" for document in found if document.problem)
         raise UserFacingError(

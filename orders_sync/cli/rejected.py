@@ -13,7 +13,7 @@ from orders_sync.cli.rows import format_options, print_rows
 from orders_sync.cli.user import by_user
 from orders_sync.database.engine import Connection
 from orders_sync.model.errors import UserFacingError
-from orders_sync.sync.rejected_records import KeptRecord, Selection, title_of
+from orders_sync.sync.rejected_records import KeptRecord, Selection, on_rejected, title_of
 
 APPLICATION = "orders_sync rejected"
 _kind_option = click.option(
@@ -118,8 +118,9 @@ def _row(record: KeptRecord) -> list[Any]:
 def show(account: str, record_id: str, kind: str | None) -> None:
     """Print one rejected record and its reasons.
 
-    The record is printed whole, as received; it may hold buyers' data.
+    The record is printed whole, as received; it may hold buyers' data: showing it is an act (`orders-sync acts`).
     """
+    from orders_sync.acts.manual_acts import Act, note_act
     from orders_sync.marketplaces.kit.accounts import check_account_name
 
     with orders_database(APPLICATION) as connection:
@@ -128,9 +129,11 @@ def show(account: str, record_id: str, kind: str | None) -> None:
             [account, record_id],
         )
         found = {row[0]: row[1:] for row in rows}
-    if not found:
-        check_account_name(account)
-    raw, reasons = found[_only_kind(account, record_id, kind, found.keys())]
+        if not found:
+            check_account_name(account)
+        meant = _only_kind(account, record_id, kind, found.keys())
+        note_act(connection, by_user(), Act.SHOW_REJECTED, on_rejected(account, meant, record_id))
+    raw, reasons = found[meant]
     print_as_it_is(bytes(raw).decode(errors="replace"))
     click.echo(json.dumps(reasons, indent=2))
 

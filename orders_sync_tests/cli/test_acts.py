@@ -14,13 +14,16 @@ import pytest
 from orders_sync.cli import main
 from orders_sync.cli.user import user_at_machine
 from orders_sync.database.engine import Connection
+from orders_sync.documents.formats import DocumentFormat
+from orders_sync.documents.store import DueDocument, store_content
+from orders_sync.sandbox.document_files import pdf
 from orders_sync.testing.marketplace import Marketplace, an_order
 from orders_sync_tests.cli.command_line import run
 
 ME = f"{getpass.getuser()}@{socket.gethostname()}"
 BY_HAND = ("--reason", "a test")
 
-#: What each command that changes stored data writes: the act, and on what.
+#: What each command that changes stored data, or shows a buyer's, writes: the act, and on what.
 ACTS: list[tuple[tuple[str, ...], str, dict[str, str]]] = [
     (("sync", "--type", "new", "--reread"), "sync", {"account": "shop", "object": "lane shop/new"}),
     (("sync", "--order", "1", "--account", "shop"), "sync_order", {"account": "shop", "order_id": "1"}),
@@ -36,6 +39,12 @@ ACTS: list[tuple[tuple[str, ...], str, dict[str, str]]] = [
     (("rejected", "dismiss", "shop", "9", *BY_HAND), "dismiss_rejected", {"order_id": "9"}),
     (("acceptance", "hold-back", "shop", "1", *BY_HAND), "hold_back", {"account": "shop", "order_id": "1"}),
     (("acceptance", "hold-back", "shop", "1", "--undo", *BY_HAND), "undo_hold_back", {"order_id": "1"}),
+    (("rejected", "show", "shop", "9"), "show_rejected", {"order_id": "9", "object": "rejected order 9"}),
+    (("buyer", "export", "--order", "shop", "1"), "export_buyer", {"account": "shop", "order_id": "1"}),
+    (("buyer", "erase", "--order", "shop", "1", "--yes"), "erase_buyer", {"account": "shop", "order_id": "1"}),
+    (("documents", "save", "1", "--to", "papers"), "read_documents", {"account": "shop", "order_id": "1"}),
+    (("documents", "print", "1"), "read_documents", {"account": "shop", "order_id": "1"}),
+    (("devices", "list", "--order", "1"), "list_devices", {"order_id": "1", "detail": "1 items"}),
     (("stock", "import", "levels.csv"), "import_stock", {}),
     (("stock", "skus", "import", "skus.csv"), "import_skus", {}),
     (("stock", "buffer", "--account", "shop", "--sku", "PHONE", "--pieces", "1"), "set_buffer", {"sku": "PHONE"}),
@@ -51,10 +60,10 @@ ACTS: list[tuple[tuple[str, ...], str, dict[str, str]]] = [
     (("stock", "retry-event", "all", *BY_HAND), "retry_events", {"order_id": "1"}),
     (("stock", "skip-event", "1", *BY_HAND), "skip_event", {"order_id": "1", "object": "event 1"}),
 ]
-#: Commands that only read, or that change files or processes of this machine and no stored data.
+#: Commands that read nothing of buyers, or that change files or processes of this machine and no stored data.
 OTHERS = {
-    "schedule list", "status", "log", "doctor", "rejected list", "rejected show", "flaws", "drift fields", "errors list", "errors show", "changes",
-    "acts", "documents list", "documents save", "documents print", "devices list", "devices missing", "devices duplicates",
+    "schedule list", "status", "log", "doctor", "rejected list", "flaws", "drift fields", "errors list", "changes",
+    "acts", "documents list", "devices missing", "devices duplicates",
     "acceptance waiting", "stock levels",
     "stock available", "stock events", "stock explain", "stock received", "stock skus list", "accounts list", "accounts check", "sandbox", "up", "daemon", "watch", "web", "db upgrade", "db backup", "db restore", "cutover status", "cutover differences",
 }  # fmt: skip
@@ -111,6 +120,16 @@ def busy_shop(
     return shop
 
 
+def store_label(connection: Connection) -> None:
+    """A label of order 1, with its content."""
+    connection.execute(
+        "INSERT INTO order_documents (account, order_id, kind, document_key, url) "
+        "VALUES ('shop', '1', 'label', '1', 'https://x.example.com/1.pdf') ON CONFLICT DO NOTHING"
+    )
+    document = DueDocument("1", "label", "1", "https://x.example.com/1.pdf")
+    store_content(connection, "shop", document, pdf(["parcel 1"]), DocumentFormat.PDF)
+
+
 @pytest.mark.parametrize(("arguments", "act", "on"), ACTS, ids=[" ".join(arguments) for arguments, _, _ in ACTS])
 @pytest.mark.usefixtures("busy_shop")
 def test_a_command_writes_its_act(
@@ -124,6 +143,10 @@ def test_a_command_writes_its_act(
         connection.execute("UPDATE order_events SET applied_at = NULL WHERE event_id = 1")
     if act in ("retry_events", "skip_event"):
         connection.execute("UPDATE order_events SET applied_at = NULL, attempts = 5 WHERE event_id = 1")
+    if act == "read_documents":
+        store_label(connection)
+    if act == "list_devices":
+        connection.execute("UPDATE order_items SET imeis = '{356938035643809}' WHERE item_id = '100'")
     result = run(*arguments)
     rows = [row for row in json.loads(run("acts", "--json").output) if row["act"] == act]
     assert rows, result.output

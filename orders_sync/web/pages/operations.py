@@ -1,6 +1,6 @@
 """The pages under /operations: start page, waiting lines, documents of an order."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +12,7 @@ from starlette.responses import FileResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import BaseRoute, Route
 
 from orders_sync.acts.by import By
+from orders_sync.acts.manual_acts import Act, On, note_act
 from orders_sync.config.pages import START_PAGE, WAITING_PAGE
 from orders_sync.config.schedules import load_schedules
 from orders_sync.database.engine import Connection, connect
@@ -23,7 +24,7 @@ from orders_sync.documents.listing import (
     named_files,
 )
 from orders_sync.documents.printing import printed
-from orders_sync.documents.store import stored_documents
+from orders_sync.documents.store import StoredDocument, stored_documents
 from orders_sync.lanes.activity import ActivityKind, activity
 from orders_sync.lanes.history import lane_states
 from orders_sync.lanes.refusals import refusal_of
@@ -140,6 +141,7 @@ class OperationsPages:
         requested = request.query_params.get("kind"), request.query_params.get("key")
         with _connection_and_order(request) as (connection, account, order_id):
             found = stored_documents(connection, account, order_id)
+            _note_reading(connection, found)
         for name, document in named_files(found):
             if (str(document.kind), document.document_key) == requested:
                 return document_answer(document, name)
@@ -149,6 +151,7 @@ class OperationsPages:
         """The stored documents of an order as one PDF; those that can't be part of it are named first."""
         with _connection_and_order(request) as (connection, account, order_id):
             found = stored_documents(connection, account, order_id)
+            _note_reading(connection, found)
         made = printed(found)  # may take long, and needs no connection
         if made.unreadable and request.query_params.get("rest") != "yes":
             return self._page(
@@ -185,6 +188,13 @@ class OperationsPages:
 def _connection_and_order(request: Request) -> Generator[tuple[Connection, str, str]]:
     with connect(application=APPLICATION) as connection:
         yield connection, _text(request, "account"), _text(request, "order")
+
+
+def _note_reading(connection: Connection, found: Sequence[StoredDocument]) -> None:
+    """Notes that somebody reads documents of an order, if their content is stored."""
+    if any(document.content for document in found):
+        on = On(found[0].account, found[0].order_id)
+        note_act(connection, By(USER, "", f"page {START_PAGE}/documents"), Act.READ_DOCUMENTS, on)
 
 
 def _text(request: Request, name: str) -> str:

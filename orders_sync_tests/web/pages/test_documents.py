@@ -70,6 +70,16 @@ def test_all_open_as_one_pdf(web: str) -> None:
     assert pages == ["note", "label 7", ""]
 
 
+@pytest.mark.usefixtures("shop")
+def test_who_reads_a_document_is_on_record(web: str, connection: Connection) -> None:
+    content(web, "label", "no such one", order="2")
+    assert connection.execute("SELECT FROM manual_acts WHERE act = 'read_documents'").fetchall() == []
+    assert content(web, "label", "7").status_code == 200
+    get(web, "documents/print", account="shop", order="1")
+    acts = connection.execute("SELECT actor, via, order_id FROM manual_acts WHERE act = 'read_documents'").fetchall()
+    assert acts == [("page user", "page /operations/documents", "1")] * 2
+
+
 def test_a_damaged_document_is_named_before_the_others_open(
     shop: Marketplace, web: str, connection: Connection
 ) -> None:
