@@ -110,6 +110,18 @@ def test_an_upgrade_keeps_the_numbers_of_devices_and_what_was_done_by_hand(templ
         ]
 
 
+def test_an_upgrade_lets_what_was_blanked_be_blanked_anew_and_lets_nothing_in_until_then(template: str) -> None:
+    with a_database(template, "t_upgraded_blanked") as url, connect(url) as connection:
+        upgrade_schema(url, "0029")
+        connection.execute(
+            "INSERT INTO orders (account, order_id, status, created_at, raw, fingerprint, buyer_data_blanked_at) VALUES "
+            "('shop', '1', 'shipped', now(), '{}', '', now()), ('shop', '2', 'shipped', now(), '{}', '', NULL)"
+        )
+        upgrade_schema(url)
+        blanked = "SELECT order_id, extract(year FROM buyer_data_blanked_at)::int FROM orders ORDER BY 1"
+        assert connection.execute(blanked).fetchall() == [("1", 1970), ("2", None)]
+
+
 _BEFORE_0022 = """
 INSERT INTO orders (account, order_id, status, created_at, raw, fingerprint, buyer_data_blanked_at) VALUES
   ('shop', '1', 'shipped', now(), '{}', '', NULL), ('shop', '2', 'shipped', now(), '{}', '', now());
