@@ -49,6 +49,7 @@ class Act(StrEnum):
     EXPORT_BUYER = "export_buyer"
     ERASE_BUYER = "erase_buyer"
     SHOW_REJECTED = "show_rejected"
+    SHOW_ERROR_ANSWER = "show_error_answer"
     READ_DOCUMENTS = "read_documents"
     LIST_DEVICES = "list_devices"
     PRUNE_HISTORY = "prune_history"

@@ -5,6 +5,7 @@ import click
 from orders_sync.cli.database import orders_database
 from orders_sync.cli.output import console, print_as_it_is
 from orders_sync.cli.rows import format_options, print_rows
+from orders_sync.cli.user import by_user
 from orders_sync.model.errors import UserFacingError
 
 APPLICATION = "orders_sync errors"
@@ -42,18 +43,20 @@ def list_answers(account: str | None, as_json: bool, as_csv: bool) -> None:
 def show_answer(number: int) -> None:
     """Print a kept error answer: its request, status, headers and body.
 
-    It is printed as received, but for credentials; it may hold buyers' data.
+    It is printed as received, but for credentials; it may hold buyers' data: showing it is an act (`orders-sync acts`).
     """
+    from orders_sync.acts.manual_acts import Act, On, note_act
     from orders_sync.lanes.error_answers import kept_answer
 
     with orders_database(APPLICATION) as connection:
         found = kept_answer(connection, number)
-    if found is None:
-        raise UserFacingError(
-            f"There is no error answer {number}. `orders-sync errors list` shows those that are kept; old ones are "
-            "deleted."
-        )
-    answer, headers, body = found
+        if found is None:
+            raise UserFacingError(
+                f"There is no error answer {number}. `orders-sync errors list` shows those that are kept; old ones are "
+                "deleted."
+            )
+        answer, headers, body = found
+        note_act(connection, by_user(), Act.SHOW_ERROR_ANSWER, On(answer.account, other=f"error answer {number}"))
     lines = [
         f"{answer.account}/{answer.sync_type}, run {answer.run_id}, {answer.answered_at:%Y-%m-%d %H:%M:%S %Z}",
         f"{answer.method} {answer.path}: {answer.status} ({answer.times} {'time' if answer.times == 1 else 'times'})",

@@ -11,6 +11,7 @@ from orders_sync.acts.by import By
 from orders_sync.acts.manual_acts import Act, On, note_act
 from orders_sync.database.engine import Connection
 from orders_sync.documents.store import erase_documents_of
+from orders_sync.lanes.error_answers import erase_error_answers
 from orders_sync.marketplaces.kit.kept_fields import KeptFields
 from orders_sync.privacy.blanking import blank_care_records, blank_orders, blank_rejected
 from orders_sync.privacy.buyers import BuyerRecords
@@ -27,6 +28,8 @@ class Erased:
     records: int = 0
     documents: int = 0
     """Documents whose stored content was erased."""
+    error_answers: int = 0
+    """Kept error answers of the accounts that were deleted: any of them may quote the buyer."""
 
 
 def erase(connection: Connection, records: BuyerRecords, kept_of: KeptOf, by: By, found_by: str) -> Erased:
@@ -55,6 +58,8 @@ def erase(connection: Connection, records: BuyerRecords, kept_of: KeptOf, by: By
             note_erased(connection, account, kind, [key])
             on = On(account, key if kind == "order" else None, other=f"rejected {kind} {key}")
             note_act(connection, by, Act.ERASE_BUYER, on, detail)
+    for account in sorted({account for account, *_ in (*records.orders, *records.care, *records.rejected)}):
+        outcome.error_answers += erase_error_answers(connection, account, 0)
     outcome.records = len(records.orders) + len(records.care) + len(records.rejected)
     return outcome
 

@@ -40,6 +40,7 @@ ACTS: list[tuple[tuple[str, ...], str, dict[str, str]]] = [
     (("acceptance", "hold-back", "shop", "1", *BY_HAND), "hold_back", {"account": "shop", "order_id": "1"}),
     (("acceptance", "hold-back", "shop", "1", "--undo", *BY_HAND), "undo_hold_back", {"order_id": "1"}),
     (("rejected", "show", "shop", "9"), "show_rejected", {"order_id": "9", "object": "rejected order 9"}),
+    (("errors", "show", "1"), "show_error_answer", {"account": "shop", "object": "error answer 1"}),
     (("buyer", "export", "--order", "shop", "1"), "export_buyer", {"account": "shop", "order_id": "1"}),
     (("buyer", "erase", "--order", "shop", "1", "--yes"), "erase_buyer", {"account": "shop", "order_id": "1"}),
     (("documents", "save", "1", "--to", "papers"), "read_documents", {"account": "shop", "order_id": "1"}),
@@ -115,6 +116,10 @@ def busy_shop(
     connection.execute(
         "INSERT INTO contract_drift (account, kind, marketplace, field, what, detail, record_id) "
         "VALUES ('shop', 'order', 'back_market', 'gift', 'new field', 'text', '1')"
+    )
+    connection.execute(
+        "INSERT INTO error_answers (account, sync_type, run_id, method, path, status, headers, body, body_bytes, times, "
+        "answered_at) VALUES ('shop', 'new', 'r', 'GET', '/', 500, '{}', 'Ada', 3, 1, now())"
     )
     connection.execute("TRUNCATE manual_acts")
     return shop
