@@ -11,11 +11,14 @@ from typing import TextIO
 import click
 
 from orders_sync.cli.output import print_as_it_is
+from orders_sync.config.bounds import LOG_LINES
 
 
 @click.command()
 @click.option("-f", "--follow", is_flag=True, help="Wait for new lines and show them, until Ctrl-C.")
-@click.option("-n", "--lines", type=click.IntRange(0), default=20, show_default=True, help="Number of last lines.")
+@click.option(
+    "-n", "--lines", type=click.IntRange(*LOG_LINES), default=20, show_default=True, help="Number of last lines."
+)
 @click.option("--grep", "text", help="Show only lines with this text, e.g. an account or run id.")
 def log(follow: bool, lines: int, text: str | None) -> None:
     """Show the log of all syncs of this machine.

@@ -3,14 +3,29 @@
 import click
 
 from orders_sync.cli.listening import PORT, check_is_free
+from orders_sync.config.bounds import SANDBOX_DAYS, SANDBOX_ORDERS, SANDBOX_SEED
 
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; loopback only.")
 @click.option("--port", type=PORT, default=8765, show_default=True, help="Port to listen on.")
-@click.option("--seed", default=1, show_default=True, help="The same seed makes the same orders.")
-@click.option("--orders", default=2500, show_default=True, help="Number of orders in the history.")
-@click.option("--days", default=90, show_default=True, help="Number of days of history.")
+@click.option(
+    "--seed",
+    type=click.IntRange(*SANDBOX_SEED),
+    default=1,
+    show_default=True,
+    help="The same seed makes the same orders.",
+)
+@click.option(
+    "--orders",
+    type=click.IntRange(*SANDBOX_ORDERS),
+    default=2500,
+    show_default=True,
+    help="Number of orders in the history.",
+)
+@click.option(
+    "--days", type=click.IntRange(*SANDBOX_DAYS), default=90, show_default=True, help="Number of days of history."
+)
 @click.option("--arrivals", default=480.0, show_default=True, help="New orders per day.")
 @click.option("--speed", default=1.0, show_default=True, help="Speed of the sandbox's clock; 1 is real time.")
 @click.option("--limits/--no-limits", default=True, show_default=True, help="Enforce the published rate limits.")

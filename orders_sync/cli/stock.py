@@ -19,6 +19,7 @@ from orders_sync.cli.stock_held import held
 from orders_sync.cli.stock_received import put_away, receive, received
 from orders_sync.cli.stock_settings import settings
 from orders_sync.cli.user import by_user
+from orders_sync.config.bounds import PERCENT, PIECES, ROWS_SHOWN
 from orders_sync.model.errors import UserFacingError
 
 APPLICATION = "orders_sync stock"
@@ -119,8 +120,8 @@ def show_available(account: str | None, as_json: bool, as_csv: bool) -> None:
 @stock.command("buffer")
 @click.option("--account", default="", help="Only for this account.")
 @click.option("--sku", default="", help="Only for this SKU of the stock list.")
-@click.option("--pieces", type=int, help="Pieces to keep back.")
-@click.option("--percent", type=int, help="Per cent of the available pieces to keep back.")
+@click.option("--pieces", type=click.IntRange(*PIECES), help="Pieces to keep back.")
+@click.option("--percent", type=click.IntRange(*PERCENT), help="Per cent of the available pieces to keep back.")
 def buffer(account: str, sku: str, pieces: int | None, percent: int | None) -> None:
     """Set or list pieces that are kept back from sale.
 
@@ -173,7 +174,7 @@ def apply() -> None:
 @stock.command("explain")
 @click.argument("subject")
 @click.option("--all", "show_all", is_flag=True, help="Show everything, not only the latest.")
-@click.option("--limit", type=click.IntRange(1, 1_000_000), help="How many rows of each kind to show; by default 20.")
+@click.option("--limit", type=click.IntRange(*ROWS_SHOWN), help="How many rows of each kind to show; by default 20.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def explain_lock(subject: str, show_all: bool, limit: int | None, as_json: bool) -> None:
     """Show who holds a SKU now, and why.
@@ -223,7 +224,7 @@ def _print_section(title: str, rows: list[Any]) -> None:
 
 @stock.command("adjust")
 @click.argument("sku")
-@click.argument("pieces", type=int)
+@click.argument("pieces", type=click.IntRange(*PIECES))
 @REASON
 def adjust_level(sku: str, pieces: int, reason: str) -> None:
     """Add PIECES to the pieces on hand of SKU, or take some away.
@@ -276,7 +277,7 @@ _decision(
 @stock.command("undo-shipment")
 @click.argument("account")
 @click.argument("item_id")
-@click.argument("pieces", type=click.IntRange(min=1), required=False)
+@click.argument("pieces", type=click.IntRange(1, PIECES.greatest), required=False)
 @REASON
 def undo_item_shipment(account: str, item_id: str, pieces: int | None, reason: str) -> None:
     """Undo a shipment that was reported by mistake.
@@ -295,7 +296,7 @@ def undo_item_shipment(account: str, item_id: str, pieces: int | None, reason: s
 @stock.command("return")
 @click.argument("account")
 @click.argument("item_id", required=False)
-@click.argument("pieces", type=int, required=False)
+@click.argument("pieces", type=click.IntRange(*PIECES), required=False)
 @click.option("--care", "care_id", help="The care record by which they came back; without ITEM_ID, all its pieces.")
 @REASON
 def return_pieces(account: str, item_id: str | None, pieces: int | None, care_id: str | None, reason: str) -> None:

@@ -7,6 +7,7 @@ from orders_sync.cli.output import console
 from orders_sync.cli.rows import format_options, print_rows
 from orders_sync.cli.stock_acts import REASON
 from orders_sync.cli.user import by_user
+from orders_sync.config.bounds import ROW_ID
 
 APPLICATION = "orders_sync stock"
 ALL = "all"
@@ -62,7 +63,7 @@ def retry_event(event: int | str, reason: str) -> None:
 
 
 @click.command("skip-event")
-@click.argument("event", type=int)
+@click.argument("event", type=click.IntRange(*ROW_ID))
 @REASON
 def skip_event(event: int, reason: str) -> None:
     """Never try a failed event again.

@@ -10,6 +10,7 @@ from orders_sync.cli.output import console
 from orders_sync.cli.rows import format_options, print_rows
 from orders_sync.cli.stock_acts import REASON, print_transitions
 from orders_sync.cli.user import by_user
+from orders_sync.config.bounds import PIECES
 
 APPLICATION = "orders_sync stock"
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -38,7 +39,7 @@ def _item_and_pieces(command: Command) -> Command:
     """Adds the arguments ACCOUNT, ITEM_ID and PIECES, and the reason."""
     for decorate in (
         REASON,
-        click.argument("pieces", type=int, required=False),
+        click.argument("pieces", type=click.IntRange(*PIECES), required=False),
         click.argument("item_id"),
         click.argument("account"),
     ):

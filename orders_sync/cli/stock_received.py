@@ -7,6 +7,7 @@ from orders_sync.cli.output import console
 from orders_sync.cli.rows import format_options, print_rows
 from orders_sync.cli.stock_acts import REASON, print_transitions
 from orders_sync.cli.user import by_user
+from orders_sync.config.bounds import PIECES, ROW_ID
 
 APPLICATION = "orders_sync stock"
 
@@ -14,7 +15,7 @@ APPLICATION = "orders_sync stock"
 @click.command("receive")
 @click.argument("care_id")
 @click.argument("item_id", required=False)
-@click.argument("pieces", type=int, required=False)
+@click.argument("pieces", type=click.IntRange(*PIECES), required=False)
 @REASON
 def receive(care_id: str, item_id: str | None, pieces: int | None, reason: str) -> None:
     """Receive pieces of a care record.
@@ -39,8 +40,8 @@ def receive(care_id: str, item_id: str | None, pieces: int | None, reason: str) 
 
 
 @click.command("put-away")
-@click.argument("receipt", type=int)
-@click.argument("pieces", type=int, required=False)
+@click.argument("receipt", type=click.IntRange(*ROW_ID))
+@click.argument("pieces", type=click.IntRange(*PIECES), required=False)
 @click.option("--same-sku", is_flag=True, help="On the shelf, under the SKU with which they left.")
 @click.option("--sku", help="On the shelf, under another SKU of the stock list, e.g. of another grade.")
 @click.option("--scrap", is_flag=True, help="Not to be sold again.")

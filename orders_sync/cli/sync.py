@@ -9,6 +9,7 @@ import click
 from orders_sync.cli.output import EXIT_BUSY, EXIT_DONE, EXIT_FAILED, console, print_error, print_warning, table
 from orders_sync.cli.past_time import PastTime
 from orders_sync.cli.user import by_user
+from orders_sync.config.bounds import DAYS_BACK, LANE_WAIT_SECONDS, PAGE_SIZE
 from orders_sync.lanes.lock import LaneBusyError
 from orders_sync.model.lane import SyncType
 from orders_sync.model.pass_summary import PassSummary
@@ -47,12 +48,13 @@ SUMMARY_COLUMNS = (
     "--until", type=PastTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"]),
     help="Skip orders after this moment (UTC); none by default.",
 )  # fmt: skip
-@click.option("--page-size", type=click.IntRange(1, 50), help="Orders per page, that is per API call.")
-@click.option("--days-back", type=click.IntRange(1, 90), help="How far `incomplete` looks back, in days.")
+@click.option("--page-size", type=click.IntRange(*PAGE_SIZE), help="Orders per page, that is per API call.")
+@click.option("--days-back", type=click.IntRange(*DAYS_BACK), help="How far `incomplete` looks back, in days.")
 @click.option("--reread", is_flag=True, help="Compare every record with the stored one, value by value.")
 @click.option(
-    "--wait", type=click.IntRange(0), default=0, show_default=True, help="Wait up to this many seconds for a busy lane."
-)
+    "--wait", type=click.IntRange(*LANE_WAIT_SECONDS), default=0, show_default=True,
+    help="Wait up to this many seconds for a busy lane.",
+)  # fmt: skip
 def sync(
     sync_type: str | None,
     order_id: str | None,

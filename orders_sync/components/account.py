@@ -10,6 +10,7 @@ from orders_sync.components.account_scaffolder import AccountScaffolder
 from orders_sync.components.free_attributes import attributes_of
 from orders_sync.config.account import AccountConfigError, SellerAccount
 from orders_sync.config.schedules import ScheduleSettings, load_schedules
+from orders_sync.config.yaml_files import read_settings_only
 from orders_sync.dagster_support.by_run import by_hand
 from orders_sync.dagster_support.days_to_mark import days_to_mark
 from orders_sync.dagster_support.failures import failure
@@ -82,7 +83,8 @@ class Account(dg.Component):
     """One seller account at one marketplace: four sync assets, in a group with the account's name.
 
     The name of the folder is the name of the account. An invalid setting is shown in the log and in the description
-    of the assets, and every run of the account fails with it. Other accounts are not affected.
+    of the assets, and every run of the account fails with it. A file that has more than settings makes no assets, since
+    it could show environment variables in the UI. Other accounts are not affected.
     """
 
     def __init__(self, attributes: dict[str, Any]) -> None:
@@ -104,6 +106,12 @@ class Account(dg.Component):
         except AccountConfigError as problem:
             dg.get_dagster_logger().error("Account %s can't be used: %s", name, problem)
             account = problem
+        try:
+            read_settings_only(context.path / "defs.yaml", AccountConfigError)
+        except AccountConfigError as problem:
+            # Dagster would still let the rest of the file change the assets, so there are none.
+            dg.get_dagster_logger().error("Account %s is left out: %s", name, problem)
+            return dg.Definitions()
         schedules = load_schedules()
         return dg.Definitions(assets=[lane_asset(Lane(name, t), account, schedules) for t in SyncType])
 

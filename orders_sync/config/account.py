@@ -12,6 +12,17 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from typing_extensions import TypeVar
 
 from orders_sync.config.acceptance import RefuseAfter, WhenShort
+from orders_sync.config.bounds import (
+    ANSWER_MEGABYTES,
+    CONNECTIONS,
+    DAYS_BACK,
+    LAG_SECONDS,
+    MONTHS_BACK,
+    OUTAGE_MINUTES,
+    OVERLAP_MINUTES,
+    PAGE_SIZE,
+    RETENTION_DAYS,
+)
 from orders_sync.config.field_types import Duration
 from orders_sync.config.yaml_files import ConfigError
 from orders_sync.model.known_credentials import note_credential
@@ -38,18 +49,16 @@ class RateLimitSettings(BaseModel):
     share: float = Field(
         default=0.95, gt=0, le=1, description="The share of the published rate that the syncs may use."
     )
-    connections: int = Field(default=8, ge=1, le=64, description="Maximum number of concurrent requests.")
+    connections: int = Field(default=8, **CONNECTIONS.of_field(), description="Maximum number of concurrent requests.")
     outage_minutes: int = Field(
         default=20,
-        ge=0,
-        le=240,
+        **OUTAGE_MINUTES.of_field(),
         description="How many minutes a pass waits for a marketplace that answers 429, 502, 503 or 504; also the "
         "longest Retry-After that it waits for, at least 1 minute. After that the pass fails.",
     )
     answer_megabytes: int = Field(
         default=20,
-        ge=1,
-        le=500,
+        **ANSWER_MEGABYTES.of_field(),
         description="The largest answer that is read, in MB. A larger page is read in smaller ones, where the contract "
         "has a page size; a record that is larger alone is put off.",
     )
@@ -103,24 +112,24 @@ class AccountSettings(BaseModel):
         description="Goods must ship with an IMEI or a serial number: a check warns of those that did not. For "
         "accounts whose marketplace fines it.",
     )
-    page_size: int = Field(default=50, ge=1, le=100, description="Orders per page, that is per API call.")
-    days_back: int = Field(default=2, ge=1, le=90, description="How far `incomplete` looks back, in days.")
-    months_back: int = Field(default=3, ge=1, le=24, description="How far `modified` looks back, in months.")
+    page_size: int = Field(default=50, **PAGE_SIZE.of_field(), description="Orders per page, that is per API call.")
+    days_back: int = Field(default=2, **DAYS_BACK.of_field(), description="How far `incomplete` looks back, in days.")
+    months_back: int = Field(
+        default=3, **MONTHS_BACK.of_field(), description="How far `modified` looks back, in months."
+    )
     overlap_minutes: int = Field(
         default=60,
-        ge=1,
-        le=10080,
+        **OVERLAP_MINUTES.of_field(),
         description="How many minutes before the watermark a pass starts, to find late arrivals.",
     )
     lag_seconds: int = Field(
         default=120,
-        ge=0,
-        le=3600,
+        **LAG_SECONDS.of_field(),
         description="How many seconds late the marketplace may show a change; the window of a pass ends that early.",
     )
     retention_days: int | None = Field(
         default=None,
-        ge=1,
+        **RETENTION_DAYS.of_field(),
         description="Blank the buyer's data of orders that are older than this many days; never when not set.",
     )
     store_documents: bool = Field(

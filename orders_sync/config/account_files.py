@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from orders_sync.config.account import AccountConfigError, AccountSettings, SellerAccount
-from orders_sync.config.yaml_files import read_component, validate, warn_of_old_key
+from orders_sync.config.yaml_files import read_component, refuse_templates, validate, warn_of_old_key
 
 COMPONENT_TYPE = "orders_sync.components.account.Account"
 
@@ -16,6 +16,7 @@ def check_account(name: str, attributes: Any, file: str, models: Mapping[str, ty
     `models`: the settings model of each marketplace, by name. Raises AccountConfigError with the file, the key, the
     reason and what is allowed.
     """
+    refuse_templates(attributes, file, AccountConfigError)
     chosen = cast(dict[str, Any], attributes).get("marketplace") if isinstance(attributes, dict) else None
     if not isinstance(chosen, str) or chosen not in models:
         problem = "is missing" if chosen is None else f"there is no marketplace {chosen!r}"

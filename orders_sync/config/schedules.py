@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from orders_sync.config import crons
 from orders_sync.config.environment import schedules_file
 from orders_sync.config.field_types import CronExpression, TimeZone
-from orders_sync.config.yaml_files import ConfigError, read_component, validate
+from orders_sync.config.yaml_files import ConfigError, read_component, refuse_templates, validate
 from orders_sync.model.lane import SyncType
 
 COMPONENT_TYPE = "orders_sync.components.sync_schedules.SyncSchedules"
@@ -104,6 +104,7 @@ class ScheduleSettings(BaseModel):
 
 def check_schedules(attributes: Any, file: str) -> ScheduleSettings:
     """The settings of one file's `attributes`. Raises ScheduleConfigError."""
+    refuse_templates(attributes, file, ScheduleConfigError)
     return validate(attributes, ScheduleSettings, file, ScheduleConfigError)
 
 

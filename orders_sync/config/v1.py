@@ -1,12 +1,16 @@
 """Where V1 is, how its commands run, and when V2 is ready: defs/cutover/v1.yaml."""
 
 import os
+import re
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from orders_sync.config.account import ENVIRONMENT_NAME
+from orders_sync.config.bounds import CALLS_PER_DAY, IN_FLIGHT_MINUTES, READINESS_DAYS
 from orders_sync.config.environment import v1_file
 from orders_sync.config.field_types import TimeZone, checked_cron
 from orders_sync.config.yaml_files import ConfigError, read_yaml, validate
@@ -15,6 +19,11 @@ from orders_sync.model.statuses import Status
 
 COMMANDS = {"refresh_latest": "refresh:latest", "refresh_new": "refresh:new", "refresh_orders": "refresh:orders"}
 """V1's commands, by the names of the jobs that run them."""
+
+VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
+"""The name of any environment variable; those that hold our credentials have capital letters only."""
+_ALWAYS_PASSED = frozenset(["PATH", "HOME", "LANG", "TZ"])
+"""What V1's command gets of our environment, besides LC_*. The credentials of accounts are in the rest."""
 
 RENAMED_KEYS = {"readiness.calls_a_day": "readiness.calls_per_day"}
 """Keys that were renamed in 0.2: the old name, which is accepted until 0.3, and the present one."""
@@ -87,10 +96,38 @@ class Run(_Settings):
     """How the jobs refresh_* run V1's commands."""
 
     kind: Literal["stand_in", "command", "url"] = Field(
-        default="stand_in", description="The demonstration's stand-in, a shell command, or a POST to a URL."
+        default="stand_in", description="The demonstration's stand-in, a command, or a POST to a URL."
     )
-    command: str | None = Field(default=None, description="The shell command; {command} is V1's command.")
-    url: str | None = Field(default=None, description="The URL; {command} is V1's command.")
+    command: str | None = Field(
+        default=None,
+        description="The program and its arguments, in quotes where one has spaces; {command} is V1's command. No "
+        "shell reads it: who needs one writes sh -c '…'.",
+    )
+    environment: list[Annotated[str, Field(pattern=VARIABLE)]] = Field(
+        default_factory=list[str],
+        description="NAMES of further environment variables that the command gets. By default it gets PATH, HOME, "
+        "LANG, LC_* and TZ alone.",
+    )
+    url: str | None = Field(default=None, description="The http or https URL; {command} is V1's command.")
+
+    @field_validator("command")
+    @classmethod
+    def _is_a_list_of_arguments(cls, value: str | None) -> str | None:
+        try:
+            if value is not None and not shlex.split(value):
+                raise ValueError("names no program")
+        except ValueError as problem:
+            raise ValueError(
+                f"{problem}; allowed is a program with its arguments, e.g. php artisan {{command}}"
+            ) from None
+        return value
+
+    @field_validator("url")
+    @classmethod
+    def _is_a_web_address(cls, value: str | None) -> str | None:
+        if value is not None and not re.match(r"https?://[^/?#\s]", value, re.IGNORECASE):
+            raise ValueError("must start with http:// or https:// and name a host")
+        return value
 
     @model_validator(mode="after")
     def _has_what_its_kind_needs(self) -> "Run":
@@ -98,18 +135,38 @@ class Run(_Settings):
             raise ValueError(f"kind {self.kind} needs run.{self.kind}")
         return self
 
+    def arguments(self, command: str) -> list[str]:
+        """The command line of one of V1's commands, which stands in one argument whatever it holds."""
+        return [part.replace("{command}", command) for part in shlex.split(self.command or "")]
+
+    def variables(self, ours: Mapping[str, str]) -> dict[str, str]:
+        """The environment of the command: of `ours`, what every program needs and what the settings name."""
+        return {
+            name: value
+            for name, value in ours.items()
+            if name in _ALWAYS_PASSED or name.startswith("LC_") or name in self.environment
+        }
+
 
 class Readiness(_Settings):
     """When V1 may be switched off."""
 
-    days: int = Field(default=7, ge=1, le=60, description="Consecutive good days, the last of them yesterday.")
+    days: int = Field(
+        default=7, **READINESS_DAYS.of_field(), description="Consecutive good days, the last of them yesterday."
+    )
     agreement: float = Field(
         default=99.95, gt=0, le=100, description="Per cent of the orders of each day on which V1 and V2 agree."
     )
     in_flight_minutes: int = Field(
-        default=30, ge=1, le=1440, description="Differences younger than this are still in flight and do not count."
+        default=30,
+        **IN_FLIGHT_MINUTES.of_field(),
+        description="Differences younger than this are still in flight and do not count.",
     )
-    calls_per_day: int = Field(default=20_000, ge=1, description="V2's budget of API calls per day for each account.")
+    calls_per_day: int = Field(
+        default=20_000,
+        **CALLS_PER_DAY.of_field(),
+        description="V2's budget of API calls per day for each account.",
+    )
 
 
 class CutoverSettings(_Settings):

@@ -5,7 +5,7 @@ file are several lines of one error.
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -19,6 +19,7 @@ from orders_sync.model.errors import UserFacingError
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
+_KEYS_OF_COMPONENTS = ("type", "attributes", "requirements")
 LOGGER = logging.getLogger(__name__)
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -46,11 +47,51 @@ def read_yaml(path: Path, error: type[ConfigError] = ConfigError) -> Any:
 
 
 def read_component(path: Path, component_type: str, error: type[ConfigError] = ConfigError) -> Any:
-    """The `attributes` of a Dagster component's defs.yaml. Raises `error` when the file is not of that component."""
-    document = read_yaml(path, error)
+    """The `attributes` of a Dagster component's defs.yaml.
+
+    Raises `error` when the file is not of that component, or has more than settings.
+    """
+    document = read_settings_only(path, error)
     if not isinstance(document, dict) or cast(dict[str, Any], document).get("type") != component_type:
         raise error(f"{path}: type: must be {component_type}")
     return cast(dict[str, Any], document).get("attributes")
+
+
+def read_settings_only(path: Path, error: type[ConfigError] = ConfigError) -> Any:
+    """The document of a defs.yaml. Raises `error` when it has more than a component's type and settings.
+
+    Dagster fills templates such as {{ env.X }} in `post_processing`, and runs the module that `template_vars_module`
+    names: so the UI would show any environment variable, also another account's credential.
+    """
+    document = read_yaml(path, error)
+    if isinstance(document, dict):
+        for key in cast(dict[Any, Any], document).keys() - _KEYS_OF_COMPONENTS:
+            allowed = ", ".join(_KEYS_OF_COMPONENTS)
+            raise error(f"{path}: {key}: is not allowed in a file of settings; allowed are {allowed}.")
+    return cast(Any, document)
+
+
+def refuse_templates(settings: Any, file: str, error: type[ConfigError]) -> None:
+    """Raises `error` for a value with a template: settings name what they read from the environment."""
+    for key, value in _texts(settings):
+        if "{{" in value:
+            raise error(
+                f"{file}: {key}: has a template in double braces, which is not filled in; allowed is the value itself, "
+                "or for a credential the NAME of its environment variable."
+            )
+
+
+def _texts(settings: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Each text in a document, keys included, with the key that leads to it."""
+    if isinstance(settings, str):
+        yield key, settings
+    elif isinstance(settings, dict):
+        for name, value in cast(dict[Any, Any], settings).items():
+            yield from _texts(str(name), key)
+            yield from _texts(value, f"{key}.{name}".removeprefix("."))
+    elif isinstance(settings, list):
+        for number, value in enumerate(cast(list[Any], settings)):
+            yield from _texts(value, f"{key}.{number}")
 
 
 def validate(

@@ -26,6 +26,7 @@ from orders_sync.lanes.watermark import watermark
 from orders_sync.model.lane import Lane, SyncType
 from orders_sync.model.statuses import DELIVERY_NOTE_DUE, LABEL_DUE, Status
 from orders_sync.stock.connection import StockSchema
+from orders_sync.sync.rules import wrong_url
 
 DIFFERENCES = ["order_id", "item_id", "kind", "field", "v1", "v2", "in_flight"]
 ONLY_V1, ONLY_V2, DIFFERS = "only in V1", "only in V2", "differs"
@@ -162,7 +163,8 @@ def _orders(both: _Sides, flight: _InFlight, settings: CutoverSettings) -> Itera
             yield order_id, "", DIFFERS, "total", v1["total"], v2["total"], flight.field(order_id, "total")
         for name in ("currency",) if v2["is_blanked"] else ("currency", *DOCUMENTS):
             if getattr(names, name) and _text(v1[name]).upper() != _text(v2[name]).upper():
-                yield order_id, "", DIFFERS, name, v1[name], v2[name], flight.field(order_id, name)
+                shown = _shown_url(v1[name]) if name in DOCUMENTS else v1[name]
+                yield order_id, "", DIFFERS, name, shown, v2[name], flight.field(order_id, name)
 
 
 def _items(both: _Sides, flight: _InFlight, settings: CutoverSettings) -> Iterable[tuple[Any, ...]]:
@@ -385,6 +387,12 @@ def _same_amount(v1: Any, v2: Any) -> bool:
 
 def _text(value: Any) -> str:
     return "" if _or_none(value) is None else str(value)
+
+
+def _shown_url(value: Any) -> str | None:
+    """V1's URL of a document, to be stored and shown: what is no http or https URL must not become a link."""
+    url = _or_none(value)
+    return "no http or https URL" if wrong_url(url) is not None else url
 
 
 def _or_none(value: Any) -> str | None:

@@ -45,6 +45,19 @@ def test_the_old_name_of_the_api_budget_still_works(tmp_path: Path, caplog: pyte
             "v1.yaml: tables.orders.order: no such setting; allowed are table, id, order_id",
         ),
         ({"tables": {"locks": {"lock": "x"}}}, "v1.yaml: tables.locks.lock: no such setting; allowed are table, item"),
+        *(
+            (
+                {"run": {"kind": "url", "url": url}},
+                "v1.yaml: run.url: must start with http:// or https:// and name a host",
+            )
+            for url in ("javascript:alert(1)", "file:///etc/passwd", "data:text/html,x", "http://", "ftp://host/x")
+        ),
+        (
+            {"run": {"kind": "command", "command": "sh -c 'exit"}},
+            "v1.yaml: run.command: No closing quotation; allowed is a program with its arguments, e.g. php artisan {command}",
+        ),
+        ({"run": {"kind": "command", "command": " "}}, "v1.yaml: run.command: names no program; allowed is a program"),
+        ({"run": {"environment": ["A=b"]}}, "v1.yaml: run.environment.0: String should match pattern"),
         ("text", "v1.yaml: must be a mapping of keys to values"),
     ],
 )

@@ -1,5 +1,6 @@
 """V1's commands as jobs: however V1 is called, a failure is a red run, and once V2 is live none runs."""
 
+import os
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -49,11 +50,45 @@ def failure(result: dg.ExecuteInProcessResult) -> str:
     return f"{data.error} {data.user_failure_data}"
 
 
-def test_a_shell_command_is_run_and_its_failure_is_reported(launch: Launch) -> None:
+def test_a_command_is_run_and_its_failure_is_reported(launch: Launch) -> None:
     assert launch(Run(kind="command", command="test {command} = refresh:new")).success
-    failed = launch(Run(kind="command", command="exit 3"))
+    failed = launch(Run(kind="command", command="sh -c 'exit 3'"))
     assert not failed.success
-    assert "`exit 3` ended with exit code 3." in failure(failed)
+    assert "`sh -c 'exit 3'` ended with exit code 3." in failure(failed)
+
+
+def test_no_shell_reads_the_command(launch: Launch, tmp_path: Path) -> None:
+    """What a shell would do with these characters is not done; the program gets them as they are."""
+    made = tmp_path / "made"
+    script = tmp_path / "arguments"
+    script.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/seen\n')
+    script.chmod(0o755)
+    assert launch(Run(kind="command", command=f"{script} '{{command}}; touch {made}' $(touch {made}) > {made}")).success
+    assert not made.exists()
+    seen = (tmp_path / "seen").read_text().splitlines()
+    assert seen == [f"refresh:new; touch {made}", "$(touch", f"{made})", ">", str(made)]
+    missing = launch(Run(kind="command", command="cd /srv/v1 && php artisan {command}"))
+    assert "could not be started: No such file or directory. No shell reads the command" in failure(missing)
+
+
+def test_the_command_sees_no_credential_of_ours(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("BACK_MARKET_EU_TOKEN", "the token")
+    monkeypatch.setenv("APP_ENV", "production")
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    seen = tmp_path / "seen"
+
+    def environment(*names: str) -> dict[str, str]:
+        command = f"sh -c 'env > {seen}'"
+        assert launch(Run(kind="command", command=command, environment=list(names))).success
+        return dict(line.split("=", 1) for line in seen.read_text().splitlines())
+
+    of_the_shell = {"PWD", "OLDPWD", "SHLVL", "_"}
+    assert set(environment()) - of_the_shell <= {"PATH", "HOME", "LANG", "TZ", "LC_ALL", "LC_CTYPE"}
+    assert "the token" not in seen.read_text()
+    assert os.environ["ORDERS_DATABASE_URL"] not in seen.read_text()
+    assert environment("APP_ENV")["APP_ENV"] == "production"
 
 
 def test_an_address_is_called_and_its_failure_is_reported(launch: Launch) -> None:
@@ -169,7 +204,7 @@ WAITS_FOR_LOCK = (
 def test_a_move_waits_for_v1s_runs(launch: Launch, connection: Connection, database_url: str, tmp_path: Path) -> None:
     """However they were launched: else V1 would go on once V2 has the authority."""
     done = tmp_path / "done"
-    until_done = Run(kind="command", command=f"while [ ! -e {done} ]; do sleep 0.1; done")
+    until_done = Run(kind="command", command=f"sh -c 'while [ ! -e {done} ]; do sleep 0.1; done'")
     run = threading.Thread(target=launch, args=[until_done])
     run.start()
     wait_for(lambda: advisory_locks.holders(connection, "orders_sync migration phase"), seconds=30, what="V1's run")

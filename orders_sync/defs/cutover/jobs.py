@@ -1,12 +1,14 @@
 """The job that compares V1 and V2, and V1's own commands as jobs, which fail once V2 is live."""
 
+import os
+import shlex
 import subprocess
 import sys
 
 import dagster as dg
 import httpx
 
-from orders_sync.config.v1 import COMMANDS, load_cutover_settings
+from orders_sync.config.v1 import COMMANDS, Run, load_cutover_settings
 from orders_sync.dagster_support.by_run import NOT_REPEATED
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.lanes.authority import hold_authority
@@ -57,14 +59,29 @@ def _run(context: dg.OpExecutionContext, command: str) -> None:
             raise dg.Failure(f"V1's stand-in failed: {finished.stderr.strip()[-300:]}", allow_retries=False)
         context.log.info(finished.stdout.strip())
     elif settings.run.kind == "command":
-        line = (settings.run.command or "").replace("{command}", command)
-        finished = subprocess.run(line, shell=True, capture_output=True, timeout=TIMEOUT_SECONDS, check=False)
-        if finished.returncode:
-            raise dg.Failure(f"`{line}` ended with exit code {finished.returncode}.", allow_retries=False)
+        _run_command(settings.run, command)
     else:
         answer = httpx.post((settings.run.url or "").replace("{command}", command), timeout=TIMEOUT_SECONDS)
         if not answer.is_success:
             raise dg.Failure(f"V1 answers {command} with {answer.status_code}.", allow_retries=False)
+
+
+def _run_command(how: Run, command: str) -> None:
+    """Runs V1's command without a shell, and without our credentials in its environment. Raises dg.Failure."""
+    arguments = how.arguments(command)
+    line = shlex.join(arguments)
+    try:
+        finished = subprocess.run(
+            arguments, env=how.variables(os.environ), stdin=subprocess.DEVNULL, capture_output=True,
+            timeout=TIMEOUT_SECONDS, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise dg.Failure(f"`{line}` did not end within {TIMEOUT_SECONDS} s.", allow_retries=False) from None
+    except OSError as error:
+        shell = " No shell reads the command; who needs one writes sh -c '…'."
+        raise dg.Failure(f"`{line}` could not be started: {error.strerror}.{shell}", allow_retries=False) from None
+    if finished.returncode:
+        raise dg.Failure(f"`{line}` ended with exit code {finished.returncode}.", allow_retries=False)
 
 
 V1_JOBS = {name: _v1_job(name, command) for name, command in COMMANDS.items()}
