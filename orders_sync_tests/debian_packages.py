@@ -14,6 +14,7 @@ PACKAGES = {
     "faketime": "faketime",
     "pgbouncer": "pgbouncer",
     "ip": "iproute2",
+    "openssl": "openssl",
 }
 
 

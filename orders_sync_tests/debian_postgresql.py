@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -37,6 +37,26 @@ class DebianServer:
         if address is not None:
             with (self._data / "pg_hba.conf").open("a") as rules:
                 rules.write("host all all all trust\n")
+
+    def demand_passwords(self, kind: str = "host") -> None:
+        """Before the start: only its administrator `orders` needs no password over TCP; `hostssl` demands TLS, too."""
+        rules = f"host all orders 127.0.0.1/32 trust\n{kind} all all 127.0.0.1/32 scram-sha-256\nlocal all all reject\n"
+        self._write("pg_hba.conf", rules)
+
+    def serve_tls(self, certificate: str, key: str) -> None:
+        """Before the start: it has this certificate and private key (PEM)."""
+        self._write("server.crt", certificate)
+        self._write("server.key", key)
+        with (self._data / "postgresql.conf").open("a") as settings:
+            settings.write("ssl = on\n")
+
+    def _write(self, name: str, text: str) -> None:
+        path = self._data / name
+        path.unlink(missing_ok=True)
+        path.write_text(text)
+        path.chmod(0o600)
+        if os.geteuid() == 0:
+            shutil.chown(path, "postgres", "postgres")
 
     def start(self) -> None:
         """Starts it, also after it was killed, and waits until it answers."""
@@ -78,6 +98,19 @@ class DebianServer:
             [*as_user, str(self._programs / program), "-D", str(self._data), *arguments],
             check=True, capture_output=True, timeout=limit(60),
         )  # fmt: skip
+
+
+@contextmanager
+def prepared_server(prepare: Callable[[DebianServer], None]) -> Iterator[str]:
+    """The same, after `prepare` has changed how it starts."""
+    with tempfile.TemporaryDirectory(prefix="ospg-") as folder:
+        server = DebianServer(Path(folder))
+        prepare(server)
+        server.start()
+        try:
+            yield server.url
+        finally:
+            server.stop()
 
 
 @contextmanager

@@ -1,10 +1,12 @@
 """`orders-sync db`: the schema of the orders database."""
 
+import os
 from pathlib import Path
 
 import click
 
 from orders_sync.cli.output import console
+from orders_sync.config.environment import ORDERS_DATABASE_URL
 
 
 @click.group()
@@ -24,6 +26,38 @@ def upgrade() -> None:
 
     upgrade_schema()
     console.print(f"The orders database is at revision {newest_revision()}.", markup=False)
+
+
+@db.command()
+@click.option("--sql", is_flag=True, help="Show the statements, and run none. Needs no database.")
+@click.option("--prefix", default="orders_sync", show_default=True, help="What the names of the roles begin with.")
+def roles(sql: bool, prefix: str) -> None:
+    """Make the roles of a server of your own, with their rights: owner, writer and reader.
+
+    The owner upgrades the schema, the writer runs the syncs, the stock job and the command line, the reader sees no
+    buyer's data. Run it as an administrator of the server (ORDERS_DATABASE_URL), after the first `db upgrade`, and
+    again after each later one, for the reader. The roles that it makes have no password: set it with `\\password` in
+    psql.
+    """
+    from orders_sync.database.roles import Roles, RolesError, make_roles, statements
+
+    names = Roles.named(prefix)
+    if sql:
+        for statement in statements(names):
+            click.echo(f"{statement};")
+        return
+    if not os.environ.get(ORDERS_DATABASE_URL):
+        raise RolesError(
+            "The embedded server has one user, which only this machine's user and root can be. Set "
+            f"{ORDERS_DATABASE_URL} to the URL of a server of your own; --sql shows the statements without one."
+        )
+    make_roles(names)
+    console.print(
+        f"{names.owner} owns the tables, and upgrades them. {names.writer} runs everything else. {names.reader} reads "
+        "what says nothing about a buyer. Set a password for each that has none, e.g. in psql: "
+        f"\\password {names.writer}",
+        markup=False,
+    )
 
 
 @db.command()

@@ -28,10 +28,8 @@ CLOCK_TOLERANCE = timedelta(minutes=1)
 
 
 _TABLES_WITHOUT_RIGHTS = """
-SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND NOT (
-  SELECT bool_and(has_table_privilege(quote_ident(tablename), needed))
-  FROM unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[]) AS needed)
-  AND tablename = ANY(%s)
+SELECT DISTINCT name FROM unnest(%s::text[], %s::text[]) AS needed (name, needed_right)
+WHERE NOT has_table_privilege(quote_ident(name), needed_right)
 ORDER BY 1
 """
 
@@ -46,16 +44,21 @@ class Finding(NamedTuple):
 
 
 def _examine_database() -> Iterator[Finding]:
-    from orders_sync.database.tables import metadata
+    from orders_sync.database.rights import writer_rights
 
     with orders_database(APPLICATION) as connection:
         version = connection.info.server_version // 10_000
         yield Finding(True, f"PostgreSQL {version} answers, and its schema is up to date")
-        tables = [table for (table,) in connection.execute(_TABLES_WITHOUT_RIGHTS, [list(metadata.tables)])]
+        needed = [list(column) for column in zip(*writer_rights(), strict=True)]
+        tables = [table for (table,) in connection.execute(_TABLES_WITHOUT_RIGHTS, needed)]
         if tables:
             named = f"{', '.join(tables[:5])}{' …' if len(tables) > 5 else ''}"
             text = f"the user of the orders database may not write to {len(tables)} of its tables: {named}"
-            yield Finding(False, text, "Grant SELECT, INSERT, UPDATE and DELETE, or use the owner of the tables.")
+            yield Finding(
+                False,
+                text,
+                "Run `orders-sync db roles` as an administrator, and use the writer that it makes, or the owner.",
+            )
             return
         with connection.transaction(force_rollback=True):
             connection.execute("INSERT INTO lanes (account, sync_type) VALUES ('a write of the doctor', 'new')")

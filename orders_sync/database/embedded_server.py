@@ -128,9 +128,9 @@ def _socket_folder(folder: Path, user: ServerUser) -> Path:
         return own
     short = _short_socket_folder(folder, user)
     if short is None:
-        parent = next(
-            each for each in (Path(tempfile.gettempdir()), Path("/tmp")) if _fits(each / "orders_sync-12345678")
-        )
+        # mkdtemp makes a folder in it that is closed, under a name that nobody can foresee.
+        parents = (Path(tempfile.gettempdir()), Path("/tmp"))  # nosec B108
+        parent = next(each for each in parents if _fits(each / "orders_sync-12345678"))
         short = Path(tempfile.mkdtemp(prefix="orders_sync-", dir=parent))
         user.own(short)
         user.let_pass(short)

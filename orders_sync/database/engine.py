@@ -10,6 +10,7 @@ from psycopg.errors import InvalidParameterValue
 from orders_sync.config.environment import ORDERS_DATABASE_URL
 from orders_sync.database.embedded import ORDERS_DATABASE, embedded_url
 from orders_sync.database.poolers import PoolerError, backend_of, shares_sessions
+from orders_sync.database.refused_connections import reason
 from orders_sync.database.server_url import ServerUrlError, server_url
 from orders_sync.database.session_settings import CONNECTION_CHECK, connection_string, server_settings
 from orders_sync.model.errors import UserFacingError
@@ -94,7 +95,7 @@ def connect(url: str | None = None, *, application: str = "orders_sync") -> Conn
             raise
     except (psycopg.OperationalError, psycopg.ProgrammingError) as error:  # ProgrammingError: an invalid URL
         where = _without_password(url)
-        raise DatabaseUnreachableError(f"The orders database {where} does not answer: {error}") from None
+        raise DatabaseUnreachableError(f"The orders database {where} does not answer: {reason(error)}") from None
     return connection
 
 

@@ -10,6 +10,8 @@ from orders_sync.database.session_settings import LOCK_SECONDS, STATEMENT_MINUTE
 from orders_sync.model.errors import OrdersSyncError, UserFacingError
 
 MAX_BLOCKERS = 3
+_NEEDS_OWNER = ("must be owner of ", "permission denied for schema ", "permission denied for sequence ")
+"""How PostgreSQL refuses what only the owner does: a change of the schema, and the moves of the cutover."""
 
 _OPEN_TRANSACTIONS = """
 SELECT pid, coalesce(nullif(application_name, ''), 'no application name'), usename, xact_start, state
@@ -21,10 +23,15 @@ ORDER BY xact_start
 """
 
 
+_OWNER = "SELECT tableowner FROM pg_tables WHERE schemaname = 'public' AND tablename = 'alembic_version'"
+
 _MEANINGS: Sequence[tuple[tuple[type[psycopg.Error], ...], tuple[str, str]]] = (
     (
         (errors.InsufficientPrivilege,),
-        ("The user of the orders database lacks a right", "Grant it, or use the owner of the tables."),
+        (
+            "The user of the orders database lacks a right",
+            "`orders-sync db roles` makes roles with the rights that they need.",
+        ),
     ),
     (
         (errors.ReadOnlySqlTransaction,),
@@ -71,6 +78,8 @@ def problem_of(error: psycopg.Error) -> DatabaseProblemError:
     if isinstance(error, errors.LockNotAvailable):
         what = f"A statement waited {LOCK_SECONDS} s for a lock that another session holds"
         return DatabaseProblemError(f"{what} ({code}). {_blockers()}")
+    if isinstance(error, errors.InsufficientPrivilege) and message.startswith(_NEEDS_OWNER):
+        return DatabaseProblemError(f"Only the owner of the tables may do this: {message} ({code}). {use_the_owner()}")
     found = (meaning for kinds, meaning in _MEANINGS if isinstance(error, kinds))
     what, remedy = next(found, ("The orders database rejected a statement or closed the connection", ""))
     return DatabaseProblemError(f"{what}: {message} ({code}).{remedy and f' {remedy}'}")
@@ -80,6 +89,17 @@ def postgresql_error(error: BaseException) -> psycopg.Error | None:
     """The error of PostgreSQL that an exception is, or that SQLAlchemy has put into it; None if there is none."""
     cause = getattr(error, "orig", error)
     return cause if isinstance(cause, psycopg.Error) else None
+
+
+def use_the_owner(url: str | None = None) -> str:
+    """What to do to change the schema: which role may, if that can be seen."""
+    try:
+        with connect(url, application="orders_sync owner") as connection:
+            row = connection.execute(_OWNER).fetchone()
+    except (psycopg.Error, OrdersSyncError):
+        row = None
+    owner = row[0] if row else "the owner of the database"
+    return f"Run it as {owner}: put that role into ORDERS_DATABASE_URL for this command."
 
 
 def _blockers() -> str:
