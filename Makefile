@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 3000
 
-.PHONY: run test test-fast test-medusa test-contracts lint types commits coverage reference docs lock lock-upgrade bench bench-passes bench-cutover bench-load bench-stock fuzz stress week chaos chaos-deployment clean
+.PHONY: run test test-fast test-medusa test-contracts lint types commits audit sbom licences coverage reference docs lock lock-upgrade bench bench-passes bench-cutover bench-load bench-stock fuzz stress week chaos chaos-deployment clean
 
 run: .venv/installed ## set everything up and run the main job: sandbox, Dagster UI and daemon, first syncs
 	$(BIN)/orders-sync up --port $(PORT)
@@ -27,12 +27,25 @@ lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive orders_sync docs
+	$(BIN)/zizmor --quiet --offline .github/workflows
 
 types: .venv/installed-dev
 	$(BIN)/pyright
 
 commits: ## the subject of each commit has at most 72 characters
 	@bash .ci/commits
+
+audit: .venv/installed-dev ## compare requirements.lock with the published vulnerabilities, where pypi.org can be reached
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash .ci/audit
+
+sbom: .venv/installed-dev ## write the list of all parts, with versions and hashes, as CycloneDX into build/sbom.cdx.json
+	@mkdir -p build
+	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --output-format JSON \
+	  --output-file build/sbom.cdx.json requirements.lock
+
+licences: .venv/installed-dev ## write the licences of the locked packages into docs/generate/licences.toml
+	$(BIN)/python -m docs.generate.licences
 
 coverage: .venv/installed-dev ## measure the coverage of test-fast, subprocesses included (settings and floor: pyproject.toml)
 	$(BIN)/pytest -n 4 --dist loadgroup -m "not ui and not daemon" --cov --cov-report=term:skip-covered --cov-report=xml:artifacts/coverage.xml

@@ -9,6 +9,8 @@ from docs.generate.command_line import command_line_page
 from docs.generate.documents import document_access_table
 from docs.generate.events import events_page
 from docs.generate.layers import layers_picture
+from docs.generate.licences import licences_page
+from docs.generate.roles import roles_page
 from docs.generate.settings import settings_page
 from docs.generate.states import lock_actions_table, lock_states_table, states_page
 from docs.generate.tables import tables_page
@@ -19,9 +21,11 @@ DOCS = Path(__file__).resolve().parents[1]
 PAGES: dict[str, Callable[[], str]] = {
     "reference/settings.md": settings_page,
     "reference/tables.md": tables_page,
+    "reference/roles.md": roles_page,
     "reference/events.md": events_page,
     "reference/states.md": states_page,
     "reference/command-line.md": command_line_page,
+    "reference/licences.md": licences_page,
     "layers.svg": layers_picture,
 }
 #: Parts of hand-written pages, between `<!-- generated: NAME -->` and `<!-- /generated -->`.

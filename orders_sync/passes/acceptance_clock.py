@@ -76,7 +76,7 @@ def _outlooks(stock: StockConnection, accounts: Mapping[str, SellerAccount], now
         for line in order.lines:
             step, answered_from = "V1 answers it until V2 is live", None
             if v2_accepts:
-                step, answered_from = _next_step(line, requests.get(line.item_id), order, now)
+                step, answered_from = _next_step(line, requests.get(line.item_id), order, now)  # a dict  # nosec B113
             limit = order.settings.acceptance_deadline
             deadline = None if limit is None else line.waits_since + limit
             warned_from = None if limit is None or deadline is None else deadline - limit / 4

@@ -10,7 +10,7 @@ from orders_sync.config.environment import UI_HOSTS, UI_PASSWORD_FILE, UI_READER
 from orders_sync.model.known_credentials import note_credential
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
-ANY_ADDRESS = ("0.0.0.0", "::", "")
+ANY_ADDRESS = ("0.0.0.0", "::", "")  # to recognise them  # nosec B104
 """Addresses to listen on that are no hosts to be reached under."""
 MIN_PASSWORD_LENGTH = 12
 """Characters. With the limit of attempts (login.py), guessing such a password takes longer than anyone can wait."""
