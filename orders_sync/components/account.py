@@ -107,7 +107,8 @@ class Account(dg.Component):
             dg.get_dagster_logger().error("Account %s can't be used: %s", name, problem)
             account = problem
         try:
-            read_settings_only(context.path / "defs.yaml", AccountConfigError)
+            if (context.path / "defs.yaml").is_file():  # code of one's own may make an account without a file
+                read_settings_only(context.path / "defs.yaml", AccountConfigError)
         except AccountConfigError as problem:
             # Dagster would still let the rest of the file change the assets, so there are none.
             dg.get_dagster_logger().error("Account %s is left out: %s", name, problem)
