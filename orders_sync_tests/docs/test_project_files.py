@@ -4,6 +4,7 @@ import re
 import tomllib
 from importlib.metadata import version
 
+import pytest
 import yaml
 from click.testing import CliRunner
 
@@ -45,3 +46,11 @@ def test_the_locks_name_no_registry() -> None:
         text = (PROJECT_ROOT / name).read_text()
         assert text.count("--hash=sha256:") > 100
         assert not re.search(r"https?://|--(extra-)?index-url|--find-links", text), name
+
+
+@pytest.mark.parametrize("page", ["security.md", "reliability.md"])
+def test_the_tests_that_a_page_names_exist(page: str) -> None:
+    text = (PROJECT_ROOT / "docs" / page).read_text()
+    named = re.findall(r"`(?:orders_sync_tests/)?([a-z0-9_/]+/test_[a-z0-9_]+\.py)`", text)
+    assert len(named) > 10
+    assert [name for name in named if not (PROJECT_ROOT / "orders_sync_tests" / name).exists()] == []
