@@ -6,6 +6,7 @@ from orders_sync.cli.database import orders_database
 from orders_sync.cli.output import console, print_as_it_is
 from orders_sync.cli.rows import format_options, print_rows
 from orders_sync.cli.user import by_user
+from orders_sync.config.bounds import ROW_ID
 from orders_sync.model.errors import UserFacingError
 
 APPLICATION = "orders_sync errors"
@@ -39,7 +40,7 @@ def list_answers(account: str | None, as_json: bool, as_csv: bool) -> None:
 
 
 @errors.command("show")
-@click.argument("number", type=click.IntRange(1))
+@click.argument("number", type=click.IntRange(*ROW_ID))
 def show_answer(number: int) -> None:
     """Print a kept error answer: its request, status, headers and body.
 

@@ -37,7 +37,8 @@ def web_settings(host: str, port: int) -> WebSettings:
     Raises EnvironmentVariableError if a variable can't be used.
     """
     allowed = {*LOCAL_HOSTS, *_named_hosts()} | ({host.lower()} - {*ANY_ADDRESS})
-    password, reader_password = _password(UI_PASSWORD_FILE), _password(UI_READER_PASSWORD_FILE)
+    password = _password(UI_PASSWORD_FILE, os.environ.get(UI_PASSWORD_FILE))
+    reader_password = _password(UI_READER_PASSWORD_FILE, os.environ.get(UI_READER_PASSWORD_FILE))
     if reader_password is not None and password in (None, reader_password):
         problem = "is not set, so everyone could change everything" if password is None else "holds the same password"
         raise EnvironmentVariableError(
@@ -58,9 +59,8 @@ def _named_hosts() -> set[str]:
     return names
 
 
-def _password(variable: str) -> str | None:
+def _password(variable: str, name: str | None) -> str | None:
     """The password in the file that a variable names; None: the variable is not set."""
-    name = os.environ.get(variable)
     if not name:
         return None
     file = Path(name).expanduser()
