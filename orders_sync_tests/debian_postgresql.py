@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
+
 from orders_sync.testing.deployment import free_port
 from orders_sync.testing.waiting import limit, wait_for
 from orders_sync_tests import debian_packages
@@ -69,6 +71,8 @@ class DebianServer:
         """Starts it unless it runs, once the processes of one that was killed have ended."""
 
         def started() -> bool:
+            if self._is_left_dead():
+                (self._data / "postmaster.pid").unlink()
             with suppress(subprocess.CalledProcessError):
                 self._run("pg_ctl", "status")
                 return True
@@ -86,6 +90,12 @@ class DebianServer:
     def pid(self) -> int:
         """Its process. Raises OSError or IndexError where it does not run."""
         return int((self._data / "postmaster.pid").read_text().split()[0])
+
+    def _is_left_dead(self) -> bool:
+        """Whether it was killed, and the first process of this machine has not noticed: PostgreSQL takes it for alive."""
+        with suppress(OSError, IndexError, psutil.NoSuchProcess):
+            return psutil.Process(self.pid()).status() == psutil.STATUS_ZOMBIE
+        return False
 
     def kill(self) -> None:
         """Kills it, if it runs."""

@@ -36,10 +36,12 @@ def pgbouncer(server: str, pool_mode: str, **settings: object) -> Iterator[str]:
         if os.geteuid() == 0:  # it does not run as root
             subprocess.run(["chown", "-R", "postgres", folder], check=True)
         as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
-        with subprocess.Popen([*as_user, program, "-q", str(ini)], stderr=subprocess.DEVNULL) as process:
+        log = Path(folder, "log")
+        with log.open("w") as output, subprocess.Popen([*as_user, program, str(ini)], stderr=output) as process:
             url = f"postgresql://{behind['user']}@127.0.0.1:{port}"
 
             def answers() -> bool:
+                assert process.poll() is None, log.read_text()[-2000:]
                 try:
                     psycopg.connect(f"{url}/postgres", connect_timeout=2).close()
                 except psycopg.OperationalError:
@@ -47,7 +49,11 @@ def pgbouncer(server: str, pool_mode: str, **settings: object) -> Iterator[str]:
                 return True
 
             try:
-                wait_for(answers, what="PgBouncer answers")
+                try:
+                    wait_for(answers, what="PgBouncer answers")
+                except AssertionError as error:
+                    error.add_note(log.read_text()[-2000:])
+                    raise
                 yield url
             finally:
                 process.terminate()
