@@ -14,6 +14,7 @@ from orders_sync.database.tables import (
     error_answers,
     orders,
     passes,
+    privacy,
     reports,
     schema,
     stock,
@@ -21,7 +22,7 @@ from orders_sync.database.tables import (
 
 HEAD = ("column", "type", "meaning")
 
-GROUPS = (orders, documents, passes, error_answers, contracts, acts, stock, reports, cutover, schema)
+GROUPS = (orders, documents, passes, error_answers, privacy, contracts, acts, stock, reports, cutover, schema)
 """The modules of tables, in the order of the page."""
 
 INTRODUCTION = """\

@@ -1,4 +1,4 @@
-"""The bounds of numbers that people choose, each once: for the settings, the command line and the forms of jobs."""
+"""The bounds of numbers that people choose, each once: for the settings and the command line."""
 
 from typing import Any, NamedTuple
 

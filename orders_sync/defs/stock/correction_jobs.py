@@ -11,7 +11,6 @@ from enum import Enum
 import dagster as dg
 from pydantic import Field
 
-from orders_sync.config.bounds import PIECES, ROW_ID
 from orders_sync.dagster_support.by_run import NOT_REPEATED, by_run
 from orders_sync.dagster_support.failures import one_line_failures
 from orders_sync.dagster_support.metadata import rows_table
@@ -54,7 +53,7 @@ class AdjustStock(dg.Config):
     """What to adjust."""
 
     sku: str = Field(description="A SKU of the stock list.")
-    pieces: int = Field(**PIECES.of_field(), description="Pieces to add to the pieces on hand; negative: to take away.")
+    pieces: int = Field(description="Pieces to add to the pieces on hand; negative: to take away.")
     reason: str = REASON
 
 
@@ -65,9 +64,7 @@ class DecideLock(dg.Config):
     item_id: str = Field(description="The marketplace's id of the order item.")
     decision: LockDecision = Field(description="LOCK, RELEASE, or UNDO_SHIPMENT (it was set to shipped by mistake).")
     pieces: int | None = Field(
-        **PIECES.of_field(),
-        default=None,
-        description="Of UNDO_SHIPMENT: how many pieces did not leave; by default, all that have left.",
+        default=None, description="Of UNDO_SHIPMENT: how many pieces did not leave; by default, all that have left."
     )
     reason: str = REASON
 
@@ -85,9 +82,7 @@ class SettleHeldPieces(dg.Config):
     account: str = Field(description="The seller account.")
     item_id: str = Field(description="The marketplace's id of the order item.")
     found: WhereHeldPiecesAre = Field(description="STILL_HERE: release them; HAS_LEFT: take them from the shelf.")
-    pieces: int | None = Field(
-        **PIECES.of_field(), default=None, description="Pieces of the item. Not set: all that are held."
-    )
+    pieces: int | None = Field(default=None, description="Pieces of the item. Not set: all that are held.")
     left_at: str | None = Field(
         default=None,
         description="Of HAS_LEFT: when they left, e.g. 2026-03-01T17:30, in UTC unless it has a zone. Not set: now.",
@@ -103,9 +98,7 @@ class ReturnToStock(dg.Config):
         default=None, description="The marketplace's id of the order item. Not set: all items of the care record."
     )
     pieces: int | None = Field(
-        **PIECES.of_field(),
-        default=None,
-        description="Pieces of the item that are on the shelf again; required with `item_id`.",
+        default=None, description="Pieces of the item that are on the shelf again; required with `item_id`."
     )
     care_id: str | None = Field(
         default=None, description="The marketplace's id of the care record by which they came back."
@@ -120,21 +113,15 @@ class ReceivePieces(dg.Config):
     item_id: str | None = Field(
         default=None, description="The marketplace's id of the order item. Not set: all items of the care record."
     )
-    pieces: int | None = Field(
-        **PIECES.of_field(), default=None, description="Pieces of the item; required with `item_id`."
-    )
+    pieces: int | None = Field(default=None, description="Pieces of the item; required with `item_id`.")
     reason: str = REASON
 
 
 class PutAwayPieces(dg.Config):
     """Where received pieces go: set one of `same_sku`, `sku` and `scrap`."""
 
-    receipt: int = Field(
-        **ROW_ID.of_field(), description="The number of the receipt: `orders-sync stock received` lists them."
-    )
-    pieces: int | None = Field(
-        **PIECES.of_field(), default=None, description="How many pieces. Not set: all that are in quarantine."
-    )
+    receipt: int = Field(description="The number of the receipt: `orders-sync stock received` lists them.")
+    pieces: int | None = Field(default=None, description="How many pieces. Not set: all that are in quarantine.")
     same_sku: bool = Field(default=False, description="On the shelf, under the SKU with which they left.")
     sku: str | None = Field(
         default=None, description="On the shelf, under another SKU of the stock list, e.g. of another grade."
@@ -147,9 +134,7 @@ class RetryEvents(dg.Config):
     """Which events are tried again."""
 
     event_id: int | None = Field(
-        **ROW_ID.of_field(),
-        default=None,
-        description="The id of a failed event: `orders-sync stock events`. Not set: all that failed.",
+        default=None, description="The id of a failed event: `orders-sync stock events`. Not set: all that failed."
     )
     reason: str = REASON
 
@@ -157,9 +142,7 @@ class RetryEvents(dg.Config):
 class SkipEvent(dg.Config):
     """Which event is never tried again."""
 
-    event_id: int = Field(
-        **ROW_ID.of_field(), description="The id of a failed event: `orders-sync stock events` lists them."
-    )
+    event_id: int = Field(description="The id of a failed event: `orders-sync stock events` lists them.")
     reason: str = REASON
 
 
