@@ -42,9 +42,10 @@ def list_answers(account: str | None, as_json: bool, as_csv: bool) -> None:
 @errors.command("show")
 @click.argument("number", type=click.IntRange(*ROW_ID))
 def show_answer(number: int) -> None:
-    """Print a kept error answer: its request, status, headers and body.
+    """Print a kept error answer whole.
 
-    It is printed as received, but for credentials; it may hold buyers' data: showing it is an act (`orders-sync acts`).
+    Its request, status, headers and body are printed as received, but for credentials. It may hold buyers' data:
+    showing it is an act (`orders-sync acts`).
     """
     from orders_sync.acts.manual_acts import Act, On, note_act
     from orders_sync.lanes.error_answers import kept_answer

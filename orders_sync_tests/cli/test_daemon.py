@@ -28,12 +28,12 @@ HURRIED = """
 import sys
 from orders_sync.cli import daemon, watchdog
 watchdog.START_SECONDS = 40.0
-watchdog.Watchdog.__init__.__defaults__ = (5.0, 0.5)
-daemon.SILENT_SECONDS = 5.0
-daemon.GRACE_SECONDS = float(sys.argv.pop())
+silent, daemon.GRACE_SECONDS = float(sys.argv.pop()), float(sys.argv.pop())
+watchdog.Watchdog.__init__.__defaults__ = (silent, 0.5)
+daemon.SILENT_SECONDS = silent
 daemon.daemon()
 """
-"""A daemon whose watchdog has less patience; its last argument: how much more it has while it waits."""
+"""A daemon whose watchdog has less patience; its last arguments: how much more it has while it waits, and how much."""
 TICKING = """
 import dagster as dg
 
@@ -70,7 +70,7 @@ class Daemon:
         workspace = folder / f"{name}.yaml"
         workspace.write_text(json.dumps({"load_from": [] if server is None else [server.entry]}))
         program = ["-m", "orders_sync.cli", "daemon"] if grace is None else ["-c", HURRIED]
-        more = [] if grace is None else [str(grace)]
+        more = [] if grace is None else [str(grace), str(limit(5))]
         with self._log.open("w") as log:
             self.process = subprocess.Popen(
                 [sys.executable, *program, "-w", str(workspace), *more],
