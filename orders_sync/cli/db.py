@@ -35,9 +35,9 @@ def roles(sql: bool, prefix: str) -> None:
     """Make the roles owner, writer and reader, with their rights.
 
     They are for a server of your own. The owner upgrades the schema, the writer runs the syncs, the stock job and the
-    command line, the reader sees no buyer's data. Run it as an administrator of the server (ORDERS_DATABASE_URL), after the first `db upgrade`, and
-    again after each later one, for the reader. The roles that it makes have no password: set it with `\\password` in
-    psql.
+    command line, the reader sees no buyer's data. Run it as an administrator of the server (ORDERS_DATABASE_URL), after
+    the first `db upgrade`, and again after each later one, for the reader. The roles that it makes have no password:
+    set it with `\\password` in psql.
     """
     from orders_sync.database.roles import Roles, RolesError, make_roles, statements
 
