@@ -8,11 +8,14 @@ error names the run that is in the way.
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime, timedelta
+
+from psycopg import OperationalError
 
 from orders_sync.database import advisory_locks
 from orders_sync.database.engine import Connection, connect
-from orders_sync.database.heartbeat import kept_in_use
+from orders_sync.database.heartbeat import kept_in_use, touch
 from orders_sync.model.errors import UserFacingError
 from orders_sync.model.lane import Lane
 
@@ -26,6 +29,8 @@ class LaneBusyError(UserFacingError):
         self.holder = holder
 
 
+_held: ContextVar[Connection | None] = ContextVar("held", default=None)
+"""The connection that holds the lane for which this thread works."""
 _RUN = "SELECT last_run_id FROM lanes WHERE account = %s AND sync_type = %s AND last_outcome = 'running'"
 
 
@@ -85,13 +90,26 @@ def hold(
     LaneBusyError.
     """
     connection = connect(url, application=_application(lane, run_id))
+    before = _held.get()
     try:
         _acquire(connection, lane, wait_seconds, report)
+        _held.set(connection)
         with kept_in_use(connection):
             yield connection
     finally:
+        _held.set(before)
         advisory_locks.release_all(connection)
         connection.close()
+
+
+def check_held() -> None:
+    """Raises OperationalError if the lane for which this thread works is lost: another run may work on it by now.
+
+    Call it after each wait, before something is done that only one run may do. A thread that works for no lane passes.
+    """
+    connection = _held.get()
+    if connection is not None and not touch(connection):
+        raise OperationalError("the connection that held the lane is lost")
 
 
 def _acquire(connection: Connection, lane: Lane, wait_seconds: float, report: Callable[[str], None]) -> None:

@@ -11,6 +11,7 @@ import httpx
 import msgspec
 
 from orders_sync.lanes.error_answers import ErrorAnswer
+from orders_sync.lanes.lock import check_held
 from orders_sync.marketplaces.kit.adapter import AcceptanceAnswer, AcceptanceTarget
 from orders_sync.marketplaces.kit.calls import READ_TIMEOUT_SECONDS, Call, no_answer
 from orders_sync.marketplaces.kit.clock import MarketplaceClock
@@ -206,7 +207,7 @@ class MarketplaceClient:
 
     def _write(self, call: Call) -> tuple[int, bytes]:
         try:
-            return self._retries.run(lambda: self._exchange(call), is_write=True)
+            return self._retries.run(lambda: self._exchange(call, is_write=True), is_write=True)
         except AnswerTooLargeError as error:
             raise AnswerLostError(str(error)) from None
 
@@ -249,9 +250,11 @@ class MarketplaceClient:
         self._other_hosts.close()
         self.rate_limiter.close()
 
-    def _exchange(self, call: Call) -> tuple[int, bytes]:
+    def _exchange(self, call: Call, *, is_write: bool = False) -> tuple[int, bytes]:
         for _ in range(MAX_REDIRECTS + 1):
             self._count(throttled_seconds=self.rate_limiter.wait(call.limits), calls=1)
+            if is_write:
+                check_held()
             try:
                 with (
                     waiting(f"the answer to {call.method} {call.name}", MAX_ANSWER_SECONDS),

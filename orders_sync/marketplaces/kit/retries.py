@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from orders_sync.lanes.lock import check_held
 from orders_sync.marketplaces.kit.errors import AnswerLostError, MarketplaceError, MarketplaceUnavailableError
 from orders_sync.marketplaces.kit.waits import NEXT_TRY, PAUSE, begin_waiting, end_waiting
 from orders_sync.model.errors import OrdersSyncError
@@ -119,6 +120,7 @@ class Retries:
                     if attempt.num == 1:
                         raise first_error
                     tries = attempt.num
+                    check_held()  # the wait may have been long
                     with self._lock:
                         self.count += 1
                     return call()
