@@ -22,21 +22,16 @@ def import_file(tmp_path: Path, text: str, *options: str, command: tuple[str, ..
     ("arguments", "message"),
     [
         (("adjust", *BY_HAND, "PHONE", "0"), "0 pieces change nothing"),
-        (("adjust", *BY_HAND, "PHONE", "99999999999"), "the number of pieces is 99999999999; allowed is a whole number"),
         (("adjust", *BY_HAND, " ", "1"), "sku is empty"),
         (("adjust", *BY_HAND, "X" * 201, "1"), "sku is 201 characters long"),
         (("adjust", *BY_HAND, "PH\x00NE", "1"), "has a character that can't be stored"),
         (("adjust", "--reason", " ", "PHONE", "1"), "the reason is empty: say why"),
-        (("buffer", "--pieces", "3000000000"), "the buffer in pieces is 3000000000; allowed is a whole number from 0"),
         (("buffer", "--pieces", "-1"), "the buffer in pieces is -1; allowed"),
-        (("buffer", "--percent", "101"), "the buffer in per cent is 101; allowed is 0 to 100"),
         (("buffer", "--sku", "X" * 201, "--pieces", "1"), "sku is 201 characters long"),
         (("lock", "shop", "1\x00", "--reason", "x"), "the item's id '1\\x00' has a character that can't be stored"),
         (("return", "shop", "1", "0", "--reason", "x"), "the number of pieces is 0; allowed is a whole number from 1"),
-        (("return", "shop", "1", "99999999999", "--reason", "x"), "the number of pieces is 99999999999; allowed"),
         (("return", "shop", "--care", "\x00", "--reason", "x"), "the care record's id '\\x00' has a character"),
         (("retry-event", "9" * 23, "--reason", "x"), f"There is no failed event {'9' * 23}"),
-        (("skip-event", "9" * 23, "--reason", "x"), f"There is no failed event {'9' * 23}"),
         (("skip-event", "1", "--reason", " "), "the reason is empty: say why"),
         (("explain", "x\x00"), "There is no SKU, order or item named 'x\\x00'"),
     ],
@@ -47,6 +42,22 @@ def test_a_value_that_can_not_be_used_is_answered(arguments: tuple[str, ...], me
     assert answer.exit_code == 1
     assert message in answer.output
     assert answer.output.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("adjust", *BY_HAND, "PHONE", "99999999999"),
+        ("buffer", "--pieces", "3000000000"),
+        ("buffer", "--percent", "101"),
+        ("return", "shop", "1", "99999999999", "--reason", "x"),
+        ("skip-event", "9" * 23, "--reason", "x"),
+    ],
+)
+def test_a_number_out_of_bounds_is_answered_with_the_bounds(arguments: tuple[str, ...]) -> None:
+    answer = run("stock", *arguments)
+    assert answer.exit_code == 2
+    assert "is not in the range" in answer.output
 
 
 @pytest.mark.usefixtures("shop")
