@@ -95,9 +95,9 @@ def erase(order: tuple[str, str] | None, mail: str | None, name: str | None, yes
         if not yes:
             click.confirm("Erase the buyer's data of these records? It can't be undone", abort=True)
         outcome = erase_records(connection, records, _kept_fields(), by_user(), meant.found_by)
-    papers, answers = outcome.documents, outcome.error_answers
+    documents, answers = outcome.documents, outcome.error_answers
     console.print(
-        f"Erased: {records.in_words()}, {papers} stored documents, {answers} kept error answers.", markup=False
+        f"Erased: {records.in_words()}, {documents} stored documents, {answers} kept error answers.", markup=False
     )
     console.print("Backups and the marketplace still have the data; docs/privacy.md says what else.", markup=False)
 

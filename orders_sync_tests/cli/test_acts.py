@@ -43,7 +43,7 @@ ACTS: list[tuple[tuple[str, ...], str, dict[str, str]]] = [
     (("errors", "show", "1"), "show_error_answer", {"account": "shop", "object": "error answer 1"}),
     (("buyer", "export", "--order", "shop", "1"), "export_buyer", {"account": "shop", "order_id": "1"}),
     (("buyer", "erase", "--order", "shop", "1", "--yes"), "erase_buyer", {"account": "shop", "order_id": "1"}),
-    (("documents", "save", "1", "--to", "papers"), "read_documents", {"account": "shop", "order_id": "1"}),
+    (("documents", "save", "1", "--to", "saved"), "read_documents", {"account": "shop", "order_id": "1"}),
     (("documents", "print", "1"), "read_documents", {"account": "shop", "order_id": "1"}),
     (("devices", "list", "--order", "1"), "list_devices", {"order_id": "1", "detail": "1 items"}),
     (("stock", "import", "levels.csv"), "import_stock", {}),

@@ -19,7 +19,7 @@ BUYER_COLUMNS = ("buyer_email", *(f"{kind}_{part}" for kind in ("shipping", "bil
 """The columns of orders that say who the buyer is, and where."""
 
 TRACE_COLUMNS = ("tracking_number", "tracking_url", "delivery_note_url", "label_url")
-"""The columns of orders that lead to the buyer: a carrier shows the address, a paper has it printed on."""
+"""The columns of orders that lead to the buyer: the carrier shows the address, the label has it printed on."""
 
 BLANKED_COLUMNS = (*BUYER_COLUMNS, *TRACE_COLUMNS)
 """The columns of orders that are blanked with the buyer's data."""
