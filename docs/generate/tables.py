@@ -6,23 +6,14 @@ from sqlalchemy import Column, Table
 from sqlalchemy.dialects import postgresql
 
 from docs.generate.markdown import code, page, sentence, table
-from orders_sync.database.tables import (
-    acts,
-    contracts,
-    cutover,
-    documents,
-    error_answers,
-    orders,
-    passes,
-    privacy,
-    reports,
-    schema,
-    stock,
-)
+from orders_sync.database import tables
 
 HEAD = ("column", "type", "meaning")
 
-GROUPS = (orders, documents, passes, error_answers, privacy, contracts, acts, stock, reports, cutover, schema)
+GROUPS = (
+    tables.orders, tables.documents, tables.passes, tables.error_answers, tables.privacy, tables.contracts, tables.acts,
+    tables.stock, tables.reports, tables.cutover, tables.schema,
+)  # fmt: skip
 """The modules of tables, in the order of the page."""
 
 INTRODUCTION = """\

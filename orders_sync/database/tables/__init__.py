@@ -23,6 +23,5 @@ from orders_sync.database.tables.columns import metadata
 
 __all__ = [
     "acts", "contracts", "cutover", "documents", "error_answers", "metadata", "orders", "passes", "privacy", "reports",
-    "schema",
-    "stock",
+    "schema", "stock",
 ]  # fmt: skip
