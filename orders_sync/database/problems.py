@@ -1,6 +1,7 @@
 """What an error of PostgreSQL means, in one line for an operator: what happened, and what to do."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import psycopg
 from psycopg import errors
@@ -16,10 +17,16 @@ _NEEDS_OWNER = ("must be owner of ", "permission denied for schema ", "permissio
 _OPEN_TRANSACTIONS = """
 SELECT pid, coalesce(nullif(application_name, ''), 'no application name'), usename, xact_start, state
 FROM pg_stat_activity
-WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
-  AND xact_start < clock_timestamp() - make_interval(secs => %s)
-  AND EXISTS (SELECT FROM pg_locks WHERE pg_locks.pid = pg_stat_activity.pid AND granted AND locktype = 'relation')
+WHERE datname = current_database() AND pid <> pg_backend_pid()
+  AND (backend_type = 'client backend' OR backend_type IS NULL)
+  AND (xact_start < clock_timestamp() - make_interval(secs => %s) OR state IS NULL)
+  AND EXISTS (SELECT FROM pg_locks WHERE pg_locks.pid = pg_stat_activity.pid AND granted AND locktype = 'relation'
+    AND (state IS NOT NULL OR mode <> 'AccessShareLock'))
 ORDER BY xact_start
+"""
+"""Of another role's session, PostgreSQL shows neither the state nor the age of the transaction, but its locks.
+
+Such a session counts if it has locked more than a reader does.
 """
 
 
@@ -112,7 +119,13 @@ def _blockers() -> str:
     if not rows:
         return "It is free again, or its holder is not visible to this user."
     named = "; ".join(
-        f"pid {pid} ({application}, user {user}) with a transaction open since {since:%H:%M:%S} UTC, now {state}"
+        f"pid {pid} ({application}, user {user}) with {_transaction(since, state)}"
         for pid, application, user, since, state in rows[:MAX_BLOCKERS]
     )
     return f"Probably in the way: {named}. It must end, or be ended: SELECT pg_terminate_backend({rows[0][0]})."
+
+
+def _transaction(since: datetime | None, state: str | None) -> str:
+    if since is None:
+        return "an open transaction; since when, this user may not see"
+    return f"a transaction open since {since:%H:%M:%S} UTC, now {state}"

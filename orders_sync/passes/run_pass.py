@@ -8,7 +8,7 @@ import psycopg
 from orders_sync.acts.manual_acts import Act, On, note_act
 from orders_sync.config.acceptance import RefuseAfter
 from orders_sync.config.account import MissingCredentialError
-from orders_sync.database.engine import Connection
+from orders_sync.database.engine import Connection, DatabaseUnreachableError
 from orders_sync.database.problems import problem_of
 from orders_sync.lanes.authority import hold_authority
 from orders_sync.lanes.history import finished, started
@@ -63,6 +63,8 @@ def run_pass(request: PassRequest) -> PassSummary:
     lane = Lane(request.account.name, request.sync_type)
     try:
         return _run(request, lane)
+    except DatabaseUnreachableError as problem:
+        raise PassFailedError(f"{lane}: {problem}") from None
     except psycopg.Error as error:  # before the pass began, or after its end
         raise PassFailedError(f"{lane}: {problem_of(error)}") from None
 

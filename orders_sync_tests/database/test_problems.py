@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from urllib.parse import quote
 
+import psycopg
 import pytest
 
 from orders_sync.config.account import SellerAccount
 from orders_sync.database import problems
 from orders_sync.database.engine import Connection, connect
+from orders_sync.database.roles import Roles, make_roles
 from orders_sync.passes.run_pass import PassFailedError
 from orders_sync.testing.marketplace import Marketplace, an_order, sync
 from orders_sync.testing.row_faults import fault_at_row
@@ -57,6 +59,28 @@ def test_a_command_that_waits_for_a_lock_in_vain_names_who_holds_it(
     assert "psql of Ann" in result.output
 
 
+def test_the_lock_of_another_role_is_named_as_well(
+    limited: pytest.MonkeyPatch, database_url: str, connection: Connection
+) -> None:
+    """The role of the syncs does not see since when other roles' transactions are open."""
+    make_roles(Roles.named("orders_sync"), database_url)
+    try:
+        writer = database_url.replace("postgres@", "orders_sync_writer@")
+        limited.setenv("ORDERS_DATABASE_URL", with_option(writer, "lock_timeout=1s"))
+        with connect(database_url, application="psql of Ann") as other, other.transaction():
+            other.execute("LOCK TABLE lanes IN ACCESS EXCLUSIVE MODE")
+            with connect() as waiting, pytest.raises(psycopg.errors.LockNotAvailable) as error:
+                waiting.execute("SELECT FROM lanes")
+            text = str(problems.problem_of(error.value))
+            pid = other.info.backend_pid
+        assert f"pid {pid} (psql of Ann, user postgres) with an open transaction; since when" in text
+        assert text.endswith(f"SELECT pg_terminate_backend({pid}).")
+    finally:
+        connection.execute("REASSIGN OWNED BY orders_sync_owner TO postgres")
+        for role in ("owner", "writer", "reader"):
+            connection.execute(f"DROP OWNED BY orders_sync_{role}".encode())
+
+
 @pytest.mark.parametrize(
     ("option", "text"),
     [
@@ -72,6 +96,14 @@ def test_a_fault_before_a_pass_is_one_line(
         sync(account)
     assert text in str(failure.value)
     assert "\n" not in str(failure.value)
+
+
+def test_a_database_that_does_not_answer_fails_the_pass_in_one_line(
+    limited: pytest.MonkeyPatch, account: SellerAccount
+) -> None:
+    limited.setenv("ORDERS_DATABASE_URL", "postgresql://127.0.0.1:1/orders")
+    with pytest.raises(PassFailedError, match=r"^shop/new: The orders database .* does not answer"):
+        sync(account)
 
 
 def test_a_statement_that_takes_too_long_is_ended_and_fails_the_pass(
