@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Generator
 from contextlib import closing, contextmanager
+from datetime import timedelta
 
 import psycopg
 
@@ -27,6 +28,16 @@ def alive(run_id: str) -> Generator[None]:
 def is_alive(connection: Connection, run_id: str) -> bool:
     """Whether a process shows that the run is alive."""
     return advisory_locks.is_held(connection, _lock_name(run_id))
+
+
+def silent_for(connection: Connection, run_id: str) -> timedelta:
+    """For how long the process that shows that the run is alive has done nothing: it does so every 20 seconds.
+
+    Zero if there is no such process, or if another role's can't be looked at.
+    """
+    active_at = advisory_locks.last_active(connection, _lock_name(run_id))
+    ((now,),) = connection.execute("SELECT clock_timestamp()")
+    return timedelta() if active_at is None else now - active_at
 
 
 def end_sign_of_life(connection: Connection, run_id: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import LiteralString, NamedTuple
 
-from psycopg.errors import InsufficientPrivilege
+from psycopg.errors import InsufficientPrivilege, LockNotAvailable
 
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.liveness import end_sign_of_life
@@ -131,14 +131,23 @@ def failures_in_row(connection: Connection, lanes: Collection[Lane]) -> dict[Lan
 
 
 def _fail(connection: Connection, row: RunningLane, problem: str) -> bool:
-    """Fails a running pass; returns False if it has ended by itself."""
-    with connection.transaction():
-        if connection.execute(_FAIL_RUN, [problem, row.lane_run_id]).rowcount == 0:
-            return False
-        connection.execute(_FAIL_LANE, [problem, *row.lane, row.run_id])
+    """Fails a running pass; returns False if it has ended by itself, or if somebody has locked its row.
+
+    Such a lock must not keep the other lanes waiting: the next look tries again.
+    """
+    try:
+        with connection.transaction():
+            connection.execute(_WAIT_SHORTLY)
+            if connection.execute(_FAIL_RUN, [problem, row.lane_run_id]).rowcount == 0:
+                return False
+            connection.execute(_FAIL_LANE, [problem, *row.lane, row.run_id])
+    except LockNotAvailable:
+        log.error("%s: run %s: %s. This can't be stored: somebody has locked its row.", row.lane, row.run_id, problem)
+        return False
     return True
 
 
+_WAIT_SHORTLY: LiteralString = "SET LOCAL lock_timeout = '2s'"
 _NOTE: LiteralString = """
 UPDATE lane_runs SET progressed_at = now(), waits_for = %s, waits_until = %s
 WHERE lane_run_id = %s AND outcome = 'running'

@@ -1,5 +1,8 @@
 """The sensor that fails runs whose process has died, and ends passes that make no progress."""
 
+import signal
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -12,9 +15,10 @@ from orders_sync.config.environment import sync_log_file
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.database import heartbeat
 from orders_sync.database.engine import Connection
+from orders_sync.defs.operations import sensors
 from orders_sync.defs.operations.sensors import dead_runs
 from orders_sync.lanes.history import started
-from orders_sync.lanes.liveness import alive
+from orders_sync.lanes.liveness import alive, is_alive
 from orders_sync.lanes.lock import hold, holder
 from orders_sync.model.lane import Lane, SyncType
 
@@ -103,3 +107,33 @@ def test_a_frozen_command_that_holds_a_lane_is_ended_and_logged(
             "ERROR OrderSync shop/new: orders_sync shop/new cli-1: it showed no sign of life for 0 min, and was ended\n"
         )
     )
+
+
+ALIVE = """
+import sys, time
+from orders_sync.lanes.liveness import alive
+with alive(sys.argv[1]):
+    print("alive", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_frozen_run_that_works_on_no_lane_is_failed(
+    instance: dg.DagsterInstance, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as the stock job: its process holds the run's lock for ever."""
+    monkeypatch.setattr(sensors, "stalled_pass_seconds", lambda: 3.0)  # the setting has a minimum of 30
+    run_id = a_started_run(instance)
+    process = subprocess.Popen([sys.executable, "-c", ALIVE, run_id], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "alive\n"
+        assert evaluate(instance) == "No dead runs."
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(4)
+        assert evaluate(instance) == f"Failed dead runs: {run_id[:12]}."
+        assert not is_alive(connection, run_id)
+    finally:
+        process.kill()
+        process.wait()
+    assert status(instance, run_id) is DagsterRunStatus.FAILURE

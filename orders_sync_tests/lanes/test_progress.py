@@ -14,7 +14,7 @@ import pytest
 
 from orders_sync.config.account import SellerAccount
 from orders_sync.database import heartbeat
-from orders_sync.database.engine import Connection
+from orders_sync.database.engine import Connection, connect
 from orders_sync.lanes.activity import Activity, ActivityKind, activity
 from orders_sync.lanes.history import LaneState, finished, lane_states, started
 from orders_sync.lanes.lock import hold, holder
@@ -102,6 +102,22 @@ def test_dead_passes_are_failed_and_living_ones_are_not(connection: Connection) 
     assert connection.execute(ROW).fetchall() == [("run-1", "failed", "its process died", None)]
     assert (state(connection).last_outcome, state(connection).last_problem) == ("failed", "its process died")
     assert failures_in_row(connection, [LANE, Lane("shop", SyncType.CARE)]) == {LANE: 1}
+
+
+def test_a_row_that_somebody_has_locked_keeps_no_other_lane_waiting(
+    connection: Connection, database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    lanes = [Lane(name, SyncType.NEW) for name in ("a", "b", "c")]
+    for lane in lanes:
+        with hold(lane, f"run of {lane.account}") as holding:
+            started(holding, lane, f"run of {lane.account}")
+    with connect(database_url) as other, other.transaction():
+        other.execute("SELECT FROM lanes WHERE account = 'b' FOR UPDATE")
+        assert {each.lane.account for each in fail_dead_passes(connection)} == {"a", "c"}
+        assert (
+            "b/new: run run of b: its process died. This can't be stored: somebody has locked its row." in caplog.text
+        )
+    assert [each.lane.account for each in fail_dead_passes(connection)] == ["b"]
 
 
 def test_the_progress_of_a_pass_that_was_ended_is_not_noted(connection: Connection) -> None:

@@ -14,11 +14,13 @@ from orders_sync.dagster_support.busy_lanes import runs_under_way
 from orders_sync.dagster_support.lane_assets import SYNC_TYPE_TAG
 from orders_sync.dagster_support.missing_passes import missing_passes
 from orders_sync.dagster_support.orders_database import OrdersDatabase
-from orders_sync.lanes.liveness import is_alive
+from orders_sync.lanes.liveness import end_sign_of_life, is_alive, silent_for
 from orders_sync.lanes.progress import end_frozen_holders, end_stalled_passes, fail_dead_passes
 from orders_sync.marketplaces.kit.accounts import account_names
 from orders_sync.model.lane import Lane, SyncType
 from orders_sync.passes.sync_log import log_to_file
+
+MINUTE = timedelta(minutes=1)
 
 
 @dg.sensor(
@@ -74,6 +76,12 @@ def dead_runs(context: dg.SensorEvaluationContext, orders_database: OrdersDataba
         }  # fmt: skip
         for run_id in started.keys() - to_fail.keys():
             if is_alive(connection, run_id):
+                if (silence := silent_for(connection, run_id)) > patience:
+                    end_sign_of_life(connection, run_id)
+                    to_fail[run_id] = (
+                        f"The process of this run is frozen: it showed no sign of life for {silence // MINUTE} min, "
+                        "and was ended."
+                    )
                 continue
             since = silent_since.get(run_id, now)
             if now - since < dead_run_seconds():
