@@ -1,5 +1,6 @@
 """A process that `orders-sync up` starts, watches, and stops together with everything that it started itself."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -14,6 +15,8 @@ from orders_sync.config.environment import PROJECT_ROOT, state_folder
 from orders_sync.config.private_files import private_folder
 from orders_sync.model.errors import UserFacingError
 
+log = logging.getLogger("orders_sync.up")
+
 STOP_SECONDS = 30.0
 """How long a process may take to end after SIGINT, before it is killed; unless it says otherwise."""
 KILL_SECONDS = 5.0
@@ -22,6 +25,8 @@ MAX_ENDS = 5
 """A process that ends so often in a row is not started again."""
 PAUSE_SECONDS = 1.0
 """How long it takes until a process that has ended is started again; twice as long each time in a row."""
+RETRY_SECONDS = 10.0
+"""After so long, a start that the operating system refused is tried again."""
 IDLE_SECONDS = 10.0
 """A process that needs its child, and has had none for so long, is killed."""
 STEADY_SECONDS = 60.0
@@ -69,8 +74,8 @@ class ManagedProcess:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
-        note_process(LeftProcess(self.name, process.pid, self._command, ends_by_itself=bool(self._stop_seconds)))
         self._sessions.append(process.pid)
+        self._note(process.pid)
         self._started_at = time.monotonic()
         self._start_again_at = None
         return process
@@ -93,8 +98,22 @@ class ManagedProcess:
             self._start_again_at = now + pause
             return f"{self.name} ended with exit code {self._process.returncode}; it is started again in {pause:.0f} s"
         elif now >= self._start_again_at:
-            self._process = self._start()
+            try:
+                self._process = self._start()
+            except OSError as error:  # no memory or no process is left, or the disk is full
+                self._start_again_at = now + RETRY_SECONDS
+                return f"{self.name} can't be started: {error.strerror}; it is tried again in {RETRY_SECONDS:.0f} s"
         return None
+
+    def _note(self, pid: int) -> None:
+        """Puts the process on record; without a record it works as well."""
+        try:
+            note_process(LeftProcess(self.name, pid, self._command, ends_by_itself=bool(self._stop_seconds)))
+        except OSError as error:
+            log.error(
+                "%s (process %s) can't be put on record: %s. If this `up` is killed, end that process before the next "
+                "start.", self.name, pid, error.strerror,
+            )  # fmt: skip
 
     def _kill_if_idle(self, now: float) -> None:
         if not self._needs_child or not self.is_alive() or _has_child(self._process.pid):

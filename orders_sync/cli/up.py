@@ -1,6 +1,5 @@
 """`orders-sync up`: the whole project on a laptop, with the sandbox as its marketplace."""
 
-import contextlib
 import signal
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from orders_sync.cli.supervisor import LOOK_SECONDS, Supervisor, TimedReport, on
 from orders_sync.cli.watchdog import Watchdog
 from orders_sync.config.environment import log_bytes, state_folder
 from orders_sync.database.engine import Connection
+from orders_sync.database.problems import problem_of
 from orders_sync.lanes.history import LaneState, lane_states
 
 APPLICATION = "orders_sync up"
@@ -148,11 +148,9 @@ def _report_progress(supervisor: Supervisor, report: TimedReport, *, until_synce
         watchdog = Watchdog(instance)
         while True:
             if connection := supervisor.look():
-                # A connection that breaks here: the next look finds out, and reports it.
-                with contextlib.suppress(psycopg.OperationalError):
-                    if progress.report(connection) and until_synced:
-                        report.line("all syncs and the stock job have run")
-                        return
+                if progress.report(connection) and until_synced:
+                    report.line("all syncs and the stock job have run")
+                    return
                 if what := watchdog.look():
                     report.error(f"{what}; code server and daemon are replaced")
                     supervisor.replace("code_server", "daemon")
@@ -168,9 +166,26 @@ class _Progress:
         self._report = report
         self._runs: dict[str, tuple[datetime | None, str | None]] = {}
         self._locks: list[tuple[str, int]] = []
+        self._problem: str | None = None
 
     def report(self, connection: Connection) -> bool:
-        """Reports what has changed. Returns whether all lanes have succeeded and the stock job has run."""
+        """Reports what has changed. Returns whether all lanes have succeeded and the stock job has run.
+
+        What the database refuses is reported once, and ends nothing.
+        """
+        try:
+            done, self._problem = self._report_changes(connection), None
+            return done
+        except psycopg.OperationalError:  # the next look finds out that the connection is lost, and reports it
+            return False
+        except psycopg.Error as error:
+            problem = str(problem_of(error))
+            if problem != self._problem:
+                self._problem = problem
+                self._report.error(f"the progress can't be read: {problem}")
+            return False
+
+    def _report_changes(self, connection: Connection) -> bool:
         from orders_sync.marketplaces.kit.accounts import load_accounts
 
         states = lane_states(connection, list(load_accounts()[0]))

@@ -105,3 +105,37 @@ def test_what_a_process_started_is_stopped_with_it(tmp_path: Path) -> None:
     wait_for(
         lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, seconds=10, what="the child to end"
     )
+
+
+def test_a_process_that_can_not_be_put_on_record_runs_all_the_same(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As when the disk is full."""
+    (tmp_path / "processes" / "part.new").mkdir(parents=True)  # nothing can be written there
+    process = ManagedProcess("part", [sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        assert process.is_alive()
+        assert "can't be put on record: Is a directory. If this `up` is killed, end that process" in caplog.text
+    finally:
+        process.stop()
+
+
+def test_a_start_that_the_operating_system_refuses_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(managed_process, "PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr(managed_process, "RETRY_SECONDS", 0.2)
+    program = tmp_path / "program"
+    program.symlink_to("/bin/sleep")
+    process = ManagedProcess("part", [str(program), "60"])
+    try:
+        program.unlink()
+        process.kill()
+        assert "it is started again" in str(wait_for(process.keep_running, seconds=10))
+        for _ in range(2):
+            refused = wait_for(process.keep_running, seconds=10)
+            assert refused == "part can't be started: No such file or directory; it is tried again in 0 s"
+        program.symlink_to("/bin/sleep")
+        wait_for(lambda: process.keep_running() is None and process.is_alive(), seconds=10)
+    finally:
+        process.stop()
