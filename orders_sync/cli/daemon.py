@@ -59,12 +59,17 @@ def daemon(workspace: Path) -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     with open_instance() as instance:
         url = dagster_server_url()
-        with connect(url, application=f"{LOCK} on {os.uname().nodename}") as connection:
+        with connect(url, application=application_of_daemon()) as connection:
             wait_for_turn(connection, Watchdog(instance, SILENT_SECONDS + GRACE_SECONDS))
             threading.Thread(target=_guard, args=(connection, Watchdog(instance)), daemon=True).start()
             instance_ref = serialize_value(instance.get_ref())
             sys.argv = ["dagster-daemon", "run", "-w", str(workspace), "--instance-ref", instance_ref]
             runpy.run_module("dagster._daemon", run_name="__main__")
+
+
+def application_of_daemon() -> str:
+    """What pg_stat_activity shows of the daemon of this host."""
+    return f"{LOCK} on {os.uname().nodename}"
 
 
 def wait_for_turn(connection: Connection, watchdog: Watchdog) -> None:

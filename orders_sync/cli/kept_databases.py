@@ -8,6 +8,8 @@ import psycopg
 from orders_sync.database.engine import Connection, connect, database_url
 from orders_sync.model.errors import UserFacingError
 
+ORDERS, DAGSTER = "orders database", "database of Dagster"
+
 
 class DatabasesUnreachableError(UserFacingError):
     """A database does not answer at the moment; the text says which one, and why."""
@@ -23,8 +25,8 @@ class KeptDatabases:
         """Opens nothing yet. `application`: what pg_stat_activity shows."""
         self._application = application
         self._urls: dict[str, Callable[[], str]] = {
-            "orders database": database_url,
-            "database of Dagster": _dagster_url,
+            ORDERS: database_url,
+            DAGSTER: _dagster_url,
         }
         self._opened: dict[str, Connection] = {}
 
@@ -41,7 +43,12 @@ class KeptDatabases:
             except (psycopg.Error, UserFacingError) as error:
                 self.close(name)
                 raise DatabasesUnreachableError(f"the {name} does not answer: {_first_line(error)}") from None
-        return self._opened["orders database"]
+        return self._opened[ORDERS]
+
+    def dagster(self) -> Connection:
+        """The connection to Dagster's database. Raises as `orders`."""
+        self.orders()
+        return self._opened[DAGSTER]
 
     def close(self, *names: str) -> None:
         """Closes the connections of these names, or all."""

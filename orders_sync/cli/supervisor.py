@@ -1,5 +1,6 @@
 """The processes of `orders-sync up` as a whole: started, watched, started again, stopped."""
 
+import contextlib
 import fcntl
 import logging
 import os
@@ -9,13 +10,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import psycopg
 
+from orders_sync.cli.daemon import LOCK, application_of_daemon
 from orders_sync.cli.kept_databases import DatabasesUnreachableError, KeptDatabases
 from orders_sync.cli.managed_process import ManagedProcess
 from orders_sync.cli.output import console
 from orders_sync.config.environment import STATE_FOLDER
 from orders_sync.config.log_files import empty_if_full
 from orders_sync.config.private_files import private_file
+from orders_sync.database import advisory_locks
 from orders_sync.database.engine import Connection
 from orders_sync.model.errors import UserFacingError
 
@@ -137,6 +141,15 @@ class Supervisor:
                 said = time.monotonic()
                 self._report.line(f"{process.name} {state}; waiting for {said - started:.0f} s (see {process.log})")
             time.sleep(LOOK_SECONDS / 4)
+
+    def daemon_elsewhere(self) -> str | None:
+        """The daemon of another host that works on Dagster's database, so that ours waits; None: there is none."""
+        own = application_of_daemon()
+        with contextlib.suppress(DatabasesUnreachableError, psycopg.Error):
+            for session in advisory_locks.sessions(self._databases.dagster(), LOCK):
+                if session.application != own:
+                    return str(session)
+        return None
 
     def replace(self, *names: str) -> None:
         """Ends the processes of these names; the next look starts them again. The runs that they started go on."""

@@ -152,11 +152,19 @@ def _report_progress(supervisor: Supervisor, report: TimedReport, *, until_synce
                     report.line("all syncs and the stock job have run")
                     return
                 if what := watchdog.look():
-                    report.error(f"{what}; code server and daemon are replaced")
-                    supervisor.replace("code_server", "daemon")
+                    replace_what_is_silent(supervisor, report, what)
             else:
                 watchdog.wait_for_start()
             time.sleep(LOOK_SECONDS)
+
+
+def replace_what_is_silent(supervisor: Supervisor, report: TimedReport, what: str) -> None:
+    """Replaces code server and daemon, unless the daemon waits for another host's: it takes over by itself."""
+    if other := supervisor.daemon_elsewhere():
+        report.error(f"{what}. The daemon that works on the database is another host's: {other}. Ours takes over soon")
+    else:
+        report.error(f"{what}; code server and daemon are replaced")
+        supervisor.replace("code_server", "daemon")
 
 
 class _Progress:

@@ -14,10 +14,15 @@ import psycopg
 import pytest
 
 from orders_sync.cli import managed_process, supervisor
+from orders_sync.cli.daemon import LOCK, application_of_daemon
 from orders_sync.cli.kept_databases import KeptDatabases
 from orders_sync.cli.supervisor import AlreadyRunningError, Supervisor, TimedReport, only_one
+from orders_sync.cli.up import replace_what_is_silent
 from orders_sync.config.environment import ORDERS_DATABASE_URL
+from orders_sync.dagster_instance.storage import dagster_server_url
+from orders_sync.database import advisory_locks
 from orders_sync.database.embedded import stop_if_last
+from orders_sync.database.engine import connect
 from orders_sync.testing.deployment import free_port
 from orders_sync.testing.waiting import wait_for
 
@@ -133,6 +138,24 @@ def test_a_process_that_dies_while_it_starts_is_started_again(
     part = supervised.start("part", [sys.executable, "-c", program])
     supervised.wait_until(part, (state / "ready").exists, "starts")
     assert part.is_alive()
+
+
+def test_a_daemon_that_waits_for_that_of_another_host_is_not_replaced(
+    supervised: Supervisor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It takes over by itself; replaced, it would begin to wait anew."""
+    part = supervised.start("daemon", SLEEPS)
+    assert supervised.look()
+    with connect(dagster_server_url(), application=f"{LOCK} on another host") as other:
+        advisory_locks.lock(other, LOCK)
+        replace_what_is_silent(supervised, TimedReport(), "no tick was evaluated")
+        assert part.is_alive()
+        assert "is another host's: orders_sync daemon on another host" in " ".join(lines(capsys))
+    with connect(dagster_server_url(), application=application_of_daemon()) as own:
+        advisory_locks.lock(own, LOCK)
+        replace_what_is_silent(supervised, TimedReport(), "no tick was evaluated")
+    assert not part.is_alive()
+    assert "code server and daemon are replaced" in " ".join(lines(capsys))
 
 
 def test_a_second_up_on_the_same_state_folder_is_refused(state: Path) -> None:
