@@ -31,6 +31,8 @@ COMPARED_CHARACTERS = 32
 MAX_RENEWED = 20
 """So many access tokens, which are renewed again and again, are known at most: the newest ones."""
 
+_SCHEMES = ("basic", "bearer", "plain", "token")
+"""What a credential may begin with as the value of a header. Other words are a part of it, as of a long password."""
 _ESCAPE = re.compile(r"[%\\\\&]")
 _STANDARD_BASE64 = str.maketrans("-_", "+/")
 _BASE64 = "[A-Za-z0-9+/_-]"
@@ -119,8 +121,9 @@ def _parts(value: str) -> Iterator[str]:
     """A credential and the secrets in it: `Basic …` has a token, and `user:password`, also in base64, a password."""
     value = value.strip()
     yield value
-    if " " in value:
-        yield from _parts(value.partition(" ")[2])
+    scheme, _, token = value.partition(" ")
+    if scheme.lower() in _SCHEMES and token:
+        yield from _parts(token)
     elif ":" in value:
         yield value.partition(":")[2]
     elif (login := _in_base64(value)) is not None:

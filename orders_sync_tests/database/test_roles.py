@@ -7,16 +7,18 @@ from typing import Any
 
 import psycopg
 import pytest
+from alembic import command
+from alembic.config import Config
 from psycopg.errors import InsufficientPrivilege
 
 from orders_sync.cli.examinations import EXAMINATIONS
 from orders_sync.config.account import SellerAccount
 from orders_sync.dagster_instance.instance import open_instance
-from orders_sync.database.engine import Connection, connect
+from orders_sync.database.engine import Connection, connect, engine
 from orders_sync.database.pruning import prune_rows
 from orders_sync.database.rights import HIDDEN, READABLE, rights_of
 from orders_sync.database.roles import Roles, RolesError, make_roles, statements
-from orders_sync.database.schema import SchemaError
+from orders_sync.database.schema import REVISIONS, SchemaError
 from orders_sync.database.schema_upgrade import upgrade_schema
 from orders_sync.database.tables import metadata
 from orders_sync.privacy.retention import blank_buyers_data
@@ -48,7 +50,7 @@ def server() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def template(server: str) -> str:
+def newest_schema(server: str) -> str:
     """The name of a database with the newest schema."""
     with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
         connection.execute("CREATE DATABASE template_orders")
@@ -57,12 +59,12 @@ def template(server: str) -> str:
 
 
 @pytest.fixture
-def admin(server: str, template: str) -> Iterator[str]:
+def admin(server: str, newest_schema: str) -> Iterator[str]:
     """The administrator's URL of a fresh orders database in which the roles were made and have passwords."""
     name = "orders db"  # a name that needs quoting
     with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
         connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE {template}'.encode())
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE {newest_schema}'.encode())
     url = f"{server}/{name.replace(' ', '%20')}"
     make_roles(ROLES, url)
     with psycopg.connect(url, autocommit=True) as connection:
@@ -121,9 +123,9 @@ def test_the_writer_does_the_whole_work_without_owning_a_table(as_writer: str, a
         assert connection.execute("SELECT rolsuper OR rolcreatedb OR rolcreaterole FROM pg_roles "
                                   "WHERE rolname = current_user").fetchone() == (False,)  # fmt: skip
     assert [finding.text for finding in EXAMINATIONS["database"]() if not finding.ok] == []
-    for command in (("status",), ("stock", "levels"), ("rejected",), ("stock", "repair")):
-        result = run(*command)
-        assert result.exit_code == 0, (command, result.output)
+    for words in (("status",), ("stock", "levels"), ("rejected",), ("stock", "repair")):
+        result = run(*words)
+        assert result.exit_code == 0, (words, result.output)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +152,7 @@ def test_an_upgrade_by_the_writer_names_the_role_that_may(
     as_writer: str, admin: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run("db", "upgrade").exit_code == 0, "there is nothing to do"
-    upgrade_to_the_one_before(admin)
+    undo_the_newest_revision(admin)
     result = run("db", "upgrade")
     assert result.exit_code == 1
     said = " ".join(result.output.split())
@@ -162,11 +164,15 @@ def test_an_upgrade_by_the_writer_names_the_role_that_may(
     assert run("db", "upgrade").exit_code == 0
 
 
-def upgrade_to_the_one_before(admin: str) -> None:
-    """As after a new release: its newest revision is not applied yet."""
-    with connect(admin) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '0028'")
-        connection.execute("ALTER TABLE orders DROP COLUMN late_label_revision")
+def undo_the_newest_revision(admin: str) -> None:
+    """As after the installation of a new release: its newest revision is not applied yet."""
+    config = Config()
+    config.set_main_option("script_location", str(REVISIONS))
+    pool = engine(admin)
+    with pool.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "-1")
+    pool.dispose()
 
 
 def test_what_needs_the_owner_says_so_in_one_line(as_writer: str) -> None:

@@ -30,6 +30,7 @@ RUN_ELSEWHERE = {
     "docs/cutover.md": "orders_sync_tests/daemon/test_cutover.py",
     "orders-sync doctor": "orders_sync_tests/daemon/test_operation.py",
     "orders-sync db restore backups/today": "orders_sync_tests/cli/test_db.py",
+    "orders-sync errors show 1": "orders_sync_tests/cli/test_errors.py",
     "orders-sync db roles": "orders_sync_tests/database/test_roles.py",
     "make run": "orders_sync_tests/cli/test_up.py",
 }

@@ -64,6 +64,13 @@ def test_a_credential_is_masked_in_any_form_and_only_it(form: str, value: str, b
         assert MASK in masked
 
 
+def test_a_word_of_a_long_password_is_no_credential_but_a_token_after_its_scheme_is() -> None:
+    passphrase = known("staple of orders_sync_writer")
+    assert passphrase.masked("the role orders_sync_writer") == "the role orders_sync_writer"
+    assert passphrase.masked("by staple of orders_sync_writer!") == f"by {MASK}!"
+    assert known("Bearer abcdefgh12345678").masked("the token abcdefgh12345678") == f"the token {MASK}"
+
+
 @settings(deadline=None)
 @given(
     value=st.text("abcdefghijklmnop0123456789", min_size=8, max_size=80), text=st.text(" ,.;QRSTUVWXYZ<>", max_size=200)
