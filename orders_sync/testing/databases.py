@@ -20,7 +20,9 @@ def a_database(server: str, name: str, *, template: str = "template1") -> Iterat
     `server`: the URL of the server's database `postgres`.
     """
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(template)))
+        # By default PostgreSQL writes each page of the copy into its log, which takes twice as long.
+        create = SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
+        connection.execute(create.format(Identifier(name), Identifier(template)))
     try:
         yield server.replace("/postgres?", f"/{name}?")
     finally:
