@@ -8,6 +8,7 @@ the invariants of `orders_sync.testing.invariants` as the judge.
 import multiprocessing
 import random
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from datetime import timedelta
@@ -38,6 +39,8 @@ class Outcome(NamedTuple):
     faults: list[str]
     recovery_seconds: float
     """From the end of all faults until every lane and the stock job have succeeded."""
+    noticed_seconds: dict[str, list[float]]
+    """By kind of fault, how long it took until it was noticed, where that is measured."""
 
 
 def run_sequence(machine: Machine, seed: int, faults: Sequence[str] = (), steps: int = STEPS) -> Outcome:
@@ -48,22 +51,27 @@ def run_sequence(machine: Machine, seed: int, faults: Sequence[str] = (), steps:
     chance = random.Random(seed)
     faults = faults or [name for name, kind in FAULTS.items() if kind.is_possible(machine)]
     machine.restart()  # the sequence before may have ended anyhow
-    _empty_database(machine)
+    accepts = chance.random() < 0.5
+    _empty_database(machine, pieces=10_000 if accepts else 60)  # without stock, a line would wait for it
     address = ANY if machine.host is not None else LOOPBACK
     with Marketplace(ago=timedelta(days=chance.randint(1, 20)), address=address) as marketplace:
         connections = sandbox_account(marketplace).settings.limits.connections
         settings = {
             "marketplace": "back_market", "base_url": marketplace.url, "token": "BACK_MARKET_SANDBOX_TOKEN",
             "limits": {"enforced": False, "connections": connections, "outage_minutes": 0},
+            "accept_orderlines": accepts,
         }  # fmt: skip
-        story = Story(chance, machine, ChangingMarketplace(chance, marketplace), settings)
+        story = Story(chance, machine, ChangingMarketplace(chance, marketplace, accepts=accepts), settings)
         injected: list[str] = []
+        noticed: dict[str, list[float]] = defaultdict(list)
         for _ in range(steps):
             story.market.change()
             process = story.start(chance.choice(JOBS))
             time.sleep(chance.uniform(0, BUSY_SECONDS))
             injected.append(chance.choice(faults))
-            FAULTS[injected[-1]].inject(story, process)
+            seconds = FAULTS[injected[-1]].inject(story, process)
+            if seconds is not None:
+                noticed[injected[-1]].append(seconds)
             end(process)
             machine.restart()
         marketplace.calm()
@@ -71,7 +79,7 @@ def run_sequence(machine: Machine, seed: int, faults: Sequence[str] = (), steps:
         _recover(story, began)
         seconds = time.monotonic() - began
         _check(story)
-    return Outcome(injected, seconds)
+    return Outcome(injected, seconds, noticed)
 
 
 def _recover(story: Story, began: float) -> None:
@@ -96,8 +104,8 @@ def _check(story: Story) -> None:
         raise Violation(f"lanes that are still held: {left}")
 
 
-def _empty_database(machine: Machine) -> None:
-    """Leaves the database without orders, with a stock list."""
+def _empty_database(machine: Machine, pieces: int) -> None:
+    """Leaves the database without orders, with a stock list of so many pieces of each SKU."""
     with connect(machine.url(), application="chaos") as connection:
         tables = [
             table
@@ -105,7 +113,7 @@ def _empty_database(machine: Machine) -> None:
             if table not in ("alembic_version", "schema_compatibility")
         ]
         connection.execute(f"TRUNCATE {', '.join(tables)} RESTART IDENTITY CASCADE".encode())
-        import_levels(StockConnection(connection), dict.fromkeys(SKUS, 60))
+        import_levels(StockConnection(connection), dict.fromkeys(SKUS, pieces))
 
 
 def run_sequences(kind: int, seeds: Sequence[int]) -> Report:
@@ -124,6 +132,8 @@ def run_sequences(kind: int, seeds: Sequence[int]) -> Report:
             print(f"seed {seed}: every lane worked again after {outcome.recovery_seconds:.1f} s: {faults}", flush=True)
             for name in set(outcome.faults):
                 report.seconds[name].append(outcome.recovery_seconds)
+            for name, values in outcome.noticed_seconds.items():
+                report.noticed[name] += values
     return report
 
 

@@ -19,10 +19,11 @@ import httpx
 import psutil
 import psycopg
 
+from orders_sync.config.environment import STALLED_PASS_SECONDS
 from orders_sync.model.lane import SyncType
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.levels import import_levels
-from orders_sync.testing.deployment import Deployment
+from orders_sync.testing.deployment import ACCOUNT, Deployment, account_at
 from orders_sync.testing.marketplace import Marketplace
 from orders_sync.testing.waiting import limit, wait_for
 from orders_sync_tests.faults.changing_marketplace import SKUS, ChangingMarketplace
@@ -40,7 +41,13 @@ class SupervisedDeployment(Deployment):
     """A deployment that `orders-sync up` starts and supervises. Every sync is due each minute."""
 
     def __init__(self, folder: Path, marketplace: Marketplace) -> None:
-        super().__init__(folder, marketplace, crons={sync_type.value: "* * * * *" for sync_type in SyncType})
+        super().__init__(
+            folder,
+            marketplace,
+            crons={sync_type.value: "* * * * *" for sync_type in SyncType},
+            variables={STALLED_PASS_SECONDS: "60"},
+            accounts={ACCOUNT: {**account_at(marketplace), "accept_orderlines": True}},
+        )
 
     def start(self) -> None:
         """Starts it (again) and waits until the web server answers."""
@@ -74,11 +81,24 @@ class SupervisedDeployment(Deployment):
 
     def kill_database(self) -> None:
         """Kills the embedded server."""
+        self._database().kill()
+
+    def _database(self) -> psutil.Process:
         pid_file = self.folder / ".state" / "postgres" / "postmaster.pid"
-        psutil.Process(int(pid_file.read_text().split()[0])).kill()
+        return psutil.Process(int(pid_file.read_text().split()[0]))
+
+    def freeze_database(self, seconds: float) -> None:
+        """Stops the embedded server, with all its sessions, for a while."""
+        _freeze([self._database(), *self._database().children()], seconds)
+
+    def sleep(self, seconds: float) -> None:
+        """Stops everything for a while, as when a laptop is closed."""
+        up = psutil.Process(self.processes[-1].pid)
+        _freeze([up, *up.children(recursive=True), self._database(), *self._database().children()], seconds)
 
     def has_recovered(self, market: ChangingMarketplace, since: datetime) -> bool:
-        """Whether every lane has succeeded since, everything is stored as it is, and every event is applied."""
+        """Whether every lane has succeeded since, everything is stored as it is, every event is applied, and the web
+        server answers."""
         try:
             with self.connect() as connection:
                 query = "SELECT count(*) FROM lanes WHERE last_succeeded_at > %s"
@@ -86,9 +106,20 @@ class SupervisedDeployment(Deployment):
                 (waiting,) = connection.execute(
                     "SELECT count(*) FROM order_events WHERE applied_at IS NULL"
                 ).fetchone() or (1,)
-                return succeeded == len(SyncType) and waiting == 0 and not market.outdated(connection)
+                done = succeeded == len(SyncType) and waiting == 0 and not market.outdated(connection)
+            return done and self._web_answers()
         except (FileNotFoundError, IndexError, psycopg.Error):
             return False
+
+
+def _freeze(processes: Sequence[psutil.Process], seconds: float) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.suspend()
+    time.sleep(seconds)
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.resume()
 
 
 # The faults. Each leaves the deployment to itself afterwards.
@@ -102,6 +133,11 @@ def run_killed(site: SupervisedDeployment) -> None:
     """The process of a run that is under way."""
     for process in wait_for(site.runs_of_passes, seconds=120, every=0.05, what="a run"):
         process.kill()
+
+
+def run_frozen(site: SupervisedDeployment) -> None:
+    """The process of a run that is under way: it wakes up when another one has its lane."""
+    _freeze(wait_for(site.runs_of_passes, seconds=120, every=0.05, what="a run"), 100)
 
 
 def code_server_killed(site: SupervisedDeployment) -> None:
@@ -124,6 +160,15 @@ def web_server_killed(site: SupervisedDeployment) -> None:
     site.part(WEB).kill()
 
 
+def web_server_frozen(site: SupervisedDeployment) -> None:
+    site.part(WEB).suspend()
+
+
+def all_parts_frozen(site: SupervisedDeployment) -> None:
+    for words in (CODE_SERVER, LOADED_CODE, DAEMON, WEB):
+        site.part(words).suspend()
+
+
 def all_parts_killed(site: SupervisedDeployment) -> None:
     for words in (CODE_SERVER, LOADED_CODE, DAEMON, WEB):
         site.part(words).kill()
@@ -131,6 +176,14 @@ def all_parts_killed(site: SupervisedDeployment) -> None:
 
 def database_killed(site: SupervisedDeployment) -> None:
     site.kill_database()
+
+
+def database_frozen(site: SupervisedDeployment) -> None:
+    site.freeze_database(45)
+
+
+def asleep(site: SupervisedDeployment) -> None:
+    site.sleep(90)
 
 
 def power_cut(site: SupervisedDeployment) -> None:
@@ -168,13 +221,18 @@ class Kind(NamedTuple):
 FAULTS = {
     "none": Kind(nothing, "The next ticks come within a minute."),
     "run killed": Kind(run_killed, "It is failed, and run again."),
+    "run frozen": Kind(run_frozen, "Its session is ended, its lane free; what wakes up writes nothing."),
     "code server killed": Kind(code_server_killed, "It is started again."),
     "code server frozen": Kind(code_server_frozen, "No tick is evaluated: code server and daemon are replaced."),
     "daemon killed": Kind(daemon_killed, "It is started again."),
     "daemon frozen": Kind(daemon_frozen, "No tick is evaluated: code server and daemon are replaced."),
     "web server killed": Kind(web_server_killed, "It is started again; the syncs go on."),
+    "web server frozen": Kind(web_server_frozen, "It answers nothing: it is replaced; the syncs go on."),
+    "all parts frozen": Kind(all_parts_frozen, "They are replaced."),
     "all parts killed": Kind(all_parts_killed, "They are started again."),
     "database killed": Kind(database_killed, "The embedded server is started again; what ended meanwhile, too."),
+    "database frozen": Kind(database_frozen, "The work goes on when the server does."),
+    "machine asleep": Kind(asleep, "The work goes on when it wakes up."),
     "power cut": Kind(power_cut, "The next start goes on where everything stopped."),
     "`up` killed": Kind(up_killed, "The next start ends what is left of it, and goes on."),
     "second daemon": Kind(second_daemon, "It waits, and takes over."),
@@ -187,12 +245,12 @@ def a_deployment() -> Generator[tuple[SupervisedDeployment, ChangingMarketplace]
     """A deployment whose first passes are done, and its marketplace."""
     with tempfile.TemporaryDirectory(prefix="osfd-") as folder, Marketplace() as marketplace:
         Path(folder).chmod(0o755)
-        market = ChangingMarketplace(random.Random(), marketplace)
+        market = ChangingMarketplace(random.Random(), marketplace, accepts=True)
         market.change()
         with SupervisedDeployment(Path(folder), marketplace) as site:
             wait_for(lambda: site.has_recovered(market, datetime.min.replace(tzinfo=UTC)), seconds=RECOVERY_SECONDS)
             with site.connect() as connection:
-                import_levels(StockConnection(connection), dict.fromkeys(SKUS, 60))
+                import_levels(StockConnection(connection), dict.fromkeys(SKUS, 100_000))
             yield site, market
 
 

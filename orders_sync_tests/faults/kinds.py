@@ -21,7 +21,8 @@ MAX_CONNECTIONS = 100
 NOTICED_SECONDS = 60.0
 """So long after its cable was cut, another host and the server must have noticed it."""
 
-Fault = Callable[[Story, BaseProcess], None]
+Fault = Callable[[Story, BaseProcess], float | None]
+"""Returns the seconds until the fault was noticed, where they are measured."""
 
 
 def nothing(_: Story, process: BaseProcess) -> None:
@@ -128,18 +129,27 @@ def pooler(story: Story, _: BaseProcess) -> None:
         raise Violation("a process worked through a pooler in transaction mode")
 
 
-def host_lost(story: Story, process: BaseProcess) -> None:
-    """Another host works on the same lane, or on another one, and loses its network."""
+def host_lost(story: Story, process: BaseProcess) -> float | None:
+    """Another host works on the same lane, or on another one, and loses its network.
+
+    Returns the seconds until its process and its sessions at the server have ended; None if it had done its work.
+    """
     host = story.machine.host
     assert host is not None
     lost = story.start(story.random.choice([process.name, story.random.choice(JOBS)]), host=host)
     time.sleep(story.random.uniform(0, 3))
     host.cut()
+    cut, worked = time.monotonic(), lost.is_alive()
     try:
         lost.join(NOTICED_SECONDS)
         if lost.is_alive():
             lost.kill()
             raise Violation(f"another host has not noticed after {NOTICED_SECONDS:.0f} s that its network is lost")
+        while story.machine.has_sessions_of(host):
+            if time.monotonic() - cut > NOTICED_SECONDS:
+                raise Violation(f"the server keeps sessions of a lost host after {NOTICED_SECONDS:.0f} s")
+            time.sleep(0.1)
+        return time.monotonic() - cut if worked else None
     finally:
         host.plug_in()
 

@@ -98,6 +98,13 @@ class Machine:
             time.sleep(seconds)
             os.kill(pid, signal.SIGCONT)
 
+    def has_sessions_of(self, host: OtherHost) -> bool:
+        """Whether the server has sessions of another host. False if it does not answer: it ended with them."""
+        with contextlib.suppress(psycopg.Error), psycopg.connect(self.url(), autocommit=True) as own:
+            query = "SELECT 1 FROM pg_stat_activity WHERE client_addr = %s"
+            return own.execute(query, [host.own_address]).fetchone() is not None
+        return False
+
     def administer(self, query: bytes) -> None:
         """Runs a statement as an administrator; nothing if the server does not answer."""
         with contextlib.suppress(psycopg.Error), psycopg.connect(self.url(), autocommit=True) as own:

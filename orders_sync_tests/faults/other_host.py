@@ -13,11 +13,11 @@ NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root may make ne
 
 
 class OtherHost:
-    """A host at the other end of a cable. `address`: ours, as it sees us."""
+    """A host at the other end of a cable. `address`: ours, as it sees us; `own_address`: its own."""
 
     def __init__(self, name: str, network: int) -> None:
         self.name = name
-        self.address, self._own_address = (f"10.231.{network}.{end}" for end in (1, 2))
+        self.address, self.own_address = (f"10.231.{network}.{end}" for end in (1, 2))
 
     def start(self, command: list[str], environment: Mapping[str, str]) -> "subprocess.Popen[str]":
         """Starts a program there."""
@@ -40,7 +40,7 @@ class OtherHost:
         _ip("link", "add", self.name, "type", "veth", "peer", "name", "eth0", "netns", self.name)
         _ip("address", "add", f"{self.address}/24", "dev", self.name)
         _ip("link", "set", self.name, "up")
-        _ip("-n", self.name, "address", "add", f"{self._own_address}/24", "dev", "eth0")
+        _ip("-n", self.name, "address", "add", f"{self.own_address}/24", "dev", "eth0")
         for device in ("lo", "eth0"):
             _ip("-n", self.name, "link", "set", device, "up")
 

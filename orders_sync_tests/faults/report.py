@@ -13,6 +13,8 @@ class Report:
 
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     """By kind of fault, how long it took until everything was right again."""
+    noticed: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """By kind of fault, how long it took until it was noticed, where that is measured."""
     violations: list[str] = field(default_factory=list[str])
 
     def add(self, other: "Report") -> None:
@@ -20,6 +22,8 @@ class Report:
         self.violations.extend(other.violations)
         for name, values in other.seconds.items():
             self.seconds[name] += values
+        for name, values in other.noticed.items():
+            self.noticed[name] += values
 
     def note_violation(self, where: str, error: Exception) -> None:
         """Keeps a violation, and prints it: a run lasts long."""
@@ -34,6 +38,9 @@ def table(report: Report, expected: Mapping[str, str], heads: Iterable[str]) -> 
         if values := report.seconds.get(name):
             figures = f"{len(values)} | {statistics.median(values):.1f} s | {max(values):.1f} s"
             lines.append(f"| {name} | {text} | {figures} |")
+    for name, values in report.noticed.items():
+        figures = f"a median of {statistics.median(values):.1f} s, at worst {max(values):.1f} s"
+        lines += ["", f"After the fault `{name}`, both ends had noticed it after {figures} ({len(values)} times)."]
     return "\n".join(lines)
 
 
