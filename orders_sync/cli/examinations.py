@@ -85,11 +85,13 @@ def _examine_accounts() -> Iterator[Finding]:
 
 def _examine_daemon() -> Iterator[Finding]:
     from orders_sync.dagster_instance.instance import open_instance
+    from orders_sync.dagster_instance.ticks import evaluations
 
     remedy = "Start it: `make run`, `dagster dev`, or `orders-sync daemon` on a server. See .state/logs/daemon.log."
     with open_instance() as instance:
         heartbeats = instance.get_daemon_heartbeats()
         silent = overdue(instance, DAEMON_SILENT_SECONDS)
+        failures = evaluations(instance).failures
     for name in ("SCHEDULER", "SENSOR", "QUEUED_RUN_COORDINATOR"):
         heartbeat = heartbeats.get(name)
         age = time.time() - heartbeat.timestamp if heartbeat else None
@@ -104,6 +106,8 @@ def _examine_daemon() -> Iterator[Finding]:
         "The daemon does not run, or its code server has died or hangs. Restart both; `orders-sync watch` does so by "
         "itself. See .state/logs/code_server.log.",
     )
+    for name, error in failures.items():
+        yield Finding(False, f"the last tick of {name} failed: {error}", "See its ticks in the UI, Automation.")
 
 
 def _examine_schedules() -> Iterator[Finding]:
@@ -172,6 +176,10 @@ def _examine_lanes() -> Iterator[Finding]:
         yield examine_lane(state, settings, now, refusal, failures.get(state.lane, 0))
 
 
+_REMEDY_OF_PAUSE = (
+    "Correct the account's file, or set the credential where the daemon is started, too, and restart the daemon: one "
+    "that runs sees no new variable."
+)
 _REMEDIES_OF_WRONG = {
     ActivityKind.DIED: "Nothing, if the daemon is alive: its sensor `dead_runs` fails the run, and the next run misses "
     "nothing. `orders-sync sync` runs the lane now.",
@@ -198,7 +206,7 @@ def examine_lane(
         )
     doing = activity(state, now, refusal)
     if doing.kind is ActivityKind.PAUSED:
-        return Finding(False, doing.text, "Correct the account's file, or set the credential for the daemon, too.")
+        return Finding(False, doing.text, _REMEDY_OF_PAUSE)
     if doing.is_wrong:
         return Finding(False, f"{state.lane}: {doing.text}", _REMEDIES_OF_WRONG[doing.kind])
     if state.holder is not None and state.last_started_at is not None and now - state.last_started_at > LONG_PASS:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import psutil
 
@@ -76,7 +77,8 @@ class ManagedProcess:
             )
         self._sessions.append(process.pid)
         self._note(process.pid)
-        self._started_at = time.monotonic()
+        self.started_at = time.monotonic()
+        """By `time.monotonic`, when it was started last."""
         self._start_again_at = None
         return process
 
@@ -88,7 +90,7 @@ class ManagedProcess:
         now = time.monotonic()
         self._kill_if_idle(now)
         if self.is_alive():
-            if now - self._started_at > STEADY_SECONDS:
+            if now - self.started_at > STEADY_SECONDS:
                 self._ends = 0
         elif self._start_again_at is None:
             self._ends += 1
@@ -124,9 +126,13 @@ class ManagedProcess:
             self.kill()
 
     def kill(self) -> None:
-        """Ends the process, but not what it started: `keep_running` starts it again."""
+        """Ends the process, with the child that it needs; `keep_running` starts it again. All other processes go on."""
+        children = _children(self._process.pid) if self._needs_child else []
         self._process.kill()
         self._process.wait()
+        for child in children:  # frozen, it would not notice that it is alone
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
 
     def is_alive(self) -> bool:
         """Whether the process runs."""
@@ -174,6 +180,13 @@ def _has_child(pid: int) -> bool:
         return any(child.status() != psutil.STATUS_ZOMBIE for child in psutil.Process(pid).children())
     except psutil.NoSuchProcess:
         return True  # one has just ended: the next look shows what is left
+
+
+def _children(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children()
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _wait(condition: Callable[[], bool], seconds: float) -> bool:

@@ -4,15 +4,16 @@ import contextlib
 import fcntl
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import psycopg
 
 from orders_sync.cli.daemon import LOCK, application_of_daemon
+from orders_sync.cli.http_watch import HttpWatch
 from orders_sync.cli.kept_databases import DatabasesUnreachableError, KeptDatabases
 from orders_sync.cli.managed_process import ManagedProcess
 from orders_sync.cli.output import console
@@ -29,6 +30,8 @@ LOOK_SECONDS = 1.0
 """How long it takes until the processes and the databases are looked at again."""
 PATIENCE_SECONDS = 30.0
 """After so long, and each time again, a wait for a process says how long it has waited."""
+FROZEN_SECONDS = 30.0
+"""After so long without an answer, a database is reported as frozen."""
 
 
 class AlreadyRunningError(UserFacingError):
@@ -80,6 +83,7 @@ class Supervisor:
         self._databases = databases
         self._report = report
         self._processes: list[ManagedProcess] = []
+        self._answers: list[tuple[ManagedProcess, HttpWatch]] = []
         self._unreachable_since: float | None = None
 
     def start(
@@ -104,7 +108,8 @@ class Supervisor:
                 self._report.line(what)
         now = time.monotonic()
         try:
-            connection = self._databases.orders()
+            with self._said_if_slow("the databases have not answered"):
+                connection = self._databases.orders()
         except DatabasesUnreachableError as problem:
             if self._unreachable_since is None:
                 self._unreachable_since = now
@@ -116,18 +121,30 @@ class Supervisor:
         for process in self._processes:
             if what := process.keep_running():
                 self._report.line(what)
+        for process, watch in self._answers:
+            if process.is_alive() and (what := watch.look(process.started_at)):
+                self._report.error(f"{process.name} {what}; it is replaced")
+                process.kill()
         return connection
 
-    def wait_until_it_answers(self, process: ManagedProcess, url: str) -> None:
-        """Waits until a GET of `url` succeeds, as `wait_until` does."""
+    @contextmanager
+    def _said_if_slow(self, what: str) -> Generator[None]:
+        """Says when the block takes long: it waits for a server that is frozen."""
+        timer = threading.Timer(
+            FROZEN_SECONDS, self._report.error, [f"{what} for {FROZEN_SECONDS:.0f} s; waiting until they do"]
+        )
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
-        def answers() -> bool:
-            try:
-                return httpx.get(url, timeout=2, trust_env=False).is_success
-            except httpx.TransportError:
-                return False
-
-        self.wait_until(process, answers, f"does not answer on {url} yet")
+    def keep_answering(self, process: ManagedProcess, url: str) -> None:
+        """Waits until a GET of `url` succeeds, as `wait_until` does. From then on, `look` replaces it when it hangs."""
+        watch = HttpWatch(url)
+        self.wait_until(process, watch.succeeds, f"does not answer on {url} yet")
+        self._answers.append((process, watch))
 
     def wait_until(self, process: ManagedProcess, condition: Callable[[], bool], state: str) -> None:
         """Waits until the condition is true, however long the machine needs, and says now and then for how long.

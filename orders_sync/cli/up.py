@@ -102,7 +102,7 @@ def _prepare_databases() -> None:
 def _start_sandbox(supervisor: Supervisor, report: TimedReport, port: int) -> None:
     process = supervisor.start("sandbox", [sys.executable, "-m", "orders_sync.cli", "sandbox", "--port", str(port)])
     address = f"http://127.0.0.1:{port}"
-    supervisor.wait_until_it_answers(process, f"{address}/sandbox/clock")
+    supervisor.keep_answering(process, f"{address}/sandbox/clock")
     report.line(f"the sandbox marketplaces answer on {address}")
     _import_sandbox_stock(address)
 
@@ -117,7 +117,7 @@ def _start_dagster(supervisor: Supervisor, report: TimedReport, folder: Path, po
     supervisor.start("daemon", parts.daemon)
     web = supervisor.start("web", parts.web)
     address = f"http://127.0.0.1:{port}"
-    supervisor.wait_until_it_answers(web, f"{address}/operations/health")
+    supervisor.keep_answering(web, f"{address}/operations/health")
     report.line(f"the Dagster UI answers on {address}, the operator's pages on {address}/operations")
     report.line("Ctrl-C stops everything")
 
@@ -153,6 +153,8 @@ def _report_progress(supervisor: Supervisor, report: TimedReport, *, until_synce
                     return
                 if what := watchdog.look():
                     replace_what_is_silent(supervisor, report, what)
+                for news in watchdog.news():
+                    (report.error if news.is_wrong else report.line)(news.text)
             else:
                 watchdog.wait_for_start()
             time.sleep(LOOK_SECONDS)

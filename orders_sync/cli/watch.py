@@ -28,7 +28,8 @@ def watch(seconds: float, once: bool, restart_command: str | None) -> None:
 
     Runs outside Dagster, beside the daemon, until it is stopped. When the code server has died or hangs, the daemon
     looks well, but evaluates no schedule and no sensor. That is logged as an error, and the restart command is run. If
-    no tick is evaluated then, it is run again after 3, 6, 12 and then each 15 minutes. `orders-sync up` watches its own
+    no tick is evaluated then, it is run again after 3, 6, 12 and then each 15 minutes. It also logs when Dagster's
+    database does not answer, and when the ticks of a schedule or sensor fail. `orders-sync up` watches its own
     processes in the same way.
     """
     from orders_sync.dagster_instance.instance import open_instance
@@ -47,6 +48,8 @@ def watch(seconds: float, once: bool, restart_command: str | None) -> None:
             if what := watchdog.look():
                 _log.error(what)
                 _restart(restart_command)
+            for news in watchdog.news():
+                _log.log(logging.ERROR if news.is_wrong else logging.WARNING, news.text)
             time.sleep(LOOK_SECONDS)
 
 

@@ -6,7 +6,7 @@ not even the sensor that fails dead runs.
 
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from orders_sync.cli.output import moment, span
 
@@ -20,6 +20,13 @@ SILENT_SECONDS = 40.0
 START_SECONDS = 180.0
 """How long it may take until the first tick after a start; twice as long each time that nothing helped."""
 LONGEST_START_SECONDS = 900.0
+
+
+class News(NamedTuple):
+    """What has become wrong, or right again."""
+
+    is_wrong: bool
+    text: str
 
 
 class Watchdog:
@@ -40,6 +47,8 @@ class Watchdog:
         self._latest: float | None = None
         self._patience = START_SECONDS
         self._is_starting = True
+        self._problems: dict[str, str] = {}
+        self._reported: dict[str, str] = {}
         self.wait_for_start()
 
     def wait_for_start(self) -> None:
@@ -50,7 +59,7 @@ class Watchdog:
     def look(self) -> str | None:
         """What there is to report when no tick was evaluated for too long; then a start is expected. Else None.
 
-        While Dagster's database does not answer, no tick can be: that is not reported.
+        While Dagster's database does not answer, no tick can be: that is no silence, but `news` reports it.
         """
         from orders_sync.dagster_instance.ticks import StorageUnreachableError, evaluations
 
@@ -60,9 +69,11 @@ class Watchdog:
         self._look_at = now + self._every
         try:
             found = evaluations(self._instance)
-        except StorageUnreachableError:
+        except StorageUnreachableError as problem:
+            self._problems = {"Dagster's database": f"does not answer: {problem.reason}"}
             self.wait_for_start()
             return None
+        self._problems = {f"the tick of {name}": f"failed: {error}" for name, error in found.failures.items()}
         if evaluated := found.moments - self._seen:
             if self._latest is not None:  # the first one that is seen may be of before
                 self._is_starting, self._patience = False, START_SECONDS
@@ -79,6 +90,12 @@ class Watchdog:
         silent = now - self._since
         self.wait_for_start()
         return silence(self._latest, silent)
+
+    def news(self) -> list[News]:
+        """What has become wrong or right again by the looks since the last call, apart from silence."""
+        before, self._reported = self._reported, self._problems
+        wrong = [News(True, f"{what} {how}") for what, how in self._problems.items() if what not in before]
+        return wrong + [News(False, f"{what} is well again") for what in before if what not in self._problems]
 
 
 def overdue(instance: "dg.DagsterInstance", seconds: float = SILENT_SECONDS) -> str | None:

@@ -1,5 +1,6 @@
 """When Dagster last evaluated something: what shows that daemon and code server work, which their heartbeats do not."""
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import dagster as dg
@@ -11,6 +12,7 @@ from orders_sync.dagster_instance.internals import (
     InstigatorTick,
     InstigatorType,
     SensorInstigatorData,
+    SerializableErrorInfo,
     TickStatus,
 )
 from orders_sync.model.errors import UserFacingError
@@ -33,6 +35,9 @@ class Evaluations(NamedTuple):
     interval: float | None
     """How often one is due at least, in seconds; None: no sensor is switched on, or none was seen by a daemon yet."""
 
+    failures: Mapping[str, str]
+    """The schedules and sensors whose last tick failed by itself, with the first line of its error."""
+
     @property
     def latest(self) -> float | None:
         """When a tick was last evaluated (epoch seconds); None: never."""
@@ -40,21 +45,29 @@ class Evaluations(NamedTuple):
 
 
 class StorageUnreachableError(UserFacingError):
-    """Dagster's database does not answer."""
+    """Dagster's database does not answer. `reason`: one line."""
+
+    def __init__(self, error: Exception) -> None:
+        self.reason = str(error).strip().partition("\n")[0]
+        super().__init__(f"Dagster's database does not answer: {self.reason}")
 
 
 def evaluations(instance: dg.DagsterInstance) -> Evaluations:
     """Looks the ticks up in Dagster's storage. Raises StorageUnreachableError."""
     storage = instance.schedule_storage
     try:
-        sensors = instance.all_instigator_state(instigator_type=InstigatorType.SENSOR)
-        ids = [state.selector_id for state in sensors]
-        ticks = storage.get_batch_ticks(ids, limit=1) if storage and ids else {}
-        moments = {tick.timestamp for latest in ticks.values() for tick in latest if _failed_by_itself(tick)}
+        states = instance.all_instigator_state()
+        ids = [state.selector_id for state in states]
+        # Two of each, since the last one may be under way. Asking for ended ones alone fails in Dagster 1.13.
+        ticks = storage.get_batch_ticks(ids, limit=2) if storage and ids else {}
+        last = [(state, _last_ended(ticks.get(state.selector_id, ()))) for state in states]
+        failed = [(state, tick) for state, tick in last if tick is not None and _failed_by_itself(tick)]
+        sensors = [state for state in states if state.instigator_type == InstigatorType.SENSOR]
+        moments = {tick.timestamp for state, tick in failed if state.instigator_type == InstigatorType.SENSOR}
         data = [state.instigator_data for state in sensors if isinstance(state.instigator_data, SensorInstigatorData)]
         moments |= {each.last_tick_success_timestamp for each in data if each.last_tick_success_timestamp is not None}
     except (SQLAlchemyError, DagsterPostgresException) as error:
-        raise StorageUnreachableError(f"Dagster's database does not answer: {error}") from error
+        raise StorageUnreachableError(error) from error
     intervals = [
         state.instigator_data.min_interval
         for state in sensors
@@ -62,7 +75,12 @@ def evaluations(instance: dg.DagsterInstance) -> Evaluations:
         and isinstance(state.instigator_data, SensorInstigatorData)
         and state.instigator_data.min_interval is not None
     ]
-    return Evaluations(frozenset(moments), min(intervals, default=None))
+    failures = {
+        state.instigator_name: _first_line(tick.error)
+        for state, tick in failed
+        if state.status != InstigatorStatus.STOPPED
+    }
+    return Evaluations(frozenset(moments), min(intervals, default=None), failures)
 
 
 def last_evaluated(instance: dg.DagsterInstance) -> float | None:
@@ -77,8 +95,20 @@ def last_evaluated(instance: dg.DagsterInstance) -> float | None:
             for tick in instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1, statuses=_EVALUATED)
         ]
     except (SQLAlchemyError, DagsterPostgresException) as error:
-        raise StorageUnreachableError(f"Dagster's database does not answer: {error}") from error
+        raise StorageUnreachableError(error) from error
     return max(ticks, default=None)
+
+
+def _last_ended(ticks: Sequence[InstigatorTick]) -> InstigatorTick | None:
+    ended = (tick for tick in ticks if tick.status != TickStatus.STARTED)
+    return max(ended, key=lambda tick: tick.timestamp, default=None)
+
+
+def _first_line(error: SerializableErrorInfo | None) -> str:
+    """The error of a tick in one line. Dagster wraps the one that says what happened."""
+    if error is None:
+        return "no error is stored"
+    return (error.cause or error).message.strip().partition("\n")[0] or str(error.cls_name)
 
 
 def _failed_by_itself(tick: InstigatorTick) -> bool:

@@ -16,6 +16,7 @@ from subprocess import SubprocessError
 from typing import IO, TYPE_CHECKING
 
 import psycopg
+from psycopg.pq import PGconn, Ping
 from psycopg.sql import SQL, Identifier
 
 from orders_sync.config.environment import state_folder
@@ -124,10 +125,11 @@ def _socket(data: Path) -> str:
 def _running_socket(folder: Path) -> str | None:
     try:
         socket = _socket(data_folder(folder))
-        psycopg.connect(f"postgresql://postgres@/postgres?host={socket}", connect_timeout=5).close()
-    except (OSError, IndexError, psycopg.OperationalError):
+    except (OSError, IndexError):
         return None
-    return socket
+    # It runs as well when it has no connection left.
+    answer = PGconn.ping(f"host={socket} user=postgres dbname=postgres connect_timeout=5".encode())
+    return socket if answer == Ping.OK else None
 
 
 def _start(folder: Path) -> None:

@@ -78,6 +78,23 @@ def test_a_process_whose_child_was_killed_is_started_again(tmp_path: Path, monke
         process.stop()
 
 
+def test_the_child_that_a_process_needs_is_killed_with_it_also_when_it_is_frozen(tmp_path: Path) -> None:
+    log = tmp_path / "logs" / "part.log"
+    program = (
+        "import subprocess, sys, time\n"
+        "print(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']).pid, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    process = ManagedProcess("part", [sys.executable, "-c", program], needs_child=True, stop_seconds=0)
+    try:
+        child = psutil.Process(int(wait_for(log.read_text, seconds=30)))
+        child.suspend()
+        process.kill()
+        wait_for(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, seconds=10)
+    finally:
+        process.stop()
+
+
 def test_a_process_may_end_without_a_wait(tmp_path: Path) -> None:
     stubborn = (
         "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print('on', flush=True); time.sleep(60)"

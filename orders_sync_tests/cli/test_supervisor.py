@@ -6,15 +6,18 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
 import psycopg
 import pytest
 
-from orders_sync.cli import managed_process, supervisor
+from orders_sync.cli import http_watch, managed_process, supervisor
 from orders_sync.cli.daemon import LOCK, application_of_daemon
+from orders_sync.cli.http_watch import HttpWatch
 from orders_sync.cli.kept_databases import KeptDatabases
 from orders_sync.cli.supervisor import AlreadyRunningError, Supervisor, TimedReport, only_one
 from orders_sync.cli.up import replace_what_is_silent
@@ -118,11 +121,58 @@ def test_a_slow_start_is_waited_for_and_says_how_long(
     slow = f"import time; time.sleep(3); from http.server import *; {server}"
     assert supervised.look()  # starts the server
     part = supervised.start("part", [sys.executable, "-c", slow])
-    supervised.wait_until_it_answers(part, f"http://127.0.0.1:{port}/")
+    supervised.keep_answering(part, f"http://127.0.0.1:{port}/")
     waits = lines(capsys)
     assert len(waits) >= 2
     state = rf"part does not answer on http://127\.0\.0\.1:{port}/ yet"
     assert all(re.fullmatch(rf"{state}; waiting for \d+ s \(see {part.log}\)", line) for line in waits)
+
+
+def test_a_process_that_hangs_is_replaced(
+    supervised: Supervisor, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It lives and holds its port, but answers nothing: the operating system accepts connections in its place."""
+    monkeypatch.setattr(http_watch, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(http_watch, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(http_watch, "SILENT_SECONDS", 2.0)
+    port = free_port()
+    server = f"from http.server import *; HTTPServer(('127.0.0.1', {port}), SimpleHTTPRequestHandler).serve_forever()"
+    part = supervised.start("part", [sys.executable, "-c", server])
+    supervised.keep_answering(part, f"http://127.0.0.1:{port}/")
+
+    def answers_after_a_look() -> bool:
+        supervised.look()
+        return HttpWatch(f"http://127.0.0.1:{port}/").succeeds()
+
+    assert answers_after_a_look()
+    (child,) = (each for each in psutil.Process().children() if server in each.cmdline())
+    child.suspend()
+    wait_for(answers_after_a_look, seconds=60)
+    hangs = rf"part has not answered on http://127\.0\.0\.1:{port}/ for \d+ s; it is replaced"
+    replaced, ended = lines(capsys)
+    assert re.fullmatch(hangs, replaced)
+    assert ended == "part ended with exit code -9; it is started again in 1 s"
+
+
+def test_a_database_that_is_frozen_is_reported(
+    state: Path, supervised: Supervisor, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert supervised.look()
+    monkeypatch.setattr(supervisor, "FROZEN_SECONDS", 0.5)
+    server = psutil.Process(int((state / "postgres" / "postmaster.pid").read_text().splitlines()[0]))
+    frozen = [server, *server.children()]
+    for process in frozen:
+        process.suspend()
+
+    def thaw() -> None:
+        time.sleep(2)
+        for process in frozen:
+            process.resume()
+
+    with ThreadPoolExecutor(1) as other:
+        other.submit(thaw)
+        assert supervised.look()
+    assert lines(capsys) == ["the databases have not answered for 0 s; waiting until they do"]
 
 
 def test_a_process_that_dies_while_it_starts_is_started_again(

@@ -1,5 +1,6 @@
 """`orders-sync watch` and the watchdog of `up`: they notice that Dagster evaluates no ticks."""
 
+import os
 import subprocess
 import sys
 import time
@@ -8,13 +9,16 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import dagster as dg
+import psycopg
 import pytest
+import yaml
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from orders_sync.cli import watchdog
 from orders_sync.cli.examinations import EXAMINATIONS, Finding
-from orders_sync.cli.watchdog import Watchdog, overdue
+from orders_sync.cli.watchdog import News, Watchdog, overdue
 from orders_sync.config.environment import PROJECT_ROOT
-from orders_sync.dagster_instance.internals import InstigatorStatus, TickStatus
+from orders_sync.dagster_instance.internals import InstigatorStatus, SerializableErrorInfo, TickStatus
 from orders_sync.dagster_instance.ticks import evaluations
 from orders_sync.testing.waiting import limit, wait_for
 from orders_sync_tests.dagster_instance.dagster_sensors import store_failed_tick, store_sensor, store_tick
@@ -151,6 +155,44 @@ def test_the_command_logs_an_error_and_restarts(home: Path, instance: dg.Dagster
     assert " ERROR no tick of a schedule or sensor was evaluated since " in done.stderr
     assert f"The restart command `touch {marker}` ended with exit code 0." in done.stderr
     assert marker.exists()
+
+
+def test_a_tick_that_fails_is_news_until_one_succeeds(instance: dg.DagsterInstance) -> None:
+    sensor = store_sensor(instance, "order_events", time.time(), interval=600)
+    dog = Watchdog(instance, every=0)
+    error = SerializableErrorInfo("KeyError: 'sku'\n", [], "KeyError")
+    store_tick(instance, sensor, time.time(), TickStatus.FAILURE, error)
+    assert dog.look() is None
+    assert dog.news() == [News(True, "the tick of order_events failed: KeyError: 'sku'")]
+    assert dog.look() is None
+    assert dog.news() == []
+    assert "the last tick of order_events failed: KeyError: 'sku'" in [each.text for each in EXAMINATIONS["daemon"]()]
+    store_tick(instance, sensor, time.time(), TickStatus.SKIPPED)
+    assert dog.look() is None
+    assert dog.news() == [News(False, "the tick of order_events is well again")]
+
+
+def test_a_database_of_dagster_that_is_away_is_news(database_url: str, home: Path) -> None:
+    with psycopg.connect(make_conninfo(database_url, dbname="postgres"), autocommit=True) as administrator:
+        name = f"dagster_{os.getpid()}"
+        administrator.execute(f"CREATE DATABASE {name}".encode())
+        url = database_url.replace(f"/{conninfo_to_dict(database_url)['dbname']}", f"/{name}")
+        storage = {"telemetry": {"enabled": False}, "storage": {"postgres": {"postgres_url": url}}}
+        (home / "dagster.yaml").write_text(yaml.safe_dump(storage))
+        with dg.DagsterInstance.get() as instance:
+            store_sensor(instance, SENSOR, time.time(), interval=600)
+            dog = Watchdog(instance, every=0)
+            assert dog.look() is None
+            administrator.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false".encode())
+            administrator.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+            assert dog.look() is None
+            (lost,) = dog.news()
+            assert lost.is_wrong
+            assert lost.text.startswith("Dagster's database does not answer: ")
+            administrator.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true".encode())
+            assert dog.look() is None
+            assert dog.news() == [News(False, "Dagster's database is well again")]
+        administrator.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
 def test_the_command_is_content_while_ticks_are_evaluated(home: Path, instance: dg.DagsterInstance) -> None:

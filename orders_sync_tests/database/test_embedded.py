@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import psutil
 import psycopg
 import pytest
 
-from orders_sync.database.embedded import EmbeddedServerError, embedded_url, stop_if_last
+from orders_sync.database.embedded import START_SECONDS, EmbeddedServerError, embedded_url, stop_if_last
 from orders_sync.testing.waiting import wait_for
 
 USE_IT = """
@@ -120,6 +121,19 @@ def test_a_server_whose_connections_outlive_it_is_started_once_they_have_ended(f
         if thread is not None:
             thread.join()
         stop_if_last(folder)
+
+
+def test_a_server_without_a_connection_left_is_not_started_again(folder: Path) -> None:
+    url = embedded_url("shop", folder)
+    with ExitStack() as others:
+        with suppress(psycopg.OperationalError):
+            while True:
+                others.enter_context(psycopg.connect(url))
+        before = time.monotonic()
+        with pytest.raises(psycopg.OperationalError, match="too many clients"):
+            embedded_url("shop", folder)
+        assert time.monotonic() - before < START_SECONDS / 2
+    assert embedded_url("shop", folder) == url
 
 
 def test_a_new_database_compares_texts_byte_by_byte(folder: Path) -> None:

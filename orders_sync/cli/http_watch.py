@@ -1,0 +1,53 @@
+"""Notices that a process that serves HTTP hangs: it lives, and answers nothing."""
+
+import time
+
+import httpx
+
+LOOK_SECONDS = 10.0
+"""How often the process is looked at, however often the watch is called."""
+ANSWER_SECONDS = 5.0
+"""How long an answer may take."""
+SILENT_SECONDS = 60.0
+"""A process that has answered nothing for so long hangs."""
+START_SECONDS = 180.0
+"""How long it may take until the first answer after a start."""
+
+
+class HttpWatch:
+    """Looks again and again whether a URL is answered. Measures with a clock that never jumps."""
+
+    def __init__(self, url: str) -> None:
+        """`url`: what a GET asks for."""
+        self._url = url
+        self._look_at = time.monotonic()
+        self._answered_at: float | None = None
+
+    def succeeds(self) -> bool:
+        """Whether the URL is answered with success."""
+        response = self._get()
+        return response is not None and response.is_success
+
+    def look(self, started_at: float) -> str | None:
+        """What there is to report when nothing was answered for too long. An answer may be an error.
+
+        `started_at`: by `time.monotonic`, when the process was started last.
+        """
+        now = time.monotonic()
+        if now < self._look_at:
+            return None
+        self._look_at = now + LOOK_SECONDS
+        if self._get() is not None:
+            self._answered_at = time.monotonic()
+            return None
+        if self._answered_at is None or self._answered_at < started_at:
+            silent, allowed = now - started_at, START_SECONDS
+        else:
+            silent, allowed = now - self._answered_at, SILENT_SECONDS
+        return f"has not answered on {self._url} for {silent:.0f} s" if silent >= allowed else None
+
+    def _get(self) -> httpx.Response | None:
+        try:
+            return httpx.get(self._url, timeout=ANSWER_SECONDS, trust_env=False)
+        except httpx.TransportError:
+            return None
