@@ -13,7 +13,7 @@ import psycopg
 from orders_sync_tests import debian_packages
 from orders_sync_tests.faults.changing_marketplace import Violation
 from orders_sync_tests.faults.machine import DISK_MEGABYTES, Machine
-from orders_sync_tests.faults.story import JOBS, Story, end
+from orders_sync_tests.faults.story import JOBS, Story, end, shown_stacks
 from orders_sync_tests.pgbouncer import pgbouncer
 
 MAX_CONNECTIONS = 100
@@ -143,8 +143,11 @@ def host_lost(story: Story, process: BaseProcess) -> float | None:
     try:
         lost.join(NOTICED_SECONDS)
         if lost.is_alive():
+            stacks = shown_stacks(lost)
             lost.kill()
-            raise Violation(f"another host has not noticed after {NOTICED_SECONDS:.0f} s that its network is lost")
+            raise Violation(
+                f"another host has not noticed after {NOTICED_SECONDS:.0f} s that its network is lost: {stacks}"
+            )
         while story.machine.has_sessions_of(host):
             if time.monotonic() - cut > NOTICED_SECONDS:
                 raise Violation(f"the server keeps sessions of a lost host after {NOTICED_SECONDS:.0f} s")

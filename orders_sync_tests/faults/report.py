@@ -27,7 +27,7 @@ class Report:
 
     def note_violation(self, where: str, error: Exception) -> None:
         """Keeps a violation, and prints it: a run lasts long."""
-        self.violations.append(f"{where}: {type(error).__name__}: {str(error)[:2000]}")
+        self.violations.append(f"{where}: {type(error).__name__}: {str(error)[:6000]}")
         print(self.violations[-1], flush=True)
 
 

@@ -1,12 +1,17 @@
 """One random sequence on a machine, and the processes that work in it."""
 
+import faulthandler
 import multiprocessing
 import os
 import random
+import signal
 import sys
+import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from orders_sync.config.environment import ORDERS_DATABASE_URL
@@ -25,6 +30,8 @@ from orders_sync_tests.faults.relay import relay_from_loopback
 JOBS = (*SyncType, "stock")
 RECOVERY_SECONDS = 300.0
 """A lane must have worked again so long after all faults have ended."""
+
+SHOW_STACKS = signal.SIGUSR1
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload([__name__])  # else each process that works imports all of this: two seconds of CPU time
@@ -45,6 +52,7 @@ class Surroundings(NamedTuple):
 def work(job: str, settings: dict[str, Any], found: Surroundings) -> None:
     """One pass of a lane, or the stock job."""
     sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - what fails here is the subject of the test
+    faulthandler.register(SHOW_STACKS, open(stacks_of(os.getpid()), "w"))  # noqa: SIM115 - open while it works
     os.environ.pop(ORDERS_DATABASE_URL, None)
     os.environ.update(found.environment)
     if found.host is not None:
@@ -59,12 +67,26 @@ def work(job: str, settings: dict[str, Any], found: Surroundings) -> None:
     run_pass(PassRequest(account, SyncType(job), f"chaos-{os.getpid()}"))
 
 
+def stacks_of(pid: int) -> Path:
+    """Where a process writes what its threads do, when it gets the signal SHOW_STACKS."""
+    return Path(tempfile.gettempdir(), f"orders-sync-chaos-{pid}.stacks")
+
+
+def shown_stacks(process: BaseProcess) -> str:
+    """What the threads of a process do at the moment."""
+    assert process.pid is not None
+    os.kill(process.pid, SHOW_STACKS)
+    time.sleep(1)
+    return stacks_of(process.pid).read_text()
+
+
 def end(process: BaseProcess) -> None:
     """Waits until a process has ended. Raises Violation if it does not."""
     process.join(RECOVERY_SECONDS)
     if process.is_alive():
+        stacks = shown_stacks(process)
         process.kill()
-        raise Violation(f"a process did not end within {RECOVERY_SECONDS:.0f} s")
+        raise Violation(f"a process did not end within {RECOVERY_SECONDS:.0f} s: {stacks}")
 
 
 @dataclass(frozen=True)
