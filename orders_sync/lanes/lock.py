@@ -29,6 +29,14 @@ class LaneBusyError(UserFacingError):
         self.holder = holder
 
 
+class LaneLostError(BaseException):
+    """The lane for which this thread works is lost. It ends the whole pass, whatever the pass is doing.
+
+    No Exception, as asyncio's CancelledError: an adapter, and the code around it, may take any Exception for that of
+    one record, note it, and go on with the next one.
+    """
+
+
 _held: ContextVar[Connection | None] = ContextVar("held", default=None)
 """The connection that holds the lane for which this thread works."""
 _RUN = "SELECT last_run_id FROM lanes WHERE account = %s AND sync_type = %s AND last_outcome = 'running'"
@@ -87,7 +95,7 @@ def hold(
     """Holds the lane for the length of the block; yields the connection that holds it.
 
     Waits up to `wait_seconds` for a busy lane and calls `report` with a line for each holder. Then raises
-    LaneBusyError.
+    LaneBusyError. Raises OperationalError when `check_held` has found out that the lane is lost.
     """
     connection = connect(url, application=_application(lane, run_id))
     before = _held.get()
@@ -96,6 +104,8 @@ def hold(
         _held.set(connection)
         with kept_in_use(connection):
             yield connection
+    except LaneLostError as lost:
+        raise OperationalError(str(lost)) from None
     finally:
         _held.set(before)
         advisory_locks.release_all(connection)
@@ -103,13 +113,15 @@ def hold(
 
 
 def check_held() -> None:
-    """Raises OperationalError if the lane for which this thread works is lost: another run may work on it by now.
+    """Raises LaneLostError if the lane for which this thread works is lost: another run may work on it by now.
 
     Call it after each wait, before something is done that only one run may do. A thread that works for no lane passes.
     """
     connection = _held.get()
     if connection is not None and not touch(connection):
-        raise OperationalError("the connection that held the lane is lost")
+        raise LaneLostError(
+            "the connection to the orders database was lost, and with it the lane; the next run goes on"
+        )
 
 
 def _acquire(connection: Connection, lane: Lane, wait_seconds: float, report: Callable[[str], None]) -> None:

@@ -12,7 +12,7 @@ from orders_sync.database.engine import Connection, DatabaseUnreachableError
 from orders_sync.database.problems import problem_of
 from orders_sync.lanes.authority import hold_authority
 from orders_sync.lanes.history import finished, started
-from orders_sync.lanes.lock import hold
+from orders_sync.lanes.lock import LaneLostError, hold
 from orders_sync.lanes.refusals import end_pause, note_refusal
 from orders_sync.marketplaces.kit.accounts import overselling_accounts
 from orders_sync.marketplaces.kit.errors import BlockedByFirewallError, CredentialRefusedError, place_of
@@ -90,11 +90,11 @@ def _run(request: PassRequest, lane: Lane) -> PassSummary:
                     _note_drift(pass_)
         except BaseException as error:
             summary.seconds = time.monotonic() - began
-            if not isinstance(error, Exception):  # Ctrl-C, or Dagster's own when a run is terminated
+            if not isinstance(error, Exception | LaneLostError):  # Ctrl-C, or Dagster's own when a run is terminated
                 log.warning("%s: run %s was stopped", lane, request.run_id)
                 _note_failure(connection, lane, lane_run_id, summary, STOPPED)
                 raise
-            problem = one_line_error(error)
+            problem = str(error) if isinstance(error, LaneLostError) else one_line_error(error)
             log.error("%s: run %s failed: %s", lane, request.run_id, problem)
             _note_failure(connection, lane, lane_run_id, summary, problem)
             _note_refusal(connection, request, error, problem)
@@ -218,7 +218,7 @@ def _note_failure(connection: Connection, lane: Lane, lane_run_id: int, summary:
         log.warning("%s: the failure could not be stored in the database; the next run will store it.", lane)
 
 
-def _note_refusal(connection: Connection, request: PassRequest, error: Exception, problem: str) -> None:
+def _note_refusal(connection: Connection, request: PassRequest, error: BaseException, problem: str) -> None:
     """Lets the lane pause if its credential was refused; the whole account, if no lane can work with it."""
     is_missing = isinstance(error, MissingCredentialError)
     is_refused = isinstance(error, CredentialRefusedError) and error.status in REFUSALS

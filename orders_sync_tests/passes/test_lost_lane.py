@@ -48,3 +48,24 @@ def test_a_line_is_accepted_once(marketplace: Marketplace, connection: Connectio
     assert first.wait(limit(60)) == 1
     assert len(marketplace.sandbox.writes) == 1
     assert connection.execute("SELECT count(*) FROM acceptances WHERE state = 'accepted'").fetchone() == (1,)
+
+
+def test_a_pass_reads_no_further_documents(marketplace: Marketplace, connection: Connection) -> None:
+    """What goes wrong with the documents of one order stops no other; the loss of the lane stops all of them."""
+    limits = {"enforced": False, "connections": 1, "outage_minutes": 2}
+    account = sandbox_account(marketplace, limits=limits)
+    for number in range(1, 6):
+        an_order(marketplace, number)
+    sync(account)
+    marketplace.sandbox.seen.clear()
+    pause = marketplace.fault("status", status=429, method="GET", path="/", headers={"Retry-After": "3"})
+    settings = account.settings.model_dump()
+    program = PASS.replace("SyncType.NEW", "SyncType.INCOMPLETE").format(settings=settings)
+    reader = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: pause.used, seconds=60, what="the pause before the second try")
+    connection.execute(CUT.replace(b"shop/new", b"shop/incomplete"))
+    _, said = reader.communicate(timeout=limit(60))
+    assert reader.returncode == 1
+    lost = "the connection to the orders database was lost, and with it the lane; the next run goes on"
+    assert said.splitlines()[-1].endswith(f"PassFailedError: shop/incomplete: {lost}")
+    assert marketplace.calls() == 1
