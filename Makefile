@@ -11,7 +11,7 @@ run: .venv/installed ## set everything up and run the main job: sandbox, Dagster
 test: .venv/installed-dev ## set everything up and pass all the tests
 	$(BIN)/python -m orders_sync_tests.debian_packages
 	$(MAKE) lint types
-	$(BIN)/pytest -n 4 --dist loadgroup
+	$(BIN)/pytest -n 4 --dist loadgroup $(PYTEST_OPTIONS)
 
 test-fast: .venv/installed-dev ## the tests that need neither a daemon nor a browser
 	$(BIN)/pytest -n 4 --dist loadgroup -m "not ui and not daemon"
