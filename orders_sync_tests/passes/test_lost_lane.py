@@ -22,6 +22,7 @@ from orders_sync.passes.run_pass import run_pass
 from orders_sync.sync.pass_request import PassRequest
 run_pass(PassRequest(account_from("shop", {settings!r}, "f"), SyncType.NEW, "first"))
 """
+LOST = "the connection to the orders database was lost, and with it the lane; the next run goes on"
 CUT = (
     b"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'orders_sync shop/new first%'"
 )
@@ -66,6 +67,23 @@ def test_a_pass_reads_no_further_documents(marketplace: Marketplace, connection:
     connection.execute(CUT.replace(b"shop/new", b"shop/incomplete"))
     _, said = reader.communicate(timeout=limit(60))
     assert reader.returncode == 1
-    lost = "the connection to the orders database was lost, and with it the lane; the next run goes on"
-    assert said.splitlines()[-1].endswith(f"PassFailedError: shop/incomplete: {lost}")
+    assert said.splitlines()[-1].endswith(f"PassFailedError: shop/incomplete: {LOST}")
     assert marketplace.calls() == 1
+
+
+def test_pages_that_are_fetched_ahead_are_not_tried_again(marketplace: Marketplace, connection: Connection) -> None:
+    """The threads that fetch them work for the same lane."""
+    limits = {"enforced": False, "connections": 4, "outage_minutes": 15}
+    account = sandbox_account(marketplace, limits=limits, page_size=10)
+    for number in range(1, 201):
+        an_order(marketplace, number)
+    marketplace.fault("delay", seconds=1, times=3)  # pages that take long make several connections worth it
+    outage = marketplace.fault("status", status=503, times=0, headers={"Retry-After": "9"})
+    settings = account.settings.model_dump()
+    program = PASS.format(settings=settings)
+    reader = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: outage.used >= 4, seconds=60, what="the pause before the second tries")
+    connection.execute(CUT)
+    _, said = reader.communicate(timeout=limit(60))
+    assert reader.returncode == 1
+    assert said.splitlines()[-1].endswith(f"PassFailedError: shop/new: {LOST}")

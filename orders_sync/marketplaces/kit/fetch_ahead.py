@@ -4,6 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from typing import TypeVar
 
 LATENCY_PER_THREAD = 3.0
@@ -37,7 +38,8 @@ def _fetched_ahead(
         ahead: deque[tuple[int, Future[Page]]] = deque()
         try:
             for number in numbers:
-                ahead.append((number, pool.submit(fetch, number)))
+                # The context says for which lane the thread works; one can't be entered twice at the same time.
+                ahead.append((number, pool.submit(copy_context().run, fetch, number)))
                 if len(ahead) >= 2 * connections:
                     number, future = ahead.popleft()
                     yield number, future.result()
