@@ -27,6 +27,14 @@ def test_a_faster_machine_has_the_same_limits(monkeypatch: pytest.MonkeyPatch) -
     assert limit(10) == 10
 
 
+def test_a_measurement_that_takes_too_long_counts_as_that_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a busy machine would end the run before its first test."""
+    monkeypatch.delenv(machine_speed.VARIABLE)
+    monkeypatch.setattr(machine_speed, "WORK", "import time; time.sleep(60)")
+    monkeypatch.setattr(machine_speed, "MAX_SECONDS", 2.0)
+    assert slowness() == 2.0 / machine_speed.REFERENCE_SECONDS
+
+
 def test_the_first_process_measures_for_all_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(machine_speed.VARIABLE)
     measured = slowness()
