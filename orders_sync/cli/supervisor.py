@@ -108,7 +108,7 @@ class Supervisor:
                 self._report.line(what)
         now = time.monotonic()
         try:
-            with self._said_if_slow("the databases have not answered"):
+            with self._said_if_frozen():
                 connection = self._databases.orders()
         except DatabasesUnreachableError as problem:
             if self._unreachable_since is None:
@@ -128,17 +128,23 @@ class Supervisor:
         return connection
 
     @contextmanager
-    def _said_if_slow(self, what: str) -> Generator[None]:
-        """Says when the block takes long: it waits for a server that is frozen."""
-        timer = threading.Timer(
-            FROZEN_SECONDS, self._report.error, [f"{what} for {FROZEN_SECONDS:.0f} s; waiting until they do"]
-        )
+    def _said_if_frozen(self) -> Generator[None]:
+        """Says when the block, which waits for the databases, takes long, and when they have answered after all."""
+        began, is_frozen = time.monotonic(), threading.Event()
+
+        def say() -> None:
+            is_frozen.set()
+            self._report.error(f"the databases have not answered for {FROZEN_SECONDS:.0f} s; waiting until they do")
+
+        timer = threading.Timer(FROZEN_SECONDS, say)
         timer.daemon = True
         timer.start()
         try:
             yield
         finally:
             timer.cancel()
+        if is_frozen.is_set():
+            self._report.line(f"the databases answer again after {time.monotonic() - began:.0f} s")
 
     def keep_answering(self, process: ManagedProcess, url: str) -> None:
         """Waits until a GET of `url` succeeds, as `wait_until` does. From then on, `look` replaces it when it hangs."""

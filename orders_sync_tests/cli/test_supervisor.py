@@ -172,7 +172,9 @@ def test_a_database_that_is_frozen_is_reported(
     with ThreadPoolExecutor(1) as other:
         other.submit(thaw)
         assert supervised.look()
-    assert lines(capsys) == ["the databases have not answered for 0 s; waiting until they do"]
+    frozen, back = lines(capsys)
+    assert frozen == "the databases have not answered for 0 s; waiting until they do"
+    assert re.fullmatch(r"the databases answer again after \d+ s", back)
 
 
 def test_a_process_that_dies_while_it_starts_is_started_again(
