@@ -172,8 +172,8 @@ def test_a_database_that_is_frozen_is_reported(
     with ThreadPoolExecutor(1) as other:
         other.submit(thaw)
         assert supervised.look()
-    frozen, back = lines(capsys)
-    assert frozen == "the databases have not answered for 0 s; waiting until they do"
+    away, back = lines(capsys)
+    assert away == "the databases have not answered for 0 s; waiting until they do"
     assert re.fullmatch(r"the databases answer again after \d+ s", back)
 
 
