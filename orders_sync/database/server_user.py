@@ -5,6 +5,7 @@ or, for a new one, as the user `pgserver`. That user is in no group of root's an
 may pass through the folders above the server's own ones, but neither list nor read them.
 """
 
+import fcntl
 import os
 import pwd
 import stat
@@ -12,7 +13,8 @@ import struct
 import subprocess
 import sys
 import tempfile
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,10 +55,7 @@ class ServerUser:
             return cls._from(pwd.getpwuid(os.geteuid()))
         if data.exists() and (owner := data.stat().st_uid) != 0:
             return cls._from(pwd.getpwuid(owner))
-        try:
-            return cls._from(pwd.getpwnam(NAME))
-        except KeyError:
-            return cls._from(_make_user())
+        return cls._from(_made_user())
 
     @classmethod
     def _from(cls, entry: pwd.struct_passwd) -> "ServerUser":
@@ -177,6 +176,30 @@ def _access_list(path: Path) -> list[tuple[int, int, int]]:
     return [(_OWNER, mode >> 6 & 7, _NO_ID), (_GROUP, mode >> 3 & 7, _NO_ID), (_OTHER, mode & 7, _NO_ID)]
 
 
+def _made_user() -> pwd.struct_passwd:
+    """The user for new servers, made if need be. Raises EmbeddedServerError."""
+    with suppress(KeyError):
+        return pwd.getpwnam(NAME)
+    with _alone():
+        with suppress(KeyError):
+            return pwd.getpwnam(NAME)  # another process has made it meanwhile
+        return _make_user()
+
+
+@contextmanager
+def _alone() -> Generator[None]:
+    """Only one process at a time is in the block.
+
+    Of two `useradd` at once, the second one would give the user another number (it looks for the name before it waits
+    for the first one), and the server of the first could not be started.
+    """
+    with ExitStack() as opened:
+        with suppress(OSError):  # a system without this file has no `useradd` either
+            shadow = opened.enter_context(open("/etc/shadow", "rb"))  # only root can open it, and so hold up others
+            fcntl.flock(shadow, fcntl.LOCK_EX)
+        yield
+
+
 def _make_user() -> pwd.struct_passwd:
     options = ["--system", "--user-group", "--no-create-home", "--home-dir=/nonexistent", "--shell=/usr/sbin/nologin"]
     try:
@@ -184,7 +207,7 @@ def _make_user() -> pwd.struct_passwd:
     except OSError as error:
         made = str(error)
     try:
-        return pwd.getpwnam(NAME)  # another process may have made it
+        return pwd.getpwnam(NAME)
     except KeyError:
         raise EmbeddedServerError(
             f"The embedded PostgreSQL does not run as root but as the user {NAME}, which could not be made: {made}. "
