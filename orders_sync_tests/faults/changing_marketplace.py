@@ -70,5 +70,17 @@ class ChangingMarketplace:
             raise Violation(f"orders whose items have not the marketplace's status: {some}")
         if waiting := [number for number in self.orders if self._waits(number)][:10]:
             raise Violation(f"orders that were not accepted at the marketplace: {waiting}")
-        if repeated := [write for write in self.marketplace.sandbox.writes if write["problem"]][:10]:
+        if repeated := self.repeated_acceptances()[:10]:
             raise Violation(f"acceptances of lines that were accepted already: {repeated}")
+
+    def repeated_acceptances(self) -> list[dict[str, Any]]:
+        """The acceptances that came again. One that its buyer has cancelled meanwhile is refused, and no repetition."""
+        accepted: set[tuple[Any, ...]] = set()
+        repeated: list[dict[str, Any]] = []
+        for write in self.marketplace.sandbox.writes:
+            line = write["order_id"], write["sku"], write["new_state"]
+            if not write["problem"]:
+                accepted.add(line)
+            elif line in accepted:
+                repeated.append(write)
+        return repeated
