@@ -15,6 +15,8 @@ PACKAGES = {
     "pgbouncer": "pgbouncer",
     "ip": "iproute2",
     "openssl": "openssl",
+    "nginx": "nginx-light",
+    "apache2": "libapache2-mod-auth-openidc",
 }
 
 

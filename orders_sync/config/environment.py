@@ -25,6 +25,8 @@ LOG_MEGABYTES = "ORDERS_SYNC_LOG_MEGABYTES"
 UI_HOSTS = "ORDERS_SYNC_UI_HOSTS"
 UI_PASSWORD_FILE = "ORDERS_SYNC_UI_PASSWORD_FILE"
 UI_READER_PASSWORD_FILE = "ORDERS_SYNC_UI_READER_PASSWORD_FILE"
+UI_PROXY_PASSWORD_FILE = "ORDERS_SYNC_UI_PROXY_PASSWORD_FILE"
+UI_EDITORS = "ORDERS_SYNC_UI_EDITORS"
 
 ENVIRONMENT_VARIABLES: Mapping[str, str] = {
     ORDERS_DATABASE_URL: "The orders database, e.g. `postgresql://user@host/orders`. Not set: the embedded server.",
@@ -61,6 +63,14 @@ ENVIRONMENT_VARIABLES: Mapping[str, str] = {
     UI_READER_PASSWORD_FILE: (
         "A file with a second password of the UI, for people who may see everything and change nothing. Not set: there "
         "is none."
+    ),
+    UI_PROXY_PASSWORD_FILE: (
+        "A file with the password of a proxy at which users log in, of at least 32 characters. The proxy sends it with "
+        "the name of its user by HTTP basic authentication. Not set: there is no such proxy."
+    ),
+    UI_EDITORS: (
+        "The users of that proxy who may change things, as it names them, separated by commas; all others only read. "
+        "Not set: all may change things."
     ),
 }
 """Each environment variable that the project reads, and its meaning; the documentation lists them from here.

@@ -1,4 +1,6 @@
-"""The paths of the operator's pages that others link to; the web process serves them beside the Dagster UI."""
+"""The paths of the operator's pages that others link to, and the header in which the web process names a user."""
 
 START_PAGE = "/operations"
 WAITING_PAGE = "/operations/waiting"
+USER_HEADER = "x-orders-sync-user"
+"""Set by the web process alone: it removes what a client sends under this name."""

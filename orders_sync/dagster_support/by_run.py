@@ -3,9 +3,8 @@
 import dagster as dg
 
 from orders_sync.acts.by import By
+from orders_sync.dagster_instance.run_coordinator import USER_TAG
 
-USER_TAG = "user"
-"""The tag that says who started a run. Dagster+ sets it; elsewhere, a person does so in the launchpad."""
 NOT_REPEATED = {"dagster/max_retries": "0"}
 """The tags of a job that must not run twice for one click. Its worker may have died after the act was stored, and
 dagster.yaml runs again what a dead worker has left."""

@@ -7,10 +7,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from orders_sync.config.pages import START_PAGE
 from orders_sync.web.guard import Guard
 from orders_sync.web.limits import DisconnectsAreQuiet
-from orders_sync.web.login import LOGIN_PATH, LOGOUT_PATH, LoginPages, LoginRequired
+from orders_sync.web.login import LOGIN_PATH, LOGOUT_PATH, Login, LoginPages
 from orders_sync.web.pages.operations import OperationsPages, handlers
 from orders_sync.web.sessions import Attempts, Sessions
 from orders_sync.web.settings import WebSettings
+from orders_sync.web.users import ProxyUsers
 
 
 def web_app(dagster: ASGIApp, settings: WebSettings) -> ASGIApp:
@@ -25,8 +26,10 @@ def web_app(dagster: ASGIApp, settings: WebSettings) -> ASGIApp:
             Route(LOGOUT_PATH, login.logout, methods=["POST"]),
         ]
     app: ASGIApp = _SideBySide(Starlette(routes=routes, exception_handlers=handlers(pages)), dagster)
-    if settings.password is not None:
-        app = LoginRequired(app, sessions)
+    proxy = None
+    if settings.proxy_password is not None:
+        proxy = ProxyUsers(settings.proxy_password, settings.editors)
+    app = Login(app, None if settings.password is None else sessions, proxy)
     return DisconnectsAreQuiet(Guard(app, settings.allowed_hosts))
 
 

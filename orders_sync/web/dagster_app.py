@@ -23,7 +23,7 @@ from dagster_webserver.cli import (
 from dagster_webserver.version import __version__
 from starlette.types import ASGIApp
 
-from orders_sync.web.login import READS_ONLY
+from orders_sync.web.users import user_of
 
 LIVE_DATA_MILLISECONDS = 2000
 """How often the UI asks for the newest state of assets; the default of `dagster-webserver`."""
@@ -33,14 +33,14 @@ class _ByRole(WorkspaceProcessContext):
     """Dagster's context, in which requests of readers get what `dagster-webserver --read-only` gives to everyone."""
 
     def create_request_context(self, source: object | None = None) -> WorkspaceRequestContext:
-        reads_only = bool(getattr(source, "scope", {}).get(READS_ONLY))  # the request or websocket
+        user = user_of(getattr(source, "scope", {}))  # of the request or websocket
         return WorkspaceRequestContext(
             instance=self.instance,
             current_workspace=self.get_current_workspace(),
             process_context=self,
             version=self.version,
             source=source,
-            read_only=reads_only,
+            read_only=user.reads_only,
         )
 
 

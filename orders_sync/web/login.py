@@ -1,4 +1,7 @@
-"""The login of the web process: without a session, nothing is served but the login page and the style sheet."""
+"""The login of the web process: without it, nothing is served but the login page and the style sheet.
+
+A user logs in with a password, which begins a session, or at a proxy, which names the user with each request.
+"""
 
 import logging
 from urllib.parse import quote
@@ -11,38 +14,73 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from orders_sync.config.pages import START_PAGE
 from orders_sync.web.guard import GRAPHQL_PATH, POLICY_VIOLATION
 from orders_sync.web.pages.rendering import NOT_STORED, form_of, page
-from orders_sync.web.sessions import Attempts, Sessions, reads_only
+from orders_sync.web.sessions import READER, Attempts, Sessions, role_of
+from orders_sync.web.users import ProxyUsers, User, with_user
 
 LOGIN_PATH = f"{START_PAGE}/login"
 LOGOUT_PATH = f"{START_PAGE}/logout"
 OPEN_PATHS = (LOGIN_PATH, f"{START_PAGE}/health", f"{START_PAGE}/static/operations.css")
-"""What is served without a session."""
-
-READS_ONLY = "orders_sync.reads_only"
-"""Set in the scope of each request of a session that may change nothing."""
+"""What is served without a login."""
+NO_PROXY = (
+    "Log in first: open the address of the proxy. It sends the name of its user and the password of "
+    "ORDERS_SYNC_UI_PROXY_PASSWORD_FILE by HTTP basic authentication.\n"
+)
 
 logger = logging.getLogger(__name__)
 
 
-class LoginRequired:
-    """ASGI middleware: without a session, pages lead to the login page, and everything else is refused."""
+class Login:
+    """ASGI middleware that says who sends a request. Pages without a login lead to the login page, and everything else
+    is refused then.
+    """
 
-    def __init__(self, app: ASGIApp, sessions: Sessions) -> None:
+    def __init__(self, app: ASGIApp, sessions: Sessions | None, proxy: ProxyUsers | None = None) -> None:
+        """`sessions`: those that the login page begins; None: there is no such page. `proxy`: the users of a proxy.
+
+        Where there is neither, nobody has to log in.
+        """
         self._app = app
         self._sessions = sessions
+        self._proxy = proxy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_request = scope["type"] in ("http", "websocket")
-        session = self._sessions.of(Headers(scope=scope)) if is_request else None
-        if session is not None and reads_only(session):
-            app = self._app if _only_reads(scope) else PlainTextResponse("Refused: this login only reads.\n", 403)
-            await app({**scope, READS_ONLY: True}, receive, send)
-        elif not is_request or session is not None or scope["path"] in OPEN_PATHS:
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
+            return
+        user = self._user(Headers(scope=scope))
+        if user is not None:
+            refused = user.reads_only and not _only_reads(scope)
+            app = PlainTextResponse("Refused: this login only reads.\n", 403) if refused else self._app
+            await app(with_user(scope, user), receive, send)
+        elif scope["path"] in OPEN_PATHS and scope["type"] == "http":
+            await self._app(with_user(scope, User()), receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": "Log in first."})
         else:
-            await _answer_without_session(Request(scope))(scope, receive, send)
+            await self._answer_without_login(Request(scope))(scope, receive, send)
+
+    def _user(self, headers: Headers) -> User | None:
+        """Who has logged in; None: nobody has, and somebody must."""
+        if self._sessions is None and self._proxy is None:
+            return User()
+        named = self._proxy and self._proxy.of(headers)
+        if named:
+            return named
+        session = self._sessions and self._sessions.of(headers)
+        role = session and role_of(session)
+        return User(reads_only=role == READER) if role else None
+
+    def _answer_without_login(self, request: Request) -> Response:
+        if self._sessions is None:
+            return PlainTextResponse(NO_PROXY, status_code=401, headers=NOT_STORED)
+        is_page = request.method == "GET" and "text/html" in request.headers.get("accept", "")
+        if not is_page:
+            return PlainTextResponse(f"Log in first: {LOGIN_PATH}\n", status_code=401, headers=NOT_STORED)
+        target = local_target(request.url.path + (f"?{request.url.query}" if request.url.query else ""))
+        if request.headers.get("sec-fetch-site") == "cross-site":
+            # The cookie does not come with a link of another site. It does with the next request of a page of ours.
+            return page("same_site.html", target=target)
+        return RedirectResponse(f"{LOGIN_PATH}?next={quote(target, safe='')}", 303, headers=NOT_STORED)
 
 
 def _only_reads(scope: Scope) -> bool:
@@ -52,17 +90,6 @@ def _only_reads(scope: Scope) -> bool:
         or scope["method"] in ("GET", "HEAD")
         or scope["path"] in (GRAPHQL_PATH, LOGIN_PATH, LOGOUT_PATH)
     )
-
-
-def _answer_without_session(request: Request) -> Response:
-    is_page = request.method == "GET" and "text/html" in request.headers.get("accept", "")
-    if not is_page:
-        return PlainTextResponse(f"Log in first: {LOGIN_PATH}\n", status_code=401, headers=NOT_STORED)
-    target = local_target(request.url.path + (f"?{request.url.query}" if request.url.query else ""))
-    if request.headers.get("sec-fetch-site") == "cross-site":
-        # The cookie does not come with a link of another site. It does with the next request of a page of ours.
-        return page("same_site.html", target=target)
-    return RedirectResponse(f"{LOGIN_PATH}?next={quote(target, safe='')}", 303, headers=NOT_STORED)
 
 
 class LoginPages:

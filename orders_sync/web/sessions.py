@@ -14,7 +14,9 @@ from starlette.requests import cookie_parser
 from starlette.responses import Response
 
 READER, OPERATOR = "reader", "operator"
-"""What a session may do: only read, or change things as well."""
+"""What a user who has logged in with a password may do: only read, or change things as well."""
+NO_LOGIN = "no_login"
+"""The session of a browser that has not logged in here: it proves nothing but where a form comes from."""
 SESSION_SECONDS = 12 * 3600
 """How long a session lasts: a working day."""
 MAX_FAILURES, FAILURE_SECONDS = 10, 300
@@ -39,8 +41,8 @@ class Sessions:
         _, _, until = session.partition(".")
         return session if float(until) > time.time() and session not in self._ended else None
 
-    def begin(self, role: str = OPERATOR) -> str:
-        """A new session; `send` brings it to the browser. `role`: READER or OPERATOR."""
+    def begin(self, role: str) -> str:
+        """A new session; `send` brings it to the browser. `role`: READER, OPERATOR or NO_LOGIN."""
         return f"{role}:{secrets.token_urlsafe(24)}.{time.time() + SESSION_SECONDS:.0f}"
 
     def send(self, session: str, answer: Response, *, is_https: bool) -> None:
@@ -70,9 +72,10 @@ class Sessions:
         return hmac.new(self._key, f"{purpose}:{session}".encode(), hashlib.sha256).hexdigest()
 
 
-def reads_only(session: str) -> bool:
-    """Whether who has this session may change nothing."""
-    return not session.startswith(f"{OPERATOR}:")
+def role_of(session: str) -> str | None:
+    """READER or OPERATOR; None: the browser has not logged in here."""
+    role, _, _ = session.partition(":")
+    return role if role in (READER, OPERATOR) else None
 
 
 class Attempts:

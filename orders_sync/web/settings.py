@@ -1,4 +1,4 @@
-"""The settings of the web process: under which hosts it is reached, and the password that its users need."""
+"""The settings of the web process: under which hosts it is reached, and the passwords that it asks for."""
 
 import os
 import re
@@ -6,7 +6,14 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from orders_sync.config.environment import UI_HOSTS, UI_PASSWORD_FILE, UI_READER_PASSWORD_FILE, EnvironmentVariableError
+from orders_sync.config.environment import (
+    UI_EDITORS,
+    UI_HOSTS,
+    UI_PASSWORD_FILE,
+    UI_PROXY_PASSWORD_FILE,
+    UI_READER_PASSWORD_FILE,
+    EnvironmentVariableError,
+)
 from orders_sync.model.known_credentials import note_credential
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
@@ -14,6 +21,8 @@ ANY_ADDRESS = ("0.0.0.0", "::", "")  # to recognise them  # nosec B104
 """Addresses to listen on that are no hosts to be reached under."""
 MIN_PASSWORD_LENGTH = 12
 """Characters. With the limit of attempts (login.py), guessing such a password takes longer than anyone can wait."""
+MIN_PROXY_PASSWORD_LENGTH = 32
+"""Characters. No limit of attempts protects it, since that would shut out all users of the proxy: it must be random."""
 _HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]*:[0-9a-f]*:[0-9a-f:.]*")
 """A name or an address, in lower case."""
 
@@ -29,6 +38,10 @@ class WebSettings:
     """What a user enters to log in; None: nobody has to."""
     reader_password: str | None = None
     """What a user enters who may see everything and change nothing; None: there are no such users."""
+    proxy_password: str | None = None
+    """What a proxy sends with the name of each user who has logged in there; None: there is no such proxy."""
+    editors: frozenset[str] = frozenset()
+    """The proxy's users who may change things; empty: all may."""
 
 
 def web_settings(host: str, port: int) -> WebSettings:
@@ -45,11 +58,24 @@ def web_settings(host: str, port: int) -> WebSettings:
             f"{UI_READER_PASSWORD_FILE} is set, but {UI_PASSWORD_FILE} {problem}. Let it name a file with another "
             "password. Nothing is served."
         )
-    return WebSettings(port, frozenset(allowed), password, reader_password)
+    proxy_password = _password(
+        UI_PROXY_PASSWORD_FILE, os.environ.get(UI_PROXY_PASSWORD_FILE), at_least=MIN_PROXY_PASSWORD_LENGTH
+    )
+    editors = _names(UI_EDITORS)
+    if editors and proxy_password is None:
+        raise EnvironmentVariableError(
+            f"{UI_EDITORS} is set, but {UI_PROXY_PASSWORD_FILE} is not: nobody is known by name without a proxy "
+            "that names its users. Nothing is served."
+        )
+    return WebSettings(port, frozenset(allowed), password, reader_password, proxy_password, frozenset(editors))
+
+
+def _names(variable: str) -> set[str]:
+    return {name.strip() for name in (os.environ.get(variable) or "").split(",")} - {""}
 
 
 def _named_hosts() -> set[str]:
-    names = {name.strip().lower() for name in (os.environ.get(UI_HOSTS) or "").split(",")} - {""}
+    names = {name.lower() for name in _names(UI_HOSTS)}
     for name in sorted(names):
         if not _HOST.fullmatch(name):
             raise EnvironmentVariableError(
@@ -59,7 +85,7 @@ def _named_hosts() -> set[str]:
     return names
 
 
-def _password(variable: str, name: str | None) -> str | None:
+def _password(variable: str, name: str | None, *, at_least: int = MIN_PASSWORD_LENGTH) -> str | None:
     """The password in the file that a variable names; None: the variable is not set."""
     if not name:
         return None
@@ -77,9 +103,9 @@ def _password(variable: str, name: str | None) -> str | None:
             f"{variable} names {name}, which others can read or change (mode {mode:04o}). Allowed are the "
             f"modes 0600 and 0400: chmod 600 {name}. Nothing is served."
         )
-    if len(password) < MIN_PASSWORD_LENGTH:
+    if len(password) < at_least:
         raise EnvironmentVariableError(
-            f"The password in {name} has {len(password)} characters; allowed are at least {MIN_PASSWORD_LENGTH}. "
+            f"The password in {name} has {len(password)} characters; allowed are at least {at_least}. "
             "Nothing is served."
         )
     note_credential(password)

@@ -1,5 +1,6 @@
 """The whole web application over real HTTP: Dagster's own app on an instance of its own, and our pages."""
 
+import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,9 +22,11 @@ from orders_sync_tests import debian_packages
 ARTIFACTS = PROJECT_ROOT / "artifacts"
 REBOUND = "rebound.example"
 """A name that the attacker's DNS server lets point to this machine."""
+PROXIED = "orders.example.com"
+"""The name of the proxy."""
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--no-first-run", f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1,MAP evil.example 127.0.0.1",
+    "--disable-sync", "--no-first-run", f"--host-resolver-rules={','.join(f'MAP {name} 127.0.0.1' for name in (REBOUND, 'evil.example', PROXIED))}",
 ]  # fmt: skip
 expect.set_options(timeout=limit(30) * 1000)
 
@@ -60,6 +63,22 @@ READER_PASSWORD = "may only look at it"
 def guarded(dagster: ASGIApp, database_url: str) -> Iterator[str]:
     """The address of the web server, with a login."""
     with web_server(dagster, WebSettings(password=PASSWORD, reader_password=READER_PASSWORD)) as url:
+        yield url
+
+
+PROXY_PASSWORD = "0123456789abcdef0123456789abcdef"
+ANNA = "anna@example.com"
+
+
+def basic(user: str, password: str = PROXY_PASSWORD) -> dict[str, str]:
+    """The header by which a proxy names its user."""
+    return {"Authorization": f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"}
+
+
+@pytest.fixture
+def proxied(dagster: ASGIApp, database_url: str) -> Iterator[str]:
+    """The address of the web server, which a proxy is in front of. Of its users, Anna may change things."""
+    with web_server(dagster, WebSettings(proxy_password=PROXY_PASSWORD, editors=frozenset([ANNA]))) as url:
         yield url
 
 

@@ -11,8 +11,8 @@ def report(asset: str) -> str:
     )
 
 
-def reported(url: str, cookies: dict[str, str] | None = None) -> set[str]:
+def reported(url: str, cookies: dict[str, str] | None = None, headers: dict[str, str] | None = None) -> set[str]:
     """The assets of which a materialization was reported."""
     query = "{assetsOrError {... on AssetConnection {nodes {key {path}}}}}"
-    answer = httpx.post(f"{url}/graphql", json={"query": query}, cookies=cookies, trust_env=False)
+    answer = httpx.post(f"{url}/graphql", json={"query": query}, cookies=cookies, headers=headers, trust_env=False)
     return {node["key"]["path"][0] for node in answer.json()["data"]["assetsOrError"]["nodes"]}

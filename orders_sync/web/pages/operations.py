@@ -37,11 +37,12 @@ from orders_sync.stock.connection import stock_connection, stock_reader
 from orders_sync.stock.stored_available import store_available
 from orders_sync.web.pages.contents import document_answer, pdf_answer
 from orders_sync.web.pages.rendering import FOLDER, NOT_STORED, form_of, page
-from orders_sync.web.sessions import Sessions, reads_only
+from orders_sync.web.sessions import NO_LOGIN, Sessions
+from orders_sync.web.users import user_of
 
 APPLICATION = "orders_sync web"
-USER = "page user"
-"""Who acts on a page: there is one password for all, so nobody is known by name."""
+NAMELESS = "page user"
+"""Who acts on a page, where nobody is known by name: there is one password for all, or none."""
 VIA = f"page {WAITING_PAGE}"
 """Where from."""
 
@@ -112,7 +113,7 @@ class OperationsPages:
             form.get(name, "").replace("\0", "").strip() for name in ("account", "order", "reason")
         )
         try:
-            by = By.checked(USER, reason, via=VIA)
+            by = By.checked(_name_of_user(request), reason, via=VIA)
         except InputError as problem:
             text = f"Nothing was changed: {problem}."
             return self._page(request, "message.html", 400, title="Not done", text=text)
@@ -141,7 +142,7 @@ class OperationsPages:
         requested = request.query_params.get("kind"), request.query_params.get("key")
         with _connection_and_order(request) as (connection, account, order_id):
             found = stored_documents(connection, account, order_id)
-            _note_reading(connection, found)
+            _note_reading(connection, request, found)
         for name, document in named_files(found):
             if (str(document.kind), document.document_key) == requested:
                 return document_answer(document, name)
@@ -151,7 +152,7 @@ class OperationsPages:
         """The stored documents of an order as one PDF; those that can't be part of it are named first."""
         with _connection_and_order(request) as (connection, account, order_id):
             found = stored_documents(connection, account, order_id)
-            _note_reading(connection, found)
+            _note_reading(connection, request, found)
         made = printed(found)  # may take long, and needs no connection
         if made.unreadable and request.query_params.get("rest") != "yes":
             return self._page(
@@ -174,11 +175,13 @@ class OperationsPages:
 
     def _page(self, request: Request, template: str, status_code: int = 200, **values: Any) -> Response:
         known = self._sessions.of(request.headers)
-        session = known or self._sessions.begin()
-        token = self._sessions.form_token(session)
+        session = known or self._sessions.begin(NO_LOGIN)
+        user = user_of(request.scope)
+        # Whom a proxy has named logs out there.
         answer = page(
-            template, status_code, token=token, has_login=self._has_login, reads_only=reads_only(session), **values
-        )
+            template, status_code, token=self._sessions.form_token(session), user=user.name,
+            has_login=self._has_login and user.name is None, reads_only=user.reads_only, **values,
+        )  # fmt: skip
         if known is None:
             self._sessions.send(session, answer, is_https=False)
         return answer
@@ -190,11 +193,15 @@ def _connection_and_order(request: Request) -> Generator[tuple[Connection, str, 
         yield connection, _text(request, "account"), _text(request, "order")
 
 
-def _note_reading(connection: Connection, found: Sequence[StoredDocument]) -> None:
+def _name_of_user(request: Request) -> str:
+    return user_of(request.scope).name or NAMELESS
+
+
+def _note_reading(connection: Connection, request: Request, found: Sequence[StoredDocument]) -> None:
     """Notes that somebody reads documents of an order, if their content is stored."""
     if any(document.content for document in found):
         on = On(found[0].account, found[0].order_id)
-        note_act(connection, By(USER, "", f"page {START_PAGE}/documents"), Act.READ_DOCUMENTS, on)
+        note_act(connection, By(_name_of_user(request), "", f"page {START_PAGE}/documents"), Act.READ_DOCUMENTS, on)
 
 
 def _text(request: Request, name: str) -> str:

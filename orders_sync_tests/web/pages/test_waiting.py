@@ -8,6 +8,7 @@ import pytest
 
 from orders_sync.database.engine import Connection
 from orders_sync.testing.deployment import write_account
+from orders_sync_tests.web.conftest import ANNA, basic
 
 HOLD = "/operations/waiting/hold"
 
@@ -62,6 +63,13 @@ def test_an_order_is_held_back_with_a_reason_and_let_go(browser: httpx.Client, c
         ("hold_back", "page user", "page /operations/waiting", "1", "a box is on its way"),
         ("undo_hold_back", "page user", "page /operations/waiting", "1", "it was lost"),
     ]
+
+
+@pytest.mark.usefixtures("short_order")
+def test_what_a_user_of_a_proxy_does_is_recorded_by_name(proxied: str, connection: Connection) -> None:
+    with httpx.Client(base_url=proxied, trust_env=False, headers={"Origin": proxied, **basic(ANNA)}) as browser:
+        assert browser.post(HOLD, data=fields(browser)).status_code == 303
+    assert holds(connection) == [("1", True, "a box is on its way", ANNA)]
 
 
 @pytest.mark.usefixtures("short_order")
