@@ -86,8 +86,9 @@ bench-stock: .venv/installed-dev ## measure how events are applied to stock; CHE
 
 SECONDS ?= 300
 DAYS ?= 7
-fuzz: .venv/installed-dev ## odd records and pages for all adapters, for SECONDS=<seconds> of CPU time; prints figures
+fuzz: .venv/installed-dev ## odd records and pages for all adapters, odd requests to web servers, SECONDS=<seconds> each; prints figures
 	$(BIN)/python -m orders_sync_tests.fuzz --seconds $(SECONDS)
+	$(BIN)/python -m orders_sync_tests.fuzz.web_requests --seconds $(SECONDS)
 
 stress: .venv/installed-dev ## change, apply, import and correct stock at once, for SECONDS=<seconds>; prints figures
 	$(BIN)/python -m orders_sync_tests.stock.stress --seconds $(SECONDS) --sku-case exact

@@ -5,7 +5,6 @@ header, which is the only way to it that Dagster documents (percent-encoded, sin
 """
 
 import base64
-import binascii
 import hmac
 from collections.abc import Collection
 from typing import NamedTuple
@@ -61,7 +60,7 @@ class ProxyUsers:
         try:
             name, _, password = base64.b64decode(credentials.strip(), validate=True).partition(b":")
             known_as = name.decode()
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # no base64, or no UTF-8
             return None
         if not hmac.compare_digest(password, self._password):
             return None

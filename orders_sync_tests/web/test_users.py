@@ -22,7 +22,7 @@ NO_UTF_8 = f"Basic {base64.b64encode(bytes([0xFF]) + f':{PROXY_PASSWORD}'.encode
 @pytest.mark.parametrize(
     "value",
     [
-        "", "Basic", "Basic =", "Basic !!!!", f"Bearer {PROXY_PASSWORD}", f"Basic {PROXY_PASSWORD}",
+        "", "Basic", "Basic =", "Basic YW5u\xd9To=", "Basic !!!!", f"Bearer {PROXY_PASSWORD}", f"Basic {PROXY_PASSWORD}",
         basic(ANNA, "wrong")["Authorization"], basic(ANNA, "")["Authorization"], basic("")["Authorization"],
         basic(" ")["Authorization"], basic("a\nb")["Authorization"], basic("x" * 101)["Authorization"],
         basic(ANNA, f"{PROXY_PASSWORD}x")["Authorization"], NO_UTF_8,
