@@ -571,8 +571,8 @@ def _item(line: _OrderLine, order_status: Status) -> OrderItem:
         _amount(line.orderline_fee),  # fee
         line.product,  # product
         None if line.listing_id is None else str(line.listing_id),  # listing_id
-        device_number(line.imei),  # imeis
-        device_number(line.serial_number),  # serial_numbers
+        device_number(line.imei) if line.imei else None,  # imeis
+        device_number(line.serial_number) if line.serial_number else None,  # serial_numbers
         _GOODS,  # kind
     )
 

@@ -7,6 +7,7 @@ imported again stays without its buyer. A record that the retention blanked is k
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import LiteralString
 
+from orders_sync.database.copy import array_text
 from orders_sync.database.engine import Connection
 
 
@@ -45,24 +46,24 @@ def _ids(connection: Connection, query: LiteralString, account: str, kind: str, 
     usable = [each for each in record_ids if each and "\0" not in each]
     if not usable:
         return set()
-    rows = connection.execute(query, {"account": account, "kind": kind, "ids": usable})
+    rows = connection.execute(query, {"account": account, "kind": kind, "ids": array_text(usable)})
     return {record_id for (record_id,) in rows}
 
 
 _ERASED: LiteralString = """
 SELECT record_id FROM erased_records
-WHERE account = %(account)s AND kind = %(kind)s AND record_id = ANY(%(ids)s)
+WHERE account = %(account)s AND kind = %(kind)s AND record_id = ANY(%(ids)s::text[])
 """
 _BLANKED: dict[str, LiteralString] = {
     "order": _ERASED
     + """UNION
 SELECT order_id FROM orders
-WHERE account = %(account)s AND order_id = ANY(%(ids)s) AND buyer_data_blanked_at IS NOT NULL
+WHERE account = %(account)s AND order_id = ANY(%(ids)s::text[]) AND buyer_data_blanked_at IS NOT NULL
 """,
     "care": _ERASED
     + """UNION
 SELECT care_id FROM care_records
-WHERE account = %(account)s AND care_id = ANY(%(ids)s) AND buyer_data_blanked_at IS NOT NULL
+WHERE account = %(account)s AND care_id = ANY(%(ids)s::text[]) AND buyer_data_blanked_at IS NOT NULL
 """,
 }
 _LOCK_CARE = """

@@ -41,10 +41,12 @@ class BelievedTimes:
         """
         record = decoded.value
         began = record.created_at if isinstance(record, Order) else record.opened_at
+        at, limit = record.modified_at, self._limit
+        if began is not None and began.tzinfo and began <= limit and at is not None and at.tzinfo and at <= limit:
+            return decoded  # nearly all: a call less for each time
         if began is not None and self._is_ahead(began):
             name = "created_at" if isinstance(record, Order) else "opened_at"
             decoded = Decoded(record, decoded.raw, (*decoded.flaws, Flaw(name, IN_THE_FUTURE, "the time as it is")))
-        at = record.modified_at
         if at is None or not self._is_ahead(at):
             return decoded
         value = msgspec.structs.replace(decoded.value, modified_at=None)

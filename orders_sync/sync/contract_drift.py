@@ -7,6 +7,7 @@ once. A field is said to have vanished when so many records lack it that never l
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple, cast
@@ -61,7 +62,8 @@ class ContractSample:
         return len(self._records)
 
 
-class _Field(NamedTuple):
+@dataclass(slots=True)
+class _Field:
     """What is known of a field: a row of contract_fields."""
 
     field: str
@@ -88,14 +90,14 @@ def store_sample(connection: Connection, account: str, marketplace: str, sample:
     """Stores what the sample shows; returns the findings that are new, each of which was never reported before."""
     if not len(sample):
         return []
-    fields = {row.field: row for row in rows_as(connection, _Field, _FIELDS, [account, sample.kind])}
+    fields = {name: _Field(name, *known) for name, *known in connection.execute(_FIELDS, [account, sample.kind])}
     known = known_fields(sample.struct)
     sampled = fields.get("", _Field("", ["object"], True)).records
     findings: list[Finding] = []
     for record_id, shape in sample.shapes(max(SAMPLE_PER_PASS, FIRST_SAMPLE - sampled)):
         findings += _compare(fields, known, record_id, shape)
     with connection.transaction():
-        rows = Jsonb([one._asdict() for one in sorted(fields.values())])
+        rows = Jsonb([asdict(fields[name]) for name in sorted(fields)])
         connection.execute(_STORE_FIELDS, [account, sample.kind, marketplace, rows])
         unique = {one[:3]: one for one in (Finding(*map(masked, finding)) for finding in reversed(findings))}
         new = sorted(unique.values())[:MAX_FINDINGS_PER_PASS]
@@ -108,37 +110,37 @@ def _compare(
     fields: dict[str, _Field], known: Mapping[str, frozenset[str] | None], record_id: str, shape: RecordShape
 ) -> list[Finding]:
     """Compares a record with what is known, and adds to `fields` what it shows."""
-    root = fields.get("", _Field("", ["object"], True))
+    root = fields.setdefault("", _Field("", ["object"], True))
     is_learning = root.records < FIRST_SAMPLE
-    fields[""] = root._replace(records=root.records + 1)
+    root.records += 1
     findings = [Finding(where, NEW_VALUE, value, record_id) for where, value in shape.unknown_values]
     for where, types in shape.types.items():
         row = fields.get(where)
+        is_read = where in known
         if row is None:
             # How often it could have been there before.
             parent = parent_of(where)
             chances = fields[parent].records - 1 if parent in fields else 0
-            row = _Field(where, [], where in known, is_optional=chances > 0)
-            if not is_learning and where not in known and chances >= VANISHED_AFTER:
+            row = fields[where] = _Field(where, [], is_read, is_optional=chances > 0)
+            if not is_learning and not is_read and chances >= VANISHED_AFTER:
                 findings.append(Finding(where, NEW_FIELD, " or ".join(sorted(types)) or "null", record_id))
-        elif not is_learning and row.types and where not in known:
-            findings += [Finding(where, NEW_TYPE, one, record_id) for one in sorted(types - set(row.types))]
+        elif not is_learning and row.types and not is_read:
+            findings += [Finding(where, NEW_TYPE, one, record_id) for one in sorted(types.difference(row.types))]
         readable = known.get(where)
-        if readable is not None:
+        if readable is not None and not types <= readable:
             findings += [Finding(where, NEW_TYPE, one, record_id) for one in sorted(types - readable)]
-        fields[where] = _Field(
-            where,
-            row.types if types.issubset(row.types) else sorted({*row.types, *types}),
-            is_read=where in known,
-            records=row.records + 1,
-            missing=0,
-            is_optional=row.is_optional or 0 < row.missing < VANISHED_AFTER,
-        )
-    for where, row in fields.items():
-        if where and where not in shape.types and (not parent_of(where) or parent_of(where) in shape.types):
-            fields[where] = row = row._replace(missing=row.missing + 1)
-            if row.missing >= VANISHED_AFTER and row.records >= VANISHED_AFTER and not row.is_optional:
-                findings.append(Finding(where, VANISHED_FIELD, "", record_id))
+        if not types.issubset(row.types):
+            row.types = sorted({*row.types, *types})
+        row.is_read = is_read
+        row.records += 1
+        row.is_optional = row.is_optional or 0 < row.missing < VANISHED_AFTER
+        row.missing = 0
+    if len(fields) > len(shape.types) + 1:  # some are missing
+        for where, row in fields.items():
+            if where and where not in shape.types and (not parent_of(where) or parent_of(where) in shape.types):
+                row.missing += 1
+                if row.missing >= VANISHED_AFTER and row.records >= VANISHED_AFTER and not row.is_optional:
+                    findings.append(Finding(where, VANISHED_FIELD, "", record_id))
     return findings
 
 

@@ -17,7 +17,7 @@ from typing import Any, Literal, cast, get_origin
 import msgspec
 from msgspec.structs import FieldInfo
 
-from orders_sync.marketplaces.kit.lenient import fields_of, members_of, shape_of
+from orders_sync.marketplaces.kit.lenient import Shape, fields_of, members_of, shape_of
 
 MAX_FIELDS = 500
 """So many fields of a record are looked at: more are data, not a contract."""
@@ -88,11 +88,23 @@ def _other_type(member: Any) -> str:
 
 
 def _look_into(document: Mapping[str, Any], struct: type[msgspec.Struct] | None, path: str, shape: RecordShape) -> None:
-    known: Mapping[str, FieldInfo] = fields_of(struct) if struct is not None else {}
+    known = _fields_at(struct, path)
+    types = shape.types
     for name, value in document.items():
-        if len(shape.types) < MAX_FIELDS and _is_name(name):
-            info = known.get(name)
-            _look_at(value, info.type if info is not None else None, f"{path}.{name}" if path else name, shape)
+        where, read = known.get(name) or (_path(path, name), None)
+        if where in types or (len(types) < MAX_FIELDS and _is_name(name)):
+            _look_at(value, read, where, shape)
+
+
+@lru_cache(maxsize=MAX_FIELDS)
+def _fields_at(struct: type[msgspec.Struct] | None, path: str) -> Mapping[str, tuple[str, Shape]]:
+    """The fields of a struct at a path by their names, each with its own path and what it allows."""
+    fields = fields_of(struct) if struct is not None else dict[str, FieldInfo]()
+    return {name: (_path(path, name), shape_of(info.type)) for name, info in fields.items()}
+
+
+def _path(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
 
 
 @lru_cache(maxsize=MAX_FIELDS)
@@ -100,14 +112,15 @@ def _is_name(key: str) -> bool:
     return _NAME.fullmatch(key) is not None
 
 
-def _look_at(value: Any, hint: Any, where: str, shape: RecordShape) -> None:
-    types = shape.types.setdefault(where, set())
+def _look_at(value: Any, read: Shape | None, where: str, shape: RecordShape) -> None:
+    types = shape.types.get(where)
+    if types is None:
+        types = shape.types[where] = set()
     if value is None:
         return
-    types.add(type_of(value))
-    if hint is None:
+    types.add(_JSON_TYPES.get(value.__class__, "number"))
+    if read is None:
         return
-    read = shape_of(hint)
     if read.known is not None and isinstance(value, str | int) and str(value) not in read.known:
         if _STATE.fullmatch(str(value)):
             shape.unknown_values.append((where, str(value)))
@@ -115,23 +128,12 @@ def _look_at(value: Any, hint: Any, where: str, shape: RecordShape) -> None:
     if isinstance(value, dict) and read.struct is not None:
         _look_into(cast(dict[str, Any], value), read.struct, where, shape)
     elif isinstance(value, list) and read.of_list is not None:
+        element_shape, of_element = shape_of(read.of_list), f"{where}[]"
         for element in cast(list[Any], value)[:MAX_ELEMENTS]:
-            _look_at(element, read.of_list, f"{where}[]", shape)
+            _look_at(element, element_shape, of_element, shape)
 
 
-def type_of(value: Any) -> str:
-    """The type of a JSON value."""
-    match value:
-        case bool():
-            return "boolean"
-        case str():
-            return "text"
-        case list():
-            return "list"
-        case dict():
-            return "object"
-        case _:
-            return "number"
+_JSON_TYPES: Mapping[type, str] = {bool: "boolean", str: "text", list: "list", dict: "object"}
 
 
 def parent_of(path: str) -> str:

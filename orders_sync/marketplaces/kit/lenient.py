@@ -60,7 +60,10 @@ def decode_leniently(decode: Callable[[bytes], T], struct: type[msgspec.Struct] 
         value = decode(raw)
     except Exception:
         return _lenient(decode, struct, raw)
-    if _needs_repair(raw) or (struct is not None and _has_amount(struct) and _may_have_underscores(raw)):
+    is_plain = raw.isascii() and b"\\" not in raw  # most records; it spares a call
+    if (not is_plain and _needs_repair(raw)) or (
+        struct is not None and _has_amount(struct) and _may_have_underscores(raw)
+    ):
         return _lenient(decode, struct, raw)
     return Decoded(value, raw)
 
