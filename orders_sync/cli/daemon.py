@@ -1,9 +1,9 @@
 """`orders-sync daemon`: the Dagster daemon, of which only one works on a database at any moment.
 
 Two daemons take runs from one queue, and the one whose code server is dead makes them fail. The daemon runs in the
-process that holds the lock, so neither can outlive the other. A daemon that is frozen, or whose host hangs, keeps its
-lock and works on nothing: the one that waits notices that no ticks are evaluated, and ends the session of the other at
-the database, which frees the lock.
+process that holds the lock, so neither can outlive the other. One that can launch no run ends. A daemon that is frozen,
+or whose host hangs, keeps its lock and works on nothing: the one that waits notices that no ticks are evaluated, and
+ends the session of the other at the database, which frees the lock.
 """
 
 import logging
@@ -19,6 +19,7 @@ import click
 import psycopg
 from psycopg.errors import InsufficientPrivilege
 
+from orders_sync.cli.launches import LaunchLog
 from orders_sync.cli.output import EXIT_FAILED
 from orders_sync.cli.watchdog import SILENT_SECONDS, Watchdog
 from orders_sync.config.environment import PROJECT_ROOT
@@ -48,8 +49,8 @@ def daemon(workspace: Path) -> None:
     """Run the Dagster daemon, one for all machines.
 
     While another one works on the same database, this one waits, and takes over when that one ends, or is frozen and
-    evaluates no ticks. It ends itself when it loses the database, or when no ticks are evaluated, since its code server
-    is dead: let systemd or a container start it again.
+    evaluates no ticks. It ends itself when it loses the database, when no ticks are evaluated, since its code server is
+    dead, or when it can launch no run: let systemd or a container start it again.
     """
     from orders_sync.dagster_instance.instance import open_instance
     from orders_sync.dagster_instance.internals import serialize_value
@@ -61,7 +62,9 @@ def daemon(workspace: Path) -> None:
         url = dagster_server_url()
         with connect(url, application=application_of_daemon()) as connection:
             wait_for_turn(connection, Watchdog(instance, SILENT_SECONDS + GRACE_SECONDS))
-            threading.Thread(target=_guard, args=(connection, Watchdog(instance)), daemon=True).start()
+            launches = LaunchLog()
+            logging.getLogger().addHandler(launches)  # Dagster removes the handlers of its own loggers when it starts
+            threading.Thread(target=_guard, args=(connection, Watchdog(instance), launches), daemon=True).start()
             instance_ref = serialize_value(instance.get_ref())
             sys.argv = ["dagster-daemon", "run", "-w", str(workspace), "--instance-ref", instance_ref]
             runpy.run_module("dagster._daemon", run_name="__main__")
@@ -111,10 +114,10 @@ def _names(sessions: list[advisory_locks.Session]) -> str:
     return ", ".join(str(session) for session in sessions)
 
 
-def _guard(connection: Connection, watchdog: Watchdog) -> None:
+def _guard(connection: Connection, watchdog: Watchdog, launches: LaunchLog) -> None:
     while True:
         try:
-            reason = reason_to_end(connection, watchdog)
+            reason = reason_to_end(connection, watchdog) or launches.problem()
             if reason is None:
                 # The server's last words end this wait, also those that arrived while this process was frozen.
                 deque(connection.notifies(timeout=PING_SECONDS), maxlen=0)

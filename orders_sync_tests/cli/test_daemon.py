@@ -1,7 +1,9 @@
 """`orders-sync daemon`: one Dagster daemon for all machines, with real daemons."""
 
 import json
+import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,8 +16,9 @@ import dagster as dg
 import psycopg
 import pytest
 
-from orders_sync.cli import watchdog
+from orders_sync.cli import launches, watchdog
 from orders_sync.cli.daemon import LOCK, reason_to_end, wait_for_turn
+from orders_sync.cli.launches import QUEUE, LaunchLog
 from orders_sync.cli.watchdog import Watchdog
 from orders_sync.config.environment import PROJECT_ROOT
 from orders_sync.database import advisory_locks
@@ -26,8 +29,9 @@ from orders_sync_tests.dagster_instance.dagster_sensors import store_sensor
 
 HURRIED = """
 import sys
-from orders_sync.cli import daemon, watchdog
+from orders_sync.cli import daemon, launches, watchdog
 watchdog.START_SECONDS = 40.0
+launches.LaunchLog.__init__.__defaults__ = (2.0,)
 silent, daemon.GRACE_SECONDS = float(sys.argv.pop()), float(sys.argv.pop())
 watchdog.Watchdog.__init__.__defaults__ = (silent, 0.5)
 daemon.SILENT_SECONDS = silent
@@ -42,6 +46,24 @@ def ticking():
     return dg.SkipReason("nothing to do")
 
 defs = dg.Definitions(sensors=[ticking])
+"""
+LAUNCHING = """
+import time
+import dagster as dg
+
+@dg.op
+def work():
+    pass
+
+@dg.job
+def works():
+    work()
+
+@dg.sensor(job=works, minimum_interval_seconds=2, default_status=dg.DefaultSensorStatus.RUNNING)
+def ticking():
+    return dg.RunRequest(run_key=str(time.time()))
+
+defs = dg.Definitions(jobs=[works], sensors=[ticking])
 """
 WORKS = "This daemon works on the database now."
 DAGSTER = "Instance is configured with the following daemons"
@@ -92,15 +114,17 @@ class Daemon:
 class CodeServer:
     """A code server with one sensor that ticks each second."""
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, definitions: str = TICKING, url: str | None = None) -> None:
+        """`url`: Dagster's database, which it needs to start runs."""
         file, socket = folder / "ticking.py", folder / f"{name}.sock"
-        file.write_text(TICKING)
+        file.write_text(definitions)
         self.entry = {"grpc_server": {"socket": str(socket), "location_name": "ticking"}}
         with (folder / f"{name}.log").open("w") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "dagster", "api", "grpc", "-f", str(file), "--socket", str(socket),
                  "--location-name", "ticking"],
-                stdout=log, stderr=log,
+                cwd=PROJECT_ROOT, env=os.environ | ({} if url is None else {"DAGSTER_POSTGRES_URL": url}), stdout=log,
+                stderr=log,
             )  # fmt: skip
         wait_for(socket.exists, seconds=60, what="the code server")
 
@@ -215,6 +239,48 @@ def test_a_daemon_whose_code_server_dies_lets_go_and_the_other_one_launches(tmp_
     finally:
         for each in started:
             each.kill()
+
+
+@pytest.mark.timeout(limit(300))
+def test_a_daemon_that_launches_no_run_lets_go_and_the_other_one_launches(tmp_path: Path, dagster_url: str) -> None:
+    """Its code server evaluates ticks, but can't reach Dagster's database, without which it can start no run."""
+    crippled, healthy = (
+        CodeServer(tmp_path, "crippled", LAUNCHING),
+        CodeServer(tmp_path, "healthy", LAUNCHING, dagster_url),
+    )
+    first = Daemon(tmp_path, "first", dagster_url, crippled, grace=60)
+    started: list[Daemon | CodeServer] = [crippled, healthy, first]
+    try:
+        wait_for(lambda: first.says(DAGSTER), seconds=60, what="the first daemon")
+        second = Daemon(tmp_path, "second", dagster_url, healthy, grace=60)
+        started.append(second)
+        assert first.process.wait(limit(90)) == 1
+        (line,) = (line for line in first.log().splitlines() if "could not be launched" in line)
+        assert re.search(r" ERROR The last \d+ runs could not be launched, since \d+ s\. This daemon ends", line)
+        wait_for(lambda: second.says(" INFO Launched "), seconds=90, what="a run of the second daemon")
+    finally:
+        for each in started:
+            each.kill()
+
+
+def test_one_launch_that_succeeds_shows_that_others_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = LaunchLog(seconds=60)
+    queue = logging.Logger(QUEUE)
+    queue.addHandler(log)
+    now = 30.0
+    monkeypatch.setattr(launches.time, "monotonic", lambda: now)
+    queue.error("Caught an error dequeuing run %s", "1234")
+    queue.error("Caught an error dequeuing run 1234")
+    now = 100.0
+    assert log.problem() is None, "two failures are not many"
+    queue.error("Caught an error dequeuing run 1234")
+    assert log.problem() == "The last 3 runs could not be launched, since 1 min"
+    queue.info("Launched 1 runs.")
+    assert log.problem() is None
+    for _ in range(5):
+        queue.error("Caught an error dequeuing run 1234")
+    now = 159.0
+    assert log.problem() is None, "it has not lasted long"
 
 
 def test_a_daemon_whose_ticks_are_not_evaluated_lets_go(
