@@ -3,8 +3,9 @@
 import logging
 import threading
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+from psycopg import OperationalError
 from psycopg.pq import ConnStatus, TransactionStatus
 
 from orders_sync.database.engine import Connection
@@ -50,8 +51,16 @@ def kept_in_use(connection: Connection) -> Generator[Connection]:
 
 
 def touch(connection: Connection) -> bool:
-    """Sends a statement if the connection is idle, beside what its owner does; returns whether it still lives."""
+    """Sends a statement if the connection is idle, beside what its owner does; returns whether it still lives.
+
+    Within a transaction it only reads what the server has said: that it ends the session, for example.
+    """
     with connection.lock:
-        if connection.pgconn.transaction_status == TransactionStatus.IDLE:
+        status = connection.pgconn.transaction_status
+        if status == TransactionStatus.IDLE:
             connection.pgconn.exec_(b"SELECT")
+        elif status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+            with suppress(OperationalError):
+                for _ in range(2):  # the server's last words, and then the end
+                    connection.pgconn.consume_input()
         return connection.pgconn.status == ConnStatus.OK

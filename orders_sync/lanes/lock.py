@@ -5,8 +5,9 @@ the command line, and is free as soon as the process or its connection dies. pg_
 error names the run that is in the way.
 """
 
+import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime, timedelta
@@ -15,7 +16,7 @@ from psycopg import OperationalError
 
 from orders_sync.database import advisory_locks
 from orders_sync.database.engine import Connection, connect
-from orders_sync.database.heartbeat import kept_in_use, touch
+from orders_sync.database.heartbeat import every, touch
 from orders_sync.model.errors import UserFacingError
 from orders_sync.model.lane import Lane
 
@@ -37,8 +38,51 @@ class LaneLostError(BaseException):
     """
 
 
-_held: ContextVar[Connection | None] = ContextVar("held", default=None)
-"""The connection that holds the lane for which this thread works."""
+LOOK_SECONDS = 5.0
+"""How often it is looked, beside what a pass does, whether its lanes are still held."""
+
+
+class HeldLanes:
+    """The lanes for which a thread works, none or several: all of them, or the work ends."""
+
+    def __init__(self, connections: Sequence[Connection] = (), lost: threading.Event | None = None) -> None:
+        """`connections`: those that hold the lanes. `lost`: set as soon as somebody notices that one is lost."""
+        self._connections = tuple(connections)
+        self._lost = lost or threading.Event()
+
+    def with_another(self, connection: Connection) -> "HeldLanes":
+        """These lanes and that of another connection."""
+        return HeldLanes((*self._connections, connection), self._lost)
+
+    def check(self) -> None:
+        """Raises LaneLostError if a lane is lost: another run may work on it by now.
+
+        Call it before something is done that only one run may do. It asks the database.
+        """
+        self.notice()
+        self.check_noticed()
+
+    def check_noticed(self) -> None:
+        """Raises LaneLostError if it was noticed that a lane is lost. It asks nobody."""
+        if self._lost.is_set():
+            raise LaneLostError(
+                "the connection to the orders database was lost, and with it the lane; the next run goes on"
+            )
+
+    def sleep(self, seconds: float) -> None:
+        """Waits. Raises LaneLostError as soon as it is noticed that a lane is lost."""
+        if not self._connections:
+            time.sleep(seconds)
+        elif self._lost.wait(seconds):
+            self.check_noticed()
+
+    def notice(self) -> None:
+        """Looks whether all lanes are still held."""
+        if not all(map(touch, self._connections)):
+            self._lost.set()
+
+
+_held: ContextVar[HeldLanes | None] = ContextVar("held", default=None)
 _RUN = "SELECT last_run_id FROM lanes WHERE account = %s AND sync_type = %s AND last_outcome = 'running'"
 
 
@@ -95,14 +139,15 @@ def hold(
     """Holds the lane for the length of the block; yields the connection that holds it.
 
     Waits up to `wait_seconds` for a busy lane and calls `report` with a line for each holder. Then raises
-    LaneBusyError. Raises OperationalError when `check_held` has found out that the lane is lost.
+    LaneBusyError. Raises OperationalError when the block ends with LaneLostError.
     """
     connection = connect(url, application=_application(lane, run_id))
     before = _held.get()
     try:
         _acquire(connection, lane, wait_seconds, report)
-        _held.set(connection)
-        with kept_in_use(connection):
+        held = (before or HeldLanes()).with_another(connection)
+        _held.set(held)
+        with every(LOOK_SECONDS, held.notice, f"holds lane {lane}"):
             yield connection
     except LaneLostError as lost:
         raise OperationalError(str(lost)) from None
@@ -112,16 +157,9 @@ def hold(
         connection.close()
 
 
-def check_held() -> None:
-    """Raises LaneLostError if the lane for which this thread works is lost: another run may work on it by now.
-
-    Call it after each wait, before something is done that only one run may do. A thread that works for no lane passes.
-    """
-    connection = _held.get()
-    if connection is not None and not touch(connection):
-        raise LaneLostError(
-            "the connection to the orders database was lost, and with it the lane; the next run goes on"
-        )
+def held_lanes() -> HeldLanes:
+    """The lanes for which this thread works."""
+    return _held.get() or HeldLanes()
 
 
 def _acquire(connection: Connection, lane: Lane, wait_seconds: float, report: Callable[[str], None]) -> None:

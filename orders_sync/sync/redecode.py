@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, LiteralString, NamedTuple
 
 from orders_sync.database.engine import Connection
+from orders_sync.lanes.lock import held_lanes
 from orders_sync.marketplaces.kit.adapter import EXCLUDED_BY_FILTER, Adapter, RawRecord
 from orders_sync.marketplaces.kit.kept_fields import KeptFields
 from orders_sync.model.records import Flaw, Reason, RecordRejectedError
@@ -239,6 +240,7 @@ def _stored_records(
     """The stored raw records by their ids, as many at a time as are decoded in one transaction."""
     after = ""
     while True:
+        held_lanes().check()  # of the two that store orders, the connection of one does nothing else
         parameters = {"account": account, "after": after, "since": since, "limit": RECORDS_PER_TRANSACTION}
         rows = connection.execute(_STORED[kind], parameters).fetchall()
         if rows:

@@ -1,16 +1,33 @@
 """A pass that has lost its lane while it waited writes nothing to the marketplace: another pass may have done so."""
 
+import asyncio
 import signal
+import socket
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import timedelta
 
 import pytest
+from psycopg import OperationalError
+from starlette.types import Receive, Scope, Send
 
+from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection
-from orders_sync.lanes.lock import holder
+from orders_sync.lanes.lock import held_lanes, hold, holder
 from orders_sync.lanes.progress import end_stalled_passes
+from orders_sync.marketplaces.kit.adapter import Adapter
+from orders_sync.marketplaces.kit.auth import ClientCredentials, HeaderToken
+from orders_sync.marketplaces.kit.http import MarketplaceClient
+from orders_sync.marketplaces.kit.rate_limits import LocalRateLimiter
 from orders_sync.model.lane import Lane, SyncType
+from orders_sync.passes.redecode import redecode_account
+from orders_sync.sync import redecode
+from orders_sync.testing.http_server import served
 from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
 from orders_sync.testing.waiting import limit, wait_for
 
@@ -87,3 +104,179 @@ def test_pages_that_are_fetched_ahead_are_not_tried_again(marketplace: Marketpla
     _, said = reader.communicate(timeout=limit(60))
     assert reader.returncode == 1
     assert said.splitlines()[-1].endswith(f"PassFailedError: shop/new: {LOST}")
+
+
+def test_a_pass_ends_soon_whatever_it_waits_for(marketplace: Marketplace, connection: Connection) -> None:
+    account = sandbox_account(marketplace, limits={"enforced": False, "connections": 1, "outage_minutes": 20})
+    an_order(marketplace, 1)
+    pause = marketplace.fault("status", status=429, method="GET", path="/", headers={"Retry-After": "60"})
+    began = time.monotonic()
+    with a_pass(account) as reader:
+        wait_for(lambda: pause.used, seconds=60, what="the pause before the second try")
+        connection.execute(CUT)
+        _, said = reader.communicate(timeout=limit(40))
+    assert said.splitlines()[-1].endswith(f"PassFailedError: shop/new: {LOST}")
+    assert time.monotonic() - began < 60
+
+
+def test_a_pass_asks_for_no_further_pages(marketplace: Marketplace, connection: Connection) -> None:
+    account = sandbox_account(
+        marketplace, limits={"enforced": False, "connections": 1, "outage_minutes": 0}, page_size=10
+    )
+    for number in range(1, 201):
+        an_order(marketplace, number)
+    marketplace.fault("delay", seconds=2, times=0)
+    with a_pass(account) as reader:
+        wait_for(lambda: marketplace.calls() >= 2, seconds=60, what="the first pages")
+        connection.execute(CUT)
+        _, said = reader.communicate(timeout=limit(60))
+    assert said.splitlines()[-1].endswith(f"PassFailedError: shop/new: {LOST}")
+    assert marketplace.calls() < 10
+
+
+@contextmanager
+def a_pass(account: SellerAccount) -> Generator["subprocess.Popen[str]"]:
+    """A pass of `new` in a process of its own."""
+    program = PASS.format(settings=account.settings.model_dump())
+    with subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True) as started:
+        yield started
+        started.kill()
+
+
+class Recorder:
+    """A server that records what it is asked for; a token takes its time."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.asked.append(scope["path"])
+        if scope["path"] == "/token":
+            await asyncio.sleep(2)
+        answer = b'{"access_token": "abcdefghijkl", "expires_in": 300}'
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": answer})
+
+
+@pytest.fixture
+def recorder() -> Iterator[tuple[str, Recorder]]:
+    app = Recorder()
+    with served(app) as url:
+        yield url, app
+
+
+@contextmanager
+def a_lane_that_is_lost() -> Generator[Connection]:
+    """Holds a lane; what leaves the block is the error of a lost connection, which all callers of a pass know."""
+    with pytest.raises(OperationalError, match="and with it the lane"), hold(LANE, "first") as held:
+        yield held
+
+
+def cut_after(seconds: float, connection: Connection) -> threading.Timer:
+    timer = threading.Timer(seconds, lambda: connection.execute(CUT))
+    timer.start()
+    return timer
+
+
+def test_nothing_is_written_after_a_token_that_took_long(
+    recorder: tuple[str, Recorder], connection: Connection
+) -> None:
+    url, server = recorder
+    auth = ClientCredentials(f"{url}/token", "id", "secret" * 4)
+    with (
+        a_lane_that_is_lost(),
+        closing(MarketplaceClient(url, {}, LocalRateLimiter(), auth=auth, connections=1, penalty_seconds=1)) as client,
+    ):
+        cut_after(1, connection)
+        client.post("/accept", {}, [], bytes)
+    assert server.asked == ["/token"]
+
+
+def test_nothing_is_written_after_the_first_wait_nor_by_threads_of_an_adapter(
+    recorder: tuple[str, Recorder], connection: Connection
+) -> None:
+    url, server = recorder
+    limiter, auth = LocalRateLimiter(), HeaderToken("x" * 20)
+    limiter.block(2)
+    with (
+        a_lane_that_is_lost(),
+        closing(MarketplaceClient(url, {}, limiter, auth=auth, connections=1, penalty_seconds=1)) as client,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        cut_after(1, connection)
+        pool.submit(client.post, "/accept", {}, [], bytes).result()
+    assert server.asked == []
+
+
+def test_nothing_is_written_after_a_connection_that_came_late(connection: Connection) -> None:
+    """The server's queue of connections is full: it answers none of the first packets."""
+    with ExitStack() as opened:
+        server = opened.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        waiting = [opened.enter_context(socket.socket()) for _ in range(3)]
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex(server.getsockname())
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        written: list[bytes] = []
+
+        def accept() -> None:
+            for one in waiting:
+                one.close()
+            server.settimeout(20)
+            with suppress(OSError):
+                while not written:
+                    found, _ = server.accept()
+                    with found:
+                        found.settimeout(5)
+                        if received := found.recv(100):
+                            written.append(received)
+
+        accepting = threading.Timer(1.5, accept)
+        with (
+            a_lane_that_is_lost(),
+            closing(
+                MarketplaceClient(
+                    url, {}, LocalRateLimiter(), auth=HeaderToken("x" * 20), connections=1, penalty_seconds=1
+                )
+            ) as client,
+        ):
+            cut_after(0.5, connection)
+            accepting.start()
+            client.post("/accept", {}, [], bytes)
+        accepting.join()
+    assert written == []
+
+
+def test_redecoding_ends_when_either_lane_is_lost(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(1, 31):
+        an_order(marketplace, number)
+    sync(account)
+    connection.execute("UPDATE orders SET currency = 'USD'")
+    monkeypatch.setattr(redecode, "RECORDS_PER_TRANSACTION", 5)
+    original = redecode.order_decoder
+
+    def cut_at_first(adapter: Adapter) -> redecode.Decode:
+        connection.execute(CUT.replace(b"shop/new first", b"shop/modified again"))
+        return original(adapter)
+
+    monkeypatch.setattr(redecode, "order_decoder", cut_at_first)
+    with pytest.raises(OperationalError, match="and with it the lane"):
+        redecode_account(account, "again", since=None, write=True)
+    assert connection.execute("SELECT DISTINCT currency FROM orders").fetchall() == [("USD",)]
+
+
+def test_a_loss_is_seen_within_a_transaction_as_well(connection: Connection) -> None:
+    with a_lane_that_is_lost() as held, held.transaction():
+        held.execute("SELECT 1")
+        connection.execute(CUT)
+        wait_for(lambda: holder(connection, LANE) is None, seconds=10, what="the end of the session")
+        held_lanes().check()
+
+
+def test_no_exception_of_one_record_hides_the_loss(connection: Connection) -> None:
+    with a_lane_that_is_lost(), suppress(Exception):
+        connection.execute(CUT)
+        wait_for(lambda: holder(connection, LANE) is None, seconds=10, what="the end of the session")
+        held_lanes().check()

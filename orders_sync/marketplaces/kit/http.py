@@ -11,7 +11,7 @@ import httpx
 import msgspec
 
 from orders_sync.lanes.error_answers import ErrorAnswer
-from orders_sync.lanes.lock import check_held
+from orders_sync.lanes.lock import held_lanes
 from orders_sync.marketplaces.kit.adapter import AcceptanceAnswer, AcceptanceTarget
 from orders_sync.marketplaces.kit.calls import READ_TIMEOUT_SECONDS, Call, no_answer
 from orders_sync.marketplaces.kit.clock import MarketplaceClock
@@ -156,6 +156,8 @@ class MarketplaceClient:
         self._timeout = httpx.Timeout(READ_TIMEOUT_SECONDS, connect=10.0).as_dict()
         # The transport alone: cookies, redirects and hooks of httpx.Client are not needed, and take half of its time.
         self._http = BoundedTransport(connections)
+        # Threads that an adapter starts itself work for no lane that they know.
+        self._lanes = held_lanes()
         self._lock = threading.Lock()
         self._counts = {"calls": 0.0, "throttled_seconds": 0.0, "too_many_requests": 0.0, "received_bytes": 0.0}
         self._clock = MarketplaceClock(self.host)
@@ -253,12 +255,11 @@ class MarketplaceClient:
     def _exchange(self, call: Call, *, is_write: bool = False) -> tuple[int, bytes]:
         for _ in range(MAX_REDIRECTS + 1):
             self._count(throttled_seconds=self.rate_limiter.wait(call.limits), calls=1)
-            if is_write:
-                check_held()
+            self._lanes.check_noticed()
             try:
                 with (
                     waiting(f"the answer to {call.method} {call.name}", MAX_ANSWER_SECONDS),
-                    contextlib.closing(self._send(call)) as response,
+                    contextlib.closing(self._send(call, is_write=is_write)) as response,
                 ):
                     body = self._bounded(response, call)
             except (httpx.TransportError, BrokenCodingError) as error:
@@ -291,12 +292,14 @@ class MarketplaceClient:
             )
         return url
 
-    def _send(self, call: Call) -> httpx.Response:
+    def _send(self, call: Call, *, is_write: bool) -> httpx.Response:
         """The answer, its body not read yet."""
         headers = self._headers if call.content is None else [*self._headers, ("Content-Type", "application/json")]
         request = httpx.Request(call.method, call.url, headers=headers, content=call.content)
         if call.is_document:
             request.headers["Accept"] = "*/*"
+        if is_write:
+            request.extensions["trace"] = self._check_lanes
         auth_flow = self.auth.sync_auth_flow(request)
         self._http.allow(MAX_ANSWER_SECONDS)
         try:
@@ -314,6 +317,11 @@ class MarketplaceClient:
                 response.close()
         finally:
             auth_flow.close()
+
+    def _check_lanes(self, step: str, _: Mapping[str, object]) -> None:
+        """Keeps a write from being sent once a lane is lost: to connect, or to fetch a token, may have taken long."""
+        if step.endswith("send_request_headers.started"):
+            self._lanes.check()
 
     def _bounded(self, response: httpx.Response, call: Call) -> bytes:
         """The body of an answer. Raises AnswerTooLargeError; BadAnswerError for a document that is too large."""

@@ -11,6 +11,7 @@ from functools import cached_property
 
 import httpx
 
+from orders_sync.lanes.lock import held_lanes
 from orders_sync.marketplaces.kit.errors import (
     BadAnswerError,
     MarketplaceError,
@@ -111,6 +112,7 @@ class OtherHosts:
 
     def _requested(self, url: httpx.URL, ends: float) -> bytes | httpx.URL:
         """The content at a URL, or the URL that the answer redirects to. `ends`: by time.monotonic()."""
+        held_lanes().check_noticed()
         left = ends - time.monotonic()
         if left <= 0:
             raise MarketplaceUnavailableError(

@@ -15,6 +15,7 @@ import psycopg
 
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.engine import Connection, connect
+from orders_sync.lanes.lock import held_lanes
 from orders_sync.marketplaces.kit.errors import DailyBudgetSpentError, MarketplaceUnavailableError
 from orders_sync.marketplaces.kit.waits import PAUSE, RATE_LIMIT, waiting
 
@@ -161,7 +162,7 @@ class SharedRateLimiter:
         if wait <= 0:
             return 0.0
         with waiting(PAUSE if any(slot.is_paused for slot in slots) else RATE_LIMIT, wait):
-            time.sleep(wait)
+            held_lanes().sleep(wait)
         return wait
 
     def block(self, seconds: float, *, remember: bool = False) -> None:
@@ -235,7 +236,7 @@ class LocalRateLimiter:
         if wait > self.longest_wait:
             raise PausedError(self.account, datetime.now(UTC) + timedelta(seconds=wait))
         with waiting(PAUSE, wait):
-            time.sleep(wait)
+            held_lanes().sleep(wait)
         return wait
 
     def block(self, seconds: float, *, remember: bool = False) -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from orders_sync.lanes.lock import check_held
+from orders_sync.lanes.lock import held_lanes
 from orders_sync.marketplaces.kit.errors import AnswerLostError, MarketplaceError, MarketplaceUnavailableError
 from orders_sync.marketplaces.kit.waits import NEXT_TRY, PAUSE, begin_waiting, end_waiting
 from orders_sync.model.errors import OrdersSyncError
@@ -89,9 +89,11 @@ class Retries:
             return call()
         except TransientError as error:
             first_error = error
-        tries, key = 1, object()
+        tries, key, lanes = 1, object(), held_lanes()
+        pause = 0.0
 
         def backoff(error: Exception) -> bool | float:
+            nonlocal pause
             if not isinstance(error, TransientError) or (is_write and not error.certainly_not_done):
                 return False
             if not self._is_worth_another(error, tries, time.monotonic() - began):
@@ -100,7 +102,8 @@ class Retries:
                 begin_waiting(key, NEXT_TRY, MAX_BACKOFF_SECONDS + BACKOFF_JITTER_SECONDS)
                 return True
             begin_waiting(key, PAUSE, error.wait_seconds)
-            return error.wait_seconds
+            pause = error.wait_seconds
+            return 0.0  # it is waited for below: it may be long, and must end when the lane is lost
 
         # stamina takes over after the first failure only: it costs 30 µs per call, and its import 25 ms per process.
         import stamina
@@ -115,12 +118,13 @@ class Retries:
         )
         try:
             for attempt in attempts:
-                end_waiting(key)
                 with attempt:
                     if attempt.num == 1:
                         raise first_error
-                    tries = attempt.num
-                    check_held()  # the wait may have been long
+                    lanes.sleep(pause)
+                    end_waiting(key)
+                    pause, tries = 0.0, attempt.num
+                    lanes.check()  # the wait may have been long
                     with self._lock:
                         self.count += 1
                     return call()
