@@ -29,6 +29,8 @@ class KeptDatabases:
             DAGSTER: _dagster_url,
         }
         self._opened: dict[str, Connection] = {}
+        self.connections = 0
+        """How many were opened so far: a further one shows that a database was away, however short."""
 
     def orders(self) -> Connection:
         """The connection to the orders database, once both databases have answered.
@@ -39,6 +41,7 @@ class KeptDatabases:
             try:
                 if name not in self._opened:
                     self._opened[name] = connect(url(), application=self._application)
+                    self.connections += 1
                 self._opened[name].execute("SELECT 1")
             except (psycopg.Error, UserFacingError) as error:
                 self.close(name)

@@ -107,6 +107,10 @@ class ManagedProcess:
                 return f"{self.name} can't be started: {error.strerror}; it is tried again in {RETRY_SECONDS:.0f} s"
         return None
 
+    def excuse_ends(self) -> None:
+        """Does not count how often it has ended until now: what it needs was away."""
+        self._ends = 0
+
     def _note(self, pid: int) -> None:
         """Puts the process on record; without a record it works as well."""
         try:

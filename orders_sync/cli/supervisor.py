@@ -4,7 +4,6 @@ import contextlib
 import fcntl
 import logging
 import os
-import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from pathlib import Path
 import psycopg
 
 from orders_sync.cli.daemon import LOCK, application_of_daemon
+from orders_sync.cli.frozen_databases import said_if_frozen
 from orders_sync.cli.http_watch import HttpWatch
 from orders_sync.cli.kept_databases import DatabasesUnreachableError, KeptDatabases
 from orders_sync.cli.managed_process import ManagedProcess
@@ -30,8 +30,6 @@ LOOK_SECONDS = 1.0
 """How long it takes until the processes and the databases are looked at again."""
 PATIENCE_SECONDS = 30.0
 """After so long, and each time again, a wait for a process says how long it has waited."""
-FROZEN_SECONDS = 30.0
-"""After so long without an answer, a database is reported as frozen."""
 
 
 class AlreadyRunningError(UserFacingError):
@@ -85,6 +83,7 @@ class Supervisor:
         self._processes: list[ManagedProcess] = []
         self._answers: list[tuple[ManagedProcess, HttpWatch]] = []
         self._unreachable_since: float | None = None
+        self._connections = 0
 
     def start(
         self, name: str, command: list[str], *, stop_seconds: float | None = None, needs_child: bool = False
@@ -108,7 +107,7 @@ class Supervisor:
                 self._report.line(what)
         now = time.monotonic()
         try:
-            with self._said_if_frozen():
+            with said_if_frozen(self._report.error, self._report.line):
                 connection = self._databases.orders()
         except DatabasesUnreachableError as problem:
             if self._unreachable_since is None:
@@ -119,32 +118,16 @@ class Supervisor:
             self._report.line(f"the databases answer again after {now - self._unreachable_since:.0f} s")
             self._unreachable_since = None
         for process in self._processes:
+            if self._databases.connections > self._connections:
+                process.excuse_ends()
             if what := process.keep_running():
                 self._report.line(what)
+        self._connections = self._databases.connections
         for process, watch in self._answers:
             if process.is_alive() and (what := watch.look(process.started_at)):
                 self._report.error(f"{process.name} {what}; it is replaced")
                 process.kill()
         return connection
-
-    @contextmanager
-    def _said_if_frozen(self) -> Generator[None]:
-        """Says when the block, which waits for the databases, takes long, and when they have answered after all."""
-        began, is_frozen = time.monotonic(), threading.Event()
-
-        def say() -> None:
-            is_frozen.set()
-            self._report.error(f"the databases have not answered for {FROZEN_SECONDS:.0f} s; waiting until they do")
-
-        timer = threading.Timer(FROZEN_SECONDS, say)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
-        if is_frozen.is_set():
-            self._report.line(f"the databases answer again after {time.monotonic() - began:.0f} s")
 
     def keep_answering(self, process: ManagedProcess, url: str) -> None:
         """Waits until a GET of `url` succeeds, as `wait_until` does. From then on, `look` replaces it when it hangs."""

@@ -15,6 +15,7 @@ import psycopg
 
 from orders_sync.cli.dagster_processes import dagster_processes
 from orders_sync.cli.database import orders_database
+from orders_sync.cli.frozen_databases import said_if_frozen
 from orders_sync.cli.kept_databases import KeptDatabases
 from orders_sync.cli.left_processes import end_left_processes
 from orders_sync.cli.listening import PORT, check_is_free
@@ -148,10 +149,12 @@ def _report_progress(supervisor: Supervisor, report: TimedReport, *, until_synce
         watchdog = Watchdog(instance)
         while True:
             if connection := supervisor.look():
-                if progress.report(connection) and until_synced:
+                with said_if_frozen(report.error, report.line):
+                    is_done, what = progress.report(connection), watchdog.look()
+                if is_done and until_synced:
                     report.line("all syncs and the stock job have run")
                     return
-                if what := watchdog.look():
+                if what:
                     replace_what_is_silent(supervisor, report, what)
                 for news in watchdog.news():
                     (report.error if news.is_wrong else report.line)(news.text)

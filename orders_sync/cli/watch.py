@@ -7,6 +7,7 @@ import time
 
 import click
 
+from orders_sync.cli.frozen_databases import said_if_frozen
 from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console
 from orders_sync.cli.watchdog import LOOK_SECONDS, SILENT_SECONDS, Watchdog, overdue
 
@@ -45,7 +46,9 @@ def watch(seconds: float, once: bool, restart_command: str | None) -> None:
             sys.exit(EXIT_DONE)
         watchdog = Watchdog(instance, seconds)
         while True:
-            if what := watchdog.look():
+            with said_if_frozen(_log.error, _log.warning):
+                what = watchdog.look()
+            if what:
                 _log.error(what)
                 _restart(restart_command)
             for news in watchdog.news():

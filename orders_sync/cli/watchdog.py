@@ -17,6 +17,8 @@ LOOK_SECONDS = 5.0
 """How often the watchdog looks into Dagster's storage, however often it is called."""
 SILENT_SECONDS = 40.0
 """A tick that is overdue for so long was not evaluated."""
+LONGEST_GAP_SECONDS = 30.0
+"""After so much more time between two looks, the ticks are given the time of a start."""
 START_SECONDS = 180.0
 """How long it may take until the first tick after a start; twice as long each time that nothing helped."""
 LONGEST_START_SECONDS = 900.0
@@ -40,7 +42,7 @@ class Watchdog:
         `seconds`: how long a tick may be overdue. `every`: seconds between two looks.
         """
         self._every = every
-        self._look_at = time.monotonic()
+        self._look_at = self._looked_at = time.monotonic()
         self._instance = instance
         self._seconds = seconds
         self._seen: frozenset[float] = frozenset()
@@ -67,6 +69,9 @@ class Watchdog:
         if now < self._look_at:
             return None
         self._look_at = now + self._every
+        if now - self._looked_at > self._every + LONGEST_GAP_SECONDS:  # everything may have stood still meanwhile
+            self.wait_for_start()
+        self._looked_at = now
         try:
             found = evaluations(self._instance)
         except StorageUnreachableError as problem:

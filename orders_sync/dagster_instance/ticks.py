@@ -20,6 +20,9 @@ from orders_sync.model.errors import UserFacingError
 _UNREACHABLE = ("DagsterUserCodeUnreachableError", "DagsterCodeLocationLoadError")
 """A tick that failed with one of these was not evaluated: the code server does not answer, or has loaded nothing."""
 
+_TIMED_OUT = "timed out"
+"""What Dagster's message of a tick that took too long has."""
+
 _EVALUATED = [TickStatus.SUCCESS, TickStatus.SKIPPED]
 
 
@@ -62,6 +65,7 @@ def evaluations(instance: dg.DagsterInstance) -> Evaluations:
         ticks = storage.get_batch_ticks(ids, limit=2) if storage and ids else {}
         last = [(state, _last_ended(ticks.get(state.selector_id, ()))) for state in states]
         failed = [(state, tick) for state, tick in last if tick is not None and _failed_by_itself(tick)]
+        late = [(state, tick) for state, tick in last if tick is not None and _took_too_long(tick)]
         sensors = [state for state in states if state.instigator_type == InstigatorType.SENSOR]
         moments = {tick.timestamp for state, tick in failed if state.instigator_type == InstigatorType.SENSOR}
         data = [state.instigator_data for state in sensors if isinstance(state.instigator_data, SensorInstigatorData)]
@@ -77,7 +81,7 @@ def evaluations(instance: dg.DagsterInstance) -> Evaluations:
     ]
     failures = {
         state.instigator_name: _first_line(tick.error)
-        for state, tick in failed
+        for state, tick in (*failed, *late)
         if state.status != InstigatorStatus.STOPPED
     }
     return Evaluations(frozenset(moments), min(intervals, default=None), failures)
@@ -97,6 +101,15 @@ def last_evaluated(instance: dg.DagsterInstance) -> float | None:
     except (SQLAlchemyError, DagsterPostgresException) as error:
         raise StorageUnreachableError(error) from error
     return max(ticks, default=None)
+
+
+def _took_too_long(tick: InstigatorTick) -> bool:
+    """Whether the code server did not answer in time. It may hang as a whole, so this shows no evaluation.
+
+    Dagster says so by the same class as when it does not answer at all (dagster/_grpc/client.py).
+    """
+    is_unreachable = tick.status == TickStatus.FAILURE and tick.error is not None and not _failed_by_itself(tick)
+    return is_unreachable and _TIMED_OUT in _first_line(tick.error)
 
 
 def _last_ended(ticks: Sequence[InstigatorTick]) -> InstigatorTick | None:

@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from orders_sync.config.private_files import private_file
 from orders_sync.model.errors import UserFacingError
 
 NAME = "pgserver"
@@ -194,9 +195,10 @@ def _alone() -> Generator[None]:
     for the first one), and the server of the first could not be started.
     """
     with ExitStack() as opened:
-        with suppress(OSError):  # a system without this file has no `useradd` either
-            shadow = opened.enter_context(open("/etc/shadow", "rb"))  # only root can open it, and so hold up others
-            fcntl.flock(shadow, fcntl.LOCK_EX)
+        with suppress(OSError):  # a system without `useradd` may have a closed /etc as well
+            # The file of lckpwdf(3): only root opens it, and nothing replaces it. `useradd` locks it in another way.
+            file = opened.enter_context(open("/etc/.pwd.lock", "ab", opener=private_file))
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 

@@ -31,12 +31,20 @@ COMPARED_CHARACTERS = 32
 MAX_RENEWED = 20
 """So many access tokens, which are renewed again and again, are known at most: the newest ones."""
 
-_SCHEMES = ("basic", "bearer", "plain", "token")
+_SCHEMES = ("apikey", "basic", "bearer", "plain", "token")
 """What a credential may begin with as the value of a header. Other words are a part of it, as of a long password."""
 _ESCAPE = re.compile(r"[%\\\\&]")
 _STANDARD_BASE64 = str.maketrans("-_", "+/")
 _BASE64 = "[A-Za-z0-9+/_-]"
 _LETTER_OR_DIGIT = r"[^\W_]"
+_ESCAPE_BEFORE = "|".join(
+    rf"(?<={escape})"
+    for escape in (
+        "%[0-9a-f]{2}", "%25[0-9a-f]{2}", r"\\[nrtbfav]", r"\\x[0-9a-f]{2}", r"\\u[0-9a-f]{4}", "&#x[0-9a-f]{2}",
+        r"\x1b\[[0-9]m", r"\x1b\[[0-9]{2}m", r"\x1b\[[0-9];[0-9]{2}m",
+    )
+)  # fmt: skip
+"""Escapes whose last letter or digit is no part of the word that follows: of URLs, JSON, HTML and terminals."""
 
 
 class KnownCredentials:
@@ -120,10 +128,12 @@ def masked_bytes(content: bytes) -> bytes:
 def _parts(value: str) -> Iterator[str]:
     """A credential and the secrets in it: `Basic …` has a token, and `user:password`, also in base64, a password."""
     value = value.strip()
+    if not value:
+        return
     yield value
-    scheme, _, token = value.partition(" ")
+    scheme, *token = value.split(maxsplit=1)
     if scheme.lower() in _SCHEMES and token:
-        yield from _parts(token)
+        yield from _parts(token[0])
     elif ":" in value:
         yield value.partition(":")[2]
     elif (login := _in_base64(value)) is not None:
@@ -153,7 +163,7 @@ def _pattern_of(value: str) -> str:
         more = f"(?:{_BASE64}|%2[bf]){{0,{longest}}}"
     plain = _or_its_beginning(list(map(_forms_of, re.findall(r"\\+|[^\\]", compared))), end)
     if len(value) <= WORD_CHARACTERS:
-        plain = f"(?<!{_LETTER_OR_DIGIT}){plain}(?!{_LETTER_OR_DIGIT})"
+        plain = f"(?:(?<!{_LETTER_OR_DIGIT})|{_ESCAPE_BEFORE}){plain}(?!{_LETTER_OR_DIGIT})"
     cores = (_or_its_beginning(list(map(_any_base64, core))) for core in _base64_cores(compared))
     return "|".join([plain, *(rf"{_BASE64}{{0,3}}{core}{more}(?:=|%(?:25)*3d){{0,2}}" for core in cores)])
 

@@ -53,6 +53,18 @@ def test_a_process_that_ends_again_and_again_is_reported(monkeypatch: pytest.Mon
     assert len(reported) == managed_process.MAX_ENDS - 1
 
 
+def test_ends_after_a_steady_life_are_not_in_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(managed_process, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(managed_process, "STEADY_SECONDS", 0.1)
+    process = ManagedProcess("part", [sys.executable, "-c", "import time; time.sleep(0.5)"])
+    try:
+        for _ in range(managed_process.MAX_ENDS + 2):
+            reported = wait_for(process.keep_running, seconds=30, every=0.05, what="the end")
+            assert reported == "part ended with exit code 0; it is started again in 0 s"
+    finally:
+        process.stop()
+
+
 def test_a_process_whose_child_was_killed_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(managed_process, "PAUSE_SECONDS", 0.1)
     monkeypatch.setattr(managed_process, "IDLE_SECONDS", 0.5)

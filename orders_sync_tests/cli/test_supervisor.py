@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -14,8 +15,10 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
 
-from orders_sync.cli import http_watch, managed_process, supervisor
+from orders_sync.cli import frozen_databases, http_watch, managed_process, supervisor
 from orders_sync.cli.daemon import LOCK, application_of_daemon
 from orders_sync.cli.http_watch import HttpWatch
 from orders_sync.cli.kept_databases import KeptDatabases
@@ -27,6 +30,7 @@ from orders_sync.database import advisory_locks
 from orders_sync.database.embedded import stop_if_last
 from orders_sync.database.engine import connect
 from orders_sync.testing.deployment import free_port
+from orders_sync.testing.http_server import served
 from orders_sync.testing.waiting import wait_for
 
 SLEEPS = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -154,11 +158,97 @@ def test_a_process_that_hangs_is_replaced(
     assert ended == "part ended with exit code -9; it is started again in 1 s"
 
 
+PART = """
+import sys, time
+from orders_sync.database.engine import connect
+try:
+    with connect(application="part") as connection:
+        while True:
+            connection.execute("SELECT 1")
+            time.sleep(0.05)
+except Exception as error:
+    print(type(error).__name__, flush=True)
+    sys.exit(1)
+"""
+
+
+def test_ends_that_a_restarted_database_has_caused_do_not_count(state: Path, supervised: Supervisor) -> None:
+    """However often it is restarted, and however fast: a part that ends with its connection is started again."""
+    assert supervised.look()
+    part = supervised.start("part", [sys.executable, "-c", PART])
+
+    def works() -> bool:
+        connection = supervised.look()
+        query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'part'"
+        return connection is not None and part.is_alive() and connection.execute(query).fetchone() == (1,)
+
+    for _ in range(managed_process.MAX_ENDS + 1):
+        wait_for(works, seconds=60, every=0.1, what="the part")
+        kill_server(state)
+        wait_for(lambda: not part.is_alive(), seconds=30, what="the end of the part")
+    wait_for(works, seconds=60, every=0.1, what="the part")
+
+
+class Clock:
+    """A clock that tests put forward."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.ahead
+
+
+def test_one_late_answer_after_a_gap_is_no_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While nobody looked, as when `up` waited for a frozen database, the process may have answered."""
+    clock = Clock()
+    monkeypatch.setattr(http_watch, "time", clock)
+    with socket.create_server(("127.0.0.1", 0)) as silent, served(answers_well) as url:
+        watch = HttpWatch(url)
+        started_at = clock.monotonic()
+        assert watch.look(started_at) is None
+        watch._url = f"http://127.0.0.1:{silent.getsockname()[1]}"  # pyright: ignore[reportPrivateUsage]
+        monkeypatch.setattr(http_watch, "ANSWER_SECONDS", 0.1)
+        clock.ahead += 70
+        assert watch.look(started_at) is None
+        for _ in range(5):
+            clock.ahead += 11
+            assert watch.look(started_at) is None
+        clock.ahead += 11
+        assert re.fullmatch(r"has not answered on .* for 6\d s", str(watch.look(started_at)))
+
+
+def test_an_error_is_an_answer_and_a_start_may_take_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(http_watch, "time", clock)
+    monkeypatch.setattr(http_watch, "ANSWER_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent, served(fails) as url:
+        watch = HttpWatch(url)
+        for _ in range(9):
+            assert watch.look(clock.monotonic()) is None
+            clock.ahead += 11
+        starting = HttpWatch(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        started_at = clock.monotonic()
+        for _ in range(16):
+            assert starting.look(started_at) is None
+            clock.ahead += 11
+        clock.ahead += 11
+        assert starting.look(started_at) is not None
+
+
+async def answers_well(scope: Scope, receive: Receive, send: Send) -> None:
+    await PlainTextResponse("ok")(scope, receive, send)
+
+
+async def fails(scope: Scope, receive: Receive, send: Send) -> None:
+    await PlainTextResponse("broken", 500)(scope, receive, send)
+
+
 def test_a_database_that_is_frozen_is_reported(
     state: Path, supervised: Supervisor, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert supervised.look()
-    monkeypatch.setattr(supervisor, "FROZEN_SECONDS", 0.5)
+    monkeypatch.setattr(frozen_databases, "FROZEN_SECONDS", 0.5)
     server = psutil.Process(int((state / "postgres" / "postmaster.pid").read_text().splitlines()[0]))
     frozen = [server, *server.children()]
     for process in frozen:

@@ -49,6 +49,39 @@ def test_ticks_that_go_on_are_no_silence(instance: dg.DagsterInstance) -> None:
         time.sleep(0.4)
 
 
+def test_after_a_gap_the_ticks_get_the_time_of_a_start(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everything stood still, as on a laptop that was closed, or in a container that was paused."""
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(watchdog, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    store_sensor(instance, SENSOR, 1_767_268_990.0, interval=30)
+    dog = Watchdog(instance)
+    assert dog.look() is None
+    clock.now += 20
+    store_sensor(instance, SENSOR, 1_767_269_010.0, interval=30)
+    assert dog.look() is None
+    clock.now += 600
+    assert dog.look() is None
+    for _ in range(17):
+        clock.now += 10
+        assert dog.look() is None
+    clock.now += 10
+    assert dog.look() is not None
+
+
+def test_a_tick_that_takes_too_long_is_reported_but_shows_no_evaluation(instance: dg.DagsterInstance) -> None:
+    """Dagster says that its code server can't be reached, as of one that has died."""
+    late = "User code server request timed out due to taking longer than 60 seconds to complete."
+    unreachable = "DagsterUserCodeUnreachableError"
+    error = SerializableErrorInfo("Unable to reach", [], unreachable, SerializableErrorInfo(late, [], unreachable))
+    hangs = store_sensor(instance, "hangs", None, interval=30)
+    store_tick(instance, hangs, 1_767_268_990.0, TickStatus.FAILURE, error)
+    found = evaluations(instance)
+    assert found.failures == {"hangs": late}
+    assert found.moments == frozenset()
+
+
 def test_silence_is_reported_once_and_then_a_start_is_waited_for(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,6 +64,28 @@ def test_a_credential_is_masked_in_any_form_and_only_it(form: str, value: str, b
         assert MASK in masked
 
 
+BESIDE = {
+    "=": (quote("=", safe=""), "\\u003d", "\\x3d", "&#x3d;", "&#x3d", "="),
+    ":": (quote("user:"), ":"),
+    " ": ("%20", "%2520", "+", "\\n", "\\t", "\\r", " "),
+    '"': ("%22", "&quot;", '\\"', "\\u0022"),
+    "ä": (json.dumps("ä")[1:-1],),
+    "colour": ("\x1b[31m", "\x1b[0m", "\x1b[1;32m"),
+}
+
+
+@pytest.mark.parametrize("before", [escape for escapes in BESIDE.values() for escape in escapes])
+@pytest.mark.parametrize("after", ["", "%26x", "\\n", "\\u0026", "&amp;", "\x1b[0m"])
+def test_an_escape_beside_a_short_password_does_not_hide_it(before: str, after: str) -> None:
+    assert known("hunter22abc").masked(f"key{before}hunter22abc{after}") == f"key{before}{MASK}{after}"
+    assert known("hunter22abc").masked("key=shunter22abcs") == "key=shunter22abcs"
+
+
+@pytest.mark.parametrize("header", ["ApiKey abcdefgh12345678", "Bearer\tabcdefgh12345678", "Token   abcdefgh12345678"])
+def test_a_token_after_its_scheme_is_masked_alone(header: str) -> None:
+    assert known(header).masked("the token abcdefgh12345678") == f"the token {MASK}"
+
+
 def test_a_word_of_a_long_password_is_no_credential_but_a_token_after_its_scheme_is() -> None:
     passphrase = known("staple of orders_sync_writer")
     assert passphrase.masked("the role orders_sync_writer") == "the role orders_sync_writer"
