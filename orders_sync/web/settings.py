@@ -62,7 +62,7 @@ def web_settings(host: str, port: int) -> WebSettings:
     proxy_password = _password(
         UI_PROXY_PASSWORD_FILE, os.environ.get(UI_PROXY_PASSWORD_FILE), at_least=MIN_PROXY_PASSWORD_LENGTH
     )
-    editors = _names(UI_EDITORS)
+    editors = _names(os.environ.get(UI_EDITORS))
     if editors and proxy_password is None:
         raise EnvironmentVariableError(
             f"{UI_EDITORS} is set, but {UI_PROXY_PASSWORD_FILE} is not: nobody is known by name without a proxy "
@@ -71,12 +71,12 @@ def web_settings(host: str, port: int) -> WebSettings:
     return WebSettings(port, frozenset(allowed), password, reader_password, proxy_password, frozenset(editors))
 
 
-def _names(variable: str) -> set[str]:
-    return {name.strip() for name in (os.environ.get(variable) or "").split(",")} - {""}
+def _names(value: str | None) -> set[str]:
+    return {name.strip() for name in (value or "").split(",")} - {""}
 
 
 def _named_hosts() -> set[str]:
-    names = {name.lower() for name in _names(UI_HOSTS)}
+    names = {name.lower() for name in _names(os.environ.get(UI_HOSTS))}
     for name in sorted(names):
         if not _HOST.fullmatch(name):
             raise EnvironmentVariableError(

@@ -86,13 +86,21 @@ class Daemon:
     """A daemon, as on a machine of its own; without code locations, unless it has a code server."""
 
     def __init__(
-        self, folder: Path, name: str, url: str, server: "CodeServer | None" = None, *, grace: float | None = None
+        self,
+        folder: Path,
+        name: str,
+        url: str,
+        server: "CodeServer | None" = None,
+        *,
+        grace: float | None = None,
+        silent: float = 5,
     ) -> None:
+        """`grace`: how much more patience it has while it waits. `silent`: seconds for which ticks may be overdue."""
         self._log = folder / f"{name}.log"
         workspace = folder / f"{name}.yaml"
         workspace.write_text(json.dumps({"load_from": [] if server is None else [server.entry]}))
         program = ["-m", "orders_sync.cli", "daemon"] if grace is None else ["-c", HURRIED]
-        more = [] if grace is None else [str(grace), str(limit(5))]
+        more = [] if grace is None else [str(grace), str(limit(silent))]
         with self._log.open("w") as log:
             self.process = subprocess.Popen(
                 [sys.executable, *program, "-w", str(workspace), *more],
@@ -248,11 +256,11 @@ def test_a_daemon_that_launches_no_run_lets_go_and_the_other_one_launches(tmp_pa
         CodeServer(tmp_path, "crippled", LAUNCHING),
         CodeServer(tmp_path, "healthy", LAUNCHING, dagster_url),
     )
-    first = Daemon(tmp_path, "first", dagster_url, crippled, grace=60)
+    first = Daemon(tmp_path, "first", dagster_url, crippled, grace=60, silent=60)
     started: list[Daemon | CodeServer] = [crippled, healthy, first]
     try:
         wait_for(lambda: first.says(DAGSTER), seconds=60, what="the first daemon")
-        second = Daemon(tmp_path, "second", dagster_url, healthy, grace=60)
+        second = Daemon(tmp_path, "second", dagster_url, healthy, grace=60, silent=60)
         started.append(second)
         assert first.process.wait(limit(90)) == 1
         (line,) = (line for line in first.log().splitlines() if "could not be launched" in line)

@@ -17,6 +17,7 @@ from orders_sync.database import heartbeat
 from orders_sync.database.engine import Connection
 from orders_sync.defs.operations import sensors
 from orders_sync.defs.operations.sensors import dead_runs
+from orders_sync.lanes import lock
 from orders_sync.lanes.history import started
 from orders_sync.lanes.liveness import alive, is_alive
 from orders_sync.lanes.lock import hold, holder
@@ -93,7 +94,8 @@ def test_a_frozen_command_that_holds_a_lane_is_ended_and_logged(
     instance: dg.DagsterInstance, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ORDERS_SYNC_STALLED_PASS_SECONDS", "30")
-    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 3600.0)  # as of a frozen process
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 3600.0)
+    monkeypatch.setattr(lock, "LOOK_SECONDS", 3600.0)  # as of a frozen process
     monkeypatch.setattr("orders_sync.defs.operations.sensors.account_names", lambda: ["other", "shop"])
     with hold(LANE, "cli-1"):
         assert evaluate(instance) == "No dead runs."

@@ -7,6 +7,7 @@ import pytest
 
 from orders_sync.database import heartbeat
 from orders_sync.database.engine import Connection
+from orders_sync.lanes import lock
 from orders_sync.lanes.liveness import alive, is_alive
 from orders_sync.marketplaces.kit.rate_limits import RateLimit, SharedRateLimiter
 from orders_sync.testing.invariants import check_invariants
@@ -21,6 +22,7 @@ IDLE_SECONDS = 1.5
 def proxy(database_url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch) -> Iterator[ImpatientProxy]:
     """The orders database is reached through it only; `connection` reaches the database directly."""
     monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.3)
+    monkeypatch.setattr(lock, "LOOK_SECONDS", 0.3)
     with impatient_proxy(database_url, IDLE_SECONDS) as (url, proxy):
         monkeypatch.setenv("ORDERS_DATABASE_URL", url)
         yield proxy
@@ -44,6 +46,7 @@ def test_without_a_beat_the_connections_are_cut(
 ) -> None:
     """As it was before: this shows that the tests around it can fail."""
     monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 60.0)
+    monkeypatch.setattr(lock, "LOOK_SECONDS", 60.0)
     with alive("run-1"):
         time.sleep(2 * IDLE_SECONDS)
         assert not is_alive(connection, "run-1")

@@ -15,6 +15,7 @@ import pytest
 from orders_sync.config.account import SellerAccount
 from orders_sync.database import heartbeat
 from orders_sync.database.engine import Connection, connect
+from orders_sync.lanes import lock
 from orders_sync.lanes.activity import Activity, ActivityKind, activity
 from orders_sync.lanes.history import LaneState, finished, lane_states, started
 from orders_sync.lanes.lock import hold, holder
@@ -251,6 +252,7 @@ def test_a_command_whose_process_works_is_left_alone_however_slow_its_answer(
     marketplace: Marketplace, account: SellerAccount, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.3)
+    monkeypatch.setattr(lock, "LOOK_SECONDS", 0.3)
     an_order(marketplace, 1)
     with marketplace.closed_gate("/ws/orders") as gate:
         working = threading.Thread(target=sync_order, args=[account, "1", "cli-1"])
