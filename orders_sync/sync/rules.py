@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from msgspec.structs import astuple
@@ -201,11 +202,15 @@ def _wrong_serial_numbers(value: tuple[str, ...] | None) -> Wrong | None:
 
 
 def _wrong_one_of(value: tuple[str, ...] | None, wrong: Callable[[str], Wrong | None]) -> Wrong | None:
-    """What is wrong with the first wrong one of several texts; to be stored are all of them, each made right."""
+    """What is wrong with one of several texts; to be stored are all of them, each made right.
+
+    First come those that stay as they are: what is wrong with them is seen in what is stored, too.
+    """
     found = [(text, wrong(text)) for text in value or ()]
-    odd = next((each for _, each in found if each is not None), None)
-    if odd is None:
+    all_odd = [(each.value != text, each) for text, each in found if each is not None]
+    if not all_odd:
         return None
+    odd = min(all_odd, key=itemgetter(0))[1]
     kept = [text if each is None else each.value for text, each in found if each is None or each.value is not None]
     return odd._replace(value=tuple(dict.fromkeys(kept)) or None)
 

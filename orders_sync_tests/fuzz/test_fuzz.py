@@ -75,3 +75,12 @@ def test_a_gift_card_with_an_endless_sku_is_stored_without_it() -> None:
     order, flaws = mend_order(Order("1", Status.ACCEPTED, [item], created_at=day(1)))
     assert [item.sku for item in order.items or ()] == [""]
     assert [flaw.field for flaw in flaws] == ["items[0].sku"]
+
+
+def test_of_several_odd_numbers_the_flaw_that_stays_is_reported() -> None:
+    """Found by `make fuzz`: a number that is too long hid that another one, which is stored, is no IMEI."""
+    item = OrderItem("1", "PHONE", 1, Status.ACCEPTED, imeis=("x" * 20_000, "no IMEI"))
+    order, flaws = mend_order(Order("1", Status.ACCEPTED, [item], created_at=day(1)))
+    assert [(flaw.field, flaw.found) for flaw in flaws] == [("items[0].imeis", "is no 15 digits")]
+    assert [item.imeis for item in order.items or ()] == [("no IMEI",)]
+    assert mend_order(order)[1] == flaws
