@@ -12,7 +12,7 @@ the launchpad."""
 
 
 class AttributingRunCoordinator(dg.QueuedRunCoordinator):
-    """The queue: a run that a user launches gets the user's name as a tag, if a proxy has told it to the web process.
+    """The queue. A run that a user launches in the UI gets the user's name as a tag, if a login at a proxy shows it.
 
     By "Run attribution" of Dagster's documentation.
     """

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import timedelta
 
+import httpx
 import pytest
 from psycopg import OperationalError
 from starlette.types import Receive, Scope, Send
@@ -23,7 +24,8 @@ from orders_sync.lanes.progress import end_stalled_passes
 from orders_sync.marketplaces.kit.adapter import Adapter
 from orders_sync.marketplaces.kit.auth import ClientCredentials, HeaderToken
 from orders_sync.marketplaces.kit.http import MarketplaceClient
-from orders_sync.marketplaces.kit.rate_limits import LocalRateLimiter
+from orders_sync.marketplaces.kit.other_hosts import OtherHosts
+from orders_sync.marketplaces.kit.rate_limits import LocalRateLimiter, RateLimit, SharedRateLimiter
 from orders_sync.model.lane import Lane, SyncType
 from orders_sync.passes.redecode import redecode_account
 from orders_sync.sync import redecode
@@ -32,6 +34,7 @@ from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_accou
 from orders_sync.testing.waiting import limit, wait_for
 
 LANE = Lane("shop", SyncType.NEW)
+LIMIT = RateLimit("orders", 60, 60)
 PASS = """
 from orders_sync.marketplaces.kit.accounts import account_from
 from orders_sync.model.lane import SyncType
@@ -144,7 +147,7 @@ def a_pass(account: SellerAccount) -> Generator["subprocess.Popen[str]"]:
 
 
 class Recorder:
-    """A server that records what it is asked for; a token takes its time."""
+    """A server that records the paths of its requests, and takes two seconds to issue a token."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -190,6 +193,26 @@ def test_nothing_is_written_after_a_token_that_took_long(
         cut_after(1, connection)
         client.post("/accept", {}, [], bytes)
     assert server.asked == ["/token"]
+
+
+@pytest.mark.parametrize("limiter", [LocalRateLimiter("shop"), SharedRateLimiter("shop", [LIMIT], 1.0)])
+def test_the_wait_of_a_rate_limiter_ends(limiter: LocalRateLimiter | SharedRateLimiter, connection: Connection) -> None:
+    limiter.block(60)
+    began = time.monotonic()
+    with a_lane_that_is_lost(), closing(limiter):
+        cut_after(1, connection)
+        limiter.wait([LIMIT])
+    assert time.monotonic() - began < 30
+
+
+def test_no_document_is_requested_from_another_host(recorder: tuple[str, Recorder], connection: Connection) -> None:
+    url, server = recorder
+    with a_lane_that_is_lost(), closing(OtherHosts("http://127.0.0.1:1")) as hosts:
+        connection.execute(CUT)
+        wait_for(lambda: holder(connection, LANE) is None, seconds=10, what="the end of the session")
+        held_lanes().notice()
+        hosts.get(httpx.URL(f"{url}/label.pdf"), [httpx.URL(url).netloc.decode()])
+    assert server.asked == []
 
 
 def test_nothing_is_written_after_the_first_wait_nor_by_threads_of_an_adapter(

@@ -51,7 +51,7 @@ def known_fields(struct: type[msgspec.Struct] | None) -> dict[str, frozenset[str
 
 def _known(struct: type[msgspec.Struct], path: str) -> Iterator[tuple[str, frozenset[str] | None]]:
     for name, info in fields_of(struct).items():
-        yield from _known_of(info.type, f"{path}.{name}" if path else name)
+        yield from _known_of(info.type, _path(path, name))
 
 
 def _known_of(hint: Any, where: str) -> Iterator[tuple[str, frozenset[str] | None]]:
