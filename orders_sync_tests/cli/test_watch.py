@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import dagster as dg
+import psutil
 import psycopg
 import pytest
 import yaml
@@ -20,6 +22,7 @@ from orders_sync.cli.watchdog import News, Watchdog, overdue
 from orders_sync.config.environment import PROJECT_ROOT
 from orders_sync.dagster_instance.internals import InstigatorStatus, SerializableErrorInfo, TickStatus
 from orders_sync.dagster_instance.ticks import evaluations
+from orders_sync.database.embedded import stop_if_last
 from orders_sync.testing.waiting import limit, wait_for
 from orders_sync_tests.dagster_instance.dagster_sensors import store_failed_tick, store_sensor, store_tick
 
@@ -80,6 +83,41 @@ def test_a_tick_that_takes_too_long_is_reported_but_shows_no_evaluation(instance
     found = evaluations(instance)
     assert found.failures == {"hangs": late}
     assert found.moments == frozenset()
+
+
+WATCH = """
+from orders_sync.cli import frozen_databases, watch, watchdog
+frozen_databases.FROZEN_SECONDS = 1.0
+watch.LOOK_SECONDS = 0.2
+watchdog.START_SECONDS = 1.0
+watchdog.Watchdog.__init__.__defaults__ = (60.0, 0.2)
+watch.watch([])
+"""
+"""`orders-sync watch` in a hurry."""
+
+
+def test_a_frozen_database_of_dagster_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    monkeypatch.delenv("DAGSTER_POSTGRES_URL", raising=False)
+    with tempfile.TemporaryDirectory(prefix="osw-") as folder:  # short: the path of a Unix socket is limited
+        monkeypatch.setenv("ORDERS_SYNC_STATE", folder)
+        log = Path(folder) / "watch.log"
+        with log.open("w") as output, subprocess.Popen([sys.executable, "-c", WATCH], stderr=output) as watching:
+            try:
+                wait_for(lambda: "was ever evaluated" in log.read_text(), seconds=90, what="the first look")
+                server = psutil.Process(int((Path(folder) / "postgres" / "postmaster.pid").read_text().split()[0]))
+                frozen = [server, *server.children()]
+                for process in frozen:
+                    process.suspend()
+                try:
+                    wait_for(lambda: "ERROR the databases have not answered for 1 s" in log.read_text(), seconds=30)
+                finally:
+                    for process in frozen:
+                        process.resume()
+                wait_for(lambda: "WARNING the databases answer again after" in log.read_text(), seconds=30)
+            finally:
+                watching.kill()
+        stop_if_last(Path(folder))
 
 
 def test_silence_is_reported_once_and_then_a_start_is_waited_for(
