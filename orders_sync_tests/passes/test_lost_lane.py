@@ -44,7 +44,9 @@ run_pass(PassRequest(account_from("shop", {settings!r}, "f"), SyncType.NEW, "fir
 """
 LOST = "the connection to the orders database was lost, and with it the lane; the next run goes on"
 CUT = (
-    b"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'orders_sync shop/new first%'"
+    b"SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+    # The tests that run beside this one have databases on the same server, and a lane of the same name.
+    b"WHERE datname = current_database() AND application_name LIKE 'orders_sync shop/new first%'"
 )
 
 
