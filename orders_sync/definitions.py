@@ -5,6 +5,8 @@ from typing import Any
 
 import dagster as dg
 
+from orders_sync.components.load_defs import load_defs
+from orders_sync.components.unusable_settings import unusable_settings
 from orders_sync.config.environment import PROJECT_ROOT
 from orders_sync.config.sandbox_credentials import provide_sandbox_credentials
 from orders_sync.dagster_support.orders_database import OrdersDatabase
@@ -13,7 +15,10 @@ from orders_sync.dagster_support.orders_database import OrdersDatabase
 @dg.definitions
 def defs() -> dg.Definitions:
     provide_sandbox_credentials()
-    loaded = dg.load_from_defs_folder(path_within_project=PROJECT_ROOT / "orders_sync" / "defs")
+    found = load_defs("orders_sync.defs", PROJECT_ROOT)
+    for part in found.left_out:
+        dg.get_dagster_logger().error("%s is left out: %s", part.path, part.reason)
+    loaded = dg.Definitions.merge(found.definitions, unusable_settings(found))
     return dg.Definitions(
         assets=_with_links_to_code(loaded.assets or []),
         asset_checks=loaded.asset_checks,

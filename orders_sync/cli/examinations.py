@@ -111,12 +111,13 @@ def _examine_daemon() -> Iterator[Finding]:
 
 
 def _examine_schedules() -> Iterator[Finding]:
-    from orders_sync.config.schedules import load_schedules
+    from orders_sync.config.schedules import load_schedules, schedules_problem
     from orders_sync.dagster_instance.automation import stopped_instigators
     from orders_sync.dagster_instance.instance import open_instance
 
-    settings = load_schedules()
-    yield Finding(True, f"the cron expressions are valid, in {settings.timezone}")
+    problem = schedules_problem()
+    valid = f"the cron expressions are valid, in {load_schedules().timezone}"
+    yield Finding(problem is None, str(problem or valid), "Correct the file, and reload the code location in the UI.")
     with open_instance() as instance:
         stopped = stopped_instigators(instance)
     for name in stopped:

@@ -23,8 +23,11 @@ def schedule() -> None:
 
 @schedule.command("list")
 def list_schedules() -> None:
-    """List the schedules with their ticks and last runs."""
-    from orders_sync.config.schedules import load_schedules
+    """List the schedules with their ticks and last runs.
+
+    Exit code 1 if the file of the schedules can't be used: those in force are listed.
+    """
+    from orders_sync.config.schedules import load_schedules, schedules_problem
     from orders_sync.lanes.history import lane_states
     from orders_sync.marketplaces.kit.accounts import load_accounts
 
@@ -52,6 +55,9 @@ def list_schedules() -> None:
     console.print(shown)
     if settings.frequent_new:
         console.print(f"Further passes of new: {settings.frequent_new} ({settings.frequent_cost()}).", markup=False)
+    if (problem := schedules_problem()) is not None:
+        print_error(problem)
+        sys.exit(EXIT_FAILED)
 
 
 @schedule.command("run")

@@ -8,6 +8,7 @@ import time
 import click
 
 from orders_sync.cli.frozen_databases import said_if_frozen
+from orders_sync.cli.news import SettingsNews
 from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console
 from orders_sync.cli.watchdog import LOOK_SECONDS, SILENT_SECONDS, Watchdog, overdue
 
@@ -30,8 +31,8 @@ def watch(seconds: float, once: bool, restart_command: str | None) -> None:
     Runs outside Dagster, beside the daemon, until it is stopped. When the code server has died or hangs, the daemon
     looks well, but evaluates no schedule and no sensor. That is logged as an error, and the restart command is run. If
     no tick is evaluated then, it is run again after 3, 6, 12 and then each 15 minutes. It also logs when Dagster's
-    database does not answer, and when the ticks of a schedule or sensor fail. `orders-sync up` watches its own
-    processes in the same way.
+    database does not answer, when the ticks of a schedule or sensor fail, and when a file of settings can't be used.
+    `orders-sync up` watches its own processes in the same way.
     """
     from orders_sync.dagster_instance.instance import open_instance
 
@@ -44,14 +45,14 @@ def watch(seconds: float, once: bool, restart_command: str | None) -> None:
                 sys.exit(EXIT_FAILED)
             console.print("Ticks are evaluated.")
             sys.exit(EXIT_DONE)
-        watchdog = Watchdog(instance, seconds)
+        watchdog, settings = Watchdog(instance, seconds), SettingsNews()
         while True:
             with said_if_frozen(_log.error, _log.warning):
                 what = watchdog.look()
             if what:
                 _log.error(what)
                 _restart(restart_command)
-            for news in watchdog.news():
+            for news in [*watchdog.news(), *settings.look()]:
                 _log.log(logging.ERROR if news.is_wrong else logging.WARNING, news.text)
             time.sleep(LOOK_SECONDS)
 

@@ -6,8 +6,9 @@ not even the sensor that fails dead runs.
 
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from orders_sync.cli.news import News, news_of
 from orders_sync.cli.output import moment, span
 
 if TYPE_CHECKING:  # importing Dagster takes two seconds
@@ -22,13 +23,6 @@ LONGEST_GAP_SECONDS = 30.0
 START_SECONDS = 180.0
 """How long it may take until the first tick after a start; twice as long each time that nothing helped."""
 LONGEST_START_SECONDS = 900.0
-
-
-class News(NamedTuple):
-    """What has become wrong, or right again."""
-
-    is_wrong: bool
-    text: str
 
 
 class Watchdog:
@@ -99,8 +93,8 @@ class Watchdog:
     def news(self) -> list[News]:
         """What has become wrong or right again by the looks since the last call, apart from silence."""
         before, self._reported = self._reported, self._problems
-        wrong = [News(True, f"{what} {how}") for what, how in self._problems.items() if what not in before]
-        return wrong + [News(False, f"{what} is well again") for what in before if what not in self._problems]
+        # Only that it is wrong is new: how long it has been wrong changes with each look.
+        return news_of(before, {what: before.get(what, how) for what, how in self._problems.items()})
 
 
 def overdue(instance: "dg.DagsterInstance", seconds: float = SILENT_SECONDS) -> str | None:

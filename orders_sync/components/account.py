@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from orders_sync.components.account_scaffolder import AccountScaffolder
 from orders_sync.components.free_attributes import attributes_of
 from orders_sync.config.account import AccountConfigError, SellerAccount
+from orders_sync.config.account_files import FILE_NAME, check_name, has_file
 from orders_sync.config.schedules import ScheduleSettings, load_schedules
 from orders_sync.config.yaml_files import read_settings_only
 from orders_sync.dagster_support.by_run import by_hand
@@ -21,6 +22,7 @@ from orders_sync.dagster_support.lane_assets import (
     lane_key,
     starts_at_watermark,
 )
+from orders_sync.dagster_support.markdown import as_code
 from orders_sync.dagster_support.metadata import texts_table
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.dagster_support.table_assets import table_sizes
@@ -82,9 +84,8 @@ class SyncConfig(dg.Config):
 class Account(dg.Component):
     """One seller account at one marketplace: four sync assets, in a group with the account's name.
 
-    The name of the folder is the name of the account. An invalid setting is shown in the log and in the description
-    of the assets, and every run of the account fails with it. A file that has more than settings makes no assets, since
-    it could show environment variables in the UI. Other accounts are not affected.
+    The name of the folder is the name of the account. What is wrong with its file is shown in the log and in the
+    description of the assets, and every run of the account fails with it. Other accounts are not affected.
     """
 
     def __init__(self, attributes: dict[str, Any]) -> None:
@@ -99,22 +100,28 @@ class Account(dg.Component):
         return cls(dict(attributes.model_extra or {}) if attributes is not None else {})
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        name = context.path.name
-        file = str(context.path / "defs.yaml")
+        folder = context.path
+        file = folder / FILE_NAME
         try:
-            account: SellerAccount | AccountConfigError = account_from(name, self.attributes, file)
+            check_name(folder)
+            if has_file(folder):  # code of one's own may make an account without a file
+                read_settings_only(file, AccountConfigError)
         except AccountConfigError as problem:
-            dg.get_dagster_logger().error("Account %s can't be used: %s", name, problem)
-            account = problem
-        try:
-            if (context.path / "defs.yaml").is_file():  # code of one's own may make an account without a file
-                read_settings_only(context.path / "defs.yaml", AccountConfigError)
-        except AccountConfigError as problem:
-            # Dagster would still let the rest of the file change the assets, so there are none.
-            dg.get_dagster_logger().error("Account %s is left out: %s", name, problem)
+            # Dagster would still let the rest of the file change the assets: `unusable_settings` makes them.
+            dg.get_dagster_logger().error("Account %s can't be used: %s", folder.name, problem)
             return dg.Definitions()
-        schedules = load_schedules()
-        return dg.Definitions(assets=[lane_asset(Lane(name, t), account, schedules) for t in SyncType])
+        try:
+            account: SellerAccount | AccountConfigError = account_from(folder.name, self.attributes, str(file))
+        except AccountConfigError as problem:
+            dg.get_dagster_logger().error("Account %s can't be used: %s", folder.name, problem)
+            account = problem
+        return account_assets(folder.name, account)
+
+
+def account_assets(name: str, account: SellerAccount | AccountConfigError) -> dg.Definitions:
+    """The four assets of an account; they say so if it can't be used."""
+    schedules = load_schedules()
+    return dg.Definitions(assets=[lane_asset(Lane(name, t), account, schedules) for t in SyncType])
 
 
 def lane_asset(
@@ -125,7 +132,7 @@ def lane_asset(
     owners = ["team:orders"]
     kinds = {"python", "postgres"}
     if isinstance(account, AccountConfigError):
-        description = f"**This account can't be used:** {account}\n\n{description}"
+        description = f"**This account can't be used:**\n\n{as_code(str(account))}\n\n{description}"
     else:
         owners = account.settings.owners
         kinds.add(account.settings.marketplace)

@@ -6,7 +6,13 @@ import dagster as dg
 from pydantic import BaseModel
 
 from orders_sync.components.free_attributes import attributes_of
-from orders_sync.config.schedules import ScheduleSettings, check_schedules
+from orders_sync.config.schedules import (
+    ScheduleConfigError,
+    ScheduleSettings,
+    check_schedules,
+    keep_valid_schedules,
+    load_schedules,
+)
 from orders_sync.dagster_support.lane_assets import SYNC_TYPE_TAG, job_name, schedule_name
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.dagster_support.run_requests import requests_of_tick
@@ -35,12 +41,23 @@ class SyncSchedules(dg.Component):
         return cls(dict(attributes.model_extra or {}) if attributes is not None else {})
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        settings = check_schedules(self.attributes, str(context.path / "defs.yaml"))
-        jobs = {sync_type: _job(sync_type) for sync_type in SyncType}
-        schedules = [_schedule(sync_type, jobs[sync_type], settings) for sync_type in SyncType]
-        if settings.frequent_new is not None:
-            schedules.append(_frequent_schedule(jobs[SyncType.NEW], settings.frequent_new, settings))
-        return dg.Definitions(jobs=list(jobs.values()), schedules=schedules)
+        try:
+            settings = check_schedules(self.attributes, str(context.path / "defs.yaml"))
+        except ScheduleConfigError as problem:
+            dg.get_dagster_logger().error("%s The last valid schedules stay in force.", problem)
+            settings = load_schedules()
+        else:
+            keep_valid_schedules()
+        return sync_schedules(settings)
+
+
+def sync_schedules(settings: ScheduleSettings) -> dg.Definitions:
+    """The four sync jobs and their schedules."""
+    jobs = {sync_type: _job(sync_type) for sync_type in SyncType}
+    schedules = [_schedule(sync_type, jobs[sync_type], settings) for sync_type in SyncType]
+    if settings.frequent_new is not None:
+        schedules.append(_frequent_schedule(jobs[SyncType.NEW], settings.frequent_new, settings))
+    return dg.Definitions(jobs=list(jobs.values()), schedules=schedules)
 
 
 def _job(sync_type: SyncType) -> Any:

@@ -32,6 +32,10 @@ HOST = r"(\*(\.[A-Za-z0-9-]+){2,}|[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*)(:[0-9]{1,5})?
 """A host of `document_hosts`, with the port where it is not that of https."""
 
 
+OWNER = r"team:\S+|[A-Za-z0-9._+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+"
+"""An owner of assets, as Dagster has it: a team, or a mail address."""
+
+
 class AccountConfigError(ConfigError):
     """An account can't be used as configured: which file, which key, what is wrong, what is allowed."""
 
@@ -159,6 +163,14 @@ class AccountSettings(BaseModel):
             return value
         raise ValueError("must start with https:// (http:// is allowed on loopback only)")
 
+    @field_validator("owners")
+    @classmethod
+    def _owners_as_dagster_has_them(cls, value: list[str]) -> list[str]:
+        for owner in value:
+            if not re.fullmatch(OWNER, owner):
+                raise ValueError(f"{owner!r} is no owner; write it like team:orders or orders@example.com")
+        return value
+
     @field_validator("document_hosts")
     @classmethod
     def _hosts_without_scheme_and_path(cls, value: list[str]) -> list[str]:
@@ -185,6 +197,7 @@ class TokenSettings(AccountSettings):
     token: str = Field(
         description="NAME of the environment variable that holds the API token; never the token itself.",
         pattern=ENVIRONMENT_NAME,
+        examples=["SHOP_TOKEN"],
     )
 
 

@@ -1,13 +1,52 @@
 """The account files: one YAML file for each account, read and checked in one way for Dagster and the CLI."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from orders_sync.config.account import AccountConfigError, AccountSettings, SellerAccount
-from orders_sync.config.yaml_files import read_component, refuse_templates, validate, warn_of_old_key
+from orders_sync.config.yaml_files import did_you_mean, read_component, refuse_templates, validate, warn_of_old_key
 
 COMPONENT_TYPE = "orders_sync.components.account.Account"
+FILE_NAME = "defs.yaml"
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,49}")
+_YAML = (".yaml", ".yml")
+
+
+def is_account_name(name: str) -> bool:
+    """Whether an account may have this name, which is also that of a group of assets, of a pool and of a tag."""
+    return _NAME.fullmatch(name) is not None
+
+
+def check_name(folder: Path) -> None:
+    """Raises AccountConfigError if the name of an account's folder can't be that of an account."""
+    if not is_account_name(folder.name):
+        suggested = re.sub(r"[^A-Za-z0-9]+", "_", folder.name).strip("_").lower()[:50]
+        suggestion = f" Rename it, e.g. to {suggested}." if is_account_name(suggested) else " Rename it."
+        raise AccountConfigError(
+            f"{folder}: the name of an account's folder is that of the account; allowed are up to 50 letters, digits "
+            f"and underscores, with a letter first.{suggestion}"
+        )
+
+
+def has_file(folder: Path) -> bool:
+    """Whether an account's folder has its file. Raises AccountConfigError if it has another one instead."""
+    if (folder / FILE_NAME).is_file():
+        return True
+    if others := sorted(other for other in folder.glob("*") if other.suffix in _YAML):
+        raise AccountConfigError(f"{others[0]}: is not read: an account's settings are in {FILE_NAME}. Rename it.")
+    return False
+
+
+def account_entries(folder: Path) -> Iterator[Path]:
+    """What the accounts folder has in it: the folders of accounts, and files that are meant to be accounts.
+
+    Whatever begins with a dot or an underscore is something else.
+    """
+    for path in sorted(folder.glob("[!._]*")):
+        if path.is_dir() or path.suffix in _YAML:
+            yield path
 
 
 def check_account(name: str, attributes: Any, file: str, models: Mapping[str, type[AccountSettings]]) -> SellerAccount:
@@ -19,7 +58,9 @@ def check_account(name: str, attributes: Any, file: str, models: Mapping[str, ty
     refuse_templates(attributes, file, AccountConfigError)
     chosen = cast(dict[str, Any], attributes).get("marketplace") if isinstance(attributes, dict) else None
     if not isinstance(chosen, str) or chosen not in models:
-        problem = "is missing" if chosen is None else f"there is no marketplace {chosen!r}"
+        problem = "is missing"
+        if chosen is not None:
+            problem = f"there is no marketplace {chosen!r}{did_you_mean(chosen, models)}"
         raise AccountConfigError(f"{file}: marketplace: {problem}; allowed are {', '.join(sorted(models))}")
     attributes = _without_accept_short_lines(cast(dict[str, Any], attributes), file)
     return SellerAccount(name, file, validate(attributes, models[chosen], file, AccountConfigError))
@@ -42,6 +83,20 @@ def _without_accept_short_lines(attributes: dict[str, Any], file: str) -> dict[s
     return {**rest, "when_short": present}
 
 
-def read_attributes(path: Path) -> Any:
-    """The `attributes` of an account's defs.yaml. Raises AccountConfigError when it is not an account file."""
-    return read_component(path, COMPONENT_TYPE, AccountConfigError)
+def read_attributes(entry: Path) -> Any:
+    """The `attributes` of an account.
+
+    `entry`: its folder, or what else `account_entries` gives. Raises AccountConfigError with what is wrong: the name,
+    the place of the file, or the file.
+    """
+    if not entry.is_dir():
+        raise AccountConfigError(
+            f"{entry}: is not read: an account is a folder with a {FILE_NAME}. Move it to "
+            f"{entry.parent / entry.stem / FILE_NAME}."
+        )
+    check_name(entry)
+    if not has_file(entry):
+        raise AccountConfigError(
+            f"{entry}: an account's folder has its settings in {FILE_NAME}. Write one, or delete the folder."
+        )
+    return read_component(entry / FILE_NAME, COMPONENT_TYPE, AccountConfigError)

@@ -180,6 +180,11 @@ def schedules_file() -> Path:
     return PROJECT_ROOT / "orders_sync" / "defs" / "sync" / "defs.yaml"
 
 
+def last_valid_schedules_file() -> Path:
+    """The copy of the schedules file as it was when it could last be used."""
+    return state_folder() / "schedules.yaml"
+
+
 def v1_file() -> Path:
     """The file of the settings of V1."""
     return PROJECT_ROOT / "orders_sync" / "defs" / "cutover" / "v1.yaml"

@@ -5,17 +5,25 @@ from datetime import timedelta
 from typing import Annotated
 from zoneinfo import available_timezones
 
-from croniter import croniter
+from croniter import CroniterBadDateError, croniter
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
+CRON_NAMES = ("@hourly", "@daily", "@weekly", "@monthly")
 DURATION = r"^[1-9]\d{0,3}[mhd]$"
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 def checked_cron(value: str) -> str:
-    """The cron expression as given. Raises ValueError when it does not have the five usual fields."""
-    if len(value.split()) != 5 or not croniter.is_valid(value):
-        raise ValueError(f"{value!r} is no cron expression; allowed are five fields, e.g. '0 6-22/2 * * *'")
+    """The cron expression as given. Raises ValueError when it is none, or has no tick."""
+    if not (len(value.split()) == 5 or value in CRON_NAMES) or not croniter.is_valid(value):
+        raise ValueError(
+            f"{value!r} is no cron expression; allowed are five fields, e.g. '0 6-22/2 * * *', or one of "
+            f"{', '.join(CRON_NAMES)}"
+        )
+    try:
+        croniter(value).get_next()
+    except CroniterBadDateError:
+        raise ValueError(f"{value!r} has no tick: there is no such day") from None
     return value
 
 
@@ -35,7 +43,7 @@ def duration(value: object) -> timedelta:
 
 
 CronExpression = Annotated[str, AfterValidator(checked_cron)]
-"""Five fields: minute, hour, day of month, month, day of week."""
+"""Five fields (minute, hour, day of month, month, day of week), or a name such as @hourly."""
 
 TimeZone = Annotated[str, AfterValidator(_checked_zone)]
 """The IANA name of a time zone."""

@@ -1,18 +1,20 @@
 """When the syncs run: defs/sync/defs.yaml, read in one way by Dagster's component and by the CLI."""
 
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from croniter import croniter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from orders_sync.config import crons
-from orders_sync.config.environment import schedules_file
+from orders_sync.config.environment import last_valid_schedules_file, schedules_file
 from orders_sync.config.field_types import CronExpression, TimeZone
+from orders_sync.config.private_files import private_file
 from orders_sync.config.yaml_files import ConfigError, read_component, refuse_templates, validate
 from orders_sync.model.lane import SyncType
 
@@ -55,6 +57,14 @@ class ScheduleSettings(BaseModel):
         default=None,
         description="A cron expression for further, cheap passes of `new`, to find orders sooner; none when not set.",
     )
+
+    @field_validator("partitions_start")
+    @classmethod
+    def _has_begun(cls, value: date) -> date:
+        today = datetime.now(UTC).date()
+        if value > today:
+            raise ValueError(f"{value} is in the future; allowed are days up to today, {today}")
+        return value
 
     def frequent_cost(self) -> str:
         """What the further passes of `new` cost, as text: ticks and API calls per day. Empty when there are none."""
@@ -108,7 +118,45 @@ def check_schedules(attributes: Any, file: str) -> ScheduleSettings:
     return validate(attributes, ScheduleSettings, file, ScheduleConfigError)
 
 
-def load_schedules(file: Path | None = None) -> ScheduleSettings:
+def read_schedules(file: Path | None = None) -> ScheduleSettings:
     """The settings of a schedules file, by default the project's. Raises ScheduleConfigError."""
     path = file or schedules_file()
     return check_schedules(read_component(path, COMPONENT_TYPE, ScheduleConfigError), str(path))
+
+
+def load_schedules() -> ScheduleSettings:
+    """The settings that are in force: those of the project's file; while it can't be used, the last valid ones.
+
+    Without a file that was valid on this machine, these are the defaults. `schedules_problem` says whether the file can
+    be used.
+    """
+    for file in (schedules_file(), last_valid_schedules_file()):
+        with suppress(ScheduleConfigError):
+            return read_schedules(file)
+    return ScheduleSettings()
+
+
+def schedules_problem() -> ScheduleConfigError | None:
+    """Why the project's file can't be used, and what is in force instead; None if it can be used."""
+    try:
+        read_schedules()
+    except ScheduleConfigError as problem:
+        kept = last_valid_schedules_file().exists()
+        instead = "the last valid schedules stay" if kept else "the default schedules are"
+        return ScheduleConfigError(f"{problem}\nUntil it is right, {instead} in force.")
+    return None
+
+
+def keep_valid_schedules() -> None:
+    """Keeps the project's file in the state folder if it is valid, for the time when it is not."""
+    with suppress(ScheduleConfigError, OSError):
+        read_schedules()
+        content = schedules_file().read_bytes()
+        kept = last_valid_schedules_file()
+        if kept.exists() and kept.read_bytes() == content:
+            return
+        new = kept.with_suffix(".new")
+        with open(new, "wb", opener=private_file) as file:
+            file.truncate()
+            file.write(content)
+        new.replace(kept)

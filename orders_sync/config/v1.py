@@ -175,6 +175,7 @@ class CutoverSettings(_Settings):
     database: str = Field(
         default="V1_DATABASE_URL",
         pattern=ENVIRONMENT_NAME,
+        examples=["V1_DATABASE_URL"],
         description="NAME of the environment variable that holds the URL of V1's database; never the URL itself.",
     )
     timezone: TimeZone = Field(default="UTC", description="IANA name of the time zone of V1's times.")

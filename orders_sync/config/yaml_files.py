@@ -6,6 +6,7 @@ file are several lines of one error.
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -52,8 +53,10 @@ def read_component(path: Path, component_type: str, error: type[ConfigError] = C
     Raises `error` when the file is not of that component, or has more than settings.
     """
     document = read_settings_only(path, error)
+    if document is None:
+        raise error(f"{path}: is empty; it must begin with `type: {component_type}`, and have `attributes:`.")
     if not isinstance(document, dict) or cast(dict[str, Any], document).get("type") != component_type:
-        raise error(f"{path}: type: must be {component_type}")
+        raise error(f"{path}: type: must be {component_type}.")
     return cast(dict[str, Any], document).get("attributes")
 
 
@@ -66,8 +69,8 @@ def read_settings_only(path: Path, error: type[ConfigError] = ConfigError) -> An
     document = read_yaml(path, error)
     if isinstance(document, dict):
         for key in cast(dict[Any, Any], document).keys() - _KEYS_OF_COMPONENTS:
-            allowed = ", ".join(_KEYS_OF_COMPONENTS)
-            raise error(f"{path}: {key}: is not allowed in a file of settings; allowed are {allowed}.")
+            problem = "is not allowed in a file of settings" + did_you_mean(key, _KEYS_OF_COMPONENTS)
+            raise error(f"{path}: {key}: {problem}; allowed are {', '.join(_KEYS_OF_COMPONENTS)}.")
     return cast(Any, document)
 
 
@@ -124,13 +127,23 @@ def _line(file: str, model: type[BaseModel], detail: "ErrorDetails") -> str:
     meaning = f" {field.description}" if field is not None and field.description else ""
     match detail["type"]:
         case "extra_forbidden":
-            return f"{where}no such setting; allowed are {', '.join(parent.model_fields)}"
+            meant = did_you_mean(location[-1], parent.model_fields)
+            return f"{where}no such setting{meant}; allowed are {', '.join(parent.model_fields)}"
         case "missing":
             return f"{where}is missing.{meaning}"
         case "model_type" | "dict_type":
             return f"{where}must be a mapping of keys to values.{meaning}"
+        case "string_pattern_mismatch" if field is not None and field.examples:
+            examples = " or ".join(map(str, field.examples))
+            return f"{where}can't be read; write it like {examples}.{meaning}"
         case _:
             return f"{where}{detail['msg'].removeprefix('Value error, ')}.{meaning}"
+
+
+def did_you_mean(key: object, allowed: Iterable[str]) -> str:
+    """` (did you mean …?)` with the closest of the allowed values; empty if none is close."""
+    found = get_close_matches(str(key), allowed, n=1)
+    return f" (did you mean {found[0]}?)" if found else ""
 
 
 def _find_field(model: type[BaseModel], location: Iterable[int | str]) -> tuple[type[BaseModel], FieldInfo | None]:

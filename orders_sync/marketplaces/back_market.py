@@ -277,11 +277,15 @@ class BackMarketSettings(TokenSettings):
     )
     preprod: bool = Field(default=False, description="Use the marketplace's preproduction platform.")
     accept_language: str = Field(
-        default="fr-fr", pattern=r"^[a-z]{2}-[a-z]{2}$", description="Country code sent with each request."
+        default="fr-fr",
+        pattern=r"^[a-z]{2}-[a-z]{2}$",
+        examples=["fr-fr"],
+        description="Country code sent with each request.",
     )
     user_agent: str = Field(
         default="BM-OrdersSync-Orders;orders-sync@example.com",
         pattern=r"^BM-[^-;]+-[^;]+;[^@\s]+@[^@\s]+$",
+        examples=["BM-Acme-Orders;it@acme.example"],
         description="Mandatory at Back Market: BM-{Company}-{Integration};contact@mail",
     )
     page_size: int = Field(default=50, ge=1, le=MAX_PAGE_SIZE, description="Orders per call.")

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from orders_sync.testing.deployment import copy_project, edit_yaml, environment, free_port, program
+from orders_sync.testing.deployment import accounts_of, copy_project, edit_yaml, environment, free_port, program
 from orders_sync.testing.one_deployment import a_turn
 from orders_sync.testing.waiting import limit, wait_for
 
@@ -206,13 +206,17 @@ def _parts(up: int) -> list[psutil.Process]:
 
 
 def _dg(project: Path, *arguments: str) -> str:
-    done = subprocess.run(
+    done = _run_dg(project, *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def _run_dg(project: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
         [program("dg"), *arguments], cwd=project,
         env=environment(VIRTUAL_ENV=str(Path(sys.executable).parent.parent), PYTHONPATH=str(project)),
         capture_output=True, text=True, timeout=limit(120), check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def test_dg_scaffolds_an_account_and_checks_the_definitions(tmp_path: Path) -> None:
@@ -223,4 +227,24 @@ def test_dg_scaffolds_an_account_and_checks_the_definitions(tmp_path: Path) -> N
     text = (project / "orders_sync" / "defs" / "accounts" / "my_shop" / "defs.yaml").read_text()
     assert "token: MY_SHOP_TOKEN" in text
     assert "# retention_days: " in text
+    assert text.index("token: MY_SHOP_TOKEN") < text.index("# The rest has defaults")
     _dg(project, "check", "defs")
+
+
+@pytest.mark.parametrize(
+    ("path", "marketplace", "said"),
+    [
+        ("accounts/my-shop", "refurbed", "Rename it, e.g. to my_shop."),
+        ("accounts/shop", "refurbd", "There is no marketplace 'refurbd' (did you mean refurbed?)"),
+        ("shop", "refurbed", "write accounts/shop."),
+    ],
+)
+def test_dg_refuses_an_account_that_there_can_not_be(tmp_path: Path, path: str, marketplace: str, said: str) -> None:
+    project = copy_project(tmp_path)
+    before = sorted(accounts_of(project).parent.rglob("*"))
+    component = "orders_sync.components.account.Account"
+    refused = _run_dg(project, "scaffold", "defs", component, path, "--marketplace", marketplace)
+    assert refused.returncode == 2
+    assert said in " ".join(refused.stderr.replace("│", "").split())
+    assert "Traceback" not in refused.stderr
+    assert sorted(each for each in accounts_of(project).parent.rglob("*") if "__pycache__" not in str(each)) == before

@@ -18,7 +18,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from orders_sync.cli import watchdog
 from orders_sync.cli.examinations import EXAMINATIONS, Finding
-from orders_sync.cli.watchdog import News, Watchdog, overdue
+from orders_sync.cli.news import News
+from orders_sync.cli.watchdog import Watchdog, overdue
 from orders_sync.config.environment import PROJECT_ROOT
 from orders_sync.dagster_instance.internals import InstigatorStatus, SerializableErrorInfo, TickStatus
 from orders_sync.dagster_instance.ticks import evaluations

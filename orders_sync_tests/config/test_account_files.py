@@ -22,8 +22,8 @@ GOOD = "type: orders_sync.components.account.Account\nattributes:\n  marketplace
         ({"token": "T"}, "marketplace: is missing"),
         ({"marketplace": "ebay", "token": "T"}, "marketplace: there is no marketplace 'ebay'; allowed are back_market,"),
         ({"marketplace": "back_market"}, "token: is missing. NAME of the environment variable"),
-        ({"marketplace": "back_market", "token": "secret-abc="}, "token: String should match pattern"),
-        ({"marketplace": "back_market", "token": "T", "regoin": "eu"}, "regoin: no such setting; allowed are marketplace,"),
+        ({"marketplace": "back_market", "token": "secret-abc="}, "token: can't be read; write it like SHOP_TOKEN. NAME of"),
+        ({"marketplace": "back_market", "token": "T", "regoin": "eu"}, "regoin: no such setting (did you mean region?); allowed are"),
         ({"marketplace": "back_market", "token": "T", "region": "mars"}, "region: Input should be 'eu', 'na' or 'ap'"),
         ({"marketplace": "back_market", "token": "T", "page_size": 500}, "page_size: Input should be less than or equal to 50"),
         ({"marketplace": "back_market", "token": "T", "base_url": "http://example.com"}, "must start with https://"),
@@ -31,7 +31,8 @@ GOOD = "type: orders_sync.components.account.Account\nattributes:\n  marketplace
         ({"marketplace": "back_market", "token": "T", "document_hosts": ["https://labels.example.com/"]}, "document_hosts: "),
         ({"marketplace": "back_market", "token": "T", "document_hosts": ["*.com"]}, "'*.com' is no host; write it like"),
         ({"marketplace": "back_market", "token": "T", "document_hosts": ["*"]}, "'*' is no host; write it like"),
-        ({"marketplace": "back_market", "token": "T", "user_agent": "curl"}, "user_agent: String should match pattern"),
+        ({"marketplace": "back_market", "token": "T", "owners": ["orders"]}, "owners: 'orders' is no owner; write it like"),
+        ({"marketplace": "back_market", "token": "T", "user_agent": "curl"}, "user_agent: can't be read; write it like BM-Acme-Orders;it@acme.example."),
         ({"marketplace": "back_market", "token": "T", "when_short": "refuse"}, "when_short: allowed are wait, accept, or refuse_after"),
         ({"marketplace": "back_market", "token": "T", "when_short": {"refuse_after": 20}}, "when_short: 20 is no duration; allowed are"),
         ({"marketplace": "back_market", "token": "T", "acceptance_deadline": "1 day"}, "acceptance_deadline: '1 day' is no duration"),
@@ -105,7 +106,7 @@ def test_a_bad_file_does_not_affect_other_accounts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", SANDBOX_ACCOUNTS)
 def test_an_account_that_comes_with_the_project_is_usable(name: str) -> None:
-    file = accounts_folder() / name / "defs.yaml"
-    if not file.exists():
+    folder = accounts_folder() / name
+    if not folder.exists():
         pytest.skip("this project has removed it")
-    assert account_from(name, read_attributes(file), str(file)).credential()
+    assert account_from(name, read_attributes(folder), str(folder / "defs.yaml")).credential()

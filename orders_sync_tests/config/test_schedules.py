@@ -14,7 +14,14 @@ import pytest
 
 from orders_sync.components.sync_schedules import SyncSchedules
 from orders_sync.config import crons
-from orders_sync.config.schedules import Crons, ScheduleConfigError, ScheduleSettings, check_schedules, load_schedules
+from orders_sync.config.schedules import (
+    Crons,
+    ScheduleConfigError,
+    ScheduleSettings,
+    check_schedules,
+    load_schedules,
+    read_schedules,
+)
 from orders_sync.config.v1 import load_cutover_settings
 from orders_sync.model.lane import SyncType
 from orders_sync.testing.deployment import copy_project, edit_yaml, environment, schedules_of, v1_file_of
@@ -49,8 +56,8 @@ def test_a_file_overrides_only_the_crons_that_it_names(tmp_path: Path) -> None:
     file.write_text(
         'type: orders_sync.components.sync_schedules.SyncSchedules\nattributes: {schedules: {new: "0 6-22 * * *"}}\n'
     )
-    assert load_schedules(file).schedules == Crons(new="0 6-22 * * *")
-    assert load_schedules(file).schedules.modified == crons.SYNC_MODIFIED
+    assert read_schedules(file).schedules == Crons(new="0 6-22 * * *")
+    assert read_schedules(file).schedules.modified == crons.SYNC_MODIFIED
 
 
 def test_the_tests_do_not_depend_on_the_crons_of_the_operator(tmp_path: Path) -> None:
@@ -58,13 +65,13 @@ def test_the_tests_do_not_depend_on_the_crons_of_the_operator(tmp_path: Path) ->
     changed = copy_project(tmp_path / "changed")
     edit_yaml(v1_file_of(changed), lambda document: document.update(schedules={"refresh_new": "*/9 * * * *"}))
     edit_yaml(schedules_of(changed), lambda document: document["attributes"].update(schedules={"new": "0 6-22 * * *"}))
-    assert load_schedules(schedules_of(changed)).schedules.new == "0 6-22 * * *"
+    assert read_schedules(schedules_of(changed)).schedules.new == "0 6-22 * * *"
     program = "import sys, pathlib\nfrom orders_sync.testing.deployment import copy_project as c\nc(pathlib.Path(sys.argv[1]))"
     subprocess.run(
         [sys.executable, "-c", program, str(tmp_path / "copy")],
         cwd=changed, env=environment(PYTHONPATH=str(changed)), check=True, timeout=limit(60),
     )  # fmt: skip
-    assert load_schedules(schedules_of(tmp_path / "copy")) == ScheduleSettings()
+    assert read_schedules(schedules_of(tmp_path / "copy")) == ScheduleSettings()
     assert load_cutover_settings(v1_file_of(tmp_path / "copy")).schedules == {}
     assert load_schedules() == ScheduleSettings()
 
@@ -124,8 +131,11 @@ def test_the_hourly_example_of_the_brief() -> None:
             {"schedules": {"fresh": "0 * * * *"}},
             "schedules.fresh: no such setting; allowed are new, modified, care",
         ),
+        ({"schedules": {"new": "0 6 31 2 *"}}, "schedules.new: '0 6 31 2 *' has no tick: there is no such day"),
+        ({"schedules": {"new": "@reboot"}}, "schedules.new: '@reboot' is no cron expression; allowed are five fields"),
         ({"timezone": "Berlin"}, "timezone: 'Berlin' is no time zone; allowed are IANA names"),
         ({"partitions_start": "soon"}, "partitions_start: "),
+        ({"partitions_start": "2999-01-01"}, "partitions_start: 2999-01-01 is in the future; allowed are days up to"),
         ({"when": 1}, "when: no such setting; allowed are timezone, partitions_start, schedules"),
     ],
 )
@@ -139,7 +149,7 @@ def test_an_error_names_file_key_and_reason(attributes: dict[str, object], line:
 def test_a_file_that_is_no_yaml_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "defs.yaml").write_text("a: [")
     with pytest.raises(ScheduleConfigError, match="is not readable YAML"):
-        load_schedules(tmp_path / "defs.yaml")
+        read_schedules(tmp_path / "defs.yaml")
 
 
 def test_the_cost_of_further_passes_of_new_is_shown() -> None:

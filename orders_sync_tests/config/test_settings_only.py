@@ -57,9 +57,11 @@ def test_a_template_is_not_filled_in_but_refused() -> None:
     ("key", "value"), [("post_processing", POST_PROCESSING), ("template_vars_module", ".template_vars")]
 )
 def test_a_file_has_settings_only(tmp_path: Path, key: str, value: object) -> None:
-    (tmp_path / "defs.yaml").write_text(yaml.safe_dump({"type": COMPONENT_TYPE, "attributes": SETTINGS, key: value}))
+    (tmp_path / "shop").mkdir()
+    file = tmp_path / "shop" / "defs.yaml"
+    file.write_text(yaml.safe_dump({"type": COMPONENT_TYPE, "attributes": SETTINGS, key: value}))
     with pytest.raises(AccountConfigError, match=rf"defs\.yaml: {key}: is not allowed in a file of settings"):
-        read_attributes(tmp_path / "defs.yaml")
+        read_attributes(tmp_path / "shop")
 
 
 def test_dagster_shows_no_variable_that_a_file_slips_in(descriptions: Callable[[object], list[str]]) -> None:

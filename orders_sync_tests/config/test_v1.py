@@ -39,10 +39,10 @@ def test_the_old_name_of_the_api_budget_still_works(tmp_path: Path, caplog: pyte
             "v1.yaml: readiness.calls_per_day: Input should be greater than or equal",
         ),
         ({"readiness": {"calls": 1}}, "v1.yaml: readiness.calls: no such setting; allowed are days, agreement"),
-        ({"database": "mysql://me:secret@h/x"}, "v1.yaml: database: String should match pattern"),
+        ({"database": "mysql://me:secret@h/x"}, "v1.yaml: database: can't be read; write it like V1_DATABASE_URL."),
         (
             {"tables": {"orders": {"order": "x"}}},
-            "v1.yaml: tables.orders.order: no such setting; allowed are table, id, order_id",
+            "v1.yaml: tables.orders.order: no such setting (did you mean order_id?); allowed are table, id, order_id",
         ),
         ({"tables": {"locks": {"lock": "x"}}}, "v1.yaml: tables.locks.lock: no such setting; allowed are table, item"),
         *(

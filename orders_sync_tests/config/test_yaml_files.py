@@ -39,7 +39,10 @@ class Outer(BaseModel):
     [
         (None, ["shop.yaml: name: is missing. The shop's name."]),
         ([1], ["shop.yaml: must be a mapping of keys to values."]),
-        ({"name": "a", "nmae": 1}, ["shop.yaml: nmae: no such setting; allowed are name, limits, names"]),
+        (
+            {"name": "a", "nmae": 1},
+            ["shop.yaml: nmae: no such setting (did you mean name?); allowed are name, limits, names"],
+        ),
         (
             {"name": "a", "limits": {"calls": 1}},
             ["shop.yaml: limits.calls: no such setting; allowed are calls_per_day, share"],
@@ -93,10 +96,17 @@ def test_a_missing_file_is_reported(tmp_path: Path) -> None:
         read_yaml(tmp_path / "shop.yaml", ShopConfigError)
 
 
-@pytest.mark.parametrize("text", ["type: shops.Other\n", "attributes: {}\n", "- 1\n", ""])
+@pytest.mark.parametrize("text", ["type: shops.Other\n", "attributes: {}\n", "- 1\n"])
 def test_a_file_of_another_component_is_an_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "defs.yaml").write_text(text)
-    with pytest.raises(ShopConfigError, match=r"defs\.yaml: type: must be shops\.Shop$"):
+    with pytest.raises(ShopConfigError, match=r"defs\.yaml: type: must be shops\.Shop\.$"):
+        read_component(tmp_path / "defs.yaml", "shops.Shop", ShopConfigError)
+
+
+@pytest.mark.parametrize("text", ["", "# to do\n", "---\n"])
+def test_an_empty_file_is_an_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / "defs.yaml").write_text(text)
+    with pytest.raises(ShopConfigError, match=r"defs\.yaml: is empty; it must begin with `type: shops\.Shop`"):
         read_component(tmp_path / "defs.yaml", "shops.Shop", ShopConfigError)
 
 

@@ -2,10 +2,11 @@
 
 import dagster as dg
 
+from orders_sync.config.account_files import is_account_name
 from orders_sync.dagster_support.lane_assets import lane_key
 from orders_sync.dagster_support.table_assets import column_schema
 from orders_sync.database import tables
-from orders_sync.marketplaces.kit.accounts import load_accounts
+from orders_sync.marketplaces.kit.accounts import account_names
 from orders_sync.model.lane import Lane, SyncType
 
 GROUP = "orders"
@@ -13,8 +14,8 @@ OWNERS = ["team:orders"]
 
 
 def _written_by(*sync_types: SyncType) -> list[dg.AssetKey]:
-    accounts, problems = load_accounts()
-    return [lane_key(Lane(name, sync_type)) for name in (*accounts, *problems) for sync_type in sync_types]
+    names = filter(is_account_name, account_names())
+    return [lane_key(Lane(name, sync_type)) for name in names for sync_type in sync_types]
 
 
 def _table(name: str, deps: list[dg.AssetKey], description: str) -> dg.AssetSpec:

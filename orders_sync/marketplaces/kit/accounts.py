@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from orders_sync.config.account import AccountConfigError, SellerAccount
-from orders_sync.config.account_files import check_account, read_attributes
+from orders_sync.config.account_files import FILE_NAME, account_entries, check_account, read_attributes
 from orders_sync.config.environment import accounts_folder
 from orders_sync.marketplaces.kit.registry import settings_models, unusable_modules
 
@@ -33,10 +33,10 @@ def load_accounts(folder: Path | None = None) -> tuple[dict[str, SellerAccount],
     """
     accounts: dict[str, SellerAccount] = {}
     problems: dict[str, AccountConfigError] = {}
-    for path in sorted((folder or accounts_folder()).glob("*/defs.yaml")):
-        name = path.parent.name
+    for entry in account_entries(folder or accounts_folder()):
+        name = entry.name
         try:
-            accounts[name] = account_from(name, read_attributes(path), str(path))
+            accounts[name] = account_from(name, read_attributes(entry), str(entry / FILE_NAME))
         except AccountConfigError as problem:
             problems[name] = problem
     return accounts, problems

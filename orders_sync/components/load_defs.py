@@ -1,0 +1,108 @@
+"""Loads a folder of definitions so that what can't be loaded stops nothing else.
+
+Dagster's loader reads the whole folder or fails as a whole: one account's wrong indentation would take the schedules,
+the stock and all other accounts down. So a folder that can't be loaded is loaded again part by part.
+"""
+
+import importlib
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import dagster as dg
+
+from orders_sync.config.yaml_files import ConfigError, read_yaml
+from orders_sync.model.errors import UserFacingError
+
+_SETTINGS_FILES = ("defs.yaml", "component.yaml", "definitions.py")
+"""A folder with one of these is loaded whole, or not at all."""
+_MAX_REASON = 300
+
+
+class Unloadable(NamedTuple):
+    """A part of the folder that was left out."""
+
+    path: Path
+    reason: str
+    """The cause, in one line."""
+
+
+class LoadedDefs(NamedTuple):
+    """What could be loaded, and what could not."""
+
+    definitions: dg.Definitions
+    left_out: list[Unloadable]
+
+
+def load_defs(module: str, project_root: Path) -> LoadedDefs:
+    """The definitions of a package and the folders in it, as Dagster's `load_from_defs_folder` loads them.
+
+    `module`: the package's name, e.g. `orders_sync.defs`. `project_root`: the folder of pyproject.toml.
+    """
+    left_out: list[Unloadable] = []
+    parts = list(_parts(module, project_root, left_out))
+    return LoadedDefs(parts[0] if len(parts) == 1 else dg.Definitions.merge(*map(_without_tree, parts)), left_out)
+
+
+def _parts(module: str, project_root: Path, left_out: list[Unloadable]) -> Iterator[dg.Definitions]:
+    """The definitions of a module, whole if it can be loaded so, or part by part. Appends to `left_out`."""
+    path = project_root.joinpath(*module.split("."))
+    if not path.is_dir():
+        path = path.with_suffix(".py")
+    try:
+        yield _whole(module, path, project_root)
+    except Exception as problem:  # whatever the code or the file of one part raises must not reach the others
+        inner = [] if any((path / name).exists() for name in _SETTINGS_FILES) else list(_inner_modules(path))
+        if not inner:
+            left_out.append(Unloadable(path, _reason(path, problem)))
+        for name in inner:
+            yield from _parts(f"{module}.{name}", project_root, left_out)
+
+
+def _whole(module: str, path: Path, project_root: Path) -> dg.Definitions:
+    imported = importlib.import_module(module)
+    if path.is_dir():
+        return dg.ComponentTree.from_module(defs_module=imported, project_root=project_root).build_defs()
+    with warnings.catch_warnings(category=dg.PreviewWarning, action="ignore"):
+        return dg.load_definitions_from_module(imported)
+
+
+def _without_tree(part: dg.Definitions) -> dg.Definitions:
+    """The same definitions; those of several trees of components can't be merged."""
+    return dg.Definitions(
+        assets=part.assets,
+        asset_checks=part.asset_checks,
+        jobs=part.jobs,
+        schedules=part.schedules,
+        sensors=part.sensors,
+        resources=part.resources,
+        metadata=part.metadata,
+    )
+
+
+def _inner_modules(path: Path) -> Iterator[str]:
+    """The names of the modules and folders in a folder."""
+    if not path.is_dir():
+        return
+    for each in sorted(path.iterdir()):
+        if each.name.startswith((".", "_")) or not (each.is_dir() or each.suffix == ".py"):
+            continue
+        yield each.stem if each.suffix == ".py" else each.name
+
+
+def _reason(path: Path, problem: BaseException) -> str:
+    """Why a part can't be loaded, in one line. What Dagster says of a file may quote a credential in it."""
+    settings = path / "defs.yaml"
+    if settings.exists():
+        try:
+            read_yaml(settings)
+        except ConfigError as unreadable:
+            return str(unreadable)
+        return f"{settings}: {type(problem).__name__}. The log of the code server has the details."
+    while problem.__cause__ is not None:
+        problem = problem.__cause__
+    if isinstance(problem, UserFacingError):
+        return str(problem)
+    text = " ".join(str(problem).split())
+    return f"{path}: {type(problem).__name__}: {text[:_MAX_REASON]}".removesuffix(": ")

@@ -1,0 +1,158 @@
+"""One file's mistake never stops another: Dagster loads all the rest, and shows what it could not load with the reason."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orders_sync.testing.deployment import (
+    SANDBOX_ACCOUNTS,
+    accounts_of,
+    copy_project,
+    edit_yaml,
+    environment,
+    schedules_of,
+    v1_file_of,
+    write_account,
+)
+
+LOAD = """
+import json
+import dagster as dg
+from orders_sync.definitions import defs
+loaded = defs()
+dg.Definitions.validate_loadable(loaded)
+repository = loaded.get_repository_def()
+graph = repository.asset_graph
+print(json.dumps({
+    "assets": {key.to_user_string(): graph.get(key).description for key in graph.get_all_asset_keys()},
+    "schedules": {each.name: each.cron_schedule for each in repository.schedule_defs},
+    "sensors": sorted(each.name for each in repository.sensor_defs),
+}))
+"""
+SETTINGS = "marketplace: back_market\n  token: SHOP_TOKEN\n"
+ACCOUNT = f"type: orders_sync.components.account.Account\n\nattributes:\n  {SETTINGS}"
+#: The mistakes in one account's file, by the name of the account: what is in the file, and what the reason says.
+MISTAKES = {
+    "empty": ("", "is empty; it must begin with"),
+    "only_a_comment": ("# to do\n", "is empty; it must begin with"),
+    "wrong_indentation": (ACCOUNT.replace("  token", "   token"), "is not readable YAML: line 5, column 9"),
+    "with_a_tab": (ACCOUNT.replace("  token", "\ttoken"), "is not readable YAML: line 5, column 1"),
+    "typo_in_type": (ACCOUNT.replace("Account\n", "Acount\n"), "type: must be orders_sync.components.account.Account"),
+    "no_type": (ACCOUNT.split("\n", 1)[1], "type: must be orders_sync.components.account.Account"),
+    "typo_in_attributes": (ACCOUNT.replace("attributes", "attribute"), "attribute: is not allowed in a file of "
+                           "settings (did you mean attributes?)"),
+    "a_list": ("- type: x\n", "type: must be orders_sync.components.account.Account"),
+    "a_text": ("back_market", "type: must be orders_sync.components.account.Account"),
+    "two_documents": (f"{ACCOUNT}---\n{ACCOUNT}", "is not readable YAML"),
+    "bytes_that_are_no_text": ("\0", "is not readable YAML"),
+    "no_attributes": (ACCOUNT.split("\nattributes")[0], "marketplace: is missing"),
+    "typo_in_a_setting": (f"{ACCOUNT}  tokn: X\n", "tokn: no such setting (did you mean token?); allowed are"),
+    "typo_in_the_marketplace": (ACCOUNT.replace("back_market", "backmarket"), "there is no marketplace 'backmarket' "
+                                "(did you mean back_market?)"),
+    "wrong_owner": (f"{ACCOUNT}  owners: [orders]\n", "'orders' is no owner; write it like team:orders"),
+    "the_token_itself": (ACCOUNT.replace("SHOP_TOKEN", "b2s-4f=="), "token: can't be read; write it like SHOP_TOKEN"),
+    "post_processing": (f"{ACCOUNT}post_processing: {{}}\n", "post_processing: is not allowed in a file of settings"),
+}  # fmt: skip
+#: The mistakes in the names and places of files: what is written, and where, and what the reason says.
+PLACES = {
+    "my-shop/defs.yaml": ("accounts_my_shop", "Rename it, e.g. to my_shop."),
+    "My Shop/defs.yaml": ("accounts_My_Shop", "Rename it, e.g. to my_shop."),
+    "2nd/defs.yaml": ("accounts_2nd", "with a letter first. Rename it."),
+    "wrong_ending/defs.yml": (
+        "wrong_ending/new_orders",
+        "defs.yml: is not read: an account's settings are in defs.yaml. Rename it.",
+    ),
+    "no_file/notes.txt": ("no_file/new_orders", "Write one, or delete the folder."),
+    "shop.yaml": ("accounts_shop_yaml", "an account is a folder with a defs.yaml. Move it to"),
+}
+
+Load = Callable[[Path], Any]
+
+
+@pytest.fixture
+def load(database_url: str, tmp_path: Path) -> Load:
+    """What Dagster has of a project, in a process of its own."""
+
+    def loaded(project: Path) -> Any:
+        shell = environment(PYTHONPATH=str(project), ORDERS_DATABASE_URL=database_url, ORDERS_SYNC_STATE=str(tmp_path))
+        done = subprocess.run([sys.executable, "-P", "-c", LOAD], env=shell, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return json.loads(done.stdout.splitlines()[-1])
+
+    return loaded
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return copy_project(tmp_path / "project")
+
+
+def test_the_mistakes_of_some_accounts_stop_no_other_account(project: Path, load: Load) -> None:
+    whole = load(project)
+    for name, (text, _) in MISTAKES.items():
+        write_account(accounts_of(project), name, {}).write_text(text)
+    for name in PLACES:
+        place = accounts_of(project) / name
+        place.parent.mkdir(exist_ok=True)
+        place.write_text(ACCOUNT)
+    loaded = load(project)
+    assert loaded["schedules"] == whole["schedules"]
+    assert loaded["sensors"] == whole["sensors"]
+    assert {name: loaded["assets"][name] for name in whole["assets"]} == whole["assets"]
+    more = {name: text for name, text in loaded["assets"].items() if name not in whole["assets"]}
+    for name, (_, reason) in MISTAKES.items():
+        shown = {text for asset, text in more.items() if asset.startswith(f"{name}/")}
+        assert len(shown) == 4
+        assert all(reason in text for text in shown), (name, reason, shown)
+    for name, reason in PLACES.values():
+        assert any(name in asset and reason in text for asset, text in more.items()), (name, reason, more)
+
+
+def test_the_last_valid_schedules_stay_in_force(project: Path, load: Load) -> None:
+    schedules = schedules_of(project)
+    edit_yaml(schedules, lambda document: document.update(attributes={"schedules": {"new": "7 * * * *"}}))
+    whole = load(project)
+    assert whole["schedules"]["sync_new_orders_schedule"] == "7 * * * *"
+    valid = schedules.read_text()
+    for wrong in (valid.replace("7 * * * *", "often"), valid.replace("type:", "tpye:"), "\t", ""):
+        schedules.write_text(wrong)
+        loaded = load(project)
+        assert loaded["schedules"] == whole["schedules"]
+        (reason,) = (text for name, text in loaded["assets"].items() if name not in whole["assets"])
+        assert str(schedules) in reason
+        assert "the last valid schedules stay in force" in reason
+    schedules.unlink()
+    assert load(project)["schedules"] == whole["schedules"]
+
+
+def test_without_schedules_that_were_once_valid_those_of_the_brief_are_in_force(project: Path, load: Load) -> None:
+    schedules_of(project).write_text("\t")
+    loaded = load(project)
+    assert loaded["schedules"]["sync_new_orders_schedule"] == "0 6-22/2 * * *"
+    assert "the default schedules are in force" in loaded["assets"]["unusable_settings/sync_defs_yaml"]
+
+
+def test_a_mistake_about_v1_stops_no_sync(project: Path, load: Load) -> None:
+    whole = load(project)
+    edit_yaml(v1_file_of(project), lambda document: document.update(timezone="Berlin"))
+    loaded = load(project)
+    of_syncs = {name: text for name, text in whole["assets"].items() if name.split("/")[0] in SANDBOX_ACCOUNTS}
+    assert of_syncs.items() <= loaded["assets"].items()
+    assert "'Berlin' is no time zone" in loaded["assets"]["unusable_settings/cutover_schedules_py"]
+    assert {name for name in whole["schedules"] if name.startswith("sync_")} <= loaded["schedules"].keys()
+
+
+def test_code_of_the_users_own_that_fails_stops_nothing_else(project: Path, load: Load) -> None:
+    whole = load(project)
+    defs = project / "orders_sync" / "defs"
+    (defs / "mine.py").write_text("import dagster as dg\n@dg.asset\ndef mine() -> None: ...\n")
+    (defs / "broken.py").write_text("raise ValueError('not today')\n")
+    loaded = load(project)
+    assert whole["assets"].items() <= loaded["assets"].items()
+    assert "mine" in loaded["assets"]
+    assert "ValueError: not today" in loaded["assets"]["unusable_settings/broken_py"]
