@@ -55,37 +55,47 @@ def copy_into(
         copy.write(content)
 
 
-def to_copy_text(columns: Sequence[Column]) -> bytes:
+def to_copy_text(columns: Sequence[Column], empty_is_null: Sequence[bool] | None = None) -> bytes:
     """Columns of equal length in COPY's text format, as UTF-8: one line per row, each with a newline at its end.
+
+    `empty_is_null`: for each column whether an empty text is written as NULL, too; by default in none.
 
     Raises ValueError when the columns differ in length, and when a value has a character that PostgreSQL can't store:
     NUL, or half of a surrogate pair.
     """
     if not columns or not columns[0]:
         return b""
-    content = _lines([_escaped_column(column) for column in columns]).encode()
+    empty_is_null = empty_is_null or [False] * len(columns)
+    content = _lines(list(map(_escaped_column, columns, empty_is_null))).encode()
     if b"\x00" in content:  # faster than a search in the values, or in a text that is not Latin
         raise ValueError(_HAS_NUL)
     return content
 
 
-def _escaped_column(column: Column) -> Column:
+def _escaped_column(column: Column, empty_is_null: bool) -> Column:
     """The column with its escapes and NULLs.
 
     Escaping each value would take most of the time. So all values of a column are searched at once, and escaped at
     once where that is needed.
     """
-    if not any(column) and column.count(None) == len(column):
+    if not any(column) and (empty_is_null or column.count(None) == len(column)):
         return [_NULL] * len(column)
-    has_nulls = not all(column) and None in column  # `all` takes a third of the time
+    has_nulls = not all(column) and (empty_is_null or None in column)  # `all` takes a third of the time
     joined = _SEPARATOR.join([value or "" for value in column] if has_nulls else cast(Sequence[str], column))
     if not any(character in joined for character, _ in _REPLACEMENTS):
-        return [_NULL if value is None else value for value in column] if has_nulls else column
+        return _with_nulls(column, column, empty_is_null) if has_nulls else column
     if joined.count(_SEPARATOR) >= len(column):
         raise ValueError(_HAS_NUL)
     for character, escape in _REPLACEMENTS:
         joined = joined.replace(character, escape)
     texts = joined.split(_SEPARATOR)
+    return _with_nulls(column, texts, empty_is_null) if has_nulls else texts
+
+
+def _with_nulls(column: Column, texts: Column, empty_is_null: bool) -> Column:
+    """The texts of a column, with NULL for the values that are null."""
+    if empty_is_null:
+        return [text if value else _NULL for value, text in zip(column, texts, strict=True)]
     return [_NULL if value is None else text for value, text in zip(column, texts, strict=True)]
 
 

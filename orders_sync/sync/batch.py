@@ -12,7 +12,14 @@ from orders_sync.database.copy import append_bytes_columns, to_copy_text
 from orders_sync.marketplaces.kit.adapter import RawRecord
 from orders_sync.model.records import Flaw, Order
 from orders_sync.sync.columnar import OrderColumns
-from orders_sync.sync.copy_columns import created_row, event_columns, item_columns, order_columns
+from orders_sync.sync.copy_columns import (
+    ITEMS_EMPTY_IS_NULL,
+    ORDERS_EMPTY_IS_NULL,
+    created_row,
+    event_columns,
+    item_columns,
+    order_columns,
+)
 from orders_sync.sync.rejected_records import RejectedRecord
 
 
@@ -85,13 +92,13 @@ class Batch:
     @cached_property
     def orders(self) -> bytes:
         """The rows of ORDER_COLUMNS."""
-        content = to_copy_text(order_columns(self.account, self.fields))
+        content = to_copy_text(order_columns(self.account, self.fields), ORDERS_EMPTY_IS_NULL)
         return append_bytes_columns(content, ((decoded.raw, decoded.record.fingerprint) for decoded in self.checked))
 
     @cached_property
     def items(self) -> bytes:
         """The rows of ITEM_COLUMNS."""
-        return to_copy_text(item_columns(self.account, self.fields))
+        return to_copy_text(item_columns(self.account, self.fields), ITEMS_EMPTY_IS_NULL)
 
     @cached_property
     def created_events(self) -> bytes:

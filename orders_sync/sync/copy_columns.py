@@ -28,6 +28,10 @@ ITEM_COLUMNS = (
 EVENT_COLUMNS = (
     "account", "order_id", "item_id", "kind", "revision", "old_status", "new_status", "items",
 )  # fmt: skip
+ORDERS_EMPTY_IS_NULL = [True] * len(ORDER_COLUMNS[:-2])
+ITEMS_EMPTY_IS_NULL = [column != "sku" for column in ITEM_COLUMNS]
+"""Which columns are NULL where the text is empty: an empty text must not replace a stored value. An empty SKU is one,
+until the marketplace names it."""
 EventRow = tuple[str | None, ...]
 """One event: the texts of EVENT_COLUMNS."""
 
@@ -46,7 +50,7 @@ def order_columns(account: str, fields: OrderColumns) -> list[Column]:
     for address in ("shipping", "billing"):
         for part, column in by_field(Address, columns[address]).items():
             columns[f"{address}_{part}"] = column
-    return [_without_empty_texts(columns[name]) for name in ORDER_COLUMNS[:-2]]
+    return [columns[name] for name in ORDER_COLUMNS[:-2]]
 
 
 def item_columns(account: str, fields: OrderColumns) -> list[Column]:
@@ -61,7 +65,7 @@ def item_columns(account: str, fields: OrderColumns) -> list[Column]:
     for numbers in ("imeis", "serial_numbers"):
         columns[numbers] = _array_texts(columns[numbers])
     columns["shipments"] = _json_texts(columns["shipments"])
-    return [columns[name] if name in _MAY_BE_EMPTY else _without_empty_texts(columns[name]) for name in ITEM_COLUMNS]
+    return [columns[name] for name in ITEM_COLUMNS]
 
 
 def _number_texts(column: Sequence[int | None]) -> Column:
@@ -83,17 +87,6 @@ def _json_texts(column: Sequence[tuple[Shipment, ...] | None]) -> Column:
     if not any(column):
         return [None] * len(column)
     return [msgspec.json.encode(value, enc_hook=plain).decode() if value else None for value in column]
-
-
-_MAY_BE_EMPTY = frozenset(["sku"])
-"""Required columns whose empty text is a value."""
-
-
-def _without_empty_texts(column: Column) -> Column:
-    """None instead of an empty text, which must not replace a stored value."""
-    if all(column):
-        return column
-    return [text or None for text in column] if any(column) else [None] * len(column)
 
 
 def event_columns(rows: Sequence[EventRow]) -> list[Column]:
