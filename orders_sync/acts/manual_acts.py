@@ -41,6 +41,8 @@ class Act(StrEnum):
     DISMISS_REJECTED = "dismiss_rejected"
     NOTE_DRIFT_AS_SEEN = "note_drift_as_seen"
     REWIND_LANE = "rewind_lane"
+    PAUSE_ACCOUNT = "pause_account"
+    RESUME_ACCOUNT = "resume_account"
     SYNC = "sync"
     SYNC_ORDER = "sync_order"
     REFRESH_DOCUMENTS = "refresh_documents"

@@ -4,17 +4,20 @@ import sys
 
 import click
 
-from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console, print_error, table, yes_or_no
+from orders_sync.cli.database import orders_database
+from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console, moment, print_error, table, yes_or_no
+from orders_sync.cli.user import by_user
 from orders_sync.config.account import SellerAccount
 from orders_sync.marketplaces.kit.registry import find_marketplace
 
+APPLICATION = "orders_sync accounts"
 Probe = tuple[str, bool, str]
 """An endpoint, whether it works, and what it answered."""
 
 
 @click.group()
 def accounts() -> None:
-    """List and check the seller accounts."""
+    """List, check, pause and resume the seller accounts."""
 
 
 @accounts.command("list")
@@ -67,6 +70,47 @@ def check(names: tuple[str, ...]) -> None:
             failed = failed or not works
     console.print(shown)
     sys.exit(EXIT_FAILED if failed else EXIT_DONE)
+
+
+@accounts.command("pause")
+@click.argument("account")
+@click.option("--reason", required=True, help="Why; stored with your name.")
+def pause(account: str, reason: str) -> None:
+    """Request no more runs of ACCOUNT.
+
+    Neither schedules nor sensors request a run of it until somebody resumes it. A run that works on it ends as usual,
+    and a person may still run one by hand. Stores who did it, when, and why. Exit code 1 if it is paused already.
+    """
+    from orders_sync.database.schema import check_schema
+    from orders_sync.lanes.pauses import pause_account
+    from orders_sync.marketplaces.kit.accounts import check_account_name
+
+    by = by_user(reason)
+    check_account_name(account)
+    check_schema()
+    with orders_database(APPLICATION) as connection:
+        pause_account(connection, account, by)
+    console.print(f"Account {account} is paused. To resume it: orders-sync accounts resume {account}", markup=False)
+
+
+@accounts.command("resume")
+@click.argument("account")
+@click.option("--reason", required=True, help="Why; stored with your name.")
+def resume(account: str, reason: str) -> None:
+    """Request runs of ACCOUNT again.
+
+    What its ticks have missed runs at once; the watermarks stayed, so that nothing is missed. Stores who did it, when,
+    and why. Exit code 1 if it is not paused.
+    """
+    from orders_sync.database.schema import check_schema
+    from orders_sync.lanes.pauses import resume_account
+
+    by = by_user(reason)
+    check_schema()
+    with orders_database(APPLICATION) as connection:
+        pause_ended = resume_account(connection, account, by)
+    since = f"{moment(pause_ended.at)} UTC by {pause_ended.by}: {pause_ended.reason}"
+    console.print(f"Account {account} runs again. It was paused since {since}", markup=False)
 
 
 def _probe_endpoints(account: SellerAccount) -> list[Probe]:

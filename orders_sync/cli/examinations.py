@@ -12,7 +12,7 @@ from orders_sync.config.schedules import ScheduleSettings
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.activity import ActivityKind, activity
 from orders_sync.lanes.history import LaneState
-from orders_sync.lanes.refusals import Refusal
+from orders_sync.lanes.pauses import Pause
 from orders_sync.lanes.watermark import remedy
 from orders_sync.model.times import EARLIEST
 
@@ -162,22 +162,22 @@ def _examine_waiting_lines() -> Iterator[Finding]:
 def _examine_lanes() -> Iterator[Finding]:
     from orders_sync.config.schedules import load_schedules
     from orders_sync.lanes.history import lane_states
+    from orders_sync.lanes.pauses import pause_of
     from orders_sync.lanes.progress import failures_in_row
-    from orders_sync.lanes.refusals import refusal_of
     from orders_sync.marketplaces.kit.accounts import load_accounts
 
     settings = load_schedules()
     with orders_database(APPLICATION) as connection:
         accounts, _ = load_accounts()
         states = lane_states(connection, list(accounts))
-        refusals = [refusal_of(connection, accounts[each.lane.account], each.lane.sync_type) for each in states]
+        pauses = [pause_of(connection, accounts[each.lane.account], each.lane.sync_type) for each in states]
         failures = failures_in_row(connection, [each.lane for each in states])
     now = datetime.now(UTC)
-    for state, refusal in zip(states, refusals, strict=True):
-        yield examine_lane(state, settings, now, refusal, failures.get(state.lane, 0))
+    for state, pause in zip(states, pauses, strict=True):
+        yield examine_lane(state, settings, now, pause, failures.get(state.lane, 0))
 
 
-_REMEDY_OF_PAUSE = (
+_REMEDY_OF_REFUSAL = (
     "Correct the account's file, or set the credential where the daemon is started, too, and restart the daemon: one "
     "that runs sees no new variable."
 )
@@ -190,11 +190,11 @@ _REMEDIES_OF_WRONG = {
 
 
 def examine_lane(
-    state: LaneState, settings: ScheduleSettings, now: datetime, refusal: Refusal | None = None, failures: int = 0
+    state: LaneState, settings: ScheduleSettings, now: datetime, pause: Pause | None = None, failures: int = 0
 ) -> Finding:
     """Whether a lane runs too long, died, failed, pauses, missed its last tick, or has a watermark that can't be right.
 
-    `refusal`: why the lane pauses. `failures`: how many runs failed since the last success.
+    `pause`: why the lane pauses. `failures`: how many runs failed since the last success.
     """
     if state.watermark is not None and state.watermark < EARLIEST:
         text = f"{state.lane}: its watermark lies before {EARLIEST:%Y-%m-%d}, so that every pass fails"
@@ -205,9 +205,11 @@ def examine_lane(
             f"{state.lane}: its watermark lies {span((state.watermark - now).total_seconds())} ahead of our clock",
             f"{remedy(state.lane)}.",
         )
-    doing = activity(state, now, refusal)
+    doing = activity(state, now, pause)
     if doing.kind is ActivityKind.PAUSED:
-        return Finding(False, doing.text, _REMEDY_OF_PAUSE)
+        return Finding(True, f"{state.lane}: {doing.text}")
+    if doing.kind is ActivityKind.REFUSED:
+        return Finding(False, doing.text, _REMEDY_OF_REFUSAL)
     if doing.is_wrong:
         return Finding(False, f"{state.lane}: {doing.text}", _REMEDIES_OF_WRONG[doing.kind])
     if state.holder is not None and state.last_started_at is not None and now - state.last_started_at > LONG_PASS:

@@ -66,14 +66,16 @@ def run_due(dry_run: bool) -> None:
     """Run the syncs that are due.
 
     A lane is due when it did not start since the last tick of its schedule, and 1, 5, 15, then 60 minutes after each
-    failure in a row. A lane whose credential is refused pauses until that is corrected: exit code 1. For machines
-    without the Dagster daemon. Safe beside a running daemon: a lane never runs over itself.
+    failure in a row. A lane whose credential is refused pauses until that is corrected: exit code 1. An account that a
+    person has paused is left out. For machines without the Dagster daemon. Safe beside a running daemon: a lane never
+    runs over itself.
     """
     from orders_sync.cli.sync import partial_warning, run_with_progress
     from orders_sync.config.schedules import load_schedules
     from orders_sync.lanes.history import lane_states
+    from orders_sync.lanes.pauses import AccountPause, pause_of
     from orders_sync.lanes.progress import failures_in_row
-    from orders_sync.lanes.refusals import refusal_of
+    from orders_sync.lanes.refusals import Refusal
     from orders_sync.marketplaces.kit.accounts import load_accounts
     from orders_sync.passes.sync_log import log_to_file
     from orders_sync.sync.pass_request import PassRequest
@@ -85,20 +87,20 @@ def run_due(dry_run: bool) -> None:
         states = lane_states(connection, list(accounts))
         failures = failures_in_row(connection, [state.lane for state in states])
         due = [state.lane for state in states if _is_due(state, failures.get(state.lane, 0), settings, now)]
-        found = {lane: refusal_of(connection, accounts[lane.account], lane.sync_type) for lane in due}
-    paused = {lane: refusal for lane, refusal in found.items() if refusal is not None}
-    for refusal in paused.values():
-        print_error(refusal)
-    due = [lane for lane in due if lane not in paused]
-    if not due and paused:
-        sys.exit(EXIT_FAILED)
+        found = {lane: pause_of(connection, accounts[lane.account], lane.sync_type) for lane in due}
+    pauses = {lane: pause for lane, pause in found.items() if pause is not None}
+    for text, is_chosen in {str(pause): isinstance(pause, AccountPause) for pause in pauses.values()}.items():
+        (print_warning if is_chosen else print_error)(text)
+    due = [lane for lane in due if lane not in pauses]
+    exit_code = EXIT_FAILED if any(isinstance(pause, Refusal) for pause in pauses.values()) else EXIT_DONE
+    if not due and exit_code:
+        sys.exit(exit_code)
     if not due:
         console.print("Nothing is due.")
         return
     console.print("Due: " + ", ".join(map(str, due)), markup=False)
     if dry_run:
         return
-    exit_code = EXIT_FAILED if paused else EXIT_DONE
     with log_to_file():
         for lane in due:
             run_id = f"cli-{uuid.uuid4().hex[:8]}"

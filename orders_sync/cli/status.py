@@ -20,14 +20,14 @@ def status(as_json: bool) -> None:
     and what the lane does now: the run that works on it and what that waits for, or that it died or makes no progress.
     """
     from orders_sync.lanes.history import lane_states
-    from orders_sync.lanes.refusals import refusal_of
+    from orders_sync.lanes.pauses import pause_of
     from orders_sync.marketplaces.kit.accounts import load_accounts
 
     accounts, problems = load_accounts()
     with orders_database("orders_sync status") as connection:
         now = datetime.now(UTC)
         states = [
-            (state, activity(state, now, refusal_of(connection, accounts[state.lane.account], state.lane.sync_type)))
+            (state, activity(state, now, pause_of(connection, accounts[state.lane.account], state.lane.sync_type)))
             for state in lane_states(connection, list(accounts))
         ]
         rejected = dict(
@@ -56,7 +56,7 @@ def status(as_json: bool) -> None:
             str(state.last_summary.get("created", "-")),
             str(state.last_summary.get("changed", "-")),
             str(rejected.get(state.lane.account, 0)),
-            doing.kind.value if doing.kind is ActivityKind.PAUSED else doing.text,
+            doing.kind.value if doing.kind in (ActivityKind.PAUSED, ActivityKind.REFUSED) else doing.text,
         )
     console.print(shown)
     for problem in problems.values():

@@ -2,13 +2,16 @@
 
 import sys
 import uuid
+from collections.abc import Mapping
 from datetime import datetime
 
 import click
 
+from orders_sync.cli.database import orders_database
 from orders_sync.cli.output import EXIT_BUSY, EXIT_DONE, EXIT_FAILED, console, print_error, print_warning, table
 from orders_sync.cli.past_time import PastTime
 from orders_sync.cli.user import by_user
+from orders_sync.config.account import SellerAccount
 from orders_sync.config.bounds import DAYS_BACK, LANE_WAIT_SECONDS, PAGE_SIZE
 from orders_sync.lanes.lock import LaneBusyError
 from orders_sync.model.lane import SyncType
@@ -105,6 +108,7 @@ def sync(
     exit_code = EXIT_FAILED if problems else EXIT_DONE
     for problem in problems.values():
         print_error(problem)
+    accounts = _without_paused(accounts, are_named=bool(names))
     types = list(SyncType) if sync_type == "all" else [SyncType(sync_type)]
     results: list[tuple[str, PassSummary]] = []
     with log_to_file():
@@ -129,6 +133,17 @@ def sync(
                     results.append((f"{name}/{chosen}", summary))
     _print_summary(results)
     sys.exit(exit_code)
+
+
+def _without_paused(accounts: Mapping[str, SellerAccount], *, are_named: bool) -> dict[str, SellerAccount]:
+    """The accounts to sync. One that a person has paused is synced only if it is named."""
+    from orders_sync.lanes.pauses import paused_accounts
+
+    with orders_database("orders_sync sync") as connection:
+        paused = paused_accounts(connection)
+    for name in accounts.keys() & paused.keys():
+        print_warning(f"{paused[name]} {'It is synced now, since you name it.' if are_named else 'It is left out.'}")
+    return {name: account for name, account in accounts.items() if are_named or name not in paused}
 
 
 def _sync_order(name: str, order_id: str, *, reread: bool, wait: float) -> None:

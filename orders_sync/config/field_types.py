@@ -8,23 +8,25 @@ from zoneinfo import available_timezones
 from croniter import CroniterBadDateError, croniter
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
-CRON_NAMES = ("@hourly", "@daily", "@weekly", "@monthly")
+CRON_NAMES = {"@hourly": "0 * * * *", "@daily": "0 0 * * *", "@weekly": "0 0 * * 0", "@monthly": "0 0 1 * *"}
+"""Names that stand for cron expressions."""
 DURATION = r"^[1-9]\d{0,3}[mhd]$"
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 def checked_cron(value: str) -> str:
-    """The cron expression as given. Raises ValueError when it is none, or has no tick."""
-    if not (len(value.split()) == 5 or value in CRON_NAMES) or not croniter.is_valid(value):
+    """The cron expression with its five fields. Raises ValueError when it is none, or has no tick."""
+    fields = CRON_NAMES.get(value, value)
+    if len(fields.split()) != 5 or not croniter.is_valid(fields):
         raise ValueError(
             f"{value!r} is no cron expression; allowed are five fields, e.g. '0 6-22/2 * * *', or one of "
             f"{', '.join(CRON_NAMES)}"
         )
     try:
-        croniter(value).get_next()
+        croniter(fields).get_next()
     except CroniterBadDateError:
         raise ValueError(f"{value!r} has no tick: there is no such day") from None
-    return value
+    return fields
 
 
 def _checked_zone(value: str) -> str:

@@ -19,8 +19,8 @@ from orders_sync.dagster_support.run_requests import request_of
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.history import LaneState, lane_states
 from orders_sync.lanes.next_try import BACKOFF, next_try
+from orders_sync.lanes.pauses import pause_of
 from orders_sync.lanes.progress import failures_in_row
-from orders_sync.lanes.refusals import refusal_of
 from orders_sync.marketplaces.kit.accounts import load_accounts
 from orders_sync.marketplaces.kit.rate_limits import pause_end
 from orders_sync.model.lane import Lane, SyncType
@@ -81,7 +81,7 @@ def missing_passes(
         if busy_with(lane, runs, connection) is not None or _waits_for_orders(states, lane):
             continue
         reason = (
-            refusal_of(connection, accounts[lane.account], lane.sync_type)
+            pause_of(connection, accounts[lane.account], lane.sync_type)
             or _why_not_now(tries, settings, lane, now)
             or _why_not(instance, connection, states[lane], stopped, now)
         )

@@ -19,7 +19,7 @@ from orders_sync.dagster_support.lane_assets import (
     lane_key,
 )
 from orders_sync.database.engine import Connection
-from orders_sync.lanes.refusals import refusal_of
+from orders_sync.lanes.pauses import pause_of
 from orders_sync.lanes.watermark import watermark
 from orders_sync.marketplaces.kit.accounts import load_accounts
 from orders_sync.model.lane import Lane, SyncType
@@ -57,8 +57,8 @@ def requests_of_tick(
         who = busy_with(lane, under_way, connection)
         if who is not None:
             skipped.append(f"Lane {lane} is busy: {who} works on it.")
-        elif (refusal := refusal_of(connection, account, sync_type)) is not None:
-            skipped.append(str(refusal))
+        elif (pause := pause_of(connection, account, sync_type)) is not None:
+            skipped.append(str(pause))
         elif not _take(connection, lane, tick_at):
             skipped.append(f"Lane {lane}: another daemon has taken this tick.")
         else:

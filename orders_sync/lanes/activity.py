@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from orders_sync.config.environment import stalled_pass_seconds
 from orders_sync.lanes.history import LaneState
-from orders_sync.lanes.refusals import Refusal
+from orders_sync.lanes.pauses import AccountPause, Pause
 
 QUIET = timedelta(minutes=1)
 """A pass that made progress within this time is not said to be silent."""
@@ -22,6 +22,8 @@ class ActivityKind(StrEnum):
     STALLED = "stalled"
     """A pass or a command holds the lane, but has made no progress for too long."""
     PAUSED = "paused"
+    """No run is requested, since a person has paused the account."""
+    REFUSED = "refused"
     """No run is requested, since the account's credential is refused."""
     DIED = "died"
     """A pass ended without a word; the lane is free."""
@@ -36,13 +38,13 @@ class Activity(NamedTuple):
     @property
     def is_wrong(self) -> bool:
         """Whether the lane does not work as it should."""
-        return self.kind in (ActivityKind.STALLED, ActivityKind.DIED, ActivityKind.PAUSED)
+        return self.kind in (ActivityKind.STALLED, ActivityKind.DIED, ActivityKind.REFUSED)
 
 
-def activity(state: LaneState, now: datetime, refusal: Refusal | None = None) -> Activity:
+def activity(state: LaneState, now: datetime, pause: Pause | None = None) -> Activity:
     """What a lane does at a moment, e.g. `run 1a2b, waits for the marketplace's pause, until 12:03:10 UTC`.
 
-    `refusal`: why the lane pauses. Raises EnvironmentVariableError if the time without progress can't be used.
+    `pause`: why the lane pauses. Raises EnvironmentVariableError if the time without progress can't be used.
     """
     silence = state.silence(now)
     if silence >= timedelta(seconds=stalled_pass_seconds()):
@@ -53,8 +55,9 @@ def activity(state: LaneState, now: datetime, refusal: Refusal | None = None) ->
     if not state.is_running:
         if state.holder is not None:
             return _running(state.holder, silence)
-        if refusal is not None:
-            return Activity(ActivityKind.PAUSED, str(refusal))
+        if pause is not None:
+            kind = ActivityKind.PAUSED if isinstance(pause, AccountPause) else ActivityKind.REFUSED
+            return Activity(kind, str(pause))
         return Activity(ActivityKind.IDLE, "idle")
     if state.waits is not None and now < state.waits.until:
         until = f"{state.waits.until.astimezone(UTC):%H:%M:%S} UTC"

@@ -146,6 +146,12 @@ def test_an_error_names_file_key_and_reason(attributes: dict[str, object], line:
     assert line in str(problem.value)
 
 
+def test_names_stand_for_cron_expressions() -> None:
+    assert check_schedules({"schedules": {"new": "@hourly", "care": "@daily"}}, "f").schedules == Crons(
+        new="0 * * * *", care="0 0 * * *"
+    )
+
+
 def test_a_file_that_is_no_yaml_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "defs.yaml").write_text("a: [")
     with pytest.raises(ScheduleConfigError, match="is not readable YAML"):

@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 from dagster import DagsterRunStatus
 
+from orders_sync.acts.by import By
 from orders_sync.config.schedules import ScheduleSettings, check_schedules
 from orders_sync.dagster_instance.internals import InstigatorStatus, InstigatorType
 from orders_sync.dagster_support.missing_passes import missing_passes
@@ -16,6 +17,7 @@ from orders_sync.dagster_support.run_requests import requests_of_tick
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.history import finished, started
 from orders_sync.lanes.lock import hold
+from orders_sync.lanes.pauses import pause_account, resume_account
 from orders_sync.lanes.progress import fail_dead_passes
 from orders_sync.marketplaces.kit import accounts
 from orders_sync.marketplaces.kit.accounts import find_account
@@ -277,3 +279,12 @@ def test_an_account_whose_file_has_an_error_does_not_stop_the_others(sensor: Sen
 def test_the_cursor_of_an_account_that_is_gone_is_left_out(sensor: Sensor) -> None:
     sensor.cursor = '{"gone/new": [1700000000.5]}'
     assert sensor.evaluate(datetime.now(UTC)) == ["shop/new"]
+
+
+def test_what_a_paused_account_misses_is_requested_once_it_is_resumed(sensor: Sensor, connection: Connection) -> None:
+    pause_account(connection, "shop", By("anna@desk", "it moves"))
+    now = datetime.now(UTC)
+    assert sensor.evaluate(now) == []
+    assert all(reason.startswith("Account shop is paused since") for reason in sensor.waiting)
+    resume_account(connection, "shop", By("anna@desk", "it has moved"))
+    assert "shop/new" in sensor.evaluate(now + MINUTE)

@@ -1,6 +1,7 @@
 """The code of an earlier release, taken out of the history, at work on a database with today's schema."""
 
 import io
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -75,8 +76,8 @@ def old_code(tmp_path: Path, marketplace: Marketplace) -> OldCode:
     archive = git("archive", last_commit_before(newest_revision()), "orders_sync", "pyproject.toml", "dagster.yaml")
     with tarfile.open(fileobj=io.BytesIO(archive)) as files:
         files.extractall(tmp_path, filter="data")
-    for account in accounts_of(tmp_path).glob("*/defs.yaml"):
-        account.unlink()
+    for account in accounts_of(tmp_path).iterdir():
+        shutil.rmtree(account)
     write_account(accounts_of(tmp_path), "shop", account_at(marketplace))
     revision = max(path.name for path in (tmp_path / VERSIONS).glob("0*.py"))[:4]
     return OldCode(tmp_path, revision)

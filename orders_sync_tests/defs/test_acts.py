@@ -19,6 +19,8 @@ ACTS = {
     "retry_events": Act.RETRY_EVENTS,
     "skip_event": Act.SKIP_EVENT,
     "repair_locks": Act.REPAIR_LOCKS,
+    "pause_account": Act.PAUSE_ACCOUNT,
+    "resume_account": Act.RESUME_ACCOUNT,
     "blank_old_buyer_data": Act.BLANK_BUYERS_DATA,
     "prune_old_history": Act.PRUNE_HISTORY,
     "compare_v1_and_v2": Act.COMPARE_V1_AND_V2,

@@ -108,6 +108,16 @@ refused_credentials = Table(
     comment="One row per lane whose last pass failed since the account's credential was refused or is missing.",
 )  # fmt: skip
 
+account_pauses = Table(
+    "account_pauses",
+    metadata,
+    Column("account", Text, primary_key=True, comment=ACCOUNT),
+    moment("paused_at", "When a person paused the account, by our clock.", now=True),
+    Column("paused_by", Text, nullable=False, comment="Who did it: user@machine, or the user in Dagster."),
+    Column("reason", Text, nullable=False, comment="Why."),
+    comment="One row per account that a person has paused: no run of it is requested until somebody resumes it.",
+)  # fmt: skip
+
 rejected_records = Table(
     "rejected_records",
     metadata,

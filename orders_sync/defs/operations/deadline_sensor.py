@@ -15,7 +15,7 @@ from orders_sync.dagster_support.lane_assets import SYNC_TYPE_TAG
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.dagster_support.run_requests import request_of
 from orders_sync.database.engine import Connection
-from orders_sync.lanes.refusals import refusal_of
+from orders_sync.lanes.pauses import pause_of
 from orders_sync.marketplaces.kit.accounts import load_accounts
 from orders_sync.marketplaces.kit.rate_limits import PausedError, check_pause
 from orders_sync.model.lane import Lane, SyncType
@@ -74,8 +74,8 @@ def _why_not(
         return f"{MAX_FURTHER_PASSES} further passes were requested within 24 hours"
     if (who := busy_with(lane, runs_under_way(instance), connection)) is not None:
         return f"{who} works on it"
-    if (refusal := refusal_of(connection, account, lane.sync_type)) is not None:
-        return str(refusal)
+    if (pause := pause_of(connection, account, lane.sync_type)) is not None:
+        return str(pause)
     try:
         check_pause(connection, account)
     except PausedError as pause:

@@ -27,7 +27,7 @@ from orders_sync.documents.printing import printed
 from orders_sync.documents.store import StoredDocument, stored_documents
 from orders_sync.lanes.activity import ActivityKind, activity
 from orders_sync.lanes.history import lane_states
-from orders_sync.lanes.refusals import refusal_of
+from orders_sync.lanes.pauses import pause_of
 from orders_sync.marketplaces.kit.accounts import account_names, load_accounts
 from orders_sync.model.errors import UserFacingError
 from orders_sync.model.texts import MAX_REASON_LENGTH, InputError
@@ -77,7 +77,7 @@ class OperationsPages:
             lanes = [
                 (
                     state.lane,
-                    activity(state, now, refusal_of(connection, accounts[state.lane.account], state.lane.sync_type)),
+                    activity(state, now, pause_of(connection, accounts[state.lane.account], state.lane.sync_type)),
                 )
                 for state in lane_states(connection, list(accounts))
             ]
@@ -104,7 +104,7 @@ class OperationsPages:
         )  # fmt: skip
 
     async def hold(self, request: Request) -> Response:
-        """Holds an order back from refusal, or undoes that; on record with the reason."""
+        """Holds an order back from pause, or undoes that; on record with the reason."""
         form = await form_of(request)
         if not self._sessions.is_form_token(self._sessions.of(request.headers), form.get("token", "")):
             text = "The page was too old, or another page has sent it. Open it again; nothing was changed."

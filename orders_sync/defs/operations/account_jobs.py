@@ -1,0 +1,53 @@
+"""Jobs that pause and resume an account by hand: `orders-sync accounts pause` and `resume`, with a form in the UI."""
+
+import dagster as dg
+from pydantic import Field
+
+from orders_sync.dagster_support.by_run import NOT_REPEATED, by_run
+from orders_sync.dagster_support.failures import one_line_failures
+from orders_sync.dagster_support.orders_database import OrdersDatabase
+from orders_sync.lanes import pauses
+from orders_sync.marketplaces.kit.accounts import check_account_name
+from orders_sync.model.control_characters import safe_text
+
+
+class ChosenAccount(dg.Config):
+    """Which account, and why."""
+
+    account: str = Field(description="The seller account.")
+    reason: str = Field(description="Why; stored with the act.")
+
+
+@dg.op(description="Pauses an account: no run of it is requested.")
+def pause_one_account(context: dg.OpExecutionContext, config: ChosenAccount, orders_database: OrdersDatabase) -> None:
+    """Raises dg.Failure where there is no such account, or if it is paused already."""
+    with one_line_failures(), orders_database.connect("pause") as connection:
+        check_account_name(config.account)
+        pauses.pause_account(connection, config.account, by_run(context.run, config.reason))
+    context.log.info(safe_text(f"Account {config.account} is paused; the job resume_account ends that."))
+
+
+@dg.op(description="Resumes an account: its runs are requested again.")
+def resume_one_account(context: dg.OpExecutionContext, config: ChosenAccount, orders_database: OrdersDatabase) -> None:
+    """Raises dg.Failure if the account is not paused."""
+    with one_line_failures(), orders_database.connect("resume") as connection:
+        ended = pauses.resume_account(connection, config.account, by_run(context.run, config.reason))
+    context.log.info(safe_text(f"It runs again. {ended}"))
+
+
+@dg.job(
+    description="Requests no more runs of an account. Set `account` and `reason` in the launchpad.", tags=NOT_REPEATED
+)
+def pause_account() -> None:
+    """The one op `pause_one_account`."""
+    pause_one_account()
+
+
+@dg.job(
+    description="Requests runs of a paused account again; what it missed runs at once. Set `account` and `reason` in "
+    "the launchpad.",
+    tags=NOT_REPEATED,
+)
+def resume_account() -> None:
+    """The one op `resume_one_account`."""
+    resume_one_account()
