@@ -164,12 +164,12 @@ def _examine_lanes() -> Iterator[Finding]:
     from orders_sync.lanes.history import lane_states
     from orders_sync.lanes.pauses import pause_of
     from orders_sync.lanes.progress import failures_in_row
-    from orders_sync.marketplaces.kit.accounts import load_accounts
+    from orders_sync.marketplaces.kit.accounts import lanes_on, load_accounts
 
     settings = load_schedules()
     with orders_database(APPLICATION) as connection:
         accounts, _ = load_accounts()
-        states = lane_states(connection, list(accounts))
+        states = lane_states(connection, lanes_on(accounts))
         pauses = [pause_of(connection, accounts[each.lane.account], each.lane.sync_type) for each in states]
         failures = failures_in_row(connection, [each.lane for each in states])
     now = datetime.now(UTC)

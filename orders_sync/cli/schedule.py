@@ -29,13 +29,13 @@ def list_schedules() -> None:
     """
     from orders_sync.config.schedules import load_schedules, schedules_problem
     from orders_sync.lanes.history import lane_states
-    from orders_sync.marketplaces.kit.accounts import load_accounts
+    from orders_sync.marketplaces.kit.accounts import lanes_on, load_accounts
 
     settings = load_schedules()
     accounts, _ = load_accounts()
     now = datetime.now(UTC)
     with orders_database(APPLICATION) as connection:
-        states = {state.lane: state for state in lane_states(connection, list(accounts))}
+        states = {state.lane: state for state in lane_states(connection, lanes_on(accounts))}
     shown = table(
         f"Schedules (cron expressions in {settings.timezone}, times in UTC)",
         "sync", "cron", "next tick", "last tick", "account", "last run", "outcome",
@@ -50,7 +50,9 @@ def list_schedules() -> None:
         for name in accounts or ["-"]:
             state = states.get(Lane(name, sync_type))
             started = state.last_started_at if state else None
-            shown.add_row(*head, name, moment(started), (state and state.last_outcome) or "never ran")
+            is_on = name not in accounts or accounts[name].has_on(sync_type)
+            outcome = ((state and state.last_outcome) or "never ran") if is_on else "switched off"
+            shown.add_row(*head, name, moment(started), outcome)
             head = [""] * 4
     console.print(shown)
     if settings.frequent_new:
@@ -76,7 +78,7 @@ def run_due(dry_run: bool) -> None:
     from orders_sync.lanes.pauses import AccountPause, pause_of
     from orders_sync.lanes.progress import failures_in_row
     from orders_sync.lanes.refusals import Refusal
-    from orders_sync.marketplaces.kit.accounts import load_accounts
+    from orders_sync.marketplaces.kit.accounts import lanes_on, load_accounts
     from orders_sync.passes.sync_log import log_to_file
     from orders_sync.sync.pass_request import PassRequest
 
@@ -84,7 +86,7 @@ def run_due(dry_run: bool) -> None:
     accounts, _ = load_accounts()
     now = datetime.now(UTC)
     with orders_database(APPLICATION) as connection:
-        states = lane_states(connection, list(accounts))
+        states = lane_states(connection, lanes_on(accounts))
         failures = failures_in_row(connection, [state.lane for state in states])
         due = [state.lane for state in states if _is_due(state, failures.get(state.lane, 0), settings, now)]
         found = {lane: pause_of(connection, accounts[lane.account], lane.sync_type) for lane in due}

@@ -21,14 +21,14 @@ def status(as_json: bool) -> None:
     """
     from orders_sync.lanes.history import lane_states
     from orders_sync.lanes.pauses import pause_of
-    from orders_sync.marketplaces.kit.accounts import load_accounts
+    from orders_sync.marketplaces.kit.accounts import lanes_on, load_accounts
 
     accounts, problems = load_accounts()
     with orders_database("orders_sync status") as connection:
         now = datetime.now(UTC)
         states = [
             (state, activity(state, now, pause_of(connection, accounts[state.lane.account], state.lane.sync_type)))
-            for state in lane_states(connection, list(accounts))
+            for state in lane_states(connection, lanes_on(accounts))
         ]
         rejected = dict(
             connection.execute(

@@ -200,9 +200,9 @@ class _Progress:
             return False
 
     def _report_changes(self, connection: Connection) -> bool:
-        from orders_sync.marketplaces.kit.accounts import load_accounts
+        from orders_sync.marketplaces.kit.accounts import lanes_on, load_accounts
 
-        states = lane_states(connection, list(load_accounts()[0]))
+        states = lane_states(connection, lanes_on(load_accounts()[0]))
         for state in states:
             run = (state.last_started_at, state.last_outcome)
             if state.last_outcome is not None and self._runs.get(str(state.lane)) != run:

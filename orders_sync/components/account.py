@@ -135,8 +135,11 @@ def lane_asset(
         description = f"**This account can't be used:**\n\n{as_code(str(account))}\n\n{description}"
     else:
         owners = account.settings.owners
+        if not account.has_on(lane.sync_type):
+            description = f"**Switched off** by `syncs` in the account's file: only a person runs it.\n\n{description}"
         kinds.add(account.settings.marketplace)
     sync_type = lane.sync_type
+    is_on = isinstance(account, AccountConfigError) or account.has_on(sync_type)
     key = lane_key(lane)
 
     @dg.asset(
@@ -149,7 +152,7 @@ def lane_asset(
         partitions_def=days(schedules) if is_partitioned(sync_type) else None,
         backfill_policy=dg.BackfillPolicy.single_run() if is_partitioned(sync_type) else None,
         pool=str(lane),
-        freshness_policy=freshness_of(sync_type, schedules),
+        freshness_policy=freshness_of(sync_type, schedules) if is_on else None,
         check_specs=[dg.AssetCheckSpec(NOTHING_PUT_OFF, asset=key, description=NOTHING_PUT_OFF_DESCRIPTION)],
     )
     def sync(

@@ -26,6 +26,7 @@ from orders_sync.config.bounds import (
 from orders_sync.config.field_types import Duration
 from orders_sync.config.yaml_files import ConfigError
 from orders_sync.model.known_credentials import note_credential
+from orders_sync.model.lane import SyncType
 
 ENVIRONMENT_NAME = r"^[A-Z][A-Z0-9_]*$"
 HOST = r"(\*(\.[A-Za-z0-9-]+){2,}|[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*)(:[0-9]{1,5})?"
@@ -68,6 +69,17 @@ class RateLimitSettings(BaseModel):
     )
 
 
+class SyncSwitches(BaseModel):
+    """Which syncs of an account run."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    new: bool = Field(default=True, description="New orders, and the acceptance of their lines.")
+    modified: bool = Field(default=True, description="Orders modified in the last three months.")
+    care: bool = Field(default=True, description="Care records.")
+    incomplete: bool = Field(default=True, description="Missing delivery notes and labels.")
+
+
 class AccountSettings(BaseModel):
     """The settings of every account, whatever its marketplace."""
 
@@ -80,6 +92,10 @@ class AccountSettings(BaseModel):
     base_url: str | None = Field(
         default=None,
         description="The API's URL, instead of the marketplace's own; for the sandbox http://127.0.0.1:8765",
+    )
+    syncs: SyncSwitches = Field(
+        default_factory=SyncSwitches,
+        description="Which syncs run; e.g. `care: off` switches one off. A person can still run it by hand.",
     )
     accept_orderlines: bool = Field(
         default=False, description="Accept waiting orderlines at the marketplace when they are stored."
@@ -213,6 +229,10 @@ class SellerAccount(Generic[Settings]):
     file: str
     """The path of the account's file, for error messages."""
     settings: Settings
+
+    def has_on(self, sync_type: SyncType) -> bool:
+        """Whether a sync of the account runs by itself."""
+        return bool(getattr(self.settings.syncs, sync_type.value))
 
     def credential(self, key: str = "token") -> str:
         """A credential from the environment, read when it is needed. `key`: the setting that names the variable.

@@ -12,7 +12,7 @@ from orders_sync.cutover.v1_database import V1Database
 from orders_sync.database.engine import Connection
 from orders_sync.database.rows import rows_as
 from orders_sync.lanes.history import lane_states
-from orders_sync.marketplaces.kit.accounts import load_accounts
+from orders_sync.marketplaces.kit.accounts import lanes_on, load_accounts
 from orders_sync.model.lane import SyncType
 
 LATE = timedelta(hours=3)
@@ -143,10 +143,10 @@ def _calls_are_within_budget(compared: list[ComparedDay], calls_per_day: int) ->
 def _lanes_are_fresh(connection: Connection, settings: CutoverSettings, now: datetime) -> Check:
     schedules = load_schedules()
     usable, _ = load_accounts()
-    accounts = [name for name in sorted(set(settings.marketplaces.values())) if name in usable]
+    accounts = {name: usable[name] for name in sorted(set(settings.marketplaces.values())) if name in usable}
     late = [
         str(state.lane)
-        for state in lane_states(connection, accounts)
+        for state in lane_states(connection, lanes_on(accounts))
         if state.last_succeeded_at is None
         or state.last_succeeded_at < schedules.last_tick(SyncType(state.lane.sync_type), now - LATE)
     ]

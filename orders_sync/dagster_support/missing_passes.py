@@ -21,7 +21,7 @@ from orders_sync.lanes.history import LaneState, lane_states
 from orders_sync.lanes.next_try import BACKOFF, next_try
 from orders_sync.lanes.pauses import pause_of
 from orders_sync.lanes.progress import failures_in_row
-from orders_sync.marketplaces.kit.accounts import load_accounts
+from orders_sync.marketplaces.kit.accounts import lanes_on, load_accounts
 from orders_sync.marketplaces.kit.rate_limits import pause_end
 from orders_sync.model.lane import Lane, SyncType
 
@@ -58,7 +58,7 @@ def missing_passes(
     The cursor: lane → the moments (epoch) of its latest requests since its last success.
     """
     accounts, _ = load_accounts()
-    states = {state.lane: state for state in lane_states(connection, list(accounts))}
+    states = {state.lane: state for state in lane_states(connection, lanes_on(accounts))}
     requested = {
         lane: [at for at in times if _is_since_success(states[lane], at)]
         for lane, times in _requests_in(cursor).items()
@@ -114,8 +114,8 @@ def _has_lost_tick(state: LaneState, tick: datetime) -> bool:
 
 def _waits_for_orders(states: dict[Lane, LaneState], lane: Lane) -> bool:
     """Whether a lane has never succeeded, and the first orders that it builds on are missing, too."""
-    of_orders = states[Lane(lane.account, SyncType.NEW)]
-    return lane != of_orders.lane and of_orders.last_succeeded_at is None
+    of_orders = states.get(Lane(lane.account, SyncType.NEW))  # None: the account's file switches that sync off
+    return of_orders is not None and lane != of_orders.lane and of_orders.last_succeeded_at is None
 
 
 def _tries(state: LaneState, failures: int, requested: list[float], taken_at: datetime | None) -> _Tries:

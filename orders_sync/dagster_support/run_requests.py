@@ -54,6 +54,9 @@ def requests_of_tick(
     requests: list[dg.RunRequest] = []
     for name, account in accounts.items():
         lane = Lane(name, sync_type)
+        if not account.has_on(sync_type):
+            skipped.append(f"Lane {lane} is switched off by `syncs` in the account's file.")
+            continue
         who = busy_with(lane, under_way, connection)
         if who is not None:
             skipped.append(f"Lane {lane} is busy: {who} works on it.")

@@ -1,6 +1,6 @@
 """The run history of each lane: every pass with its outcome, and the state of each lane now."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -116,18 +116,18 @@ class LaneState(NamedTuple):
         return timedelta(0) if self.holder is None or since is None else max(now - since, timedelta(0))
 
 
-def lane_states(connection: Connection, accounts: list[str]) -> list[LaneState]:
-    """The state of each lane of these accounts, lanes that never ran included."""
-    states = _lane_states(connection, accounts)
+def lane_states(connection: Connection, lanes: Sequence[Lane]) -> list[LaneState]:
+    """The state of each of these lanes, in their order; those that never ran included."""
+    states = _lane_states(connection, lanes)
     if not any(state.has_died for state in states):
         return states
     # A pass may have ended between the look at its row and the one at its lock: only the second look is certain.
-    again = _lane_states(connection, accounts)
+    again = _lane_states(connection, lanes)
     return [second if first.has_died else first for first, second in zip(states, again, strict=True)]
 
 
-def _lane_states(connection: Connection, accounts: list[str]) -> list[LaneState]:
-    cursor = connection.cursor(row_factory=dict_row).execute(_STATES, [accounts])
+def _lane_states(connection: Connection, lanes: Sequence[Lane]) -> list[LaneState]:
+    cursor = connection.cursor(row_factory=dict_row).execute(_STATES, [list({lane.account for lane in lanes})])
     stored: dict[Lane, dict[str, Any]] = {}
     for row in cursor:
         what, until = row.pop("waits_for"), row.pop("waits_until")
@@ -140,8 +140,7 @@ def _lane_states(connection: Connection, accounts: list[str]) -> list[LaneState]
             holder=holder(connection, lane),
             holder_active_at=holder_active_at(connection, lane),
         )
-        for account in accounts
-        for lane in (Lane(account, sync_type) for sync_type in SyncType)
+        for lane in lanes
     ]
 
 

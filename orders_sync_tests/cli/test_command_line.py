@@ -117,6 +117,18 @@ def test_a_paused_account_is_left_out_until_somebody_resumes_it(shop: Marketplac
     assert "Due: shop/modified" in run("schedule", "run", "--dry-run").output
 
 
+def test_a_sync_that_is_switched_off_runs_by_hand_only(
+    shop: Marketplace, connection: Connection, tmp_path: Path
+) -> None:
+    add_account(tmp_path, shop, "shop", syncs={"care": False, "incomplete": False})
+    assert "Due: shop/new, shop/modified" in run("schedule", "run", "--dry-run").output
+    assert [lane["sync_type"] for lane in json.loads(run("status", "--json").output)] == ["new", "modified"]
+    assert len(list(EXAMINATIONS["lanes"]())) == 2
+    assert run("schedule", "list").output.count("switched off") == 2
+    assert run("sync", "--type", "care").exit_code == 0
+    assert connection.execute("SELECT sync_type FROM lane_runs").fetchall() == [("care",)]
+
+
 def test_the_schedules_are_listed_with_next_and_last_ticks(shop: Marketplace) -> None:
     output = run("schedule", "list").output
     for text in ("0 6-22/2 * * *", "0 2 * * *", "0 */4 * * *", "next tick", "last tick", "never ran"):

@@ -18,7 +18,7 @@ from orders_sync.dagster_support.run_requests import request_of
 from orders_sync.database.engine import Connection
 from orders_sync.model.lane import Lane, SyncType
 from orders_sync.testing.databases import a_database
-from orders_sync.testing.marketplace import Marketplace, an_order
+from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account
 
 LANE = Lane("shop", SyncType.MODIFIED)
 STORAGE = {"module": "orders_sync.dagster_instance.storage", "class": "OrdersSyncStorage", "config": {}}
@@ -59,6 +59,14 @@ def run(account: SellerAccount, event_log: psycopg.Connection, tmp_path: Path) -
 def nightly(run: Run, connection: Connection) -> Callable[[], str]:
     """Runs what a tick of the schedule requests."""
     return lambda: run(dict(request_of(connection, LANE, "back_market", load_schedules(), None).tags))
+
+
+def test_an_asset_says_that_its_sync_is_switched_off(marketplace: Marketplace) -> None:
+    account = sandbox_account(marketplace, syncs={"modified": False})
+    asset = lane_asset(LANE, account, load_schedules())
+    (spec,) = asset.specs
+    assert str(spec.description).startswith("**Switched off** by `syncs` in the account's file")
+    assert spec.freshness_policy is None
 
 
 def days_ago(days: int) -> str:

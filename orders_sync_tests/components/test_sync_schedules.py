@@ -11,7 +11,8 @@ from orders_sync.acts.by import By
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.pauses import pause_account
-from orders_sync.testing.deployment import SANDBOX_ACCOUNTS
+from orders_sync.marketplaces.kit import accounts
+from orders_sync.testing.deployment import SANDBOX_ACCOUNTS, write_account
 
 AT = "incomplete/2026-03-01T08:00:00+00:00"
 
@@ -58,3 +59,14 @@ def test_a_tick_requests_no_run_of_an_account_that_a_person_has_paused(tick: Tic
         pause_account(connection, name, By("anna@desk", "it moves"))
     reasons = str(tick()).splitlines()
     assert [reason.split(" is paused since")[0] for reason in reasons] == [f"Account {name}" for name in names]
+
+
+def test_a_tick_requests_no_run_of_a_sync_that_is_switched_off(
+    tick: Tick, connection: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, attributes in SANDBOX_ACCOUNTS.items():
+        write_account(tmp_path / "accounts", name, {**attributes, "syncs": {"incomplete": False, "care": False}})
+    monkeypatch.setattr(accounts, "accounts_folder", lambda: tmp_path / "accounts")
+    assert str(tick()).splitlines() == [
+        f"Lane {name}/incomplete is switched off by `syncs` in the account's file." for name in SANDBOX_ACCOUNTS
+    ]

@@ -31,6 +31,7 @@ GOOD = "type: orders_sync.components.account.Account\nattributes:\n  marketplace
         ({"marketplace": "back_market", "token": "T", "document_hosts": ["https://labels.example.com/"]}, "document_hosts: "),
         ({"marketplace": "back_market", "token": "T", "document_hosts": ["*.com"]}, "'*.com' is no host; write it like"),
         ({"marketplace": "back_market", "token": "T", "document_hosts": ["*"]}, "'*' is no host; write it like"),
+        ({"marketplace": "back_market", "token": "T", "syncs": {"cares": False}}, "syncs.cares: no such setting (did you mean care?)"),
         ({"marketplace": "back_market", "token": "T", "owners": ["orders"]}, "owners: 'orders' is no owner; write it like"),
         ({"marketplace": "back_market", "token": "T", "user_agent": "curl"}, "user_agent: can't be read; write it like BM-Acme-Orders;it@acme.example."),
         ({"marketplace": "back_market", "token": "T", "when_short": "refuse"}, "when_short: allowed are wait, accept, or refuse_after"),

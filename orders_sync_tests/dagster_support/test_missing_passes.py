@@ -288,3 +288,10 @@ def test_what_a_paused_account_misses_is_requested_once_it_is_resumed(sensor: Se
     assert all(reason.startswith("Account shop is paused since") for reason in sensor.waiting)
     resume_account(connection, "shop", By("anna@desk", "it has moved"))
     assert "shop/new" in sensor.evaluate(now + MINUTE)
+
+
+def test_a_sync_that_is_switched_off_misses_nothing(
+    sensor: Sensor, connection: Connection, folder: Path, marketplace: Marketplace
+) -> None:
+    add_account(folder, marketplace, "shop", syncs={"new": False, "care": False})
+    assert sensor.evaluate(datetime.now(UTC)) == ["shop/modified", "shop/incomplete"]

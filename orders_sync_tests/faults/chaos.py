@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from orders_sync.database.engine import connect
 from orders_sync.lanes.history import lane_states
-from orders_sync.model.lane import SyncType
+from orders_sync.model.lane import Lane, SyncType
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.levels import import_levels
 from orders_sync.testing.http_server import ANY, LOOPBACK
@@ -99,7 +99,11 @@ def _check(story: Story) -> None:
     """Raises Violation, or the error of an invariant."""
     with connect(story.machine.url(), application="chaos checks") as connection:
         story.market.check(connection)
-        left = [str(state.lane) for state in lane_states(connection, [ACCOUNT]) if state.holder is not None]
+        left = [
+            str(state.lane)
+            for state in lane_states(connection, [Lane(ACCOUNT, each) for each in SyncType])
+            if state.holder is not None
+        ]
     if left:
         raise Violation(f"lanes that are still held: {left}")
 

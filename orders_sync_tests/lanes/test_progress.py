@@ -39,7 +39,7 @@ ROW = "SELECT run_id, outcome, problem, waits_for FROM lane_runs ORDER BY lane_r
 
 
 def state(connection: Connection) -> LaneState:
-    return lane_states(connection, ["shop"])[0]
+    return lane_states(connection, [Lane("shop", SyncType.NEW)])[0]
 
 
 def doing(connection: Connection, later: timedelta = timedelta(0)) -> Activity:

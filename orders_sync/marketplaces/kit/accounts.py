@@ -1,5 +1,6 @@
 """The accounts of the project, each checked against the settings model of its marketplace."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -7,6 +8,7 @@ from orders_sync.config.account import AccountConfigError, SellerAccount
 from orders_sync.config.account_files import FILE_NAME, account_entries, check_account, read_attributes
 from orders_sync.config.environment import accounts_folder
 from orders_sync.marketplaces.kit.registry import settings_models, unusable_modules
+from orders_sync.model.lane import Lane, SyncType
 
 
 def account_from(name: str, attributes: Any, file: str) -> SellerAccount:
@@ -40,6 +42,16 @@ def load_accounts(folder: Path | None = None) -> tuple[dict[str, SellerAccount],
         except AccountConfigError as problem:
             problems[name] = problem
     return accounts, problems
+
+
+def lanes_on(accounts: Mapping[str, SellerAccount]) -> list[Lane]:
+    """The lanes that run by themselves: those of all syncs that the accounts' files do not switch off."""
+    return [
+        Lane(name, sync_type)
+        for name, account in accounts.items()
+        for sync_type in SyncType
+        if account.has_on(sync_type)
+    ]
 
 
 def find_account(name: str) -> SellerAccount:

@@ -28,7 +28,7 @@ from orders_sync.documents.store import StoredDocument, stored_documents
 from orders_sync.lanes.activity import ActivityKind, activity
 from orders_sync.lanes.history import lane_states
 from orders_sync.lanes.pauses import pause_of
-from orders_sync.marketplaces.kit.accounts import account_names, load_accounts
+from orders_sync.marketplaces.kit.accounts import account_names, lanes_on, load_accounts
 from orders_sync.model.errors import UserFacingError
 from orders_sync.model.texts import MAX_REASON_LENGTH, InputError
 from orders_sync.passes.acceptance_clock import outlooks
@@ -79,7 +79,7 @@ class OperationsPages:
                     state.lane,
                     activity(state, now, pause_of(connection, accounts[state.lane.account], state.lane.sync_type)),
                 )
-                for state in lane_states(connection, list(accounts))
+                for state in lane_states(connection, lanes_on(accounts))
             ]
         at_work = [(lane, doing) for lane, doing in lanes if doing.kind is not ActivityKind.IDLE]
         return self._page(request, "start.html", waiting=len(found), at_work=at_work)
