@@ -12,7 +12,7 @@ from orders_sync.config.schedules import ScheduleSettings
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.activity import ActivityKind, activity
 from orders_sync.lanes.history import LaneState
-from orders_sync.lanes.pauses import Pause
+from orders_sync.lanes.pauses import AccountPause, Pause
 from orders_sync.lanes.watermark import remedy
 from orders_sync.model.times import EARLIEST
 
@@ -35,12 +35,19 @@ ORDER BY 1
 
 
 class Finding(NamedTuple):
-    """One line of the doctor's report."""
+    """What an examination found."""
 
     ok: bool
-    text: str
+    what: str
     remedy: str = ""
     """What to do, when something is wrong."""
+    about: str = ""
+    """The lane or account that it is about: the doctor reports those of which it found the same in one line."""
+
+    @property
+    def text(self) -> str:
+        """The finding in one line."""
+        return f"{self.about}: {self.what}" if self.about else self.what
 
 
 def _examine_database() -> Iterator[Finding]:
@@ -76,7 +83,7 @@ def _examine_accounts() -> Iterator[Finding]:
         try:
             for key in account.settings.CREDENTIALS:
                 account.credential(key)
-            yield Finding(True, f"{account.name}: its settings are valid, its credentials are set")
+            yield Finding(True, "its settings are valid, its credentials are set", about=account.name)
         except AccountConfigError as problem:
             yield Finding(False, str(problem), "Set it for the daemon and the web server too, and restart them.")
     if not accounts and not problems:
@@ -137,10 +144,11 @@ def _examine_deadlines() -> Iterator[Finding]:
         if deadline is not None and deadline <= gap:
             yield Finding(
                 False,
-                f"{account.name}: its acceptance_deadline of {span(deadline.total_seconds())} is no longer than the "
+                f"its acceptance_deadline of {span(deadline.total_seconds())} is no longer than the "
                 f"{span(gap.total_seconds())} that a line may wait for a pass of `new` to answer it: one that is "
                 "paid right after a pass runs out",
                 "Add ticks: `frequent_new` or another `new` in orders_sync/defs/sync/defs.yaml.",
+                account.name,
             )
 
 
@@ -196,46 +204,51 @@ def examine_lane(
 
     `pause`: why the lane pauses. `failures`: how many runs failed since the last success.
     """
+    what, remedy = _problem_of(state, settings, now, pause, failures)
+    if what is not None:
+        return Finding(False, what, remedy, str(state.lane))
+    if isinstance(pause, AccountPause):
+        return Finding(True, str(pause), about=str(state.lane))
+    lag = f", {span(state.lag(now))} behind" if state.lag(now) is not None else ""
+    return Finding(True, f"{state.last_outcome or 'has not run yet'}{lag}", about=str(state.lane))
+
+
+def _problem_of(
+    state: LaneState, settings: ScheduleSettings, now: datetime, pause: Pause | None, failures: int
+) -> tuple[str | None, str]:
+    """What is wrong with a lane, None if nothing is, and what to do."""
     if state.watermark is not None and state.watermark < EARLIEST:
-        text = f"{state.lane}: its watermark lies before {EARLIEST:%Y-%m-%d}, so that every pass fails"
-        return Finding(False, text, f"{remedy(state.lane)}.")
+        return f"its watermark lies before {EARLIEST:%Y-%m-%d}, so that every pass fails", f"{remedy(state.lane)}."
     if state.watermark is not None and state.watermark > now + CLOCK_TOLERANCE:
-        return Finding(
-            False,
-            f"{state.lane}: its watermark lies {span((state.watermark - now).total_seconds())} ahead of our clock",
-            f"{remedy(state.lane)}.",
-        )
+        ahead = span((state.watermark - now).total_seconds())
+        return f"its watermark lies {ahead} ahead of our clock", f"{remedy(state.lane)}."
     doing = activity(state, now, pause)
-    if doing.kind is ActivityKind.PAUSED:
-        return Finding(True, f"{state.lane}: {doing.text}")
     if doing.kind is ActivityKind.REFUSED:
-        return Finding(False, doing.text, _REMEDY_OF_REFUSAL)
+        return doing.text, _REMEDY_OF_REFUSAL
     if doing.is_wrong:
-        return Finding(False, f"{state.lane}: {doing.text}", _REMEDIES_OF_WRONG[doing.kind])
+        return doing.text, _REMEDIES_OF_WRONG[doing.kind]
     if state.holder is not None and state.last_started_at is not None and now - state.last_started_at > LONG_PASS:
-        return Finding(
-            False,
-            f"{state.lane}: {state.holder} has been running for {span((now - state.last_started_at).total_seconds())}",
+        return (
+            f"{state.holder} has been running for {span((now - state.last_started_at).total_seconds())}",
             "Look at that run in the UI. If it makes no progress, terminate it there; its lane is then free.",
         )
+    if isinstance(pause, AccountPause):
+        return None, ""
     if state.last_outcome == "failed":
         runs = f"its last {failures} runs" if failures > 1 else "its last run"
-        return Finding(
-            False,
-            f"{state.lane}: {runs} failed: {state.last_problem}",
+        return (
+            f"{runs} failed: {state.last_problem}",
             "It is tried again 1, 5, 15, then 60 minutes after each failure in a row, and at each tick; nothing is "
             "missed. `orders-sync log --grep` shows more.",
         )
     tick = settings.last_tick(state.lane.sync_type, now)
     missed = state.last_started_at is None or state.last_started_at < tick - timedelta(minutes=1)
     if missed and now - tick > LATE_START and state.holder is None:
-        return Finding(
-            False,
-            f"{state.lane}: did not run at its last tick, {tick.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
+        return (
+            f"did not run at its last tick, {tick.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
             "See the ticks of its schedule in the UI for the reason, or run it now: `orders-sync schedule run`.",
         )
-    lag = f", {span(state.lag(now))} behind" if state.lag(now) is not None else ""
-    return Finding(True, f"{state.lane}: {state.last_outcome or 'has not run yet'}{lag}")
+    return None, ""
 
 
 def _examine_rate_limits() -> Iterator[Finding]:

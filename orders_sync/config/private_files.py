@@ -17,14 +17,21 @@ class OpenToOthersError(UserFacingError):
     """Other users may open a folder or file, and this process can't close it: which one, and what to do."""
 
 
+class NoFolderError(UserFacingError):
+    """A folder can't be made, since there is a file."""
+
+
 def private_folder(folder: Path, *, passable: bool = False) -> Path:
     """Makes the folder when it is missing, and closes it to others; if it is ours, also the files directly in it.
 
     `passable`: others may pass through it to a path that they know, but not list it (mode 0711 instead of 0700).
-    Raises OpenToOthersError when it is open and can't be closed.
+    Raises OpenToOthersError when it is open and can't be closed, and NoFolderError when it can't be made.
     """
     allowed = 0o711 if passable else 0o700
-    folder.mkdir(mode=allowed, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=allowed, parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise NoFolderError(f"{folder} can't be made: it, or what it is to be in, is a file. Choose another.") from None
     if _is_open(folder, allowed):
         _close(folder, allowed)
         if not passable and folder.stat().st_uid == os.geteuid():

@@ -1,5 +1,7 @@
 """What `orders-sync doctor` finds, and what it says to do."""
 
+import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -161,7 +163,8 @@ def test_an_examination_that_fails_does_not_hide_the_others(monkeypatch: pytest.
     result = CliRunner().invoke(main, ["doctor"])
     assert result.exit_code == 1
     assert "FAIL database: The orders database postgresql://me@127.0.0.1:1/orders does not answer" in result.output
-    assert "ok   accounts: back_market_sandbox: its settings are valid, its credentials are set" in result.output
+    settings = "its settings are valid, its credentials are set"
+    assert f"ok   accounts: {settings}: back_market_sandbox, mirakl_sandbox, refurbed_sandbox" in result.output
     assert "FAIL daemon: the scheduler daemon is not alive (never seen)" in result.output
     assert "→ Start it: `make run`" in result.output
     assert "secret" not in result.output
@@ -227,3 +230,25 @@ def test_a_read_only_database_is_found_in_one_line(database_url: str, monkeypatc
     monkeypatch.setenv("ORDERS_DATABASE_URL", f"{database_url}&options={read_only}")
     result = CliRunner().invoke(main, ["doctor"])
     assert "FAIL database: The orders database is read-only: cannot execute INSERT in a read-only" in result.output
+
+
+def test_what_several_lanes_have_in_common_is_one_finding_and_the_summary_names_the_first(
+    shop: Marketplace, tmp_path: Path
+) -> None:
+    add_account(tmp_path, shop, "another")
+    result = CliRunner().invoke(main, ["doctor"])
+    late = [line for line in result.output.splitlines() if "FAIL lanes: did not run at its last tick" in line]
+    assert late
+    assert all(re.search(r" UTC: another/(\w+), shop/\1$", line) for line in late)
+    summary = result.output.splitlines()[-1]
+    assert "findings need you. Begin with the first, often the cause of the others: daemon: " in summary
+
+
+def test_findings_are_printed_as_json(shop: Marketplace) -> None:
+    result = CliRunner().invoke(main, ["doctor", "--json"])
+    found = json.loads(result.output)
+    assert result.exit_code == 1
+    assert {each["examination"] for each in found} <= EXAMINATIONS.keys()
+    assert {"ok": True, "about": "shop", "what": "its settings are valid, its credentials are set"}.items() <= next(
+        each for each in found if each["examination"] == "accounts"
+    ).items()

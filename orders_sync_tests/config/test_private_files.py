@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from orders_sync.config.environment import state_folder, sync_log_file
-from orders_sync.config.private_files import private_file, private_folder
+from orders_sync.config.private_files import NoFolderError, private_file, private_folder
 
 
 def mode(path: Path) -> int:
@@ -56,3 +56,10 @@ def test_a_state_folder_that_is_used_for_more_stays_open(tmp_path: Path, monkeyp
     monkeypatch.setenv("HOME", str(tmp_path / "me"))
     assert mode(state_folder()) == 0o755
     assert mode(sync_log_file().parent) == 0o700
+
+
+@pytest.mark.parametrize("name", ["file", "file/folder"])
+def test_a_file_where_a_folder_is_to_be_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(NoFolderError, match=f"{name} can't be made: it, or what it is to be in, is a file"):
+        private_folder(tmp_path / name)
