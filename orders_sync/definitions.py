@@ -5,9 +5,11 @@ from typing import Any
 
 import dagster as dg
 
+from orders_sync.components.account import all_accounts
 from orders_sync.components.load_defs import load_defs
-from orders_sync.components.unusable_settings import unusable_settings
-from orders_sync.config.environment import PROJECT_ROOT
+from orders_sync.components.stand_ins import stand_ins
+from orders_sync.components.sync_schedules import schedules_in_force
+from orders_sync.config.environment import PROJECT_ROOT, accounts_folder, schedules_file
 from orders_sync.config.sandbox_credentials import provide_sandbox_credentials
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 
@@ -15,10 +17,12 @@ from orders_sync.dagster_support.orders_database import OrdersDatabase
 @dg.definitions
 def defs() -> dg.Definitions:
     provide_sandbox_credentials()
-    found = load_defs("orders_sync.defs", PROJECT_ROOT)
+    # Our own reader reads the files of settings: no mistake in one stops another, and none does more than set.
+    found = load_defs("orders_sync.defs", PROJECT_ROOT, [accounts_folder().name, schedules_file().parent.name])
     for part in found.left_out:
         dg.get_dagster_logger().error("%s is left out: %s", part.path, part.reason)
-    loaded = dg.Definitions.merge(found.definitions, unusable_settings(found))
+    left_out = dg.Definitions(assets=stand_ins({part.path: part.reason for part in found.left_out}))
+    loaded = dg.Definitions.merge(all_accounts(), schedules_in_force(), found.definitions, left_out)
     return dg.Definitions(
         assets=_with_links_to_code(loaded.assets or []),
         asset_checks=loaded.asset_checks,
@@ -29,7 +33,6 @@ def defs() -> dg.Definitions:
         # One process for each asset would double what a run pays for importing Dagster.
         executor=dg.in_process_executor,
         metadata=loaded.metadata,
-        component_tree=loaded.component_tree,
     )
 
 

@@ -74,6 +74,7 @@ class ManagedProcess:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
+                umask=0o077,  # Dagster makes the socket of its code server by it, and its calls need no login
             )
         self._sessions.append(process.pid)
         self._note(process.pid)

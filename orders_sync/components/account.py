@@ -8,8 +8,10 @@ from pydantic import BaseModel, Field
 
 from orders_sync.components.account_scaffolder import AccountScaffolder
 from orders_sync.components.free_attributes import attributes_of
+from orders_sync.components.stand_ins import stand_ins
 from orders_sync.config.account import AccountConfigError, SellerAccount
-from orders_sync.config.account_files import FILE_NAME, check_name, has_file
+from orders_sync.config.account_files import FILE_NAME, check_name, is_account_name
+from orders_sync.config.environment import accounts_folder
 from orders_sync.config.schedules import ScheduleSettings, load_schedules
 from orders_sync.config.yaml_files import read_settings_only
 from orders_sync.dagster_support.by_run import by_hand
@@ -27,7 +29,7 @@ from orders_sync.dagster_support.metadata import texts_table
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.dagster_support.table_assets import table_sizes
 from orders_sync.lanes.lock import LaneBusyError
-from orders_sync.marketplaces.kit.accounts import account_from
+from orders_sync.marketplaces.kit.accounts import account_from, load_accounts
 from orders_sync.marketplaces.kit.registry import find_marketplace, marketplace_names
 from orders_sync.model.control_characters import safe_text
 from orders_sync.model.lane import Lane, SyncType
@@ -86,6 +88,9 @@ class Account(dg.Component):
 
     The name of the folder is the name of the account. What is wrong with its file is shown in the log and in the
     description of the assets, and every run of the account fails with it. Other accounts are not affected.
+
+    Dagster's own loader does not read these files: a file of another component, or with a template, could show any
+    environment variable in the UI. `all_accounts` does.
     """
 
     def __init__(self, attributes: dict[str, Any]) -> None:
@@ -100,22 +105,33 @@ class Account(dg.Component):
         return cls(dict(attributes.model_extra or {}) if attributes is not None else {})
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        folder = context.path
-        file = folder / FILE_NAME
+        name, file = context.path.name, context.path / FILE_NAME
         try:
-            check_name(folder)
-            if has_file(folder):  # code of one's own may make an account without a file
+            check_name(context.path)
+            if file.is_file():
                 read_settings_only(file, AccountConfigError)
         except AccountConfigError as problem:
-            # Dagster would still let the rest of the file change the assets: `unusable_settings` makes them.
-            dg.get_dagster_logger().error("Account %s can't be used: %s", folder.name, problem)
-            return dg.Definitions()
+            dg.get_dagster_logger().error("Account %s is left out: %s", name, problem)
+            return dg.Definitions()  # Dagster would still let the rest of the file change the assets
         try:
-            account: SellerAccount | AccountConfigError = account_from(folder.name, self.attributes, str(file))
+            return account_assets(name, account_from(name, self.attributes, str(file)))
         except AccountConfigError as problem:
-            dg.get_dagster_logger().error("Account %s can't be used: %s", folder.name, problem)
-            account = problem
-        return account_assets(folder.name, account)
+            return account_assets(name, problem)
+
+
+def all_accounts() -> dg.Definitions:
+    """The assets of all accounts of the accounts folder.
+
+    An account that can't be used keeps its assets, which fail with the reason; an asset stands in for one whose name
+    can't be that of an account.
+    """
+    accounts, problems = load_accounts()
+    for name, problem in problems.items():
+        dg.get_dagster_logger().error("Account %s can't be used: %s", name, problem)
+    named = {name: account for name, account in {**accounts, **problems}.items() if is_account_name(name)}
+    parts = [account_assets(name, account) for name, account in named.items()]
+    odd = {accounts_folder() / name: str(problem) for name, problem in problems.items() if not is_account_name(name)}
+    return dg.Definitions.merge(*parts, dg.Definitions(assets=stand_ins(odd)))
 
 
 def account_assets(name: str, account: SellerAccount | AccountConfigError) -> dg.Definitions:

@@ -1,21 +1,21 @@
 """Loads a folder of definitions so that what can't be loaded stops nothing else.
 
-Dagster's loader reads the whole folder or fails as a whole: one account's wrong indentation would take the schedules,
-the stock and all other accounts down. So a folder that can't be loaded is loaded again part by part.
+Dagster's loader reads the whole folder or fails as a whole: one mistake in code of a user's own would take the syncs,
+the stock and all accounts down. So each folder in it is loaded by itself, and one that can't be, part by part.
 """
 
 import importlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import dagster as dg
 
-from orders_sync.config.yaml_files import ConfigError, read_yaml
+from orders_sync.config.yaml_files import ConfigError, read_yaml, shown_name
 from orders_sync.model.errors import UserFacingError
 
-_SETTINGS_FILES = ("defs.yaml", "component.yaml", "definitions.py")
+_WHOLE = ("defs.yaml", "defs.yml", "component.yaml", "component.py", "definitions.py")
 """A folder with one of these is loaded whole, or not at all."""
 _MAX_REASON = 300
 
@@ -35,14 +35,16 @@ class LoadedDefs(NamedTuple):
     left_out: list[Unloadable]
 
 
-def load_defs(module: str, project_root: Path) -> LoadedDefs:
-    """The definitions of a package and the folders in it, as Dagster's `load_from_defs_folder` loads them.
+def load_defs(module: str, project_root: Path, hidden: Collection[str]) -> LoadedDefs:
+    """The definitions in the folders and modules of a package, as Dagster's `load_from_defs_folder` loads them.
 
-    `module`: the package's name, e.g. `orders_sync.defs`. `project_root`: the folder of pyproject.toml.
+    `module`: the package's name, e.g. `orders_sync.defs`. `project_root`: the folder of pyproject.toml. `hidden`: the
+    names of folders that Dagster's loader must not read.
     """
     left_out: list[Unloadable] = []
-    parts = list(_parts(module, project_root, left_out))
-    return LoadedDefs(parts[0] if len(parts) == 1 else dg.Definitions.merge(*map(_without_tree, parts)), left_out)
+    inner = [name for name in _inner_modules(project_root.joinpath(*module.split("."))) if name not in hidden]
+    parts = [part for name in inner for part in _parts(f"{module}.{name}", project_root, left_out)]
+    return LoadedDefs(dg.Definitions.merge(*parts), left_out)
 
 
 def _parts(module: str, project_root: Path, left_out: list[Unloadable]) -> Iterator[dg.Definitions]:
@@ -53,7 +55,7 @@ def _parts(module: str, project_root: Path, left_out: list[Unloadable]) -> Itera
     try:
         yield _whole(module, path, project_root)
     except Exception as problem:  # whatever the code or the file of one part raises must not reach the others
-        inner = [] if any((path / name).exists() for name in _SETTINGS_FILES) else list(_inner_modules(path))
+        inner = [] if any((path / name).exists() for name in _WHOLE) else list(_inner_modules(path))
         if not inner:
             left_out.append(Unloadable(path, _reason(path, problem)))
         for name in inner:
@@ -63,7 +65,8 @@ def _parts(module: str, project_root: Path, left_out: list[Unloadable]) -> Itera
 def _whole(module: str, path: Path, project_root: Path) -> dg.Definitions:
     imported = importlib.import_module(module)
     if path.is_dir():
-        return dg.ComponentTree.from_module(defs_module=imported, project_root=project_root).build_defs()
+        tree = dg.ComponentTree.from_module(defs_module=imported, project_root=project_root)
+        return _without_tree(tree.build_defs())
     with warnings.catch_warnings(category=dg.PreviewWarning, action="ignore"):
         return dg.load_definitions_from_module(imported)
 
@@ -86,7 +89,8 @@ def _inner_modules(path: Path) -> Iterator[str]:
     if not path.is_dir():
         return
     for each in sorted(path.iterdir()):
-        if each.name.startswith((".", "_")) or not (each.is_dir() or each.suffix == ".py"):
+        is_folder = each.is_dir() and not each.is_symlink()  # a link may lead to a folder around it
+        if each.name.startswith((".", "_")) or not (is_folder or each.suffix == ".py"):
             continue
         yield each.stem if each.suffix == ".py" else each.name
 
@@ -105,4 +109,4 @@ def _reason(path: Path, problem: BaseException) -> str:
     if isinstance(problem, UserFacingError):
         return str(problem)
     text = " ".join(str(problem).split())
-    return f"{path}: {type(problem).__name__}: {text[:_MAX_REASON]}".removesuffix(": ")
+    return f"{shown_name(str(path))}: {type(problem).__name__}: {text[:_MAX_REASON]}".removesuffix(": ")

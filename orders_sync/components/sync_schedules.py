@@ -6,12 +6,14 @@ import dagster as dg
 from pydantic import BaseModel
 
 from orders_sync.components.free_attributes import attributes_of
+from orders_sync.components.stand_ins import stand_ins
+from orders_sync.config.environment import schedules_file
 from orders_sync.config.schedules import (
-    ScheduleConfigError,
     ScheduleSettings,
     check_schedules,
     keep_valid_schedules,
     load_schedules,
+    schedules_problem,
 )
 from orders_sync.dagster_support.lane_assets import SYNC_TYPE_TAG, job_name, schedule_name
 from orders_sync.dagster_support.orders_database import OrdersDatabase
@@ -41,14 +43,20 @@ class SyncSchedules(dg.Component):
         return cls(dict(attributes.model_extra or {}) if attributes is not None else {})
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        try:
-            settings = check_schedules(self.attributes, str(context.path / "defs.yaml"))
-        except ScheduleConfigError as problem:
-            dg.get_dagster_logger().error("%s The last valid schedules stay in force.", problem)
-            settings = load_schedules()
-        else:
-            keep_valid_schedules()
-        return sync_schedules(settings)
+        return sync_schedules(check_schedules(self.attributes, str(context.path / "defs.yaml")))
+
+
+def schedules_in_force() -> dg.Definitions:
+    """The sync jobs and their schedules.
+
+    While their file can't be used, its last valid version stays in force, and an asset stands in for the file.
+    """
+    keep_valid_schedules()
+    problem = schedules_problem()
+    if problem is not None:
+        dg.get_dagster_logger().error(str(problem))
+    reasons = {} if problem is None else {schedules_file(): str(problem)}
+    return dg.Definitions.merge(sync_schedules(load_schedules()), dg.Definitions(assets=stand_ins(reasons)))
 
 
 def sync_schedules(settings: ScheduleSettings) -> dg.Definitions:

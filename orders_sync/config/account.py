@@ -173,6 +173,8 @@ class AccountSettings(BaseModel):
     @field_validator("base_url")
     @classmethod
     def _plain_http_on_loopback_only(cls, value: str | None) -> str | None:
+        if value is not None and "@" in value.split("://", 1)[-1].split("/", 1)[0]:
+            raise ValueError("must name no user and no password: credentials are read from the environment")
         if value is None or value.startswith("https://"):
             return value
         if re.match(r"http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?(/|$)", value):

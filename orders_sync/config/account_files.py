@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import Any, cast
 
 from orders_sync.config.account import AccountConfigError, AccountSettings, SellerAccount
-from orders_sync.config.yaml_files import did_you_mean, read_component, refuse_templates, validate, warn_of_old_key
+from orders_sync.config.yaml_files import (
+    did_you_mean,
+    read_component,
+    refuse_templates,
+    shown_name,
+    validate,
+    warn_of_old_key,
+)
 
 COMPONENT_TYPE = "orders_sync.components.account.Account"
 FILE_NAME = "defs.yaml"
@@ -25,8 +32,8 @@ def check_name(folder: Path) -> None:
         suggested = re.sub(r"[^A-Za-z0-9]+", "_", folder.name).strip("_").lower()[:50]
         suggestion = f" Rename it, e.g. to {suggested}." if is_account_name(suggested) else " Rename it."
         raise AccountConfigError(
-            f"{folder}: the name of an account's folder is that of the account; allowed are up to 50 letters, digits "
-            f"and underscores, with a letter first.{suggestion}"
+            f"{shown_name(str(folder))}: the name of an account's folder is that of the account; allowed are up to 50 "
+            f"letters, digits and underscores, with a letter first.{suggestion}"
         )
 
 
@@ -35,7 +42,9 @@ def has_file(folder: Path) -> bool:
     if (folder / FILE_NAME).is_file():
         return True
     if others := sorted(other for other in folder.glob("*") if other.suffix in _YAML):
-        raise AccountConfigError(f"{others[0]}: is not read: an account's settings are in {FILE_NAME}. Rename it.")
+        raise AccountConfigError(
+            f"{shown_name(str(others[0]))}: is not read: an account's settings are in {FILE_NAME}. Rename it."
+        )
     return False
 
 
@@ -91,8 +100,8 @@ def read_attributes(entry: Path) -> Any:
     """
     if not entry.is_dir():
         raise AccountConfigError(
-            f"{entry}: is not read: an account is a folder with a {FILE_NAME}. Move it to "
-            f"{entry.parent / entry.stem / FILE_NAME}."
+            f"{shown_name(str(entry))}: is not read: an account is a folder with a {FILE_NAME}. Move it to "
+            f"{shown_name(str(entry.parent / entry.stem / FILE_NAME))}."
         )
     check_name(entry)
     if not has_file(entry):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
-from orders_sync.config.private_files import private_file, private_folder
+from orders_sync.config.private_files import check_maker, private_file, private_folder
 from orders_sync.model.errors import UserFacingError
 
 MAX_DAYS = 36_500
@@ -87,11 +87,13 @@ def state_folder() -> Path:
     """The one folder for everything that is not code: databases, logs, the sandbox's state. Makes it when missing.
 
     `ORDERS_SYNC_STATE` names it; the default is `.state` in the project's folder, which git ignores. It is closed to
-    other users. Raises OpenToOthersError when that can't be done.
+    other users. Raises OpenToOthersError when that can't be done, or when another user may have made it for us.
     """
     folder = Path(os.environ.get(STATE_FOLDER) or PROJECT_ROOT / ".state").expanduser().resolve()
-    if folder.is_dir() and _is_shared(folder):
-        return folder  # it must stay open; what we put into it is closed
+    if folder.is_dir():
+        check_maker(folder)
+        if _is_shared(folder):
+            return folder  # it must stay open; what we put into it is closed
     # Root does not run the embedded server itself. The user that does passes through to its own folders; each folder
     # in here has mode 0700, so this opens nothing.
     return private_folder(folder, passable=os.geteuid() == 0)

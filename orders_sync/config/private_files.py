@@ -42,6 +42,20 @@ def private_folder(folder: Path, *, passable: bool = False) -> Path:
     return folder
 
 
+def check_maker(folder: Path) -> None:
+    """Raises OpenToOthersError if another user may have made the folder for root to put its data into.
+
+    Root may use the folder of another user, e.g. in that user's checkout; in a folder where everyone may make one, it
+    may be a trap.
+    """
+    owner = folder.stat().st_uid
+    if os.geteuid() == 0 and owner != 0 and folder.parent.stat().st_mode & stat.S_IWOTH:
+        raise OpenToOthersError(
+            f"{folder} belongs to another user (uid {owner}), and everyone may make folders in {folder.parent}. Remove "
+            "it, or set ORDERS_SYNC_STATE to another folder. Nothing is started until then."
+        )
+
+
 def private_file(path: str | Path, flags: int = os.O_WRONLY | os.O_CREAT) -> int:
     """Opens a file that only its owner may open, and returns its descriptor: an `opener` for Python's `open`.
 

@@ -5,6 +5,7 @@ file are several lines of one error.
 """
 
 import logging
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
@@ -15,13 +16,20 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from orders_sync.model.control_characters import safe_text
 from orders_sync.model.errors import UserFacingError
+from orders_sync.model.keys import with_valid_characters
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 _KEYS_OF_COMPONENTS = ("type", "attributes", "requirements")
 LOGGER = logging.getLogger(__name__)
+MAX_FILE_BYTES = 256 * 1024
+"""Bytes of a file of settings; one with all settings has some thousand."""
+#: What PyYAML quotes of a file, but for single characters.
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_MAX_QUOTED = 4
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -30,21 +38,45 @@ class ConfigError(UserFacingError):
     """Settings that can't be used: which file, which key, what is wrong, what is allowed."""
 
 
+class _SettingsLoader(yaml.SafeLoader):
+    """Reads YAML without aliases: a few lines with them make a document that never ends, or fills the memory."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):  # pyright: ignore[reportUnknownMemberType]  PyYAML has few types
+            place = cast(yaml.Mark, self.get_mark())  # pyright: ignore[reportUnknownMemberType]
+            raise yaml.MarkedYAMLError(problem="an alias (*) is not allowed in settings", problem_mark=place)
+        return super().compose_node(parent, index)
+
+
 def read_yaml(path: Path, error: type[ConfigError] = ConfigError) -> Any:
     """The document of a YAML file. Raises `error` with the line and column when it is not readable YAML.
 
-    The error never quotes the file, which may hold a credential by mistake.
+    The error quotes no more than single characters of the file, which may hold a credential by mistake.
     """
+    shown = shown_name(str(path))
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        if not path.is_file():
+            raise error(f"{shown}: can't be read: {'it is no file' if path.exists() else 'No such file or directory'}")
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise error(f"{shown}: can't be read: it is larger than {MAX_FILE_BYTES // 1024} kB")
+        return yaml.load(path.read_text(encoding="utf-8"), _SettingsLoader)
     except yaml.MarkedYAMLError as problem:
         place = problem.problem_mark
         where = f"line {place.line + 1}, column {place.column + 1}: " if place is not None else ""
-        raise error(f"{path}: is not readable YAML: {where}{problem.problem or problem.context}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as problem:
-        raise error(f"{path}: is not readable YAML: {type(problem).__name__}") from None
+        what = _QUOTED.sub(_shortened, problem.problem or problem.context or "")
+        raise error(f"{shown}: is not readable YAML: {where}{what}") from None
     except OSError as problem:
-        raise error(f"{path}: can't be read: {problem.strerror}") from None
+        raise error(f"{shown}: can't be read: {problem.strerror}") from None
+    except ConfigError:
+        raise
+    except Exception as problem:  # e.g. a ValueError of a date that there is not, a RecursionError of a deep nesting
+        raise error(f"{shown}: is not readable YAML: {type(problem).__name__}") from None
+
+
+def _shortened(quoted: re.Match[str]) -> str:
+    """A single character, its escape, or the name of a token such as `<stream end>`, as it is; else an ellipsis."""
+    inner = quoted.group()[1:-1]
+    return quoted.group() if len(inner) <= _MAX_QUOTED or re.fullmatch(r"<[a-z ]+>", inner) else "…"
 
 
 def read_component(path: Path, component_type: str, error: type[ConfigError] = ConfigError) -> Any:
@@ -68,7 +100,7 @@ def read_settings_only(path: Path, error: type[ConfigError] = ConfigError) -> An
     """
     document = read_yaml(path, error)
     if isinstance(document, dict):
-        for key in cast(dict[Any, Any], document).keys() - _KEYS_OF_COMPONENTS:
+        for key in map(shown_name, map(str, cast(dict[Any, Any], document).keys() - _KEYS_OF_COMPONENTS)):
             problem = "is not allowed in a file of settings" + did_you_mean(key, _KEYS_OF_COMPONENTS)
             raise error(f"{path}: {key}: {problem}; allowed are {', '.join(_KEYS_OF_COMPONENTS)}.")
     return cast(Any, document)
@@ -121,7 +153,7 @@ def validate(
 
 def _line(file: str, model: type[BaseModel], detail: "ErrorDetails") -> str:
     location = detail["loc"]
-    key = ".".join(str(part) for part in location)
+    key = ".".join(shown_name(str(part)) for part in location)
     where = f"{file}: {key}: " if key else f"{file}: "
     parent, field = _find_field(model, location)
     meaning = f" {field.description}" if field is not None and field.description else ""
@@ -138,6 +170,11 @@ def _line(file: str, model: type[BaseModel], detail: "ErrorDetails") -> str:
             return f"{where}can't be read; write it like {examples}.{meaning}"
         case _:
             return f"{where}{detail['msg'].removeprefix('Value error, ')}.{meaning}"
+
+
+def shown_name(name: str) -> str:
+    """A path or key as an error shows it: in one line, and storable, whatever characters it has."""
+    return safe_text(with_valid_characters(name), in_one_line=True)
 
 
 def did_you_mean(key: object, allowed: Iterable[str]) -> str:

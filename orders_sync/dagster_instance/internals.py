@@ -3,6 +3,7 @@
 An upgrade of Dagster can move or change them without notice: look here first when it breaks.
 """
 
+from dagster._core.execution.backfill import PartitionBackfill
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteInstigatorOrigin, RemoteRepositoryOrigin
 from dagster._core.scheduler.instigation import (
@@ -17,6 +18,7 @@ from dagster._core.scheduler.instigation import (
 )
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._core.storage.root import LocalArtifactStorage
+from dagster._core.storage.runs import RunStorage
 from dagster._serdes import ConfigurableClassData, serialize_value
 from dagster_shared.error import SerializableErrorInfo
 
@@ -29,9 +31,11 @@ __all__ = [
     "InstigatorType",
     "LocalArtifactStorage",  # base class of StateArtifactStorage
     "LocalComputeLogManager",  # base class of StateComputeLogManager
+    "PartitionBackfill",  # a backfill as AttributingRunStorage stores it
     "RegisteredCodeLocationOrigin",  # this one and the following: tests store what the UI's switch stores
     "RemoteInstigatorOrigin",
     "RemoteRepositoryOrigin",
+    "RunStorage",  # what AttributingRunStorage is to Dagster
     "ScheduleInstigatorData",
     "SensorInstigatorData",
     "SerializableErrorInfo",

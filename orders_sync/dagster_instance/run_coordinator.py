@@ -5,10 +5,7 @@ from urllib.parse import unquote
 import dagster as dg
 
 from orders_sync.config.pages import USER_HEADER
-
-USER_TAG = "user"
-"""The tag that says who started a run. Dagster+ sets it as well; where nobody is known by name, a person may do so in
-the launchpad."""
+from orders_sync.dagster_instance.attribution import BY_HAND_TAG, USER_TAG
 
 
 class AttributingRunCoordinator(dg.QueuedRunCoordinator):
@@ -19,6 +16,9 @@ class AttributingRunCoordinator(dg.QueuedRunCoordinator):
 
     def submit_run(self, context: dg.SubmitRunContext) -> dg.DagsterRun:
         user = context.get_request_header(USER_HEADER)
-        if user is not None:
-            self._instance.add_run_tags(context.dagster_run.run_id, {USER_TAG: unquote(user)})
+        tags = {} if user is None else {USER_TAG: unquote(user)}
+        if context.get_request_header("host") is not None:  # the daemon and the command line have no request
+            tags[BY_HAND_TAG] = "ui"
+        if tags:
+            self._instance.add_run_tags(context.dagster_run.run_id, tags)
         return super().submit_run(context)

@@ -5,15 +5,23 @@ history between starts.
 """
 
 import os
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import yaml
-from dagster_postgres import DagsterPostgresStorage
+from dagster_postgres import DagsterPostgresStorage, PostgresRunStorage
 
 from orders_sync.config.environment import DAGSTER_POSTGRES_URL, EnvironmentVariableError, state_folder
 from orders_sync.config.private_files import private_folder
-from orders_sync.dagster_instance.internals import ConfigurableClassData, LocalArtifactStorage, LocalComputeLogManager
+from orders_sync.dagster_instance.attribution import USER_TAG, acting_user
+from orders_sync.dagster_instance.internals import (
+    ConfigurableClassData,
+    LocalArtifactStorage,
+    LocalComputeLogManager,
+    PartitionBackfill,
+    RunStorage,
+)
 from orders_sync.database.embedded import DAGSTER_DATABASE, embedded_url
 from orders_sync.database.server_url import ServerUrlError, server_url
 from orders_sync.database.session_settings import with_settings
@@ -38,6 +46,16 @@ def dagster_database_url() -> str:
     return with_settings(dagster_server_url()).replace("postgresql://", "postgresql+psycopg2://", 1)
 
 
+class AttributingRunStorage(PostgresRunStorage):
+    """Stores with a backfill who has launched it, if a login shows it: its runs get the backfill's tags."""
+
+    def add_backfill(self, partition_backfill: PartitionBackfill) -> None:
+        user = acting_user.get()
+        if user is not None:
+            partition_backfill = partition_backfill._replace(tags={**partition_backfill.tags, USER_TAG: user})
+        super().add_backfill(partition_backfill)
+
+
 class OrdersSyncStorage(DagsterPostgresStorage):
     """dagster-postgres on the project's database. The environment configures it; its YAML has no settings."""
 
@@ -48,6 +66,14 @@ class OrdersSyncStorage(DagsterPostgresStorage):
     @classmethod
     def from_config_value(cls, inst_data: Any, config_value: Any) -> "OrdersSyncStorage":
         return cls(postgres_url=dagster_database_url(), inst_data=inst_data)
+
+    @property
+    def run_storage(self) -> RunStorage:
+        return self._attributing_run_storage
+
+    @cached_property
+    def _attributing_run_storage(self) -> RunStorage:
+        return AttributingRunStorage(self.postgres_url, self.should_autocreate_tables)
 
     def _part(self, class_name: str) -> ConfigurableClassData:
         return ConfigurableClassData(
@@ -60,7 +86,7 @@ class OrdersSyncStorage(DagsterPostgresStorage):
 
     @property
     def run_storage_data(self) -> ConfigurableClassData:
-        return self._part("PostgresRunStorage")
+        return self._part(AttributingRunStorage.__name__)._replace(module_name=AttributingRunStorage.__module__)
 
     @property
     def schedule_storage_data(self) -> ConfigurableClassData:

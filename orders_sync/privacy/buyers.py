@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, LiteralString, NamedTuple, cast
+from urllib.parse import unquote
+
+from psycopg.sql import SQL, Identifier
 
 from orders_sync.database.engine import Connection
 from orders_sync.model.keys import UNSTORABLE
@@ -60,9 +63,10 @@ def find_records(connection: Connection, buyer: Buyer) -> BuyerRecords:
     """
     found = BuyerRecords()
     if buyer.order is not None:
-        if connection.execute(_ORDER, buyer.order).rowcount:
+        account, order_id = buyer.order
+        if connection.execute(_ORDER, {"account": account, "order_id": order_id}).rowcount:
             found.orders[buyer.order] = None
-        else:  # its row may be gone, and not what belongs to it
+        else:
             found.rejected.update({(*row,): None for row in connection.execute(_REJECTED_ORDER, buyer.order)})
     elif buyer.mail is not None:
         _find(connection, found, _is_mail(buyer.mail))
@@ -144,7 +148,13 @@ def _plain(text: str) -> str:
 def _is_mail(mail: str) -> _Names:
     """The address as a whole, wherever a text has it: ann@example.com is not joann@example.com."""
     pattern = re.compile(rf"(?<![\w.!#$%&'*+/=?^`{{|}}~-]){re.escape(_plain(mail))}(?![\w-])(?!\.\w)")
-    return lambda own, others: any(pattern.search(_plain(text)) for text in (*own, *others) if "@" in text)
+
+    def is_in(text: str) -> bool:
+        if "%40" in text and pattern.search(_plain(unquote(text))) is not None:  # in the query of a URL
+            return True
+        return "@" in text and pattern.search(_plain(text)) is not None
+
+    return lambda own, others: any(map(is_in, (*own, *others)))
 
 
 def _is_name(name: str) -> _Names:
@@ -165,9 +175,11 @@ def usable(text: str) -> bool:
     return bool(text.strip()) and not UNSTORABLE.search(text)
 
 
-_ORDER = """
-SELECT FROM orders WHERE account = %s AND order_id = %s
-"""
+#: Whether anything is stored of an order. Its row may be gone, e.g. deleted by hand, and not what belongs to it.
+_ORDER = SQL(" UNION ALL ").join(
+    SQL("SELECT FROM {} WHERE account = %(account)s AND order_id = %(order_id)s").format(Identifier(table))
+    for table in ("orders", "order_items", "order_documents", "order_changes", "acceptances")
+)
 _REJECTED_ORDER = """
 SELECT account, kind, record_id FROM rejected_records WHERE account = %s AND kind = 'order' AND record_id = %s
 """

@@ -15,7 +15,7 @@ import psutil
 import psycopg
 import yaml
 
-from orders_sync.config.account_files import COMPONENT_TYPE
+from orders_sync.config.account_files import COMPONENT_TYPE, account_entries
 from orders_sync.config.environment import PROJECT_ROOT, accounts_folder, schedules_file, v1_file
 from orders_sync.config.schedules import COMPONENT_TYPE as SCHEDULES_TYPE
 from orders_sync.config.yaml_files import read_yaml
@@ -64,8 +64,8 @@ def copy_project(to: Path, accounts: Mapping[str, Mapping[str, Any]] = SANDBOX_A
             shutil.copytree(source, to / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, to / name)
-    shutil.rmtree(accounts_of(to), ignore_errors=True)
-    accounts_of(to).mkdir(parents=True)
+    for account in account_entries(accounts_of(to)):
+        shutil.rmtree(account)
     for name, attributes in accounts.items():
         write_account(accounts_of(to), name, attributes)
     schedules_of(to).write_text(yaml.safe_dump({"type": SCHEDULES_TYPE, "attributes": {}}))

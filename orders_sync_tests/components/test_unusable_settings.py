@@ -56,6 +56,17 @@ MISTAKES = {
                                 "(did you mean back_market?)"),
     "wrong_owner": (f"{ACCOUNT}  owners: [orders]\n", "'orders' is no owner; write it like team:orders"),
     "the_token_itself": (ACCOUNT.replace("SHOP_TOKEN", "b2s-4f=="), "token: can't be read; write it like SHOP_TOKEN"),
+    "no_such_day": (f"{ACCOUNT}  x: 2024-13-45\n", "is not readable YAML: ValueError"),
+    "too_many_digits": (f"{ACCOUNT}  x: {'9' * 5000}\n", "is not readable YAML: ValueError"),
+    "no_hex_number": (f"{ACCOUNT}  x: 0x_\n", "is not readable YAML: ValueError"),
+    "too_deep": (f"{ACCOUNT}  x: {'[' * 3000}\n", "is not readable YAML: RecursionError"),
+    "in_itself": ("type: x\nattributes: &a {x: *a}\n", "an alias (*) is not allowed in settings"),
+    "an_alias_named_as_a_secret": (ACCOUNT.replace("SHOP_TOKEN", "*secret99"), "an alias (*) is not allowed"),
+    "a_tag_named_as_a_secret": (ACCOUNT.replace("SHOP_TOKEN", "!secret99"), "a constructor for the tag …"),
+    "another_component": (ACCOUNT.replace("account.Account", "sync_schedules.SyncSchedules"), "type: must be"),
+    "a_script": ("type: dagster.PythonScriptComponent\nattributes: {execution: {path: x.py}, assets: [{key: leaked, "
+                 "description: '{{ env.ORDERS_DATABASE_URL }}'}]}\n", "type: must be"),
+    "user_in_the_url": (f"{ACCOUNT}  base_url: https://me:secret99@example.com\n", "must name no user and no password"),
     "post_processing": (f"{ACCOUNT}post_processing: {{}}\n", "post_processing: is not allowed in a file of settings"),
 }  # fmt: skip
 #: The mistakes in the names and places of files: what is written, and where, and what the reason says.
@@ -68,6 +79,10 @@ PLACES = {
         "defs.yml: is not read: an account's settings are in defs.yaml. Rename it.",
     ),
     "no_file/notes.txt": ("no_file/new_orders", "Write one, or delete the folder."),
+    "in_a_folder/inner/defs.yaml": ("in_a_folder/new_orders", "Write one, or delete the folder."),
+    "\udcff\udcfe/defs.yaml": ("accounts_", "Rename it."),
+    "two\nlines/defs.yaml": ("accounts_two_Jlines", "two^Jlines: the name of an account's folder"),
+    "defs.yaml": ("accounts_defs_yaml", "an account is a folder with a defs.yaml. Move it to"),
     "shop.yaml": ("accounts_shop_yaml", "an account is a folder with a defs.yaml. Move it to"),
 }
 
@@ -98,12 +113,15 @@ def test_the_mistakes_of_some_accounts_stop_no_other_account(project: Path, load
         write_account(accounts_of(project), name, {}).write_text(text)
     for name in PLACES:
         place = accounts_of(project) / name
-        place.parent.mkdir(exist_ok=True)
+        place.parent.mkdir(exist_ok=True, parents=True)
         place.write_text(ACCOUNT)
+    (accounts_of(project) / "loop").symlink_to(".")
     loaded = load(project)
     assert loaded["schedules"] == whole["schedules"]
     assert loaded["sensors"] == whole["sensors"]
     assert {name: loaded["assets"][name] for name in whole["assets"]} == whole["assets"]
+    assert "leaked" not in loaded["assets"]
+    assert not any("secret99" in str(text) for text in loaded["assets"].values())
     more = {name: text for name, text in loaded["assets"].items() if name not in whole["assets"]}
     for name, (_, reason) in MISTAKES.items():
         shown = {text for asset, text in more.items() if asset.startswith(f"{name}/")}

@@ -1,7 +1,9 @@
 """The environment variables: each has its meaning, and what an error says."""
 
 import ast
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +14,9 @@ from orders_sync.config.environment import (
     dead_run_seconds,
     log_bytes,
     stalled_pass_seconds,
+    state_folder,
 )
+from orders_sync.config.private_files import OpenToOthersError
 from orders_sync.model.errors import UserFacingError
 
 
@@ -88,3 +92,20 @@ def named(argument: ast.expr) -> Iterator[str]:
         yield value
     elif isinstance(argument, ast.Name) and argument.id.isupper():
         yield argument.id  # a constant of another module: it belongs into config/environment.py
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder of another user")
+@pytest.mark.parametrize(("mode", "is_refused"), [(0o1777, True), (0o755, False)])
+def test_root_uses_no_folder_that_another_user_may_have_made_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, is_refused: bool
+) -> None:
+    shared = tmp_path / "shared"
+    (shared / "state").mkdir(parents=True, mode=0o700)
+    shared.chmod(mode)
+    os.chown(shared / "state", 65534, 65534)
+    monkeypatch.setenv("ORDERS_SYNC_STATE", str(shared / "state"))
+    if is_refused:
+        with pytest.raises(OpenToOthersError, match=r"belongs to another user \(uid 65534\), and everyone may make"):
+            state_folder()
+    else:
+        assert state_folder() == shared / "state"

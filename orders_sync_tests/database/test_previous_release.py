@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from orders_sync.config.account import SellerAccount
+from orders_sync.config.account_files import account_entries
 from orders_sync.config.environment import PROJECT_ROOT
 from orders_sync.database.engine import Connection
 from orders_sync.database.schema import REVISIONS, newest_revision, stored_schema
@@ -76,7 +77,7 @@ def old_code(tmp_path: Path, marketplace: Marketplace) -> OldCode:
     archive = git("archive", last_commit_before(newest_revision()), "orders_sync", "pyproject.toml", "dagster.yaml")
     with tarfile.open(fileobj=io.BytesIO(archive)) as files:
         files.extractall(tmp_path, filter="data")
-    for account in accounts_of(tmp_path).iterdir():
+    for account in account_entries(accounts_of(tmp_path)):
         shutil.rmtree(account)
     write_account(accounts_of(tmp_path), "shop", account_at(marketplace))
     revision = max(path.name for path in (tmp_path / VERSIONS).glob("0*.py"))[:4]

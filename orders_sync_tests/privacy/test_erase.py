@@ -62,6 +62,14 @@ class TestBuyers:
         found = find_records(connection, Buyer(order=("shop", "1")))
         assert (list(found.orders), list(found.care), list(found.rejected)) == ([("shop", "1")], [("shop", "900")], [])
 
+    def test_what_is_left_of_an_order_whose_row_is_gone_is_found_and_erased(self, connection: Connection) -> None:
+        connection.execute("DELETE FROM orders WHERE order_id = '1'")
+        found = find_records(connection, Buyer(order=("shop", "1")))
+        assert (list(found.orders), list(found.care)) == ([("shop", "1")], [("shop", "900")])
+        assert erase(connection, found, kept_of, BY, "order").records == 2
+        assert "+33612345678" not in everything(connection)
+        assert not find_records(connection, Buyer(order=("shop", "no such")))
+
     @pytest.mark.parametrize("name", ["Victor Hugo", "hugo victor", "  HUGO,  Victor "])
     def test_a_name_finds_all_of_the_buyer_and_of_nobody_else(self, connection: Connection, name: str) -> None:
         found = find_records(connection, Buyer(name=name))

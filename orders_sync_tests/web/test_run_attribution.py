@@ -1,5 +1,6 @@
 """Runs that a user launches in the UI have the user's name."""
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,10 @@ import dagster as dg
 import httpx
 import pytest
 
-from orders_sync.dagster_instance.run_coordinator import USER_TAG, AttributingRunCoordinator
+from orders_sync.dagster_instance.attribution import USER_TAG
+from orders_sync.dagster_instance.run_coordinator import AttributingRunCoordinator
 from orders_sync.dagster_support.by_run import by_hand
+from orders_sync.testing.databases import a_database
 from orders_sync.web.dagster_app import dagster_app
 from orders_sync.web.settings import WebSettings
 from orders_sync_tests.web.conftest import PASSWORD, PROXY_PASSWORD, basic, web_server
@@ -21,7 +24,18 @@ import dagster as dg
 def adjust():
     pass
 
-defs = dg.Definitions(jobs=[adjust])
+@dg.asset(partitions_def=dg.StaticPartitionsDefinition(["a", "b"]))
+def orders():
+    pass
+
+defs = dg.Definitions(assets=[orders], jobs=[adjust])
+"""
+BACKFILL = """
+mutation Backfill($tags: [ExecutionTag!]) {
+  launchPartitionBackfill(backfillParams: {
+    assetSelection: [{path: ["orders"]}], partitionNames: ["a", "b"], tags: $tags
+  }) {__typename ... on LaunchBackfillSuccess {backfillId} ... on PythonError {message}}
+}
 """
 LAUNCH = """
 mutation Launch($tags: [ExecutionTag!]) {
@@ -35,16 +49,19 @@ USER = "Łucja <lucja@example.com>"
 
 
 @pytest.fixture(scope="module")
-def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
+def instance(template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
     overrides = {
+        "storage": {"custom": {"module": "orders_sync.dagster_instance.storage", "class": "OrdersSyncStorage"}},
         "telemetry": {"enabled": False},
         "run_coordinator": {
             "module": AttributingRunCoordinator.__module__,
             "class": AttributingRunCoordinator.__name__,
         },
     }
-    with dg.DagsterInstance.local_temp(str(tmp_path_factory.mktemp("dagster")), overrides) as opened:
-        yield opened
+    with a_database(template, f"dagster_{uuid.uuid4().hex[:16]}") as url, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_POSTGRES_URL", url)
+        with dg.DagsterInstance.local_temp(str(tmp_path_factory.mktemp("dagster")), overrides) as opened:
+            yield opened
 
 
 @pytest.fixture(scope="module")
@@ -84,3 +101,20 @@ def test_without_a_proxy_a_user_has_no_name_but_may_give_one(web: str, instance:
         assert client.post("/operations/login", data={"password": PASSWORD}).status_code == 303
         assert USER_TAG not in launched(client, instance).tags
         assert launched(client, instance, user="ben").tags[USER_TAG] == "ben"
+
+
+def test_no_tag_of_a_client_makes_a_run_one_that_nobody_launched(web: str, instance: dg.DagsterInstance) -> None:
+    with httpx.Client(base_url=web, headers=basic(USER), trust_env=False) as client:
+        for tag in ("dagster/schedule_name", "dagster/sensor_name", "dagster/from_automation_condition"):
+            by = by_hand(launched(client, instance, **{tag: "x"}), instance)
+            assert by is not None
+            assert by.user == USER
+
+
+def test_a_backfill_has_the_name_of_the_proxys_user(web: str, instance: dg.DagsterInstance) -> None:
+    with httpx.Client(base_url=web, headers=basic(USER), trust_env=False) as client:
+        variables = {"tags": [{"key": "user", "value": "somebody else"}]}
+        answer = client.post("/graphql", json={"query": BACKFILL, "variables": variables}).json()
+        backfill = instance.get_backfill(answer["data"]["launchPartitionBackfill"]["backfillId"])
+    assert backfill is not None
+    assert backfill.tags[USER_TAG] == USER

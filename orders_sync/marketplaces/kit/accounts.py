@@ -7,6 +7,7 @@ from typing import Any, cast
 from orders_sync.config.account import AccountConfigError, SellerAccount
 from orders_sync.config.account_files import FILE_NAME, account_entries, check_account, read_attributes
 from orders_sync.config.environment import accounts_folder
+from orders_sync.config.yaml_files import shown_name
 from orders_sync.marketplaces.kit.registry import settings_models, unusable_modules
 from orders_sync.model.lane import Lane, SyncType
 
@@ -36,11 +37,13 @@ def load_accounts(folder: Path | None = None) -> tuple[dict[str, SellerAccount],
     accounts: dict[str, SellerAccount] = {}
     problems: dict[str, AccountConfigError] = {}
     for entry in account_entries(folder or accounts_folder()):
-        name = entry.name
+        name = shown_name(entry.name)
         try:
             accounts[name] = account_from(name, read_attributes(entry), str(entry / FILE_NAME))
         except AccountConfigError as problem:
             problems[name] = problem
+        except Exception as problem:  # whatever an adapter's settings make of a value
+            problems[name] = AccountConfigError(f"{shown_name(str(entry))}: can't be used: {type(problem).__name__}")
     return accounts, problems
 
 
