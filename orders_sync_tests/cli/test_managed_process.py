@@ -168,3 +168,18 @@ def test_a_start_that_the_operating_system_refuses_is_tried_again(
         wait_for(lambda: process.keep_running() is None and process.is_alive(), seconds=10)
     finally:
         process.stop()
+
+
+def test_what_a_process_makes_is_closed_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dagster makes the folder of its code server's socket by the umask, and its calls need no login."""
+    made = tmp_path / "made"
+    before = os.umask(0)
+    try:
+        process = ManagedProcess("part", [sys.executable, "-c", f"import os; os.mkdir({str(made)!r})"])
+        try:
+            wait_for(made.exists, seconds=30)
+        finally:
+            process.stop()
+    finally:
+        os.umask(before)
+    assert made.stat().st_mode & 0o077 == 0

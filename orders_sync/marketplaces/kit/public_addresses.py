@@ -10,6 +10,12 @@ from orders_sync.model.errors import OrdersSyncError
 
 _NAT64 = IPv6Network("64:ff9b::/96")
 """Addresses that stand for IPv4 addresses where there is no IPv4 (RFC 6052)."""
+_NOT_PUBLIC = (
+    IPv6Network("64:ff9b:1::/48"),  # IPv4 addresses of one's own network (RFC 8215)
+    IPv6Network("fec0::/10"),  # site-local addresses, which are deprecated (RFC 3879)
+    IPv6Network("::/96"),  # IPv4-compatible addresses, which are deprecated (RFC 4291, 2.5.5.1)
+)
+"""Networks that Python counts as global, and that lead into one's own network where something still knows them."""
 
 
 class PrivateAddressError(OrdersSyncError):
@@ -20,6 +26,8 @@ def is_public(address: str) -> bool:
     """Whether an IP address belongs to the public internet, also as the IPv4 address that it stands for."""
     parsed = ip_address(address)
     if isinstance(parsed, IPv6Address):
+        if any(parsed in network for network in _NOT_PUBLIC):
+            return False
         parsed = _inner(parsed) or parsed
     return parsed.is_global and not parsed.is_multicast
 

@@ -223,6 +223,7 @@ def test_no_private_address_is_reached_from_a_marketplace_of_the_internet(host: 
     [
         ("93.184.216.34", True), ("2606:4700::1111", True), ("127.0.0.1", False), ("10.1.2.3", False),
         ("172.16.0.1", False), ("192.168.1.1", False), ("169.254.169.254", False), ("100.64.0.1", False),
+        ("fec0::1", False), ("64:ff9b:1::1", False), ("::127.0.0.1", False), ("::8.8.8.8", False),
         ("0.0.0.0", False), ("224.0.0.1", False), ("255.255.255.255", False), ("::1", False), ("fe80::1", False),
         ("fc00::1", False), ("::ffff:127.0.0.1", False), ("::ffff:93.184.216.34", True), ("64:ff9b::7f00:1", False),
         ("64:ff9b::5db8:d822", True), ("2002:7f00:1::", False), ("ff02::1", False),
