@@ -59,7 +59,7 @@ def read_yaml(path: Path, error: type[ConfigError] = ConfigError) -> Any:
             raise error(f"{shown}: can't be read: {'it is no file' if path.exists() else 'No such file or directory'}")
         if path.stat().st_size > MAX_FILE_BYTES:
             raise error(f"{shown}: can't be read: it is larger than {MAX_FILE_BYTES // 1024} kB")
-        return yaml.load(path.read_text(encoding="utf-8"), _SettingsLoader)
+        return _document(path.read_text(encoding="utf-8"))
     except yaml.MarkedYAMLError as problem:
         place = problem.problem_mark
         where = f"line {place.line + 1}, column {place.column + 1}: " if place is not None else ""
@@ -71,6 +71,14 @@ def read_yaml(path: Path, error: type[ConfigError] = ConfigError) -> Any:
         raise
     except Exception as problem:  # e.g. a ValueError of a date that there is not, a RecursionError of a deep nesting
         raise error(f"{shown}: is not readable YAML: {type(problem).__name__}") from None
+
+
+def _document(text: str) -> Any:
+    loader = _SettingsLoader(text)
+    try:
+        return loader.get_single_data()  # pyright: ignore[reportUnknownMemberType]  PyYAML has few types
+    finally:
+        loader.dispose()  # pyright: ignore[reportUnknownMemberType]
 
 
 def _shortened(quoted: re.Match[str]) -> str:
