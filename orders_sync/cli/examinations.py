@@ -224,7 +224,7 @@ def _problem_of(
         return f"its watermark lies {ahead} ahead of our clock", f"{remedy(state.lane)}."
     doing = activity(state, now, pause)
     if doing.kind is ActivityKind.REFUSED:
-        return doing.text, _REMEDY_OF_REFUSAL
+        return doing.text.removeprefix(f"Lane {state.lane} "), _REMEDY_OF_REFUSAL
     if doing.is_wrong:
         return doing.text, _REMEDIES_OF_WRONG[doing.kind]
     if state.holder is not None and state.last_started_at is not None and now - state.last_started_at > LONG_PASS:

@@ -34,6 +34,8 @@ ACTS: list[tuple[tuple[str, ...], str, dict[str, str]]] = [
         "rewind_lane",
         {"account": "shop", "object": "lane shop/new"},
     ),
+    (("accounts", "pause", "shop", *BY_HAND), "pause_account", {"account": "shop"}),
+    (("accounts", "resume", "resting", *BY_HAND), "resume_account", {"account": "resting"}),
     (("drift", "seen", "shop"), "note_drift_as_seen", {"account": "shop"}),
     (("rejected", "retry", "shop"), "retry_rejected", {"order_id": "9", "object": "rejected order 9"}),
     (("rejected", "dismiss", "shop", "9", *BY_HAND), "dismiss_rejected", {"order_id": "9"}),
@@ -110,6 +112,7 @@ def busy_shop(
     monkeypatch.chdir(tmp_path)
     Path("levels.csv").write_text("sku,on_hand\nPHONE,3\n")
     Path("skus.csv").write_text("sku,stock_sku\nPHONE-FR,PHONE\n")
+    connection.execute("INSERT INTO account_pauses (account, paused_by, reason) VALUES ('resting', 'ann', 'a break')")
     connection.execute(
         "INSERT INTO rejected_records (account, kind, record_id, raw, reasons) VALUES ('shop', 'order', '9', '{}', '[]')"
     )

@@ -191,7 +191,7 @@ def test_a_database_that_does_not_answer_is_reported_without_its_password(monkey
         ({"run": {"kind": "url"}}, "run: kind url needs run.url"),
         ({"order_statuses": {1: ["lost"]}}, "order_statuses.1.0: Input should be"),
         ({"readiness": {"days": 0}}, "readiness.days: Input should be greater"),
-        ({"tabels": {}}, "tabels: no such setting; allowed are database, timezone"),
+        ({"tabels": {}}, "tabels: no such setting (did you mean tables?); allowed are database, timezone"),
     ],
 )  # fmt: skip
 def test_a_wrong_setting_is_reported_with_file_key_and_reason(document: dict[str, object], reason: str) -> None:

@@ -16,7 +16,8 @@ import psutil
 import psycopg
 import pytest
 
-from orders_sync.database.embedded import START_SECONDS, EmbeddedServerError, embedded_url, stop_if_last
+from orders_sync.config.private_files import NoFolderError
+from orders_sync.database.embedded import START_SECONDS, embedded_url, stop_if_last
 from orders_sync.testing.waiting import wait_for
 
 USE_IT = """
@@ -147,5 +148,5 @@ def test_a_new_database_compares_texts_byte_by_byte(folder: Path) -> None:
 
 def test_a_folder_that_can_not_be_used_is_named(folder: Path) -> None:
     (folder / "postgres").write_text("a file, not a folder")
-    with pytest.raises(EmbeddedServerError, match=r"did not start: .* Is the folder writable\?"):
+    with pytest.raises(NoFolderError, match=r"/postgres can't be made: it, or what it is to be in, is a file"):
         embedded_url("orders", folder)
