@@ -1,9 +1,14 @@
 """Rows of words of ours as a Markdown table, for descriptions in the Dagster UI. Data are shown by `metadata.py`."""
 
 from collections.abc import Sequence
+from itertools import chain
+from textwrap import wrap
 from typing import Any
 
 from orders_sync.model.control_characters import safe_text
+
+LINE = 76
+"""Characters of a line of code that the UI shows whole."""
 
 
 def as_markdown_table(names: list[str], rows: Sequence[tuple[Any, ...]]) -> str:
@@ -18,5 +23,7 @@ def _cell(value: object) -> str:
 
 
 def as_code(text: str) -> str:
-    """A text as a block of code, in which nothing is markup."""
-    return f"```text\n{safe_text(text).replace('`', chr(39))}\n```"
+    """A text as a block of code, in which nothing is markup. The UI cuts longer lines off, so they are wrapped."""
+    lines = safe_text(text).replace("`", "'").splitlines()
+    wrapped = [wrap(line, LINE, break_long_words=False, break_on_hyphens=False) or [""] for line in lines]
+    return "\n".join(["```text", *chain.from_iterable(wrapped), "```"])

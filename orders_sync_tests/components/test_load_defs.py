@@ -29,7 +29,7 @@ dg.Definitions.validate_loadable(loaded)
 repository = loaded.get_repository_def()
 graph = repository.asset_graph
 print(json.dumps({
-    "assets": {key.to_user_string(): graph.get(key).description for key in graph.get_all_asset_keys()},
+    "assets": {key.to_user_string(): " ".join((graph.get(key).description or "").split()) for key in graph.get_all_asset_keys()},
     "schedules": {each.name: each.cron_schedule for each in repository.schedule_defs},
     "sensors": sorted(each.name for each in repository.sensor_defs),
 }))
