@@ -8,7 +8,7 @@ import dagster as dg
 from orders_sync.components.account import all_accounts
 from orders_sync.components.load_defs import load_defs
 from orders_sync.components.stand_ins import stand_ins
-from orders_sync.components.sync_schedules import schedules_in_force
+from orders_sync.components.sync_schedules import present_schedules
 from orders_sync.config.environment import PROJECT_ROOT, accounts_folder, schedules_file
 from orders_sync.config.sandbox_credentials import provide_sandbox_credentials
 from orders_sync.dagster_support.orders_database import OrdersDatabase
@@ -22,7 +22,7 @@ def defs() -> dg.Definitions:
     for part in found.left_out:
         dg.get_dagster_logger().error("%s is left out: %s", part.path, part.reason)
     left_out = dg.Definitions(assets=stand_ins({part.path: part.reason for part in found.left_out}))
-    loaded = dg.Definitions.merge(all_accounts(), schedules_in_force(), found.definitions, left_out)
+    loaded = dg.Definitions.merge(all_accounts(), present_schedules(), found.definitions, left_out)
     return dg.Definitions(
         assets=_with_links_to_code(loaded.assets or []),
         asset_checks=loaded.asset_checks,

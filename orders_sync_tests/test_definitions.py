@@ -98,6 +98,13 @@ def test_each_account_has_four_assets_in_its_group(definitions: dg.Definitions) 
         assert node.group_name in (*SANDBOX_ACCOUNTS, "orders", "stock", "reports", "operations", "cutover")
 
 
+def test_the_page_of_a_sync_links_to_the_accounts_file_and_to_the_code(definitions: dg.Definitions) -> None:
+    spec = definitions.resolve_assets_def(dg.AssetKey(["mirakl_sandbox", "new_orders"])).get_asset_spec()
+    links = spec.metadata["dagster/code_references"].code_references
+    assert [Path(link.file_path).name for link in links] == ["defs.yaml", "account.py"]
+    assert links[0].label == "mirakl_sandbox/defs.yaml"
+
+
 def test_the_lineage_runs_from_the_syncs_to_stock_and_reports(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
     ancestors = graph.get_ancestor_asset_keys(dg.AssetKey("daily_summary"))

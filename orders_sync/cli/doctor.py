@@ -12,7 +12,8 @@ from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console
 from orders_sync.database.problems import postgresql_error, problem_of
 
 MAX_NAMED = 8
-"""So many lanes or accounts of one finding are named; of those that are well, none beyond."""
+"""So many lanes or accounts of one finding are named. If an examination has more findings, those that are well are only
+counted."""
 
 
 @click.command()
@@ -50,10 +51,11 @@ def _print(examination: str, text: str, finding: Finding) -> None:
 
 def _grouped(found: Sequence[Finding]) -> Iterator[tuple[str, Finding]]:
     """The lines of an examination, what is wrong first: findings that differ only in the lane or account are one."""
+    are_many = len(found) > MAX_NAMED
 
     def cause(finding: Finding) -> tuple[bool, str, str]:
-        is_one_of_many_that_are_well = finding.ok and finding.about and len(found) > MAX_NAMED
-        return finding.ok, "" if is_one_of_many_that_are_well else finding.what, finding.remedy
+        is_one_of_many = are_many and finding.ok and finding.about and not finding.is_notable
+        return finding.ok, "" if is_one_of_many else finding.what, finding.remedy
 
     first_seen = {cause(finding): number for number, finding in reversed(list(enumerate(found)))}
     ordered = sorted(found, key=lambda finding: (finding.ok, first_seen[cause(finding)]))
@@ -70,7 +72,7 @@ def _line(same: Sequence[Finding]) -> str:
         return f"{len(same)} are well"
     names = ", ".join(each.about for each in same[:MAX_NAMED])
     more = f" and {len(same) - MAX_NAMED} more" if len(same) > MAX_NAMED else ""
-    return f"{finding.what}: {names}{more}"
+    return f"{names}{more}: {finding.what}"
 
 
 def _summary(wrong: Sequence[str]) -> str:

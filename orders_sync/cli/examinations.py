@@ -14,6 +14,7 @@ from orders_sync.lanes.activity import ActivityKind, activity
 from orders_sync.lanes.history import LaneState
 from orders_sync.lanes.pauses import AccountPause, Pause
 from orders_sync.lanes.watermark import remedy
+from orders_sync.model.lane import SyncType
 from orders_sync.model.times import EARLIEST
 
 APPLICATION = "orders_sync doctor"
@@ -43,6 +44,8 @@ class Finding(NamedTuple):
     """What to do, when something is wrong."""
     about: str = ""
     """The lane or account that it is about: the doctor reports those of which it found the same in one line."""
+    is_notable: bool = False
+    """Whether it is reported with its text although it is well."""
 
     @property
     def text(self) -> str:
@@ -118,12 +121,12 @@ def _examine_daemon() -> Iterator[Finding]:
 
 
 def _examine_schedules() -> Iterator[Finding]:
-    from orders_sync.config.schedules import load_schedules, schedules_problem
+    from orders_sync.config.schedules import schedules_in_force
     from orders_sync.dagster_instance.automation import stopped_instigators
     from orders_sync.dagster_instance.instance import open_instance
 
-    problem = schedules_problem()
-    valid = f"the cron expressions are valid, in {load_schedules().timezone}"
+    settings, problem = schedules_in_force()
+    valid = f"the cron expressions are valid, in {settings.timezone}"
     yield Finding(problem is None, str(problem or valid), "Correct the file, and reload the code location in the UI.")
     with open_instance() as instance:
         stopped = stopped_instigators(instance)
@@ -141,7 +144,7 @@ def _examine_deadlines() -> Iterator[Finding]:
     gap = load_schedules().longest_gap_of_new(datetime.now(UTC)) + PASS_LENGTH
     for account in load_accounts()[0].values():
         deadline = account.settings.acceptance_deadline
-        if deadline is not None and deadline <= gap:
+        if deadline is not None and deadline <= gap and account.has_on(SyncType.NEW):
             yield Finding(
                 False,
                 f"its acceptance_deadline of {span(deadline.total_seconds())} is no longer than the "
@@ -204,11 +207,11 @@ def examine_lane(
 
     `pause`: why the lane pauses. `failures`: how many runs failed since the last success.
     """
-    what, remedy = _problem_of(state, settings, now, pause, failures)
+    what, to_do = _problem_of(state, settings, now, pause, failures)
     if what is not None:
-        return Finding(False, what, remedy, str(state.lane))
+        return Finding(False, what, to_do, str(state.lane))
     if isinstance(pause, AccountPause):
-        return Finding(True, str(pause), about=str(state.lane))
+        return Finding(True, str(pause), about=str(state.lane), is_notable=True)
     lag = f", {span(state.lag(now))} behind" if state.lag(now) is not None else ""
     return Finding(True, f"{state.last_outcome or 'has not run yet'}{lag}", about=str(state.lane))
 

@@ -27,11 +27,11 @@ def list_schedules() -> None:
 
     Exit code 1 if the file of the schedules can't be used: those in force are listed.
     """
-    from orders_sync.config.schedules import load_schedules, schedules_problem
+    from orders_sync.config.schedules import schedules_in_force
     from orders_sync.lanes.history import lane_states
     from orders_sync.marketplaces.kit.accounts import lanes_on, load_accounts
 
-    settings = load_schedules()
+    settings, problem = schedules_in_force()
     accounts, _ = load_accounts()
     now = datetime.now(UTC)
     with orders_database(APPLICATION) as connection:
@@ -57,7 +57,7 @@ def list_schedules() -> None:
     console.print(shown)
     if settings.frequent_new:
         console.print(f"Further passes of new: {settings.frequent_new} ({settings.frequent_cost()}).", markup=False)
-    if (problem := schedules_problem()) is not None:
+    if problem is not None:
         print_error(problem)
         sys.exit(EXIT_FAILED)
 

@@ -20,8 +20,8 @@ from orders_sync.cli.kept_databases import KeptDatabases
 from orders_sync.cli.left_processes import end_left_processes
 from orders_sync.cli.listening import PORT, check_is_free
 from orders_sync.cli.managed_process import ProcessDiedError
-from orders_sync.cli.news import SettingsNews
 from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console
+from orders_sync.cli.status_changes import SettingsWatch
 from orders_sync.cli.supervisor import LOOK_SECONDS, Supervisor, TimedReport, only_one
 from orders_sync.cli.watchdog import Watchdog
 from orders_sync.config.environment import log_bytes, state_folder
@@ -145,7 +145,7 @@ def _report_progress(supervisor: Supervisor, report: TimedReport, *, until_synce
     """
     from orders_sync.dagster_instance.instance import open_instance
 
-    progress, settings = _Progress(report), SettingsNews()
+    progress, settings = _Progress(report), SettingsWatch()
     with open_instance() as instance:
         watchdog = Watchdog(instance)
         while True:
@@ -157,8 +157,8 @@ def _report_progress(supervisor: Supervisor, report: TimedReport, *, until_synce
                     return
                 if what:
                     replace_what_is_silent(supervisor, report, what)
-                for news in [*watchdog.news(), *settings.look()]:
-                    (report.error if news.is_wrong else report.line)(news.text)
+                for change in [*watchdog.changes(), *settings.look()]:
+                    (report.error if change.is_wrong else report.line)(change.text)
             else:
                 watchdog.wait_for_start()
             time.sleep(LOOK_SECONDS)

@@ -8,8 +8,8 @@ import time
 import click
 
 from orders_sync.cli.frozen_databases import said_if_frozen
-from orders_sync.cli.news import SettingsNews
 from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console
+from orders_sync.cli.status_changes import SettingsWatch
 from orders_sync.cli.watchdog import LOOK_SECONDS, SILENT_SECONDS, Watchdog, overdue
 
 RESTART_SECONDS = 300.0
@@ -45,15 +45,15 @@ def watch(seconds: float, once: bool, restart_command: str | None) -> None:
                 sys.exit(EXIT_FAILED)
             console.print("Ticks are evaluated.")
             sys.exit(EXIT_DONE)
-        watchdog, settings = Watchdog(instance, seconds), SettingsNews()
+        watchdog, settings = Watchdog(instance, seconds), SettingsWatch()
         while True:
             with said_if_frozen(_log.error, _log.warning):
                 what = watchdog.look()
             if what:
                 _log.error(what)
                 _restart(restart_command)
-            for news in [*watchdog.news(), *settings.look()]:
-                _log.log(logging.ERROR if news.is_wrong else logging.WARNING, news.text)
+            for change in [*watchdog.changes(), *settings.look()]:
+                _log.log(logging.ERROR if change.is_wrong else logging.WARNING, change.text)
             time.sleep(LOOK_SECONDS)
 
 

@@ -8,8 +8,8 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from orders_sync.cli.news import News, news_of
 from orders_sync.cli.output import moment, span
+from orders_sync.cli.status_changes import StatusChange, status_changes
 
 if TYPE_CHECKING:  # importing Dagster takes two seconds
     import dagster as dg
@@ -55,7 +55,7 @@ class Watchdog:
     def look(self) -> str | None:
         """What there is to report when no tick was evaluated for too long; then a start is expected. Else None.
 
-        While Dagster's database does not answer, no tick can be: that is no silence, but `news` reports it.
+        While Dagster's database does not answer, no tick can be: that is no silence, but `changes` reports it.
         """
         from orders_sync.dagster_instance.ticks import StorageUnreachableError, evaluations
 
@@ -90,11 +90,11 @@ class Watchdog:
         self.wait_for_start()
         return silence(self._latest, silent)
 
-    def news(self) -> list[News]:
+    def changes(self) -> list[StatusChange]:
         """What has become wrong or right again by the looks since the last call, apart from silence."""
         before, self._reported = self._reported, self._problems
         # Only that it is wrong is new: how long it has been wrong changes with each look.
-        return news_of(before, {what: before.get(what, how) for what, how in self._problems.items()})
+        return status_changes(before, {what: before.get(what, how) for what, how in self._problems.items()})
 
 
 def overdue(instance: "dg.DagsterInstance", seconds: float = SILENT_SECONDS) -> str | None:

@@ -114,9 +114,9 @@ class Account(dg.Component):
             dg.get_dagster_logger().error("Account %s is left out: %s", name, problem)
             return dg.Definitions()  # Dagster would still let the rest of the file change the assets
         try:
-            return account_assets(name, account_from(name, self.attributes, str(file)))
+            return account_assets(name, account_from(name, self.attributes, str(file)), load_schedules())
         except AccountConfigError as problem:
-            return account_assets(name, problem)
+            return account_assets(name, problem, load_schedules())
 
 
 def all_accounts() -> dg.Definitions:
@@ -128,15 +128,17 @@ def all_accounts() -> dg.Definitions:
     accounts, problems = load_accounts()
     for name, problem in problems.items():
         dg.get_dagster_logger().error("Account %s can't be used: %s", name, problem)
+    schedules = load_schedules()
     named = {name: account for name, account in {**accounts, **problems}.items() if is_account_name(name)}
-    parts = [account_assets(name, account) for name, account in named.items()]
+    parts = [account_assets(name, account, schedules) for name, account in named.items()]
     odd = {accounts_folder() / name: str(problem) for name, problem in problems.items() if not is_account_name(name)}
     return dg.Definitions.merge(*parts, dg.Definitions(assets=stand_ins(odd)))
 
 
-def account_assets(name: str, account: SellerAccount | AccountConfigError) -> dg.Definitions:
+def account_assets(
+    name: str, account: SellerAccount | AccountConfigError, schedules: ScheduleSettings
+) -> dg.Definitions:
     """The four assets of an account; they say so if it can't be used."""
-    schedules = load_schedules()
     return dg.Definitions(assets=[lane_asset(Lane(name, t), account, schedules) for t in SyncType])
 
 
@@ -165,6 +167,7 @@ def lane_asset(
         owners=owners,
         kinds=kinds,
         tags={"orders_sync/sync_type": sync_type.value, "orders_sync/account": lane.account},
+        metadata={"dagster/code_references": _links_to_code(lane.account)},
         partitions_def=days(schedules) if is_partitioned(sync_type) else None,
         backfill_policy=dg.BackfillPolicy.single_run() if is_partitioned(sync_type) else None,
         pool=str(lane),
@@ -195,6 +198,14 @@ def lane_asset(
         return dg.MaterializeResult(metadata=metadata_of(summary), check_results=[check])
 
     return sync
+
+
+def _links_to_code(account: str) -> dg.CodeReferencesMetadataValue:
+    """The link of an asset's page to the account's file; definitions.py adds that to this module."""
+    file = accounts_folder() / account / FILE_NAME
+    return dg.CodeReferencesMetadataValue(
+        code_references=[dg.LocalFileCodeReference(file_path=str(file), label=f"{account}/{FILE_NAME}")]
+    )
 
 
 def _run_pass(

@@ -12,8 +12,7 @@ from orders_sync.config.schedules import (
     ScheduleSettings,
     check_schedules,
     keep_valid_schedules,
-    load_schedules,
-    schedules_problem,
+    schedules_in_force,
 )
 from orders_sync.dagster_support.lane_assets import SYNC_TYPE_TAG, job_name, schedule_name
 from orders_sync.dagster_support.orders_database import OrdersDatabase
@@ -46,17 +45,15 @@ class SyncSchedules(dg.Component):
         return sync_schedules(check_schedules(self.attributes, str(context.path / "defs.yaml")))
 
 
-def schedules_in_force() -> dg.Definitions:
-    """The sync jobs and their schedules.
-
-    While their file can't be used, its last valid version stays in force, and an asset stands in for the file.
-    """
-    keep_valid_schedules()
-    problem = schedules_problem()
-    if problem is not None:
-        dg.get_dagster_logger().error(str(problem))
-    reasons = {} if problem is None else {schedules_file(): str(problem)}
-    return dg.Definitions.merge(sync_schedules(load_schedules()), dg.Definitions(assets=stand_ins(reasons)))
+def present_schedules() -> dg.Definitions:
+    """The sync jobs, and the schedules that are in force; an asset stands in for their file while it can't be used."""
+    settings, problem = schedules_in_force()
+    if problem is None:
+        keep_valid_schedules()
+        return sync_schedules(settings)
+    dg.get_dagster_logger().error(str(problem))
+    stand_in = dg.Definitions(assets=stand_ins({schedules_file(): str(problem)}))
+    return dg.Definitions.merge(sync_schedules(settings), stand_in)
 
 
 def sync_schedules(settings: ScheduleSettings) -> dg.Definitions:

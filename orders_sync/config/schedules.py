@@ -124,33 +124,29 @@ def read_schedules(file: Path | None = None) -> ScheduleSettings:
     return check_schedules(read_component(path, COMPONENT_TYPE, ScheduleConfigError), str(path))
 
 
-def load_schedules() -> ScheduleSettings:
-    """The settings that are in force: those of the project's file; while it can't be used, the last valid ones.
+def schedules_in_force() -> tuple[ScheduleSettings, ScheduleConfigError | None]:
+    """The settings that are in force, and why the project's file can't be used; None if it can be used.
 
-    Without a file that was valid on this machine, these are the defaults. `schedules_problem` says whether the file can
-    be used.
+    While it can't be used, its last valid version stays in force; without one on this machine, the defaults are.
     """
-    for file in (schedules_file(), last_valid_schedules_file()):
-        with suppress(ScheduleConfigError):
-            return read_schedules(file)
-    return ScheduleSettings()
-
-
-def schedules_problem() -> ScheduleConfigError | None:
-    """Why the project's file can't be used, and what is in force instead; None if it can be used."""
     try:
-        read_schedules()
-    except ScheduleConfigError as problem:
-        kept = last_valid_schedules_file().exists()
-        instead = "the last valid schedules stay" if kept else "the default schedules are"
-        return ScheduleConfigError(f"{problem}\nUntil it is right, {instead} in force.")
-    return None
+        return read_schedules(), None
+    except ScheduleConfigError as error:
+        problem = error
+    settings, instead = ScheduleSettings(), "the default schedules are"
+    with suppress(ScheduleConfigError):
+        settings, instead = read_schedules(last_valid_schedules_file()), "the last valid schedules stay"
+    return settings, ScheduleConfigError(f"{problem}\nUntil it is right, {instead} in force.")
+
+
+def load_schedules() -> ScheduleSettings:
+    """The settings that are in force, as of `schedules_in_force`."""
+    return schedules_in_force()[0]
 
 
 def keep_valid_schedules() -> None:
-    """Keeps the project's file in the state folder if it is valid, for the time when it is not."""
-    with suppress(ScheduleConfigError, OSError):
-        read_schedules()
+    """Keeps the project's file, which is valid, in the state folder for the time when it is not."""
+    with suppress(OSError):
         content = schedules_file().read_bytes()
         kept = last_valid_schedules_file()
         if kept.exists() and kept.read_bytes() == content:

@@ -5,7 +5,7 @@ from contextvars import ContextVar
 USER_TAG = "user"
 """The tag that says who started a run. Dagster+ sets it as well; where nobody is known by name, a person may do so in
 the launchpad."""
-BY_HAND_TAG = "orders_sync/launched_in"
+LAUNCHED_IN_TAG = "orders_sync/launched_in"
 """Its value is `ui` on runs that the web process has put into the queue, whatever other tags a client gave them."""
 
 acting_user: ContextVar[str | None] = ContextVar("acting_user", default=None)

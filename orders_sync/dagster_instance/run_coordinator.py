@@ -5,7 +5,7 @@ from urllib.parse import unquote
 import dagster as dg
 
 from orders_sync.config.pages import USER_HEADER
-from orders_sync.dagster_instance.attribution import BY_HAND_TAG, USER_TAG
+from orders_sync.dagster_instance.attribution import LAUNCHED_IN_TAG, USER_TAG
 
 
 class AttributingRunCoordinator(dg.QueuedRunCoordinator):
@@ -18,7 +18,7 @@ class AttributingRunCoordinator(dg.QueuedRunCoordinator):
         user = context.get_request_header(USER_HEADER)
         tags = {} if user is None else {USER_TAG: unquote(user)}
         if context.get_request_header("host") is not None:  # the daemon and the command line have no request
-            tags[BY_HAND_TAG] = "ui"
+            tags[LAUNCHED_IN_TAG] = "ui"
         if tags:
             self._instance.add_run_tags(context.dagster_run.run_id, tags)
         return super().submit_run(context)

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from orders_sync.acts.by import By
-from orders_sync.dagster_instance.attribution import BY_HAND_TAG, USER_TAG
+from orders_sync.dagster_instance.attribution import LAUNCHED_IN_TAG, USER_TAG
 
 NOT_REPEATED = {"dagster/max_retries": "0"}
 """The tags of a job that must not run twice for one click. Its worker may have died after the act was stored, and
@@ -31,7 +31,7 @@ def by_hand(run: dg.DagsterRun, instance: dg.DagsterInstance) -> By | None:
     """
     first = _first_try(run, instance)
     is_re_executed = first.parent_run_id is not None and _OF_A_RETRY not in first.tags
-    is_launched = is_re_executed or BY_HAND_TAG in first.tags
+    is_launched = is_re_executed or LAUNCHED_IN_TAG in first.tags
     is_automatic = not is_launched and any(tag in first.tags for tag in _OF_AUTOMATION)
     return None if is_automatic else by_run(run)
 

@@ -7,9 +7,12 @@ from typing import NamedTuple
 
 from orders_sync.config.acceptance import RefuseAfter, in_hours
 from orders_sync.config.account import AccountSettings, SellerAccount
+from orders_sync.database.engine import Connection
 from orders_sync.lanes.authority import current_authority
+from orders_sync.lanes.pauses import pause_of
 from orders_sync.marketplaces.kit.adapter import AcceptanceUnit
 from orders_sync.marketplaces.kit.registry import find_marketplace
+from orders_sync.model.lane import SyncType
 from orders_sync.passes.acceptance_plan import PlannedRequest, Rules, planned_requests, rules_of
 from orders_sync.passes.waiting_lines import MAX_REQUESTS, WaitingLine, waiting_lines
 from orders_sync.stock.connection import StockConnection
@@ -67,21 +70,31 @@ def _unanswerable(stock: StockConnection, unusable: Collection[str]) -> list[Out
 
 def _outlooks(stock: StockConnection, accounts: Mapping[str, SellerAccount], now: datetime) -> list[Outlook]:
     has_list = has_stock_list(stock)
-    v2_accepts = current_authority(stock.connection).may_accept_orderlines
+    no_passes = {name: _why_no_pass(stock.connection, account) for name, account in accounts.items()}
     rules = {name: rules_of(account.settings, has_stock_list=has_list) for name, account in accounts.items()}
     found: list[Outlook] = []
     for (name, _), group in groupby(waiting_lines(stock, sorted(accounts)), lambda line: (line.account, line.order_id)):
         order = _Order(accounts[name].settings, rules[name], has_list, list(group))
         request_of = order.requests_by_item()
         for line in order.lines:
-            step, answered_from = "V1 answers it until V2 is live", None
-            if v2_accepts:
+            step, answered_from = no_passes[name], None
+            if not step:
                 step, answered_from = _next_step(line, request_of.get(line.item_id), order, now)
             limit = order.settings.acceptance_deadline
             deadline = None if limit is None else line.waits_since + limit
             warned_from = None if limit is None or deadline is None else deadline - limit / 4
             found.append(Outlook(line, deadline, warned_from, answered_from, step))
     return sorted(found, key=lambda each: (each.deadline is None, each.deadline or each.line.waits_since))
+
+
+def _why_no_pass(connection: Connection, account: SellerAccount) -> str:
+    """Why no pass of `new` is going to answer any line of an account; empty if passes do."""
+    if not current_authority(connection).may_accept_orderlines:
+        return "V1 answers it until V2 is live"
+    if not account.has_on(SyncType.NEW):
+        return "the sync `new` is switched off in the account's file, so that no pass answers it"
+    pause = pause_of(connection, account, SyncType.NEW)
+    return "" if pause is None else f"no pass answers it: {pause}"
 
 
 def runs_out_unanswered(outlook: Outlook, now: datetime, next_pass: datetime) -> bool:

@@ -12,6 +12,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orders_sync.config.pages import START_PAGE
+from orders_sync.dagster_instance.attribution import acting_user
 from orders_sync.web.guard import GRAPHQL_PATH, POLICY_VIOLATION
 from orders_sync.web.pages.rendering import NOT_STORED, form_of, page
 from orders_sync.web.sessions import READER, Attempts, Sessions, role_of
@@ -48,6 +49,8 @@ class Login:
             await self._app(scope, receive, send)
             return
         user = self._user(Headers(scope=scope))
+        # For what Dagster stores without its request. Each request has a context of its own.
+        acting_user.set(None if user is None else user.name)
         if user is not None:
             refused = user.reads_only and not _only_reads(scope)
             app = PlainTextResponse("Refused: this login only reads.\n", 403) if refused else self._app

@@ -14,7 +14,6 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from orders_sync.config.pages import USER_HEADER
-from orders_sync.dagster_instance.attribution import acting_user
 
 MAX_NAME_LENGTH = 100
 _KEY = "orders_sync.user"
@@ -34,7 +33,6 @@ def with_user(scope: Scope, user: User) -> Scope:
     headers = [(name, value) for name, value in scope["headers"] if name.lower() != USER_HEADER.encode()]
     if user.name is not None:
         headers.append((USER_HEADER.encode(), quote(user.name).encode()))
-    acting_user.set(user.name)  # for what Dagster stores without its request; each request has a context of its own
     return {**scope, "headers": headers, _KEY: user}
 
 

@@ -11,7 +11,6 @@ import pytest
 from click.testing import CliRunner
 
 from orders_sync.cli import RENAMED, OrdersSyncGroup, main
-from orders_sync.cli.examinations import EXAMINATIONS
 from orders_sync.database.engine import Connection
 from orders_sync.database.schema import newest_revision
 from orders_sync.lanes.lock import hold
@@ -77,56 +76,6 @@ def test_a_lane_that_failed_is_due_again_after_a_minute(shop: Marketplace, conne
     assert "Nothing is due." in run("schedule", "run").output
     connection.execute("UPDATE lanes SET last_finished_at = now() - interval '61 seconds'")
     assert "Due: shop/modified" in run("schedule", "run", "--dry-run").output
-
-
-def test_a_lane_whose_credential_is_refused_is_not_due_and_says_so(
-    shop: Marketplace, connection: Connection, tmp_path: Path
-) -> None:
-    add_account(tmp_path, shop, "shop", token="NOT_SET_TOKEN")
-    assert run("sync", "--type", "new").exit_code == 1
-    calls = [run("schedule", "run") for _ in range(2)]
-    assert [call.exit_code for call in calls] == [1, 1]
-    assert "Lane shop/care pauses since" in calls[0].output
-    assert connection.execute("SELECT count(*) FROM lane_runs").fetchone() == (1,)
-    assert [lane["activity"] for lane in json.loads(run("status", "--json").output)] == ["refused"] * 4
-    doctor = [finding.text for finding in EXAMINATIONS["lanes"]()]
-    assert all("NOT_SET_TOKEN is not set" in text for text in doctor)
-    assert run("sync", "--type", "new").exit_code == 1  # by hand
-    assert connection.execute("SELECT count(*) FROM lane_runs").fetchone() == (2,)
-
-
-def test_a_paused_account_is_left_out_until_somebody_resumes_it(shop: Marketplace, connection: Connection) -> None:
-    assert run("accounts", "pause", "shpo", "--reason", "x").exit_code == 1
-    assert "Account shop is not paused" in run("accounts", "resume", "shop", "--reason", "x").output
-    assert "accounts resume shop" in run("accounts", "pause", "shop", "--reason", "it moves").output
-    again = run("accounts", "pause", "shop", "--reason", "once more")
-    assert again.exit_code == 1
-    assert "it moves" in again.output
-    left_out = run("schedule", "run")
-    assert left_out.exit_code == 0
-    assert left_out.output.count("Account shop is paused since") == 1
-    assert "Nothing is due." in left_out.output
-    assert {lane["activity"] for lane in json.loads(run("status", "--json").output)} == {"paused"}
-    findings = list(EXAMINATIONS["lanes"]())
-    assert all(finding.ok and "is paused since" in finding.text for finding in findings)
-    assert "It is left out." in run("sync", "--type", "all").output
-    assert connection.execute("SELECT count(*) FROM lane_runs").fetchone() == (0,)
-    assert "It is synced now, since you name it." in run("sync", "--type", "new", "--account", "shop").output
-    assert connection.execute("SELECT count(*) FROM lane_runs").fetchone() == (1,)
-    assert "it moves" in run("accounts", "resume", "shop", "--reason", "it has moved").output
-    assert "Due: shop/modified" in run("schedule", "run", "--dry-run").output
-
-
-def test_a_sync_that_is_switched_off_runs_by_hand_only(
-    shop: Marketplace, connection: Connection, tmp_path: Path
-) -> None:
-    add_account(tmp_path, shop, "shop", syncs={"care": False, "incomplete": False})
-    assert "Due: shop/new, shop/modified" in run("schedule", "run", "--dry-run").output
-    assert [lane["sync_type"] for lane in json.loads(run("status", "--json").output)] == ["new", "modified"]
-    assert len(list(EXAMINATIONS["lanes"]())) == 2
-    assert run("schedule", "list").output.count("switched off") == 2
-    assert run("sync", "--type", "care").exit_code == 0
-    assert connection.execute("SELECT sync_type FROM lane_runs").fetchall() == [("care",)]
 
 
 def test_the_schedules_are_listed_with_next_and_last_ticks(shop: Marketplace) -> None:

@@ -18,7 +18,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from orders_sync.cli import watchdog
 from orders_sync.cli.examinations import EXAMINATIONS, Finding
-from orders_sync.cli.news import News
+from orders_sync.cli.status_changes import StatusChange
 from orders_sync.cli.watchdog import Watchdog, overdue
 from orders_sync.config.environment import PROJECT_ROOT
 from orders_sync.dagster_instance.internals import InstigatorStatus, SerializableErrorInfo, TickStatus
@@ -235,13 +235,13 @@ def test_a_tick_that_fails_is_news_until_one_succeeds(instance: dg.DagsterInstan
     error = SerializableErrorInfo("KeyError: 'sku'\n", [], "KeyError")
     store_tick(instance, sensor, time.time(), TickStatus.FAILURE, error)
     assert dog.look() is None
-    assert dog.news() == [News(True, "the tick of order_events failed: KeyError: 'sku'")]
+    assert dog.changes() == [StatusChange(True, "the tick of order_events failed: KeyError: 'sku'")]
     assert dog.look() is None
-    assert dog.news() == []
+    assert dog.changes() == []
     assert "the last tick of order_events failed: KeyError: 'sku'" in [each.text for each in EXAMINATIONS["daemon"]()]
     store_tick(instance, sensor, time.time(), TickStatus.SKIPPED)
     assert dog.look() is None
-    assert dog.news() == [News(False, "the tick of order_events is well again")]
+    assert dog.changes() == [StatusChange(False, "the tick of order_events is well again")]
 
 
 def test_a_database_of_dagster_that_is_away_is_news(database_url: str, home: Path) -> None:
@@ -258,12 +258,12 @@ def test_a_database_of_dagster_that_is_away_is_news(database_url: str, home: Pat
             administrator.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false".encode())
             administrator.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
             assert dog.look() is None
-            (lost,) = dog.news()
+            (lost,) = dog.changes()
             assert lost.is_wrong
             assert lost.text.startswith("Dagster's database does not answer: ")
             administrator.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true".encode())
             assert dog.look() is None
-            assert dog.news() == [News(False, "Dagster's database is well again")]
+            assert dog.changes() == [StatusChange(False, "Dagster's database is well again")]
         administrator.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 

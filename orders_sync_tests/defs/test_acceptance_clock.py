@@ -177,3 +177,14 @@ def test_further_passes_stay_within_the_budget(
         "VALUES ('shop', 'edge', now(), now() + interval '3 hours')"
     )
     assert "requested a pause of account shop" in why_not(instance)
+
+
+def test_no_further_pass_is_requested_of_a_sync_that_is_switched_off(
+    marketplace: Marketplace, folder: Path, instance: dg.DagsterInstance
+) -> None:
+    add_account(folder, marketplace, "shop", **ANSWERS, syncs={"new": False})
+    a_line_until(marketplace, datetime.now(UTC) + timedelta(minutes=1))
+    with dg.build_sensor_context(instance=instance, resources=RESOURCES) as context:
+        result = passes_before_deadlines(context)
+    assert isinstance(result, dg.SkipReason)
+    assert result.skip_message == "No account asks for it (pass_before_deadline)."

@@ -9,6 +9,7 @@ from orders_sync.acts.by import By
 from orders_sync.config.account import SellerAccount
 from orders_sync.config.schedules import ScheduleSettings
 from orders_sync.database.engine import Connection
+from orders_sync.lanes.pauses import pause_account
 from orders_sync.passes.acceptance_clock import Outlook, outlooks, runs_out_unanswered
 from orders_sync.passes.waiting_lines import MAX_REQUESTS, hold_back
 from orders_sync.stock.apply_events import apply_pending
@@ -168,6 +169,22 @@ def test_a_line_that_is_accepted_only_with_one_that_no_pass_decides_any_more_say
     )
     assert (case.answered_from, phone.answered_from) == (None, None)
     assert sync(account(marketplace, **settings)).accepted == 0
+
+
+def test_a_line_that_no_pass_answers_for_now_is_not_said_to_be_accepted(
+    marketplace: Marketplace, connection: Connection
+) -> None:
+    """The account is paused, or the sync is off: the deadline runs on meanwhile."""
+    a_waiting_order(marketplace)
+    (line,) = look(marketplace, connection, syncs={"new": False})
+    assert (line.answered_from, line.next_step) == (
+        None, "the sync `new` is switched off in the account's file, so that no pass answers it",
+    )  # fmt: skip
+    assert look(marketplace, connection)[0].next_step == "the next pass accepts it"
+    pause_account(connection, "shop", By("ann@desk", "it moves"))
+    (line,) = look(marketplace, connection)
+    assert line.answered_from is None
+    assert line.next_step.startswith("no pass answers it: Account shop is paused since ")
 
 
 def test_lines_that_no_pass_decides_any_more_say_why(marketplace: Marketplace, connection: Connection) -> None:

@@ -36,7 +36,9 @@ def resume_one_account(context: dg.OpExecutionContext, config: ChosenAccount, or
 
 
 @dg.job(
-    description="Requests no more runs of an account. Set `account` and `reason` in the launchpad.", tags=NOT_REPEATED
+    description="Pauses an account: no schedule and no sensor requests a run of it. Set `account` and `reason` in the "
+    "launchpad.",
+    tags=NOT_REPEATED,
 )
 def pause_account() -> None:
     """The one op `pause_one_account`."""
@@ -44,8 +46,7 @@ def pause_account() -> None:
 
 
 @dg.job(
-    description="Requests runs of a paused account again; what it missed runs at once. Set `account` and `reason` in "
-    "the launchpad.",
+    description="Resumes a paused account; what it missed runs at once. Set `account` and `reason` in the launchpad.",
     tags=NOT_REPEATED,
 )
 def resume_account() -> None:

@@ -37,7 +37,11 @@ def passes_before_deadlines(
     context: dg.SensorEvaluationContext, orders_database: OrdersDatabase
 ) -> dg.SensorResult | dg.SkipReason:
     """The cursor: account → run keys of its last passes → when they were requested (epoch seconds)."""
-    accounts = {name: account for name, account in load_accounts()[0].items() if account.settings.pass_before_deadline}
+    accounts = {
+        name: account
+        for name, account in load_accounts()[0].items()
+        if account.settings.pass_before_deadline and account.has_on(SyncType.NEW)
+    }
     if not accounts:
         return dg.SkipReason("No account asks for it (pass_before_deadline).")
     now = datetime.now(UTC)

@@ -27,7 +27,7 @@ from orders_sync.documents.printing import printed
 from orders_sync.documents.store import StoredDocument, stored_documents
 from orders_sync.lanes.activity import ActivityKind, activity
 from orders_sync.lanes.history import lane_states
-from orders_sync.lanes.pauses import pause_of
+from orders_sync.lanes.pauses import pause_of, paused_accounts
 from orders_sync.marketplaces.kit.accounts import account_names, lanes_on, load_accounts
 from orders_sync.model.errors import UserFacingError
 from orders_sync.model.texts import MAX_REASON_LENGTH, InputError
@@ -81,8 +81,10 @@ class OperationsPages:
                 )
                 for state in lane_states(connection, lanes_on(accounts))
             ]
-        at_work = [(lane, doing) for lane, doing in lanes if doing.kind is not ActivityKind.IDLE]
-        return self._page(request, "start.html", waiting=len(found), at_work=at_work)
+            pauses = paused_accounts(connection).values()
+        quiet = (ActivityKind.IDLE, ActivityKind.PAUSED)
+        at_work = [(lane, doing) for lane, doing in lanes if doing.kind not in quiet]
+        return self._page(request, "start.html", waiting=len(found), at_work=at_work, pauses=pauses)
 
     def waiting(self, request: Request) -> Response:
         """The waiting orderlines, those that run out first come first."""
@@ -104,7 +106,7 @@ class OperationsPages:
         )  # fmt: skip
 
     async def hold(self, request: Request) -> Response:
-        """Holds an order back from pause, or undoes that; on record with the reason."""
+        """Holds an order back from refusal, or undoes that; on record with the reason."""
         form = await form_of(request)
         if not self._sessions.is_form_token(self._sessions.of(request.headers), form.get("token", "")):
             text = "The page was too old, or another page has sent it. Open it again; nothing was changed."
