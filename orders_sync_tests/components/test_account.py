@@ -81,6 +81,14 @@ def partitions(event_log: psycopg.Connection, query: str, run_id: str) -> list[s
     return [day for (day,) in event_log.execute(query, [run_id])]  # pyright: ignore[reportArgumentType]
 
 
+def marked_later(event_log: psycopg.Connection, run_id: str) -> list[str]:
+    """The days that a later run marked, of those that the first one covered.
+
+    In the first hour of a day (UTC) the overlap makes one day more of the past whole.
+    """
+    return [day for day in partitions(event_log, MARKED, run_id) if day >= days_ago(92)]
+
+
 def set_watermark(connection: Connection, days: int) -> None:
     connection.execute("UPDATE lanes SET watermark = now() - make_interval(days => %s)", [days])
 
@@ -105,7 +113,7 @@ def test_a_nightly_run_marks_the_days_since_the_watermark_and_those_that_its_pas
     an_order(marketplace, 45, age=timedelta(days=45))
     later = nightly()
     assert partitions(event_log, PLANNED, later) == days_between(1, 0)
-    assert partitions(event_log, MARKED, later) == [days_ago(45), days_ago(30), *days_between(1, 0)]
+    assert marked_later(event_log, later) == [days_ago(45), days_ago(30), *days_between(1, 0)]
     assert range_start(connection) < datetime.now(UTC) - timedelta(days=92)
 
 
@@ -126,7 +134,7 @@ def test_days_that_no_run_had_marked_are_marked_although_the_command_line_moved_
     nightly()
     set_watermark(connection, 1)
     event_log.execute("DELETE FROM event_logs WHERE partition = ANY(%s)", [days_between(5, 3)])
-    assert partitions(event_log, MARKED, nightly()) == [*days_between(5, 3), *days_between(1, 0)]
+    assert marked_later(event_log, nightly()) == [*days_between(5, 3), *days_between(1, 0)]
 
 
 def test_a_backfill_covers_and_marks_the_days_that_a_person_selected(
