@@ -89,7 +89,7 @@ def _type(field: dict[str, Any], shared: dict[str, Any]) -> str:
     if "enum" in field:
         return "one of " + ", ".join(code(choice) for choice in field["enum"])
     if "const" in field:
-        return code(field["const"])
+        return code("off" if field["const"] is False else field["const"])
     if field.get("type") == "array":
         return "list of " + _type(field["items"], shared)
     if field.get("type") == "object" and isinstance(field.get("additionalProperties"), dict):
@@ -114,6 +114,8 @@ def _as_yaml(value: Any) -> str:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, tuple) and len(cast(tuple[Any, ...], value)) == 1:  # a single value is written as it is
+        return _as_yaml(value[0])
     if isinstance(value, list):
         return f"[{', '.join(_as_yaml(part) for part in cast(list[Any], value))}]"
     return str(value)

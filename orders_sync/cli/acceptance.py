@@ -34,18 +34,17 @@ def waiting(account: str | None, as_json: bool, as_csv: bool) -> None:
     """
     from orders_sync.config.schedules import load_schedules
     from orders_sync.marketplaces.kit.accounts import find_account, load_accounts
-    from orders_sync.passes.acceptance_clock import outlooks
+    from orders_sync.passes.acceptance_clock import next_passes, outlooks
 
     accounts, problems = load_accounts() if account is None else ({account: find_account(account)}, {})
     now = datetime.now(UTC)
     with read_stock_database(APPLICATION) as stock:
-        found = outlooks(stock, accounts, now, problems)
-    (next_pass,) = load_schedules().next_passes_of_new(now, 1)
-    names = ["account", "order", "item", "SKU", "waits_since", "hours_left", "in_time", "what_happens"]
+        found = outlooks(stock, accounts, now, load_schedules(), problems)
+    columns = ["account", "order", "item", "SKU", "waits_since", "hours_left", "in_time", "what_happens"]
     rows = [
         [
             each.line.account, each.line.order_id, each.line.item_id, each.line.sku, each.line.waits_since,
-            each.hours_left(now), _in_time(each, next_pass), each.next_step,
+            each.hours_left(now), _in_time(each), each.next_step,
         ]
         for each in found
     ]  # fmt: skip
@@ -53,11 +52,14 @@ def waiting(account: str | None, as_json: bool, as_csv: bool) -> None:
         console.print("No orderline waits for the merchant.")
         _warn_of(problems)
         return
-    print_rows(f"{len(rows)} waiting orderlines", names, rows, as_json=as_json, as_csv=as_csv)
+    print_rows(f"{len(rows)} waiting orderlines", columns, rows, as_json=as_json, as_csv=as_csv)
     if as_json or as_csv:
         return
-    console.print(f"The next pass of `new` is at {next_pass.astimezone(UTC):%Y-%m-%d %H:%M} UTC.", markup=False)
-    if late := sum(each.runs_out_before(next_pass) for each in found):
+    coming = next_passes(found)
+    for at, names in coming.items():
+        whose = f" of {', '.join(names)}" if len(coming) > 1 else ""
+        console.print(f"The next pass of `new`{whose} is at {at.astimezone(UTC):%Y-%m-%d %H:%M} UTC.", markup=False)
+    if late := sum(each.runs_out_before_next_pass for each in found):
         print_error(f"{late} of them run out before it has answered them.")
     _warn_of(problems)
     if unset := sorted({each.line.account for each in found if each.deadline is None} - set(problems)):
@@ -73,11 +75,11 @@ def _warn_of(problems: Collection[str]) -> None:
         )
 
 
-def _in_time(outlook: "Outlook", next_pass: datetime) -> str | None:
+def _in_time(outlook: "Outlook") -> str | None:
     """Whether the next pass comes before the line's deadline; None if that is not known."""
     if outlook.deadline is None:
         return None
-    return "no" if outlook.runs_out_before(next_pass) else "yes"
+    return "no" if outlook.runs_out_before_next_pass else "yes"
 
 
 @acceptance.command("hold-back")

@@ -141,16 +141,19 @@ def _examine_deadlines() -> Iterator[Finding]:
     from orders_sync.marketplaces.kit.accounts import load_accounts
     from orders_sync.passes.acceptance_clock import PASS_LENGTH
 
-    gap = load_schedules().longest_gap_of_new(datetime.now(UTC)) + PASS_LENGTH
+    schedules, now = load_schedules(), datetime.now(UTC)
     for account in load_accounts()[0].values():
         deadline = account.settings.acceptance_deadline
+        own = schedules.for_account(account.settings.schedules)
+        gap = own.longest_gap(SyncType.NEW, now) + PASS_LENGTH
         if deadline is not None and deadline <= gap and account.has_on(SyncType.NEW):
             yield Finding(
                 False,
                 f"its acceptance_deadline of {span(deadline.total_seconds())} is no longer than the "
                 f"{span(gap.total_seconds())} that a line may wait for a pass of `new` to answer it: one that is "
                 "paid right after a pass runs out",
-                "Add ticks: `frequent_new` or another `new` in orders_sync/defs/sync/defs.yaml.",
+                "Add ticks: `frequent_new` or another `new`, in orders_sync/defs/sync/defs.yaml or under `schedules` "
+                "in the account's file.",
                 account.name,
             )
 
@@ -185,7 +188,8 @@ def _examine_lanes() -> Iterator[Finding]:
         failures = failures_in_row(connection, [each.lane for each in states])
     now = datetime.now(UTC)
     for state, pause in zip(states, pauses, strict=True):
-        yield examine_lane(state, settings, now, pause, failures.get(state.lane, 0))
+        own = settings.for_account(accounts[state.lane.account].settings.schedules)
+        yield examine_lane(state, own, now, pause, failures.get(state.lane, 0))
 
 
 _REMEDY_OF_REFUSAL = (

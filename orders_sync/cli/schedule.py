@@ -1,13 +1,27 @@
 """`orders-sync schedule`: V1's `php artisan schedule:list` and `schedule:run`."""
 
+import json
 import sys
 import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any, cast
 
 import click
 
 from orders_sync.cli.database import orders_database
-from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console, moment, print_error, print_warning, table
+from orders_sync.cli.output import (
+    EXIT_DONE,
+    EXIT_FAILED,
+    SafeTable,
+    console,
+    print_as_it_is,
+    print_beside,
+    print_error,
+    print_warning,
+    table,
+)
+from orders_sync.config.account import SellerAccount
 from orders_sync.config.schedules import ScheduleSettings
 from orders_sync.lanes.history import LaneState
 from orders_sync.lanes.next_try import next_try
@@ -22,44 +36,105 @@ def schedule() -> None:
 
 
 @schedule.command("list")
-def list_schedules() -> None:
-    """List the schedules with their ticks and last runs.
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+def list_schedules(as_json: bool) -> None:
+    """List the schedules, and what they cost.
+
+    Of each schedule its ticks, of each lane its last run and its API calls per day: the ticks of a day
+    times the median of the lane's passes in the last 7 days.
 
     Exit code 1 if the file of the schedules can't be used: those in force are listed.
     """
     from orders_sync.config.schedules import schedules_in_force
+    from orders_sync.lanes.api_calls import calls_per_pass
     from orders_sync.lanes.history import lane_states
     from orders_sync.marketplaces.kit.accounts import lanes_on, load_accounts
 
     settings, problem = schedules_in_force()
     accounts, _ = load_accounts()
-    now = datetime.now(UTC)
     with orders_database(APPLICATION) as connection:
         states = {state.lane: state for state in lane_states(connection, lanes_on(accounts))}
-    shown = table(
-        f"Schedules (cron expressions in {settings.timezone}, times in UTC)",
-        "sync", "cron", "next tick", "last tick", "account", "last run", "outcome",
-    )  # fmt: skip
-    for sync_type in SyncType:
-        head = [
-            sync_type.value,
-            settings.schedules.of(sync_type),
-            moment(next(settings.ticks(sync_type, now))),
-            moment(settings.last_tick(sync_type, now)),
-        ]
-        for name in accounts or ["-"]:
-            state = states.get(Lane(name, sync_type))
-            started = state.last_started_at if state else None
-            is_on = name not in accounts or accounts[name].has_on(sync_type)
-            outcome = ((state and state.last_outcome) or "never ran") if is_on else "switched off"
-            shown.add_row(*head, name, moment(started), outcome)
-            head = [""] * 4
-    console.print(shown)
-    if settings.frequent_new:
-        console.print(f"Further passes of new: {settings.frequent_new} ({settings.frequent_cost()}).", markup=False)
+        calls = calls_per_pass(connection)
+    ticks = list(_ticks_of(settings, accounts, datetime.now(UTC)))
+    lanes = [
+        _row_of_lane(account, sync_type, settings, states, calls)
+        for account in accounts.values()
+        for sync_type in SyncType
+    ]
+    if as_json:
+        document = {"timezone": settings.timezone, "schedules": ticks, "lanes": lanes}
+        print_as_it_is(json.dumps(document, indent=2, default=str))
+    else:
+        console.print(_table(f"Schedules (crons in {settings.timezone}, times in UTC)", SCHEDULE_COLUMNS, ticks))
+        console.print(_table("Lanes (times in UTC)", LANE_COLUMNS, lanes))
     if problem is not None:
-        print_error(problem)
+        print_beside(str(problem), "red")
         sys.exit(EXIT_FAILED)
+
+
+SCHEDULE_COLUMNS = ("schedule", "crons", "per_day", "last_tick", "next_tick")
+LANE_COLUMNS = ("lane", "last_run", "outcome", "calls_per_day")
+
+
+def _ticks_of(
+    settings: ScheduleSettings, accounts: Mapping[str, SellerAccount], now: datetime
+) -> Iterator[dict[str, Any]]:
+    """Each schedule: those of all accounts, then those of single ones."""
+    kinds = [*((each, False) for each in SyncType), (SyncType.NEW, True)]
+    for account in (None, *accounts.values()):
+        for sync_type, frequent in kinds:
+            crons = (
+                settings.crons(sync_type, frequent=frequent)
+                if account is None
+                else account.settings.schedules.of(sync_type, frequent=frequent)
+            )
+            if not crons or (account is not None and not account.has_on(sync_type)):
+                continue
+            yield {
+                "schedule": f"{account.name + '/' if account else ''}{sync_type}{' (frequent)' if frequent else ''}",
+                "crons": list(crons),
+                "per_day": settings.ticks_per_day(crons),
+                "last_tick": settings.last_of(crons, now),
+                "next_tick": settings.next_of(crons, now),
+            }
+
+
+def _row_of_lane(
+    account: SellerAccount,
+    sync_type: SyncType,
+    settings: ScheduleSettings,
+    states: Mapping[Lane, LaneState],
+    calls: Mapping[Lane, float],
+) -> dict[str, Any]:
+    lane = Lane(account.name, sync_type)
+    state, is_on = states.get(lane), account.has_on(sync_type)
+    own = settings.for_account(account.settings.schedules)
+    crons = [*own.crons(sync_type), *(own.crons(sync_type, frequent=True) if sync_type is SyncType.NEW else ())]
+    return {
+        "lane": str(lane),
+        "last_run": state.last_started_at if state else None,
+        "outcome": ((state and state.last_outcome) or "never ran") if is_on else "switched off",
+        "calls_per_day": round(calls[lane] * own.ticks_per_day(crons)) if is_on and lane in calls else None,
+    }
+
+
+def _table(title: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> SafeTable:
+    shown = table(title, *(column.replace("_", " ") for column in columns))
+    for row in rows:
+        shown.add_row(*(_cell(row[column]) for column in columns))
+    return shown
+
+
+def _cell(value: object) -> str:
+    match value:
+        case None:
+            return "-"
+        case datetime():
+            return f"{value.astimezone(UTC):%Y-%m-%d %H:%M}"
+        case list():
+            return "\n".join(cast(list[str], value))
+        case _:
+            return str(value)
 
 
 @schedule.command("run")
@@ -84,11 +159,16 @@ def run_due(dry_run: bool) -> None:
 
     settings = load_schedules()
     accounts, _ = load_accounts()
+    of_account = {name: settings.for_account(each.settings.schedules) for name, each in accounts.items()}
     now = datetime.now(UTC)
     with orders_database(APPLICATION) as connection:
         states = lane_states(connection, lanes_on(accounts))
         failures = failures_in_row(connection, [state.lane for state in states])
-        due = [state.lane for state in states if _is_due(state, failures.get(state.lane, 0), settings, now)]
+        due = [
+            state.lane
+            for state in states
+            if _is_due(state, failures.get(state.lane, 0), of_account[state.lane.account], now)
+        ]
         found = {lane: pause_of(connection, accounts[lane.account], lane.sync_type) for lane in due}
     pauses = {lane: pause for lane, pause in found.items() if pause is not None}
     for text, is_chosen in {str(pause): isinstance(pause, AccountPause) for pause in pauses.values()}.items():

@@ -153,6 +153,7 @@ def lane_asset(
         description = f"**This account can't be used:**\n\n{as_code(str(account))}\n\n{description}"
     else:
         owners = account.settings.owners
+        schedules = schedules.for_account(account.settings.schedules)
         if not account.has_on(lane.sync_type):
             description = f"**Switched off** by `syncs` in the account's file: only a person runs it.\n\n{description}"
         kinds.add(account.settings.marketplace)

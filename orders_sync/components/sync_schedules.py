@@ -1,12 +1,16 @@
 """The component behind defs/sync/defs.yaml: the four sync jobs and their schedules."""
 
-from typing import Any
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import dagster as dg
 from pydantic import BaseModel
 
 from orders_sync.components.free_attributes import attributes_of
 from orders_sync.components.stand_ins import stand_ins
+from orders_sync.config.account import SellerAccount
 from orders_sync.config.environment import schedules_file
 from orders_sync.config.schedules import (
     ScheduleSettings,
@@ -14,9 +18,10 @@ from orders_sync.config.schedules import (
     keep_valid_schedules,
     schedules_in_force,
 )
-from orders_sync.dagster_support.lane_assets import SYNC_TYPE_TAG, job_name, schedule_name
+from orders_sync.dagster_support.lane_assets import ACCOUNT_TAG, SYNC_TYPE_TAG, job_name, schedule_name
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.dagster_support.run_requests import requests_of_tick
+from orders_sync.marketplaces.kit.accounts import load_accounts
 from orders_sync.model.lane import SyncType
 
 DESCRIPTIONS = {
@@ -25,6 +30,8 @@ DESCRIPTIONS = {
     SyncType.CARE: "The latest care records (replacements, returns), nightly.",
     SyncType.INCOMPLETE: "Missing delivery notes and labels, all day.",
 }
+FREQUENT_DESCRIPTION = "New orders sooner, between the ticks of their schedule."
+NO_ACCOUNT = "No account ticks with this schedule: add one in defs/accounts, or remove its own cron expressions."
 
 
 class SyncSchedules(dg.Component):
@@ -57,11 +64,13 @@ def present_schedules() -> dg.Definitions:
 
 
 def sync_schedules(settings: ScheduleSettings) -> dg.Definitions:
-    """The four sync jobs and their schedules."""
+    """The four sync jobs and their schedules, those of single accounts included."""
+    accounts, _ = load_accounts()
     jobs = {sync_type: _job(sync_type) for sync_type in SyncType}
-    schedules = [_schedule(sync_type, jobs[sync_type], settings) for sync_type in SyncType]
-    if settings.frequent_new is not None:
-        schedules.append(_frequent_schedule(jobs[SyncType.NEW], settings.frequent_new, settings))
+    schedules: list[dg.ScheduleDefinition] = []
+    for sync_type, job in jobs.items():
+        schedules += _schedules(job, _Ticks(sync_type, frequent=False), settings, accounts)
+    schedules += _schedules(jobs[SyncType.NEW], _Ticks(SyncType.NEW, frequent=True), settings, accounts)
     return dg.Definitions(jobs=list(jobs.values()), schedules=schedules)
 
 
@@ -75,42 +84,77 @@ def _job(sync_type: SyncType) -> Any:
     )
 
 
-def _schedule(sync_type: SyncType, job: Any, settings: ScheduleSettings) -> dg.ScheduleDefinition:
-    name, cron = schedule_name(sync_type), settings.schedules.of(sync_type)
-    return _lane_schedule(name, sync_type, job, cron, settings, DESCRIPTIONS[sync_type])
+class _Ticks(NamedTuple):
+    """Which ticks of a sync type: its own, or those of its further passes."""
+
+    sync_type: SyncType
+    frequent: bool
+
+    @property
+    def description(self) -> str:
+        return FREQUENT_DESCRIPTION if self.frequent else DESCRIPTIONS[self.sync_type]
 
 
-def _frequent_schedule(job: Any, cron: str, settings: ScheduleSettings) -> dg.ScheduleDefinition:
-    name = f"{job_name(SyncType.NEW)}_frequent_schedule"
-    description = f"New orders sooner, between the ticks of their schedule: {settings.frequent_cost()}."
-    return _lane_schedule(name, SyncType.NEW, job, cron, settings, description)
+def _schedules(
+    job: Any, ticks: _Ticks, settings: ScheduleSettings, accounts: Mapping[str, SellerAccount]
+) -> list[dg.ScheduleDefinition]:
+    """The schedule of all accounts, and one of each account that has cron expressions of its own.
+
+    Which accounts have some was read with the definitions: a tick of the schedule of all leaves out just these.
+    """
+    sync_type, frequent = ticks
+    own = {
+        name: crons
+        for name, account in accounts.items()
+        if (crons := account.settings.schedules.of(sync_type, frequent=frequent)) is not None
+    }
+    found: list[dg.ScheduleDefinition] = []
+    if crons := settings.crons(sync_type, frequent=frequent):
+        found.append(_schedule(job, ticks, crons, settings, lambda name: name not in own))
+    for name, crons in own.items():
+        if crons and accounts[name].has_on(sync_type):
+            found.append(_schedule(job, ticks, crons, settings, partial(operator.eq, name), account=name))
+    return found
 
 
-def _lane_schedule(
-    name: str, sync_type: SyncType, job: Any, cron: str, settings: ScheduleSettings, description: str
+def _schedule(
+    job: Any,
+    ticks: _Ticks,
+    crons: Sequence[str],
+    settings: ScheduleSettings,
+    is_meant: Callable[[str], bool],
+    account: str | None = None,
 ) -> dg.ScheduleDefinition:
-    """A schedule that requests a run for each account whose lane is free."""
+    """A schedule that requests a run for each account that is meant and whose lane is free.
+
+    `account`: whose own schedule it is; None: that of all others.
+    """
+    sync_type, frequent = ticks
+    whose = "" if account is None else f"Of account {account}. "
 
     @dg.schedule(
-        name=name,
+        name=schedule_name(sync_type, frequent=frequent, account=account),
         job=job,
-        cron_schedule=cron,
+        cron_schedule=list(crons),
         execution_timezone=settings.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=f"{description} A tick skips a lane that is busy; the reason names the run.",
-        tags={SYNC_TYPE_TAG: sync_type.value},
+        description=(
+            f"{whose}{ticks.description} {settings.cost(sync_type, crons)}. A tick skips a lane that is busy; the "
+            "reason names the run."
+        ),
+        tags={SYNC_TYPE_TAG: sync_type.value} | ({} if account is None else {ACCOUNT_TAG: account}),
     )
     def tick(
         context: dg.ScheduleEvaluationContext, orders_database: OrdersDatabase
     ) -> list[dg.RunRequest] | dg.SkipReason:
         with orders_database.connect("schedule") as connection:
             requests = requests_of_tick(
-                context.instance, connection, sync_type, context.scheduled_execution_time, settings
+                context.instance, connection, sync_type, context.scheduled_execution_time, settings, is_meant
             )
         for reason in requests.skipped:
             context.log.info(reason)
         if requests.runs:
             return requests.runs
-        return dg.SkipReason("\n".join(requests.skipped) or "There is no account: add one in defs/accounts.")
+        return dg.SkipReason("\n".join(requests.skipped) or NO_ACCOUNT)
 
     return tick

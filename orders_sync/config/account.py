@@ -24,6 +24,7 @@ from orders_sync.config.bounds import (
     RETENTION_DAYS,
 )
 from orders_sync.config.field_types import Duration
+from orders_sync.config.sync_crons import OwnCrons
 from orders_sync.config.yaml_files import ConfigError
 from orders_sync.model.known_credentials import note_credential
 from orders_sync.model.lane import SyncType
@@ -96,6 +97,11 @@ class AccountSettings(BaseModel):
     syncs: SyncSwitches = Field(
         default_factory=SyncSwitches,
         description="Which syncs run; e.g. `care: off` switches one off. A person can still run it by hand.",
+    )
+    schedules: OwnCrons = Field(
+        default_factory=OwnCrons,
+        description='Cron expressions of this account\'s own, e.g. `new: "0 * * * *"`, in the time zone of '
+        "defs/sync/defs.yaml; a sync that is not named ticks with those of all accounts.",
     )
     accept_orderlines: bool = Field(
         default=False, description="Accept waiting orderlines at the marketplace when they are stored."

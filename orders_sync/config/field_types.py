@@ -1,8 +1,9 @@
 """Types of settings that more than one file has: a cron expression, a time zone, a duration."""
 
 import re
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, cast
 from zoneinfo import available_timezones
 
 from croniter import CroniterBadDateError, croniter
@@ -10,6 +11,8 @@ from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 CRON_NAMES = {"@hourly": "0 * * * *", "@daily": "0 0 * * *", "@weekly": "0 0 * * 0", "@monthly": "0 0 1 * *"}
 """Names that stand for cron expressions."""
+MAX_CRONS = 10
+"""How many cron expressions a sync may have."""
 DURATION = r"^[1-9]\d{0,3}[mhd]$"
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
@@ -29,6 +32,17 @@ def checked_cron(value: str) -> str:
     return fields
 
 
+def checked_crons(value: object) -> tuple[str, ...]:
+    """One cron expression, or a list of them: a tick of any of them counts. Raises ValueError for a wrong one."""
+    crons = list(cast(Sequence[object], value)) if isinstance(value, list | tuple) else [value]
+    if not 1 <= len(crons) <= MAX_CRONS:
+        raise ValueError(f"allowed are 1 to {MAX_CRONS} cron expressions, found are {len(crons)}")
+    for cron in crons:
+        if not isinstance(cron, str):
+            raise ValueError(f"{cron!r} is no cron expression; write it in quotes, e.g. '0 6-22/2 * * *'")
+    return tuple(dict.fromkeys(checked_cron(str(cron)) for cron in crons))
+
+
 def _checked_zone(value: str) -> str:
     if value not in available_timezones():
         raise ValueError(f"{value!r} is no time zone; allowed are IANA names, e.g. UTC or Europe/Berlin")
@@ -44,8 +58,22 @@ def duration(value: object) -> timedelta:
     return timedelta(**{_UNITS[value[-1]]: int(value[:-1])})
 
 
-CronExpression = Annotated[str, AfterValidator(checked_cron)]
-"""Five fields (minute, hour, day of month, month, day of week), or a name such as @hourly."""
+CronExpressions = Annotated[
+    tuple[str, ...],
+    BeforeValidator(checked_crons),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string"},
+                {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MAX_CRONS},
+            ]
+        }
+    ),
+]
+"""A cron expression, or a list of them whose ticks all count.
+
+Each has five fields (minute, hour, day of month, month, day of week), or is a name such as @hourly.
+"""
 
 TimeZone = Annotated[str, AfterValidator(_checked_zone)]
 """The IANA name of a time zone."""

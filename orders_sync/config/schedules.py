@@ -1,9 +1,12 @@
 """When the syncs run: defs/sync/defs.yaml, read in one way by Dagster's component and by the CLI."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
-from itertools import islice
+from functools import lru_cache
+from heapq import merge
+from itertools import groupby, islice, takewhile
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,38 +14,26 @@ from zoneinfo import ZoneInfo
 from croniter import croniter
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from orders_sync.config import crons
 from orders_sync.config.environment import last_valid_schedules_file, schedules_file
-from orders_sync.config.field_types import CronExpression, TimeZone
+from orders_sync.config.field_types import CronExpressions, TimeZone
 from orders_sync.config.private_files import private_file
+from orders_sync.config.sync_crons import Crons, OwnCrons
 from orders_sync.config.yaml_files import ConfigError, read_component, refuse_templates, validate
 from orders_sync.model.lane import SyncType
 
 COMPONENT_TYPE = "orders_sync.components.sync_schedules.SyncSchedules"
 
-CALLS_PER_QUIET_PASS = 2
-"""API calls of a pass of `new` that finds few orders: the waiting orders, and those created since (Back Market)."""
+CALLS_PER_QUIET_PASS = {SyncType.NEW: 2, SyncType.MODIFIED: 1, SyncType.CARE: 1, SyncType.INCOMPLETE: 1}
+"""API calls of a pass that finds little: one page. `new` asks for the waiting orders too (Back Market)."""
+
+
+SOME_MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
+"""The start of a week in which no clock changes: figures about a schedule's week are the same at any time."""
+_SECOND = timedelta(seconds=1)
 
 
 class ScheduleConfigError(ConfigError):
     """The schedules can't be used as configured: which file, which key, what is wrong, what is allowed."""
-
-
-class Crons(BaseModel):
-    """One cron expression for each sync type."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    new: CronExpression = Field(default=crons.SYNC_NEW, description="New orders.")
-    modified: CronExpression = Field(
-        default=crons.SYNC_MODIFIED, description="Orders modified in the last three months."
-    )
-    care: CronExpression = Field(default=crons.SYNC_CARE, description="Care records.")
-    incomplete: CronExpression = Field(default=crons.SYNC_INCOMPLETE, description="Missing delivery notes and labels.")
-
-    def of(self, sync_type: SyncType) -> str:
-        """The cron expression of one sync type."""
-        return str(getattr(self, sync_type.value))
 
 
 class ScheduleSettings(BaseModel):
@@ -52,10 +43,13 @@ class ScheduleSettings(BaseModel):
 
     timezone: TimeZone = Field(default="UTC", description="IANA name of the time zone of the cron expressions.")
     partitions_start: date = Field(default=date(2025, 1, 1), description="The first day of the partitions.")
-    schedules: Crons = Field(default_factory=Crons, description="One cron expression for each sync type.")
-    frequent_new: CronExpression | None = Field(
+    schedules: Crons = Field(
+        default_factory=Crons, description="The cron expression of each sync type, or a list of them."
+    )
+    frequent_new: CronExpressions | None = Field(
         default=None,
-        description="A cron expression for further, cheap passes of `new`, to find orders sooner; none when not set.",
+        description="A cron expression, or a list of them, for further, cheap passes of `new`, to find orders sooner; "
+        "none when not set.",
     )
 
     @field_validator("partitions_start")
@@ -66,50 +60,81 @@ class ScheduleSettings(BaseModel):
             raise ValueError(f"{value} is in the future; allowed are days up to today, {today}")
         return value
 
-    def frequent_cost(self) -> str:
-        """What the further passes of `new` cost, as text: ticks and API calls per day. Empty when there are none."""
-        if self.frequent_new is None:
-            return ""
-        midnight = datetime(2026, 1, 5, tzinfo=ZoneInfo(self.timezone))
-        cron, count = croniter(self.frequent_new, midnight - timedelta(seconds=1)), 0
-        while cron.get_next(datetime) < midnight + timedelta(days=1):
-            count += 1
-        calls = count * CALLS_PER_QUIET_PASS
-        return f"{count} ticks per day, about {calls} API calls per day for each account while few orders are new"
+    def for_account(self, own: OwnCrons) -> "ScheduleSettings":
+        """These settings with an account's own cron expressions in the place of those of all accounts."""
+        crons = {each.value: found for each in SyncType if (found := own.of(each)) is not None}
+        frequent = own.of(SyncType.NEW, frequent=True)
+        schedules = self.schedules.model_copy(update=crons)
+        changed = {} if frequent is None else {"frequent_new": frequent or None}
+        return self.model_copy(update={"schedules": schedules, **changed})
+
+    def crons(self, sync_type: SyncType, *, frequent: bool = False) -> tuple[str, ...]:
+        """The cron expressions of one sync type, or of its further passes; empty when there are none."""
+        if frequent:
+            return self.frequent_new or ()
+        return self.schedules.of(sync_type)
+
+    def ticks_per_day(self, crons: Sequence[str]) -> int:
+        """How many ticks some cron expressions have on the busiest day of a week."""
+        midnight = SOME_MONDAY.replace(tzinfo=ZoneInfo(self.timezone))
+        ticks = takewhile(lambda tick: tick < midnight + timedelta(days=7), self._ticks(crons, midnight - _SECOND))
+        return max(Counter(tick.date() for tick in ticks).values(), default=1)
+
+    def cost(self, sync_type: SyncType, crons: Sequence[str]) -> str:
+        """What the passes of some cron expressions cost at least, as text: ticks and API calls per day."""
+        ticks = self.ticks_per_day(crons)
+        calls = ticks * CALLS_PER_QUIET_PASS[sync_type]
+        times, called = "tick" if ticks == 1 else "ticks", "API call" if calls == 1 else "API calls"
+        return f"{ticks} {times} per day, at least {calls} {called} per day for each account"
+
+    def _ticks(self, crons: Sequence[str], after: datetime) -> Iterator[datetime]:
+        """The ticks of some cron expressions after a moment, in time order, without end."""
+        start = after.astimezone(ZoneInfo(self.timezone))
+        for tick, _ in groupby(merge(*(croniter(cron, start).all_next(datetime) for cron in crons))):
+            yield tick
 
     def ticks(self, sync_type: SyncType, after: datetime) -> Iterator[datetime]:
-        """The ticks of one sync type after a moment, in time order, without end."""
-        zone = ZoneInfo(self.timezone)
-        cron = croniter(self.schedules.of(sync_type), after.astimezone(zone))
-        while True:
-            yield cron.get_next(datetime)
+        """The ticks of one sync type after a moment, in time order, without end; without those of `frequent_new`."""
+        return self._ticks(self.schedules.of(sync_type), after)
+
+    def passes(self, sync_type: SyncType, after: datetime) -> Iterator[datetime]:
+        """The ticks after a moment that request passes of one sync type, without end; with those of `frequent_new`."""
+        frequent = self.frequent_new or () if sync_type is SyncType.NEW else ()
+        return self._ticks((*self.schedules.of(sync_type), *frequent), after)
 
     def next_passes_of_new(self, after: datetime, count: int) -> list[datetime]:
         """The next ticks after a moment that request passes of `new`, in time order, those of `frequent_new` too."""
-        ticks = list(islice(self.ticks(SyncType.NEW, after), count))
-        if self.frequent_new is not None:
-            frequent = croniter(self.frequent_new, after.astimezone(ZoneInfo(self.timezone)))
-            ticks += [frequent.get_next(datetime) for _ in range(count)]
-        return sorted(set(ticks))[:count]
+        return list(islice(self.passes(SyncType.NEW, after), count))
 
     def next_tick(self, sync_type: SyncType, after: datetime) -> datetime:
         """The first tick after a moment that requests a pass of one sync type, those of `frequent_new` included."""
-        if sync_type is SyncType.NEW:
-            return self.next_passes_of_new(after, 1)[0]
-        return next(self.ticks(sync_type, after))
+        return next(self.passes(sync_type, after))
 
-    def longest_gap_of_new(self, after: datetime) -> timedelta:
-        """The longest time between two passes of `new` within the week after a moment; a longer gap counts as it is."""
+    def longest_gap(self, sync_type: SyncType, after: datetime) -> timedelta:
+        """The longest time between two passes within the week after a moment; a longer gap counts as it is."""
         longest, before = timedelta(0), after
-        while before < after + timedelta(days=7):
-            (tick,) = self.next_passes_of_new(before, 1)
+        for tick in self.passes(sync_type, after):
             longest, before = max(longest, tick - before), tick
+            if before >= after + timedelta(days=7):
+                break
         return longest
 
     def last_tick(self, sync_type: SyncType, before: datetime) -> datetime:
-        """The latest tick of one sync type at or before a moment."""
-        zone = ZoneInfo(self.timezone)
-        return croniter(self.schedules.of(sync_type), before.astimezone(zone) + timedelta(seconds=1)).get_prev(datetime)
+        """The latest tick of one sync type at or before a moment; without those of `frequent_new`."""
+        return self.last_of(self.schedules.of(sync_type), before)
+
+    def last_of(self, crons: Sequence[str], before: datetime) -> datetime:
+        """The latest tick of some cron expressions at or before a moment."""
+        return _latest(tuple(crons), before.astimezone(ZoneInfo(self.timezone)) + _SECOND)
+
+    def next_of(self, crons: Sequence[str], after: datetime) -> datetime:
+        """The first tick of some cron expressions after a moment."""
+        return next(self._ticks(crons, after))
+
+
+@lru_cache(64)  # the same for the lanes of all accounts without crons of their own
+def _latest(crons: tuple[str, ...], before: datetime) -> datetime:
+    return max(croniter(cron, before).get_prev(datetime) for cron in crons)
 
 
 def check_schedules(attributes: Any, file: str) -> ScheduleSettings:

@@ -13,7 +13,6 @@ from orders_sync.database.engine import Connection
 from orders_sync.database.rows import rows_as
 from orders_sync.lanes.history import lane_states
 from orders_sync.marketplaces.kit.accounts import lanes_on, load_accounts
-from orders_sync.model.lane import SyncType
 
 LATE = timedelta(hours=3)
 """A lane is not fresh when it has not succeeded this long after its tick."""
@@ -148,7 +147,10 @@ def _lanes_are_fresh(connection: Connection, settings: CutoverSettings, now: dat
         str(state.lane)
         for state in lane_states(connection, lanes_on(accounts))
         if state.last_succeeded_at is None
-        or state.last_succeeded_at < schedules.last_tick(SyncType(state.lane.sync_type), now - LATE)
+        or state.last_succeeded_at
+        < schedules.for_account(accounts[state.lane.account].settings.schedules).last_tick(
+            state.lane.sync_type, now - LATE
+        )
     ]
     return Check("lanes", not late, "every lane of V2 is fresh" if not late else f"not fresh: {', '.join(late)}")
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import dagster as dg
 
-from orders_sync.config.schedules import ScheduleSettings
+from orders_sync.config.schedules import SOME_MONDAY, ScheduleSettings
 from orders_sync.model.lane import SyncType
 
 GRACE_MINUTES = 45
@@ -14,14 +14,16 @@ GRACE_MINUTES = 45
 def freshness_of(sync_type: SyncType, settings: ScheduleSettings) -> dg.FreshnessPolicy:
     """Stale when the pass of a tick has not succeeded GRACE_MINUTES after it.
 
-    Where the minute of the cron is a list, a range or too late in the hour: stale after 25 hours without a pass.
+    Where there are several crons, or the minute is a list, a range or too late in the hour, it is stale so long after
+    the longest gap between two ticks of a week.
     """
-    cron = settings.schedules.of(sync_type)
-    minute, rest = cron.split(" ", 1)
-    if minute.isdecimal() and int(minute) + GRACE_MINUTES < 60:
+    crons = settings.schedules.of(sync_type)
+    minute, rest = crons[0].split(" ", 1)
+    if len(crons) == 1 and minute.isdecimal() and int(minute) + GRACE_MINUTES < 60:
         return dg.FreshnessPolicy.cron(
             f"{int(minute) + GRACE_MINUTES} {rest}",
             lower_bound_delta=timedelta(minutes=GRACE_MINUTES + 10),
             timezone=settings.timezone,
         )
-    return dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=25))
+    gap = settings.longest_gap(sync_type, SOME_MONDAY)
+    return dg.FreshnessPolicy.time_window(fail_window=gap + timedelta(minutes=GRACE_MINUTES))

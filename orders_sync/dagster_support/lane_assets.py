@@ -36,9 +36,10 @@ def job_name(sync_type: SyncType) -> str:
     return f"sync_{ASSET_NAMES[sync_type]}"
 
 
-def schedule_name(sync_type: SyncType) -> str:
-    """The schedule of a sync type's job."""
-    return f"{job_name(sync_type)}_schedule"
+def schedule_name(sync_type: SyncType, *, frequent: bool = False, account: str | None = None) -> str:
+    """The schedule of a sync type's job. `frequent`: of its further passes. `account`: whose own schedule it is."""
+    name = f"{job_name(sync_type)}{'_frequent' if frequent else ''}_schedule"
+    return name if account is None else f"{account}_{name}"
 
 
 def days(settings: ScheduleSettings) -> dg.DailyPartitionsDefinition:

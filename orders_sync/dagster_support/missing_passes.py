@@ -6,11 +6,13 @@ answer.
 """
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import LiteralString, NamedTuple
 
 import dagster as dg
 
+from orders_sync.config.account import SellerAccount
 from orders_sync.config.schedules import ScheduleSettings
 from orders_sync.dagster_instance.automation import stopped_instigators
 from orders_sync.dagster_support.busy_lanes import busy_with, runs_under_way
@@ -65,11 +67,12 @@ def missing_passes(
         if lane in states
     }
     taken = _ticks_taken(connection)
-    last_ticks = {sync_type: settings.last_tick(sync_type, now - TICK_GRACE) for sync_type in SyncType}
+    of_account = {name: settings.for_account(each.settings.schedules) for name, each in accounts.items()}
     lacking = [
         lane
         for lane, state in states.items()
-        if _lacks_pass(state, has_tick=lane in taken) or _has_lost_tick(state, last_ticks[lane.sync_type])
+        if _lacks_pass(state, has_tick=lane in taken)
+        or _has_lost_tick(state, of_account[lane.account].last_tick(lane.sync_type, now - TICK_GRACE))
     ]
     failures = failures_in_row(connection, lacking) if lacking else {}
     runs = runs_under_way(instance) if lacking else []
@@ -82,8 +85,8 @@ def missing_passes(
             continue
         reason = (
             pause_of(connection, accounts[lane.account], lane.sync_type)
-            or _why_not_now(tries, settings, lane, now)
-            or _why_not(instance, connection, states[lane], stopped, now)
+            or _why_not_now(tries, of_account[lane.account], lane, now)
+            or _why_not(instance, connection, states[lane], now, is_stopped=_schedule_of(lane, accounts) in stopped)
         )
         if reason is not None:
             waiting.append(str(reason))
@@ -140,19 +143,26 @@ def _why_not_now(tries: _Tries, settings: ScheduleSettings, lane: Lane, now: dat
     return None
 
 
+def _schedule_of(lane: Lane, accounts: Mapping[str, SellerAccount]) -> str:
+    """The name of the schedule that ticks for a lane: that of all accounts, or its account's own."""
+    has_own = accounts[lane.account].settings.schedules.of(lane.sync_type) is not None
+    return schedule_name(lane.sync_type, account=lane.account if has_own else None)
+
+
 def _why_not(
     instance: dg.DagsterInstance,
     connection: Connection,
     state: LaneState,
-    stopped: frozenset[str],
     now: datetime,
+    *,
+    is_stopped: bool,
 ) -> str | None:
-    """Why a lane is not tried though it is due; None if it is."""
+    """Why a lane is not tried though it is due; None if it is. `is_stopped`: its schedule is switched off."""
     lane = state.lane
     until = pause_end(connection, lane.account)
     if until is not None and until > now:
         return f"Lane {lane}: the marketplace requested a pause until {until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC."
-    if state.last_succeeded_at is not None and schedule_name(lane.sync_type) in stopped:
+    if state.last_succeeded_at is not None and is_stopped:
         return f"Lane {lane}: its schedule is switched off."
     return _why_its_last_run_is_enough(instance, state, now)
 

@@ -1,5 +1,6 @@
 """Which runs a tick of a sync schedule requests, and what such a run covers."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -43,17 +44,20 @@ def requests_of_tick(
     sync_type: SyncType,
     tick_at: datetime,
     settings: ScheduleSettings,
+    is_meant: Callable[[str], bool] = lambda _: True,
 ) -> TickRequests:
-    """Requests a run for each account whose lane is free, and does not pause.
+    """Requests a run for each account that the tick is meant for, by its name, whose lane is free, and does not pause.
 
     The reason for a busy lane names the run that holds it, that for a lane that pauses why its credential was refused.
     """
     accounts, problems = load_accounts()
-    skipped = [f"Account {name} can't be used: {problem}" for name, problem in problems.items()]
+    skipped = [f"Account {name} can't be used: {problem}" for name, problem in problems.items() if is_meant(name)]
     under_way = runs_under_way(instance)
     requests: list[dg.RunRequest] = []
     for name, account in accounts.items():
         lane = Lane(name, sync_type)
+        if not is_meant(name):
+            continue
         if not account.has_on(sync_type):
             skipped.append(f"Lane {lane} is switched off by `syncs` in the account's file.")
             continue

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from orders_sync.config.acceptance import RefuseAfter, in_hours
 from orders_sync.config.account import AccountSettings, SellerAccount
+from orders_sync.config.schedules import ScheduleSettings
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.authority import current_authority
 from orders_sync.lanes.pauses import pause_of
@@ -39,13 +40,26 @@ class Outlook(NamedTuple):
     """From when on a pass of `new` accepts or refuses it as things are now; None: no pass does."""
     next_step: str
     """What happens next, in words."""
+    next_pass: datetime
+    """When the schedules request the next pass of `new` for its account."""
+    pass_after: datetime
+    """When they request the pass after that one."""
 
     def hours_left(self, now: datetime) -> float | None:
         """The hours until the deadline, negative after it; None if none is set."""
         return None if self.deadline is None else in_hours(self.deadline - now)
 
-    def runs_out_before(self, pass_at: datetime) -> bool:
-        """Whether the deadline comes before a pass that starts at this moment could have answered the line."""
+    @property
+    def runs_out_before_next_pass(self) -> bool:
+        """Whether the deadline comes before the next pass could have answered the line."""
+        return self._runs_out_before(self.next_pass)
+
+    @property
+    def runs_out_before_pass_after(self) -> bool:
+        """Whether only the next pass can still answer the line, or none can."""
+        return self._runs_out_before(self.pass_after)
+
+    def _runs_out_before(self, pass_at: datetime) -> bool:
         return self.deadline is not None and self.deadline <= pass_at + PASS_LENGTH
 
 
@@ -54,23 +68,32 @@ UNUSABLE = "the account's file has an error, so that no pass answers it: run `or
 
 
 def outlooks(
-    stock: StockConnection, accounts: Mapping[str, SellerAccount], now: datetime, unusable: Collection[str] = ()
+    stock: StockConnection,
+    accounts: Mapping[str, SellerAccount],
+    now: datetime,
+    schedules: ScheduleSettings,
+    unusable: Collection[str] = (),
 ) -> list[Outlook]:
     """The waiting lines of these accounts with what becomes of them, those that run out first.
 
+    `schedules`: those in force.
     `unusable`: the names of accounts whose file has an error. Their lines come first: nothing is known of their time.
     """
-    return [*_unanswerable(stock, unusable), *_outlooks(stock, accounts, now)]
-
-
-def _unanswerable(stock: StockConnection, unusable: Collection[str]) -> list[Outlook]:
     lines = waiting_lines(stock, sorted(unusable)) if unusable else []
-    return [Outlook(line, None, None, None, UNUSABLE) for line in lines]
+    coming = schedules.next_passes_of_new(now, 2)
+    unanswerable = [Outlook(line, None, None, None, UNUSABLE, *coming) for line in lines]
+    return [*unanswerable, *_outlooks(stock, accounts, now, schedules)]
 
 
-def _outlooks(stock: StockConnection, accounts: Mapping[str, SellerAccount], now: datetime) -> list[Outlook]:
+def _outlooks(
+    stock: StockConnection, accounts: Mapping[str, SellerAccount], now: datetime, schedules: ScheduleSettings
+) -> list[Outlook]:
     has_list = has_stock_list(stock)
     no_passes = {name: _why_no_pass(stock.connection, account) for name, account in accounts.items()}
+    coming = {
+        name: schedules.for_account(account.settings.schedules).next_passes_of_new(now, 2)
+        for name, account in accounts.items()
+    }
     rules = {name: rules_of(account.settings, has_stock_list=has_list) for name, account in accounts.items()}
     found: list[Outlook] = []
     for (name, _), group in groupby(waiting_lines(stock, sorted(accounts)), lambda line: (line.account, line.order_id)):
@@ -83,7 +106,7 @@ def _outlooks(stock: StockConnection, accounts: Mapping[str, SellerAccount], now
             limit = order.settings.acceptance_deadline
             deadline = None if limit is None else line.waits_since + limit
             warned_from = None if limit is None or deadline is None else deadline - limit / 4
-            found.append(Outlook(line, deadline, warned_from, answered_from, step))
+            found.append(Outlook(line, deadline, warned_from, answered_from, step, *coming[name]))
     return sorted(found, key=lambda each: (each.deadline is None, each.deadline or each.line.waits_since))
 
 
@@ -97,11 +120,19 @@ def _why_no_pass(connection: Connection, account: SellerAccount) -> str:
     return "" if pause is None else f"no pass answers it: {pause}"
 
 
-def runs_out_unanswered(outlook: Outlook, now: datetime, next_pass: datetime) -> bool:
+def next_passes(found: Sequence[Outlook]) -> dict[datetime, list[str]]:
+    """When the next passes of `new` come that can answer these lines, in time order, and of which accounts."""
+    coming: dict[datetime, list[str]] = {}
+    for at, account in sorted({(each.next_pass, each.line.account) for each in found}):
+        coming.setdefault(at, []).append(account)
+    return coming
+
+
+def runs_out_unanswered(outlook: Outlook, now: datetime) -> bool:
     """Whether a pass could answer the line now, and its deadline comes before the next pass does."""
     is_answerable = outlook.answered_from is not None and outlook.answered_from <= now
     is_in_time = outlook.deadline is not None and outlook.deadline > now
-    return is_answerable and is_in_time and outlook.runs_out_before(next_pass)
+    return is_answerable and is_in_time and outlook.runs_out_before_next_pass
 
 
 class _Order(NamedTuple):

@@ -145,12 +145,15 @@ def _plain(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
+_PARTS_OF_URL = re.compile(r"[/?&=;#]")
+
+
 def _is_mail(mail: str) -> _Names:
     """The address as a whole, wherever a text has it: ann@example.com is not joann@example.com."""
     pattern = re.compile(rf"(?<![\w.!#$%&'*+/=?^`{{|}}~-]){re.escape(_plain(mail))}(?![\w-])(?!\.\w)")
 
     def is_in(text: str) -> bool:
-        if "%40" in text and pattern.search(_plain(unquote(text))) is not None:  # in the query of a URL
+        if "%40" in text and any(pattern.search(_plain(unquote(part))) for part in _PARTS_OF_URL.split(text)):
             return True
         return "@" in text and pattern.search(_plain(text)) is not None
 

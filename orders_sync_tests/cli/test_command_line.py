@@ -78,10 +78,25 @@ def test_a_lane_that_failed_is_due_again_after_a_minute(shop: Marketplace, conne
     assert "Due: shop/modified" in run("schedule", "run", "--dry-run").output
 
 
-def test_the_schedules_are_listed_with_next_and_last_ticks(shop: Marketplace) -> None:
+def test_the_schedules_are_listed_with_ticks_and_api_calls(
+    shop: Marketplace, connection: Connection, tmp_path: Path
+) -> None:
+    run("sync", "--type", "new")
     output = run("schedule", "list").output
-    for text in ("0 6-22/2 * * *", "0 2 * * *", "0 */4 * * *", "next tick", "last tick", "never ran"):
+    for text in ("0 6-22/2 * * *", "0 2 * * *", "0 */4 * * *", "next tick", "last tick", "never ran", "calls per day"):
         assert text in output
+    assert max(map(len, output.splitlines())) <= 80
+    listed = json.loads(run("schedule", "list", "--json").output)
+    assert listed["schedules"][0]["per_day"] == 9
+    (calls,) = connection.execute("SELECT (summary->>'api_calls')::int FROM lane_runs").fetchone() or (0,)
+    assert listed["lanes"][0] == {
+        "lane": "shop/new", "last_run": listed["lanes"][0]["last_run"], "outcome": "succeeded",
+        "calls_per_day": 9 * calls,
+    }  # fmt: skip
+    add_account(tmp_path, shop, "shop", schedules={"new": ["@hourly", "30 12 * * *"], "frequent_new": "*/30 6-7 * * *"})
+    listed = json.loads(run("schedule", "list", "--json").output)
+    assert [each["per_day"] for each in listed["schedules"] if "shop" in each["schedule"]] == [25, 4]
+    assert listed["lanes"][0]["calls_per_day"] == (25 + 2) * calls  # two of the frequent ones are at full hours
 
 
 def test_status_shows_each_lane_also_as_json(shop: Marketplace) -> None:

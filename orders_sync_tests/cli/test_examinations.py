@@ -181,6 +181,10 @@ def test_a_deadline_that_may_run_out_before_a_pass_has_answered_is_found(
         "shop: its acceptance_deadline of 8 h 15 min is no longer than the 8 h 15 min that a line may wait for a pass of "
         "`new` to answer it: one that is paid right after a pass runs out"
     ] * is_found  # fmt: skip
+    add_account(tmp_path, shop, "shop", acceptance_deadline=deadline, schedules={"new": "@hourly"})
+    assert list(EXAMINATIONS["acceptance deadlines"]()) == []
+    add_account(tmp_path, shop, "shop", acceptance_deadline=deadline, syncs={"new": False})
+    assert list(EXAMINATIONS["acceptance deadlines"]()) == []
 
 
 def test_waiting_lines_that_a_person_has_to_answer_are_counted_also_of_an_account_whose_file_has_an_error(

@@ -62,7 +62,9 @@ def test_a_sync_that_is_switched_off_runs_by_hand_only(
 def test_the_doctor_reports_a_pause_however_many_lanes_there_are(shop: Marketplace, tmp_path: Path) -> None:
     for name in ("b", "c", "d"):
         add_account(tmp_path, shop, name)
+    run("sync", "--type", "all")
     run("accounts", "pause", "shop", "--reason", "it moves")
     report = " ".join(run("doctor").output.split())
     assert "ok lanes: shop/new, shop/modified, shop/care, shop/incomplete: Account shop is paused since" in report
     assert ": it moves. No run of it is requested" in report
+    assert "ok lanes: 12 are well" in report

@@ -66,6 +66,7 @@ MISTAKES = {
     "another_component": (ACCOUNT.replace("account.Account", "sync_schedules.SyncSchedules"), "type: must be"),
     "a_script": ("type: dagster.PythonScriptComponent\nattributes: {execution: {path: x.py}, assets: [{key: leaked, "
                  "description: '{{ env.ORDERS_DATABASE_URL }}'}]}\n", "type: must be"),
+    "too_large": (f"{ACCOUNT}{'#' * 300_000}\n", "can't be read: it is larger than 256 kB"),
     "user_in_the_url": (f"{ACCOUNT}  base_url: https://me:secret99@example.com\n", "must name no user and no password"),
     "post_processing": (f"{ACCOUNT}post_processing: {{}}\n", "post_processing: is not allowed in a file of settings"),
 }  # fmt: skip
@@ -135,7 +136,7 @@ def test_the_last_valid_schedules_stay_in_force(project: Path, load: Load) -> No
     schedules = schedules_of(project)
     edit_yaml(schedules, lambda document: document.update(attributes={"schedules": {"new": "7 * * * *"}}))
     whole = load(project)
-    assert whole["schedules"]["sync_new_orders_schedule"] == "7 * * * *"
+    assert whole["schedules"]["sync_new_orders_schedule"] == ["7 * * * *"]
     valid = schedules.read_text()
     for wrong in (valid.replace("7 * * * *", "often"), valid.replace("type:", "tpye:"), "\t", ""):
         schedules.write_text(wrong)
@@ -151,7 +152,7 @@ def test_the_last_valid_schedules_stay_in_force(project: Path, load: Load) -> No
 def test_without_schedules_that_were_once_valid_those_of_the_brief_are_in_force(project: Path, load: Load) -> None:
     schedules_of(project).write_text("\t")
     loaded = load(project)
-    assert loaded["schedules"]["sync_new_orders_schedule"] == "0 6-22/2 * * *"
+    assert loaded["schedules"]["sync_new_orders_schedule"] == ["0 6-22/2 * * *"]
     assert "the default schedules are in force" in loaded["assets"]["unusable_settings/sync_defs_yaml"]
 
 
@@ -170,6 +171,7 @@ def test_code_of_the_users_own_that_fails_stops_nothing_else(project: Path, load
     defs = project / "orders_sync" / "defs"
     (defs / "mine.py").write_text("import dagster as dg\n@dg.asset\ndef mine() -> None: ...\n")
     (defs / "broken.py").write_text("raise ValueError('not today')\n")
+    (defs / "again").symlink_to(".")
     loaded = load(project)
     assert whole["assets"].items() <= loaded["assets"].items()
     assert "mine" in loaded["assets"]

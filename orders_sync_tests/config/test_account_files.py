@@ -4,11 +4,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import field_validator
 
 from orders_sync.config.acceptance import RefuseAfter, WhenShort, when_short_in_force
-from orders_sync.config.account import AccountConfigError
+from orders_sync.config.account import AccountConfigError, TokenSettings
 from orders_sync.config.account_files import read_attributes
 from orders_sync.config.environment import accounts_folder
+from orders_sync.marketplaces.kit import accounts as kit_accounts
 from orders_sync.marketplaces.kit.accounts import account_from, load_accounts
 from orders_sync.testing.deployment import SANDBOX_ACCOUNTS
 
@@ -103,6 +105,24 @@ def test_a_bad_file_does_not_affect_other_accounts(tmp_path: Path) -> None:
     assert list(accounts) == ["good"]
     assert sorted(problems) == ["broken", "other", "wrong"]
     assert "days_back: Input should be greater than or equal to 1" in str(problems["wrong"])
+
+
+def test_settings_whose_check_fails_affect_no_other_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in an adapter of the user's own, whose validator raises whatever it likes."""
+
+    class Settings(TokenSettings):
+        @field_validator("owners")
+        @classmethod
+        def _checked(cls, value: list[str]) -> list[str]:
+            return [{"team:orders": "team:shop"}[owner] for owner in value]
+
+    monkeypatch.setattr(kit_accounts, "settings_models", lambda: {"back_market": Settings})
+    for name, text in {"good": GOOD, "odd": GOOD + "  owners: [team:x]\n"}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "defs.yaml").write_text(text)
+    usable, problems = load_accounts(tmp_path)
+    assert list(usable) == ["good"]
+    assert "KeyError" in str(problems["odd"])
 
 
 @pytest.mark.parametrize("name", SANDBOX_ACCOUNTS)

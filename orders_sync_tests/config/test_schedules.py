@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from itertools import islice, pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -22,6 +23,7 @@ from orders_sync.config.schedules import (
     load_schedules,
     read_schedules,
 )
+from orders_sync.config.sync_crons import OwnCrons
 from orders_sync.config.v1 import load_cutover_settings
 from orders_sync.model.lane import SyncType
 from orders_sync.testing.deployment import copy_project, edit_yaml, environment, schedules_of, v1_file_of
@@ -37,12 +39,17 @@ BERLIN = ZoneInfo("Europe/Berlin")
 
 
 def year_of_ticks(sync_type: SyncType, zone: str) -> list[datetime]:
+    (cron,) = ScheduleSettings().schedules.of(sync_type)
+    return ticks_of(cron, zone)
+
+
+def ticks_of(cron: str, zone: str) -> list[datetime]:
     """The ticks of the cron in 2026, in that zone, as Dagster computes them: the starts of its time windows."""
     start, end = (datetime(year, 1, 1, tzinfo=ZoneInfo(zone)) for year in (2026, 2027))
     partitions = dg.TimeWindowPartitionsDefinition(
         start=start,
         end=end + timedelta(days=1),  # the window of the last tick ends within
-        cron_schedule=ScheduleSettings().schedules.of(sync_type),
+        cron_schedule=cron,
         timezone=zone,
         fmt="%Y-%m-%dT%H:%M:%S%z",
     )
@@ -56,8 +63,8 @@ def test_a_file_overrides_only_the_crons_that_it_names(tmp_path: Path) -> None:
     file.write_text(
         'type: orders_sync.components.sync_schedules.SyncSchedules\nattributes: {schedules: {new: "0 6-22 * * *"}}\n'
     )
-    assert read_schedules(file).schedules == Crons(new="0 6-22 * * *")
-    assert read_schedules(file).schedules.modified == crons.SYNC_MODIFIED
+    assert read_schedules(file).schedules == Crons(new=("0 6-22 * * *",))
+    assert read_schedules(file).schedules.modified == (crons.SYNC_MODIFIED,)
 
 
 def test_the_tests_do_not_depend_on_the_crons_of_the_operator(tmp_path: Path) -> None:
@@ -65,7 +72,7 @@ def test_the_tests_do_not_depend_on_the_crons_of_the_operator(tmp_path: Path) ->
     changed = copy_project(tmp_path / "changed")
     edit_yaml(v1_file_of(changed), lambda document: document.update(schedules={"refresh_new": "*/9 * * * *"}))
     edit_yaml(schedules_of(changed), lambda document: document["attributes"].update(schedules={"new": "0 6-22 * * *"}))
-    assert read_schedules(schedules_of(changed)).schedules.new == "0 6-22 * * *"
+    assert read_schedules(schedules_of(changed)).schedules.new == ("0 6-22 * * *",)
     program = "import sys, pathlib\nfrom orders_sync.testing.deployment import copy_project as c\nc(pathlib.Path(sys.argv[1]))"
     subprocess.run(
         [sys.executable, "-c", program, str(tmp_path / "copy")],
@@ -113,8 +120,38 @@ def test_our_own_ticks_are_dagsters() -> None:
         assert settings.last_tick(sync_type, expected[7] + timedelta(minutes=3)) == expected[7]
 
 
+def test_the_ticks_of_several_crons_are_dagsters() -> None:
+    crons = ["0 6-22/2 * * *", "*/20 11-13 * * 1-5", "0 12 * * *"]
+    settings = check_schedules({"timezone": "Europe/Berlin", "schedules": {"new": crons}}, "f")
+
+    after = datetime(2026, 3, 27, 12, tzinfo=UTC)  # before the night on which the clock changes
+    dagsters = sorted({tick for cron in crons for tick in ticks_of(cron, "Europe/Berlin")})
+    expected = [tick for tick in dagsters if tick > after][:60]
+    assert list(islice(settings.ticks(SyncType.NEW, after), 60)) == expected
+    for before, tick in pairwise(expected):
+        assert settings.last_tick(SyncType.NEW, tick - timedelta(seconds=1)) == before
+        assert settings.last_tick(SyncType.NEW, tick) == tick
+    assert settings.ticks_per_day(settings.crons(SyncType.NEW)) == 9 + 9 - 1  # 12:00 is a tick of all three
+
+
+def test_an_account_has_crons_of_its_own_and_the_others_of_all_accounts() -> None:
+    settings = check_schedules({"frequent_new": "*/10 * * * *", "schedules": {"care": "0 5 * * *"}}, "f")
+    own = settings.for_account(OwnCrons(new=("0 * * * *",)))
+    assert own.crons(SyncType.NEW) == ("0 * * * *",)
+    assert own.crons(SyncType.CARE) == ("0 5 * * *",)
+    assert own.crons(SyncType.NEW, frequent=True) == ("*/10 * * * *",)
+    after = datetime(2026, 3, 1, 0, 5, tzinfo=UTC)
+    for frequent, expected in (
+        (False, datetime(2026, 3, 1, 6, tzinfo=UTC)),
+        (("*/30 * * * *",), after.replace(minute=30)),
+    ):
+        assert settings.for_account(OwnCrons.model_validate({"frequent_new": frequent})).next_passes_of_new(
+            after, 1
+        ) == [expected]
+
+
 def test_the_hourly_example_of_the_brief() -> None:
-    settings = ScheduleSettings(schedules=Crons(new="0 6-22 * * *"))
+    settings = ScheduleSettings(schedules=Crons(new=("0 6-22 * * *",)))
     ticks = settings.ticks(SyncType.NEW, datetime(2026, 1, 1, tzinfo=UTC))
     assert [next(ticks).hour for _ in range(18)] == [*range(6, 23), 6]
 
@@ -133,6 +170,9 @@ def test_the_hourly_example_of_the_brief() -> None:
         ),
         ({"schedules": {"new": "0 6 31 2 *"}}, "schedules.new: '0 6 31 2 *' has no tick: there is no such day"),
         ({"schedules": {"new": "@reboot"}}, "schedules.new: '@reboot' is no cron expression; allowed are five fields"),
+        ({"schedules": {"new": []}}, "schedules.new: allowed are 1 to 10 cron expressions, found are 0"),
+        ({"schedules": {"new": ["@hourly", "0 25 * * *"]}}, "schedules.new: '0 25 * * *' is no cron expression"),
+        ({"schedules": {"new": 6}}, "schedules.new: 6 is no cron expression; write it in quotes, e.g. "),
         ({"timezone": "Berlin"}, "timezone: 'Berlin' is no time zone; allowed are IANA names"),
         ({"partitions_start": "soon"}, "partitions_start: "),
         ({"partitions_start": "2999-01-01"}, "partitions_start: 2999-01-01 is in the future; allowed are days up to"),
@@ -148,7 +188,7 @@ def test_an_error_names_file_key_and_reason(attributes: dict[str, object], line:
 
 def test_names_stand_for_cron_expressions() -> None:
     assert check_schedules({"schedules": {"new": "@hourly", "care": "@daily"}}, "f").schedules == Crons(
-        new="0 * * * *", care="0 0 * * *"
+        new=("0 * * * *",), care=("0 0 * * *",)
     )
 
 
@@ -160,8 +200,8 @@ def test_a_file_that_is_no_yaml_is_an_error(tmp_path: Path) -> None:
 
 def test_the_cost_of_further_passes_of_new_is_shown() -> None:
     settings = check_schedules({"frequent_new": "*/10 6-22 * * *"}, "f")
-    assert settings.frequent_cost() == (
-        "102 ticks per day, about 204 API calls per day for each account while few orders are new"
+    assert settings.cost(SyncType.NEW, settings.crons(SyncType.NEW, frequent=True)) == (
+        "102 ticks per day, at least 204 API calls per day for each account"
     )
     component = SyncSchedules({"frequent_new": "*/10 6-22 * * *"})
     schedules = (

@@ -10,7 +10,7 @@ from orders_sync.dagster_support.freshness import freshness_of
 from orders_sync.model.lane import SyncType
 
 
-def policy_of(cron: str, sync_type: SyncType = SyncType.NEW) -> dg.FreshnessPolicy:
+def policy_of(cron: str | list[str], sync_type: SyncType = SyncType.NEW) -> dg.FreshnessPolicy:
     settings = {"timezone": "Europe/Berlin", "schedules": {sync_type.value: cron}}
     return freshness_of(sync_type, check_schedules(settings, "defs.yaml"))
 
@@ -26,9 +26,17 @@ def test_a_pass_has_45_minutes_from_each_tick_on(cron: str, deadline: str, sync_
     assert policy_of(cron, sync_type) == expected
 
 
-@pytest.mark.parametrize("cron", ["15 2 * * *", "*/10 * * * *", "0,30 6 * * *", "* * * * *"])
-def test_where_the_deadline_would_fall_into_the_next_hour_a_day_is_allowed(cron: str) -> None:
-    assert policy_of(cron) == dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=25))
+@pytest.mark.parametrize(
+    ("cron", "minutes"),
+    [
+        ("15 2 * * *", 24 * 60), ("*/10 * * * *", 10), ("0,30 6 * * *", 23 * 60 + 30), ("* * * * *", 1),
+        (["0 2 * * *", "30 4 * * *"], 21 * 60 + 30), ("15 2 * * 1", 7 * 24 * 60),
+    ],
+)  # fmt: skip
+def test_where_no_cron_can_say_the_deadline_it_follows_the_longest_gap(cron: str | list[str], minutes: int) -> None:
+    """The deadline would fall into the next hour, or there are several crons."""
+    expected = dg.FreshnessPolicy.time_window(fail_window=timedelta(minutes=minutes + 45))
+    assert policy_of(cron) == expected
 
 
 def test_dagster_takes_the_policy_for_an_asset() -> None:

@@ -150,6 +150,20 @@ def test_a_tick_of_which_nothing_came_is_made_up(
     assert sensor.evaluate(tick + MINUTE * 11.5) == []
 
 
+def test_a_tick_of_an_accounts_own_schedule_is_made_up(
+    sensor: Sensor, connection: Connection, folder: Path, marketplace: Marketplace, instance: dg.DagsterInstance
+) -> None:
+    add_account(folder, marketplace, "shop", schedules={"new": "0 * * * *"})
+    all_succeeded(connection)
+    connection.execute(
+        "UPDATE lanes SET last_started_at = now() - interval '2 hours', last_finished_at = last_started_at"
+    )
+    tick = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    assert sensor.evaluate(tick + 9 * MINUTE) == [] or tick + 9 * MINUTE < datetime.now(UTC)
+    switch(instance, InstigatorType.SCHEDULE, "sync_new_orders_schedule", InstigatorStatus.STOPPED)
+    assert sensor.evaluate(tick + 71 * MINUTE) == ["shop/new"], "another schedule is switched off, not its own"
+
+
 def test_a_tick_that_came_while_a_pass_worked_on_the_lane_is_not_made_up(
     instance: dg.DagsterInstance, connection: Connection, folder: Path
 ) -> None:

@@ -278,9 +278,8 @@ class Week:
             for sync_type in SCHEDULED:
                 if self.schedules.last_tick(sync_type, now) > now - STEP:
                     self._pass(name, sync_type)
-        (next_pass,) = self.schedules.next_passes_of_new(now, 1)
         accounts = {name: one for name, one in self.accounts.items() if one.settings.pass_before_deadline}
-        late = [each for each in outlooks(self.stock, accounts, now) if runs_out_unanswered(each, now, next_pass)]
+        late = [each for each in outlooks(self.stock, accounts, now, self.schedules) if runs_out_unanswered(each, now)]
         for name, requested in self.requested.items():
             items = frozenset(each.line.item_id for each in late if each.line.account == name)
             today = sum(at > now - DAY for at in requested.values())
@@ -304,7 +303,7 @@ class Week:
 
     def _announced(self, name: str) -> dict[WaitingLine, datetime | None]:
         """The waiting lines of an account, and from when on the clock says that a pass answers them."""
-        found = outlooks(self.stock, {name: self.accounts[name]}, datetime.now(UTC))
+        found = outlooks(self.stock, {name: self.accounts[name]}, datetime.now(UTC), self.schedules)
         return {each.line: each.answered_from for each in found}
 
     def _compare(self, announced: Mapping[WaitingLine, datetime | None]) -> None:

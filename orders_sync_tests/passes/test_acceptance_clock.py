@@ -10,7 +10,7 @@ from orders_sync.config.account import SellerAccount
 from orders_sync.config.schedules import ScheduleSettings
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.pauses import pause_account
-from orders_sync.passes.acceptance_clock import Outlook, outlooks, runs_out_unanswered
+from orders_sync.passes.acceptance_clock import Outlook, next_passes, outlooks, runs_out_unanswered
 from orders_sync.passes.waiting_lines import MAX_REQUESTS, hold_back
 from orders_sync.stock.apply_events import apply_pending
 from orders_sync.stock.connection import StockConnection
@@ -30,7 +30,7 @@ def look(
         import_levels(stock, stock_list)
     sync(sandbox_account(marketplace))
     apply_pending(stock)
-    return outlooks(stock, {"shop": account(marketplace, **settings)}, datetime.now(UTC))
+    return outlooks(stock, {"shop": account(marketplace, **settings)}, datetime.now(UTC), ScheduleSettings())
 
 
 def account(marketplace: Marketplace, **settings: Any) -> SellerAccount:
@@ -53,11 +53,20 @@ def test_the_time_counts_from_the_payment_and_the_first_to_run_out_comes_first(
     ]  # fmt: skip
 
 
+def test_the_next_pass_is_that_of_the_accounts_own_schedule(marketplace: Marketplace, connection: Connection) -> None:
+    a_waiting_order(marketplace)
+    (found,) = look(marketplace, connection, schedules={"new": "*/5 * * * *"})
+    assert found.next_pass - datetime.now(UTC) <= timedelta(minutes=5)
+    assert found.pass_after - found.next_pass == timedelta(minutes=5)
+    assert next_passes([found]) == {found.next_pass: ["shop"]}
+
+
 def test_without_a_deadline_there_are_no_hours_left(marketplace: Marketplace, connection: Connection) -> None:
     a_waiting_order(marketplace)
     (found,) = look(marketplace, connection, acceptance_deadline=None)
     assert (found.deadline, found.hours_left(datetime.now(UTC))) == (None, None)
-    assert not found.runs_out_before(datetime.now(UTC) + timedelta(days=9))
+    in_days = datetime.now(UTC) + timedelta(days=9)
+    assert not found._replace(next_pass=in_days).runs_out_before_next_pass
 
 
 @pytest.mark.parametrize(
@@ -217,7 +226,7 @@ def test_only_lines_that_a_pass_could_answer_now_are_worth_a_further_one(
     a_waiting_order(marketplace, hours=hours)
     (found,) = look(marketplace, connection, stock_list)
     now = datetime.now(UTC)
-    assert runs_out_unanswered(found, now, now + BEFORE_THE_NEXT_PASS) == is_late
+    assert runs_out_unanswered(found._replace(next_pass=now + BEFORE_THE_NEXT_PASS), now) == is_late
 
 
 @pytest.mark.parametrize(

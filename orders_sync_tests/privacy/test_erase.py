@@ -159,11 +159,12 @@ def test_a_mail_address_is_found_as_a_whole_also_within_texts(
     an_order(marketplace, 1, contact="ann@example.com")
     an_order(marketplace, 2, contact="joann@example.com")
     an_order(marketplace, 3, contact="ann@example.com.au")
+    an_order(marketplace, 4, tracking_url="https://parcels.example/?number=1&mail=Ann%40example.com")
     marketplace.put_folder(900, 200, messages=[{"message": "write to ANN@example.com."}])
     sync(account)
     sync(account, "care")
     found = find_records(connection, Buyer(mail="ann@example.com"))
-    assert (list(found.orders), list(found.care)) == ([("shop", "1")], [("shop", "900")])
+    assert (list(found.orders), list(found.care)) == ([("shop", "1"), ("shop", "4")], [("shop", "900")])
 
 
 def test_an_open_order_that_is_erased_keeps_its_stock_locked(

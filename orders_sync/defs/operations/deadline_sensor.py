@@ -46,9 +46,8 @@ def passes_before_deadlines(
         return dg.SkipReason("No account asks for it (pass_before_deadline).")
     now = datetime.now(UTC)
     settings = load_schedules()
-    (next_pass,) = settings.next_passes_of_new(now, 1)
     with orders_database.read_stock("passes before deadlines") as stock:
-        late = [each for each in outlooks(stock, accounts, now) if runs_out_unanswered(each, now, next_pass)]
+        late = [each for each in outlooks(stock, accounts, now, settings) if runs_out_unanswered(each, now)]
     requested: dict[str, dict[str, float]] = json.loads(context.cursor or "{}")
     requests: list[dg.RunRequest] = []
     skipped: list[str] = []
@@ -56,7 +55,7 @@ def passes_before_deadlines(
         for name in sorted({each.line.account for each in late}):
             lane = Lane(name, SyncType.NEW)
             recent = {key: at for key, at in requested.get(name, {}).items() if at > time.time() - DAY_SECONDS}
-            run_key = _run_key(lane, next_pass, late)
+            run_key = _run_key(lane, late)
             if run_key in recent:
                 skipped.append(f"{lane}: a pass was requested for these lines already")
             elif (reason := _why_not(context.instance, connection, accounts[name], lane, len(recent))) is not None:
@@ -87,8 +86,8 @@ def _why_not(
     return None
 
 
-def _run_key(lane: Lane, next_pass: datetime, late: Sequence[Outlook]) -> str:
+def _run_key(lane: Lane, late: Sequence[Outlook]) -> str:
     """The same for the same lines until the next tick: Dagster runs a key once."""
-    items = sorted(each.line.item_id for each in late if each.line.account == lane.account)
-    digest = hashlib.sha256("\n".join(items).encode()).hexdigest()[:16]
-    return f"{lane}/before deadline/{next_pass.isoformat()}/{digest}"
+    own = [each for each in late if each.line.account == lane.account]
+    digest = hashlib.sha256("\n".join(sorted(each.line.item_id for each in own)).encode()).hexdigest()[:16]
+    return f"{lane}/before deadline/{own[0].next_pass.isoformat()}/{digest}"

@@ -29,21 +29,20 @@ def no_acceptance_runs_out(orders_database: OrdersDatabase) -> dg.AssetCheckResu
     """Lists the waiting lines that run out soon. Accounts without `acceptance_deadline` are named only."""
     now = datetime.now(UTC)
     accounts, problems = load_accounts()
-    next_pass, pass_after = load_schedules().next_passes_of_new(now, 2)
     with orders_database.read_stock("check") as stock:
-        found = outlooks(stock, accounts, now, problems)
+        found = outlooks(stock, accounts, now, load_schedules(), problems)
     unanswerable = [each for each in found if each.line.account in problems]
-    late = [each for each in found if each.runs_out_before(next_pass)]
+    late = [each for each in found if each.runs_out_before_next_pass]
     soon = [
         each for each in found
-        if each.runs_out_before(pass_after) or (each.warned_from is not None and each.warned_from <= now)
+        if each.runs_out_before_pass_after or (each.warned_from is not None and each.warned_from <= now)
     ]  # fmt: skip
     severity = dg.AssetCheckSeverity.ERROR if late or unanswerable else dg.AssetCheckSeverity.WARN
     result = rows_check_result(COLUMNS, _rows([*unanswerable, *soon], now), severity)
     metadata = {**result.metadata, "all waiting lines": dg.MetadataValue.url(WAITING_PAGE)}
     if unset := sorted({each.line.account for each in found if each.deadline is None} - set(problems)):
         metadata["without acceptance_deadline"] = dg.MetadataValue.text(", ".join(unset))
-    words = [_of_unusable(unanswerable), _in_words(late, soon, next_pass)]
+    words = [_of_unusable(unanswerable), _in_words(late, soon)]
     return result._replace(description=" ".join(filter(None, words)) or None, metadata=metadata)
 
 
@@ -65,12 +64,14 @@ def _of_unusable(unanswerable: Sequence[Outlook]) -> str | None:
     return f"{len(unanswerable)} waiting orderlines are not answered, since the account files of {names} have errors."
 
 
-def _in_words(late: Sequence[Outlook], soon: Sequence[Outlook], next_pass: datetime) -> str | None:
+def _in_words(late: Sequence[Outlook], soon: Sequence[Outlook]) -> str | None:
     """What the check says in one line; None if there is nothing to say."""
-    moment = f"{next_pass.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    if not soon:
+        return None
+    moment = f"{min(each.next_pass for each in late or soon).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     if late:
         return (
             f"{len(late)} waiting orderlines run out before the next pass of `new`, at {moment}, has answered them. "
             "Start one by hand, or answer them in the marketplace's back office."
         )
-    return f"{len(soon)} waiting orderlines run out soon; the next pass of `new` is at {moment}." if soon else None
+    return f"{len(soon)} waiting orderlines run out soon; the next pass of `new` is at {moment}."

@@ -31,7 +31,7 @@ from orders_sync.lanes.pauses import pause_of, paused_accounts
 from orders_sync.marketplaces.kit.accounts import account_names, lanes_on, load_accounts
 from orders_sync.model.errors import UserFacingError
 from orders_sync.model.texts import MAX_REASON_LENGTH, InputError
-from orders_sync.passes.acceptance_clock import outlooks
+from orders_sync.passes.acceptance_clock import next_passes, outlooks
 from orders_sync.passes.waiting_lines import hold_back
 from orders_sync.stock.connection import stock_connection, stock_reader
 from orders_sync.stock.stored_available import store_available
@@ -72,7 +72,7 @@ class OperationsPages:
         accounts, problems = load_accounts()
         now = datetime.now(UTC)
         with stock_reader(APPLICATION) as stock:
-            found = outlooks(stock, accounts, now, problems)
+            found = outlooks(stock, accounts, now, load_schedules(), problems)
         with connect(application=APPLICATION) as connection:
             lanes = [
                 (
@@ -92,16 +92,15 @@ class OperationsPages:
         account = request.query_params.get("account")
         if account is not None and account not in usable:
             return self._page(request, "message.html", 404, title="No such account", text=_no_account(account))
-        now = datetime.now(UTC)
+        now, schedules = datetime.now(UTC), load_schedules()
         with stock_reader(APPLICATION) as stock:
             found = (
-                outlooks(stock, usable, now, unusable)
+                outlooks(stock, usable, now, schedules, unusable)
                 if account is None
-                else outlooks(stock, {account: usable[account]}, now)
+                else outlooks(stock, {account: usable[account]}, now, schedules)
             )
-        (next_pass,) = load_schedules().next_passes_of_new(now, 1)
         return self._page(
-            request, "waiting.html", found=found, now=now, next_pass=next_pass, account=account,
+            request, "waiting.html", found=found, now=now, next_passes=next_passes(found), account=account,
             unusable=sorted(unusable), done=request.query_params.get("done"), max_reason=MAX_REASON_LENGTH,
         )  # fmt: skip
 
