@@ -6,10 +6,12 @@ from typing import Any
 import dagster as dg
 
 from orders_sync.components.account import all_accounts
+from orders_sync.components.alerts import present_alerts
 from orders_sync.components.load_defs import load_defs
 from orders_sync.components.stand_ins import stand_ins
 from orders_sync.components.sync_schedules import present_schedules
-from orders_sync.config.environment import PROJECT_ROOT, accounts_folder, schedules_file
+from orders_sync.config.code_location import note_code_location
+from orders_sync.config.environment import PROJECT_ROOT
 from orders_sync.config.sandbox_credentials import provide_sandbox_credentials
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 
@@ -18,11 +20,13 @@ from orders_sync.dagster_support.orders_database import OrdersDatabase
 def defs() -> dg.Definitions:
     provide_sandbox_credentials()
     # Our own reader reads the files of settings: no mistake in one stops another, and none does more than set.
-    found = load_defs("orders_sync.defs", PROJECT_ROOT, [accounts_folder().name, schedules_file().parent.name])
+    found = load_defs("orders_sync.defs", PROJECT_ROOT, ["accounts", "alerts", "sync"])
     for part in found.left_out:
         dg.get_dagster_logger().error("%s is left out: %s", part.path, part.reason)
-    left_out = dg.Definitions(assets=stand_ins({part.path: part.reason for part in found.left_out}))
-    loaded = dg.Definitions.merge(all_accounts(), present_schedules(), found.definitions, left_out)
+    reasons = {part.path: part.reason for part in found.left_out}
+    left_out = dg.Definitions(assets=stand_ins(reasons))
+    loaded = dg.Definitions.merge(all_accounts(), present_schedules(), present_alerts(), found.definitions, left_out)
+    note_code_location(reasons)
     return dg.Definitions(
         assets=_with_links_to_code(loaded.assets or []),
         asset_checks=loaded.asset_checks,

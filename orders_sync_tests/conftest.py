@@ -14,13 +14,13 @@ import psycopg
 import pytest
 
 import orders_sync.defs
-from orders_sync.config import schedules, v1
+from orders_sync.config import alerts, schedules, v1
 from orders_sync.config.account import SellerAccount
 from orders_sync.config.sandbox_credentials import provide_sandbox_credentials
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit import accounts
 from orders_sync.testing.databases import a_database
-from orders_sync.testing.deployment import Deployment, accounts_of, copy_project, schedules_of, v1_file_of
+from orders_sync.testing.deployment import Deployment, accounts_of, alerts_of, copy_project, schedules_of, v1_file_of
 from orders_sync.testing.marketplace import Marketplace, sandbox_account
 from orders_sync.testing.shared_deployment import SHARED
 from orders_sync.testing.waiting import limit
@@ -115,7 +115,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def project_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A copy of the project with the sandbox accounts and no others, and with the default schedules.
+    """A copy of the project with the sandbox accounts and no others, and with the default schedules, and without alerts.
 
     All tests see the accounts and schedules of this copy, and Dagster loads its YAML files: a user may have removed the
     accounts that the project comes with, have added others, and have changed the crons.
@@ -125,6 +125,7 @@ def project_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
         patch.setattr(accounts, "accounts_folder", lambda: accounts_of(project))
         patch.setattr(schedules, "schedules_file", lambda: schedules_of(project))
         patch.setattr(v1, "v1_file", lambda: v1_file_of(project))
+        patch.setattr(alerts, "alerts_file", lambda: alerts_of(project))
         patch.setattr(orders_sync.defs, "__file__", str(project / "orders_sync" / "defs" / "__init__.py"))
         yield project
 
@@ -196,6 +197,16 @@ def living_marketplace() -> Iterator[Marketplace]:
 def account(marketplace: Marketplace) -> SellerAccount:
     """An account at the empty marketplace."""
     return sandbox_account(marketplace)
+
+
+@pytest.fixture
+def shop(marketplace: Marketplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_url: str) -> Marketplace:
+    """The accounts folder of the command line and the examinations: one account, at the empty marketplace."""
+    from orders_sync_tests.cli.command_line import add_account
+
+    add_account(tmp_path, marketplace, "shop")
+    monkeypatch.setattr(accounts, "accounts_folder", lambda: tmp_path)
+    return marketplace
 
 
 @pytest.fixture

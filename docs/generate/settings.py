@@ -6,6 +6,7 @@ from pydantic import BaseModel
 
 from docs.generate.markdown import code, page, sentence, table
 from orders_sync.config.account import AccountSettings
+from orders_sync.config.alerts import AlertSettings, Channel
 from orders_sync.config.environment import ENVIRONMENT_VARIABLES
 from orders_sync.config.schedules import ScheduleSettings
 from orders_sync.config.v1 import CutoverSettings
@@ -34,6 +35,11 @@ def settings_page() -> str:
         "## Schedules",
         "The `attributes` of `orders_sync/defs/sync/defs.yaml`. See [Operation](../operation.md#schedules).",
         settings_table(ScheduleSettings),
+        "## Alerts",
+        "The `attributes` of `orders_sync/defs/alerts/defs.yaml`. See [Alerts](../alerts.md).",
+        settings_table(AlertSettings),
+        "The keys of each channel:",
+        settings_table(Channel),
         "## V1",
         "The keys of `orders_sync/defs/cutover/v1.yaml`. See [From V1 to V2](../cutover.md).",
         settings_table(CutoverSettings),

@@ -60,6 +60,7 @@ def _add_commands() -> None:
         acceptance,
         accounts,
         acts,
+        alerts,
         buyer,
         changes,
         daemon,
@@ -70,6 +71,7 @@ def _add_commands() -> None:
         drift,
         errors,
         flaws,
+        init,
         lanes,
         log,
         redecode,
@@ -88,7 +90,7 @@ def _add_commands() -> None:
         sync.sync, schedule.schedule, status.status, lanes.lanes, log.log, doctor.doctor, rejected.rejected,
         redecode.redecode, flaws.flaws, errors.errors, drift.drift, changes.changes, acts.acts, documents.documents,
         devices.devices, buyer.buyer, acceptance.acceptance, stock.stock,
-        accounts.accounts, db.db, sandbox.sandbox, up.up, daemon.daemon, watch.watch, web.web,
+        init.init, accounts.accounts, alerts.alerts, db.db, sandbox.sandbox, up.up, daemon.daemon, watch.watch, web.web,
     ):  # fmt: skip
         main.add_command(command)
     if find_spec("orders_sync.cli.cutover") is not None:  # a project that has left V1 behind may delete it

@@ -4,11 +4,12 @@ import sys
 
 import click
 
-from orders_sync.cli.database import orders_database
-from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console, moment, print_error, table, yes_or_no
+from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console, print_error, table, yes_or_no
 from orders_sync.cli.user import by_user
 from orders_sync.config.account import SellerAccount
+from orders_sync.database.opened import orders_database
 from orders_sync.marketplaces.kit.registry import find_marketplace
+from orders_sync.model.time_words import moment
 
 APPLICATION = "orders_sync accounts"
 Probe = tuple[str, bool, str]
@@ -17,7 +18,7 @@ Probe = tuple[str, bool, str]
 
 @click.group()
 def accounts() -> None:
-    """List, check, pause and resume the seller accounts."""
+    """Add, list, check, pause and resume the seller accounts."""
 
 
 @accounts.command("list")
@@ -41,6 +42,28 @@ def list_accounts() -> None:
     for problem in problems.values():
         print_error(problem)
     sys.exit(EXIT_FAILED if problems else EXIT_DONE)
+
+
+@accounts.command("add")
+@click.argument("name")
+@click.option("--marketplace", required=True, help="The marketplace, e.g. back_market.")
+def add(name: str, marketplace: str) -> None:
+    """Write the file of a new account, NAME.
+
+    It has every setting with its meaning; those with a default are commented out. `dg scaffold` writes the same.
+    """
+    from orders_sync.config.account import AccountConfigError
+    from orders_sync.config.account_files import FILE_NAME
+    from orders_sync.config.environment import accounts_folder
+    from orders_sync.marketplaces.kit.new_account import account_file, check_new_account, next_step
+
+    folder = accounts_folder() / name
+    check_new_account(folder, marketplace)
+    if folder.exists():
+        raise AccountConfigError(f"{folder}: there is such an account already. Nothing was changed.")
+    folder.mkdir()
+    (folder / FILE_NAME).write_text(account_file(marketplace, name))
+    console.print(next_step(folder), markup=False)
 
 
 @accounts.command("check")

@@ -4,10 +4,10 @@ from datetime import datetime
 
 import click
 
-from orders_sync.cli.database import orders_database
 from orders_sync.cli.output import console
 from orders_sync.cli.past_time import PastTime
 from orders_sync.cli.rows import format_options, print_rows
+from orders_sync.database.opened import orders_database
 
 SHOWN = 100
 

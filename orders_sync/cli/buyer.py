@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orders_sync.cli.database import orders_database
 from orders_sync.cli.output import console, print_as_it_is, table
 from orders_sync.cli.user import by_user
 from orders_sync.database.engine import Connection
+from orders_sync.database.opened import orders_database
 from orders_sync.model.errors import UserFacingError
 from orders_sync.privacy.buyers import Buyer, BuyerRecords
 

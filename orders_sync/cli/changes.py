@@ -4,10 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orders_sync.cli.database import orders_database
-from orders_sync.cli.output import console, moment
+from orders_sync.cli.output import console
 from orders_sync.cli.rows import format_options, print_rows, value_text
+from orders_sync.database.opened import orders_database
 from orders_sync.model.errors import UserFacingError
+from orders_sync.model.time_words import moment
 
 if TYPE_CHECKING:  # imported only by the command
     from orders_sync.acts.manual_acts import ManualAct

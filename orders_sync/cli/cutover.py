@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orders_sync.cli.database import orders_database
-from orders_sync.cli.output import EXIT_FAILED, console, moment, print_error, table, yes_or_no
+from orders_sync.cli.output import EXIT_FAILED, console, print_error, table, yes_or_no
 from orders_sync.cli.rows import write_csv
 from orders_sync.cli.user import by_user
+from orders_sync.database.opened import orders_database
+from orders_sync.model.time_words import moment
 
 if TYPE_CHECKING:
     from orders_sync.config.v1 import CutoverSettings

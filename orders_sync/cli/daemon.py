@@ -21,10 +21,11 @@ from psycopg.errors import InsufficientPrivilege
 
 from orders_sync.cli.launches import LaunchLog
 from orders_sync.cli.output import EXIT_FAILED
-from orders_sync.cli.watchdog import SILENT_SECONDS, Watchdog
-from orders_sync.config.environment import PROJECT_ROOT
+from orders_sync.cli.watchdog import Watchdog
+from orders_sync.config.environment import WORKSPACE_FILE, project_folder
 from orders_sync.database import advisory_locks
 from orders_sync.database.engine import Connection, connect
+from orders_sync.health.silence import SILENT_SECONDS
 
 LOCK = "orders_sync daemon"
 POLL_SECONDS = 2.0
@@ -42,8 +43,8 @@ _log = logging.getLogger("orders_sync.daemon")
 @click.command()
 @click.option(
     "--workspace", "-w", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    default=PROJECT_ROOT / "workspace.yaml",
-    help="The file that names Dagster's code location; workspace.yaml by default.",
+    default=lambda: project_folder() / WORKSPACE_FILE,
+    help="The file that names Dagster's code location; workspace.yaml of the project by default.",
 )  # fmt: skip
 def daemon(workspace: Path) -> None:
     """Run the Dagster daemon, one for all machines.

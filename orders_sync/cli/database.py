@@ -1,27 +1,11 @@
-"""The orders database as a command uses it: its schema checked, one connection open."""
+"""The orders database as a command uses it to read or change stock: its schema checked, one connection open."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from orders_sync.database.engine import Connection
-
 if TYPE_CHECKING:  # imported only by the commands that need it
     from orders_sync.stock.connection import StockConnection
-
-
-@contextmanager
-def orders_database(application: str) -> Generator[Connection]:
-    """A connection to the orders database, upgraded to the newest schema if needed, for the length of the block.
-
-    `application`: what pg_stat_activity shows, e.g. `orders_sync status`. Raises DatabaseUnreachableError.
-    """
-    from orders_sync.database.engine import connect
-    from orders_sync.database.schema import check_schema
-
-    check_schema()
-    with connect(application=application) as connection:
-        yield connection
 
 
 @contextmanager

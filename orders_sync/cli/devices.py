@@ -5,10 +5,10 @@ from typing import Any
 
 import click
 
-from orders_sync.cli.database import orders_database
 from orders_sync.cli.output import console
 from orders_sync.cli.rows import format_options, print_rows
 from orders_sync.cli.user import by_user
+from orders_sync.database.opened import orders_database
 
 APPLICATION = "orders_sync devices"
 

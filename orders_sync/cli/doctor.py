@@ -2,14 +2,14 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 import click
 
-from orders_sync.cli.examinations import EXAMINATIONS, Finding
 from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console
-from orders_sync.database.problems import postgresql_error, problem_of
+from orders_sync.health.examinations import EXAMINATIONS, findings
+from orders_sync.health.finding import Finding
 
 MAX_NAMED = 8
 """So many lanes or accounts of one finding are named. If an examination has more findings, those that are well are only
@@ -21,15 +21,16 @@ counted."""
 def doctor(as_json: bool) -> None:
     """Check what usually goes wrong, and say what to do.
 
-    Examines the database, the accounts and their credentials, the Dagster daemon, schedules, lanes, rate limits,
+    Examines the database, the accounts and their credentials, the Dagster daemon, what its code
+    server has loaded, schedules, lanes, rate limits,
     rejected records, order events, acceptances, damaged orders and flaws, in this order: what comes first is often the
     cause of what follows. Exit code 1 if something needs a person.
     """
     wrong: list[str] = []
     listed: list[dict[str, object]] = []
     for name, examine in EXAMINATIONS.items():
-        found = list(_findings(examine))
-        listed.extend({"examination": name, **finding._asdict()} for finding in found)
+        found = list(findings(examine))
+        listed.extend({"examination": name, **_as_json(finding)} for finding in found)
         for text, finding in _grouped(found):
             if not finding.ok:
                 wrong.append(f"{name}: {text}")
@@ -83,11 +84,5 @@ def _summary(wrong: Sequence[str]) -> str:
     return f"{len(wrong)} findings need you. Begin with the first, often the cause of the others: {wrong[0]}"
 
 
-def _findings(examine: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
-    """The findings of an examination; an error in it is a finding too, so that the other examinations run."""
-    try:
-        yield from examine()
-    except Exception as error:
-        if (cause := postgresql_error(error)) is not None:
-            error = problem_of(cause)
-        yield Finding(False, str(error).splitlines()[0] if str(error) else type(error).__name__)
+def _as_json(finding: Finding) -> dict[str, object]:
+    return {name: getattr(finding, name) for name in ("ok", "what", "remedy", "about", "is_notable")}

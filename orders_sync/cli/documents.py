@@ -9,13 +9,14 @@ from typing import Any
 import click
 
 from orders_sync.acts.manual_acts import Act, On, note_act
-from orders_sync.cli.database import orders_database
-from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console, moment, print_beside, print_warning, table
+from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console, print_beside, print_warning, table
 from orders_sync.cli.user import by_user
 from orders_sync.database.engine import Connection
+from orders_sync.database.opened import orders_database
 from orders_sync.documents.listing import file_name, kinds_that_need_credential, listed_documents, named_files
 from orders_sync.documents.store import StoredDocument, stored_documents
 from orders_sync.model.errors import UserFacingError
+from orders_sync.model.time_words import moment
 
 APPLICATION = "orders_sync documents"
 

@@ -2,11 +2,11 @@
 
 import click
 
-from orders_sync.cli.database import orders_database
 from orders_sync.cli.output import console, print_as_it_is
 from orders_sync.cli.rows import format_options, print_rows
 from orders_sync.cli.user import by_user
 from orders_sync.config.bounds import ROW_ID
+from orders_sync.database.opened import orders_database
 from orders_sync.model.errors import UserFacingError
 
 APPLICATION = "orders_sync errors"

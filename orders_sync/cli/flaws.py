@@ -2,9 +2,9 @@
 
 import click
 
-from orders_sync.cli.database import orders_database
 from orders_sync.cli.output import console
 from orders_sync.cli.rows import format_options, print_rows
+from orders_sync.database.opened import orders_database
 
 APPLICATION = "orders_sync flaws"
 

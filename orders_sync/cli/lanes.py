@@ -5,10 +5,11 @@ from datetime import datetime
 
 import click
 
-from orders_sync.cli.output import console, moment
+from orders_sync.cli.output import console
 from orders_sync.cli.past_time import PastTime
 from orders_sync.cli.user import by_user
 from orders_sync.model.lane import Lane, SyncType
+from orders_sync.model.time_words import moment
 
 
 class LaneType(click.ParamType[Lane]):

@@ -7,7 +7,7 @@ would take run after run from the queue, and each would fail.
 import logging
 import time
 
-from orders_sync.cli.output import span
+from orders_sync.model.time_words import span
 
 QUEUE = "dagster.daemon.QueuedRunCoordinatorDaemon"
 """The logger of Dagster's queue (dagster/_daemon/run_coordinator)."""

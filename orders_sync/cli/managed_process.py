@@ -12,7 +12,7 @@ import psutil
 
 from orders_sync.cli.left_processes import LeftProcess, forget_process, note_process
 from orders_sync.cli.output import console
-from orders_sync.config.environment import PROJECT_ROOT, state_folder
+from orders_sync.config.environment import project_folder, state_folder
 from orders_sync.config.private_files import private_folder
 from orders_sync.model.errors import UserFacingError
 
@@ -69,7 +69,7 @@ class ManagedProcess:
         with self.log.open("a") as log:
             process = subprocess.Popen(
                 self._command,
-                cwd=PROJECT_ROOT,
+                cwd=project_folder(),
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,

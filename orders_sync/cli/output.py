@@ -1,7 +1,6 @@
 """What the commands share: exit codes, tables, and how they print errors, times and durations."""
 
 import sys
-from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -75,22 +74,3 @@ def print_as_it_is(text: str) -> None:
     """Prints a text for another program, byte for byte; in a terminal, its control characters are shown."""
     shown = safe_text(text) if sys.stdout.isatty() else text
     click.echo(shown, nl=not text.endswith("\n"), color=True)  # without it, click leaves some characters out
-
-
-def moment(at: datetime | None) -> str:
-    """A time to the second, in UTC; a dash for None."""
-    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S") if at is not None else "-"
-
-
-def span(seconds: float | None) -> str:
-    """A duration in its largest unit; a dash for None."""
-    if seconds is None:
-        return "-"
-    seconds = int(seconds)
-    if seconds < 60:
-        return f"{seconds} s"
-    if seconds < 3600:
-        return f"{seconds // 60} min"
-    if seconds < 172_800:
-        return f"{seconds // 3600} h {seconds % 3600 // 60} min"
-    return f"{seconds // 86_400} days"

@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
-from orders_sync.cli.database import orders_database
-from orders_sync.cli.output import console, moment, print_as_it_is
+from orders_sync.cli.output import console, print_as_it_is
 from orders_sync.cli.rows import format_options, print_rows
 from orders_sync.cli.user import by_user
 from orders_sync.database.engine import Connection
+from orders_sync.database.opened import orders_database
 from orders_sync.model.errors import UserFacingError
+from orders_sync.model.time_words import moment
 from orders_sync.sync.rejected_records import KeptRecord, Selection, on_rejected, title_of
 
 APPLICATION = "orders_sync rejected"

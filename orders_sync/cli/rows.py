@@ -9,8 +9,9 @@ from typing import Any, TextIO
 
 import click
 
-from orders_sync.cli.output import console, moment, print_as_it_is, table
+from orders_sync.cli.output import console, print_as_it_is, table
 from orders_sync.model.csv_cells import csv_cell
+from orders_sync.model.time_words import moment
 
 
 def format_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -9,7 +9,6 @@ from typing import Any, cast
 
 import click
 
-from orders_sync.cli.database import orders_database
 from orders_sync.cli.output import (
     EXIT_DONE,
     EXIT_FAILED,
@@ -23,6 +22,7 @@ from orders_sync.cli.output import (
 )
 from orders_sync.config.account import SellerAccount
 from orders_sync.config.schedules import ScheduleSettings
+from orders_sync.database.opened import orders_database
 from orders_sync.lanes.history import LaneState
 from orders_sync.lanes.next_try import next_try
 from orders_sync.model.lane import Lane, SyncType
@@ -65,7 +65,8 @@ def list_schedules(as_json: bool) -> None:
         document = {"timezone": settings.timezone, "schedules": ticks, "lanes": lanes}
         print_as_it_is(json.dumps(document, indent=2, default=str))
     else:
-        console.print(_table(f"Schedules (crons in {settings.timezone}, times in UTC)", SCHEDULE_COLUMNS, ticks))
+        title = f"Schedules (crons in {settings.timezone}, times in UTC)"
+        console.print(_table(title, SCHEDULE_COLUMNS, ticks))
         console.print(_table("Lanes (times in UTC)", LANE_COLUMNS, lanes))
     if problem is not None:
         print_beside(str(problem), "red")

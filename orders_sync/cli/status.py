@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 
 import click
 
-from orders_sync.cli.database import orders_database
-from orders_sync.cli.output import console, moment, print_error, span, table
+from orders_sync.cli.output import console, print_error, table
+from orders_sync.database.opened import orders_database
 from orders_sync.lanes.activity import Activity, ActivityKind, activity
 from orders_sync.lanes.history import LaneState
+from orders_sync.model.time_words import moment, span
 
 
 @click.command()

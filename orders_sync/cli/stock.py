@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from orders_sync.cli.database import read_stock_database, stock_database
-from orders_sync.cli.output import EXIT_FAILED, console, moment, print_error, print_warning, table
+from orders_sync.cli.output import EXIT_FAILED, console, print_error, print_warning, table
 from orders_sync.cli.rows import format_options, print_rows
 from orders_sync.cli.stock_acts import REASON, print_transitions, transition_lines
 from orders_sync.cli.stock_events import events, retry_event, skip_event
@@ -21,6 +21,7 @@ from orders_sync.cli.stock_settings import settings
 from orders_sync.cli.user import by_user
 from orders_sync.config.bounds import PERCENT, PIECES, ROWS_SHOWN
 from orders_sync.model.errors import UserFacingError
+from orders_sync.model.time_words import moment
 
 APPLICATION = "orders_sync stock"
 

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 import click
 
 from orders_sync.cli.database import read_stock_database, stock_database
-from orders_sync.cli.output import console, moment
+from orders_sync.cli.output import console
 from orders_sync.cli.user import by_user
+from orders_sync.model.time_words import moment
 
 if TYPE_CHECKING:
     from orders_sync.stock.settings import StockSettings

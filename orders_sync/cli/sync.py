@@ -7,12 +7,12 @@ from datetime import datetime
 
 import click
 
-from orders_sync.cli.database import orders_database
 from orders_sync.cli.output import EXIT_BUSY, EXIT_DONE, EXIT_FAILED, console, print_error, print_warning, table
 from orders_sync.cli.past_time import PastTime
 from orders_sync.cli.user import by_user
 from orders_sync.config.account import SellerAccount
 from orders_sync.config.bounds import DAYS_BACK, LANE_WAIT_SECONDS, PAGE_SIZE
+from orders_sync.database.opened import orders_database
 from orders_sync.lanes.lock import LaneBusyError
 from orders_sync.model.lane import SyncType
 from orders_sync.model.pass_summary import PassSummary

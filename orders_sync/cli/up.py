@@ -13,8 +13,8 @@ import click
 import httpx
 import psycopg
 
+from orders_sync.alerts.watch import AlertWatch
 from orders_sync.cli.dagster_processes import dagster_processes
-from orders_sync.cli.database import orders_database
 from orders_sync.cli.frozen_databases import said_if_frozen
 from orders_sync.cli.kept_databases import KeptDatabases
 from orders_sync.cli.left_processes import end_left_processes
@@ -26,6 +26,7 @@ from orders_sync.cli.supervisor import LOOK_SECONDS, Supervisor, TimedReport, on
 from orders_sync.cli.watchdog import Watchdog
 from orders_sync.config.environment import log_bytes, state_folder
 from orders_sync.database.engine import Connection
+from orders_sync.database.opened import orders_database
 from orders_sync.database.problems import problem_of
 from orders_sync.lanes.history import LaneState, lane_states
 
@@ -146,6 +147,7 @@ def _report_progress(supervisor: Supervisor, report: TimedReport, *, until_synce
     from orders_sync.dagster_instance.instance import open_instance
 
     progress, settings = _Progress(report), SettingsWatch()
+    AlertWatch().start()
     with open_instance() as instance:
         watchdog = Watchdog(instance)
         while True:

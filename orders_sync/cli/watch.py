@@ -7,10 +7,12 @@ import time
 
 import click
 
+from orders_sync.alerts.watch import AlertWatch
 from orders_sync.cli.frozen_databases import said_if_frozen
 from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console
 from orders_sync.cli.status_changes import SettingsWatch
-from orders_sync.cli.watchdog import LOOK_SECONDS, SILENT_SECONDS, Watchdog, overdue
+from orders_sync.cli.watchdog import LOOK_SECONDS, Watchdog
+from orders_sync.health.silence import SILENT_SECONDS, overdue
 
 RESTART_SECONDS = 300.0
 """How long the restart command may take."""
@@ -32,7 +34,7 @@ def watch(seconds: float, once: bool, restart_command: str | None) -> None:
     looks well, but evaluates no schedule and no sensor. That is logged as an error, and the restart command is run. If
     no tick is evaluated then, it is run again after 3, 6, 12 and then each 15 minutes. It also logs when Dagster's
     database does not answer, when the ticks of a schedule or sensor fail, and when a file of settings can't be used.
-    `orders-sync up` watches its own processes in the same way.
+    It sends the alerts of defs/alerts/defs.yaml, too. `orders-sync up` watches its own processes in the same way.
     """
     from orders_sync.dagster_instance.instance import open_instance
 
@@ -46,6 +48,7 @@ def watch(seconds: float, once: bool, restart_command: str | None) -> None:
             console.print("Ticks are evaluated.")
             sys.exit(EXIT_DONE)
         watchdog, settings = Watchdog(instance, seconds), SettingsWatch()
+        AlertWatch().start()
         while True:
             with said_if_frozen(_log.error, _log.warning):
                 what = watchdog.look()

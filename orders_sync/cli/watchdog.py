@@ -5,19 +5,16 @@ not even the sensor that fails dead runs.
 """
 
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from orders_sync.cli.output import moment, span
 from orders_sync.cli.status_changes import StatusChange, status_changes
+from orders_sync.health.silence import SILENT_SECONDS, silence
 
 if TYPE_CHECKING:  # importing Dagster takes two seconds
     import dagster as dg
 
 LOOK_SECONDS = 5.0
 """How often the watchdog looks into Dagster's storage, however often it is called."""
-SILENT_SECONDS = 40.0
-"""A tick that is overdue for so long was not evaluated."""
 LONGEST_GAP_SECONDS = 30.0
 """After so much more time between two looks, the ticks are given the time of a start."""
 START_SECONDS = 180.0
@@ -95,25 +92,3 @@ class Watchdog:
         before, self._reported = self._reported, self._problems
         # Only that it is wrong is new: how long it has been wrong changes with each look.
         return status_changes(before, {what: before.get(what, how) for what, how in self._problems.items()})
-
-
-def overdue(instance: "dg.DagsterInstance", seconds: float = SILENT_SECONDS) -> str | None:
-    """What there is to report when no tick was evaluated for too long by this machine's clock. Else None."""
-    from orders_sync.dagster_instance.ticks import evaluations, last_evaluated
-
-    found = evaluations(instance)
-    latest = found.latest if found.latest is not None else last_evaluated(instance)
-    if latest is None:
-        return silence(None, 0)
-    age = time.time() - latest
-    return None if found.interval is None or age < seconds + found.interval else silence(latest, age)
-
-
-def silence(latest: float | None, seconds: float) -> str:
-    """One line about ticks that were not evaluated. `latest`: the last one (epoch seconds), `seconds` ago."""
-    if latest is None:
-        return "no tick of a schedule or sensor was ever evaluated"
-    return (
-        f"no tick of a schedule or sensor was evaluated since {moment(datetime.fromtimestamp(latest, UTC))} UTC, "
-        f"for {span(seconds)}"
-    )

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from orders_sync.cli.listening import PORT, listening_sockets
-from orders_sync.config.environment import PROJECT_ROOT
+from orders_sync.config.environment import WORKSPACE_FILE, project_folder
 
 
 @click.command()
@@ -13,8 +13,8 @@ from orders_sync.config.environment import PROJECT_ROOT
 @click.option("--port", type=PORT, default=3000, show_default=True, help="Port to listen on.")
 @click.option(
     "--workspace", "-w", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    default=PROJECT_ROOT / "workspace.yaml",
-    help="The file that names Dagster's code location; workspace.yaml by default.",
+    default=lambda: project_folder() / WORKSPACE_FILE,
+    help="The file that names Dagster's code location; workspace.yaml of the project by default.",
 )  # fmt: skip
 def web(host: str, port: int, workspace: Path) -> None:
     """Serve the Dagster UI and operator pages.

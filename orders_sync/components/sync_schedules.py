@@ -135,7 +135,7 @@ def _schedule(
     @dg.schedule(
         name=schedule_name(sync_type, frequent=frequent, account=account),
         job=job,
-        cron_schedule=list(crons),
+        cron_schedule=crons[0] if len(crons) == 1 else list(crons),
         execution_timezone=settings.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=(

@@ -23,13 +23,12 @@ from orders_sync.config.bounds import (
     PAGE_SIZE,
     RETENTION_DAYS,
 )
-from orders_sync.config.field_types import Duration
+from orders_sync.config.field_types import ENVIRONMENT_NAME, Duration
 from orders_sync.config.sync_crons import OwnCrons
 from orders_sync.config.yaml_files import ConfigError
 from orders_sync.model.known_credentials import note_credential
 from orders_sync.model.lane import SyncType
 
-ENVIRONMENT_NAME = r"^[A-Z][A-Z0-9_]*$"
 HOST = r"(\*(\.[A-Za-z0-9-]+){2,}|[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*)(:[0-9]{1,5})?"
 """A host of `document_hosts`, with the port where it is not that of https."""
 

@@ -13,7 +13,10 @@ from orders_sync.model.errors import UserFacingError
 MAX_DAYS = 36_500
 MAX_LOG_MEGABYTES = 10_000
 PROJECT_ROOT = Path(__file__).resolve().parent.parent.parent
+"""The folder that this code is in: that of a checkout, or `site-packages` of an installed package."""
+WORKSPACE_FILE = "workspace.yaml"
 
+PROJECT_FOLDER = "ORDERS_SYNC_PROJECT"
 ORDERS_DATABASE_URL = "ORDERS_DATABASE_URL"
 DAGSTER_POSTGRES_URL = "DAGSTER_POSTGRES_URL"
 STATE_FOLDER = "ORDERS_SYNC_STATE"
@@ -29,6 +32,10 @@ UI_PROXY_PASSWORD_FILE = "ORDERS_SYNC_UI_PROXY_PASSWORD_FILE"
 UI_EDITORS = "ORDERS_SYNC_UI_EDITORS"
 
 ENVIRONMENT_VARIABLES: Mapping[str, str] = {
+    PROJECT_FOLDER: (
+        "The folder of your project, which `orders-sync init` has written. Not set: the current folder or one above "
+        "it, if it is such a project; else the checkout."
+    ),
     ORDERS_DATABASE_URL: "The orders database, e.g. `postgresql://user@host/orders`. Not set: the embedded server.",
     DAGSTER_POSTGRES_URL: (
         "Dagster's own storage, e.g. `postgresql://user@host/dagster`. Not set: the embedded server."
@@ -83,13 +90,56 @@ class EnvironmentVariableError(UserFacingError):
     """An environment variable can't be used: which one, what is wrong, what is allowed."""
 
 
+class NoProjectError(UserFacingError):
+    """There is no project: neither named, nor where the command runs, nor around the code."""
+
+
+def project_folder() -> Path:
+    """The folder of the user's project: its accounts and schedules, and Dagster's own files.
+
+    `ORDERS_SYNC_PROJECT` names it. Not set: the current folder or the nearest above it that `orders-sync init` has
+    written; else the checkout. Raises NoProjectError.
+    """
+    if named := os.environ.get(PROJECT_FOLDER):
+        folder = Path(named).expanduser().resolve()
+        if not (folder / WORKSPACE_FILE).is_file():
+            raise NoProjectError(
+                f"{PROJECT_FOLDER} is {folder}, and there is no project: it has no {WORKSPACE_FILE}. Write one with "
+                f"`orders-sync init {folder}`."
+            )
+        return folder
+    for folder in _present_folders():
+        if (folder / WORKSPACE_FILE).is_file() and (folder / "defs" / "accounts").is_dir():
+            return folder
+    if (PROJECT_ROOT / WORKSPACE_FILE).is_file():
+        return PROJECT_ROOT
+    raise NoProjectError(
+        "There is no project here. Write one with `orders-sync init DIR`, and change to that folder, or name it in "
+        f"{PROJECT_FOLDER}."
+    )
+
+
+def _present_folders() -> tuple[Path, ...]:
+    """The current folder and all above it; none if it was deleted."""
+    try:
+        return (Path.cwd(), *Path.cwd().parents)
+    except FileNotFoundError:
+        return ()
+
+
+def defs_folder() -> Path:
+    """The folder of the project's settings: of the accounts, the schedules and V1."""
+    project = project_folder()
+    return project / "orders_sync" / "defs" if project == PROJECT_ROOT else project / "defs"
+
+
 def state_folder() -> Path:
     """The one folder for everything that is not code: databases, logs, the sandbox's state. Makes it when missing.
 
     `ORDERS_SYNC_STATE` names it; the default is `.state` in the project's folder, which git ignores. It is closed to
     other users. Raises OpenToOthersError when that can't be done, or when another user may have made it for us.
     """
-    folder = Path(os.environ.get(STATE_FOLDER) or PROJECT_ROOT / ".state").expanduser().resolve()
+    folder = Path(os.environ.get(STATE_FOLDER) or project_folder() / ".state").expanduser().resolve()
     if folder.is_dir():
         check_maker(folder)
         if _is_shared(folder):
@@ -101,7 +151,7 @@ def state_folder() -> Path:
 
 def _is_shared(folder: Path) -> bool:
     """Whether the folder is also used for something else, such as /tmp, the project's folder or a home folder."""
-    has_others = any(each.is_relative_to(folder) for each in (PROJECT_ROOT, Path(os.path.expanduser("~"))))
+    has_others = any(each.is_relative_to(folder) for each in (project_folder(), Path(os.path.expanduser("~"))))
     return has_others or bool(folder.stat().st_mode & stat.S_ISVTX)
 
 
@@ -174,12 +224,12 @@ def _seconds(variable: str, value: str | None, default: float, *, at_least: floa
 
 def accounts_folder() -> Path:
     """The folder of the account files: it has one folder for each account, with a `defs.yaml`."""
-    return PROJECT_ROOT / "orders_sync" / "defs" / "accounts"
+    return defs_folder() / "accounts"
 
 
 def schedules_file() -> Path:
     """The file of the schedules of the syncs."""
-    return PROJECT_ROOT / "orders_sync" / "defs" / "sync" / "defs.yaml"
+    return defs_folder() / "sync" / "defs.yaml"
 
 
 def last_valid_schedules_file() -> Path:
@@ -189,7 +239,7 @@ def last_valid_schedules_file() -> Path:
 
 def v1_file() -> Path:
     """The file of the settings of V1."""
-    return PROJECT_ROOT / "orders_sync" / "defs" / "cutover" / "v1.yaml"
+    return defs_folder() / "cutover" / "v1.yaml"
 
 
 def sync_log_file() -> Path:

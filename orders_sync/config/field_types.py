@@ -11,6 +11,8 @@ from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 CRON_NAMES = {"@hourly": "0 * * * *", "@daily": "0 0 * * *", "@weekly": "0 0 * * 0", "@monthly": "0 0 1 * *"}
 """Names that stand for cron expressions."""
+ENVIRONMENT_NAME = r"^[A-Z][A-Z0-9_]*$"
+"""The names of environment variables that settings may name."""
 MAX_CRONS = 10
 """How many cron expressions a sync may have."""
 DURATION = r"^[1-9]\d{0,3}[mhd]$"

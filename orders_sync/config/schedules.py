@@ -125,7 +125,7 @@ class ScheduleSettings(BaseModel):
 
     def last_of(self, crons: Sequence[str], before: datetime) -> datetime:
         """The latest tick of some cron expressions at or before a moment."""
-        return _latest(tuple(crons), before.astimezone(ZoneInfo(self.timezone)) + _SECOND)
+        return latest_tick(tuple(crons), before.astimezone(ZoneInfo(self.timezone)))
 
     def next_of(self, crons: Sequence[str], after: datetime) -> datetime:
         """The first tick of some cron expressions after a moment."""
@@ -133,8 +133,9 @@ class ScheduleSettings(BaseModel):
 
 
 @lru_cache(64)  # the same for the lanes of all accounts without crons of their own
-def _latest(crons: tuple[str, ...], before: datetime) -> datetime:
-    return max(croniter(cron, before).get_prev(datetime) for cron in crons)
+def latest_tick(crons: tuple[str, ...], before: datetime) -> datetime:
+    """The latest tick of some cron expressions at or before a moment, in the moment's time zone."""
+    return max(croniter(cron, before + _SECOND).get_prev(datetime) for cron in crons)
 
 
 def check_schedules(attributes: Any, file: str) -> ScheduleSettings:

@@ -9,10 +9,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
-from orders_sync.config.account import ENVIRONMENT_NAME
 from orders_sync.config.bounds import CALLS_PER_DAY, IN_FLIGHT_MINUTES, READINESS_DAYS
 from orders_sync.config.environment import v1_file
-from orders_sync.config.field_types import TimeZone, checked_cron
+from orders_sync.config.field_types import ENVIRONMENT_NAME, TimeZone, checked_cron
 from orders_sync.config.yaml_files import ConfigError, read_yaml, validate
 from orders_sync.model.errors import UserFacingError
 from orders_sync.model.statuses import Status

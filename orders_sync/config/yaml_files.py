@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -193,12 +193,15 @@ def did_you_mean(key: object, allowed: Iterable[str]) -> str:
 
 def _find_field(model: type[BaseModel], location: Iterable[int | str]) -> tuple[type[BaseModel], FieldInfo | None]:
     """The innermost model on the way to a key, and the innermost field with a description there."""
-    parent, field = model, None
+    parent, field, is_name = model, None, False
     for part in location:
+        if is_name:  # of one of the mapping's objects
+            is_name = False
+            continue
         found = parent.model_fields.get(str(part))
         if found is None:
             break
-        field = found
+        field, is_name = found, get_origin(found.annotation) is dict
         annotations = [found.annotation, *getattr(found.annotation, "__args__", ())]
         inner = [each for each in annotations if isinstance(each, type) and issubclass(each, BaseModel)]
         if not inner:

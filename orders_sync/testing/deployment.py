@@ -16,6 +16,7 @@ import psycopg
 import yaml
 
 from orders_sync.config.account_files import COMPONENT_TYPE, account_entries
+from orders_sync.config.alerts import alerts_file
 from orders_sync.config.environment import PROJECT_ROOT, accounts_folder, schedules_file, v1_file
 from orders_sync.config.schedules import COMPONENT_TYPE as SCHEDULES_TYPE
 from orders_sync.config.yaml_files import read_yaml
@@ -69,6 +70,7 @@ def copy_project(to: Path, accounts: Mapping[str, Mapping[str, Any]] = SANDBOX_A
     for name, attributes in accounts.items():
         write_account(accounts_of(to), name, attributes)
     schedules_of(to).write_text(yaml.safe_dump({"type": SCHEDULES_TYPE, "attributes": {}}))
+    alerts_of(to).unlink(missing_ok=True)
     if v1_file_of(to).exists():  # the cutover can be deleted
         edit_yaml(v1_file_of(to), lambda document: document.update(schedules={}))
     return to
@@ -82,6 +84,11 @@ def accounts_of(project: Path) -> Path:
 def schedules_of(project: Path) -> Path:
     """The file of the schedules of a copied project."""
     return project / schedules_file().relative_to(PROJECT_ROOT)
+
+
+def alerts_of(project: Path) -> Path:
+    """The file of the alerts of a copied project."""
+    return project / alerts_file().relative_to(PROJECT_ROOT)
 
 
 def v1_file_of(project: Path) -> Path:

@@ -1,17 +1,14 @@
-"""The accounts of the command line."""
+"""The turn of the command line among the deployments of the test run."""
 
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
-from orders_sync.marketplaces.kit import accounts
-from orders_sync.testing.marketplace import Marketplace
-from orders_sync_tests.cli.command_line import add_account
+from orders_sync.testing.one_deployment import a_turn
 
 
 @pytest.fixture
-def shop(marketplace: Marketplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_url: str) -> Marketplace:
-    """The accounts folder of the command line: one account, at the empty marketplace."""
-    add_account(tmp_path, marketplace, "shop")
-    monkeypatch.setattr(accounts, "accounts_folder", lambda: tmp_path)
-    return marketplace
+def turn(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No other deployment of the test run is there."""
+    with a_turn(request.node.name):
+        yield

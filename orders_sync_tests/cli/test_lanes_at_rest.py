@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from orders_sync.cli.examinations import EXAMINATIONS
 from orders_sync.database.engine import Connection
+from orders_sync.health.examinations import EXAMINATIONS
 from orders_sync.testing.marketplace import Marketplace
 from orders_sync_tests.cli.command_line import add_account, run
 

@@ -8,18 +8,9 @@ import pytest
 from rich.console import Console
 
 from orders_sync.cli import output
-from orders_sync.cli.output import (
-    console,
-    moment,
-    print_as_it_is,
-    print_beside,
-    print_error,
-    print_warning,
-    span,
-    table,
-    yes_or_no,
-)
+from orders_sync.cli.output import console, print_as_it_is, print_beside, print_error, print_warning, table, yes_or_no
 from orders_sync.cli.rows import print_rows
+from orders_sync.model.time_words import moment, span
 
 
 def printed(shown: object) -> str:

@@ -4,24 +4,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
 from orders_sync.testing.deployment import accounts_of, copy_project, edit_yaml, environment, free_port, program
-from orders_sync.testing.one_deployment import a_turn
 from orders_sync.testing.waiting import limit, wait_for
 
 pytestmark = [pytest.mark.daemon, pytest.mark.xdist_group("deployment")]
-
-
-@pytest.fixture
-def turn(request: pytest.FixtureRequest) -> Iterator[None]:
-    """No other deployment of the test run is there."""
-    with a_turn(request.node.name):
-        yield
 
 
 def _up(project: Path, ui_port: int, sandbox_port: int, *more: str) -> list[str]:
@@ -92,8 +83,16 @@ def test_it_starts_syncs_stops_and_continues(tmp_path: Path) -> None:
 
 def _child(parent: psutil.Process, *words: str) -> psutil.Process:
     """The process below another one whose command line has these words."""
-    (found,) = (each for each in parent.children(recursive=True) if set(words) <= set(each.cmdline()))
+    (found,) = (each for each in parent.children(recursive=True) if set(words) <= set(_command(each)))
     return found
+
+
+def _command(process: psutil.Process) -> list[str]:
+    """The command line of a process; empty if it has just ended."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
 
 
 @pytest.mark.usefixtures("turn")

@@ -9,12 +9,12 @@ import re
 import dagster as dg
 import pytest
 
-from orders_sync.cli.examinations import EXAMINATIONS
 from orders_sync.config.environment import sync_log_file
 from orders_sync.dagster_support import orders_database
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.database.engine import Connection
 from orders_sync.defs.operations.sensors import dead_runs
+from orders_sync.health.examinations import EXAMINATIONS
 from orders_sync.lanes.history import started
 from orders_sync.lanes.lock import hold
 from orders_sync.model.lane import Lane, SyncType

@@ -136,7 +136,7 @@ def test_the_last_valid_schedules_stay_in_force(project: Path, load: Load) -> No
     schedules = schedules_of(project)
     edit_yaml(schedules, lambda document: document.update(attributes={"schedules": {"new": "7 * * * *"}}))
     whole = load(project)
-    assert whole["schedules"]["sync_new_orders_schedule"] == ["7 * * * *"]
+    assert whole["schedules"]["sync_new_orders_schedule"] == "7 * * * *"
     valid = schedules.read_text()
     for wrong in (valid.replace("7 * * * *", "often"), valid.replace("type:", "tpye:"), "\t", ""):
         schedules.write_text(wrong)
@@ -152,7 +152,7 @@ def test_the_last_valid_schedules_stay_in_force(project: Path, load: Load) -> No
 def test_without_schedules_that_were_once_valid_those_of_the_brief_are_in_force(project: Path, load: Load) -> None:
     schedules_of(project).write_text("\t")
     loaded = load(project)
-    assert loaded["schedules"]["sync_new_orders_schedule"] == ["0 6-22/2 * * *"]
+    assert loaded["schedules"]["sync_new_orders_schedule"] == "0 6-22/2 * * *"
     assert "the default schedules are in force" in loaded["assets"]["unusable_settings/sync_defs_yaml"]
 
 

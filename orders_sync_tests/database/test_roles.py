@@ -11,7 +11,6 @@ from alembic import command
 from alembic.config import Config
 from psycopg.errors import InsufficientPrivilege
 
-from orders_sync.cli.examinations import EXAMINATIONS
 from orders_sync.config.account import SellerAccount
 from orders_sync.dagster_instance.instance import open_instance
 from orders_sync.database.engine import Connection, connect, engine
@@ -21,6 +20,7 @@ from orders_sync.database.roles import Roles, RolesError, make_roles, statements
 from orders_sync.database.schema import REVISIONS, SchemaError
 from orders_sync.database.schema_upgrade import upgrade_schema
 from orders_sync.database.tables import metadata
+from orders_sync.health.examinations import EXAMINATIONS
 from orders_sync.privacy.retention import blank_buyers_data
 from orders_sync.sandbox.back_market import FakeBackMarket
 from orders_sync.sandbox.mirakl import FakeMirakl

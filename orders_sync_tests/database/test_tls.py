@@ -6,8 +6,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from orders_sync.cli.examinations import EXAMINATIONS
 from orders_sync.database.engine import DatabaseUnreachableError, connect
+from orders_sync.health.examinations import EXAMINATIONS
 from orders_sync.testing.marketplace import Marketplace, sandbox_account, sync
 from orders_sync_tests.certificates import Authority, a_certificate, an_authority
 from orders_sync_tests.cli.command_line import run

@@ -15,12 +15,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from orders_sync import marketplaces
-from orders_sync.components.account_scaffolder import account_file
 from orders_sync.config.account import AccountConfigError, SellerAccount
 from orders_sync.config.environment import PROJECT_ROOT
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit import registry
 from orders_sync.marketplaces.kit.accounts import account_from
+from orders_sync.marketplaces.kit.new_account import account_file
 from orders_sync.passes.run_pass import PassFailedError
 from orders_sync.stock.apply_events import apply_pending
 from orders_sync.stock.connection import StockConnection
@@ -194,7 +194,7 @@ def test_a_wrong_secret_and_a_link_to_another_host_are_clear_errors(
 
 @pytest.mark.parametrize("marketplace", ["back_market", "refurbed", "mirakl", "medusa"])
 def test_a_scaffolded_account_needs_only_to_be_filled_in(marketplace: str) -> None:
-    text = account_file("orders_sync.components.account.Account", marketplace, "my_shop")
+    text = account_file(marketplace, "my_shop")
     filled = text.replace("base_url: # fill in", "base_url: https://shop.example.com")
     account = account_from("my_shop", yaml.safe_load(filled)["attributes"], "defs.yaml")
     assert account.settings.CREDENTIALS == ("token",)

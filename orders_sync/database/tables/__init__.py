@@ -8,6 +8,7 @@ currency of their row. The alembic revisions build these tables; a test holds th
 
 from orders_sync.database.tables import (
     acts,
+    alerts,
     contracts,
     cutover,
     documents,
@@ -22,6 +23,6 @@ from orders_sync.database.tables import (
 from orders_sync.database.tables.columns import metadata
 
 __all__ = [
-    "acts", "contracts", "cutover", "documents", "error_answers", "metadata", "orders", "passes", "privacy", "reports",
-    "schema", "stock",
+    "acts", "alerts", "contracts", "cutover", "documents", "error_answers", "metadata", "orders", "passes", "privacy",
+    "reports", "schema", "stock",
 ]  # fmt: skip

@@ -10,11 +10,15 @@ from urllib.parse import quote
 import pytest
 from click.testing import CliRunner
 
+from orders_sync.alerts.troubles import is_trouble
 from orders_sync.cli import main
-from orders_sync.cli.examinations import EXAMINATIONS, examine_lane
+from orders_sync.config import code_location
 from orders_sync.config.account import SellerAccount
 from orders_sync.config.schedules import ScheduleSettings
 from orders_sync.database.engine import Connection
+from orders_sync.health.examinations import EXAMINATIONS
+from orders_sync.health.finding import Level
+from orders_sync.health.lanes import examine_lane
 from orders_sync.lanes.history import LaneState
 from orders_sync.marketplaces.kit.accounts import find_account
 from orders_sync.model.lane import Lane, SyncType
@@ -256,3 +260,85 @@ def test_findings_are_printed_as_json(shop: Marketplace) -> None:
     assert {"ok": True, "about": "shop", "what": "its settings are valid, its credentials are set"}.items() <= next(
         each for each in found if each["examination"] == "accounts"
     ).items()
+
+
+@pytest.mark.parametrize(("failures", "is_alerted"), [(1, False), (2, False), (3, True), (9, True)])
+def test_a_lane_is_a_trouble_once_its_retries_have_failed(failures: int, is_alerted: bool) -> None:
+    failed = state(last_outcome="failed", last_problem="HTTP 500")
+    finding = examine_lane(failed, ScheduleSettings(), NOW, failures=failures)
+    assert not finding.ok
+    assert is_trouble(finding) == is_alerted
+
+
+def test_a_partial_pass_is_well_and_yet_told() -> None:
+    finding = examine_lane(state(last_summary={"put_off": 2, "documents_put_off": 1}), ScheduleSettings(), NOW)
+    assert finding.ok
+    assert finding.text == (
+        "shop/new: its last pass was partial: 3 records or documents could not be fetched, and are tried again"
+    )
+    assert (is_trouble(finding), finding.level) == (True, Level.WARNING)
+
+
+def test_many_records_that_are_rejected_within_an_hour_are_a_burst(connection: Connection) -> None:
+    rejected = (
+        "INSERT INTO rejected_records (account, kind, record_id, raw, reasons) "
+        "SELECT 'shop', 'order', number::text, '', '[]' FROM generate_series(%s::int, %s::int) AS number"
+    )
+    connection.execute(rejected, [1, 19])
+    assert [each.kind for each in EXAMINATIONS["records"]() if not each.ok] == ["rejected records"]
+    connection.execute(rejected, [20, 20])
+    _, burst = (each for each in EXAMINATIONS["records"]() if not each.ok)
+    assert burst.text == "shop: 20 records were rejected within an hour"
+    connection.execute("UPDATE rejected_records SET first_seen_at = now() - interval '61 minutes'")
+    assert [each.kind for each in EXAMINATIONS["records"]() if not each.ok] == ["rejected records"]
+
+
+def test_a_day_of_the_cutover_that_is_not_good_is_found(connection: Connection) -> None:
+    assert list(EXAMINATIONS["cutover"]()) == []
+    connection.execute(
+        "INSERT INTO migration_comparisons (account, day, orders_v1, orders_v2, only_in_v1, only_in_v2, differing, "
+        "in_flight, agreement, locks_v1, locks_v2, locks_differing, first_in_v1, first_in_v2, calls_v2, "
+        "too_many_requests_v2, verdict) "
+        "SELECT account, (now() AT TIME ZONE 'UTC')::date - 1, 9, 8, missing, 0, 0, 0, 100, 1, 1, 0, 0, 0, 1, 0, 'text' "
+        "FROM (VALUES ('good', 0), ('bad', 1)) AS days (account, missing)"
+    )
+    (found,) = EXAMINATIONS["cutover"]()
+    assert re.fullmatch(r"bad: \d{4}-\d\d-\d\d is not a good day of the cutover: text", found.text)
+
+
+def test_lines_that_run_out_before_the_next_pass_are_found(
+    shop: Marketplace, connection: Connection, tmp_path: Path
+) -> None:
+    add_account(tmp_path, shop, "shop", acceptance_deadline="30m", schedules={"new": "0 0 1 1 *"})
+    an_order(shop, 1, state=1, line_state=1, age=timedelta(minutes=10))
+    sync(find_account("shop"), "new")
+    _, late = EXAMINATIONS["waiting orderlines"]()
+    assert late.what == "1 waiting orderlines run out before the next pass of `new` has answered them"
+    assert late.page == "/operations/waiting"
+
+
+def test_what_the_code_server_left_out_and_what_has_changed_since_is_found(
+    shop: Marketplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORDERS_SYNC_STATE", str(tmp_path / "state"))
+    monkeypatch.setattr(code_location, "accounts_folder", lambda: tmp_path)
+
+    def found() -> list[str]:
+        return [each.text for each in EXAMINATIONS["code location"]() if not each.ok]
+
+    code_location.note_code_location({})
+    assert [each.what for each in EXAMINATIONS["code location"]()] == ["no code server runs on this machine"]
+    monkeypatch.setattr("sys.argv", ["dagster", "api", "grpc"])
+    code_location.note_code_location({Path("mine.py"): "mine.py: ValueError: not today"})
+    assert found() == ["mine.py is left out: mine.py: ValueError: not today"]
+    code_location.note_code_location({})
+    assert found() == []
+    add_account(tmp_path, shop, "another")
+    add_account(tmp_path, shop, "shop", accept_orderlines=True)
+    assert [text.split(": ")[0] for text in found()] == [
+        str(tmp_path / name / "defs.yaml") for name in ("another", "shop")
+    ]
+    assert all("changed after the code location was loaded at " in text for text in found())
+    noted = tmp_path / "state" / "code_location.json"
+    noted.write_text(noted.read_text().replace('"started_at": ', '"started_at": 1'))
+    assert found() == [], "another process has the number of the code server's now"

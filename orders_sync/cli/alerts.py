@@ -1,0 +1,71 @@
+"""`orders-sync alerts`: what is wrong, who was told, and whether they can be reached."""
+
+import sys
+
+import click
+
+from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console, print_error, table, yes_or_no
+from orders_sync.cli.rows import format_options, print_rows
+from orders_sync.database.opened import orders_database
+
+APPLICATION = "orders_sync alerts"
+
+
+@click.group()
+def alerts() -> None:
+    """List what people are alerted of, and test channels."""
+
+
+@alerts.command("list")
+@format_options
+def list_troubles(as_json: bool, as_csv: bool) -> None:
+    """List what is wrong, and which channels were told.
+
+    It is what the last evaluation found: the sensor `alerts` and `orders-sync watch` evaluate once a minute.
+    """
+    from orders_sync.alerts.troubles import present, told
+
+    with orders_database(APPLICATION) as connection:
+        channels = told(connection)
+        rows = [
+            [each.level, each.text, each.began_at, ", ".join(channels.get(each.trouble_id, ())) or None, each.remedy]
+            for each in present(connection)
+        ]
+    names = ["level", "what", "since", "told", "what_to_do"]
+    print_rows(f"{len(rows)} troubles", names, rows, as_json=as_json, as_csv=as_csv)
+
+
+@alerts.command("test")
+@click.argument("channels", nargs=-1, metavar="[CHANNEL]...")
+def test(channels: tuple[str, ...]) -> None:
+    """Send a message to channels, by default to all.
+
+    Exit code 1 if one could not be sent.
+    """
+    from orders_sync.alerts.channels import send
+    from orders_sync.alerts.messages import Message
+    from orders_sync.config.alerts import AlertConfigError, alerts_file, read_alerts
+    from orders_sync.config.yaml_files import did_you_mean
+
+    settings, file = read_alerts(), alerts_file()
+    for name in channels:
+        if name not in settings.channels:
+            allowed = ", ".join(settings.channels) or "none yet"
+            meant = did_you_mean(name, settings.channels)
+            raise AlertConfigError(f"{file}: there is no channel {name}{meant}; its channels are: {allowed}.")
+    if not settings.channels:
+        raise AlertConfigError(f"{file}: no channel is named, so that nobody is alerted.")
+    message = Message("orders_sync: a test", "This is a test of the alerts of orders_sync. Nothing is wrong.")
+    shown = table("Channels", "channel", "sent", "problem")
+    problems: list[str] = []
+    for name in channels or settings.channels:
+        try:
+            problem = send(settings.channels[name].address(str(file), name), message)
+        except AlertConfigError as error:
+            problem = str(error)
+        shown.add_row(name, yes_or_no(problem is None), problem or "")
+        problems += [] if problem is None else [name]
+    console.print(shown)
+    if problems:
+        print_error(f"{len(problems)} of the channels can't be reached.")
+    sys.exit(EXIT_FAILED if problems else EXIT_DONE)

@@ -1,0 +1,91 @@
+"""What the code server of this machine has loaded, and of which settings: it notes that in the state folder.
+
+The definitions are those of the moment in which they were loaded. A schedule that was changed since, or an account that
+was added, waits for a reload, and nothing else says so.
+"""
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+
+from orders_sync.config.account_files import FILE_NAME, account_entries
+from orders_sync.config.environment import accounts_folder, schedules_file, state_folder, v1_file
+from orders_sync.config.private_files import private_file
+
+_CODE_SERVER = ("grpc", "code-server")
+"""The commands of Dagster that serve definitions; others load them, too, e.g. for one run."""
+
+
+class CodeLocation(NamedTuple):
+    """What a code server has loaded."""
+
+    loaded_at: datetime
+    left_out: Mapping[str, str]
+    """Each part that could not be loaded, by its path, with the reason."""
+    settings: Mapping[str, str]
+    """The digest of each file of settings, by its path."""
+
+
+def note_code_location(left_out: Mapping[Path, str]) -> None:
+    """Notes what this process has loaded, if it is a code server."""
+    if not any(argument in _CODE_SERVER for argument in sys.argv[1:]):
+        return
+    document = {
+        "pid": os.getpid(),
+        "started_at": psutil.Process().create_time(),
+        "loaded_at": datetime.now(UTC).isoformat(),
+        "left_out": {str(path): reason for path, reason in left_out.items()},
+        "settings": _digests(),
+    }
+    with suppress(OSError):  # a disk that is full must not keep the definitions from being loaded
+        new = _file().with_suffix(".new")
+        with open(new, "w", opener=private_file) as file:
+            file.truncate()
+            json.dump(document, file)
+        new.replace(_file())
+
+
+def present_code_location() -> CodeLocation | None:
+    """What the code server that runs on this machine has loaded; None if none runs."""
+    try:
+        noted = json.loads(_file().read_text())
+        if psutil.Process(noted["pid"]).create_time() != noted["started_at"]:
+            return None
+        loaded_at = datetime.fromisoformat(noted["loaded_at"])
+        return CodeLocation(loaded_at, noted["left_out"], noted["settings"])
+    except (OSError, ValueError, KeyError, psutil.Error):
+        return None
+
+
+def changed_settings(location: CodeLocation) -> list[str]:
+    """The files of settings that were changed, added or removed since the code server has loaded them."""
+    present = _digests()
+    paths = present.keys() | location.settings.keys()
+    return sorted(path for path in paths if present.get(path) != location.settings.get(path))
+
+
+def _digests() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for path in _files_of_settings():
+        with suppress(OSError):
+            found[str(path)] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
+
+
+def _files_of_settings() -> Iterator[Path]:
+    yield schedules_file()
+    yield v1_file()
+    for entry in account_entries(accounts_folder()):
+        yield entry / FILE_NAME if entry.is_dir() else entry
+
+
+def _file() -> Path:
+    return state_folder() / "code_location.json"

@@ -1,0 +1,37 @@
+"""Whether the last compared day of the cutover from V1 was good."""
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import LiteralString
+
+from orders_sync.database.opened import orders_database
+from orders_sync.health.database import APPLICATION
+from orders_sync.health.finding import Finding, Level
+
+
+def examine_cutover() -> Iterator[Finding]:
+    """The comparisons of yesterday, while V1 is compared with V2."""
+    if find_spec("orders_sync.cutover") is None:  # a project that has left V1 behind may delete it
+        return
+    from orders_sync.config.v1 import load_cutover_settings
+
+    settings = load_cutover_settings()
+    with orders_database(APPLICATION) as connection:
+        bad = connection.execute(_BAD_DAYS, [settings.readiness.agreement]).fetchall()
+    for account, day, verdict in bad:
+        yield Finding(
+            False,
+            f"{day} is not a good day of the cutover: {verdict}",
+            "`orders-sync cutover status` shows what V2 lacks.",
+            account,
+            kind=f"cutover day {day}",
+            level=Level.WARNING,
+        )
+
+
+_BAD_DAYS: LiteralString = """
+SELECT account, day, verdict FROM migration_comparisons
+WHERE day = (now() AT TIME ZONE 'UTC')::date - 1 AND compared_at > now() - interval '2 days'
+AND NOT (agreement >= %s AND only_in_v1 = 0 AND locks_differing = 0)
+ORDER BY account
+"""

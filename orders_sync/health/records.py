@@ -1,0 +1,197 @@
+"""Whether records, order events, stock and waiting orderlines need a person."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import LiteralString, NamedTuple
+
+from orders_sync.config.pages import WAITING_PAGE
+from orders_sync.database.engine import Connection
+from orders_sync.database.opened import orders_database
+from orders_sync.health.database import APPLICATION
+from orders_sync.health.finding import Finding, Level
+
+BURST = 20
+"""So many records of an account that are rejected within an hour are a burst: a change of its API, most likely."""
+
+
+class _Count(NamedTuple):
+    """A count of rows that should be zero."""
+
+    query: LiteralString
+    text: str
+    """What is counted; {} is the count, or `no`."""
+    remedy: str
+    kind: str = ""
+    level: Level = Level.ERROR
+
+
+_COUNTS = (
+    _Count(
+        "SELECT count(*) FROM rejected_records WHERE resolved_at IS NULL AND dismissed_at IS NULL",
+        "{} rejected records",
+        "`orders-sync rejected` shows the reasons, `orders-sync rejected retry` tries again. `orders-sync rejected "
+        "dismiss` puts one aside.",
+        "rejected records",
+        Level.WARNING,
+    ),
+    _Count(
+        "SELECT count(*) FROM order_events WHERE applied_at IS NULL AND attempts = 0 "
+        "AND recorded_at < now() - interval '10 minutes'",
+        "{} order events wait for the stock job for more than 10 minutes",
+        "Check that the daemon is alive. `orders-sync stock apply` applies them now.",
+        "waiting events",
+    ),
+    _Count(
+        "SELECT count(*) FROM order_events WHERE applied_at IS NULL AND attempts > 0",
+        "{} order events that could not be applied",
+        "`orders-sync stock events` shows why. Mend the cause, then `orders-sync stock retry-event all --reason TEXT`.",
+        "failed events",
+    ),
+    _Count(
+        "SELECT count(*) FROM stock_locks WHERE state = 'short'",
+        "{} items whose stock can't be locked",
+        "See `orders-sync stock levels --short`, and import the right levels.",
+        "shortage",
+        Level.WARNING,
+    ),
+)
+
+REREAD = (
+    "`orders-sync sync --type modified --reread` compares every order with its marketplace's; --since reads further "
+    "back."
+)
+_DAMAGES = (
+    _Count(
+        "SELECT count(*) FROM orders placed WHERE NOT EXISTS (SELECT FROM order_items item "
+        "WHERE item.account = placed.account AND item.order_id = placed.order_id)",
+        "{} orders without items",
+        REREAD,
+    ),
+    _Count(
+        "SELECT count(*) FROM order_items item WHERE NOT EXISTS (SELECT FROM orders placed "
+        "WHERE placed.account = item.account AND placed.order_id = item.order_id)",
+        "{} items without their order",
+        REREAD,
+    ),
+    _Count(
+        "SELECT count(*) FROM orders placed JOIN (SELECT DISTINCT ON (account, order_id) account, order_id, new_status "
+        "FROM order_events WHERE item_id = '' ORDER BY account, order_id, revision DESC, event_id DESC) last "
+        "USING (account, order_id) WHERE placed.status <> last.new_status",
+        "{} orders whose status is not that of their last event",
+        REREAD,
+    ),
+)
+
+
+def examine_records() -> Iterator[Finding]:
+    """Rejected records, events that wait or failed, and shortages."""
+    with orders_database(APPLICATION) as connection:
+        for count in _COUNTS:
+            yield _counted(connection, count)
+        bursts = connection.execute(_BURSTS, [BURST]).fetchall()
+    for account, count in bursts:
+        yield Finding(
+            False,
+            f"{count} records were rejected within an hour",
+            "`orders-sync rejected` shows the reasons, and `orders-sync drift` what is new in the answers: the "
+            "marketplace may have changed its API.",
+            account,
+            kind="burst of rejected records",
+        )
+
+
+_BURSTS: LiteralString = """
+SELECT account, count(*) FROM rejected_records
+WHERE resolved_at IS NULL AND dismissed_at IS NULL AND first_seen_at > now() - interval '1 hour'
+GROUP BY account HAVING count(*) >= %s ORDER BY account
+"""
+
+
+def examine_damage() -> Iterator[Finding]:
+    """Rows that contradict each other. Reads whole tables."""
+    with orders_database(APPLICATION) as connection:
+        for count in _DAMAGES:
+            yield _counted(connection, count)
+
+
+def _counted(connection: Connection, counted: _Count) -> Finding:
+    row = connection.execute(counted.query).fetchone()
+    count = int(row[0]) if row else 0
+    what = counted.text.format(count or "no")
+    return Finding(count == 0, what, counted.remedy, kind=counted.kind, level=counted.level)
+
+
+def examine_flaws() -> Iterator[Finding]:
+    """Records with flaws are stored and in use: they are shown, and need nobody at once."""
+    with orders_database(APPLICATION) as connection:
+        row = connection.execute("SELECT count(DISTINCT (account, kind, record_id)) FROM record_flaws").fetchone()
+    count = int(row[0]) if row else 0
+    if not count:
+        yield Finding(True, "no stored record has a flaw")
+        return
+    yield Finding(
+        True,
+        f"{count} stored records have flaws: `orders-sync flaws` shows them. After a correction of the adapter, "
+        "`orders-sync redecode` decodes them again; after one at the marketplace, `orders-sync sync --type modified "
+        "--reread` reads them again",
+    )
+
+
+def examine_waiting_lines() -> Iterator[Finding]:
+    """Orderlines that a person has to answer, and those that run out before a pass has answered them."""
+    from orders_sync.config.schedules import load_schedules
+    from orders_sync.marketplaces.kit.accounts import account_names, load_accounts
+    from orders_sync.passes.acceptance_clock import outlooks
+    from orders_sync.passes.waiting_lines import MAX_REQUESTS, waiting_lines
+    from orders_sync.stock.connection import StockConnection
+
+    accounts, _ = load_accounts()
+    with orders_database(APPLICATION) as connection:
+        stock = StockConnection(connection)
+        lines = waiting_lines(stock, account_names())
+        found = outlooks(stock, accounts, datetime.now(UTC), load_schedules()) if lines else []
+    count = sum(line.is_given_up for line in lines)
+    yield Finding(
+        count == 0,
+        f"{count or 'no'} orderlines could not be accepted, or refused, in {MAX_REQUESTS} requests",
+        "Accept or refuse them by hand in the marketplace's back office.",
+        kind="lines given up",
+        page=WAITING_PAGE,
+    )
+    if late := sum(each.runs_out_before_next_pass for each in found):
+        yield Finding(
+            False,
+            f"{late} waiting orderlines run out before the next pass of `new` has answered them",
+            "Run `orders-sync sync --type new`, or answer them in the marketplace's back office.",
+            kind="lines that run out",
+            page=WAITING_PAGE,
+        )
+
+
+def examine_rate_limits() -> Iterator[Finding]:
+    """Marketplaces that have blocked an account, or answered with 429."""
+    with orders_database(APPLICATION) as connection:
+        blocked = connection.execute(
+            "SELECT account, max(blocked_until) FROM rate_limits WHERE blocked_until > now() GROUP BY account"
+        ).fetchall()
+        limited = connection.execute(
+            "SELECT account, sum((summary->>'too_many_requests')::int) FROM lane_runs "
+            "WHERE started_at > now() - interval '1 day' GROUP BY account "
+            "HAVING sum((summary->>'too_many_requests')::int) > 0"
+        ).fetchall()
+    for account, until in blocked:
+        yield Finding(
+            False,
+            f"{account} is blocked by its marketplace until {until.astimezone(UTC):%H:%M:%S} UTC",
+            "Wait. If it happens often, lower limits.share in the account's file.",
+        )
+    for account, count in limited:
+        yield Finding(
+            False,
+            f"the marketplace of {account} answered {count} requests of the last day with 429 (too many requests)",
+            "Lower limits.share in the account's file, or let other programs use the API less.",
+            kind=f"429 {account}",
+            level=Level.WARNING,
+        )
+    if not blocked and not limited:
+        yield Finding(True, "no marketplace answered a request of the last day with 429 (too many requests)")

@@ -1,0 +1,91 @@
+"""A webhook receiver and a mail server on this machine, as channels of alerts."""
+
+import json
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from email import message_from_bytes
+from email.message import Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from aiosmtpd.controller import Controller
+
+from orders_sync.testing.deployment import free_port
+
+
+class Webhook:
+    """A receiver of Apprise's JSON, which can be made to refuse."""
+
+    def __init__(self) -> None:
+        self.received: list[dict[str, str]] = []
+        self.calls: list[str] = []
+        """The paths of all requests, heartbeats included."""
+        self.status = 200
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                outer.calls.append(self.path)
+                if outer.status == 200:
+                    outer.received.append(json.loads(body))
+                self._answer()
+
+            def do_GET(self) -> None:
+                outer.calls.append(self.path)
+                self._answer()
+
+            def _answer(self) -> None:
+                self.send_response(outer.status)
+                self.end_headers()
+
+            def log_message(self, format: str, *args: Any) -> None: ...
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"127.0.0.1:{self.server.server_address[1]}"
+
+    @property
+    def titles(self) -> list[str]:
+        return [each["title"] for each in self.received]
+
+
+@contextmanager
+def a_webhook() -> Generator[Webhook]:
+    webhook = Webhook()
+    threading.Thread(target=webhook.server.serve_forever, daemon=True).start()
+    try:
+        yield webhook
+    finally:
+        webhook.server.shutdown()
+        webhook.server.server_close()
+
+
+class Mails:
+    """The mails that a server has received."""
+
+    def __init__(self) -> None:
+        self.received: list[Message] = []
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        self.received.append(message_from_bytes(envelope.content))
+        return "250 OK"
+
+    def texts(self) -> list[str]:
+        """The texts of all mails, as their reader sees them."""
+        found: list[str] = []
+        for mail in self.received:
+            parts = [part for part in mail.walk() if part.get_content_maintype() == "text"]
+            found += [bytes(part.get_payload(decode=True) or b"").decode() for part in parts]  # pyright: ignore[reportArgumentType]
+        return found
+
+
+@contextmanager
+def a_mail_server() -> Generator[tuple[Mails, int]]:
+    mails, port = Mails(), free_port()
+    controller = Controller(mails, hostname="127.0.0.1", port=port)
+    controller.start()
+    try:
+        yield mails, port
+    finally:
+        controller.stop()

@@ -1,0 +1,216 @@
+"""What people are told: once for each trouble, when it lasts, and when it is over."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from orders_sync.alerts.evaluation import evaluate
+from orders_sync.database.engine import Connection, connect
+from orders_sync.health.finding import Finding, Level
+from orders_sync_tests.alerts.conftest import FILE, TEAM, Evaluations, settings
+from orders_sync_tests.alerts.receivers import Webhook, a_mail_server
+
+FAILED = Finding(False, "its last 3 runs failed: HTTP 500", "Look at the log.", "shop/new", kind="failed", page="/x")
+SHORT = Finding(False, "2 items whose stock can't be locked", "Import levels.", kind="shortage", level=Level.WARNING)
+
+
+def test_a_channel_is_told_once_of_what_lasts_and_once_that_it_is_over(
+    evaluations: Evaluations, webhook: Webhook
+) -> None:
+    evaluations.settings = settings(ui_url="https://orders.example.com/")
+    evaluations.evaluate(FAILED)
+    assert webhook.received == [], "it may be over in a moment"
+    evaluations.pass_time(2)
+    for _ in range(3):
+        evaluations.evaluate(FAILED)
+    (told,) = webhook.received
+    assert told["title"] == "orders_sync: error: shop/new: its last 3 runs failed: HTTP 500"
+    assert told["message"].splitlines()[2:] == ["What to do: Look at the log.", "https://orders.example.com/x"]
+    evaluations.evaluate()
+    assert len(webhook.received) == 1, "it may come back in a moment"
+    evaluations.pass_time(6)
+    for _ in range(2):
+        evaluations.evaluate()
+    assert webhook.titles[1:] == ["orders_sync: well again: shop/new: its last 3 runs failed: HTTP 500"]
+
+
+def test_a_trouble_that_comes_back_within_five_minutes_never_was_over(
+    evaluations: Evaluations, webhook: Webhook
+) -> None:
+    evaluations.evaluate(FAILED)
+    evaluations.pass_time(2)
+    evaluations.evaluate(FAILED)
+    for _ in range(3):
+        evaluations.evaluate()
+        evaluations.pass_time(4)
+        evaluations.evaluate(FAILED)
+    assert len(webhook.received) == 1
+    evaluations.evaluate()
+    evaluations.pass_time(6)
+    evaluations.evaluate()
+    evaluations.evaluate(FAILED)
+    evaluations.pass_time(2)
+    evaluations.evaluate(FAILED)
+    assert ["well again" in title for title in webhook.titles] == [False, True, False]
+
+
+def test_what_is_over_before_anybody_was_told_is_never_told(evaluations: Evaluations, webhook: Webhook) -> None:
+    evaluations.evaluate(FAILED)
+    evaluations.evaluate()
+    evaluations.pass_time(10)
+    evaluations.evaluate()
+    assert webhook.received == []
+
+
+def test_what_is_new_at_the_same_time_is_one_message_errors_first(evaluations: Evaluations, webhook: Webhook) -> None:
+    more = [FAILED._replace(about=f"shop{number}/new") for number in range(30)]
+    evaluations.evaluate(SHORT, *more)
+    evaluations.pass_time(2)
+    evaluations.evaluate(SHORT, *more)
+    (told,) = webhook.received
+    assert told["title"].startswith("orders_sync: 30 errors and 1 warning, first shop0/new: its last 3 runs")
+    assert "And 11 more" in told["message"]
+    assert evaluations.evaluate(SHORT, *more).sent == []
+
+
+def test_an_examination_that_fails_ends_no_trouble_and_is_one(evaluations: Evaluations, webhook: Webhook) -> None:
+    evaluations.evaluate(FAILED)
+    evaluations.pass_time(2)
+    evaluations.evaluate(FAILED)
+    evaluations.evaluate(failing=True)
+    evaluations.pass_time(9)
+    evaluations.evaluate(failing=True)
+    assert [title.split(": ")[1] for title in webhook.titles] == ["error", "error"]
+    assert webhook.titles[1].endswith("it can't be examined")
+
+
+def test_a_channel_gets_the_levels_that_it_asks_for(evaluations: Evaluations, webhook: Webhook) -> None:
+    evaluations.settings = settings(channels={"pager": {"url": "TEAM_URL", "level": "error"}})
+    evaluations.evaluate(SHORT)
+    evaluations.pass_time(2)
+    evaluations.evaluate(SHORT)
+    assert webhook.received == []
+    evaluations.evaluate(SHORT._replace(level=Level.ERROR))
+    assert len(webhook.received) == 1
+
+
+def test_in_quiet_hours_warnings_wait_and_errors_do_not(evaluations: Evaluations, webhook: Webhook) -> None:
+    def hours(begin: int, end: int) -> dict[str, str]:
+        now = datetime.now(UTC)
+        return {name: f"{now + timedelta(hours=by):%H:%M}" for name, by in (("begin", begin), ("end", end))}
+
+    evaluations.settings = settings(channels={"team": {"url": "TEAM_URL", "quiet_hours": hours(-1, 1)}})
+    evaluations.evaluate(SHORT, FAILED)
+    evaluations.pass_time(2)
+    evaluations.evaluate(SHORT, FAILED)
+    assert [title.split(": ")[1] for title in webhook.titles] == ["error"]
+    evaluations.settings = settings(channels={"team": {"url": "TEAM_URL", "quiet_hours": hours(2, 1)}})
+    evaluations.evaluate(SHORT, FAILED)
+    assert len(webhook.received) == 1, "hours past midnight"
+    evaluations.settings = settings(channels={"team": {"url": "TEAM_URL", "quiet_hours": hours(1, 2)}})
+    evaluations.evaluate(SHORT, FAILED)
+    assert [title.split(": ")[1] for title in webhook.titles] == ["error", "warning"]
+
+
+def test_a_channel_that_fails_stops_no_other_and_is_told_later(
+    evaluations: Evaluations, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOWN_URL", "json://127.0.0.1:1/")
+    monkeypatch.setenv("ODD_URL", "nonsense")
+    urls = {"down": "DOWN_URL", "odd": "ODD_URL", "unset": "NOT_SET_URL", "team": "TEAM_URL"}
+    evaluations.settings = settings(channels={name: {"url": url} for name, url in urls.items()})
+    evaluations.evaluate(FAILED)
+    evaluations.pass_time(2)
+    outcome = evaluations.evaluate(FAILED)
+    assert [line.split(":")[0] for line in outcome.problems] == ["down", "odd", "unset"]
+    assert "its URL is none that Apprise knows" in outcome.problems[1]
+    assert "the environment variable NOT_SET_URL is not set" in outcome.problems[2]
+    assert len(webhook.received) == 1
+    assert evaluations.evaluate(FAILED).problems == [], "they are called again after five minutes"
+    monkeypatch.setenv("DOWN_URL", f"json://{webhook.address}/later")
+    evaluations.pass_time(6)
+    assert [line.split(":")[0] for line in evaluations.evaluate(FAILED).sent] == ["down"]
+    assert [line.split(":")[0] for line in evaluations.evaluate(FAILED).sent] == []
+
+
+def test_an_answer_that_refuses_is_a_failure(evaluations: Evaluations, webhook: Webhook) -> None:
+    webhook.status = 500
+    evaluations.evaluate(FAILED)
+    evaluations.pass_time(2)
+    (problem,) = evaluations.evaluate(FAILED).problems
+    assert problem.startswith("team: ")
+    assert "500" in problem
+    webhook.status = 200
+    evaluations.pass_time(6)
+    assert len(evaluations.evaluate(FAILED).sent) == 1
+
+
+def test_a_mail_is_sent_with_text_as_it_is(evaluations: Evaluations, monkeypatch: pytest.MonkeyPatch) -> None:
+    with a_mail_server() as (mails, port):
+        monkeypatch.setenv(
+            "TEAM_URL", f"mailto://127.0.0.1:{port}/?from=sync@example.com&to=team@example.com&mode=insecure"
+        )
+        odd = FAILED._replace(what="SKU [b]<script>*x*\x1b[31m broke & more")
+        evaluations.evaluate(odd)
+        evaluations.pass_time(2)
+        assert evaluations.evaluate(odd).problems == []
+        (mail,) = mails.received
+    assert (mail["To"], mail["From"]) == ("team@example.com", "sync@example.com")
+    assert mail.get_content_type() == "text/plain"
+    (text,) = mails.texts()
+    assert "SKU [b]<script>*x*^[[31m broke & more" in text
+
+
+def test_no_credential_is_in_an_alert_nor_in_a_problem(
+    evaluations: Evaluations, webhook: Webhook, monkeypatch: pytest.MonkeyPatch, connection: Connection
+) -> None:
+    secret = "a-Secret-of-20-characters"
+    monkeypatch.setenv("DOWN_URL", f"json://user:{secret}@127.0.0.1:1/")
+    evaluations.settings = settings(channels={"down": {"url": "DOWN_URL"}, **TEAM})
+    odd = FAILED._replace(what=f"the answer was json://user:{secret}@127.0.0.1:1/")
+    evaluations.evaluate(odd)
+    evaluations.pass_time(2)
+    outcome = evaluations.evaluate(odd)
+    stored = connection.execute("SELECT problem FROM alert_channels").fetchall()
+    assert len(webhook.received) == 1
+    assert not any(secret in str(each) for each in (webhook.received, outcome, stored))
+
+
+def test_a_digest_comes_once_for_each_tick(evaluations: Evaluations, webhook: Webhook, connection: Connection) -> None:
+    evaluations.settings = settings(channels={"team": {"url": "TEAM_URL", "digest": "0 7 * * *"}})
+    evaluations.evaluate()
+    assert webhook.received == [], "the first one is that of the next morning"
+    connection.execute("UPDATE alert_channels SET digest_at = digest_at - interval '1 day' WHERE channel = 'team'")
+    for _ in range(2):
+        evaluations.evaluate(SHORT)
+    (digest,) = webhook.received
+    assert digest["title"].endswith(" UTC: 0 new orders")
+    assert "0 passes ran" in digest["message"]
+    assert "WARNING 2 items whose stock can't be locked" in digest["message"]
+
+
+def test_the_heartbeat_is_called_every_five_minutes_while_there_is_no_error(
+    evaluations: Evaluations, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BEAT_URL", f"http://{webhook.address}/beat")
+    evaluations.settings = settings(channels={}, heartbeat="BEAT_URL")
+    evaluations.evaluate(SHORT)
+    evaluations.evaluate()
+    assert webhook.calls == ["/beat"]
+    evaluations.pass_time(6)
+    evaluations.evaluate(FAILED)
+    assert webhook.calls == ["/beat"]
+    evaluations.evaluate()
+    assert webhook.calls == ["/beat", "/beat"]
+
+
+def test_two_processes_evaluate_no_trouble_twice(
+    evaluations: Evaluations, webhook: Webhook, connection: Connection
+) -> None:
+    evaluations.evaluate(FAILED)
+    assert evaluate(connection, evaluations.settings, FILE, {}) is None, "it was done a moment ago"
+    evaluations.pass_time(2)
+    with connect(application="another") as another:
+        another.execute("SELECT pg_advisory_lock(hashtextextended('alerts', 0))")
+        assert evaluate(connection, evaluations.settings, FILE, {}) is None
+    assert webhook.received == []

@@ -1,0 +1,111 @@
+"""`orders-sync alerts`, and the channels as the doctor and Dagster's sensor see them."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orders_sync.alerts.evaluation import evaluate
+from orders_sync.config import alerts as config
+from orders_sync.config.alerts import check_alerts
+from orders_sync.database.engine import Connection
+from orders_sync.health.examinations import EXAMINATIONS
+from orders_sync.health.finding import Finding
+from orders_sync.testing.marketplace import Marketplace
+from orders_sync_tests.alerts.receivers import Webhook, a_webhook
+from orders_sync_tests.cli.command_line import run
+
+FAILED = Finding(False, "its last 3 runs failed", "Look.", "shop/new", kind="failed")
+BEGIN = f"type: {config.COMPONENT_TYPE}\nattributes:\n"
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The project's file of the alerts."""
+    path = tmp_path / "alerts.yaml"
+    monkeypatch.setattr(config, "alerts_file", lambda: path)
+    return path
+
+
+@pytest.fixture
+def webhook(monkeypatch: pytest.MonkeyPatch, file: Path) -> Iterator[Webhook]:
+    with a_webhook() as receiver:
+        monkeypatch.setenv("TEAM_URL", f"json://{receiver.address}/")
+        file.write_text(f"{BEGIN}  channels:\n    team: {{url: TEAM_URL}}\n    pager: {{url: PAGER_URL}}\n")
+        yield receiver
+
+
+def test_each_channel_is_tested_and_says_why_it_failed(shop: Marketplace, webhook: Webhook) -> None:
+    tested = run("alerts", "test")
+    assert tested.exit_code == 1
+    assert webhook.titles == ["orders_sync: a test"]
+    assert "PAGER_URL is not set" in " ".join(tested.output.replace("│", " ").split())
+    assert run("alerts", "test", "team").exit_code == 0
+    mistyped = run("alerts", "test", "teem")
+    assert mistyped.exit_code == 1
+    assert "there is no channel teem (did you mean team?); its channels are: team, pager." in mistyped.output
+    assert len(webhook.received) == 2
+
+
+def test_without_a_channel_nobody_is_alerted_and_the_commands_say_so(shop: Marketplace, file: Path) -> None:
+    assert "no channel is named, so that nobody is alerted" in run("alerts", "test").output
+    (found,) = EXAMINATIONS["alerts"]()
+    assert (found.ok, "nobody is alerted: no channel is named" in found.what) == (True, True)
+
+
+def test_the_doctor_reports_channels_that_can_not_be_reached(
+    shop: Marketplace, webhook: Webhook, connection: Connection, monkeypatch: pytest.MonkeyPatch, file: Path
+) -> None:
+    team, pager = EXAMINATIONS["alerts"]()
+    assert (team.ok, pager.ok) == (True, False)
+    assert "PAGER_URL is not set here" in pager.what
+    monkeypatch.setenv("PAGER_URL", "json://127.0.0.1:1/")
+    settings = config.read_alerts(file)
+    for _ in range(2):
+        connection.execute("UPDATE troubles SET began_at = began_at - interval '3 minutes'")
+        connection.execute("UPDATE alert_channels SET called_at = called_at - interval '3 minutes'")
+        evaluate(connection, settings, str(file), {"a test": lambda: iter([FAILED])})
+    _, pager = EXAMINATIONS["alerts"]()
+    assert pager.what.startswith("channel pager can't be reached: ")
+    listed = json.loads(run("alerts", "list", "--json").output)
+    assert [(each["what"], each["told"]) for each in listed] == [("shop/new: its last 3 runs failed", "team")]
+    file.write_text("attributes: {}\n")
+    (unusable,) = EXAMINATIONS["alerts"]()
+    assert "type: must be orders_sync.components.alerts.Alerts" in unusable.what
+
+
+@pytest.mark.parametrize(
+    ("attributes", "problem"),
+    [
+        (
+            {"channels": {"team": {"url": "https://hooks.example.com/secret"}}},
+            "channels.team.url: can't be read; write it like ALERT_TEAM_URL",
+        ),
+        ({"channels": {"team": {}}}, "channels.team.url: is missing. NAME of the environment variable with Apprise's"),
+        (
+            {"channels": {"team": {"url": "A", "level": "fatal"}}},
+            "channels.team.level: Input should be 'error' or 'warning'",
+        ),
+        (
+            {"channels": {"team": {"url": "A", "quiet_hours": {"begin": "10pm", "end": "07:00"}}}},
+            "quiet_hours.begin: '10pm' is no time of day; write it in quotes, e.g. '22:00'",
+        ),
+        (
+            {"channels": {"team": {"url": "A", "digest": "daily"}}},
+            "channels.team.digest: 'daily' is no cron expression",
+        ),
+        (
+            {"chanels": {}},
+            "chanels: no such setting (did you mean channels?); allowed are timezone, ui_url, channels, heartbeat",
+        ),
+        ({"ui_url": "orders.example.com"}, "ui_url: can't be read; write it like https://orders.example.com"),
+        ({"timezone": "Berlin"}, "timezone: 'Berlin' is no time zone"),
+        ({"heartbeat": "http://x"}, "heartbeat: can't be read; write it like ALERT_HEARTBEAT_URL"),
+    ],
+)
+def test_an_error_in_the_file_names_the_key_and_what_is_allowed(attributes: dict[str, object], problem: str) -> None:
+    with pytest.raises(config.AlertConfigError) as error:
+        check_alerts(attributes, "defs/alerts/defs.yaml")
+    assert problem in str(error.value)
+    assert "secret" not in str(error.value)
