@@ -10,6 +10,9 @@ from orders_sync.model.time_words import span
 
 MAX_NAMED = 20
 """So many troubles are written out in one message."""
+_MAX_ABOUT = 8
+"""So many lanes or accounts of one trouble are named."""
+_MAX_TITLE = 200
 
 
 class Message(NamedTuple):
@@ -19,8 +22,28 @@ class Message(NamedTuple):
     body: str
 
 
+def in_common(troubles: Sequence[Trouble]) -> list[Trouble]:
+    """The troubles; those that differ only in the lane or account are one, which names these, since the first began."""
+    groups: dict[tuple[str, str, str, bool], list[Trouble]] = {}
+    for each in troubles:
+        groups.setdefault((each.level, each.what, each.remedy, each.ended_at is None), []).append(each)
+    return [_as_one(group) for group in groups.values()]
+
+
+def _as_one(group: Sequence[Trouble]) -> Trouble:
+    names = list(dict.fromkeys(each.about for each in group if each.about))
+    more = f" and {len(names) - _MAX_ABOUT} more" if len(names) > _MAX_ABOUT else ""
+    ends = [each.ended_at for each in group if each.ended_at is not None]
+    return group[0]._replace(
+        about=", ".join(names[:_MAX_ABOUT]) + more,
+        began_at=min(each.began_at for each in group),
+        ended_at=max(ends, default=None),
+    )
+
+
 def alert_message(new: Sequence[Trouble], over: Sequence[Trouble], ui_url: str | None) -> Message:
     """One message about all that is new, and all that is over."""
+    new, over = in_common(new), in_common(over)
     parts = [_new(each, ui_url) for each in new[:MAX_NAMED]] + [_over(each) for each in over[:MAX_NAMED]]
     if (more := max(0, len(new) - MAX_NAMED) + max(0, len(over) - MAX_NAMED)) > 0:
         parts.append(f"And {more} more: `orders-sync doctor` and `orders-sync alerts list` show all.")
@@ -29,12 +52,14 @@ def alert_message(new: Sequence[Trouble], over: Sequence[Trouble], ui_url: str |
 
 def _title(new: Sequence[Trouble], over: Sequence[Trouble]) -> str:
     if not new:
-        return "orders_sync: " + (f"well again: {over[0].text}" if len(over) == 1 else f"{len(over)} are well again")
-    if len(new) == 1:
-        return f"orders_sync: {new[0].level}: {new[0].text}"[:200]
-    counts = {level: sum(each.level == level for each in new) for level in ("error", "warning")}
-    words = " and ".join(f"{count} {level}{'' if count == 1 else 's'}" for level, count in counts.items() if count)
-    return f"orders_sync: {words}, first {new[0].text}"[:200]
+        words = f"well again: {over[0].text}" if len(over) == 1 else f"{len(over)} troubles are over"
+    elif len(new) == 1:
+        words = f"{new[0].level}: {new[0].text}"
+    else:
+        counts = {level: sum(each.level == level for each in new) for level in ("error", "warning")}
+        named = [f"{count} {level}{'' if count == 1 else 's'}" for level, count in counts.items() if count]
+        words = f"{' and '.join(named)}, first {new[0].text}"
+    return f"orders_sync: {words}"[:_MAX_TITLE]
 
 
 def _new(trouble: Trouble, ui_url: str | None) -> str:

@@ -63,14 +63,32 @@ def test_what_is_over_before_anybody_was_told_is_never_told(evaluations: Evaluat
 
 
 def test_what_is_new_at_the_same_time_is_one_message_errors_first(evaluations: Evaluations, webhook: Webhook) -> None:
-    more = [FAILED._replace(about=f"shop{number}/new") for number in range(30)]
+    more = [FAILED._replace(what=f"failed {number} times", about=f"shop{number}/new") for number in range(30)]
     evaluations.evaluate(SHORT, *more)
     evaluations.pass_time(2)
     evaluations.evaluate(SHORT, *more)
     (told,) = webhook.received
-    assert told["title"].startswith("orders_sync: 30 errors and 1 warning, first shop0/new: its last 3 runs")
+    assert told["title"].startswith("orders_sync: 30 errors and 1 warning, first shop0/new: failed 0 times")
     assert "And 11 more" in told["message"]
     assert evaluations.evaluate(SHORT, *more).sent == []
+
+
+def test_what_several_lanes_have_in_common_is_told_as_one(evaluations: Evaluations, webhook: Webhook) -> None:
+    lanes = [FAILED._replace(about=f"shop{number}/new") for number in range(10)]
+    evaluations.evaluate(*lanes[:2])
+    evaluations.pass_time(2)
+    evaluations.evaluate(*lanes[:2])
+    assert webhook.titles == ["orders_sync: error: shop0/new, shop1/new: its last 3 runs failed: HTTP 500"]
+    evaluations.pass_time(2)
+    evaluations.evaluate(*lanes)
+    evaluations.pass_time(2)
+    evaluations.evaluate(*lanes)
+    assert ", shop9/new: its last 3 runs failed" in webhook.titles[1]
+    assert "shop0" not in webhook.titles[1]
+    evaluations.evaluate(lanes[3])
+    evaluations.pass_time(6)
+    evaluations.evaluate(lanes[3])
+    assert "shop8/new and 1 more: its last 3 runs" in webhook.received[2]["message"]
 
 
 def test_an_examination_that_fails_ends_no_trouble_and_is_one(evaluations: Evaluations, webhook: Webhook) -> None:
