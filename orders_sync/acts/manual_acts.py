@@ -53,6 +53,7 @@ class Act(StrEnum):
     SHOW_REJECTED = "show_rejected"
     SHOW_ERROR_ANSWER = "show_error_answer"
     READ_DOCUMENTS = "read_documents"
+    READ_RECORD = "read_record"
     LIST_DEVICES = "list_devices"
     PRUNE_HISTORY = "prune_history"
     MOVE_CUTOVER = "move_cutover"

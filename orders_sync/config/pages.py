@@ -2,5 +2,8 @@
 
 START_PAGE = "/operations"
 WAITING_PAGE = "/operations/waiting"
+ORDERS_PAGE = "/operations/orders"
+ORDER_PAGE = "/operations/orders/one"
+LANES_PAGE = "/operations/lanes"
 USER_HEADER = "x-orders-sync-user"
 """Set by the web process alone: it removes what a client sends under this name."""

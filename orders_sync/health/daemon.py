@@ -31,11 +31,11 @@ def examine_daemon() -> Iterator[Finding]:
         if age is None or age > DAEMON_SILENT_SECONDS:
             seen = f"last seen {span(age)} ago" if age is not None else "never seen"
             what = f"the {name.lower()} daemon is not alive ({seen})"
-            yield Finding(False, what, _START, kind="daemon", page="/health")
+            yield Finding(False, what, _START, kind="daemon", page="/deployment/daemons")
         else:
             yield Finding(True, f"the {name.lower()} daemon was alive {span(age)} ago")
     evaluated = "ticks of schedules and sensors are evaluated"
-    yield Finding(silent is None, silent or evaluated, _RESTART, kind="no ticks", page="/health")
+    yield Finding(silent is None, silent or evaluated, _RESTART, kind="no ticks", page="/deployment/daemons")
     for name, error in failures.items():
         yield Finding(
             False,

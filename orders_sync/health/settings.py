@@ -38,7 +38,9 @@ def examine_code_location() -> Iterator[Finding]:
         return
     for path, reason in location.left_out.items():
         remedy = "Correct it, and reload the code location in the UI."
-        yield Finding(False, f"{path} is left out: {reason}", remedy, kind=f"left out {path}", page="/locations")
+        yield Finding(
+            False, f"{path} is left out: {reason}", remedy, kind=f"left out {path}", page="/deployment/locations"
+        )
     loaded = f"{location.loaded_at:%Y-%m-%d %H:%M:%S} UTC"
     for path in changed_settings(location):
         yield Finding(

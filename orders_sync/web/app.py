@@ -8,7 +8,10 @@ from orders_sync.config.pages import START_PAGE
 from orders_sync.web.guard import Guard
 from orders_sync.web.limits import DisconnectsAreQuiet
 from orders_sync.web.login import LOGIN_PATH, LOGOUT_PATH, Login, LoginPages
+from orders_sync.web.pages.frame import Frame
+from orders_sync.web.pages.lanes import LanePages
 from orders_sync.web.pages.operations import OperationsPages, handlers
+from orders_sync.web.pages.orders import OrderPages
 from orders_sync.web.sessions import Attempts, Sessions
 from orders_sync.web.settings import WebSettings
 from orders_sync.web.users import ProxyUsers
@@ -17,8 +20,9 @@ from orders_sync.web.users import ProxyUsers
 def web_app(dagster: ASGIApp, settings: WebSettings) -> ASGIApp:
     """Everything that the web process serves. `dagster`: Dagster's own web app."""
     sessions = Sessions(settings.port)
-    pages = OperationsPages(sessions, has_login=settings.password is not None)
-    routes: list[BaseRoute] = pages.routes()
+    frame = Frame(sessions, has_login=settings.password is not None)
+    pages = OperationsPages(frame)
+    routes: list[BaseRoute] = [*pages.routes(), *OrderPages(frame).routes(), *LanePages(frame).routes()]
     if settings.password is not None:
         login = LoginPages(sessions, Attempts(settings.password, settings.reader_password))
         routes += [

@@ -4,6 +4,7 @@ import inspect
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from html import unescape
 from typing import Any
 
 import httpx
@@ -44,7 +45,15 @@ def query(client: httpx.Client, text: str) -> dict[str, Any]:
 
 def test_a_reader_sees_what_the_others_see(reader: httpx.Client) -> None:
     assert query(reader, "{version}")["data"]["version"]
-    for path in ("/", "/runs", "/operations", "/operations/waiting", "/operations/documents"):
+    for path in (
+        "/",
+        "/runs",
+        "/operations",
+        "/operations/waiting",
+        "/operations/documents",
+        "/operations/orders",
+        "/operations/lanes",
+    ):
         assert reader.get(path).status_code == 200, path
 
 
@@ -86,10 +95,18 @@ def test_a_reader_reports_nothing_about_assets(guarded: str, reader: httpx.Clien
 
 def test_the_pages_offer_a_reader_no_form_and_refuse_what_another_sends(guarded: str, reader: httpx.Client) -> None:
     form = {"token": "x", "account": "a", "order": "1", "reason": "r"}
-    answer = reader.post("/operations/waiting/hold", data=form)
-    assert (answer.status_code, answer.text) == (403, "Refused: this login only reads.\n")
+    for path in ("/operations/waiting/hold", "/operations/lanes/pause"):
+        answer = reader.post(path, data=form)
+        assert (answer.status_code, answer.text) == (403, "Refused: this login only reads.\n")
+        with logged_in(guarded, PASSWORD) as operator:
+            assert "The page was too old" in operator.post(path, data=form).text
+
+
+def test_a_reader_sees_no_record_of_a_marketplace(guarded: str, reader: httpx.Client) -> None:
+    answer = reader.get("/operations/orders/one/record?account=shop&order=1")
+    assert (answer.status_code, "buyer's data. You may see everything but that" in unescape(answer.text)) == (403, True)
     with logged_in(guarded, PASSWORD) as operator:
-        assert "The page was too old" in operator.post("/operations/waiting/hold", data=form).text
+        assert operator.get("/operations/orders/one/record?account=shop&order=1").status_code == 404
 
 
 def test_a_reader_logs_out_and_an_operator_logs_in(guarded: str, reader: httpx.Client) -> None:

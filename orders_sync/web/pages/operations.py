@@ -3,7 +3,6 @@
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
 
 import psycopg
 from starlette.concurrency import run_in_threadpool
@@ -36,13 +35,10 @@ from orders_sync.passes.waiting_lines import hold_back
 from orders_sync.stock.connection import stock_connection, stock_reader
 from orders_sync.stock.stored_available import store_available
 from orders_sync.web.pages.contents import document_answer, pdf_answer
-from orders_sync.web.pages.rendering import FOLDER, NOT_STORED, form_of, page
-from orders_sync.web.sessions import NO_LOGIN, Sessions
-from orders_sync.web.users import user_of
+from orders_sync.web.pages.frame import Frame, name_of_user, text_of
+from orders_sync.web.pages.rendering import FOLDER, NOT_STORED, form_of
 
 APPLICATION = "orders_sync web"
-NAMELESS = "page user"
-"""Who acts on a page, where nobody is known by name: there is one password for all, or none."""
 VIA = f"page {WAITING_PAGE}"
 """Where from."""
 
@@ -50,9 +46,8 @@ VIA = f"page {WAITING_PAGE}"
 class OperationsPages:
     """The pages; all of them show the present state of the orders database."""
 
-    def __init__(self, sessions: Sessions, *, has_login: bool) -> None:
-        self._sessions = sessions
-        self._has_login = has_login
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
 
     def routes(self) -> list[BaseRoute]:
         """The routes of the pages, without those of the login."""
@@ -84,14 +79,14 @@ class OperationsPages:
             pauses = paused_accounts(connection).values()
         quiet = (ActivityKind.IDLE, ActivityKind.PAUSED)
         at_work = [(lane, doing) for lane, doing in lanes if doing.kind not in quiet]
-        return self._page(request, "start.html", waiting=len(found), at_work=at_work, pauses=pauses)
+        return self._frame.page(request, "start.html", waiting=len(found), at_work=at_work, pauses=pauses)
 
     def waiting(self, request: Request) -> Response:
         """The waiting orderlines, those that run out first come first."""
         usable, unusable = load_accounts()
         account = request.query_params.get("account")
         if account is not None and account not in usable:
-            return self._page(request, "message.html", 404, title="No such account", text=_no_account(account))
+            return self._frame.page(request, "message.html", 404, title="No such account", text=_no_account(account))
         now, schedules = datetime.now(UTC), load_schedules()
         with stock_reader(APPLICATION) as stock:
             found = (
@@ -99,7 +94,7 @@ class OperationsPages:
                 if account is None
                 else outlooks(stock, {account: usable[account]}, now, schedules)
             )
-        return self._page(
+        return self._frame.page(
             request, "waiting.html", found=found, now=now, next_passes=next_passes(found), account=account,
             unusable=sorted(unusable), done=request.query_params.get("done"), max_reason=MAX_REASON_LENGTH,
         )  # fmt: skip
@@ -107,36 +102,35 @@ class OperationsPages:
     async def hold(self, request: Request) -> Response:
         """Holds an order back from refusal, or undoes that; on record with the reason."""
         form = await form_of(request)
-        if not self._sessions.is_form_token(self._sessions.of(request.headers), form.get("token", "")):
-            text = "The page was too old, or another page has sent it. Open it again; nothing was changed."
-            return self._page(request, "message.html", 403, title="Not done", text=text)
-        account, order_id, reason = (
-            form.get(name, "").replace("\0", "").strip() for name in ("account", "order", "reason")
-        )
+        if (refused := self._frame.foreign_form(request, form)) is not None:
+            return refused
+        account, order_id, reason = (text_of(form, name) for name in ("account", "order", "reason"))
         try:
-            by = By.checked(_name_of_user(request), reason, via=VIA)
+            by = By.checked(name_of_user(request), reason, via=VIA)
         except InputError as problem:
             text = f"Nothing was changed: {problem}."
-            return self._page(request, "message.html", 400, title="Not done", text=text)
+            return self._frame.page(request, "message.html", 400, title="Not done", text=text)
         if not await run_in_threadpool(_hold_back, account, order_id, by, undo=form.get("undo") == "yes"):
             text = f"There is no order {order_id} in the account {account}."
-            return self._page(request, "message.html", 404, title="No such order", text=text)
+            return self._frame.page(request, "message.html", 404, title="No such order", text=text)
         return RedirectResponse(f"{WAITING_PAGE}?done={'undone' if form.get('undo') == 'yes' else 'held'}", 303)
 
     def documents(self, request: Request) -> Response:
         """The documents of an order; of several accounts with the same id, the one to choose."""
-        order_id, account = _text(request, "order"), request.query_params.get("account")
+        order_id, account = text_of(request.query_params, "order"), request.query_params.get("account")
         with connect(application=APPLICATION) as connection:
             accounts = accounts_with_order(connection, order_id)
             name = account if account is not None else accounts[0] if len(accounts) == 1 else None
             if name is not None and name in accounts:
-                return self._page(
+                return self._frame.page(
                     request, "documents.html", order_id=order_id, account=name,
                     found=listed_documents(connection, name, [order_id]), locked=kinds_that_need_credential(name),
                     now=datetime.now(UTC),
                 )  # fmt: skip
         status = 200 if not order_id or (accounts and account is None) else 404
-        return self._page(request, "choose_order.html", status, order_id=order_id, account=account, accounts=accounts)
+        return self._frame.page(
+            request, "choose_order.html", status, order_id=order_id, account=account, accounts=accounts
+        )
 
     def document_content(self, request: Request) -> Response:
         """The stored content of one document, as the marketplace made it."""
@@ -147,7 +141,7 @@ class OperationsPages:
         for name, document in named_files(found):
             if (str(document.kind), document.document_key) == requested:
                 return document_answer(document, name)
-        return self._page(request, "message.html", 404, title="Not stored", text="This document is not stored.")
+        return self._frame.page(request, "message.html", 404, title="Not stored", text="This document is not stored.")
 
     def printed_documents(self, request: Request) -> Response:
         """The stored documents of an order as one PDF; those that can't be part of it are named first."""
@@ -156,58 +150,36 @@ class OperationsPages:
             _note_reading(connection, request, found)
         made = printed(found)  # may take long, and needs no connection
         if made.unreadable and request.query_params.get("rest") != "yes":
-            return self._page(
+            return self._frame.page(
                 request, "unreadable.html", order_id=order_id, account=account, has_rest=made.pdf is not None,
                 unreadable=[(document.kind, document.document_key, why) for document, why in made.unreadable],
             )  # fmt: skip
         if made.pdf is not None:
             return pdf_answer(made.pdf, f"{file_name(order_id)}.pdf")
         text = "No document of this order is stored that can be printed as a PDF."
-        return self._page(request, "message.html", 404, title="Nothing to print", text=text)
+        return self._frame.page(request, "message.html", 404, title="Nothing to print", text=text)
 
     def problem(self, request: Request, error: Exception) -> Response:
         """The answer to a request that failed, with what the user can do about it."""
         text = str(error) if isinstance(error, UserFacingError) else "The orders database has ended the connection."
-        return self._page(request, "message.html", 503, title="Not available", text=text)
+        return self._frame.page(request, "message.html", 503, title="Not available", text=text)
 
     def missing(self, request: Request, _: Exception) -> Response:
         """The answer to a path that is none of ours."""
-        return self._page(request, "message.html", 404, title="Not found", text="There is no such page.")
-
-    def _page(self, request: Request, template: str, status_code: int = 200, **values: Any) -> Response:
-        known = self._sessions.of(request.headers)
-        session = known or self._sessions.begin(NO_LOGIN)
-        user = user_of(request.scope)
-        # Whom a proxy has named logs out there.
-        answer = page(
-            template, status_code, token=self._sessions.form_token(session), user=user.name,
-            has_login=self._has_login and user.name is None, reads_only=user.reads_only, **values,
-        )  # fmt: skip
-        if known is None:
-            self._sessions.send(session, answer, is_https=False)
-        return answer
+        return self._frame.page(request, "message.html", 404, title="Not found", text="There is no such page.")
 
 
 @contextmanager
 def _connection_and_order(request: Request) -> Generator[tuple[Connection, str, str]]:
     with connect(application=APPLICATION) as connection:
-        yield connection, _text(request, "account"), _text(request, "order")
-
-
-def _name_of_user(request: Request) -> str:
-    return user_of(request.scope).name or NAMELESS
+        yield connection, text_of(request.query_params, "account"), text_of(request.query_params, "order")
 
 
 def _note_reading(connection: Connection, request: Request, found: Sequence[StoredDocument]) -> None:
     """Notes that somebody reads documents of an order, if their content is stored."""
     if any(document.content for document in found):
         on = On(found[0].account, found[0].order_id)
-        note_act(connection, By(_name_of_user(request), "", f"page {START_PAGE}/documents"), Act.READ_DOCUMENTS, on)
-
-
-def _text(request: Request, name: str) -> str:
-    """A text of the query. PostgreSQL has no texts with the character NUL, so there is nothing to find by it."""
-    return request.query_params.get(name, "").replace("\0", "").strip()
+        note_act(connection, By(name_of_user(request), "", f"page {START_PAGE}/documents"), Act.READ_DOCUMENTS, on)
 
 
 def _hold_back(account: str, order_id: str, by: By, *, undo: bool) -> bool:

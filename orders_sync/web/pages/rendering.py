@@ -39,7 +39,12 @@ def _moment(at: datetime | None) -> str:
     return "" if at is None else at.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
 
 
-def _url(path: str, **query: str) -> str:
+def _second(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def url(path: str, **query: str) -> str:
+    """A path with a query."""
     return f"{path}?{urlencode(query)}"
 
 
@@ -47,5 +52,5 @@ _TEMPLATES = Environment(
     loader=FileSystemLoader(FOLDER / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
     lstrip_blocks=True,
 )  # fmt: skip
-_TEMPLATES.filters.update(moment=_moment)  # pyright: ignore[reportUnknownMemberType]
-_TEMPLATES.globals.update(url=_url)  # pyright: ignore[reportUnknownMemberType]
+_TEMPLATES.filters.update(moment=_moment, second=_second)  # pyright: ignore[reportUnknownMemberType]
+_TEMPLATES.globals.update(url=url)  # pyright: ignore[reportUnknownMemberType]

@@ -29,7 +29,7 @@ def test_an_order_is_held_back_and_let_go_with_the_keyboard_alone(page: Page, we
 @pytest.mark.usefixtures("shop")
 def test_a_stored_document_and_all_as_one_pdf_open_in_the_browser(page: Page, web: str) -> None:
     page.goto(f"{web}/operations")
-    page.get_by_label("Order").fill("1")
+    page.get_by_label("Order", exact=True).fill("1")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Documents of order 1")).to_be_visible()
     keep(page, "documents")

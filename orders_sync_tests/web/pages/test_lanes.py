@@ -27,3 +27,46 @@ def test_the_start_page_shows_the_lanes_at_work_and_those_whose_run_died(web: st
     page = browser.get("/operations").text
     assert page.count("Account shop is paused since") == 1
     assert "anna@desk: it &lt;moves&gt;" in page
+
+
+@pytest.mark.usefixtures("short_order")
+def test_the_page_of_the_lanes_shows_where_each_is_and_when_it_runs_next(web: str, connection: Connection) -> None:
+    connection.execute(
+        "INSERT INTO rate_limits (account, bucket, next_slot, day, day_calls) "
+        "VALUES ('shop', 'edge', now() + interval '9 seconds', (now() AT TIME ZONE 'UTC')::date, 17)"
+    )
+    page = httpx.get(f"{web}/operations/lanes", trust_env=False).text
+    assert page.count('<td data-label="Sync">') == 4
+    assert page.count('<td data-label="Last success (UTC)">never</td>') == 3
+    assert "API calls today: 17 (edge, next call in 9 s)" in page
+    connection.execute("UPDATE lanes SET last_outcome = 'failed', last_problem = 'HTTP <500>'")
+    assert "the last pass failed: HTTP &lt;500&gt;" in httpx.get(f"{web}/operations/lanes", trust_env=False).text
+
+
+@pytest.mark.usefixtures("short_order")
+def test_an_account_is_paused_and_resumed_on_the_page_with_a_reason(web: str, connection: Connection) -> None:
+    with httpx.Client(base_url=f"{web}/operations", trust_env=False, headers={"Origin": web}) as browser:
+
+        def send(**fields: str) -> httpx.Response:
+            token = browser.get("/lanes").text.partition('name="token" value="')[2].partition('"')[0]
+            return browser.post("/lanes/pause", data={"token": token, "account": "shop", **fields})
+
+        assert browser.post("/lanes/pause", data={"account": "shop", "reason": "x"}).status_code == 403
+        assert send(reason=" ").status_code == 400
+        assert send(reason="x", account="shpo").status_code == 400
+        assert connection.execute("SELECT FROM account_pauses").rowcount == 0
+        paused = send(reason="it moves")
+        assert (paused.status_code, paused.headers["location"]) == (303, "/operations/lanes?done=paused")
+        page = browser.get("/lanes?done=paused").text
+        assert "Paused: no run of the account is requested" in page
+        assert "page user: it moves" in page
+        again = send(reason="once more")
+        assert (again.status_code, "it moves" in again.text) == (400, True)
+        assert send(reason="done", resume="yes").headers["location"] == "/operations/lanes?done=resumed"
+    acts = connection.execute(
+        "SELECT act, actor, via, reason FROM manual_acts WHERE act <> 'sync' ORDER BY act_id"
+    ).fetchall()
+    assert acts == [
+        ("pause_account", "page user", "page /operations/lanes", "it moves"),
+        ("resume_account", "page user", "page /operations/lanes", "done"),
+    ]

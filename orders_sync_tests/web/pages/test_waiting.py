@@ -40,7 +40,7 @@ def test_a_line_shows_its_hours_and_what_happens_next(browser: httpx.Client) -> 
     assert re.search(r'data-label="Hours left"[^>]*>2[12]\.\d', shown)
     assert "1 × PHONE" in shown
     assert "refuses it, if it is still short" in shown
-    assert '<a href="/operations/documents?account=shop&amp;order=1">1</a>' in shown
+    assert '<a href="/operations/orders/one?account=shop&amp;order=1">1</a>' in shown
     assert "1 orderline waits" in browser.get("/operations").text
     assert "1 orderline waits" in browser.get("/operations/waiting?account=shop").text
     assert browser.get("/operations/waiting?account=typo").status_code == 404

@@ -1,0 +1,102 @@
+"""The pages that find orders, and tell the whole history of one."""
+
+import json
+from datetime import date
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from orders_sync.acts.by import By
+from orders_sync.acts.manual_acts import Act, On, note_act
+from orders_sync.config.pages import ORDER_PAGE, ORDERS_PAGE
+from orders_sync.database.engine import connect
+from orders_sync.history.search import MAX_FOUND, RECENT, Query, find_orders
+from orders_sync.history.timeline import facts_of, timeline
+from orders_sync.marketplaces.kit.accounts import account_names
+from orders_sync.model.statuses import Status
+from orders_sync.stock.connection import stock_reader
+from orders_sync.web.pages.frame import Frame, name_of_user, text_of
+from orders_sync.web.pages.rendering import url
+from orders_sync.web.users import user_of
+
+APPLICATION = "orders_sync web"
+
+
+class OrderPages:
+    """The pages about orders."""
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+
+    def routes(self) -> list[BaseRoute]:
+        """The routes of the pages."""
+        return [
+            Route(ORDERS_PAGE, self.search),
+            Route(ORDER_PAGE, self.order),
+            Route(f"{ORDER_PAGE}/record", self.record),
+        ]
+
+    def search(self, request: Request) -> Response:
+        """The orders that are found; the only one by an id is opened at once."""
+        given = {name: text_of(request.query_params, name) for name in ("text", "account", "status", "first", "last")}
+        days = {name: _day(given[name]) for name in ("first", "last")}
+        wrong = [name for name in days if given[name] and days[name] is None]
+        query = Query(given["text"], given["account"], given["status"], **days)
+        names = account_names()
+        found = []
+        if not query.is_empty and not wrong:
+            with connect(application=APPLICATION) as connection:
+                found = find_orders(connection, query, names)
+        if len(found) == 1 and found[0].order_id == query.text:
+            return RedirectResponse(url(ORDER_PAGE, account=found[0].account, order=found[0].order_id), 303)
+        return self._frame.page(
+            request, "orders.html", given=given, accounts=names, statuses=list(Status), found=found,
+            is_searched=not query.is_empty, wrong=wrong, most=MAX_FOUND, recent_days=RECENT.days,
+        )  # fmt: skip
+
+    def order(self, request: Request) -> Response:
+        """All that is known of an order."""
+        account, order_id = (text_of(request.query_params, name) for name in ("account", "order"))
+        with stock_reader(APPLICATION) as stock:
+            facts = facts_of(stock, account, order_id)
+            entries = timeline(stock, account, order_id)
+        if facts is None and not entries:
+            text = f"There is no order {order_id} in the account {account}."
+            return self._frame.page(request, "message.html", 404, title="No such order", text=text)
+        order, items = facts if facts is not None else (None, [])
+        return self._frame.page(
+            request, "order.html", account=account, order_id=order_id, order=order, items=items, entries=entries,
+            may_read_record=order is not None and not user_of(request.scope).reads_only,
+        )  # fmt: skip
+
+    def record(self, request: Request) -> Response:
+        """The marketplace's record of an order, which has buyer's data: not for those who only read. On record."""
+        account, order_id = (text_of(request.query_params, name) for name in ("account", "order"))
+        if user_of(request.scope).reads_only:
+            text = "The record of an order has buyer's data. You may see everything but that."
+            return self._frame.page(request, "message.html", 403, title="Not allowed", text=text)
+        with connect(application=APPLICATION) as connection:
+            row = connection.execute(
+                "SELECT raw::text FROM orders WHERE account = %s AND order_id = %s", [account, order_id]
+            ).fetchone()
+            if row is None:
+                text = f"There is no order {order_id} in the account {account}."
+                return self._frame.page(request, "message.html", 404, title="No such order", text=text)
+            by = By(name_of_user(request), "", f"page {ORDER_PAGE}")
+            note_act(connection, by, Act.READ_RECORD, On(account, order_id))
+        return self._frame.page(request, "record.html", account=account, order_id=order_id, record=_indented(row[0]))
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _indented(raw: str) -> str:
+    try:
+        return json.dumps(json.loads(raw), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return raw
