@@ -21,19 +21,26 @@ def send(address: str, message: Message) -> str | None:
     """
     import apprise  # takes a quarter of a second
 
+    logging.getLogger("apprise").propagate = False  # it quotes the parts of an address, tokens included
+
     asset = apprise.AppriseAsset(app_id="orders_sync", app_desc="orders_sync", app_url="", image_url_mask=None)
     channel = apprise.Apprise(asset=asset)
-    if not channel.add(address):
-        return "its URL is none that Apprise knows"
-    with apprise.LogCapture(level=logging.WARNING) as log:
+    with apprise.LogCapture(level=logging.WARNING, fmt="%(message)s") as log:
+        if not channel.add(address):
+            return "Apprise does not recognize its URL"
         try:
-            sent = channel.notify(title=message.title, body=message.body, body_format=apprise.NotifyFormat.TEXT)
+            sent = channel.notify(
+                title=message.title,
+                body=message.body,
+                notify_type=apprise.NotifyType(message.kind),
+                body_format=apprise.NotifyFormat.TEXT,
+            )
         except Exception as problem:  # one plugin of a hundred must not stop the other channels
             return safe_text(f"{type(problem).__name__}: {problem}", in_one_line=True)[:_MAX_PROBLEM]
         lines = [line.strip() for line in cast(StringIO, log).getvalue().splitlines() if line.strip()]
     if sent:
         return None
-    said = lines[-1].partition(" - ")[2] or lines[-1] if lines else "it was not sent"
+    said = lines[-1] if lines else "it was not sent"
     return safe_text(said, in_one_line=True)[:_MAX_PROBLEM]
 
 

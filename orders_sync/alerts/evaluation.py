@@ -59,7 +59,14 @@ def evaluate(
         outcome = Outcome([], [])
         now = datetime.now(UTC)
         for name, channel in settings.channels.items():
-            _serve(connection, settings, file, name, channel, now, outcome)
+            served = _Served(connection, settings, file, name, channel, now)
+            for what in (served.tell, served.send_digest):
+                try:
+                    line = what()
+                except _NotSentError as problem:
+                    outcome.problems.append(f"{name}: {problem}")
+                    break
+                outcome.sent.extend([f"{name}: {line}"] if line else [])
         if settings.heartbeat is not None and not _has_error(found):
             _beat(connection, settings.heartbeat, outcome)
         return outcome
@@ -78,40 +85,59 @@ def _has_error(found: Sequence[Found]) -> bool:
     return any(is_trouble(each) and each.level is Level.ERROR for _, each in found)
 
 
-def _serve(
-    connection: Connection,
-    settings: AlertSettings,
-    file: str,
-    name: str,
-    channel: Channel,
-    now: datetime,
-    outcome: Outcome,
-) -> None:
-    """Sends a channel what is due to it, unless its last call failed a moment ago."""
-    if _failed_lately(connection, name):
-        return
-    is_quiet = channel.quiet_hours is not None and channel.quiet_hours.contain(settings.local(now).time())
-    levels = [Level.ERROR] if is_quiet or channel.level == "error" else list(Level)
-    new, over = untold(connection, name, levels), [] if is_quiet else recovered(connection, name)
-    messages: list[Message] = []
-    if new or over:
-        messages.append(alert_message(new, over, settings.ui_url))
-    tick = _digest_tick(connection, settings, name, channel, now)
-    if tick is not None:
-        messages.append(digest_message(connection))
-    for message in messages:
+class _NotSentError(Exception):
+    """A message could not be sent."""
+
+
+class _Served(NamedTuple):
+    """A channel, to which what is due is sent."""
+
+    connection: Connection
+    settings: AlertSettings
+    file: str
+    name: str
+    channel: Channel
+    now: datetime
+
+    def tell(self) -> str | None:
+        """Tells what is new and what is over. Returns the titles; None if there is nothing. Raises _NotSentError.
+
+        What is over is a message of its own: a pager closes by it what another message has opened.
+        """
+        if _failed_lately(self.connection, self.name):
+            return None
+        quiet = self.channel.quiet_hours
+        is_quiet = quiet is not None and quiet.contain(self.settings.local(self.now).time())
+        levels = [Level.ERROR] if is_quiet or self.channel.level == "error" else list(Level)
+        new = untold(self.connection, self.name, levels)
+        over = [] if is_quiet else recovered(self.connection, self.name)
+        titles: list[str] = []
+        for part, rest in ((new, []), ([], over)):
+            if part or rest:
+                message = alert_message(part, rest, self.settings.ui_url)
+                self._send(message)
+                note_told(self.connection, self.name, part, rest)
+                titles.append(message.title)
+        return "; ".join(titles) or None
+
+    def send_digest(self) -> str | None:
+        """Sends the digest if it is due. Returns its title; None if it is not due. Raises _NotSentError."""
+        tick = _digest_tick(self.connection, self.settings, self.name, self.channel, self.now)
+        if tick is None or _failed_lately(self.connection, self.name):
+            return None
+        message = digest_message(self.connection)
+        self._send(message)
+        self.connection.execute("UPDATE alert_channels SET digest_at = %s WHERE channel = %s", [tick, self.name])
+        return message.title
+
+    def _send(self, message: Message) -> None:
         try:
-            problem = send(channel.address(file, name), message)
+            problem = send(self.channel.address(self.file, self.name), message)
         except AlertConfigError as error:
             problem = str(error)
-        _note(connection, name, problem)
+        _note(self.connection, self.name, problem)
         if problem is not None:
-            outcome.problems.append(f"{name}: {problem}")
-            return
-        outcome.sent.append(f"{name}: {message.title}")
-    note_told(connection, name, new, over)
-    if tick is not None:
-        connection.execute("UPDATE alert_channels SET digest_at = %s WHERE channel = %s", [tick, name])
+            raise _NotSentError(problem)
 
 
 def _digest_tick(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from orders_sync.alerts.troubles import Trouble
 from orders_sync.model.control_characters import safe_text
@@ -20,6 +20,8 @@ class Message(NamedTuple):
 
     title: str
     body: str
+    kind: Literal["info", "success", "warning", "failure"] = "info"
+    """What the service makes of it: a pager opens an incident by a failure, and closes it by a success."""
 
 
 def in_common(troubles: Sequence[Trouble]) -> list[Trouble]:
@@ -47,7 +49,8 @@ def alert_message(new: Sequence[Trouble], over: Sequence[Trouble], ui_url: str |
     parts = [_new(each, ui_url) for each in new[:MAX_NAMED]] + [_over(each) for each in over[:MAX_NAMED]]
     if (more := max(0, len(new) - MAX_NAMED) + max(0, len(over) - MAX_NAMED)) > 0:
         parts.append(f"And {more} more: `orders-sync doctor` and `orders-sync alerts list` show all.")
-    return Message(safe_text(_title(new, over), in_one_line=True), safe_text("\n\n".join(parts)))
+    kind = "success" if not new else "failure" if any(each.level == "error" for each in new) else "warning"
+    return Message(safe_text(_title(new, over), in_one_line=True), safe_text("\n\n".join(parts)), kind)
 
 
 def _title(new: Sequence[Trouble], over: Sequence[Trouble]) -> str:

@@ -7,6 +7,7 @@ from typing import LiteralString, NamedTuple
 from orders_sync.database.engine import Connection
 from orders_sync.database.rows import rows_as
 from orders_sync.health.finding import Finding, Level
+from orders_sync.model.control_characters import safe_text
 
 STEADY = timedelta(minutes=2)
 """A trouble must last so long before anybody is told: what starts again or is retried is well by then."""
@@ -49,7 +50,7 @@ def note_troubles(connection: Connection, found: Sequence[Found], examined: Coll
     with connection.transaction():
         for key, finding in present.items():
             connection.execute(_GOES_ON, [*key, SETTLED])
-            connection.execute(_FOUND, [*key, finding.level, finding.what, finding.remedy, finding.page])
+            connection.execute(_FOUND, [*key, finding.level, safe_text(finding.what), finding.remedy, finding.page])
         names, kinds, abouts = (list(column) for column in zip(*present, strict=True)) if present else ([], [], [])
         connection.execute(_ENDS, [list(examined), names, kinds, abouts])
 
@@ -65,6 +66,9 @@ _FOUND: LiteralString = """
 INSERT INTO troubles (examination, kind, about, level, what, remedy, page) VALUES (%s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (examination, kind, about) WHERE ended_at IS NULL
 DO UPDATE SET level = excluded.level, what = excluded.what, remedy = excluded.remedy, page = excluded.page,
+  began_at = CASE WHEN troubles.seen_at < now() - interval '10 minutes'
+    AND NOT EXISTS (SELECT FROM alerts WHERE alerts.trouble_id = troubles.trouble_id)
+    THEN now() ELSE troubles.began_at END,  -- nobody has looked meanwhile, as overnight on a laptop
   seen_at = now()
 """
 _ENDS: LiteralString = """
@@ -76,13 +80,14 @@ WHERE ended_at IS NULL AND examination = ANY(%s)
 
 def untold(connection: Connection, channel: str, levels: Collection[Level]) -> list[Trouble]:
     """The troubles of these levels that a channel is to be told of now: errors first, then by their beginning."""
-    return rows_as(connection, Trouble, _UNTOLD, [STEADY, list(levels), channel])
+    return rows_as(connection, Trouble, _UNTOLD, [STEADY, list(levels), channel, f"channel {channel}"])
 
 
 _UNTOLD: LiteralString = """
 SELECT trouble_id, about, level, what, remedy, page, began_at, ended_at FROM troubles trouble
 WHERE ended_at IS NULL AND began_at <= now() - %s::interval AND level = ANY(%s)
   AND NOT EXISTS (SELECT FROM alerts WHERE alerts.trouble_id = trouble.trouble_id AND channel = %s)
+  AND kind <> %s  -- that this very channel can't be reached
 ORDER BY level, began_at, trouble_id
 """
 
@@ -96,6 +101,7 @@ _RECOVERED: LiteralString = """
 SELECT trouble_id, about, level, what, remedy, page, began_at, ended_at
 FROM troubles JOIN alerts USING (trouble_id)
 WHERE channel = %s AND recovery_sent_at IS NULL AND ended_at <= now() - %s::interval
+  AND NOT (kind LIKE 'cutover day%%' OR kind LIKE 'burst%%')  -- they pass by, and nothing is well by that
 ORDER BY began_at, trouble_id
 """
 

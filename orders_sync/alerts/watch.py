@@ -12,8 +12,9 @@ from orders_sync.alerts.evaluation import Outcome, evaluate
 from orders_sync.alerts.messages import alert_message
 from orders_sync.alerts.troubles import STEADY, Trouble
 from orders_sync.config.alerts import AlertConfigError, AlertSettings, alerts_file, read_alerts
-from orders_sync.database.engine import DatabaseUnreachableError, connect
+from orders_sync.database.engine import connect
 from orders_sync.database.problems import problem_of
+from orders_sync.model.errors import UserFacingError
 
 APPLICATION = "orders_sync alerts"
 EVALUATE_SECONDS = 30.0
@@ -71,7 +72,7 @@ class AlertWatch:
         try:
             with connect(application=APPLICATION) as connection:
                 outcome = evaluate(connection, settings, str(alerts_file())) or nothing
-        except (DatabaseUnreachableError, psycopg.Error) as problem:
+        except (UserFacingError, psycopg.Error) as problem:  # the embedded server's and the pooler's errors, too
             reason = problem_of(problem) if isinstance(problem, psycopg.Error) else problem
             return self._tell_of_silence(settings, str(reason).splitlines()[0])
         return Outcome(outcome.sent + self._tell_of_recovery(settings).sent, outcome.problems)
@@ -95,9 +96,11 @@ class AlertWatch:
         if began is None or not self._told:
             return outcome
         trouble = Trouble(0, "", "error", "the orders database did not work", "", "", began, datetime.now(UTC))
-        told, self._told = self._told, set()
-        for name in sorted(told & settings.channels.keys()):
-            self._send(settings, name, [], [trouble], outcome)
+        self._told &= settings.channels.keys()
+        for name in sorted(self._told):
+            if self._send(settings, name, [], [trouble], outcome):
+                self._told.discard(name)
+        self._silent_since = began if self._told else None  # the others are told with the next evaluation
         return outcome
 
     def _send(

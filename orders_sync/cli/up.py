@@ -146,9 +146,11 @@ def _report_progress(supervisor: Supervisor, report: TimedReport, *, until_synce
     """
     from orders_sync.dagster_instance.instance import open_instance
 
-    progress, settings = _Progress(report), SettingsWatch()
-    AlertWatch().start()
-    with open_instance() as instance:
+    progress, settings, alerts = _Progress(report), SettingsWatch(), AlertWatch()
+    alerts.start()
+    with ExitStack() as stack:
+        stack.callback(alerts.stop)  # else it would find that everything ends, and tell
+        instance = stack.enter_context(open_instance())
         watchdog = Watchdog(instance)
         while True:
             if connection := supervisor.look():

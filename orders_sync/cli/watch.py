@@ -39,6 +39,8 @@ def watch(seconds: float, once: bool, restart_command: str | None) -> None:
     from orders_sync.dagster_instance.instance import open_instance
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    if not once:
+        AlertWatch().start()  # first of all: Dagster's database may not answer
     with open_instance() as instance:
         if once:
             if what := overdue(instance, seconds):
@@ -48,7 +50,6 @@ def watch(seconds: float, once: bool, restart_command: str | None) -> None:
             console.print("Ticks are evaluated.")
             sys.exit(EXIT_DONE)
         watchdog, settings = Watchdog(instance, seconds), SettingsWatch()
-        AlertWatch().start()
         while True:
             with said_if_frozen(_log.error, _log.warning):
                 what = watchdog.look()

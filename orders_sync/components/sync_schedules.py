@@ -112,7 +112,7 @@ def _schedules(
     if crons := settings.crons(sync_type, frequent=frequent):
         found.append(_schedule(job, ticks, crons, settings, lambda name: name not in own))
     for name, crons in own.items():
-        if crons and accounts[name].has_on(sync_type):
+        if crons:  # also while its sync is off: it may be switched on without a reload, and a tick says that it is off
             found.append(_schedule(job, ticks, crons, settings, partial(operator.eq, name), account=name))
     return found
 

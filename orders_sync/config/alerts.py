@@ -2,9 +2,11 @@
 
 import os
 import re
+from collections.abc import Iterator
 from datetime import datetime, time
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -19,6 +21,9 @@ COMPONENT_TYPE = "orders_sync.components.alerts.Alerts"
 
 class AlertConfigError(ConfigError):
     """The alerts can't be used as configured: which file, which key, what is wrong, what is allowed."""
+
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,49}")
 
 
 def _time_of_day(value: object) -> time:
@@ -105,6 +110,16 @@ class AlertSettings(BaseModel):
         "error: a service there alerts once the calls stay away.",
     )
 
+    @field_validator("channels")
+    @classmethod
+    def _names(cls, value: dict[str, Channel]) -> dict[str, Channel]:
+        for name in value:
+            if not _NAME.fullmatch(name):
+                raise ValueError(
+                    f"{name!r} is no name of a channel; allowed are up to 50 letters, digits and underscores"
+                )
+        return value
+
     def local(self, at: datetime) -> datetime:
         """A moment in the time zone of the settings."""
         return at.astimezone(ZoneInfo(self.timezone))
@@ -114,8 +129,21 @@ def address_of(variable: str) -> str | None:
     """The URL in an environment variable, noted as one that no text may show; None when it is not set."""
     value = os.environ.get(variable)
     if value:
-        note_credential(value)
+        for secret in _secrets_in(value):
+            note_credential(secret)
     return value or None
+
+
+def _secrets_in(url: str) -> Iterator[str]:
+    """The address, and its parts that are passwords or tokens: a service may quote one of them alone."""
+    yield url
+    parts = urlsplit(url)
+    if parts.password:
+        yield unquote(parts.password)
+    for part in re.split(r"[:/?&=@#,]", unquote(url.partition("://")[2])):
+        is_long = len(part) >= 16 or (len(part) >= 8 and any(character.isdigit() for character in part))
+        if is_long and "." not in part:  # a host or a mail address has dots
+            yield part
 
 
 def alerts_file() -> Path:
@@ -126,9 +154,19 @@ def alerts_file() -> Path:
 def read_alerts(file: Path | None = None) -> AlertSettings:
     """The settings of a file, by default the project's; none if there is no file. Raises AlertConfigError."""
     path = file or alerts_file()
-    if not path.exists():
+    if not _is_there(path):
+        if _is_there(wrong := path.with_suffix(".yml")):
+            raise AlertConfigError(f"{wrong}: is not read: the alerts are in {path.name}. Rename it.")
         return AlertSettings()
     return check_alerts(read_component(path, COMPONENT_TYPE, AlertConfigError), str(path))
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is such a file; also if it can't be read, which its reader then says."""
+    try:
+        return path.exists()
+    except OSError:
+        return True
 
 
 def check_alerts(attributes: Any, file: str) -> AlertSettings:

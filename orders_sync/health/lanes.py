@@ -11,6 +11,7 @@ from orders_sync.health.finding import Finding, Level
 from orders_sync.lanes.activity import ActivityKind, activity
 from orders_sync.lanes.history import LaneState
 from orders_sync.lanes.pauses import AccountPause, Pause
+from orders_sync.lanes.refusals import Refusal
 from orders_sync.lanes.watermark import remedy
 from orders_sync.model.time_words import span
 from orders_sync.model.times import EARLIEST
@@ -105,8 +106,9 @@ def _problem_of(
         ahead = span((state.watermark - now).total_seconds())
         return _Problem(f"its watermark lies {ahead} ahead of our clock", f"{remedy(state.lane)}.", "watermark")
     doing = activity(state, now, pause)
-    if doing.kind is ActivityKind.REFUSED:
-        return _Problem(doing.text.removeprefix(f"Lane {state.lane} "), _REMEDY_OF_REFUSAL, "refused")
+    if isinstance(pause, Refusal) and doing.kind is ActivityKind.REFUSED:
+        # Without the moment, which differs by a minute between the lanes of an account: they have one cause.
+        return _Problem(f"pauses: {pause.problem}", _REMEDY_OF_REFUSAL, "refused")
     if doing.is_wrong:
         return _Problem(doing.text, _REMEDIES_OF_WRONG[doing.kind], doing.kind.value, Level.WARNING)
     if state.holder is not None and state.last_started_at is not None and now - state.last_started_at > LONG_PASS:
@@ -118,17 +120,21 @@ def _problem_of(
         )
     if isinstance(pause, AccountPause):
         return None
-    if state.last_outcome == "failed":
+    # While the next try is running, the lane has still failed.
+    has_failed = state.last_outcome == "failed" or failures >= FAILURES_BEFORE_ALERT
+    if has_failed:
         runs = f"its last {failures} runs" if failures > 1 else "its last run"
         return _Problem(
-            f"{runs} failed: {state.last_problem}",
+            f"{runs} failed: {state.last_problem or 'it is being tried again'}",
             "It is tried again 1, 5, 15, then 60 minutes after each failure in a row, and at each tick; nothing is "
             "missed. `orders-sync log --grep` shows more.",
             "failed" if failures >= FAILURES_BEFORE_ALERT else "",
         )
-    tick = settings.last_tick(state.lane.sync_type, now)
+    is_new = state.last_started_at is None
+    # A later tick may still begin. A lane that never ran has missed none of before.
+    tick = settings.last_tick(state.lane.sync_type, now if is_new else now - LATE_START)
     missed = state.last_started_at is None or state.last_started_at < tick - timedelta(minutes=1)
-    if missed and now - tick > LATE_START and state.holder is None:
+    if missed and now - tick >= LATE_START and state.holder is None:
         return _Problem(
             f"did not run at its last tick, {tick.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
             "See the ticks of its schedule in the UI for the reason, or run it now: `orders-sync schedule run`.",

@@ -5,17 +5,24 @@ Buyer's data is in none of it.
 
 import json
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, LiteralString, NamedTuple
 
 from orders_sync.acts.manual_acts import Selection, stored_acts
 from orders_sync.database.engine import Connection
-from orders_sync.stock.connection import StockConnection
+from orders_sync.database.tables.columns import BLANKED_COLUMNS, DEVICE_COLUMNS
+from orders_sync.stock.connection import MAX_ATTEMPTS, StockConnection
 from orders_sync.sync.order_changes import changes_of
 
 MAX_VALUE = 80
 """So many characters of a changed value are shown."""
+MAX_DETAIL = 1000
+"""So many characters of what goes with an entry are shown."""
+MAX_ENTRIES = 200
+"""So many entries of each source are shown: the latest ones."""
+_NAMED_ONLY = frozenset([*BLANKED_COLUMNS, *DEVICE_COLUMNS])
+"""The changed fields of which only the name is shown: they say who the buyer is, or lead there."""
 
 
 class Source(StrEnum):
@@ -93,7 +100,7 @@ def timeline(stock: StockConnection, account: str, order_id: str) -> list[Entry]
     found = [
         *_of_order(connection, key),
         *_changes(connection, account, order_id),
-        *_events(connection, key),
+        *_events(stock, key),
         *_stock(stock, key),
         *_acceptances(connection, key),
         *_care(connection, key),
@@ -102,7 +109,8 @@ def timeline(stock: StockConnection, account: str, order_id: str) -> list[Entry]
         *_rejected(connection, key),
         *_by_hand(connection, account, order_id),
     ]
-    return sorted(found, key=lambda entry: entry.at)
+    shown = [each._replace(detail=each.detail[:MAX_DETAIL]) for each in found]
+    return sorted(shown, key=lambda entry: entry.at)
 
 
 def _of_order(connection: Connection, key: list[str]) -> Iterator[Entry]:
@@ -125,9 +133,10 @@ def _changes(connection: Connection, account: str, order_id: str) -> Iterator[En
         heads[change.revision] = (change.recorded_at, f"by {change.written_by}, run {change.run_id}")
         if change.field:
             where = f"{change.item_id}: " if change.item_id else ""
-            values = "" if change.is_named_only else f" {_value(change.before)} → {_value(change.after)}"
+            is_named_only = change.is_named_only or change.field in _NAMED_ONLY
+            values = "" if is_named_only else f" {_value(change.before)} → {_value(change.after)}"
             by_revision.setdefault(change.revision, []).append(f"{where}{change.field}{values}")
-    for revision, (at, by) in heads.items():
+    for revision, (at, by) in list(heads.items())[-MAX_ENTRIES:]:
         what = "; ".join(by_revision.get(revision, ["only the raw record changed"]))
         yield Entry(at, Source.CHANGE, f"version {revision} was stored", f"{what} ({by})")
 
@@ -137,35 +146,46 @@ def _value(value: Any) -> str:
     return text if len(text) <= MAX_VALUE else text[: MAX_VALUE - 1] + "…"
 
 
-def _events(connection: Connection, key: list[str]) -> Iterator[Entry]:
-    for at, kind, item_id, old, new, applied_at, attempts, problem in connection.execute(_EVENTS, key):
+def _events(stock: StockConnection, key: list[str]) -> Iterator[Entry]:
+    for at, kind, item_id, old, new, applied_at, attempts, problem in stock.execute(_EVENTS, [*key, MAX_ENTRIES]):
         about = f" of item {item_id}" if item_id else ""
         status = new if old is None else f"{old} → {new}"
         text = f"event {kind}{about}: {status}"
         if applied_at is not None:
-            yield Entry(at, Source.EVENT, text, f"applied to stock {applied_at:%Y-%m-%d %H:%M:%S}")
+            yield Entry(at, Source.EVENT, text, f"applied to stock {_moment(applied_at)}")
         elif attempts:
-            yield Entry(at, Source.EVENT, text, f"could not be applied {attempts} times: {problem}", is_wrong=True)
+            why = f"could not be applied {attempts} times: {problem}"
+            yield Entry(at, Source.EVENT, text, why, is_wrong=attempts >= MAX_ATTEMPTS)
         else:
             yield Entry(at, Source.EVENT, text, "waits for the stock job")
 
 
+def _moment(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
 def _stock(stock: StockConnection, key: list[str]) -> Iterator[Entry]:
-    for at, item_id, sku, cause, old, new, quantity, locked, short, consumed, held in stock.execute(_HISTORY, key):
+    short_now = {(item_id, sku) for item_id, sku in stock.execute(_SHORT, key)}
+    rows = stock.execute(_HISTORY, [*key, MAX_ENTRIES]).fetchall()
+    latest = {(row[1], row[2]): number for number, row in reversed(list(enumerate(rows)))}
+    for number, row in enumerate(rows):
+        at, item_id, sku, cause, old, new, quantity, locked, short, consumed, held = row
         parts = ((locked, "locked"), (short, "short"), (consumed, "have left"), (held, "held"))
         pieces = ", ".join(f"{count} {word}" for count, word in parts if count)
-        yield Entry(
-            at, Source.STOCK, f"lock of item {item_id}, SKU {sku}: {new if old is None else f'{old} → {new}'}",
-            f"{cause}; of {quantity} pieces: {pieces or 'none'}", is_wrong=new == "short",
-        )  # fmt: skip
+        change = new if old is None else f"{old} → {new}"
+        is_wrong = (item_id, sku) in short_now and latest[item_id, sku] == number
+        detail = f"{cause}; of {quantity} pieces: {pieces or 'none'}"
+        yield Entry(at, Source.STOCK, f"lock of item {item_id}, SKU {sku}: {change}", detail, is_wrong)
 
 
 def _acceptances(connection: Connection, key: list[str]) -> Iterator[Entry]:
-    for at, decision, state, sku, item_id, answer_status, answer, reason in connection.execute(_ACCEPTANCES, key):
+    rows = connection.execute(_ACCEPTANCES, [*key, MAX_ENTRIES]).fetchall()
+    latest = {(row[3], row[4]): number for number, row in reversed(list(enumerate(rows)))}
+    for number, (at, decision, state, sku, item_id, answer_status, reason) in enumerate(rows):
         about = f"item {item_id}" if item_id else f"SKU {sku}" if sku else "all waiting lines"
-        said = f"HTTP {answer_status} {answer or ''}".strip() if answer_status else answer or "no answer yet"
+        said = f"HTTP {answer_status}" if answer_status else "no answer"
         why = f"; reason: {reason}" if reason else ""
-        wrong = state in ("refused", "failed", "lost")
+        wrong = state in ("refused", "failed", "lost") and latest[sku, item_id] == number
         yield Entry(at, Source.ACCEPTANCE, f"request to {decision} {about}: {state}", f"{said}{why}", is_wrong=wrong)
 
 
@@ -179,8 +199,9 @@ def _care(connection: Connection, key: list[str]) -> Iterator[Entry]:
 
 
 def _documents(connection: Connection, key: list[str]) -> Iterator[Entry]:
-    for kind, document_key, carrier, first, cancelled, shipped in connection.execute(_DOCUMENTS, key):
-        name = f"{kind.replace('_', ' ')} {document_key if document_key != kind else ''}".strip()
+    # Its key may be a URL or a tracking number, which lead to the buyer.
+    for number, (kind, carrier, first, cancelled, shipped) in enumerate(connection.execute(_DOCUMENTS, key), 1):
+        name = f"document {number}, {kind.replace('_', ' ')}"
         yield Entry(first, Source.DOCUMENT, f"{name}: read", f"carrier {carrier}" if carrier else "")
         if shipped is not None:
             yield Entry(shipped, Source.DOCUMENT, f"{name}: its parcel has left")
@@ -195,9 +216,9 @@ def _flaws(connection: Connection, key: list[str]) -> Iterator[Entry]:
 
 def _rejected(connection: Connection, key: list[str]) -> Iterator[Entry]:
     for first, last, attempts, reasons, resolved, dismissed, by, why in connection.execute(_REJECTED, key):
-        words = "; ".join(f"{reason['where']} {reason['what']}" for reason in reasons)
+        words = "; ".join(map(_reason, reasons if isinstance(reasons, list) else [reasons]))
         is_over = resolved is not None or dismissed is not None
-        times = f"{attempts} times until {last:%Y-%m-%d %H:%M:%S}"
+        times = f"{attempts} times until {_moment(last)}"
         yield Entry(first, Source.REJECTED, f"a version was rejected: {words}", times, is_wrong=not is_over)
         if resolved is not None:
             yield Entry(resolved, Source.REJECTED, "a later version was stored")
@@ -205,8 +226,17 @@ def _rejected(connection: Connection, key: list[str]) -> Iterator[Entry]:
             yield Entry(dismissed, Source.REJECTED, f"the rejected version was dismissed by {by}", why or "")
 
 
+def _reason(reason: Any) -> str:
+    """A stored reason in words; one of an unknown form as it is."""
+    match reason:
+        case {"where": where, "what": what}:
+            return f"{where} {what}"
+        case _:
+            return _value(reason)
+
+
 def _by_hand(connection: Connection, account: str, order_id: str) -> Iterator[Entry]:
-    for act in stored_acts(connection, Selection(account, order_id)):
+    for act in stored_acts(connection, Selection(account, order_id), MAX_ENTRIES):
         what = act.act.replace("_", " ")
         about = f" of item {act.item_id}" if act.item_id else ""
         detail = "; ".join(part for part in (act.detail, act.reason and f"reason: {act.reason}") if part)
@@ -226,17 +256,20 @@ SELECT item_id, sku, product, quantity, kind, status, care_id, (
 FROM order_items item WHERE account = %s AND order_id = %s ORDER BY item_id
 """
 _EVENTS: LiteralString = """
-SELECT recorded_at, kind, item_id, old_status, new_status, applied_at, attempts, problem FROM order_events
-WHERE account = %s AND order_id = %s ORDER BY event_id
+SELECT recorded_at, kind, item_id, old_status, new_status, applied_at, attempts, problem FROM {events}
+WHERE account = %s AND order_id = %s ORDER BY event_id DESC LIMIT %s
 """
 _HISTORY: LiteralString = """
 SELECT at, item_id, sku, cause, from_state, to_state, quantity, locked, short, consumed, held FROM {history}
 WHERE (account, item_id) IN (SELECT account, item_id FROM order_items WHERE account = %s AND order_id = %s)
-ORDER BY entry_id
+ORDER BY entry_id DESC LIMIT %s
+"""
+_SHORT: LiteralString = """
+SELECT item_id, sku FROM {locks} WHERE account = %s AND order_id = %s AND state = 'short'
 """
 _ACCEPTANCES: LiteralString = """
-SELECT requested_at, decision, state, sku, item_id, answer_status, answer, reason FROM acceptances
-WHERE account = %s AND order_id = %s ORDER BY acceptance_id
+SELECT requested_at, decision, state, sku, item_id, answer_status, reason FROM acceptances
+WHERE account = %s AND order_id = %s ORDER BY acceptance_id DESC LIMIT %s
 """
 _CARE: LiteralString = """
 SELECT care.care_id, care.kind, care.state, opened_at, closed_at, received,
@@ -248,7 +281,7 @@ WHERE item.account = %s AND item.order_id = %s
 GROUP BY care.account, care.care_id ORDER BY care.care_id
 """
 _DOCUMENTS: LiteralString = """
-SELECT kind, document_key, carrier, first_stored_at, cancelled_at, shipped_at FROM order_documents
+SELECT kind, carrier, first_stored_at, cancelled_at, shipped_at FROM order_documents
 WHERE account = %s AND order_id = %s ORDER BY kind, document_key
 """
 _FLAWS: LiteralString = """

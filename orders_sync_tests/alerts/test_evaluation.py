@@ -141,7 +141,7 @@ def test_a_channel_that_fails_stops_no_other_and_is_told_later(
     evaluations.pass_time(2)
     outcome = evaluations.evaluate(FAILED)
     assert [line.split(":")[0] for line in outcome.problems] == ["down", "odd", "unset"]
-    assert "its URL is none that Apprise knows" in outcome.problems[1]
+    assert "Apprise does not recognize its URL" in outcome.problems[1]
     assert "the environment variable NOT_SET_URL is not set" in outcome.problems[2]
     assert len(webhook.received) == 1
     assert evaluations.evaluate(FAILED).problems == [], "they are called again after five minutes"
@@ -177,6 +177,62 @@ def test_a_mail_is_sent_with_text_as_it_is(evaluations: Evaluations, monkeypatch
     assert mail.get_content_type() == "text/plain"
     (text,) = mails.texts()
     assert "SKU [b]<script>*x*^[[31m broke & more" in text
+
+
+def test_a_service_is_told_what_kind_of_message_it_is(evaluations: Evaluations, webhook: Webhook) -> None:
+    """A pager opens an incident by a failure, and closes it by a success."""
+    evaluations.evaluate(SHORT)
+    evaluations.pass_time(3)
+    evaluations.evaluate(SHORT, FAILED)
+    evaluations.pass_time(3)
+    evaluations.evaluate(SHORT, FAILED)
+    evaluations.evaluate()
+    evaluations.pass_time(6)
+    evaluations.evaluate()
+    assert [each["type"] for each in webhook.received] == ["warning", "failure", "success"]
+
+
+def test_a_day_that_passes_by_is_not_well_again(evaluations: Evaluations, webhook: Webhook) -> None:
+    day = SHORT._replace(kind="cutover day 2026-01-01")
+    evaluations.evaluate(day)
+    evaluations.pass_time(3)
+    evaluations.evaluate(day)
+    evaluations.evaluate()
+    evaluations.pass_time(9)
+    evaluations.evaluate()
+    assert len(webhook.received) == 1
+
+
+def test_a_channel_is_not_told_that_it_can_not_be_reached_itself(evaluations: Evaluations, webhook: Webhook) -> None:
+    unreachable = FAILED._replace(what="channel team can't be reached", about="", kind="channel team")
+    evaluations.evaluate(unreachable)
+    evaluations.pass_time(3)
+    evaluations.evaluate(unreachable)
+    assert webhook.received == []
+
+
+def test_what_nobody_has_looked_at_meanwhile_begins_anew(
+    evaluations: Evaluations, webhook: Webhook, connection: Connection
+) -> None:
+    """As overnight on a laptop: the daemon is not alive yet when the first look is taken in the morning."""
+    evaluations.evaluate(FAILED)
+    evaluations.pass_time(600)
+    connection.execute("UPDATE troubles SET seen_at = seen_at - interval '10 hours'")
+    evaluations.evaluate(FAILED)
+    evaluations.evaluate(FAILED)
+    assert webhook.received == []
+
+
+def test_a_token_alone_is_masked_too(
+    evaluations: Evaluations, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = "TIiajkdnlazkcOXrIdev_i7F0"
+    monkeypatch.setenv("TEAM_URL", f"slack://TAAAAAAAA/B1A1A1A1A/{token}[]/#orders")
+    evaluations.evaluate(FAILED)
+    evaluations.pass_time(3)
+    outcome = evaluations.evaluate(FAILED)
+    assert outcome.problems
+    assert token not in str(outcome) + caplog.text
 
 
 def test_no_credential_is_in_an_alert_nor_in_a_problem(

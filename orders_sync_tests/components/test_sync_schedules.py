@@ -59,7 +59,9 @@ def test_an_account_with_crons_of_its_own_has_a_schedule_of_its_own(
     repository = sync_schedules(check_schedules({"frequent_new": "*/10 * * * *"}, "f"))
     schedules = {each.name: each for each in repository.schedules or [] if isinstance(each, dg.ScheduleDefinition)}
     mine = schedules.pop(f"{first}_sync_incomplete_orders_schedule")
-    assert sorted(schedules) == [  # the account's `care` is off, and it takes no part in the frequent passes
+    # Its `care` is off, and may be switched on without a reload.
+    assert "switched off" in str(evaluated(schedules.pop(f"{first}_sync_care_records_schedule"), tmp_path))
+    assert sorted(schedules) == [  # the account takes no part in the frequent passes
         "sync_care_records_schedule", "sync_incomplete_orders_schedule", "sync_modified_orders_schedule",
         "sync_new_orders_frequent_schedule", "sync_new_orders_schedule",
     ]  # fmt: skip

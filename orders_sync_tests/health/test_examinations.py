@@ -14,7 +14,7 @@ from orders_sync.alerts.troubles import is_trouble
 from orders_sync.cli import main
 from orders_sync.config import code_location
 from orders_sync.config.account import SellerAccount
-from orders_sync.config.schedules import ScheduleSettings
+from orders_sync.config.schedules import ScheduleSettings, check_schedules
 from orders_sync.database.engine import Connection
 from orders_sync.health.examinations import EXAMINATIONS
 from orders_sync.health.finding import Level
@@ -268,6 +268,21 @@ def test_a_lane_is_a_trouble_once_its_retries_have_failed(failures: int, is_aler
     finding = examine_lane(failed, ScheduleSettings(), NOW, failures=failures)
     assert not finding.ok
     assert is_trouble(finding) == is_alerted
+
+
+def test_a_lane_that_missed_a_tick_stays_missed_when_the_next_tick_comes() -> None:
+    """With ticks of less than half an hour, too: else it would be well again at each of them."""
+    long_ago = state(last_started_at=NOW - timedelta(hours=5), last_finished_at=NOW - timedelta(hours=5))
+    for minutes in range(0, 180, 7):
+        for crons in ({}, {"schedules": {"new": "*/10 * * * *"}}):
+            finding = examine_lane(long_ago, check_schedules(crons, "f"), NOW + timedelta(minutes=minutes))
+            assert finding.kind == "silent", (minutes, crons)
+
+
+def test_a_lane_that_is_tried_again_has_still_failed() -> None:
+    running = state(last_outcome="running", holder="run r1", last_started_at=NOW - timedelta(minutes=2))
+    assert examine_lane(running, ScheduleSettings(), NOW, failures=3).kind == "failed"
+    assert examine_lane(running, ScheduleSettings(), NOW, failures=2).ok
 
 
 def test_a_partial_pass_is_well_and_yet_told() -> None:

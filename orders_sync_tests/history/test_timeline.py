@@ -58,7 +58,8 @@ def test_an_order_from_its_first_version_to_its_return(
     assert texts(stock, Source.FLAW)[0].startswith("flaw in ")
     shown = str(entries)
     assert "Some carrier" in shown
-    assert [each for each in ("Victor", "Hugo", "Vosges") if each in shown] == []
+    assert "tracking_number" in shown
+    assert [each for each in ("Victor", "Hugo", "Vosges", "TRACK-1") if each in shown] == []
     facts = facts_of(stock, "shop", "1")
     assert facts is not None
     order, (item,) = facts

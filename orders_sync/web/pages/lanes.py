@@ -14,7 +14,8 @@ from orders_sync.config.schedules import load_schedules
 from orders_sync.database.engine import connect
 from orders_sync.lanes.activity import Activity, activity
 from orders_sync.lanes.history import LaneState, lane_states
-from orders_sync.lanes.pauses import AccountPause, pause_account, pause_of, paused_accounts, resume_account
+from orders_sync.lanes.pauses import pause_account, pause_of, paused_accounts, resume_account
+from orders_sync.lanes.refusals import Refusal
 from orders_sync.marketplaces.kit.accounts import check_account_name, lanes_on, load_accounts
 from orders_sync.model.errors import UserFacingError
 from orders_sync.model.texts import MAX_REASON_LENGTH, InputError
@@ -32,7 +33,16 @@ class ShownLane(NamedTuple):
     doing: Activity
     lag: str
     next_tick: datetime | None
-    """None: its account is paused."""
+    """None: the lane pauses."""
+
+
+class ShownAccount(NamedTuple):
+    """An account as the page shows it."""
+
+    is_paused: bool
+    notices: list[str]
+    """Why lanes of it pause, each reason once."""
+    lanes: list[ShownLane]
 
 
 class LanePages:
@@ -49,19 +59,24 @@ class LanePages:
         """All lanes, by account."""
         accounts, problems = load_accounts()
         schedules, now = load_schedules(), datetime.now(UTC)
-        shown: dict[str, list[ShownLane]] = {name: [] for name in accounts}
+        shown: dict[str, ShownAccount] = {}
         with connect(application=APPLICATION) as connection:
             pauses = paused_accounts(connection)
+            for name in accounts:
+                notices = [str(pauses[name])] if name in pauses else []
+                shown[name] = ShownAccount(name in pauses, notices, [])
             for state in lane_states(connection, lanes_on(accounts)):
                 account = accounts[state.lane.account]
                 pause = pause_of(connection, account, state.lane.sync_type)
                 doing = activity(state, now, pause)
                 own = schedules.for_account(account.settings.schedules)
-                tick = None if isinstance(pause, AccountPause) else own.next_tick(state.lane.sync_type, now)
-                shown[account.name].append(ShownLane(state, doing, span(state.lag(now)), tick))
+                tick = None if pause is not None else own.next_tick(state.lane.sync_type, now)
+                if isinstance(pause, Refusal) and pause.problem not in shown[account.name].notices:
+                    shown[account.name].notices.append(pause.problem)
+                shown[account.name].lanes.append(ShownLane(state, doing, span(state.lag(now)), tick))
             limits = connection.execute(_LIMITS, [list(accounts)]).fetchall()
         return self._frame.page(
-            request, "lanes.html", shown=shown, pauses=pauses, limits=limits, problems=sorted(problems),
+            request, "lanes.html", shown=shown, limits=limits, problems=sorted(problems),
             done=request.query_params.get("done"), max_reason=MAX_REASON_LENGTH,
         )  # fmt: skip
 
@@ -93,7 +108,8 @@ def _resume(account: str, by: By) -> None:
 
 
 _LIMITS = """
-SELECT account, bucket, greatest(0, extract(epoch FROM next_slot - now())), blocked_until,
+SELECT account, bucket, greatest(0, extract(epoch FROM next_slot - now())),
+  CASE WHEN blocked_until > now() THEN blocked_until END,
   CASE WHEN day = (now() AT TIME ZONE 'UTC')::date THEN day_calls ELSE 0 END
 FROM rate_limits WHERE account = ANY(%s) ORDER BY account, bucket
 """

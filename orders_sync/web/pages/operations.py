@@ -162,6 +162,8 @@ class OperationsPages:
     def problem(self, request: Request, error: Exception) -> Response:
         """The answer to a request that failed, with what the user can do about it."""
         text = str(error) if isinstance(error, UserFacingError) else "The orders database has ended the connection."
+        if isinstance(error, psycopg.errors.QueryCanceled):
+            text = "The orders database took too long. Search by an id, or within fewer days."
         return self._frame.page(request, "message.html", 503, title="Not available", text=text)
 
     def missing(self, request: Request, _: Exception) -> Response:

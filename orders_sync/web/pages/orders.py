@@ -14,7 +14,9 @@ from orders_sync.database.engine import connect
 from orders_sync.history.search import MAX_FOUND, RECENT, Query, find_orders
 from orders_sync.history.timeline import facts_of, timeline
 from orders_sync.marketplaces.kit.accounts import account_names
+from orders_sync.model.keys import with_valid_characters
 from orders_sync.model.statuses import Status
+from orders_sync.model.times import EARLIEST, LATEST
 from orders_sync.stock.connection import stock_reader
 from orders_sync.web.pages.frame import Frame, name_of_user, text_of
 from orders_sync.web.pages.rendering import url
@@ -89,14 +91,20 @@ class OrderPages:
 
 
 def _day(text: str) -> date | None:
+    """A day of the years that a record can have; None for anything else."""
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         return None
+    return day if EARLIEST.year <= day.year < LATEST.year else None
 
 
 def _indented(raw: str) -> str:
+    """The record, indented where nothing else changes by it: numbers and doubled keys stay as they came."""
     try:
-        return json.dumps(json.loads(raw), indent=2, ensure_ascii=False)
+        again = json.dumps(json.loads(raw), ensure_ascii=False)
+        shown = json.dumps(json.loads(raw), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):
-        return raw
+        return with_valid_characters(raw)
+    is_same = "".join(again.split()) == "".join(raw.split())
+    return with_valid_characters(shown if is_same else raw)

@@ -10,6 +10,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from orders_sync.model.control_characters import without_control
+
 FOLDER = Path(__file__).resolve().parent
 MAX_FORM_BYTES = 16_384
 NOT_STORED = {"Cache-Control": "no-store"}
@@ -48,9 +50,14 @@ def url(path: str, **query: str) -> str:
     return f"{path}?{urlencode(query)}"
 
 
+def _shown(value: Any) -> Any:
+    """A value as a page shows it: control characters of a marketplace's text are shown, not obeyed."""
+    return without_control(value) if type(value) is str else value
+
+
 _TEMPLATES = Environment(
     loader=FileSystemLoader(FOLDER / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-    lstrip_blocks=True,
+    lstrip_blocks=True, finalize=_shown,
 )  # fmt: skip
 _TEMPLATES.filters.update(moment=_moment, second=_second)  # pyright: ignore[reportUnknownMemberType]
 _TEMPLATES.globals.update(url=url)  # pyright: ignore[reportUnknownMemberType]

@@ -1,5 +1,7 @@
 """The lanes on the start page: what works now, and what no longer does."""
 
+from pathlib import Path
+
 import httpx
 import pytest
 
@@ -9,6 +11,8 @@ from orders_sync.lanes.history import started
 from orders_sync.lanes.lock import hold
 from orders_sync.lanes.pauses import pause_account
 from orders_sync.model.lane import Lane, SyncType
+from orders_sync.testing.marketplace import Marketplace
+from orders_sync_tests.cli.command_line import add_account, run
 
 LANE = Lane("shop", SyncType.NEW)
 
@@ -36,11 +40,23 @@ def test_the_page_of_the_lanes_shows_where_each_is_and_when_it_runs_next(web: st
         "VALUES ('shop', 'edge', now() + interval '9 seconds', (now() AT TIME ZONE 'UTC')::date, 17)"
     )
     page = httpx.get(f"{web}/operations/lanes", trust_env=False).text
-    assert page.count('<td data-label="Sync">') == 4
+    assert page.count('<td data-label="Sync"') == 4
     assert page.count('<td data-label="Last success (UTC)">never</td>') == 3
     assert "API calls today: 17 (edge, next call in 9 s)" in page
     connection.execute("UPDATE lanes SET last_outcome = 'failed', last_problem = 'HTTP <500>'")
     assert "the last pass failed: HTTP &lt;500&gt;" in httpx.get(f"{web}/operations/lanes", trust_env=False).text
+
+
+@pytest.mark.usefixtures("short_order")
+def test_a_refused_credential_is_told_once_for_all_lanes_of_its_account(
+    web: str, tmp_path: Path, marketplace: Marketplace
+) -> None:
+    add_account(tmp_path, marketplace, "shop", token="NOT_SET_TOKEN")
+    assert run("sync", "--type", "new").exit_code == 1
+    page = httpx.get(f"{web}/operations/lanes", trust_env=False).text
+    assert page.count("NOT_SET_TOKEN is not set") == 1
+    assert page.count(">pauses</td>") == 4
+    assert page.count(">none</td>") == 4
 
 
 @pytest.mark.usefixtures("short_order")
