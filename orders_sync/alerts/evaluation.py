@@ -13,7 +13,7 @@ from orders_sync.alerts.digest import digest_message
 from orders_sync.alerts.messages import Message, alert_message
 from orders_sync.alerts.troubles import Found, is_trouble, note_told, note_troubles, recovered, untold
 from orders_sync.config.alerts import AlertConfigError, AlertSettings, Channel, address_of
-from orders_sync.config.schedules import latest_tick
+from orders_sync.config.cron_ticks import latest_tick
 from orders_sync.database.advisory_locks import release_all, try_lock
 from orders_sync.database.engine import Connection
 from orders_sync.health.examinations import EXAMINATIONS, SLOW, findings
@@ -146,7 +146,7 @@ def _digest_tick(
     """The tick of a digest that is due; None if none is. The first one is that after the channel was called first."""
     if channel.digest is None:
         return None
-    tick = latest_tick(channel.digest, settings.local(now))
+    tick = latest_tick(channel.digest, now, settings.timezone)
     connection.execute(
         "INSERT INTO alert_channels (channel, digest_at) VALUES (%s, %s) ON CONFLICT (channel) DO UPDATE "
         "SET digest_at = coalesce(alert_channels.digest_at, excluded.digest_at)",

@@ -4,16 +4,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
-from heapq import merge
-from itertools import groupby, islice, takewhile
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from croniter import croniter
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from orders_sync.config.cron_ticks import latest_tick, ticks_after
 from orders_sync.config.environment import last_valid_schedules_file, schedules_file
 from orders_sync.config.field_types import CronExpressions, TimeZone
 from orders_sync.config.private_files import private_file
@@ -78,7 +76,8 @@ class ScheduleSettings(BaseModel):
         """How many ticks some cron expressions have on the busiest day of a week."""
         midnight = SOME_MONDAY.replace(tzinfo=ZoneInfo(self.timezone))
         ticks = takewhile(lambda tick: tick < midnight + timedelta(days=7), self._ticks(crons, midnight - _SECOND))
-        return max(Counter(tick.date() for tick in ticks).values(), default=1)
+        days = Counter(tick.astimezone(midnight.tzinfo).date() for tick in ticks)
+        return max(days.values(), default=1)
 
     def cost(self, sync_type: SyncType, crons: Sequence[str]) -> str:
         """What the passes of some cron expressions cost at least, as text: ticks and API calls per day."""
@@ -88,10 +87,8 @@ class ScheduleSettings(BaseModel):
         return f"{ticks} {times} per day, at least {calls} {called} per day for each account"
 
     def _ticks(self, crons: Sequence[str], after: datetime) -> Iterator[datetime]:
-        """The ticks of some cron expressions after a moment, in time order, without end."""
-        start = after.astimezone(ZoneInfo(self.timezone))
-        for tick, _ in groupby(merge(*(croniter(cron, start).all_next(datetime) for cron in crons))):
-            yield tick
+        """The ticks of some cron expressions after a moment, in time order, in UTC, without end."""
+        return ticks_after(crons, after, self.timezone)
 
     def ticks(self, sync_type: SyncType, after: datetime) -> Iterator[datetime]:
         """The ticks of one sync type after a moment, in time order, without end; without those of `frequent_new`."""
@@ -125,17 +122,11 @@ class ScheduleSettings(BaseModel):
 
     def last_of(self, crons: Sequence[str], before: datetime) -> datetime:
         """The latest tick of some cron expressions at or before a moment."""
-        return latest_tick(tuple(crons), before.astimezone(ZoneInfo(self.timezone)))
+        return latest_tick(tuple(crons), before, self.timezone)
 
     def next_of(self, crons: Sequence[str], after: datetime) -> datetime:
         """The first tick of some cron expressions after a moment."""
         return next(self._ticks(crons, after))
-
-
-@lru_cache(64)  # the same for the lanes of all accounts without crons of their own
-def latest_tick(crons: tuple[str, ...], before: datetime) -> datetime:
-    """The latest tick of some cron expressions at or before a moment, in the moment's time zone."""
-    return max(croniter(cron, before + _SECOND).get_prev(datetime) for cron in crons)
 
 
 def check_schedules(attributes: Any, file: str) -> ScheduleSettings:
