@@ -26,7 +26,7 @@ def defs() -> dg.Definitions:
     reasons = {part.path: part.reason for part in found.left_out}
     left_out = dg.Definitions(assets=stand_ins(reasons))
     loaded = dg.Definitions.merge(all_accounts(), present_schedules(), present_alerts(), found.definitions, left_out)
-    note_code_location(reasons)
+    note_code_location(reasons, [each.name for each in (*(loaded.schedules or ()), *(loaded.sensors or ()))])
     return dg.Definitions(
         assets=_with_links_to_code(loaded.assets or []),
         asset_checks=loaded.asset_checks,

@@ -1,1 +1,1 @@
-"""Tells people what is wrong, once for each trouble, and that it is over: by mail, chat, pager or webhook."""
+"""Reports troubles to people, once each, and their recovery: by mail, chat, pager or webhook."""

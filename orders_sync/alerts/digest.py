@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import LiteralString
 
-from orders_sync.alerts.messages import Message, in_common
+from orders_sync.alerts.messages import Message, grouped
 from orders_sync.alerts.troubles import present
 from orders_sync.database.engine import Connection
 from orders_sync.model.control_characters import safe_text
@@ -36,7 +36,7 @@ def digest_message(connection: Connection) -> Message:
     counts = connection.execute(_COUNTS).fetchone() or (0,) * len(_WORDS)
     lines = [f"{count} {words}" for count, words in zip(counts, _WORDS, strict=True)]
     troubles = present(connection)
-    now = [f"{each.level.upper()} {each.text}" for each in in_common(troubles)] or ["Nothing is wrong."]
+    now = [f"{each.level.upper()} {each.text}" for each in grouped(troubles)] or ["Nothing is wrong."]
     body = "\n".join(["In the last 24 hours:", *lines, "", "Now:", *now])
     title = f"orders_sync: the day until {datetime.now(UTC):%Y-%m-%d %H:%M} UTC: {counts[0]} new orders"
     return Message(title, safe_text(body))

@@ -1,4 +1,4 @@
-"""Examines the project, and tells each channel what is new and what is over.
+"""Examines the project, and reports to each channel what is new and what is resolved.
 
 Dagster's sensor and `orders-sync watch` both evaluate: whoever comes first, once a minute. So alerts are sent while
 either of them works.
@@ -11,7 +11,7 @@ from typing import LiteralString, NamedTuple
 from orders_sync.alerts.channels import call_heartbeat, send
 from orders_sync.alerts.digest import digest_message
 from orders_sync.alerts.messages import Message, alert_message
-from orders_sync.alerts.troubles import Found, is_trouble, note_told, note_troubles, recovered, untold
+from orders_sync.alerts.troubles import Found, is_trouble, note_reported, note_troubles, resolved, unreported
 from orders_sync.config.alerts import AlertConfigError, AlertSettings, Channel, address_of
 from orders_sync.config.cron_ticks import latest_tick
 from orders_sync.database.advisory_locks import release_all, try_lock
@@ -19,7 +19,7 @@ from orders_sync.database.engine import Connection
 from orders_sync.health.examinations import EXAMINATIONS, SLOW, findings
 from orders_sync.health.finding import Finding, Level
 
-EVERY = timedelta(seconds=50)
+MIN_INTERVAL = timedelta(seconds=50)
 """Another evaluation comes so much later at the earliest, whoever asks for it."""
 HEARTBEAT_EVERY = timedelta(minutes=5)
 RETRY_CHANNEL_AFTER = timedelta(minutes=5)
@@ -43,7 +43,7 @@ class Outcome(NamedTuple):
 def evaluate(
     connection: Connection, settings: AlertSettings, file: str, examinations: Examine | None = None
 ) -> Outcome | None:
-    """Examines the project, and sends what is due. None if it was done less than EVERY ago, or is being done.
+    """Examines the project, and sends what is due. None if it was done less than MIN_INTERVAL ago, or is being done.
 
     `file`: that of the settings, for problems. `examinations`: all but those that read whole tables by default. No
     transaction is open while a message is sent.
@@ -51,7 +51,7 @@ def evaluate(
     if not try_lock(connection, _LOCK):
         return None
     try:
-        if not _is_due(connection, _EVALUATION, EVERY):
+        if not _is_due(connection, _EVALUATION, MIN_INTERVAL):
             return None
         _note(connection, _EVALUATION, None)
         found, examined = _examine(examinations or {k: v for k, v in EXAMINATIONS.items() if k not in SLOW})
@@ -60,7 +60,7 @@ def evaluate(
         now = datetime.now(UTC)
         for name, channel in settings.channels.items():
             served = _Served(connection, settings, file, name, channel, now)
-            for what in (served.tell, served.send_digest):
+            for what in (served.report, served.send_digest):
                 try:
                     line = what()
                 except _NotSentError as problem:
@@ -99,24 +99,24 @@ class _Served(NamedTuple):
     channel: Channel
     now: datetime
 
-    def tell(self) -> str | None:
-        """Tells what is new and what is over. Returns the titles; None if there is nothing. Raises _NotSentError.
+    def report(self) -> str | None:
+        """Reports what is new and what is resolved. Returns the titles; None if there is nothing. Raises _NotSentError.
 
-        What is over is a message of its own: a pager closes by it what another message has opened.
+        What is resolved is a message of its own: a pager closes by it what another message has opened.
         """
         if _failed_lately(self.connection, self.name):
             return None
         quiet = self.channel.quiet_hours
         is_quiet = quiet is not None and quiet.contain(self.settings.local(self.now).time())
         levels = [Level.ERROR] if is_quiet or self.channel.level == "error" else list(Level)
-        new = untold(self.connection, self.name, levels)
-        over = [] if is_quiet else recovered(self.connection, self.name)
+        new = unreported(self.connection, self.name, levels)
+        gone = [] if is_quiet else resolved(self.connection, self.name)
         titles: list[str] = []
-        for part, rest in ((new, []), ([], over)):
+        for part, rest in ((new, []), ([], gone)):
             if part or rest:
                 message = alert_message(part, rest, self.settings.ui_url)
                 self._send(message)
-                note_told(self.connection, self.name, part, rest)
+                note_reported(self.connection, self.name, part, rest)
                 titles.append(message.title)
         return "; ".join(titles) or None
 

@@ -24,7 +24,7 @@ class Message(NamedTuple):
     """What the service makes of it: a pager opens an incident by a failure, and closes it by a success."""
 
 
-def in_common(troubles: Sequence[Trouble]) -> list[Trouble]:
+def grouped(troubles: Sequence[Trouble]) -> list[Trouble]:
     """The troubles; those that differ only in the lane or account are one, which names these, since the first began."""
     groups: dict[tuple[str, str, str, bool], list[Trouble]] = {}
     for each in troubles:
@@ -43,19 +43,19 @@ def _as_one(group: Sequence[Trouble]) -> Trouble:
     )
 
 
-def alert_message(new: Sequence[Trouble], over: Sequence[Trouble], ui_url: str | None) -> Message:
-    """One message about all that is new, and all that is over."""
-    new, over = in_common(new), in_common(over)
-    parts = [_new(each, ui_url) for each in new[:MAX_NAMED]] + [_over(each) for each in over[:MAX_NAMED]]
-    if (more := max(0, len(new) - MAX_NAMED) + max(0, len(over) - MAX_NAMED)) > 0:
+def alert_message(new: Sequence[Trouble], gone: Sequence[Trouble], ui_url: str | None) -> Message:
+    """One message about all that is new, and all that is resolved."""
+    new, gone = grouped(new), grouped(gone)
+    parts = [_new(each, ui_url) for each in new[:MAX_NAMED]] + [_resolved(each) for each in gone[:MAX_NAMED]]
+    if (more := max(0, len(new) - MAX_NAMED) + max(0, len(gone) - MAX_NAMED)) > 0:
         parts.append(f"And {more} more: `orders-sync doctor` and `orders-sync alerts list` show all.")
     kind = "success" if not new else "failure" if any(each.level == "error" for each in new) else "warning"
-    return Message(safe_text(_title(new, over), in_one_line=True), safe_text("\n\n".join(parts)), kind)
+    return Message(safe_text(_title(new, gone), in_one_line=True), safe_text("\n\n".join(parts)), kind)
 
 
-def _title(new: Sequence[Trouble], over: Sequence[Trouble]) -> str:
+def _title(new: Sequence[Trouble], gone: Sequence[Trouble]) -> str:
     if not new:
-        words = f"well again: {over[0].text}" if len(over) == 1 else f"{len(over)} troubles are over"
+        words = f"resolved: {gone[0].text}" if len(gone) == 1 else f"{len(gone)} troubles are resolved"
     elif len(new) == 1:
         words = f"{new[0].level}: {new[0].text}"
     else:
@@ -74,10 +74,10 @@ def _new(trouble: Trouble, ui_url: str | None) -> str:
     return "\n".join(lines)
 
 
-def _over(trouble: Trouble) -> str:
+def _resolved(trouble: Trouble) -> str:
     ended = trouble.ended_at or datetime.now(UTC)
     lasted = span((ended - trouble.began_at).total_seconds())
-    return f"WELL AGAIN {trouble.text}\nFrom {_moment(trouble.began_at)} until {_moment(ended)}, {lasted}."
+    return f"RESOLVED {trouble.text}\nFrom {_moment(trouble.began_at)} until {_moment(ended)}, {lasted}."
 
 
 def _moment(at: datetime) -> str:

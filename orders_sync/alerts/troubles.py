@@ -1,4 +1,4 @@
-"""What is wrong and since when, kept in the orders database: so each channel is told of each trouble once."""
+"""What is wrong and since when, kept in the orders database, so that each channel gets each trouble once."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
@@ -9,10 +9,10 @@ from orders_sync.database.rows import rows_as
 from orders_sync.health.finding import Finding, Level
 from orders_sync.model.control_characters import safe_text
 
-STEADY = timedelta(minutes=2)
-"""A trouble must last so long before anybody is told: what starts again or is retried is well by then."""
-SETTLED = timedelta(minutes=5)
-"""It must be over for so long before that is told; if it comes back within this time, it never was over."""
+REPORT_AFTER = timedelta(minutes=2)
+"""How long a trouble must last before it is reported: what starts again or is retried is well by then."""
+RESOLVE_AFTER = timedelta(minutes=5)
+"""How long a trouble must be gone before it is reported as resolved. If it comes back earlier, it goes on."""
 
 Found = tuple[str, Finding]
 """The name of an examination, and what it found."""
@@ -49,7 +49,7 @@ def note_troubles(connection: Connection, found: Sequence[Found], examined: Coll
     present = {(name, each.kind, each.about): each for name, each in found if is_trouble(each)}
     with connection.transaction():
         for key, finding in present.items():
-            connection.execute(_GOES_ON, [*key, SETTLED])
+            connection.execute(_GOES_ON, [*key, RESOLVE_AFTER])
             connection.execute(_FOUND, [*key, finding.level, safe_text(finding.what), finding.remedy, finding.page])
         names, kinds, abouts = (list(column) for column in zip(*present, strict=True)) if present else ([], [], [])
         connection.execute(_ENDS, [list(examined), names, kinds, abouts])
@@ -78,12 +78,12 @@ WHERE ended_at IS NULL AND examination = ANY(%s)
 """
 
 
-def untold(connection: Connection, channel: str, levels: Collection[Level]) -> list[Trouble]:
-    """The troubles of these levels that a channel is to be told of now: errors first, then by their beginning."""
-    return rows_as(connection, Trouble, _UNTOLD, [STEADY, list(levels), channel, f"channel {channel}"])
+def unreported(connection: Connection, channel: str, levels: Collection[Level]) -> list[Trouble]:
+    """The troubles of these levels that are to be reported to a channel now: errors first, the oldest first."""
+    return rows_as(connection, Trouble, _UNREPORTED, [REPORT_AFTER, list(levels), channel, f"channel {channel}"])
 
 
-_UNTOLD: LiteralString = """
+_UNREPORTED: LiteralString = """
 SELECT trouble_id, about, level, what, remedy, page, began_at, ended_at FROM troubles trouble
 WHERE ended_at IS NULL AND began_at <= now() - %s::interval AND level = ANY(%s)
   AND NOT EXISTS (SELECT FROM alerts WHERE alerts.trouble_id = trouble.trouble_id AND channel = %s)
@@ -92,12 +92,12 @@ ORDER BY level, began_at, trouble_id
 """
 
 
-def recovered(connection: Connection, channel: str) -> list[Trouble]:
-    """The troubles that a channel was told of, and that are over."""
-    return rows_as(connection, Trouble, _RECOVERED, [channel, SETTLED])
+def resolved(connection: Connection, channel: str) -> list[Trouble]:
+    """The troubles that were reported to a channel, and are resolved."""
+    return rows_as(connection, Trouble, _RESOLVED, [channel, RESOLVE_AFTER])
 
 
-_RECOVERED: LiteralString = """
+_RESOLVED: LiteralString = """
 SELECT trouble_id, about, level, what, remedy, page, began_at, ended_at
 FROM troubles JOIN alerts USING (trouble_id)
 WHERE channel = %s AND recovery_sent_at IS NULL AND ended_at <= now() - %s::interval
@@ -107,7 +107,7 @@ ORDER BY began_at, trouble_id
 
 
 def present(connection: Connection) -> list[Trouble]:
-    """All troubles that are not over."""
+    """All troubles that are not resolved."""
     return rows_as(connection, Trouble, _PRESENT, [])
 
 
@@ -117,21 +117,21 @@ WHERE ended_at IS NULL ORDER BY level, began_at, trouble_id
 """
 
 
-def told(connection: Connection) -> dict[int, list[str]]:
-    """The channels that were told of each trouble that is not over, by its number."""
+def reported_to(connection: Connection) -> dict[int, list[str]]:
+    """The channels that have got each trouble that is not resolved, by its number."""
     found: dict[int, list[str]] = {}
-    for trouble_id, channel in connection.execute(_TOLD):
+    for trouble_id, channel in connection.execute(_REPORTED_TO):
         found.setdefault(trouble_id, []).append(channel)
     return found
 
 
-_TOLD: LiteralString = """
+_REPORTED_TO: LiteralString = """
 SELECT trouble_id, channel FROM alerts JOIN troubles USING (trouble_id) WHERE ended_at IS NULL ORDER BY channel
 """
 
 
-def note_told(connection: Connection, channel: str, new: Sequence[Trouble], over: Sequence[Trouble]) -> None:
-    """Stores that a channel was told of these troubles, and that those are over."""
+def note_reported(connection: Connection, channel: str, new: Sequence[Trouble], gone: Sequence[Trouble]) -> None:
+    """Stores that a channel has got these troubles as new, and those as resolved."""
     with connection.transaction():
         connection.execute(
             "INSERT INTO alerts (trouble_id, channel) SELECT unnest(%s::bigint[]), %s ON CONFLICT DO NOTHING",
@@ -139,5 +139,5 @@ def note_told(connection: Connection, channel: str, new: Sequence[Trouble], over
         )
         connection.execute(
             "UPDATE alerts SET recovery_sent_at = now() WHERE channel = %s AND trouble_id = ANY(%s)",
-            [channel, [each.trouble_id for each in over]],
+            [channel, [each.trouble_id for each in gone]],
         )

@@ -10,7 +10,7 @@ import psycopg
 from orders_sync.alerts.channels import send
 from orders_sync.alerts.evaluation import Outcome, evaluate
 from orders_sync.alerts.messages import alert_message
-from orders_sync.alerts.troubles import STEADY, Trouble
+from orders_sync.alerts.troubles import REPORT_AFTER, Trouble
 from orders_sync.config.alerts import AlertConfigError, AlertSettings, alerts_file, read_alerts
 from orders_sync.database.engine import connect
 from orders_sync.database.problems import problem_of
@@ -31,15 +31,15 @@ class AlertWatch:
         self,
         read: Callable[[], AlertSettings] = read_alerts,
         every: float = EVALUATE_SECONDS,
-        steady: float = STEADY.total_seconds(),
+        steady: float = REPORT_AFTER.total_seconds(),
     ) -> None:
-        """`every`: seconds between two evaluations. `steady`: how many the database is silent until that is told."""
+        """`every`: seconds between two evaluations. `steady`: after how many seconds a silent database is reported."""
         self._read = read
         self._every = every
         self._steady = steady
         self._silent_since: datetime | None = None
-        self._told: set[str] = set()
-        """The channels that were told that the database does not answer."""
+        self._reported: set[str] = set()
+        """The channels to which it was reported that the database does not answer."""
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="alerts", daemon=True)
 
@@ -74,10 +74,10 @@ class AlertWatch:
                 outcome = evaluate(connection, settings, str(alerts_file())) or nothing
         except (UserFacingError, psycopg.Error) as problem:  # the embedded server's and the pooler's errors, too
             reason = problem_of(problem) if isinstance(problem, psycopg.Error) else problem
-            return self._tell_of_silence(settings, str(reason).splitlines()[0])
-        return Outcome(outcome.sent + self._tell_of_recovery(settings).sent, outcome.problems)
+            return self._report_silence(settings, str(reason).splitlines()[0])
+        return Outcome(outcome.sent + self._report_recovery(settings).sent, outcome.problems)
 
-    def _tell_of_silence(self, settings: AlertSettings, reason: str) -> Outcome:
+    def _report_silence(self, settings: AlertSettings, reason: str) -> Outcome:
         now = datetime.now(UTC)
         self._silent_since = self._silent_since or now
         outcome = Outcome([], [])
@@ -85,28 +85,28 @@ class AlertWatch:
             return outcome
         what = f"the orders database does not work: {reason}"
         trouble = Trouble(0, "", "error", what, _REMEDY, "", self._silent_since, None)
-        for name in settings.channels.keys() - self._told:
+        for name in settings.channels.keys() - self._reported:
             if self._send(settings, name, [trouble], [], outcome):
-                self._told.add(name)
+                self._reported.add(name)
         return outcome
 
-    def _tell_of_recovery(self, settings: AlertSettings) -> Outcome:
+    def _report_recovery(self, settings: AlertSettings) -> Outcome:
         began, self._silent_since = self._silent_since, None
         outcome = Outcome([], [])
-        if began is None or not self._told:
+        if began is None or not self._reported:
             return outcome
         trouble = Trouble(0, "", "error", "the orders database did not work", "", "", began, datetime.now(UTC))
-        self._told &= settings.channels.keys()
-        for name in sorted(self._told):
+        self._reported &= settings.channels.keys()
+        for name in sorted(self._reported):
             if self._send(settings, name, [], [trouble], outcome):
-                self._told.discard(name)
-        self._silent_since = began if self._told else None  # the others are told with the next evaluation
+                self._reported.discard(name)
+        self._silent_since = began if self._reported else None  # the others get it with the next evaluation
         return outcome
 
     def _send(
-        self, settings: AlertSettings, name: str, new: list[Trouble], over: list[Trouble], outcome: Outcome
+        self, settings: AlertSettings, name: str, new: list[Trouble], gone: list[Trouble], outcome: Outcome
     ) -> bool:
-        message = alert_message(new, over, settings.ui_url)
+        message = alert_message(new, gone, settings.ui_url)
         try:
             problem = send(settings.channels[name].address(str(alerts_file()), name), message)
         except AlertConfigError as error:

@@ -1,4 +1,4 @@
-"""`orders-sync alerts`: what is wrong, who was told, and whether they can be reached."""
+"""`orders-sync alerts`: what is wrong, who was notified, and whether they can be reached."""
 
 import sys
 
@@ -19,19 +19,19 @@ def alerts() -> None:
 @alerts.command("list")
 @format_options
 def list_troubles(as_json: bool, as_csv: bool) -> None:
-    """List what is wrong, and which channels were told.
+    """List what is wrong, and which channels know.
 
     It is what the last evaluation found: the sensor `alerts` and `orders-sync watch` evaluate once a minute.
     """
-    from orders_sync.alerts.troubles import present, told
+    from orders_sync.alerts.troubles import present, reported_to
 
     with orders_database(APPLICATION) as connection:
-        channels = told(connection)
+        channels = reported_to(connection)
         rows = [
             [each.level, each.text, each.began_at, ", ".join(channels.get(each.trouble_id, ())) or None, each.remedy]
             for each in present(connection)
         ]
-    names = ["level", "what", "since", "told", "what_to_do"]
+    names = ["level", "what", "since", "reported_to", "what_to_do"]
     print_rows(f"{len(rows)} troubles", names, rows, as_json=as_json, as_csv=as_csv)
 
 

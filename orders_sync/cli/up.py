@@ -149,7 +149,7 @@ def _report_progress(supervisor: Supervisor, report: TimedReport, *, until_synce
     progress, settings, alerts = _Progress(report), SettingsWatch(), AlertWatch()
     alerts.start()
     with ExitStack() as stack:
-        stack.callback(alerts.stop)  # else it would find that everything ends, and tell
+        stack.callback(alerts.stop)  # else it would report that everything ends
         instance = stack.enter_context(open_instance())
         watchdog = Watchdog(instance)
         while True:

@@ -46,8 +46,8 @@ def present_alerts() -> dg.Definitions:
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
-        "Examines the project as `orders-sync doctor` does, and tells the channels of defs/alerts/defs.yaml what is "
-        "wrong, once for each trouble, and when it is over. `orders-sync watch` does the same while Dagster does not "
+        "Examines the project as `orders-sync doctor` does, and reports each trouble once to the channels of "
+        "defs/alerts/defs.yaml, and when it is resolved. `orders-sync watch` does the same while Dagster does not "
         "work."
     ),
 )
@@ -62,4 +62,4 @@ def alerts(context: dg.SensorEvaluationContext, orders_database: OrdersDatabase)
         return dg.SkipReason("Another evaluation was a moment ago.")
     for problem in outcome.problems:
         context.log.error(f"Alert not sent: {problem}")
-    return dg.SkipReason("\n".join([*outcome.sent, *outcome.problems]) or "There is nothing new to tell.")
+    return dg.SkipReason("\n".join([*outcome.sent, *outcome.problems]) or "There is nothing new to report.")

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,10 +32,12 @@ class CodeLocation(NamedTuple):
     """Each part that could not be loaded, by its path, with the reason."""
     settings: Mapping[str, str]
     """The digest of each file of settings, by its path."""
+    automation: frozenset[str]
+    """The names of its schedules and sensors. Dagster keeps the states of those that are gone."""
 
 
-def note_code_location(left_out: Mapping[Path, str]) -> None:
-    """Notes what this process has loaded, if it is a code server."""
+def note_code_location(left_out: Mapping[Path, str], automation: Iterable[str]) -> None:
+    """Notes what this process has loaded, if it is a code server. `automation`: names of its schedules and sensors."""
     if not any(argument in _CODE_SERVER for argument in sys.argv[1:]):
         return
     document = {
@@ -44,6 +46,7 @@ def note_code_location(left_out: Mapping[Path, str]) -> None:
         "loaded_at": datetime.now(UTC).isoformat(),
         "left_out": {str(path): reason for path, reason in left_out.items()},
         "settings": _digests(),
+        "automation": sorted(automation),
     }
     with suppress(OSError):  # a disk that is full must not keep the definitions from being loaded
         new = _file().with_suffix(".new")
@@ -60,9 +63,15 @@ def present_code_location() -> CodeLocation | None:
         if psutil.Process(noted["pid"]).create_time() != noted["started_at"]:
             return None
         loaded_at = datetime.fromisoformat(noted["loaded_at"])
-        return CodeLocation(loaded_at, noted["left_out"], noted["settings"])
+        return CodeLocation(loaded_at, noted["left_out"], noted["settings"], frozenset(noted["automation"]))
     except (OSError, ValueError, KeyError, psutil.Error):
         return None
+
+
+def is_loaded(name: str) -> bool:
+    """Whether the code server has a schedule or sensor of this name; True if none runs on this machine."""
+    location = present_code_location()
+    return location is None or name in location.automation
 
 
 def changed_settings(location: CodeLocation) -> list[str]:

@@ -20,10 +20,11 @@ class Pruned(NamedTuple):
     schedule_ticks: int
     order_events: int
     error_answers: int
+    troubles: int
 
 
 def prune_rows(connection: Connection, *, runs: timedelta, events: timedelta) -> Pruned:
-    """Deletes what is older. `runs`: how long passes and error answers are kept, `events`: order events.
+    """Deletes what is older. `runs`: how long passes, error answers and troubles are kept, `events`: order events.
 
     The last pass of each lane stays, and so do all events of an order whose newest one is not old, or whose events are
     not all applied. Of the others, that of its creation and the latest of the order and of each item stay: decisions by
@@ -34,6 +35,7 @@ def prune_rows(connection: Connection, *, runs: timedelta, events: timedelta) ->
         _delete(connection, _TICKS, TICKS_KEPT),
         _delete_events(connection, events),
         _delete(connection, _ERROR_ANSWERS, runs),
+        _delete(connection, _TROUBLES, runs),
     )
 
 
@@ -74,6 +76,10 @@ DELETE FROM schedule_ticks WHERE (account, sync_type, tick_at) IN (
 _ERROR_ANSWERS: LiteralString = """
 DELETE FROM error_answers WHERE error_answer_id IN (
   SELECT error_answer_id FROM error_answers WHERE answered_at < now() - %(age)s LIMIT %(rows)s)
+"""
+_TROUBLES: LiteralString = """
+DELETE FROM troubles WHERE trouble_id IN (
+  SELECT trouble_id FROM troubles WHERE ended_at < now() - %(age)s LIMIT %(rows)s)
 """
 _FIND_ORDERS: LiteralString = """
 CREATE TEMPORARY TABLE prunable_orders AS

@@ -18,6 +18,7 @@ _RESTART = (
 
 def examine_daemon() -> Iterator[Finding]:
     """Whether the parts of the daemon are alive, and ticks are evaluated without errors."""
+    from orders_sync.config.code_location import is_loaded
     from orders_sync.dagster_instance.instance import open_instance
     from orders_sync.dagster_instance.ticks import evaluations
 
@@ -37,6 +38,8 @@ def examine_daemon() -> Iterator[Finding]:
     evaluated = "ticks of schedules and sensors are evaluated"
     yield Finding(silent is None, silent or evaluated, _RESTART, kind="no ticks", page="/deployment/daemons")
     for name, error in failures.items():
+        if not is_loaded(name):
+            continue
         yield Finding(
             False,
             f"the last tick of {name} failed: {error}",

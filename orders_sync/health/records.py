@@ -1,5 +1,6 @@
 """Whether records, order events, stock and waiting orderlines need a person."""
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import LiteralString, NamedTuple
@@ -9,15 +10,17 @@ from orders_sync.database.engine import Connection
 from orders_sync.database.opened import orders_database
 from orders_sync.health.database import APPLICATION
 from orders_sync.health.finding import Finding, Level
+from orders_sync.passes.waiting_lines import MAX_REQUESTS
 
 BURST = 20
 """So many records of an account that are rejected within an hour are a burst: a change of its API, most likely."""
 
 
 class _Count(NamedTuple):
-    """A count of rows that should be zero."""
+    """Rows of which there should be none, counted by account."""
 
     query: LiteralString
+    """Gives the account and the count of each account that has such rows."""
     text: str
     """What is counted; {} is the count, or `no`."""
     remedy: str
@@ -27,7 +30,7 @@ class _Count(NamedTuple):
 
 _COUNTS = (
     _Count(
-        "SELECT count(*) FROM rejected_records WHERE resolved_at IS NULL AND dismissed_at IS NULL",
+        "SELECT account, count(*) FROM rejected_records WHERE resolved_at IS NULL AND dismissed_at IS NULL GROUP BY 1",
         "{} rejected records",
         "`orders-sync rejected` shows the reasons, `orders-sync rejected retry` tries again. `orders-sync rejected "
         "dismiss` puts one aside.",
@@ -35,20 +38,20 @@ _COUNTS = (
         Level.WARNING,
     ),
     _Count(
-        "SELECT count(*) FROM order_events WHERE applied_at IS NULL AND attempts = 0 "
-        "AND recorded_at < now() - interval '10 minutes'",
+        "SELECT account, count(*) FROM order_events WHERE applied_at IS NULL AND attempts = 0 "
+        "AND recorded_at < now() - interval '10 minutes' GROUP BY 1",
         "{} order events wait for the stock job for more than 10 minutes",
         "Check that the daemon is alive. `orders-sync stock apply` applies them now.",
         "waiting events",
     ),
     _Count(
-        "SELECT count(*) FROM order_events WHERE applied_at IS NULL AND attempts > 0",
+        "SELECT account, count(*) FROM order_events WHERE applied_at IS NULL AND attempts > 0 GROUP BY 1",
         "{} order events that could not be applied",
         "`orders-sync stock events` shows why. Mend the cause, then `orders-sync stock retry-event all --reason TEXT`.",
         "failed events",
     ),
     _Count(
-        "SELECT count(*) FROM stock_locks WHERE state = 'short'",
+        "SELECT account, count(*) FROM stock_locks WHERE state = 'short' GROUP BY 1",
         "{} items whose stock can't be locked",
         "See `orders-sync stock levels --short`, and import the right levels.",
         "shortage",
@@ -62,21 +65,22 @@ REREAD = (
 )
 _DAMAGES = (
     _Count(
-        "SELECT count(*) FROM orders placed WHERE NOT EXISTS (SELECT FROM order_items item "
-        "WHERE item.account = placed.account AND item.order_id = placed.order_id)",
+        "SELECT account, count(*) FROM orders placed WHERE NOT EXISTS (SELECT FROM order_items item "
+        "WHERE item.account = placed.account AND item.order_id = placed.order_id) GROUP BY 1",
         "{} orders without items",
         REREAD,
     ),
     _Count(
-        "SELECT count(*) FROM order_items item WHERE NOT EXISTS (SELECT FROM orders placed "
-        "WHERE placed.account = item.account AND placed.order_id = item.order_id)",
+        "SELECT account, count(*) FROM order_items item WHERE NOT EXISTS (SELECT FROM orders placed "
+        "WHERE placed.account = item.account AND placed.order_id = item.order_id) GROUP BY 1",
         "{} items without their order",
         REREAD,
     ),
     _Count(
-        "SELECT count(*) FROM orders placed JOIN (SELECT DISTINCT ON (account, order_id) account, order_id, new_status "
-        "FROM order_events WHERE item_id = '' ORDER BY account, order_id, revision DESC, event_id DESC) last "
-        "USING (account, order_id) WHERE placed.status <> last.new_status",
+        "SELECT account, count(*) FROM orders placed JOIN ("
+        "SELECT DISTINCT ON (account, order_id) account, order_id, new_status FROM order_events "
+        "WHERE item_id = '' ORDER BY account, order_id, revision DESC, event_id DESC) last "
+        "USING (account, order_id) WHERE placed.status <> last.new_status GROUP BY 1",
         "{} orders whose status is not that of their last event",
         REREAD,
     ),
@@ -87,7 +91,7 @@ def examine_records() -> Iterator[Finding]:
     """Rejected records, events that wait or failed, and shortages."""
     with orders_database(APPLICATION) as connection:
         for count in _COUNTS:
-            yield _counted(connection, count)
+            yield from _counted(connection, count)
         bursts = connection.execute(_BURSTS, [BURST]).fetchall()
     for account, count in bursts:
         yield Finding(
@@ -111,14 +115,17 @@ def examine_damage() -> Iterator[Finding]:
     """Rows that contradict each other. Reads whole tables."""
     with orders_database(APPLICATION) as connection:
         for count in _DAMAGES:
-            yield _counted(connection, count)
+            yield from _counted(connection, count)
 
 
-def _counted(connection: Connection, counted: _Count) -> Finding:
-    row = connection.execute(counted.query).fetchone()
-    count = int(row[0]) if row else 0
-    what = counted.text.format(count or "no")
-    return Finding(count == 0, what, counted.remedy, kind=counted.kind, level=counted.level)
+def _counted(connection: Connection, counted: _Count) -> Iterator[Finding]:
+    """A finding for each account, since a trouble of one must not hide that of another; one if there are none."""
+    found = connection.execute(counted.query).fetchall()
+    for account, count in sorted(found):
+        what = counted.text.format(count)
+        yield Finding(False, what, counted.remedy, account, kind=counted.kind, level=counted.level)
+    if not found:
+        yield Finding(True, counted.text.format("no"), counted.remedy)
 
 
 def examine_flaws() -> Iterator[Finding]:
@@ -142,30 +149,45 @@ def examine_waiting_lines() -> Iterator[Finding]:
     from orders_sync.config.schedules import load_schedules
     from orders_sync.marketplaces.kit.accounts import account_names, load_accounts
     from orders_sync.passes.acceptance_clock import outlooks
-    from orders_sync.passes.waiting_lines import MAX_REQUESTS, waiting_lines
+    from orders_sync.passes.waiting_lines import waiting_lines
     from orders_sync.stock.connection import StockConnection
 
     accounts, _ = load_accounts()
+    now = datetime.now(UTC)
     with orders_database(APPLICATION) as connection:
         stock = StockConnection(connection)
         lines = waiting_lines(stock, account_names())
-        found = outlooks(stock, accounts, datetime.now(UTC), load_schedules()) if lines else []
-    count = sum(line.is_given_up for line in lines)
-    yield Finding(
-        count == 0,
-        f"{count or 'no'} orderlines could not be accepted, or refused, in {MAX_REQUESTS} requests",
-        "Accept or refuse them by hand in the marketplace's back office.",
-        kind="lines given up",
-        page=WAITING_PAGE,
-    )
-    if late := sum(each.runs_out_before_next_pass for each in found):
+        found = outlooks(stock, accounts, now, load_schedules()) if lines else []
+    given_up = Counter(line.account for line in lines if line.is_given_up)
+    for account, count in sorted(given_up.items()):
         yield Finding(
             False,
-            f"{late} waiting orderlines run out before the next pass of `new` has answered them",
+            _GIVEN_UP.format(count),
+            "Accept or refuse them by hand in the marketplace's back office.",
+            account,
+            kind="lines given up",
+            page=WAITING_PAGE,
+        )
+    if not given_up:
+        yield Finding(True, _GIVEN_UP.format("no"))
+    # What has run out already stays so, and would hide what runs out next.
+    late = Counter(
+        each.line.account
+        for each in found
+        if each.runs_out_before_next_pass and each.deadline is not None and each.deadline > now
+    )
+    for account, count in sorted(late.items()):
+        yield Finding(
+            False,
+            f"{count} waiting orderlines run out before the next pass of `new` has answered them",
             "Run `orders-sync sync --type new`, or answer them in the marketplace's back office.",
+            account,
             kind="lines that run out",
             page=WAITING_PAGE,
         )
+
+
+_GIVEN_UP = f"{{}} orderlines could not be accepted, or refused, in {MAX_REQUESTS} requests"
 
 
 def examine_rate_limits() -> Iterator[Finding]:

@@ -55,6 +55,7 @@ def examine_code_location() -> Iterator[Finding]:
 
 def examine_schedules() -> Iterator[Finding]:
     """Whether the file of the schedules is valid, and all schedules and sensors are on."""
+    from orders_sync.config.code_location import is_loaded
     from orders_sync.config.schedules import schedules_in_force
     from orders_sync.dagster_instance.automation import stopped_instigators
     from orders_sync.dagster_instance.instance import open_instance
@@ -64,7 +65,7 @@ def examine_schedules() -> Iterator[Finding]:
     remedy = "Correct the file, and reload the code location in the UI."
     yield Finding(problem is None, str(problem or valid), remedy, kind="unusable schedules")
     with open_instance() as instance:
-        stopped = stopped_instigators(instance)
+        stopped = [name for name in stopped_instigators(instance) if is_loaded(name)]
     for name in stopped:
         remedy = "Switch it on in the UI, Automation."
         yield Finding(

@@ -1,1 +1,1 @@
-"""Finds orders, and tells all that is known of one: for the operator's pages."""
+"""Finds orders, and everything that is known about one: for the operator's pages."""

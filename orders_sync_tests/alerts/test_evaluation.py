@@ -1,4 +1,4 @@
-"""What people are told: once for each trouble, when it lasts, and when it is over."""
+"""What is reported: each trouble once, when it lasts, and when it is resolved."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -14,24 +14,22 @@ FAILED = Finding(False, "its last 3 runs failed: HTTP 500", "Look at the log.", 
 SHORT = Finding(False, "2 items whose stock can't be locked", "Import levels.", kind="shortage", level=Level.WARNING)
 
 
-def test_a_channel_is_told_once_of_what_lasts_and_once_that_it_is_over(
-    evaluations: Evaluations, webhook: Webhook
-) -> None:
+def test_a_trouble_that_lasts_is_reported_once_and_once_as_resolved(evaluations: Evaluations, webhook: Webhook) -> None:
     evaluations.settings = settings(ui_url="https://orders.example.com/")
     evaluations.evaluate(FAILED)
     assert webhook.received == [], "it may be over in a moment"
     evaluations.pass_time(2)
     for _ in range(3):
         evaluations.evaluate(FAILED)
-    (told,) = webhook.received
-    assert told["title"] == "orders_sync: error: shop/new: its last 3 runs failed: HTTP 500"
-    assert told["message"].splitlines()[2:] == ["What to do: Look at the log.", "https://orders.example.com/x"]
+    (report,) = webhook.received
+    assert report["title"] == "orders_sync: error: shop/new: its last 3 runs failed: HTTP 500"
+    assert report["message"].splitlines()[2:] == ["What to do: Look at the log.", "https://orders.example.com/x"]
     evaluations.evaluate()
     assert len(webhook.received) == 1, "it may come back in a moment"
     evaluations.pass_time(6)
     for _ in range(2):
         evaluations.evaluate()
-    assert webhook.titles[1:] == ["orders_sync: well again: shop/new: its last 3 runs failed: HTTP 500"]
+    assert webhook.titles[1:] == ["orders_sync: resolved: shop/new: its last 3 runs failed: HTTP 500"]
 
 
 def test_a_trouble_that_comes_back_within_five_minutes_never_was_over(
@@ -51,10 +49,10 @@ def test_a_trouble_that_comes_back_within_five_minutes_never_was_over(
     evaluations.evaluate(FAILED)
     evaluations.pass_time(2)
     evaluations.evaluate(FAILED)
-    assert ["well again" in title for title in webhook.titles] == [False, True, False]
+    assert ["resolved" in title for title in webhook.titles] == [False, True, False]
 
 
-def test_what_is_over_before_anybody_was_told_is_never_told(evaluations: Evaluations, webhook: Webhook) -> None:
+def test_what_is_resolved_before_it_was_reported_is_never_reported(evaluations: Evaluations, webhook: Webhook) -> None:
     evaluations.evaluate(FAILED)
     evaluations.evaluate()
     evaluations.pass_time(10)
@@ -67,13 +65,13 @@ def test_what_is_new_at_the_same_time_is_one_message_errors_first(evaluations: E
     evaluations.evaluate(SHORT, *more)
     evaluations.pass_time(2)
     evaluations.evaluate(SHORT, *more)
-    (told,) = webhook.received
-    assert told["title"].startswith("orders_sync: 30 errors and 1 warning, first shop0/new: failed 0 times")
-    assert "And 11 more" in told["message"]
+    (report,) = webhook.received
+    assert report["title"].startswith("orders_sync: 30 errors and 1 warning, first shop0/new: failed 0 times")
+    assert "And 11 more" in report["message"]
     assert evaluations.evaluate(SHORT, *more).sent == []
 
 
-def test_what_several_lanes_have_in_common_is_told_as_one(evaluations: Evaluations, webhook: Webhook) -> None:
+def test_what_several_lanes_have_in_common_is_reported_as_one(evaluations: Evaluations, webhook: Webhook) -> None:
     lanes = [FAILED._replace(about=f"shop{number}/new") for number in range(10)]
     evaluations.evaluate(*lanes[:2])
     evaluations.pass_time(2)
@@ -130,7 +128,7 @@ def test_in_quiet_hours_warnings_wait_and_errors_do_not(evaluations: Evaluations
     assert [title.split(": ")[1] for title in webhook.titles] == ["error", "warning"]
 
 
-def test_a_channel_that_fails_stops_no_other_and_is_told_later(
+def test_a_channel_that_fails_stops_no_other_and_gets_it_later(
     evaluations: Evaluations, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DOWN_URL", "json://127.0.0.1:1/")
@@ -179,7 +177,7 @@ def test_a_mail_is_sent_with_text_as_it_is(evaluations: Evaluations, monkeypatch
     assert "SKU [b]<script>*x*^[[31m broke & more" in text
 
 
-def test_a_service_is_told_what_kind_of_message_it_is(evaluations: Evaluations, webhook: Webhook) -> None:
+def test_a_service_learns_what_kind_of_message_it_is(evaluations: Evaluations, webhook: Webhook) -> None:
     """A pager opens an incident by a failure, and closes it by a success."""
     evaluations.evaluate(SHORT)
     evaluations.pass_time(3)
@@ -192,7 +190,7 @@ def test_a_service_is_told_what_kind_of_message_it_is(evaluations: Evaluations, 
     assert [each["type"] for each in webhook.received] == ["warning", "failure", "success"]
 
 
-def test_a_day_that_passes_by_is_not_well_again(evaluations: Evaluations, webhook: Webhook) -> None:
+def test_a_day_that_passes_by_is_not_reported_as_resolved(evaluations: Evaluations, webhook: Webhook) -> None:
     day = SHORT._replace(kind="cutover day 2026-01-01")
     evaluations.evaluate(day)
     evaluations.pass_time(3)
@@ -203,7 +201,7 @@ def test_a_day_that_passes_by_is_not_well_again(evaluations: Evaluations, webhoo
     assert len(webhook.received) == 1
 
 
-def test_a_channel_is_not_told_that_it_can_not_be_reached_itself(evaluations: Evaluations, webhook: Webhook) -> None:
+def test_a_channel_gets_no_report_about_itself(evaluations: Evaluations, webhook: Webhook) -> None:
     unreachable = FAILED._replace(what="channel team can't be reached", about="", kind="channel team")
     evaluations.evaluate(unreachable)
     evaluations.pass_time(3)

@@ -12,7 +12,7 @@ from orders_sync_tests.alerts.conftest import settings
 from orders_sync_tests.alerts.receivers import Webhook
 
 
-def test_a_database_that_does_not_answer_is_told_once_and_that_it_works_again(
+def test_a_database_that_does_not_answer_is_reported_once_and_once_as_resolved(
     webhook: Webhook, database_url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watch = AlertWatch(settings, steady=0.5)
@@ -21,13 +21,13 @@ def test_a_database_that_does_not_answer_is_told_once_and_that_it_works_again(
     time.sleep(0.6)
     for _ in range(2):
         watch.evaluate()
-    (told,) = webhook.received
-    assert told["title"].startswith("orders_sync: error: the orders database does not work: ")
-    assert "secret99secret" not in str(told)
+    (report,) = webhook.received
+    assert report["title"].startswith("orders_sync: error: the orders database does not work: ")
+    assert "secret99secret" not in str(report)
     monkeypatch.setenv("ORDERS_DATABASE_URL", database_url)
     for _ in range(2):
         watch.evaluate()
-    assert "well again: the orders database did not work" in str(webhook.titles)
+    assert "resolved: the orders database did not work" in str(webhook.titles)
     monkeypatch.setenv("ORDERS_DATABASE_URL", "postgresql://me@127.0.0.1:1/orders")
     watch.evaluate()
     monkeypatch.setenv("ORDERS_DATABASE_URL", database_url)
@@ -60,6 +60,6 @@ def test_it_evaluates_in_a_thread_of_its_own_and_survives_a_file_with_an_error(
     assert len(looks) >= 3
 
 
-def test_nothing_is_examined_while_nobody_is_to_be_told(connection: Connection, database_url: str) -> None:
+def test_nothing_is_examined_without_a_channel(connection: Connection, database_url: str) -> None:
     AlertWatch(lambda: settings(channels={})).evaluate()
     assert connection.execute("SELECT FROM alert_channels").rowcount == 0

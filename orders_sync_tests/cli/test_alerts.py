@@ -69,7 +69,7 @@ def test_the_doctor_reports_channels_that_can_not_be_reached(
     _, pager = EXAMINATIONS["alerts"]()
     assert pager.what.startswith("channel pager can't be reached: ")
     listed = json.loads(run("alerts", "list", "--json").output)
-    assert [(each["what"], each["told"]) for each in listed] == [("shop/new: its last 3 runs failed", "team")]
+    assert [(each["what"], each["reported_to"]) for each in listed] == [("shop/new: its last 3 runs failed", "team")]
     file.write_text("attributes: {}\n")
     (unusable,) = EXAMINATIONS["alerts"]()
     assert "type: must be orders_sync.components.alerts.Alerts" in unusable.what

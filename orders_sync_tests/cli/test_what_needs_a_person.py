@@ -100,7 +100,7 @@ def test_an_event_that_is_given_up(shop: Marketplace, connection: Connection) ->
             apply_pending(StockConnection(connection))
     (line,) = errors()
     assert re.match(r"shop: event \d+ of order 1 is given up after 5 attempts: CheckViolation\. Mend the cause, ", line)
-    assert findings("records") == ["1 order events that could not be applied"]
+    assert findings("records") == ["shop: 1 order events that could not be applied"]
 
 
 def test_a_schema_that_the_code_does_not_work_with(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,7 +74,14 @@ def last_commit_before(revision: str) -> str:
 @pytest.fixture
 def old_code(tmp_path: Path, marketplace: Marketplace) -> OldCode:
     """The newest code whose schema is older than today's, with one account at the test's marketplace."""
-    archive = git("archive", last_commit_before(newest_revision()), "orders_sync", "pyproject.toml", "dagster.yaml")
+    archive = git(
+        "archive",
+        last_commit_before(newest_revision()),
+        "orders_sync",
+        "pyproject.toml",
+        "dagster.yaml",
+        "workspace.yaml",
+    )
     with tarfile.open(fileobj=io.BytesIO(archive)) as files:
         files.extractall(tmp_path, filter="data")
     for account in account_entries(accounts_of(tmp_path)):

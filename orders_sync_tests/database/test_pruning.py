@@ -26,6 +26,16 @@ def age(connection: Connection, days: int) -> None:
         connection.execute(f"UPDATE {table} SET {column} = {column} - interval '{days} days'".encode())
 
 
+def _store_troubles(connection: Connection) -> None:
+    """One that ended 100 days ago, one that ended today, and one that has not ended; all were reported to a channel."""
+    connection.execute(
+        "INSERT INTO troubles (examination, kind, about, level, what, remedy, page, ended_at) "
+        "SELECT 'lanes', kind, '', 'error', '', '', '', ended_at FROM (VALUES "
+        "('of old', now() - interval '100 days'), ('of today', now()), ('still there', NULL)) AS each (kind, ended_at)"
+    )
+    connection.execute("INSERT INTO alerts (trouble_id, channel) SELECT trouble_id, 'team' FROM troubles")
+
+
 def test_old_history_goes_and_the_last_pass_of_each_lane_stays(
     marketplace: Marketplace, connection: Connection
 ) -> None:
@@ -38,13 +48,19 @@ def test_old_history_goes_and_the_last_pass_of_each_lane_stays(
     answer = ErrorAnswer("GET", "/ws/orders", 400, {}, b"no", 2, 1, datetime.now(UTC))
     keep_error_answers(connection, Lane("shop", SyncType.NEW), "run", [answer])
     apply_pending(StockConnection(connection))
-    assert prune_rows(connection, **DAYS) == Pruned(0, 0, 0, 0)
+    assert prune_rows(connection, **DAYS) == Pruned(0, 0, 0, 0, 0)
     age(connection, 100)
-    assert prune_rows(connection, **DAYS) == Pruned(lane_runs=1, schedule_ticks=1, order_events=0, error_answers=1)
+    _store_troubles(connection)
+    assert prune_rows(connection, **DAYS) == Pruned(
+        lane_runs=1, schedule_ticks=1, order_events=0, error_answers=1, troubles=1
+    )
+    assert connection.execute(
+        "SELECT kind, channel FROM troubles LEFT JOIN alerts USING (trouble_id) ORDER BY 1"
+    ).fetchall() == [("of today", "team"), ("still there", "team")]
     rows = connection.execute("SELECT sync_type, count(*) FROM lane_runs GROUP BY 1 ORDER BY 1").fetchall()
     assert rows == [("modified", 1), ("new", 1)]
     age(connection, 700)
-    assert prune_rows(connection, **DAYS) == Pruned(0, 0, 0, 0), "the event of its creation stays"
+    assert prune_rows(connection, **DAYS) == Pruned(0, 0, 0, 0, 0), "the event of its creation stays"
     locks_are_right(connection)
     assert sync(account).created == 0, "an order whose events are gone is no new one"
 

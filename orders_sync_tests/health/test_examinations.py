@@ -125,7 +125,7 @@ def test_rate_limits_and_records_are_examined(connection: Connection) -> None:
     blocked, limited = EXAMINATIONS["rate limits"]()
     assert blocked.text.startswith("shop is blocked by its marketplace until ")
     assert limited.text == "the marketplace of shop answered 3 requests of the last day with 429 (too many requests)"
-    assert [finding.text for finding in EXAMINATIONS["records"]() if not finding.ok] == ["1 rejected records"]
+    assert [finding.text for finding in EXAMINATIONS["records"]() if not finding.ok] == ["shop: 1 rejected records"]
 
 
 def test_events_that_wait_and_events_that_failed_are_two_findings(connection: Connection) -> None:
@@ -135,8 +135,8 @@ def test_events_that_wait_and_events_that_failed_are_two_findings(connection: Co
     connection.execute("UPDATE order_events SET recorded_at = now() - interval '11 minutes'")
     connection.execute("UPDATE order_events SET attempts = 5 WHERE order_id = '1'")
     waiting, failed = (finding for finding in EXAMINATIONS["records"]() if not finding.ok)
-    assert waiting.text == "2 order events wait for the stock job for more than 10 minutes"
-    assert failed.text == "1 order events that could not be applied"
+    assert waiting.text == "shop: 2 order events wait for the stock job for more than 10 minutes"
+    assert failed.text == "shop: 1 order events that could not be applied"
     assert "orders-sync stock retry-event" in str(failed.remedy)
 
 
@@ -152,9 +152,9 @@ def test_damage_is_found_and_a_reread_is_offered(
     connection.execute("DELETE FROM orders WHERE order_id = '3'")
     found = list(EXAMINATIONS["damage"]())
     assert [finding.text for finding in found] == [
-        "1 orders without items",
-        "1 items without their order",
-        "1 orders whose status is not that of their last event",
+        "shop: 1 orders without items",
+        "shop: 1 items without their order",
+        "shop: 1 orders whose status is not that of their last event",
     ]
     assert all("orders-sync sync --type modified --reread" in finding.remedy for finding in found)
     connection.execute("DELETE FROM order_events WHERE order_id = '3'")
@@ -206,7 +206,7 @@ def test_waiting_lines_that_a_person_has_to_answer_are_counted_also_of_an_accoun
         sync(find_account("shop"))
     write_account(tmp_path, "shop", {"marketplace": "none"})
     assert [finding.text for finding in EXAMINATIONS["waiting orderlines"]()] == [
-        "2 orderlines could not be accepted, or refused, in 5 requests"
+        "shop: 2 orderlines could not be accepted, or refused, in 5 requests"
     ]
 
 
@@ -304,6 +304,9 @@ def test_many_records_that_are_rejected_within_an_hour_are_a_burst(connection: C
     connection.execute(rejected, [20, 20])
     _, burst = (each for each in EXAMINATIONS["records"]() if not each.ok)
     assert burst.text == "shop: 20 records were rejected within an hour"
+    connection.execute(rejected.replace("'shop'", "'another'"), [1, 1])
+    assert [each.about for each in EXAMINATIONS["records"]() if not each.ok] == ["another", "shop", "shop"]
+    connection.execute("DELETE FROM rejected_records WHERE account = 'another'")
     connection.execute("UPDATE rejected_records SET first_seen_at = now() - interval '61 minutes'")
     assert [each.kind for each in EXAMINATIONS["records"]() if not each.ok] == ["rejected records"]
 
@@ -329,7 +332,9 @@ def test_lines_that_run_out_before_the_next_pass_are_found(
     sync(find_account("shop"), "new")
     _, late = EXAMINATIONS["waiting orderlines"]()
     assert late.what == "1 waiting orderlines run out before the next pass of `new` has answered them"
-    assert late.page == "/operations/waiting"
+    assert (late.about, late.page) == ("shop", "/operations/waiting")
+    add_account(tmp_path, shop, "shop", acceptance_deadline="1m", schedules={"new": "0 0 1 1 *"})
+    assert len(list(EXAMINATIONS["waiting orderlines"]())) == 1, "its time is over: it must not hide what runs out next"
 
 
 def test_what_the_code_server_left_out_and_what_has_changed_since_is_found(
@@ -341,12 +346,12 @@ def test_what_the_code_server_left_out_and_what_has_changed_since_is_found(
     def found() -> list[str]:
         return [each.text for each in EXAMINATIONS["code location"]() if not each.ok]
 
-    code_location.note_code_location({})
+    code_location.note_code_location({}, ["alerts"])
     assert [each.what for each in EXAMINATIONS["code location"]()] == ["no code server runs on this machine"]
     monkeypatch.setattr("sys.argv", ["dagster", "api", "grpc"])
-    code_location.note_code_location({Path("mine.py"): "mine.py: ValueError: not today"})
+    code_location.note_code_location({Path("mine.py"): "mine.py: ValueError: not today"}, [])
     assert found() == ["mine.py is left out: mine.py: ValueError: not today"]
-    code_location.note_code_location({})
+    code_location.note_code_location({}, ["alerts"])
     assert found() == []
     add_account(tmp_path, shop, "another")
     add_account(tmp_path, shop, "shop", accept_orderlines=True)
@@ -354,6 +359,7 @@ def test_what_the_code_server_left_out_and_what_has_changed_since_is_found(
         str(tmp_path / name / "defs.yaml") for name in ("another", "shop")
     ]
     assert all("changed after the code location was loaded at " in text for text in found())
+    assert [code_location.is_loaded(name) for name in ("alerts", "gone_schedule")] == [True, False]
     noted = tmp_path / "state" / "code_location.json"
     noted.write_text(noted.read_text().replace('"started_at": ', '"started_at": 1'))
     assert found() == [], "another process has the number of the code server's now"

@@ -1,6 +1,6 @@
-"""What was wrong, from when until when, and who was told."""
+"""What was wrong, from when until when, and who was notified."""
 
-from sqlalchemy import BigInteger, Column, DateTime, Identity, Index, Table, Text
+from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, Identity, Index, Table, Text
 
 from orders_sync.database.tables.columns import metadata, moment
 
@@ -17,8 +17,8 @@ troubles = Table(
     Column("page", Text, nullable=False, comment="Path of the page of the UI that shows more; '' for none."),
     moment("began_at", "When it was first found, by our clock.", now=True),
     moment("seen_at", "When it was last found, by our clock.", now=True),
-    moment("ended_at", "When it was over, by our clock; empty: it is not."),
-    comment="One row per trouble: from its first finding until it is over.",
+    moment("ended_at", "When it was resolved, by our clock; empty: it is not."),
+    comment="One row per trouble: from its first finding until it is resolved.",
 )
 Index(
     "troubles_present", troubles.c.examination, troubles.c.kind, troubles.c.about,
@@ -29,19 +29,22 @@ Index("troubles_ended", troubles.c.ended_at)
 alerts = Table(
     "alerts",
     metadata,
-    Column("trouble_id", BigInteger, primary_key=True, comment="Number of the trouble."),
+    Column(
+        "trouble_id", BigInteger, ForeignKey("troubles.trouble_id", name="alerts_trouble", ondelete="CASCADE"),
+        primary_key=True, comment="Number of the trouble.",
+    ),
     Column("channel", Text, primary_key=True, comment="Name of the channel in defs/alerts/defs.yaml."),
-    moment("sent_at", "When the channel was told of it, by our clock.", now=True),
-    moment("recovery_sent_at", "When the channel was told that it is over, by our clock; empty: it was not."),
-    comment="One row per trouble and channel that was told of it.",
-)
+    moment("sent_at", "When the channel was notified of it, by our clock.", now=True),
+    moment("recovery_sent_at", "When the channel was notified that it is resolved, by our clock; empty: it was not."),
+    comment="One row per trouble and channel that was notified of it.",
+)  # fmt: skip
 
 alert_channels = Table(
     "alert_channels",
     metadata,
     Column(
         "channel", Text, primary_key=True,
-        comment="Name of the channel in defs/alerts/defs.yaml; '' stands for the examinations and the heartbeat.",
+        comment="Name of the channel in defs/alerts/defs.yaml; '' is the evaluation, 'heartbeat ' the heartbeat.",
     ),
     Column("called_at", DateTime(timezone=True), comment="When it was last called with success, by our clock."),
     Column("digest_at", DateTime(timezone=True), comment="When its last digest was due, by our clock."),

@@ -1,4 +1,4 @@
-"""The pages that find orders, and tell the whole history of one."""
+"""The pages that find orders, and show the whole history of one."""
 
 import json
 from datetime import date
