@@ -70,6 +70,7 @@ def _add_commands() -> None:
         documents,
         drift,
         errors,
+        explain,
         flaws,
         init,
         lanes,
@@ -88,8 +89,8 @@ def _add_commands() -> None:
 
     for command in (
         sync.sync, schedule.schedule, status.status, lanes.lanes, log.log, doctor.doctor, rejected.rejected,
-        redecode.redecode, flaws.flaws, errors.errors, drift.drift, changes.changes, acts.acts, documents.documents,
-        devices.devices, buyer.buyer, acceptance.acceptance, stock.stock,
+        redecode.redecode, flaws.flaws, errors.errors, drift.drift, changes.changes, explain.explain, acts.acts,
+        documents.documents, devices.devices, buyer.buyer, acceptance.acceptance, stock.stock,
         init.init, accounts.accounts, alerts.alerts, db.db, sandbox.sandbox, up.up, daemon.daemon, watch.watch, web.web,
     ):  # fmt: skip
         main.add_command(command)

@@ -6,14 +6,11 @@ import click
 
 from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console, print_error, table, yes_or_no
 from orders_sync.cli.user import by_user
-from orders_sync.config.account import SellerAccount
 from orders_sync.database.opened import orders_database
 from orders_sync.marketplaces.kit.registry import find_marketplace
 from orders_sync.model.time_words import moment
 
 APPLICATION = "orders_sync accounts"
-Probe = tuple[str, bool, str]
-"""An endpoint, whether it works, and what it answered."""
 
 
 @click.group()
@@ -76,6 +73,7 @@ def check(names: tuple[str, ...]) -> None:
     """
     from orders_sync.database.schema import check_schema
     from orders_sync.marketplaces.kit.accounts import find_account, load_accounts
+    from orders_sync.marketplaces.kit.probes import probe_endpoints
 
     check_schema()
     if names:
@@ -88,7 +86,7 @@ def check(names: tuple[str, ...]) -> None:
     failed = bool(problems)
     shown = table("Endpoints", "account", "endpoint", "works", "answer")
     for account in chosen:
-        for endpoint, works, answer in _probe_endpoints(account):
+        for endpoint, works, answer in probe_endpoints(account):
             shown.add_row(account.name, endpoint, yes_or_no(works), answer)
             failed = failed or not works
     console.print(shown)
@@ -134,27 +132,3 @@ def resume(account: str, reason: str) -> None:
         pause_ended = resume_account(connection, account, by)
     since = f"{moment(pause_ended.at)} UTC by {pause_ended.by}: {pause_ended.reason}"
     console.print(f"Account {account} runs again. It was paused since {since}", markup=False)
-
-
-def _probe_endpoints(account: SellerAccount) -> list[Probe]:
-    """Sends one request to each endpoint of the account; a missing credential is a failed probe of them all."""
-    from orders_sync.config.account import AccountConfigError
-    from orders_sync.marketplaces.kit.errors import MarketplaceError, RecordNotFoundError
-    from orders_sync.marketplaces.kit.registry import opened_adapter
-
-    results: list[Probe] = []
-    try:
-        with opened_adapter(account) as adapter:
-            for endpoint, probe in adapter.probes().items():
-                try:
-                    probe()
-                except RecordNotFoundError as problem:
-                    # The endpoint works: some probes request a record that does not exist.
-                    results.append((endpoint, True, f"HTTP {problem.status}, as expected"))
-                except MarketplaceError as problem:
-                    results.append((endpoint, False, str(problem)))
-                else:
-                    results.append((endpoint, True, ""))
-    except AccountConfigError as problem:
-        return [("-", False, str(problem))]
-    return results

@@ -14,16 +14,16 @@ from orders_sync.config.account_files import FILE_NAME, check_name, is_account_n
 from orders_sync.config.environment import accounts_folder
 from orders_sync.config.schedules import ScheduleSettings, load_schedules
 from orders_sync.config.yaml_files import read_settings_only
-from orders_sync.dagster_support.by_run import by_hand
-from orders_sync.dagster_support.days_to_mark import days_to_mark
-from orders_sync.dagster_support.failures import failure
-from orders_sync.dagster_support.freshness import freshness_of
-from orders_sync.dagster_support.lane_assets import (
+from orders_sync.dagster_instance.lane_assets import (
     days,
     is_partitioned,
     lane_key,
     starts_at_watermark,
 )
+from orders_sync.dagster_support.by_run import by_hand
+from orders_sync.dagster_support.days_to_mark import days_to_mark
+from orders_sync.dagster_support.failures import failure
+from orders_sync.dagster_support.freshness import freshness_of
 from orders_sync.dagster_support.markdown import as_code
 from orders_sync.dagster_support.metadata import texts_table
 from orders_sync.dagster_support.orders_database import OrdersDatabase

@@ -18,7 +18,7 @@ from orders_sync.config.schedules import (
     keep_valid_schedules,
     schedules_in_force,
 )
-from orders_sync.dagster_support.lane_assets import ACCOUNT_TAG, SYNC_TYPE_TAG, job_name, schedule_name
+from orders_sync.dagster_instance.lane_assets import ACCOUNT_TAG, SYNC_TYPE_TAG, job_name, schedule_name
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.dagster_support.run_requests import requests_of_tick
 from orders_sync.marketplaces.kit.accounts import load_accounts

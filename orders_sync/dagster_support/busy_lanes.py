@@ -3,7 +3,7 @@
 import dagster as dg
 from dagster import DagsterRunStatus
 
-from orders_sync.dagster_support.lane_assets import job_name, lane_key
+from orders_sync.dagster_instance.lane_assets import job_name, lane_key
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.lock import holder
 from orders_sync.model.lane import Lane

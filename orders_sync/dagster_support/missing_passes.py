@@ -15,8 +15,8 @@ import dagster as dg
 from orders_sync.config.account import SellerAccount
 from orders_sync.config.schedules import ScheduleSettings
 from orders_sync.dagster_instance.automation import stopped_instigators
+from orders_sync.dagster_instance.lane_assets import ACCOUNT_TAG, SYNC_TYPE_TAG, schedule_name
 from orders_sync.dagster_support.busy_lanes import busy_with, runs_under_way
-from orders_sync.dagster_support.lane_assets import ACCOUNT_TAG, SYNC_TYPE_TAG, schedule_name
 from orders_sync.dagster_support.run_requests import request_of
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.history import LaneState, lane_states

@@ -1,32 +1,19 @@
 """Which runs a tick of a sync schedule requests, and what such a run covers."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import dagster as dg
 
 from orders_sync.config.schedules import ScheduleSettings
+from orders_sync.dagster_instance.lane_runs import lane_run
 from orders_sync.dagster_support.busy_lanes import busy_with, runs_under_way
-from orders_sync.dagster_support.lane_assets import (
-    ACCOUNT_TAG,
-    FROM_WATERMARK_TAG,
-    MARKETPLACE_TAG,
-    RANGE_END_TAG,
-    RANGE_START_TAG,
-    SYNC_TYPE_TAG,
-    days,
-    is_partitioned,
-    lane_key,
-)
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.pauses import pause_of
-from orders_sync.lanes.watermark import watermark
 from orders_sync.marketplaces.kit.accounts import load_accounts
 from orders_sync.model.lane import Lane, SyncType
 
-FIRST_PASS_DAYS = 92
-"""How many days back the run of a lane without a watermark covers: three months."""
 RETAKE_AFTER = timedelta(minutes=5)
 """When another daemon may take a tick again: the one that took it died before its run existed."""
 
@@ -77,32 +64,9 @@ def requests_of_tick(
 def request_of(
     connection: Connection, lane: Lane, marketplace: str, settings: ScheduleSettings, run_key: str | None
 ) -> dg.RunRequest:
-    """A run of one lane that starts at its watermark. Its partitions are the days since then.
-
-    `marketplace`: the name of the account's adapter, e.g. `back_market`.
-    `modified` starts earlier whatever these are, and marks the days before that it changed.
-    """
-    tags = {
-        ACCOUNT_TAG: lane.account,
-        SYNC_TYPE_TAG: lane.sync_type.value,
-        MARKETPLACE_TAG: marketplace,
-        FROM_WATERMARK_TAG: "watermark",
-    }
-    if is_partitioned(lane.sync_type):
-        first, last = _partitions(connection, lane, settings)
-        tags |= {RANGE_START_TAG: first, RANGE_END_TAG: last}
-    return dg.RunRequest(run_key=run_key, asset_selection=[lane_key(lane)], tags=tags)
-
-
-def _partitions(connection: Connection, lane: Lane, settings: ScheduleSettings) -> tuple[str, str]:
-    """The first and the last partition of the next run."""
-    now = datetime.now(UTC)
-    since = watermark(connection, lane)
-    if since is None:
-        since = now - timedelta(days=FIRST_PASS_DAYS)
-    keys = days(settings).get_partition_keys(current_time=now)
-    first = max(min(since, now).strftime("%Y-%m-%d"), keys[0])
-    return min(first, keys[-1]), keys[-1]
+    """A run of one lane, as `lane_run` describes it."""
+    run = lane_run(connection, lane, marketplace, settings)
+    return dg.RunRequest(run_key=run_key, asset_selection=[run.asset], tags=run.tags)
 
 
 def _take(connection: Connection, lane: Lane, tick_at: datetime) -> bool:

@@ -6,7 +6,9 @@ from typing import LiteralString, NamedTuple
 
 from orders_sync.database.engine import Connection
 from orders_sync.database.rows import rows_as
+from orders_sync.model.errors import UserFacingError
 from orders_sync.model.keys import UNSTORABLE
+from orders_sync.model.shown_ids import shown_id
 
 MAX_FOUND = 50
 """So many orders are shown, the newest first."""
@@ -72,6 +74,25 @@ def find_orders(connection: Connection, query: Query, accounts: Collection[str])
     return rows_as(connection, FoundOrder, _BY_CONTENT, values)
 
 
+def order_named(connection: Connection, text: str) -> tuple[str, str]:
+    """The account and id of the one order that a text names: by its id, that of one of its items, or `account/id`.
+
+    Orders that are only rejected are meant, too. Raises UserFacingError if there is none, or if there are several.
+    """
+    text = text.strip()
+    account, _, own_id = text.partition("/")
+    found = []
+    if text and not UNSTORABLE.search(text):
+        found = connection.execute(_NAMED, {"text": text, "account": account, "id": own_id}).fetchall()
+    if not found:
+        raise UserFacingError(
+            f"No order is named {shown_id(text) or 'so'}. Name it by the marketplace's id, or by ACCOUNT/ID."
+        )
+    if len(found) > 1:
+        raise UserFacingError(f"Several orders are named so: {', '.join(f'{each[0]}/{each[1]}' for each in found)}.")
+    return found[0]
+
+
 def _midnight(day: date | None, plus: int = 0) -> datetime | None:
     """The beginning of a day in UTC, or of one of the days after it."""
     if day is None:
@@ -109,3 +130,16 @@ _BY_CONTENT: LiteralString = f"""
       AND document.tracking_number = %(text)s))
 {_NEWEST}
 """  # noqa: S608 - as above
+_NAMED: LiteralString = """
+WITH names (account, id) AS (VALUES (NULL, %(text)s::text), (%(account)s::text, %(id)s::text))
+SELECT named.account, named.order_id FROM orders named, names
+WHERE named.order_id = names.id AND (names.account IS NULL OR named.account = names.account)
+UNION
+SELECT item.account, item.order_id FROM order_items item, names
+WHERE item.item_id = names.id AND (names.account IS NULL OR item.account = names.account)
+UNION
+SELECT rejected.account, rejected.record_id FROM rejected_records rejected, names
+WHERE rejected.kind = 'order' AND rejected.record_id = names.id
+  AND (names.account IS NULL OR rejected.account = names.account)
+ORDER BY 1, 2 LIMIT 10
+"""

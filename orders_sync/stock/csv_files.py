@@ -16,16 +16,17 @@ class StockFileError(UserFacingError):
 
 
 def read_csv(
-    path: Path, needed: Sequence[str], optional: Sequence[str], take: Callable[[int, Mapping[str, str]], None]
+    file: Path | str, needed: Sequence[str], optional: Sequence[str], take: Callable[[int, Mapping[str, str]], None]
 ) -> None:
     """Gives each row of a file to `take`: the line, and the cells by column, without the spaces around them.
 
-    The separator is a comma or a semicolon, the encoding UTF-8. `needed`: the columns that the file must have.
-    `optional`: those that it may have; their cells are empty where it has none. Raises StockFileError, which names the
-    line, where the file can't be read, for any other column, for a cell without a column, and for what `take` raises as
-    InputError. The apostrophe that our own CSV has before a text that looks like a formula is no part of the text.
+    `file`: its path, or its text. The separator is a comma or a semicolon, the encoding UTF-8. `needed`: the columns
+    that the file must have. `optional`: those that it may have; their cells are empty where it has none. Raises
+    StockFileError, which names the line, where the file can't be read, for any other column, for a cell without a
+    column, and for what `take` raises as InputError. The apostrophe that our own CSV has before a text that looks like
+    a formula is no part of the text.
     """
-    text = _text(path)
+    text = _text(file) if isinstance(file, Path) else file
     delimiter = ";" if (header := text.partition("\n")[0]).count(";") > header.count(",") else ","
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
@@ -33,7 +34,8 @@ def read_csv(
         for cells in _cells(rows, columns):
             take(rows.line_num, {**dict.fromkeys(optional, ""), **cells})
     except (csv.Error, InputError) as error:
-        raise StockFileError(f"{path}: line {max(1, rows.line_num)}: {error}") from None
+        where = f"{file}: " if isinstance(file, Path) else ""
+        raise StockFileError(f"{where}line {max(1, rows.line_num)}: {error}") from None
 
 
 def _text(path: Path) -> str:

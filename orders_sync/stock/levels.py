@@ -27,12 +27,12 @@ class Count(NamedTuple):
     counted_at: datetime | None = None
 
 
-def read_stock_file(path: Path, sku_case: SkuCase = SkuCase.EXACT) -> dict[str, Count]:
+def read_stock_file(file: Path | str, sku_case: SkuCase = SkuCase.EXACT) -> dict[str, Count]:
     """Reads SKU → count from a CSV file with the columns `sku`, `on_hand` and, if it likes, `counted_at`.
 
-    The separator is a comma or a semicolon. `counted_at` is an ISO 8601 time, in UTC if it has no zone. Raises
-    StockFileError, which names the line: a file with an error is not used at all. By `sku_case`, spellings of one SKU
-    are an error too; the SKUs have their form by it.
+    `file`: its path, or its text. The separator is a comma or a semicolon. `counted_at` is an ISO 8601 time, in UTC if
+    it has no zone. Raises StockFileError, which names the line: a file with an error is not used at all. By `sku_case`,
+    spellings of one SKU are an error too; the SKUs have their form by it.
     """
     counts: dict[str, Count] = {}
     first: dict[str, tuple[str, int]] = {}
@@ -47,7 +47,7 @@ def read_stock_file(path: Path, sku_case: SkuCase = SkuCase.EXACT) -> dict[str, 
         counted_at = cells["counted_at"]
         counts[sku] = Count(on_hand, check_past_time(counted_at, f"counted_at of SKU {sku}") if counted_at else None)
 
-    read_csv(path, ("sku", "on_hand"), ("counted_at",), take)
+    read_csv(file, ("sku", "on_hand"), ("counted_at",), take)
     return counts
 
 

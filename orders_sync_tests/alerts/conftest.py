@@ -10,10 +10,18 @@ from orders_sync.alerts.evaluation import Outcome, evaluate
 from orders_sync.config.alerts import AlertSettings, check_alerts
 from orders_sync.database.engine import Connection
 from orders_sync.health.finding import Finding
+from orders_sync.model import known_credentials
+from orders_sync.model.known_credentials import KnownCredentials
 from orders_sync_tests.alerts.receivers import Webhook, a_webhook
 
 FILE = "defs/alerts/defs.yaml"
 TEAM = {"team": {"url": "TEAM_URL"}}
+
+
+@pytest.fixture(autouse=True)
+def own_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The URL of a channel is a credential. Without this, later tests would find parts of their own URLs masked."""
+    monkeypatch.setattr(known_credentials, "_KNOWN", KnownCredentials())
 
 
 @pytest.fixture

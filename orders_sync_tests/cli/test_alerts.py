@@ -12,12 +12,20 @@ from orders_sync.config.alerts import check_alerts
 from orders_sync.database.engine import Connection
 from orders_sync.health.examinations import EXAMINATIONS
 from orders_sync.health.finding import Finding
+from orders_sync.model import known_credentials
+from orders_sync.model.known_credentials import KnownCredentials
 from orders_sync.testing.marketplace import Marketplace
 from orders_sync_tests.alerts.receivers import Webhook, a_webhook
 from orders_sync_tests.cli.command_line import run
 
 FAILED = Finding(False, "its last 3 runs failed", "Look.", "shop/new", kind="failed")
 BEGIN = f"type: {config.COMPONENT_TYPE}\nattributes:\n"
+
+
+@pytest.fixture(autouse=True)
+def own_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the tests of orders_sync.alerts: the URL of a channel is a credential, of no later test's texts."""
+    monkeypatch.setattr(known_credentials, "_KNOWN", KnownCredentials())
 
 
 @pytest.fixture

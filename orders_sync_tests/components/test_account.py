@@ -12,7 +12,7 @@ import pytest
 from orders_sync.components.account import lane_asset
 from orders_sync.config.account import SellerAccount
 from orders_sync.config.schedules import load_schedules
-from orders_sync.dagster_support.lane_assets import RANGE_END_TAG, RANGE_START_TAG, job_name
+from orders_sync.dagster_instance.lane_assets import RANGE_END_TAG, RANGE_START_TAG, job_name
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.dagster_support.run_requests import request_of
 from orders_sync.database.engine import Connection

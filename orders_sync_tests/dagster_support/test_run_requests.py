@@ -7,7 +7,8 @@ import dagster as dg
 import pytest
 
 from orders_sync.config.schedules import ScheduleSettings
-from orders_sync.dagster_support.run_requests import FIRST_PASS_DAYS, TickRequests, request_of, requests_of_tick
+from orders_sync.dagster_instance.lane_runs import FIRST_PASS_DAYS
+from orders_sync.dagster_support.run_requests import TickRequests, request_of, requests_of_tick
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.history import started
 from orders_sync.lanes.lock import hold

@@ -11,6 +11,9 @@ ACTS = {
     "sync_incomplete_orders": Act.SYNC,
     "apply_order_events": Act.APPLY_EVENTS,
     "adjust_stock": Act.ADJUST_STOCK,
+    "import_stock": Act.IMPORT_STOCK,
+    "reread_order": Act.SYNC_ORDER,
+    "retry_rejected": Act.RETRY_REJECTED,
     "decide_lock": Act.LOCK_ITEM,
     "settle_held": Act.HELD_HAS_LEFT,
     "return_stock": Act.RETURN_TO_STOCK,
@@ -28,6 +31,8 @@ ACTS = {
 OTHERS = {
     "check_orders": "It only reads.",
     "explain_lock": "It only reads.",
+    "explain_order": "It only reads.",
+    "check_account": "It only reads at the marketplace.",
     "daily_reports": "It computes a table from the others, as often as it likes.",
     "refresh_latest": "It runs V1, which has its own records; V2's tables stay as they are.",
     "refresh_new": "It runs V1, which has its own records; V2's tables stay as they are.",

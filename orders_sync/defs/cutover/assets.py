@@ -9,8 +9,8 @@ from orders_sync.config.schedules import load_schedules
 from orders_sync.config.v1 import CutoverSettings, load_cutover_settings
 from orders_sync.cutover.phases import MEANING
 from orders_sync.cutover.readiness import checks_to_live, days_still_needed
+from orders_sync.dagster_instance.lane_assets import days
 from orders_sync.dagster_support.by_run import by_hand
-from orders_sync.dagster_support.lane_assets import days
 from orders_sync.dagster_support.metadata import plot, rows_table
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.dagster_support.table_assets import column_schema

@@ -10,8 +10,8 @@ import dagster as dg
 
 from orders_sync.config.account import SellerAccount
 from orders_sync.config.schedules import load_schedules
+from orders_sync.dagster_instance.lane_assets import SYNC_TYPE_TAG
 from orders_sync.dagster_support.busy_lanes import busy_with, runs_under_way
-from orders_sync.dagster_support.lane_assets import SYNC_TYPE_TAG
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.dagster_support.run_requests import request_of
 from orders_sync.database.engine import Connection

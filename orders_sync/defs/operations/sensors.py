@@ -10,8 +10,8 @@ import dagster as dg
 
 from orders_sync.config.environment import dead_run_seconds, stalled_pass_seconds
 from orders_sync.config.schedules import load_schedules
+from orders_sync.dagster_instance.lane_assets import SYNC_TYPE_TAG
 from orders_sync.dagster_support.busy_lanes import runs_under_way
-from orders_sync.dagster_support.lane_assets import SYNC_TYPE_TAG
 from orders_sync.dagster_support.missing_passes import missing_passes
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.lanes.liveness import end_sign_of_life, is_alive, silent_for

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from orders_sync.config.account_files import is_account_name
-from orders_sync.dagster_support.lane_assets import lane_key
+from orders_sync.dagster_instance.lane_assets import lane_key
 from orders_sync.dagster_support.table_assets import column_schema
 from orders_sync.database import tables
 from orders_sync.marketplaces.kit.accounts import account_names

@@ -30,9 +30,11 @@ from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.failed_events import retry_failed, skip_failed
 from orders_sync.stock.held import has_left, still_here
 from orders_sync.stock.input import check_past_time
+from orders_sync.stock.levels import LevelChange, import_levels, read_stock_file
 from orders_sync.stock.needs import Decision
 from orders_sync.stock.received import care_record_named, destination, put_away, receive
 from orders_sync.stock.reconcile import StockResult
+from orders_sync.stock.store import stored_sku_case
 from orders_sync.stock.stored_available import store_available
 from orders_sync.stock.wrong_locks import WrongLock, repair, wrong_locks
 
@@ -55,6 +57,18 @@ class AdjustStock(dg.Config):
     sku: str = Field(description="A SKU of the stock list.")
     pieces: int = Field(description="Pieces to add to the pieces on hand; negative: to take away.")
     reason: str = REASON
+
+
+class ImportStock(dg.Config):
+    """What to import."""
+
+    csv: str = Field(description="The content of a CSV file with the columns sku and on_hand, and counted_at if known.")
+    counted_at: str | None = Field(
+        default=None,
+        description="When the shelf was counted, for rows without a time, e.g. 2026-03-01T17:30, in UTC unless it has "
+        "a zone. Not set: now.",
+    )
+    dry_run: bool = Field(default=False, description="Change nothing, and show what would change.")
 
 
 class DecideLock(dg.Config):
@@ -158,6 +172,20 @@ def adjust_stock_level(context: dg.OpExecutionContext, config: AdjustStock, orde
     with _stock(orders_database) as stock:
         done = adjust(stock, config.sku, config.pieces, by_run(context.run, config.reason), overselling_accounts())
     _report(context, done.text(), done.applied)
+
+
+@dg.op(description="Sets the pieces on hand of SKUs to what was counted.")
+def import_stock_levels(context: dg.OpExecutionContext, config: ImportStock, orders_database: OrdersDatabase) -> None:
+    """Raises dg.Failure, which names the line, if the content has an error; then nothing is changed."""
+    with _stock(orders_database) as stock, stock.changing():  # the case rule must not change meanwhile
+        at = None if config.counted_at is None else check_past_time(config.counted_at, "counted_at")
+        counts = read_stock_file(config.csv, stored_sku_case(stock))
+        done = import_levels(
+            stock, counts, overselling_accounts(), counted_at=at, by=by_run(context.run), dry_run=config.dry_run
+        )
+    what = f"{len(counts) - len(done.outdated)} SKUs {'would be' if config.dry_run else 'were'} imported"
+    changes = {"changes": rows_table(LevelChange._fields, done.changes)}
+    _report(context, f"{what}; the pieces on hand of {len(done.changes)} differ from before", done.applied, changes)
 
 
 @dg.op(description="Locks or releases an order item by hand, or undoes its shipment.")
@@ -289,6 +317,15 @@ def _report(
 def adjust_stock() -> None:
     """The one op `adjust_stock_level`."""
     adjust_stock_level()
+
+
+@dg.job(
+    description="Imports the pieces on hand. Set `csv` to the content of the file in the launchpad.",
+    tags=NOT_REPEATED,
+)
+def import_stock() -> None:
+    """The one op `import_stock_levels`."""
+    import_stock_levels()
 
 
 @dg.job(

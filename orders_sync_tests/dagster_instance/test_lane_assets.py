@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from orders_sync.config.schedules import check_schedules
-from orders_sync.dagster_support.lane_assets import ASSET_NAMES, days, is_partitioned, job_name, lane_key
+from orders_sync.dagster_instance.lane_assets import ASSET_NAMES, days, is_partitioned, job_name, lane_key
 from orders_sync.model.lane import Lane, SyncType
 
 
