@@ -1,5 +1,6 @@
 """The jobs that do what the command line and the operator's pages do, as a person launches them in the UI."""
 
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -7,7 +8,7 @@ import pytest
 
 from orders_sync.database.engine import Connection
 from orders_sync.testing.marketplace import Marketplace, an_order
-from orders_sync_tests.cli.command_line import run
+from orders_sync_tests.cli.command_line import add_account, run
 
 OPS = {
     "explain_order": "explain_one_order",
@@ -79,7 +80,7 @@ def test_an_order_is_read_again_and_that_is_on_record(
 
 
 def test_rejected_records_are_tried_again_and_one_account_that_is_down_stops_no_other(
-    definitions: dg.Definitions, shop: Marketplace, connection: Connection
+    definitions: dg.Definitions, shop: Marketplace, connection: Connection, tmp_path: Path
 ) -> None:
     an_order(shop, 1, skus=("",))
     run("sync", "--type", "new")
@@ -91,6 +92,17 @@ def test_rejected_records_are_tried_again_and_one_account_that_is_down_stops_no_
     ]
     assert connection.execute("SELECT count(*) FROM orders").fetchall() == [(1,)]
     assert acts(connection) == [("retry_rejected", "anna", "Dagster job retry_rejected")]
+    an_order(shop, 2, skus=("",))
+    run("sync", "--type", "new")
+    shop.world.scripted.clear()
+    an_order(shop, 2)
+    add_account(tmp_path, shop, "a_first_one", token="NOT_SET_TOKEN")
+    (tmp_path / "an_odd_one").mkdir()
+    (tmp_path / "an_odd_one" / "defs.yaml").write_text("attributes: [")
+    problem = problem_of(launched(definitions, "retry_rejected"))
+    assert problem.startswith("1 records passed, 0 are still rejected. Not tried: an_odd_one: ")
+    assert "a_first_one: " in problem
+    assert connection.execute("SELECT count(*) FROM orders").fetchall() == [(2,)]
     for config, said in (
         ({"kind": "orders"}, "allowed are order and care"),
         ({"record_id": "1"}, "`record_id` needs `account`"),

@@ -31,18 +31,21 @@ def retry_rejected_of_accounts(
     if config.record_id is not None and config.account is None:
         raise failure("`record_id` needs `account`: several accounts may have a record with this id.")
     with one_line_failures():
-        accounts = load_accounts()[0] if config.account is None else {config.account: find_account(config.account)}
-    rows: list[tuple[str, int, int, str]] = []
-    for name, account in accounts.items():
-        try:
-            passed, left = retry_rejected_records(
-                account, context.run.run_id, key=config.record_id, kind=config.kind, reason=config.reason,
-                by=by_run(context.run),
-            )  # fmt: skip
-        except UserFacingError as problem:
-            rows.append((name, 0, 0, str(problem)))
+        if config.account is None:
+            accounts, problems = load_accounts()
         else:
-            rows.append((name, passed, left, ""))
+            accounts, problems = {config.account: find_account(config.account)}, {}
+        rows = [(name, 0, 0, str(problem)) for name, problem in problems.items()]
+        for name, account in accounts.items():
+            try:
+                passed, left = retry_rejected_records(
+                    account, context.run.run_id, key=config.record_id, kind=config.kind, reason=config.reason,
+                    by=by_run(context.run),
+                )  # fmt: skip
+            except UserFacingError as problem:
+                rows.append((name, 0, 0, str(problem)))
+            else:
+                rows.append((name, passed, left, ""))
     failed = [f"{name}: {problem}" for name, _, _, problem in rows if problem]
     passed, left = sum(row[1] for row in rows), sum(row[2] for row in rows)
     shown = rows_table(("account", "passed", "still rejected", "problem"), rows)
