@@ -18,6 +18,8 @@ from croniter import croniter
 _LONGEST_CHANGE = timedelta(hours=3)
 """By more than this, no change of the clock puts moments in another order than that of the wall clock."""
 _ZERO = timedelta(0)
+_HOUR = 1
+"""The position of the hour in a cron expression."""
 
 
 def ticks_after(crons: Sequence[str], after: datetime, timezone: str) -> Iterator[datetime]:
@@ -38,7 +40,7 @@ def _ticks(crons: Sequence[str], since: datetime, zone: ZoneInfo, *, forward: bo
     sign = 1 if forward else -1
     begin = since.astimezone(zone).replace(tzinfo=None) - sign * _LONGEST_CHANGE
     walls = [croniter(cron, begin) for cron in crons]
-    every_hour = [cron.split()[1] == "*" for cron in crons]
+    every_hour = [croniter.expand(cron)[0][_HOUR] == ["*"] for cron in crons]  # as 0-23 and */1 are, too
     # The distance from `since` of each tick that may come next, and of the wall clock that each expression has reached.
     coming: list[timedelta] = []
     reached = [_ZERO] * len(crons)
