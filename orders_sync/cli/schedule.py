@@ -1,6 +1,5 @@
 """`orders-sync schedule`: V1's `php artisan schedule:list` and `schedule:run`."""
 
-import json
 import sys
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,17 +8,9 @@ from typing import Any, cast
 
 import click
 
-from orders_sync.cli.output import (
-    EXIT_DONE,
-    EXIT_FAILED,
-    SafeTable,
-    console,
-    print_as_it_is,
-    print_beside,
-    print_error,
-    print_warning,
-    table,
-)
+from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console, print_beside, print_error, print_warning
+from orders_sync.cli.rows import json_option, print_json
+from orders_sync.cli.tables import FittingTable, table
 from orders_sync.config.account import SellerAccount
 from orders_sync.config.schedules import ScheduleSettings
 from orders_sync.database.opened import orders_database
@@ -36,7 +27,7 @@ def schedule() -> None:
 
 
 @schedule.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+@json_option
 def list_schedules(as_json: bool) -> None:
     """List the schedules, and what they cost.
 
@@ -62,8 +53,7 @@ def list_schedules(as_json: bool) -> None:
         for sync_type in SyncType
     ]
     if as_json:
-        document = {"timezone": settings.timezone, "schedules": ticks, "lanes": lanes}
-        print_as_it_is(json.dumps(document, indent=2, default=str))
+        print_json({"timezone": settings.timezone, "schedules": ticks, "lanes": lanes})
     else:
         title = f"Schedules (crons in {settings.timezone}, times in UTC)"
         console.print(_table(title, SCHEDULE_COLUMNS, ticks))
@@ -119,7 +109,7 @@ def _row_of_lane(
     }
 
 
-def _table(title: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> SafeTable:
+def _table(title: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> FittingTable:
     shown = table(title, *(column.replace("_", " ") for column in columns))
     for row in rows:
         shown.add_row(*(_cell(row[column]) for column in columns))

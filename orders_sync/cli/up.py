@@ -53,7 +53,7 @@ def up(port: int, with_sandbox: bool, sandbox_port: int, until_synced: bool) -> 
     from orders_sync.passes.sync_log import log_to_file
 
     log_bytes()  # a wrong setting is reported before anything starts
-    with only_one(state_folder()), log_to_file():
+    with only_one(state_folder(), f"UI on http://{LOOPBACK}:{port}"), log_to_file():
         report = TimedReport()
         for line in end_left_processes():
             report.line(line)
