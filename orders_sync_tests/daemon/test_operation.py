@@ -53,7 +53,7 @@ def test_the_first_passes_run_at_once_and_everything_is_materialised(deployment:
 def test_the_doctor_is_content_and_says_what_is_wrong(deployment: Deployment) -> None:
     short = deployment.cli("doctor")
     assert short.returncode == 1
-    assert "warn records: 40 items whose stock can't be locked" in short.stdout, short.stdout + short.stderr
+    assert "warn records: shop: 40 items whose stock can't be locked" in short.stdout, short.stdout + short.stderr
     (deployment.folder / "stock.csv").write_text("sku,on_hand\nPHONE,1000\n")
     assert deployment.cli("stock", "import", "stock.csv").returncode == 0
     report = deployment.cli("doctor")
