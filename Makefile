@@ -2,11 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 3000
+SANDBOX_PORT ?= 8765
 
 .PHONY: run test test-fast test-medusa test-contracts lint types commits audit sbom licences coverage reference docs lock lock-upgrade bench bench-passes bench-cutover bench-load bench-stock fuzz stress week chaos chaos-deployment clean
 
 run: .venv/installed ## set everything up and run the main job: sandbox, Dagster UI and daemon, first syncs
-	$(BIN)/orders-sync up --port $(PORT)
+	$(BIN)/orders-sync up --port $(PORT) --sandbox-port $(SANDBOX_PORT)
 
 test: .venv/installed-dev ## set everything up and pass all the tests
 	$(BIN)/python -m orders_sync_tests.debian_packages

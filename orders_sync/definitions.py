@@ -1,5 +1,6 @@
 """The entry point of Dagster: loads everything in defs/, and adds what concerns all of it."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,11 @@ from orders_sync.config.code_location import note_code_location
 from orders_sync.config.environment import PROJECT_ROOT
 from orders_sync.config.sandbox_credentials import provide_sandbox_credentials
 from orders_sync.dagster_support.orders_database import OrdersDatabase
+
+# Each load, run and tick would log dozens of lines about parameters that we use knowingly; those about what is
+# deprecated stay.
+warnings.filterwarnings("ignore", category=dg.BetaWarning)
+warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 
 
 @dg.definitions

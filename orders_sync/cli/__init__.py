@@ -3,24 +3,21 @@
 Each command imports what it needs when it runs, so that `--help` and light commands are fast.
 """
 
-import sys
 from importlib import import_module
 from importlib.util import find_spec
 
 import click
 
-from orders_sync.cli.output import EXIT_BUSY, EXIT_FAILED, print_beside
+from orders_sync.cli.ends import ends_in_one_line
+from orders_sync.cli.output import EXIT_CODES, print_beside
 from orders_sync.config.sandbox_credentials import provide_sandbox_credentials
-from orders_sync.database.problems import postgresql_error, problem_of
-from orders_sync.lanes.lock import LaneBusyError
-from orders_sync.model.errors import UserFacingError
 
 RENAMED = {"migrate": "db upgrade", "migration": "cutover"}
 """The present names of the commands that were renamed in 0.2, by their old names. The old names end with 0.3."""
 
 
 class OrdersSyncGroup(click.Group):
-    """Accepts the old names of renamed commands, and prints errors that a user can resolve without a traceback."""
+    """Accepts the old names of renamed commands, and ends with one line for each error that a user can resolve."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -32,22 +29,14 @@ class OrdersSyncGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
-        try:
+        with ends_in_one_line(ctx):
             return super().invoke(ctx)
-        except UserFacingError as error:
-            print_beside(f"Error: {error}", "red")
-            sys.exit(EXIT_BUSY if isinstance(error, LaneBusyError) else EXIT_FAILED)
-        except Exception as error:
-            if (cause := postgresql_error(error)) is None:
-                raise
-            print_beside(f"Error: {problem_of(cause)}", "red")
-            sys.exit(EXIT_FAILED)
 
 
 @click.group(
     cls=OrdersSyncGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a lane is busy.",
+    epilog=f"Exit codes: {'; '.join(f'{code} {meaning}' for code, meaning in EXIT_CODES.items())}.",
 )
 @click.version_option(package_name="orders-sync")
 def main() -> None:

@@ -1,6 +1,5 @@
 """`orders-sync acceptance`: the orderlines that wait for the merchant, and holding them back from refusal."""
 
-import sys
 from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -8,9 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from orders_sync.cli.database import read_stock_database, stock_database
-from orders_sync.cli.output import EXIT_FAILED, console, print_error, print_warning
+from orders_sync.cli.names import ACCOUNT
+from orders_sync.cli.output import console, print_error, print_warning
 from orders_sync.cli.rows import format_options, print_rows
 from orders_sync.cli.user import by_user
+from orders_sync.model.errors import UserFacingError
 
 if TYPE_CHECKING:
     from orders_sync.passes.acceptance_clock import Outlook
@@ -24,7 +25,7 @@ def acceptance() -> None:
 
 
 @acceptance.command("waiting")
-@click.option("--account", help="Only this account.")
+@click.option("--account", type=ACCOUNT, help="Only this account.")
 @format_options
 def waiting(account: str | None, as_json: bool, as_csv: bool) -> None:
     """List the waiting orderlines and what happens to each.
@@ -53,9 +54,7 @@ def waiting(account: str | None, as_json: bool, as_csv: bool) -> None:
         _warn_of(problems)
         return
     print_rows(f"{len(rows)} waiting orderlines", columns, rows, as_json=as_json, as_csv=as_csv)
-    if as_json or as_csv:
-        return
-    coming = next_passes(found)
+    coming = {} if as_json or as_csv else next_passes(found)
     for at, names in coming.items():
         whose = f" of {', '.join(names)}" if len(coming) > 1 else ""
         console.print(f"The next pass of `new`{whose} is at {at.astimezone(UTC):%Y-%m-%d %H:%M} UTC.", markup=False)
@@ -83,7 +82,7 @@ def _in_time(outlook: "Outlook") -> str | None:
 
 
 @acceptance.command("hold-back")
-@click.argument("account")
+@click.argument("account", type=ACCOUNT)
 @click.argument("order_id", metavar="ORDER")
 @click.option("--reason", required=True, help="Why; stored with your name.")
 @click.option("--undo", is_flag=True, help="Let the account's setting count again.")
@@ -100,8 +99,7 @@ def hold_back_order(account: str, order_id: str, reason: str, undo: bool) -> Non
     with stock_database(APPLICATION) as stock:
         stored = hold_back(stock, account, order_id, by, holds=not undo)
     if not stored:
-        print_error(f"There is no order {order_id} in the account {account}.")
-        sys.exit(EXIT_FAILED)
+        raise UserFacingError(f"There is no order {order_id} in the account {account}.")
     if undo:
         console.print(f"The account's setting counts again for order {order_id}.", markup=False)
     else:

@@ -3,8 +3,12 @@
 import sys
 
 import click
+from rich.text import Text
 
-from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console, print_error, table, yes_or_no
+from orders_sync.cli.names import ACCOUNT
+from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, beside, console, print_error, yes_or_no
+from orders_sync.cli.rows import format_options, json_option, print_json, print_rows
+from orders_sync.cli.tables import table
 from orders_sync.cli.user import by_user
 from orders_sync.database.opened import orders_database
 from orders_sync.marketplaces.kit.registry import find_marketplace
@@ -19,7 +23,8 @@ def accounts() -> None:
 
 
 @accounts.command("list")
-def list_accounts() -> None:
+@format_options
+def list_accounts(as_json: bool, as_csv: bool) -> None:
     """List the accounts.
 
     Exit code 1 if an account can't be used as configured.
@@ -27,15 +32,16 @@ def list_accounts() -> None:
     from orders_sync.marketplaces.kit.accounts import load_accounts
 
     usable, problems = load_accounts()
-    shown = table("Accounts", "account", "marketplace", "address", "accepts orderlines", "credentials from")
-    for name, account in usable.items():
-        settings = account.settings
-        shown.add_row(
-            name, find_marketplace(settings.marketplace).title, settings.base_url or "the marketplace's own",
-            "yes" if settings.accept_orderlines else "no",
-            ", ".join(str(getattr(settings, key)) for key in settings.CREDENTIALS),
-        )  # fmt: skip
-    console.print(shown)
+    names = ["account", "marketplace", "address", "accepts_orderlines", "credentials_from"]
+    rows = [
+        [
+            name, find_marketplace(account.settings.marketplace).title,
+            account.settings.base_url or "the marketplace's own", account.settings.accept_orderlines,
+            ", ".join(str(getattr(account.settings, key)) for key in account.settings.CREDENTIALS),
+        ]
+        for name, account in usable.items()
+    ]  # fmt: skip
+    print_rows("Accounts", names, rows, as_json=as_json, as_csv=as_csv)
     for problem in problems.values():
         print_error(problem)
     sys.exit(EXIT_FAILED if problems else EXIT_DONE)
@@ -64,16 +70,17 @@ def add(name: str, marketplace: str) -> None:
 
 
 @accounts.command("check")
-@click.argument("names", nargs=-1, metavar="[ACCOUNT]...")
-def check(names: tuple[str, ...]) -> None:
+@click.argument("names", nargs=-1, type=ACCOUNT, metavar="[ACCOUNT]...")
+@json_option
+def check(names: tuple[str, ...], as_json: bool) -> None:
     """Check the credentials and endpoints of accounts.
 
-    Checks all accounts by default. Sends one cheap request to each endpoint that the syncs use. Exit code 1 if
-    something does not work.
+    Checks all accounts by default. Sends one cheap request to each endpoint that the syncs use, once: a failure is
+    reported at once, and is not waited for. Exit code 1 if something does not work.
     """
     from orders_sync.database.schema import check_schema
     from orders_sync.marketplaces.kit.accounts import find_account, load_accounts
-    from orders_sync.marketplaces.kit.probes import probe_endpoints
+    from orders_sync.marketplaces.kit.probes import Probe, probe_endpoints
 
     check_schema()
     if names:
@@ -83,18 +90,25 @@ def check(names: tuple[str, ...]) -> None:
         chosen = list(usable.values())
     for problem in problems.values():
         print_error(problem)
-    failed = bool(problems)
-    shown = table("Endpoints", "account", "endpoint", "works", "answer")
-    for account in chosen:
-        for endpoint, works, answer in probe_endpoints(account):
-            shown.add_row(account.name, endpoint, yes_or_no(works), answer)
-            failed = failed or not works
-    console.print(shown)
-    sys.exit(EXIT_FAILED if failed else EXIT_DONE)
+    found: list[tuple[str, Probe]] = []
+    with beside.status("") as progress:
+        for account in chosen:
+            for probe in probe_endpoints(account, lambda what: progress.update(Text(what))):
+                found.append((account.name, probe))
+                if not probe.works:
+                    print_error(f"{account.name}, {probe.endpoint}: {probe.answer}")
+    if as_json:
+        print_json([{"account": name, **probe._asdict()} for name, probe in found])
+    else:
+        shown = table("Endpoints", "account", "endpoint", "works", "answer")
+        for name, probe in found:
+            shown.add_row(name, probe.endpoint, yes_or_no(probe.works), probe.answer)
+        console.print(shown)
+    sys.exit(EXIT_FAILED if problems or not all(probe.works for _, probe in found) else EXIT_DONE)
 
 
 @accounts.command("pause")
-@click.argument("account")
+@click.argument("account", type=ACCOUNT)
 @click.option("--reason", required=True, help="Why; stored with your name.")
 def pause(account: str, reason: str) -> None:
     """Request no more runs of ACCOUNT.
@@ -115,7 +129,7 @@ def pause(account: str, reason: str) -> None:
 
 
 @accounts.command("resume")
-@click.argument("account")
+@click.argument("account", type=ACCOUNT)
 @click.option("--reason", required=True, help="Why; stored with your name.")
 def resume(account: str, reason: str) -> None:
     """Request runs of ACCOUNT again.

@@ -4,6 +4,7 @@ from datetime import datetime
 
 import click
 
+from orders_sync.cli.names import ACCOUNT
 from orders_sync.cli.output import console
 from orders_sync.cli.past_time import PastTime
 from orders_sync.cli.rows import format_options, print_rows
@@ -13,7 +14,7 @@ SHOWN = 100
 
 
 @click.command()
-@click.option("--account", help="Only acts on this account.")
+@click.option("--account", type=ACCOUNT, help="Only acts on this account.")
 @click.option("--order", "order_id", metavar="ID", help="Only acts on this order, and on its items.")
 @click.option("--sku", help="Only acts on this SKU, of the stock list or of an item.")
 @click.option("--actor", metavar="TEXT", help="Only acts by a person whose name has this text, e.g. ann.")

@@ -4,8 +4,9 @@ import sys
 
 import click
 
-from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console, print_error, table, yes_or_no
-from orders_sync.cli.rows import format_options, print_rows
+from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console, print_error, yes_or_no
+from orders_sync.cli.rows import format_options, json_option, print_json, print_rows
+from orders_sync.cli.tables import table
 from orders_sync.database.opened import orders_database
 
 APPLICATION = "orders_sync alerts"
@@ -37,7 +38,8 @@ def list_troubles(as_json: bool, as_csv: bool) -> None:
 
 @alerts.command("test")
 @click.argument("channels", nargs=-1, metavar="[CHANNEL]...")
-def test(channels: tuple[str, ...]) -> None:
+@json_option
+def test(channels: tuple[str, ...], as_json: bool) -> None:
     """Send a message to channels, by default to all.
 
     Exit code 1 if one could not be sent.
@@ -56,16 +58,19 @@ def test(channels: tuple[str, ...]) -> None:
     if not settings.channels:
         raise AlertConfigError(f"{file}: no channel is named, so that nobody is alerted.")
     message = Message("orders_sync: a test", "This is a test of the alerts of orders_sync. Nothing is wrong.")
-    shown = table("Channels", "channel", "sent", "problem")
-    problems: list[str] = []
+    found: dict[str, str | None] = {}
     for name in channels or settings.channels:
         try:
-            problem = send(settings.channels[name].address(str(file), name), message)
+            found[name] = send(settings.channels[name].address(str(file), name), message)
         except AlertConfigError as error:
-            problem = str(error)
-        shown.add_row(name, yes_or_no(problem is None), problem or "")
-        problems += [] if problem is None else [name]
-    console.print(shown)
-    if problems:
-        print_error(f"{len(problems)} of the channels can't be reached.")
-    sys.exit(EXIT_FAILED if problems else EXIT_DONE)
+            found[name] = str(error)
+    if as_json:
+        print_json([{"channel": name, "sent": problem is None, "problem": problem} for name, problem in found.items()])
+    else:
+        shown = table("Channels", "channel", "sent", "problem")
+        for name, problem in found.items():
+            shown.add_row(name, yes_or_no(problem is None), problem or "")
+        console.print(shown)
+    if wrong := sum(problem is not None for problem in found.values()):
+        print_error(f"{wrong} of the channels can't be reached.")
+    sys.exit(EXIT_FAILED if wrong else EXIT_DONE)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orders_sync.cli.output import console, print_as_it_is, table
+from orders_sync.cli.names import ACCOUNT
+from orders_sync.cli.output import console, print_as_it_is
+from orders_sync.cli.tables import table
 from orders_sync.cli.user import by_user
 from orders_sync.database.engine import Connection
 from orders_sync.database.opened import orders_database
@@ -35,7 +37,7 @@ def _buyer_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--name", help="The buyer's first and last name, or company, as a whole."),
         click.option("--mail", help="The buyer's mail address, also within texts."),
-        click.option("--order", nargs=2, metavar="ACCOUNT ORDER", help="One of the buyer's orders."),
+        click.option("--order", type=(ACCOUNT, str), metavar="ACCOUNT ORDER", help="One of the buyer's orders."),
     ):
         command = option(command)
     return command

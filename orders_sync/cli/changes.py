@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from orders_sync.cli.names import ACCOUNT
 from orders_sync.cli.output import console
 from orders_sync.cli.rows import format_options, print_rows, value_text
 from orders_sync.database.opened import orders_database
@@ -22,7 +23,7 @@ _COLUMNS_WITHOUT_ACTS = _COLUMNS[:-2]
 
 
 @click.command()
-@click.argument("account")
+@click.argument("account", type=ACCOUNT)
 @click.argument("order_id", metavar="ORDER")
 @format_options
 def changes(account: str, order_id: str, as_json: bool, as_csv: bool) -> None:

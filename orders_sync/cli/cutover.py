@@ -1,25 +1,31 @@
 """`orders-sync cutover`: the move from V1 to V2, phase by phase."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from orders_sync.cli.output import EXIT_FAILED, console, print_error, table, yes_or_no
-from orders_sync.cli.rows import write_csv
+from orders_sync.cli.names import ACCOUNT
+from orders_sync.cli.output import EXIT_FAILED, beside, console, print_error, print_warning, yes_or_no
+from orders_sync.cli.rows import json_option, print_json, print_rows, write_csv
+from orders_sync.cli.tables import table
 from orders_sync.cli.user import by_user
 from orders_sync.database.opened import orders_database
+from orders_sync.model.errors import UserFacingError
 from orders_sync.model.time_words import moment
 
 if TYPE_CHECKING:
     from orders_sync.config.v1 import CutoverSettings
     from orders_sync.cutover.phases import Move
+    from orders_sync.cutover.readiness import Check
     from orders_sync.database.engine import Connection
 
 APPLICATION = "orders_sync cutover"
+MAX_DIFFERENCES = 200
+"""So many differences are shown at most; a file has all."""
 
 
 @click.group()
@@ -31,7 +37,8 @@ def cutover() -> None:
 
 
 @cutover.command()
-def status() -> None:
+@json_option
+def status(as_json: bool) -> None:
     """Show the phase, its checks, and the comparisons.
 
     Shows also how many good days are still needed.
@@ -42,25 +49,36 @@ def status() -> None:
     from orders_sync.lanes.authority import Phase, current_phase
 
     settings = load_cutover_settings()
+    checks: Sequence[Check] = ()
+    needed: int | None = None
     with orders_database(APPLICATION) as connection:
         phase = current_phase(connection)
-        console.print(f"Phase [bold]{phase}[/bold]: {MEANING[phase]}.", markup=True)
         if phase is not Phase.LIVE:
             checks = (checks_to_monitor if phase is Phase.PARALLEL else checks_to_live)(connection, settings)
-            shown = table("Checks before the next phase", "check", "passed", "finding")
-            for check in checks:
-                shown.add_row(check.name, yes_or_no(check.passed), check.what)
-            console.print(shown)
             needed = days_still_needed(connection, settings, datetime.now(UTC).date())
-            console.print(f"{needed} good days in a row are still needed before V1 can be switched off.", markup=False)
-        rows = connection.execute(
+        comparisons = connection.execute(
             "SELECT account, day, agreement, v2_later_seconds, calls_v1, calls_v2, verdict FROM migration_comparisons "
             "ORDER BY day DESC, account LIMIT 14"
         ).fetchall()
         made = moves(connection)
-    if rows:
+    if as_json:
+        print_json(
+            {
+                "phase": phase, "checks": checks, "good_days_needed": needed,
+                "comparisons": [dict(zip(_COMPARED, row, strict=True)) for row in comparisons], "moves": made,
+            }
+        )  # fmt: skip
+        return
+    console.print(f"Phase [bold]{phase}[/bold]: {MEANING[phase]}.", markup=True)
+    if needed is not None:
+        shown = table("Checks before the next phase", "check", "passed", "finding")
+        for check in checks:
+            shown.add_row(check.name, yes_or_no(check.passed), check.what)
+        console.print(shown)
+        console.print(f"{needed} good days in a row are still needed before V1 can be switched off.", markup=False)
+    if comparisons:
         shown = table("Comparisons", "account", "day", "agreement", "V2 later", "calls V1", "calls V2", "verdict")
-        for account, day, agreement, later, calls_v1, calls_v2, verdict in rows:
+        for account, day, agreement, later, calls_v1, calls_v2, verdict in comparisons:
             lag = "-" if later is None else f"{float(later) / 60:.1f} min"
             calls = "-" if calls_v1 is None else str(calls_v1)
             shown.add_row(account, str(day), f"{agreement:.2f} %", lag, calls, str(calls_v2), verdict)
@@ -71,6 +89,9 @@ def status() -> None:
             forced = "yes" if move.forced else ""
             shown.add_row(moment(move.moved_at), move.from_phase, move.to_phase, move.moved_by, forced, move.reason)
         console.print(shown)
+
+
+_COMPARED = ("account", "day", "agreement_percent", "v2_later_seconds", "calls_v1", "calls_v2", "verdict")
 
 
 @cutover.command()
@@ -112,7 +133,7 @@ def advance(force: bool, reason: str) -> None:
         _move(forward)
     except NotReadyError as problem:
         for check in problem.checks:
-            console.print(yes_or_no(check.passed), f"{check.name}: {check.what}", markup=False)
+            beside.print(yes_or_no(check.passed), f"{check.name}: {check.what}", markup=False)
         print_error("Not ready; nothing was moved. `--force --reason WHY` moves in spite of the checks.")
         sys.exit(EXIT_FAILED)
 
@@ -139,26 +160,43 @@ def back(reason: str) -> None:
     help="UTC day of the orders, yesterday by default. May be repeated.",
 )
 @click.option(
-    "--account", "names", multiple=True, help="Compare this account, all accounts of V1 by default. May be repeated."
+    "--account",
+    "names",
+    type=ACCOUNT,
+    multiple=True,
+    help="Compare this account, all accounts of V1 by default. May be repeated.",
 )
-def compare(days: tuple[datetime, ...], names: tuple[str, ...]) -> None:
+@json_option
+def compare(days: tuple[datetime, ...], names: tuple[str, ...], as_json: bool) -> None:
     """Compare the orders of a day in V1 and V2 now."""
+    from orders_sync.config.environment import v1_file
     from orders_sync.config.v1 import load_cutover_settings
     from orders_sync.cutover.comparison import compare_day
     from orders_sync.cutover.v1_database import V1Database
+    from orders_sync.marketplaces.kit.accounts import check_account_name
 
     settings = load_cutover_settings()
     chosen: list[date] = [day.date() for day in days] or [datetime.now(UTC).date() - timedelta(days=1)]
-    shown = table("Comparison", "account", "day", "agreement", "in flight", "locks differ", "verdict")
+    of_v1 = set(settings.marketplaces.values())
+    for name in names:
+        check_account_name(name)
+        if name not in of_v1:
+            raise UserFacingError(f"V1 has no account {name}; those of {v1_file()} are {', '.join(sorted(of_v1))}.")
     with V1Database(settings) as v1, orders_database("orders_sync comparison") as connection:
-        for account in names or sorted(set(settings.marketplaces.values())):
-            for day in chosen:
-                made = compare_day(connection, v1, settings, account, day, by=by_user())
-                shown.add_row(
-                    account, str(day), f"{made.agreement:.2f} %", str(made.in_flight), str(made.locks_differing),
-                    made.verdict,
-                )  # fmt: skip
-    console.print(shown)
+        made = [
+            compare_day(connection, v1, settings, account, day, by=by_user())
+            for account in names or sorted(of_v1)
+            for day in chosen
+        ]
+    columns = ["account", "day", "agreement_percent", "in_flight", "locks_differ", "verdict"]
+    rows = [
+        [
+            one.account, one.day, one.agreement if as_json else f"{one.agreement:.2f}", one.in_flight,
+            one.locks_differing, one.verdict,
+        ]
+        for one in made
+    ]  # fmt: skip
+    print_rows("Comparison", columns, rows, as_json=as_json, as_csv=False)
 
 
 @cutover.command()
@@ -171,13 +209,16 @@ def compare(days: tuple[datetime, ...], names: tuple[str, ...]) -> None:
     is_flag=True,
     help="Include differences that do not count, since one side could not have the data yet.",
 )
-def differences(file: Path | None, day: datetime | None, in_flight: bool) -> None:
+@json_option
+def differences(file: Path | None, day: datetime | None, in_flight: bool, as_json: bool) -> None:
     """List the differences between V1 and V2, one per field."""
     columns = ["account", "day", "order_id", "item_id", "kind", "field", "v1", "v2", "in_flight"]
+    if file is not None and as_json:
+        raise click.UsageError("--json and --csv exclude each other.")
     with orders_database(APPLICATION) as connection:
         rows = connection.execute(
             """
-            SELECT account, day::text, order_id, item_id, kind, field, v1, v2, in_flight FROM migration_differences
+            SELECT account, day, order_id, item_id, kind, field, v1, v2, in_flight FROM migration_differences
             WHERE (%(day)s::date IS NULL OR day = %(day)s) AND (%(all)s OR NOT in_flight)
             ORDER BY day, account, order_id, item_id, kind, field
             """,
@@ -188,10 +229,10 @@ def differences(file: Path | None, day: datetime | None, in_flight: bool) -> Non
             write_csv(opened, columns, rows)
         console.print(f"{len(rows)} differences written to {file}.", markup=False)
         return
-    shown = table(f"{len(rows)} differences", *columns)
-    for row in rows[:200]:
-        shown.add_row(*("" if value is None else str(value) for value in row))
-    console.print(shown)
+    shown = rows if as_json else rows[:MAX_DIFFERENCES]
+    print_rows(f"{len(rows)} differences", columns, shown, as_json=as_json, as_csv=False)
+    if len(shown) < len(rows):
+        print_warning(f"Only the first {len(shown)} are shown; --csv FILE writes all.")
 
 
 def _move(move_phase: "Callable[[Connection, CutoverSettings], Move]") -> None:

@@ -20,7 +20,7 @@ import psycopg
 from psycopg.errors import InsufficientPrivilege
 
 from orders_sync.cli.launches import LaunchLog
-from orders_sync.cli.output import EXIT_FAILED
+from orders_sync.cli.output import EXIT_FAILED, log_to_stderr
 from orders_sync.cli.watchdog import Watchdog
 from orders_sync.config.environment import WORKSPACE_FILE, project_folder
 from orders_sync.database import advisory_locks
@@ -57,7 +57,9 @@ def daemon(workspace: Path) -> None:
     from orders_sync.dagster_instance.internals import serialize_value
     from orders_sync.dagster_instance.storage import dagster_server_url
 
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr, level=logging.INFO)
+    # Dagster's own loggers print their records, too: once is enough.
+    log_to_stderr(logging.INFO).addFilter(lambda record: not record.name.startswith("dagster"))
+    logging.Formatter.converter = time.gmtime  # Dagster's own lines name their offset, which is then that of UTC
     logging.getLogger("httpx").setLevel(logging.WARNING)
     with open_instance() as instance:
         url = dagster_server_url()

@@ -1,17 +1,26 @@
-"""`orders-sync db`: the schema of the orders database."""
+"""`orders-sync db`: the orders database: its schema, its roles, its backup, and a shell on it."""
 
 import os
+import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
+from types import FrameType
 
 import click
 
-from orders_sync.cli.output import console
+from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console
+from orders_sync.cli.rows import cell_text, json_option, print_json
+from orders_sync.cli.tables import table
 from orders_sync.config.environment import ORDERS_DATABASE_URL
+from orders_sync.database.server_url import masked_url, without_password
+from orders_sync.model.errors import UserFacingError
 
 
 @click.group()
 def db() -> None:
-    """Manage the orders database."""
+    """Manage the orders database, and open a shell on it."""
 
 
 @db.command()
@@ -26,6 +35,82 @@ def upgrade() -> None:
 
     upgrade_schema()
     console.print(f"The orders database is at revision {newest_revision()}.", markup=False)
+
+
+@db.command()
+@json_option
+def status(as_json: bool) -> None:
+    """Show where the orders database is, and its schema.
+
+    Its size is that of the whole database, in bytes. Exit code 1 if this version can't work with its schema.
+    """
+    from orders_sync.database.engine import connect, database_url
+    from orders_sync.database.schema import SchemaError, check_schema, newest_revision, stored_schema
+
+    url = database_url()
+    try:
+        check_schema()
+        problem = None
+    except SchemaError as error:
+        problem = str(error)
+    with connect(url, application="orders_sync db status") as connection:
+        ((version, name, user, size),) = connection.execute(
+            "SELECT current_setting('server_version'), current_database(), current_user, "
+            "pg_database_size(current_database())"
+        ).fetchall()
+    found = {
+        "url": masked_url(url), "server_version": version, "database": name, "user": user, "bytes": size,
+        "revision": stored_schema(url).revision, "needed_revision": newest_revision(), "problem": problem,
+    }  # fmt: skip
+    if as_json:
+        print_json(found)
+    else:
+        shown = table("Orders database", "what", "value")
+        for what, value in found.items():
+            shown.add_row(what.replace("_", " "), cell_text(value))
+        console.print(shown)
+    sys.exit(EXIT_DONE if problem is None else EXIT_FAILED)
+
+
+@db.command("url")
+@click.option("--with-password", is_flag=True, help="Print the password, too: for a program, e.g. by $(…).")
+def print_url(with_password: bool) -> None:
+    """Print the URL of the orders database.
+
+    That of ORDERS_DATABASE_URL, or of the embedded server, which is started if need be. Its password is masked.
+    """
+    from orders_sync.database.engine import database_url
+
+    url = database_url()
+    click.echo(url if with_password else masked_url(url))
+
+
+@db.command("shell", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[PSQL ARGUMENT]...")
+def shell(arguments: tuple[str, ...]) -> None:
+    """Open psql on the orders database.
+
+    Further arguments are those of psql, e.g. `-c "SELECT count(*) FROM orders"`; so is the exit code. psql has the
+    rights of the user in ORDERS_DATABASE_URL.
+    """
+    from orders_sync.database.engine import database_url
+
+    program = shutil.which("psql")
+    if program is None:
+        raise UserFacingError(
+            "psql is not installed: it comes with PostgreSQL's client programs (Debian: apt-get install "
+            "postgresql-client). `orders-sync db url --with-password` prints the URL for another program."
+        )
+    url, password = without_password(database_url())
+    environment = os.environ if password is None else {**os.environ, "PGPASSWORD": password}
+    # Ctrl-C cancels a statement of psql. This process waits for its end: the embedded server may end with this one.
+    signal.signal(signal.SIGINT, _wait_on)
+    with subprocess.Popen([program, "--dbname", url, *arguments], env=environment) as psql:
+        sys.exit(psql.wait())
+
+
+def _wait_on(_signal: int, _frame: FrameType | None) -> None:
+    """Another process obeys the signal; unlike SIG_IGN, a handler is not inherited by it."""
 
 
 @db.command()

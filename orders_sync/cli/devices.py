@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from orders_sync.cli.names import ACCOUNT
 from orders_sync.cli.output import console
 from orders_sync.cli.rows import format_options, print_rows
 from orders_sync.cli.user import by_user
@@ -22,7 +23,7 @@ def devices() -> None:
 
 
 @devices.command("list")
-@click.option("--account", help="Only this account.")
+@click.option("--account", type=ACCOUNT, help="Only this account.")
 @click.option("--order", "order_id", metavar="ID", help="Only this order.")
 @click.option("--number", help="Only items with this IMEI or serial number.")
 @format_options

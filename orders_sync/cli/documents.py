@@ -9,14 +9,15 @@ from typing import Any
 import click
 
 from orders_sync.acts.manual_acts import Act, On, note_act
-from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console, print_beside, print_warning, table
+from orders_sync.cli.names import ACCOUNT
+from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console, print_beside, print_warning
+from orders_sync.cli.rows import format_options, print_rows
 from orders_sync.cli.user import by_user
 from orders_sync.database.engine import Connection
 from orders_sync.database.opened import orders_database
 from orders_sync.documents.listing import file_name, kinds_that_need_credential, listed_documents, named_files
 from orders_sync.documents.store import StoredDocument, stored_documents
 from orders_sync.model.errors import UserFacingError
-from orders_sync.model.time_words import moment
 
 APPLICATION = "orders_sync documents"
 
@@ -33,25 +34,30 @@ def documents() -> None:
 def _orders(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds the orders and their account to a command, as the parameters `order_ids` and `account`."""
     command = click.option(
-        "--account", help="The account of the orders; needed only if two accounts have an order of the same id."
+        "--account",
+        type=ACCOUNT,
+        help="The account of the orders; needed only if two accounts have an order of the same id.",
     )(command)
     return click.argument("order_ids", metavar="ORDER...", nargs=-1, required=True)(command)
 
 
 @documents.command("list")
 @_orders
-def list_documents(order_ids: tuple[str, ...], account: str | None) -> None:
+@format_options
+def list_documents(order_ids: tuple[str, ...], account: str | None, as_json: bool, as_csv: bool) -> None:
     """List all documents of orders.
 
     Cancelled and expired ones are listed, too. A URL that opens with the account's credential only is not shown.
     """
     with orders_database(APPLICATION) as connection:
-        _print_documents(connection, _account_of(connection, order_ids, account), order_ids)
+        name = _account_of(connection, order_ids, account)
+        _print_documents(connection, name, order_ids, as_json=as_json, as_csv=as_csv)
 
 
 @documents.command("refresh")
 @_orders
-def refresh(order_ids: tuple[str, ...], account: str | None) -> None:
+@format_options
+def refresh(order_ids: tuple[str, ...], account: str | None, as_json: bool, as_csv: bool) -> None:
     """Read the documents of orders again, and list them.
 
     For a URL that has expired, or a label that is new. Where the account has `store_documents`, their contents are
@@ -64,7 +70,7 @@ def refresh(order_ids: tuple[str, ...], account: str | None) -> None:
         name = _account_of(connection, order_ids, account)
         run_id = f"cli-{uuid.uuid4().hex[:8]}"
         summary = refresh_documents(find_account(name), order_ids, run_id, by_user(run_id=run_id))
-        _print_documents(connection, name, order_ids)
+        _print_documents(connection, name, order_ids, as_json=as_json, as_csv=as_csv)
     for problem in summary.problems:
         print_warning(problem)
     sys.exit(EXIT_FAILED if summary.problems else EXIT_DONE)
@@ -168,24 +174,30 @@ def _account_of(connection: Connection, order_ids: Sequence[str], account: str |
     return names[0]
 
 
-def _print_documents(connection: Connection, account: str, order_ids: Sequence[str]) -> None:
+_COLUMNS = (
+    "order", "kind", "use", "carrier", "tracking_number", "read", "expires", "cancelled", "stored", "URL",
+)  # fmt: skip
+
+
+def _print_documents(
+    connection: Connection, account: str, order_ids: Sequence[str], *, as_json: bool, as_csv: bool
+) -> None:
     found = listed_documents(connection, account, order_ids)
-    if not found:
+    if not found and not as_json and not as_csv:
         console.print("No documents.")
         return
     locked = kinds_that_need_credential(account)
-    no_link = "opens with the credential only"
-    shown = table(
-        f"{len(found)} documents", "order", "kind", "use", "carrier", "tracking number", "read", "expires", "cancelled",
-        "stored", "URL",
-    )  # fmt: skip
-    for each in found:
-        shown.add_row(
-            each.order_id, each.kind, "yes" if each.is_offered else "", each.carrier or "", each.tracking_number or "",
-            moment(each.read_at), moment(each.expires_at), moment(each.cancelled_at), each.stored or "-",
-            no_link if each.url and each.kind in locked else each.url or "",
-        )  # fmt: skip
-    console.print(shown)
+    no_link = None if as_json or as_csv else "opens with the credential only"
+    rows = [
+        [
+            each.order_id, each.kind, each.is_offered, each.carrier,
+            each.tracking_number, each.read_at, each.expires_at, each.cancelled_at, each.stored,
+            no_link if each.url and each.kind in locked else each.url,
+        ]
+        for each in found
+    ]  # fmt: skip
+    title = f"{len(found)} documents"
+    print_rows(title, _COLUMNS, rows, as_json=as_json, as_csv=as_csv, optional=("read", "carrier", "cancelled"))
 
 
 def _report_missing(found: Sequence[StoredDocument]) -> int:

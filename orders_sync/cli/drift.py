@@ -2,6 +2,7 @@
 
 import click
 
+from orders_sync.cli.names import ACCOUNT
 from orders_sync.cli.output import console
 from orders_sync.cli.rows import format_options, print_rows
 from orders_sync.cli.user import by_user
@@ -12,7 +13,7 @@ APPLICATION = "orders_sync drift"
 
 
 @click.group(invoke_without_command=True)
-@click.option("--account", help="Only this account.")
+@click.option("--account", type=ACCOUNT, help="Only this account.")
 @click.option("--all", "with_noted", is_flag=True, help="Also what was noted as seen.")
 @format_options
 @click.pass_context
@@ -42,7 +43,7 @@ def drift(context: click.Context, account: str | None, with_noted: bool, as_json
 
 
 @drift.command("seen")
-@click.argument("account")
+@click.argument("account", type=ACCOUNT)
 @click.argument("field", required=False)
 def seen(account: str, field: str | None) -> None:
     """Note contract drift of an account as seen.
@@ -62,7 +63,7 @@ def seen(account: str, field: str | None) -> None:
 
 
 @drift.command("fields")
-@click.argument("account")
+@click.argument("account", type=ACCOUNT)
 @format_options
 def fields(account: str, as_json: bool, as_csv: bool) -> None:
     """List the fields of an account's records, with their types.

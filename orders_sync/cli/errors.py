@@ -2,6 +2,7 @@
 
 import click
 
+from orders_sync.cli.names import ACCOUNT
 from orders_sync.cli.output import console, print_as_it_is
 from orders_sync.cli.rows import format_options, print_rows
 from orders_sync.cli.user import by_user
@@ -22,7 +23,7 @@ def errors() -> None:
 
 
 @errors.command("list")
-@click.option("--account", help="Only answers to this account.")
+@click.option("--account", type=ACCOUNT, help="Only answers to this account.")
 @format_options
 def list_answers(account: str | None, as_json: bool, as_csv: bool) -> None:
     """List the kept error answers, the newest one first."""

@@ -2,6 +2,7 @@
 
 import click
 
+from orders_sync.cli.names import ACCOUNT
 from orders_sync.cli.output import console
 from orders_sync.cli.rows import format_options, print_rows
 from orders_sync.database.opened import orders_database
@@ -10,7 +11,7 @@ APPLICATION = "orders_sync flaws"
 
 
 @click.command()
-@click.option("--account", help="Only records of this account.")
+@click.option("--account", type=ACCOUNT, help="Only records of this account.")
 @click.option("--list", "as_list", is_flag=True, help="List each flaw, instead of a group for equal ones.")
 @format_options
 def flaws(account: str | None, as_list: bool, as_json: bool, as_csv: bool) -> None:

@@ -5,23 +5,12 @@ from datetime import datetime
 
 import click
 
+from orders_sync.cli.names import LANE
 from orders_sync.cli.output import console
 from orders_sync.cli.past_time import PastTime
 from orders_sync.cli.user import by_user
-from orders_sync.model.lane import Lane, SyncType
+from orders_sync.model.lane import Lane
 from orders_sync.model.time_words import moment
-
-
-class LaneType(click.ParamType[Lane]):
-    """A lane by its name, e.g. shop/new."""
-
-    name = "lane"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Lane:
-        account, _, sync_type = str(value).rpartition("/")
-        if not account or sync_type not in list(SyncType):
-            self.fail(f"{value!r} is no lane; allowed is ACCOUNT/SYNC, where SYNC is {', '.join(SyncType)}", param, ctx)
-        return Lane(account, SyncType(sync_type))
 
 
 @click.group()
@@ -33,7 +22,7 @@ def lanes() -> None:
 
 
 @lanes.command("rewind")
-@click.argument("lane", type=LaneType())
+@click.argument("lane", type=LANE)
 @click.option(
     "--to",
     required=True,

@@ -1,17 +1,35 @@
-"""What the commands share: exit codes, tables, and how they print errors, times and durations."""
+"""What the commands share: exit codes, and how they print texts, warnings and errors.
 
+What a command was asked for goes to standard output. Errors, warnings and progress go to standard error, so that
+standard output can be read by another program.
+"""
+
+import logging
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import click
-from rich.console import Console, RenderableType
-from rich.style import StyleType
-from rich.table import Table
+from rich.console import Console
 from rich.text import Text
 
-from orders_sync.model.control_characters import safe_text
+from orders_sync.model.control_characters import LogFormatter, safe_text
 
-EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_BUSY = 0, 1, 2, 3
+EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_BUSY, EXIT_INTERRUPTED, EXIT_NO_READER = 0, 1, 2, 3, 130, 141
+EXIT_CODES: Mapping[int, str] = {
+    EXIT_DONE: "done",
+    EXIT_FAILED: "failed, or something needs a person",
+    EXIT_USAGE: "wrong usage",
+    EXIT_BUSY: "a lane is busy",
+    EXIT_INTERRUPTED: "interrupted (Ctrl-C)",
+    EXIT_NO_READER: "whoever read the output has gone, e.g. `head`",
+}
+"""The exit codes of all commands, and what they mean; the help and docs/operation.md list them.
+
+The last two are those that a shell reports of a program that SIGINT or SIGPIPE has ended.
+"""
+WIDTH_OF_FILES = 180
+"""How wide lines are in a file or pipe."""
 
 
 class SafeConsole(Console):
@@ -24,30 +42,23 @@ class SafeConsole(Console):
         """As of rich."""
         super().print(*(safe_text(each) if isinstance(each, str) else each for each in objects), **options)
 
-
-console = SafeConsole(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 180)
-"""Standard output. In a file or pipe, lines are 180 characters wide."""
-
-
-class SafeTable(Table):
-    """A table whose texts appear as they are: rich's own add_row reads `[…]` in a text as markup."""
-
-    def add_row(
-        self,
-        *renderables: RenderableType | None,
-        style: StyleType | None = None,
-        end_section: bool = False,
-    ) -> None:
-        cells = [Text(safe_text(cell)) if isinstance(cell, str) else cell for cell in renderables]
-        super().add_row(*cells, style=style, end_section=end_section)
+    def on_broken_pipe(self) -> None:
+        """Lets the error end the command, as it does when click prints: rich's own ends with exit code 1."""
+        raise
 
 
-def table(title: str, *columns: str) -> SafeTable:
-    """A table with a title. Long texts fold, they are never cut."""
-    made = SafeTable(title=Text(safe_text(title)), title_justify="left", title_style="bold")
-    for column in columns:
-        made.add_column(column, overflow="fold")
-    return made
+console = SafeConsole(highlight=False, emoji=False, width=None if sys.stdout.isatty() else WIDTH_OF_FILES)
+"""Standard output. Lines are as wide as the terminal."""
+beside = SafeConsole(highlight=False, emoji=False, width=None if sys.stderr.isatty() else WIDTH_OF_FILES, stderr=True)
+"""Standard error."""
+
+
+def log_to_stderr(level: int = logging.WARNING) -> logging.Handler:
+    """Lets this process log to standard error, one line for each record, with times in UTC."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LogFormatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(handlers=[handler], level=level)
+    return handler
 
 
 def yes_or_no(value: bool) -> Text:
@@ -56,18 +67,18 @@ def yes_or_no(value: bool) -> Text:
 
 
 def print_beside(text: str, color: str) -> None:
-    """Prints to standard error: standard output may be a document, or data for another program."""
+    """Prints a line to standard error, however long."""
     click.secho(safe_text(text), fg=color, err=True)
 
 
 def print_error(text: object) -> None:
-    """Prints an error that does not end the command, in red."""
-    console.print(str(text), style="red", markup=False)
+    """Prints an error that does not end the command, to standard error, in red."""
+    beside.print(str(text), style="red", markup=False)
 
 
 def print_warning(text: object) -> None:
-    """Prints a warning, in yellow."""
-    console.print(str(text), style="yellow", markup=False)
+    """Prints a warning to standard error, in yellow."""
+    beside.print(str(text), style="yellow", markup=False)
 
 
 def print_as_it_is(text: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from orders_sync.cli.names import ACCOUNT
 from orders_sync.cli.output import console, print_warning
 from orders_sync.cli.past_time import PastTime
 from orders_sync.cli.rows import format_options, print_rows, value_text
@@ -19,7 +20,7 @@ _NOT_SHOWN = "(not shown)"
 
 
 @click.command()
-@click.option("--account", "name", required=True, help="The account whose records are decoded again.")
+@click.option("--account", "name", type=ACCOUNT, required=True, help="The account whose records are decoded again.")
 @click.option(
     "--since", type=PastTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"]),
     help="Only orders created, and care records opened, from this moment (UTC) on; all by default.",

@@ -1,17 +1,31 @@
 """`orders-sync rejected`: records that failed validation, or that could not be fetched."""
 
 import json
+import sys
 import uuid
 from collections.abc import Callable, Collection
 from typing import Any
 
 import click
+import psycopg
+from rich.text import Text
 
-from orders_sync.cli.output import console, print_as_it_is
+from orders_sync.cli.names import ACCOUNT, REJECTED_ID
+from orders_sync.cli.output import (
+    EXIT_BUSY,
+    EXIT_DONE,
+    EXIT_FAILED,
+    beside,
+    console,
+    print_as_it_is,
+    print_error,
+)
 from orders_sync.cli.rows import format_options, print_rows
 from orders_sync.cli.user import by_user
 from orders_sync.database.engine import Connection
 from orders_sync.database.opened import orders_database
+from orders_sync.database.problems import problem_of
+from orders_sync.lanes.lock import LaneBusyError
 from orders_sync.model.errors import UserFacingError
 from orders_sync.model.time_words import moment
 from orders_sync.sync.rejected_records import KeptRecord, Selection, on_rejected, title_of
@@ -27,7 +41,7 @@ def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--reason", help="Only records with this text in a reason, e.g. 'quantity' or '404'."),
         click.option("--kind", type=click.Choice(["order", "care"]), help="Only records of this kind."),
-        click.option("--account", help="Only records of this account."),
+        click.option("--account", type=ACCOUNT, help="Only records of this account."),
     ):
         command = option(command)
     return command
@@ -113,8 +127,8 @@ def _row(record: KeptRecord) -> list[Any]:
 
 
 @rejected.command("show")
-@click.argument("account")
-@click.argument("record_id")
+@click.argument("account", type=ACCOUNT)
+@click.argument("record_id", type=REJECTED_ID)
 @_kind_option
 def show(account: str, record_id: str, kind: str | None) -> None:
     """Print one rejected record and its reasons.
@@ -156,9 +170,9 @@ def _only_kind(account: str, record_id: str, kind: str | None, found: Collection
 
 
 @rejected.command("retry")
-@click.argument("account", required=False)
-@click.argument("record_id", required=False)
-@click.option("--account", "names", multiple=True, help="Only records of this account. May be repeated.")
+@click.argument("account", type=ACCOUNT, required=False)
+@click.argument("record_id", type=REJECTED_ID, required=False)
+@click.option("--account", "names", type=ACCOUNT, multiple=True, help="Only records of this account. May be repeated.")
 @click.option("--kind", type=click.Choice(["order", "care"]), help="Only records of this kind.")
 @click.option("--reason", help="Only records with this text in a reason, e.g. 'quantity' or '404'.")
 def retry(
@@ -166,24 +180,45 @@ def retry(
 ) -> None:
     """Fetch rejected records and try them again.
 
-    All of them, those of an account, one record, or those with a reason. Dismissed records are left out.
+    All of them, those of an account, one record, or those with a reason. Dismissed records are left out. An account
+    whose marketplace is down, or whose lane is busy, does not stop the others. Exit code 1 if one could not be tried; 3
+    if it was the only one, and its lane is busy.
     """
     from orders_sync.database.schema import check_schema
     from orders_sync.marketplaces.kit.accounts import find_account, load_accounts
     from orders_sync.passes.retry_rejected import retry_rejected_records
+    from orders_sync.sync.rejected_records import selected
 
     check_schema()
     chosen = {name: None for name in (account, *names) if name}  # each once, in this order
-    accounts = [find_account(name) for name in chosen] if chosen else list(load_accounts()[0].values())
-    if record_id is not None:
-        with orders_database(APPLICATION) as connection:
+    usable, problems = ({name: find_account(name) for name in chosen}, {}) if chosen else load_accounts()
+    accounts = list(usable.values())
+    exit_codes = [EXIT_FAILED for _ in problems]
+    for problem in problems.values():
+        print_error(problem)
+    with orders_database(APPLICATION) as connection:
+        if record_id is not None:
             _check_is_rejected(connection, accounts[0].name, record_id, kind)
+        counts = {one.name: len(selected(connection, Selection(one.name, kind, record_id, reason))) for one in accounts}
     for one in accounts:
+        if not counts[one.name]:  # neither its credential nor its lanes are needed
+            console.print(f"{one.name}: 0 passed, 0 still rejected.", markup=False)
+            continue
         run_id = f"cli-{uuid.uuid4().hex[:8]}"
-        passed, left = retry_rejected_records(
-            one, run_id, key=record_id, kind=kind, reason=reason, by=by_user(run_id=run_id)
-        )
-        console.print(f"{one.name}: {passed} passed, {left} still rejected.", markup=False)
+        try:
+            with beside.status(Text(f"{one.name}: fetching its rejected records")):
+                passed, left = retry_rejected_records(
+                    one, run_id, key=record_id, kind=kind, reason=reason, by=by_user(run_id=run_id)
+                )
+        except (UserFacingError, psycopg.Error) as error:
+            # The next account may work.
+            print_error(f"{one.name}: {problem_of(error) if isinstance(error, psycopg.Error) else error}")
+            exit_codes.append(EXIT_BUSY if isinstance(error, LaneBusyError) else EXIT_FAILED)
+        else:
+            console.print(f"{one.name}: {passed} passed, {left} still rejected.", markup=False)
+    if len(accounts) == 1 and not problems:
+        sys.exit(max(exit_codes, default=EXIT_DONE))
+    sys.exit(EXIT_FAILED if exit_codes else EXIT_DONE)
 
 
 def _check_is_rejected(connection: Connection, account: str, record_id: str, kind: str | None) -> None:
@@ -196,8 +231,8 @@ def _check_is_rejected(connection: Connection, account: str, record_id: str, kin
 
 
 @rejected.command("dismiss")
-@click.argument("account")
-@click.argument("record_id")
+@click.argument("account", type=ACCOUNT)
+@click.argument("record_id", type=REJECTED_ID)
 @_kind_option
 @click.option("--reason", required=True, help="Why; it is kept with your name and the time.")
 def dismiss(account: str, record_id: str, kind: str | None, reason: str) -> None:

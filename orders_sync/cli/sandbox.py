@@ -4,11 +4,12 @@ import click
 
 from orders_sync.cli.listening import PORT, check_is_free
 from orders_sync.config.bounds import SANDBOX_DAYS, SANDBOX_ORDERS, SANDBOX_SEED
+from orders_sync.config.sandbox_address import SANDBOX_PORT, note_sandbox_port
 
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; loopback only.")
-@click.option("--port", type=PORT, default=8765, show_default=True, help="Port to listen on.")
+@click.option("--port", type=PORT, default=SANDBOX_PORT, show_default=True, help="Port to listen on.")
 @click.option(
     "--seed",
     type=click.IntRange(*SANDBOX_SEED),
@@ -70,6 +71,7 @@ def sandbox(
     )
     count = sum(len(marketplace.world.orders) for marketplace in opened.marketplaces.values())
     click.echo(f"Sandbox marketplaces ({', '.join(opened.marketplaces)}) on http://{host}:{port} with {count} orders.")
+    note_sandbox_port(port)  # the sandbox's accounts call it there
     try:
         serve(opened, host, port)
     except ValueError as error:

@@ -1,25 +1,17 @@
 """`orders-sync schedule`: V1's `php artisan schedule:list` and `schedule:run`."""
 
-import json
 import sys
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, cast
 
 import click
 
-from orders_sync.cli.output import (
-    EXIT_DONE,
-    EXIT_FAILED,
-    SafeTable,
-    console,
-    print_as_it_is,
-    print_beside,
-    print_error,
-    print_warning,
-    table,
-)
+from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console, print_beside, print_error, print_warning
+from orders_sync.cli.rows import json_option, print_json
+from orders_sync.cli.tables import FittingTable, table
 from orders_sync.config.account import SellerAccount
 from orders_sync.config.schedules import ScheduleSettings
 from orders_sync.database.opened import orders_database
@@ -36,7 +28,7 @@ def schedule() -> None:
 
 
 @schedule.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+@json_option
 def list_schedules(as_json: bool) -> None:
     """List the schedules, and what they cost.
 
@@ -62,8 +54,7 @@ def list_schedules(as_json: bool) -> None:
         for sync_type in SyncType
     ]
     if as_json:
-        document = {"timezone": settings.timezone, "schedules": ticks, "lanes": lanes}
-        print_as_it_is(json.dumps(document, indent=2, default=str))
+        print_json({"timezone": settings.timezone, "schedules": ticks, "lanes": lanes})
     else:
         title = f"Schedules (crons in {settings.timezone}, times in UTC)"
         console.print(_table(title, SCHEDULE_COLUMNS, ticks))
@@ -119,7 +110,7 @@ def _row_of_lane(
     }
 
 
-def _table(title: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> SafeTable:
+def _table(title: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> FittingTable:
     shown = table(title, *(column.replace("_", " ") for column in columns))
     for row in rows:
         shown.add_row(*(_cell(row[column]) for column in columns))
@@ -141,27 +132,58 @@ def _cell(value: object) -> str:
 @schedule.command("run")
 @click.option("--dry-run", is_flag=True, help="Show what is due, and run nothing.")
 def run_due(dry_run: bool) -> None:
-    """Run the syncs that are due.
+    """Run the syncs and the housekeeping that are due.
 
     A lane is due when it did not start since the last tick of its schedule, and 1, 5, 15, then 60 minutes after each
     failure in a row. A lane whose credential is refused pauses until that is corrected: exit code 1. An account that a
-    person has paused is left out. For machines without the Dagster daemon. Safe beside a running daemon: a lane never
-    runs over itself.
+    person has paused is left out.
+
+    Then order events are applied to the stock locks, the examinations of `orders-sync doctor` are evaluated and alerts
+    sent, and the retention of buyers' data and the pruning of old history run, each once a night. What needs Dagster,
+    such as reports and checks in the UI, is left out.
+
+    For machines without the Dagster daemon. Safe beside a running daemon: a lane never runs over itself.
     """
-    from orders_sync.cli.sync import partial_warning, run_with_progress
-    from orders_sync.config.schedules import load_schedules
+    from orders_sync.cli import housekeeping
+    from orders_sync.config.schedules import schedules_in_force
+
+    settings, problem = schedules_in_force()
+    if problem is not None:
+        print_error(problem)
+    now = datetime.now(UTC)
+    accounts, due, is_refused = _due_lanes(settings, now)
+    nightly = list(housekeeping.due_tonight(now))
+    failed = problem is not None or is_refused
+    if dry_run:
+        events = housekeeping.waiting_events()
+        named = [*map(str, due), *(["order events"] if events else []), *nightly]
+        console.print(f"Due: {', '.join(named)}" if named else "Nothing is due.", markup=False)
+        sys.exit(EXIT_FAILED if failed else EXIT_DONE)
+    if due:
+        console.print("Due: " + ", ".join(map(str, due)), markup=False)
+    exit_code = _run_lanes([(accounts[lane.account], lane) for lane in due])
+    is_idle = not due and not nightly
+    if housekeeping.waiting_events():
+        is_idle = False
+        failed = not housekeeping.attempt(housekeeping.apply_waiting_events) or failed
+    for name in nightly:
+        failed = not housekeeping.attempt(partial(housekeeping.do_tonight, name, now)) or failed
+    failed = not housekeeping.attempt(housekeeping.evaluate_alerts) or failed
+    if is_idle:
+        console.print("Nothing is due.")
+    sys.exit(EXIT_FAILED if failed else exit_code)
+
+
+def _due_lanes(settings: ScheduleSettings, now: datetime) -> tuple[Mapping[str, SellerAccount], Sequence[Lane], bool]:
+    """The accounts, their lanes that are due and do not pause, and whether a credential is refused."""
     from orders_sync.lanes.history import lane_states
     from orders_sync.lanes.pauses import AccountPause, pause_of
     from orders_sync.lanes.progress import failures_in_row
     from orders_sync.lanes.refusals import Refusal
     from orders_sync.marketplaces.kit.accounts import lanes_on, load_accounts
-    from orders_sync.passes.sync_log import log_to_file
-    from orders_sync.sync.pass_request import PassRequest
 
-    settings = load_schedules()
     accounts, _ = load_accounts()
     of_account = {name: settings.for_account(each.settings.schedules) for name, each in accounts.items()}
-    now = datetime.now(UTC)
     with orders_database(APPLICATION) as connection:
         states = lane_states(connection, lanes_on(accounts))
         failures = failures_in_row(connection, [state.lane for state in states])
@@ -174,26 +196,27 @@ def run_due(dry_run: bool) -> None:
     pauses = {lane: pause for lane, pause in found.items() if pause is not None}
     for text, is_chosen in {str(pause): isinstance(pause, AccountPause) for pause in pauses.values()}.items():
         (print_warning if is_chosen else print_error)(text)
-    due = [lane for lane in due if lane not in pauses]
-    exit_code = EXIT_FAILED if any(isinstance(pause, Refusal) for pause in pauses.values()) else EXIT_DONE
-    if not due and exit_code:
-        sys.exit(exit_code)
-    if not due:
-        console.print("Nothing is due.")
-        return
-    console.print("Due: " + ", ".join(map(str, due)), markup=False)
-    if dry_run:
-        return
+    is_refused = any(isinstance(pause, Refusal) for pause in pauses.values())
+    return accounts, [lane for lane in due if lane not in pauses], is_refused
+
+
+def _run_lanes(lanes: Sequence[tuple[SellerAccount, Lane]]) -> int:
+    """Runs a pass of each lane. Returns the exit code: that of the first one that did not succeed."""
+    from orders_sync.cli.sync import partial_warning, run_with_progress
+    from orders_sync.passes.sync_log import log_to_file
+    from orders_sync.sync.pass_request import PassRequest
+
+    exit_code = EXIT_DONE
     with log_to_file():
-        for lane in due:
+        for account, lane in lanes:
             run_id = f"cli-{uuid.uuid4().hex[:8]}"
-            code, summary = run_with_progress(PassRequest(accounts[lane.account], lane.sync_type, run_id))
+            code, summary = run_with_progress(PassRequest(account, lane.sync_type, run_id))
             exit_code = exit_code or code
             if summary is not None:
                 console.print(f"{lane}: {summary.created} created, {summary.changed} changed", markup=False)
                 if summary.is_partial:
                     print_warning(partial_warning(str(lane), summary))
-    sys.exit(exit_code)
+    return exit_code
 
 
 def _is_due(state: LaneState, failures: int, settings: ScheduleSettings, now: datetime) -> bool:

@@ -1,18 +1,17 @@
 """`orders-sync stock`: stock levels, stock locks and their history, and what a person does to them."""
 
-import json
 import sys
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
 
 from orders_sync.cli.database import read_stock_database, stock_database
-from orders_sync.cli.output import EXIT_FAILED, console, print_error, print_warning, table
-from orders_sync.cli.rows import format_options, print_rows
+from orders_sync.cli.names import ACCOUNT
+from orders_sync.cli.output import EXIT_FAILED, console, print_error, print_warning
+from orders_sync.cli.rows import format_options, json_option, print_json, print_rows
 from orders_sync.cli.stock_acts import REASON, print_transitions, transition_lines
 from orders_sync.cli.stock_events import events, retry_event, skip_event
 from orders_sync.cli.stock_held import held
@@ -21,7 +20,7 @@ from orders_sync.cli.stock_settings import settings
 from orders_sync.cli.user import by_user
 from orders_sync.config.bounds import PERCENT, PIECES, ROWS_SHOWN
 from orders_sync.model.errors import UserFacingError
-from orders_sync.model.time_words import moment
+from orders_sync.model.time_words import moment, span
 
 APPLICATION = "orders_sync stock"
 
@@ -88,18 +87,19 @@ def show_levels(only_short: bool, as_json: bool, as_csv: bool) -> None:
     with read_stock_database(APPLICATION) as connected:
         levels = sku_levels(connected, only_short=only_short)
     names = ["SKU", "on hand", "reserved", "available", "short", "held", "quarantine", "counted at"]
+    unknown = None if as_json or as_csv else "unknown"
     rows = [
         [
-            level.sku, "unknown" if level.on_hand is None and not as_json else level.on_hand, level.reserved,
+            level.sku, unknown if level.on_hand is None else level.on_hand, level.reserved,
             level.available(), level.short, level.held, level.quarantine, level.counted_at,
         ]
         for level in levels
     ]  # fmt: skip
-    print_rows("Stock", names, rows, as_json=as_json, as_csv=as_csv)
+    print_rows("Stock", names, rows, as_json=as_json, as_csv=as_csv, optional=("counted at", "quarantine"))
 
 
 @stock.command("available")
-@click.option("--account", help="Only this account.")
+@click.option("--account", type=ACCOUNT, help="Only this account.")
 @format_options
 def show_available(account: str | None, as_json: bool, as_csv: bool) -> None:
     """Show what each account can offer of each SKU.
@@ -119,11 +119,12 @@ def show_available(account: str | None, as_json: bool, as_csv: bool) -> None:
 
 
 @stock.command("buffer")
-@click.option("--account", default="", help="Only for this account.")
+@click.option("--account", type=ACCOUNT, default="", help="Only for this account.")
 @click.option("--sku", default="", help="Only for this SKU of the stock list.")
 @click.option("--pieces", type=click.IntRange(*PIECES), help="Pieces to keep back.")
 @click.option("--percent", type=click.IntRange(*PERCENT), help="Per cent of the available pieces to keep back.")
-def buffer(account: str, sku: str, pieces: int | None, percent: int | None) -> None:
+@format_options
+def buffer(account: str, sku: str, pieces: int | None, percent: int | None, as_json: bool, as_csv: bool) -> None:
     """Set or list pieces that are kept back from sale.
 
     Of several buffers, that of account and SKU counts, else the SKU's, the account's, or that of all. 0 removes one.
@@ -140,8 +141,9 @@ def buffer(account: str, sku: str, pieces: int | None, percent: int | None) -> N
             print_warning(f"SKU {sku.strip()} is not in the stock list: its buffer counts once it is.")
     with read_stock_database(APPLICATION) as connected:
         buffers = stored_buffers(connected)
-    rows = [[each.account or "(all)", each.sku or "(all)", each.pieces, each.percent] for each in buffers]
-    print_rows("Buffers", list(Buffer._fields), rows, as_json=False, as_csv=False)
+    everyone = "" if as_json or as_csv else "(all)"
+    rows = [[each.account or everyone, each.sku or everyone, each.pieces, each.percent] for each in buffers]
+    print_rows("Buffers", list(Buffer._fields), rows, as_json=as_json, as_csv=as_csv)
 
 
 @stock.command("apply")
@@ -176,7 +178,7 @@ def apply() -> None:
 @click.argument("subject")
 @click.option("--all", "show_all", is_flag=True, help="Show everything, not only the latest.")
 @click.option("--limit", type=click.IntRange(*ROWS_SHOWN), help="How many rows of each kind to show; by default 20.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def explain_lock(subject: str, show_all: bool, limit: int | None, as_json: bool) -> None:
     """Show who holds a SKU now, and why.
 
@@ -190,8 +192,7 @@ def explain_lock(subject: str, show_all: bool, limit: int | None, as_json: bool)
     if found.is_empty():
         raise UserFacingError(f"There is no SKU, order or item named {subject.strip()!r}.")
     if as_json:
-        sections = {name: [row._asdict() for row in rows] for name, rows in zip(found._fields, found, strict=True)}
-        click.echo(json.dumps(sections, indent=2, default=str))
+        print_json(found)
         return
     for level in found.levels:
         on_hand = "not in the stock list" if level.on_hand is None else f"{level.on_hand} on hand"
@@ -203,6 +204,10 @@ def explain_lock(subject: str, show_all: bool, limit: int | None, as_json: bool)
             f"{counted}.",
             markup=False,
         )
+    now = datetime.now(UTC)
+    for item in found.pending:
+        waits = span((now - item.waits_since).total_seconds())
+        console.print(f"Item {item.item_id} of order {item.order_id}: waits since {waits}.", markup=False)
     for title, rows in (
         ("Active locks", found.holders), ("Events that wait to be applied", found.pending),
         ("Order items", found.items), ("Aliases and bundles", found.stock_skus), ("Acts by hand", found.acts),
@@ -211,16 +216,7 @@ def explain_lock(subject: str, show_all: bool, limit: int | None, as_json: bool)
         ("Movements of stock", found.movements),
     ):  # fmt: skip
         if rows:
-            _print_section(title, rows)
-
-
-def _print_section(title: str, rows: list[Any]) -> None:
-    shown = table(title, *(name.replace("_", " ") for name in rows[0]._fields))
-    for row in rows:
-        shown.add_row(
-            *("-" if value is None else moment(value) if isinstance(value, datetime) else str(value) for value in row)
-        )
-    console.print(shown)
+            print_rows(title, rows[0]._fields, rows, as_json=False, as_csv=False)
 
 
 @stock.command("adjust")
@@ -245,7 +241,7 @@ def _decision(name: str, decision: str, help_text: str) -> Callable[..., None]:
     """A command that decides about the lock of an item."""
 
     @stock.command(name, help=help_text)
-    @click.argument("account")
+    @click.argument("account", type=ACCOUNT)
     @click.argument("item_id")
     @REASON
     def command(account: str, item_id: str, reason: str) -> None:
@@ -276,7 +272,7 @@ _decision(
 
 
 @stock.command("undo-shipment")
-@click.argument("account")
+@click.argument("account", type=ACCOUNT)
 @click.argument("item_id")
 @click.argument("pieces", type=click.IntRange(1, PIECES.greatest), required=False)
 @REASON
@@ -295,7 +291,7 @@ def undo_item_shipment(account: str, item_id: str, pieces: int | None, reason: s
 
 
 @stock.command("return")
-@click.argument("account")
+@click.argument("account", type=ACCOUNT)
 @click.argument("item_id", required=False)
 @click.argument("pieces", type=click.IntRange(*PIECES), required=False)
 @click.option("--care", "care_id", help="The care record by which they came back; without ITEM_ID, all its pieces.")

@@ -6,6 +6,7 @@ from typing import TypeVar
 import click
 
 from orders_sync.cli.database import read_stock_database, stock_database
+from orders_sync.cli.names import ACCOUNT
 from orders_sync.cli.output import console
 from orders_sync.cli.rows import format_options, print_rows
 from orders_sync.cli.stock_acts import REASON, print_transitions
@@ -41,7 +42,7 @@ def _item_and_pieces(command: Command) -> Command:
         REASON,
         click.argument("pieces", type=click.IntRange(*PIECES), required=False),
         click.argument("item_id"),
-        click.argument("account"),
+        click.argument("account", type=ACCOUNT),
     ):
         command = decorate(command)
     return command

@@ -6,6 +6,7 @@ import click
 
 from orders_sync.cli.database import read_stock_database, stock_database
 from orders_sync.cli.output import console
+from orders_sync.cli.rows import json_option, print_json
 from orders_sync.cli.user import by_user
 from orders_sync.model.time_words import moment
 
@@ -27,7 +28,8 @@ APPLICATION = "orders_sync stock settings"
     help="When pieces left of which the marketplace gives no time (refurbed). as_seen: when a pass saw it. "
     "before_count: before any count of the shelf since the last `modified` pass.",
 )
-def settings(sku_case: str | None, unknown_shipping_time: str | None) -> None:
+@json_option
+def settings(sku_case: str | None, unknown_shipping_time: str | None, as_json: bool) -> None:
     """Show or change the settings of stock.
 
     With --sku-case ignore, all SKUs of the stock list come into upper case, and those that differ only in case are
@@ -41,7 +43,11 @@ def settings(sku_case: str | None, unknown_shipping_time: str | None) -> None:
         with stock_database(APPLICATION) as connected:
             set_unknown_shipping_time(connected, UnknownShippingTime(unknown_shipping_time), by_user())
     with read_stock_database(APPLICATION) as connected:
-        _show(stored_settings(connected))
+        stored = stored_settings(connected)
+    if as_json:
+        print_json(stored)
+    else:
+        _show(stored)
 
 
 def _change_sku_case(name: str) -> None:

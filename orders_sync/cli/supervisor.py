@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -37,10 +38,10 @@ class AlreadyRunningError(UserFacingError):
 
 
 @contextmanager
-def only_one(folder: Path) -> Generator[None]:
+def only_one(folder: Path, serves: str = "") -> Generator[None]:
     """Keeps a second `up` away from a state folder for the length of the block, or until the process is killed.
 
-    Raises AlreadyRunningError.
+    `serves`: what the other one is told about this one, e.g. `UI on http://127.0.0.1:3000`. Raises AlreadyRunningError.
     """
     with open(folder / "up.lock", "a+", opener=private_file) as file:
         try:
@@ -48,11 +49,12 @@ def only_one(folder: Path) -> Generator[None]:
         except BlockingIOError:
             file.seek(0)
             raise AlreadyRunningError(
-                f"orders-sync up already runs on the state folder {folder} (process {file.read().strip() or '?'})."
+                f"orders-sync up already runs on the state folder {folder}: {file.read().strip() or 'it just started'}."
                 f" Stop it first, or name another folder by {STATE_FOLDER}."
             ) from None
         file.truncate(0)
-        file.write(f"{os.getpid()}\n")
+        parts = (f"running since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC", serves, f"process {os.getpid()}")
+        file.write(", ".join(filter(None, parts)) + "\n")
         file.flush()
         yield
 

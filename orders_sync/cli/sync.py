@@ -1,14 +1,19 @@
 """`orders-sync sync`: one sync now (V1: `php artisan v2:sync-orders`)."""
 
+import re
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 
 import click
 
-from orders_sync.cli.output import EXIT_BUSY, EXIT_DONE, EXIT_FAILED, console, print_error, print_warning, table
+from orders_sync.cli.names import ACCOUNT
+from orders_sync.cli.output import EXIT_BUSY, EXIT_DONE, EXIT_FAILED, beside, console, print_error, print_warning
 from orders_sync.cli.past_time import PastTime
+from orders_sync.cli.rows import json_option, print_json
+from orders_sync.cli.tables import table
 from orders_sync.cli.user import by_user
 from orders_sync.config.account import SellerAccount
 from orders_sync.config.bounds import DAYS_BACK, LANE_WAIT_SECONDS, PAGE_SIZE
@@ -19,6 +24,8 @@ from orders_sync.model.pass_summary import PassSummary
 from orders_sync.passes.run_pass import PassFailedError, run_pass
 from orders_sync.sync.pass_request import PassRequest
 
+MAX_NAMED = 5
+"""So many records with the same problem are named."""
 SUMMARY_COLUMNS = (
     "fetched",
     "created",
@@ -42,7 +49,10 @@ SUMMARY_COLUMNS = (
 @click.option(
     "--order", "order_id", metavar="ID", help="Fetch this one order of an account, instead of --type; needs --account."
 )
-@click.option("--account", "names", multiple=True, help="Sync this account, all accounts by default. May be repeated.")
+@click.option(
+    "--account", "names", type=ACCOUNT, multiple=True,
+    help="Sync this account, all accounts by default. May be repeated.",
+)  # fmt: skip
 @click.option(
     "--since", type=PastTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"]),
     help="Fetch orders from this moment (UTC) on; from the watermark by default.",
@@ -58,6 +68,7 @@ SUMMARY_COLUMNS = (
     "--wait", type=click.IntRange(*LANE_WAIT_SECONDS), default=0, show_default=True,
     help="Wait up to this many seconds for a busy lane.",
 )  # fmt: skip
+@json_option
 def sync(
     sync_type: str | None,
     order_id: str | None,
@@ -68,8 +79,11 @@ def sync(
     days_back: int | None,
     reread: bool,
     wait: int,
+    as_json: bool,
 ) -> None:
     """Run a sync now, in this process, and print a summary.
+
+    Records that were rejected are grouped by reason.
 
     Exit code 1 if a sync failed, 3 if its lane was busy. A failure of one account, or an invalid order, does not stop
     the others.
@@ -96,7 +110,7 @@ def sync(
             raise click.UsageError("--order goes with --account, --reread and --wait only.")
         if len(names) != 1:
             raise click.UsageError("--order needs one --account.")
-        _sync_order(names[0], order_id, reread=reread, wait=wait)
+        _sync_order(names[0], order_id, reread=reread, wait=wait, as_json=as_json)
         return
     if since and until and since >= until:
         raise click.UsageError(f"--since {since:%Y-%m-%d %H:%M} must lie before --until {until:%Y-%m-%d %H:%M}.")
@@ -131,7 +145,7 @@ def sync(
                 exit_code = exit_code or code
                 if summary is not None:
                     results.append((f"{name}/{chosen}", summary))
-    _print_summary(results)
+    _print_summary(results, as_json=as_json)
     sys.exit(exit_code)
 
 
@@ -146,7 +160,7 @@ def _without_paused(accounts: Mapping[str, SellerAccount], *, are_named: bool) -
     return {name: account for name, account in accounts.items() if are_named or name not in paused}
 
 
-def _sync_order(name: str, order_id: str, *, reread: bool, wait: float) -> None:
+def _sync_order(name: str, order_id: str, *, reread: bool, wait: float, as_json: bool) -> None:
     from orders_sync.database.schema import check_schema
     from orders_sync.marketplaces.kit.accounts import find_account
     from orders_sync.passes.sync_log import log_to_file
@@ -158,7 +172,7 @@ def _sync_order(name: str, order_id: str, *, reread: bool, wait: float) -> None:
         summary = sync_order(
             find_account(name), order_id.strip(), run_id, by=by_user(run_id=run_id), reread=reread, wait_seconds=wait
         )
-    _print_summary([(f"{name}, order {order_id}", summary)])
+    _print_summary([(f"{name}, order {order_id}", summary)], as_json=as_json)
     sys.exit(EXIT_FAILED if summary.rejected else EXIT_DONE)
 
 
@@ -168,8 +182,9 @@ def run_with_progress(request: PassRequest) -> tuple[int, PassSummary | None]:
 
     lane = f"{request.account.name}/{request.sync_type}"
     with Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=12), TextColumn("{task.fields[so_far]}"),
-        TimeElapsedColumn(), console=console, transient=True,
+        SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(bar_width=12),
+        TextColumn("{task.fields[so_far]}", markup=False), TimeElapsedColumn(), console=beside, transient=True,
+        disable=not beside.is_terminal,
     ) as progress:  # fmt: skip
         task = progress.add_task(lane, total=None, so_far="waiting for the marketplace")
 
@@ -196,20 +211,54 @@ def partial_warning(lane: str, summary: PassSummary) -> str:
     return f"{lane}: partial: {summary.put_off_in_words()} could not be fetched. A later sync tries again; {where}."
 
 
-def _print_summary(results: list[tuple[str, PassSummary]]) -> None:
-    if not results:
-        return
-    summary_table = table("Summary", "lane", *SUMMARY_COLUMNS, "throttled s", "seconds")
-    for lane, summary in results:
-        summary_table.add_row(
-            lane,
-            *(str(getattr(summary, name)) for name in SUMMARY_COLUMNS),
-            f"{summary.throttled_seconds:.1f}",
-            f"{summary.seconds:.1f}",
-        )
-    console.print(summary_table)
+def _print_summary(results: Sequence[tuple[str, PassSummary]], *, as_json: bool) -> None:
+    if as_json:
+        print_json([{"lane": lane, **asdict(summary)} for lane, summary in results])
+    elif results:
+        summary_table = table("Summary", "lane", *SUMMARY_COLUMNS, "throttled s", "seconds", optional=_LEFT_OUT_FIRST)
+        for lane, summary in results:
+            summary_table.add_row(
+                lane,
+                *(str(getattr(summary, name)) for name in SUMMARY_COLUMNS),
+                f"{summary.throttled_seconds:.1f}",
+                f"{summary.seconds:.1f}",
+            )
+        console.print(summary_table)
     for lane, summary in results:
         if summary.is_partial:
             print_warning(partial_warning(lane, summary))
-        for problem in summary.problems:
-            console.print(f"{lane}: {problem}", markup=False)
+        for problem in grouped_problems(summary.problems):
+            print_warning(f"{lane}: {problem}")
+
+
+_LEFT_OUT_FIRST = (
+    "throttled s", "documents_stored", "documents_found", "refusals", "unchanged", "events", "accepted", "api_calls",
+    "seconds",
+)  # fmt: skip
+
+
+def grouped_problems(problems: Sequence[str]) -> list[str]:
+    """The problems of a pass, those of records with the same reasons in one line. The most frequent come first."""
+    groups: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for problem in problems:
+        of_record = _RECORD.fullmatch(problem)
+        record, what, reasons = of_record.groups() if of_record else ("", "", problem)
+        groups.setdefault((what, _without_place(reasons)), []).append((record, problem))
+    lines: list[str] = []
+    for (what, reasons), found in sorted(groups.items(), key=lambda group: -len(group[1])):
+        if len(found) == 1 or not what:
+            lines.append(found[0][1])
+            continue
+        named = ", ".join(record for record, _ in found[:MAX_NAMED])
+        more = f" and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
+        lines.append(f"{len(found)} records {what}: {reasons}: {named}{more}")
+    return lines
+
+
+_RECORD = re.compile(r"((?:order|care record) .*?) (rejected|put off): (.*)")
+"""The problem of a record, as RejectedRecord.one_line writes it."""
+
+
+def _without_place(reasons: str) -> str:
+    """Reasons without positions in lists and without values that were found, as `orders-sync rejected` groups them."""
+    return re.sub(r": '[^']*'(?=;|$)", "", re.sub(r"\[\d+\]", "[]", reasons))

@@ -25,6 +25,7 @@ from orders_sync.cli.status_changes import SettingsWatch
 from orders_sync.cli.supervisor import LOOK_SECONDS, Supervisor, TimedReport, only_one
 from orders_sync.cli.watchdog import Watchdog
 from orders_sync.config.environment import log_bytes, state_folder
+from orders_sync.config.sandbox_address import SANDBOX_PORT
 from orders_sync.database.engine import Connection
 from orders_sync.database.opened import orders_database
 from orders_sync.database.problems import problem_of
@@ -39,8 +40,9 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 @click.option("--port", type=PORT, default=3000, show_default=True, help="Port of the Dagster UI.")
 @click.option("--sandbox/--no-sandbox", "with_sandbox", default=True, help="Start the sandbox marketplaces as well.")
 @click.option(
-    "--sandbox-port", type=PORT, default=8765, show_default=True, help="Port of the sandbox, as in its account files."
-)
+    "--sandbox-port", type=PORT, default=SANDBOX_PORT, show_default=True,
+    help="Port of the sandbox; its accounts follow.",
+)  # fmt: skip
 @click.option("--until-synced", is_flag=True, help="Stop when all syncs and the stock job have run (for tests).")
 def up(port: int, with_sandbox: bool, sandbox_port: int, until_synced: bool) -> None:
     """Run everything: sandbox, Dagster UI and daemon.
@@ -53,7 +55,7 @@ def up(port: int, with_sandbox: bool, sandbox_port: int, until_synced: bool) -> 
     from orders_sync.passes.sync_log import log_to_file
 
     log_bytes()  # a wrong setting is reported before anything starts
-    with only_one(state_folder()), log_to_file():
+    with only_one(state_folder(), f"UI on http://{LOOPBACK}:{port}"), log_to_file():
         report = TimedReport()
         for line in end_left_processes():
             report.line(line)

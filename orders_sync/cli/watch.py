@@ -9,7 +9,7 @@ import click
 
 from orders_sync.alerts.watch import AlertWatch
 from orders_sync.cli.frozen_databases import said_if_frozen
-from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console
+from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console, log_to_stderr
 from orders_sync.cli.status_changes import SettingsWatch
 from orders_sync.cli.watchdog import LOOK_SECONDS, Watchdog
 from orders_sync.health.silence import SILENT_SECONDS, overdue
@@ -38,7 +38,7 @@ def watch(seconds: float, once: bool, restart_command: str | None) -> None:
     """
     from orders_sync.dagster_instance.instance import open_instance
 
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    log_to_stderr()
     if not once:
         AlertWatch().start()  # first of all: Dagster's database may not answer
     with open_instance() as instance:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from orders_sync.config.account import AccountConfigError, AccountSettings, SellerAccount
+from orders_sync.config.sandbox_address import present_address
 from orders_sync.config.yaml_files import (
     did_you_mean,
     read_component,
@@ -72,7 +73,9 @@ def check_account(name: str, attributes: Any, file: str, models: Mapping[str, ty
             problem = f"there is no marketplace {chosen!r}{did_you_mean(chosen, models)}"
         raise AccountConfigError(f"{file}: marketplace: {problem}; allowed are {', '.join(sorted(models))}")
     attributes = _without_accept_short_lines(cast(dict[str, Any], attributes), file)
-    return SellerAccount(name, file, validate(attributes, models[chosen], file, AccountConfigError))
+    settings = validate(attributes, models[chosen], file, AccountConfigError)
+    present = settings.model_copy(update={"base_url": present_address(settings.base_url)})
+    return SellerAccount(name, file, present)
 
 
 def _without_accept_short_lines(attributes: dict[str, Any], file: str) -> dict[str, Any]:

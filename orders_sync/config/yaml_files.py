@@ -187,8 +187,13 @@ def shown_name(name: str) -> str:
 
 def did_you_mean(key: object, allowed: Iterable[str]) -> str:
     """` (did you mean …?)` with the closest of the allowed values; empty if none is close."""
-    found = get_close_matches(str(key), allowed, n=1)
-    return f" (did you mean {found[0]}?)" if found else ""
+    found = closest(str(key), allowed)
+    return f" (did you mean {found}?)" if found else ""
+
+
+def closest(name: str, allowed: Iterable[str]) -> str | None:
+    """The allowed name that was probably meant; None if none is close."""
+    return next(iter(get_close_matches(name, list(allowed), n=1)), None)
 
 
 def _find_field(model: type[BaseModel], location: Iterable[int | str]) -> tuple[type[BaseModel], FieldInfo | None]:

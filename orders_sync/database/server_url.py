@@ -56,6 +56,39 @@ def server_url(configured: str) -> str:
     return f"postgresql://{login}{at}{slash or '/'}{database}?{text}"
 
 
+def masked_url(url: str) -> str:
+    """A URL of `server_url` with stars for each password in it."""
+    login, host, query = _split(url)
+    user, colon, _ = login.partition(":")
+    shown = [(name, _MASK if name in _PASSWORDS else value) for name, value in query]
+    return _joined(f"{user}{colon and ':'}{_MASK if colon else ''}", host, shown)
+
+
+def without_password(url: str) -> tuple[str, str | None]:
+    """A URL of `server_url` without the password of its user, and that password; None if it has none."""
+    login, host, query = _split(url)
+    user, colon, password = login.partition(":")
+    named = dict(query).get("password")
+    rest = [(name, value) for name, value in query if name != "password"]
+    return _joined(user, host, rest), unquote(password) if colon else named
+
+
+_MASK = "***"
+_PASSWORDS = ("password", "sslpassword")
+
+
+def _split(url: str) -> tuple[str, str, _Parameters]:
+    """User and password, hosts and database, and the parameters of a URL."""
+    location, _, query = url.removeprefix("postgresql://").partition("?")
+    login, at, host = location.rpartition("@")
+    return (login, host, _parsed(query)) if at else ("", location, _parsed(query))
+
+
+def _joined(login: str, host: str, query: _Parameters) -> str:
+    text = "&".join(f"{name}={quote(value, safe='/,:*')}" for name, value in query)
+    return f"postgresql://{login}{login and '@'}{host}{text and '?'}{text}"
+
+
 def _parsed(query: str) -> _Parameters:
     pairs = (part.partition("=") for part in query.split("&") if part)
     return [(unquote(name), unquote(value)) for name, _, value in pairs]

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import time
 
 from orders_sync.model.known_credentials import masked
 
@@ -34,7 +35,10 @@ def _shown(found: re.Match[str]) -> str:
 
 
 class LogFormatter(logging.Formatter):
-    """Formats log records so that no text in them can begin a line of its own, or control a terminal."""
+    """Formats log records so that no text in them can begin a line of its own, or control a terminal. Times are UTC."""
+
+    converter = time.gmtime
+    default_msec_format = "%s.%03dZ"
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         return safe_text(super().formatMessage(record), in_one_line=True)

@@ -1,6 +1,7 @@
 """One log file for all syncs of a machine, however they were launched: `orders-sync log --follow` shows it."""
 
 import logging
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from logging.handlers import WatchedFileHandler
@@ -12,6 +13,26 @@ from orders_sync.model.control_characters import LogFormatter
 LOGGER = logging.getLogger("orders_sync")
 
 
+class _SyncLog(WatchedFileHandler):
+    """Says once, in one line, that it can't be written, e.g. since the disk is full: no sync stops because of that."""
+
+    _has_said = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        problem = sys.exc_info()[1]
+        if not self._has_said and isinstance(problem, OSError):
+            self._has_said = True
+            sys.stderr.write(f"The sync log {self.baseFilename} can't be written: {problem.strerror}.\n")
+        elif not isinstance(problem, OSError):
+            super().handleError(record)
+
+    def close(self) -> None:
+        try:
+            super().close()
+        except OSError:  # what could not be written before can't be flushed either
+            self.stream = None
+
+
 @contextmanager
 def log_to_file() -> Generator[None]:
     """Appends what the core logs to the sync log for the length of the block. The lines contain no buyers' data.
@@ -21,7 +42,7 @@ def log_to_file() -> Generator[None]:
     nobody.
     """
     problem = _begin_anew_if_full()
-    handler = WatchedFileHandler(sync_log_file(), encoding="utf-8")
+    handler = _SyncLog(sync_log_file(), encoding="utf-8")
     handler.setFormatter(LogFormatter("%(asctime)s %(levelname)s OrderSync %(message)s"))
     LOGGER.addHandler(handler)
     if LOGGER.level == logging.NOTSET:

@@ -26,7 +26,7 @@ def test_waiting_lines_show_their_hours_and_what_happens_next(
 ) -> None:
     assert "No orderline waits for the merchant." in run("acceptance", "waiting").output
     a_short_order(shop, connection, tmp_path)
-    (line,) = json.loads(run("acceptance", "waiting", "--json").output)
+    (line,) = json.loads(run("acceptance", "waiting", "--json").stdout)
     assert (line["order"], line["item"], line["SKU"], line["in_time"]) == ("1", "100", "PHONE", "yes")
     assert 21.9 <= line["hours_left"] <= 22
     assert "refuses it, if it is still short" in line["what_happens"]
@@ -41,7 +41,7 @@ def test_lines_of_an_account_whose_file_has_an_error_stay_listed(
 ) -> None:
     a_short_order(shop, connection, tmp_path)
     write_account(tmp_path, "shop", {"marketplace": "none"})
-    (line,) = json.loads(run("acceptance", "waiting", "--json").output)
+    (line,) = json.loads(run("acceptance", "waiting", "--json").stdout)
     assert (line["order"], line["hours_left"], line["in_time"]) == ("1", None, None)
     assert "the account's file has an error, so that no pass answers it" in line["what_happens"]
     assert "The account files of shop have errors" in run("acceptance", "waiting").output
@@ -51,7 +51,7 @@ def test_lines_of_an_account_without_a_deadline_are_listed_with_a_hint(
     shop: Marketplace, connection: Connection, tmp_path: Path
 ) -> None:
     a_short_order(shop, connection, tmp_path, acceptance_deadline=None)
-    (line,) = json.loads(run("acceptance", "waiting", "--json").output)
+    (line,) = json.loads(run("acceptance", "waiting", "--json").stdout)
     assert (line["hours_left"], line["in_time"]) == (None, None)
     assert "Set an acceptance_deadline for shop: nothing warns before its lines run out." in (
         run("acceptance", "waiting").output
@@ -74,6 +74,6 @@ def test_an_order_is_held_back_from_refusal_with_a_reason_and_let_go(
 
 def test_holding_back_what_is_not_there_or_without_a_reason_is_an_error(shop: Marketplace) -> None:
     missing = run("acceptance", "hold-back", "shop", "9", "--reason", "x")
-    assert (missing.exit_code, missing.output.strip()) == (1, "There is no order 9 in the account shop.")
+    assert (missing.exit_code, missing.stderr) == (1, "Error: There is no order 9 in the account shop.\n")
     assert run("acceptance", "hold-back", "typo", "9", "--reason", "x").exit_code == 1
     assert run("acceptance", "hold-back", "shop", "9", "--reason", " ").exit_code == 1

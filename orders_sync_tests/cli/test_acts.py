@@ -66,7 +66,7 @@ ACTS: list[tuple[tuple[str, ...], str, dict[str, str]]] = [
 #: Commands that read nothing of buyers, or that change files or processes of this machine and no stored data.
 OTHERS = {
     "schedule list", "status", "log", "doctor", "rejected list", "flaws", "drift fields", "errors list", "changes",
-    "acts", "documents list", "devices missing", "devices duplicates",
+    "acts", "db shell", "db status", "db url", "documents list", "devices missing", "devices duplicates",
     "acceptance waiting", "stock levels", "explain",
     "alerts list", "alerts test", "init", "accounts add", "stock available", "stock events", "stock explain", "stock received", "stock skus list", "accounts list", "accounts check", "sandbox", "up", "daemon", "watch", "web", "db upgrade", "db roles", "db backup", "db restore", "cutover status", "cutover differences",
 }  # fmt: skip

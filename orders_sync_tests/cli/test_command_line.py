@@ -127,7 +127,7 @@ def test_the_log_shows_each_run(shop: Marketplace) -> None:
 )  # fmt: skip
 def test_a_misspelled_account_is_an_error_and_not_an_empty_answer(shop: Marketplace, command: tuple[str, ...]) -> None:
     result = run(*command)
-    assert (result.exit_code, result.output) == (1, "Error: There is no account 'shpo'; allowed are shop.\n")
+    assert (result.exit_code, result.output) == (1, "Error: There is no account shpo. Did you mean shop?\n")
 
 
 def test_an_empty_order_id_is_a_usage_error(shop: Marketplace) -> None:
@@ -282,9 +282,9 @@ def test_accounts_are_listed_and_checked(shop: Marketplace, tmp_path: Path) -> N
 
 
 def test_an_unknown_account_is_an_error_that_lists_the_accounts(shop: Marketplace) -> None:
-    result = run("sync", "--type", "new", "--account", "shoop")
+    result = run("sync", "--type", "new", "--account", "ebay")
     assert result.exit_code == 1
-    assert "There is no account 'shoop'; allowed are shop." in result.output
+    assert result.stderr == "Error: There is no account ebay; allowed are shop.\n"
 
 
 def test_a_database_that_does_not_answer_is_reported_without_its_password(
@@ -307,8 +307,8 @@ def test_a_cutover_begins_shows_its_checks_and_does_not_advance_without_them(sho
     assert "a test" in status  # the move with its reason
     advanced = run("cutover", "advance")
     assert advanced.exit_code == 1
-    assert "Not ready; nothing was moved." in advanced.stdout
-    assert re.search(r"^no .+: ", advanced.stdout, flags=re.MULTILINE)
+    assert "Not ready; nothing was moved." in advanced.stderr
+    assert re.search(r"^no .+: ", advanced.stderr, flags=re.MULTILINE)
     back = run("cutover", "back", "--reason", "a test")
     assert back.exit_code == 1
     assert back.stderr.startswith("Error: ")

@@ -26,4 +26,4 @@ def test_a_failure_says_where_its_answer_is_and_the_answer_is_whole(shop: Market
 def test_an_answer_or_account_that_is_not_there_is_an_error() -> None:
     shown = run("errors", "show", "7")
     assert (shown.exit_code, "There is no error answer 7." in shown.output) == (1, True)
-    assert "There is no account 'shpo'" in run("errors", "list", "--account", "shpo").output
+    assert "There is no account shpo" in run("errors", "list", "--account", "shpo").output

@@ -102,8 +102,8 @@ def test_a_dismissed_record_rests_until_the_marketplace_changes_it(shop: Marketp
     assert run("rejected", "dismiss", "shop", "77", "--reason", "why").exit_code == 1
     assert "Missing option '--reason'" in run("rejected", "dismiss", "shop", "1").output
     again = run("sync", "--type", "new", "--reread").output + run("sync", "--type", "care", "--reread").output
-    assert "order 2 rejected" in again
-    assert "order 1 rejected" not in again
+    assert "2 records rejected: items are missing, and the order is not stored yet: order 2, order 3" in again
+    assert "order 1" not in again
     assert "care record 900" not in again
     run("rejected", "retry")
     attempts = "SELECT attempts FROM rejected_records WHERE record_id IN ('1', '900')"

@@ -305,7 +305,7 @@ def test_a_second_up_on_the_same_state_folder_is_refused(state: Path) -> None:
         [
             sys.executable, "-c",
             "import sys, time; from pathlib import Path; from orders_sync.cli.supervisor import only_one\n"
-            "with only_one(Path(sys.argv[1])):\n    print('in', flush=True); time.sleep(60)",
+            "with only_one(Path(sys.argv[1]), 'UI on http://127.0.0.1:3001'):\n    print('in', flush=True); time.sleep(60)",
             str(state),
         ],
         stdout=subprocess.PIPE,
@@ -315,9 +315,10 @@ def test_a_second_up_on_the_same_state_folder_is_refused(state: Path) -> None:
         assert holder.stdout.readline() == b"in\n"
         with pytest.raises(AlreadyRunningError) as problem, only_one(state):
             pass
-        assert str(problem.value) == (
-            f"orders-sync up already runs on the state folder {state} (process {holder.pid}). Stop it first, or name "
-            "another folder by ORDERS_SYNC_STATE."
+        assert re.fullmatch(
+            rf"orders-sync up already runs on the state folder {state}: running since \d{{4}}-\d\d-\d\d [\d:]{{8}} UTC, UI on "
+            rf"http://127.0.0.1:3001, process {holder.pid}. Stop it first, or name another folder by ORDERS_SYNC_STATE.",
+            str(problem.value),
         )
     finally:
         holder.kill()

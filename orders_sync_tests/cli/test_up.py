@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from orders_sync.testing.deployment import accounts_of, copy_project, edit_yaml, environment, free_port, program
+from orders_sync.testing.deployment import accounts_of, copy_project, environment, free_port, program
 from orders_sync.testing.waiting import limit, wait_for
 
 pytestmark = [pytest.mark.daemon, pytest.mark.xdist_group("deployment")]
@@ -35,10 +35,10 @@ def _left_behind(project: Path) -> list[str]:
 @pytest.mark.timeout(limit(700))
 @pytest.mark.usefixtures("turn")
 def test_it_starts_syncs_stops_and_continues(tmp_path: Path) -> None:
-    project = copy_project(tmp_path)
+    """In a folder with spaces in its path, on ports of its own: the sandbox's accounts follow to its port."""
+    (tmp_path / "a folder of mine").mkdir()
+    project = copy_project(tmp_path / "a folder of mine")
     ui, sandbox = free_port(), free_port()
-    for account in (project / "orders_sync" / "defs" / "accounts").glob("*/defs.yaml"):
-        edit_yaml(account, lambda file: file["attributes"].update(base_url=f"http://127.0.0.1:{sandbox}"))
     first = subprocess.run(
         _up(project, ui, sandbox, "--until-synced"), cwd=project, env=environment(), capture_output=True, text=True,
         timeout=limit(400), check=False,
@@ -74,6 +74,9 @@ def test_it_starts_syncs_stops_and_continues(tmp_path: Path) -> None:
         )  # fmt: skip
         assert again.returncode == 1
         assert "orders-sync up already runs on the state folder" in again.stderr.replace("\n", " ")
+        assert f", UI on http://127.0.0.1:{ui}, process {second.pid}. Stop it first" in again.stderr
+        log = (project / ".state" / "logs" / "code_server.log").read_text()
+        assert ("BetaWarning" in log, "PreviewWarning" in log) == (False, False)
     finally:
         second.send_signal(signal.SIGINT)
         second.wait(limit(90))

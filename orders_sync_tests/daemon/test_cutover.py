@@ -120,8 +120,8 @@ def test_the_runbook(both: Deployment) -> None:
     assert [(row["order_id"], row["field"], row["v1"], row["v2"]) for row in rows] == [("3", "quantity", "1", "7")]
     not_ready = both.cli("cutover", "advance")
     assert not_ready.returncode == 1
-    assert "no days compared: 6 of 7 account days are still needed" in " ".join(not_ready.stdout.split())
-    assert "Not ready; nothing was moved." in not_ready.stdout
+    assert "no days compared: 6 of 7 account days are still needed" in " ".join(not_ready.stderr.split())
+    assert "Not ready; nothing was moved." in not_ready.stderr
     ours.execute("UPDATE order_items SET quantity = 1 WHERE order_id = '3'")
     assert both.cli("cutover", "advance", "--force").returncode == 2
 

@@ -53,7 +53,7 @@ def test_the_first_passes_run_at_once_and_everything_is_materialised(deployment:
 def test_the_doctor_is_content_and_says_what_is_wrong(deployment: Deployment) -> None:
     short = deployment.cli("doctor")
     assert short.returncode == 1
-    assert "records: shop: 40 items whose stock can't be locked" in short.stdout, short.stdout + short.stderr
+    assert "warn records: shop: 40 items whose stock can't be locked" in short.stdout, short.stdout + short.stderr
     (deployment.folder / "stock.csv").write_text("sku,on_hand\nPHONE,1000\n")
     assert deployment.cli("stock", "import", "stock.csv").returncode == 0
     report = deployment.cli("doctor")
@@ -181,7 +181,7 @@ def test_a_lane_never_overlaps_itself(minute: Minute, deployment: Deployment) ->
     assert minute.skipped.startswith(f"Lane shop/new is busy: run {minute.slow[:8]} (started)")
     assert minute.queued == ("QUEUED", "SUCCESS")
     assert minute.cli.returncode == 3, minute.cli.stdout + minute.cli.stderr
-    assert re.search(rf"Lane shop/new is busy: run\s+{minute.slow}", minute.cli.stdout)
+    assert re.search(rf"Lane shop/new is busy: run\s+{minute.slow}", minute.cli.stderr)
     with deployment.connect() as connection:
         # On a slow machine the gate stays closed for so long that the first attempt fails, and Dagster repeats it.
         outcomes = connection.execute(

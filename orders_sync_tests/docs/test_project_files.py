@@ -1,6 +1,7 @@
 """The files at the top of the repository agree with each other."""
 
 import re
+import subprocess
 import tomllib
 from importlib.metadata import version
 
@@ -28,6 +29,14 @@ def test_ci_covers_every_supported_python_and_postgresql() -> None:
     matrix = workflow["jobs"]["tests"]["strategy"]["matrix"]
     assert PROJECT["requires-python"] == f">={matrix['python'][0]}"
     assert int(matrix["postgresql"][0]) == OLDEST_POSTGRESQL
+
+
+def test_a_second_checkout_runs_on_ports_of_its_own() -> None:
+    done = subprocess.run(
+        ["make", "--dry-run", "run", "PORT=3001", "SANDBOX_PORT=8766"], cwd=PROJECT_ROOT, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1] == ".venv/bin/orders-sync up --port 3001 --sandbox-port 8766"
 
 
 def test_every_kind_of_change_has_a_row_with_its_files() -> None:

@@ -7,7 +7,7 @@ from typing import Any, cast
 from orders_sync.config.account import AccountConfigError, SellerAccount
 from orders_sync.config.account_files import FILE_NAME, account_entries, check_account, read_attributes
 from orders_sync.config.environment import accounts_folder
-from orders_sync.config.yaml_files import shown_name
+from orders_sync.config.yaml_files import closest, shown_name
 from orders_sync.marketplaces.kit.registry import settings_models, unusable_modules
 from orders_sync.model.lane import Lane, SyncType
 
@@ -67,13 +67,17 @@ def find_account(name: str) -> SellerAccount:
 
 
 def check_account_name(name: str) -> None:
-    """Raises AccountConfigError with the names of all usable accounts if there is no account file of this name.
+    """Raises AccountConfigError, with what may have been meant, if there is no account file of this name.
 
     The account may have a file that can't be used: what it stored earlier can be looked at all the same.
     """
     accounts, problems = load_accounts()
-    if name not in accounts and name not in problems:
-        raise AccountConfigError(f"There is no account {name!r}; allowed are {', '.join(sorted(accounts)) or 'none'}.")
+    if name in accounts or name in problems:
+        return
+    missing = f"There is no account {shown_name(name) or 'without a name'}"
+    if close := closest(name, (*accounts, *problems)):
+        raise AccountConfigError(f"{missing}. Did you mean {close}?")
+    raise AccountConfigError(f"{missing}; allowed are {', '.join(sorted(accounts)) or 'none'}.")
 
 
 def account_names() -> list[str]:

@@ -1,11 +1,12 @@
 """Whether the credentials and endpoints of an account work: one cheap request to each endpoint that the syncs use."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from orders_sync.config.account import AccountConfigError, SellerAccount
-from orders_sync.marketplaces.kit.errors import MarketplaceError, RecordNotFoundError
+from orders_sync.marketplaces.kit.errors import MarketplaceError, MarketplaceUnavailableError, RecordNotFoundError
 from orders_sync.marketplaces.kit.registry import opened_adapter
+from orders_sync.marketplaces.kit.retries import tried_once
 
 
 class Probe(NamedTuple):
@@ -18,11 +19,19 @@ class Probe(NamedTuple):
     """What it answered, or why it does not work; '' where there is nothing to say."""
 
 
-def probe_endpoints(account: SellerAccount) -> Iterator[Probe]:
-    """Sends the requests, one after the other. A missing credential is one failed probe for them all."""
+def probe_endpoints(account: SellerAccount, report: Callable[[str], None] = lambda what: None) -> Iterator[Probe]:
+    """Sends the requests, one after the other and each once. A missing credential is one failed probe for them all.
+
+    `report` gets what is tried next.
+    """
     try:
-        with opened_adapter(account) as adapter:
+        with opened_adapter(account) as adapter, tried_once():
+            is_down = False
             for endpoint, probe in adapter.probes().items():
+                if is_down:
+                    yield Probe(endpoint, False, "not tried: the marketplace answers no call now")
+                    continue
+                report(f"{account.name}: {endpoint}")
                 try:
                     probe()
                 except RecordNotFoundError as problem:
@@ -30,6 +39,7 @@ def probe_endpoints(account: SellerAccount) -> Iterator[Probe]:
                     yield Probe(endpoint, True, f"HTTP {problem.status}, as expected")
                 except MarketplaceError as problem:
                     yield Probe(endpoint, False, str(problem))
+                    is_down = isinstance(problem, MarketplaceUnavailableError) and problem.concerns_all_calls
                 else:
                     yield Probe(endpoint, True, "")
     except AccountConfigError as problem:

@@ -3,7 +3,9 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 from orders_sync.lanes.lock import held_lanes
@@ -23,8 +25,31 @@ MAX_BACKOFF_SECONDS = 20.0
 
 # stamina logs each retry without its reason: a host without logging configuration would print that to stderr.
 logging.getLogger("stamina").addHandler(logging.NullHandler())
+_has_set_hooks = threading.Event()
 
 Result = TypeVar("Result")
+
+
+_is_tried_once = ContextVar("is_tried_once", default=False)
+
+
+@contextmanager
+def tried_once() -> Generator[None]:
+    """Tries no call of this thread again in the block: a person waits for its outcome, whatever that is."""
+    token = _is_tried_once.set(True)
+    try:
+        yield
+    finally:
+        _is_tried_once.reset(token)
+
+
+def _log_to_logging_only() -> None:
+    """Where structlog is installed, stamina logs by it instead: to standard output, where a command prints its data."""
+    from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks
+
+    if not _has_set_hooks.is_set():
+        _has_set_hooks.set()
+        set_on_retry_hooks([LoggingOnRetryHook])
 
 
 class TransientError(OrdersSyncError):
@@ -108,6 +133,7 @@ class Retries:
         # stamina takes over after the first failure only: it costs 30 µs per call, and its import 25 ms per process.
         import stamina
 
+        _log_to_logging_only()
         attempts = stamina.retry_context(
             on=backoff,
             attempts=None,
@@ -136,7 +162,7 @@ class Retries:
 
     def _is_worth_another(self, error: TransientError, tries: int, seconds: float) -> bool:
         """Whether to try a call again that has failed `tries` times, in `seconds` since its first try."""
-        if error.give_up:
+        if error.give_up or _is_tried_once.get():
             return False
         if error.outage:
             return tries < MAX_TRIES or self._outage_seconds > self._outage_seconds_spent + seconds
