@@ -27,6 +27,7 @@ ACTS = {
 }
 OTHERS = {
     "check_orders": "It only reads.",
+    "check_whole_tables": "It only reads.",
     "explain_lock": "It only reads.",
     "daily_reports": "It computes a table from the others, as often as it likes.",
     "refresh_latest": "It runs V1, which has its own records; V2's tables stay as they are.",
