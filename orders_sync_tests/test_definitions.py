@@ -41,7 +41,7 @@ def test_jobs_that_a_dead_worker_must_not_repeat_have_no_retries(definitions: dg
     of_ops = [job for job in repository.get_all_jobs() if not job.asset_layer.selected_asset_keys]
     assert len(of_ops) > 7
     repeated = {job.name for job in of_ops if job.tags.get("dagster/max_retries") != "0"}
-    assert repeated == {"check_orders", "explain_lock", "explain_order", "check_account"}
+    assert repeated == {"check_whole_tables", "explain_lock", "explain_order", "check_account"}
 
 
 def snapshot(repository: dg.RepositoryDefinition) -> str:
@@ -85,11 +85,12 @@ def snapshot(repository: dg.RepositoryDefinition) -> str:
     return yaml.safe_dump(everything, sort_keys=False, default_flow_style=None, width=120)
 
 
-def test_each_account_has_four_assets_in_its_group(definitions: dg.Definitions) -> None:
+def test_each_account_has_four_assets_and_what_plots_their_passes_in_its_group(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
     for account in SANDBOX_ACCOUNTS:
         names = {key.path[-1] for key in graph.get_all_asset_keys() if key.path[0] == account}
-        assert names == {"new_orders", "modified_orders", "care_records", "incomplete_orders"}
+        lanes = {"new_orders", "modified_orders", "care_records", "incomplete_orders"}
+        assert names == lanes | {"new_passes", "modified_passes", "care_passes"}
     for key in graph.get_all_asset_keys():
         node = graph.get(key)
         assert node.description, key
@@ -101,7 +102,7 @@ def test_each_account_has_four_assets_in_its_group(definitions: dg.Definitions) 
 def test_the_page_of_a_sync_links_to_the_accounts_file_and_to_the_code(definitions: dg.Definitions) -> None:
     spec = definitions.resolve_assets_def(dg.AssetKey(["mirakl_sandbox", "new_orders"])).get_asset_spec()
     links = spec.metadata["dagster/code_references"].code_references
-    assert [Path(link.file_path).name for link in links] == ["defs.yaml", "account.py"]
+    assert [Path(link.file_path).name for link in links] == ["defs.yaml", "lane_asset.py"]
     assert links[0].label == "mirakl_sandbox/defs.yaml"
 
 
@@ -135,7 +136,8 @@ def test_every_asset_is_run_by_a_job(definitions: dg.Definitions) -> None:
         if job.name != ASSET_JOB
         for key in job.asset_layer.executable_asset_keys
     }
-    assert repository.asset_graph.materializable_asset_keys - run == set()
+    shown_by_its_sensor = {dg.AssetKey("doctor")}
+    assert repository.asset_graph.materializable_asset_keys - run == shown_by_its_sensor
 
 
 def test_the_job_of_the_reports_runs_a_report_that_is_added(definitions: dg.Definitions) -> None:
@@ -193,7 +195,7 @@ def test_the_checks_pass_on_a_healthy_database_and_show_the_rows_that_break_them
         failed = {name for name, passed in results.items() if not passed}
         assert failed <= {"contract_is_known", "states_are_known", "totals_add_up", "no_late_orders"}
         assert {"contract_is_known", "states_are_known", "totals_add_up"} <= failed
-        assert len(results) == 16
+        assert len(results) == 18
         connection.execute("DELETE FROM order_events WHERE order_id = '1'")
         connection.execute("DELETE FROM orders WHERE order_id = '1'")
         assert not check_results(definitions)["every_item_has_its_order"]
@@ -208,7 +210,7 @@ def test_a_partial_pass_is_green_with_a_warning(database_url: str) -> None:
         (evaluation,) = result.get_asset_check_evaluations()
         assert (evaluation.check_name, evaluation.passed) == ("nothing_put_off", False)
         assert evaluation.severity == dg.AssetCheckSeverity.WARN
-        made = result.asset_materializations_for_node("shop__care_records")[-1]  # those of the tables come first
+        made = result.asset_materializations_for_node("shop__care_records")[0]  # that of its passes comes first
         assert made.metadata["put_off"].value == 1
         assert "care record 901 put off" in str(made.metadata["problems"].value)
         marketplace.calm()
@@ -247,9 +249,26 @@ def _materialize(marketplace: Marketplace, name: str, **config: bool) -> dg.Exec
 
 
 def check_results(definitions: dg.Definitions) -> dict[str, bool]:
-    result = definitions.resolve_job_def("check_orders").execute_in_process(raise_on_error=False)
-    assert result.success
-    return {e.check_name: e.passed for e in result.get_asset_check_evaluations()}
+    """The results of all checks of the synced tables and of stock: those of each hour, and those of the night."""
+    results: dict[str, bool] = {}
+    for job in ("check_orders", "check_whole_tables"):
+        result = definitions.resolve_job_def(job).execute_in_process(raise_on_error=False)
+        assert result.success
+        results |= {each.check_name: each.passed for each in result.get_asset_check_evaluations()}
+    return results
+
+
+def test_the_tables_show_their_sizes_each_hour(definitions: dg.Definitions, database_url: str) -> None:
+    """As observations: a materialization would make the results of their checks look outdated."""
+    with Marketplace(orders=60, days=10) as marketplace, connect() as connection:
+        sync(sandbox_account(marketplace))
+        (stored,) = connection.execute("SELECT count(*) FROM orders").fetchone() or (0,)
+    result = definitions.resolve_job_def("check_orders").execute_in_process()
+    observed = [each.asset_observation_data.asset_observation for each in result.get_asset_observation_events()]
+    sizes = {each.asset_key.to_user_string(): each.metadata["dagster/row_count"].value for each in observed}
+    assert sizes.keys() == {"orders", "order_items", "care_records", "order_events"}
+    assert sizes["orders"] == stored > 0
+    assert not [each for each in result.all_events if each.event_type_value == "ASSET_MATERIALIZATION"]
 
 
 def test_a_lock_is_explained_in_the_ui(definitions: dg.Definitions, database_url: str) -> None:

@@ -13,6 +13,7 @@ SYNC_INCOMPLETE = "0 */4 * * *"
 # What follows the syncs of the night.
 RETENTION = "45 4 * * *"
 DAILY_REPORTS = "15 5 * * *"
+WHOLE_TABLES = "40 5 * * *"
 PRUNING = "50 5 * * *"
 V1_V2_COMPARISON = "30 5 * * *"
 

@@ -5,8 +5,9 @@ from contextvars import ContextVar
 USER_TAG = "user"
 """The tag that says who started a run. Dagster+ sets it as well; where nobody is known by name, a person may do so in
 the launchpad."""
-LAUNCHED_IN_TAG = "orders_sync/launched_in"
-"""Its value is `ui` on runs that the web process has put into the queue, whatever other tags a client gave them."""
+LAUNCHED_IN_TAG = ".dagster/orders_sync_launched_in"
+"""Its value is `ui` on runs that the web process has put into the queue, whatever other tags a client gave them. The UI
+does not show tags that begin with `.dagster/`."""
 
 acting_user: ContextVar[str | None] = ContextVar("acting_user", default=None)
 """In the web process: the name of the user who sends the request, as the login found it out."""

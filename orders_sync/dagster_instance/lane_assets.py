@@ -19,9 +19,10 @@ ACCOUNT_TAG = "orders_sync/account"
 SYNC_TYPE_TAG = "orders_sync/sync_type"
 MARKETPLACE_TAG = "orders_sync/marketplace"
 """On runs of schedules and sensors. dagster.yaml limits how many runs of one marketplace execute at once."""
-FROM_WATERMARK_TAG = "orders_sync/from"
+FROM_WATERMARK_TAG = ".dagster/orders_sync_from"
 """`watermark` on runs of schedules and sensors: they start at the watermark, `modified` three months ago. Their
-partitions are the days since the watermark."""
+partitions are the days since the watermark. The UI does not show tags that begin with `.dagster/`: this one says
+nothing to a person."""
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
 
@@ -29,6 +30,15 @@ RANGE_END_TAG = "dagster/asset_partition_range_end"
 def lane_key(lane: Lane) -> dg.AssetKey:
     """The asset of a lane."""
     return dg.AssetKey([lane.account, ASSET_NAMES[lane.sync_type]])
+
+
+def passes_key(lane: Lane) -> dg.AssetKey:
+    """The asset of which each pass of a lane is one materialization, with the figures of the pass.
+
+    A lane whose asset has no partitions needs none of its own.
+    """
+    name = f"{lane.sync_type.value}_passes" if is_partitioned(lane.sync_type) else ASSET_NAMES[lane.sync_type]
+    return dg.AssetKey([lane.account, name])
 
 
 def job_name(sync_type: SyncType) -> str:

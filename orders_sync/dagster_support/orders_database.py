@@ -11,6 +11,7 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from orders_sync.config.environment import ORDERS_DATABASE_URL, state_folder
+from orders_sync.dagster_support.run_log import log_to_run
 from orders_sync.database.engine import Connection, connect, engine
 from orders_sync.database.schema import SchemaError, check_schema
 from orders_sync.lanes.liveness import alive
@@ -39,7 +40,8 @@ class OrdersDatabase(dg.ConfigurableResource["OrdersDatabase"]):
     """The orders database: `ORDERS_DATABASE_URL`, or the embedded server when that is not set.
 
     Its setup checks the schema. In a run, it also shows until the end of the run that the run is alive
-    (the sensor `dead_runs` fails runs that do not), and appends what the sync logs to the sync log.
+    (the sensor `dead_runs` fails runs that do not), and appends what the core logs to the sync log and to the log of
+    the run.
     """
 
     _run_id: str | None = PrivateAttr(default=None)
@@ -52,7 +54,7 @@ class OrdersDatabase(dg.ConfigurableResource["OrdersDatabase"]):
             yield self
             return
         self._run_id = context.run.run_id
-        with alive(self._run_id), log_to_file():
+        with alive(self._run_id), log_to_file(), log_to_run(context.log):
             yield self
 
     def connect(self, purpose: str) -> Connection:

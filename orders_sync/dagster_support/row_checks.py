@@ -43,3 +43,8 @@ def rows_check_result(
     if rows:
         metadata["first rows"] = rows_table(names, rows[:ROWS_SHOWN])
     return dg.AssetCheckResult(passed=not rows, severity=severity, metadata=metadata)
+
+
+def check_name(examination: str) -> str:
+    """The name of the check of the asset `doctor` that stands for an examination (`health.examinations`)."""
+    return examination.replace(" ", "_")

@@ -32,6 +32,7 @@ from orders_sync.passes.acceptance_requests import settle_requests
 from orders_sync.passes.evidence import evidence_kept
 from orders_sync.passes.noted_progress import progress_noted
 from orders_sync.passes.store_documents import store_due_documents
+from orders_sync.passes.sync_log import IN_FAILURE
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.queries import has_stock_list
 from orders_sync.sync import care, incomplete, modified, new
@@ -91,11 +92,12 @@ def _run(request: PassRequest, lane: Lane) -> PassSummary:
         except BaseException as error:
             summary.seconds = time.monotonic() - began
             if not isinstance(error, Exception | LaneLostError):  # Ctrl-C, or Dagster's own when a run is terminated
-                log.warning("%s: run %s was stopped", lane, request.run_id)
-                _note_failure(connection, lane, lane_run_id, summary, STOPPED)
+                problem = request.why_stopped() or STOPPED
+                log.warning("%s: run %s: %s", lane, request.run_id, problem)
+                _note_failure(connection, lane, lane_run_id, summary, problem)
                 raise
             problem = str(error) if isinstance(error, LaneLostError) else one_line_error(error)
-            log.error("%s: run %s failed: %s", lane, request.run_id, problem)
+            log.error("%s: run %s failed: %s", lane, request.run_id, problem, extra={IN_FAILURE: True})
             _note_failure(connection, lane, lane_run_id, summary, problem)
             _note_refusal(connection, request, error, problem)
             raise PassFailedError(f"{lane}: {problem}") from None
@@ -233,7 +235,8 @@ def _note_refusal(connection: Connection, request: PassRequest, error: BaseExcep
         return
     what = "all lanes of the account pause" if pauses_account else "the lane pauses"
     log.error(
-        "%s: %s until the account's file or credential has changed, or somebody runs it by hand.", lane, what
+        "%s: %s until the account's file or credential has changed, or somebody runs it by hand.", lane, what,
+        extra={IN_FAILURE: True},
     )  # fmt: skip
 
 

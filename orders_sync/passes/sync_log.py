@@ -11,6 +11,8 @@ from orders_sync.config.log_files import begin_anew_if_full
 from orders_sync.model.control_characters import LogFormatter
 
 LOGGER = logging.getLogger("orders_sync")
+IN_FAILURE = "in_failure"
+"""A record with this attribute says what the error that is raised says, too."""
 
 
 class _SyncLog(WatchedFileHandler):

@@ -33,3 +33,5 @@ class PassRequest:
     """The person who starts it by hand; None: nobody does."""
     progress: Callable[[PassSummary], None] = field(default=lambda _: None)
     """Called after each batch with the summary so far."""
+    why_stopped: Callable[[], str | None] = field(default=lambda: None)
+    """Called if the pass is stopped before its end: why, e.g. who did it; None: not known."""

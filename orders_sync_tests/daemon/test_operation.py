@@ -304,7 +304,7 @@ def passes_at_once(deployment: Deployment) -> list[tuple[Any, ...]]:
 
 
 def test_a_run_whose_worker_is_killed_is_run_again_in_its_lane(deployment: Deployment) -> None:
-    tags = {"orders_sync/account": ACCOUNT, "orders_sync/sync_type": "care", "orders_sync/from": "watermark"}
+    tags = {"orders_sync/account": ACCOUNT, "orders_sync/sync_type": "care", "orders_sync/marketplace": "back_market"}
     with deployment.marketplace.closed_gate("/ws/sav") as gate:
         run = deployment.materialize("care_records", today(deployment), tags)
         wait_for(lambda: gate.reached, seconds=60, what="the doomed run's first call")
@@ -315,6 +315,47 @@ def test_a_run_whose_worker_is_killed_is_run_again_in_its_lane(deployment: Deplo
     assert tags.items() <= kept.items()
     assert retry["assetSelection"] == [{"path": [ACCOUNT, "care_records"]}]
     assert passes_at_once(deployment) == []
+
+
+def test_a_run_that_a_person_terminates_says_so_on_its_lane_and_loses_nothing(deployment: Deployment) -> None:
+    def lane() -> tuple[object, ...] | None:
+        with deployment.connect() as connection:
+            return connection.execute(
+                "SELECT watermark, last_outcome, last_problem FROM lanes WHERE sync_type = 'care'"
+            ).fetchone()
+
+    before = lane()
+    with deployment.marketplace.closed_gate("/ws/sav") as gate:
+        run = deployment.materialize("care_records", today(deployment))
+        wait_for(lambda: gate.reached, seconds=60, what="the run's first call")
+        deployment.graphql("mutation($id: String!) {terminateRun(runId: $id) {__typename}}", id=run)
+        assert deployment.wait_for_run(run).startswith("CANCELED")
+        after = lane()
+    assert before is not None
+    assert after is not None
+    assert after[:2] == (before[0], "failed")
+    assert str(after[2]).startswith("terminated by a person at 20")
+
+
+def test_a_sync_of_the_command_line_is_seen_in_dagster(deployment: Deployment) -> None:
+    assert deployment.cli("sync", "--type", "care", "--wait", "60").returncode == 0
+    with deployment.connect() as connection:
+        (run_id,) = connection.execute(
+            "SELECT run_id FROM lane_runs WHERE run_id LIKE 'cli-%' ORDER BY lane_run_id DESC LIMIT 1"
+        ).fetchone() or ("",)
+
+    def shown() -> list[str]:
+        with deployment.connect("dagster") as connection:
+            return [
+                event
+                for (event,) in connection.execute(
+                    "SELECT event FROM event_logs WHERE dagster_event_type = 'ASSET_MATERIALIZATION' "
+                    'AND asset_key = \'["shop", "care_passes"]\''
+                )
+                if run_id in event
+            ]
+
+    assert len(wait_for(shown, seconds=90, what="the pass in Dagster")) == 1
 
 
 def test_a_host_that_dies_leaves_no_lane_held(deployment: Deployment) -> None:

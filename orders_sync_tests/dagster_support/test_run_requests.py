@@ -7,6 +7,7 @@ import dagster as dg
 import pytest
 
 from orders_sync.config.schedules import ScheduleSettings
+from orders_sync.dagster_instance.lane_assets import FROM_WATERMARK_TAG
 from orders_sync.dagster_instance.lane_runs import FIRST_PASS_DAYS
 from orders_sync.dagster_support.run_requests import TickRequests, request_of, requests_of_tick
 from orders_sync.database.engine import Connection
@@ -52,7 +53,7 @@ def test_a_tick_requests_a_run_for_each_account(instance: dg.DagsterInstance, co
     for run in requests.runs:
         assert run.asset_selection == [dg.AssetKey([run.tags["orders_sync/account"], "new_orders"])]
         assert run.tags["orders_sync/sync_type"] == "new"
-        assert run.tags["orders_sync/from"] == "watermark"
+        assert run.tags[FROM_WATERMARK_TAG] == "watermark"
 
 
 def test_a_second_daemon_requests_nothing_for_the_same_tick(

@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
+from orders_sync.dagster_support.order_rules import ORDER_RULES
 from orders_sync.database.engine import Connection
 from orders_sync.database.pruning import Pruned, prune_rows
-from orders_sync.defs.orders.checks import CREATED_ONCE
 from orders_sync.lanes.error_answers import ErrorAnswer, keep_error_answers
 from orders_sync.model.lane import Lane, SyncType
 from orders_sync.stock.apply_events import apply_pending
@@ -91,4 +91,5 @@ def test_of_old_events_the_first_and_the_latest_stay(marketplace: Marketplace, c
     assert sorted(rows) == [
         ("OrderCreated", "", "pending"), ("OrderStatusChanged", "", "shipped"), ("OrderStatusChanged", "100", "shipped"),
     ]  # fmt: skip
-    assert connection.execute(CREATED_ONCE.encode()).fetchall() == []
+    (created_once,) = (rule for rule in ORDER_RULES if rule.name == "every_order_created_once")
+    assert connection.execute(created_once.of_all()).fetchall() == []

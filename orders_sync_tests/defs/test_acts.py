@@ -30,6 +30,7 @@ ACTS = {
 }
 OTHERS = {
     "check_orders": "It only reads.",
+    "check_whole_tables": "It only reads.",
     "explain_lock": "It only reads.",
     "explain_order": "It only reads.",
     "check_account": "It only reads at the marketplace.",

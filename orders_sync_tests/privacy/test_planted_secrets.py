@@ -16,7 +16,7 @@ from psycopg.sql import SQL, Identifier
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from orders_sync.components.account import lane_asset
+from orders_sync.components.lane_asset import lane_asset
 from orders_sync.config.account import SellerAccount
 from orders_sync.config.environment import sync_log_file
 from orders_sync.config.schedules import load_schedules

@@ -89,15 +89,14 @@ def test_the_docs_of_the_account_component_are_shown(page: Page, deployment: Dep
 
 def test_an_assets_page_shows_its_numbers_its_owner_and_its_code(page: Page, deployment: Deployment) -> None:
     page.goto(f"{deployment.url}/assets/{ACCOUNT}/new_orders")
-    for text in (
-        "api_calls",
-        "throttled_seconds",
-        "watermark",
-        "account.py",
-        "Freshness policy",
-    ):
+    for text in ("lane_asset.py", "Freshness policy"):
         expect(page.get_by_text(text).first).to_be_visible()
+    expect(page.get_by_role("link", name="/operations/lanes")).to_have_attribute("href", "/operations/lanes")
     keep(page, "new_orders")
+    page.goto(f"{deployment.url}/assets/{ACCOUNT}/new_passes")
+    for text in ("api_calls", "throttled_seconds", "lag_seconds", "watermark"):
+        expect(page.get_by_text(text).first).to_be_visible()
+    keep(page, "new_passes")
     page.goto(f"{deployment.url}/assets/orders?view=overview")
     expect(page.get_by_text("shipping_last_name")).to_be_visible()
     keep(page, "orders_table")

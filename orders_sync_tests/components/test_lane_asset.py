@@ -1,4 +1,4 @@
-"""The asset of `modified` in a real instance: what its runs cover, which days they mark, what they write to the log."""
+"""The asset of `modified` in a real instance: what its runs cover, which days they mark, what they show and log."""
 
 import uuid
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ import dagster as dg
 import psycopg
 import pytest
 
-from orders_sync.components.account import lane_asset
+from orders_sync.components.lane_asset import lane_asset
 from orders_sync.config.account import SellerAccount
 from orders_sync.config.schedules import load_schedules
 from orders_sync.dagster_instance.lane_assets import RANGE_END_TAG, RANGE_START_TAG, job_name
@@ -46,13 +46,23 @@ Run = Callable[[dict[str, str]], str]
 
 
 @pytest.fixture
-def run(account: SellerAccount, event_log: psycopg.Connection, tmp_path: Path) -> Iterator[Run]:
+def instance(event_log: psycopg.Connection, tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.local_temp(str(tmp_path), {"storage": {"custom": STORAGE}}) as opened:
+        yield opened
+
+
+@pytest.fixture
+def run(account: SellerAccount, instance: dg.DagsterInstance) -> Run:
     """Runs the job of `modified` for one account with these tags; gives the id of the run."""
     asset = lane_asset(LANE, account, load_schedules())
     job = dg.define_asset_job(job_name(LANE.sync_type), [asset.key], executor_def=dg.in_process_executor)
     definitions = dg.Definitions([asset], jobs=[job], resources={"orders_database": OrdersDatabase()})
-    with dg.DagsterInstance.local_temp(str(tmp_path), {"storage": {"custom": STORAGE}}) as instance:
-        yield lambda tags: definitions.resolve_job_def(job.name).execute_in_process(instance=instance, tags=tags).run_id
+
+    def launch(tags: dict[str, str]) -> str:
+        made = definitions.resolve_job_def(job.name)
+        return made.execute_in_process(instance=instance, tags=tags, raise_on_error=False).run_id
+
+    return launch
 
 
 @pytest.fixture
@@ -124,7 +134,7 @@ def test_a_nightly_run_of_a_quiet_lane_writes_little(
     nightly()
     set_watermark(connection, 1)
     rows, size = event_log.execute(SIZE, [nightly()]).fetchone() or (0, 0)
-    assert 0 < rows < 30
+    assert 0 < rows <= 26
     assert 0 < size < 50_000
 
 
@@ -154,3 +164,86 @@ def test_a_backfill_covers_and_marks_the_days_that_a_person_selected(
     assert selected - range_start(connection) == timedelta(minutes=account.settings.overlap_minutes)
     nothing_selected = run({RANGE_START_TAG: days_ago(3), RANGE_END_TAG: days_ago(3)})
     assert partitions(event_log, MARKED, nothing_selected) == [days_ago(3)], "one day, whatever else has changed"
+
+
+def events_of(instance: dg.DagsterInstance, *key: str) -> list[dg.AssetMaterialization]:
+    records = instance.fetch_materializations(dg.AssetKey(key), limit=200).records
+    return [event for record in records if (event := record.asset_materialization) is not None]
+
+
+def test_a_pass_over_three_months_is_one_point_and_a_day_shows_only_what_belongs_to_it(
+    nightly: Callable[[], str], instance: dg.DagsterInstance, marketplace: Marketplace
+) -> None:
+    for number in (1, 2, 30):
+        an_order(marketplace, number, age=timedelta(days=number))
+    run_id = nightly()
+    (point,) = events_of(instance, "shop", "modified_passes")
+    assert (point.metadata["created"].value, point.metadata["changed"].value) == (3, 0)
+    assert {"rejected", "flawed", "api_calls", "throttled_seconds", "lag_seconds", "seconds"} <= set(point.metadata)
+    assert point.metadata["run"].value == run_id
+    days = {event.partition: dict(event.metadata) for event in events_of(instance, "shop", "modified_orders")}
+    assert len(days) == 93
+    assert {tuple(metadata) for metadata in days.values()} == {("changed_orders",)}
+    assert sum(int(str(metadata["changed_orders"].value)) for metadata in days.values()) == 3
+    assert days[days_ago(30)]["changed_orders"].value == 1
+
+
+def test_a_pass_reports_an_order_that_breaks_a_rule_at_once_and_nothing_of_one_that_keeps_them(
+    nightly: Callable[[], str], instance: dg.DagsterInstance, marketplace: Marketplace, event_log: psycopg.Connection
+) -> None:
+    def broken() -> list[str]:
+        return [text for (text,) in event_log.execute(EVALUATIONS)]
+
+    an_order(marketplace, 1)
+    nightly()
+    assert broken() == []
+    an_order(marketplace, 2, skus=("A", "B"))
+    marketplace.change(2, price="5.00")
+    nightly()
+    (evaluation,) = broken()
+    assert "totals_add_up" in evaluation
+    assert "Among the orders that a pass of shop/modified stored." in evaluation
+    nightly()
+    assert len(broken()) == 1, "a pass that stores nothing says nothing"
+
+
+EVALUATIONS = """
+SELECT event FROM event_logs WHERE dagster_event_type = 'ASSET_CHECK_EVALUATION' AND event NOT LIKE '%nothing_put_off%'
+"""
+
+
+def test_a_failed_run_says_once_why_and_what_happens_next_and_has_the_lines_of_its_pass(
+    nightly: Callable[[], str], instance: dg.DagsterInstance, marketplace: Marketplace
+) -> None:
+    marketplace.fault("status", path="/ws/orders", status=401, times=1)
+    run_id = nightly()
+    failed = next(each for each in instance.all_logs(run_id) if is_step_failure(each))
+    assert failed.dagster_event is not None
+    data = failed.dagster_event.step_failure_data
+    text = str(data.user_failure_data and data.user_failure_data.description)
+    assert text.count("the credential is wrong or lacks a right") == 1
+    assert "it runs again when the account's file or credential has changed" in text
+    assert "Nothing is lost" in text
+    lines = [each.user_message for each in instance.all_logs(run_id) if each.dagster_event is None]
+    assert any("run " in line and line.endswith(" begins") for line in lines), lines
+    assert not any("credential is wrong" in line for line in lines), "the failure says so"
+
+
+def is_step_failure(entry: dg.EventLogEntry) -> bool:
+    return entry.dagster_event is not None and entry.dagster_event.event_type_value == "STEP_FAILURE"
+
+
+def test_a_failed_run_is_tried_again_and_one_of_selected_days_is_not(
+    nightly: Callable[[], str], run: Run, instance: dg.DagsterInstance, marketplace: Marketplace
+) -> None:
+    def reason(run_id: str) -> str:
+        failed = next(each for each in instance.all_logs(run_id) if is_step_failure(each))
+        assert failed.dagster_event is not None
+        data = failed.dagster_event.step_failure_data.user_failure_data
+        return str(data and data.description)
+
+    marketplace.fault("status", path="/ws/orders", status=404, times=0)
+    assert "It is tried again in 1 min" in reason(nightly())
+    assert "It is tried again in 5 min" in reason(nightly())
+    selected = reason(run({RANGE_START_TAG: days_ago(3), RANGE_END_TAG: days_ago(3)}))
+    assert "To fetch the selected days, launch them once more. The lane is tried again in 15 min" in selected
