@@ -9,6 +9,7 @@ from pathlib import Path
 #: What a test names with @pytest.mark.needs, the package that brings it, and how to find it.
 PACKAGES = {
     "chromium": "chromium",
+    "npm": "npm",
     "postgresql": "postgresql",
     "mariadbd": "mariadb-server",
     "faketime": "faketime",

@@ -5,6 +5,8 @@ from contextvars import ContextVar
 USER_TAG = "user"
 """The tag that says who started a run. Dagster+ sets it as well; where nobody is known by name, a person may do so in
 the launchpad."""
+REASON_TAG = "orders_sync/reason"
+"""The tag that says why a person started a run: the operator's pages set it."""
 LAUNCHED_IN_TAG = ".dagster/orders_sync_launched_in"
 """Its value is `ui` on runs that the web process has put into the queue, whatever other tags a client gave them. The UI
 does not show tags that begin with `.dagster/`."""

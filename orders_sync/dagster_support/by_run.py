@@ -3,7 +3,7 @@
 import dagster as dg
 
 from orders_sync.acts.by import By
-from orders_sync.dagster_instance.attribution import LAUNCHED_IN_TAG, USER_TAG
+from orders_sync.dagster_instance.attribution import LAUNCHED_IN_TAG, REASON_TAG, USER_TAG
 
 NOT_REPEATED = {"dagster/max_retries": "0"}
 """The tags of a job that must not run twice for one click. Its worker may have died after the act was stored, and
@@ -17,10 +17,13 @@ _OF_A_RETRY = "dagster/retry_number"
 def by_run(run: dg.DagsterRun, reason: str | None = None) -> By:
     """The person who started a run: the run's tag `user`; without it, the run itself.
 
-    `reason`: None where the act needs none. Raises InputError if the reason can't be used, e.g. is empty.
+    `reason`: None where the act needs none: then it is that of the run's tag, if it has one. Raises InputError if the
+    reason can't be used, e.g. is empty.
     """
     user = run.tags.get(USER_TAG) or f"Dagster run {run.run_id[:8]}"
     via = "Dagster UI" if run.job_name.startswith("__") else f"Dagster job {run.job_name}"
+    if reason is None:
+        reason = run.tags.get(REASON_TAG)
     return By(user, "", via, run.run_id) if reason is None else By.checked(user, reason, via, run.run_id)
 
 

@@ -63,7 +63,7 @@ class Shortage(NamedTuple):
     short: int
     locked: int
     problem: str | None
-    since: str
+    since: datetime
 
 
 class Holder(NamedTuple):
@@ -166,15 +166,16 @@ def latest_history(stock: StockConnection, limit: int) -> list[StoredTransition]
     return stock.rows_as(StoredTransition, HISTORY + "ORDER BY entry.entry_id DESC LIMIT %s", [limit])
 
 
-def shortages(stock: StockConnection) -> list[Shortage]:
-    """The items whose stock can't be locked, the oldest first."""
+def shortages(stock: StockConnection, limit: int | None = None) -> list[Shortage]:
+    """The items whose stock can't be locked, the oldest first. `limit`: how many at most; None: all."""
     return stock.rows_as(
         Shortage,
         """
         SELECT lock.account, lock.order_id, lock.item_id, lock.sku, lock.short, lock.locked, lock.problem,
-          lock.since::text
-        FROM {locks} lock WHERE lock.state = 'short' ORDER BY lock.ordered_at, lock.account, lock.item_id
+          lock.since
+        FROM {locks} lock WHERE lock.state = 'short' ORDER BY lock.ordered_at, lock.account, lock.item_id LIMIT %s
         """,
+        [limit],
     )
 
 

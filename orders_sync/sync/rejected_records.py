@@ -275,9 +275,10 @@ class KeptRecord(NamedTuple):
     dismissed_reason: str | None
 
 
-def selected(connection: Connection, selection: Selection) -> list[KeptRecord]:
-    """The selected records, by account, kind and key."""
-    return _kept(connection, SQL("ORDER BY account, kind, record_id"), selection._asdict())
+def selected(connection: Connection, selection: Selection, limit: int | None = None) -> list[KeptRecord]:
+    """The selected records, by account, kind and key. `limit`: how many at most; None: all."""
+    rest = SQL("ORDER BY account, kind, record_id LIMIT %(limit)s")
+    return _kept(connection, rest, {**selection._asdict(), "limit": limit})
 
 
 def to_retry(
@@ -312,6 +313,14 @@ SELECT account, kind, record_id, raw, coalesce(fingerprint, ''), reasons, attemp
   dismissed_at, dismissed_by, dismissed_reason
 FROM rejected_records WHERE {selected} {rest}
 """)
+
+
+def rejected_count(connection: Connection) -> int:
+    """How many records are rejected now and not dismissed."""
+    (count,) = connection.execute(
+        "SELECT count(*) FROM rejected_records WHERE resolved_at IS NULL AND dismissed_at IS NULL"
+    ).fetchone() or (0,)
+    return count
 
 
 class ReasonGroup(NamedTuple):
@@ -383,6 +392,42 @@ SELECT dismissed_at, dismissed_by, dismissed_reason FROM rejected_records
 WHERE account = %(account)s AND kind = %(kind)s AND record_id = %(key)s AND resolved_at IS NULL
   AND dismissed_at IS NOT NULL
 """
+
+
+def dismiss_selected(connection: Connection, selection: Selection, by: By, *, seen_until: datetime) -> int:
+    """Dismisses the selected records that were rejected first before `seen_until`; returns their number.
+
+    A record that has come since then was seen by nobody, and stays.
+    """
+    keys = [
+        (record.account, record.kind, record.key)
+        for record in selected(connection, selection)
+        if record.first_seen_at <= seen_until
+    ]
+    with connection.transaction():
+        return sum(dismiss(connection, *key, by) is None for key in keys)
+
+
+class RejectedText(NamedTuple):
+    """A rejected record in the marketplace's own text, with why it was rejected."""
+
+    raw: bytes
+    reasons: list[Reason]
+
+
+def rejected_text(connection: Connection, account: str, kind: str, key: str, by: By) -> RejectedText | None:
+    """A rejected record as it was received; None if there is none.
+
+    It may have buyer's data: that somebody reads it is on record.
+    """
+    row = connection.execute(
+        "SELECT raw, reasons FROM rejected_records WHERE account = %s AND kind = %s AND record_id = %s",
+        [account, kind, key],
+    ).fetchone()
+    if row is None:
+        return None
+    note_act(connection, by, Act.SHOW_REJECTED, on_rejected(account, kind, key))
+    return RejectedText(bytes(row[0]), [Reason(**reason) for reason in row[1]])
 
 
 def on_rejected(account: str, kind: str, key: str) -> On:

@@ -6,12 +6,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orders_sync.config.pages import START_PAGE
 from orders_sync.web.guard import Guard
+from orders_sync.web.launches import Launcher
 from orders_sync.web.limits import DisconnectsAreQuiet
 from orders_sync.web.login import LOGIN_PATH, LOGOUT_PATH, Login, LoginPages
 from orders_sync.web.pages.frame import Frame
 from orders_sync.web.pages.lanes import LanePages
 from orders_sync.web.pages.operations import OperationsPages, handlers
 from orders_sync.web.pages.orders import OrderPages
+from orders_sync.web.pages.rejected import RejectedPages
+from orders_sync.web.pages.stock import StockPages
 from orders_sync.web.sessions import Attempts, Sessions
 from orders_sync.web.settings import WebSettings
 from orders_sync.web.users import ProxyUsers
@@ -20,9 +23,12 @@ from orders_sync.web.users import ProxyUsers
 def web_app(dagster: ASGIApp, settings: WebSettings) -> ASGIApp:
     """Everything that the web process serves. `dagster`: Dagster's own web app."""
     sessions = Sessions(settings.port)
-    frame = Frame(sessions, has_login=settings.password is not None)
+    frame, launcher = Frame(sessions, has_login=settings.password is not None), Launcher(dagster)
     pages = OperationsPages(frame)
-    routes: list[BaseRoute] = [*pages.routes(), *OrderPages(frame).routes(), *LanePages(frame).routes()]
+    others = (
+        OrderPages(frame, launcher), LanePages(frame, launcher), RejectedPages(frame, launcher), StockPages(frame)
+    )  # fmt: skip
+    routes: list[BaseRoute] = [*pages.routes(), *(route for each in others for route in each.routes())]
     if settings.password is not None:
         login = LoginPages(sessions, Attempts(settings.password, settings.reader_password))
         routes += [

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -23,11 +22,11 @@ from orders_sync.config.environment import PROJECT_ROOT
 from orders_sync.testing.deployment import free_port
 from orders_sync.testing.http_server import served
 from orders_sync.testing.waiting import limit, wait_for
+from orders_sync_tests import npm_packages
 from orders_sync_tests.contracts.documents import Document
 
 FOLDER = PROJECT_ROOT / ".prism"
-VERSION = "5.14.2"
-PACKAGE = {"name": "orders-sync-prism", "private": True, "dependencies": {"@stoplight/prism-cli": VERSION}}
+PACKAGES = {"@stoplight/prism-cli": "5.14.2"}
 #: Headers that concern one connection only, or that the server of the answer sets itself.
 OF_THE_CONNECTION = {"connection", "keep-alive", "transfer-encoding", "content-length", "content-encoding", "host"}
 
@@ -59,17 +58,7 @@ class Record:
 
 def install() -> None:
     """Installs Prism into a folder of its own, unless it is there."""
-    assert shutil.which("npm"), "Prism needs Node.js 18.20 or newer with npm."
-    FOLDER.mkdir(exist_ok=True)
-    package, required = FOLDER / "package.json", json.dumps(PACKAGE, indent=2)
-    is_current = package.exists() and package.read_text() == required
-    if not is_current or not _program().exists():
-        package.write_text(required)
-        done = subprocess.run(
-            ["npm", "install", "--no-audit", "--no-fund", "--loglevel=error"],
-            cwd=FOLDER, capture_output=True, text=True, timeout=limit(600), check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, f"npm install:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    npm_packages.install(FOLDER, PACKAGES, program="prism")
 
 
 @contextmanager

@@ -1,8 +1,6 @@
 """A real Medusa 2 server, installed with npm, with Debian's PostgreSQL, on loopback."""
 
-import json
 import os
-import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -14,15 +12,12 @@ import psycopg
 from orders_sync.config.environment import PROJECT_ROOT
 from orders_sync.testing.deployment import free_port
 from orders_sync.testing.waiting import limit, wait_for
+from orders_sync_tests import npm_packages
 from orders_sync_tests.debian_postgresql import debian_server
 
 FOLDER = PROJECT_ROOT / ".medusa"
 VERSION = "2.21.2"
-PACKAGE = {
-    "name": "orders-sync-medusa",
-    "private": True,
-    "dependencies": {f"@medusajs/{name}": VERSION for name in ("cli", "framework", "medusa")},
-}
+PACKAGES = {f"@medusajs/{name}": VERSION for name in ("cli", "framework", "medusa")}
 CONFIGURATION = """
 const { defineConfig } = require("@medusajs/framework/utils")
 module.exports = defineConfig({
@@ -90,18 +85,12 @@ def medusa_server() -> Iterator[tuple[str, str]]:
 
 
 def _install() -> None:
-    assert shutil.which("npm"), "Medusa needs Node.js 20.19 or newer with npm."
     FOLDER.mkdir(exist_ok=True)
     printer = FOLDER / "src" / "modules" / "printer"
     printer.mkdir(parents=True, exist_ok=True)
     (printer / "index.js").write_text(PRINTER)
     (FOLDER / "medusa-config.js").write_text(CONFIGURATION)
-    package = FOLDER / "package.json"
-    required = json.dumps(PACKAGE, indent=2)
-    is_current = package.exists() and package.read_text() == required
-    if not is_current or not (FOLDER / "node_modules" / ".bin" / "medusa").exists():
-        package.write_text(required)
-        _run(["npm", "install", "--no-audit", "--no-fund", "--loglevel=error"], dict(os.environ))
+    npm_packages.install(FOLDER, PACKAGES, program="medusa")
 
 
 def _run(command: list[str], environment: dict[str, str]) -> None:

@@ -1,17 +1,24 @@
-"""What all pages share: the frame around them, who opens them, and whether a form comes from one of them."""
+"""What all pages share: the frame around them, who opens them, and what answers their forms."""
 
-from collections.abc import Mapping
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
-from orders_sync.web.pages.rendering import page
+from orders_sync.acts.by import By
+from orders_sync.model.errors import UserFacingError
+from orders_sync.model.texts import MAX_REASON_LENGTH
+from orders_sync.web.pages.rendering import form_of, page
 from orders_sync.web.sessions import NO_LOGIN, Sessions
 from orders_sync.web.users import user_of
 
 NAMELESS = "page user"
 """Who acts on a page, where nobody is known by name: there is one password for all, or none."""
+DoneByForm = Callable[[Mapping[str, str], By], Awaitable[str]]
+"""What a form does: gets its fields and who sends it, and returns the path to go to. Raises UserFacingError where it
+can't be done."""
 
 
 class Frame:
@@ -29,18 +36,40 @@ class Frame:
         # Whom a proxy has named logs out there.
         answer = page(
             template, status_code, token=self._sessions.form_token(session), user=user.name,
-            has_login=self._has_login and user.name is None, reads_only=user.reads_only, **values,
+            has_login=self._has_login and user.name is None, reads_only=user.reads_only, path=request.url.path,
+            run=_run_id(request.query_params.get("run", "")), max_reason=MAX_REASON_LENGTH, **values,
         )  # fmt: skip
         if known is None:
             self._sessions.send(session, answer, is_https=False)
         return answer
 
-    def foreign_form(self, request: Request, form: Mapping[str, str]) -> Response | None:
-        """The answer to a form that no page of this session has sent; None if one has."""
-        if self._sessions.is_form_token(self._sessions.of(request.headers), form.get("token", "")):
-            return None
-        text = "The page was too old, or another page has sent it. Open it again; nothing was changed."
-        return self.page(request, "message.html", 403, title="Not done", text=text)
+    async def form_answer(self, request: Request, done_by: DoneByForm, *, needs_reason: bool = True) -> Response:
+        """Does what a form asks for, in the name of the user, and leads on; says why where it can't be done.
+
+        A form that no page of this session has sent does nothing. The path of a form is that of its page, and a verb.
+        """
+        form = await form_of(request)
+        if not self._sessions.is_form_token(self._sessions.of(request.headers), form.get("token", "")):
+            text = "The page was too old, or another page has sent it. Open it again; nothing was changed."
+            return self.message(request, 403, "Not done", text)
+        user, via = name_of_user(request), f"page {request.url.path.rpartition('/')[0]}"
+        try:
+            by = By.checked(user, text_of(form, "reason"), via) if needs_reason else By(user, "", via)
+            return RedirectResponse(await done_by(form, by), 303)
+        except UserFacingError as problem:
+            return self.message(request, 400, "Not done", f"Nothing was changed: {problem}")
+
+    def message(self, request: Request, status_code: int, title: str, text: str) -> Response:
+        """A page that says what is wrong."""
+        return self.page(request, "message.html", status_code, title=title, text=text)
+
+
+def _run_id(text: str) -> str:
+    """The id of a run of Dagster that a form has launched; '' for anything else, which the page does not show."""
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        return ""
 
 
 def name_of_user(request: Request) -> str:

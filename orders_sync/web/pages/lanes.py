@@ -1,27 +1,31 @@
 """The page of the lanes: what each does, how far it is, and when it runs next. Accounts are paused and resumed here."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from orders_sync.acts.by import By
 from orders_sync.config.pages import LANES_PAGE
 from orders_sync.config.schedules import load_schedules
+from orders_sync.dagster_instance.lane_assets import job_name
+from orders_sync.dagster_instance.lane_runs import lane_run
 from orders_sync.database.engine import connect
 from orders_sync.lanes.activity import Activity, activity
 from orders_sync.lanes.history import LaneState, lane_states
 from orders_sync.lanes.pauses import pause_account, pause_of, paused_accounts, resume_account
 from orders_sync.lanes.refusals import Refusal
-from orders_sync.marketplaces.kit.accounts import check_account_name, lanes_on, load_accounts
-from orders_sync.model.errors import UserFacingError
-from orders_sync.model.texts import MAX_REASON_LENGTH, InputError
+from orders_sync.marketplaces.kit.accounts import check_account_name, find_account, lanes_on, load_accounts
+from orders_sync.model.lane import Lane, SyncType
+from orders_sync.model.texts import InputError
 from orders_sync.model.time_words import span
-from orders_sync.web.pages.frame import Frame, name_of_user, text_of
-from orders_sync.web.pages.rendering import form_of
+from orders_sync.web.launches import Launch, Launcher
+from orders_sync.web.pages.frame import Frame, text_of
+from orders_sync.web.pages.rendering import url
 
 APPLICATION = "orders_sync web"
 
@@ -46,14 +50,20 @@ class ShownAccount(NamedTuple):
 
 
 class LanePages:
-    """The page of the lanes, and its form."""
+    """The page of the lanes, and its forms."""
 
-    def __init__(self, frame: Frame) -> None:
+    def __init__(self, frame: Frame, launcher: Launcher) -> None:
         self._frame = frame
+        self._launcher = launcher
 
     def routes(self) -> list[BaseRoute]:
         """The routes of the page."""
-        return [Route(LANES_PAGE, self.lanes), Route(f"{LANES_PAGE}/pause", self.pause, methods=["POST"])]
+        return [
+            Route(LANES_PAGE, self.lanes),
+            Route(f"{LANES_PAGE}/pause", self.pause, methods=["POST"]),
+            Route(f"{LANES_PAGE}/run", self.run, methods=["POST"]),
+            Route(f"{LANES_PAGE}/check", self.check, methods=["POST"]),
+        ]
 
     def lanes(self, request: Request) -> Response:
         """All lanes, by account."""
@@ -77,23 +87,38 @@ class LanePages:
             limits = connection.execute(_LIMITS, [list(accounts)]).fetchall()
         return self._frame.page(
             request, "lanes.html", shown=shown, limits=limits, problems=sorted(problems),
-            done=request.query_params.get("done"), max_reason=MAX_REASON_LENGTH,
+            done=request.query_params.get("done"),
         )  # fmt: skip
 
     async def pause(self, request: Request) -> Response:
         """Pauses an account, or resumes it; on record with the reason."""
-        form = await form_of(request)
-        if (refused := self._frame.foreign_form(request, form)) is not None:
-            return refused
-        account, reason = (text_of(form, name) for name in ("account", "reason"))
-        resumes = form.get("resume") == "yes"
-        try:
-            by = By.checked(name_of_user(request), reason, via=f"page {LANES_PAGE}")
-            await run_in_threadpool(_resume if resumes else _pause, account, by)
-        except (InputError, UserFacingError) as problem:
-            text = f"Nothing was changed: {problem}"
-            return self._frame.page(request, "message.html", 400, title="Not done", text=text)
-        return RedirectResponse(f"{LANES_PAGE}?done={'resumed' if resumes else 'paused'}", 303)
+
+        async def done(form: Mapping[str, str], by: By) -> str:
+            resumes = form.get("resume") == "yes"
+            await run_in_threadpool(_resume if resumes else _pause, text_of(form, "account"), by)
+            return url(LANES_PAGE, done="resumed" if resumes else "paused")
+
+        return await self._frame.form_answer(request, done)
+
+    async def run(self, request: Request) -> Response:
+        """Launches a run of one lane, which starts at its watermark as those of its schedule do."""
+
+        async def done(form: Mapping[str, str], by: By) -> str:
+            launch = await run_in_threadpool(_run_of, text_of(form, "account"), text_of(form, "sync"))
+            return url(LANES_PAGE, run=await self._launcher.launch(request, launch, by))
+
+        return await self._frame.form_answer(request, done)
+
+    async def check(self, request: Request) -> Response:
+        """Launches the check of an account: one cheap request to each endpoint."""
+
+        async def done(form: Mapping[str, str], by: By) -> str:
+            account = text_of(form, "account")
+            await run_in_threadpool(check_account_name, account)
+            config = {"ops": {"check_one_account": {"config": {"account": account}}}}
+            return url(LANES_PAGE, run=await self._launcher.launch(request, Launch("check_account", config), by))
+
+        return await self._frame.form_answer(request, done, needs_reason=False)
 
 
 def _pause(account: str, by: By) -> None:
@@ -105,6 +130,18 @@ def _pause(account: str, by: By) -> None:
 def _resume(account: str, by: By) -> None:
     with connect(application=APPLICATION) as connection:
         resume_account(connection, account, by)
+
+
+def _run_of(name: str, sync_type: str) -> Launch:
+    """The run of a lane. Raises UserFacingError if the account can't be used, or where there is no such sync."""
+    account = find_account(name)
+    if sync_type not in list(SyncType):
+        raise InputError(f"there is no sync {sync_type!r}; allowed are {', '.join(SyncType)}")
+    lane = Lane(name, SyncType(sync_type))
+    schedules = load_schedules().for_account(account.settings.schedules)
+    with connect(application=APPLICATION) as connection:
+        run = lane_run(connection, lane, account.settings.marketplace, schedules)
+    return Launch(job_name(lane.sync_type), tags=run.tags, assets=[run.asset.path])
 
 
 _LIMITS = """

@@ -1,13 +1,13 @@
 """The pages under /operations: start page, waiting lines, documents of an order."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import psycopg
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from orders_sync.acts.by import By
@@ -29,18 +29,18 @@ from orders_sync.lanes.history import lane_states
 from orders_sync.lanes.pauses import pause_of, paused_accounts
 from orders_sync.marketplaces.kit.accounts import account_names, lanes_on, load_accounts
 from orders_sync.model.errors import UserFacingError
-from orders_sync.model.texts import MAX_REASON_LENGTH, InputError
+from orders_sync.model.texts import InputError
 from orders_sync.passes.acceptance_clock import next_passes, outlooks
 from orders_sync.passes.waiting_lines import hold_back
 from orders_sync.stock.connection import stock_connection, stock_reader
+from orders_sync.stock.queries import locks_by_state
 from orders_sync.stock.stored_available import store_available
+from orders_sync.sync.rejected_records import rejected_count
 from orders_sync.web.pages.contents import document_answer, pdf_answer
 from orders_sync.web.pages.frame import Frame, name_of_user, text_of
-from orders_sync.web.pages.rendering import FOLDER, NOT_STORED, form_of
+from orders_sync.web.pages.rendering import FOLDER, NOT_STORED, url
 
 APPLICATION = "orders_sync web"
-VIA = f"page {WAITING_PAGE}"
-"""Where from."""
 
 
 class OperationsPages:
@@ -68,6 +68,7 @@ class OperationsPages:
         now = datetime.now(UTC)
         with stock_reader(APPLICATION) as stock:
             found = outlooks(stock, accounts, now, load_schedules(), problems)
+            short = locks_by_state(stock).get("short", 0)
         with connect(application=APPLICATION) as connection:
             lanes = [
                 (
@@ -77,9 +78,12 @@ class OperationsPages:
                 for state in lane_states(connection, lanes_on(accounts))
             ]
             pauses = paused_accounts(connection).values()
+            rejected = rejected_count(connection)
         quiet = (ActivityKind.IDLE, ActivityKind.PAUSED)
         at_work = [(lane, doing) for lane, doing in lanes if doing.kind not in quiet]
-        return self._frame.page(request, "start.html", waiting=len(found), at_work=at_work, pauses=pauses)
+        return self._frame.page(
+            request, "start.html", waiting=len(found), at_work=at_work, pauses=pauses, rejected=rejected, short=short
+        )
 
     def waiting(self, request: Request) -> Response:
         """The waiting orderlines, those that run out first come first."""
@@ -96,24 +100,19 @@ class OperationsPages:
             )
         return self._frame.page(
             request, "waiting.html", found=found, now=now, next_passes=next_passes(found), account=account,
-            unusable=sorted(unusable), done=request.query_params.get("done"), max_reason=MAX_REASON_LENGTH,
+            unusable=sorted(unusable), done=request.query_params.get("done"),
         )  # fmt: skip
 
     async def hold(self, request: Request) -> Response:
         """Holds an order back from refusal, or undoes that; on record with the reason."""
-        form = await form_of(request)
-        if (refused := self._frame.foreign_form(request, form)) is not None:
-            return refused
-        account, order_id, reason = (text_of(form, name) for name in ("account", "order", "reason"))
-        try:
-            by = By.checked(name_of_user(request), reason, via=VIA)
-        except InputError as problem:
-            text = f"Nothing was changed: {problem}."
-            return self._frame.page(request, "message.html", 400, title="Not done", text=text)
-        if not await run_in_threadpool(_hold_back, account, order_id, by, undo=form.get("undo") == "yes"):
-            text = f"There is no order {order_id} in the account {account}."
-            return self._frame.page(request, "message.html", 404, title="No such order", text=text)
-        return RedirectResponse(f"{WAITING_PAGE}?done={'undone' if form.get('undo') == 'yes' else 'held'}", 303)
+
+        async def done(form: Mapping[str, str], by: By) -> str:
+            account, order_id, undo = text_of(form, "account"), text_of(form, "order"), form.get("undo") == "yes"
+            if not await run_in_threadpool(_hold_back, account, order_id, by, undo=undo):
+                raise InputError(f"there is no order {order_id} in the account {account}")
+            return url(WAITING_PAGE, done="undone" if undo else "held")
+
+        return await self._frame.form_answer(request, done)
 
     def documents(self, request: Request) -> Response:
         """The documents of an order; of several accounts with the same id, the one to choose."""

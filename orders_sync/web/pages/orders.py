@@ -1,8 +1,9 @@
 """The pages that find orders, and show the whole history of one."""
 
-import json
+from collections.abc import Mapping
 from datetime import date
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -13,13 +14,14 @@ from orders_sync.config.pages import ORDER_PAGE, ORDERS_PAGE
 from orders_sync.database.engine import connect
 from orders_sync.history.search import MAX_FOUND, RECENT, Query, find_orders
 from orders_sync.history.timeline import facts_of, timeline
-from orders_sync.marketplaces.kit.accounts import account_names
-from orders_sync.model.keys import with_valid_characters
+from orders_sync.marketplaces.kit.accounts import account_names, find_account
 from orders_sync.model.statuses import Status
 from orders_sync.model.times import EARLIEST, LATEST
 from orders_sync.stock.connection import stock_reader
+from orders_sync.web.launches import Launch, Launcher
 from orders_sync.web.pages.frame import Frame, name_of_user, text_of
 from orders_sync.web.pages.rendering import url
+from orders_sync.web.pages.texts import indented
 from orders_sync.web.users import user_of
 
 APPLICATION = "orders_sync web"
@@ -28,8 +30,9 @@ APPLICATION = "orders_sync web"
 class OrderPages:
     """The pages about orders."""
 
-    def __init__(self, frame: Frame) -> None:
+    def __init__(self, frame: Frame, launcher: Launcher) -> None:
         self._frame = frame
+        self._launcher = launcher
 
     def routes(self) -> list[BaseRoute]:
         """The routes of the pages."""
@@ -37,6 +40,7 @@ class OrderPages:
             Route(ORDERS_PAGE, self.search),
             Route(ORDER_PAGE, self.order),
             Route(f"{ORDER_PAGE}/record", self.record),
+            Route(f"{ORDER_PAGE}/reread", self.reread, methods=["POST"]),
         ]
 
     def search(self, request: Request) -> Response:
@@ -72,6 +76,18 @@ class OrderPages:
             may_read_record=order is not None and not user_of(request.scope).reads_only,
         )  # fmt: skip
 
+    async def reread(self, request: Request) -> Response:
+        """Launches a run that fetches an order again and compares it value by value."""
+
+        async def done(form: Mapping[str, str], by: By) -> str:
+            account, order_id = text_of(form, "account"), text_of(form, "order")
+            await run_in_threadpool(find_account, account)
+            config = {"ops": {"reread_one_order": {"config": {"account": account, "order_id": order_id}}}}
+            run = await self._launcher.launch(request, Launch("reread_order", config), by)
+            return url(ORDER_PAGE, account=account, order=order_id, run=run)
+
+        return await self._frame.form_answer(request, done)
+
     def record(self, request: Request) -> Response:
         """The marketplace's record of an order, which has buyer's data: not for those who only read. On record."""
         account, order_id = (text_of(request.query_params, name) for name in ("account", "order"))
@@ -87,7 +103,7 @@ class OrderPages:
                 return self._frame.page(request, "message.html", 404, title="No such order", text=text)
             by = By(name_of_user(request), "", f"page {ORDER_PAGE}")
             note_act(connection, by, Act.READ_RECORD, On(account, order_id))
-        return self._frame.page(request, "record.html", account=account, order_id=order_id, record=_indented(row[0]))
+        return self._frame.page(request, "record.html", account=account, order_id=order_id, record=indented(row[0]))
 
 
 def _day(text: str) -> date | None:
@@ -97,14 +113,3 @@ def _day(text: str) -> date | None:
     except ValueError:
         return None
     return day if EARLIEST.year <= day.year < LATEST.year else None
-
-
-def _indented(raw: str) -> str:
-    """The record, indented where nothing else changes by it: numbers and doubled keys stay as they came."""
-    try:
-        again = json.dumps(json.loads(raw), ensure_ascii=False)
-        shown = json.dumps(json.loads(raw), indent=2, ensure_ascii=False)
-    except (ValueError, RecursionError):
-        return with_valid_characters(raw)
-    is_same = "".join(again.split()) == "".join(raw.split())
-    return with_valid_characters(shown if is_same else raw)

@@ -50,6 +50,15 @@ def url(path: str, **query: str) -> str:
     return f"{path}?{urlencode(query)}"
 
 
+def _cell(value: Any) -> Any:
+    """A value of a row as a table shows it."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return _moment(value) if isinstance(value, datetime) else value
+
+
 def _shown(value: Any) -> Any:
     """A value as a page shows it: control characters of a marketplace's text are shown, not obeyed."""
     return without_control(value) if type(value) is str else value
@@ -59,5 +68,5 @@ _TEMPLATES = Environment(
     loader=FileSystemLoader(FOLDER / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
     lstrip_blocks=True, finalize=_shown,
 )  # fmt: skip
-_TEMPLATES.filters.update(moment=_moment, second=_second)  # pyright: ignore[reportUnknownMemberType]
+_TEMPLATES.filters.update(moment=_moment, second=_second, cell=_cell)  # pyright: ignore[reportUnknownMemberType]
 _TEMPLATES.globals.update(url=url)  # pyright: ignore[reportUnknownMemberType]

@@ -86,3 +86,21 @@ def test_an_account_is_paused_and_resumed_on_the_page_with_a_reason(web: str, co
         ("pause_account", "page user", "page /operations/lanes", "it moves"),
         ("resume_account", "page user", "page /operations/lanes", "done"),
     ]
+
+
+@pytest.mark.usefixtures("short_order")
+def test_a_run_or_a_check_that_can_not_be_launched_says_why(web: str) -> None:
+    with httpx.Client(base_url=f"{web}/operations", trust_env=False, headers={"Origin": web}) as browser:
+        token = browser.get("/lanes").text.partition('name="token" value="')[2].partition('"')[0]
+        run_now = {"token": token, "account": "shop", "sync": "new", "reason": "the phone rings"}
+        for path, fields, said in (
+            ("run", run_now, "the code location is not loaded"),
+            ("run", run_now | {"account": "shpo"}, "There is no account shpo. Did you mean shop?"),
+            ("run", run_now | {"sync": "newest"}, "there is no sync &#39;newest&#39;"),
+            ("run", run_now | {"reason": ""}, "the reason is empty"),
+            ("check", {"token": token, "account": "shop"}, "the code location is not loaded"),
+            ("check", {"token": token, "account": "shpo"}, "There is no account shpo. Did you mean shop?"),
+        ):
+            answer = browser.post(f"/lanes/{path}", data=fields)
+            assert (answer.status_code, said in answer.text) == (400, True), answer.text
+        assert browser.post("/lanes/run", data=run_now | {"token": "x"}).status_code == 403

@@ -71,3 +71,11 @@ def test_the_marketplaces_record_is_shown_and_who_read_it_is_on_record(
     ]
     history = browser.get("/orders/one", params={"account": "shop", "order": "1"}).text
     assert "page user: read record" in history
+
+
+def test_reading_an_order_again_asks_for_an_account_that_there_is(browser: httpx.Client) -> None:
+    page = browser.get("/orders/one", params={"account": "shop", "order": "1"}).text
+    token = page.partition('name="token" value="')[2].partition('"')[0]
+    form = {"token": token, "account": "shpo", "order": "1", "reason": "the address is wrong"}
+    answer = browser.post("/orders/one/reread", data=form)
+    assert (answer.status_code, "There is no account shpo. Did you mean shop?" in answer.text) == (400, True)

@@ -92,14 +92,9 @@ def test_a_form_that_did_not_come_from_our_page_changes_nothing(
 
 @pytest.mark.usefixtures("short_order")
 def test_an_order_that_is_not_there_or_no_reason_changes_nothing(browser: httpx.Client, connection: Connection) -> None:
-    for change, status in (
-        ({"reason": " "}, 400),
-        ({"reason": "\u200b"}, 400),
-        ({"reason": "x" * 1_001}, 400),
-        ({"order": "9"}, 404),
-        ({"account": "typo"}, 404),
-    ):
-        assert browser.post(HOLD, data=fields(browser, **change)).status_code == status
+    for change in ({"reason": " "}, {"reason": "\u200b"}, {"reason": "x" * 1_001}, {"order": "9"}, {"account": "typo"}):
+        refused = browser.post(HOLD, data=fields(browser, **change))
+        assert (refused.status_code, "Nothing was changed: " in refused.text) == (400, True)
     assert browser.post(HOLD, data=fields(browser, reason="x" * 100_000)).status_code == 403
     assert holds(connection) == []
 
