@@ -4,18 +4,22 @@ BIN := .venv/bin
 PORT ?= 3000
 SANDBOX_PORT ?= 8765
 
-.PHONY: run test test-fast test-medusa test-contracts lint types commits audit sbom licences coverage reference docs lock lock-upgrade bench bench-passes bench-cutover bench-load bench-stock fuzz stress week chaos chaos-deployment clean
+.PHONY: run test test-fast test-long test-medusa test-contracts lint types commits audit sbom licences coverage reference docs lock lock-upgrade bench bench-passes bench-cutover bench-load bench-stock fuzz stress week chaos chaos-deployment clean
 
 run: .venv/installed ## set everything up and run the main job: sandbox, Dagster UI and daemon, first syncs
 	$(BIN)/orders-sync up --port $(PORT) --sandbox-port $(SANDBOX_PORT)
 
-test: .venv/installed-dev ## set everything up and pass all the tests
+test: .venv/installed-dev ## set everything up and pass the tests
 	$(BIN)/python -m orders_sync_tests.debian_packages
 	$(MAKE) lint types
 	$(BIN)/pytest -n 4 --dist loadgroup $(PYTEST_OPTIONS)
 
 test-fast: .venv/installed-dev ## the tests that need neither a daemon nor a browser
-	$(BIN)/pytest -n 4 --dist loadgroup -m "not ui and not daemon"
+	$(BIN)/pytest -n 4 --dist loadgroup -m "not ui and not daemon and not long"
+
+test-long: .venv/installed-dev ## the tests that take minutes each, which the others leave out
+	$(BIN)/python -m orders_sync_tests.debian_packages
+	$(BIN)/pytest -n 2 --dist loadgroup -m long
 
 test-medusa: .venv/installed-dev ## all four syncs against a real Medusa 2 server (npm, downloads some 700 MB into .medusa)
 	$(BIN)/python -m orders_sync_tests.debian_packages
@@ -49,7 +53,7 @@ licences: .venv/installed-dev ## write the licences of the locked packages into 
 	$(BIN)/python -m docs.generate.licences
 
 coverage: .venv/installed-dev ## measure the coverage of test-fast, subprocesses included (settings and floor: pyproject.toml)
-	$(BIN)/pytest -n 4 --dist loadgroup -m "not ui and not daemon" --cov --cov-report=term:skip-covered --cov-report=xml:artifacts/coverage.xml
+	$(BIN)/pytest -n 4 --dist loadgroup -m "not ui and not daemon and not long" --cov --cov-report=term:skip-covered --cov-report=xml:artifacts/coverage.xml
 
 reference: .venv/installed-dev ## write docs/reference and the generated parts of docs/ from the code
 	$(BIN)/python -m docs.generate

@@ -38,7 +38,7 @@ def apply_waiting_events() -> bool:
     with stock_database(APPLICATION) as stock:
         note_restocking(stock.connection, restocking_accounts())
         applied = apply_pending(stock, overselling_accounts())
-    console.print(f"{applied.events} order events applied.")
+    console.print(f"{applied.events:d} order events applied.")
     if applied.failed:
         print_error(f"{applied.failed} order events failed. `orders-sync stock events` lists them.")
     return not applied.failed
@@ -67,7 +67,7 @@ def _blank_old_buyers_data() -> None:
     accounts, _ = load_accounts()
     with orders_database(APPLICATION) as connection:
         blanked = sum(blank_buyers_data(connection, account).orders for account in accounts.values())
-    console.print(f"Retention: buyers' data of {blanked} orders blanked.")
+    console.print(f"Retention: buyers' data of {blanked:d} orders blanked.")
 
 
 def _prune_old_history() -> None:
@@ -76,7 +76,7 @@ def _prune_old_history() -> None:
 
     with orders_database(APPLICATION) as connection:
         pruned = prune_rows(connection, runs=keep_runs(), events=keep_events())
-    console.print(f"Pruning: {sum(pruned)} old rows deleted.")
+    console.print(f"Pruning: {sum(pruned):d} old rows deleted.")
 
 
 NIGHTLY: Mapping[str, tuple[str, Callable[[], None]]] = {

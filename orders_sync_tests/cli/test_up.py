@@ -98,6 +98,7 @@ def _command(process: psutil.Process) -> list[str]:
         return []
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("turn")
 def test_what_dies_or_hangs_works_again(tmp_path: Path) -> None:
     """The embedded PostgreSQL killed, and a code server that hangs: the daemon's heartbeats would go on for ever."""

@@ -33,7 +33,7 @@ def test_ci_covers_every_supported_python_and_postgresql() -> None:
 
 def test_a_second_checkout_runs_on_ports_of_its_own() -> None:
     done = subprocess.run(
-        ["make", "--dry-run", "run", "PORT=3001", "SANDBOX_PORT=8766"], cwd=PROJECT_ROOT, capture_output=True, text=True,
+        ["make", "--no-print-directory", "--dry-run", "run", "PORT=3001", "SANDBOX_PORT=8766"], cwd=PROJECT_ROOT, capture_output=True, text=True,
         check=True,
     )  # fmt: skip
     assert done.stdout.splitlines()[-1] == ".venv/bin/orders-sync up --port 3001 --sandbox-port 8766"

@@ -1,4 +1,4 @@
-"""The short form of `make chaos`: each kind of fault, twice in a row. The invariants are checked after each."""
+"""The short form of `make chaos`: each kind of fault once. The invariants are checked after each."""
 
 from collections.abc import Iterator
 
@@ -21,5 +21,5 @@ def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
 def test_after_a_fault_everything_is_right_and_every_lane_works(machine: Machine, fault: str) -> None:
     if not FAULTS[fault].is_possible(machine):
         pytest.skip("this machine has neither another host, nor a disk of its own, nor a clock that can jump")
-    outcome = run_sequence(machine, 20_000, [fault], steps=2)
-    assert outcome.faults == [fault, fault]
+    outcome = run_sequence(machine, 20_000, [fault], steps=1)
+    assert outcome.faults == [fault]

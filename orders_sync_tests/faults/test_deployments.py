@@ -8,7 +8,12 @@ from orders_sync.testing.waiting import limit
 from orders_sync_tests.faults.changing_marketplace import ChangingMarketplace
 from orders_sync_tests.faults.deployments import SupervisedDeployment, a_deployment, recover_from
 
-pytestmark = [pytest.mark.daemon, pytest.mark.xdist_group("deployment"), pytest.mark.timeout(limit(900))]
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.daemon,
+    pytest.mark.xdist_group("deployment"),
+    pytest.mark.timeout(limit(900)),
+]
 
 
 @pytest.fixture(scope="module")

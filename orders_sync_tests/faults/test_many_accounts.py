@@ -14,7 +14,7 @@ from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.marketplace import Marketplace, an_order
 from orders_sync.testing.waiting import wait_for
 
-pytestmark = [pytest.mark.daemon, pytest.mark.xdist_group("deployment")]
+pytestmark = [pytest.mark.long, pytest.mark.daemon, pytest.mark.xdist_group("deployment")]
 
 SLOW = [f"a_slow_{number}" for number in range(1, 7)]
 """First in the queue, by their names, and as many as the queue has places for lanes of one marketplace, and one more."""

@@ -23,6 +23,7 @@ def simulated(*options: str) -> Figures:
     return figures
 
 
+@pytest.mark.long
 @pytest.mark.needs("faketime")
 @pytest.mark.timeout(400)
 def test_no_line_runs_out_unanswered_and_none_is_accepted_without_stock() -> None:
@@ -36,6 +37,7 @@ def test_no_line_runs_out_unanswered_and_none_is_accepted_without_stock() -> Non
     assert (figures.failed_passes > 0, figures.lost_answers > 0) == (True, True)
 
 
+@pytest.mark.long
 @pytest.mark.needs("faketime")
 @pytest.mark.timeout(400)
 def test_without_passes_before_deadlines_lines_run_out_in_the_night() -> None:
@@ -45,6 +47,7 @@ def test_without_passes_before_deadlines_lines_run_out_in_the_night() -> None:
     assert (figures.sold_out, figures.late_answers, figures.unannounced) == ([], [], [])
 
 
+@pytest.mark.long
 @pytest.mark.needs("faketime")
 @pytest.mark.timeout(400)
 def test_with_when_short_accept_more_is_accepted_than_there_is() -> None:

@@ -4,8 +4,10 @@ A timeout of a socket bounds one read only: an answer that drips a byte each hal
 every read of an answer, its headers included, gets no more than what is left of the answer's time.
 """
 
+import functools
 import math
 import re
+import ssl
 import threading
 import time
 import zlib
@@ -109,13 +111,21 @@ class _Backend(httpcore.NetworkBackend):
         self._backend.sleep(seconds)
 
 
+@functools.cache
+def _ssl_context() -> ssl.SSLContext:
+    """TLS is verified, and no proxy or certificate is taken from the environment.
+
+    One for the whole process: to read the certificates takes 25 ms of CPU.
+    """
+    return httpx.create_ssl_context(trust_env=False)
+
+
 class BoundedTransport(httpx.HTTPTransport):
     """Sends requests over kept connections, as httpx does; each answer must be read within the time given for it."""
 
     def __init__(self, connections: int, backend: httpcore.NetworkBackend | None = None) -> None:
         """`connections`: how many may be open at once. `backend`: opens them; by default to any address."""
-        # TLS is verified, and no proxy or certificate is taken from the environment.
-        ssl_context = httpx.create_ssl_context(trust_env=False)
+        ssl_context = _ssl_context()
         super().__init__(verify=ssl_context, trust_env=False)
         self._deadline = _Deadline()
         self._pool = httpcore.ConnectionPool(

@@ -1,0 +1,104 @@
+"""The operator's pages beside the Dagster UI in a real Chromium: what they launch are runs of Dagster."""
+
+import sys
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from orders_sync.testing.deployment import ACCOUNT, Deployment, free_port
+from orders_sync.testing.marketplace import an_order
+from orders_sync.testing.waiting import wait_for
+from orders_sync_tests.ui import test_ui
+
+pytestmark = [
+    pytest.mark.ui,
+    pytest.mark.daemon,
+    pytest.mark.needs("chromium"),
+    pytest.mark.xdist_group("deployment"),
+]
+page, keep = test_ui.page, test_ui.keep
+
+
+@pytest.fixture
+def pages(deployment: Deployment) -> Iterator[str]:
+    """The address of the pages, which a web process of the deployment serves."""
+    port = free_port()
+    web = deployment.spawn(sys.executable, "-m", "orders_sync.cli", "web", "--port", str(port))
+    url = f"http://127.0.0.1:{port}/operations"
+
+    def answers() -> bool:
+        assert web.poll() is None, deployment.log()[-3000:]
+        try:
+            return httpx.get(f"{url}/health", trust_env=False).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    wait_for(answers, seconds=90, what="the web process")
+    yield url
+    web.terminate()
+    web.wait()
+    deployment.processes.remove(web)
+
+
+def launched(page: Page) -> str:
+    """The id of the run that the page says is launched."""
+    link = page.get_by_role("status").get_by_role("link")
+    expect(link).to_be_visible()
+    return (link.get_attribute("href") or "").rpartition("/")[2]
+
+
+def act(page: Page, verb: str, about: str, reason: str) -> None:
+    """Opens a form with its verb, gives the reason and sends it, with the keyboard alone."""
+    page.locator("summary", has_text=f"{verb} {about}").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.type(reason)
+    page.keyboard.press("Enter")
+
+
+def test_what_the_pages_launch_are_runs_of_dagster_with_who_and_why(
+    page: Page, pages: str, deployment: Deployment
+) -> None:
+    an_order(deployment.marketplace, 900, orderlines=[])
+    page.goto(f"{pages}/lanes")
+    act(page, "Run now", f"{ACCOUNT}/new", "a buyer is on the phone")
+    run = launched(page)
+    assert deployment.wait_for_run(run) == "SUCCESS"
+    tags = {tag["key"]: tag["value"] for one in deployment.runs() if one["runId"] == run for tag in one["tags"]}
+    assert tags["orders_sync/reason"] == "a buyer is on the phone"
+    keep(page, "page_lanes")
+
+    page.get_by_role("button", name=f"Check the credential and the endpoints of account {ACCOUNT}").click()
+    assert deployment.wait_for_run(launched(page)) == "SUCCESS"
+
+    page.goto(f"{pages}/orders?text=1")
+    act(page, "Read again", "order 1", "its address was wrong")
+    assert deployment.wait_for_run(launched(page)) == "SUCCESS"
+    keep(page, "page_order")
+
+    an_order(deployment.marketplace, 900)
+    page.goto(f"{pages}/rejected")
+    keep(page, "page_rejected")
+    act(page, "Retry", "1 records", "the marketplace repaired it")
+    assert deployment.wait_for_run(launched(page)) == "SUCCESS"
+    expect(page.get_by_text("No record is rejected.")).not_to_be_visible()
+    page.goto(f"{pages}/rejected")
+    expect(page.get_by_text("No record is rejected.")).to_be_visible()
+    page.get_by_role("link", name="Stock").click()
+    expect(page.get_by_role("heading", name="Shortages")).to_be_visible()
+    keep(page, "page_stock")
+
+    with deployment.connect() as connection:
+        acts = connection.execute(
+            "SELECT act, reason FROM manual_acts WHERE reason <> '' AND run_id <> '' ORDER BY act_id"
+        ).fetchall()
+    for act_and_reason in (
+        ("sync", "a buyer is on the phone"),
+        ("sync_order", "its address was wrong"),
+        ("retry_rejected", "the marketplace repaired it"),
+    ):
+        assert act_and_reason in acts
+    page.goto(f"{pages.removesuffix('/operations')}/runs/{run}")
+    expect(page.get_by_text("a buyer is on the phone").first).to_be_visible()
