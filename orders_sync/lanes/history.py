@@ -116,6 +116,11 @@ class LaneState(NamedTuple):
         return timedelta(0) if self.holder is None or since is None else max(now - since, timedelta(0))
 
 
+def accounts_with_lanes(connection: Connection) -> list[str]:
+    """The accounts of which a pass has run, also those that have no file any more."""
+    return [account for (account,) in connection.execute("SELECT DISTINCT account FROM lanes ORDER BY account")]
+
+
 def lane_states(connection: Connection, lanes: Sequence[Lane]) -> list[LaneState]:
     """The state of each of these lanes, in their order; those that never ran included."""
     states = _lane_states(connection, lanes)

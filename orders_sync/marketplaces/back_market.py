@@ -637,6 +637,7 @@ MARKETPLACE = RegisteredMarketplace(
     title="Back Market",
     settings=BackMarketSettings,
     open=open_back_market,
+    rate_limits=(EDGE, CARE_LIST, CARE_DETAIL),
     status_tables={"order": ORDER_STATUS, "item": ITEM_STATUS},
     kept_fields=KEPT_FIELDS,
     document_access={

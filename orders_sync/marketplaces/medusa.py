@@ -803,6 +803,7 @@ MARKETPLACE = RegisteredMarketplace(
     title="Medusa 2",
     settings=MedusaSettings,
     open=open_medusa,
+    rate_limits=(OWN_SHOP,),
     status_tables={
         "order": ORDER_STATUS,
         "payment (before shipping)": PAYMENT_STATUS,

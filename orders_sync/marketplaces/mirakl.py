@@ -667,6 +667,7 @@ MARKETPLACE = RegisteredMarketplace(
     title="Mirakl",
     settings=MiraklSettings,
     open=open_mirakl,
+    rate_limits=(ORDERS_USE, RETURNS_USE, PAGES),
     status_tables={
         "order": ORDER_STATUS,
         "order line": LINE_STATUS,

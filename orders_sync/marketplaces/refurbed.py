@@ -661,6 +661,7 @@ MARKETPLACE = RegisteredMarketplace(
     title="refurbed",
     settings=RefurbedSettings,
     open=open_refurbed,
+    rate_limits=(DEFAULT,),
     status_tables={"order": ORDER_STATUS, "item": ITEM_STATUS},
     kept_fields=KEPT_FIELDS,
     document_access={

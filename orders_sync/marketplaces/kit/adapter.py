@@ -18,6 +18,7 @@ from orders_sync.marketplaces.kit.errors import (
     MarketplaceError,
 )
 from orders_sync.marketplaces.kit.kept_fields import NOTHING_KEPT, KeptFields
+from orders_sync.marketplaces.kit.rate_limits import RateLimit
 from orders_sync.model.records import CareRecord, Document, DocumentKind, Flaw, Order
 from orders_sync.model.shown_ids import shown_id
 from orders_sync.model.statuses import Status
@@ -236,6 +237,8 @@ class RegisteredMarketplace:
     """What one request to refuse is about; None if the published contract has no refusal."""
     after_refusal: str | None = None
     """What a person has to do once a line is refused; None: nothing."""
+    rate_limits: Sequence[RateLimit] = ()
+    """The published limits of its calls. The operator's pages show what is left of them."""
     notes: str = ""
     """Markdown that docs/reference/states.md shows below the tables."""
 

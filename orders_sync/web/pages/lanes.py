@@ -10,16 +10,19 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from orders_sync.acts.by import By
+from orders_sync.config.account import SellerAccount
 from orders_sync.config.pages import LANES_PAGE
 from orders_sync.config.schedules import load_schedules
 from orders_sync.dagster_instance.lane_assets import job_name
 from orders_sync.dagster_instance.lane_runs import lane_run
-from orders_sync.database.engine import connect
+from orders_sync.database.engine import Connection, connect
 from orders_sync.lanes.activity import Activity, activity
 from orders_sync.lanes.history import LaneState, lane_states
 from orders_sync.lanes.pauses import pause_account, pause_of, paused_accounts, resume_account
 from orders_sync.lanes.refusals import Refusal
 from orders_sync.marketplaces.kit.accounts import check_account_name, find_account, lanes_on, load_accounts
+from orders_sync.marketplaces.kit.rate_limits import RateLimit
+from orders_sync.marketplaces.kit.registry import find_marketplace
 from orders_sync.model.lane import Lane, SyncType
 from orders_sync.model.texts import InputError
 from orders_sync.model.time_words import span
@@ -47,6 +50,20 @@ class ShownAccount(NamedTuple):
     notices: list[str]
     """Why lanes of it pause, each reason once."""
     lanes: list[ShownLane]
+
+
+class ShownLimit(NamedTuple):
+    """A rate limit of an account as the page shows it."""
+
+    account: str
+    bucket: str
+    wait_seconds: float
+    """Until the next call may start."""
+    blocked_until: datetime | None
+    """The end of a pause that the marketplace requested."""
+    calls_today: int
+    published: RateLimit | None
+    """None: the marketplace publishes no limit for this bucket."""
 
 
 class LanePages:
@@ -84,7 +101,7 @@ class LanePages:
                 if isinstance(pause, Refusal) and pause.problem not in shown[account.name].notices:
                     shown[account.name].notices.append(pause.problem)
                 shown[account.name].lanes.append(ShownLane(state, doing, span(state.lag(now)), tick))
-            limits = connection.execute(_LIMITS, [list(accounts)]).fetchall()
+            limits = _limits(connection, accounts)
         return self._frame.page(
             request, "lanes.html", shown=shown, limits=limits, problems=sorted(problems),
             done=request.query_params.get("done"),
@@ -119,6 +136,20 @@ class LanePages:
             return url(LANES_PAGE, run=await self._launcher.launch(request, Launch("check_account", config), by))
 
         return await self._frame.form_answer(request, done, needs_reason=False)
+
+
+def _limits(connection: Connection, accounts: Mapping[str, SellerAccount]) -> list[ShownLimit]:
+    """The rate limits of which the accounts have used something."""
+    published = {
+        (name, limit.bucket): limit
+        for name, account in accounts.items()
+        for limit in find_marketplace(account.settings.marketplace).rate_limits
+    }
+    rows = connection.execute(_LIMITS, [list(accounts)]).fetchall()
+    return [
+        ShownLimit(name, bucket, wait, until, calls, published.get((name, bucket)))
+        for name, bucket, wait, until, calls in rows
+    ]
 
 
 def _pause(account: str, by: By) -> None:

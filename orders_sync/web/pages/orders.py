@@ -14,6 +14,7 @@ from orders_sync.config.pages import ORDER_PAGE, ORDERS_PAGE
 from orders_sync.database.engine import connect
 from orders_sync.history.search import MAX_FOUND, RECENT, Query, find_orders
 from orders_sync.history.timeline import facts_of, timeline
+from orders_sync.lanes.history import accounts_with_lanes
 from orders_sync.marketplaces.kit.accounts import account_names, find_account
 from orders_sync.model.statuses import Status
 from orders_sync.model.times import EARLIEST, LATEST
@@ -47,12 +48,12 @@ class OrderPages:
         """The orders that are found; the only one by an id is opened at once."""
         given = {name: text_of(request.query_params, name) for name in ("text", "account", "status", "first", "last")}
         days = {name: _day(given[name]) for name in ("first", "last")}
-        wrong = [name for name in days if given[name] and days[name] is None]
         query = Query(given["text"], given["account"], given["status"], **days)
-        names = account_names()
+        wrong = _wrong_days(given, query)
         found = []
-        if not query.is_empty and not wrong:
-            with connect(application=APPLICATION) as connection:
+        with connect(application=APPLICATION) as connection:
+            names = sorted({*account_names(), *accounts_with_lanes(connection)})
+            if not query.is_empty and not wrong:
                 found = find_orders(connection, query, names)
         if len(found) == 1 and found[0].order_id == query.text:
             return RedirectResponse(url(ORDER_PAGE, account=found[0].account, order=found[0].order_id), 303)
@@ -104,6 +105,15 @@ class OrderPages:
             by = By(name_of_user(request), "", f"page {ORDER_PAGE}")
             note_act(connection, by, Act.READ_RECORD, On(account, order_id))
         return self._frame.page(request, "record.html", account=account, order_id=order_id, record=indented(row[0]))
+
+
+def _wrong_days(given: Mapping[str, str], query: Query) -> str:
+    """What is wrong with the days of a search; '' if nothing is."""
+    if (given["first"] and query.first is None) or (given["last"] and query.last is None):
+        return "A date is a day from 2000 to 2099, written like 2026-01-31."
+    if query.first is not None and query.last is not None and query.first > query.last:
+        return f"The first day, {query.first}, is after the last, {query.last}."
+    return ""
 
 
 def _day(text: str) -> date | None:

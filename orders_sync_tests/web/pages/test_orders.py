@@ -50,7 +50,15 @@ def test_several_orders_are_listed_with_links(browser: httpx.Client) -> None:
     assert "No order was found." in browser.get("/orders", params={"text": "nothing"}).text
     for day in ("soon", "0001-01-01", "9999-12-31", "2026-13-01"):
         assert "A date is a day from 2000 to 2099" in browser.get("/orders", params={"last": day}).text
+    reversed_days = browser.get("/orders", params={"first": "2026-02-01", "last": "2026-01-31"}).text
+    assert "The first day, 2026-02-01, is after the last, 2026-01-31." in reversed_days
     assert 'role="status"' not in browser.get("/orders").text, "nothing was searched"
+
+
+def test_orders_of_an_account_without_a_file_are_found_too(browser: httpx.Client, tmp_path: Path) -> None:
+    (tmp_path / "shop").rename(tmp_path.parent / f"{tmp_path.name}_removed")
+    assert "<option>shop</option>" in browser.get("/orders").text
+    assert '<p role="status">3 orders:</p>' in browser.get("/orders", params={"account": "shop"}).text
 
 
 @pytest.mark.parametrize("path", ["/orders/one", "/orders/one/record"])
