@@ -14,6 +14,7 @@ from orders_sync.components.sync_schedules import present_schedules
 from orders_sync.config.code_location import note_code_location
 from orders_sync.config.environment import PROJECT_ROOT
 from orders_sync.config.sandbox_credentials import provide_sandbox_credentials
+from orders_sync.config.v1 import has_v1
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 
 # Each load, run and tick would log dozens of lines about parameters that we use knowingly; those about what is
@@ -26,7 +27,8 @@ warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 def defs() -> dg.Definitions:
     provide_sandbox_credentials()
     # Our own reader reads the files of settings: no mistake in one stops another, and none does more than set.
-    found = load_defs("orders_sync.defs", PROJECT_ROOT, ["accounts", "alerts", "sync"])
+    hidden = ["accounts", "alerts", "sync", *(() if has_v1() else ("cutover",))]
+    found = load_defs("orders_sync.defs", PROJECT_ROOT, hidden)
     for part in found.left_out:
         dg.get_dagster_logger().error("%s is left out: %s", part.path, part.reason)
     reasons = {part.path: part.reason for part in found.left_out}

@@ -125,6 +125,7 @@ def project_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
         patch.setattr(accounts, "accounts_folder", lambda: accounts_of(project))
         patch.setattr(schedules, "schedules_file", lambda: schedules_of(project))
         patch.setattr(v1, "v1_file", lambda: v1_file_of(project))
+        patch.setattr(v1, "accounts_folder", lambda: accounts_of(project))
         patch.setattr(alerts, "alerts_file", lambda: alerts_of(project))
         patch.setattr(orders_sync.defs, "__file__", str(project / "orders_sync" / "defs" / "__init__.py"))
         yield project

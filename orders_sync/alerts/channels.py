@@ -1,47 +1,127 @@
-"""Sends messages through Apprise, which knows mail, chats, pagers and webhooks by one URL each."""
+"""Sends messages through Apprise, which knows mail, chats, pagers and webhooks by one URL each.
+
+All channels are called at once: one that hangs delays no other, and all together end in time.
+"""
 
 import logging
-from io import StringIO
-from typing import cast
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from queue import Empty, SimpleQueue
+from typing import NamedTuple
 
 import httpx
 
 from orders_sync.alerts.messages import Message
+from orders_sync.config.alerts import AlertConfigError, Channel
 from orders_sync.model.control_characters import safe_text
 
 HEARTBEAT_SECONDS = 10.0
 """How long the heartbeat's answer is waited for."""
+SEND_SECONDS = 25.0
+"""How long all channels together are waited for. Dagster gives up a tick of a sensor after 60 seconds."""
 _MAX_PROBLEM = 300
+
+Call = Callable[[], str | None]
+"""One call of a channel. It returns why it failed, in one line; None: it did not."""
+
+
+class Called(NamedTuple):
+    """What became of a call."""
+
+    channel: str
+    number: int
+    """Which of the channel's calls it was, from 0."""
+    problem: str | None
+
+
+def call_all(calls: Mapping[str, Sequence[Call]], seconds: float = SEND_SECONDS) -> Iterator[Called]:
+    """Calls all channels at once, each in order up to its first call that fails. Yields what became of each call.
+
+    A call that takes longer than `seconds` has failed then: it goes on alone, and the channel is not called again by
+    this process until it has ended.
+    """
+    deadline = time.monotonic() + seconds
+    hanging = {name for name, each in calls.items() if each and name in _hanging and _hanging[name].is_alive()}
+    ended: SimpleQueue[Called] = SimpleQueue()
+    threads = {
+        channel: threading.Thread(target=_call_in_order, args=(channel, each, ended), daemon=True)
+        for channel, each in calls.items()
+        if each and channel not in hanging
+    }
+    for thread in threads.values():
+        thread.start()
+    for channel in hanging:
+        yield Called(channel, 0, "the call before has not ended yet")
+    waited_for = dict.fromkeys(threads, 0)
+    while waited_for:
+        try:
+            called = ended.get(timeout=max(0.0, deadline - time.monotonic()))
+        except Empty:
+            break
+        waited_for[called.channel] = called.number + 1
+        if called.problem is not None or called.number + 1 == len(calls[called.channel]):
+            del waited_for[called.channel]
+        yield called
+    for channel, number in waited_for.items():
+        _hanging[channel] = threads[channel]
+        yield Called(channel, number, f"no answer within {seconds:g} s")
+
+
+_hanging: dict[str, threading.Thread] = {}
+"""The calls that did not end in time, by channel."""
+
+
+def _call_in_order(channel: str, calls: Sequence[Call], ended: "SimpleQueue[Called]") -> None:
+    for number, call in enumerate(calls):
+        try:
+            problem = call()
+        except Exception as error:  # what one channel raises must not reach the others
+            problem = _one_line(f"{type(error).__name__}: {error}")
+        ended.put(Called(channel, number, problem))
+        if problem is not None:
+            return
+
+
+def send_to(channel: Channel, file: str, name: str, message: Message) -> str | None:
+    """Sends a message to a channel. Returns why that failed, in one line; None: it was sent.
+
+    `file`: that of the settings, and `name` that of the channel there, for problems.
+    """
+    try:
+        return send(channel.address(file, name), message)
+    except AlertConfigError as problem:
+        return str(problem)
 
 
 def send(address: str, message: Message) -> str | None:
-    """Sends a message to one channel. Returns why that failed, in one line; None: it was sent.
-
-    `address`: Apprise's URL of the channel.
-    """
+    """Sends a message to Apprise's URL of a channel. Returns why that failed, in one line; None: it was sent."""
     import apprise  # takes a quarter of a second
 
-    logging.getLogger("apprise").propagate = False  # it quotes the parts of an address, tokens included
-
+    _keep_to_itself()
     asset = apprise.AppriseAsset(app_id="orders_sync", app_desc="orders_sync", app_url="", image_url_mask=None)
     channel = apprise.Apprise(asset=asset)
-    with apprise.LogCapture(level=logging.WARNING, fmt="%(message)s") as log:
-        if not channel.add(address):
-            return "Apprise does not recognize its URL"
-        try:
-            sent = channel.notify(
-                title=message.title,
-                body=message.body,
-                notify_type=apprise.NotifyType(message.kind),
-                body_format=apprise.NotifyFormat.TEXT,
-            )
-        except Exception as problem:  # one plugin of a hundred must not stop the other channels
-            return safe_text(f"{type(problem).__name__}: {problem}", in_one_line=True)[:_MAX_PROBLEM]
-        lines = [line.strip() for line in cast(StringIO, log).getvalue().splitlines() if line.strip()]
-    if sent:
+    if not channel.add(address):
+        return "Apprise does not recognize its URL"
+    result = channel.notify(
+        title=message.title,
+        body=message.body,
+        notify_type=apprise.NotifyType(message.kind),
+        body_format=apprise.NotifyFormat.TEXT,
+    )
+    if result:
         return None
-    said = lines[-1] if lines else "it was not sent"
-    return safe_text(said, in_one_line=True)[:_MAX_PROBLEM]
+    lines = [line for entry in result.logs() for line in entry.message.splitlines() if line.strip()]
+    return _one_line(lines[-1].strip() if lines else "it was not sent")
+
+
+@cache
+def _keep_to_itself() -> None:
+    """Apprise's log quotes the parts of an address, tokens included: no other log gets it, nor does the terminal."""
+    log = logging.getLogger("apprise")
+    log.propagate = False
+    log.addHandler(logging.NullHandler())
 
 
 def call_heartbeat(url: str) -> str | None:
@@ -49,5 +129,9 @@ def call_heartbeat(url: str) -> str | None:
     try:
         answer = httpx.get(url, timeout=HEARTBEAT_SECONDS)
     except (httpx.HTTPError, httpx.InvalidURL) as problem:
-        return safe_text(f"{type(problem).__name__}: {problem}", in_one_line=True)[:_MAX_PROBLEM]
+        return _one_line(f"{type(problem).__name__}: {problem}")
     return None if answer.is_success else f"it answers HTTP {answer.status_code}"
+
+
+def _one_line(problem: str) -> str:
+    return safe_text(problem, in_one_line=True)[:_MAX_PROBLEM]

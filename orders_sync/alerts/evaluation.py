@@ -6,27 +6,26 @@ either of them works.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import LiteralString, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
-from orders_sync.alerts.channels import call_heartbeat, send
+from orders_sync.alerts.calls import EVALUATION, failed_lately, is_due, note_call
+from orders_sync.alerts.channels import SEND_SECONDS, Call, Called, call_all, call_heartbeat, send_to
 from orders_sync.alerts.digest import digest_message
 from orders_sync.alerts.messages import Message, alert_message
 from orders_sync.alerts.troubles import Found, is_trouble, note_reported, note_troubles, resolved, unreported
-from orders_sync.config.alerts import AlertConfigError, AlertSettings, Channel, address_of
+from orders_sync.config.alerts import AlertSettings, Channel, address_of
 from orders_sync.config.cron_ticks import latest_tick
 from orders_sync.database.advisory_locks import release_all, try_lock
 from orders_sync.database.engine import Connection
+from orders_sync.health.alerts import HEARTBEAT
 from orders_sync.health.examinations import EXAMINATIONS, SLOW, findings
 from orders_sync.health.finding import Finding, Level
 
 MIN_INTERVAL = timedelta(seconds=50)
 """Another evaluation comes so much later at the earliest, whoever asks for it."""
 HEARTBEAT_EVERY = timedelta(minutes=5)
-RETRY_CHANNEL_AFTER = timedelta(minutes=5)
-"""A channel that failed is called again so much later."""
 _LOCK = "alerts"
-_EVALUATION = ""  # the row of `alert_channels` that stands for the examinations
-_HEARTBEAT = "heartbeat "  # no channel has a name with a blank at its end
 
 Examine = Mapping[str, Callable[[], Iterator[Finding]]]
 
@@ -40,38 +39,65 @@ class Outcome(NamedTuple):
     """Which channels failed, and why."""
 
 
+class _Due(NamedTuple):
+    """A message that is due."""
+
+    message: Message
+    note: Callable[[], None]
+    """Stores that the channel has got it."""
+
+
 def evaluate(
-    connection: Connection, settings: AlertSettings, file: str, examinations: Examine | None = None
+    connection: Connection,
+    settings: AlertSettings,
+    file: str,
+    examinations: Examine | None = None,
+    seconds: float = SEND_SECONDS,
 ) -> Outcome | None:
     """Examines the project, and sends what is due. None if it was done less than MIN_INTERVAL ago, or is being done.
 
-    `file`: that of the settings, for problems. `examinations`: all but those that read whole tables by default. No
-    transaction is open while a message is sent.
+    `file`: that of the settings, for problems. `examinations`: all but those that read whole tables by default.
+    `seconds`: how long all channels together are waited for. No transaction is open while a message is sent.
     """
+    settings.note_addresses()
     if not try_lock(connection, _LOCK):
         return None
     try:
-        if not _is_due(connection, _EVALUATION, MIN_INTERVAL):
+        if not is_due(connection, EVALUATION, MIN_INTERVAL):
             return None
-        _note(connection, _EVALUATION, None)
+        note_call(connection, EVALUATION, None)
         found, examined = _examine(examinations or {k: v for k, v in EXAMINATIONS.items() if k not in SLOW})
         note_troubles(connection, found, examined)
-        outcome = Outcome([], [])
         now = datetime.now(UTC)
-        for name, channel in settings.channels.items():
-            served = _Served(connection, settings, file, name, channel, now)
-            for what in (served.report, served.send_digest):
-                try:
-                    line = what()
-                except _NotSentError as problem:
-                    outcome.problems.append(f"{name}: {problem}")
-                    break
-                outcome.sent.extend([f"{name}: {line}"] if line else [])
-        if settings.heartbeat is not None and not _has_error(found):
-            _beat(connection, settings.heartbeat, outcome)
-        return outcome
+        due = {name: _due(connection, settings, name, channel, now) for name, channel in settings.channels.items()}
+        calls: dict[str, Sequence[Call]] = {
+            name: [partial(send_to, settings.channels[name], file, name, each.message) for each in messages]
+            for name, messages in due.items()
+        }
+        if settings.heartbeat is not None and not _has_error(found) and _is_heartbeat_due(connection):
+            calls[HEARTBEAT] = [partial(_beat, settings.heartbeat)]
+        return _carry_out(connection, due, calls, seconds)
     finally:
         release_all(connection)
+
+
+def _carry_out(
+    connection: Connection, due: Mapping[str, Sequence[_Due]], calls: Mapping[str, Sequence[Call]], seconds: float
+) -> Outcome:
+    """Makes the calls, and notes each as soon as it has ended: this process may end at any time."""
+    made: list[Called] = []
+    for called in call_all(calls, seconds):
+        note_call(connection, called.channel, called.problem)
+        if called.problem is None and called.channel in due:
+            due[called.channel][called.number].note()
+        made.append(called)
+    places = {name: place for place, name in enumerate(calls)}
+    made.sort(key=lambda called: (places[called.channel], called.number))
+    sent = [called for called in made if called.problem is None and called.channel in due]
+    return Outcome(
+        [f"{name}: {due[name][number].message.title}" for name, number, _ in sent],
+        [f"{name.strip()}: {problem}" for name, _, problem in made if problem is not None],
+    )
 
 
 def _examine(examinations: Examine) -> tuple[list[Found], list[str]]:
@@ -85,59 +111,27 @@ def _has_error(found: Sequence[Found]) -> bool:
     return any(is_trouble(each) and each.level is Level.ERROR for _, each in found)
 
 
-class _NotSentError(Exception):
-    """A message could not be sent."""
+def _due(connection: Connection, settings: AlertSettings, name: str, channel: Channel, now: datetime) -> list[_Due]:
+    """The messages that a channel gets now: what is new, what is resolved, and its digest.
 
-
-class _Served(NamedTuple):
-    """A channel, to which what is due is sent."""
-
-    connection: Connection
-    settings: AlertSettings
-    file: str
-    name: str
-    channel: Channel
-    now: datetime
-
-    def report(self) -> str | None:
-        """Reports what is new and what is resolved. Returns the titles; None if there is nothing. Raises _NotSentError.
-
-        What is resolved is a message of its own: a pager closes by it what another message has opened.
-        """
-        if _failed_lately(self.connection, self.name):
-            return None
-        quiet = self.channel.quiet_hours
-        is_quiet = quiet is not None and quiet.contain(self.settings.local(self.now).time())
-        levels = [Level.ERROR] if is_quiet or self.channel.level == "error" else list(Level)
-        new = unreported(self.connection, self.name, levels)
-        gone = [] if is_quiet else resolved(self.connection, self.name)
-        titles: list[str] = []
-        for part, rest in ((new, []), ([], gone)):
-            if part or rest:
-                message = alert_message(part, rest, self.settings.ui_url)
-                self._send(message)
-                note_reported(self.connection, self.name, part, rest)
-                titles.append(message.title)
-        return "; ".join(titles) or None
-
-    def send_digest(self) -> str | None:
-        """Sends the digest if it is due. Returns its title; None if it is not due. Raises _NotSentError."""
-        tick = _digest_tick(self.connection, self.settings, self.name, self.channel, self.now)
-        if tick is None or _failed_lately(self.connection, self.name):
-            return None
-        message = digest_message(self.connection)
-        self._send(message)
-        self.connection.execute("UPDATE alert_channels SET digest_at = %s WHERE channel = %s", [tick, self.name])
-        return message.title
-
-    def _send(self, message: Message) -> None:
-        try:
-            problem = send(self.channel.address(self.file, self.name), message)
-        except AlertConfigError as error:
-            problem = str(error)
-        _note(self.connection, self.name, problem)
-        if problem is not None:
-            raise _NotSentError(problem)
+    What is resolved is a message of its own: a pager closes by it what another message has opened.
+    """
+    if failed_lately(connection, name):
+        return []
+    quiet = channel.quiet_hours
+    is_quiet = quiet is not None and quiet.contain(settings.local(now).time())
+    levels = [Level.ERROR] if is_quiet or channel.level == "error" else list(Level)
+    new = unreported(connection, name, levels)
+    gone = [] if is_quiet else resolved(connection, name)
+    due: list[_Due] = []
+    if new:
+        due.append(_Due(alert_message(new, [], settings.ui_url), partial(note_reported, connection, name, new, [])))
+    if gone:
+        due.append(_Due(alert_message([], gone, settings.ui_url), partial(note_reported, connection, name, [], gone)))
+    tick = _digest_tick(connection, settings, name, channel, now)
+    if tick is not None:
+        due.append(_Due(digest_message(connection), partial(_note_digest, connection, name, tick)))
+    return due
 
 
 def _digest_tick(
@@ -156,39 +150,14 @@ def _digest_tick(
     return tick if row is not None and row[0] < tick else None
 
 
-def _beat(connection: Connection, variable: str, outcome: Outcome) -> None:
-    if not _is_due(connection, _HEARTBEAT, HEARTBEAT_EVERY) or _failed_lately(connection, _HEARTBEAT):
-        return
+def _note_digest(connection: Connection, name: str, tick: datetime) -> None:
+    connection.execute("UPDATE alert_channels SET digest_at = %s WHERE channel = %s", [tick, name])
+
+
+def _is_heartbeat_due(connection: Connection) -> bool:
+    return is_due(connection, HEARTBEAT, HEARTBEAT_EVERY) and not failed_lately(connection, HEARTBEAT)
+
+
+def _beat(variable: str) -> str | None:
     url = address_of(variable)
-    problem = f"the environment variable {variable} is not set" if url is None else call_heartbeat(url)
-    _note(connection, _HEARTBEAT, problem)
-    if problem is not None:
-        outcome.problems.append(f"heartbeat: {problem}")
-
-
-def _is_due(connection: Connection, channel: str, every: timedelta) -> bool:
-    row = connection.execute(
-        "SELECT called_at > now() - %s::interval FROM alert_channels WHERE channel = %s", [every, channel]
-    ).fetchone()
-    return row is None or not row[0]
-
-
-def _failed_lately(connection: Connection, channel: str) -> bool:
-    row = connection.execute(
-        "SELECT failed_at > now() - %s::interval FROM alert_channels WHERE channel = %s",
-        [RETRY_CHANNEL_AFTER, channel],
-    ).fetchone()
-    return row is not None and bool(row[0])
-
-
-_NOTE: LiteralString = """
-INSERT INTO alert_channels AS noted (channel, called_at, failed_at, problem)
-VALUES (%(channel)s, CASE WHEN %(problem)s::text IS NULL THEN now() END,
-  CASE WHEN %(problem)s::text IS NOT NULL THEN now() END, %(problem)s)
-ON CONFLICT (channel) DO UPDATE SET
-  called_at = coalesce(excluded.called_at, noted.called_at), failed_at = excluded.failed_at, problem = excluded.problem
-"""
-
-
-def _note(connection: Connection, channel: str, problem: str | None) -> None:
-    connection.execute(_NOTE, {"channel": channel, "problem": problem})
+    return f"the environment variable {variable} is not set" if url is None else call_heartbeat(url)

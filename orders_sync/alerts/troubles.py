@@ -6,6 +6,7 @@ from typing import LiteralString, NamedTuple
 
 from orders_sync.database.engine import Connection
 from orders_sync.database.rows import rows_as
+from orders_sync.health.alerts import kind_of
 from orders_sync.health.finding import Finding, Level
 from orders_sync.model.control_characters import safe_text
 
@@ -80,7 +81,7 @@ WHERE ended_at IS NULL AND examination = ANY(%s)
 
 def unreported(connection: Connection, channel: str, levels: Collection[Level]) -> list[Trouble]:
     """The troubles of these levels that are to be reported to a channel now: errors first, the oldest first."""
-    return rows_as(connection, Trouble, _UNREPORTED, [REPORT_AFTER, list(levels), channel, f"channel {channel}"])
+    return rows_as(connection, Trouble, _UNREPORTED, [REPORT_AFTER, list(levels), channel, kind_of(channel)])
 
 
 _UNREPORTED: LiteralString = """

@@ -2,14 +2,16 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
+from functools import partial
 
 import psycopg
 
-from orders_sync.alerts.channels import send
+from orders_sync.alerts.channels import call_all, send_to
 from orders_sync.alerts.evaluation import Outcome, evaluate
-from orders_sync.alerts.messages import alert_message
+from orders_sync.alerts.messages import Message, alert_message
+from orders_sync.alerts.outage import Outage
 from orders_sync.alerts.troubles import REPORT_AFTER, Trouble
 from orders_sync.config.alerts import AlertConfigError, AlertSettings, alerts_file, read_alerts
 from orders_sync.database.engine import connect
@@ -37,9 +39,7 @@ class AlertWatch:
         self._read = read
         self._every = every
         self._steady = steady
-        self._silent_since: datetime | None = None
-        self._reported: set[str] = set()
-        """The channels to which it was reported that the database does not answer."""
+        self._outage = Outage()
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="alerts", daemon=True)
 
@@ -69,6 +69,7 @@ class AlertWatch:
             return Outcome([], [str(problem)])
         if not settings.channels and settings.heartbeat is None:
             return nothing
+        settings.note_addresses()
         try:
             with connect(application=APPLICATION) as connection:
                 outcome = evaluate(connection, settings, str(alerts_file())) or nothing
@@ -79,40 +80,40 @@ class AlertWatch:
 
     def _report_silence(self, settings: AlertSettings, reason: str) -> Outcome:
         now = datetime.now(UTC)
-        self._silent_since = self._silent_since or now
+        began_at = self._outage.goes_on(now)
         outcome = Outcome([], [])
-        if (now - self._silent_since).total_seconds() < self._steady:
-            return outcome
-        what = f"the orders database does not work: {reason}"
-        trouble = Trouble(0, "", "error", what, _REMEDY, "", self._silent_since, None)
-        for name in settings.channels.keys() - self._reported:
-            if self._send(settings, name, [trouble], [], outcome):
-                self._reported.add(name)
+        if (now - began_at).total_seconds() >= self._steady:
+            trouble = Trouble(
+                0, "", "error", f"the orders database does not work: {reason}", _REMEDY, "", began_at, None
+            )
+            message = alert_message([trouble], [], settings.ui_url)
+            for name in _sent(settings, settings.channels.keys() - self._outage.reported, message, outcome):
+                self._outage.reported.add(name)
+                self._outage.keep()
+        self._outage.keep()
         return outcome
 
     def _report_recovery(self, settings: AlertSettings) -> Outcome:
-        began, self._silent_since = self._silent_since, None
-        outcome = Outcome([], [])
-        if began is None or not self._reported:
+        began_at, outcome = self._outage.began_at, Outcome([], [])
+        if began_at is None:
             return outcome
-        trouble = Trouble(0, "", "error", "the orders database did not work", "", "", began, datetime.now(UTC))
-        self._reported &= settings.channels.keys()
-        for name in sorted(self._reported):
-            if self._send(settings, name, [], [trouble], outcome):
-                self._reported.discard(name)
-        self._silent_since = began if self._reported else None  # the others get it with the next evaluation
+        trouble = Trouble(0, "", "error", "the orders database did not work", "", "", began_at, datetime.now(UTC))
+        message = alert_message([], [trouble], settings.ui_url)
+        for name in _sent(settings, self._outage.reported & settings.channels.keys(), message, outcome):
+            self._outage.reported.discard(name)
+            self._outage.keep()
+        if not self._outage.reported & settings.channels.keys():  # else those that failed get it with the next one
+            self._outage.end()
         return outcome
 
-    def _send(
-        self, settings: AlertSettings, name: str, new: list[Trouble], gone: list[Trouble], outcome: Outcome
-    ) -> bool:
-        message = alert_message(new, gone, settings.ui_url)
-        try:
-            problem = send(settings.channels[name].address(str(alerts_file()), name), message)
-        except AlertConfigError as error:
-            problem = str(error)
+
+def _sent(settings: AlertSettings, names: Collection[str], message: Message, outcome: Outcome) -> Iterator[str]:
+    """Sends a message to these channels; yields each one that has got it, as soon as it has."""
+    file = str(alerts_file())
+    calls = {name: [partial(send_to, settings.channels[name], file, name, message)] for name in sorted(names)}
+    for name, _, problem in call_all(calls):
         if problem is None:
             outcome.sent.append(f"{name}: {message.title}")
+            yield name
         else:
             outcome.problems.append(f"{name}: {problem}")
-        return problem is None

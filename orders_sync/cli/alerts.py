@@ -1,13 +1,15 @@
 """`orders-sync alerts`: what is wrong, who was notified, and whether they can be reached."""
 
 import sys
+from functools import partial
 
 import click
 
-from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console, print_error, yes_or_no
+from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console, print_error, print_warning, yes_or_no
 from orders_sync.cli.rows import format_options, json_option, print_json, print_rows
 from orders_sync.cli.tables import table
 from orders_sync.database.opened import orders_database
+from orders_sync.model.errors import UserFacingError
 
 APPLICATION = "orders_sync alerts"
 
@@ -42,9 +44,9 @@ def list_troubles(as_json: bool, as_csv: bool) -> None:
 def test(channels: tuple[str, ...], as_json: bool) -> None:
     """Send a message to channels, by default to all.
 
-    Exit code 1 if one could not be sent.
+    The recorded problem of a channel that works now is over. Exit code 1 if a message could not be sent.
     """
-    from orders_sync.alerts.channels import send
+    from orders_sync.alerts.channels import call_all, send_to
     from orders_sync.alerts.messages import Message
     from orders_sync.config.alerts import AlertConfigError, alerts_file, read_alerts
     from orders_sync.config.yaml_files import did_you_mean
@@ -58,12 +60,10 @@ def test(channels: tuple[str, ...], as_json: bool) -> None:
     if not settings.channels:
         raise AlertConfigError(f"{file}: no channel is named, so that nobody is alerted.")
     message = Message("orders_sync: a test", "This is a test of the alerts of orders_sync. Nothing is wrong.")
-    found: dict[str, str | None] = {}
-    for name in channels or settings.channels:
-        try:
-            found[name] = send(settings.channels[name].address(str(file), name), message)
-        except AlertConfigError as error:
-            found[name] = str(error)
+    found: dict[str, str | None] = dict.fromkeys(channels or settings.channels)
+    calls = {name: [partial(send_to, settings.channels[name], str(file), name, message)] for name in found}
+    found.update((name, problem) for name, _, problem in call_all(calls))
+    _note_working([name for name, problem in found.items() if problem is None])
     if as_json:
         print_json([{"channel": name, "sent": problem is None, "problem": problem} for name, problem in found.items()])
     else:
@@ -74,3 +74,20 @@ def test(channels: tuple[str, ...], as_json: bool) -> None:
     if wrong := sum(problem is not None for problem in found.values()):
         print_error(f"{wrong} of the channels can't be reached.")
     sys.exit(EXIT_FAILED if wrong else EXIT_DONE)
+
+
+def _note_working(channels: list[str]) -> None:
+    """Ends the recorded problems of channels. The test is done without the orders database, too: it may be down."""
+    import psycopg
+
+    from orders_sync.alerts.calls import note_working
+    from orders_sync.database.problems import problem_of
+
+    if not channels:
+        return
+    try:
+        with orders_database(APPLICATION) as connection:
+            note_working(connection, channels)
+    except (UserFacingError, psycopg.Error) as error:
+        problem = problem_of(error) if isinstance(error, psycopg.Error) else error
+        print_warning(f"Recorded problems of channels stay until their next calls: {str(problem).splitlines()[0]}")

@@ -212,6 +212,9 @@ def compare(days: tuple[datetime, ...], names: tuple[str, ...], as_json: bool) -
 @json_option
 def differences(file: Path | None, day: datetime | None, in_flight: bool, as_json: bool) -> None:
     """List the differences between V1 and V2, one per field."""
+    from orders_sync.config.v1 import load_cutover_settings
+
+    load_cutover_settings()  # says so if no V1 is configured
     columns = ["account", "day", "order_id", "item_id", "kind", "field", "v1", "v2", "in_flight"]
     if file is not None and as_json:
         raise click.UsageError("--json and --csv exclude each other.")

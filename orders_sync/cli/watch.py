@@ -4,6 +4,7 @@ import logging
 import subprocess
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +14,9 @@ from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console, log_to_stder
 from orders_sync.cli.status_changes import SettingsWatch
 from orders_sync.cli.watchdog import LOOK_SECONDS, Watchdog
 from orders_sync.health.silence import SILENT_SECONDS, overdue
+
+if TYPE_CHECKING:  # importing Dagster takes two seconds
+    import dagster as dg
 
 RESTART_SECONDS = 300.0
 """How long the restart command may take."""
@@ -41,7 +45,7 @@ def watch(seconds: float, once: bool, restart_command: str | None) -> None:
     log_to_stderr()
     if not once:
         AlertWatch().start()  # first of all: Dagster's database may not answer
-    with open_instance() as instance:
+    with open_instance() if once else _opened() as instance:
         if once:
             if what := overdue(instance, seconds):
                 _log.error(what)
@@ -58,6 +62,24 @@ def watch(seconds: float, once: bool, restart_command: str | None) -> None:
                 _restart(restart_command)
             for change in [*watchdog.changes(), *settings.look()]:
                 _log.log(logging.ERROR if change.is_wrong else logging.WARNING, change.text)
+            time.sleep(LOOK_SECONDS)
+
+
+def _opened() -> "dg.DagsterInstance":
+    """Dagster's instance, once its database answers. Meanwhile the alerts say that the databases do not work."""
+    from dagster_postgres.utils import DagsterPostgresException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from orders_sync.dagster_instance.instance import open_instance
+
+    is_said = False
+    while True:
+        try:
+            return open_instance()
+        except (SQLAlchemyError, DagsterPostgresException) as error:
+            if not is_said:
+                _log.error("Dagster's database does not answer: %s", str(error).strip().partition("\n")[0])
+            is_said = True
             time.sleep(LOOK_SECONDS)
 
 

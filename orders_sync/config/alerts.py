@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from orders_sync.config.environment import defs_folder
 from orders_sync.config.field_types import ENVIRONMENT_NAME, CronExpressions, TimeZone
-from orders_sync.config.yaml_files import ConfigError, read_component, refuse_templates, validate
+from orders_sync.config.yaml_files import ConfigError, is_there, read_component, refuse_templates, validate
 from orders_sync.model.known_credentials import note_credential
 
 COMPONENT_TYPE = "orders_sync.components.alerts.Alerts"
@@ -120,6 +120,12 @@ class AlertSettings(BaseModel):
                 )
         return value
 
+    def note_addresses(self) -> None:
+        """Notes all URLs as credentials, before a text about one channel is made for another."""
+        for variable in (*(channel.url for channel in self.channels.values()), self.heartbeat):
+            if variable is not None:
+                address_of(variable)
+
     def local(self, at: datetime) -> datetime:
         """A moment in the time zone of the settings."""
         return at.astimezone(ZoneInfo(self.timezone))
@@ -154,19 +160,9 @@ def alerts_file() -> Path:
 def read_alerts(file: Path | None = None) -> AlertSettings:
     """The settings of a file, by default the project's; none if there is no file. Raises AlertConfigError."""
     path = file or alerts_file()
-    if not _is_there(path):
-        if _is_there(wrong := path.with_suffix(".yml")):
-            raise AlertConfigError(f"{wrong}: is not read: the alerts are in {path.name}. Rename it.")
+    if not is_there(path, AlertConfigError):
         return AlertSettings()
     return check_alerts(read_component(path, COMPONENT_TYPE, AlertConfigError), str(path))
-
-
-def _is_there(path: Path) -> bool:
-    """Whether there is such a file; also if it can't be read, which its reader then says."""
-    try:
-        return path.exists()
-    except OSError:
-        return True
 
 
 def check_alerts(attributes: Any, file: str) -> AlertSettings:

@@ -6,6 +6,7 @@ was added, waits for a reload, and nothing else says so.
 
 import hashlib
 import json
+import multiprocessing
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,6 +25,12 @@ _CODE_SERVER = ("grpc", "code-server")
 """The commands of Dagster that serve definitions; others load them, too, e.g. for one run."""
 
 
+def is_code_server() -> bool:
+    """Whether this process serves definitions to Dagster. A run that the code server started has its arguments, too."""
+    is_run = multiprocessing.parent_process() is not None
+    return not is_run and any(argument in _CODE_SERVER for argument in sys.argv[1:])
+
+
 class CodeLocation(NamedTuple):
     """What a code server has loaded."""
 
@@ -38,7 +45,7 @@ class CodeLocation(NamedTuple):
 
 def note_code_location(left_out: Mapping[Path, str], automation: Iterable[str]) -> None:
     """Notes what this process has loaded, if it is a code server. `automation`: names of its schedules and sensors."""
-    if not any(argument in _CODE_SERVER for argument in sys.argv[1:]):
+    if not is_code_server():
         return
     document = {
         "pid": os.getpid(),

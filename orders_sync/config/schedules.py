@@ -40,7 +40,9 @@ class ScheduleSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     timezone: TimeZone = Field(default="UTC", description="IANA name of the time zone of the cron expressions.")
-    partitions_start: date = Field(default=date(2025, 1, 1), description="The first day of the partitions.")
+    partitions_start: date | None = Field(
+        default=None, description="The first day of the partitions. Not set: 92 days before the first pass."
+    )
     schedules: Crons = Field(
         default_factory=Crons, description="The cron expression of each sync type, or a list of them."
     )
@@ -52,9 +54,9 @@ class ScheduleSettings(BaseModel):
 
     @field_validator("partitions_start")
     @classmethod
-    def _has_begun(cls, value: date) -> date:
+    def _has_begun(cls, value: date | None) -> date | None:
         today = datetime.now(UTC).date()
-        if value > today:
+        if value is not None and value > today:
             raise ValueError(f"{value} is in the future; allowed are days up to today, {today}")
         return value
 

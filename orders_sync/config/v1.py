@@ -9,10 +9,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
+from orders_sync.config.account_files import account_entries
 from orders_sync.config.bounds import CALLS_PER_DAY, IN_FLIGHT_MINUTES, READINESS_DAYS
-from orders_sync.config.environment import v1_file
+from orders_sync.config.environment import accounts_folder, v1_file
 from orders_sync.config.field_types import ENVIRONMENT_NAME, TimeZone, checked_cron
-from orders_sync.config.yaml_files import ConfigError, read_yaml, validate
+from orders_sync.config.yaml_files import ConfigError, is_there, read_yaml, shown_name, validate
 from orders_sync.model.errors import UserFacingError
 from orders_sync.model.statuses import Status
 
@@ -27,6 +28,8 @@ _ALWAYS_PASSED = frozenset(["PATH", "HOME", "LANG", "TZ"])
 RENAMED_KEYS = {"readiness.calls_a_day": "readiness.calls_per_day"}
 """Keys that were renamed in 0.2: the old name, which is accepted until 0.3, and the present one."""
 
+_NAME_IT = "Where there is one, name its marketplaces and their accounts there: see docs/cutover.md."
+
 
 class CutoverError(UserFacingError):
     """A person must correct something about V1 or about the cutover; the text says what and where."""
@@ -34,6 +37,10 @@ class CutoverError(UserFacingError):
 
 class CutoverConfigError(CutoverError, ConfigError):
     """The settings of V1 can't be used: which file, which key, what is wrong, what is allowed."""
+
+
+class NoV1Error(CutoverConfigError):
+    """No V1 is configured: there is no file of its settings, or it names no account of the project."""
 
 
 class _Settings(BaseModel):
@@ -179,7 +186,9 @@ class CutoverSettings(_Settings):
     )
     timezone: TimeZone = Field(default="UTC", description="IANA name of the time zone of V1's times.")
     marketplaces: dict[str, str] = Field(
-        default_factory=dict, description="The account of each of V1's marketplaces, by V1's name of the marketplace."
+        default_factory=dict,
+        description="The account of each of V1's marketplaces, by V1's name of the marketplace. There is no V1 while "
+        "this names no account of the project.",
     )
     tables: Tables = Field(default_factory=Tables, description="V1's tables and columns.")
     order_statuses: dict[int, list[Status]] = Field(
@@ -228,9 +237,28 @@ class CutoverSettings(_Settings):
 
 
 def load_cutover_settings(file: Path | None = None) -> CutoverSettings:
-    """The settings of a file, by default the project's. Raises CutoverConfigError."""
+    """The settings of a file, by default the project's. Raises NoV1Error if no V1 is configured; CutoverConfigError."""
     path = file or v1_file()
-    return check_cutover_settings(read_yaml(path, CutoverConfigError), str(path))
+    if not is_there(path, CutoverConfigError):
+        raise NoV1Error(f"No V1 is configured: there is no {shown_name(str(path))}. {_NAME_IT}")
+    settings = check_cutover_settings(read_yaml(path, CutoverConfigError), str(path))
+    if not {entry.name for entry in account_entries(accounts_folder())}.intersection(settings.marketplaces.values()):
+        raise NoV1Error(
+            f"No V1 is configured: {shown_name(str(path))} names no account of this project under `marketplaces`. "
+            f"{_NAME_IT}"
+        )
+    return settings
+
+
+def has_v1() -> bool:
+    """Whether a V1 is configured. A file that can't be used may be that of a V1."""
+    try:
+        load_cutover_settings()
+    except NoV1Error:
+        return False
+    except CutoverConfigError:
+        return True
+    return True
 
 
 def check_cutover_settings(document: Any, file: str) -> CutoverSettings:

@@ -73,6 +73,25 @@ def read_yaml(path: Path, error: type[ConfigError] = ConfigError) -> Any:
         raise error(f"{shown}: is not readable YAML: {type(problem).__name__}") from None
 
 
+def is_there(path: Path, error: type[ConfigError] = ConfigError) -> bool:
+    """Whether there is a file of settings that may be missing; also one that can't be read, which its reader then says.
+
+    Raises `error` for one that ends with .yml: it would be taken for missing.
+    """
+    if _exists(path):
+        return True
+    if _exists(wrong := path.with_suffix(".yml")):
+        raise error(f"{shown_name(str(wrong))}: is not read: these settings are in {path.name}. Rename it.")
+    return False
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return True
+
+
 def _document(text: str) -> Any:
     loader = _SettingsLoader(text)
     try:

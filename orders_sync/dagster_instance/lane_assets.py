@@ -5,6 +5,7 @@ from datetime import UTC, datetime, time
 import dagster as dg
 
 from orders_sync.config.schedules import ScheduleSettings
+from orders_sync.dagster_instance.first_day import first_day
 from orders_sync.model.lane import Lane, SyncType
 
 #: The asset of a sync type, within its account.
@@ -54,7 +55,7 @@ def schedule_name(sync_type: SyncType, *, frequent: bool = False, account: str |
 
 def days(settings: ScheduleSettings) -> dg.DailyPartitionsDefinition:
     """One partition per day (UTC), up to today. All lanes share it: the assets of a job need one definition."""
-    start = datetime.combine(settings.partitions_start, time(), UTC)
+    start = datetime.combine(first_day(settings), time(), UTC)
     return dg.DailyPartitionsDefinition(start_date=start, end_offset=1)
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import dagster as dg
 
 from orders_sync.config.schedules import ScheduleSettings
+from orders_sync.dagster_instance.first_day import FIRST_PASS_DAYS
 from orders_sync.dagster_instance.lane_assets import (
     ACCOUNT_TAG,
     FROM_WATERMARK_TAG,
@@ -20,9 +21,6 @@ from orders_sync.dagster_instance.lane_assets import (
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.watermark import watermark
 from orders_sync.model.lane import Lane
-
-FIRST_PASS_DAYS = 92
-"""How many days back the run of a lane without a watermark covers: three months."""
 
 
 class LaneRun(NamedTuple):

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import LiteralString
 
 from orders_sync.config.schedules import ScheduleSettings
+from orders_sync.dagster_instance.first_day import first_day
 from orders_sync.database.engine import Connection
 from orders_sync.model.lane import Lane, SyncType
 
@@ -32,7 +33,7 @@ def days_to_mark(
     """
     begin, end = (moment.astimezone(UTC) for moment in window)
     first_whole = (begin + timedelta(days=1, microseconds=-1)).date()
-    days = days_between(max(begin.date(), settings.partitions_start), end.date())
+    days = days_between(max(begin.date(), first_day(settings)), end.date())
     keys = [(day, day.isoformat()) for day in days]
     return [
         key
@@ -85,7 +86,7 @@ def days_of_outside_pass(
     if begin != datetime.combine(first, datetime.min.time(), UTC) and first.isoformat() not in covered:
         first += timedelta(days=1)
     last = end.date() if finished_at - end < OPEN_END else end.date() - timedelta(days=1)
-    keys = [day.isoformat() for day in days_between(max(first, settings.partitions_start), last)]
+    keys = [day.isoformat() for day in days_between(max(first, first_day(settings)), last)]
     return [key for key in keys if key == keys[-1] or key in changed or key not in up_to_date]
 
 

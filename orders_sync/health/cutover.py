@@ -1,4 +1,4 @@
-"""Whether the last compared day of the cutover from V1 was good."""
+"""Whether the last compared day of the cutover from V1 was good, and V1 is configured while it has the authority."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -10,12 +10,25 @@ from orders_sync.health.finding import Finding, Level
 
 
 def examine_cutover() -> Iterator[Finding]:
-    """The comparisons of yesterday, while V1 is compared with V2."""
+    """The comparisons of yesterday, while V1 is compared with V2; nothing where there is no V1."""
     if find_spec("orders_sync.cutover") is None:  # a project that has left V1 behind may delete it
         return
-    from orders_sync.config.v1 import load_cutover_settings
+    from orders_sync.config.v1 import NoV1Error, load_cutover_settings
+    from orders_sync.lanes.authority import Phase, current_phase
 
-    settings = load_cutover_settings()
+    try:
+        settings = load_cutover_settings()
+    except NoV1Error as problem:
+        with orders_database(APPLICATION) as connection:
+            phase = current_phase(connection)
+        if phase is not Phase.LIVE:
+            yield Finding(
+                False,
+                f"V1 has the authority (phase {phase}), so V2 locks no stock. {problem}",
+                "Write the file again as it was: `orders-sync cutover advance` then ends V1's authority.",
+                kind="no V1",
+            )
+        return
     with orders_database(APPLICATION) as connection:
         bad = connection.execute(_BAD_DAYS, [settings.readiness.agreement]).fetchall()
     for account, day, verdict in bad:

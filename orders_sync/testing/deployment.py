@@ -72,7 +72,8 @@ def copy_project(to: Path, accounts: Mapping[str, Mapping[str, Any]] = SANDBOX_A
     schedules_of(to).write_text(yaml.safe_dump({"type": SCHEDULES_TYPE, "attributes": {}}))
     alerts_of(to).unlink(missing_ok=True)
     if v1_file_of(to).exists():  # the cutover can be deleted
-        edit_yaml(v1_file_of(to), lambda document: document.update(schedules={}))
+        at_sandbox = {"back_market": "back_market_sandbox"}
+        edit_yaml(v1_file_of(to), lambda document: document.update(schedules={}, marketplaces=at_sandbox))
     return to
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from orders_sync.alerts.channels import SEND_SECONDS
 from orders_sync.alerts.evaluation import Outcome, evaluate
 from orders_sync.config.alerts import AlertSettings, check_alerts
 from orders_sync.database.engine import Connection
@@ -39,14 +40,14 @@ class Evaluations:
         self.connection = connection
         self.settings = settings()
 
-    def evaluate(self, *found: Finding, failing: bool = False) -> Outcome:
+    def evaluate(self, *found: Finding, failing: bool = False, seconds: float = SEND_SECONDS) -> Outcome:
         def examine() -> Iterator[Finding]:
             if failing:
                 raise ValueError("it can't be examined")
             yield from found
 
         self.connection.execute("UPDATE alert_channels SET called_at = called_at - interval '1 minute'")
-        outcome = evaluate(self.connection, self.settings, FILE, {"a test": examine})
+        outcome = evaluate(self.connection, self.settings, FILE, {"a test": examine}, seconds)
         assert outcome is not None
         return outcome
 

@@ -1,6 +1,8 @@
 """A webhook receiver and a mail server on this machine, as channels of alerts."""
 
+import contextlib
 import json
+import socket
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -59,6 +61,36 @@ def a_webhook() -> Generator[Webhook]:
     finally:
         webhook.server.shutdown()
         webhook.server.server_close()
+
+
+class HangingServer:
+    """A server that answers each request with a header that never ends: a byte every now and then."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self._is_over = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                opened, _ = self._listener.accept()
+                self.calls += 1
+                threading.Thread(target=self._drip, args=(opened,), daemon=True).start()
+
+    def _drip(self, opened: socket.socket) -> None:
+        with opened, contextlib.suppress(OSError):
+            while not self._is_over.wait(0.2):
+                opened.sendall(b"H")
+
+    def stop(self) -> None:
+        """Ends all answers."""
+        self._is_over.set()
+        with contextlib.suppress(OSError):  # it was stopped before
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
 
 
 class Mails:

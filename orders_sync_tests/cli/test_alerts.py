@@ -83,6 +83,72 @@ def test_the_doctor_reports_channels_that_can_not_be_reached(
     assert "type: must be orders_sync.components.alerts.Alerts" in unusable.what
 
 
+def test_a_test_that_works_ends_the_recorded_problem_of_a_channel(
+    shop: Marketplace, webhook: Webhook, connection: Connection, monkeypatch: pytest.MonkeyPatch, file: Path
+) -> None:
+    def evaluated(name: str, *found: Finding) -> None:
+        connection.execute("UPDATE troubles SET began_at = began_at - interval '3 minutes'")
+        connection.execute("UPDATE alert_channels SET called_at = called_at - interval '3 minutes'")
+        evaluate(connection, config.read_alerts(file), str(file), {name: lambda: iter(found)})
+
+    def listed() -> list[str]:
+        return [each["what"] for each in json.loads(run("alerts", "list", "--json").output)]
+
+    monkeypatch.setenv("PAGER_URL", "json://127.0.0.1:1/")
+    for _ in range(2):
+        evaluated("a test", FAILED)
+    evaluated("alerts", *EXAMINATIONS["alerts"]())
+    assert [each.ok for each in EXAMINATIONS["alerts"]()] == [True, False]
+    assert [what for what in listed() if what.startswith("channel pager can't be reached: ")]
+    assert run("alerts", "test", "team").exit_code == 0
+    assert [each.ok for each in EXAMINATIONS["alerts"]()] == [True, False], "only what works is well"
+    monkeypatch.setenv("PAGER_URL", f"json://{webhook.address}/pager")
+    assert run("alerts", "test", "pager").exit_code == 0
+    assert [each.ok for each in EXAMINATIONS["alerts"]()] == [True, True]
+    assert listed() == ["shop/new: its last 3 runs failed"]
+
+
+def test_channels_are_tested_while_the_database_does_not_answer(
+    webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORDERS_DATABASE_URL", "postgresql://me@127.0.0.1:1/orders")
+    tested = run("alerts", "test", "team")
+    assert (tested.exit_code, webhook.titles) == (0, ["orders_sync: a test"])
+    assert "Recorded problems of channels stay until their next calls: " in tested.stderr
+
+
+def test_a_heartbeat_that_fails_is_found_and_is_well_again_once_a_call_works(
+    shop: Marketplace, webhook: Webhook, connection: Connection, monkeypatch: pytest.MonkeyPatch, file: Path
+) -> None:
+    """It is called while there is no error, so that its own failure is none."""
+    file.write_text(f"{BEGIN}  heartbeat: BEAT_URL\n")
+
+    def evaluated() -> None:
+        connection.execute("UPDATE troubles SET began_at = began_at - interval '6 minutes'")
+        connection.execute("UPDATE alert_channels SET called_at = called_at - interval '6 minutes'")
+        connection.execute("UPDATE alert_channels SET failed_at = failed_at - interval '6 minutes'")
+        evaluate(connection, config.read_alerts(file), str(file), {"alerts": EXAMINATIONS["alerts"]})
+
+    def listed() -> list[list[str]]:
+        return [[each["level"], each["what"]] for each in json.loads(run("alerts", "list", "--json").output)]
+
+    *_, unset = EXAMINATIONS["alerts"]()
+    assert unset.what == "the heartbeat can't be called: the environment variable BEAT_URL is not set here"
+    monkeypatch.setenv("BEAT_URL", f"http://{webhook.address}/beat")
+    webhook.status = 404
+    for _ in range(2):
+        evaluated()
+    *_, failing = EXAMINATIONS["alerts"]()
+    assert (failing.ok, failing.what) == (False, "the heartbeat can't be called: it answers HTTP 404")
+    assert "Compare BEAT_URL with the URL that its service shows." in failing.remedy
+    assert listed() == [["warning", failing.what]]
+    webhook.status = 200
+    for _ in range(2):
+        evaluated()
+    *_, well = EXAMINATIONS["alerts"]()
+    assert (well.ok, listed()) == (True, [])
+
+
 @pytest.mark.parametrize(
     ("attributes", "problem"),
     [

@@ -113,6 +113,7 @@ def test_dagster_loads_the_accounts_of_the_project(command: Command, site: Path,
     assert code.startswith(str(site))
     assert "shop" in groups.split()
     assert "back_market_sandbox" not in groups
+    assert not {"migration_phase", "v1_v2_comparison"}.intersection(groups.split()), "there is no V1"
 
 
 @pytest.mark.daemon

@@ -268,6 +268,21 @@ def test_a_database_of_dagster_that_is_away_is_news(database_url: str, home: Pat
         administrator.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
+def test_the_command_waits_for_dagsters_database(home: Path) -> None:
+    """It would be started again and again meanwhile, and alert nobody."""
+    storage = {"postgres": {"postgres_url": "postgresql://me@127.0.0.1:1/dagster"}}
+    (home / "dagster.yaml").write_text(yaml.safe_dump({"telemetry": {"enabled": False}, "storage": storage}))
+    log = home / "watch.log"
+    with log.open("w") as file:
+        watch = subprocess.Popen([sys.executable, "-m", "orders_sync.cli", "watch"], cwd=PROJECT_ROOT, stderr=file)
+    try:
+        wait_for(lambda: " ERROR Dagster's database does not answer: " in log.read_text(), seconds=90, what="the error")
+        assert watch.poll() is None
+    finally:
+        watch.terminate()
+        watch.wait(limit(30))
+
+
 def test_the_command_is_content_while_ticks_are_evaluated(home: Path, instance: dg.DagsterInstance) -> None:
     store_sensor(instance, SENSOR, time.time(), interval=600)
     done = _watch(home, "--once", "--restart-command", f"touch {home / 'restarted'}")

@@ -22,7 +22,7 @@ def test_the_project_comes_with_valid_settings(caplog: pytest.LogCaptureFixture)
 
 def test_the_old_name_of_the_api_budget_still_works(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = tmp_path / "v1.yaml"
-    file.write_text("readiness:\n  days: 3\n  calls_a_day: 500\n")
+    file.write_text("marketplaces: {back_market: back_market_sandbox}\nreadiness:\n  days: 3\n  calls_a_day: 500\n")
     with caplog.at_level(logging.WARNING, "orders_sync"):
         readiness = load_cutover_settings(file).readiness
     assert (readiness.days, readiness.calls_per_day) == (3, 500)

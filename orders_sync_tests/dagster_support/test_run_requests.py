@@ -7,8 +7,8 @@ import dagster as dg
 import pytest
 
 from orders_sync.config.schedules import ScheduleSettings
+from orders_sync.dagster_instance.first_day import FIRST_PASS_DAYS
 from orders_sync.dagster_instance.lane_assets import FROM_WATERMARK_TAG
-from orders_sync.dagster_instance.lane_runs import FIRST_PASS_DAYS
 from orders_sync.dagster_support.run_requests import TickRequests, request_of, requests_of_tick
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.history import started

@@ -20,6 +20,7 @@ from orders_sync.components.lane_asset import lane_asset
 from orders_sync.config.account import SellerAccount
 from orders_sync.config.environment import sync_log_file
 from orders_sync.config.schedules import load_schedules
+from orders_sync.dagster_instance.first_day import first_day
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit import accounts, retries
@@ -265,7 +266,7 @@ def test_dagsters_event_log_and_files_show_neither(
     account: SellerAccount = account_from("shop", settings_of("back_market", hostile.url), "defs.yaml")
     asset = lane_asset(Lane("shop", SyncType.INCOMPLETE), account, load_schedules())
     care = lane_asset(Lane("shop", SyncType.CARE), account, load_schedules())
-    today = dg.PartitionKeyRange(*[load_schedules().partitions_start.isoformat()] * 2)
+    today = dg.PartitionKeyRange(*[first_day(load_schedules()).isoformat()] * 2)
     resources = {"orders_database": OrdersDatabase()}
     with dg.DagsterInstance.local_temp(str(tmp_path), {"storage": {"custom": STORAGE}}) as instance:
         ended = dg.materialize(

@@ -117,7 +117,7 @@ def test_the_daily_summary_shows_its_plot(page: Page, deployment: Deployment) ->
 
 
 def test_a_backfill_of_two_weeks_launched_by_clicking_is_one_green_run(page: Page, deployment: Deployment) -> None:
-    last = datetime.now(UTC).date() - timedelta(days=200)
+    last = datetime.now(UTC).date() - timedelta(days=40)
     first = last - timedelta(days=13)
     before = {run["runId"] for run in deployment.runs_of("modified_orders")}
     page.goto(f"{deployment.url}/assets/{ACCOUNT}/modified_orders")

@@ -35,8 +35,7 @@ check_orders = dg.define_asset_job(
     selection=(_ALL - _OF_WHOLE_TABLES)
     | dg.AssetSelection.assets("orders", "order_items", "order_events", "care_records").without_checks(),
     description=(
-        "Runs the checks of the synced tables and of stock that are quick, and that V1 stays off once V2 is live. "
-        "Shows how many rows the tables have."
+        "Runs the checks of the synced tables and of stock that are quick. Shows how many rows the tables have."
     ),
     executor_def=dg.in_process_executor,
 )

@@ -1,0 +1,112 @@
+"""A project without a V1: Dagster shows nothing of the cutover, and its commands say in one line what to do."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+
+from orders_sync.acts.by import By
+from orders_sync.config import v1
+from orders_sync.config.v1 import CutoverConfigError, NoV1Error, has_v1, load_cutover_settings
+from orders_sync.cutover import moves
+from orders_sync.database.engine import Connection
+from orders_sync.definitions import defs
+from orders_sync.health.examinations import EXAMINATIONS
+from orders_sync_tests.cli.command_line import run
+
+WITHOUT: Mapping[str, dict[str, Any] | None] = {
+    "no file": None,
+    "no marketplaces": {},
+    "an empty mapping": {"marketplaces": {}},
+    "an account that there is not": {"marketplaces": {"back_market": "of_another_project"}},
+}
+"""What the file of V1's settings has where there is no V1; None: there is no file."""
+Write = Callable[[dict[str, Any] | None], Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    """Writes the project's file of V1's settings; None removes it."""
+    file = tmp_path / "v1.yaml"
+    monkeypatch.setattr(v1, "v1_file", lambda: file)
+
+    def written(document: dict[str, Any] | None) -> Path:
+        file.unlink(missing_ok=True)
+        if document is not None:
+            file.write_text(yaml.safe_dump(document))
+        return file
+
+    return written
+
+
+def names(loaded: dg.Definitions) -> set[str]:
+    """The names of all definitions."""
+    repository = loaded.get_repository_def()
+    repository.load_all_definitions()
+    graph = repository.asset_graph
+    return {
+        *(key.to_user_string() for key in graph.get_all_asset_keys()),
+        *(key.to_user_string() for key in graph.asset_check_keys),
+        *(job.name for job in repository.get_all_jobs()),
+        *(schedule.name for schedule in repository.schedule_defs),
+        *(sensor.name for sensor in repository.sensor_defs),
+    }
+
+
+@pytest.mark.parametrize("document", WITHOUT.values(), ids=WITHOUT)
+def test_without_a_v1_dagster_shows_nothing_of_the_cutover(
+    definitions: dg.Definitions, write: Write, document: dict[str, Any] | None
+) -> None:
+    write(document)
+    jobs = {"compare_v1_and_v2", "refresh_latest", "refresh_new", "refresh_orders"}
+    schedules = {f"{job}_schedule" for job in jobs}
+    without, whole = names(defs()), names(definitions)
+    left_out = {name for name in whole - without if ":" not in name}  # less the checks of its assets
+    assert left_out == jobs | schedules | {"migration_phase", "v1_v2_comparison"}
+    assert without <= whole, "nothing stands in for it: nothing is wrong"
+
+
+def test_a_file_with_a_mistake_may_be_that_of_a_v1(write: Write) -> None:
+    write({"timezone": "Berlin"})
+    assert has_v1()
+    write(None).with_suffix(".yml").write_text("marketplaces: {back_market: back_market_sandbox}\n")
+    assert has_v1()
+    with pytest.raises(CutoverConfigError, match=r"v1\.yml: is not read: these settings are in v1\.yaml\. Rename it\."):
+        load_cutover_settings()
+
+
+COMMANDS = (
+    ("status",), ("begin",), ("advance",), ("back", "--reason", "a test"), ("compare",), ("differences",),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+def test_each_command_says_that_there_is_none_and_what_to_do(
+    connection: Connection, write: Write, arguments: tuple[str, ...]
+) -> None:
+    file = write(None)
+    told = run("cutover", *arguments)
+    remedy = "Where there is one, name its marketplaces and their accounts there: see docs/cutover.md."
+    assert (told.exit_code, told.stdout) == (1, "")
+    assert told.stderr == f"Error: No V1 is configured: there is no {file}. {remedy}\n"
+    write({"marketplaces": {}})
+    assert run("cutover", *arguments).stderr == (
+        f"Error: No V1 is configured: {file} names no account of this project under `marketplaces`. {remedy}\n"
+    )
+    assert connection.execute("SELECT FROM migration_moves").rowcount == 0
+
+
+def test_the_doctor_finds_a_v1_that_has_the_authority_and_is_not_configured(
+    connection: Connection, write: Write
+) -> None:
+    """Its file was deleted in the middle of the cutover: V2 waits for a V1 that nobody can compare it with."""
+    write(None)
+    assert list(EXAMINATIONS["cutover"]()) == []
+    moves.begin(connection, By("a test", "a test"))
+    (found,) = EXAMINATIONS["cutover"]()
+    assert found.what.startswith("V1 has the authority (phase parallel), so V2 locks no stock. No V1 is configured")
+    with pytest.raises(NoV1Error):
+        load_cutover_settings()
