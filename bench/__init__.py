@@ -7,12 +7,15 @@ CUTOVER_HEADING = "## V1 and V2 over a week"
 """The heading of the part that `make bench-cutover` writes."""
 LOAD_HEADING = "## Many accounts at once"
 """The heading of the part that `make bench-load` writes."""
+PAGES_HEADING = "## The operator's pages"
+"""The heading of the part that `make bench-pages` writes."""
 
 
 def parts_of_others() -> str:
     """The text of bench/README.md that `make bench` does not write: from the first of these headings on."""
     readme = README.read_text()
-    places = [place for heading in (CUTOVER_HEADING, LOAD_HEADING) if (place := readme.find(heading)) >= 0]
+    headings = (CUTOVER_HEADING, LOAD_HEADING, PAGES_HEADING)
+    places = [place for heading in headings if (place := readme.find(heading)) >= 0]
     return readme[min(places) :] if places else ""
 
 

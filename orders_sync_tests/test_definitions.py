@@ -11,6 +11,7 @@ import yaml
 from orders_sync.components.account import Account
 from orders_sync.config import crons
 from orders_sync.config.environment import PROJECT_ROOT
+from orders_sync.config.pages import REJECTED_PAGE, STOCK_PAGE
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.database.engine import connect
 from orders_sync.model.lane import SyncType
@@ -255,6 +256,9 @@ def check_results(definitions: dg.Definitions) -> dict[str, bool]:
         result = definitions.resolve_job_def(job).execute_in_process(raise_on_error=False)
         assert result.success
         results |= {each.check_name: each.passed for each in result.get_asset_check_evaluations()}
+        links = {each.check_name: each.metadata.get("all of them") for each in result.get_asset_check_evaluations()}
+        for check, page in {"no_rejected_records": REJECTED_PAGE, "no_late_orders": STOCK_PAGE}.items():
+            assert check not in links or links[check] == dg.MetadataValue.url(page)
     return results
 
 

@@ -5,6 +5,7 @@ Reading buyers' data is an act, too: its row is written before the data is shown
 A pass commits as it goes: the row of a pass that a person starts comes before the first batch.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import LiteralString, NamedTuple
@@ -78,13 +79,17 @@ def note_act(connection: Connection, by: By, act: Act, on: On | None = None, det
 
     `detail`: what was done, in a few words, e.g. `3 pieces added`; no buyer's data.
     """
-    connection.execute(
-        _NOTE,
-        {
-            "actor": by.user, "via": by.via or None, "run_id": by.run_id or None, "act": act, "detail": detail or None,
-            "reason": by.reason or None, **(on or On())._asdict(),
-        },
-    )  # fmt: skip
+    note_acts(connection, by, act, [on or On()], detail)
+
+
+def note_acts(connection: Connection, by: By, act: Act, objects: Iterable[On], detail: str = "") -> None:
+    """Stores an act on several objects, as `note_act` does on one."""
+    same = {
+        "actor": by.user, "via": by.via or None, "run_id": by.run_id or None, "act": act, "detail": detail or None,
+        "reason": by.reason or None,
+    }  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.executemany(_NOTE, [same | on._asdict() for on in objects])
 
 
 class NotedOnce:

@@ -22,7 +22,8 @@ def by_run(run: dg.DagsterRun, reason: str | None = None) -> By:
     """
     user = run.tags.get(USER_TAG) or f"Dagster run {run.run_id[:8]}"
     via = "Dagster UI" if run.job_name.startswith("__") else f"Dagster job {run.job_name}"
-    if reason is None:
+    if reason is None and (run.parent_run_id is None or _OF_A_RETRY in run.tags):
+        # A person's re-execution has the tags of its parent, and not its reason.
         reason = run.tags.get(REASON_TAG)
     return By(user, "", via, run.run_id) if reason is None else By.checked(user, reason, via, run.run_id)
 

@@ -13,19 +13,26 @@ ROWS_SHOWN = 25
 
 
 def rows_check(
-    asset: str, name: str, query: str, severity: dg.AssetCheckSeverity, description: str
+    asset: str, name: str, query: str, severity: dg.AssetCheckSeverity, description: str, *, page: str | None = None
 ) -> dg.AssetChecksDefinition:
     """A check of `asset` that passes when `query` finds no row. Else it shows their number and the first ROWS_SHOWN.
 
+    `page`: the path of the operator's page that shows all of them, and what can be done.
     The query must select ids and states only, never buyers' data: Dagster stores what it shows.
     """
 
     @dg.asset_check(asset=asset, name=name, description=description)
     def check(orders_database: OrdersDatabase) -> dg.AssetCheckResult:
         with orders_database.connect("check") as connection:
-            return run_rows_check(connection, query, severity)
+            result = run_rows_check(connection, query, severity)
+        return result if page is None else with_link(result, page)
 
     return check
+
+
+def with_link(result: dg.AssetCheckResult, page: str) -> dg.AssetCheckResult:
+    """The result of a check with a link to the operator's page about it."""
+    return result._replace(metadata={**result.metadata, "all of them": dg.MetadataValue.url(page)})
 
 
 def run_rows_check(connection: Connection, query: str, severity: dg.AssetCheckSeverity) -> dg.AssetCheckResult:

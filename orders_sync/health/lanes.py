@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+from orders_sync.config.pages import LANES_PAGE
 from orders_sync.config.schedules import ScheduleSettings
 from orders_sync.database.opened import orders_database
 from orders_sync.health.database import APPLICATION
@@ -24,7 +25,6 @@ CLOCK_TOLERANCE = timedelta(minutes=1)
 """A watermark may lie ahead of this machine's clock by so much: it follows the database server's."""
 FAILURES_BEFORE_ALERT = 3
 """How many passes in a row fail until somebody is alerted: most failures pass by themselves within minutes."""
-_PAGE = "/operations"
 _REMEDY_OF_REFUSAL = (
     "Correct the account's file, or set the credential where the daemon is started, too, and restart the daemon: one "
     "that runs sees no new variable."
@@ -77,13 +77,13 @@ def examine_lane(
     problem = _problem_of(state, settings, now, pause, failures)
     if problem is not None:
         what, to_do, kind, level = problem
-        return Finding(False, what, to_do, lane, kind=kind, level=level, page=_PAGE)
+        return Finding(False, what, to_do, lane, kind=kind, level=level, page=LANES_PAGE)
     if isinstance(pause, AccountPause):
         return Finding(True, str(pause), about=lane, is_notable=True)
     if put_off := _put_off(state):
         what = f"its last pass was partial: {put_off} records or documents could not be fetched, and are tried again"
         return Finding(
-            True, what, "See `orders-sync rejected`.", lane, True, "partial pass", level=Level.WARNING, page=_PAGE
+            True, what, "See `orders-sync rejected`.", lane, True, "partial pass", level=Level.WARNING, page=LANES_PAGE
         )
     lag = f", {span(state.lag(now))} behind" if state.lag(now) is not None else ""
     return Finding(True, f"{state.last_outcome or 'has not run yet'}{lag}", about=lane)

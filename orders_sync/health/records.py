@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import LiteralString, NamedTuple
 
-from orders_sync.config.pages import WAITING_PAGE
+from orders_sync.config.pages import REJECTED_PAGE, STOCK_PAGE, WAITING_PAGE
 from orders_sync.database.engine import Connection
 from orders_sync.database.opened import orders_database
 from orders_sync.health.database import APPLICATION
@@ -26,6 +26,8 @@ class _Count(NamedTuple):
     remedy: str
     kind: str = ""
     level: Level = Level.ERROR
+    page: str = ""
+    """As that of a finding."""
 
 
 _COUNTS = (
@@ -36,6 +38,7 @@ _COUNTS = (
         "dismiss` puts one aside.",
         "rejected records",
         Level.WARNING,
+        REJECTED_PAGE,
     ),
     _Count(
         "SELECT account, count(*) FROM order_events WHERE applied_at IS NULL AND attempts = 0 "
@@ -56,6 +59,7 @@ _COUNTS = (
         "See `orders-sync stock levels --short`, and import the right levels.",
         "shortage",
         Level.WARNING,
+        STOCK_PAGE,
     ),
 )
 
@@ -101,6 +105,7 @@ def examine_records() -> Iterator[Finding]:
             "marketplace may have changed its API.",
             account,
             kind="burst of rejected records",
+            page=REJECTED_PAGE,
         )
 
 
@@ -123,7 +128,7 @@ def _counted(connection: Connection, counted: _Count) -> Iterator[Finding]:
     found = connection.execute(counted.query).fetchall()
     for account, count in sorted(found):
         what = counted.text.format(count)
-        yield Finding(False, what, counted.remedy, account, kind=counted.kind, level=counted.level)
+        yield Finding(False, what, counted.remedy, account, kind=counted.kind, level=counted.level, page=counted.page)
     if not found:
         yield Finding(True, counted.text.format("no"), counted.remedy)
 

@@ -16,6 +16,7 @@ def retry_rejected_records(
     key: str | None = None,
     kind: str | None = None,
     reason: str | None = None,
+    is_whole_reason: bool = False,
     by: By | None = None,
 ) -> tuple[int, int]:
     """Tries rejected records of an account again; returns how many passed and how many are still rejected.
@@ -28,7 +29,7 @@ def retry_rejected_records(
     """
     passed = left = 0
     for chosen in ("order", "care") if kind is None else (kind,):
-        selection = Selection(account.name, chosen, key, reason)
+        selection = Selection(account.name, chosen, key, reason, is_whole_reason=is_whole_reason)
         with hold_lane(account, SyncType.CARE if chosen == "care" else SyncType.NEW, run_id) as pass_:
             keys = [kept.key for kept in selected(pass_.connection, selection)]
             if not keys:

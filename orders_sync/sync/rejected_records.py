@@ -13,7 +13,7 @@ from psycopg.sql import SQL
 from psycopg.types.json import Jsonb
 
 from orders_sync.acts.by import By
-from orders_sync.acts.manual_acts import Act, On, note_act
+from orders_sync.acts.manual_acts import Act, On, note_act, note_acts
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit.adapter import RawRecord
 from orders_sync.marketplaces.kit.kept_fields import KeptFields
@@ -241,6 +241,8 @@ class Selection(NamedTuple):
     """A part of one of its reasons, as `reason_text` gives it, in any case of letters."""
     is_dismissed: bool = False
     """Whether those that a person dismissed are meant, instead of the others."""
+    is_whole_reason: bool = False
+    """Whether `reason` is a whole reason, as that of a group, and not a part of one."""
 
 
 #: Without positions in lists and without quoted values, so that equal reasons are one group.
@@ -253,7 +255,8 @@ resolved_at IS NULL AND (dismissed_at IS NOT NULL) = %(is_dismissed)s
 AND (%(account)s::text IS NULL OR account = %(account)s) AND (%(kind)s::text IS NULL OR kind = %(kind)s)
 AND (%(key)s::text IS NULL OR record_id = %(key)s)
 AND (%(reason)s::text IS NULL OR EXISTS (
-  SELECT FROM jsonb_array_elements(reasons) AS reason WHERE position(lower(%(reason)s) IN lower({text})) > 0))
+  SELECT FROM jsonb_array_elements(reasons) AS reason WHERE CASE WHEN %(is_whole_reason)s THEN {text} = %(reason)s
+    ELSE position(lower(%(reason)s) IN lower({text})) > 0 END))
 """).format(text=_REASON_TEXT)
 
 
@@ -397,15 +400,19 @@ WHERE account = %(account)s AND kind = %(kind)s AND record_id = %(key)s AND reso
 def dismiss_selected(connection: Connection, selection: Selection, by: By, *, seen_until: datetime) -> int:
     """Dismisses the selected records that were rejected first before `seen_until`; returns their number.
 
-    A record that has come since then was seen by nobody, and stays.
+    A record that has come since then was seen by nobody, and stays. So does one that has the reason no longer.
     """
-    keys = [
-        (record.account, record.kind, record.key)
-        for record in selected(connection, selection)
-        if record.first_seen_at <= seen_until
-    ]
+    values = {**selection._asdict(), "seen_until": seen_until, "by": by.user, "why": by.reason}
     with connection.transaction():
-        return sum(dismiss(connection, *key, by) is None for key in keys)
+        found = connection.execute(_DISMISS_SELECTED, values).fetchall()
+        note_acts(connection, by, Act.DISMISS_REJECTED, (on_rejected(*key) for key in found))
+    return len(found)
+
+
+_DISMISS_SELECTED = SQL("""
+UPDATE rejected_records SET dismissed_at = now(), dismissed_by = %(by)s, dismissed_reason = %(why)s
+WHERE {selected} AND first_seen_at <= %(seen_until)s RETURNING account, kind, record_id
+""").format(selected=_SELECTED)
 
 
 class RejectedText(NamedTuple):

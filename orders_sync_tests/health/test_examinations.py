@@ -308,7 +308,7 @@ def test_many_records_that_are_rejected_within_an_hour_are_a_burst(connection: C
     assert [each.kind for each in EXAMINATIONS["records"]() if not each.ok] == ["rejected records"]
     connection.execute(rejected, [20, 20])
     _, burst = (each for each in EXAMINATIONS["records"]() if not each.ok)
-    assert burst.text == "shop: 20 records were rejected within an hour"
+    assert (burst.text, burst.page) == ("shop: 20 records were rejected within an hour", "/operations/rejected")
     connection.execute(rejected.replace("'shop'", "'another'"), [1, 1])
     assert [each.about for each in EXAMINATIONS["records"]() if not each.ok] == ["another", "shop", "shop"]
     connection.execute("DELETE FROM rejected_records WHERE account = 'another'")

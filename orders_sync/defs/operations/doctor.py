@@ -105,17 +105,17 @@ def doctor_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     results = list(examined(name for name in EXAMINATIONS if name not in SLOW))
     digests = {each.check_name: _digest(each) for each in results}
     is_due = time.time() - stored.get("at", 0.0) >= REPORT_ALL_SECONDS
+    before = stored.get("shown", {})
+    # First: a tick that is ended for its length must not show everything again, each time.
+    context.update_cursor(json.dumps({"at": time.time() if is_due else stored["at"], "shown": digests}))
     if is_due:
         # A materialization makes the results of the night look outdated: there is one, the first.
         is_first = context.instance.get_latest_materialization_event(DOCTOR) is None
         event = dg.AssetMaterialization if is_first else dg.AssetObservation
         context.instance.report_runless_asset_event(event(DOCTOR, metadata=_figures(results)))
-        stored["at"] = time.time()
-    before = stored.get("shown", {})
     shown = [each for each in results if is_due or before.get(each.check_name) != digests[each.check_name]]
     for each in shown:
         context.instance.report_runless_asset_event(each)
-    context.update_cursor(json.dumps({**stored, "shown": digests}))
     failed = ", ".join(each.check_name for each in results if not each.passed)
     return dg.SkipReason(f"Something needs a person: {failed}." if failed else "All is well.")
 

@@ -19,6 +19,7 @@ class RetryRejected(dg.Config):
     kind: str | None = Field(default=None, description="`order` or `care`. Not set: both.")
     record_id: str | None = Field(default=None, description="The marketplace's id of one record; needs `account`.")
     reason: str | None = Field(default=None, description="A part of one of the reasons, e.g. `quantity`.")
+    is_whole_reason: bool = Field(default=False, description="Whether `reason` is a whole reason, not a part of one.")
 
 
 @dg.op(description="Fetches rejected records, and tries them again.")
@@ -40,7 +41,7 @@ def retry_rejected_of_accounts(
             try:
                 passed, left = retry_rejected_records(
                     account, context.run.run_id, key=config.record_id, kind=config.kind, reason=config.reason,
-                    by=by_run(context.run),
+                    is_whole_reason=config.is_whole_reason, by=by_run(context.run),
                 )  # fmt: skip
             except UserFacingError as problem:
                 rows.append((name, 0, 0, str(problem)))

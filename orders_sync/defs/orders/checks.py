@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from orders_sync.config.pages import REJECTED_PAGE, STOCK_PAGE
 from orders_sync.dagster_support.order_rules import ORDER_RULES
 from orders_sync.dagster_support.row_checks import rows_check
 
@@ -46,18 +47,21 @@ every_item_has_its_order = rows_check(
     "order_items", "every_item_has_its_order", ITEMS_WITHOUT_ORDER, ERROR, "Items without an order."
 )
 no_late_orders = rows_check(
-    "orders", "no_late_orders", LATE_ORDERS, WARN, "Orders not shipped by the date that the marketplace expects."
-)
+    "orders", "no_late_orders", LATE_ORDERS, WARN, "Orders not shipped by the date that the marketplace expects.",
+    page=STOCK_PAGE,
+)  # fmt: skip
 no_rejected_records = rows_check(
     "orders",
     "no_rejected_records",
     REJECTED,
     WARN,
     "Rejected records that have not passed and were not dismissed.",
+    page=REJECTED_PAGE,
 )
 no_flaws = rows_check(
-    "orders", "no_flaws", FLAWS, WARN, "Wrong values of records that are stored nevertheless, grouped by what they are."
-)
+    "orders", "no_flaws", FLAWS, WARN, "Wrong values of records that are stored nevertheless, by what they are.",
+    page=REJECTED_PAGE,
+)  # fmt: skip
 contract_is_known = rows_check(
     "orders",
     "contract_is_known",

@@ -5,11 +5,12 @@ from typing import Any
 
 import dagster as dg
 
+from orders_sync.config.pages import STOCK_PAGE
 from orders_sync.dagster_support.by_run import by_hand
 from orders_sync.dagster_support.markdown import as_markdown_table
 from orders_sync.dagster_support.metadata import rows_table
 from orders_sync.dagster_support.orders_database import OrdersDatabase
-from orders_sync.dagster_support.row_checks import rows_check_result
+from orders_sync.dagster_support.row_checks import rows_check_result, with_link
 from orders_sync.dagster_support.table_assets import column_schema
 from orders_sync.database import tables
 from orders_sync.lanes.authority import current_authority
@@ -160,7 +161,7 @@ def _check_results(stock: StockConnection) -> Iterator[dg.AssetCheckResult]:
         ("every_event_could_be_applied", FailedEvent, failed_events(stock), error),
     ]
     for name, row_type, rows, severity in found:
-        result = rows_check_result(list(row_type._fields), rows, severity)
+        result = with_link(rows_check_result(list(row_type._fields), rows, severity), STOCK_PAGE)
         yield result._replace(check_name=name, asset_key=dg.AssetKey("stock_locks"))
 
 

@@ -16,6 +16,8 @@ from orders_sync.web.users import user_of
 
 NAMELESS = "page user"
 """Who acts on a page, where nobody is known by name: there is one password for all, or none."""
+MAX_SENT_FORMS = 10_000
+"""So many forms are known to have been sent; each does what it says once."""
 DoneByForm = Callable[[Mapping[str, str], By], Awaitable[str]]
 """What a form does: gets its fields and who sends it, and returns the path to go to. Raises UserFacingError where it
 can't be done."""
@@ -27,6 +29,8 @@ class Frame:
     def __init__(self, sessions: Sessions, *, has_login: bool) -> None:
         self._sessions = sessions
         self._has_login = has_login
+        self._sent: dict[str, None] = {}
+        """The forms that were sent, the oldest first."""
 
     def page(self, request: Request, template: str, status_code: int = 200, **values: Any) -> Response:
         """A page in its frame, with a session whose forms are known."""
@@ -52,11 +56,22 @@ class Frame:
         if not self._sessions.is_form_token(self._sessions.of(request.headers), form.get("token", "")):
             text = "The page was too old, or another page has sent it. Open it again; nothing was changed."
             return self.message(request, 403, "Not done", text)
+        sent = form.get("once", "")
+        if sent in self._sent:
+            text = "This form was sent already, perhaps by a double click. Open the page again to see what it did."
+            return self.message(request, 409, "Done once", text)
+        if sent:
+            self._sent[sent] = None
+            if len(self._sent) > MAX_SENT_FORMS:
+                del self._sent[next(iter(self._sent))]
         user, via = name_of_user(request), f"page {request.url.path.rpartition('/')[0]}"
         try:
             by = By.checked(user, text_of(form, "reason"), via) if needs_reason else By(user, "", via)
             return RedirectResponse(await done_by(form, by), 303)
-        except UserFacingError as problem:
+        except Exception as problem:
+            self._sent.pop(sent, None)  # nothing was done: it may be sent again
+            if not isinstance(problem, UserFacingError):
+                raise
             return self.message(request, 400, "Not done", f"Nothing was changed: {problem}")
 
     def message(self, request: Request, status_code: int, title: str, text: str) -> Response:

@@ -39,8 +39,10 @@ from orders_sync.sync.rejected_records import rejected_count
 from orders_sync.web.pages.contents import document_answer, pdf_answer
 from orders_sync.web.pages.frame import Frame, name_of_user, text_of
 from orders_sync.web.pages.rendering import FOLDER, NOT_STORED, url
+from orders_sync.web.users import user_of
 
 APPLICATION = "orders_sync web"
+READERS_SEE_NO_DOCUMENT = "Documents have buyers' names and addresses. You may see everything but that."
 
 
 class OperationsPages:
@@ -133,6 +135,8 @@ class OperationsPages:
 
     def document_content(self, request: Request) -> Response:
         """The stored content of one document, as the marketplace made it."""
+        if user_of(request.scope).reads_only:
+            return self._frame.message(request, 403, "Not allowed", READERS_SEE_NO_DOCUMENT)
         requested = request.query_params.get("kind"), request.query_params.get("key")
         with _connection_and_order(request) as (connection, account, order_id):
             found = stored_documents(connection, account, order_id)
@@ -144,6 +148,8 @@ class OperationsPages:
 
     def printed_documents(self, request: Request) -> Response:
         """The stored documents of an order as one PDF; those that can't be part of it are named first."""
+        if user_of(request.scope).reads_only:
+            return self._frame.message(request, 403, "Not allowed", READERS_SEE_NO_DOCUMENT)
         with _connection_and_order(request) as (connection, account, order_id):
             found = stored_documents(connection, account, order_id)
             _note_reading(connection, request, found)

@@ -1,7 +1,7 @@
 """The pages of rejected records and flaws: grouped by reason, with what a person can do about them."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Route
 
 from orders_sync.acts.by import By
 from orders_sync.config.pages import REJECTED_PAGE
-from orders_sync.database.engine import connect
+from orders_sync.database.engine import Connection, connect
 from orders_sync.model.texts import InputError
 from orders_sync.sync.record_flaws import grouped_flaws
 from orders_sync.sync.rejected_records import Selection, dismiss_selected, grouped, rejected_text, selected, title_of
@@ -46,23 +46,25 @@ class RejectedPages:
     def groups(self, request: Request) -> Response:
         """The rejected records and the flaws, by reason."""
         with connect(application=APPLICATION) as connection:
+            shown_at = _now(connection)
             found = grouped(connection, Selection())
             dismissed = grouped(connection, Selection(is_dismissed=True))
             flaws = grouped_flaws(connection)
         return self._frame.page(
             request, "rejected.html", found=found[:MAX_SHOWN], dismissed=dismissed[:MAX_SHOWN], flaws=flaws[:MAX_SHOWN],
-            counts=[len(found), len(dismissed), len(flaws)], now=datetime.now(UTC), done=_done(request),
+            counts=[len(found), len(dismissed), len(flaws)], shown_at=shown_at, done=_done(request),
         )  # fmt: skip
 
     def records(self, request: Request) -> Response:
         """The records of one group."""
         selection = _selection(request.query_params, is_dismissed=request.query_params.get("dismissed") == "yes")
         with connect(application=APPLICATION) as connection:
+            shown_at = _now(connection)
             found = selected(connection, selection, MAX_SHOWN + 1)
         return self._frame.page(
             request, "rejected_records.html", selection=selection, found=found[:MAX_SHOWN], most=MAX_SHOWN,
             has_more=len(found) > MAX_SHOWN, may_read_record=not user_of(request.scope).reads_only,
-            now=datetime.now(UTC), done=_done(request),
+            shown_at=shown_at, done=_done(request),
         )  # fmt: skip
 
     def record(self, request: Request) -> Response:
@@ -86,9 +88,10 @@ class RejectedPages:
         """Launches a run that fetches the records again and checks them."""
 
         async def done(form: Mapping[str, str], by: By) -> str:
-            meant = _selection(form)
+            meant = _of_form(form)
             config: dict[str, Any] = {
-                "account": meant.account, "kind": meant.kind, "record_id": meant.key, "reason": meant.reason
+                "account": meant.account, "kind": meant.kind, "record_id": meant.key, "reason": meant.reason,
+                "is_whole_reason": meant.reason and meant.is_whole_reason,
             }  # fmt: skip
             set_ones = {name: value for name, value in config.items() if value is not None}
             launch = Launch("retry_rejected", {"ops": {"retry_rejected_of_accounts": {"config": set_ones}}})
@@ -100,7 +103,7 @@ class RejectedPages:
         """Dismisses the records that the page has shown; on record with the reason."""
 
         async def done(form: Mapping[str, str], by: By) -> str:
-            count = await run_in_threadpool(_dismiss, _selection(form), text_of(form, "shown_at"), by)
+            count = await run_in_threadpool(_dismiss, _of_form(form), text_of(form, "shown_at"), by)
             return url(REJECTED_PAGE, done=str(count))
 
         return await self._frame.form_answer(request, done)
@@ -109,7 +112,7 @@ class RejectedPages:
 def _selection(values: Mapping[str, str], *, is_dismissed: bool = False) -> Selection:
     """The records that a query or a form names. `why`: a reason, since `reason` is that of the person."""
     account, kind, key, why = (text_of(values, name) or None for name in ("account", "kind", "record", "why"))
-    return Selection(account, kind, key, why, is_dismissed)
+    return Selection(account, kind, key, why, is_dismissed, is_whole_reason=True)
 
 
 def _done(request: Request) -> str:
@@ -118,12 +121,26 @@ def _done(request: Request) -> str:
     return count if count.isdecimal() else ""
 
 
+def _of_form(form: Mapping[str, str]) -> Selection:
+    """The records that a form of the pages names: a group or one record, never more."""
+    meant = _selection(form)
+    if meant.account is None or meant.kind not in ("order", "care") or (meant.key is None and meant.reason is None):
+        raise InputError("the form does not say which records: open the page again")
+    return meant
+
+
+def _now(connection: Connection) -> datetime:
+    """The time by the database's clock, by which records are stored."""
+    ((now,),) = connection.execute("SELECT clock_timestamp()")
+    return now
+
+
 def _dismiss(selection: Selection, shown_at: str, by: By) -> int:
-    if selection.account is None:
-        raise InputError("name the account of the records")
     try:
         seen_until = datetime.fromisoformat(shown_at)
     except ValueError:
-        raise InputError("the form does not say when its page was opened") from None
+        seen_until = None
+    if seen_until is None or seen_until.tzinfo is None:
+        raise InputError("the form does not say when its page was opened: open it again")
     with connect(application=APPLICATION) as connection:
         return dismiss_selected(connection, selection, by, seen_until=seen_until)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -69,4 +70,4 @@ _TEMPLATES = Environment(
     lstrip_blocks=True, finalize=_shown,
 )  # fmt: skip
 _TEMPLATES.filters.update(moment=_moment, second=_second, cell=_cell)  # pyright: ignore[reportUnknownMemberType]
-_TEMPLATES.globals.update(url=url)  # pyright: ignore[reportUnknownMemberType]
+_TEMPLATES.globals.update(url=url, form_id=lambda: token_hex(8))  # pyright: ignore[reportUnknownMemberType]

@@ -26,6 +26,8 @@ from orders_sync.web.pages.rendering import url
 APPLICATION = "orders_sync web"
 MAX_LISTED = 100
 """So many short items and late orders are shown."""
+MAX_ROWS = 1_000
+"""So many rows of each kind of a SKU's history are shown where all are asked for; the command line shows more."""
 SOON = timedelta(hours=24)
 """Orders that are due within this time are shown with the late ones."""
 
@@ -49,7 +51,7 @@ class StockPages:
         now = datetime.now(UTC)
         with stock_reader(APPLICATION) as stock:
             short, states = shortages(stock, MAX_LISTED), locks_by_state(stock)
-            late = late_orders(stock.connection, now + SOON, MAX_LISTED)
+            late = late_orders(stock.connection, now + SOON, MAX_LISTED + 1)
         return self._frame.page(
             request, "stock.html", short=short, states=states, late=late[:MAX_LISTED], has_more=len(late) > MAX_LISTED,
             now=now, soon=int(SOON.total_seconds() // 3600),
@@ -58,13 +60,14 @@ class StockPages:
     def sku(self, request: Request) -> Response:
         """Who holds a SKU, what is available, and what has led to it."""
         sku, shows_all = text_of(request.query_params, "sku"), request.query_params.get("all") == "yes"
+        most = MAX_ROWS if shows_all else MAX_SHOWN
         with stock_reader(APPLICATION) as stock:
-            found = explain(stock, sku, None if shows_all else MAX_SHOWN)
+            found = explain(stock, sku, most)
             available = available_to_sell(stock, account_names(), [level.sku for level in found.levels])
         if found.is_empty():
             return self._frame.message(request, 404, "No such SKU", f"There is no SKU, order or item named {sku}.")
         return self._frame.page(
-            request, "sku.html", sku=sku, found=found, available=available, most=MAX_SHOWN, shows_all=shows_all,
+            request, "sku.html", sku=sku, found=found, available=available, most=most, shows_all=shows_all,
             bounds=PIECES, done=request.query_params.get("done") == "yes",
         )  # fmt: skip
 

@@ -13,7 +13,9 @@ from orders_sync.database.engine import Connection
 from orders_sync.sandbox.document_files import pdf
 from orders_sync.testing.marketplace import Marketplace, an_order
 from orders_sync_tests.cli.command_line import add_account, run
+from orders_sync_tests.web.conftest import READER_PASSWORD
 from orders_sync_tests.web.pages.conftest import PNG, ZPL
+from orders_sync_tests.web.test_reader import logged_in
 
 
 def get(url: str, path: str, **query: str) -> httpx.Response:
@@ -177,3 +179,13 @@ def test_texts_of_a_marketplace_are_escaped(shop: Marketplace, web: str, connect
     text = "<img src=x onerror=alert(1)>\"'"
     connection.execute("UPDATE order_documents SET carrier = %s, tracking_number = %s", [text, text])
     assert "<img" not in get(web, "documents", order="1").text
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_reader_sees_which_documents_there_are_and_opens_none(guarded: str) -> None:
+    with logged_in(guarded, READER_PASSWORD) as reader:
+        page = reader.get("/operations/documents?order=1").text
+        assert "delivery note" in page
+        assert "/documents/content" not in page
+        for path in ("content?account=shop&order=1&kind=label&key=7", "print?account=shop&order=1"):
+            assert reader.get(f"/operations/documents/{path}").status_code == 403

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from psycopg.types.json import Jsonb
 
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit import accounts
@@ -97,7 +98,8 @@ def test_a_group_is_dismissed_with_a_reason_but_not_what_has_come_since(
     run("sync", "--type", "new")
     assert browser.post(f"{PAGE}/dismiss", data=form).status_code == 400, "there is no reason"
     assert browser.post(f"{PAGE}/dismiss", data=form | {"reason": "x", "shown_at": "soon"}).status_code == 400
-    assert browser.post(f"{PAGE}/dismiss", data=form | {"reason": "x", "account": ""}).status_code == 400
+    for change in ({"account": ""}, {"kind": ""}, {"why": ""}, {"shown_at": "2026-01-01"}):
+        assert browser.post(f"{PAGE}/dismiss", data=form | {"reason": "x"} | change).status_code == 400, change
     assert browser.post(f"{PAGE}/dismiss", data=form | {"reason": "x", "token": "x"}).status_code == 403
     assert dismissed(connection) == []
     done = browser.post(f"{PAGE}/dismiss", data=form | {"reason": "test orders"})
@@ -108,6 +110,16 @@ def test_a_group_is_dismissed_with_a_reason_but_not_what_has_come_since(
     assert "Dismissed</h2>" in page
     acts = connection.execute("SELECT via, reason FROM manual_acts WHERE act = 'dismiss_rejected'").fetchall()
     assert acts == [("page /operations/rejected", "test orders")] * 3
+
+
+def test_a_reason_that_begins_like_another_is_a_group_of_its_own(browser: httpx.Client, connection: Connection) -> None:
+    form = the_group(browser)
+    reasons = [{"where": "items", "what": f"{form['why'].removeprefix('items: ')}, too", "allowed": "one item or more"}]
+    connection.execute("UPDATE rejected_records SET reasons = %s WHERE record_id = '2'", [Jsonb(reasons)])
+    listed = browser.get(f"{PAGE}/records", params={"account": "shop", "why": form["why"]}).text
+    assert "2 records." in listed
+    assert browser.post(f"{PAGE}/dismiss", data=form | {"reason": "x"}).headers["location"] == f"{PAGE}?done=2"
+    assert [row[0] for row in dismissed(connection)] == ["1", "3"]
 
 
 def test_one_record_is_dismissed_alone(browser: httpx.Client, connection: Connection) -> None:

@@ -69,7 +69,7 @@ def test_the_page_of_a_sku_tells_who_holds_it_what_is_available_and_its_history(
     assert page.count('<a href="/operations/orders/one?account=shop&order=1">') >= 1
     for heading in ("Who holds it", "Available to sell", "Transitions of locks", "Movements of stock"):
         assert f"<h2>{heading}</h2>" in page
-    assert browser.get(f"{PAGE}/sku", params={"sku": "2", "all": "yes"}).text.count("Everything is shown.") == 1
+    assert browser.get(f"{PAGE}/sku", params={"sku": "2", "all": "yes"}).text.count("the latest 1000 rows") == 1
     missing = browser.get(f"{PAGE}/sku", params={"sku": "no\0ne<b>"})
     assert (missing.status_code, "named none&lt;b&gt;." in missing.text) == (404, True)
 
@@ -93,3 +93,15 @@ def test_pieces_are_adjusted_with_a_reason_and_locks_follow(browser: httpx.Clien
     assert levels == [(3, 2)]
     acts = connection.execute("SELECT actor, via, reason FROM manual_acts WHERE act = 'adjust_stock'").fetchall()
     assert acts == [("page user", "page /operations/stock/sku", "found <behind> the shelf")]
+
+
+def test_a_form_that_is_sent_twice_acts_once(browser: httpx.Client, connection: Connection) -> None:
+    form = the_form(browser, "PHONE") | {"pieces": "5", "reason": "a delivery"}
+    assert browser.post(ADJUST, data=form | {"pieces": "none"}).status_code == 400
+    assert [browser.post(ADJUST, data=form).status_code for _ in range(2)] == [303, 409]
+    assert connection.execute("SELECT on_hand FROM stock_levels WHERE sku = 'PHONE'").fetchone() == (6,)
+
+
+def test_a_sku_with_a_control_character_is_adjusted_and_no_other(browser: httpx.Client, connection: Connection) -> None:
+    import_levels(StockConnection(connection), {"A\tB": 1})
+    assert the_form(browser, "A\tB")["sku"] == "A\tB"
