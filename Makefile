@@ -87,7 +87,7 @@ bench-load: .venv/installed-dev ## measure ACCOUNTS=<number> accounts that are d
 	$(BIN)/python -m bench.load --accounts $(ACCOUNTS)
 
 bench-pages: .venv/installed-dev ## measure the operator's pages beside many orders, into bench/README.md
-	$(BIN)/python -m bench.pages
+	$(BIN)/python -m bench.pages --write
 
 bench-stock: .venv/installed-dev ## measure how events are applied to stock; CHECKOUT=<folder> compares with another checkout
 	$(BIN)/python -m bench.stock $(if $(CHECKOUT),--checkout $(CHECKOUT))
@@ -123,11 +123,12 @@ clean: ## delete the databases, the sandbox's state and the environment
 	  { echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version). Try: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv .venv
 
+# --no-compile: Python compiles what it imports, and most of what the packages hold is never imported.
 .venv/installed: requirements.lock pyproject.toml | .venv/bin/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-compile --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
 .venv/installed-dev: requirements-dev.lock .venv/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-compile --require-hashes -r requirements-dev.lock
 	@touch $@

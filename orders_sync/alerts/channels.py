@@ -46,7 +46,7 @@ def call_all(calls: Mapping[str, Sequence[Call]], seconds: float = SEND_SECONDS)
     hanging = {name for name, each in calls.items() if each and name in _hanging and _hanging[name].is_alive()}
     ended: SimpleQueue[Called] = SimpleQueue()
     threads = {
-        channel: threading.Thread(target=_call_in_order, args=(channel, each, ended), daemon=True)
+        channel: threading.Thread(target=_call_in_order, args=(channel, each, ended, deadline), daemon=True)
         for channel, each in calls.items()
         if each and channel not in hanging
     }
@@ -73,8 +73,10 @@ _hanging: dict[str, threading.Thread] = {}
 """The calls that did not end in time, by channel."""
 
 
-def _call_in_order(channel: str, calls: Sequence[Call], ended: "SimpleQueue[Called]") -> None:
+def _call_in_order(channel: str, calls: Sequence[Call], ended: "SimpleQueue[Called]", deadline: float) -> None:
     for number, call in enumerate(calls):
+        if time.monotonic() > deadline:  # nobody would note that it was sent, and it would be sent again
+            return
         try:
             problem = call()
         except Exception as error:  # what one channel raises must not reach the others

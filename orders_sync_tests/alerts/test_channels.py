@@ -67,3 +67,16 @@ def test_a_channel_that_has_hung_is_called_again_once_its_call_has_ended(
 
 def test_a_tick_has_the_time_for_the_examinations_too() -> None:
     assert channels.SEND_SECONDS <= 30
+
+
+def test_a_channel_that_was_too_slow_is_not_sent_its_further_messages_unnoticed() -> None:
+    sent: list[str] = []
+
+    def slow() -> None:
+        time.sleep(1)
+        sent.append("first")
+
+    found = list(channels.call_all({"slow": [slow, lambda: sent.append("second")]}, seconds=0.2))
+    assert found == [channels.Called("slow", 0, "no answer within 0.2 s")]
+    wait_for_calls()
+    assert sent == ["first"]

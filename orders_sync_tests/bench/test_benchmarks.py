@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.pages import PATHS
 from bench.serving import bench_server
 from orders_sync.config.environment import PROJECT_ROOT
 from orders_sync.testing.waiting import limit
@@ -47,6 +48,12 @@ def test_events_are_applied_right_after_a_load_and_beside_other_locks() -> None:
     assert [line.split(" | ")[:2] for line in done.stdout.splitlines()[4:]] == [
         ["| right after a load", "this"], ["| beside other locks", "this"],
     ]  # fmt: skip
+
+
+def test_each_of_the_operators_pages_is_measured() -> None:
+    done = run("bench.pages", "--orders", "200", "--runs", "1")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert [line.split(" | ")[0] for line in done.stdout.splitlines()[4:]] == [f"| {name}" for name in PATHS]
 
 
 def test_a_folder_without_the_project_is_wrong_usage(tmp_path: Path) -> None:
