@@ -46,13 +46,13 @@ FILL = (
     "ANALYZE",
 )
 PATHS = {
-    "start page": "", "search by an id": "/orders?text=4711", "search by a SKU": "/orders?text=SKU7",
+    "start page": "", "search by an id": "/orders?text=101", "search by a SKU": "/orders?text=SKU7",
     "search by account and status": "/orders?account={account}&status=accepted",
-    "an order's history": "/orders/one?account={account}&order=4700", "lanes": "/lanes",
+    "an order's history": "/orders/one?account={account}&order=100", "lanes": "/lanes",
     "rejected records by reason": "/rejected",
     "the records of a reason": "/rejected/records?account={account}&why=items%5B%5D.quantity%3A+is+7",
     "shortages and late orders": "/stock", "stock of a SKU": "/stock/sku?sku=SKU7", "waiting lines": "/waiting",
-    "documents of an order": "/documents?order=4711",
+    "documents of an order": "/documents?order=101",
 }  # fmt: skip
 
 
