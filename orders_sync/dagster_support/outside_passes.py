@@ -101,8 +101,7 @@ def _days(
     up_to_date = {day for day, status in statuses.items() if status is not None and status.value == "MATERIALIZED"}
     first, last = (moment.date().isoformat() for moment in window)
     of_days = figures_of_days(connection, made.lane, made.run_id, first, last)
-    changed = of_days if made.lane.sync_type is SyncType.MODIFIED else ()
-    for day in days_of_outside_pass(window, made.finished_at, schedules, covered, up_to_date, changed):
+    for day in days_of_outside_pass(window, made.finished_at, schedules, covered, up_to_date, of_days):
         if day in keys:
             yield day, shown(of_days, made.lane, day)
 
