@@ -11,6 +11,7 @@ PACKAGES = {
     "chromium": "chromium",
     "npm": "npm",
     "postgresql": "postgresql",
+    "psql": "postgresql-client",
     "mariadbd": "mariadb-server",
     "faketime": "faketime",
     "pgbouncer": "pgbouncer",

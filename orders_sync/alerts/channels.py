@@ -36,17 +36,31 @@ class Called(NamedTuple):
     problem: str | None
 
 
-def call_all(calls: Mapping[str, Sequence[Call]], seconds: float = SEND_SECONDS) -> Iterator[Called]:
+class _Hanging(NamedTuple):
+    """A call that did not end in time."""
+
+    thread: threading.Thread
+    batch: str
+    done: list[Called]
+    """What became of the channel's calls, filled by the thread."""
+    number: int
+    """Which of them it was."""
+
+
+def call_all(calls: Mapping[str, Sequence[Call]], seconds: float = SEND_SECONDS, batch: str = "") -> Iterator[Called]:
     """Calls all channels at once, each in order up to its first call that fails. Yields what became of each call.
 
     A call that takes longer than `seconds` has failed then: it goes on alone, and the channel is not called again by
-    this process until it has ended.
+    this process until it has ended. If it succeeds after all, `succeeded_late` with the same `batch` knows it.
     """
     deadline = time.monotonic() + seconds
-    hanging = {name for name, each in calls.items() if each and name in _hanging and _hanging[name].is_alive()}
+    hanging = {name for name, each in calls.items() if each and is_hanging(name)}
+    done: dict[str, list[Called]] = {channel: [] for channel in calls}
     ended: SimpleQueue[Called] = SimpleQueue()
     threads = {
-        channel: threading.Thread(target=_call_in_order, args=(channel, each, ended, deadline), daemon=True)
+        channel: threading.Thread(
+            target=_call_in_order, args=(channel, each, done[channel], ended, deadline), daemon=True
+        )
         for channel, each in calls.items()
         if each and channel not in hanging
     }
@@ -65,23 +79,39 @@ def call_all(calls: Mapping[str, Sequence[Call]], seconds: float = SEND_SECONDS)
             del waited_for[called.channel]
         yield called
     for channel, number in waited_for.items():
-        _hanging[channel] = threads[channel]
+        _hanging[channel] = _Hanging(threads[channel], batch, done[channel], number)
         yield Called(channel, number, f"no answer within {seconds:g} s")
 
 
-_hanging: dict[str, threading.Thread] = {}
+def is_hanging(channel: str) -> bool:
+    """Whether a call of the channel still goes on that did not end in time."""
+    return channel in _hanging and _hanging[channel].thread.is_alive()
+
+
+def succeeded_late(batch: str) -> Iterator[Called]:
+    """The calls of a batch that did not end in time, and have succeeded since. Each is given once."""
+    for channel, call in list(_hanging.items()):
+        if call.batch == batch and not call.thread.is_alive():
+            del _hanging[channel]
+            yield from (called for called in call.done[call.number :] if called.problem is None)
+
+
+_hanging: dict[str, _Hanging] = {}
 """The calls that did not end in time, by channel."""
 
 
-def _call_in_order(channel: str, calls: Sequence[Call], ended: "SimpleQueue[Called]", deadline: float) -> None:
+def _call_in_order(
+    channel: str, calls: Sequence[Call], done: list[Called], ended: "SimpleQueue[Called]", deadline: float
+) -> None:
     for number, call in enumerate(calls):
-        if time.monotonic() > deadline:  # nobody would note that it was sent, and it would be sent again
+        if time.monotonic() > deadline:  # the next evaluation sends it, if it still holds
             return
         try:
             problem = call()
         except Exception as error:  # what one channel raises must not reach the others
             problem = _one_line(f"{type(error).__name__}: {error}")
-        ended.put(Called(channel, number, problem))
+        done.append(Called(channel, number, problem))
+        ended.put(done[-1])
         if problem is not None:
             return
 

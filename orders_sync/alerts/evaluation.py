@@ -10,7 +10,16 @@ from functools import partial
 from typing import NamedTuple
 
 from orders_sync.alerts.calls import EVALUATION, failed_lately, is_due, note_call
-from orders_sync.alerts.channels import SEND_SECONDS, Call, Called, call_all, call_heartbeat, send_to
+from orders_sync.alerts.channels import (
+    SEND_SECONDS,
+    Call,
+    Called,
+    call_all,
+    call_heartbeat,
+    is_hanging,
+    send_to,
+    succeeded_late,
+)
 from orders_sync.alerts.digest import digest_message
 from orders_sync.alerts.messages import Message, alert_message
 from orders_sync.alerts.troubles import Found, is_trouble, note_reported, note_troubles, resolved, unreported
@@ -43,7 +52,7 @@ class _Due(NamedTuple):
     """A message that is due."""
 
     message: Message
-    note: Callable[[], None]
+    note: Callable[[Connection], None]
     """Stores that the channel has got it."""
 
 
@@ -63,6 +72,7 @@ def evaluate(
     if not try_lock(connection, _LOCK):
         return None
     try:
+        _note_late(connection)
         if not is_due(connection, EVALUATION, MIN_INTERVAL):
             return None
         note_call(connection, EVALUATION, None)
@@ -86,10 +96,9 @@ def _carry_out(
 ) -> Outcome:
     """Makes the calls, and notes each as soon as it has ended: this process may end at any time."""
     made: list[Called] = []
-    for called in call_all(calls, seconds):
-        note_call(connection, called.channel, called.problem)
-        if called.problem is None and called.channel in due:
-            due[called.channel][called.number].note()
+    _latest_due.update({name: messages for name, messages in due.items() if messages and not is_hanging(name)})
+    for called in call_all(calls, seconds, EVALUATION):
+        _note(connection, called)
         made.append(called)
     places = {name: place for place, name in enumerate(calls)}
     made.sort(key=lambda called: (places[called.channel], called.number))
@@ -98,6 +107,22 @@ def _carry_out(
         [f"{name}: {due[name][number].message.title}" for name, number, _ in sent],
         [f"{name.strip()}: {problem}" for name, _, problem in made if problem is not None],
     )
+
+
+def _note(connection: Connection, called: Called) -> None:
+    note_call(connection, called.channel, called.problem)
+    if called.problem is None and called.channel in _latest_due:
+        _latest_due[called.channel][called.number].note(connection)
+
+
+def _note_late(connection: Connection) -> None:
+    """Notes what was sent after its time, so that it is not sent again."""
+    for called in succeeded_late(EVALUATION):
+        _note(connection, called)
+
+
+_latest_due: dict[str, Sequence[_Due]] = {}
+"""The messages of this process's last evaluation that called the channel: a call may end after it."""
 
 
 def _examine(examinations: Examine) -> tuple[list[Found], list[str]]:
@@ -125,12 +150,16 @@ def _due(connection: Connection, settings: AlertSettings, name: str, channel: Ch
     gone = [] if is_quiet else resolved(connection, name)
     due: list[_Due] = []
     if new:
-        due.append(_Due(alert_message(new, [], settings.ui_url), partial(note_reported, connection, name, new, [])))
+        due.append(
+            _Due(alert_message(new, [], settings.ui_url), partial(note_reported, channel=name, new=new, gone=[]))
+        )
     if gone:
-        due.append(_Due(alert_message([], gone, settings.ui_url), partial(note_reported, connection, name, [], gone)))
+        due.append(
+            _Due(alert_message([], gone, settings.ui_url), partial(note_reported, channel=name, new=[], gone=gone))
+        )
     tick = _digest_tick(connection, settings, name, channel, now)
     if tick is not None:
-        due.append(_Due(digest_message(connection), partial(_note_digest, connection, name, tick)))
+        due.append(_Due(digest_message(connection), partial(_note_digest, name=name, tick=tick)))
     return due
 
 

@@ -24,7 +24,7 @@ class Outage:
         self.began_at: datetime | None = None
         """When the database was first found not to work; None: it works."""
         self.reported: set[str] = set()
-        """The channels that were alerted, and were not told yet that it is over."""
+        """The channels that got the alert, and not yet the message that it is over."""
         self._seen_at: datetime | None = None
         with suppress(OSError, UserFacingError, ValueError, KeyError, TypeError):
             kept = json.loads(_file().read_text())

@@ -8,7 +8,7 @@ from functools import partial
 
 import psycopg
 
-from orders_sync.alerts.channels import call_all, send_to
+from orders_sync.alerts.channels import call_all, send_to, succeeded_late
 from orders_sync.alerts.evaluation import Outcome, evaluate
 from orders_sync.alerts.messages import Message, alert_message
 from orders_sync.alerts.outage import Outage
@@ -87,7 +87,8 @@ class AlertWatch:
                 0, "", "error", f"the orders database does not work: {reason}", _REMEDY, "", began_at, None
             )
             message = alert_message([trouble], [], settings.ui_url)
-            for name in _sent(settings, settings.channels.keys() - self._outage.reported, message, outcome):
+            names = settings.channels.keys() - self._outage.reported
+            for name in _sent(settings, names, message, f"outage since {began_at}", outcome):
                 self._outage.reported.add(name)
                 self._outage.keep()
         self._outage.keep()
@@ -99,7 +100,8 @@ class AlertWatch:
             return outcome
         trouble = Trouble(0, "", "error", "the orders database did not work", "", "", began_at, datetime.now(UTC))
         message = alert_message([], [trouble], settings.ui_url)
-        for name in _sent(settings, self._outage.reported & settings.channels.keys(), message, outcome):
+        names = self._outage.reported & settings.channels.keys()
+        for name in _sent(settings, names, message, f"end of the outage since {began_at}", outcome):
             self._outage.reported.discard(name)
             self._outage.keep()
         if not self._outage.reported & settings.channels.keys():  # else those that failed get it with the next one
@@ -107,11 +109,18 @@ class AlertWatch:
         return outcome
 
 
-def _sent(settings: AlertSettings, names: Collection[str], message: Message, outcome: Outcome) -> Iterator[str]:
-    """Sends a message to these channels; yields each one that has got it, as soon as it has."""
+def _sent(
+    settings: AlertSettings, names: Collection[str], message: Message, batch: str, outcome: Outcome
+) -> Iterator[str]:
+    """Sends a message to these channels; yields each one that has got it, as soon as it has.
+
+    `batch`: the same for each attempt to send it, so that it is not sent again where an earlier one took its time.
+    """
     file = str(alerts_file())
-    calls = {name: [partial(send_to, settings.channels[name], file, name, message)] for name in sorted(names)}
-    for name, _, problem in call_all(calls):
+    late = {called.channel for called in succeeded_late(batch)}
+    yield from late
+    calls = {name: [partial(send_to, settings.channels[name], file, name, message)] for name in sorted({*names} - late)}
+    for name, _, problem in call_all(calls, batch=batch):
         if problem is None:
             outcome.sent.append(f"{name}: {message.title}")
             yield name

@@ -1,6 +1,6 @@
 """What the commands share: exit codes, and how they print texts, warnings and errors.
 
-What a command was asked for goes to standard output. Errors, warnings and progress go to standard error, so that
+The result of a command goes to standard output. Errors, warnings and progress go to standard error, so that
 standard output can be read by another program.
 """
 

@@ -41,7 +41,7 @@ class AlreadyRunningError(UserFacingError):
 def only_one(folder: Path, serves: str = "") -> Generator[None]:
     """Keeps a second `up` away from a state folder for the length of the block, or until the process is killed.
 
-    `serves`: what the other one is told about this one, e.g. `UI on http://127.0.0.1:3000`. Raises AlreadyRunningError.
+    `serves`: what a second `up` prints about this one, e.g. `UI on http://127.0.0.1:3000`. Raises AlreadyRunningError.
     """
     with open(folder / "up.lock", "a+", opener=private_file) as file:
         try:

@@ -28,7 +28,7 @@ Cell = str | Text | None
 
 
 class _Style(NamedTuple):
-    """How columns are told apart."""
+    """How a table separates its columns."""
 
     box: box.Box
     between: int

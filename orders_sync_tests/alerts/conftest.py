@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from orders_sync.alerts import channels
 from orders_sync.alerts.channels import SEND_SECONDS
 from orders_sync.alerts.evaluation import Outcome, evaluate
 from orders_sync.config.alerts import AlertSettings, check_alerts
@@ -23,6 +24,12 @@ TEAM = {"team": {"url": "TEAM_URL"}}
 def own_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     """The URL of a channel is a credential. Without this, later tests would find parts of their own URLs masked."""
     monkeypatch.setattr(known_credentials, "_KNOWN", KnownCredentials())
+
+
+@pytest.fixture(autouse=True)
+def own_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What hangs in another test has sent nothing of this one."""
+    monkeypatch.setattr(channels, "_hanging", {})
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import contextlib
 import json
 import socket
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from email import message_from_bytes
@@ -24,12 +25,15 @@ class Webhook:
         self.calls: list[str] = []
         """The paths of all requests, heartbeats included."""
         self.status = 200
+        self.seconds = 0.0
+        """How long each answer takes."""
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 outer.calls.append(self.path)
+                time.sleep(outer.seconds)
                 if outer.status == 200:
                     outer.received.append(json.loads(body))
                 self._answer()

@@ -26,7 +26,9 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[HangingServer]:
 
 
 def wait_for_calls() -> None:
-    wait_for(lambda: not any(each.is_alive() for each in channels._hanging.values()), what="the end of all calls")
+    wait_for(
+        lambda: not any(each.thread.is_alive() for each in channels._hanging.values()), what="the end of all calls"
+    )
 
 
 def test_channels_that_hang_delay_no_other_and_end_in_time(
@@ -63,6 +65,26 @@ def test_a_channel_that_has_hung_is_called_again_once_its_call_has_ended(
     monkeypatch.setenv("SLOW_URL", f"json://{webhook.address}/")
     evaluations.pass_time(6)
     assert [line.split(":")[0] for line in evaluations.evaluate(SHORT).sent] == ["slow"]
+
+
+def test_an_alert_that_took_its_time_is_not_sent_again(
+    evaluations: Evaluations, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A chat that throttles takes longer than a tick has."""
+    evaluations.settings = settings()
+    webhook.seconds = 1.5
+    evaluations.evaluate(SHORT)
+    evaluations.pass_time(2)
+    assert evaluations.evaluate(SHORT, seconds=0.3).problems == ["team: no answer within 0.3 s"]
+    wait_for_calls()
+    assert len(webhook.received) == 1
+    webhook.seconds = 0
+    evaluations.pass_time(6)
+    assert (evaluations.evaluate(SHORT).sent, len(webhook.received)) == ([], 1)
+    evaluations.evaluate()
+    evaluations.pass_time(6)
+    evaluations.evaluate()
+    assert ["resolved" in title.lower() for title in webhook.titles] == [False, True]
 
 
 def test_a_tick_has_the_time_for_the_examinations_too() -> None:

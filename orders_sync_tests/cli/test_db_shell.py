@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -46,7 +45,7 @@ def test_the_status_names_server_and_schema(database_url: str) -> None:
     assert "needed revision" in run("db", "status").output
 
 
-@pytest.mark.skipif(shutil.which("psql") is None, reason="needs psql")
+@pytest.mark.needs("psql")
 def test_psql_gets_the_database_and_its_own_arguments(database_url: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "orders_sync.cli", "db", "shell", "-At", "-c", "SELECT version_num FROM alembic_version"],

@@ -88,10 +88,10 @@ def test_each_command_says_that_there_is_none_and_what_to_do(
     connection: Connection, write: Write, arguments: tuple[str, ...]
 ) -> None:
     file = write(None)
-    told = run("cutover", *arguments)
+    result = run("cutover", *arguments)
     remedy = "Where there is one, name its marketplaces and their accounts there: see docs/cutover.md."
-    assert (told.exit_code, told.stdout) == (1, "")
-    assert told.stderr == f"Error: No V1 is configured: there is no {file}. {remedy}\n"
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"Error: No V1 is configured: there is no {file}. {remedy}\n"
     write({"marketplaces": {}})
     assert run("cutover", *arguments).stderr == (
         f"Error: No V1 is configured: {file} names no account of this project under `marketplaces`. {remedy}\n"

@@ -290,7 +290,7 @@ def test_a_lane_that_is_tried_again_has_still_failed() -> None:
     assert examine_lane(running, ScheduleSettings(), NOW, failures=2).ok
 
 
-def test_a_partial_pass_is_well_and_yet_told() -> None:
+def test_a_partial_pass_is_well_and_shown_nevertheless() -> None:
     finding = examine_lane(state(last_summary={"put_off": 2, "documents_put_off": 1}), ScheduleSettings(), NOW)
     assert finding.ok
     assert finding.text == (

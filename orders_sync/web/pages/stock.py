@@ -27,7 +27,7 @@ APPLICATION = "orders_sync web"
 MAX_LISTED = 100
 """So many short items and late orders are shown."""
 MAX_ROWS = 1_000
-"""So many rows of each kind of a SKU's history are shown where all are asked for; the command line shows more."""
+"""The page of a SKU shows at most so many rows of each kind; the command line shows all."""
 SOON = timedelta(hours=24)
 """Orders that are due within this time are shown with the late ones."""
 
