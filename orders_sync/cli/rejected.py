@@ -240,13 +240,13 @@ def dismiss(account: str, record_id: str, kind: str | None, reason: str) -> None
 
     It is not tried again, and checks do not count it. It comes back if the marketplace sends a changed version.
     """
-    from orders_sync.sync import rejected_records
+    from orders_sync.sync import dismissals, rejected_records
 
     by = by_user(reason)
     with orders_database(APPLICATION) as connection:
         kinds = rejected_records.unresolved_kinds(connection, account, record_id)
         only = _only_kind(account, record_id, kind, kinds)
-        earlier = rejected_records.dismiss(connection, account, only, record_id, by)
+        earlier = dismissals.dismiss(connection, account, only, record_id, by)
     if earlier is None:
         console.print(f"{account}: {record_id} is dismissed.", markup=False)
     else:

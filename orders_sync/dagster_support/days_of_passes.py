@@ -93,12 +93,13 @@ def days_of_outside_pass(
 OPEN_END = timedelta(hours=1)
 """A pass whose window ends so shortly before the pass has covered the last day as far as it has come."""
 
-# The orders that the run stored; another lane may have stored some of them meanwhile, which changes their days too.
+# The orders that were stored while the run's passes ran. Another lane may have stored some: their days change, too.
 _CHANGED: LiteralString = """
 SELECT (coalesce(modified_at, created_at) AT TIME ZONE 'UTC')::date, count(*)
 FROM orders, (
-  SELECT min(started_at) AS at FROM lane_runs WHERE account = %s AND sync_type = %s AND run_id = %s) began
-WHERE account = %s AND stored_at >= began.at
+  SELECT min(started_at) AS began, coalesce(max(finished_at), 'infinity') AS ended
+  FROM lane_runs WHERE account = %s AND sync_type = %s AND run_id = %s) passes
+WHERE account = %s AND stored_at BETWEEN passes.began AND passes.ended
 GROUP BY 1
 """
 _STORED: Mapping[SyncType, LiteralString] = {

@@ -87,12 +87,15 @@ GROUP BY placed.account, placed.order_id HAVING count(event.event_id) <> 1
 )
 
 
-def broken_rules(connection: Connection, lane: Lane, run_id: str, since: datetime) -> Iterator[dg.AssetCheckEvaluation]:
-    """A failed evaluation of each rule that an order breaks which was stored in the lane's account since a moment.
+def broken_rules(
+    connection: Connection, lane: Lane, run_id: str, since: datetime, until: datetime | None = None
+) -> Iterator[dg.AssetCheckEvaluation]:
+    """A failed evaluation of each rule that an order breaks which was stored in the lane's account in a time.
 
+    `until`: None: up to now.
     A rule that no such order breaks has none: whether all orders keep it, only the nightly look at all shows.
     """
-    changed = [order_id for (order_id,) in connection.execute(_CHANGED, [lane.account, since, MAX_CHANGED])]
+    changed = [order_id for (order_id,) in connection.execute(_CHANGED, [lane.account, since, until, MAX_CHANGED])]
     if not changed:
         return
     for rule in ORDER_RULES:
@@ -111,5 +114,6 @@ def broken_rules(connection: Connection, lane: Lane, run_id: str, since: datetim
 
 
 _CHANGED: LiteralString = """
-SELECT order_id FROM orders WHERE account = %s AND stored_at >= %s ORDER BY stored_at DESC LIMIT %s
+SELECT order_id FROM orders WHERE account = %s AND stored_at BETWEEN %s AND coalesce(%s, 'infinity')
+ORDER BY stored_at DESC LIMIT %s
 """

@@ -17,6 +17,8 @@ from orders_sync.model.lane import Lane, SyncType
 
 SETTLED = timedelta(minutes=1)
 """A row of lane_runs that began so long ago is visible to everybody: none with a lower number appears any more."""
+MAX_SHOWN = 20
+"""A tick shows so many passes; Dagster ends one after a minute."""
 _LOOKED_AT = 50
 """So many of the latest events of an asset are looked at, to see whether one stands for a pass already."""
 
@@ -49,12 +51,14 @@ def passes_to_show(connection: Connection, cursor: str | None) -> tuple[list[Out
         _PASSES, [SETTLED, after]
     ):
         is_settled_so_far = is_settled_so_far and is_old and outcome != "running"
-        if is_settled_so_far:
-            after = number
         if outcome in ("succeeded", "partial") and number not in done:
+            if len(found) == MAX_SHOWN:
+                break
             found.append(OutsidePass(Lane(account, SyncType(sync_type)), run_id, started_at, finished_at, summary))
         if outcome != "running":
             done.add(number)
+        if is_settled_so_far:
+            after = number
     return found, json.dumps({"after": after, "shown": sorted(number for number in done if number > after)})
 
 
@@ -80,7 +84,7 @@ def show(instance: dg.DagsterInstance, connection: Connection, made: OutsidePass
                 )
             )
         if made.lane.sync_type is not SyncType.CARE and made.summary.get("created", 0) + made.summary.get("changed", 0):
-            for evaluation in broken_rules(connection, made.lane, made.run_id, made.started_at):
+            for evaluation in broken_rules(connection, made.lane, made.run_id, made.started_at, made.finished_at):
                 instance.report_runless_asset_event(evaluation)
     instance.report_runless_asset_event(
         point_of_pass(made.lane, made.run_id, made.summary, made.finished_at, description)

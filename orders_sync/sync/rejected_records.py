@@ -13,7 +13,7 @@ from psycopg.sql import SQL
 from psycopg.types.json import Jsonb
 
 from orders_sync.acts.by import By
-from orders_sync.acts.manual_acts import Act, On, note_act, note_acts
+from orders_sync.acts.manual_acts import Act, On, note_act
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit.adapter import RawRecord
 from orders_sync.marketplaces.kit.kept_fields import KeptFields
@@ -250,7 +250,8 @@ _REASON_TEXT = SQL(
     r"regexp_replace(reason->>'where', '\[\d+\]', '[]', 'g') || ': ' || "
     r"regexp_replace(reason->>'what', ': ''[^'']*''$', '')"
 )
-_SELECTED = SQL("""
+#: The condition of a row that a Selection means; its values are the parameters.
+SELECTED = SQL("""
 resolved_at IS NULL AND (dismissed_at IS NOT NULL) = %(is_dismissed)s
 AND (%(account)s::text IS NULL OR account = %(account)s) AND (%(kind)s::text IS NULL OR kind = %(kind)s)
 AND (%(key)s::text IS NULL OR record_id = %(key)s)
@@ -304,7 +305,7 @@ def to_retry(
 
 
 def _kept(connection: Connection, rest: SQL, parameters: Mapping[str, Any]) -> list[KeptRecord]:
-    rows = connection.execute(_KEPT.format(selected=_SELECTED, rest=rest), parameters)
+    rows = connection.execute(_KEPT.format(selected=SELECTED, rest=rest), parameters)
     return [
         KeptRecord(account, kind, key, bytes(raw), bytes(fingerprint), [Reason(**r) for r in reasons], *others)
         for account, kind, key, raw, fingerprint, reasons, *others in rows
@@ -343,7 +344,7 @@ class ReasonGroup(NamedTuple):
 
 def grouped(connection: Connection, selection: Selection) -> list[ReasonGroup]:
     """The selected records grouped by reason, the most frequent first; one with several reasons is in each group."""
-    query = _GROUPED.format(text=_REASON_TEXT, selected=_SELECTED)
+    query = _GROUPED.format(text=_REASON_TEXT, selected=SELECTED)
     return [ReasonGroup(*row) for row in connection.execute(query, selection._asdict())]
 
 
@@ -362,57 +363,6 @@ def unresolved_kinds(connection: Connection, account: str, key: str) -> list[str
         [account, key],
     )
     return [kind for (kind,) in rows]
-
-
-class Dismissal(NamedTuple):
-    """Who dismissed a rejected record, when and why."""
-
-    at: datetime
-    by: str
-    reason: str
-
-
-def dismiss(connection: Connection, account: str, kind: str, key: str, by: By) -> Dismissal | None:
-    """Dismisses a rejected record, with who did it and why.
-
-    Returns the earlier dismissal of one that is dismissed already: that one counts, and nothing changes.
-    """
-    record = {"account": account, "kind": kind, "key": key}
-    with connection.transaction():
-        if connection.execute(_DISMISS, {**record, "by": by.user, "reason": by.reason}).rowcount:
-            note_act(connection, by, Act.DISMISS_REJECTED, on_rejected(account, kind, key))
-            return None
-        earlier = connection.execute(_DISMISSED, record).fetchone()
-    return None if earlier is None else Dismissal(*earlier)
-
-
-_DISMISS = """
-UPDATE rejected_records SET dismissed_at = now(), dismissed_by = %(by)s, dismissed_reason = %(reason)s
-WHERE account = %(account)s AND kind = %(kind)s AND record_id = %(key)s AND resolved_at IS NULL AND dismissed_at IS NULL
-"""
-_DISMISSED = """
-SELECT dismissed_at, dismissed_by, dismissed_reason FROM rejected_records
-WHERE account = %(account)s AND kind = %(kind)s AND record_id = %(key)s AND resolved_at IS NULL
-  AND dismissed_at IS NOT NULL
-"""
-
-
-def dismiss_selected(connection: Connection, selection: Selection, by: By, *, seen_until: datetime) -> int:
-    """Dismisses the selected records that were rejected first before `seen_until`; returns their number.
-
-    A record that has come since then was seen by nobody, and stays. So does one that has the reason no longer.
-    """
-    values = {**selection._asdict(), "seen_until": seen_until, "by": by.user, "why": by.reason}
-    with connection.transaction():
-        found = connection.execute(_DISMISS_SELECTED, values).fetchall()
-        note_acts(connection, by, Act.DISMISS_REJECTED, (on_rejected(*key) for key in found))
-    return len(found)
-
-
-_DISMISS_SELECTED = SQL("""
-UPDATE rejected_records SET dismissed_at = now(), dismissed_by = %(by)s, dismissed_reason = %(why)s
-WHERE {selected} AND first_seen_at <= %(seen_until)s RETURNING account, kind, record_id
-""").format(selected=_SELECTED)
 
 
 class RejectedText(NamedTuple):

@@ -26,7 +26,8 @@ from orders_sync.stock.settings import UnknownShippingTime, set_sku_case, set_un
 from orders_sync.stock.sku_case import SkuCase
 from orders_sync.stock.stock_skus import StockSku, import_stock_skus
 from orders_sync.sync.contract_drift import note_seen
-from orders_sync.sync.rejected_records import RejectedRecord, dismiss, keep
+from orders_sync.sync.dismissals import dismiss
+from orders_sync.sync.rejected_records import RejectedRecord, keep
 from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrder, store_order
 
 ANN = By("ann@desk", "says so", "orders-sync stock adjust")

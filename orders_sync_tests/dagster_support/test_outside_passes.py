@@ -9,7 +9,7 @@ import pytest
 
 from orders_sync.config.account import SellerAccount
 from orders_sync.config.schedules import ScheduleSettings
-from orders_sync.dagster_support.outside_passes import OutsidePass, is_shown, passes_to_show, show
+from orders_sync.dagster_support.outside_passes import MAX_SHOWN, OutsidePass, is_shown, passes_to_show, show
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.history import finished, started
 from orders_sync.model.lane import Lane, SyncType
@@ -115,3 +115,47 @@ def test_a_pass_makes_days_of_a_failed_run_green_again(
     made = OutsidePass(NEW, "cli-2", today, today, summary)
     show(instance, connection, made, SETTINGS)
     assert {event.partition for event in events(instance, ORDERS)} == {day_before, today.strftime("%Y-%m-%d")}
+
+
+def test_many_passes_are_shown_over_several_ticks_and_each_once(
+    connection: Connection, instance: dg.DagsterInstance
+) -> None:
+    _, cursor = passes_to_show(connection, None)
+    for number in range(MAX_SHOWN * 2 + 3):
+        finished(connection, INCOMPLETE, started(connection, INCOMPLETE, f"cli-{number}"), PassSummary(), None)
+    ticks: list[list[str]] = []
+    for _ in range(4):
+        made, cursor = tick(connection, instance, cursor)
+        ticks.append(made)
+    assert [len(made) for made in ticks] == [MAX_SHOWN, MAX_SHOWN, 3, 0]
+    assert len({run_id for made in ticks for run_id in made}) == MAX_SHOWN * 2 + 3
+
+
+def test_a_pass_that_is_shown_late_has_not_changed_what_later_passes_stored(
+    connection: Connection, instance: dg.DagsterInstance, account: SellerAccount, marketplace: Marketplace
+) -> None:
+    _, cursor = passes_to_show(connection, None)
+    by_hand(account, SyncType.MODIFIED)
+    an_order(marketplace, 1)
+    by_hand(account, SyncType.NEW, "1a2b")
+    assert tick(connection, instance, cursor)[0] == ["cli-1"]
+    marked = events(instance, dg.AssetKey(["shop", "modified_orders"]))
+    assert sum(int(str(event.metadata["changed_orders"].value)) for event in marked) == 0
+
+
+def test_a_pass_across_midnight_shows_what_yesterday_got(
+    connection: Connection, instance: dg.DagsterInstance, account: SellerAccount, marketplace: Marketplace
+) -> None:
+    now = datetime.now(UTC)
+    yesterday = (now - timedelta(days=1)).strftime("%Y-%m-%d")
+    an_order(marketplace, 1, age=timedelta(days=1))
+    by_hand(account, run_id="1a2b")
+    instance.report_runless_asset_event(dg.AssetMaterialization(ORDERS, partition=yesterday))
+    window = {"range_start": (now - timedelta(days=1, hours=1)).isoformat(), "range_end": now.isoformat()}
+    show(instance, connection, OutsidePass(NEW, "cli-2", now, now, {**window, "watermark": now.isoformat()}), SETTINGS)
+    counts = [
+        event.metadata["dagster/partition_row_count"].value
+        for event in events(instance, ORDERS)
+        if event.partition == yesterday and "dagster/partition_row_count" in event.metadata
+    ]
+    assert counts == [1]

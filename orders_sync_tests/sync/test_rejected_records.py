@@ -12,7 +12,8 @@ from orders_sync.marketplaces.back_market import BackMarket
 from orders_sync.marketplaces.kit.adapter import OrderListing, RawRecord
 from orders_sync.marketplaces.kit.kept_fields import NOTHING_KEPT
 from orders_sync.model.records import Order, Reason
-from orders_sync.sync.rejected_records import RejectedRecord, Selection, dismiss, keep, resolve, selected, to_retry
+from orders_sync.sync.dismissals import dismiss
+from orders_sync.sync.rejected_records import RejectedRecord, Selection, keep, resolve, selected, to_retry
 from orders_sync.testing.marketplace import Marketplace, an_order, sync
 
 NEW = datetime(2026, 3, 2, tzinfo=UTC)

@@ -13,8 +13,9 @@ from orders_sync.acts.by import By
 from orders_sync.config.pages import REJECTED_PAGE
 from orders_sync.database.engine import Connection, connect
 from orders_sync.model.texts import InputError
+from orders_sync.sync.dismissals import dismiss_seen
 from orders_sync.sync.record_flaws import grouped_flaws
-from orders_sync.sync.rejected_records import Selection, dismiss_selected, grouped, rejected_text, selected, title_of
+from orders_sync.sync.rejected_records import Selection, grouped, rejected_text, selected, title_of
 from orders_sync.web.launches import Launch, Launcher
 from orders_sync.web.pages.frame import Frame, name_of_user, text_of
 from orders_sync.web.pages.rendering import url
@@ -103,7 +104,8 @@ class RejectedPages:
         """Dismisses the records that the page has shown; on record with the reason."""
 
         async def done(form: Mapping[str, str], by: By) -> str:
-            count = await run_in_threadpool(_dismiss, _of_form(form), text_of(form, "shown_at"), by)
+            shown = text_of(form, "shown_at"), text_of(form, "records")
+            count = await run_in_threadpool(_dismiss, _of_form(form), *shown, by)
             return url(REJECTED_PAGE, done=str(count))
 
         return await self._frame.form_answer(request, done)
@@ -135,12 +137,12 @@ def _now(connection: Connection) -> datetime:
     return now
 
 
-def _dismiss(selection: Selection, shown_at: str, by: By) -> int:
+def _dismiss(selection: Selection, shown_at: str, records: str, by: By) -> int:
     try:
-        seen_until = datetime.fromisoformat(shown_at)
+        seen_until, seen = datetime.fromisoformat(shown_at), int(records)
     except ValueError:
-        seen_until = None
+        seen_until, seen = None, 0
     if seen_until is None or seen_until.tzinfo is None:
-        raise InputError("the form does not say when its page was opened: open it again")
+        raise InputError("the form does not say what its page has shown: open it again")
     with connect(application=APPLICATION) as connection:
-        return dismiss_selected(connection, selection, by, seen_until=seen_until)
+        return dismiss_seen(connection, selection, by, seen_until=seen_until, seen=seen)

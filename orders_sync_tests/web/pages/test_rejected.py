@@ -98,7 +98,7 @@ def test_a_group_is_dismissed_with_a_reason_but_not_what_has_come_since(
     run("sync", "--type", "new")
     assert browser.post(f"{PAGE}/dismiss", data=form).status_code == 400, "there is no reason"
     assert browser.post(f"{PAGE}/dismiss", data=form | {"reason": "x", "shown_at": "soon"}).status_code == 400
-    for change in ({"account": ""}, {"kind": ""}, {"why": ""}, {"shown_at": "2026-01-01"}):
+    for change in ({"account": ""}, {"kind": ""}, {"why": ""}, {"shown_at": "2026-01-01"}, {"records": "all"}):
         assert browser.post(f"{PAGE}/dismiss", data=form | {"reason": "x"} | change).status_code == 400, change
     assert browser.post(f"{PAGE}/dismiss", data=form | {"reason": "x", "token": "x"}).status_code == 403
     assert dismissed(connection) == []
@@ -110,6 +110,19 @@ def test_a_group_is_dismissed_with_a_reason_but_not_what_has_come_since(
     assert "Dismissed</h2>" in page
     acts = connection.execute("SELECT via, reason FROM manual_acts WHERE act = 'dismiss_rejected'").fetchall()
     assert acts == [("page /operations/rejected", "test orders")] * 3
+
+
+def test_a_record_that_was_rejected_again_while_the_page_was_open_is_looked_at_first(
+    browser: httpx.Client, connection: Connection
+) -> None:
+    """Its first rejection is older than the page."""
+    connection.execute("UPDATE rejected_records SET resolved_at = now() WHERE record_id = '3'")
+    form = the_group(browser)
+    connection.execute("UPDATE rejected_records SET resolved_at = NULL")
+    refused = browser.post(f"{PAGE}/dismiss", data=form | {"reason": "x"})
+    assert (refused.status_code, "There are 3 such records now, and there were 2" in refused.text) == (400, True)
+    assert dismissed(connection) == []
+    assert connection.execute("SELECT FROM manual_acts WHERE act = 'dismiss_rejected'").rowcount == 0
 
 
 def test_a_reason_that_begins_like_another_is_a_group_of_its_own(browser: httpx.Client, connection: Connection) -> None:
