@@ -27,11 +27,13 @@ def slowness() -> float:
     """How many times as long as on the reference machine something takes here and now; at least 1.
 
     Measured by wall clock with one process a core, so that other busy processes count. The first process of a run
-    measures and keeps the result in the environment variable TESTS_SLOWNESS, which its workers inherit.
+    measures and keeps the result in the environment variable TESTS_SLOWNESS, which its workers inherit. Workers that
+    share a core with others have as much less of it.
     """
     if VARIABLE not in os.environ:
         os.environ[VARIABLE] = f"{max(1.0, _measured_seconds() / REFERENCE_SECONDS):.2f}"
-    return max(1.0, float(os.environ[VARIABLE]))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    return max(1.0, float(os.environ[VARIABLE])) * max(1.0, workers / (os.cpu_count() or 1))
 
 
 def _measured_seconds() -> float:

@@ -39,13 +39,13 @@ def test_channels_that_hang_delay_no_other_and_end_in_time(
 
     def problems() -> list[str]:
         began = time.monotonic()
-        found = evaluations.evaluate(SHORT, seconds=2).problems
-        assert time.monotonic() - began < limit(2 + 8)
+        found = evaluations.evaluate(SHORT, seconds=5).problems
+        assert time.monotonic() - began < limit(5 + 8)
         return found
 
-    assert problems() == ["heartbeat: no answer within 2 s"]
+    assert problems() == ["heartbeat: no answer within 5 s"]
     evaluations.pass_time(2)
-    assert problems() == [f"{name}: no answer within 2 s" for name in slow]
+    assert problems() == [f"{name}: no answer within 5 s" for name in slow]
     assert len(webhook.received) == 1
     evaluations.pass_time(6)
     assert problems() == [f"{name}: the call before has not ended yet" for name in (*slow, "heartbeat")]

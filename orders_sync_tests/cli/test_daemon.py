@@ -265,7 +265,11 @@ def test_a_daemon_that_launches_no_run_lets_go_and_the_other_one_launches(tmp_pa
         assert first.process.wait(limit(90)) == 1
         (line,) = (line for line in first.log().splitlines() if "could not be launched" in line)
         assert re.search(r" ERROR The last \d+ runs could not be launched, since \d+ s\. This daemon ends", line)
+        wait_for(lambda: second.says(DAGSTER), seconds=60, what="the second daemon")
         wait_for(lambda: second.says(" - Launched "), seconds=90, what="a run of the second daemon")
+    except AssertionError:
+        print(*(each.log()[-6000:] for each in started if isinstance(each, Daemon)), sep="\n")
+        raise
     finally:
         for each in started:
             each.kill()

@@ -11,7 +11,8 @@ from orders_sync.testing.waiting import limit, wait_for
 
 
 @pytest.fixture(autouse=True)
-def measured_anew() -> Iterator[None]:
+def measured_anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.delenv("PYTEST_XDIST_WORKER_COUNT", raising=False)
     slowness.cache_clear()
     yield
     slowness.cache_clear()
@@ -20,6 +21,15 @@ def measured_anew() -> Iterator[None]:
 def test_a_limit_scales_with_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(machine_speed.VARIABLE, "2.5")
     assert limit(10) == 25
+
+
+def test_workers_that_share_a_core_have_longer_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(machine_speed.VARIABLE, "2.5")
+    monkeypatch.setattr(machine_speed.os, "cpu_count", lambda: 2)
+    for workers, seconds in (("1", 25), ("2", 25), ("4", 50)):
+        monkeypatch.setenv("PYTEST_XDIST_WORKER_COUNT", workers)
+        slowness.cache_clear()
+        assert limit(10) == seconds
 
 
 def test_a_faster_machine_has_the_same_limits(monkeypatch: pytest.MonkeyPatch) -> None:
