@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import NamedTuple
 
 from orders_sync.config.pages import LANES_PAGE
@@ -62,19 +63,35 @@ def examine_lanes() -> Iterator[Finding]:
         failures = failures_in_row(connection, [each.lane for each in states])
     now = datetime.now(UTC)
     for state, pause in zip(states, pauses, strict=True):
-        own = settings.for_account(accounts[state.lane.account].settings.schedules)
-        yield examine_lane(state, own, now, pause, failures.get(state.lane, 0))
+        account = accounts[state.lane.account]
+        own = settings.for_account(account.settings.schedules)
+        yield examine_lane(state, own, now, pause, failures.get(state.lane, 0), written_at(Path(account.file)))
+
+
+def written_at(file: Path) -> datetime:
+    """When a file was written; long ago if that can't be read."""
+    try:
+        return datetime.fromtimestamp(file.stat().st_mtime, UTC)
+    except OSError:
+        return EARLIEST
 
 
 def examine_lane(
-    state: LaneState, settings: ScheduleSettings, now: datetime, pause: Pause | None = None, failures: int = 0
+    state: LaneState,
+    settings: ScheduleSettings,
+    now: datetime,
+    pause: Pause | None = None,
+    failures: int = 0,
+    written_at: datetime = EARLIEST,
 ) -> Finding:
     """Whether a lane runs too long, died, failed, pauses, missed its last tick, or has a watermark that can't be right.
 
-    `pause`: why the lane pauses. `failures`: how many runs failed since the last success.
+    `pause`: why the lane pauses. `failures`: how many runs failed since the last success. `written_at`: when the
+    account's file was written: a lane that has never run did not miss the ticks of before, and its first run takes a
+    while.
     """
     lane = str(state.lane)
-    problem = _problem_of(state, settings, now, pause, failures)
+    problem = _problem_of(state, settings, now, pause, failures, written_at)
     if problem is not None:
         what, to_do, kind, level = problem
         return Finding(False, what, to_do, lane, kind=kind, level=level, page=LANES_PAGE)
@@ -96,7 +113,12 @@ def _put_off(state: LaneState) -> int:
 
 
 def _problem_of(
-    state: LaneState, settings: ScheduleSettings, now: datetime, pause: Pause | None, failures: int
+    state: LaneState,
+    settings: ScheduleSettings,
+    now: datetime,
+    pause: Pause | None,
+    failures: int,
+    written_at: datetime,
 ) -> _Problem | None:
     """What is wrong with a lane; None if nothing is."""
     if state.watermark is not None and state.watermark < EARLIEST:
@@ -134,7 +156,8 @@ def _problem_of(
     # A later tick may still begin. A lane that never ran has missed none of before.
     tick = settings.last_tick(state.lane.sync_type, now if is_new else now - LATE_START)
     missed = state.last_started_at is None or state.last_started_at < tick - timedelta(minutes=1)
-    if missed and now - tick >= LATE_START and state.holder is None:
+    due = max(tick, written_at) if is_new else tick
+    if missed and now - due >= LATE_START and state.holder is None:
         return _Problem(
             f"did not run at its last tick, {tick.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
             "See the ticks of its schedule in the UI for the reason, or run it now: `orders-sync schedule run`.",

@@ -1,6 +1,7 @@
 """What `orders-sync doctor` finds, and what it says to do."""
 
 import json
+import os
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -106,6 +107,14 @@ def test_a_lane_may_start_half_an_hour_late() -> None:
         datetime(2026, 1, 5, 12, 20, tzinfo=UTC),
     )
     assert (finding.ok, finding.text) == (True, "shop/new: has not run yet")
+
+
+def test_the_lanes_of_a_new_account_have_half_an_hour_for_their_first_run() -> None:
+    new = state(watermark=None, last_started_at=None, last_outcome=None)
+    assert examine_lane(new, ScheduleSettings(), NOW, written_at=NOW - timedelta(minutes=29)).ok
+    assert examine_lane(new, ScheduleSettings(), NOW, written_at=NOW - timedelta(minutes=31)).kind == "silent"
+    ran = state(last_started_at=NOW - timedelta(hours=2))
+    assert examine_lane(ran, ScheduleSettings(), NOW, written_at=NOW).kind == "silent", "an edit excuses nothing"
 
 
 def test_rate_limits_and_records_are_examined(connection: Connection) -> None:
@@ -244,6 +253,8 @@ def test_what_several_lanes_have_in_common_is_one_finding_and_the_summary_names_
     shop: Marketplace, tmp_path: Path
 ) -> None:
     add_account(tmp_path, shop, "another")
+    for name in ("shop", "another"):
+        os.utime(find_account(name).file, (0, 0))
     result = CliRunner().invoke(main, ["doctor"])
     late = [line for line in result.output.splitlines() if "did not run at its last tick" in line]
     assert late
