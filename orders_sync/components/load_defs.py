@@ -12,7 +12,9 @@ from typing import NamedTuple
 
 import dagster as dg
 
+from orders_sync.config.code_location import is_code_server
 from orders_sync.config.yaml_files import ConfigError, read_yaml, shown_name
+from orders_sync.dagster_instance.internals import LazyDefinitions, described_components, is_component_loader
 from orders_sync.model.errors import UserFacingError
 
 _WHOLE = ("defs.yaml", "defs.yml", "component.yaml", "component.py", "definitions.py")
@@ -44,25 +46,36 @@ def load_defs(module: str, project_root: Path, hidden: Collection[str]) -> Loade
     left_out: list[Unloadable] = []
     inner = [name for name in _inner_modules(project_root.joinpath(*module.split("."))) if name not in hidden]
     parts = [part for name in inner for part in _parts(f"{module}.{name}", project_root, left_out)]
+    if is_code_server():  # its UI shows the types of components
+        parts.append(dg.Definitions(metadata=described_components(None).metadata))
     return LoadedDefs(dg.Definitions.merge(*parts), left_out)
 
 
 def _parts(module: str, project_root: Path, left_out: list[Unloadable]) -> Iterator[dg.Definitions]:
-    """The definitions of a module, whole if it can be loaded so, or part by part. Appends to `left_out`."""
+    """The definitions of a module; those of a folder part by part where that is the same. Appends to `left_out`."""
     path = project_root.joinpath(*module.split("."))
     if not path.is_dir():
         path = path.with_suffix(".py")
+    inner = [] if any((path / name).exists() for name in _WHOLE) else list(_inner_modules(path))
     try:
-        yield _whole(module, path, project_root)
+        if not inner or any(_needs_tree(f"{module}.{name}", path / f"{name}.py") for name in inner):
+            yield _whole(module, path, project_root)
+            return
     except Exception as problem:  # whatever the code or the file of one part raises must not reach the others
-        inner = [] if any((path / name).exists() for name in _WHOLE) else list(_inner_modules(path))
         if not inner:
             left_out.append(Unloadable(path, _reason(path, problem)))
-        for name in inner:
-            yield from _parts(f"{module}.{name}", project_root, left_out)
+    for name in inner:
+        yield from _parts(f"{module}.{name}", project_root, left_out)
+
+
+def _needs_tree(module: str, path: Path) -> bool:
+    """Whether a module makes definitions or components by a function, which only a tree of components calls."""
+    made = vars(importlib.import_module(module)).values() if path.exists() else ()
+    return any(isinstance(each, (dg.Definitions, LazyDefinitions)) or is_component_loader(each) for each in made)
 
 
 def _whole(module: str, path: Path, project_root: Path) -> dg.Definitions:
+    """A folder by a tree of components. It costs half a second: Dagster then describes all types of components."""
     imported = importlib.import_module(module)
     if path.is_dir():
         tree = dg.ComponentTree.from_module(defs_module=imported, project_root=project_root)

@@ -4,10 +4,9 @@ import os
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from zoneinfo import ZoneInfo
 
-import pandas as pd
 from sqlalchemy import Column, Engine, MetaData, Table, and_, create_engine, event, inspect, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
@@ -16,6 +15,9 @@ from orders_sync.config.v1 import CutoverError, CutoverSettings
 from orders_sync.cutover.stock_handover import V1Lock
 from orders_sync.database.embedded import embedded_url
 from orders_sync.model.known_credentials import note_password_of
+
+if TYPE_CHECKING:
+    import pandas as pd  # the methods import it: each run loads this module, and most read no V1
 
 _READ_ONLY = {
     "mysql": "SET SESSION TRANSACTION READ ONLY",
@@ -78,7 +80,7 @@ class V1Database:
         """Closes its connections."""
         self.engine.dispose()
 
-    def orders_of(self, account: str, start: datetime, end: datetime) -> pd.DataFrame:
+    def orders_of(self, account: str, start: datetime, end: datetime) -> "pd.DataFrame":
         """V1's orders of an account that were created from `start` to before `end`; the columns are ORDERS.
 
         Times are aware, in UTC; amounts are Decimal; a column that V1 does not have is None.
@@ -90,7 +92,7 @@ class V1Database:
             frame[name] = frame[name].map(self._aware)
         return frame.astype({"order_id": str})
 
-    def items_of(self, account: str, start: datetime, end: datetime) -> pd.DataFrame:
+    def items_of(self, account: str, start: datetime, end: datetime) -> "pd.DataFrame":
         """The items of these orders; the columns are ITEMS."""
         i, names = self.items, self.settings.tables.items
         columns = {
@@ -100,11 +102,13 @@ class V1Database:
         joined = i.join(self.orders, i.c[names.order] == self.orders.c[self.settings.tables.orders.id])
         return self._read(columns, joined, self._is_of(account, start, end)).astype({"order_id": str, "item_id": str})
 
-    def locks_of(self, account: str, start: datetime, end: datetime) -> pd.DataFrame:
+    def locks_of(self, account: str, start: datetime, end: datetime) -> "pd.DataFrame":
         """The locks of these orders' items, each `locked`, `consumed` or `released`; the columns are LOCKS.
 
         Times are aware, in UTC.
         """
+        import pandas as pd
+
         names = self.settings.tables.locks
         if names is None or self.locks is None:
             return pd.DataFrame(columns=LOCKS)
@@ -155,7 +159,9 @@ class V1Database:
         frame = self._read({"order_id": self.orders.c[names.order_id]}, self.orders, updated > self._naive(moment))
         return len(frame)
 
-    def _read(self, columns: Mapping[str, Any], source: Any, where: Any) -> pd.DataFrame:
+    def _read(self, columns: Mapping[str, Any], source: Any, where: Any) -> "pd.DataFrame":
+        import pandas as pd
+
         labelled = [column.label(name) for name, column in columns.items() if column is not None]
         with self.engine.connect() as connection:
             rows = connection.execute(select(*labelled).select_from(source).where(where)).mappings().all()
@@ -176,6 +182,8 @@ class V1Database:
         return moment.astimezone(self.zone).replace(tzinfo=None)
 
     def _aware(self, moment: Any) -> datetime | None:
+        import pandas as pd
+
         if moment is None or pd.isna(moment):
             return None
         stored: datetime = pd.Timestamp(moment).to_pydatetime()

@@ -114,6 +114,6 @@ def broken_rules(
 
 
 _CHANGED: LiteralString = """
-SELECT order_id FROM orders WHERE account = %s AND stored_at BETWEEN %s AND coalesce(%s, 'infinity')
+SELECT order_id FROM orders WHERE account = %s AND stored_at BETWEEN %s AND coalesce(%s::timestamptz, 'infinity')
 ORDER BY stored_at DESC LIMIT %s
 """
