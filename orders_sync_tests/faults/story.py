@@ -6,7 +6,6 @@ import os
 import random
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -52,9 +51,9 @@ class Surroundings(NamedTuple):
 def work(job: str, settings: dict[str, Any], found: Surroundings) -> None:
     """One pass of a lane, or the stock job."""
     sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - what fails here is the subject of the test
-    faulthandler.register(SHOW_STACKS, open(stacks_of(os.getpid()), "w"))  # noqa: SIM115 - open while it works
     os.environ.pop(ORDERS_DATABASE_URL, None)
     os.environ.update(found.environment)
+    faulthandler.register(SHOW_STACKS, open(stacks_of(os.getpid()), "w"))  # noqa: SIM115 - open while it works
     if found.host is not None:
         enter_network(found.host.name)
         relay_from_loopback(found.marketplace, found.host.address)
@@ -69,7 +68,7 @@ def work(job: str, settings: dict[str, Any], found: Surroundings) -> None:
 
 def stacks_of(pid: int) -> Path:
     """Where a process writes what its threads do, when it gets the signal SHOW_STACKS."""
-    return Path(tempfile.gettempdir(), f"orders-sync-chaos-{pid}.stacks")
+    return Path(os.environ[STATE], f"{pid}.stacks")
 
 
 def shown_stacks(process: BaseProcess) -> str:
