@@ -1,10 +1,12 @@
 """`orders-sync`: the project on the command line.
 
-Each command imports what it needs when it runs, so that `--help` and light commands are fast.
+Of the commands, only the one that runs is imported, so that it starts at once: others need Dagster or SQLAlchemy.
 """
 
+from collections import UserDict
 from importlib import import_module
 from importlib.util import find_spec
+from typing import Any
 
 import click
 
@@ -14,6 +16,21 @@ from orders_sync.config.sandbox_credentials import provide_sandbox_credentials
 
 RENAMED = {"migrate": "db upgrade", "migration": "cutover"}
 """The present names of the commands that were renamed in 0.2, by their old names. The old names end with 0.3."""
+COMMANDS = (
+    "acceptance", "accounts", "acts", "alerts", "buyer", "changes", "cutover", "daemon", "db", "devices", "doctor",
+    "documents", "drift", "errors", "explain", "flaws", "init", "lanes", "log", "redecode", "rejected", "sandbox",
+    "schedule", "status", "stock", "sync", "up", "watch", "web",
+)  # fmt: skip
+"""Each is a module of this package, with a command of the same name."""
+
+
+class LazyCommands(UserDict[str, Any]):
+    """The commands by name; the module of one is imported when the command is first asked for."""
+
+    def __getitem__(self, name: str) -> click.Command:
+        if self.data[name] is None:
+            self.data[name] = getattr(import_module(f"{__name__}.{name}"), name)
+        return self.data[name]
 
 
 class OrdersSyncGroup(click.Group):
@@ -35,6 +52,8 @@ class OrdersSyncGroup(click.Group):
 
 @click.group(
     cls=OrdersSyncGroup,
+    # A project that has left V1 behind may delete the command `cutover`.
+    commands=LazyCommands({name: None for name in COMMANDS if find_spec(f"{__name__}.{name}") is not None}),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog=f"Exit codes: {'; '.join(f'{code} {meaning}' for code, meaning in EXIT_CODES.items())}.",
 )
@@ -42,49 +61,3 @@ class OrdersSyncGroup(click.Group):
 def main() -> None:
     """Copy marketplace orders into your own PostgreSQL and lock their stock exactly once."""
     provide_sandbox_credentials()
-
-
-def _add_commands() -> None:
-    from orders_sync.cli import (
-        acceptance,
-        accounts,
-        acts,
-        alerts,
-        buyer,
-        changes,
-        daemon,
-        db,
-        devices,
-        doctor,
-        documents,
-        drift,
-        errors,
-        explain,
-        flaws,
-        init,
-        lanes,
-        log,
-        redecode,
-        rejected,
-        sandbox,
-        schedule,
-        status,
-        stock,
-        sync,
-        up,
-        watch,
-        web,
-    )  # fmt: skip
-
-    for command in (
-        sync.sync, schedule.schedule, status.status, lanes.lanes, log.log, doctor.doctor, rejected.rejected,
-        redecode.redecode, flaws.flaws, errors.errors, drift.drift, changes.changes, explain.explain, acts.acts,
-        documents.documents, devices.devices, buyer.buyer, acceptance.acceptance, stock.stock,
-        init.init, accounts.accounts, alerts.alerts, db.db, sandbox.sandbox, up.up, daemon.daemon, watch.watch, web.web,
-    ):  # fmt: skip
-        main.add_command(command)
-    if find_spec("orders_sync.cli.cutover") is not None:  # a project that has left V1 behind may delete it
-        main.add_command(import_module("orders_sync.cli.cutover").cutover)
-
-
-_add_commands()
