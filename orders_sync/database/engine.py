@@ -72,12 +72,14 @@ def engine(url: str | None = None) -> "Engine":
     return create_engine("postgresql+psycopg://", creator=opened, pool_pre_ping=True)
 
 
-def connect(url: str | None = None, *, application: str = "orders_sync") -> Connection:
+def connect(
+    url: str | None = None, *, application: str = "orders_sync", statement_seconds: int | None = None
+) -> Connection:
     """Opens a connection in autocommit mode to `url`, by default the orders database.
 
     It has the limits of `session_settings`. `application`: the name of the connection in pg_stat_activity, at most 63
-    bytes. Raises DatabaseUnreachableError with the host and the reason, never with the password, and PoolerError if a
-    pooler would void the project's locks.
+    bytes. `statement_seconds`: how long one statement may take; None: as long as any. Raises DatabaseUnreachableError
+    with the host and the reason, never with the password, and PoolerError if a pooler would void the project's locks.
     """
     url = url or database_url()
 
@@ -89,7 +91,7 @@ def connect(url: str | None = None, *, application: str = "orders_sync") -> Conn
     try:
         connection = opened(autocommit=True)
         try:
-            _set_up(connection, url, lambda: opened(autocommit=False))
+            _set_up(connection, url, lambda: opened(autocommit=False), statement_seconds)
         except BaseException:
             connection.close()
             raise
@@ -99,7 +101,7 @@ def connect(url: str | None = None, *, application: str = "orders_sync") -> Conn
     return connection
 
 
-def _set_up(connection: Connection, url: str, another: Callable[[], Connection]) -> None:
+def _set_up(connection: Connection, url: str, another: Callable[[], Connection], statement_seconds: int | None) -> None:
     """Sets a session up, if it is one that no other connection uses."""
     version = connection.info.server_version // 10_000
     if version < OLDEST_POSTGRESQL:
@@ -107,6 +109,8 @@ def _set_up(connection: Connection, url: str, another: Callable[[], Connection])
             f"The orders database runs PostgreSQL {version}; the project needs {OLDEST_POSTGRESQL} or newer."
         )
     settings = server_settings(url)
+    if statement_seconds is not None:
+        settings["statement_timeout"] = f"{statement_seconds}s"
     if _set(connection, settings, connection.info.backend_pid):
         return
     if url not in _own_sessions:

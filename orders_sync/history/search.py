@@ -17,10 +17,6 @@ RECENT = timedelta(days=90)
 more than people search. With dates, in those."""
 
 
-SECONDS = 5
-"""How long a search may take."""
-
-
 class Query(NamedTuple):
     """What is looked for; all of it must hold."""
 
@@ -64,7 +60,6 @@ def find_orders(connection: Connection, query: Query, accounts: Collection[str])
         "after": _midnight(query.last, plus=1),
         "limit": MAX_FOUND,
     }
-    connection.execute("SELECT set_config('statement_timeout', %s, false)", [f"{SECONDS}s"])
     if not query.text:
         return rows_as(connection, FoundOrder, _BY_DATE, values)
     if found := rows_as(connection, FoundOrder, _BY_ID, values):

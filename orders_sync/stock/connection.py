@@ -139,8 +139,11 @@ def stock_connection(application: str) -> Generator[StockConnection]:
 
 
 @contextmanager
-def stock_reader(application: str) -> Generator[StockConnection]:
-    """A connection that only reads the stock of the current phase. No move of the cutover waits for it."""
-    with connect(application=application) as connection:
+def stock_reader(application: str, *, statement_seconds: int | None = None) -> Generator[StockConnection]:
+    """A connection that only reads the stock of the current phase. No move of the cutover waits for it.
+
+    `statement_seconds`: how long one statement may take; None: as long as any.
+    """
+    with connect(application=application, statement_seconds=statement_seconds) as connection:
         connection.execute("SET default_transaction_read_only = on")
         yield StockConnection(connection, StockSchema.of(current_authority(connection)))

@@ -15,7 +15,7 @@ from orders_sync.config.pages import LANES_PAGE
 from orders_sync.config.schedules import load_schedules
 from orders_sync.dagster_instance.lane_assets import job_name
 from orders_sync.dagster_instance.lane_runs import lane_run
-from orders_sync.database.engine import Connection, connect
+from orders_sync.database.engine import Connection
 from orders_sync.lanes.activity import Activity, activity
 from orders_sync.lanes.history import LaneState, lane_states
 from orders_sync.lanes.pauses import pause_account, pause_of, paused_accounts, resume_account
@@ -27,10 +27,9 @@ from orders_sync.model.lane import Lane, SyncType
 from orders_sync.model.texts import InputError
 from orders_sync.model.time_words import span
 from orders_sync.web.launches import Launch, Launcher
+from orders_sync.web.pages.connections import page_connection
 from orders_sync.web.pages.frame import Frame, text_of
 from orders_sync.web.pages.rendering import url
-
-APPLICATION = "orders_sync web"
 
 
 class ShownLane(NamedTuple):
@@ -87,7 +86,7 @@ class LanePages:
         accounts, problems = load_accounts()
         schedules, now = load_schedules(), datetime.now(UTC)
         shown: dict[str, ShownAccount] = {}
-        with connect(application=APPLICATION) as connection:
+        with page_connection() as connection:
             pauses = paused_accounts(connection)
             for name in accounts:
                 notices = [str(pauses[name])] if name in pauses else []
@@ -154,12 +153,12 @@ def _limits(connection: Connection, accounts: Mapping[str, SellerAccount]) -> li
 
 def _pause(account: str, by: By) -> None:
     check_account_name(account)
-    with connect(application=APPLICATION) as connection:
+    with page_connection() as connection:
         pause_account(connection, account, by)
 
 
 def _resume(account: str, by: By) -> None:
-    with connect(application=APPLICATION) as connection:
+    with page_connection() as connection:
         resume_account(connection, account, by)
 
 
@@ -170,7 +169,7 @@ def _run_of(name: str, sync_type: str) -> Launch:
         raise InputError(f"there is no sync {sync_type!r}; allowed are {', '.join(SyncType)}")
     lane = Lane(name, SyncType(sync_type))
     schedules = load_schedules().for_account(account.settings.schedules)
-    with connect(application=APPLICATION) as connection:
+    with page_connection() as connection:
         run = lane_run(connection, lane, account.settings.marketplace, schedules)
     return Launch(job_name(lane.sync_type), tags=run.tags, assets=[run.asset.path])
 

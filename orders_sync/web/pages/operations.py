@@ -14,7 +14,7 @@ from orders_sync.acts.by import By
 from orders_sync.acts.manual_acts import Act, On, note_act
 from orders_sync.config.pages import START_PAGE, WAITING_PAGE
 from orders_sync.config.schedules import load_schedules
-from orders_sync.database.engine import Connection, connect
+from orders_sync.database.engine import Connection
 from orders_sync.documents.listing import (
     accounts_with_order,
     file_name,
@@ -32,16 +32,16 @@ from orders_sync.model.errors import UserFacingError
 from orders_sync.model.texts import InputError
 from orders_sync.passes.acceptance_clock import next_passes, outlooks
 from orders_sync.passes.waiting_lines import hold_back
-from orders_sync.stock.connection import stock_connection, stock_reader
+from orders_sync.stock.connection import stock_connection
 from orders_sync.stock.queries import locks_by_state
 from orders_sync.stock.stored_available import store_available
 from orders_sync.sync.rejected_records import rejected_count
+from orders_sync.web.pages.connections import APPLICATION, PAGE_SECONDS, page_connection, page_stock_reader
 from orders_sync.web.pages.contents import document_answer, pdf_answer
 from orders_sync.web.pages.frame import Frame, name_of_user, text_of
 from orders_sync.web.pages.rendering import FOLDER, NOT_STORED, url
 from orders_sync.web.users import user_of
 
-APPLICATION = "orders_sync web"
 READERS_SEE_NO_DOCUMENT = "Documents have buyers' names and addresses. You may see everything but that."
 
 
@@ -68,10 +68,10 @@ class OperationsPages:
         """What there is to do, and where."""
         accounts, problems = load_accounts()
         now = datetime.now(UTC)
-        with stock_reader(APPLICATION) as stock:
+        with page_stock_reader() as stock:
             found = outlooks(stock, accounts, now, load_schedules(), problems)
             short = locks_by_state(stock).get("short", 0)
-        with connect(application=APPLICATION) as connection:
+        with page_connection() as connection:
             lanes = [
                 (
                     state.lane,
@@ -94,7 +94,7 @@ class OperationsPages:
         if account is not None and account not in usable:
             return self._frame.page(request, "message.html", 404, title="No such account", text=_no_account(account))
         now, schedules = datetime.now(UTC), load_schedules()
-        with stock_reader(APPLICATION) as stock:
+        with page_stock_reader() as stock:
             found = (
                 outlooks(stock, usable, now, schedules, unusable)
                 if account is None
@@ -119,7 +119,7 @@ class OperationsPages:
     def documents(self, request: Request) -> Response:
         """The documents of an order; of several accounts with the same id, the one to choose."""
         order_id, account = text_of(request.query_params, "order"), request.query_params.get("account")
-        with connect(application=APPLICATION) as connection:
+        with page_connection() as connection:
             accounts = accounts_with_order(connection, order_id)
             name = account if account is not None else accounts[0] if len(accounts) == 1 else None
             if name is not None and name in accounts:
@@ -168,7 +168,10 @@ class OperationsPages:
         """The answer to a request that failed, with what the user can do about it."""
         text = str(error) if isinstance(error, UserFacingError) else "The orders database has ended the connection."
         if isinstance(error, psycopg.errors.QueryCanceled):
-            text = "The orders database took too long. Search by an id, or within fewer days."
+            text = (
+                f"The orders database took longer than {PAGE_SECONDS} s. Search by an id, or within fewer days. "
+                "If it is no search, look at what else the database does: `orders-sync doctor`."
+            )
         return self._frame.page(request, "message.html", 503, title="Not available", text=text)
 
     def missing(self, request: Request, _: Exception) -> Response:
@@ -178,7 +181,7 @@ class OperationsPages:
 
 @contextmanager
 def _connection_and_order(request: Request) -> Generator[tuple[Connection, str, str]]:
-    with connect(application=APPLICATION) as connection:
+    with page_connection() as connection:
         yield connection, text_of(request.query_params, "account"), text_of(request.query_params, "order")
 
 

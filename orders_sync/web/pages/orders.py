@@ -11,21 +11,18 @@ from starlette.routing import BaseRoute, Route
 from orders_sync.acts.by import By
 from orders_sync.acts.manual_acts import Act, On, note_act
 from orders_sync.config.pages import ORDER_PAGE, ORDERS_PAGE
-from orders_sync.database.engine import connect
 from orders_sync.history.search import MAX_FOUND, RECENT, Query, find_orders
 from orders_sync.history.timeline import facts_of, timeline
 from orders_sync.lanes.history import accounts_with_lanes
 from orders_sync.marketplaces.kit.accounts import account_names, find_account
 from orders_sync.model.statuses import Status
 from orders_sync.model.times import EARLIEST, LATEST
-from orders_sync.stock.connection import stock_reader
 from orders_sync.web.launches import Launch, Launcher
+from orders_sync.web.pages.connections import page_connection, page_stock_reader
 from orders_sync.web.pages.frame import Frame, name_of_user, text_of
 from orders_sync.web.pages.rendering import url
 from orders_sync.web.pages.texts import indented
 from orders_sync.web.users import user_of
-
-APPLICATION = "orders_sync web"
 
 
 class OrderPages:
@@ -51,7 +48,7 @@ class OrderPages:
         query = Query(given["text"], given["account"], given["status"], **days)
         wrong = _wrong_days(given, query)
         found = []
-        with connect(application=APPLICATION) as connection:
+        with page_connection() as connection:
             names = sorted({*account_names(), *accounts_with_lanes(connection)})
             if not query.is_empty and not wrong:
                 found = find_orders(connection, query, names)
@@ -65,7 +62,7 @@ class OrderPages:
     def order(self, request: Request) -> Response:
         """All that is known of an order."""
         account, order_id = (text_of(request.query_params, name) for name in ("account", "order"))
-        with stock_reader(APPLICATION) as stock:
+        with page_stock_reader() as stock:
             facts = facts_of(stock, account, order_id)
             entries = timeline(stock, account, order_id)
         if facts is None and not entries:
@@ -95,7 +92,7 @@ class OrderPages:
         if user_of(request.scope).reads_only:
             text = "The record of an order has buyer's data. You may see everything but that."
             return self._frame.page(request, "message.html", 403, title="Not allowed", text=text)
-        with connect(application=APPLICATION) as connection:
+        with page_connection() as connection:
             row = connection.execute(
                 "SELECT raw::text FROM orders WHERE account = %s AND order_id = %s", [account, order_id]
             ).fetchone()

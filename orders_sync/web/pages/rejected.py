@@ -11,18 +11,18 @@ from starlette.routing import BaseRoute, Route
 
 from orders_sync.acts.by import By
 from orders_sync.config.pages import REJECTED_PAGE
-from orders_sync.database.engine import Connection, connect
+from orders_sync.database.engine import Connection
 from orders_sync.model.texts import InputError
 from orders_sync.sync.dismissals import dismiss_seen
 from orders_sync.sync.record_flaws import grouped_flaws
 from orders_sync.sync.rejected_records import Selection, grouped, rejected_text, selected, title_of
 from orders_sync.web.launches import Launch, Launcher
+from orders_sync.web.pages.connections import page_connection
 from orders_sync.web.pages.frame import Frame, name_of_user, text_of
 from orders_sync.web.pages.rendering import url
 from orders_sync.web.pages.texts import indented
 from orders_sync.web.users import user_of
 
-APPLICATION = "orders_sync web"
 MAX_SHOWN = 100
 """So many groups or records are shown."""
 
@@ -46,7 +46,7 @@ class RejectedPages:
 
     def groups(self, request: Request) -> Response:
         """The rejected records and the flaws, by reason."""
-        with connect(application=APPLICATION) as connection:
+        with page_connection() as connection:
             shown_at = _now(connection)
             found = grouped(connection, Selection())
             dismissed = grouped(connection, Selection(is_dismissed=True))
@@ -59,7 +59,7 @@ class RejectedPages:
     def records(self, request: Request) -> Response:
         """The records of one group."""
         selection = _selection(request.query_params, is_dismissed=request.query_params.get("dismissed") == "yes")
-        with connect(application=APPLICATION) as connection:
+        with page_connection() as connection:
             shown_at = _now(connection)
             found = selected(connection, selection, MAX_SHOWN + 1)
         return self._frame.page(
@@ -75,7 +75,7 @@ class RejectedPages:
             text = "A record may have buyer's data. You may see everything but that."
             return self._frame.message(request, 403, "Not allowed", text)
         by = By(name_of_user(request), "", f"page {REJECTED_PAGE}")
-        with connect(application=APPLICATION) as connection:
+        with page_connection() as connection:
             found = rejected_text(connection, account, kind, key, by)
         if found is None:
             text = f"The account {account} has no rejected {title_of(kind)} {key}."
@@ -144,5 +144,5 @@ def _dismiss(selection: Selection, shown_at: str, records: str, by: By) -> int:
         seen_until, seen = None, 0
     if seen_until is None or seen_until.tzinfo is None:
         raise InputError("the form does not say what its page has shown: open it again")
-    with connect(application=APPLICATION) as connection:
+    with page_connection() as connection:
         return dismiss_seen(connection, selection, by, seen_until=seen_until, seen=seen)

@@ -16,14 +16,14 @@ from orders_sync.model.texts import InputError, shown
 from orders_sync.reports.late_orders import late_orders
 from orders_sync.stock.available import available_to_sell
 from orders_sync.stock.by_hand import adjust
-from orders_sync.stock.connection import stock_connection, stock_reader
+from orders_sync.stock.connection import stock_connection
 from orders_sync.stock.explain import MAX_SHOWN, explain
 from orders_sync.stock.queries import locks_by_state, shortages
 from orders_sync.stock.stored_available import store_available
+from orders_sync.web.pages.connections import APPLICATION, page_stock_reader
 from orders_sync.web.pages.frame import Frame, text_of
 from orders_sync.web.pages.rendering import url
 
-APPLICATION = "orders_sync web"
 MAX_LISTED = 100
 """So many short items and late orders are shown."""
 MAX_ROWS = 1_000
@@ -49,7 +49,7 @@ class StockPages:
     def stock(self, request: Request) -> Response:
         """What needs a person: items without stock, and orders that are late or soon will be."""
         now = datetime.now(UTC)
-        with stock_reader(APPLICATION) as stock:
+        with page_stock_reader() as stock:
             short, states = shortages(stock, MAX_LISTED), locks_by_state(stock)
             late = late_orders(stock.connection, now + SOON, MAX_LISTED + 1)
         return self._frame.page(
@@ -61,7 +61,7 @@ class StockPages:
         """Who holds a SKU, what is available, and what has led to it."""
         sku, shows_all = text_of(request.query_params, "sku"), request.query_params.get("all") == "yes"
         most = MAX_ROWS if shows_all else MAX_SHOWN
-        with stock_reader(APPLICATION) as stock:
+        with page_stock_reader() as stock:
             found = explain(stock, sku, most)
             available = available_to_sell(stock, account_names(), [level.sku for level in found.levels])
         if found.is_empty():
