@@ -62,7 +62,7 @@ def copy_project(to: Path, accounts: Mapping[str, Mapping[str, Any]] = SANDBOX_A
     for name in COPIED:
         source = PROJECT_ROOT / name
         if source.is_dir():
-            shutil.copytree(source, to / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, to / name)  # what is compiled, too: each deployment would compile all of it again
         else:
             shutil.copy(source, to / name)
     for account in account_entries(accounts_of(to)):
