@@ -21,6 +21,7 @@ def run(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]"
     )  # fmt: skip
 
 
+@pytest.mark.long
 def test_two_checkouts_are_measured_side_by_side() -> None:
     done = run("bench.passes", "--orders", "300", "--runs", "1", "--checkout", str(PROJECT_ROOT), "--json")
     assert done.returncode == 0, done.stderr[-2000:]

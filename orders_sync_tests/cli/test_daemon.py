@@ -186,6 +186,7 @@ def test_a_daemon_that_loses_its_connection_ends_so_that_there_are_never_two(tmp
         daemon.kill()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(limit(300))
 def test_a_frozen_daemon_is_replaced_and_ends_when_it_wakes_up(tmp_path: Path, dagster_url: str) -> None:
     """It keeps its lock for ever: its host acknowledges whatever the server sends."""
@@ -224,6 +225,7 @@ def test_a_frozen_daemon_is_replaced_and_ends_when_it_wakes_up(tmp_path: Path, d
             each.kill()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(limit(300))
 def test_a_daemon_whose_code_server_dies_lets_go_and_the_other_one_launches(tmp_path: Path, dagster_url: str) -> None:
     dying, living = CodeServer(tmp_path, "dying"), CodeServer(tmp_path, "living")
@@ -249,6 +251,7 @@ def test_a_daemon_whose_code_server_dies_lets_go_and_the_other_one_launches(tmp_
             each.kill()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(limit(300))
 def test_a_daemon_that_launches_no_run_lets_go_and_the_other_one_launches(tmp_path: Path, dagster_url: str) -> None:
     """Its code server evaluates ticks, but can't reach Dagster's database, without which it can start no run."""

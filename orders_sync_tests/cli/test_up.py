@@ -144,6 +144,7 @@ def test_what_dies_or_hangs_works_again(tmp_path: Path) -> None:
     assert _left_behind(project) == []
 
 
+@pytest.mark.long
 @pytest.mark.timeout(limit(400))
 @pytest.mark.usefixtures("turn")
 def test_what_a_killed_up_left_running_is_ended_by_the_next_one(tmp_path: Path) -> None:
@@ -184,6 +185,7 @@ def test_what_a_killed_up_left_running_is_ended_by_the_next_one(tmp_path: Path) 
     assert list((project / ".state" / "processes").iterdir()) == []
 
 
+@pytest.mark.long
 @pytest.mark.timeout(limit(300))
 @pytest.mark.usefixtures("turn")
 def test_a_part_that_ends_again_and_again_is_an_error_in_the_log(tmp_path: Path) -> None:

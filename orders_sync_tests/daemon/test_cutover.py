@@ -78,12 +78,14 @@ def test_every_command_of_the_runbook_is_run_here() -> None:
         assert command in here, f"the runbook has a command that no test runs: {command}"
 
 
+@pytest.mark.long
 def test_dg_dev_starts_the_project_as_dagster_dev_does(both: Deployment) -> None:
     """Web server and daemon: the fixture has seen the UI answer, and first passes that a sensor launched."""
     assert both.command == DG_DEV
     assert both.wait_for_run(both.runs_of("new_orders")[-1]["runId"]) == "SUCCESS"
 
 
+@pytest.mark.long
 def test_the_runbook(both: Deployment) -> None:
     # V1's commands have their rows: marked as the old system, off by default, and they run.
     described = both.graphql(
@@ -156,6 +158,7 @@ def test_the_runbook(both: Deployment) -> None:
     assert "a doubt about the locks" in status
 
 
+@pytest.mark.long
 def test_the_comparison_in_the_ui_shows_its_plot_and_its_checks(both: Deployment) -> None:
     assert run_job(both, "refresh_orders") == "SUCCESS"
     yesterday = str(datetime.now(UTC).date() - timedelta(days=1))
