@@ -164,11 +164,16 @@ class Deployment:
         edit_yaml(schedules_of(self.folder), lambda document: document["attributes"].update(schedules=crons or {}))
         self.processes: list[subprocess.Popen[bytes]] = []
         self._until_exit = contextlib.ExitStack()
+        # One client, since each reads all certificates; a connection for each query, since the server is restarted.
+        self._client = httpx.Client(
+            trust_env=False, timeout=limit(60), limits=httpx.Limits(max_keepalive_connections=0)
+        )
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
             stack.enter_context(a_turn(str(self.folder)))
             stack.callback(self.stop)
+            stack.callback(self._client.close)
             self.start()
             self._until_exit = stack.pop_all()
         return self
@@ -253,12 +258,7 @@ class Deployment:
 
     def graphql(self, query: str, **variables: Any) -> dict[str, Any]:
         """The web server's answer to a query or mutation of the UI. An error in it fails the test."""
-        answer = httpx.post(
-            f"{self.url}/graphql",
-            json={"query": query, "variables": variables},
-            timeout=limit(60),
-            trust_env=False,
-        )
+        answer = self._client.post(f"{self.url}/graphql", json={"query": query, "variables": variables})
         answer.raise_for_status()
         document = answer.json()
         assert "errors" not in document, document["errors"]
@@ -325,8 +325,9 @@ class Deployment:
         return str(data["run"]["runId"])
 
     def status_of(self, run_id: str) -> str:
-        """The status of a run, e.g. `STARTED`. Raises StopIteration where there is no such run."""
-        return next(run["status"] for run in self.runs() if run["runId"] == run_id)
+        """The status of a run, e.g. `STARTED`. Raises KeyError where there is no such run."""
+        run = self.graphql("query($id: ID!) {runOrError(runId: $id) {... on Run {status}}}", id=run_id)["runOrError"]
+        return str(run["status"])
 
     def wait_for_run(self, run_id: str, *, seconds: float = 120) -> str:
         """Waits until a run has ended; returns its status, and for a failure also its error events."""

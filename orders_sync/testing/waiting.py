@@ -18,19 +18,21 @@ def limit(seconds: float) -> float:
 
 
 def wait_for(
-    condition: Callable[[], T], *, seconds: float = 30.0, what: str = "the condition", every: float = 0.1
+    condition: Callable[[], T], *, seconds: float = 30.0, what: str = "the condition", every: float | None = None
 ) -> T:
     """Waits until `condition` returns something true, and returns that.
 
-    `seconds`: the limit on the reference machine. `every`: seconds between two looks.
+    `seconds`: the limit on the reference machine. `every`: seconds between two looks; None: the longer it lasts, up to
+    a second, since looking costs time that what is waited for needs.
     Raises AssertionError, which names `what`, when the limit has passed.
     """
     allowed = limit(seconds)
-    deadline = time.monotonic() + allowed
+    began = time.monotonic()
     while True:
         result = condition()
         if result:
             return result
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > allowed:
             raise AssertionError(f"{what} did not come true within {allowed:.0f} s")
-        time.sleep(every)
+        time.sleep(min(1.0, 0.05 + waited / 20) if every is None else every)
