@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import cache
 from typing import Annotated, cast
 from zoneinfo import available_timezones
 
@@ -45,8 +46,13 @@ def checked_crons(value: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(checked_cron(str(cron)) for cron in crons))
 
 
+@cache  # it looks through folders, and each page and tick of a sensor reads the settings
+def _zones() -> set[str]:
+    return available_timezones()
+
+
 def _checked_zone(value: str) -> str:
-    if value not in available_timezones():
+    if value not in _zones():
         raise ValueError(f"{value!r} is no time zone; allowed are IANA names, e.g. UTC or Europe/Berlin")
     return value
 

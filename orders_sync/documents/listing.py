@@ -8,7 +8,8 @@ from urllib.parse import quote
 from orders_sync.database.engine import Connection
 from orders_sync.database.rows import rows_as
 from orders_sync.documents.store import StoredDocument
-from orders_sync.marketplaces.kit.accounts import load_accounts
+from orders_sync.lanes.history import accounts_with_lanes
+from orders_sync.marketplaces.kit.accounts import account_names, load_accounts
 from orders_sync.marketplaces.kit.errors import BadAnswerError
 from orders_sync.marketplaces.kit.other_hosts import url_of_document
 from orders_sync.marketplaces.kit.registry import find_marketplace
@@ -77,7 +78,7 @@ def kinds_that_need_credential(account: str) -> frozenset[str]:
 
 def accounts_with_order(connection: Connection, order_id: str) -> list[str]:
     """The accounts that have an order of this id."""
-    rows = connection.execute("SELECT account FROM orders WHERE order_id = %s ORDER BY account", [order_id])
+    rows = connection.execute(_ACCOUNTS, [sorted({*account_names(), *accounts_with_lanes(connection)}), order_id])
     return [account for (account,) in rows]
 
 
@@ -99,6 +100,11 @@ def file_name(order_id: str) -> str:
     return quote(order_id, safe="")[:MAX_NAME_LENGTH]
 
 
+# By the accounts, since no index begins with the order's id.
+_ACCOUNTS = """
+SELECT account FROM unnest(%s::text[]) account
+WHERE EXISTS (SELECT FROM orders WHERE orders.account = account.account AND order_id = %s) ORDER BY account
+"""
 _LISTED = """
 SELECT document.order_id, kind, document_key, document.carrier, document.tracking_number, read_at, expires_at,
   cancelled_at, document.url,

@@ -161,6 +161,12 @@ def locks_by_state(stock: StockConnection) -> dict[str, int]:
     return dict(stock.execute("SELECT state, count(*) FROM {locks} GROUP BY state ORDER BY state").fetchall())
 
 
+def short_locks(stock: StockConnection) -> int:
+    """How many locks wait for stock."""
+    ((count,),) = stock.execute("SELECT count(*) FROM {locks} WHERE state = 'short'")
+    return int(count)
+
+
 def latest_history(stock: StockConnection, limit: int) -> list[StoredTransition]:
     """The last transitions of all locks, the newest first."""
     return stock.rows_as(StoredTransition, HISTORY + "ORDER BY entry.entry_id DESC LIMIT %s", [limit])

@@ -33,7 +33,7 @@ from orders_sync.model.texts import InputError
 from orders_sync.passes.acceptance_clock import next_passes, outlooks
 from orders_sync.passes.waiting_lines import hold_back
 from orders_sync.stock.connection import stock_connection
-from orders_sync.stock.queries import locks_by_state
+from orders_sync.stock.queries import short_locks
 from orders_sync.stock.stored_available import store_available
 from orders_sync.sync.rejected_records import rejected_count
 from orders_sync.web.pages.connections import APPLICATION, PAGE_SECONDS, page_connection, page_stock_reader
@@ -70,7 +70,7 @@ class OperationsPages:
         now = datetime.now(UTC)
         with page_stock_reader() as stock:
             found = outlooks(stock, accounts, now, load_schedules(), problems)
-            short = locks_by_state(stock).get("short", 0)
+            short = short_locks(stock)
         with page_connection() as connection:
             lanes = [
                 (
