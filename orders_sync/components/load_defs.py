@@ -14,7 +14,7 @@ import dagster as dg
 
 from orders_sync.config.code_location import is_code_server
 from orders_sync.config.yaml_files import ConfigError, read_yaml, shown_name
-from orders_sync.dagster_instance.internals import LazyDefinitions, described_components, is_component_loader
+from orders_sync.dagster_instance.internals import LazyDefinitions, get_library_json_enriched_defs, is_component_loader
 from orders_sync.model.errors import UserFacingError
 
 _WHOLE = ("defs.yaml", "defs.yml", "component.yaml", "component.py", "definitions.py")
@@ -47,7 +47,7 @@ def load_defs(module: str, project_root: Path, hidden: Collection[str]) -> Loade
     inner = [name for name in _inner_modules(project_root.joinpath(*module.split("."))) if name not in hidden]
     parts = [part for name in inner for part in _parts(f"{module}.{name}", project_root, left_out)]
     if is_code_server():  # its UI shows the types of components
-        parts.append(dg.Definitions(metadata=described_components(None).metadata))
+        parts.append(dg.Definitions(metadata=get_library_json_enriched_defs(None).metadata))
     return LoadedDefs(dg.Definitions.merge(*parts), left_out)
 
 

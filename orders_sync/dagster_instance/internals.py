@@ -21,7 +21,7 @@ from dagster._core.storage.root import LocalArtifactStorage
 from dagster._core.storage.runs import RunStorage
 from dagster._serdes import ConfigurableClassData, serialize_value
 from dagster.components.component.component_loader import is_component_loader
-from dagster.components.core.load_defs import get_library_json_enriched_defs as described_components
+from dagster.components.core.load_defs import get_library_json_enriched_defs
 from dagster.components.definitions import LazyDefinitions
 from dagster_shared.error import SerializableErrorInfo
 
@@ -45,7 +45,7 @@ __all__ = [
     "SerializableErrorInfo",
     "TickData",  # tests store what the daemon stores
     "TickStatus",
-    "described_components",  # the description of all types of components, for the UI, as metadata of definitions
+    "get_library_json_enriched_defs",  # the description of all types of components, for the UI, as metadata
     "is_component_loader",  # whether @dg.component_instance made a function
     "serialize_value",  # an instance as an argument of the daemon and the code server
 ]
