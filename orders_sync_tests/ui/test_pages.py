@@ -61,7 +61,7 @@ def act(page: Page, verb: str, about: str, reason: str) -> None:
 def test_what_the_pages_launch_are_runs_of_dagster_with_who_and_why(
     page: Page, pages: str, deployment: Deployment
 ) -> None:
-    an_order(deployment.marketplace, 900, orderlines=[])
+    an_order(deployment.marketplace, 950, orderlines=[])
     page.goto(f"{pages}/lanes")
     act(page, "Run now", f"{ACCOUNT}/new", "a buyer is on the phone")
     run = launched(page)
@@ -81,13 +81,13 @@ def test_what_the_pages_launch_are_runs_of_dagster_with_who_and_why(
     page.goto(f"{pages}/rejected")
     keep(page, "page_rejected")
     page.goto(f"{pages}/rejected/records?account={ACCOUNT}")
-    expect(page.get_by_role("link", name="900", exact=True)).to_be_visible()
-    an_order(deployment.marketplace, 900)  # only now: a scheduled pass tries rejected records again, too
-    act(page, "Retry", "order 900", "the marketplace repaired it")
+    expect(page.get_by_role("link", name="950", exact=True)).to_be_visible()
+    an_order(deployment.marketplace, 950)  # only now: a scheduled pass tries rejected records again, too
+    act(page, "Retry", "order 950", "the marketplace repaired it")
     assert deployment.wait_for_run(launched(page)) == "SUCCESS"
     page.goto(f"{pages}/rejected/records?account={ACCOUNT}")
     expect(page.get_by_role("heading", name="Rejected records")).to_be_visible()
-    expect(page.get_by_role("link", name="900", exact=True)).not_to_be_visible()
+    expect(page.get_by_role("link", name="950", exact=True)).not_to_be_visible()
     page.get_by_role("link", name="Stock").click()
     expect(page.get_by_role("heading", name="Shortages")).to_be_visible()
     keep(page, "page_stock")
