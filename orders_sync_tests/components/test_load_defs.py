@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from orders_sync.testing.databases import a_database
 from orders_sync.testing.deployment import (
     SANDBOX_ACCOUNTS,
     accounts_of,
@@ -90,17 +92,25 @@ PLACES = {
 Load = Callable[[Path], Any]
 
 
+def loaded(project: Path, database_url: str, state: Path) -> Any:
+    shell = environment(PYTHONPATH=str(project), ORDERS_DATABASE_URL=database_url, ORDERS_SYNC_STATE=str(state))
+    done = subprocess.run([sys.executable, "-P", "-c", LOAD], env=shell, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 @pytest.fixture
 def load(database_url: str, tmp_path: Path) -> Load:
     """What Dagster has of a project, in a process of its own."""
+    return lambda project: loaded(project, database_url, tmp_path)
 
-    def loaded(project: Path) -> Any:
-        shell = environment(PYTHONPATH=str(project), ORDERS_DATABASE_URL=database_url, ORDERS_SYNC_STATE=str(tmp_path))
-        done = subprocess.run([sys.executable, "-P", "-c", LOAD], env=shell, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr[-3000:]
-        return json.loads(done.stdout.splitlines()[-1])
 
-    return loaded
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, template: str) -> Any:
+    """What Dagster has of the project as it is."""
+    folder = tmp_path_factory.mktemp("whole")
+    with a_database(template, f"t_{uuid.uuid4().hex[:16]}", template="template_orders") as url:
+        return loaded(copy_project(folder / "project"), url, folder)
 
 
 @pytest.fixture
@@ -108,8 +118,7 @@ def project(tmp_path: Path) -> Path:
     return copy_project(tmp_path / "project")
 
 
-def test_the_mistakes_of_some_accounts_stop_no_other_account(project: Path, load: Load) -> None:
-    whole = load(project)
+def test_the_mistakes_of_some_accounts_stop_no_other_account(project: Path, load: Load, whole: Any) -> None:
     for name, (text, _) in MISTAKES.items():
         write_account(accounts_of(project), name, {}).write_text(text)
     for name in PLACES:
@@ -157,8 +166,7 @@ def test_without_schedules_that_were_once_valid_those_of_the_brief_are_in_force(
     assert "the default schedules are in force" in loaded["assets"]["unusable_settings/sync_defs_yaml"]
 
 
-def test_a_mistake_about_v1_stops_no_sync(project: Path, load: Load) -> None:
-    whole = load(project)
+def test_a_mistake_about_v1_stops_no_sync(project: Path, load: Load, whole: Any) -> None:
     edit_yaml(v1_file_of(project), lambda document: document.update(timezone="Berlin"))
     loaded = load(project)
     of_syncs = {name: text for name, text in whole["assets"].items() if name.split("/")[0] in SANDBOX_ACCOUNTS}
@@ -167,8 +175,7 @@ def test_a_mistake_about_v1_stops_no_sync(project: Path, load: Load) -> None:
     assert {name for name in whole["schedules"] if name.startswith("sync_")} <= loaded["schedules"].keys()
 
 
-def test_code_of_the_users_own_that_fails_stops_nothing_else(project: Path, load: Load) -> None:
-    whole = load(project)
+def test_code_of_the_users_own_that_fails_stops_nothing_else(project: Path, load: Load, whole: Any) -> None:
     defs = project / "orders_sync" / "defs"
     (defs / "mine.py").write_text("import dagster as dg\n@dg.asset\ndef mine() -> None: ...\n")
     (defs / "broken.py").write_text("raise ValueError('not today')\n")

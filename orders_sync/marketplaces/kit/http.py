@@ -152,7 +152,11 @@ class MarketplaceClient:
         self.auth = auth
         self.connections = connections
         self.rate_limit_headers = rate_limit_headers
-        self._headers = [("Accept-Encoding", "gzip, deflate"), ("Connection", "keep-alive"), *headers.items()]
+        # Encoded once: each request copies them.
+        self._headers = httpx.Headers(
+            [("Accept-Encoding", "gzip, deflate"), ("Connection", "keep-alive"), *headers.items()]
+        )
+        self._json_headers = httpx.Headers([*self._headers.multi_items(), ("Content-Type", "application/json")])
         self._timeout = httpx.Timeout(READ_TIMEOUT_SECONDS, connect=10.0).as_dict()
         # The transport alone: cookies, redirects and hooks of httpx.Client are not needed, and take half of its time.
         self._http = BoundedTransport(connections)
@@ -285,7 +289,9 @@ class MarketplaceClient:
             url = read_url(f"{self.base_url}{path}?{urlencode(params)}" if params else self.base_url + path)
         except ValueError:
             raise BadAnswerError(f"A request to {self.host} has a path that is no part of a URL: not sent.") from None
-        if not path.startswith("/") or origin(url) != origin_of(self.base_url):
+        # What follows the "?" changes no origin: that of a list is the same for each page.
+        goes_to = origin_of(self.base_url + path) if params else origin(url)
+        if not path.startswith("/") or goes_to != origin_of(self.base_url):
             raise BadAnswerError(
                 f"A request to {self.host} has a path that does not begin with '/', or leads to another host or port: "
                 "not sent."
@@ -294,7 +300,7 @@ class MarketplaceClient:
 
     def _send(self, call: Call, *, is_write: bool) -> httpx.Response:
         """The answer, its body not read yet."""
-        headers = self._headers if call.content is None else [*self._headers, ("Content-Type", "application/json")]
+        headers = self._headers if call.content is None else self._json_headers
         request = httpx.Request(call.method, call.url, headers=headers, content=call.content)
         if call.is_document:
             request.headers["Accept"] = "*/*"
