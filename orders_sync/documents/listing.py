@@ -61,7 +61,7 @@ class ListedDocument(NamedTuple):
 
 def listed_documents(connection: Connection, account: str, order_ids: Sequence[str]) -> list[ListedDocument]:
     """All documents of orders, by order and kind."""
-    return rows_as(connection, ListedDocument, _LISTED, [account, list(order_ids)])
+    return rows_as(connection, ListedDocument, _LISTED, {"account": account, "orders": list(order_ids)})
 
 
 def kinds_that_need_credential(account: str) -> frozenset[str]:
@@ -113,12 +113,13 @@ SELECT document.order_id, kind, document_key, document.carrier, document.trackin
 FROM orders JOIN (
   SELECT account, order_id, kind, document_key, url, carrier, tracking_number, read_at, expires_at, cancelled_at,
     first_stored_at
-  FROM order_documents
+  FROM order_documents WHERE account = %(account)s AND order_id = ANY(%(orders)s)
   UNION ALL
   -- The URLs that only the order's own record has.
   SELECT account, order_id, offered.kind, offered.kind, offered.url, NULL, NULL, stored_at, NULL, NULL, first_stored_at
   FROM orders CROSS JOIN LATERAL (VALUES ('delivery_note', delivery_note_url), ('label', label_url)) offered (kind, url)
-  WHERE offered.url IS NOT NULL AND NOT EXISTS (
+  WHERE orders.account = %(account)s AND orders.order_id = ANY(%(orders)s)
+    AND offered.url IS NOT NULL AND NOT EXISTS (
     SELECT FROM order_documents other
     WHERE other.account = orders.account AND other.order_id = orders.order_id AND other.kind = offered.kind
       AND other.url = offered.url
@@ -127,6 +128,5 @@ FROM orders JOIN (
 LEFT JOIN document_fetches fetched USING (account, order_id, kind, document_key)
 LEFT JOIN document_contents content
   ON content.sha256 = fetched.sha256 AND (document.expires_at IS NOT NULL OR fetched.url = document.url)
-WHERE account = %s AND order_id = ANY(%s)
 ORDER BY order_id, kind, document.first_stored_at, document_key
 """

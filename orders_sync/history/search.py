@@ -115,15 +115,16 @@ _BY_ID: LiteralString = f"""
   SELECT account, order_id FROM order_items WHERE account = ANY(%(accounts)s) AND item_id = %(text)s)
 AND {_FILTER} {_NEWEST}
 """  # noqa: S608 - parts of constants; the values are bound parameters
+# Each table is read once; an OR of the three would look into the others for each order.
 _BY_CONTENT: LiteralString = f"""
-{_COLUMNS} WHERE found.account = ANY(%(accounts)s) AND {_FILTER} AND (
-  found.tracking_number = %(text)s
-  OR EXISTS (SELECT FROM order_items item
-    WHERE (item.account, item.order_id) = (found.account, found.order_id) AND item.sku = %(text)s)
-  OR EXISTS (SELECT FROM order_documents document
-    WHERE (document.account, document.order_id) = (found.account, found.order_id)
-      AND document.tracking_number = %(text)s))
-{_NEWEST}
+WITH named AS MATERIALIZED (
+  SELECT account, order_id FROM order_items WHERE account = ANY(%(accounts)s) AND sku = %(text)s
+  UNION
+  SELECT account, order_id FROM orders
+  WHERE account = ANY(%(accounts)s) AND tracking_number = %(text)s AND created_at >= %(first)s
+  UNION
+  SELECT account, order_id FROM order_documents WHERE account = ANY(%(accounts)s) AND tracking_number = %(text)s)
+{_COLUMNS} JOIN named USING (account, order_id) WHERE {_FILTER} {_NEWEST}
 """  # noqa: S608 - as above
 _NAMED: LiteralString = """
 WITH names (account, id) AS (VALUES (NULL, %(text)s::text), (%(account)s::text, %(id)s::text))

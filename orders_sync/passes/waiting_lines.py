@@ -1,11 +1,12 @@
 """The orderlines that wait for the merchant: since when, whether their stock is locked, and when they are refused."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import LiteralString, NamedTuple
 
 from orders_sync.acts.by import By
 from orders_sync.acts.manual_acts import Act, On, note_act
+from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit.adapter import AcceptanceTarget, AcceptanceUnit
 from orders_sync.stock.connection import StockConnection
 
@@ -77,6 +78,12 @@ def waiting_lines(
     return stock.rows_as(WaitingLine, _LINES + _OF_ORDERS + _BY_ORDER, parameters)
 
 
+def count_waiting_lines(connection: Connection, accounts: Collection[str]) -> int:
+    """How many lines of these accounts wait."""
+    ((count,),) = connection.execute(_COUNT, [list(accounts)])
+    return int(count)
+
+
 def hold_back(stock: StockConnection, account: str, order_id: str, by: By, *, holds: bool) -> bool:
     """Holds an order back from refusal, or lets the account's setting count again; on record. False: no such order.
 
@@ -117,6 +124,7 @@ LEFT JOIN LATERAL (
   WHERE account = item.account AND order_id = item.order_id ORDER BY hold_id DESC LIMIT 1) hold ON true
 WHERE item.account = ANY(%(accounts)s) AND item.status = 'pending'
 """
+_COUNT = "SELECT count(*) FROM order_items WHERE account = ANY(%s) AND status = 'pending'"
 _OF_ORDERS: LiteralString = " AND item.order_id = ANY(%(orders)s)"
 _BY_ORDER: LiteralString = " ORDER BY item.account, item.order_id, item.sku, item.item_id"
 _HOLD = """

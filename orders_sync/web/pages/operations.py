@@ -31,7 +31,7 @@ from orders_sync.marketplaces.kit.accounts import account_names, lanes_on, load_
 from orders_sync.model.errors import UserFacingError
 from orders_sync.model.texts import InputError
 from orders_sync.passes.acceptance_clock import next_passes, outlooks
-from orders_sync.passes.waiting_lines import hold_back
+from orders_sync.passes.waiting_lines import count_waiting_lines, hold_back
 from orders_sync.stock.connection import stock_connection
 from orders_sync.stock.queries import short_locks
 from orders_sync.stock.stored_available import store_available
@@ -69,9 +69,8 @@ class OperationsPages:
         accounts, problems = load_accounts()
         now = datetime.now(UTC)
         with page_stock_reader() as stock:
-            found = outlooks(stock, accounts, now, load_schedules(), problems)
-            short = short_locks(stock)
-        with page_connection() as connection:
+            connection = stock.connection
+            waiting, short = count_waiting_lines(connection, [*accounts, *problems]), short_locks(stock)
             lanes = [
                 (
                     state.lane,
@@ -84,7 +83,7 @@ class OperationsPages:
         quiet = (ActivityKind.IDLE, ActivityKind.PAUSED)
         at_work = [(lane, doing) for lane, doing in lanes if doing.kind not in quiet]
         return self._frame.page(
-            request, "start.html", waiting=len(found), at_work=at_work, pauses=pauses, rejected=rejected, short=short
+            request, "start.html", waiting=waiting, at_work=at_work, pauses=pauses, rejected=rejected, short=short
         )
 
     def waiting(self, request: Request) -> Response:
