@@ -19,7 +19,7 @@ from orders_sync.cli.frozen_databases import said_if_frozen
 from orders_sync.cli.kept_databases import KeptDatabases
 from orders_sync.cli.left_processes import end_left_processes
 from orders_sync.cli.listening import PORT, check_is_free
-from orders_sync.cli.managed_process import ProcessDiedError
+from orders_sync.cli.managed_process import ManagedProcess, ProcessDiedError
 from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, console
 from orders_sync.cli.status_changes import SettingsWatch
 from orders_sync.cli.supervisor import LOOK_SECONDS, Supervisor, TimedReport, only_one
@@ -69,9 +69,10 @@ def up(port: int, with_sandbox: bool, sandbox_port: int, until_synced: bool) -> 
         exit_code = EXIT_DONE
         try:
             report.line("preparing the databases")
+            sandbox = _start_sandbox(supervisor, sandbox_port) if with_sandbox else None  # it starts meanwhile
             _prepare_databases()
-            if with_sandbox:
-                _start_sandbox(supervisor, report, sandbox_port)
+            if sandbox is not None:
+                _fill_stock(supervisor, sandbox, report, sandbox_port)
             folder = Path(temporary.enter_context(tempfile.TemporaryDirectory(prefix="orders-sync-")))
             _start_dagster(supervisor, report, folder, port)
             _report_progress(supervisor, report, until_synced=until_synced)
@@ -104,10 +105,14 @@ def _prepare_databases() -> None:
         instance.get_runs_count()
 
 
-def _start_sandbox(supervisor: Supervisor, report: TimedReport, port: int) -> None:
-    process = supervisor.start("sandbox", [sys.executable, "-m", "orders_sync.cli", "sandbox", "--port", str(port)])
+def _start_sandbox(supervisor: Supervisor, port: int) -> ManagedProcess:
+    return supervisor.start("sandbox", [sys.executable, "-m", "orders_sync.cli", "sandbox", "--port", str(port)])
+
+
+def _fill_stock(supervisor: Supervisor, sandbox: ManagedProcess, report: TimedReport, port: int) -> None:
+    """Waits until the sandbox answers, and imports its stock list."""
     address = f"http://127.0.0.1:{port}"
-    supervisor.keep_answering(process, f"{address}/sandbox/clock")
+    supervisor.keep_answering(sandbox, f"{address}/sandbox/clock")
     report.line(f"the sandbox marketplaces answer on {address}")
     _import_sandbox_stock(address)
 
