@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+import apprise
 import pytest
 
 from orders_sync.alerts import channels
@@ -18,6 +19,12 @@ from orders_sync_tests.alerts.receivers import Webhook, a_webhook
 
 FILE = "defs/alerts/defs.yaml"
 TEAM = {"team": {"url": "TEAM_URL"}}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def loaded_apprise() -> None:
+    """Apprise loads its hundred kinds of channels with the first one: seconds, on a busy machine, of a short limit."""
+    apprise.Apprise().add("json://127.0.0.1/")
 
 
 @pytest.fixture(autouse=True)
