@@ -23,17 +23,27 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 
 
+OWN = ("cutover", "operations", "orders", "reports", "stock")
+"""Our own folders of defs/; everything else in it is a user's."""
+
+
 @dg.definitions
 def defs() -> dg.Definitions:
     provide_sandbox_credentials()
     # Our own reader reads the files of settings: no mistake in one stops another, and none does more than set.
     hidden = ["accounts", "alerts", "sync", *(() if has_v1() else ("cutover",))]
-    found = load_defs("orders_sync.defs", PROJECT_ROOT, hidden)
+    base = dg.Definitions.merge(
+        all_accounts(),
+        present_schedules(),
+        present_alerts(),
+        # One process for each asset would double what a run pays for importing Dagster.
+        dg.Definitions(resources={"orders_database": OrdersDatabase()}, executor=dg.in_process_executor),
+    )
+    found = load_defs("orders_sync.defs", PROJECT_ROOT, hidden, base, OWN)
     for part in found.left_out:
         dg.get_dagster_logger().error("%s is left out: %s", part.path, part.reason)
     reasons = {part.path: part.reason for part in found.left_out}
-    left_out = dg.Definitions(assets=stand_ins(reasons))
-    loaded = dg.Definitions.merge(all_accounts(), present_schedules(), present_alerts(), found.definitions, left_out)
+    loaded = dg.Definitions.merge(found.definitions, dg.Definitions(assets=stand_ins(reasons)))
     note_code_location(reasons, [each.name for each in (*(loaded.schedules or ()), *(loaded.sensors or ()))])
     return dg.Definitions(
         assets=_with_links_to_code(loaded.assets or []),
@@ -41,9 +51,8 @@ def defs() -> dg.Definitions:
         jobs=loaded.jobs,
         schedules=loaded.schedules,
         sensors=loaded.sensors,
-        resources={"orders_database": OrdersDatabase()},
-        # One process for each asset would double what a run pays for importing Dagster.
-        executor=dg.in_process_executor,
+        resources=loaded.resources,
+        executor=loaded.executor,
         metadata=loaded.metadata,
     )
 

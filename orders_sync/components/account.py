@@ -11,6 +11,7 @@ from orders_sync.components.lane_asset import lane_asset
 from orders_sync.components.stand_ins import stand_ins
 from orders_sync.config.account import AccountConfigError, SellerAccount
 from orders_sync.config.account_files import FILE_NAME, check_name, is_account_name
+from orders_sync.config.code_location import note_loaded_accounts
 from orders_sync.config.environment import accounts_folder
 from orders_sync.config.schedules import ScheduleSettings, load_schedules
 from orders_sync.config.yaml_files import read_settings_only
@@ -67,6 +68,7 @@ def all_accounts() -> dg.Definitions:
     accounts, problems = load_accounts()
     for name, problem in problems.items():
         dg.get_dagster_logger().error("Account %s can't be used: %s", name, problem)
+    note_loaded_accounts(accounts)
     schedules = load_schedules()
     named = {name: account for name, account in {**accounts, **problems}.items() if is_account_name(name)}
     parts = [account_assets(name, account, schedules) for name, account in named.items()]

@@ -6,8 +6,9 @@ the stock and all accounts down. So each folder in it is loaded by itself, and o
 
 import importlib
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 import dagster as dg
@@ -30,6 +31,13 @@ class Unloadable(NamedTuple):
     """The cause, in one line."""
 
 
+class Part(NamedTuple):
+    """A part of the folder that could be loaded."""
+
+    path: Path
+    definitions: dg.Definitions
+
+
 class LoadedDefs(NamedTuple):
     """What could be loaded, and what could not."""
 
@@ -37,21 +45,61 @@ class LoadedDefs(NamedTuple):
     left_out: list[Unloadable]
 
 
-def load_defs(module: str, project_root: Path, hidden: Collection[str]) -> LoadedDefs:
+def load_defs(
+    module: str, project_root: Path, hidden: Collection[str], base: dg.Definitions, own: Collection[str]
+) -> LoadedDefs:
     """The definitions in the folders and modules of a package, as Dagster's `load_from_defs_folder` loads them.
 
     `module`: the package's name, e.g. `orders_sync.defs`. `project_root`: the folder of pyproject.toml. `hidden`: the
-    names of folders that Dagster's loader must not read.
+    names of folders that Dagster's loader must not read. `base`: the other definitions, which the result has, too.
+    `own`: the names of our own folders: what does not fit together with them and `base` is left out.
     """
     left_out: list[Unloadable] = []
     inner = [name for name in _inner_modules(project_root.joinpath(*module.split("."))) if name not in hidden]
-    parts = [part for name in inner for part in _parts(f"{module}.{name}", project_root, left_out)]
+    parts = {name: list(_parts(f"{module}.{name}", project_root, left_out)) for name in inner}
+    ours = [part.definitions for name in inner if name in own for part in parts[name]]
     if is_code_server():  # its UI shows the types of components
-        parts.append(dg.Definitions(metadata=get_library_json_enriched_defs(None).metadata))
-    return LoadedDefs(dg.Definitions.merge(*parts), left_out)
+        ours.append(dg.Definitions(metadata=get_library_json_enriched_defs(None).metadata))
+    others = [part for name in inner if name not in own for part in parts[name]]
+    return LoadedDefs(_that_fit(dg.Definitions.merge(base, *ours), others, left_out), left_out)
 
 
-def _parts(module: str, project_root: Path, left_out: list[Unloadable]) -> Iterator[dg.Definitions]:
+def _that_fit(base: dg.Definitions, parts: Sequence[Part], left_out: list[Unloadable]) -> dg.Definitions:
+    """`base` with the parts that fit to it and to each other. Appends the others to `left_out`.
+
+    Dagster sees only in all definitions together that two have one name, or that a job selects what is not there.
+    """
+    if not parts:
+        return base
+    fitting, rest = base, list(parts)
+    if _problem_of(dg.Definitions.merge(base, *(part.definitions for part in parts))) is None:
+        return dg.Definitions.merge(base, *(part.definitions for part in parts))
+    while rest:  # a part may need one that comes later
+        before, problems = rest, {}
+        rest = []
+        for part in before:
+            together = dg.Definitions.merge(fitting, part.definitions)
+            if (problem := _problem_of(together)) is None:
+                fitting = together
+            else:
+                rest.append(part)
+                problems[part.path] = problem
+        if len(rest) == len(before):
+            left_out += [Unloadable(part.path, _reason(part.path, problems[part.path])) for part in rest]
+            break
+    return fitting
+
+
+def _problem_of(definitions: dg.Definitions) -> Exception | None:
+    """Why Dagster can't load these definitions together."""
+    try:
+        dg.Definitions.validate_loadable(definitions)
+    except Exception as problem:  # Dagster has no base class for these
+        return problem
+    return None
+
+
+def _parts(module: str, project_root: Path, left_out: list[Unloadable]) -> Iterator[Part]:
     """The definitions of a module; those of a folder part by part where that is the same. Appends to `left_out`."""
     path = project_root.joinpath(*module.split("."))
     if not path.is_dir():
@@ -59,9 +107,10 @@ def _parts(module: str, project_root: Path, left_out: list[Unloadable]) -> Itera
     inner = [] if any((path / name).exists() for name in _WHOLE) else list(_inner_modules(path))
     try:
         if not inner or any(_needs_tree(f"{module}.{name}", path / f"{name}.py") for name in inner):
-            yield _whole(module, path, project_root)
+            yield Part(path, _whole(module, path, project_root))
             return
-    except Exception as problem:  # whatever the code or the file of one part raises must not reach the others
+    # Whatever the code or the file of one part raises must not reach the others, not even `sys.exit()`.
+    except (Exception, SystemExit) as problem:
         if not inner:
             left_out.append(Unloadable(path, _reason(path, problem)))
     for name in inner:
@@ -80,8 +129,24 @@ def _whole(module: str, path: Path, project_root: Path) -> dg.Definitions:
     if path.is_dir():
         tree = dg.ComponentTree.from_module(defs_module=imported, project_root=project_root)
         return _without_tree(tree.build_defs())
+    return _of_module(imported)
+
+
+def _of_module(module: ModuleType) -> dg.Definitions:
+    """The definitions of a module that is loaded without its folder, by the rules of Dagster's tree of components."""
+    made = list({id(each): each for each in vars(module).values()}.values())
+    if any(is_component_loader(each) for each in made):
+        raise UserFacingError("it has a component: move it into a folder of its own")
+    by_functions = [each for each in made if isinstance(each, LazyDefinitions)]
+    if by_functions:
+        return dg.Definitions.merge(*(each() for each in by_functions))
+    objects = [each for each in made if isinstance(each, dg.Definitions)]
+    if len(objects) > 1:
+        raise UserFacingError("it has more than one Definitions object; one is allowed")
+    if objects:
+        return objects[0]
     with warnings.catch_warnings(category=dg.PreviewWarning, action="ignore"):
-        return dg.load_definitions_from_module(imported)
+        return dg.load_definitions_from_module(module)
 
 
 def _without_tree(part: dg.Definitions) -> dg.Definitions:

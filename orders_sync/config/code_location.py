@@ -31,6 +31,25 @@ def is_code_server() -> bool:
     return not is_run and any(argument in _CODE_SERVER for argument in sys.argv[1:])
 
 
+_loaded_accounts: frozenset[str] | None = None
+"""The accounts whose lanes a run can be requested of; None: this process serves no definitions."""
+
+
+def note_loaded_accounts(names: Iterable[str]) -> None:
+    """Notes the accounts that can be used as this process has loaded them, if it is a code server."""
+    global _loaded_accounts
+    if is_code_server():
+        _loaded_accounts = frozenset(names)
+
+
+def waits_for_reload(account: str) -> bool:
+    """Whether an account's file can be used only since the definitions were loaded, so that it has no assets yet.
+
+    A request of one such lane would make Dagster refuse those of all lanes.
+    """
+    return _loaded_accounts is not None and account not in _loaded_accounts
+
+
 class CodeLocation(NamedTuple):
     """What a code server has loaded."""
 

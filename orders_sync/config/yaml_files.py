@@ -47,6 +47,22 @@ class _SettingsLoader(yaml.SafeLoader):
             raise yaml.MarkedYAMLError(problem="an alias (*) is not allowed in settings", problem_mark=place)
         return super().compose_node(parent, index)
 
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        found = super().construct_mapping(node, deep=deep)
+        if len(found) != len(node.value):
+            raise yaml.MarkedYAMLError(problem="a key is there twice", problem_mark=_second_key(node))
+        return found
+
+
+def _second_key(node: yaml.MappingNode) -> yaml.Mark | None:
+    """Where a key of a mapping is there for the second time."""
+    seen: set[str] = set()
+    for key, _ in node.value:
+        if key.value in seen:
+            return key.start_mark
+        seen.add(key.value)
+    return node.start_mark
+
 
 def read_yaml(path: Path, error: type[ConfigError] = ConfigError) -> Any:
     """The document of a YAML file. Raises `error` with the line and column when it is not readable YAML.

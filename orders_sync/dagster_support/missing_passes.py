@@ -13,6 +13,7 @@ from typing import LiteralString, NamedTuple
 import dagster as dg
 
 from orders_sync.config.account import SellerAccount
+from orders_sync.config.code_location import waits_for_reload
 from orders_sync.config.schedules import ScheduleSettings
 from orders_sync.dagster_instance.automation import stopped_instigators
 from orders_sync.dagster_instance.lane_assets import ACCOUNT_TAG, SYNC_TYPE_TAG, schedule_name
@@ -59,7 +60,7 @@ def missing_passes(
 
     The cursor: lane → the moments (epoch) of its latest requests since its last success.
     """
-    accounts, _ = load_accounts()
+    accounts = {name: each for name, each in load_accounts()[0].items() if not waits_for_reload(name)}
     states = {state.lane: state for state in lane_states(connection, lanes_on(accounts))}
     requested = {
         lane: [at for at in times if _is_since_success(states[lane], at)]

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import dagster as dg
 
+from orders_sync.config.code_location import waits_for_reload
 from orders_sync.config.schedules import ScheduleSettings
 from orders_sync.dagster_instance.lane_runs import lane_run
 from orders_sync.dagster_support.busy_lanes import busy_with, runs_under_way
@@ -44,6 +45,9 @@ def requests_of_tick(
     for name, account in accounts.items():
         lane = Lane(name, sync_type)
         if not is_meant(name):
+            continue
+        if waits_for_reload(name):
+            skipped.append(f"Account {name} is new, or was corrected: reload the code location in the UI.")
             continue
         if not account.has_on(sync_type):
             skipped.append(f"Lane {lane} is switched off by `syncs` in the account's file.")

@@ -51,7 +51,10 @@ class Launcher:
         parameters = {"selector": selector, "runConfigData": launch.config, "executionMetadata": {"tags": tags}}
         answer = (await self._ask(request, _LAUNCH, {"parameters": parameters}))["launchRun"]
         if "run" not in answer:
-            raise NotLaunchedError(f"Dagster has launched no run: {_problem_in(answer)}")
+            problem = _problem_in(answer)
+            if "DagsterInvalidSubsetError" in problem:  # the file of an account is newer than the loaded definitions
+                problem = "it has not loaded the account yet. Reload the code location, at Deployment in the UI."
+            raise NotLaunchedError(f"Dagster has launched no run: {problem}")
         return str(answer["run"]["runId"])
 
     async def _repository(self, request: Request) -> tuple[str, str]:

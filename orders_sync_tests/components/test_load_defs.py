@@ -50,6 +50,7 @@ MISTAKES = {
                            "settings (did you mean attributes?)"),
     "a_list": ("- type: x\n", "type: must be orders_sync.components.account.Account"),
     "a_text": ("back_market", "type: must be orders_sync.components.account.Account"),
+    "a_key_twice": (f"{ACCOUNT}  token: OTHER\n", "is not readable YAML: line 6, column 3: a key is there twice"),
     "two_documents": (f"{ACCOUNT}---\n{ACCOUNT}", "is not readable YAML"),
     "bytes_that_are_no_text": ("\0", "is not readable YAML"),
     "no_attributes": (ACCOUNT.split("\nattributes")[0], "marketplace: is missing"),
@@ -184,3 +185,39 @@ def test_code_of_the_users_own_that_fails_stops_nothing_else(project: Path, load
     assert whole["assets"].items() <= loaded["assets"].items()
     assert "mine" in loaded["assets"]
     assert "ValueError: not today" in loaded["assets"]["unusable_settings/broken_py"]
+
+
+def test_code_of_the_users_own_that_ends_the_process_or_does_not_fit_is_left_out(
+    project: Path, load: Load, whole: Any
+) -> None:
+    """Each of these would take the whole code location down: Dagster sees a clash only in all definitions together."""
+    asset = "import dagster as dg\n@dg.asset(key={key})\ndef mine() -> None: ...\n"
+    modules = {
+        "ends": ("import sys\nsys.exit(5)\n", "SystemExit: 5"),
+        "takes_ours": (asset.format(key=["back_market_sandbox", "new_orders"]), "Duplicate asset key"),
+        "takes_a_job": ("import dagster as dg\n@dg.job\ndef pause_account(): ...\n", "pause_account"),
+        "twice_1": (asset.format(key="'twice'"), ""),
+        "twice_2": (asset.format(key="'twice'"), "Duplicate asset key"),
+        "a_job_of_later": ("import dagster as dg\njob = dg.define_asset_job('later', 'z_later')\n", ""),
+        "z_later": (asset.format(key="'z_later'"), ""),
+        "of_nothing": ("import dagster as dg\njob = dg.define_asset_job('nothing', 'not_there')\n", "not_there"),
+        "made": (
+            "import dagster as dg\n@dg.definitions\ndef defs():\n    return dg.Definitions(assets=[dg.AssetSpec('by_function')])\n",
+            "",
+        ),
+        "given": ("import dagster as dg\ndefs = dg.Definitions(assets=[dg.AssetSpec('given')])\n", ""),
+        "calls": ("import dagster as dg\n@dg.definitions\ndef defs(): raise SystemExit(3)\n", "SystemExit: 3"),
+    }
+    for name, (text, _) in modules.items():
+        (project / "orders_sync" / "defs" / f"{name}.py").write_text(text)
+    (project / "orders_sync" / "defs" / "folder").mkdir()
+    (project / "orders_sync" / "defs" / "folder" / "made.py").write_text(
+        "import dagster as dg\n@dg.asset\ndef made() -> None: ...\n@dg.definitions\ndef defs():\n"
+        "    return dg.Definitions(assets=[made])\n"
+    )
+    loaded = load(project)
+    assert whole["assets"].items() <= loaded["assets"].items()
+    assert {"twice", "z_later", "made", "by_function", "given"} <= loaded["assets"].keys()
+    shown = {name: loaded["assets"].get(f"unusable_settings/{name}_py", "") for name, (_, reason) in modules.items()}
+    for name, (_, reason) in modules.items():
+        assert (reason in shown[name]) if reason else not shown[name], (name, shown[name])

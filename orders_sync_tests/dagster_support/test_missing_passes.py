@@ -10,6 +10,7 @@ import pytest
 from dagster import DagsterRunStatus
 
 from orders_sync.acts.by import By
+from orders_sync.config import code_location
 from orders_sync.config.schedules import ScheduleSettings, check_schedules
 from orders_sync.dagster_instance.internals import InstigatorStatus, InstigatorType
 from orders_sync.dagster_support.missing_passes import missing_passes
@@ -91,6 +92,20 @@ def test_a_new_account_begins_with_its_orders_and_the_other_lanes_follow(
     assert sensor.evaluate(now) == []
     record(connection, NEW, None)
     assert sensor.evaluate(now) == ["shop/modified", "shop/care", "shop/incomplete"]
+
+
+def test_an_account_that_waits_for_a_reload_stops_no_other(
+    sensor: Sensor, folder: Path, marketplace: Marketplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dagster would refuse all requests, since the definitions have no assets of it yet."""
+    add_account(folder, marketplace, "newer")
+    monkeypatch.setattr(code_location, "_loaded_accounts", frozenset(["shop"]))
+    assert sensor.evaluate(datetime.now(UTC)) == ["shop/new"]
+    tick = requests_of_tick(
+        sensor.instance, sensor.connection, SyncType.NEW, datetime(2026, 1, 5, 12, tzinfo=UTC), sensor.settings
+    )
+    assert [each.tags["orders_sync/account"] for each in tick.runs] == ["shop"]
+    assert "Account newer is new, or was corrected: reload the code location in the UI." in tick.skipped
 
 
 def test_where_nothing_is_missing_nothing_is_requested(sensor: Sensor, connection: Connection) -> None:
