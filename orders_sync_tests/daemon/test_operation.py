@@ -125,8 +125,8 @@ def minute() -> Minute:
                 return evaluated(deployment.log()) & evaluated(second_log())
 
             skipped = wait_for(skips, seconds=120, what="a tick on the busy lane")[0]
+            meanwhile = deployment.status_of(queued)
             wait_for(tick_of_both_daemons, seconds=180, what="a tick that both daemons evaluate")
-        meanwhile = deployment.status_of(queued)
         gate.is_open = True
         wait_for(lambda: deployment.status_of(queued) == "SUCCESS", seconds=120, what="the queued Materialize")
     for name in ticking:
