@@ -11,7 +11,7 @@ run: .venv/installed ## set everything up and run the main job: sandbox, Dagster
 
 test: .venv/installed-dev ## set everything up and pass the tests
 	$(BIN)/python -m orders_sync_tests.debian_packages
-	$(MAKE) -j 2 --output-sync=target lint types
+	$(MAKE) -j 2 lint types
 	$(BIN)/pytest -n 4 --dist loadgroup $(PYTEST_OPTIONS)
 
 test-fast: .venv/installed-dev ## the tests that need neither a daemon nor a browser

@@ -25,7 +25,7 @@ COMMANDS = (
 
 
 class LazyCommands(UserDict[str, Any]):
-    """The commands by name; the module of one is imported when the command is first asked for."""
+    """The commands by name. The module of a command is imported on first access."""
 
     def __getitem__(self, name: str) -> click.Command:
         if self.data[name] is None:

@@ -7,6 +7,7 @@ the stock and all accounts down. So each folder in it is loaded by itself, and o
 import importlib
 import warnings
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -71,32 +72,28 @@ def _that_fit(base: dg.Definitions, parts: Sequence[Part], left_out: list[Unload
     """
     if not parts:
         return base
+    with suppress(Exception):  # the search below finds the part that causes it
+        return _together(base, *parts)
     fitting, rest = base, list(parts)
-    if _problem_of(dg.Definitions.merge(base, *(part.definitions for part in parts))) is None:
-        return dg.Definitions.merge(base, *(part.definitions for part in parts))
     while rest:  # a part may need one that comes later
-        before, problems = rest, {}
-        rest = []
-        for part in before:
-            together = dg.Definitions.merge(fitting, part.definitions)
-            if (problem := _problem_of(together)) is None:
-                fitting = together
-            else:
-                rest.append(part)
-                problems[part.path] = problem
-        if len(rest) == len(before):
-            left_out += [Unloadable(part.path, _reason(part.path, problems[part.path])) for part in rest]
+        unfit: list[tuple[Part, Exception]] = []
+        for part in rest:
+            try:
+                fitting = _together(fitting, part)
+            except Exception as problem:  # Dagster has no base class for these
+                unfit.append((part, problem))
+        if len(unfit) == len(rest):
+            left_out += [Unloadable(part.path, _reason(part.path, problem)) for part, problem in unfit]
             break
+        rest = [part for part, _ in unfit]
     return fitting
 
 
-def _problem_of(definitions: dg.Definitions) -> Exception | None:
-    """Why Dagster can't load these definitions together."""
-    try:
-        dg.Definitions.validate_loadable(definitions)
-    except Exception as problem:  # Dagster has no base class for these
-        return problem
-    return None
+def _together(base: dg.Definitions, *parts: Part) -> dg.Definitions:
+    """All of them. Raises whatever Dagster raises for definitions that it can't load together."""
+    merged = dg.Definitions.merge(base, *(part.definitions for part in parts))
+    dg.Definitions.validate_loadable(merged)
+    return merged
 
 
 def _parts(module: str, project_root: Path, left_out: list[Unloadable]) -> Iterator[Part]:
@@ -139,18 +136,18 @@ def _of_module(module: ModuleType) -> dg.Definitions:
         raise UserFacingError("it has a component: move it into a folder of its own")
     by_functions = [each for each in made if isinstance(each, LazyDefinitions)]
     if by_functions:
-        return dg.Definitions.merge(*(each() for each in by_functions))
+        return _without_tree(dg.Definitions.merge(*(each() for each in by_functions)))
     objects = [each for each in made if isinstance(each, dg.Definitions)]
     if len(objects) > 1:
         raise UserFacingError("it has more than one Definitions object; one is allowed")
     if objects:
-        return objects[0]
+        return _without_tree(objects[0])
     with warnings.catch_warnings(category=dg.PreviewWarning, action="ignore"):
         return dg.load_definitions_from_module(module)
 
 
 def _without_tree(part: dg.Definitions) -> dg.Definitions:
-    """The same definitions; those of several trees of components can't be merged."""
+    """The same definitions; several trees of components, or executors, can't be merged."""
     return dg.Definitions(
         assets=part.assets,
         asset_checks=part.asset_checks,

@@ -65,10 +65,10 @@ def examine_lanes() -> Iterator[Finding]:
     for state, pause in zip(states, pauses, strict=True):
         account = accounts[state.lane.account]
         own = settings.for_account(account.settings.schedules)
-        yield examine_lane(state, own, now, pause, failures.get(state.lane, 0), written_at(Path(account.file)))
+        yield examine_lane(state, own, now, pause, failures.get(state.lane, 0), _written_at(Path(account.file)))
 
 
-def written_at(file: Path) -> datetime:
+def _written_at(file: Path) -> datetime:
     """When a file was written; long ago if that can't be read."""
     try:
         return datetime.fromtimestamp(file.stat().st_mtime, UTC)

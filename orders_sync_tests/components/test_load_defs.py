@@ -206,6 +206,15 @@ def test_code_of_the_users_own_that_ends_the_process_or_does_not_fit_is_left_out
             "",
         ),
         "given": ("import dagster as dg\ndefs = dg.Definitions(assets=[dg.AssetSpec('given')])\n", ""),
+        "takes_a_resource": (
+            "import dagster as dg\ndefs = dg.Definitions(resources={'orders_database': 1})\n",
+            "orders_database",
+        ),
+        "executes": (
+            "import dagster as dg\ndefs = dg.Definitions(assets=[dg.AssetSpec('executes')], "
+            "executor=dg.multiprocess_executor)\n",
+            "",
+        ),
         "calls": ("import dagster as dg\n@dg.definitions\ndef defs(): raise SystemExit(3)\n", "SystemExit: 3"),
     }
     for name, (text, _) in modules.items():
@@ -217,7 +226,7 @@ def test_code_of_the_users_own_that_ends_the_process_or_does_not_fit_is_left_out
     )
     loaded = load(project)
     assert whole["assets"].items() <= loaded["assets"].items()
-    assert {"twice", "z_later", "made", "by_function", "given"} <= loaded["assets"].keys()
+    assert {"twice", "z_later", "made", "by_function", "given", "executes"} <= loaded["assets"].keys()
     shown = {name: loaded["assets"].get(f"unusable_settings/{name}_py", "") for name, (_, reason) in modules.items()}
     for name, (_, reason) in modules.items():
         assert (reason in shown[name]) if reason else not shown[name], (name, shown[name])

@@ -7,6 +7,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from orders_sync.config import code_location
 from orders_sync.config.schedules import load_schedules
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.database.engine import Connection
@@ -177,6 +178,16 @@ def test_further_passes_stay_within_the_budget(
         "VALUES ('shop', 'edge', now(), now() + interval '3 hours')"
     )
     assert "requested a pause of account shop" in why_not(instance)
+
+
+def test_no_further_pass_is_requested_of_an_account_that_waits_for_a_reload(
+    marketplace: Marketplace, folder: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file was corrected after the definitions were loaded; the lines are stored from before."""
+    add_account(folder, marketplace, "shop", **ANSWERS)
+    a_line_until(marketplace, passes()[0] + timedelta(minutes=5))
+    monkeypatch.setattr(code_location, "_loaded_accounts", frozenset(["another"]))
+    assert why_not(instance) == "No account asks for it (pass_before_deadline)."
 
 
 def test_no_further_pass_is_requested_of_a_sync_that_is_switched_off(

@@ -1,13 +1,15 @@
 """The operator's pages beside the Dagster UI in a real Chromium: what they launch are runs of Dagster."""
 
+import shutil
 import sys
+import time
 from collections.abc import Iterator
 
 import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from orders_sync.testing.deployment import ACCOUNT, Deployment, free_port
+from orders_sync.testing.deployment import ACCOUNT, Deployment, account_at, accounts_of, free_port, write_account
 from orders_sync.testing.marketplace import an_order
 from orders_sync.testing.waiting import wait_for
 from orders_sync_tests.ui import test_ui
@@ -102,3 +104,25 @@ def test_what_the_pages_launch_are_runs_of_dagster_with_who_and_why(
         ("retry_rejected", "the marketplace repaired it"),
     ):
         assert act_and_reason in acts
+
+
+def test_an_account_that_is_not_loaded_yet_stops_no_sensor_and_its_form_says_what_to_do(
+    page: Page, pages: str, deployment: Deployment
+) -> None:
+    account = write_account(accounts_of(deployment.folder), "newer", account_at(deployment.marketplace))
+    try:
+        written_at = time.time()
+        page.goto(f"{pages}/lanes")
+        act(page, "Run now", "newer/new", "it is new")
+        expect(page.get_by_role("alert")).to_contain_text(
+            "Dagster has launched no run: it has not loaded the account yet. Reload the code location"
+        )
+
+        def later_ticks() -> list[str]:
+            """The states of the ticks that began with the file in place and have ended."""
+            ticks = [each for each in deployment.ticks("missing_passes") if each["timestamp"] > written_at]
+            return [each["status"] for each in ticks if each["status"] != "STARTED"]
+
+        assert "FAILURE" not in wait_for(later_ticks, seconds=120, what="a tick of missing_passes")
+    finally:
+        shutil.rmtree(account.parent)

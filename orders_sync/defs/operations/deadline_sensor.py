@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from orders_sync.config.account import SellerAccount
+from orders_sync.config.code_location import waits_for_reload
 from orders_sync.config.schedules import load_schedules
 from orders_sync.dagster_instance.lane_assets import SYNC_TYPE_TAG
 from orders_sync.dagster_support.busy_lanes import busy_with, runs_under_way
@@ -40,7 +41,7 @@ def passes_before_deadlines(
     accounts = {
         name: account
         for name, account in load_accounts()[0].items()
-        if account.settings.pass_before_deadline and account.has_on(SyncType.NEW)
+        if account.settings.pass_before_deadline and account.has_on(SyncType.NEW) and not waits_for_reload(name)
     }
     if not accounts:
         return dg.SkipReason("No account asks for it (pass_before_deadline).")
