@@ -1,6 +1,6 @@
 """When each channel was last called, and whether that worked: the table `alert_channels`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import LiteralString
 
@@ -24,6 +24,19 @@ VALUES (%(channel)s, CASE WHEN %(problem)s::text IS NULL THEN now() END,
   CASE WHEN %(problem)s::text IS NOT NULL THEN now() END, %(problem)s)
 ON CONFLICT (channel) DO UPDATE SET
   called_at = coalesce(excluded.called_at, noted.called_at), failed_at = excluded.failed_at, problem = excluded.problem
+"""
+
+
+def leave_to_others(connection: Connection, unset: Mapping[str, str]) -> None:
+    """Stores why this process can't call channels that others may be able to call, and lets those evaluate at once."""
+    for channel, problem in unset.items():
+        connection.execute(_NOTE_UNSET, [channel, problem])
+    connection.execute("UPDATE alert_channels SET called_at = NULL WHERE channel = %s", [EVALUATION])
+
+
+_NOTE_UNSET: LiteralString = """
+INSERT INTO alert_channels (channel, problem) VALUES (%s, %s) ON CONFLICT (channel) DO UPDATE
+SET problem = excluded.problem
 """
 
 

@@ -4,12 +4,12 @@ Dagster's sensor and `orders-sync watch` both evaluate: whoever comes first, onc
 either of them works.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import NamedTuple
 
-from orders_sync.alerts.calls import EVALUATION, failed_lately, is_due, note_call
+from orders_sync.alerts.calls import EVALUATION, failed_lately, is_due, leave_to_others, note_call
 from orders_sync.alerts.channels import (
     SEND_SECONDS,
     Call,
@@ -23,7 +23,7 @@ from orders_sync.alerts.channels import (
 from orders_sync.alerts.digest import digest_message
 from orders_sync.alerts.messages import Message, alert_message
 from orders_sync.alerts.troubles import Found, is_trouble, note_reported, note_troubles, resolved, unreported
-from orders_sync.config.alerts import AlertSettings, Channel, address_of
+from orders_sync.config.alerts import AlertConfigError, AlertSettings, Channel, address_of
 from orders_sync.config.cron_ticks import latest_tick
 from orders_sync.database.advisory_locks import release_all, try_lock
 from orders_sync.database.engine import Connection
@@ -80,15 +80,35 @@ def evaluate(
         note_troubles(connection, found, examined)
         now = datetime.now(UTC)
         due = {name: _due(connection, settings, name, channel, now) for name, channel in settings.channels.items()}
+        beats = settings.heartbeat is not None and not _has_error(found) and _is_heartbeat_due(connection)
+        unset = _unset(settings, file, {name for name, messages in due.items() if messages}, beats=beats)
         calls: dict[str, Sequence[Call]] = {
             name: [partial(send_to, settings.channels[name], file, name, each.message) for each in messages]
             for name, messages in due.items()
+            if name not in unset
         }
-        if settings.heartbeat is not None and not _has_error(found) and _is_heartbeat_due(connection):
-            calls[HEARTBEAT] = [partial(_beat, settings.heartbeat)]
-        return _carry_out(connection, due, calls, seconds)
+        if beats and settings.heartbeat is not None and (url := address_of(settings.heartbeat)) is not None:
+            calls[HEARTBEAT] = [partial(call_heartbeat, url)]
+        if unset:
+            leave_to_others(connection, unset)
+        outcome = _carry_out(connection, due, calls, seconds)
+        return Outcome(outcome.sent, [*outcome.problems, *(f"{name.strip()}: {unset[name]}" for name in unset)])
     finally:
         release_all(connection)
+
+
+def _unset(settings: AlertSettings, file: str, names: Collection[str], *, beats: bool) -> dict[str, str]:
+    """Why this process can't call some of these channels, nor the heartbeat: it has not their variables."""
+    unset: dict[str, str] = {}
+    for name, channel in settings.channels.items():
+        try:
+            if name in names:
+                channel.address(file, name)
+        except AlertConfigError as problem:
+            unset[name] = str(problem)
+    if beats and settings.heartbeat is not None and address_of(settings.heartbeat) is None:
+        unset[HEARTBEAT] = f"the environment variable {settings.heartbeat} is not set"
+    return unset
 
 
 def _carry_out(
@@ -185,8 +205,3 @@ def _note_digest(connection: Connection, name: str, tick: datetime) -> None:
 
 def _is_heartbeat_due(connection: Connection) -> bool:
     return is_due(connection, HEARTBEAT, HEARTBEAT_EVERY) and not failed_lately(connection, HEARTBEAT)
-
-
-def _beat(variable: str) -> str | None:
-    url = address_of(variable)
-    return f"the environment variable {variable} is not set" if url is None else call_heartbeat(url)

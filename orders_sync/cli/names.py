@@ -73,7 +73,7 @@ ACCOUNT, LANE, REJECTED_ID = AccountName(), LaneName(), RejectedId()
 
 def _accounts() -> list[str]:
     with suppress(Exception):
-        from orders_sync.marketplaces.kit.accounts import account_names
+        from orders_sync.marketplaces.kit.accounts import names_of_files
 
-        return account_names()
+        return names_of_files()
     return []

@@ -178,7 +178,7 @@ def _reason(path: Path, problem: BaseException) -> str:
             read_yaml(settings)
         except ConfigError as unreadable:
             return str(unreadable)
-        return f"{settings}: {type(problem).__name__}. The log of the code server has the details."
+        return f"{settings}: {type(problem).__name__}. The code server's log has more: .state/logs/code_server.log."
     while problem.__cause__ is not None:
         problem = problem.__cause__
     if isinstance(problem, UserFacingError):

@@ -1,5 +1,6 @@
 """The account files: one YAML file for each account, read and checked in one way for Dagster and the CLI."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -40,7 +41,7 @@ def check_name(folder: Path) -> None:
 
 def has_file(folder: Path) -> bool:
     """Whether an account's folder has its file. Raises AccountConfigError if it has another one instead."""
-    if (folder / FILE_NAME).is_file():
+    if os.path.lexists(folder / FILE_NAME):  # what can't be read is reported when it is read
         return True
     if others := sorted(other for other in folder.glob("*") if other.suffix in _YAML):
         raise AccountConfigError(

@@ -60,6 +60,8 @@ class CodeLocation(NamedTuple):
     """The digest of each file of settings, by its path."""
     automation: frozenset[str]
     """The names of its schedules and sensors. Dagster keeps the states of those that are gone."""
+    is_served: bool
+    """Whether the code server runs."""
 
 
 def note_code_location(left_out: Mapping[Path, str], automation: Iterable[str]) -> None:
@@ -84,13 +86,18 @@ def note_code_location(left_out: Mapping[Path, str], automation: Iterable[str]) 
 
 def present_code_location() -> CodeLocation | None:
     """What the code server that runs on this machine has loaded; None if none runs."""
+    location = last_code_location()
+    return location if location is not None and location.is_served else None
+
+
+def last_code_location() -> CodeLocation | None:
+    """What the last code server of this machine had loaded, even if it has ended; None if there was none."""
     try:
         noted = json.loads(_file().read_text())
-        if psutil.Process(noted["pid"]).create_time() != noted["started_at"]:
-            return None
-        loaded_at = datetime.fromisoformat(noted["loaded_at"])
-        return CodeLocation(loaded_at, noted["left_out"], noted["settings"], frozenset(noted["automation"]))
-    except (OSError, ValueError, KeyError, psutil.Error):
+        loaded_at, automation = datetime.fromisoformat(noted["loaded_at"]), frozenset(noted["automation"])
+        is_served = _runs(noted["pid"], noted["started_at"])
+        return CodeLocation(loaded_at, noted["left_out"], noted["settings"], automation, is_served)
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
@@ -105,6 +112,14 @@ def changed_settings(location: CodeLocation) -> list[str]:
     present = _digests()
     paths = present.keys() | location.settings.keys()
     return sorted(path for path in paths if present.get(path) != location.settings.get(path))
+
+
+def _runs(pid: int, started_at: float) -> bool:
+    """Whether the process runs that had this number since then (epoch seconds)."""
+    try:
+        return psutil.Process(pid).create_time() == started_at
+    except psutil.Error:
+        return False
 
 
 def _digests() -> dict[str, str]:

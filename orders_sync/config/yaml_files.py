@@ -72,7 +72,9 @@ def read_yaml(path: Path, error: type[ConfigError] = ConfigError) -> Any:
     shown = shown_name(str(path))
     try:
         if not path.is_file():
-            raise error(f"{shown}: can't be read: {'it is no file' if path.exists() else 'No such file or directory'}")
+            dangling = f"it is a link to {path.readlink()}, which does not exist" if path.is_symlink() else ""
+            missing = dangling or "No such file or directory"
+            raise error(f"{shown}: can't be read: {'it is no file' if path.exists() else missing}")
         if path.stat().st_size > MAX_FILE_BYTES:
             raise error(f"{shown}: can't be read: it is larger than {MAX_FILE_BYTES // 1024} kB")
         return _document(path.read_text(encoding="utf-8"))

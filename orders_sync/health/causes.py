@@ -9,6 +9,7 @@ _DAEMON = ("daemon", "no ticks")
 _FOLLOWS_FROM: Mapping[str, tuple[str, ...]] = {
     "daemon": ("daemon",),  # each of its parts
     "no ticks": ("daemon",),
+    "code server": _DAEMON,
     "silent": (*_DAEMON, "off ", "unusable schedules"),
     "died": _DAEMON,
     "stalled": _DAEMON,
@@ -16,6 +17,11 @@ _FOLLOWS_FROM: Mapping[str, tuple[str, ...]] = {
     "lines that run out": (*_DAEMON, "off ", "refused"),
 }
 """How the kinds of findings begin from which a finding of a kind follows."""
+
+
+def not_loaded(account: str) -> str:
+    """The kind of the finding that the code server has not loaded an account yet: its lanes have no schedules."""
+    return f"not loaded {account}"
 
 
 class Examined(NamedTuple):
@@ -70,6 +76,8 @@ def _add(to: list[Trouble], examination: str, finding: Finding) -> None:
 def _is_cause(earlier: Finding, finding: Finding) -> bool:
     """Whether a finding follows from an earlier one."""
     if earlier.what in finding.what and (earlier.what, earlier.remedy) != (finding.what, finding.remedy):
+        return True
+    if finding.kind == "silent" and earlier.kind == not_loaded(finding.about.partition("/")[0]):
         return True
     if earlier.kind == finding.kind == "examination":  # each examination needs the database, for example
         return earlier.what == finding.what

@@ -10,7 +10,7 @@ from orders_sync.model.time_words import span
 DAEMON_SILENT_SECONDS = 120
 """A part of Dagster's daemon that sent no heartbeat for longer counts as dead."""
 _START = "Start it: `make run`, `dagster dev`, or `orders-sync daemon` on a server. See .state/logs/daemon.log."
-_RESTART = (
+RESTART = (
     "The daemon does not run, or its code server has died or hangs. Restart both; `orders-sync watch` does so by "
     "itself. See .state/logs/code_server.log."
 )
@@ -36,7 +36,7 @@ def examine_daemon() -> Iterator[Finding]:
         else:
             yield Finding(True, f"the {name.lower()} daemon was alive {span(age)} ago")
     evaluated = "ticks of schedules and sensors are evaluated"
-    yield Finding(silent is None, silent or evaluated, _RESTART, kind="no ticks", page="/deployment/daemons")
+    yield Finding(silent is None, silent or evaluated, RESTART, kind="no ticks", page="/deployment/daemons")
     for name, error in failures.items():
         if not is_loaded(name):
             continue

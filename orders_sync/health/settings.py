@@ -2,8 +2,12 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
+from orders_sync.health.causes import not_loaded
+from orders_sync.health.daemon import RESTART
 from orders_sync.health.finding import Finding, Level
+from orders_sync.health.silence import overdue
 from orders_sync.model.lane import SyncType
 from orders_sync.model.time_words import span
 
@@ -29,25 +33,37 @@ def examine_accounts() -> Iterator[Finding]:
 
 
 def examine_code_location() -> Iterator[Finding]:
-    """Whether the code server has loaded everything, and the present settings."""
-    from orders_sync.config.code_location import changed_settings, present_code_location
+    """Whether the code server runs, and has loaded everything and the present settings."""
+    from orders_sync.config.code_location import changed_settings, last_code_location
+    from orders_sync.dagster_instance.instance import open_instance
 
-    location = present_code_location()
+    location = last_code_location()
     if location is None:
         yield Finding(True, "no code server runs on this machine")
+        return
+    loaded = f"{location.loaded_at:%Y-%m-%d %H:%M:%S} UTC"
+    if not location.is_served:
+        ended = f"the code server that loaded the definitions at {loaded} has ended"
+        with open_instance() as instance:
+            is_silent = overdue(instance) is not None
+        if is_silent:
+            yield Finding(False, ended, RESTART, kind="code server", page="/deployment/locations")
+        else:
+            yield Finding(True, f"{ended}; another one evaluates the ticks")
         return
     for path, reason in location.left_out.items():
         remedy = "Correct it, and reload the code location in the UI."
         yield Finding(
             False, f"{path} is left out: {reason}", remedy, kind=f"left out {path}", page="/deployment/locations"
         )
-    loaded = f"{location.loaded_at:%Y-%m-%d %H:%M:%S} UTC"
     for path in changed_settings(location):
+        is_new = path not in location.settings
         yield Finding(
             False,
-            f"changed after the code location was loaded at {loaded}",
+            f"{'added' if is_new else 'changed'} after the code location was loaded at {loaded}",
             "Reload it, so that schedules and assets follow: in the UI, Deployment, Reload.",
             path,
+            kind=not_loaded(Path(path).parent.name) if is_new else "",
         )
     if not location.left_out:
         yield Finding(True, f"the code location was loaded at {loaded}")

@@ -75,9 +75,11 @@ def order_named(connection: Connection, text: str) -> tuple[str, str]:
     Orders that are only rejected are meant, too. Raises UserFacingError if there is none, or if there are several.
     """
     text = text.strip()
+    if not text:
+        raise UserFacingError("An order is named by the marketplace's id, or by ACCOUNT/ID; nothing was given.")
     account, _, own_id = text.partition("/")
     found = []
-    if text and not UNSTORABLE.search(text):
+    if not UNSTORABLE.search(text):
         found = connection.execute(_NAMED, {"text": text, "account": account, "id": own_id}).fetchall()
     if not found:
         raise UserFacingError(

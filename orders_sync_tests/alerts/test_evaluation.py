@@ -142,11 +142,32 @@ def test_a_channel_that_fails_stops_no_other_and_gets_it_later(
     assert "Apprise does not recognize its URL" in outcome.problems[1]
     assert "the environment variable NOT_SET_URL is not set" in outcome.problems[2]
     assert len(webhook.received) == 1
-    assert evaluations.evaluate(FAILED).problems == [], "they are called again after five minutes"
+    (unset,) = evaluations.evaluate(FAILED).problems  # the others are called again after five minutes
+    assert "NOT_SET_URL" in unset
     monkeypatch.setenv("DOWN_URL", f"json://{webhook.address}/later")
     evaluations.pass_time(6)
     assert [line.split(":")[0] for line in evaluations.evaluate(FAILED).sent] == ["down"]
     assert [line.split(":")[0] for line in evaluations.evaluate(FAILED).sent] == []
+
+
+def test_a_process_without_the_variables_leaves_the_calls_to_one_that_has_them(
+    evaluations: Evaluations, webhook: Webhook, monkeypatch: pytest.MonkeyPatch, connection: Connection
+) -> None:
+    monkeypatch.setenv("BEAT_URL", f"http://{webhook.address}/beat")
+    evaluations.settings = settings(heartbeat="BEAT_URL")
+    evaluations.evaluate(SHORT)
+    evaluations.pass_time(6)
+    with monkeypatch.context() as without:
+        without.delenv("TEAM_URL")
+        without.delenv("BEAT_URL")
+        assert [line.split(":")[0] for line in evaluations.evaluate(SHORT).problems] == ["team", "heartbeat"]
+    outcome = evaluate(connection, evaluations.settings, FILE, {"a test": lambda: iter([SHORT])})
+    assert outcome is not None, "it need not wait for a minute"
+    assert outcome.problems == []
+    assert webhook.calls.count("/beat") == 2
+    assert [line.split(":")[0] for line in outcome.sent] == ["team"]
+    rows = connection.execute("SELECT problem FROM alert_channels WHERE problem IS NOT NULL").fetchall()
+    assert rows == [], "the problem is over"
 
 
 def test_an_answer_that_refuses_is_a_failure(evaluations: Evaluations, webhook: Webhook) -> None:

@@ -37,7 +37,8 @@ def test_a_name_of_no_order_or_of_several_is_an_error(shop: Marketplace) -> None
     run("sync", "--type", "new")
     several = run("explain", "100")
     assert (several.exit_code, "shop/1, shop/100" in several.output) == (1, True)
-    for name in ("nothing", "other/1", "", "\x1b[2J"):
+    assert "or by ACCOUNT/ID; nothing was given." in run("explain", " ").output
+    for name in ("nothing", "other/1", "\x1b[2J"):
         unknown = run("explain", name)
         assert (unknown.exit_code, "No order is named" in unknown.output) == (1, True)
         assert "\x1b[2J" not in unknown.output

@@ -1,5 +1,7 @@
 """Names on the command line: a misspelled account is an error in every command, and a shell completes names."""
 
+from pathlib import Path
+
 import click
 import pytest
 from click.shell_completion import ShellComplete
@@ -64,7 +66,9 @@ def completed(*words: str) -> list[str]:
 
 
 @pytest.mark.usefixtures("shop")
-def test_a_shell_completes_accounts_lanes_and_types_of_syncs() -> None:
+def test_a_shell_completes_accounts_lanes_and_types_of_syncs(tmp_path: Path) -> None:
+    (tmp_path / "my-shop").mkdir()
+    (tmp_path / "shop_of_a_file.yaml").write_text("")
     assert completed("rejected", "list", "--account", "sh") == ["shop"]
     assert completed("accounts", "pause", "") == ["shop"]
     assert completed("accounts", "pause", "x") == []

@@ -88,6 +88,8 @@ PLACES = {
     "two\nlines/defs.yaml": ("accounts_two_Jlines", "two^Jlines: the name of an account's folder"),
     "defs.yaml": ("accounts_defs_yaml", "an account is a folder with a defs.yaml. Move it to"),
     "shop.yaml": ("accounts_shop_yaml", "an account is a folder with a defs.yaml. Move it to"),
+    "a_folder/defs.yaml/": ("a_folder/new_orders", "defs.yaml: can't be read: it is no file"),
+    "a_link/defs.yaml -> gone.yaml": ("a_link/new_orders", "it is a link to gone.yaml, which does not exist"),
 }
 
 Load = Callable[[Path], Any]
@@ -123,9 +125,15 @@ def test_the_mistakes_of_some_accounts_stop_no_other_account(project: Path, load
     for name, (text, _) in MISTAKES.items():
         write_account(accounts_of(project), name, {}).write_text(text)
     for name in PLACES:
-        place = accounts_of(project) / name
+        path, _, target = name.partition(" -> ")
+        place = accounts_of(project) / path
         place.parent.mkdir(exist_ok=True, parents=True)
-        place.write_text(ACCOUNT)
+        if target:
+            place.symlink_to(target)
+        elif path.endswith("/"):
+            place.mkdir()
+        else:
+            place.write_text(ACCOUNT)
     (accounts_of(project) / "loop").symlink_to(".")
     loaded = load(project)
     assert loaded["schedules"] == whole["schedules"]

@@ -1,6 +1,6 @@
 """Findings with one cause are one trouble."""
 
-from orders_sync.health.causes import Examined, troubles
+from orders_sync.health.causes import Examined, not_loaded, troubles
 from orders_sync.health.finding import Finding, Level
 
 TICK = "did not run at its last tick"
@@ -23,6 +23,14 @@ def test_lanes_that_miss_ticks_since_the_daemon_is_dead_are_no_trouble_of_their_
     assert first.finding is daemon.finding
     assert [each.finding for each in first.follows] == [silent.finding, waiting.finding]
     assert second.finding is failed.finding
+
+
+def test_lanes_that_have_no_schedule_yet_follow_from_their_account_that_waits_for_a_reload() -> None:
+    added = Examined("code location", Finding(False, "added", about="a/defs.yaml", kind=not_loaded("a")))
+    silent = [Examined("lanes", Finding(False, TICK, about=lane, kind="silent")) for lane in ("a/new", "ab/new")]
+    first, second = troubles([added, *silent])
+    assert [each.finding for each in first.follows] == [silent[0].finding]
+    assert second.finding is silent[1].finding
 
 
 def test_a_finding_that_quotes_an_earlier_one_follows_from_it() -> None:

@@ -154,6 +154,7 @@ order_items = Table(
     comment="One row per order item (the marketplace's orderline).",
 )  # fmt: skip
 Index("order_items_order", order_items.c.account, order_items.c.order_id)
+Index("order_items_pending", order_items.c.account, postgresql_where=text("status = 'pending'"))
 
 order_changes = Table(
     "order_changes",

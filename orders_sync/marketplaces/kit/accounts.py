@@ -5,7 +5,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from orders_sync.config.account import AccountConfigError, SellerAccount
-from orders_sync.config.account_files import FILE_NAME, account_entries, check_account, read_attributes
+from orders_sync.config.account_files import (
+    FILE_NAME,
+    account_entries,
+    check_account,
+    is_account_name,
+    read_attributes,
+)
 from orders_sync.config.environment import accounts_folder
 from orders_sync.config.yaml_files import closest, shown_name
 from orders_sync.marketplaces.kit.registry import settings_models, unusable_modules
@@ -84,6 +90,11 @@ def account_names() -> list[str]:
     """The names of all accounts that have a file, also of those whose file can't be used."""
     usable, problems = load_accounts()
     return sorted({*usable, *problems})
+
+
+def names_of_files() -> list[str]:
+    """The names that accounts can have, of all that have a folder. Their files are not read."""
+    return [entry.name for entry in account_entries(accounts_folder()) if is_account_name(entry.name)]
 
 
 def overselling_accounts() -> frozenset[str]:

@@ -53,17 +53,16 @@ class Frame:
         A form that no page of this session has sent does nothing. The path of a form is that of its page, and a verb.
         """
         form = await form_of(request)
-        if not self._sessions.is_form_token(self._sessions.of(request.headers), form.get("token", "")):
+        sent = form.get("once", "")
+        if not sent or not self._sessions.is_form_token(self._sessions.of(request.headers), form.get("token", "")):
             text = "The page was too old, or another page has sent it. Open it again; nothing was changed."
             return self.message(request, 403, "Not done", text)
-        sent = form.get("once", "")
         if sent in self._sent:
             text = "This form was sent already, perhaps by a double click. Open the page again to see what it did."
             return self.message(request, 409, "Done once", text)
-        if sent:
-            self._sent[sent] = None
-            if len(self._sent) > MAX_SENT_FORMS:
-                del self._sent[next(iter(self._sent))]
+        self._sent[sent] = None
+        if len(self._sent) > MAX_SENT_FORMS:
+            del self._sent[next(iter(self._sent))]
         user, via = name_of_user(request), f"page {request.url.path.rpartition('/')[0]}"
         try:
             by = By.checked(user, text_of(form, "reason"), via) if needs_reason else By(user, "", via)

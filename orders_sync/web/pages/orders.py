@@ -62,6 +62,8 @@ class OrderPages:
     def order(self, request: Request) -> Response:
         """All that is known of an order."""
         account, order_id = (text_of(request.query_params, name) for name in ("account", "order"))
+        if not (account and order_id):
+            return RedirectResponse(ORDERS_PAGE, 303)
         with page_stock_reader() as stock:
             facts = facts_of(stock, account, order_id)
             entries = timeline(stock, account, order_id)
@@ -92,6 +94,8 @@ class OrderPages:
         if user_of(request.scope).reads_only:
             text = "The record of an order has buyer's data. You may see everything but that."
             return self._frame.page(request, "message.html", 403, title="Not allowed", text=text)
+        if not (account and order_id):
+            return RedirectResponse(ORDERS_PAGE, 303)
         with page_connection() as connection:
             row = connection.execute(
                 "SELECT raw::text FROM orders WHERE account = %s AND order_id = %s", [account, order_id]

@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from orders_sync.acts.by import By
@@ -74,6 +74,8 @@ class RejectedPages:
         if user_of(request.scope).reads_only:
             text = "A record may have buyer's data. You may see everything but that."
             return self._frame.message(request, 403, "Not allowed", text)
+        if not (account and key):
+            return RedirectResponse(REJECTED_PAGE, 303)
         by = By(name_of_user(request), "", f"page {REJECTED_PAGE}")
         with page_connection() as connection:
             found = rejected_text(connection, account, kind, key, by)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from orders_sync.acts.by import By
@@ -60,6 +60,8 @@ class StockPages:
     def sku(self, request: Request) -> Response:
         """Who holds a SKU, what is available, and what has led to it."""
         sku, shows_all = text_of(request.query_params, "sku"), request.query_params.get("all") == "yes"
+        if not sku:
+            return RedirectResponse(STOCK_PAGE, 303)
         most = MAX_ROWS if shows_all else MAX_SHOWN
         with page_stock_reader() as stock:
             found = explain(stock, sku, most)

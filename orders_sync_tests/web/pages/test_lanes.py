@@ -1,5 +1,6 @@
 """The lanes on the start page: what works now, and what no longer does."""
 
+import re
 from pathlib import Path
 
 import httpx
@@ -66,8 +67,7 @@ def test_an_account_is_paused_and_resumed_on_the_page_with_a_reason(web: str, co
     with httpx.Client(base_url=f"{web}/operations", trust_env=False, headers={"Origin": web}) as browser:
 
         def send(**fields: str) -> httpx.Response:
-            token = browser.get("/lanes").text.partition('name="token" value="')[2].partition('"')[0]
-            return browser.post("/lanes/pause", data={"token": token, "account": "shop", **fields})
+            return browser.post("/lanes/pause", data={**a_form(browser), "account": "shop", **fields})
 
         assert browser.post("/lanes/pause", data={"account": "shop", "reason": "x"}).status_code == 403
         assert send(reason=" ").status_code == 400
@@ -93,16 +93,22 @@ def test_an_account_is_paused_and_resumed_on_the_page_with_a_reason(web: str, co
 @pytest.mark.usefixtures("short_order")
 def test_a_run_or_a_check_that_can_not_be_launched_says_why(web: str) -> None:
     with httpx.Client(base_url=f"{web}/operations", trust_env=False, headers={"Origin": web}) as browser:
-        token = browser.get("/lanes").text.partition('name="token" value="')[2].partition('"')[0]
-        run_now = {"token": token, "account": "shop", "sync": "new", "reason": "the phone rings"}
+        form = a_form(browser)
+        run_now = {**form, "account": "shop", "sync": "new", "reason": "the phone rings"}
         for path, fields, said in (
             ("run", run_now, "the code location is not loaded"),
             ("run", run_now | {"account": "shpo"}, "There is no account shpo. Did you mean shop?"),
             ("run", run_now | {"sync": "newest"}, "there is no sync &#39;newest&#39;"),
             ("run", run_now | {"reason": ""}, "the reason is empty"),
-            ("check", {"token": token, "account": "shop"}, "the code location is not loaded"),
-            ("check", {"token": token, "account": "shpo"}, "There is no account shpo. Did you mean shop?"),
+            ("check", {**form, "account": "shop"}, "the code location is not loaded"),
+            ("check", {**form, "account": "shpo"}, "There is no account shpo. Did you mean shop?"),
         ):
             answer = browser.post(f"/lanes/{path}", data=fields)
             assert (answer.status_code, said in answer.text) == (400, True), answer.text
         assert browser.post("/lanes/run", data=run_now | {"token": "x"}).status_code == 403
+        assert browser.post("/lanes/run", data=run_now | {"once": ""}).status_code == 403
+
+
+def a_form(browser: httpx.Client) -> dict[str, str]:
+    """What each form of the page has."""
+    return dict(re.findall(r'name="(token|once)" value="([^"]*)"', browser.get("/lanes").text)[:2])

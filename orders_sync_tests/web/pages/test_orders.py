@@ -1,5 +1,6 @@
 """The pages that find orders and tell the history of one."""
 
+import re
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
@@ -81,9 +82,17 @@ def test_the_marketplaces_record_is_shown_and_who_read_it_is_on_record(
     assert "page user: read record" in history
 
 
+def test_a_page_about_nothing_leads_to_the_one_that_asks_what_to_show(browser: httpx.Client) -> None:
+    for path, page in (
+        ("orders/one?account=shop", "orders"), ("orders/one/record", "orders"), ("stock/sku", "stock"),
+        ("rejected/record?account=shop", "rejected"),
+    ):  # fmt: skip
+        assert browser.get(f"/{path}").headers["location"] == f"/operations/{page}"
+
+
 def test_reading_an_order_again_asks_for_an_account_that_there_is(browser: httpx.Client) -> None:
     page = browser.get("/orders/one", params={"account": "shop", "order": "1"}).text
-    token = page.partition('name="token" value="')[2].partition('"')[0]
-    form = {"token": token, "account": "shpo", "order": "1", "reason": "the address is wrong"}
+    hidden = dict(re.findall(r'name="(token|once)" value="([^"]*)"', page))
+    form = {**hidden, "account": "shpo", "order": "1", "reason": "the address is wrong"}
     answer = browser.post("/orders/one/reread", data=form)
     assert (answer.status_code, "There is no account shpo. Did you mean shop?" in answer.text) == (400, True)

@@ -8,6 +8,7 @@ import pytest
 
 from orders_sync.database.engine import Connection
 from orders_sync.testing.deployment import write_account
+from orders_sync_tests.stock.stored_orders import StoredItem, StoredOrder, store_order
 from orders_sync_tests.web.conftest import ANNA, basic
 
 HOLD = "/operations/waiting/hold"
@@ -35,7 +36,8 @@ def test_without_waiting_lines_it_says_so(browser: httpx.Client) -> None:
 
 
 @pytest.mark.usefixtures("short_order")
-def test_a_line_shows_its_hours_and_what_happens_next(browser: httpx.Client) -> None:
+def test_a_line_shows_its_hours_and_what_happens_next(browser: httpx.Client, connection: Connection) -> None:
+    store_order(connection, StoredOrder("2", [StoredItem("2-1", status="accepted")]))
     shown = browser.get("/operations/waiting").text
     assert re.search(r'data-label="Hours left"[^>]*>2[12]\.\d', shown)
     assert "1 × PHONE" in shown
