@@ -4,7 +4,7 @@ BIN := .venv/bin
 PORT ?= 3000
 SANDBOX_PORT ?= 8765
 
-.PHONY: run test test-fast test-long test-medusa test-contracts lint types commits audit sbom licences coverage reference docs lock lock-upgrade bench bench-passes bench-cutover bench-load bench-pages bench-stock fuzz stress week chaos chaos-deployment clean
+.PHONY: run test test-fast test-long test-medusa test-contracts lint types commits audit sbom licences coverage reference docs lock lock-upgrade bench bench-passes bench-cutover bench-load bench-pages bench-stock bench-subscriptions fuzz stress week chaos chaos-deployment clean
 
 run: .venv/installed ## set everything up and run the main job: sandbox, Dagster UI and daemon, first syncs
 	$(BIN)/orders-sync up --port $(PORT) --sandbox-port $(SANDBOX_PORT)
@@ -88,6 +88,9 @@ bench-load: .venv/installed-dev ## measure ACCOUNTS=<number> accounts that are d
 
 bench-pages: .venv/installed-dev ## measure the operator's pages beside many orders, into bench/README.md
 	$(BIN)/python -m bench.pages --write
+
+bench-subscriptions: .venv/installed-dev ## measure what an event costs its subscriptions, into bench/README.md
+	$(BIN)/python -m bench.subscriptions --write
 
 bench-stock: .venv/installed-dev ## measure how events are applied to stock; CHECKOUT=<folder> compares with another checkout
 	$(BIN)/python -m bench.stock $(if $(CHECKOUT),--checkout $(CHECKOUT))

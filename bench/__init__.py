@@ -9,12 +9,14 @@ LOAD_HEADING = "## Many accounts at once"
 """The heading of the part that `make bench-load` writes."""
 PAGES_HEADING = "## The operator's pages"
 """The heading of the part that `make bench-pages` writes."""
+SUBSCRIPTIONS_HEADING = "## Order events for others"
+"""The heading of the part that `make bench-subscriptions` writes."""
 
 
 def parts_of_others() -> str:
     """The text of bench/README.md that `make bench` does not write: from the first of these headings on."""
     readme = README.read_text()
-    headings = (CUTOVER_HEADING, LOAD_HEADING, PAGES_HEADING)
+    headings = (CUTOVER_HEADING, LOAD_HEADING, PAGES_HEADING, SUBSCRIPTIONS_HEADING)
     places = [place for heading in headings if (place := readme.find(heading)) >= 0]
     return readme[min(places) :] if places else ""
 

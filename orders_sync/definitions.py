@@ -10,6 +10,7 @@ from orders_sync.components.account import all_accounts
 from orders_sync.components.alerts import present_alerts
 from orders_sync.components.load_defs import load_defs
 from orders_sync.components.stand_ins import stand_ins
+from orders_sync.components.subscription import present_subscriptions
 from orders_sync.components.sync_schedules import present_schedules
 from orders_sync.config.code_location import note_code_location
 from orders_sync.config.environment import PROJECT_ROOT
@@ -31,11 +32,13 @@ OWN = ("cutover", "operations", "orders", "reports", "stock")
 def defs() -> dg.Definitions:
     provide_sandbox_credentials()
     # Our own reader reads the files of settings: no mistake in one stops another, and none does more than set.
-    hidden = ["accounts", "alerts", "sync", *(() if has_v1() else ("cutover",))]
+    hidden = ["accounts", "alerts", "subscriptions", "sync", *(() if has_v1() else ("cutover",))]
+    subscriptions = present_subscriptions()
     base = dg.Definitions.merge(
         all_accounts(),
         present_schedules(),
         present_alerts(),
+        subscriptions.definitions,
         # One process for each asset would double what a run pays for importing Dagster.
         dg.Definitions(resources={"orders_database": OrdersDatabase()}, executor=dg.in_process_executor),
     )
@@ -44,7 +47,10 @@ def defs() -> dg.Definitions:
         dg.get_dagster_logger().error("%s is left out: %s", part.path, part.reason)
     reasons = {part.path: part.reason for part in found.left_out}
     loaded = dg.Definitions.merge(found.definitions, dg.Definitions(assets=stand_ins(reasons)))
-    note_code_location(reasons, [each.name for each in (*(loaded.schedules or ()), *(loaded.sensors or ()))])
+    note_code_location(
+        {**subscriptions.left_out, **reasons},
+        [each.name for each in (*(loaded.schedules or ()), *(loaded.sensors or ()))],
+    )
     return dg.Definitions(
         assets=_with_links_to_code(loaded.assets or []),
         asset_checks=loaded.asset_checks,

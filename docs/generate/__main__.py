@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from docs.generate.command_line import command_line_page
+from docs.generate.contract import SCHEMA_FILE, asyncapi_file, schema_file
 from docs.generate.documents import document_access_table
 from docs.generate.events import events_page
 from docs.generate.layers import layers_picture
@@ -23,6 +24,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/tables.md": tables_page,
     "reference/roles.md": roles_page,
     "reference/events.md": events_page,
+    SCHEMA_FILE: schema_file,
+    "reference/asyncapi.json": asyncapi_file,
     "reference/states.md": states_page,
     "reference/command-line.md": command_line_page,
     "reference/licences.md": licences_page,

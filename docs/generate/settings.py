@@ -9,6 +9,7 @@ from orders_sync.config.account import AccountSettings
 from orders_sync.config.alerts import AlertSettings, Channel
 from orders_sync.config.environment import ENVIRONMENT_VARIABLES
 from orders_sync.config.schedules import ScheduleSettings
+from orders_sync.config.subscriptions import DagsterConsumer, SqlConsumer, SubscriptionSettings, Webhook
 from orders_sync.config.v1 import CutoverSettings
 from orders_sync.marketplaces.kit.registry import find_marketplace, marketplace_names
 
@@ -40,6 +41,15 @@ def settings_page() -> str:
         settings_table(AlertSettings),
         "The keys of each channel:",
         settings_table(Channel),
+        "## Subscriptions",
+        "The `attributes` of `orders_sync/defs/subscriptions/NAME/defs.yaml`. See [Order events](../events.md).",
+        settings_table(SubscriptionSettings),
+        "The keys of `dagster`:",
+        settings_table(DagsterConsumer),
+        "The keys of `webhook`:",
+        settings_table(Webhook),
+        "The keys of `sql`:",
+        settings_table(SqlConsumer),
         "## V1",
         "The keys of `orders_sync/defs/cutover/v1.yaml`. See [From V1 to V2](../cutover.md).",
         settings_table(CutoverSettings),

@@ -12,7 +12,7 @@ HEAD = ("column", "type", "meaning")
 
 GROUPS = (
     tables.orders, tables.documents, tables.passes, tables.error_answers, tables.privacy, tables.contracts, tables.acts,
-    tables.alerts, tables.stock, tables.reports, tables.cutover, tables.schema,
+    tables.alerts, tables.subscriptions, tables.stock, tables.reports, tables.cutover, tables.schema,
 )  # fmt: skip
 """The modules of tables, in the order of the page."""
 

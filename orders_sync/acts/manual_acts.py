@@ -57,6 +57,11 @@ class Act(StrEnum):
     READ_RECORD = "read_record"
     LIST_DEVICES = "list_devices"
     PRUNE_HISTORY = "prune_history"
+    PAUSE_SUBSCRIPTION = "pause_subscription"
+    RESUME_SUBSCRIPTION = "resume_subscription"
+    SKIP_DELIVERY = "skip_delivery"
+    REPLAY_EVENTS = "replay_events"
+    REMOVE_SUBSCRIPTION = "remove_subscription"
     MOVE_CUTOVER = "move_cutover"
     COMPARE_V1_AND_V2 = "compare_v1_and_v2"
 

@@ -23,8 +23,9 @@ from orders_sync.alerts.channels import (
 from orders_sync.alerts.digest import digest_message
 from orders_sync.alerts.messages import Message, alert_message
 from orders_sync.alerts.troubles import Found, is_trouble, note_reported, note_troubles, resolved, unreported
-from orders_sync.config.alerts import AlertConfigError, AlertSettings, Channel, address_of
+from orders_sync.config.alerts import AlertConfigError, AlertSettings, Channel
 from orders_sync.config.cron_ticks import latest_tick
+from orders_sync.config.secret_values import address_of
 from orders_sync.database.advisory_locks import release_all, try_lock
 from orders_sync.database.engine import Connection
 from orders_sync.health.alerts import HEARTBEAT

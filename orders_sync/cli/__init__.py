@@ -19,7 +19,7 @@ RENAMED = {"migrate": "db upgrade", "migration": "cutover"}
 COMMANDS = (
     "acceptance", "accounts", "acts", "alerts", "buyer", "changes", "cutover", "daemon", "db", "devices", "doctor",
     "documents", "drift", "errors", "explain", "flaws", "init", "lanes", "log", "redecode", "rejected", "sandbox",
-    "schedule", "status", "stock", "sync", "up", "watch", "web",
+    "schedule", "status", "stock", "subscriptions", "sync", "up", "watch", "web",
 )  # fmt: skip
 """Each is a module of this package, with a command of the same name."""
 

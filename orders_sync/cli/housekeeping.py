@@ -16,6 +16,8 @@ from orders_sync.database.problems import problem_of
 from orders_sync.model.errors import UserFacingError
 
 APPLICATION = "orders_sync schedule"
+DELIVER_SECONDS = 40.0
+"""How long events are sent to receivers: the next run goes on."""
 OF_DAEMON = ("daemon", "code location", "schedules")
 """Examinations of what such a machine does not have."""
 
@@ -42,6 +44,18 @@ def apply_waiting_events() -> bool:
     if applied.failed:
         print_error(f"{applied.failed} order events failed. `orders-sync stock events` lists them.")
     return not applied.failed
+
+
+def send_webhooks() -> bool:
+    """Sends order events to the receivers of webhooks. Returns whether all calls succeeded."""
+    from orders_sync.cli.webhooks import deliver_webhooks
+
+    found = deliver_webhooks(DELIVER_SECONDS)
+    for each in found:
+        console.print(f"{each.subscription}: {each.delivered} events delivered.", markup=False)
+        if each.problem:
+            print_error(f"{each.subscription}: {each.failed} calls failed: {each.problem}")
+    return not any(each.problem for each in found)
 
 
 def evaluate_alerts() -> bool:

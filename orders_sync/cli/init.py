@@ -25,8 +25,9 @@ class ProjectExistsError(UserFacingError):
 def init(folder: Path, with_sandbox: bool) -> None:
     """Write a project of your own into DIR.
 
-    It has Dagster's files, the schedules, the alerts, the settings of V1, and a folder for the accounts. The commands
-    find it as the current folder, or by ORDERS_SYNC_PROJECT. Exit code 1 if DIR has one of these files already.
+    It has Dagster's files, the schedules, the alerts, the settings of V1, and folders for accounts and subscriptions.
+    The commands find it as the current folder, or by ORDERS_SYNC_PROJECT. Exit code 1 if DIR has one of these files
+    already.
     """
     root = PACKAGED if PACKAGED.is_dir() else PROJECT_ROOT
     files = {
@@ -43,7 +44,8 @@ def init(folder: Path, with_sandbox: bool) -> None:
     folder = folder.resolve()
     if existing := [str(file) for file in files if (folder / file).exists()]:
         raise ProjectExistsError(f"{folder} has {', '.join(existing)} already. Nothing was changed.")
-    (folder / "defs" / "accounts").mkdir(parents=True, exist_ok=True)
+    for name in ("accounts", "subscriptions"):
+        (folder / "defs" / name).mkdir(parents=True, exist_ok=True)
     for file, source in files.items():
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, folder / file)

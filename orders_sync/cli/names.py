@@ -68,7 +68,26 @@ WHERE account = %s AND starts_with(record_id, %s) AND resolved_at IS NULL AND di
 ORDER BY record_id LIMIT %s
 """
 
-ACCOUNT, LANE, REJECTED_ID = AccountName(), LaneName(), RejectedId()
+
+class SubscriptionName(click.ParamType[str]):
+    """The name of a subscription."""
+
+    name = "subscription"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Those that the orders database knows."""
+        found: list[tuple[str]] = []
+        with suppress(Exception):  # as above
+            from orders_sync.database.opened import orders_database
+
+            with orders_database("orders_sync completion") as connection:
+                found = connection.execute(_SUBSCRIPTIONS, [incomplete]).fetchall()
+        return [CompletionItem(name) for (name,) in found]
+
+
+_SUBSCRIPTIONS = "SELECT subscription FROM subscriptions WHERE starts_with(subscription, %s) ORDER BY 1"
+
+ACCOUNT, LANE, REJECTED_ID, SUBSCRIPTION = AccountName(), LaneName(), RejectedId(), SubscriptionName()
 
 
 def _accounts() -> list[str]:

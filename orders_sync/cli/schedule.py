@@ -138,9 +138,9 @@ def run_due(dry_run: bool) -> None:
     failure in a row. A lane whose credential is refused pauses until that is corrected: exit code 1. An account that a
     person has paused is left out.
 
-    Then order events are applied to the stock locks, the examinations of `orders-sync doctor` are evaluated and alerts
-    sent, and the retention of buyers' data and the pruning of old history run, each once a night. What needs Dagster,
-    such as reports and checks in the UI, is left out.
+    Then order events are applied to the stock locks and sent to the receivers of webhooks, the examinations of
+    `orders-sync doctor` are evaluated and alerts sent, and the retention of buyers' data and the pruning of old history
+    run, each once a night. What needs Dagster, such as reports and checks in the UI, is left out.
 
     For machines without the Dagster daemon. Safe beside a running daemon: a lane never runs over itself.
     """
@@ -166,6 +166,7 @@ def run_due(dry_run: bool) -> None:
     if housekeeping.waiting_events():
         is_idle = False
         failed = not housekeeping.attempt(housekeeping.apply_waiting_events) or failed
+    failed = not housekeeping.attempt(housekeeping.send_webhooks) or failed
     for name in nightly:
         failed = not housekeeping.attempt(partial(housekeeping.do_tonight, name, now)) or failed
     failed = not housekeeping.attempt(housekeeping.evaluate_alerts) or failed

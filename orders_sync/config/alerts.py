@@ -1,20 +1,17 @@
 """Whom to alert, and of what: defs/alerts/defs.yaml, read in one way by Dagster's component and by the CLI."""
 
-import os
 import re
-from collections.abc import Iterator
 from datetime import datetime, time
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from orders_sync.config.environment import defs_folder
 from orders_sync.config.field_types import ENVIRONMENT_NAME, CronExpressions, TimeZone
+from orders_sync.config.secret_values import address_of
 from orders_sync.config.yaml_files import ConfigError, is_there, read_component, refuse_templates, validate
-from orders_sync.model.known_credentials import note_credential
 
 COMPONENT_TYPE = "orders_sync.components.alerts.Alerts"
 
@@ -129,27 +126,6 @@ class AlertSettings(BaseModel):
     def local(self, at: datetime) -> datetime:
         """A moment in the time zone of the settings."""
         return at.astimezone(ZoneInfo(self.timezone))
-
-
-def address_of(variable: str) -> str | None:
-    """The URL in an environment variable, noted as one that no text may show; None when it is not set."""
-    value = os.environ.get(variable)
-    if value:
-        for secret in _secrets_in(value):
-            note_credential(secret)
-    return value or None
-
-
-def _secrets_in(url: str) -> Iterator[str]:
-    """The address, and its parts that are passwords or tokens: a service may quote one of them alone."""
-    yield url
-    parts = urlsplit(url)
-    if parts.password:
-        yield unquote(parts.password)
-    for part in re.split(r"[:/?&=@#,]", unquote(url.partition("://")[2])):
-        is_long = len(part) >= 16 or (len(part) >= 8 and any(character.isdigit() for character in part))
-        if is_long and "." not in part:  # a host or a mail address has dots
-            yield part
 
 
 def alerts_file() -> Path:

@@ -19,6 +19,7 @@ class Pruned(NamedTuple):
     lane_runs: int
     schedule_ticks: int
     order_events: int
+    event_deliveries: int
     error_answers: int
     troubles: int
 
@@ -34,6 +35,7 @@ def prune_rows(connection: Connection, *, runs: timedelta, events: timedelta) ->
         _delete(connection, _LANE_RUNS, runs),
         _delete(connection, _TICKS, TICKS_KEPT),
         _delete_events(connection, events),
+        _delete(connection, _DELIVERIES, events),
         _delete(connection, _ERROR_ANSWERS, runs),
         _delete(connection, _TROUBLES, runs),
     )
@@ -73,6 +75,12 @@ _TICKS: LiteralString = """
 DELETE FROM schedule_ticks WHERE (account, sync_type, tick_at) IN (
   SELECT account, sync_type, tick_at FROM schedule_ticks WHERE taken_at < now() - %(age)s LIMIT %(rows)s)
 """
+_DELIVERIES: LiteralString = """
+DELETE FROM event_deliveries WHERE (subscription, event_id) IN (
+  SELECT delivery.subscription, delivery.event_id
+  FROM subscriptions known JOIN event_deliveries delivery USING (subscription)
+  WHERE delivery.ended_at < now() - %(age)s LIMIT %(rows)s)
+"""
 _ERROR_ANSWERS: LiteralString = """
 DELETE FROM error_answers WHERE error_answer_id IN (
   SELECT error_answer_id FROM error_answers WHERE answered_at < now() - %(age)s LIMIT %(rows)s)
@@ -84,7 +92,9 @@ DELETE FROM troubles WHERE trouble_id IN (
 _FIND_ORDERS: LiteralString = """
 CREATE TEMPORARY TABLE prunable_orders AS
 SELECT account, order_id FROM order_events GROUP BY account, order_id
-HAVING max(recorded_at) < now() - %(age)s AND bool_and(applied_at IS NOT NULL)
+HAVING max(recorded_at) < now() - %(age)s AND bool_and(applied_at IS NOT NULL) AND NOT EXISTS (
+  SELECT FROM subscriptions known JOIN event_deliveries waiting USING (subscription)
+  WHERE (waiting.account, waiting.order_id) = (order_events.account, order_events.order_id) AND ended_at IS NULL)
 """
 # An order may have got a new event meanwhile: that one stays.
 _EVENTS: LiteralString = """
@@ -93,7 +103,7 @@ WITH chosen AS (
   RETURNING account, order_id)
 DELETE FROM order_events event USING chosen
 WHERE event.account = chosen.account AND event.order_id = chosen.order_id
-  AND event.recorded_at < now() - %(age)s AND event.applied_at IS NOT NULL AND event.kind = 'OrderStatusChanged'
+  AND event.recorded_at < now() - %(age)s AND event.applied_at IS NOT NULL AND event.kind <> 'OrderCreated'
   AND EXISTS (SELECT FROM order_events later
     WHERE (later.account, later.order_id, later.item_id) = (event.account, event.order_id, event.item_id)
       AND later.kind = event.kind AND later.revision > event.revision)

@@ -19,6 +19,12 @@ _WRITER_EXCEPTIONS = {
 }
 OF_ALEMBIC = "alembic_version"
 """The table in which alembic keeps the revision. It is none of `metadata`; the writer only reads it."""
+FUNCTIONS = ("claim_events", "ack_events", "nack_events")
+"""The functions by which events are consumed. They run with the rights of their owner, and check who calls them."""
+OWNED_FUNCTIONS = (
+    *FUNCTIONS, "check_subscriber", "order_event", "utc_text", "fan_out_order_events", "note_order_changed",
+)  # fmt: skip
+"""All functions of the schema."""
 
 READABLE = (
     "orders", "order_items", "order_events", "care_records", "care_record_items", "order_documents", "lanes",

@@ -1,8 +1,9 @@
-"""The three roles of the orders database, made with their rights: `orders-sync db roles`.
+"""The four roles of the orders database, made with their rights: `orders-sync db roles`.
 
 Who runs the syncs needs no right to change the schema, and who reads reports needs none to see a buyer. So there are
-an owner (upgrades), a writer (syncs, stock, command line) and a reader. Everything here may be repeated: the rights are
-taken away and given anew in one transaction, so that they are those of this release.
+an owner (upgrades), a writer (syncs, stock, command line) and a reader; and a subscriber, who may call the functions by
+which order events are consumed, and nothing else. Everything here may be repeated: the rights are taken away and given
+anew in one transaction, so that they are those of this release.
 """
 
 import re
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from orders_sync.database.engine import Connection, connect
-from orders_sync.database.rights import OF_ALEMBIC, ROWS, rights_of
+from orders_sync.database.rights import FUNCTIONS, OF_ALEMBIC, OWNED_FUNCTIONS, ROWS, rights_of
 from orders_sync.database.tables import metadata
 from orders_sync.model.errors import UserFacingError
 
@@ -45,11 +46,12 @@ class RolesError(UserFacingError):
 
 
 class Roles(NamedTuple):
-    """The names of the three roles."""
+    """The names of the four roles."""
 
     owner: str
     writer: str
     reader: str
+    subscriber: str
 
     @classmethod
     def named(cls, prefix: str) -> "Roles":
@@ -58,7 +60,7 @@ class Roles(NamedTuple):
             raise RolesError(
                 f"The prefix of the roles is {prefix!r}; allowed are small letters, digits and _, with a letter first."
             )
-        return cls(f"{prefix}_owner", f"{prefix}_writer", f"{prefix}_reader")
+        return cls(*(f"{prefix}_{name}" for name in cls._fields))
 
 
 def make_roles(roles: Roles, url: str | None = None) -> None:
@@ -76,7 +78,7 @@ def statements(roles: Roles, database: str = "orders") -> list[str]:
     """The statements that `make_roles` runs, in their order."""
     return [
         *_roles(roles), *_owner(roles, database), *_writer(roles, database), *_reader(roles, database),
-        "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+        *_subscriber(roles, database), "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
     ]  # fmt: skip
 
 
@@ -156,6 +158,18 @@ def _reader(roles: Roles, database: str) -> list[str]:
         f"GRANT SELECT ON ALL TABLES IN SCHEMA {SCHEMA_OF_REPORTS} TO {roles.reader}",
         f"ALTER DEFAULT PRIVILEGES FOR ROLE {roles.owner} IN SCHEMA {SCHEMA_OF_REPORTS} GRANT SELECT ON TABLES TO "
         f"{roles.reader}",
+    ]
+
+
+def _subscriber(roles: Roles, database: str) -> list[str]:
+    functions = ", ".join(f"public.{name}" for name in FUNCTIONS)
+    return [
+        *(f"ALTER FUNCTION public.{name} OWNER TO {roles.owner}" for name in OWNED_FUNCTIONS),
+        f"GRANT CONNECT ON DATABASE {_quoted(database)} TO {roles.subscriber}",
+        f"GRANT USAGE ON SCHEMA public TO {roles.subscriber}",
+        f"REVOKE ALL ON {_all_tables()} FROM {roles.subscriber}",
+        f"GRANT EXECUTE ON FUNCTION {functions} TO {roles.writer}, {roles.subscriber}",
+        f"GRANT EXECUTE ON FUNCTION public.order_event TO {roles.writer}",
     ]
 
 

@@ -17,7 +17,8 @@ def kind_of(channel: str) -> str:
 
 def examine_alerts() -> Iterator[Finding]:
     """Whether the file of the alerts can be used, and the last calls of each channel and of the heartbeat worked."""
-    from orders_sync.config.alerts import AlertConfigError, address_of, alerts_file, read_alerts
+    from orders_sync.config.alerts import AlertConfigError, alerts_file, read_alerts
+    from orders_sync.config.secret_values import address_of
 
     try:
         settings = read_alerts()

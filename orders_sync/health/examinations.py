@@ -17,6 +17,7 @@ from orders_sync.health.records import (
     examine_waiting_lines,
 )
 from orders_sync.health.settings import examine_accounts, examine_code_location, examine_deadlines, examine_schedules
+from orders_sync.health.subscriptions import examine_subscriptions
 
 EXAMINATIONS: Mapping[str, Callable[[], Iterator[Finding]]] = {
     "database": examine_database,
@@ -29,6 +30,7 @@ EXAMINATIONS: Mapping[str, Callable[[], Iterator[Finding]]] = {
     "lanes": examine_lanes,
     "rate limits": examine_rate_limits,
     "records": examine_records,
+    "subscriptions": examine_subscriptions,
     "cutover": examine_cutover,
     "alerts": examine_alerts,
     "damage": examine_damage,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import LiteralString, NamedTuple
 
-from orders_sync.stock.connection import StockConnection
+from orders_sync.stock.connection import MAX_ATTEMPTS, StockConnection
 
 HISTORY = """
 SELECT entry.at, entry.account, coalesce(lock.order_id, '') AS order_id, entry.item_id, entry.sku, entry.quantity,
@@ -51,6 +51,19 @@ class StoredTransition(NamedTuple):
     to_state: str
     cause: str
     event_id: int | None
+
+
+class StockPosition(NamedTuple):
+    """How far the stock job is with the order events."""
+
+    waiting: int
+    """Events that are not applied."""
+    waiting_since: datetime | None
+    """When the oldest of them was stored, by our clock; None: none waits."""
+    failing: int
+    """Those of them whose last attempt failed."""
+    given_up: int
+    """Those of them that are tried no more."""
 
 
 class Shortage(NamedTuple):
@@ -159,6 +172,19 @@ def has_stock_list(stock: StockConnection) -> bool:
 def locks_by_state(stock: StockConnection) -> dict[str, int]:
     """How many locks are in each state."""
     return dict(stock.execute("SELECT state, count(*) FROM {locks} GROUP BY state ORDER BY state").fetchall())
+
+
+def stock_position(stock: StockConnection) -> StockPosition:
+    """How far the stock job is with the order events."""
+    (position,) = stock.rows_as(StockPosition, _POSITION, [MAX_ATTEMPTS])
+    return position
+
+
+_POSITION: LiteralString = """
+SELECT count(*) AS waiting, min(recorded_at) AS waiting_since, count(problem) AS failing,
+  count(*) FILTER (WHERE attempts >= %s) AS given_up
+FROM {events} WHERE applied_at IS NULL
+"""
 
 
 def short_locks(stock: StockConnection) -> int:

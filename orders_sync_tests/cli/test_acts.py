@@ -69,12 +69,14 @@ OTHERS = {
     "acts", "db shell", "db status", "db url", "documents list", "devices missing", "devices duplicates",
     "acceptance waiting", "stock levels", "explain",
     "alerts list", "alerts test", "init", "accounts add", "stock available", "stock events", "stock explain", "stock received", "stock skus list", "accounts list", "accounts check", "sandbox", "up", "daemon", "watch", "web", "db upgrade", "db roles", "db backup", "db restore", "cutover status", "cutover differences",
+    "subscriptions list", "subscriptions waiting", "subscriptions event", "subscriptions deliver", "subscriptions secret",
 }  # fmt: skip
 #: A scheduler runs it, as V1's `schedule:run`; and those whose acts their own tests see: the cutover, held and
-#: received pieces.
+#: received pieces, subscriptions.
 ELSEWHERE = {
     "schedule run", "cutover begin", "cutover advance", "cutover back", "cutover compare", "stock held still-here", "stock held has-left",
-    "stock receive", "stock put-away",
+    "stock receive", "stock put-away", "subscriptions pause", "subscriptions resume", "subscriptions skip", "subscriptions replay",
+    "subscriptions remove",
 }  # fmt: skip
 
 

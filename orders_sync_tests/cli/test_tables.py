@@ -23,7 +23,7 @@ TABLES: list[tuple[str, ...]] = [
     ("devices", "duplicates"), ("acceptance", "waiting"), ("stock", "levels"), ("stock", "available"),
     ("stock", "events"), ("stock", "held"), ("stock", "received", "--all"), ("stock", "buffer"), ("stock", "skus", "list"), ("stock", "repair"),
     ("stock", "explain", "IPHONE13PROMAX-512-SIERRABLUE-GRADE-A"), ("stock", "explain", "1"),
-    ("cutover", "status"), ("cutover", "differences"), ("db", "status"), ("sync", "--type", "all"), ("redecode", "--account", LONG_NAME),
+    ("cutover", "status"), ("cutover", "differences"), ("db", "status"), ("subscriptions", "list"), ("sync", "--type", "all"), ("redecode", "--account", LONG_NAME),
 ]  # fmt: skip
 SKU = "IPHONE13PROMAX-512-SIERRABLUE-GRADE-A"
 

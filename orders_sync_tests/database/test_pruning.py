@@ -9,8 +9,10 @@ from orders_sync.lanes.error_answers import ErrorAnswer, keep_error_answers
 from orders_sync.model.lane import Lane, SyncType
 from orders_sync.stock.apply_events import apply_pending
 from orders_sync.stock.connection import StockConnection
+from orders_sync.subscriptions.registration import register
 from orders_sync.testing.invariants import locks_are_right
 from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
+from orders_sync_tests.subscriptions.conftest import settings
 
 DAYS = {"runs": timedelta(days=90), "events": timedelta(days=730)}
 
@@ -48,11 +50,11 @@ def test_old_history_goes_and_the_last_pass_of_each_lane_stays(
     answer = ErrorAnswer("GET", "/ws/orders", 400, {}, b"no", 2, 1, datetime.now(UTC))
     keep_error_answers(connection, Lane("shop", SyncType.NEW), "run", [answer])
     apply_pending(StockConnection(connection))
-    assert prune_rows(connection, **DAYS) == Pruned(0, 0, 0, 0, 0)
+    assert prune_rows(connection, **DAYS) == Pruned(0, 0, 0, 0, 0, 0)
     age(connection, 100)
     _store_troubles(connection)
     assert prune_rows(connection, **DAYS) == Pruned(
-        lane_runs=1, schedule_ticks=1, order_events=0, error_answers=1, troubles=1
+        lane_runs=1, schedule_ticks=1, order_events=0, event_deliveries=0, error_answers=1, troubles=1
     )
     assert connection.execute(
         "SELECT kind, channel FROM troubles LEFT JOIN alerts USING (trouble_id) ORDER BY 1"
@@ -60,7 +62,7 @@ def test_old_history_goes_and_the_last_pass_of_each_lane_stays(
     rows = connection.execute("SELECT sync_type, count(*) FROM lane_runs GROUP BY 1 ORDER BY 1").fetchall()
     assert rows == [("modified", 1), ("new", 1)]
     age(connection, 700)
-    assert prune_rows(connection, **DAYS) == Pruned(0, 0, 0, 0, 0), "the event of its creation stays"
+    assert prune_rows(connection, **DAYS) == Pruned(0, 0, 0, 0, 0, 0), "the event of its creation stays"
     locks_are_right(connection)
     assert sync(account).created == 0, "an order whose events are gone is no new one"
 
@@ -93,3 +95,27 @@ def test_of_old_events_the_first_and_the_latest_stay(marketplace: Marketplace, c
     ]  # fmt: skip
     (created_once,) = (rule for rule in ORDER_RULES if rule.name == "every_order_created_once")
     assert connection.execute(created_once.of_all()).fetchall() == []
+
+
+def test_what_waits_for_a_subscription_stays_and_so_does_its_event(
+    marketplace: Marketplace, connection: Connection
+) -> None:
+    register(connection, {name: settings() for name in ("fast", "slow")})
+    account = sandbox_account(marketplace)
+    an_order(marketplace, 1, state=1, line_state=1)
+    sync(account)
+    for order_state, line_state in ((3, 2), (9, 3)):
+        marketplace.pass_time(minutes=1)
+        marketplace.set_states(1, order_state, line_state)
+        sync(account, "modified")
+    connection.execute("UPDATE order_events SET applied_at = now()")
+    connection.execute(
+        "UPDATE event_deliveries SET ended_at = now(), outcome = 'delivered' WHERE subscription = 'fast'"
+    )
+    age(connection, 800)
+    connection.execute("UPDATE event_deliveries SET ended_at = ended_at - interval '800 days'")
+    pruned = prune_rows(connection, **DAYS)
+    assert (pruned.order_events, pruned.event_deliveries) == (0, 5)
+    connection.execute("UPDATE event_deliveries SET ended_at = now(), outcome = 'delivered'")
+    pruned = prune_rows(connection, **DAYS)
+    assert (pruned.order_events, pruned.event_deliveries) == (2, 0)

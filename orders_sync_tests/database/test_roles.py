@@ -28,6 +28,8 @@ from orders_sync.sandbox.refurbed import FakeRefurbed
 from orders_sync.stock.apply_events import apply_pending
 from orders_sync.stock.connection import stock_connection
 from orders_sync.stock.levels import import_levels
+from orders_sync.subscriptions.deliveries import acknowledge, claim, refuse
+from orders_sync.subscriptions.registration import register
 from orders_sync.testing.http_server import served
 from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.marketplace import Marketplace, sandbox_account, sync
@@ -35,6 +37,7 @@ from orders_sync_tests.cli.command_line import run
 from orders_sync_tests.debian_postgresql import DebianServer, prepared_server
 from orders_sync_tests.marketplaces.medusa_shop import MedusaShop, medusa_account
 from orders_sync_tests.marketplaces.scripted_shop import an_order_at
+from orders_sync_tests.subscriptions.conftest import an_event, settings
 
 pytestmark = pytest.mark.needs("postgresql")
 
@@ -211,6 +214,28 @@ def test_the_reader_sees_no_buyer_and_writes_nothing(admin: str) -> None:
                           "CREATE TABLE reporting.mine (id int)", "UPDATE lanes SET watermark = now()"):  # fmt: skip
             with pytest.raises(InsufficientPrivilege):
                 reader.execute(statement.encode())
+
+
+def test_a_subscriber_consumes_its_own_subscription_and_nothing_else(admin: str) -> None:
+    with connect(admin) as connection:
+        register(
+            connection, {"erp": settings(sql={"role": ROLES.subscriber}), "other": settings(sql={"role": "other"})}
+        )
+        an_event(connection)
+    with connect(url_of(ROLES.subscriber, admin)) as subscriber:
+        (claimed,) = claim(subscriber, "erp", 10)
+        assert claimed.content["kind"] == "OrderCreated"
+        refuse(subscriber, "erp", claimed.event_id, "no")
+        assert acknowledge(subscriber, "erp", [claimed.event_id]) == 1
+        for statement in (
+            "SELECT * FROM claim_events('other')", "SELECT order_event(1)", "SELECT FROM order_events",
+            "SELECT FROM subscriptions", "UPDATE event_deliveries SET problem = ''", "SELECT check_subscriber('erp')",
+        ):  # fmt: skip
+            with pytest.raises(InsufficientPrivilege):
+                subscriber.execute(statement.encode())
+    with connect(url_of(ROLES.writer, admin)) as writer:
+        assert claim(writer, "erp", 10) == []
+        assert writer.execute("SELECT order_event(1)").fetchone() is not None
 
 
 def test_no_column_with_a_buyers_data_is_among_the_readers() -> None:

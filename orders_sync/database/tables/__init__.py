@@ -19,10 +19,11 @@ from orders_sync.database.tables import (
     reports,
     schema,
     stock,
+    subscriptions,
 )
 from orders_sync.database.tables.columns import metadata
 
 __all__ = [
     "acts", "alerts", "contracts", "cutover", "documents", "error_answers", "metadata", "orders", "passes", "privacy",
-    "reports", "schema", "stock",
+    "reports", "schema", "stock", "subscriptions",
 ]  # fmt: skip

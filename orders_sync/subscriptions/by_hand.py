@@ -1,0 +1,168 @@
+"""What people do with subscriptions by hand; each act is on record with who and why."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import LiteralString, NamedTuple
+
+from orders_sync.acts.by import By
+from orders_sync.acts.manual_acts import Act, On, note_act
+from orders_sync.database.engine import Connection
+from orders_sync.database.rows import rows_as
+from orders_sync.model.errors import UserFacingError
+
+
+class SubscriptionError(UserFacingError):
+    """An act on a subscription that is not possible: what is wrong, what is allowed."""
+
+
+class Delivery(NamedTuple):
+    """An event for a subscription."""
+
+    event_id: int
+    kind: str
+    account: str
+    order_id: str
+    recorded_at: datetime
+    """When the event was stored, by our clock."""
+    attempts: int
+    due_at: datetime
+    """From when it may be delivered, or delivered again, by our clock."""
+    problem: str | None
+    outcome: str | None
+    """delivered, skipped or given_up; None: it waits."""
+
+
+def pause(connection: Connection, subscription: str, by: By) -> None:
+    """Stops the delivery; events go on to be collected. Raises SubscriptionError if it is paused already."""
+    with connection.transaction():
+        _check(connection, subscription)
+        if not connection.execute(_PAUSE, [by.user, by.reason, subscription]).rowcount:
+            raise SubscriptionError(f"The subscription {subscription} is paused already.")
+        note_act(connection, by, Act.PAUSE_SUBSCRIPTION, _on(subscription))
+
+
+def resume(connection: Connection, subscription: str, by: By) -> None:
+    """Delivers again, also to a receiver that rests. Raises SubscriptionError if there is nothing to resume."""
+    with connection.transaction():
+        _check(connection, subscription)
+        if not connection.execute(_RESUME, [subscription]).rowcount:
+            raise SubscriptionError(f"The subscription {subscription} is not paused, and its receiver does not rest.")
+        note_act(connection, by, Act.RESUME_SUBSCRIPTION, _on(subscription))
+
+
+def skip(connection: Connection, subscription: str, event_id: int, by: By) -> None:
+    """Ends an event that waits, without its delivery; the next one of its order is due.
+
+    Raises SubscriptionError if it does not wait.
+    """
+    with connection.transaction():
+        _check(connection, subscription)
+        if not connection.execute("SELECT ack_events(%s, %s)", [subscription, [event_id]]).fetchone() == (1,):
+            raise SubscriptionError(f"The event {event_id} does not wait for the subscription {subscription}.")
+        connection.execute(_SKIP, [subscription, event_id])
+        note_act(connection, by, Act.SKIP_DELIVERY, _on(subscription), f"event {event_id}")
+
+
+def replay_since(connection: Connection, subscription: str, since: datetime, by: By) -> int:
+    """Delivers the events since then again, and those of before the subscription; returns how many."""
+    return _replay(connection, subscription, by, _SINCE, {"since": since}, f"since {since:%Y-%m-%d %H:%M:%S %Z}")
+
+
+def replay_order(connection: Connection, subscription: str, account: str, order_id: str, by: By) -> int:
+    """Delivers all events of an order again; returns how many."""
+    values = {"account": account, "order": order_id}
+    return _replay(connection, subscription, by, _OF_ORDER, values, f"order {account}/{order_id}")
+
+
+def replay_given_up(connection: Connection, subscription: str, by: By) -> int:
+    """Tries the events again that were given up; returns how many."""
+    return _replay(connection, subscription, by, _GIVEN_UP, {}, "all that was given up")
+
+
+def remove(connection: Connection, subscription: str, by: By) -> int:
+    """Forgets a subscription with its deliveries; returns how many events were waiting."""
+    with connection.transaction():
+        _check(connection, subscription)
+        ((waiting,),) = connection.execute(_WAITING, [subscription])
+        connection.execute("DELETE FROM subscriptions WHERE subscription = %s", [subscription])
+        connection.execute("DELETE FROM event_deliveries WHERE subscription = %s", [subscription])
+        note_act(connection, by, Act.REMOVE_SUBSCRIPTION, _on(subscription), f"{waiting} events were waiting")
+    return int(waiting)
+
+
+def deliveries(connection: Connection, subscription: str, *, given_up: bool, limit: int) -> list[Delivery]:
+    """The events that wait, the oldest first; or those that were given up."""
+    _check(connection, subscription)
+    values = {"subscription": subscription, "given_up": given_up, "limit": limit}
+    return rows_as(connection, Delivery, _DELIVERIES, values)
+
+
+def _replay(
+    connection: Connection,
+    subscription: str,
+    by: By,
+    which: LiteralString,
+    values: Mapping[str, object],
+    what: str,
+) -> int:
+    with connection.transaction():
+        _check(connection, subscription)
+        count = connection.execute(_REPLAY + which + _AGAIN, {"name": subscription, **values}).rowcount
+        note_act(connection, by, Act.REPLAY_EVENTS, _on(subscription), f"{what}: {count} events")
+    return count
+
+
+def _check(connection: Connection, subscription: str) -> None:
+    names = [name for (name,) in connection.execute("SELECT subscription FROM subscriptions ORDER BY 1")]
+    if subscription not in names:
+        raise SubscriptionError(
+            f"There is no subscription {subscription}; allowed are {', '.join(names) or 'none yet'}."
+        )
+
+
+def _on(subscription: str) -> On:
+    return On(other=f"subscription {subscription}")
+
+
+_PAUSE: LiteralString = """
+UPDATE subscriptions SET paused_at = now(), paused_by = %s, pause_reason = %s
+WHERE subscription = %s AND paused_at IS NULL
+"""
+_RESUME: LiteralString = """
+UPDATE subscriptions SET paused_at = NULL, paused_by = NULL, pause_reason = NULL, resting_until = NULL, failures = 0
+WHERE subscription = %s AND (paused_at IS NOT NULL OR resting_until IS NOT NULL)
+"""
+_SKIP: LiteralString = """
+UPDATE event_deliveries SET outcome = 'skipped' WHERE subscription = %s AND event_id = %s
+"""
+_WAITING: LiteralString = "SELECT count(*) FROM event_deliveries WHERE subscription = %s AND ended_at IS NULL"
+_REPLAY: LiteralString = """
+INSERT INTO event_deliveries AS known (subscription, event_id, account, order_id, is_replayed)
+SELECT wanted.subscription, event.event_id, event.account, event.order_id, true
+FROM subscriptions wanted JOIN order_events event ON event.kind = ANY (wanted.kinds)
+  AND (wanted.accounts IS NULL OR event.account = ANY (wanted.accounts))
+  AND (wanted.statuses IS NULL OR event.new_status = ANY (wanted.statuses))
+WHERE wanted.subscription = %(name)s
+"""
+_SINCE: LiteralString = " AND event.recorded_at >= %(since)s"
+_OF_ORDER: LiteralString = " AND event.account = %(account)s AND event.order_id = %(order)s"
+_GIVEN_UP: LiteralString = """ AND EXISTS (
+  SELECT FROM event_deliveries dead WHERE dead.subscription = wanted.subscription AND dead.event_id = event.event_id
+    AND dead.outcome = 'given_up')"""
+# What is pending keeps its attempts, and is due at once.
+_AGAIN: LiteralString = """
+ON CONFLICT (subscription, event_id) DO UPDATE SET due_at = now(), ended_at = NULL, outcome = NULL, problem = NULL,
+  waiting_since = CASE WHEN known.ended_at IS NULL THEN known.waiting_since ELSE now() END,
+  is_replayed = known.is_replayed OR known.ended_at IS NOT NULL,
+  attempts = CASE WHEN known.ended_at IS NULL THEN known.attempts ELSE 0 END,
+  first_tried_at = CASE WHEN known.ended_at IS NULL THEN known.first_tried_at END
+WHERE known.ended_at IS NOT NULL OR known.problem IS NOT NULL
+"""
+_DELIVERIES: LiteralString = """
+SELECT delivery.event_id, event.kind, delivery.account, delivery.order_id, event.recorded_at, delivery.attempts,
+  delivery.due_at, delivery.problem, delivery.outcome
+FROM event_deliveries delivery JOIN order_events event USING (event_id)
+WHERE delivery.subscription = %(subscription)s AND CASE WHEN %(given_up)s
+  THEN delivery.outcome = 'given_up' ELSE delivery.ended_at IS NULL END
+ORDER BY delivery.event_id LIMIT %(limit)s
+"""

@@ -1,0 +1,159 @@
+"""Python functions that consume order events: `@order_event_consumer` marks one.
+
+    @order_event_consumer
+    def deliver(event: OrderEvent) -> None:
+        erp.put(f"/orders/{event.order_id}", status=event.new_status)
+
+An event whose call returns is delivered; one whose call raises is tried again, later and later. With `batch=True` the
+function gets a list of events, of different orders, and acknowledges them all, or those whose ids it returns.
+"""
+
+import importlib
+import importlib.util
+import time
+from collections.abc import Callable, Collection, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NamedTuple, cast, overload
+
+from orders_sync.config.subscriptions import DagsterConsumer, SubscriptionConfigError
+from orders_sync.database.engine import Connection
+from orders_sync.subscriptions.deliveries import Claimed, acknowledge, claim, keep, refuse
+from orders_sync.subscriptions.event import OrderEvent, event_from
+
+ForEach = Callable[[OrderEvent], None]
+ForMany = Callable[[Sequence[OrderEvent]], Collection[str] | None]
+
+
+class OrderEventConsumer(NamedTuple):
+    """A function that consumes events, one by one or many at once."""
+
+    function: Callable[[Any], Any]
+    is_batch: bool
+
+    def __call__(self, events: Any) -> Any:
+        """Calls the function itself, e.g. in a test."""
+        return self.function(events)
+
+
+@overload
+def order_event_consumer(function: ForEach) -> OrderEventConsumer: ...
+@overload
+def order_event_consumer(*, batch: bool) -> Callable[[Callable[[Any], Any]], OrderEventConsumer]: ...
+def order_event_consumer(function: ForEach | None = None, *, batch: bool = False) -> Any:
+    """Marks a function as a consumer of order events. `batch`: it gets a list of events."""
+    if function is not None:
+        return OrderEventConsumer(function, is_batch=False)
+
+    def mark(marked: Callable[[Any], Any]) -> OrderEventConsumer:
+        return OrderEventConsumer(marked, is_batch=batch)
+
+    return mark
+
+
+class Consumed(NamedTuple):
+    """What a round of a consumer has done."""
+
+    delivered: int
+    failed: int
+    problem: str
+    """Why the last event failed, in one line; '' if none did."""
+    is_over: bool
+    """Whether nothing more was due."""
+
+
+def find_consumer(reference: str, folder: Path, file: str) -> OrderEventConsumer:
+    """The consumer that a file names as module:function. `folder`: where its own modules are.
+
+    Raises SubscriptionConfigError; whatever the module raises is one, too.
+    """
+    module_name, _, name = reference.partition(":")
+    where = f"{file}: dagster.function: {reference}"
+    own = folder.joinpath(*module_name.split(".")).with_suffix(".py")
+    try:
+        module = _module_of(own, folder.name) if own.is_file() else importlib.import_module(module_name)
+    except (Exception, SystemExit) as problem:  # a user's code may raise anything
+        text = " ".join(str(problem).split())[:300]
+        raise SubscriptionConfigError(f"{where}: can't be imported: {type(problem).__name__}: {text}") from problem
+    found = getattr(module, name, None)
+    if not isinstance(found, OrderEventConsumer):
+        what = (
+            "is not marked with @order_event_consumer" if found is not None else f"there is no {name} in {module_name}"
+        )
+        raise SubscriptionConfigError(f"{where}: {what}.")
+    return found
+
+
+def consume(
+    connection: Connection, subscription: str, consumer: OrderEventConsumer, settings: DagsterConsumer, seconds: float
+) -> Consumed:
+    """Gives the consumer what is due, a batch at a time, until nothing is, or the time is over."""
+    ends = time.monotonic() + seconds
+    delivered, failed, problem = 0, 0, ""
+    while time.monotonic() < ends:
+        claimed = claim(connection, subscription, settings.batch, settings.lease)
+        if not claimed:
+            return Consumed(delivered, failed, problem, True)
+        done, wrong = (
+            _consume_many(connection, subscription, consumer.function, claimed)
+            if consumer.is_batch
+            else _consume_each(connection, subscription, consumer.function, claimed, settings.lease)
+        )
+        delivered, failed, problem = delivered + done, failed + len(claimed) - done, wrong or problem
+    return Consumed(delivered, failed, problem, False)
+
+
+def _consume_each(
+    connection: Connection,
+    subscription: str,
+    function: Callable[[Any], Any],
+    claimed: Sequence[Claimed],
+    lease: timedelta,
+) -> tuple[int, str]:
+    """One by one. Acknowledged at once: a process that ends here gives no event a second time but the one under way."""
+    done, problem = 0, ""
+    kept_at = time.monotonic()
+    for number, each in enumerate(claimed):
+        if number and time.monotonic() - kept_at > lease.total_seconds() / 100:
+            keep(connection, subscription, [one.event_id for one in claimed[number:]], lease)
+            kept_at = time.monotonic()
+        try:
+            function(event_from(each.content))
+        except Exception as error:  # whatever a user's function raises concerns this event alone
+            problem = _problem(error)
+            refuse(connection, subscription, each.event_id, problem)
+        else:
+            done += acknowledge(connection, subscription, [each.event_id])
+    return done, problem
+
+
+def _consume_many(
+    connection: Connection, subscription: str, function: Callable[[Any], Any], claimed: Sequence[Claimed]
+) -> tuple[int, str]:
+    problem = "the consumer has not acknowledged it"
+    try:
+        returned = function([event_from(each.content) for each in claimed])
+        taken = {each.event_id for each in claimed}
+        if returned is not None:
+            taken &= {int(each) for each in cast(Collection[str], returned)}
+    except Exception as error:  # as above
+        taken, problem = set[int](), _problem(error)
+    done = acknowledge(connection, subscription, taken)
+    left = [each.event_id for each in claimed if each.event_id not in taken]
+    for event_id in left:
+        refuse(connection, subscription, event_id, problem)
+    return done, problem if left else ""
+
+
+def _problem(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _module_of(path: Path, subscription: str) -> Any:
+    """The module in a file beside the subscription's, under a name of its own: two may have files of one name."""
+    spec = importlib.util.spec_from_file_location(f"orders_sync_subscription_{subscription}_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is no module")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

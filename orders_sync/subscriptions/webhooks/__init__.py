@@ -1,0 +1,1 @@
+"""Delivers events by HTTP, as the Standard Webhooks specification and CloudEvents ask for."""

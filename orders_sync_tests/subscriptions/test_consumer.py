@@ -1,0 +1,106 @@
+"""Python functions as consumers: what returns is delivered, what raises comes again."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from orders_sync.config.subscriptions import DagsterConsumer, SubscriptionConfigError
+from orders_sync.database.engine import Connection
+from orders_sync.subscriptions.consumer import OrderEventConsumer, consume, find_consumer, order_event_consumer
+from orders_sync.subscriptions.deliveries import positions
+from orders_sync.subscriptions.event import OrderEvent
+from orders_sync_tests.subscriptions.conftest import FILE, Subscribe, an_event, event_ids
+from orders_sync_tests.subscriptions.test_deliveries import pass_time
+
+SETTINGS = DagsterConsumer(function="consumer:deliver", batch=10)
+
+
+def test_each_event_is_a_call_and_one_that_raises_stops_no_other(connection: Connection, subscribe: Subscribe) -> None:
+    subscribe()
+    for order in ("1", "2", "3"):
+        an_event(connection, order)
+        an_event(connection, order, "shipped")
+    got: list[str] = []
+
+    @order_event_consumer
+    def deliver(event: OrderEvent) -> None:
+        if event.order_id == "2":
+            raise ValueError("no such customer")
+        got.append(event.order_id)
+
+    outcome = consume(connection, "erp", deliver, SETTINGS, 20)
+    assert outcome == (6, 1, "ValueError: no such customer", True)
+    assert sorted(got) == ["1"] * 3 + ["3"] * 3
+    (position,) = positions(connection)
+    assert (position.waiting, position.failing) == (3, 1)
+
+
+def test_a_batch_is_acknowledged_whole_or_by_the_ids_that_are_returned(
+    connection: Connection, subscribe: Subscribe
+) -> None:
+    subscribe()
+    for order in range(4):
+        an_event(connection, str(order))
+    first, second, third, fourth = event_ids(connection)
+    calls: list[list[str]] = []
+
+    @order_event_consumer(batch=True)
+    def deliver(events: Sequence[OrderEvent]) -> list[str] | None:
+        calls.append([event.id for event in events])
+        if len(calls) == 1:
+            return [event.id for event in events[:2]] + ["999"]
+        if len(calls) == 2:
+            raise OSError("the ERP is down")
+        return None
+
+    outcome = consume(connection, "erp", deliver, SETTINGS, 20)
+    assert (outcome.delivered, outcome.failed, outcome.problem) == (2, 2, "the consumer has not acknowledged it")
+    pass_time(connection, 6)
+    assert consume(connection, "erp", deliver, SETTINGS, 20).problem == "OSError: the ERP is down"
+    pass_time(connection, 21)
+    assert consume(connection, "erp", deliver, SETTINGS, 20) == (2, 0, "", True)
+    assert calls == [[str(first), str(second), str(third), str(fourth)], *([[str(third), str(fourth)]] * 2)]
+
+
+def test_a_consumer_is_called_as_the_function_that_it_is() -> None:
+    @order_event_consumer
+    def double(event: OrderEvent) -> None: ...
+
+    assert isinstance(double, OrderEventConsumer)
+    assert order_event_consumer(batch=True)(len)(["a", "b"]) == 2
+
+
+def test_the_time_of_a_round_ends_it(connection: Connection, subscribe: Subscribe) -> None:
+    subscribe()
+    an_event(connection)
+    assert consume(connection, "erp", order_event_consumer(lambda event: None), SETTINGS, 0) == (0, 0, "", False)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import nowhere\n", "can't be imported: ModuleNotFoundError: No module named 'nowhere'"),
+        ("raise SystemExit('no')\n", "can't be imported: SystemExit: no"),
+        ("def deliver(event): ...\n", "is not marked with @order_event_consumer."),
+        ("", "there is no deliver in consumer."),
+    ],
+)
+def test_a_function_that_can_not_be_used_says_why(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "consumer.py").write_text(text)
+    with pytest.raises(SubscriptionConfigError) as raised:
+        find_consumer("consumer:deliver", tmp_path, FILE)
+    assert str(raised.value) == f"{FILE}: dagster.function: consumer:deliver: {said}"
+
+
+def test_a_module_beside_the_file_comes_before_an_installed_one(tmp_path: Path) -> None:
+    own = (
+        "from orders_sync.subscriptions.consumer import order_event_consumer\n@order_event_consumer\ndef f(event): {}\n"
+    )
+    for folder, text in (("one", own.format("return 1")), ("two", own.format("return 2"))):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "json.py").write_text(text)
+    found = [find_consumer("json:f", tmp_path / folder, FILE) for folder in ("one", "two")]
+    assert [consumer(None) for consumer in found] == [1, 2]
+    with pytest.raises(SubscriptionConfigError, match="is not marked"):
+        find_consumer("json:dumps", tmp_path, FILE)
