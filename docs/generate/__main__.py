@@ -15,6 +15,7 @@ from docs.generate.roles import roles_page
 from docs.generate.settings import settings_page
 from docs.generate.states import lock_actions_table, lock_states_table, states_page
 from docs.generate.tables import tables_page
+from docs.generate.views import tables_picture, views_part
 from orders_sync.marketplaces.kit.registry import broken_modules
 
 DOCS = Path(__file__).resolve().parents[1]
@@ -34,6 +35,7 @@ PAGES: dict[str, Callable[[], str]] = {
 #: Parts of hand-written pages, between `<!-- generated: NAME -->` and `<!-- /generated -->`.
 PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "operation.md": {"document access": document_access_table},
+    "data.md": {"tables": tables_picture, "views": views_part},
     "stock.md": {"lock actions": lock_actions_table, "lock states": lock_states_table},
 }
 
