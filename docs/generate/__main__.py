@@ -9,6 +9,7 @@ from docs.generate.command_line import command_line_page
 from docs.generate.contract import SCHEMA_FILE, asyncapi_file, schema_file
 from docs.generate.documents import document_access_table
 from docs.generate.events import events_page
+from docs.generate.grafana import dashboard_file, rules_file
 from docs.generate.layers import layers_picture
 from docs.generate.licences import licences_page
 from docs.generate.roles import roles_page
@@ -27,6 +28,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/events.md": events_page,
     SCHEMA_FILE: schema_file,
     "reference/asyncapi.json": asyncapi_file,
+    "reference/grafana-dashboard.json": dashboard_file,
+    "reference/prometheus-rules.yaml": rules_file,
     "reference/states.md": states_page,
     "reference/command-line.md": command_line_page,
     "reference/licences.md": licences_page,

@@ -35,6 +35,7 @@ WITHOUT: dict[str, str] = {
     ),
     **dict.fromkeys(("up", "daemon", "watch", "web", "sandbox", "db shell", "subscriptions deliver"), PROCESS),
     "buyer export": "it prints JSON anyway",
+    "metrics": "it prints Prometheus's format",
     "subscriptions event": "it prints JSON anyway",
     "subscriptions secret": "it prints one secret",
     "documents save": "it writes files, and names them",

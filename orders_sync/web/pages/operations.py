@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from orders_sync.acts.by import By
 from orders_sync.acts.manual_acts import Act, On, note_act
-from orders_sync.config.pages import START_PAGE, WAITING_PAGE
+from orders_sync.config.pages import METRICS_PAGE, START_PAGE, WAITING_PAGE
 from orders_sync.config.schedules import load_schedules
 from orders_sync.database.engine import Connection
 from orders_sync.documents.listing import (
@@ -24,6 +24,7 @@ from orders_sync.documents.listing import (
 )
 from orders_sync.documents.printing import printed
 from orders_sync.documents.store import StoredDocument, stored_documents
+from orders_sync.health.metrics import CONTENT_TYPE, metrics_text
 from orders_sync.lanes.activity import ActivityKind, activity
 from orders_sync.lanes.history import lane_states
 from orders_sync.lanes.pauses import pause_of, paused_accounts
@@ -61,6 +62,7 @@ class OperationsPages:
             Route(f"{START_PAGE}/documents/content", self.document_content),
             Route(f"{START_PAGE}/documents/print", self.printed_documents),
             Route(f"{START_PAGE}/health", health),
+            Route(METRICS_PAGE, metrics),
             Route(f"{START_PAGE}/static/operations.css", style_sheet),
         ]
 
@@ -205,6 +207,12 @@ def _no_account(account: str) -> str:
 async def health(_: Request) -> Response:
     """Says that the process answers; for supervisors, without a login."""
     return PlainTextResponse("ok\n", headers=NOT_STORED)
+
+
+def metrics(_: Request) -> Response:
+    """Figures for Prometheus; behind the login, where there is one."""
+    with page_stock_reader() as stock:
+        return Response(metrics_text(stock), media_type=CONTENT_TYPE, headers=NOT_STORED)
 
 
 async def style_sheet(_: Request) -> Response:

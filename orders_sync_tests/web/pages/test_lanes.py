@@ -112,3 +112,11 @@ def test_a_run_or_a_check_that_can_not_be_launched_says_why(web: str) -> None:
 def a_form(browser: httpx.Client) -> dict[str, str]:
     """What each form of the page has."""
     return dict(re.findall(r'name="(token|once)" value="([^"]*)"', browser.get("/lanes").text)[:2])
+
+
+@pytest.mark.usefixtures("short_order")
+def test_the_figures_for_prometheus_need_the_login_where_there_is_one(web: str, guarded: str) -> None:
+    answer = httpx.get(f"{web}/operations/metrics", trust_env=False)
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert 'orders_sync_waiting_orderlines{account="shop"} 1.0' in answer.text
+    assert httpx.get(f"{guarded}/operations/metrics", trust_env=False).status_code in (302, 303, 401)
