@@ -8,7 +8,7 @@ import click
 
 from orders_sync.cli.database import read_stock_database
 from orders_sync.cli.names import SUBSCRIPTION
-from orders_sync.cli.output import console, print_as_it_is, print_error, print_warning
+from orders_sync.cli.output import EXIT_FAILED, console, print_as_it_is, print_error, print_warning
 from orders_sync.cli.past_time import PastTime
 from orders_sync.cli.rows import format_options, print_json, print_rows
 from orders_sync.cli.user import by_user
@@ -35,8 +35,15 @@ def list_subscriptions(as_json: bool, as_csv: bool) -> None:
 
     `stock` is the stock job, which is always there. New files in defs/subscriptions count from now on.
     """
-    from orders_sync.config.subscriptions import STOCK, load_subscriptions
+    from orders_sync.config.subscriptions import (
+        FILE_NAME,
+        STOCK,
+        SubscriptionConfigError,
+        load_subscriptions,
+        subscriptions_folder,
+    )
     from orders_sync.stock.queries import stock_position
+    from orders_sync.subscriptions.consumer import find_consumer
     from orders_sync.subscriptions.deliveries import positions
     from orders_sync.subscriptions.registration import register
 
@@ -57,6 +64,13 @@ def list_subscriptions(as_json: bool, as_csv: bool) -> None:
         ]
         for each in found
     ]  # fmt: skip
+    for name, settings in wanted.items():
+        if settings.dagster is not None:
+            try:
+                folder = subscriptions_folder() / name
+                find_consumer(settings.dagster.function, folder, str(folder / FILE_NAME))
+            except SubscriptionConfigError as problem:
+                problems[name] = problem
     names = ["subscription", "consumer", "state", "waiting", "waits_since", "failing", "delivered_24_h", "given_up"]
     print_rows(f"{len(rows)} subscriptions", names, rows, as_json=as_json, as_csv=as_csv, optional=["consumer"])
     for problem in problems.values():
@@ -67,6 +81,8 @@ def list_subscriptions(as_json: bool, as_csv: bool) -> None:
                 f"{each.subscription} has no file any more, and goes on to collect events: `orders-sync subscriptions "
                 f"remove {each.subscription}` forgets it."
             )
+    if problems:
+        raise SystemExit(EXIT_FAILED)
 
 
 @subscriptions.command("waiting")

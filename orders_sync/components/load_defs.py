@@ -17,11 +17,10 @@ import dagster as dg
 from orders_sync.config.code_location import is_code_server
 from orders_sync.config.yaml_files import ConfigError, read_yaml, shown_name
 from orders_sync.dagster_instance.internals import LazyDefinitions, get_library_json_enriched_defs, is_component_loader
-from orders_sync.model.errors import UserFacingError
+from orders_sync.model.errors import UserFacingError, text_of
 
 _WHOLE = ("defs.yaml", "defs.yml", "component.yaml", "component.py", "definitions.py")
 """A folder with one of these is loaded whole, or not at all."""
-_MAX_REASON = 300
 
 
 class Unloadable(NamedTuple):
@@ -107,7 +106,9 @@ def _parts(module: str, project_root: Path, left_out: list[Unloadable]) -> Itera
             yield Part(path, _whole(module, path, project_root))
             return
     # Whatever the code or the file of one part raises must not reach the others, not even `sys.exit()`.
-    except (Exception, SystemExit) as problem:
+    except BaseException as problem:
+        if isinstance(problem, KeyboardInterrupt) or type(problem).__module__.startswith("dagster._core.execution"):
+            raise
         if not inner:
             left_out.append(Unloadable(path, _reason(path, problem)))
     for name in inner:
@@ -183,5 +184,4 @@ def _reason(path: Path, problem: BaseException) -> str:
         problem = problem.__cause__
     if isinstance(problem, UserFacingError):
         return str(problem)
-    text = " ".join(str(problem).split())
-    return f"{shown_name(str(path))}: {type(problem).__name__}: {text[:_MAX_REASON]}".removesuffix(": ")
+    return f"{shown_name(str(path))}: {text_of(problem)}"

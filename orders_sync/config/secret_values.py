@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from urllib.parse import unquote, urlsplit
 
 from orders_sync.model.known_credentials import note_credential
@@ -28,9 +29,9 @@ def address_of(variable: str) -> str | None:
 def _secrets_in(url: str) -> Iterator[str]:
     """The address, and its parts that are passwords or tokens: a service may quote one of them alone."""
     yield url
-    parts = urlsplit(url)
-    if parts.password:
-        yield unquote(parts.password)
+    with suppress(ValueError):  # whoever uses the URL says what is wrong with it
+        if password := urlsplit(url).password:
+            yield unquote(password)
     for part in re.split(r"[:/?&=@#,]", unquote(url.partition("://")[2])):
         is_long = len(part) >= 16 or (len(part) >= 8 and any(character.isdigit() for character in part))
         if is_long and "." not in part:  # a host or a mail address has dots

@@ -27,7 +27,7 @@ STOCK = "stock"
 """The subscription that is always there: the stock job."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,49}")
 _CONSUMER = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
-_ROLE = r"^[a-z_][a-z0-9_]{0,62}$"
+_ROLE = r"^[^\x00-\x1f\x7f\"]{1,63}$"
 
 
 class SubscriptionConfigError(ConfigError):
@@ -143,6 +143,11 @@ class SubscriptionSettings(BaseModel):
             found = " and ".join(named) or "none of them"
             raise ValueError(f"exactly one of dagster, webhook and sql says who consumes the events; found is {found}")
         return self
+
+    @property
+    def consumer_kind(self) -> Literal["dagster", "webhook", "sql"]:
+        """Which of the three consumes the events."""
+        return "dagster" if self.dagster is not None else "webhook" if self.webhook is not None else "sql"
 
     @property
     def consumer(self) -> str:

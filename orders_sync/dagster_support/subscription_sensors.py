@@ -13,7 +13,7 @@ from orders_sync.subscriptions.deliveries import is_due, positions
 from orders_sync.subscriptions.registration import register
 from orders_sync.subscriptions.webhooks.delivery import deliver_all
 
-ROUND_SECONDS = 25.0
+ROUND_SECONDS = 20.0
 """How long a tick delivers to receivers. Dagster gives it up after 60 seconds, and an answer may take 30."""
 
 
@@ -95,6 +95,8 @@ def figures_sensor() -> dg.SensorDefinition:
         context.update_cursor(cursor)
         names = ", ".join(each.asset_key.path[-1] for each in shown)
         new = f"New: {', '.join(done.added)}. " if done.added else ""
+        if done.put_off:
+            new += f"Put off until the transactions that write events have ended: {', '.join(done.put_off)}. "
         return dg.SkipReason(f"{new}Shown: {names}." if names else f"{new}Nothing has changed.")
 
     return subscriptions

@@ -78,8 +78,8 @@ DELETE FROM schedule_ticks WHERE (account, sync_type, tick_at) IN (
 _DELIVERIES: LiteralString = """
 DELETE FROM event_deliveries WHERE (subscription, event_id) IN (
   SELECT delivery.subscription, delivery.event_id
-  FROM subscriptions known JOIN event_deliveries delivery USING (subscription)
-  WHERE delivery.ended_at < now() - %(age)s LIMIT %(rows)s)
+  FROM event_deliveries delivery LEFT JOIN subscriptions known USING (subscription)
+  WHERE delivery.ended_at < now() - %(age)s OR known.subscription IS NULL LIMIT %(rows)s)
 """
 _ERROR_ANSWERS: LiteralString = """
 DELETE FROM error_answers WHERE error_answer_id IN (

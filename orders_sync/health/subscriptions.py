@@ -52,7 +52,10 @@ def examine_subscriptions() -> Iterator[Finding]:
             yield Finding(False, what, remedy, name, kind="given up", level=Level.WARNING)
         alert_after = usable[name].alert_after if name in usable else timedelta(minutes=30)
         waits = datetime.now(UTC) - position.waiting_since if position.waiting_since is not None else timedelta(0)
-        if position.problem is not None and failures.get(name, 0) >= FAILURES_BEFORE_REST:
+        tries = failures.get(name, 0)  # 0: it can't be called at all
+        if position.problem is not None and (
+            tries == 0 or tries >= FAILURES_BEFORE_REST
+        ):  # 0: it can't be called at all
             remedy = f"It is tried again by itself. `orders-sync subscriptions waiting {name}` lists what waits."
             yield Finding(False, f"its receiver fails: {position.problem}", remedy, name, kind="receiver")
         elif waits > alert_after:

@@ -147,12 +147,16 @@ def _value(value: Any) -> str:
 
 
 def _events(stock: StockConnection, key: list[str]) -> Iterator[Entry]:
-    for at, kind, item_id, old, new, applied_at, attempts, problem in stock.execute(_EVENTS, [*key, MAX_ENTRIES]):
+    rows = stock.execute(_EVENTS, [*key, MAX_ENTRIES])
+    for at, kind, item_id, old, new, applied_at, attempts, problem, deliveries in rows:
         about = f" of item {item_id}" if item_id else ""
         status = new if old is None else f"{old} → {new}"
         text = f"event {kind}{about}: {status}"
-        if applied_at is not None:
-            yield Entry(at, Source.EVENT, text, f"applied to stock {_moment(applied_at)}")
+        if old == new:  # it changes nothing in stock
+            yield Entry(at, Source.EVENT, f"event {kind}", deliveries or "")
+        elif applied_at is not None:
+            others = f"; {deliveries}" if deliveries else ""
+            yield Entry(at, Source.EVENT, text, f"applied to stock {_moment(applied_at)}{others}")
         elif attempts:
             why = f"could not be applied {attempts} times: {problem}"
             yield Entry(at, Source.EVENT, text, why, is_wrong=attempts >= MAX_ATTEMPTS)
@@ -256,8 +260,11 @@ SELECT item_id, sku, product, quantity, kind, status, care_id, (
 FROM order_items item WHERE account = %s AND order_id = %s ORDER BY item_id
 """
 _EVENTS: LiteralString = """
-SELECT recorded_at, kind, item_id, old_status, new_status, applied_at, attempts, problem FROM {events}
-WHERE account = %s AND order_id = %s ORDER BY event_id DESC LIMIT %s
+SELECT recorded_at, kind, item_id, old_status, new_status, applied_at, attempts, problem, (
+  SELECT string_agg(subscription || ' ' || coalesce(delivery.outcome, 'waiting'), ', ' ORDER BY subscription)
+  FROM public.event_deliveries delivery WHERE delivery.event_id = event.event_id
+    AND delivery.subscription IN (SELECT subscription FROM public.subscriptions)) AS deliveries
+FROM {events} event WHERE account = %s AND order_id = %s ORDER BY event_id DESC LIMIT %s
 """
 _HISTORY: LiteralString = """
 SELECT at, item_id, sku, cause, from_state, to_state, quantity, locked, short, consumed, held FROM {history}

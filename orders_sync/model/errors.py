@@ -18,3 +18,12 @@ class UserFacingError(OrdersSyncError):
 
     The command line prints the text instead of a traceback.
     """
+
+
+def text_of(error: BaseException) -> str:
+    """The class of an error and its text in one line, whatever class a user's code has made."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # its __str__ may be wrong
+        text = ""
+    return masked(f"{type(error).__name__}: {text[:300]}").removesuffix(": ")

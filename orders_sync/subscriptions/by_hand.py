@@ -129,7 +129,8 @@ UPDATE subscriptions SET paused_at = now(), paused_by = %s, pause_reason = %s
 WHERE subscription = %s AND paused_at IS NULL
 """
 _RESUME: LiteralString = """
-UPDATE subscriptions SET paused_at = NULL, paused_by = NULL, pause_reason = NULL, resting_until = NULL, failures = 0
+UPDATE subscriptions SET paused_at = NULL, paused_by = NULL, pause_reason = NULL, resting_until = NULL, failures = 0,
+  problem = NULL
 WHERE subscription = %s AND (paused_at IS NOT NULL OR resting_until IS NOT NULL)
 """
 _SKIP: LiteralString = """
@@ -152,6 +153,7 @@ _GIVEN_UP: LiteralString = """ AND EXISTS (
 # What is pending keeps its attempts, and is due at once.
 _AGAIN: LiteralString = """
 ON CONFLICT (subscription, event_id) DO UPDATE SET due_at = now(), ended_at = NULL, outcome = NULL, problem = NULL,
+  is_claimed = false,
   waiting_since = CASE WHEN known.ended_at IS NULL THEN known.waiting_since ELSE now() END,
   is_replayed = known.is_replayed OR known.ended_at IS NOT NULL,
   attempts = CASE WHEN known.ended_at IS NULL THEN known.attempts ELSE 0 END,

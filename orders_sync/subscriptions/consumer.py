@@ -9,15 +9,18 @@ function gets a list of events, of different orders, and acknowledges them all, 
 """
 
 import importlib
-import importlib.util
+import inspect
+import sys
 import time
 from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple, cast, overload
 
 from orders_sync.config.subscriptions import DagsterConsumer, SubscriptionConfigError
 from orders_sync.database.engine import Connection
+from orders_sync.model.errors import text_of
 from orders_sync.subscriptions.deliveries import Claimed, acknowledge, claim, keep, refuse
 from orders_sync.subscriptions.event import OrderEvent, event_from
 
@@ -41,14 +44,18 @@ def order_event_consumer(function: ForEach) -> OrderEventConsumer: ...
 @overload
 def order_event_consumer(*, batch: bool) -> Callable[[Callable[[Any], Any]], OrderEventConsumer]: ...
 def order_event_consumer(function: ForEach | None = None, *, batch: bool = False) -> Any:
-    """Marks a function as a consumer of order events. `batch`: it gets a list of events."""
-    if function is not None:
-        return OrderEventConsumer(function, is_batch=False)
+    """Marks a function as a consumer of order events. `batch`: it gets a list of events.
+
+    Raises TypeError for a function whose call does not run it: one with `async` or `yield`.
+    """
 
     def mark(marked: Callable[[Any], Any]) -> OrderEventConsumer:
+        is_async = inspect.iscoroutinefunction(marked) or inspect.isasyncgenfunction(marked)
+        if is_async or inspect.isgeneratorfunction(marked):
+            raise TypeError(f"{marked.__name__} has {'`async`' if is_async else '`yield`'}: a plain function is needed")
         return OrderEventConsumer(marked, is_batch=batch)
 
-    return mark
+    return mark(function) if function is not None else mark
 
 
 class Consumed(NamedTuple):
@@ -69,17 +76,17 @@ def find_consumer(reference: str, folder: Path, file: str) -> OrderEventConsumer
     """
     module_name, _, name = reference.partition(":")
     where = f"{file}: dagster.function: {reference}"
-    own = folder.joinpath(*module_name.split(".")).with_suffix(".py")
     try:
-        module = _module_of(own, folder.name) if own.is_file() else importlib.import_module(module_name)
-    except (Exception, SystemExit) as problem:  # a user's code may raise anything
-        text = " ".join(str(problem).split())[:300]
-        raise SubscriptionConfigError(f"{where}: can't be imported: {type(problem).__name__}: {text}") from problem
-    found = getattr(module, name, None)
+        is_own = folder.joinpath(*module_name.split(".")).with_suffix(".py").is_file()
+        module = _module_beside(folder, module_name) if is_own else importlib.import_module(module_name)
+        found = getattr(module, name, None)
+    except BaseException as problem:  # a user's code may raise anything, e.g. what pytest raises to skip a module
+        if isinstance(problem, KeyboardInterrupt) or type(problem).__module__.startswith("dagster"):
+            raise
+        raise SubscriptionConfigError(f"{where}: can't be imported: {text_of(problem)}") from None
     if not isinstance(found, OrderEventConsumer):
-        what = (
-            "is not marked with @order_event_consumer" if found is not None else f"there is no {name} in {module_name}"
-        )
+        is_there = found is not None
+        what = "is not marked with @order_event_consumer" if is_there else f"there is no {name} in {module_name}"
         raise SubscriptionConfigError(f"{where}: {what}.")
     return found
 
@@ -118,9 +125,9 @@ def _consume_each(
             keep(connection, subscription, [one.event_id for one in claimed[number:]], lease)
             kept_at = time.monotonic()
         try:
-            function(event_from(each.content))
-        except Exception as error:  # whatever a user's function raises concerns this event alone
-            problem = _problem(error)
+            _check_ran(function(event_from(each.content)))
+        except (Exception, SystemExit) as error:  # whatever a user's function raises concerns this event alone
+            problem = text_of(error)
             refuse(connection, subscription, each.event_id, problem)
         else:
             done += acknowledge(connection, subscription, [each.event_id])
@@ -134,10 +141,14 @@ def _consume_many(
     try:
         returned = function([event_from(each.content) for each in claimed])
         taken = {each.event_id for each in claimed}
+        _check_ran(returned)
+        if isinstance(returned, str | bytes):
+            raise TypeError("a batch consumer returns nothing, or a collection of ids")
         if returned is not None:
-            taken &= {int(each) for each in cast(Collection[str], returned)}
-    except Exception as error:  # as above
-        taken, problem = set[int](), _problem(error)
+            ids = {str(each) for each in cast(Collection[str], returned)}
+            taken = {event_id for event_id in taken if str(event_id) in ids}
+    except (Exception, SystemExit) as error:  # as above
+        taken, problem = set[int](), text_of(error)
     done = acknowledge(connection, subscription, taken)
     left = [each.event_id for each in claimed if each.event_id not in taken]
     for event_id in left:
@@ -145,15 +156,19 @@ def _consume_many(
     return done, problem if left else ""
 
 
-def _problem(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+def _check_ran(returned: object) -> None:
+    """Raises TypeError for what a call returns that has not run: a coroutine, or a generator."""
+    if inspect.isawaitable(returned) or inspect.isgenerator(returned) or inspect.isasyncgen(returned):
+        raise TypeError(f"it returned a {type(returned).__name__}, which has not run: a plain function is needed")
 
 
-def _module_of(path: Path, subscription: str) -> Any:
-    """The module in a file beside the subscription's, under a name of its own: two may have files of one name."""
-    spec = importlib.util.spec_from_file_location(f"orders_sync_subscription_{subscription}_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is no module")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def _module_beside(folder: Path, name: str) -> ModuleType:
+    """A module in the folder of a subscription. The folder is a package: `from .helper import …` finds another one."""
+    package = f"orders_sync_subscription_{folder.name}"
+    for stale in [each for each in sys.modules if each == package or each.startswith(f"{package}.")]:
+        del sys.modules[stale]
+    made = ModuleType(package)
+    made.__path__ = [str(folder)]
+    sys.modules[package] = made
+    importlib.invalidate_caches()
+    return importlib.import_module(f"{package}.{name}")

@@ -11,6 +11,7 @@ from typing import Any, LiteralString, NamedTuple
 from orders_sync.database.engine import Connection
 from orders_sync.database.rows import rows_as
 from orders_sync.model.control_characters import safe_text
+from orders_sync.model.keys import with_valid_characters
 
 LEASE = timedelta(minutes=5)
 """How long a claimed event stays with its consumer."""
@@ -54,9 +55,18 @@ class Position(NamedTuple):
 
 
 def claim(connection: Connection, subscription: str, most: int, lease: timedelta = LEASE) -> list[Claimed]:
-    """Events that are due, at most one of each order, in the order in which they were written."""
-    rows = connection.execute("SELECT * FROM claim_events(%s, %s, %s)", [subscription, most, lease])
-    return [Claimed(*row) for row in rows]
+    """Events that are due, at most one of each order, in the order in which they were written.
+
+    One that somebody has deleted from the database can't be delivered: it is given up.
+    """
+    claimed = [
+        Claimed(*row)
+        for row in connection.execute("SELECT * FROM claim_events(%s, %s, %s)", [subscription, most, lease])
+    ]
+    for each in claimed:
+        if not each.content:
+            give_up(connection, subscription, each.event_id, "somebody has deleted it from order_events")
+    return [each for each in claimed if each.content]
 
 
 def acknowledge(connection: Connection, subscription: str, event_ids: Collection[int]) -> int:
@@ -69,13 +79,13 @@ def refuse(
     connection: Connection, subscription: str, event_id: int, problem: str, again_in: timedelta | None = None
 ) -> None:
     """Notes that an attempt failed. The event is due again after `again_in`, or after a time that grows by itself."""
-    text = safe_text(problem, in_one_line=True)[:MAX_PROBLEM]
+    text = _one_line(problem)
     connection.execute("SELECT nack_events(%s, %s, %s, %s)", [subscription, [event_id], text, again_in])
 
 
 def give_up(connection: Connection, subscription: str, event_id: int, problem: str) -> None:
     """Notes that an event can't be delivered: it is tried no more, and the next one of its order is due."""
-    text = safe_text(problem, in_one_line=True)[:MAX_PROBLEM]
+    text = _one_line(problem)
     with connection.transaction():
         acknowledge(connection, subscription, [event_id])
         connection.execute(_GIVE_UP, [text, subscription, event_id])
@@ -101,11 +111,15 @@ def positions(connection: Connection) -> list[Position]:
     return rows_as(connection, Position, _POSITIONS)
 
 
+def _one_line(problem: str) -> str:
+    return safe_text(with_valid_characters(problem), in_one_line=True)[:MAX_PROBLEM]
+
+
 _GIVE_UP: LiteralString = """
 UPDATE event_deliveries SET outcome = 'given_up', problem = %s WHERE subscription = %s AND event_id = %s
 """
 _RELEASE: LiteralString = """
-UPDATE event_deliveries SET due_at = clock_timestamp(), attempts = greatest(attempts - 1, 0)
+UPDATE event_deliveries SET due_at = clock_timestamp(), is_claimed = false, attempts = greatest(attempts - 1, 0)
 WHERE subscription = %s AND event_id = ANY (%s) AND ended_at IS NULL
 """
 _KEEP: LiteralString = """

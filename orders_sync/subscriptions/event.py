@@ -111,7 +111,7 @@ class OrderEvent(msgspec.Struct, frozen=True, kw_only=True):
     order: EventOrder | None
     """null: somebody has deleted the order from the database since."""
     items: list[EventItem]
-    """All items of the order, removed ones included."""
+    """All items of the order, with those that it does not list any more (status `removed`)."""
     changed: ChangedFields
     """What the revision has changed; empty for OrderCreated."""
 

@@ -1,13 +1,18 @@
 """Subscriptions begin to get events once the orders database knows them: their files are read by whoever delivers."""
 
+import time
 from collections.abc import Mapping
 from typing import LiteralString, NamedTuple
+
+from psycopg.errors import LockNotAvailable
 
 from orders_sync.config.subscriptions import SubscriptionSettings
 from orders_sync.database.engine import Connection
 
-LOCK_SECONDS = 5
-"""How long a registration waits for the transactions that are writing events; the next one tries again."""
+LOCK_MILLISECONDS = 200
+"""How long a registration waits at once for the transactions that write events: other writers wait behind it."""
+LOCK_TRIES = 10
+"""How often it tries, a moment apart; then the next registration goes on."""
 
 
 class Registered(NamedTuple):
@@ -15,30 +20,48 @@ class Registered(NamedTuple):
 
     added: list[str]
     changed: list[str]
+    put_off: list[str]
+    """New ones that could not be added: a transaction writes events for too long. The next registration tries again."""
 
 
 def register(connection: Connection, wanted: Mapping[str, SubscriptionSettings]) -> Registered:
     """Makes the orders database know these subscriptions. Those without a file stay: nothing of theirs is lost.
 
     A new one gets each event whose transaction commits from now on, and those stored before if it starts at the
-    beginning. Raises psycopg.errors.LockNotAvailable while a transaction writes events for too long.
+    beginning.
     """
     known = {name: tuple(rest) for name, *rest in connection.execute(_KNOWN)}
-    added, changed = sorted(wanted.keys() - known.keys()), list[str]()
+    added, changed, put_off = list[str](), list[str](), list[str]()
     for name in sorted(wanted.keys() & known.keys()):
         values = _filters(wanted[name])
         if known[name] != values:
             connection.execute(_CHANGE, [*values, name])
             changed.append(name)
-    for name in added:
+    for name in sorted(wanted.keys() - known.keys()):
+        (added if _add(connection, name, wanted[name]) else put_off).append(name)
+    for (name,) in connection.execute(_UNFILLED).fetchall():
         with connection.transaction():
-            # Transactions under way have fanned out without it: wait for them, so that none of their events is missed.
-            connection.execute(f"SET LOCAL lock_timeout TO '{LOCK_SECONDS}s'".encode())
-            connection.execute("LOCK TABLE order_events IN SHARE ROW EXCLUSIVE MODE")
-            connection.execute(_ADD, [name, *_filters(wanted[name])])
-            if wanted[name].start == "beginning":
-                connection.execute(_ADD_STORED, [name])
-    return Registered(added, changed)
+            connection.execute(_ADD_STORED, [name])
+            connection.execute(_NOTE_FILLED, [name])
+    return Registered(added, changed, put_off)
+
+
+def _add(connection: Connection, name: str, settings: SubscriptionSettings) -> bool:
+    """Adds a subscription; False: transactions that write events are under way for too long."""
+    for attempt in range(LOCK_TRIES):
+        if attempt:
+            time.sleep(LOCK_MILLISECONDS / 1000)
+        try:
+            with connection.transaction():
+                # Transactions under way have fanned out without it: wait for them, so that no event is missed.
+                connection.execute(f"SET LOCAL lock_timeout TO '{LOCK_MILLISECONDS}ms'".encode())
+                connection.execute("LOCK TABLE order_events IN SHARE ROW EXCLUSIVE MODE")
+                connection.execute(_FORGET, [name])
+                connection.execute(_ADD, [name, *_filters(settings), settings.start == "beginning"])
+            return True
+        except LockNotAvailable:
+            continue
+    return False
 
 
 def without_file(connection: Connection, wanted: Mapping[str, SubscriptionSettings]) -> list[str]:
@@ -47,20 +70,28 @@ def without_file(connection: Connection, wanted: Mapping[str, SubscriptionSettin
 
 
 def _filters(settings: SubscriptionSettings) -> tuple[object, ...]:
-    """The values of the columns kinds, accounts, statuses, role."""
+    """The values of the columns kinds, accounts, statuses, role, consumer."""
     role = settings.sql.role if settings.sql is not None else None
     statuses = None if settings.statuses is None else [str(status) for status in settings.statuses]
-    return list(settings.kinds), settings.accounts, statuses, role
+    return list(settings.kinds), settings.accounts, statuses, role, settings.consumer_kind
 
 
-_KNOWN: LiteralString = "SELECT subscription, kinds, accounts, statuses, role FROM subscriptions"
+_KNOWN: LiteralString = "SELECT subscription, kinds, accounts, statuses, role, consumer FROM subscriptions"
+# What the former consumer could not do says nothing about the present one.
 _CHANGE: LiteralString = """
-UPDATE subscriptions SET kinds = %s, accounts = %s, statuses = %s, role = %s WHERE subscription = %s
+UPDATE subscriptions SET kinds = %s, accounts = %s, statuses = %s, role = %s, consumer = %s, failures = 0,
+  problem = NULL, resting_until = CASE WHEN resting_until = '9999-01-01+00' THEN resting_until END
+WHERE subscription = %s
 """
+# Of one that was removed while a transaction wrote events.
+_FORGET: LiteralString = "DELETE FROM event_deliveries WHERE subscription = %s"
+# One that begins with the stored events rests until it has them: a later event of an order must not come before.
 _ADD: LiteralString = """
-INSERT INTO subscriptions (subscription, kinds, accounts, statuses, role) VALUES (%s, %s, %s, %s, %s)
-ON CONFLICT DO NOTHING
+INSERT INTO subscriptions (subscription, kinds, accounts, statuses, role, consumer, resting_until)
+VALUES (%s, %s, %s, %s, %s, %s, CASE WHEN %s THEN '9999-01-01+00'::timestamptz END) ON CONFLICT DO NOTHING
 """
+_UNFILLED: LiteralString = "SELECT subscription FROM subscriptions WHERE resting_until = '9999-01-01+00' ORDER BY 1"
+_NOTE_FILLED: LiteralString = "UPDATE subscriptions SET resting_until = NULL WHERE subscription = %s"
 _ADD_STORED: LiteralString = """
 INSERT INTO event_deliveries (subscription, event_id, account, order_id)
 SELECT wanted.subscription, event.event_id, event.account, event.order_id

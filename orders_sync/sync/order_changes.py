@@ -4,7 +4,7 @@ Buyer's data and URLs of documents (which may be signed) are named without their
 blank them here, too.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -60,7 +60,16 @@ _ITEM_CHANGES = _changes(
         *(_kept_where_missing(name) for name in staging.ITEM_VALUES),
     ]
 )
-_REMOVED = SQL("json_build_object('status', json_build_array(stored.status, 'removed'))::text")
+#: Of an item that leaves the order, all that events say of items: it may be one of another order later.
+_REMOVED = SQL("json_build_object('status', json_build_array(stored.status, 'removed'), {})::text").format(
+    SQL(", ").join(
+        SQL("{}, json_build_array(stored.{}, NULL)").format(Literal(name), Identifier(name))
+        for name in (
+            "sku", "quantity", "kind", "currency", "price", "shipping_price", "fee", "cancelled", "shipped", "refunded",
+            "returned",
+        )
+    )
+)  # fmt: skip
 #: The first part of `item_changes` is what staged items change, the second are items that the record lists no more, the
 #: third are items that move to another order.
 _INSERT = SQL("""
@@ -128,7 +137,7 @@ SELECT event.account, event.order_id, event.item_id, event.kind, event.revision,
   event.items::jsonb,
   (SELECT jsonb_object_agg(key, value->0)
    FROM jsonb_each(CASE WHEN event.item_id = '' THEN changed.fields ELSE changed.items->event.item_id END)
-   WHERE key <> 'status' AND value <> '[]')
+   WHERE key <> 'status' AND value <> '[]' AND event.new_status <> 'removed')
 FROM unnest({texts}) WITH ORDINALITY
   AS event (account, order_id, item_id, kind, revision, old_status, new_status, items, position)
 LEFT JOIN order_changes changed USING (account, order_id, revision)
@@ -175,9 +184,15 @@ def changes_of(connection: Connection, account: str, order_id: str) -> list[Orde
             for item_id, changed in (("", fields), *sorted(items.items()))
             for field, values in sorted(changed.items())
             for before, after in [values or (None, None)]
+            if field == "status" or not _is_gone(changed)
         ]
         changes += of_revision or [OrderChange(revision, at, by, run_id, "", "", None, None, False)]
     return changes
+
+
+def _is_gone(changed: Mapping[str, Sequence[Any]]) -> bool:
+    """Whether a change is that an item has left the order: its other values did not change by that."""
+    return list(changed.get("status", ()))[1:] == ["removed"]
 
 
 _CHANGES_OF = """

@@ -159,9 +159,13 @@ def test_the_doctor_reports_a_receiver_that_fails(
         receiver.status = 503
         monkeypatch.setenv("ERP_URL", receiver.url)
         monkeypatch.setenv("ERP_SECRET", make_secret())
-        write(folder, "erp", webhook={"url": "ERP_URL", "secret": "ERP_SECRET", "allow_private": True})
+        write(folder, "erp", webhook={"url": "NOT_SET", "secret": "ERP_SECRET", "allow_private": True})
         listed()
-        for order in range(3):
+        an_event(connection, "0")
+        run("subscriptions", "deliver", "--once")
+        assert "its receiver fails: the environment variable NOT_SET is not set" in findings()[0][2]
+        write(folder, "erp", webhook={"url": "ERP_URL", "secret": "ERP_SECRET", "allow_private": True})
+        for order in range(1, 3):
             an_event(connection, str(order))
         run("subscriptions", "deliver", "--once")
     assert findings() == [(False, "erp", "its receiver fails: it answers HTTP 503")]

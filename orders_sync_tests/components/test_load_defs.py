@@ -202,6 +202,8 @@ def test_code_of_the_users_own_that_ends_the_process_or_does_not_fit_is_left_out
     asset = "import dagster as dg\n@dg.asset(key={key})\ndef mine() -> None: ...\n"
     modules = {
         "ends": ("import sys\nsys.exit(5)\n", "SystemExit: 5"),
+        "skips": ("import pytest\npytest.skip('not here', allow_module_level=True)\n", "Skipped: not here"),
+        "odd_text": ("class E(Exception):\n    def __str__(self): return 404\nraise E\n", "E"),
         "takes_ours": (asset.format(key=["back_market_sandbox", "new_orders"]), "Duplicate asset key"),
         "takes_a_job": ("import dagster as dg\n@dg.job\ndef pause_account(): ...\n", "pause_account"),
         "twice_1": (asset.format(key="'twice'"), ""),

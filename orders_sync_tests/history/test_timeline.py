@@ -12,7 +12,10 @@ from orders_sync.passes.waiting_lines import hold_back
 from orders_sync.stock.apply_events import apply_pending
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.levels import import_levels
+from orders_sync.subscriptions.deliveries import acknowledge, claim
+from orders_sync.subscriptions.registration import register
 from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
+from orders_sync_tests.subscriptions.conftest import settings
 
 
 @pytest.fixture
@@ -98,3 +101,19 @@ def test_what_needs_a_look_is_marked(marketplace: Marketplace, account: SellerAc
 
 def test_of_an_unknown_order_nothing_is_known(connection: Connection) -> None:
     assert timeline(StockConnection(connection), "shop", "nothing") == []
+
+
+def test_an_event_says_who_has_got_it(marketplace: Marketplace, account: SellerAccount, connection: Connection) -> None:
+    register(connection, {name: settings(kinds=["OrderCreated", "OrderChanged"]) for name in ("bi", "erp")})
+    order = an_order(marketplace, 1)
+    sync(account)
+    (claimed,) = claim(connection, "erp", 1)
+    acknowledge(connection, "erp", [claimed.event_id])
+    marketplace.pass_time(minutes=5)
+    marketplace.change(1, orderlines=[{**order["orderlines"][0], "quantity": 2}])
+    sync(account, "modified")
+    stock = StockConnection(connection)
+    apply_pending(stock)
+    created, changed = [each for each in timeline(stock, account.name, "1") if each.source is Source.EVENT]
+    assert created.detail.endswith("; bi waiting, erp delivered")
+    assert (changed.text, changed.detail) == ("event OrderChanged", "bi waiting, erp waiting")

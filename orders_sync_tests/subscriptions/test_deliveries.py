@@ -329,3 +329,79 @@ def test_several_workers_at_once_of_which_some_are_killed(
     for ids in seen.values():
         firsts = list(dict.fromkeys(ids))
         assert firsts == sorted(firsts)
+
+
+def test_an_event_that_was_deleted_by_hand_holds_nothing_up(connection: Connection, subscribe: Subscribe) -> None:
+    subscribe()
+    for status in ("accepted", "shipped"):
+        an_event(connection, "1", status)
+    first, second, _ = event_ids(connection)
+    connection.execute("DELETE FROM order_events WHERE event_id = %s", [first])
+    assert claim(connection, "erp", 10) == []
+    assert [each.event_id for each in claim(connection, "erp", 10)] == [second]
+    ((problem,),) = connection.execute("SELECT problem FROM event_deliveries WHERE outcome = 'given_up'")
+    assert problem == "somebody has deleted it from order_events"
+
+
+@pytest.mark.parametrize(
+    ("call", "found"),
+    [
+        ("claim_events('erp', NULL)", 1), ("claim_events('erp', -1)", 0), ("claim_events('erp', 0)", 0),
+        ("claim_events('erp', 2147483647)", 1), ("claim_events('erp', 1, NULL)", 1),
+        ("unnest(ARRAY[ack_events('erp', NULL)])", 1), ("unnest(ARRAY[nack_events('erp', '{}')])", 1),
+        ("unnest(ARRAY[nack_events('erp', ARRAY[9223372036854775807])])", 1),
+    ],
+)  # fmt: skip
+def test_odd_arguments_do_no_harm(connection: Connection, subscribe: Subscribe, call: str, found: int) -> None:
+    subscribe()
+    an_event(connection)
+    assert connection.execute(f"SELECT * FROM {call}".encode()).rowcount == found
+
+
+def test_a_consumer_that_holds_its_transaction_open_holds_no_writer_up(
+    connection: Connection, database_url: str, subscribe: Subscribe
+) -> None:
+    subscribe()
+    an_event(connection, "1")
+    connection.execute("SET lock_timeout TO '2s'")
+    with connect(database_url, application="consumer") as consumer, consumer.transaction():
+        (claimed,) = claim(consumer, "erp", 1)
+        an_event(connection, "1", "shipped")
+        acknowledge(consumer, "erp", [claimed.event_id])
+        an_event(connection, "1", "returned")
+        an_event(connection, "2")
+    assert len(claim(connection, "erp", 10)) == 2
+
+
+def test_what_is_acknowledged_again_ends_no_lease(connection: Connection, subscribe: Subscribe) -> None:
+    subscribe()
+    for status in ("accepted", "shipped"):
+        an_event(connection, "1", status)
+    (first,) = claim(connection, "erp", 10)
+    acknowledge(connection, "erp", [first.event_id])
+    (second,) = claim(connection, "erp", 10)
+    assert acknowledge(connection, "erp", [first.event_id]) == 0
+    assert claim(connection, "erp", 10) == []
+    refuse(connection, "erp", second.event_id, "no", timedelta(days=1))
+    acknowledge(connection, "erp", [first.event_id])
+    assert claim(connection, "erp", 10) == []
+
+
+def test_no_wait_is_longer_than_thirty_days(connection: Connection, subscribe: Subscribe) -> None:
+    subscribe()
+    an_event(connection)
+    (claimed,) = claim(connection, "erp", 1)
+    connection.execute("SELECT nack_events('erp', %s, E'a\nb', interval '20000 years')", [[claimed.event_id]])
+    ((seconds, problem),) = connection.execute(
+        "SELECT extract(epoch FROM due_at - now())::float, problem FROM event_deliveries"
+    )
+    assert seconds < timedelta(days=31).total_seconds()
+    assert problem == "a b"
+
+
+def test_a_claim_that_is_rolled_back_was_none(connection: Connection, database_url: str, subscribe: Subscribe) -> None:
+    subscribe()
+    an_event(connection)
+    with connect(database_url, application="consumer") as consumer, consumer.transaction(force_rollback=True):
+        assert len(claim(consumer, "erp", 1)) == 1
+    assert [each.attempt for each in claim(connection, "erp", 1)] == [1]

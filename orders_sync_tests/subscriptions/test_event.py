@@ -111,6 +111,37 @@ def test_an_item_that_moves_to_another_order_stays_in_the_events_of_before(
     assert {event.order_id: [item.item_id for item in event.items] for event in moved}["2"] == ["101", "200"]
 
 
+@pytest.mark.parametrize("lists_it_no_more", [True, False])
+def test_whatever_becomes_of_an_item_that_moved_the_events_of_before_stay(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection, lists_it_no_more: bool
+) -> None:
+    """It moves with another quantity, changes in its new order, moves back, and away again."""
+    first = an_order(marketplace, 1, skus=("PHONE", "CASE"))
+    second = an_order(marketplace, 2)
+    sync(account)
+    said = contents(connection)
+    phone, case = first["orderlines"]
+    without = [phone] if lists_it_no_more else [phone, case]
+    for of_first, of_second in (
+        (without, [*second["orderlines"], {**case, "quantity": 5, "price": "500.00", "orderline_fee": "7.00"}]),
+        (without, [*second["orderlines"], {**case, "quantity": 7, "listing": "OTHER"}]),
+        ([phone, {**case, "quantity": 2}], second["orderlines"]),
+        ([phone, {**case, "quantity": 3, "state": 3}], second["orderlines"]),
+        ([phone], [*second["orderlines"], case]),
+    ):
+        marketplace.pass_time(minutes=5)
+        marketplace.change(1, orderlines=of_first)
+        sync(account, "modified")
+        marketplace.pass_time(minutes=5)
+        marketplace.change(2, orderlines=of_second)
+        sync(account, "modified")
+        now = contents(connection)
+        assert {event_id: now[event_id] for event_id in said} == said
+        said = now
+        for content in now.values():
+            event_from(content)
+
+
 def test_what_changes_no_status_is_an_event_only_if_somebody_subscribes_to_it(
     marketplace: Marketplace, account: SellerAccount, connection: Connection, subscribe: Subscribe
 ) -> None:

@@ -14,6 +14,7 @@ subscriptions = Table(
     Column("kinds", ARRAY(Text), nullable=False, comment="The kinds of events that it gets."),
     Column("accounts", ARRAY(Text), comment="The accounts whose events it gets; empty: all."),
     Column("statuses", ARRAY(Text), comment="It gets the events that lead to one of these statuses; empty: all."),
+    Column("consumer", Text, nullable=False, comment="dagster, webhook or sql: who consumes its events."),
     Column("role", Text, comment="The role of PostgreSQL that may claim its events; empty: it has no consumer in SQL."),
     moment("added_at", "When its file was first read, by our clock: it gets the events from then on.", now=True),
     moment("paused_at", "When a person paused it, by our clock; empty: it is not paused."),
@@ -34,6 +35,10 @@ event_deliveries = Table(
     Column("order_id", Text, nullable=False, comment=ORDER_ID),
     moment("waiting_since", "When it was written, or last replayed, by our clock.", now=True),
     moment("due_at", "From when it may be delivered, or delivered again, by our clock.", now=True),
+    Column(
+        "is_claimed", Boolean, nullable=False, server_default=text("false"),
+        comment="Whether a consumer has it until due_at; false: it waits.",
+    ),
     Column("attempts", Integer, nullable=False, server_default="0", comment="How often it was claimed."),
     moment("first_tried_at", "When it was claimed first, by our clock."),
     Column("problem", Text, comment="Why the last attempt failed, in one line; empty: it did not."),

@@ -17,8 +17,8 @@ from orders_sync.config.subscriptions import Webhook
 from orders_sync.database.advisory_locks import release_all, try_lock
 from orders_sync.database.engine import Connection
 from orders_sync.database.problems import problem_of
-from orders_sync.model.errors import UserFacingError
-from orders_sync.subscriptions.deliveries import Claimed, acknowledge, claim, give_up, refuse, release
+from orders_sync.model.errors import UserFacingError, text_of
+from orders_sync.subscriptions.deliveries import Claimed, acknowledge, claim, give_up, refuse
 from orders_sync.subscriptions.webhooks.receiver import Answer, Receiver, ReceiverError, Result
 
 RETRIES = tuple(
@@ -36,6 +36,12 @@ LEASE_AFTER_TIMEOUT = timedelta(seconds=60)
 """A claimed event is due again so long after the time in which its answer must be there."""
 
 
+MAX_TIMEOUT_SECONDS = 30.0
+"""No receiver may take longer to answer."""
+IDLE_SECONDS = 0.5
+"""How often a receiver that is waited for by no event is looked at again, while others are at work."""
+
+
 class Delivered(NamedTuple):
     """What one round has done for a subscription."""
 
@@ -49,33 +55,64 @@ class Delivered(NamedTuple):
 def deliver_all(connect: Callable[[], Connection], webhooks: Mapping[str, Webhook], seconds: float) -> list[Delivered]:
     """Delivers what is due, for `seconds` at most and the calls that are then under way. By subscription.
 
-    `connect`: opens a connection to the orders database; each subscription has its own.
+    `connect`: opens a connection to the orders database; each subscription has its own. While one waits for its
+    receiver, the others go on to deliver what becomes due.
     """
     ends = time.monotonic() + seconds
     found: list[Delivered] = []
+    at_work = set(webhooks)
 
     def run(name: str, webhook: Webhook) -> None:
-        found.append(_deliver_safely(connect, name, webhook, ends))
+        def may_go_on() -> bool:
+            """Whether others are at work, and a call of this receiver ends before the last one of theirs may."""
+            return (
+                bool(at_work - idle - {name})
+                and time.monotonic() + webhook.timeout_seconds < ends + MAX_TIMEOUT_SECONDS
+            )
 
-    threads = [threading.Thread(target=run, args=each, name=f"webhook {each[0]}") for each in webhooks.items()]
+        try:
+            found.append(_deliver_safely(connect, name, webhook, ends, lambda: idle.add(name), may_go_on))
+        finally:
+            at_work.discard(name)
+
+    idle: set[str] = set()
+    threads = [
+        threading.Thread(target=run, args=each, name=f"webhook {each[0]}", daemon=True) for each in webhooks.items()
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
-    return sorted(found)
+        thread.join(max(0.0, ends + MAX_TIMEOUT_SECONDS + 5 - time.monotonic()))
+    hanging = [Delivered(name, 0, 0, "its calls have not ended yet") for name in at_work.copy()]
+    return sorted([*found, *hanging])
 
 
-def _deliver_safely(connect: Callable[[], Connection], name: str, webhook: Webhook, ends: float) -> Delivered:
+def _deliver_safely(
+    connect: Callable[[], Connection],
+    name: str,
+    webhook: Webhook,
+    ends: float,
+    note_idle: Callable[[], None],
+    may_go_on: Callable[[], bool],
+) -> Delivered:
     """Whatever goes wrong with one receiver, or its connection to the database, reaches no other."""
     try:
         with connect() as connection:
-            return _deliver(connection, name, webhook, ends)
-    except (UserFacingError, psycopg.Error) as error:
+            return _deliver(connection, name, webhook, ends, note_idle, may_go_on)
+    except Exception as error:
         problem = problem_of(error) if isinstance(error, psycopg.Error) else error
-        return Delivered(name, 0, 0, str(problem).splitlines()[0])
+        text = str(problem).splitlines()[0] if isinstance(problem, UserFacingError) else text_of(problem)
+        return Delivered(name, 0, 0, text)
 
 
-def _deliver(connection: Connection, name: str, webhook: Webhook, ends: float) -> Delivered:
+def _deliver(
+    connection: Connection,
+    name: str,
+    webhook: Webhook,
+    ends: float,
+    note_idle: Callable[[], None],
+    may_go_on: Callable[[], bool],
+) -> Delivered:
     """One process at a time calls a receiver: else it would get more calls at once than its file allows."""
     if not try_lock(connection, f"webhook {name}"):
         return Delivered(name, 0, 0, "")
@@ -86,7 +123,7 @@ def _deliver(connection: Connection, name: str, webhook: Webhook, ends: float) -
         release_all(connection)
         raise
     try:
-        return _Round(connection, name, webhook, receiver).run(ends)
+        return _Round(connection, name, webhook, receiver).run(ends, note_idle, may_go_on)
     finally:
         receiver.close()
         release_all(connection)
@@ -105,19 +142,27 @@ class _Round:
         self._failed = 0
         self._problem = ""
 
-    def run(self, ends: float) -> Delivered:
-        """Claims and calls until nothing is due, the receiver rests, or the time is over."""
+    def run(self, ends: float, note_idle: Callable[[], None], may_go_on: Callable[[], bool]) -> Delivered:
+        """Claims and calls until nothing is due, the receiver rests, or the time is over.
+
+        `note_idle`: is called once nothing is due. `may_go_on`: whether to look again all the same.
+        """
         running: dict[Future[Answer], Claimed] = {}
         with ThreadPoolExecutor(self._webhook.concurrency, thread_name_prefix=f"webhook {self._name}") as pool:
             while True:
-                if time.monotonic() < ends and (free := self._places() - len(running)) > 0:
+                is_time = time.monotonic() < ends or may_go_on()
+                if is_time and (free := self._places() - len(running)) > 0:
                     for event in claim(self._connection, self._name, free, self._lease):
                         running[pool.submit(self._receiver.call, event.content)] = event
-                if not running:
+                if running:
+                    done, _ = wait(running, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        self._settle(running.pop(future), future.result())
+                    continue
+                note_idle()
+                if not may_go_on():
                     return Delivered(self._name, self._delivered, self._failed, self._problem)
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    self._settle(running.pop(future), future)
+                time.sleep(IDLE_SECONDS)
 
     def _places(self) -> int:
         """How many calls may be under way: one, while nobody knows whether the receiver works again."""
@@ -125,12 +170,9 @@ class _Round:
         failures = row.fetchone()
         return 1 if failures is not None and failures[0] >= FAILURES_BEFORE_REST else self._webhook.concurrency
 
-    def _settle(self, event: Claimed, future: "Future[Answer]") -> None:
+    def _settle(self, event: Claimed, answer: Answer) -> None:
         """Stores what has become of a call, in the order: the event, then the receiver."""
-        if (error := future.exception()) is not None:  # a bug of ours: the event is due again when its lease ends
-            release(self._connection, self._name, [event.event_id])
-            raise error
-        result, problem, pause = future.result()
+        result, problem, pause = answer
         if result is Result.DELIVERED:
             acknowledge(self._connection, self._name, [event.event_id])
             self._delivered += 1
@@ -140,7 +182,7 @@ class _Round:
         if result is Result.FAILED:
             self._note_failure(problem, pause)
         else:
-            self._connection.execute(_NOTE_WORKING, [self._name])
+            self._note_working()
 
     def _try_again(self, event: Claimed, problem: str, pause: timedelta | None) -> None:
         row = self._connection.execute(_IS_OLD, [KEPT_TRYING, self._name, event.event_id]).fetchone()
@@ -149,6 +191,12 @@ class _Round:
             return
         waits = RETRIES[min(event.attempt, len(RETRIES)) - 1]
         refuse(self._connection, self._name, event.event_id, problem, max(waits, pause or waits))
+
+    def _note_working(self) -> None:
+        """What failed while the receiver did not work is due at once, now that it does."""
+        row = self._connection.execute(_NOTE_WORKING, [self._name]).fetchone()
+        if row is not None and row[0] >= FAILURES_BEFORE_REST:
+            self._connection.execute(_DUE_AGAIN, [self._name])
 
     def _note_failure(self, problem: str, pause: timedelta | None) -> None:
         self._connection.execute(
@@ -166,8 +214,14 @@ WHERE subscription = %s AND event_id = %s
 """
 _NOTE_PROBLEM: LiteralString = "UPDATE subscriptions SET problem = %s WHERE subscription = %s"
 _NOTE_WORKING: LiteralString = """
-UPDATE subscriptions SET failures = 0, problem = NULL, resting_until = NULL
-WHERE subscription = %s AND (failures > 0 OR problem IS NOT NULL OR resting_until IS NOT NULL)
+UPDATE subscriptions now SET failures = 0, problem = NULL, resting_until = NULL
+FROM subscriptions before WHERE now.subscription = %s AND before.subscription = now.subscription
+  AND (before.failures > 0 OR before.problem IS NOT NULL OR before.resting_until IS NOT NULL)
+RETURNING before.failures
+"""
+_DUE_AGAIN: LiteralString = """
+UPDATE event_deliveries SET due_at = clock_timestamp()
+WHERE subscription = %s AND ended_at IS NULL AND NOT is_claimed AND due_at > clock_timestamp()
 """
 # 5 s, 10 s, 20 s … after the third, fourth, fifth failure in a row, five minutes at most; or what it asks for.
 _NOTE_FAILURE: LiteralString = """

@@ -85,7 +85,7 @@ class Receiver:
             )
         except httpx.TimeoutException:
             return Answer(Result.FAILED, f"no answer within {seconds:g} s")
-        except httpx.TransportError as error:
+        except Exception as error:  # e.g. a host that is no name of one
             return Answer(Result.FAILED, f"it does not answer ({type(error).__name__})")
 
 
@@ -95,7 +95,7 @@ def _answer(response: httpx.Response) -> Answer:
     if 200 <= status < 300:
         return Answer(Result.DELIVERED)
     problem = f"it answers HTTP {status}"
-    if response.is_redirect:
+    if response.has_redirect_location:
         return Answer(Result.FAILED, f"{problem}: redirects are not followed; set the final URL")
     if status in (429, 502, 503, 504) or status in _REFUSES_THE_CALL:
         return Answer(Result.FAILED, problem, _pause(response.headers.get("Retry-After", "")))

@@ -1,5 +1,7 @@
 """Events reach receivers by HTTP: each at least once, in order for each order, whatever a receiver does."""
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -13,6 +15,7 @@ from orders_sync.subscriptions.deliveries import positions
 from orders_sync.subscriptions.webhooks import delivery
 from orders_sync.subscriptions.webhooks.delivery import Delivered, deliver_all
 from orders_sync.subscriptions.webhooks.signatures import make_secret
+from orders_sync.testing.waiting import wait_for
 from orders_sync_tests.subscriptions.conftest import Subscribe, an_event, event_ids
 from orders_sync_tests.subscriptions.test_by_hand import BY
 from orders_sync_tests.subscriptions.webhooks.receivers import Receiver, a_receiver
@@ -174,6 +177,61 @@ def test_a_slow_receiver_delays_no_other(
         found = deliver_all(lambda: connect(database_url), {name: each for name, each in made.items() if each}, 2)
     assert found[0] == ("fast", 30, 0, "")
     assert (found[1].delivered, found[1].problem) == (0, "no answer within 1 s")
+
+
+def test_what_comes_while_a_slow_receiver_is_waited_for_reaches_the_others_at_once(
+    receiver: Receiver, connection: Connection, database_url: str, subscribe: Subscribe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with a_receiver() as slow:
+        slow.seconds = 6
+        monkeypatch.setenv("SLOW_URL", slow.url)
+        made = {name: subscribe(name, webhook=each).webhook for name, each in (
+            ("fast", WEBHOOK), ("slow", {**WEBHOOK, "url": "SLOW_URL", "timeout_seconds": 10}),
+        )}  # fmt: skip
+        an_event(connection, "1")
+        round_ = threading.Thread(
+            target=deliver_all,
+            args=(lambda: connect(database_url), {name: each for name, each in made.items() if each}, 2),
+        )
+        round_.start()
+        wait_for(lambda: len(slow.calls) == 1, seconds=10, what="the slow call")
+        time.sleep(2.5)  # the round's own time is over
+        an_event(connection, "2")
+        began = time.monotonic()
+        wait_for(lambda: len(receiver.calls) == 2, seconds=10, what="the event of meanwhile")
+        assert round_.is_alive(), f"it came after {time.monotonic() - began:.1f} s"
+        round_.join()
+
+
+@pytest.mark.parametrize(
+    "url", ["https://user:pwSECRET9999@ho℀st/t", "http://[::1/", "http://a..b/", f"http://{'x' * 64}/"]
+)
+def test_an_odd_url_is_reported_without_its_secret(
+    receiver: Receiver, deliver: Deliver, connection: Connection, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    an_event(connection)
+    monkeypatch.setenv("ERP_URL", url)
+    outcome = deliver()
+    assert outcome.problem
+    assert "SECRET9999" not in outcome.problem
+    ((problem,),) = connection.execute("SELECT problem FROM subscriptions")
+    assert problem
+    assert positions(connection)[0].waiting == 1
+
+
+def test_what_failed_while_a_receiver_was_down_comes_as_soon_as_it_works(
+    receiver: Receiver, deliver: Deliver, connection: Connection
+) -> None:
+    receiver.status = 503
+    an_event(connection, "1")
+    for _ in range(5):
+        deliver()
+        pass_time(connection, hours=6)
+    an_event(connection, "2")
+    deliver()
+    receiver.status = 200
+    pass_time(connection, minutes=5, seconds=1)
+    assert deliver().delivered == 2
 
 
 def test_the_secret_is_replaced_without_a_gap(

@@ -86,18 +86,31 @@ of_order AS (
     SELECT jsonb_object_agg(field.key, field.value->0 ORDER BY later.revision DESC)
     FROM later, jsonb_each(later.fields) field WHERE field.value <> '[]'), '{}') AS values
   FROM event JOIN public.orders stored ON stored.account = event.account AND stored.order_id = event.order_id),
+known AS MATERIALIZED (
+  SELECT change.revision, item.key AS item_id, item.value AS fields
+  FROM event JOIN public.order_changes change ON change.account = event.account AND change.order_id = event.order_id
+  CROSS JOIN LATERAL jsonb_each(change.items) item),
 item_ids AS (
   SELECT item.item_id FROM event JOIN public.order_items item
     ON item.account = event.account AND item.order_id = event.order_id
   UNION
-  SELECT jsonb_object_keys(items) FROM later),
+  SELECT item_id FROM known),
+-- Of an item that left the order, the change has all values before; it may be one of another order now.
 of_items AS (
-  SELECT item_ids.item_id, undone.values AS undone, to_jsonb(item) || coalesce(undone.values, '{}') AS values
+  SELECT item_ids.item_id, undone.values IS NULL OR undone.values->'status' IS DISTINCT FROM 'null' AS is_in_order,
+    to_jsonb(item) || coalesce(undone.values, '{}') AS values, item.order_id = event.order_id AS is_its_row,
+    undone.values IS NOT NULL AS is_undone, to_jsonb(item) || gone.values || '{"status": "removed"}' AS gone
   FROM event CROSS JOIN item_ids JOIN public.order_items item
     ON item.account = event.account AND item.item_id = item_ids.item_id
   CROSS JOIN LATERAL (
-    SELECT jsonb_object_agg(field.key, field.value->0 ORDER BY later.revision DESC) AS values
-    FROM later, jsonb_each(later.items->item_ids.item_id) field WHERE field.value <> '[]') undone),
+    SELECT jsonb_object_agg(field.key, field.value->0 ORDER BY known.revision DESC) AS values
+    FROM known, jsonb_each(known.fields) field
+    WHERE known.item_id = item_ids.item_id AND known.revision > event.revision AND field.value <> '[]') undone
+  LEFT JOIN LATERAL (
+    SELECT (SELECT jsonb_object_agg(field.key, field.value->0) FROM jsonb_each(latest.fields) field
+      WHERE latest.fields->'status'->>1 = 'removed') AS values
+    FROM known latest WHERE latest.item_id = item_ids.item_id AND latest.revision <= event.revision
+    ORDER BY latest.revision DESC LIMIT 1) gone ON true),
 changed AS (
   SELECT change.fields, change.items FROM event JOIN public.order_changes change ON change.account = event.account
     AND change.order_id = event.order_id AND change.revision = event.revision WHERE event.kind <> 'OrderCreated')
@@ -122,7 +135,10 @@ SELECT jsonb_build_object(
       'returned', (values->>'returned')::integer, 'currency', values->>'currency', 'price', values->>'price',
       'shipping_price', values->>'shipping_price', 'fee', values->>'fee') ORDER BY item_id)
     -- An item whose status was nothing before a later change was added by that.
-    FROM of_items WHERE coalesce(undone->'status', '""') <> 'null'), '[]'),
+    FROM (
+      SELECT item_id, CASE WHEN is_in_order AND (is_undone OR is_its_row) THEN values ELSE gone END AS values
+      FROM of_items) listed
+    WHERE values IS NOT NULL), '[]'),
   'changed', jsonb_build_object(
     'order', coalesce((SELECT jsonb_agg(key ORDER BY key) FROM changed, jsonb_object_keys(fields) key), '[]'),
     'items', coalesce((
@@ -174,9 +190,12 @@ BEGIN
         WHERE earlier.subscription = $1 AND earlier.account = delivery.account
           AND earlier.order_id = delivery.order_id AND earlier.event_id < delivery.event_id
           AND earlier.ended_at IS NULL)
-    ORDER BY delivery.due_at, delivery.event_id LIMIT $2 FOR UPDATE OF delivery SKIP LOCKED),
+    ORDER BY delivery.due_at, delivery.event_id LIMIT least(greatest(coalesce($2, 100), 0), 10000)
+    FOR UPDATE OF delivery SKIP LOCKED),
   claimed AS (
-    UPDATE public.event_deliveries delivery SET due_at = clock_timestamp() + $3, attempts = delivery.attempts + 1,
+    UPDATE public.event_deliveries delivery SET
+      due_at = clock_timestamp() + least(greatest(coalesce($3, '5 minutes'), interval '0'), interval '1 day'),
+      is_claimed = true, attempts = delivery.attempts + 1,
       first_tried_at = coalesce(delivery.first_tried_at, clock_timestamp())
     FROM heads WHERE delivery.subscription = $1 AND delivery.event_id = heads.event_id
     RETURNING delivery.event_id, delivery.attempts)
@@ -189,17 +208,23 @@ SET search_path TO pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
   done integer;
+  ending bigint[];
 BEGIN
   PERFORM public.check_subscriber($1);
-  UPDATE public.event_deliveries SET ended_at = clock_timestamp(), outcome = 'delivered', problem = NULL
-  WHERE subscription = $1 AND event_id = ANY ($2) AND ended_at IS NULL;
+  ending := ARRAY(
+    SELECT event_id FROM public.event_deliveries
+    WHERE subscription = $1 AND event_id = ANY ($2) AND ended_at IS NULL ORDER BY event_id FOR UPDATE);
+  UPDATE public.event_deliveries
+  SET ended_at = clock_timestamp(), outcome = 'delivered', problem = NULL, is_claimed = false
+  WHERE subscription = $1 AND event_id = ANY (ending) AND ended_at IS NULL;
   GET DIAGNOSTICS done = ROW_COUNT;
   -- What had to wait for an earlier event of its order that failed is due at once.
   UPDATE public.event_deliveries following SET due_at = clock_timestamp()
   FROM public.event_deliveries ended
-  WHERE ended.subscription = $1 AND ended.event_id = ANY ($2)
+  WHERE ended.subscription = $1 AND ended.event_id = ANY (ending)
     AND following.subscription = $1 AND following.account = ended.account AND following.order_id = ended.order_id
     AND following.event_id > ended.event_id AND following.ended_at IS NULL AND following.due_at > clock_timestamp()
+    AND NOT following.is_claimed
     AND NOT EXISTS (
       SELECT FROM public.event_deliveries earlier WHERE earlier.subscription = $1 AND earlier.account = ended.account
         AND earlier.order_id = ended.order_id AND earlier.event_id < following.event_id
@@ -214,17 +239,24 @@ RETURNS integer LANGUAGE plpgsql SECURITY DEFINER SET search_path TO pg_catalog,
 #variable_conflict use_column
 DECLARE
   done integer;
+  failing bigint[];
 BEGIN
   PERFORM public.check_subscriber($1);
+  failing := ARRAY(
+    SELECT event_id FROM public.event_deliveries
+    WHERE subscription = $1 AND event_id = ANY ($2) AND ended_at IS NULL ORDER BY event_id FOR UPDATE);
   -- Without a time of the consumer's: 5 s, 20 s, 80 s … after the first, second, third attempt, an hour at most.
-  UPDATE public.event_deliveries SET problem = left($3, 300), due_at = clock_timestamp() + coalesce(
-    $4, make_interval(secs => least(3600, 5 * 4 ^ least(greatest(attempts, 1) - 1, 6))))
-  WHERE subscription = $1 AND event_id = ANY ($2) AND ended_at IS NULL;
+  UPDATE public.event_deliveries
+  SET problem = left(regexp_replace($3, '[[:cntrl:]]+', ' ', 'g'), 300), is_claimed = false,
+    due_at = clock_timestamp() + least(greatest(coalesce(
+      $4, make_interval(secs => least(3600, 5 * 4 ^ least(greatest(attempts, 1) - 1, 6)))), interval '0'),
+      interval '30 days')
+  WHERE subscription = $1 AND event_id = ANY (failing);
   GET DIAGNOSTICS done = ROW_COUNT;
   UPDATE public.event_deliveries following SET due_at = failed.due_at
   FROM public.event_deliveries failed
-  WHERE failed.subscription = $1 AND failed.event_id = ANY ($2) AND failed.ended_at IS NULL
-    AND following.subscription = $1 AND following.account = failed.account AND following.order_id = failed.order_id
+  WHERE failed.subscription = $1 AND failed.event_id = ANY (failing) AND following.subscription = $1
+    AND following.account = failed.account AND following.order_id = failed.order_id
     AND following.event_id > failed.event_id AND following.ended_at IS NULL AND following.due_at < failed.due_at;
   RETURN done;
 END $$;
@@ -241,6 +273,7 @@ def upgrade() -> None:
         sa.Column(
             "statuses", ARRAY(sa.Text), comment="It gets the events that lead to one of these statuses; empty: all."
         ),
+        sa.Column("consumer", sa.Text, nullable=False, comment="dagster, webhook or sql: who consumes its events."),
         sa.Column(
             "role",
             sa.Text,
@@ -274,6 +307,10 @@ def upgrade() -> None:
         sa.Column("order_id", sa.Text, nullable=False, comment="The marketplace's id of the order."),
         _moment("waiting_since", "When it was written, or last replayed, by our clock.", now=True),
         _moment("due_at", "From when it may be delivered, or delivered again, by our clock.", now=True),
+        sa.Column(
+            "is_claimed", sa.Boolean, nullable=False, server_default=sa.text("false"),
+            comment="Whether a consumer has it until due_at; false: it waits.",
+        ),
         sa.Column("attempts", sa.Integer, nullable=False, server_default="0", comment="How often it was claimed."),
         _moment("first_tried_at", "When it was claimed first, by our clock."),
         sa.Column("problem", sa.Text, comment="Why the last attempt failed, in one line; empty: it did not."),
