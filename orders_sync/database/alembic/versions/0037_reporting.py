@@ -177,7 +177,7 @@ WHERE placed.status IN ('pending', 'accepted') AND placed.dispatch_due_at < now(
         "SELECT account, kind, record_id, field, found, stored, first_seen_at, last_seen_at FROM public.record_flaws",
         {
             "account": _ACCOUNT, "kind": "order or care.", "record_id": "The marketplace's id of the record.",
-            "field": "Where in the record, e.g. items[1].fee.", "found": "What is wrong there.",
+            "field": "Where in the record, e.g. `items[1].fee`.", "found": "What is wrong there.",
             "stored": "What is stored instead.", "first_seen_at": "When it was first found, by our clock.",
             "last_seen_at": "When it was last found, by our clock.",
         },
