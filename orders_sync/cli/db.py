@@ -117,12 +117,12 @@ def _wait_on(_signal: int, _frame: FrameType | None) -> None:
 @click.option("--sql", is_flag=True, help="Show the statements, and run none. Needs no database.")
 @click.option("--prefix", default="orders_sync", show_default=True, help="What the names of the roles begin with.")
 def roles(sql: bool, prefix: str) -> None:
-    """Make the roles owner, writer, reader and subscriber, with their rights.
+    """Make the roles of the database, with their rights.
 
     They are for a server of your own. The owner upgrades the schema, the writer runs the syncs, the stock job and the
-    command line, the reader sees no buyer's data. Run it as an administrator of the server (ORDERS_DATABASE_URL), after
-    the first `db upgrade`, and again after each later one, for the reader. The roles that it makes have no password:
-    set it with `\\password` in psql.
+    command line, the reader sees no buyer's data, and the subscriber consumes order events. Run it as an administrator
+    of the server (ORDERS_DATABASE_URL), after the first `db upgrade`, and again after each later one, for the reader.
+    The roles that it makes have no password: set it with `\\password` in psql.
     """
     from orders_sync.database.roles import Roles, RolesError, make_roles, statements
 

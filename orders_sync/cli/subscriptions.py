@@ -91,7 +91,10 @@ def list_subscriptions(as_json: bool, as_csv: bool) -> None:
 @click.option("--limit", type=click.IntRange(*ROWS_SHOWN), default=50, show_default=True, help="At most so many.")
 @format_options
 def waiting(name: str, given_up: bool, limit: int, as_json: bool, as_csv: bool) -> None:
-    """List the events that wait for a subscription, the oldest first."""
+    """List the events that wait for a subscription.
+
+    The oldest comes first.
+    """
     from orders_sync.subscriptions.by_hand import deliveries
 
     with orders_database(APPLICATION) as connection:
@@ -183,7 +186,10 @@ def replay(name: str, since: datetime | None, order: str | None, given_up: bool,
 @click.argument("name", type=SUBSCRIPTION)
 @reason_option
 def remove(name: str, reason: str) -> None:
-    """Forget a subscription whose file is gone, with all that waits for it."""
+    """Forget a subscription whose file is gone.
+
+    What waits for it is forgotten, too.
+    """
     from orders_sync.config.subscriptions import load_subscriptions
     from orders_sync.subscriptions import by_hand
 

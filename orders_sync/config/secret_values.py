@@ -26,9 +26,25 @@ def address_of(variable: str) -> str | None:
     return value or None
 
 
+def receiver_url_of(variable: str) -> str | None:
+    """The URL of a receiver in an environment variable; None when it is not set.
+
+    Its host is no secret, as that of a chat's address may be; its parts that are passwords or tokens are noted.
+    """
+    value = os.environ.get(variable)
+    for secret in _parts_of(value or ""):
+        note_credential(secret)
+    return value or None
+
+
 def _secrets_in(url: str) -> Iterator[str]:
     """The address, and its parts that are passwords or tokens: a service may quote one of them alone."""
     yield url
+    yield from _parts_of(url)
+
+
+def _parts_of(url: str) -> Iterator[str]:
+    """The parts of a URL that are passwords or tokens."""
     with suppress(ValueError):  # whoever uses the URL says what is wrong with it
         if password := urlsplit(url).password:
             yield unquote(password)

@@ -56,7 +56,7 @@ def a_pass(connection: Connection, ago: timedelta) -> datetime:
 
 def test_before_the_first_pass_it_is_the_first_day_that_it_would_cover(connection: Connection, load: Load) -> None:
     assert load() == before_first_pass(datetime.now(UTC))
-    connection.execute("DROP TABLE lane_runs")
+    connection.execute("DROP TABLE lane_runs CASCADE")
     assert load() == before_first_pass(datetime.now(UTC)), "the schema is made later"
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from orders_sync.config.secret_values import address_of, secret_of
+from orders_sync.config.secret_values import receiver_url_of, secret_of
 from orders_sync.config.subscriptions import Webhook
 from orders_sync.marketplaces.kit.links import read_url
 from orders_sync.marketplaces.kit.public_addresses import PrivateAddressError, PublicAddressesOnly
@@ -115,7 +115,7 @@ def _pause(retry_after: str) -> timedelta | None:
 
 
 def _url(settings: Webhook) -> httpx.URL:
-    text = address_of(settings.url)
+    text = receiver_url_of(settings.url)
     if text is None:
         raise ReceiverError(f"the environment variable {settings.url} is not set; set it to the receiver's URL")
     try:
