@@ -2,7 +2,7 @@
 
 import time
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,9 @@ from orders_sync.cli.user import by_user
 from orders_sync.config.bounds import ROW_ID, ROWS_SHOWN
 from orders_sync.database.opened import orders_database
 from orders_sync.model.errors import UserFacingError
+
+if TYPE_CHECKING:
+    from orders_sync.subscriptions.deliveries import Position
 
 APPLICATION = "orders_sync subscriptions"
 DELIVER_SECONDS = 25.0
@@ -47,13 +50,13 @@ def list_subscriptions(as_json: bool, as_csv: bool) -> None:
     from orders_sync.subscriptions.deliveries import positions
     from orders_sync.subscriptions.registration import register
 
-    wanted, problems = load_subscriptions()
+    configured, problems = load_subscriptions()
     with orders_database(APPLICATION) as connection:
-        register(connection, wanted)
+        register(connection, configured)
         found = positions(connection)
     with read_stock_database(APPLICATION) as stock:
         of_stock = stock_position(stock)
-    consumers = {name: settings.consumer for name, settings in wanted.items()}
+    consumers = {name: settings.consumer for name, settings in configured.items()}
     rows: list[list[Any]] = [
         [STOCK, "stock job", "", of_stock.waiting, of_stock.waiting_since, of_stock.failing, None, of_stock.given_up]
     ]
@@ -64,7 +67,7 @@ def list_subscriptions(as_json: bool, as_csv: bool) -> None:
         ]
         for each in found
     ]  # fmt: skip
-    for name, settings in wanted.items():
+    for name, settings in configured.items():
         if settings.dagster is not None:
             try:
                 folder = subscriptions_folder() / name
@@ -76,7 +79,7 @@ def list_subscriptions(as_json: bool, as_csv: bool) -> None:
     for problem in problems.values():
         print_error(str(problem))
     for each in found:
-        if each.subscription not in wanted and each.subscription not in problems:
+        if each.subscription not in configured and each.subscription not in problems:
             print_warning(
                 f"{each.subscription} has no file any more, and goes on to collect events: `orders-sync subscriptions "
                 f"remove {each.subscription}` forgets it."
@@ -232,7 +235,7 @@ def secret() -> None:
     print_as_it_is(f"{make_secret()}\n")
 
 
-def _state(position: Any) -> str:
+def _state(position: "Position") -> str:
     if position.is_paused:
         return "paused"
     if position.resting_until is not None and position.resting_until > datetime.now(UTC):

@@ -13,12 +13,12 @@ def deliver_webhooks(seconds: float) -> list[Delivered]:
     from orders_sync.subscriptions.deliveries import is_due
     from orders_sync.subscriptions.registration import register
 
-    wanted, _ = load_subscriptions()
+    configured, _ = load_subscriptions()
     with orders_database(APPLICATION) as connection:
-        register(connection, wanted)
+        register(connection, configured)
         due = {
             name: settings.webhook
-            for name, settings in wanted.items()
+            for name, settings in configured.items()
             if settings.webhook is not None and is_due(connection, name)
         }
     return deliver_all(lambda: connect(application=APPLICATION), due, seconds)

@@ -86,9 +86,9 @@ def figures_sensor() -> dg.SensorDefinition:
     )
     def subscriptions(context: dg.SensorEvaluationContext, orders_database: OrdersDatabase) -> dg.SkipReason:
         """The cursor is what was shown last."""
-        wanted, _ = load_subscriptions()
+        configured, _ = load_subscriptions()
         with orders_database.connect("subscriptions") as connection:
-            done = register(connection, wanted)
+            done = register(connection, configured)
             shown, cursor = observations(positions(connection), context.cursor)
         for observation in shown:
             context.instance.report_runless_asset_event(observation)

@@ -52,10 +52,9 @@ def examine_subscriptions() -> Iterator[Finding]:
             yield Finding(False, what, remedy, name, kind="given up", level=Level.WARNING)
         alert_after = usable[name].alert_after if name in usable else timedelta(minutes=30)
         waits = datetime.now(UTC) - position.waiting_since if position.waiting_since is not None else timedelta(0)
-        tries = failures.get(name, 0)  # 0: it can't be called at all
-        if position.problem is not None and (
-            tries == 0 or tries >= FAILURES_BEFORE_REST
-        ):  # 0: it can't be called at all
+        # Without a failed call, there is a problem with what it takes to call it, e.g. the URL.
+        is_failing = not 0 < failures.get(name, 0) < FAILURES_BEFORE_REST
+        if position.problem is not None and is_failing:
             remedy = f"It is tried again by itself. `orders-sync subscriptions waiting {name}` lists what waits."
             yield Finding(False, f"its receiver fails: {position.problem}", remedy, name, kind="receiver")
         elif waits > alert_after:

@@ -9,6 +9,7 @@ from orders_sync.acts.manual_acts import Act, On, note_act
 from orders_sync.database.engine import Connection
 from orders_sync.database.rows import rows_as
 from orders_sync.model.errors import UserFacingError
+from orders_sync.subscriptions.matching import MATCHING
 
 
 class SubscriptionError(UserFacingError):
@@ -128,27 +129,25 @@ _PAUSE: LiteralString = """
 UPDATE subscriptions SET paused_at = now(), paused_by = %s, pause_reason = %s
 WHERE subscription = %s AND paused_at IS NULL
 """
+# One that still gets what was stored before it goes on to rest.
 _RESUME: LiteralString = """
-UPDATE subscriptions SET paused_at = NULL, paused_by = NULL, pause_reason = NULL, resting_until = NULL, failures = 0,
-  problem = NULL
-WHERE subscription = %s AND (paused_at IS NOT NULL OR resting_until IS NOT NULL)
+UPDATE subscriptions SET paused_at = NULL, paused_by = NULL, pause_reason = NULL, failures = 0, problem = NULL,
+  resting_until = CASE WHEN resting_until = '9999-01-01+00' THEN resting_until END
+WHERE subscription = %s AND (paused_at IS NOT NULL OR resting_until < '9999-01-01+00')
 """
 _SKIP: LiteralString = """
 UPDATE event_deliveries SET outcome = 'skipped' WHERE subscription = %s AND event_id = %s
 """
 _WAITING: LiteralString = "SELECT count(*) FROM event_deliveries WHERE subscription = %s AND ended_at IS NULL"
-_REPLAY: LiteralString = """
+_REPLAY: LiteralString = f"""
 INSERT INTO event_deliveries AS known (subscription, event_id, account, order_id, is_replayed)
-SELECT wanted.subscription, event.event_id, event.account, event.order_id, true
-FROM subscriptions wanted JOIN order_events event ON event.kind = ANY (wanted.kinds)
-  AND (wanted.accounts IS NULL OR event.account = ANY (wanted.accounts))
-  AND (wanted.statuses IS NULL OR event.new_status = ANY (wanted.statuses))
-WHERE wanted.subscription = %(name)s
-"""
+SELECT getting.subscription, event.event_id, event.account, event.order_id, true FROM {MATCHING}
+WHERE getting.subscription = %(name)s
+"""  # noqa: S608 - parts of constants; the values are bound parameters
 _SINCE: LiteralString = " AND event.recorded_at >= %(since)s"
 _OF_ORDER: LiteralString = " AND event.account = %(account)s AND event.order_id = %(order)s"
 _GIVEN_UP: LiteralString = """ AND EXISTS (
-  SELECT FROM event_deliveries dead WHERE dead.subscription = wanted.subscription AND dead.event_id = event.event_id
+  SELECT FROM event_deliveries dead WHERE dead.subscription = getting.subscription AND dead.event_id = event.event_id
     AND dead.outcome = 'given_up')"""
 # What is pending keeps its attempts, and is due at once.
 _AGAIN: LiteralString = """

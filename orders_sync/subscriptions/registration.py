@@ -8,6 +8,7 @@ from psycopg.errors import LockNotAvailable
 
 from orders_sync.config.subscriptions import SubscriptionSettings
 from orders_sync.database.engine import Connection
+from orders_sync.subscriptions.matching import MATCHING
 
 LOCK_MILLISECONDS = 200
 """How long a registration waits at once for the transactions that write events: other writers wait behind it."""
@@ -24,7 +25,7 @@ class Registered(NamedTuple):
     """New ones that could not be added: a transaction writes events for too long. The next registration tries again."""
 
 
-def register(connection: Connection, wanted: Mapping[str, SubscriptionSettings]) -> Registered:
+def register(connection: Connection, configured: Mapping[str, SubscriptionSettings]) -> Registered:
     """Makes the orders database know these subscriptions. Those without a file stay: nothing of theirs is lost.
 
     A new one gets each event whose transaction commits from now on, and those stored before if it starts at the
@@ -32,13 +33,13 @@ def register(connection: Connection, wanted: Mapping[str, SubscriptionSettings])
     """
     known = {name: tuple(rest) for name, *rest in connection.execute(_KNOWN)}
     added, changed, put_off = list[str](), list[str](), list[str]()
-    for name in sorted(wanted.keys() & known.keys()):
-        values = _filters(wanted[name])
+    for name in sorted(configured.keys() & known.keys()):
+        values = _filters(configured[name])
         if known[name] != values:
             connection.execute(_CHANGE, [*values, name])
             changed.append(name)
-    for name in sorted(wanted.keys() - known.keys()):
-        (added if _add(connection, name, wanted[name]) else put_off).append(name)
+    for name in sorted(configured.keys() - known.keys()):
+        (added if _add(connection, name, configured[name]) else put_off).append(name)
     for (name,) in connection.execute(_UNFILLED).fetchall():
         with connection.transaction():
             connection.execute(_ADD_STORED, [name])
@@ -64,11 +65,6 @@ def _add(connection: Connection, name: str, settings: SubscriptionSettings) -> b
     return False
 
 
-def without_file(connection: Connection, wanted: Mapping[str, SubscriptionSettings]) -> list[str]:
-    """The subscriptions that get events and have no file any more."""
-    return sorted({name for (name,) in connection.execute("SELECT subscription FROM subscriptions")} - wanted.keys())
-
-
 def _filters(settings: SubscriptionSettings) -> tuple[object, ...]:
     """The values of the columns kinds, accounts, statuses, role, consumer."""
     role = settings.sql.role if settings.sql is not None else None
@@ -92,11 +88,8 @@ VALUES (%s, %s, %s, %s, %s, %s, CASE WHEN %s THEN '9999-01-01+00'::timestamptz E
 """
 _UNFILLED: LiteralString = "SELECT subscription FROM subscriptions WHERE resting_until = '9999-01-01+00' ORDER BY 1"
 _NOTE_FILLED: LiteralString = "UPDATE subscriptions SET resting_until = NULL WHERE subscription = %s"
-_ADD_STORED: LiteralString = """
+_ADD_STORED: LiteralString = f"""
 INSERT INTO event_deliveries (subscription, event_id, account, order_id)
-SELECT wanted.subscription, event.event_id, event.account, event.order_id
-FROM subscriptions wanted JOIN order_events event ON event.kind = ANY (wanted.kinds)
-  AND (wanted.accounts IS NULL OR event.account = ANY (wanted.accounts))
-  AND (wanted.statuses IS NULL OR event.new_status = ANY (wanted.statuses))
-WHERE wanted.subscription = %s ON CONFLICT DO NOTHING
-"""
+SELECT getting.subscription, event.event_id, event.account, event.order_id FROM {MATCHING}
+WHERE getting.subscription = %s ON CONFLICT DO NOTHING
+"""  # noqa: S608 - parts of constants; the values are bound parameters

@@ -11,7 +11,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+from orders_sync.acts.by import By
 from orders_sync.database.engine import Connection, connect
+from orders_sync.subscriptions.by_hand import replay_order
 from orders_sync.subscriptions.deliveries import (
     Claimed,
     acknowledge,
@@ -58,6 +60,8 @@ def test_an_event_waits_for_the_earlier_ones_of_its_order_alone(connection: Conn
     first, of_order, of_item, other = event_ids(connection)
     assert [each.event_id for each in claim(connection, "erp", 10)] == [first, other]
     refuse(connection, "erp", first, "no")
+    due = "SELECT count(*) FROM event_deliveries WHERE order_id = '1' AND due_at <= now()"
+    assert connection.execute(due).fetchone() == (0,), "what waits for it is not looked at in vain"
     pass_time(connection, 4)
     assert claim(connection, "erp", 10) == []
     pass_time(connection, 2)
@@ -115,7 +119,7 @@ def test_subscriptions_do_not_wait_for_each_other_and_get_what_they_ask_for(
     connection: Connection, subscribe: Subscribe
 ) -> None:
     subscribe("all_events")
-    subscribe("shipments", statuses=["shipped"], kinds=["OrderStatusChanged"])
+    subscribe("shipments", statuses=["shipped"])
     subscribe("one_account", accounts=["other"])
     for order, account in (("1", "shop"), ("2", "other")):
         for status in ("accepted", "shipped"):
@@ -367,6 +371,7 @@ def test_a_consumer_that_holds_its_transaction_open_holds_no_writer_up(
     with connect(database_url, application="consumer") as consumer, consumer.transaction():
         (claimed,) = claim(consumer, "erp", 1)
         an_event(connection, "1", "shipped")
+        assert claim(connection, "erp", 1) == [], "another worker does not wait for it"
         acknowledge(consumer, "erp", [claimed.event_id])
         an_event(connection, "1", "returned")
         an_event(connection, "2")
@@ -385,6 +390,21 @@ def test_what_is_acknowledged_again_ends_no_lease(connection: Connection, subscr
     refuse(connection, "erp", second.event_id, "no", timedelta(days=1))
     acknowledge(connection, "erp", [first.event_id])
     assert claim(connection, "erp", 10) == []
+
+
+def test_what_is_replayed_ends_no_lease_of_a_later_event(connection: Connection, subscribe: Subscribe) -> None:
+    subscribe()
+    for status in ("accepted", "shipped"):
+        an_event(connection, "1", status)
+    (first,) = claim(connection, "erp", 10)
+    acknowledge(connection, "erp", [first.event_id])
+    (second,) = claim(connection, "erp", 10)
+    replay_order(connection, "erp", "shop", "1", By("anna", "once more"))
+    assert [each.event_id for each in claim(connection, "erp", 10)] == [first.event_id]
+    acknowledge(connection, "erp", [first.event_id])
+    assert claim(connection, "erp", 10) == [], "somebody has the second one"
+    pass_time(connection, 301)
+    assert [each.event_id for each in claim(connection, "erp", 10)] == [second.event_id]
 
 
 def test_no_wait_is_longer_than_thirty_days(connection: Connection, subscribe: Subscribe) -> None:

@@ -139,7 +139,8 @@ def test_whatever_becomes_of_an_item_that_moved_the_events_of_before_stay(
         assert {event_id: now[event_id] for event_id in said} == said
         said = now
         for content in now.values():
-            event_from(content)
+            event = event_from(content)
+            assert event.item_id is None or event.item_id in [item.item_id for item in event.items]
 
 
 def test_what_changes_no_status_is_an_event_only_if_somebody_subscribes_to_it(

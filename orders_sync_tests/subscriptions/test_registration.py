@@ -8,9 +8,9 @@ import pytest
 from orders_sync.acts.by import By
 from orders_sync.database.engine import Connection, connect
 from orders_sync.subscriptions import registration
-from orders_sync.subscriptions.by_hand import remove
+from orders_sync.subscriptions.by_hand import SubscriptionError, remove, resume
 from orders_sync.subscriptions.deliveries import claim, positions
-from orders_sync.subscriptions.registration import register, without_file
+from orders_sync.subscriptions.registration import register
 from orders_sync_tests.subscriptions.conftest import Subscribe, an_event, event_ids, settings
 
 
@@ -36,11 +36,10 @@ def test_a_file_that_has_changed_counts_from_now_on(connection: Connection) -> N
     assert waiting(connection) == {"erp": 3}
 
 
-def test_one_without_a_file_goes_on_to_collect_and_is_named(connection: Connection, subscribe: Subscribe) -> None:
+def test_one_without_a_file_goes_on_to_collect(connection: Connection, subscribe: Subscribe) -> None:
     subscribe("gone")
     register(connection, {})
     an_event(connection)
-    assert without_file(connection, {}) == ["gone"]
     assert waiting(connection) == {"gone": 1}
 
 
@@ -56,6 +55,8 @@ def test_stored_events_come_before_new_ones_though_no_writer_waits_for_them(
     monkeypatch.undo()
     an_event(connection, "1", "shipped")
     assert claim(connection, "erp", 10) == [], "it waits for what was stored before"
+    with pytest.raises(SubscriptionError, match="does not rest"):
+        resume(connection, "erp", By("anna", "go on"))
     register(connection, {"erp": settings(start="beginning")})
     assert [each.event_id for each in claim(connection, "erp", 10)] == event_ids(connection)[:1]
 
