@@ -129,11 +129,10 @@ _PAUSE: LiteralString = """
 UPDATE subscriptions SET paused_at = now(), paused_by = %s, pause_reason = %s
 WHERE subscription = %s AND paused_at IS NULL
 """
-# One that still gets what was stored before it goes on to rest.
 _RESUME: LiteralString = """
-UPDATE subscriptions SET paused_at = NULL, paused_by = NULL, pause_reason = NULL, failures = 0, problem = NULL,
-  resting_until = CASE WHEN resting_until = '9999-01-01+00' THEN resting_until END
-WHERE subscription = %s AND (paused_at IS NOT NULL OR resting_until < '9999-01-01+00')
+UPDATE subscriptions SET paused_at = NULL, paused_by = NULL, pause_reason = NULL, resting_until = NULL, failures = 0,
+  problem = NULL
+WHERE subscription = %s AND (paused_at IS NOT NULL OR resting_until IS NOT NULL)
 """
 _SKIP: LiteralString = """
 UPDATE event_deliveries SET outcome = 'skipped' WHERE subscription = %s AND event_id = %s

@@ -146,7 +146,7 @@ ORDER BY subscription
 """
 _IS_DUE: LiteralString = """
 SELECT FROM event_deliveries delivery JOIN subscriptions known USING (subscription)
-WHERE subscription = %s AND ended_at IS NULL AND due_at <= clock_timestamp() AND paused_at IS NULL
+WHERE subscription = %s AND ended_at IS NULL AND due_at <= clock_timestamp() AND paused_at IS NULL AND NOT is_filling
   AND (resting_until IS NULL OR resting_until <= clock_timestamp())
   AND NOT EXISTS (
     SELECT FROM event_deliveries earlier WHERE earlier.subscription = delivery.subscription

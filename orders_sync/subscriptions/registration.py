@@ -76,18 +76,18 @@ _KNOWN: LiteralString = "SELECT subscription, kinds, accounts, statuses, role, c
 # What the former consumer could not do says nothing about the present one.
 _CHANGE: LiteralString = """
 UPDATE subscriptions SET kinds = %s, accounts = %s, statuses = %s, role = %s, consumer = %s, failures = 0,
-  problem = NULL, resting_until = CASE WHEN resting_until = '9999-01-01+00' THEN resting_until END
+  problem = NULL, resting_until = NULL
 WHERE subscription = %s
 """
 # Of one that was removed while a transaction wrote events.
 _FORGET: LiteralString = "DELETE FROM event_deliveries WHERE subscription = %s"
-# One that begins with the stored events rests until it has them: a later event of an order must not come before.
+# One that begins with the stored events waits until it has them: a later event of an order must not come before.
 _ADD: LiteralString = """
-INSERT INTO subscriptions (subscription, kinds, accounts, statuses, role, consumer, resting_until)
-VALUES (%s, %s, %s, %s, %s, %s, CASE WHEN %s THEN '9999-01-01+00'::timestamptz END) ON CONFLICT DO NOTHING
+INSERT INTO subscriptions (subscription, kinds, accounts, statuses, role, consumer, is_filling)
+VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
 """
-_UNFILLED: LiteralString = "SELECT subscription FROM subscriptions WHERE resting_until = '9999-01-01+00' ORDER BY 1"
-_NOTE_FILLED: LiteralString = "UPDATE subscriptions SET resting_until = NULL WHERE subscription = %s"
+_UNFILLED: LiteralString = "SELECT subscription FROM subscriptions WHERE is_filling ORDER BY 1"
+_NOTE_FILLED: LiteralString = "UPDATE subscriptions SET is_filling = false WHERE subscription = %s"
 _ADD_STORED: LiteralString = f"""
 INSERT INTO event_deliveries (subscription, event_id, account, order_id)
 SELECT getting.subscription, event.event_id, event.account, event.order_id FROM {MATCHING}

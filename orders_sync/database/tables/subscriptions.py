@@ -16,6 +16,10 @@ subscriptions = Table(
     Column("statuses", ARRAY(Text), comment="It gets the events that lead to one of these statuses; empty: all."),
     Column("consumer", Text, nullable=False, comment="dagster, webhook or sql: who consumes its events."),
     Column("role", Text, comment="The role of PostgreSQL that may claim its events; empty: it has no consumer in SQL."),
+    Column(
+        "is_filling", Boolean, nullable=False, server_default=text("false"),
+        comment="Whether it still has to get the events that were stored before it: nothing is delivered until then.",
+    ),
     moment("added_at", "When its file was first read, by our clock: it gets the events from then on.", now=True),
     moment("paused_at", "When a person paused it, by our clock; empty: it is not paused."),
     Column("paused_by", Text, comment="Who paused it."),

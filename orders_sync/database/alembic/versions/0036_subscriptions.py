@@ -178,7 +178,7 @@ SET enable_hashjoin TO off SET enable_mergejoin TO off SET enable_seqscan TO off
 DECLARE
   subscriber public.subscriptions := public.check_subscriber($1);
 BEGIN
-  IF subscriber.paused_at IS NOT NULL OR subscriber.resting_until > clock_timestamp() THEN
+  IF subscriber.is_filling OR subscriber.paused_at IS NOT NULL OR subscriber.resting_until > clock_timestamp() THEN
     RETURN;
   END IF;
   RETURN QUERY
@@ -278,6 +278,13 @@ def upgrade() -> None:
             "role",
             sa.Text,
             comment="The role of PostgreSQL that may claim its events; empty: it has no consumer in SQL.",
+        ),
+        sa.Column(
+            "is_filling",
+            sa.Boolean,
+            nullable=False,
+            server_default=sa.text("false"),
+            comment="Whether it still has to get the events that were stored before it: nothing is delivered until then.",
         ),
         _moment("added_at", "When its file was first read, by our clock: it gets the events from then on.", now=True),
         _moment("paused_at", "When a person paused it, by our clock; empty: it is not paused."),
