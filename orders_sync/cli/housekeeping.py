@@ -46,6 +46,18 @@ def apply_waiting_events() -> bool:
     return not applied.failed
 
 
+def waiting_webhooks() -> list[str]:
+    """The subscriptions with a webhook for which an event is due."""
+    from orders_sync.config.subscriptions import load_subscriptions
+    from orders_sync.subscriptions.deliveries import is_due
+
+    names = [name for name, settings in load_subscriptions()[0].items() if settings.webhook is not None]
+    if not names:
+        return []
+    with orders_database(APPLICATION) as connection:
+        return [name for name in names if is_due(connection, name)]
+
+
 def send_webhooks() -> bool:
     """Sends order events to the receivers of webhooks. Returns whether all calls succeeded."""
     from orders_sync.cli.webhooks import deliver_webhooks

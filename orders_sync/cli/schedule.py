@@ -156,7 +156,8 @@ def run_due(dry_run: bool) -> None:
     failed = problem is not None or is_refused
     if dry_run:
         events = housekeeping.waiting_events()
-        named = [*map(str, due), *(["order events"] if events else []), *nightly]
+        webhooks = [f"webhook {name}" for name in housekeeping.waiting_webhooks()]
+        named = [*map(str, due), *(["order events"] if events else []), *webhooks, *nightly]
         console.print(f"Due: {', '.join(named)}" if named else "Nothing is due.", markup=False)
         sys.exit(EXIT_FAILED if failed else EXIT_DONE)
     if due:
@@ -166,6 +167,8 @@ def run_due(dry_run: bool) -> None:
     if housekeeping.waiting_events():
         is_idle = False
         failed = not housekeeping.attempt(housekeeping.apply_waiting_events) or failed
+    if housekeeping.waiting_webhooks():
+        is_idle = False
     failed = not housekeeping.attempt(housekeeping.send_webhooks) or failed
     for name in nightly:
         failed = not housekeeping.attempt(partial(housekeeping.do_tonight, name, now)) or failed

@@ -15,6 +15,7 @@ from typing import Any
 from aiosmtpd.controller import Controller
 
 from orders_sync.testing.deployment import free_port
+from orders_sync_tests.threaded_server import serving
 
 
 class Webhook:
@@ -59,12 +60,8 @@ class Webhook:
 @contextmanager
 def a_webhook() -> Generator[Webhook]:
     webhook = Webhook()
-    threading.Thread(target=webhook.server.serve_forever, daemon=True).start()
-    try:
+    with serving(webhook.server):
         yield webhook
-    finally:
-        webhook.server.shutdown()
-        webhook.server.server_close()
 
 
 class HangingServer:

@@ -1,7 +1,9 @@
 """Python functions as consumers: what returns is delivered, what raises comes again."""
 
 import sys
+import time
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from orders_sync.config.subscriptions import DagsterConsumer, SubscriptionConfigError
 from orders_sync.database.engine import Connection
 from orders_sync.subscriptions.consumer import OrderEventConsumer, consume, find_consumer, order_event_consumer
-from orders_sync.subscriptions.deliveries import positions
+from orders_sync.subscriptions.deliveries import claim, positions
 from orders_sync.subscriptions.event import OrderEvent
 from orders_sync_tests.subscriptions.conftest import FILE, Subscribe, an_event, event_ids
 from orders_sync_tests.subscriptions.test_deliveries import pass_time
@@ -151,6 +153,22 @@ def test_a_consumer_is_called_as_the_function_that_it_is() -> None:
 
     assert isinstance(double, OrderEventConsumer)
     assert order_event_consumer(batch=True)(len)(["a", "b"]) == 2
+
+
+def test_what_waits_behind_a_slow_call_stays_with_its_consumer(connection: Connection, subscribe: Subscribe) -> None:
+    subscribe()
+    for order in range(3):
+        an_event(connection, str(order))
+    taken: list[int] = []
+
+    @order_event_consumer
+    def deliver(event: OrderEvent) -> None:
+        pass_time(connection, 59)  # of a lease of a minute
+        time.sleep(0.7)
+        taken.extend(each.event_id for each in claim(connection, "erp", 10) if str(each.event_id) != event.id)
+
+    consume(connection, "erp", deliver, SETTINGS.model_copy(update={"lease": timedelta(minutes=1)}), 20)
+    assert taken == []
 
 
 def test_the_time_of_a_round_ends_it(connection: Connection, subscribe: Subscribe) -> None:

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from orders_sync_tests.threaded_server import serving
+
 
 class Call(NamedTuple):
     """A request that has come."""
@@ -70,9 +72,5 @@ class Receiver:
 @contextmanager
 def a_receiver() -> Generator[Receiver]:
     receiver = Receiver()
-    threading.Thread(target=receiver.server.serve_forever, daemon=True).start()
-    try:
+    with serving(receiver.server):
         yield receiver
-    finally:
-        receiver.server.shutdown()
-        receiver.server.server_close()

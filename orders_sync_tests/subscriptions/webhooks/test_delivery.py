@@ -127,6 +127,20 @@ def test_a_receiver_that_is_down_rests_and_gets_everything_afterwards(
     assert positions(connection)[0].waiting == 0
 
 
+@pytest.mark.parametrize(
+    ("status", "calls"),
+    [(401, 3), (403, 3), (404, 3), (405, 3), (410, 3), (429, 3), (500, 3), (503, 3), (400, 6), (409, 6), (422, 6)],
+)
+def test_only_what_refuses_every_event_lets_the_receiver_rest(
+    receiver: Receiver, deliver: Deliver, connection: Connection, status: int, calls: int
+) -> None:
+    for order in range(6):
+        an_event(connection, str(order))
+    receiver.status = status
+    assert deliver(concurrency=1).failed == calls
+    assert len(receiver.calls) == calls
+
+
 def test_a_receiver_that_asks_for_a_pause_gets_it(receiver: Receiver, deliver: Deliver, connection: Connection) -> None:
     for order in range(5):
         an_event(connection, str(order))
