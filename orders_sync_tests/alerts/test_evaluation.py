@@ -161,6 +161,8 @@ def test_a_process_without_the_variables_leaves_the_calls_to_one_that_has_them(
         without.delenv("TEAM_URL")
         without.delenv("BEAT_URL")
         assert [line.split(":")[0] for line in evaluations.evaluate(SHORT).problems] == ["team", "heartbeat"]
+    ((problem,),) = connection.execute("SELECT problem FROM alert_channels WHERE channel = 'heartbeat '")
+    assert problem == "the environment variable BEAT_URL is not set"
     outcome = evaluate(connection, evaluations.settings, FILE, {"a test": lambda: iter([SHORT])})
     assert outcome is not None, "it need not wait for a minute"
     assert outcome.problems == []

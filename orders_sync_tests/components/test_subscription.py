@@ -79,6 +79,9 @@ def test_events_wake_a_run_that_calls_the_function(write: Write, connection: Con
     an_event(connection, "bad")
     assert isinstance(tick(definitions, "erp_subscription", instance)[0], dg.RunRequest)
     job = definitions.resolve_job_def("consume_erp")
+    with dg.DagsterInstance.ephemeral() as busy:
+        busy.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+        assert "is about to take them" in str(tick(definitions, "erp_subscription", busy)[0].skip_message)
     done = job.execute_in_process(instance=instance)
     (made,) = done.asset_materializations_for_node("subscriptions__erp")
     figures = {name: value.value for name, value in made.metadata.items()}

@@ -119,3 +119,7 @@ def test_what_waits_for_a_subscription_stays_and_so_does_its_event(
     connection.execute("UPDATE event_deliveries SET ended_at = now(), outcome = 'delivered'")
     pruned = prune_rows(connection, **DAYS)
     assert (pruned.order_events, pruned.event_deliveries) == (2, 0)
+    connection.execute(
+        "INSERT INTO event_deliveries (subscription, event_id, account, order_id) VALUES ('gone', 1, 'a', '1')"
+    )
+    assert prune_rows(connection, **DAYS).event_deliveries == 1, "nobody gets it any more"

@@ -74,6 +74,23 @@ def named(expression: str) -> list[str]:
     return re.findall(r"orders_sync_\w+", expression)
 
 
+@pytest.mark.usefixtures("busy")
+def test_late_is_what_is_due_and_a_day_has_24_hours(connection: Connection) -> None:
+    run("sync", "--type", "new")
+    for order, due in (("1", "1 hour"), ("9", "-1 hour")):
+        connection.execute(
+            "UPDATE orders SET created_at = now(), dispatch_due_at = now() + %s::interval WHERE order_id = %s",
+            [due, order],
+        )
+    connection.execute(
+        "UPDATE lane_runs SET started_at = started_at - interval '30 hours', finished_at = finished_at - interval '30 hours' "
+        "WHERE lane_run_id = (SELECT min(lane_run_id) FROM lane_runs)"
+    )
+    found = samples(metrics_text(StockConnection(connection)).decode())
+    assert found["orders_sync_late_orders", ("shop",)] == 1
+    assert found["orders_sync_passes_last_day", ("shop", "succeeded", "new")] == 1
+
+
 def test_an_empty_database_has_figures_too(connection: Connection) -> None:
     found = samples(metrics_text(StockConnection(connection)).decode())
     assert found["orders_sync_short_locks", ()] == 0
