@@ -9,9 +9,24 @@ from typing import Any
 import msgspec
 
 from orders_sync.model.event_kinds import KINDS
-from orders_sync.subscriptions.event import VERSION, ChangedFields, EventItem, EventOrder, OrderEvent
+from orders_sync.subscriptions.event import (
+    VERSION,
+    ChangedFields,
+    EventAddress,
+    EventBuyer,
+    EventCare,
+    EventCareItem,
+    EventDocument,
+    EventItem,
+    EventLock,
+    EventOrder,
+    OrderEvent,
+)
 
-TYPES = (OrderEvent, EventOrder, EventItem, ChangedFields)
+TYPES = (
+    OrderEvent, EventOrder, EventItem, ChangedFields, EventDocument, EventCare, EventCareItem, EventLock, EventBuyer,
+    EventAddress,
+)  # fmt: skip
 SCHEMA_FILE = f"reference/order-event.v{VERSION}.schema.json"
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

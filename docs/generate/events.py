@@ -7,11 +7,11 @@ from docs.generate.contract import SCHEMA_FILE, TYPES, event_schema
 from docs.generate.markdown import code, page, sentence, table
 from docs.generate.tables import columns_table
 from orders_sync.database.tables.orders import order_events
+from orders_sync.model.event_kinds import KINDS as EVENT_KINDS
 from orders_sync.model.statuses import Status
 from orders_sync.stock.actions import LOCK_ACTIONS, LockAction
 from orders_sync.sync.copy_columns import CREATED, STATUS_CHANGED
 
-CHANGED = "OrderChanged"
 KINDS = {
     CREATED: (
         "An order was stored for the first time, by whichever sync saw it first.",
@@ -22,10 +22,17 @@ KINDS = {
         "`old_status` and `new_status`. `item_id` is empty where the order's own status changed. `previous` has the "
         "values before of the other columns that changed with it.",
     ),
-    CHANGED: (
-        "Something else of an order has changed, and a subscription asks for such events.",
-        "`old_status` and `new_status` are the order's status. `applied_at` is set: stock has nothing to apply.",
-    ),
+}
+_OF_NO_STATUS = "`old_status` and `new_status` are the order's status. `applied_at` is set: stock has nothing to apply."
+_DETAILS = {"DocumentAvailable": "document", "CareOpened": "care", "CareClosed": "care"}
+KINDS |= {
+    kind: (
+        f"{text} Only where a subscription asks for such events.",
+        _OF_NO_STATUS
+        + ("" if kind == "OrderChanged" else f" `details` has the {_DETAILS.get(kind, 'lock')}, as it was then."),
+    )
+    for kind, text in EVENT_KINDS.items()
+    if kind not in KINDS
 }
 
 RULES = """\
@@ -33,10 +40,11 @@ RULES = """\
 
 * An event is written in the transaction that changed the order. There is no change of a status without its event, and
   no event without its change.
-* The unique key `order_events_once` (account, order, item, kind, revision) prevents a second event for one change.
+* The unique index `order_events_once` (account, order, item, kind, revision) prevents a second event for one change of
+  an order. Events of documents, care cases and locks (`details`) may be several of a kind with each revision.
 * Events of one order have growing revisions and are applied in that order. Between orders there is no order: rows
   commit out of order, so do not read the table with a cursor over `event_id`. [Subscribe](../events.md) instead.
-* `incomplete` and `care` write no event.
+* `incomplete` and `care` write neither of the first two kinds.
 * `order_changes` has a row with the same account, order and revision: each value that changed, before and after.
 * An event carries no buyer's data.
 

@@ -157,6 +157,10 @@ class AccountSettings(BaseModel):
         **RETENTION_DAYS.of_field(),
         description="Blank the buyer's data of orders that are older than this many days; never when not set.",
     )
+    share_buyer_data: bool = Field(
+        default=False,
+        description="Let the subscriptions that ask for buyers' data have those of this account's orders.",
+    )
     store_documents: bool = Field(
         default=False,
         description="Fetch each delivery note and label once, and keep its content in the orders database: PDF, PNG or "

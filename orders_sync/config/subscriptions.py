@@ -113,6 +113,12 @@ class SubscriptionSettings(BaseModel):
         min_length=1,
         description="It gets the events that lead to one of these statuses; all when not set.",
     )
+    buyer_data: bool = Field(
+        default=False,
+        description="Whether it gets the buyers' data (addresses, e-mail, URLs of documents, tracking) of the accounts "
+        "that share them (`share_buyer_data`). Events with such data reach a webhook by https only, unless it is on "
+        "this machine.",
+    )
     start: Literal["now", "beginning"] = Field(
         default="now",
         description="What a new subscription gets: the events from `now` on, or also those stored before, from the "

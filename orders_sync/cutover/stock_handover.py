@@ -139,7 +139,11 @@ def _one_after_the_other(v1_locks: Sequence[V1Lock]) -> list[list[V1Lock]]:
 
 
 def _replace(connection: Connection, tables: StockSchema, *, by: StockSchema) -> None:
-    """Makes the stock tables of a schema equal to those of the other one; their running numbers go on from there."""
+    """Makes the stock tables of a schema equal to those of the other one; their running numbers go on from there.
+
+    No lock is new by that: none of them becomes an event (the trigger `note_new`, revision 0038).
+    """
+    connection.execute("SET LOCAL orders_sync.replaces_stock TO 'on'")
     for table, key in (
         ("stock_levels", None),
         ("stock_locks", None),
@@ -154,6 +158,7 @@ def _replace(connection: Connection, tables: StockSchema, *, by: StockSchema) ->
             connection.execute(
                 "SELECT setval(%s::regclass, nextval(%s::regclass))", [f"{tables}.{number}", f"{by}.{number}"]
             )
+    connection.execute("SET LOCAL orders_sync.replaces_stock TO 'off'")
 
 
 # Only during a cutover: at any other time the index would cost every order and serve nothing.

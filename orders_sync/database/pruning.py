@@ -104,7 +104,7 @@ WITH chosen AS (
 DELETE FROM order_events event USING chosen
 WHERE event.account = chosen.account AND event.order_id = chosen.order_id
   AND event.recorded_at < now() - %(age)s AND event.applied_at IS NOT NULL AND event.kind <> 'OrderCreated'
-  AND EXISTS (SELECT FROM order_events later
+  AND (event.details IS NOT NULL OR EXISTS (SELECT FROM order_events later
     WHERE (later.account, later.order_id, later.item_id) = (event.account, event.order_id, event.item_id)
-      AND later.kind = event.kind AND later.revision > event.revision)
+      AND later.kind = event.kind AND later.revision > event.revision))
 """

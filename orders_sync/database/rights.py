@@ -22,7 +22,11 @@ OF_ALEMBIC = "alembic_version"
 FUNCTIONS = ("claim_events", "ack_events", "nack_events")
 """The functions by which events are consumed. They run with the rights of their owner, and check who calls them."""
 OWNED_FUNCTIONS = (
-    *FUNCTIONS, "check_subscriber", "order_event", "utc_text", "fan_out_order_events", "note_order_changed",
+    *FUNCTIONS, "check_subscriber", "order_event", "order_event_without_details", "buyer_of_order", "utc_text",
+    "fan_out_order_events", "is_event_wanted", "note_order_changed", "note_event", "note_document",
+    "note_offered_document", "note_new_documents", "note_changed_documents", "note_documents_of_new_orders",
+    "note_documents_of_order", "care_details", "note_linked_care", "note_changed_care", "note_lock", "note_new_locks",
+    "note_changed_locks",
 )  # fmt: skip
 """All functions of the schema."""
 

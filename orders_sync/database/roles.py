@@ -169,7 +169,7 @@ def _subscriber(roles: Roles, database: str) -> list[str]:
         f"GRANT USAGE ON SCHEMA public TO {roles.subscriber}",
         f"REVOKE ALL ON {_all_tables()} FROM {roles.subscriber}",
         f"GRANT EXECUTE ON FUNCTION {functions} TO {roles.writer}, {roles.subscriber}",
-        f"GRANT EXECUTE ON FUNCTION public.order_event TO {roles.writer}",
+        f"GRANT EXECUTE ON FUNCTION public.order_event, public.order_event_without_details TO {roles.writer}",
     ]
 
 

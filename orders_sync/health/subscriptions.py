@@ -14,6 +14,7 @@ def examine_subscriptions() -> Iterator[Finding]:
     from orders_sync.config.subscriptions import load_subscriptions
     from orders_sync.marketplaces.kit.accounts import account_names
     from orders_sync.subscriptions.deliveries import positions
+    from orders_sync.subscriptions.registration import accounts_that_share
     from orders_sync.subscriptions.webhooks.delivery import FAILURES_BEFORE_REST
 
     usable, problems = load_subscriptions()
@@ -28,6 +29,10 @@ def examine_subscriptions() -> Iterator[Finding]:
         if missing := [each for each in settings.accounts or () if each not in known]:
             what = f"it asks for the events of {', '.join(missing)}: there is no such account"
             yield Finding(False, what, "Correct `accounts` in its file.", name, level=Level.WARNING)
+        if settings.buyer_data and not accounts_that_share(settings):
+            what = "it asks for buyers' data, and no account shares them: its events have none"
+            remedy = "Set `share_buyer_data: true` in the file of each account that may, or leave `buyer_data` out."
+            yield Finding(False, what, remedy, name, kind="buyer_data", level=Level.WARNING)
         if name not in found:
             what = "the orders database does not know it yet, so that it gets no events"
             remedy = (

@@ -55,6 +55,12 @@ WHERE account = %s AND order_id = %s ORDER BY kind, document_key
 SELECT to_jsonb(stored) FROM order_changes stored WHERE account = %s AND order_id = %s ORDER BY revision
 """,
     "events": "SELECT to_jsonb(stored) FROM order_events stored WHERE account = %s AND order_id = %s ORDER BY event_id",
+    "deliveries": """
+SELECT to_jsonb(delivery) || jsonb_build_object('may_have_buyer_data', account = ANY (buyer_accounts))
+FROM order_events event JOIN subscriptions known ON true
+JOIN event_deliveries delivery USING (subscription, event_id, account, order_id)
+WHERE account = %s AND order_id = %s ORDER BY event_id, subscription
+""",
     "acceptances": """
 SELECT to_jsonb(stored) FROM acceptances stored WHERE account = %s AND order_id = %s ORDER BY acceptance_id
 """,

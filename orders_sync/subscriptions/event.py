@@ -85,15 +85,113 @@ class ChangedFields(msgspec.Struct, frozen=True, kw_only=True):
     """Columns of `order_items`, by the item's id."""
 
 
+class EventDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """A document that can be fetched. Its URL is buyer's data, and so not in here."""
+
+    kind: str
+    """delivery_note or label."""
+    key: str
+    """Distinguishes the documents of one kind of the order, e.g. its parcels' labels."""
+    carrier: str | None
+    """The carrier of the parcel; null: the marketplace does not say."""
+    item_ids: list[str]
+    """The items in the parcel; empty: the marketplace does not say."""
+
+
+class EventCareItem(msgspec.Struct, frozen=True, kw_only=True):
+    """An item that a care case is about."""
+
+    item_id: str
+    """The marketplace's id of the order item."""
+    quantity: int | None
+    """Pieces that the case is about; null: the marketplace does not say."""
+
+
+class EventCare(msgspec.Struct, frozen=True, kw_only=True):
+    """A care case, as it was when the event was written."""
+
+    care_id: str
+    """The marketplace's id of the care case."""
+    kind: str
+    """replacement, return, refund or other."""
+    state: str
+    """open, closed, cancelled or unknown."""
+    opened_at: Moment | None
+    """When the case was opened, by the marketplace's clock."""
+    closed_at: Moment | None
+    """When the case was closed, by the marketplace's clock."""
+    items: list[EventCareItem]
+    """The items of this order that it is about."""
+
+
+class EventLock(msgspec.Struct, frozen=True, kw_only=True):
+    """A stock lock, as it was when the event was written."""
+
+    item_id: str
+    """The marketplace's id of the order item."""
+    sku: str
+    """The SKU of the stock list; an item of a bundle has a lock for each of them."""
+    quantity: int
+    """Pieces of the SKU that the item needs."""
+    locked: int
+    """Pieces that are locked for the item."""
+    short: int
+    """Pieces that are missing."""
+
+
+class EventAddress(msgspec.Struct, frozen=True, kw_only=True):
+    """An address of the buyer; null: the marketplace does not say."""
+
+    first_name: str | None
+    """First name."""
+    last_name: str | None
+    """Last name."""
+    company: str | None
+    """Company."""
+    street: str | None
+    """Street."""
+    street2: str | None
+    """Second line of the street."""
+    postal_code: str | None
+    """Postal code."""
+    city: str | None
+    """City."""
+    state: str | None
+    """State or province."""
+    country: str | None
+    """Country, as the marketplace writes it."""
+    phone: str | None
+    """Phone number."""
+
+
+class EventBuyer(msgspec.Struct, frozen=True, kw_only=True):
+    """The buyer's data, as they are when the event is delivered: no earlier ones are kept."""
+
+    email: str | None
+    """E-mail address."""
+    shipping_address: EventAddress
+    """Where the order goes."""
+    billing_address: EventAddress
+    """Where the invoice goes."""
+    tracking_number: str | None
+    """The carrier's tracking number."""
+    tracking_url: str | None
+    """URL of the carrier's tracking page."""
+    delivery_note_url: str | None
+    """URL of the delivery note to use; may need the account's credential."""
+    label_url: str | None
+    """URL of the shipping label to use; may need the account's credential."""
+
+
 class OrderEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """An order event. It has no buyer's data."""
+    """An order event. It has no buyer's data, but for subscriptions that ask for them and may have them."""
 
     version: int
     """The version of this contract."""
     id: str
     """The same each time the event is delivered: a consumer that has it already ignores it."""
     kind: str
-    """OrderCreated, OrderStatusChanged or OrderChanged."""
+    """What has happened, e.g. OrderCreated."""
     account: str
     """The seller account."""
     order_id: str
@@ -105,7 +203,7 @@ class OrderEvent(msgspec.Struct, frozen=True, kw_only=True):
     old_status: Status | None
     """The status before; null: the order or the item is new."""
     new_status: Status
-    """The status after; of OrderChanged, the order's status, which has not changed."""
+    """The status after; of a kind that changes none, the order's status."""
     recorded_at: Moment
     """When the change was stored, by the clock of the orders database, in UTC."""
     order: EventOrder | None
@@ -113,7 +211,15 @@ class OrderEvent(msgspec.Struct, frozen=True, kw_only=True):
     items: list[EventItem]
     """All items of the order, with those that it does not list any more (status `removed`)."""
     changed: ChangedFields
-    """What the revision has changed; empty for OrderCreated."""
+    """What the revision has changed; empty for OrderCreated, and for what is no change of the order itself."""
+    document: EventDocument | None
+    """DocumentAvailable: the document."""
+    care: EventCare | None
+    """CareOpened and CareClosed: the care case."""
+    lock: EventLock | None
+    """StockLocked and StockShort: the lock."""
+    buyer: EventBuyer | None
+    """null: the subscription does not ask for it, the account does not share it, or it was erased."""
 
 
 def event_from(content: Any) -> OrderEvent:

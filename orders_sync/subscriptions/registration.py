@@ -8,6 +8,7 @@ from psycopg.errors import LockNotAvailable
 
 from orders_sync.config.subscriptions import SubscriptionSettings
 from orders_sync.database.engine import Connection
+from orders_sync.marketplaces.kit.accounts import load_accounts
 from orders_sync.subscriptions.matching import MATCHING
 
 LOCK_MILLISECONDS = 200
@@ -34,7 +35,7 @@ def register(connection: Connection, configured: Mapping[str, SubscriptionSettin
     known = {name: tuple(rest) for name, *rest in connection.execute(_KNOWN)}
     added, changed, put_off = list[str](), list[str](), list[str]()
     for name in sorted(configured.keys() & known.keys()):
-        values = _filters(configured[name])
+        values = _values(configured[name])
         if known[name] != values:
             connection.execute(_CHANGE, [*values, name])
             changed.append(name)
@@ -58,33 +59,50 @@ def _add(connection: Connection, name: str, settings: SubscriptionSettings) -> b
                 connection.execute(f"SET LOCAL lock_timeout TO '{LOCK_MILLISECONDS}ms'".encode())
                 connection.execute("LOCK TABLE order_events IN SHARE ROW EXCLUSIVE MODE")
                 connection.execute(_FORGET, [name])
-                connection.execute(_ADD, [name, *_filters(settings), settings.start == "beginning"])
+                connection.execute(_ADD, [name, *_values(settings), settings.start == "beginning"])
             return True
         except LockNotAvailable:
             continue
     return False
 
 
-def _filters(settings: SubscriptionSettings) -> tuple[object, ...]:
-    """The values of the columns kinds, accounts, statuses, role, consumer."""
+def _values(settings: SubscriptionSettings) -> tuple[object, ...]:
+    """The values of the columns kinds, accounts, statuses, role, consumer, buyer_accounts."""
     role = settings.sql.role if settings.sql is not None else None
     statuses = None if settings.statuses is None else [str(status) for status in settings.statuses]
-    return list(settings.kinds), settings.accounts, statuses, role, settings.consumer_kind
+    return (
+        list(settings.kinds), settings.accounts, statuses, role, settings.consumer_kind,
+        accounts_that_share(settings),
+    )  # fmt: skip
 
 
-_KNOWN: LiteralString = "SELECT subscription, kinds, accounts, statuses, role, consumer FROM subscriptions"
+def accounts_that_share(settings: SubscriptionSettings) -> list[str]:
+    """The accounts whose buyers' data the subscription gets. One whose file can't be used shares nothing."""
+    if not settings.buyer_data:
+        return []
+    accounts, _ = load_accounts()
+    return sorted(
+        name
+        for name, account in accounts.items()
+        if account.settings.share_buyer_data and (settings.accounts is None or name in settings.accounts)
+    )
+
+
+_KNOWN: LiteralString = """
+SELECT subscription, kinds, accounts, statuses, role, consumer, buyer_accounts FROM subscriptions
+"""
 # What the former consumer could not do says nothing about the present one.
 _CHANGE: LiteralString = """
-UPDATE subscriptions SET kinds = %s, accounts = %s, statuses = %s, role = %s, consumer = %s, failures = 0,
-  problem = NULL, resting_until = NULL
+UPDATE subscriptions SET kinds = %s, accounts = %s, statuses = %s, role = %s, consumer = %s,
+  buyer_accounts = %s, failures = 0, problem = NULL, resting_until = NULL
 WHERE subscription = %s
 """
 # Of one that was removed while a transaction wrote events.
 _FORGET: LiteralString = "DELETE FROM event_deliveries WHERE subscription = %s"
 # One that begins with the stored events waits until it has them: a later event of an order must not come before.
 _ADD: LiteralString = """
-INSERT INTO subscriptions (subscription, kinds, accounts, statuses, role, consumer, is_filling)
-VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
+INSERT INTO subscriptions (subscription, kinds, accounts, statuses, role, consumer, buyer_accounts, is_filling)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
 """
 _UNFILLED: LiteralString = "SELECT subscription FROM subscriptions WHERE is_filling ORDER BY 1"
 _NOTE_FILLED: LiteralString = "UPDATE subscriptions SET is_filling = false WHERE subscription = %s"

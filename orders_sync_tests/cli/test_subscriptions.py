@@ -142,6 +142,10 @@ def test_the_doctor_reports_what_keeps_events_from_their_consumers(
     assert [each[2] for each in findings()] == [
         "it asks for the events of shpo: there is no such account", "0 events delivered in 24 h, 1 wait",
     ]  # fmt: skip
+    write(folder, "erp", sql={"role": "erp"}, buyer_data=True)
+    assert findings()[0] == (
+        False, "erp", "it asks for buyers' data, and no account shares them: its events have none",
+    )  # fmt: skip
     write(folder, "erp", sql={"role": "erp"})
     run("subscriptions", "pause", "erp", *WHY)
     ((ok, _, what),) = findings()

@@ -9,9 +9,11 @@ from orders_sync.lanes.error_answers import ErrorAnswer, keep_error_answers
 from orders_sync.model.lane import Lane, SyncType
 from orders_sync.stock.apply_events import apply_pending
 from orders_sync.stock.connection import StockConnection
+from orders_sync.stock.levels import import_levels
 from orders_sync.subscriptions.registration import register
 from orders_sync.testing.invariants import locks_are_right
 from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
+from orders_sync_tests.stock.stored_orders import StoredItem, StoredOrder, store_order
 from orders_sync_tests.subscriptions.conftest import settings
 
 DAYS = {"runs": timedelta(days=90), "events": timedelta(days=730)}
@@ -123,3 +125,14 @@ def test_what_waits_for_a_subscription_stays_and_so_does_its_event(
         "INSERT INTO event_deliveries (subscription, event_id, account, order_id) VALUES ('gone', 1, 'a', '1')"
     )
     assert prune_rows(connection, **DAYS).event_deliveries == 1, "nobody gets it any more"
+
+
+def test_an_old_event_of_a_document_or_a_lock_goes_whatever_came_later(connection: Connection) -> None:
+    register(connection, {"erp": settings(kinds=["StockShort"])})
+    store_order(connection, StoredOrder("1", [StoredItem("1")]))
+    import_levels(StockConnection(connection), {"PHONE": 0})
+    apply_pending(StockConnection(connection))
+    connection.execute("UPDATE event_deliveries SET ended_at = now() - interval '800 days', outcome = 'delivered'")
+    age(connection, 800)
+    assert prune_rows(connection, **DAYS).order_events == 1
+    assert connection.execute("SELECT kind FROM order_events").fetchall() == [("OrderCreated",)]

@@ -12,7 +12,6 @@ from sqlalchemy import (
     Numeric,
     Table,
     Text,
-    UniqueConstraint,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
@@ -274,7 +273,7 @@ order_events = Table(
         "item_id", Text, nullable=False, server_default="",
         comment="The marketplace's id of the order item; '': the event is about the order.",
     ),
-    Column("kind", Text, nullable=False, comment="OrderCreated, OrderStatusChanged, or OrderChanged."),
+    Column("kind", Text, nullable=False, comment="The kind of the event, e.g. OrderCreated."),
     Column("revision", Integer, nullable=False, comment="The order's revision that the event belongs to."),
     Column("old_status", Text, comment="Status before the change; empty: OrderCreated, or a new item."),
     Column("new_status", Text, nullable=False, comment="Status after the change."),
@@ -286,7 +285,8 @@ order_events = Table(
     moment("recorded_at", "When the change was stored, by our clock.", now=True),
     moment(
         "applied_at",
-        "When the stock job applied the event, by our clock; empty: pending. OrderChanged: when it was stored.",
+        "When the stock job applied the event, by our clock; empty: pending. Of kinds that stock has nothing to apply "
+        "for: when it was stored.",
     ),
     Column("attempts", Integer, nullable=False, server_default="0", comment="Number of attempts to apply the event."),
     Column("problem", Text, comment="Why the last attempt failed; empty: it did not."),
@@ -296,7 +296,17 @@ order_events = Table(
         comment="Number of attempts to apply the event to the shadow stock.",
     ),
     Column("shadow_problem", Text, comment="Why the last attempt on the shadow stock failed; empty: it did not."),
-    UniqueConstraint("account", "order_id", "item_id", "kind", "revision", name="order_events_once"),
+    Column(
+        "details", JSONB,
+        comment="The document, the care case or the lock that the event is about; empty: it is about the order's own "
+        "values.",
+    ),
     comment="The outbox, one row per event, written in the transaction that changed the order.",
+)  # fmt: skip
+# An event with details is none of the order's own: there may be several of one kind with each revision.
+Index(
+    "order_events_once",
+    order_events.c.account, order_events.c.order_id, order_events.c.item_id, order_events.c.kind,
+    order_events.c.revision, text("(event_id * (details IS NOT NULL)::integer)"), unique=True,
 )  # fmt: skip
 Index("order_events_pending", order_events.c.event_id, postgresql_where=text("applied_at IS NULL"))

@@ -27,6 +27,10 @@ subscriptions = Table(
     moment("resting_until", "Until when a receiver that fails is not called, by our clock; empty: it works."),
     Column("failures", Integer, nullable=False, server_default="0", comment="Failed calls in a row."),
     Column("problem", Text, comment="Why the last call of the receiver failed, in one line; empty: it did not."),
+    Column(
+        "buyer_accounts", ARRAY(Text), nullable=False, server_default=text("'{}'"),
+        comment="The accounts whose buyers' data it gets: it asks for it, and they share it.",
+    ),
     comment="One row per subscription: the consumers of order events besides the stock job.",
 )  # fmt: skip
 
