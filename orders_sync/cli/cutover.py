@@ -57,8 +57,8 @@ def status(as_json: bool) -> None:
             checks = (checks_to_monitor if phase is Phase.PARALLEL else checks_to_live)(connection, settings)
             needed = days_still_needed(connection, settings, datetime.now(UTC).date())
         comparisons = connection.execute(
-            "SELECT account, day, agreement, v2_later_seconds, calls_v1, calls_v2, verdict FROM migration_comparisons "
-            "ORDER BY day DESC, account LIMIT 14"
+            "SELECT account, day, compared_at, compared_orders, agreement, correct, v2_later_seconds, calls_v1, "
+            "calls_v2, verdict FROM migration_comparisons ORDER BY day DESC, account, comparison_id DESC LIMIT 14"
         ).fetchall()
         made = moves(connection)
     if as_json:
@@ -77,11 +77,15 @@ def status(as_json: bool) -> None:
         console.print(shown)
         console.print(f"{needed} good days in a row are still needed before V1 can be switched off.", markup=False)
     if comparisons:
-        shown = table("Comparisons", "account", "day", "agreement", "V2 later", "calls V1", "calls V2", "verdict")
-        for account, day, agreement, later, calls_v1, calls_v2, verdict in comparisons:
+        shown = table(
+            "Comparisons", "account", "day", "compared (UTC)", "agreement", "agree or V2 right", "V2 later", "calls V1",
+            "calls V2", "verdict",
+        )  # fmt: skip
+        for account, day, at, _, agreement, correct, later, calls_v1, calls_v2, verdict in comparisons:
             lag = "-" if later is None else f"{float(later) / 60:.1f} min"
             calls = "-" if calls_v1 is None else str(calls_v1)
-            shown.add_row(account, str(day), f"{agreement:.2f} %", lag, calls, str(calls_v2), verdict)
+            per_cents = f"{agreement:.2f} %", f"{correct:.2f} %"
+            shown.add_row(account, str(day), moment(at), *per_cents, lag, calls, str(calls_v2), verdict)
         console.print(shown)
     if made:
         shown = table("Moves", "at (UTC)", "from", "to", "by", "forced", "reason")
@@ -91,7 +95,10 @@ def status(as_json: bool) -> None:
         console.print(shown)
 
 
-_COMPARED = ("account", "day", "agreement_percent", "v2_later_seconds", "calls_v1", "calls_v2", "verdict")
+_COMPARED = (
+    "account", "day", "compared_at", "compared_orders", "agreement_percent", "correct_percent", "v2_later_seconds",
+    "calls_v1", "calls_v2", "verdict",
+)  # fmt: skip
 
 
 @cutover.command()
@@ -157,7 +164,7 @@ def back(reason: str) -> None:
     "days",
     type=click.DateTime(["%Y-%m-%d"]),
     multiple=True,
-    help="UTC day of the orders, yesterday by default. May be repeated.",
+    help="UTC day on which either side touched the orders, yesterday by default. May be repeated.",
 )
 @click.option(
     "--account",
@@ -168,7 +175,11 @@ def back(reason: str) -> None:
 )
 @json_option
 def compare(days: tuple[datetime, ...], names: tuple[str, ...], as_json: bool) -> None:
-    """Compare the orders of a day in V1 and V2 now."""
+    """Compare V1 and V2 now.
+
+    Compared are the orders that either touched on a day, those that differed before, and those of an earlier day,
+    another one for each day. The marketplace is asked who is right.
+    """
     from orders_sync.config.environment import v1_file
     from orders_sync.config.v1 import load_cutover_settings
     from orders_sync.cutover.comparison import compare_day
@@ -188,22 +199,38 @@ def compare(days: tuple[datetime, ...], names: tuple[str, ...], as_json: bool) -
             for account in names or sorted(of_v1)
             for day in chosen
         ]
-    columns = ["account", "day", "agreement_percent", "in_flight", "locks_differ", "verdict"]
+    columns = [
+        "account",
+        "day",
+        "orders",
+        "agreement_percent",
+        "correct_percent",
+        "in_flight",
+        "locks_differ",
+        "verdict",
+    ]
     rows = [
         [
-            one.account, one.day, one.agreement if as_json else f"{one.agreement:.2f}", one.in_flight,
-            one.locks_differing, one.verdict,
+            one.account, one.day, one.compared_orders, one.agreement if as_json else f"{one.agreement:.2f}",
+            one.correct if as_json else f"{one.correct:.2f}", one.in_flight, one.locks_differing, one.verdict,
         ]
         for one in made
     ]  # fmt: skip
     print_rows("Comparison", columns, rows, as_json=as_json, as_csv=False)
+    for one in made:
+        for finding in one.findings:
+            print_warning(f"{one.account}: {finding.count} × {finding.kind}: {finding.what}")
+        if one.not_asked:
+            print_warning(f"{one.account}: the marketplace was not asked about all differences: {one.not_asked}")
 
 
 @cutover.command()
 @click.option(
     "--csv", "file", type=click.Path(path_type=Path, dir_okay=False), help="Write all differences to this file."
 )
-@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="Show only orders of this UTC day.")
+@click.option(
+    "--day", type=click.DateTime(["%Y-%m-%d"]), help="Those of the last comparison of this UTC day, not of the latest."
+)
 @click.option(
     "--in-flight",
     is_flag=True,
@@ -211,19 +238,26 @@ def compare(days: tuple[datetime, ...], names: tuple[str, ...], as_json: bool) -
 )
 @json_option
 def differences(file: Path | None, day: datetime | None, in_flight: bool, as_json: bool) -> None:
-    """List the differences between V1 and V2, one per field."""
+    """List the differences between V1 and V2, one per field.
+
+    They are those of each account's latest comparison, which compares anew what differed before.
+    """
     from orders_sync.config.v1 import load_cutover_settings
 
     load_cutover_settings()  # says so if no V1 is configured
-    columns = ["account", "day", "order_id", "item_id", "kind", "field", "v1", "v2", "in_flight"]
+    columns = [
+        "account", "day", "order_id", "item_id", "kind", "field", "v1", "v2", "right", "first_found_at", "in_flight",
+    ]  # fmt: skip
     if file is not None and as_json:
         raise click.UsageError("--json and --csv exclude each other.")
     with orders_database(APPLICATION) as connection:
         rows = connection.execute(
             """
-            SELECT account, day, order_id, item_id, kind, field, v1, v2, in_flight FROM migration_differences
-            WHERE (%(day)s::date IS NULL OR day = %(day)s) AND (%(all)s OR NOT in_flight)
-            ORDER BY day, account, order_id, item_id, kind, field
+            SELECT account, day, order_id, item_id, kind, field, v1, v2, right_side, first_found_at, in_flight
+            FROM migration_differences
+            WHERE comparison_id IN (SELECT max(comparison_id) FROM migration_comparisons
+              WHERE %(day)s::date IS NULL OR day = %(day)s GROUP BY account) AND (%(all)s OR NOT in_flight)
+            ORDER BY account, order_id, item_id, kind, field
             """,
             {"day": day.date() if day else None, "all": in_flight},
         ).fetchall()

@@ -38,6 +38,8 @@ ROW_ID = Bounds(1, 2**63 - 1)
 """The running number of a row: PostgreSQL's bigint."""
 READINESS_DAYS = Bounds(1, 60)
 IN_FLIGHT_MINUTES = Bounds(1, 24 * 60)
+IN_FLIGHT_HOURS = Bounds(1, 7 * 24)
+QUESTIONS = Bounds(0, 10_000)
 CALLS_PER_DAY = Bounds(1, 100_000_000)
 SANDBOX_SEED = Bounds(0, 2**31 - 1)
 SANDBOX_ORDERS = Bounds(0, 1_000_000)

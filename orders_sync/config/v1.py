@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from orders_sync.config.account_files import account_entries
-from orders_sync.config.bounds import CALLS_PER_DAY, IN_FLIGHT_MINUTES, READINESS_DAYS
+from orders_sync.config.bounds import CALLS_PER_DAY, IN_FLIGHT_HOURS, IN_FLIGHT_MINUTES, QUESTIONS, READINESS_DAYS
 from orders_sync.config.environment import accounts_folder, v1_file
 from orders_sync.config.field_types import ENVIRONMENT_NAME, TimeZone, checked_cron
 from orders_sync.config.yaml_files import ConfigError, is_there, read_yaml, shown_name, validate
@@ -158,15 +158,39 @@ class Readiness(_Settings):
     """When V1 may be switched off."""
 
     days: int = Field(
-        default=7, **READINESS_DAYS.of_field(), description="Consecutive good days, the last of them yesterday."
+        default=7,
+        **READINESS_DAYS.of_field(),
+        description="Consecutive good days, the last of them yesterday, that the phase `monitor` lasts at least.",
     )
     agreement: float = Field(
-        default=99.95, gt=0, le=100, description="Per cent of the orders of each day on which V1 and V2 agree."
+        default=99.95,
+        gt=0,
+        le=100,
+        description="Per cent of the orders of each comparison on which both agree, or V2 is "
+        "right as the marketplace says.",
     )
     in_flight_minutes: int = Field(
         default=30,
         **IN_FLIGHT_MINUTES.of_field(),
-        description="Differences younger than this are still in flight and do not count.",
+        description="How long V1 takes to see a change, at most: what V2 has since then does not count yet.",
+    )
+    deadline_hours: int = Field(
+        default=6,
+        **IN_FLIGHT_HOURS.of_field(),
+        description="After so many hours a difference counts, whatever either side has done since.",
+    )
+    modified_deadline_hours: int = Field(
+        default=26,
+        **IN_FLIGHT_HOURS.of_field(),
+        description="The same of what only the nightly `modified` sees: changes, and orders that V2 lacks.",
+    )
+    parallel_days: int = Field(
+        default=1, **READINESS_DAYS.of_field(), description="How long the phase `parallel` lasts at least."
+    )
+    marketplace_questions: int = Field(
+        default=100,
+        **QUESTIONS.of_field(),
+        description="For how many differing orders of a comparison the marketplace is asked who is right.",
     )
     calls_per_day: int = Field(
         default=20_000,

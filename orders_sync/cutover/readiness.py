@@ -1,21 +1,33 @@
-"""Whether V2 is ready for the authority: one function for each thing that must hold."""
+"""Whether V2 is ready for the authority: one function for each thing that must hold.
+
+Nothing passes for want of looking: no orders, no lanes, no account, no comparison is a check that fails.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import NamedTuple
+from typing import LiteralString, NamedTuple
 
+from orders_sync.config.account import MissingCredentialError
+from orders_sync.config.alerts import AlertConfigError, read_alerts
 from orders_sync.config.schedules import load_schedules
 from orders_sync.config.v1 import CutoverError, CutoverSettings
 from orders_sync.cutover.v1_database import V1Database
 from orders_sync.database.engine import Connection
 from orders_sync.database.rows import rows_as
+from orders_sync.lanes.authority import Phase, current_authority
 from orders_sync.lanes.history import lane_states
+from orders_sync.lanes.refusals import refusal_of
 from orders_sync.marketplaces.kit.accounts import lanes_on, load_accounts
+from orders_sync.marketplaces.kit.registry import find_marketplace
+from orders_sync.model.lane import SyncType
+from orders_sync.stock.connection import StockConnection, StockSchema
 
 LATE = timedelta(hours=3)
 """A lane is not fresh when it has not succeeded this long after its tick."""
+MAX_SKEW_SECONDS = 60
+"""V1's clock may be off by so much."""
 
 
 class Check(NamedTuple):
@@ -28,27 +40,57 @@ class Check(NamedTuple):
 
 @dataclass(frozen=True)
 class ComparedDay:
-    """What readiness depends on in the comparison of one account and one UTC day of orders."""
+    """What readiness depends on in the latest comparison of one account and one UTC day."""
 
     account: str
     day: date
-    agreement: Decimal
-    """Per cent of the orders."""
+    compared_orders: int
+    correct: Decimal
+    """Per cent of the orders on which both agree, or V2 is right."""
     only_in_v1: int
     locks_differing: int
+    levels_differing: int | None
     calls_v2: int
     too_many_requests_v2: int
+    is_whole_day: bool
+    v1_ran: bool
+    v2_ran: bool
+    zone_offset_minutes: int | None
+    clock_skew_seconds: Decimal | None
 
     def __str__(self) -> str:
         return f"{self.account} {self.day}"
 
+    @property
+    def why_it_does_not_count(self) -> str:
+        """Why the day does not count, good or bad; '' if it does."""
+        if not self.is_whole_day:
+            return "it was compared before its end"
+        if not self.compared_orders:
+            return "no order was compared"
+        if not self.v1_ran:
+            return "V1 wrote no order"
+        return "" if self.v2_ran else "V2 has not fetched everything until its end"
+
+    def is_good(self, required: float) -> bool:
+        """Whether the day counts, and nothing on it is wrong."""
+        return (
+            not self.why_it_does_not_count
+            and float(self.correct) >= required
+            and not self.only_in_v1
+            and not self.locks_differing
+        )
+
 
 def checks_to_monitor(connection: Connection, settings: CutoverSettings, now: datetime | None = None) -> list[Check]:
     """What must hold before days of agreement are counted: V1 can be read, V2's lanes run, a day was compared."""
+    now = now or datetime.now(UTC)
     return [
         _v1_is_readable(settings),
-        _lanes_are_fresh(connection, settings, now or datetime.now(UTC)),
-        _any_day_is_compared(connection),
+        _accounts_are_known(settings),
+        _lanes_are_fresh(connection, settings, now),
+        _each_account_is_compared(connection, settings),
+        _phase_has_lasted(connection, settings.readiness.parallel_days, now),
     ]
 
 
@@ -58,100 +100,168 @@ def checks_to_live(connection: Connection, settings: CutoverSettings, now: datet
     days = [now.date() - timedelta(days=back) for back in range(settings.readiness.days, 0, -1)]
     compared = _compared_days(connection, days)
     return [
-        _all_days_are_compared(compared, days, sorted(set(settings.marketplaces.values()))),
+        _phase_has_lasted(connection, settings.readiness.days, now),
+        _all_days_are_compared(compared, days, accounts_of(settings)),
         _orders_agree(compared, settings.readiness.agreement),
         _nothing_is_missing(compared),
         _locks_agree(compared),
+        _levels_agree(compared, settings),
+        _v1_clock_is_right(compared),
         _calls_are_within_budget(compared, settings.readiness.calls_per_day),
         _lanes_are_fresh(connection, settings, now),
         _v1_is_readable(settings),
+        _accounts_are_known(settings),
+        _stock_list_fits(connection, settings),
+        _credentials_are_accepted(connection, settings),
+        _alerts_reach_somebody(connection),
     ]
+
+
+def accounts_of(settings: CutoverSettings) -> list[str]:
+    """The accounts that are compared."""
+    return sorted(set(settings.marketplaces.values()))
 
 
 def days_still_needed(connection: Connection, settings: CutoverSettings, today: date) -> int:
     """How many more good days in a row are needed until V2 is ready, if every day from `today` on is good."""
-    readiness = settings.readiness
-    rows = connection.execute(
-        """
-        SELECT day, bool_and(agreement >= %s AND only_in_v1 = 0 AND locks_differing = 0) AND count(*) >= %s
-        FROM migration_comparisons WHERE day < %s GROUP BY day
-        """,
-        [readiness.agreement, len(set(settings.marketplaces.values())), today],
-    ).fetchall()
-    good = {day for day, is_good in rows if is_good}
+    readiness, accounts = settings.readiness, accounts_of(settings)
+    earlier = [today - timedelta(days=back) for back in range(1, readiness.days + 1)]
+    compared = {(each.account, each.day): each for each in _compared_days(connection, earlier)}
     run = 0
-    while today - timedelta(days=run + 1) in good:
+    for day in earlier:
+        of_day = [compared.get((account, day)) for account in accounts]
+        if not of_day or not all(each is not None and each.is_good(readiness.agreement) for each in of_day):
+            break
         run += 1
-    return max(0, readiness.days - run)
+    return readiness.days - run
 
 
 def _compared_days(connection: Connection, days: Sequence[date]) -> list[ComparedDay]:
-    return rows_as(
-        connection,
-        ComparedDay,
-        """
-        SELECT account, day, agreement, only_in_v1, locks_differing, calls_v2, too_many_requests_v2
-        FROM migration_comparisons WHERE day = ANY(%s) ORDER BY account, day
-        """,
-        [list(days)],
-    )
+    return rows_as(connection, ComparedDay, _COMPARED, [list(days)])
 
 
-def _any_day_is_compared(connection: Connection) -> Check:
-    ((count,),) = connection.execute("SELECT count(*) FROM migration_comparisons")
-    return Check("compared", count > 0, f"{count} account days were compared; run `orders-sync cutover compare`")
+_COMPARED: LiteralString = """
+SELECT DISTINCT ON (account, day) account, day, compared_orders, correct, only_in_v1, locks_differing, levels_differing,
+  calls_v2, too_many_requests_v2, is_whole_day, v1_ran, v2_ran, zone_offset_minutes, clock_skew_seconds
+FROM migration_comparisons WHERE day = ANY(%s) ORDER BY account, day, comparison_id DESC
+"""
+
+
+def _phase_has_lasted(connection: Connection, days: int, now: datetime) -> Check:
+    row = connection.execute("SELECT to_phase, moved_at FROM migration_moves ORDER BY move_id DESC LIMIT 1").fetchone()
+    if row is None or row[0] == Phase.LIVE:
+        return Check("phase", False, "no cutover has begun; `orders-sync cutover begin` begins one")
+    phase, since = row
+    until = since + timedelta(days=days)
+    what = f"the phase {phase} lasts since {since:%Y-%m-%d %H:%M} UTC; at least {days} days are needed"
+    return Check("phase", now >= until, what if now >= until else f"{what}, until {until:%Y-%m-%d %H:%M} UTC")
+
+
+def _accounts_are_known(settings: CutoverSettings) -> Check:
+    """Each account that is to be compared has a file that can be used: else it is compared with nothing."""
+    usable, problems = load_accounts()
+    wrong = [
+        f"{name}: {str(problems[name]).splitlines()[0] if name in problems else 'there is no such account'}"
+        for name in accounts_of(settings)
+        if name not in usable
+    ]
+    if not settings.marketplaces:
+        wrong = [f"{settings.file} names no account under `marketplaces`"]
+    return _check("accounts", wrong, f"each account of {settings.file} can be used")
+
+
+def _each_account_is_compared(connection: Connection, settings: CutoverSettings) -> Check:
+    rows = connection.execute(
+        "SELECT account, max(compared_orders) FROM migration_comparisons WHERE compared_at >= coalesce("
+        "(SELECT max(moved_at) FROM migration_moves), '-infinity') GROUP BY 1"
+    ).fetchall()
+    orders = dict(rows)
+    missing = [f"{account}: no order was compared" for account in accounts_of(settings) if not orders.get(account)]
+    if missing or not settings.marketplaces:
+        what = _first_texts(missing) if missing else "no account is to be compared"
+        return Check("compared", False, f"{what}; run `orders-sync cutover compare`")
+    return Check("compared", True, f"orders of {', '.join(accounts_of(settings))} were compared in this phase")
 
 
 def _all_days_are_compared(compared: list[ComparedDay], days: Sequence[date], accounts: Sequence[str]) -> Check:
-    missing = sorted({(account, day) for account in accounts for day in days} - {(c.account, c.day) for c in compared})
-    if not missing:
+    counts = {(each.account, each.day): each.why_it_does_not_count for each in compared}
+    missing = [
+        f"{account} {day}" + (f" ({counts[account, day]})" if counts.get((account, day)) else "")
+        for account in accounts
+        for day in days
+        if counts.get((account, day), "missing")
+    ]
+    if not missing and accounts:
         return Check("days compared", True, f"all {len(days)} days before today were compared")
-    texts = [f"{account} {day}" for account, day in missing]
     count = f"{len(missing)} of {len(days) * len(accounts)} account days are still needed"
-    return Check("days compared", False, f"{count}: {_first_texts(texts)}")
+    return Check("days compared", False, f"{count}: {_first_texts(missing)}")
 
 
 def _orders_agree(compared: list[ComparedDay], required: float) -> Check:
-    failed = [f"{day}: {day.agreement:.2f} %" for day in compared if float(day.agreement) < required]
-    return _check("agreement", failed, f"at least {required} % of each day's orders agree")
+    failed = [f"{day}: {day.correct:.2f} %" for day in compared if float(day.correct) < required]
+    good = f"at least {required} % of each day's orders agree, or V2 is right as the marketplace says"
+    return _check("agreement", failed, good, compared)
 
 
 def _nothing_is_missing(compared: list[ComparedDay]) -> Check:
     failed = [f"{day}: {day.only_in_v1}" for day in compared if day.only_in_v1]
-    return _check("nothing missing", failed, "no order is missing in V2")
+    return _check("nothing missing", failed, "no order is missing in V2", compared)
 
 
 def _locks_agree(compared: list[ComparedDay]) -> Check:
     failed = [f"{day}: {day.locks_differing}" for day in compared if day.locks_differing]
-    return _check("locks", failed, "no stock lock differs")
+    return _check("locks", failed, "no stock lock differs", compared)
+
+
+def _levels_agree(compared: list[ComparedDay], settings: CutoverSettings) -> Check:
+    if settings.tables.levels is None:
+        return Check("stock levels", True, f"not compared: {settings.file} maps no `tables.levels`")
+    latest = compared[-1:] if compared else []
+    failed = [
+        f"{day}: " + ("not compared" if day.levels_differing is None else f"{day.levels_differing} SKUs")
+        for day in latest
+        if day.levels_differing != 0
+    ]
+    return _check("stock levels", failed, "no SKU has other pieces on hand in V1", compared)
+
+
+def _v1_clock_is_right(compared: list[ComparedDay]) -> Check:
+    zones = [
+        f"{day}: V1's times lie {day.zone_offset_minutes / 60:+g} h beside the time zone of v1.yaml"
+        for day in compared
+        if day.zone_offset_minutes
+    ]
+    clocks = [
+        f"{day}: V1's clock is {float(day.clock_skew_seconds):+.0f} s off"
+        for day in compared
+        if day.clock_skew_seconds is not None and abs(day.clock_skew_seconds) > MAX_SKEW_SECONDS
+    ]
+    return _check("V1's clock", [*zones, *clocks], "V1's times are those of its time zone", compared)
 
 
 def _calls_are_within_budget(compared: list[ComparedDay], calls_per_day: int) -> Check:
-    failed = [
-        f"{day}: {day.calls_v2} calls, {day.too_many_requests_v2} of them answered with 429 (too many requests)"
-        for day in compared
-        if day.calls_v2 > calls_per_day or day.too_many_requests_v2
-    ]
-    return _check(
-        "API budget",
-        failed,
-        f"V2 made at most {calls_per_day} calls per day, and none was answered with 429 (too many requests)",
-    )
+    failed = [f"{day}: {day.calls_v2} calls" for day in compared if day.calls_v2 > calls_per_day]
+    refused = sum(day.too_many_requests_v2 for day in compared)
+    good = f"V2 made at most {calls_per_day} calls per day; {refused} were answered with 429 (too many requests)"
+    return _check("API budget", failed, good, compared)
 
 
 def _lanes_are_fresh(connection: Connection, settings: CutoverSettings, now: datetime) -> Check:
     schedules = load_schedules()
     usable, _ = load_accounts()
-    accounts = {name: usable[name] for name in sorted(set(settings.marketplaces.values())) if name in usable}
+    accounts = {name: usable[name] for name in accounts_of(settings) if name in usable}
+    states = lane_states(connection, lanes_on(accounts))
     late = [
         str(state.lane)
-        for state in lane_states(connection, lanes_on(accounts))
+        for state in states
         if state.last_succeeded_at is None
         or state.last_succeeded_at
         < schedules.for_account(accounts[state.lane.account].settings.schedules).last_tick(
             state.lane.sync_type, now - LATE
         )
     ]
+    if not states:
+        return Check("lanes", False, "no lane of these accounts runs by itself")
     return Check("lanes", not late, "every lane of V2 is fresh" if not late else f"not fresh: {', '.join(late)}")
 
 
@@ -163,8 +273,64 @@ def _v1_is_readable(settings: CutoverSettings) -> Check:
         return Check("V1", False, str(problem))
 
 
-def _check(name: str, failed: list[str], good: str) -> Check:
-    """A check that passes when `failed` is empty; `good` says what then holds."""
+def _stock_list_fits(connection: Connection, settings: CutoverSettings) -> Check:
+    """Without a stock list that fits, every lock would be short the moment V2 takes over."""
+    if settings.tables.locks is None:
+        return Check("stock list", True, f"not needed: {settings.file} maps no `tables.locks`, so V1 locks no stock")
+    stock = StockConnection(connection, StockSchema.of(current_authority(connection)))
+    ((skus,),) = stock.execute("SELECT count(*) FROM {levels}")
+    if not skus:
+        return Check("stock list", False, "no stock list was imported; `orders-sync stock import FILE` imports one")
+    short = stock.execute(
+        "SELECT sku, sum(short) FROM {locks} WHERE state = 'short' AND account = ANY(%s) GROUP BY 1 ORDER BY 2 DESC",
+        [accounts_of(settings)],
+    ).fetchall()
+    failed = [f"{sku}: {pieces} pieces are missing" for sku, pieces in short]
+    return _check("stock list", failed, f"the stock list of {skus} SKUs has the pieces of every lock")
+
+
+def _credentials_are_accepted(connection: Connection, settings: CutoverSettings) -> Check:
+    usable, _ = load_accounts()
+    failed: list[str] = []
+    for name in accounts_of(settings):
+        account = usable.get(name)
+        if account is None:
+            failed.append(f"{name} can't be used")
+            continue
+        try:
+            for key in account.settings.CREDENTIALS:
+                account.credential(key)
+        except MissingCredentialError as problem:
+            failed.append(str(problem))
+        refused = (refusal_of(connection, account, sync_type) for sync_type in SyncType)
+        if problem := next(filter(None, refused), None):
+            failed.append(f"{name}: {problem.problem}")
+        settings_of = account.settings
+        accepts = find_marketplace(settings_of.marketplace).acceptance_unit(settings_of) is not None
+        if accepts and not settings_of.accept_orderlines:
+            failed.append(f"{name}: `accept_orderlines` is false: nobody would accept orderlines once V1 is off")
+    return _check("credentials", failed, "each account's credential works, and V2 may accept with it", usable)
+
+
+def _alerts_reach_somebody(connection: Connection) -> Check:
+    try:
+        settings = read_alerts()
+    except AlertConfigError as problem:
+        return Check("alerts", False, str(problem))
+    rows = connection.execute(
+        "SELECT channel FROM alert_channels WHERE channel = ANY(%s) AND called_at IS NOT NULL AND problem IS NULL",
+        [list(settings.channels)],
+    ).fetchall()
+    if rows:
+        return Check("alerts", True, f"{', '.join(sorted(name for (name,) in rows))} can be reached")
+    what = "no channel is named" if not settings.channels else "no channel has been reached yet"
+    return Check("alerts", False, f"{what}: see docs/alerts.md; `orders-sync alerts test` calls each channel")
+
+
+def _check(name: str, failed: list[str], good: str, looked_at: object = True) -> Check:
+    """A check that passes when `failed` is empty and something was looked at; `good` says what then holds."""
+    if not looked_at:
+        return Check(name, False, "nothing was compared")
     return Check(name, not failed, _first_texts(failed) if failed else good)
 
 

@@ -43,8 +43,10 @@ def examine_cutover() -> Iterator[Finding]:
 
 
 _BAD_DAYS: LiteralString = """
-SELECT account, day, verdict FROM migration_comparisons
-WHERE day = (now() AT TIME ZONE 'UTC')::date - 1 AND compared_at > now() - interval '2 days'
-AND NOT (agreement >= %s AND only_in_v1 = 0 AND locks_differing = 0)
+SELECT account, day, verdict FROM (
+  SELECT DISTINCT ON (account) * FROM migration_comparisons
+  WHERE day = (now() AT TIME ZONE 'UTC')::date - 1 AND compared_at > now() - interval '2 days'
+  ORDER BY account, comparison_id DESC) latest
+WHERE NOT (correct >= %s AND only_in_v1 = 0 AND locks_differing = 0) OR compared_orders = 0
 ORDER BY account
 """

@@ -1,19 +1,33 @@
-"""Readiness: what each check says about the stored comparisons, without running one."""
+"""Readiness: what each check says about the stored comparisons, without running one. Nothing passes on nothing."""
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from orders_sync.config.v1 import CutoverSettings, Readiness
-from orders_sync.cutover.readiness import Check, checks_to_live, days_still_needed
+from orders_sync.acts.by import By
+from orders_sync.alerts.calls import note_call
+from orders_sync.config.v1 import CutoverSettings, Readiness, Tables
+from orders_sync.cutover import readiness
+from orders_sync.cutover.moves import begin
+from orders_sync.cutover.readiness import Check, checks_to_live, checks_to_monitor, days_still_needed
 from orders_sync.database.engine import Connection
+from orders_sync.marketplaces.kit import accounts
+from orders_sync.stock.apply_events import apply_pending
+from orders_sync.stock.connection import StockConnection, StockSchema
+from orders_sync.stock.levels import import_levels
+from orders_sync.testing.marketplace import Marketplace
+from orders_sync_tests.cli.command_line import add_account
+from orders_sync_tests.stock.stored_orders import StoredItem, StoredOrder, store_order
 
 TODAY = date(2026, 3, 10)
 NOW = datetime(2026, 3, 10, 6, tzinfo=UTC)
 DAYS = 3
-NO_FIGURES: Mapping[str, float] = {}
+NO_FIGURES: Mapping[str, object] = {}
+OF_COMPARISONS = {
+    "days compared", "agreement", "nothing missing", "locks", "stock levels", "V1's clock", "API budget",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -27,24 +41,17 @@ def settings() -> CutoverSettings:
 
 
 def compared(
-    connection: Connection, days_ago: int, account: str = "shop", figures: Mapping[str, float] = NO_FIGURES
+    connection: Connection, days_ago: int, account: str = "shop", figures: Mapping[str, object] = NO_FIGURES
 ) -> None:
-    """A good comparison of a day's orders, but for these figures."""
-    row = {
-        "account": account, "day": TODAY - timedelta(days=days_ago), "orders_v1": 10, "orders_v2": 10, "only_in_v1": 0,
-        "only_in_v2": 0, "differing": 0, "in_flight": 0, "agreement": 100, "locks_v1": 0, "locks_v2": 0,
-        "locks_differing": 0, "first_in_v1": 0, "first_in_v2": 10, "calls_v2": 1000, "too_many_requests_v2": 0,
-        "verdict": "", **figures,
+    """A good comparison, but for these figures; it is the latest one of its day."""
+    row: dict[str, object] = {
+        "account": account, "day": TODAY - timedelta(days=days_ago), "compared_at": NOW, "orders_v1": 10,
+        "orders_v2": 10, "compared_orders": 10, "only_in_v1": 0, "only_in_v2": 0, "differing": 0, "in_flight": 0,
+        "agreement": 100, "correct": 100, "locks_v1": 0, "locks_v2": 0, "locks_differing": 0, "first_in_v1": 0,
+        "first_in_v2": 10, "calls_v2": 1000, "too_many_requests_v2": 0, "verdict": "", **figures,
     }  # fmt: skip
-    connection.execute(
-        "INSERT INTO migration_comparisons SELECT * FROM json_populate_record(NULL::migration_comparisons, "
-        "%s::json) ON CONFLICT (account, day) DO NOTHING",
-        [as_json(row)],
-    )
-
-
-def as_json(row: dict[str, object]) -> str:
-    return json.dumps({**row, "compared_at": NOW}, default=str)
+    names, places = ", ".join(row), ", ".join(["%s"] * len(row))
+    connection.execute(f"INSERT INTO migration_comparisons ({names}) VALUES ({places})".encode(), list(row.values()))
 
 
 def all_good(connection: Connection) -> None:
@@ -53,15 +60,29 @@ def all_good(connection: Connection) -> None:
             compared(connection, days_ago, account)
 
 
-def checks(connection: Connection, settings: CutoverSettings) -> dict[str, Check]:
-    return {check.name: check for check in checks_to_live(connection, settings, NOW)}
+def checks(connection: Connection, settings: CutoverSettings, now: datetime = NOW) -> dict[str, Check]:
+    return {check.name: check for check in checks_to_live(connection, settings, now)}
 
 
 def test_good_comparisons_of_every_account_and_day_pass(connection: Connection, settings: CutoverSettings) -> None:
     all_good(connection)
-    assert {name for name, check in checks(connection, settings).items() if check.passed} >= {
-        "days compared", "agreement", "nothing missing", "locks", "API budget",
-    }  # fmt: skip
+    assert {name for name, check in checks(connection, settings).items() if check.passed} >= OF_COMPARISONS
+
+
+def test_no_check_of_either_list_passes_on_nothing(connection: Connection, settings: CutoverSettings) -> None:
+    """Nothing was compared, no account has a file, V1 can't be read, nobody is alerted."""
+    allowed = {"stock levels"}  # the file says that V1 has none to compare
+    for found in (checks_to_monitor, checks_to_live):
+        assert {check.name for check in found(connection, settings, NOW) if check.passed} <= allowed
+
+
+def test_settings_that_name_no_account_pass_no_check(connection: Connection, settings: CutoverSettings) -> None:
+    all_good(connection)
+    nothing = settings.model_copy(update={"marketplaces": {}})
+    found = checks(connection, nothing)
+    assert not found["days compared"].passed
+    assert not found["accounts"].passed
+    assert days_still_needed(connection, nothing, TODAY) == DAYS
 
 
 def test_days_that_are_missing_are_named_and_counted(connection: Connection, settings: CutoverSettings) -> None:
@@ -77,52 +98,86 @@ def test_days_that_are_missing_are_named_and_counted(connection: Connection, set
 
 
 @pytest.mark.parametrize(
-    ("figures", "name", "finding"),
+    ("figures", "why"),
     [
-        ({"agreement": 99.49}, "agreement", "shop 2026-03-08: 99.49 %"),
-        ({"only_in_v1": 2}, "nothing missing", "shop 2026-03-08: 2"),
-        ({"locks_differing": 3}, "locks", "shop 2026-03-08: 3"),
-        (
-            {"calls_v2": 1001},
-            "API budget",
-            "shop 2026-03-08: 1001 calls, 0 of them answered with 429 (too many requests)",
-        ),
-        (
-            {"too_many_requests_v2": 1},
-            "API budget",
-            "shop 2026-03-08: 1000 calls, 1 of them answered with 429 (too many requests)",
-        ),
+        ({"compared_orders": 0}, "no order was compared"),
+        ({"is_whole_day": False}, "it was compared before its end"),
+        ({"v1_ran": False}, "V1 wrote no order"),
+        ({"v2_ran": False}, "V2 has not fetched everything until its end"),
     ],
 )
-def test_one_bad_figure_fails_its_check_only(
-    connection: Connection, settings: CutoverSettings, figures: dict[str, float], name: str, finding: str
+def test_a_day_on_which_nothing_is_proved_does_not_count(
+    connection: Connection, settings: CutoverSettings, figures: dict[str, object], why: str
 ) -> None:
+    all_good(connection)
     compared(connection, 2, figures=figures)
-    all_good(connection)
-    found = checks(connection, settings)
-    assert found[name] == Check(name, False, finding)
-    others = {"days compared", "agreement", "nothing missing", "locks", "API budget"} - {name}
-    assert all(found[other].passed for other in others)
-
-
-def test_the_agreement_that_is_required_is_enough(connection: Connection, settings: CutoverSettings) -> None:
-    compared(connection, 2, figures={"agreement": 99.5})
-    all_good(connection)
-    assert checks(connection, settings)["agreement"] == Check(
-        "agreement", True, "at least 99.5 % of each day's orders agree"
-    )
+    found = checks(connection, settings)["days compared"]
+    assert found.what == f"1 of 6 account days are still needed: shop 2026-03-08 ({why})"
+    assert days_still_needed(connection, settings, TODAY) == 2
 
 
 @pytest.mark.parametrize(
-    ("bad_days_ago", "needed"),
-    [((), 0), ((1,), 3), ((2,), 2), ((3,), 1), ((3, 1), 3)],
+    ("figures", "name", "finding"),
+    [
+        ({"correct": 99.49}, "agreement", "shop 2026-03-08: 99.49 %"),
+        ({"only_in_v1": 2}, "nothing missing", "shop 2026-03-08: 2"),
+        ({"locks_differing": 3}, "locks", "shop 2026-03-08: 3"),
+        ({"calls_v2": 1001}, "API budget", "shop 2026-03-08: 1001 calls"),
+        (
+            {"zone_offset_minutes": 120},
+            "V1's clock",
+            "shop 2026-03-08: V1's times lie +2 h beside the time zone of v1.yaml",
+        ),
+        ({"clock_skew_seconds": -90}, "V1's clock", "shop 2026-03-08: V1's clock is -90 s off"),
+    ],
 )
+def test_one_bad_figure_fails_its_check_only(
+    connection: Connection, settings: CutoverSettings, figures: dict[str, object], name: str, finding: str
+) -> None:
+    all_good(connection)
+    compared(connection, 2, figures=figures)
+    found = checks(connection, settings)
+    assert found[name] == Check(name, False, finding)
+    assert all(found[other].passed for other in OF_COMPARISONS - {name})
+
+
+def test_a_later_comparison_of_a_day_counts_and_the_earlier_one_stays(
+    connection: Connection, settings: CutoverSettings
+) -> None:
+    all_good(connection)
+    compared(connection, 2, figures={"only_in_v1": 1})
+    assert not checks(connection, settings)["nothing missing"].passed
+    compared(connection, 2)
+    assert checks(connection, settings)["nothing missing"].passed
+    rows = connection.execute(
+        "SELECT count(*) FROM migration_comparisons WHERE account = 'shop' AND day = '2026-03-08'"
+    )
+    assert rows.fetchone() == (3,)
+
+
+def test_the_agreement_that_is_required_is_enough(connection: Connection, settings: CutoverSettings) -> None:
+    all_good(connection)
+    compared(connection, 2, figures={"correct": 99.5})
+    assert checks(connection, settings)["agreement"] == Check(
+        "agreement", True, "at least 99.5 % of each day's orders agree, or V2 is right as the marketplace says"
+    )
+
+
+def test_one_answer_of_429_is_no_reason_the_budget_is(connection: Connection, settings: CutoverSettings) -> None:
+    all_good(connection)
+    compared(connection, 2, figures={"too_many_requests_v2": 1})
+    found = checks(connection, settings)["API budget"]
+    assert found.passed
+    assert "; 1 were answered with 429" in found.what
+
+
+@pytest.mark.parametrize(("bad_days_ago", "needed"), [((), 0), ((1,), 3), ((2,), 2), ((3,), 1), ((3, 1), 3)])
 def test_the_days_still_needed_follow_the_last_bad_day(
     connection: Connection, settings: CutoverSettings, bad_days_ago: tuple[int, ...], needed: int
 ) -> None:
+    all_good(connection)
     for days_ago in bad_days_ago:
         compared(connection, days_ago, figures={"only_in_v1": 1})
-    all_good(connection)
     assert days_still_needed(connection, settings, TODAY) == needed
 
 
@@ -130,3 +185,112 @@ def test_a_day_counts_only_once_every_account_is_compared(connection: Connection
     for days_ago in range(1, DAYS + 1):
         compared(connection, days_ago, "shop")
     assert days_still_needed(connection, settings, TODAY) == DAYS
+
+
+class TestPhases:
+    """A phase lasts its days by the calendar, however good the comparisons of the past are."""
+
+    def test_comparisons_of_the_past_do_not_shorten_a_phase(
+        self, connection: Connection, settings: CutoverSettings
+    ) -> None:
+        begin(connection, By("ann@desk", "V2 is installed"))
+        ((began,),) = connection.execute("SELECT moved_at FROM migration_moves").fetchall()
+        all_good(connection)
+        for after, passed in ((timedelta(days=DAYS, minutes=-1), False), (timedelta(days=DAYS), True)):
+            check = checks(connection, settings, began + after)["phase"]
+            assert check.passed == passed
+            assert f"at least {DAYS} days are needed" in check.what
+
+    def test_one_day_side_by_side_is_needed_before_days_are_counted(
+        self, connection: Connection, settings: CutoverSettings
+    ) -> None:
+        begin(connection, By("ann@desk", "V2 is installed"))
+        ((began,),) = connection.execute("SELECT moved_at FROM migration_moves").fetchall()
+        for hours, passed in ((23, False), (25, True)):
+            found = {c.name: c for c in checks_to_monitor(connection, settings, began + timedelta(hours=hours))}
+            assert found["phase"].passed == passed
+
+    def test_each_account_must_have_been_compared_in_this_phase(
+        self, connection: Connection, settings: CutoverSettings
+    ) -> None:
+        compared(connection, 1)
+        begin(connection, By("ann@desk", "V2 is installed"))
+        later = {"compared_at": datetime.now(UTC) + timedelta(minutes=1)}
+        compared(connection, 1, "store", figures=later)
+        found = {check.name: check for check in checks_to_monitor(connection, settings)}
+        assert found["compared"].what == "shop: no order was compared; run `orders-sync cutover compare`"
+        compared(connection, 1, figures={**later, "compared_orders": 0})
+        assert not {c.name: c for c in checks_to_monitor(connection, settings)}["compared"].passed
+        compared(connection, 1, figures=later)
+        assert {c.name: c for c in checks_to_monitor(connection, settings)}["compared"].passed
+
+
+class TestBeforeLive:
+    """What V2 needs on the day when it takes over."""
+
+    @pytest.fixture
+    def shops(
+        self, tmp_path: Path, marketplace: Marketplace, monkeypatch: pytest.MonkeyPatch, settings: CutoverSettings
+    ) -> CutoverSettings:
+        monkeypatch.setattr(accounts, "accounts_folder", lambda: tmp_path)
+        for name in ("shop", "store"):
+            add_account(tmp_path, marketplace, name, accept_orderlines=True)
+        return settings
+
+    def test_an_account_that_does_not_exist_is_named(self, connection: Connection, shops: CutoverSettings) -> None:
+        assert checks(connection, shops)["accounts"].passed
+        misspelled = shops.model_copy(update={"marketplaces": {"back_market": "shpo"}})
+        found = checks(connection, misspelled)
+        assert found["accounts"] == Check("accounts", False, "shpo: there is no such account")
+        assert not found["lanes"].passed
+        assert not found["credentials"].passed
+
+    def test_each_credential_must_work_and_v2_may_accept(
+        self,
+        connection: Connection,
+        shops: CutoverSettings,
+        tmp_path: Path,
+        marketplace: Marketplace,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        assert checks(connection, shops)["credentials"].passed
+        add_account(tmp_path, marketplace, "store")
+        found = checks(connection, shops)["credentials"]
+        assert found.what == "store: `accept_orderlines` is false: nobody would accept orderlines once V1 is off"
+        add_account(tmp_path, marketplace, "store", accept_orderlines=True)
+        monkeypatch.delenv("BACK_MARKET_SANDBOX_TOKEN")
+        assert "BACK_MARKET_SANDBOX_TOKEN is not set" in checks(connection, shops)["credentials"].what
+
+    def test_a_stock_list_must_be_there_and_have_the_pieces_of_each_lock(
+        self, connection: Connection, settings: CutoverSettings
+    ) -> None:
+        begin(connection, By("ann@desk", "V2 is installed"))
+        shadow = StockConnection(connection, StockSchema.SHADOW)
+        missing = "no stock list was imported; `orders-sync stock import FILE` imports one"
+        assert checks(connection, settings)["stock list"] == Check("stock list", False, missing)
+        import_levels(shadow, {"PHONE": 1})
+        store_order(connection, StoredOrder("1", [StoredItem("1", quantity=3)]))
+        apply_pending(shadow)
+        found = checks(connection, settings)["stock list"]
+        assert found == Check("stock list", False, "PHONE: 2 pieces are missing")
+        import_levels(shadow, {"PHONE": 3})
+        apply_pending(shadow)
+        assert checks(connection, settings)["stock list"].passed
+
+    def test_a_v1_that_locks_no_stock_needs_no_list(self, connection: Connection, settings: CutoverSettings) -> None:
+        without = settings.model_copy(update={"tables": Tables(locks=None)})
+        assert checks(connection, without)["stock list"].passed
+
+    def test_alerts_must_have_reached_somebody(
+        self, connection: Connection, settings: CutoverSettings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from orders_sync.config.alerts import check_alerts
+
+        assert checks(connection, settings)["alerts"].what.startswith("no channel is named")
+        made = check_alerts({"channels": {"team": {"kind": "slack", "url": "TEAM_URL"}}}, "defs/alerts/defs.yaml")
+        monkeypatch.setattr(readiness, "read_alerts", lambda: made)
+        assert checks(connection, settings)["alerts"].what.startswith("no channel has been reached yet")
+        note_call(connection, "team", "HTTP 404")
+        assert not checks(connection, settings)["alerts"].passed
+        note_call(connection, "team", None)
+        assert checks(connection, settings)["alerts"] == Check("alerts", True, "team can be reached")

@@ -1,9 +1,11 @@
 """The cutover from V1: its moves between phases, and the comparisons of V1 with V2."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Date, Identity, Index, Integer, Numeric, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Date, Identity, Index, Integer, Numeric, Table, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from orders_sync.database.tables.columns import ACCOUNT, ORDER_ID, metadata, moment
+
+_DAY = "The UTC day: the orders that either side touched on it were compared."
 
 migration_moves = Table(
     "migration_moves",
@@ -24,8 +26,9 @@ migration_moves = Table(
 migration_comparisons = Table(
     "migration_comparisons",
     metadata,
-    Column("account", Text, primary_key=True, comment=ACCOUNT),
-    Column("day", Date, primary_key=True, comment="The UTC day on which the orders were created."),
+    Column("comparison_id", BigInteger, Identity(), primary_key=True, comment="Running number."),
+    Column("account", Text, nullable=False, comment=ACCOUNT),
+    Column("day", Date, nullable=False, comment=_DAY),
     moment("compared_at", "When V1 and V2 were compared, by our clock.", now=True),
     Column("orders_v1", Integer, nullable=False, comment="Number of orders in V1."),
     Column("orders_v2", Integer, nullable=False, comment="Number of orders in V2."),
@@ -36,7 +39,10 @@ migration_comparisons = Table(
         "in_flight", Integer, nullable=False,
         comment="Number of differences that do not count, since one side could not have the other's data yet.",
     ),
-    Column("agreement", Numeric, nullable=False, comment="Per cent of the day's orders that agree, 0 to 100."),
+    Column(
+        "agreement", Numeric, nullable=False,
+        comment="Per cent of the compared orders on which both agree, 0 to 100.",
+    ),
     Column("locks_v1", Integer, nullable=False, comment="Number of V1's stock locks that are not released."),
     Column("locks_v2", Integer, nullable=False, comment="Number of V2's stock locks that are not released."),
     Column("locks_differing", Integer, nullable=False, comment="Number of stock locks that differ."),
@@ -50,7 +56,64 @@ migration_comparisons = Table(
     Column("calls_v2", Integer, nullable=False, comment="V2's API calls of the day."),
     Column("too_many_requests_v2", Integer, nullable=False, comment="Number of 429 answers to V2 on the day."),
     Column("verdict", Text, nullable=False, comment="The result in one line."),
-    comment="V1 and V2 compared, one row per account and day.",
+    Column(
+        "compared_orders", Integer, nullable=False, server_default="0",
+        comment="Number of orders that were compared, with those of an earlier day.",
+    ),
+    Column(
+        "is_whole_day", Boolean, nullable=False, server_default=text("true"),
+        comment="Whether the day was over when it was compared.",
+    ),
+    Column(
+        "v1_ran", Boolean, nullable=False, server_default=text("true"), comment="Whether V1 wrote orders on the day."
+    ),
+    Column(
+        "v2_ran", Boolean, nullable=False, server_default=text("true"),
+        comment="Whether each lane of V2 has fetched everything until the end of the day.",
+    ),
+    Column(
+        "correct", Numeric, nullable=False, server_default="100",
+        comment="Per cent of the compared orders on which both agree, or V2 is right by the marketplace's word, 0 to "
+        "100.",
+    ),
+    Column(
+        "v1_right", Integer, nullable=False, server_default="0",
+        comment="Number of differences in which the marketplace says what V1 says.",
+    ),
+    Column(
+        "v2_right", Integer, nullable=False, server_default="0",
+        comment="Number of differences in which the marketplace says what V2 says.",
+    ),
+    Column(
+        "neither_right", Integer, nullable=False, server_default="0",
+        comment="Number of differences in which the marketplace says something else.",
+    ),
+    Column(
+        "undecided", Integer, nullable=False, server_default="0",
+        comment="Number of differences that the marketplace was not asked about, or can't decide, e.g. of locks.",
+    ),
+    Column("levels_differing", Integer, comment="Number of SKUs whose stock differs; empty: it was not compared."),
+    Column(
+        "zone_offset_minutes", Integer,
+        comment="By how many minutes V1's times lie beside the configured time zone; empty: too few orders to tell.",
+    ),
+    Column(
+        "clock_skew_seconds", Numeric, comment="By how many seconds V1's clock is ahead of ours; empty: not measured."
+    ),
+    Column(
+        "findings", JSONB, nullable=False, server_default=text("'[]'"),
+        comment="What is odd in V1's rows, e.g. duplicates: a list of {kind, count, examples, what}.",
+    ),
+    Column(
+        "not_asked", Text, nullable=False, server_default="",
+        comment="Why the marketplace was not asked about all differences, in one line; empty: it was.",
+    ),
+    comment="V1 and V2 compared, one row per comparison of an account and a day. The latest of a day counts; the "
+    "others stay.",
+)  # fmt: skip
+Index(
+    "migration_comparisons_day",
+    migration_comparisons.c.account, migration_comparisons.c.day, migration_comparisons.c.comparison_id,
 )  # fmt: skip
 
 migration_differences = Table(
@@ -58,7 +121,7 @@ migration_differences = Table(
     metadata,
     Column("difference_id", BigInteger, Identity(), primary_key=True, comment="Running number of the difference."),
     Column("account", Text, nullable=False, comment=ACCOUNT),
-    Column("day", Date, nullable=False, comment="The UTC day on which the order was created."),
+    Column("day", Date, nullable=False, comment=_DAY),
     Column("order_id", Text, nullable=False, comment=ORDER_ID),
     Column(
         "item_id", Text, nullable=False, server_default="",
@@ -75,6 +138,14 @@ migration_differences = Table(
         "in_flight", Boolean, nullable=False,
         comment="Whether the difference does not count, since one side could not have the other's data yet.",
     ),
+    Column("comparison_id", BigInteger, comment="The comparison that found it; empty: one before 0039."),
+    moment("first_found_at", "When a comparison first found the same difference, by our clock.", now=True),
+    Column(
+        "right_side", Text,
+        comment="Who is right, as the marketplace says: V1, V2 or neither; empty: it was not asked, or can't say.",
+    ),
     comment="What differs between V1 and V2, one row per field.",
 )  # fmt: skip
+Index("migration_differences_order", migration_differences.c.account, migration_differences.c.order_id)
+Index("migration_differences_comparison", migration_differences.c.comparison_id)
 Index("migration_differences_day", migration_differences.c.account, migration_differences.c.day)

@@ -22,13 +22,20 @@ GROUP = "cutover"
 OWNERS = ["team:orders"]
 SHOWN = 25
 CHECKS = {
+    "phase_has_lasted": "phase",
     "days_compared": "days compared",
     "agreement": "agreement",
     "nothing_missing_in_v2": "nothing missing",
     "no_lock_differs": "locks",
+    "stock_levels_agree": "stock levels",
+    "v1_clock_is_right": "V1's clock",
     "within_api_budget": "API budget",
     "lanes_are_fresh": "lanes",
     "v1_is_readable": "V1",
+    "accounts_are_known": "accounts",
+    "stock_list_fits": "stock list",
+    "credentials_work": "credentials",
+    "alerts_reach_somebody": "alerts",
 }
 """The names of the readiness checks in Dagster, and in the module cutover.readiness."""
 
@@ -57,8 +64,9 @@ migration_phase = dg.AssetSpec(
     backfill_policy=dg.BackfillPolicy.single_run(),
     pool="migration",
     description=(
-        "Compares V1 and V2 for the orders created on a day: orders that only one of them has, fields that differ, "
-        "which of them saw an order first, stock locks that differ, and the API calls of both. "
+        "Compares V1 and V2 for the orders that either touched on a day, those that differed before, and those of an "
+        "earlier day: orders that only one of them has, fields, documents, care cases and stock locks that differ, and "
+        "who is right, as the marketplace says; which of them saw an order first, and the API calls of both. "
         "`orders-sync cutover differences --csv FILE` writes all differences to a file."
     ),
     metadata={
@@ -82,13 +90,13 @@ def v1_v2_comparison(context: dg.AssetExecutionContext, orders_database: OrdersD
         for account in sorted(set(settings.marketplaces.values())):
             for day in _days(window.start, window.end):
                 made = compare_day(connection, v1, settings, account, day, by=by_hand(context.run, context.instance))
-                verdicts.append((account, day, f"{made.agreement:.2f} %", made.verdict))
+                verdicts.append((account, day, f"{made.agreement:.2f} %", f"{made.correct:.2f} %", made.verdict))
                 context.log.info(f"{account} {day}: {made.verdict}")
         metadata = _metadata(connection, settings)
         checks = {check.name: check for check in checks_to_live(connection, settings)}
     yield dg.MaterializeResult(
         metadata={
-            "verdicts": rows_table(["account", "day", "agreement", "verdict"], verdicts),
+            "verdicts": rows_table(["account", "day", "agreement", "agree or V2 right", "verdict"], verdicts),
             **metadata,
         }
     )
@@ -111,14 +119,16 @@ def _metadata(connection: Connection, settings: CutoverSettings) -> dict[str, An
 
     needed = days_still_needed(connection, settings, datetime.now(UTC).date())
     cursor = connection.execute(
-        "SELECT account, day, agreement, v2_later_seconds, calls_v1, calls_v2, only_in_v1, only_in_v2, differing, "
-        "locks_differing FROM migration_comparisons ORDER BY day DESC, account LIMIT 200"
+        "SELECT DISTINCT ON (day, account) account, day, agreement, v2_later_seconds, calls_v1, calls_v2, only_in_v1, "
+        "only_in_v2, differing, locks_differing FROM migration_comparisons "
+        "ORDER BY day DESC, account, comparison_id DESC LIMIT 200"
     )
     names = [column.name for column in cursor.description or []]
     comparisons = pd.DataFrame(cursor.fetchall(), columns=names)
     differences = connection.execute(
-        "SELECT account, order_id, item_id, kind, field, v1, v2 FROM migration_differences WHERE NOT in_flight "
-        "ORDER BY day DESC, account, order_id LIMIT %s",
+        "SELECT account, order_id, item_id, kind, field, v1, v2, right_side FROM migration_differences "
+        "WHERE NOT in_flight AND comparison_id IN (SELECT max(comparison_id) FROM migration_comparisons "
+        "GROUP BY account) ORDER BY account, order_id, item_id, field LIMIT %s",
         [SHOWN],
     ).fetchall()
     phase = current_phase(connection)
@@ -134,6 +144,6 @@ def _metadata(connection: Connection, settings: CutoverSettings) -> dict[str, An
         if latest["calls_v1"].notna().any():
             metadata["calls_v1"] = int(latest["calls_v1"].fillna(0).sum())
     if differences:
-        columns = ["account", "order", "item", "kind", "field", "V1", "V2"]
+        columns = ["account", "order", "item", "kind", "field", "V1", "V2", "right"]
         metadata["differences"] = rows_table(columns, differences)
     return metadata

@@ -1,0 +1,223 @@
+"""What V1 and V2 have of the same orders: read by their ids, whenever they were created."""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
+
+from orders_sync.database.engine import Connection
+from orders_sync.database.rows import rows_as
+from orders_sync.model.statuses import Status
+from orders_sync.stock.connection import StockConnection
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from orders_sync.cutover.v1_database import V1Database
+
+ORDERS_AT_ONCE = 5_000
+
+
+class OrderSide(NamedTuple):
+    """An order as one side has it. None: it is empty, or V1 has no such column."""
+
+    statuses: tuple[Status, ...]
+    """V2: its status. V1: what its number may mean; empty: the number is not mapped."""
+    shown_status: str
+    """As it is stored."""
+    currency: str | None
+    total: Any
+    """The amount of all items, as it is stored."""
+    created_at: datetime | None
+    """When the buyer ordered."""
+    seen_at: datetime | None
+    """When this side stored the order first."""
+    changed_at: datetime | None
+    """V1: when it last wrote the order. V2: when the order last changed at the marketplace."""
+    delivery_note_url: str | None
+    label_url: str | None
+    is_blanked: bool = False
+    """Whether V2 has blanked the buyer's data, and so the URLs."""
+
+
+class ItemSide(NamedTuple):
+    """An item as one side has it."""
+
+    statuses: tuple[Status, ...]
+    shown_status: str
+    sku: str | None
+    quantity: Any
+    price: Any
+    care_id: str | None
+
+
+class LockSide(NamedTuple):
+    """What one side holds, or has consumed, for an item."""
+
+    state: str
+    """locked or consumed."""
+    quantity: Any
+
+
+ItemId = tuple[str, str]
+"""(order id, item id)"""
+
+
+class Side(NamedTuple):
+    """What one side has of some orders, by the marketplace's ids."""
+
+    orders: Mapping[str, OrderSide]
+    items: Mapping[ItemId, ItemSide]
+    locks: Mapping[ItemId, LockSide]
+
+
+def v1_side(v1: "V1Database", account: str, order_ids: Collection[str]) -> Side:
+    """What V1 has of these orders."""
+    orders = {
+        str(row["order_id"]): OrderSide(
+            statuses=tuple(row["statuses"]), shown_status=_text(row["status"]), currency=_or_none(row["currency"]),
+            total=_value(row["total"]), created_at=_value(row["ordered_at"]), seen_at=_value(row["seen_at"]),
+            changed_at=_value(row["updated_at"]), delivery_note_url=_or_none(row["delivery_note_url"]),
+            label_url=_or_none(row["label_url"]),
+        )
+        for row in _rows(v1.orders(account, sorted(order_ids)))
+    }  # fmt: skip
+    items = {
+        (str(row["order_id"]), str(row["item_id"])): ItemSide(
+            statuses=tuple(row["statuses"]), shown_status=_text(row["status"]), sku=_or_none(row["sku"]),
+            quantity=_value(row["quantity"]), price=_value(row["price"]), care_id=_or_none(row["care_id"]),
+        )
+        for row in _rows(v1.items(account, sorted(order_ids)))
+    }  # fmt: skip
+    locks: dict[ItemId, LockSide] = {}
+    for row in _rows(v1.locks(account, sorted(order_ids))):
+        if row["state"] != "released":
+            key = str(row["order_id"]), str(row["item_id"])
+            before = locks.get(key)
+            quantity = (_value(row["quantity"]) or 0) + (before.quantity if before else 0)
+            state = max(str(row["state"]), before.state if before else "")
+            locks[key] = LockSide(state, quantity)
+    return Side(orders, items, locks)
+
+
+def v2_side(stock: StockConnection, account: str, order_ids: Collection[str]) -> Side:
+    """What V2 has of these orders; its locks are those of the schema of `stock`."""
+    orders: dict[str, OrderSide] = {}
+    items: dict[ItemId, ItemSide] = {}
+    locks: dict[ItemId, LockSide] = {}
+    ids = sorted(order_ids)
+    for start in range(0, len(ids), ORDERS_AT_ONCE):
+        key = [account, ids[start : start + ORDERS_AT_ONCE]]
+        orders |= {
+            row.order_id: OrderSide(
+                statuses=(Status(row.status),), shown_status=row.status, currency=row.currency, total=row.total,
+                created_at=row.created_at, seen_at=row.first_stored_at, changed_at=row.modified_at or row.stored_at,
+                delivery_note_url=row.delivery_note_url, label_url=row.label_url, is_blanked=row.is_blanked,
+            )
+            for row in rows_as(stock.connection, _StoredOrder, _ORDERS, key)
+        }  # fmt: skip
+        items |= {
+            (row.order_id, row.item_id): ItemSide(
+                (Status(row.status),), row.status, row.sku, row.quantity, row.price, row.care_id
+            )
+            for row in rows_as(stock.connection, _StoredItem, _ITEMS, key)
+        }
+        locks |= {
+            (order_id, item_id): LockSide(state, quantity)
+            for order_id, item_id, quantity, state in stock.execute(_LOCKS, key)
+            if state != "released"
+        }
+    return Side(orders, items, locks)
+
+
+def touched_in_v2(stock: StockConnection, account: str, start: datetime, end: datetime) -> set[str]:
+    """The orders that were created, stored, changed, cared for, papered or locked in V2 from `start` to `end`."""
+    parameters = {"account": account, "start": start, "end": end}
+    return {order_id for (order_id,) in stock.execute(_TOUCHED, parameters)}
+
+
+def created_in_v2(connection: Connection, account: str, start: datetime, end: datetime) -> set[str]:
+    """The orders that the buyers made from `start` to before `end`."""
+    rows = connection.execute(
+        "SELECT order_id FROM orders WHERE account = %s AND created_at >= %s AND created_at < %s", [account, start, end]
+    )
+    return {order_id for (order_id,) in rows}
+
+
+class _StoredOrder(NamedTuple):
+    order_id: str
+    status: str
+    currency: str | None
+    total: Any
+    created_at: datetime | None
+    first_stored_at: datetime
+    modified_at: datetime | None
+    stored_at: datetime
+    delivery_note_url: str | None
+    label_url: str | None
+    is_blanked: bool
+
+
+class _StoredItem(NamedTuple):
+    order_id: str
+    item_id: str
+    status: str
+    sku: str
+    quantity: int
+    price: Any
+    care_id: str | None
+
+
+def _rows(frame: "pd.DataFrame") -> Iterable[dict[str, Any]]:
+    for row in frame.to_dict("records"):
+        yield {str(name): value for name, value in row.items()}
+
+
+def _value(value: Any) -> Any:
+    """None for whatever pandas calls missing."""
+    import pandas as pd
+
+    return None if value is None or pd.isna(value) else value
+
+
+def _or_none(value: Any) -> str | None:
+    known = _value(value)
+    return None if known is None else str(known)
+
+
+def _text(value: Any) -> str:
+    return _or_none(value) or ""
+
+
+_ORDERS: LiteralString = """
+SELECT order_id, status, currency, items_total AS total, created_at, first_stored_at, modified_at, stored_at,
+  delivery_note_url, label_url, buyer_data_blanked_at IS NOT NULL AS is_blanked
+FROM orders WHERE account = %s AND order_id = ANY(%s)
+"""
+_ITEMS: LiteralString = """
+SELECT order_id, item_id, status, sku, quantity, price, care_id FROM order_items
+WHERE account = %s AND order_id = ANY(%s)
+"""
+# V1 waits for no pieces, and holds none: it releases what is cancelled after the label.
+_LOCKS: LiteralString = """
+SELECT DISTINCT ON (order_id, item_id) order_id, item_id, quantity,
+  CASE state WHEN 'short' THEN 'locked'
+    WHEN 'held' THEN CASE WHEN consumed > 0 THEN 'consumed' ELSE 'released' END ELSE state END AS state
+FROM {locks} WHERE account = %s AND order_id = ANY(%s)
+ORDER BY order_id, item_id, state IN ('released', 'held'), sku
+"""
+_TOUCHED: LiteralString = """
+SELECT order_id FROM public.orders WHERE account = %(account)s AND (
+  created_at >= %(start)s AND created_at < %(end)s OR modified_at >= %(start)s AND modified_at < %(end)s
+  OR first_stored_at >= %(start)s AND first_stored_at < %(end)s OR stored_at >= %(start)s AND stored_at < %(end)s)
+UNION SELECT order_id FROM public.order_changes
+WHERE account = %(account)s AND recorded_at >= %(start)s AND recorded_at < %(end)s
+UNION SELECT order_id FROM public.order_documents
+WHERE account = %(account)s AND (first_stored_at >= %(start)s AND first_stored_at < %(end)s
+  OR cancelled_at >= %(start)s AND cancelled_at < %(end)s)
+UNION SELECT item.order_id FROM public.care_records care
+JOIN public.care_record_items about USING (account, care_id) JOIN public.order_items item USING (account, item_id)
+WHERE care.account = %(account)s AND (care.stored_at >= %(start)s AND care.stored_at < %(end)s
+  OR care.modified_at >= %(start)s AND care.modified_at < %(end)s)
+UNION SELECT lock.order_id FROM {locks} lock JOIN {history} entry USING (account, item_id, sku)
+WHERE lock.account = %(account)s AND entry.at >= %(start)s AND entry.at < %(end)s
+"""
