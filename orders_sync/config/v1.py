@@ -3,17 +3,19 @@
 import os
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from orders_sync.config.account_files import account_entries
 from orders_sync.config.bounds import CALLS_PER_DAY, IN_FLIGHT_HOURS, IN_FLIGHT_MINUTES, QUESTIONS, READINESS_DAYS
 from orders_sync.config.environment import accounts_folder, v1_file
 from orders_sync.config.field_types import ENVIRONMENT_NAME, TimeZone, checked_cron
-from orders_sync.config.yaml_files import ConfigError, is_there, read_yaml, shown_name, validate
+from orders_sync.config.v1_presets import PRESETS, overridden, with_preset
+from orders_sync.config.v1_tables import TEXT_KEYS, SettingsModel, Tables
+from orders_sync.config.yaml_files import ConfigError, closest, did_you_mean, is_there, read_yaml, shown_name, validate
 from orders_sync.model.errors import UserFacingError
 from orders_sync.model.statuses import Status
 
@@ -28,6 +30,8 @@ _ALWAYS_PASSED = frozenset(["PATH", "HOME", "LANG", "TZ"])
 RENAMED_KEYS = {"readiness.calls_a_day": "readiness.calls_per_day"}
 """Keys that were renamed in 0.2: the old name, which is accepted until 0.3, and the present one."""
 
+_OF_THE_SANDBOX = {"back_market": "back_market_sandbox"}
+"""What the file has as it comes. Where the sandbox's account is deleted and this is left as it is, there is no V1."""
 _NAME_IT = "Where there is one, name its marketplaces and their accounts there: see docs/cutover.md."
 
 
@@ -43,62 +47,7 @@ class NoV1Error(CutoverConfigError):
     """No V1 is configured: there is no file of its settings, or it names no account of the project."""
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class OrdersTable(_Settings):
-    """V1's orders."""
-
-    table: str = Field(default="orders", description="Name of the table.")
-    id: str = Field(default="id", description="Column of V1's own id.")
-    order_id: str = Field(default="marketplace_order_id", description="Column of the marketplace's order id.")
-    marketplace: str = Field(default="marketplace", description="Column of V1's name of the marketplace.")
-    status: str = Field(default="status", description="Column of the order's status, a number.")
-    currency: str | None = Field(default="currency", description="Column of the ISO 4217 currency code.")
-    total: str | None = Field(default="total", description="Column of the total in that currency.")
-    ordered_at: str = Field(default="ordered_at", description="Column of the time when the buyer ordered.")
-    seen_at: str = Field(default="created_at", description="Column of the time when V1 stored the order.")
-    updated_at: str = Field(default="updated_at", description="Column of the time of V1's last change.")
-    delivery_note_url: str | None = Field(default="delivery_note_url", description="Column of the delivery note's URL.")
-    label_url: str | None = Field(default="label_url", description="Column of the shipping label's URL.")
-
-
-class ItemsTable(_Settings):
-    """V1's order items."""
-
-    table: str = Field(default="order_items", description="Name of the table.")
-    id: str = Field(default="id", description="Column of V1's own id.")
-    order: str = Field(default="order_id", description="Column that refers to the id of V1's orders.")
-    item_id: str = Field(default="orderline_id", description="Column of the marketplace's id of the orderline.")
-    sku: str = Field(default="sku", description="Column of the SKU.")
-    quantity: str = Field(default="quantity", description="Column of the quantity, in pieces.")
-    price: str | None = Field(default="price", description="Column of the price for the whole quantity.")
-    status: str | None = Field(default="status", description="Column of the item's status, a number.")
-    care_id: str | None = Field(default="care_id", description="Column of the id of the latest care record.")
-
-
-class LocksTable(_Settings):
-    """V1's stock locks."""
-
-    table: str = Field(default="stock_locks", description="Name of the table.")
-    item: str = Field(default="order_item_id", description="Column that refers to the id of V1's items.")
-    quantity: str = Field(default="quantity", description="Column of the locked quantity, in pieces.")
-    released_at: str | None = Field(default="released_at", description="Column of the time of the release.")
-    consumed_at: str | None = Field(default="consumed_at", description="Column of the time when the pieces had left.")
-
-
-class Tables(_Settings):
-    """V1's tables and columns. A column that V1 does not have is null."""
-
-    orders: OrdersTable = Field(default_factory=OrdersTable, description="V1's orders.")
-    items: ItemsTable = Field(default_factory=ItemsTable, description="V1's order items.")
-    locks: LocksTable | None = Field(
-        default_factory=LocksTable, description="V1's stock locks; null when V1 locks no stock."
-    )
-
-
-class Run(_Settings):
+class Run(SettingsModel):
     """How the jobs refresh_* run V1's commands."""
 
     kind: Literal["stand_in", "command", "url"] = Field(
@@ -154,7 +103,7 @@ class Run(_Settings):
         }
 
 
-class Readiness(_Settings):
+class Readiness(SettingsModel):
     """When V1 may be switched off."""
 
     days: int = Field(
@@ -199,7 +148,7 @@ class Readiness(_Settings):
     )
 
 
-class CutoverSettings(_Settings):
+class CutoverSettings(SettingsModel):
     """The settings of defs/cutover/v1.yaml."""
 
     database: str = Field(
@@ -209,10 +158,15 @@ class CutoverSettings(_Settings):
         description="NAME of the environment variable that holds the URL of V1's database; never the URL itself.",
     )
     timezone: TimeZone = Field(default="UTC", description="IANA name of the time zone of V1's times.")
-    marketplaces: dict[str, str] = Field(
+    preset: str | None = Field(
+        default=None,
+        description="A mapping of tables, columns and statuses that is ready to use: laravel_marketplaces. What is "
+        "written beside it overrides it.",
+    )
+    marketplaces: Annotated[dict[str, str], TEXT_KEYS] = Field(
         default_factory=dict,
-        description="The account of each of V1's marketplaces, by V1's name of the marketplace. There is no V1 while "
-        "this names no account of the project.",
+        description="The account of each of V1's marketplaces, by V1's name or number of the marketplace. Several may "
+        "have the same account. There is no V1 while this is empty.",
     )
     tables: Tables = Field(default_factory=Tables, description="V1's tables and columns.")
     order_statuses: dict[int, list[Status]] = Field(
@@ -230,6 +184,22 @@ class CutoverSettings(_Settings):
     )
     readiness: Readiness = Field(default_factory=Readiness, description="When V1 may be switched off.")
     _file: str = PrivateAttr(default_factory=lambda: str(v1_file()))
+    _overridden: tuple[str, ...] = PrivateAttr(default=())
+
+    @model_validator(mode="after")
+    def _differing_marketplaces_are_mapped(self) -> Self:
+        """A name in `by_marketplace` that is nowhere else is a typing error, which would be obeyed in silence."""
+        of_preset: dict[str, Any] = PRESETS.get(self.preset or "", {}).get("tables", {})
+        for key, rows in (("orders", self.tables.orders), ("items", self.tables.items)):
+            theirs = cast(dict[str, Any], of_preset.get(key, {}).get("by_marketplace", {}))
+            known = [*self.marketplaces, *theirs]
+            for name in rows.by_marketplace:
+                if name not in known:
+                    raise ValueError(
+                        f"tables.{key}.by_marketplace.{name}: marketplaces has no {name}{did_you_mean(name, known)}; "
+                        f"it has {', '.join(self.marketplaces) or 'none'}"
+                    )
+        return self
 
     @field_validator("schedules")
     @classmethod
@@ -255,6 +225,25 @@ class CutoverSettings(_Settings):
         return settings
 
     @property
+    def overridden(self) -> tuple[str, ...]:
+        """The keys at which the file says something else than its preset; empty without a preset."""
+        return self._overridden
+
+    def marketplaces_of(self, account: str) -> list[str]:
+        """V1's marketplaces that have this account."""
+        return [theirs for theirs, ours in self.marketplaces.items() if ours == account]
+
+    def order_statuses_of(self, marketplace: str) -> dict[int, list[Status]]:
+        """What the numbers of an order's status mean at one of V1's marketplaces."""
+        differing = self.tables.orders.by_marketplace.get(marketplace)
+        return self.order_statuses | (differing.statuses if differing is not None else {})
+
+    def item_statuses_of(self, marketplace: str) -> dict[int, list[Status]]:
+        """What the numbers of an item's status mean at one of V1's marketplaces."""
+        differing = self.tables.items.by_marketplace.get(marketplace)
+        return self.item_statuses | (differing.statuses if differing is not None else {})
+
+    @property
     def is_stand_in(self) -> bool:
         """Whether V1 is the demonstration's stand-in, in the embedded database."""
         return not os.environ.get(self.database)
@@ -266,16 +255,35 @@ def load_cutover_settings(file: Path | None = None) -> CutoverSettings:
     if not is_there(path, CutoverConfigError):
         raise NoV1Error(f"No V1 is configured: there is no {shown_name(str(path))}. {_NAME_IT}")
     settings = check_cutover_settings(read_yaml(path, CutoverConfigError), str(path))
-    if not {entry.name for entry in account_entries(accounts_folder())}.intersection(settings.marketplaces.values()):
+    accounts = {entry.name for entry in account_entries(accounts_folder())}
+    named = set(settings.marketplaces.values())
+    if not named or (settings.marketplaces == _OF_THE_SANDBOX and not named & accounts):
         raise NoV1Error(
             f"No V1 is configured: {shown_name(str(path))} names no account of this project under `marketplaces`. "
             f"{_NAME_IT}"
         )
+    _check_accounts(settings, accounts)
     return settings
 
 
+def _check_accounts(settings: CutoverSettings, accounts: Collection[str]) -> None:
+    """Raises CutoverConfigError with each account under `marketplaces` that the project does not have."""
+    problems: list[str] = []
+    for marketplace, account in settings.marketplaces.items():
+        if account in accounts:
+            continue
+        meant = closest(account, accounts)
+        instead = f"did you mean {meant}?" if meant else f"allowed are {', '.join(sorted(accounts)) or 'none yet'}."
+        problems.append(
+            f"{shown_name(settings.file)}: marketplaces.{shown_name(marketplace)}: there is no account "
+            f"{shown_name(account)}; {instead} Without a V1, write `marketplaces: {{}}`."
+        )
+    if problems:
+        raise CutoverConfigError("\n".join(problems))
+
+
 def has_v1() -> bool:
-    """Whether a V1 is configured. A file that can't be used may be that of a V1."""
+    """Whether a V1 is configured. A file that can't be used may be that of a V1: what loads it then says why not."""
     try:
         load_cutover_settings()
     except NoV1Error:
@@ -287,4 +295,17 @@ def has_v1() -> bool:
 
 def check_cutover_settings(document: Any, file: str) -> CutoverSettings:
     """The settings of a document. Raises CutoverConfigError; a key under its old name is reported by a warning."""
-    return validate(document, CutoverSettings, file, CutoverConfigError, renamed=RENAMED_KEYS).read_from(file)
+    given = cast(dict[str, Any], document) if isinstance(document, dict) else {}
+    preset = given.get("preset")
+    differing: tuple[str, ...] = ()
+    if preset is not None:
+        if not isinstance(preset, str) or preset not in PRESETS:
+            raise CutoverConfigError(
+                f"{file}: preset: there is no preset {preset!r}{did_you_mean(preset, PRESETS)}; allowed are "
+                f"{', '.join(PRESETS)}"
+            )
+        differing = tuple(overridden(PRESETS[preset], given))
+        document = with_preset(PRESETS[preset], given)
+    settings = validate(document, CutoverSettings, file, CutoverConfigError, renamed=RENAMED_KEYS).read_from(file)
+    settings._overridden = differing  # pyright: ignore[reportPrivateUsage]
+    return settings

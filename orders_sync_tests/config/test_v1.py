@@ -44,7 +44,7 @@ def test_the_old_name_of_the_api_budget_still_works(tmp_path: Path, caplog: pyte
             {"tables": {"orders": {"order": "x"}}},
             "v1.yaml: tables.orders.order: no such setting (did you mean order_id?); allowed are table, id, order_id",
         ),
-        ({"tables": {"locks": {"lock": "x"}}}, "v1.yaml: tables.locks.lock: no such setting; allowed are table, item"),
+        ({"tables": {"locks": {"zzz": "x"}}}, "v1.yaml: tables.locks.zzz: no such setting; allowed are table, item"),
         *(
             (
                 {"run": {"kind": "url", "url": url}},
