@@ -19,8 +19,9 @@ from orders_sync.cutover.differences import DOCUMENTS, ONLY_V1, ONLY_V2, Differe
 from orders_sync.cutover.in_flight import Patience, Sight
 from orders_sync.cutover.marketplace_word import Right, Word, ask_marketplace
 from orders_sync.cutover.sides import Side, created_in_v2, touched_in_v2, v1_side, v2_side
-from orders_sync.cutover.v1_check import ClockSkew, ZoneOffset, clock_skew, zone_offset
-from orders_sync.cutover.v1_database import V1Database, V1Finding, v1_url
+from orders_sync.cutover.v1_check import LEAST_PAIRS, clock_skew, measured_zone_offset
+from orders_sync.cutover.v1_database import V1Database, v1_url
+from orders_sync.cutover.v1_values import V1Finding
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.authority import current_authority
 from orders_sync.lanes.watermark import watermark
@@ -61,6 +62,8 @@ class Comparison:
     compared_orders: int
     only_in_v1: int
     only_in_v2: int
+    missing_in_v2: int
+    """Orders that only V1 has, but for those that the marketplace does not have either."""
     differing: int
     in_flight: int
     agreement: float
@@ -144,18 +147,19 @@ class _Day:
         order_ids = written_by_v1 | self._touched_or_due()
         ours = v2_side(self.stock, self.account, order_ids)
         theirs = v1_side(self.v1, self.account, order_ids)
-        zone = zone_offset(
-            (order.created_at, ours.orders[order_id].created_at)
-            for order_id, order in theirs.orders.items()
-            if order_id in ours.orders
-        )
-        skew = clock_skew(self.v1.clock(), datetime.now(UTC))
-        theirs = _corrected(theirs, zone, skew)
+        beside, skew = _zone_offset(theirs, ours), self._skew()
+        theirs = _corrected(theirs, beside or skew)
         differences = list(differences_of(theirs, ours, self.settings))
         dated = [(each, *self._in_flight(each, theirs, ours)) for each in differences]
         word = self._ask([each for each, in_flight, _ in dated if not in_flight], theirs, ours)
         found = [Found(each, in_flight, first, word.right.get(each)) for each, in_flight, first in dated]
-        return self._summed_up(theirs, ours, found, word, zone, skew, is_v1_writing=bool(written_by_v1))
+        return self._summed_up(theirs, ours, found, word, beside, skew, is_v1_writing=bool(written_by_v1))
+
+    def _skew(self) -> timedelta:
+        """By how much the clock of V1's server is ahead of ours."""
+        asked = datetime.now(UTC)
+        server = self.v1.clock()
+        return timedelta(seconds=clock_skew(server, asked, datetime.now(UTC)).seconds)
 
     def _touched_or_due(self) -> set[str]:
         """What V2 touched on the day, what differed before, and what either side has of an earlier day."""
@@ -231,8 +235,8 @@ class _Day:
         v2: Side,
         found: Sequence[Found],
         word: Word,
-        zone: ZoneOffset | None,
-        skew: ClockSkew | None,
+        beside: timedelta | None,
+        skew: timedelta,
         *,
         is_v1_writing: bool,
     ) -> Comparison:
@@ -259,6 +263,7 @@ class _Day:
             compared_orders=len(compared),
             only_in_v1=counts.only_in_v1,
             only_in_v2=counts.only_in_v2,
+            missing_in_v2=len(only_in_v1 & wrong),
             differing=counts.differing,
             in_flight=counts.in_flight,
             agreement=_per_cent(len(compared), len(only_in_v1 | only_in_v2 | differing)),
@@ -279,8 +284,8 @@ class _Day:
             too_many_requests_v2=too_many_requests_v2,
             v1_ran=is_v1_writing,
             v2_ran=self._has_v2_run(),
-            zone_offset_minutes=zone.minutes if zone is not None else None,
-            clock_skew_seconds=skew.seconds if skew is not None else None,
+            zone_offset_minutes=None if beside is None else round(beside.total_seconds() / 60),
+            clock_skew_seconds=round(skew.total_seconds(), 3),
             findings=self.v1.findings(self.account, self.start, self.end),
             not_asked=word.problem,
             verdict=counts.verdict(counted),
@@ -301,13 +306,19 @@ def _is_missing(difference: Difference, kind: str) -> bool:
     return difference.kind == kind and not difference.item_id
 
 
-def _corrected(v1: Side, zone: ZoneOffset | None, skew: ClockSkew | None) -> Side:
+def _zone_offset(v1: Side, v2: Side) -> timedelta | None:
+    """By how much V1's times lie beside those of the configured zone, for most orders; None: too few can tell."""
+    pairs = [
+        (one.created_at.astimezone(UTC).replace(tzinfo=None), two.created_at)
+        for order_id, one in v1.orders.items()
+        if one.created_at is not None and (two := v2.orders.get(order_id)) is not None and two.created_at is not None
+    ]
+    measured = measured_zone_offset(pairs)
+    return measured.offset if len(pairs) >= LEAST_PAIRS and 2 * measured.agreeing >= len(pairs) else None
+
+
+def _corrected(v1: Side, ahead: timedelta) -> Side:
     """V1's times as they would be by our clock: a wrong zone or clock makes no difference young."""
-    ahead = timedelta(
-        minutes=zone.minutes if zone is not None else 0, seconds=skew.seconds if skew is not None and not zone else 0
-    )
-    if not ahead:
-        return v1
     orders = {
         order_id: order._replace(
             seen_at=order.seen_at and order.seen_at - ahead, changed_at=order.changed_at and order.changed_at - ahead

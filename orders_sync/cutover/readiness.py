@@ -47,7 +47,7 @@ class ComparedDay:
     compared_orders: int
     correct: Decimal
     """Per cent of the orders on which both agree, or V2 is right."""
-    only_in_v1: int
+    missing_in_v2: int
     locks_differing: int
     levels_differing: int | None
     calls_v2: int
@@ -77,7 +77,7 @@ class ComparedDay:
         return (
             not self.why_it_does_not_count
             and float(self.correct) >= required
-            and not self.only_in_v1
+            and not self.missing_in_v2
             and not self.locks_differing
         )
 
@@ -141,7 +141,7 @@ def _compared_days(connection: Connection, days: Sequence[date]) -> list[Compare
 
 
 _COMPARED: LiteralString = """
-SELECT DISTINCT ON (account, day) account, day, compared_orders, correct, only_in_v1, locks_differing, levels_differing,
+SELECT DISTINCT ON (account, day) account, day, compared_orders, correct, missing_in_v2, locks_differing, levels_differing,
   calls_v2, too_many_requests_v2, is_whole_day, v1_ran, v2_ran, zone_offset_minutes, clock_skew_seconds
 FROM migration_comparisons WHERE day = ANY(%s) ORDER BY account, day, comparison_id DESC
 """
@@ -204,8 +204,8 @@ def _orders_agree(compared: list[ComparedDay], required: float) -> Check:
 
 
 def _nothing_is_missing(compared: list[ComparedDay]) -> Check:
-    failed = [f"{day}: {day.only_in_v1}" for day in compared if day.only_in_v1]
-    return _check("nothing missing", failed, "no order is missing in V2", compared)
+    failed = [f"{day}: {day.missing_in_v2}" for day in compared if day.missing_in_v2]
+    return _check("nothing missing", failed, "V2 has each order that V1 and the marketplace have", compared)
 
 
 def _locks_agree(compared: list[ComparedDay]) -> Check:

@@ -47,6 +47,6 @@ SELECT account, day, verdict FROM (
   SELECT DISTINCT ON (account) * FROM migration_comparisons
   WHERE day = (now() AT TIME ZONE 'UTC')::date - 1 AND compared_at > now() - interval '2 days'
   ORDER BY account, comparison_id DESC) latest
-WHERE NOT (correct >= %s AND only_in_v1 = 0 AND locks_differing = 0) OR compared_orders = 0
+WHERE NOT (correct >= %s AND missing_in_v2 = 0 AND locks_differing = 0) OR compared_orders = 0
 ORDER BY account
 """

@@ -120,7 +120,7 @@ def test_a_day_on_which_nothing_is_proved_does_not_count(
     ("figures", "name", "finding"),
     [
         ({"correct": 99.49}, "agreement", "shop 2026-03-08: 99.49 %"),
-        ({"only_in_v1": 2}, "nothing missing", "shop 2026-03-08: 2"),
+        ({"missing_in_v2": 2}, "nothing missing", "shop 2026-03-08: 2"),
         ({"locks_differing": 3}, "locks", "shop 2026-03-08: 3"),
         ({"calls_v2": 1001}, "API budget", "shop 2026-03-08: 1001 calls"),
         (
@@ -145,7 +145,7 @@ def test_a_later_comparison_of_a_day_counts_and_the_earlier_one_stays(
     connection: Connection, settings: CutoverSettings
 ) -> None:
     all_good(connection)
-    compared(connection, 2, figures={"only_in_v1": 1})
+    compared(connection, 2, figures={"missing_in_v2": 1})
     assert not checks(connection, settings)["nothing missing"].passed
     compared(connection, 2)
     assert checks(connection, settings)["nothing missing"].passed
@@ -177,7 +177,7 @@ def test_the_days_still_needed_follow_the_last_bad_day(
 ) -> None:
     all_good(connection)
     for days_ago in bad_days_ago:
-        compared(connection, days_ago, figures={"only_in_v1": 1})
+        compared(connection, days_ago, figures={"missing_in_v2": 1})
     assert days_still_needed(connection, settings, TODAY) == needed
 
 
@@ -287,7 +287,7 @@ class TestBeforeLive:
         from orders_sync.config.alerts import check_alerts
 
         assert checks(connection, settings)["alerts"].what.startswith("no channel is named")
-        made = check_alerts({"channels": {"team": {"kind": "slack", "url": "TEAM_URL"}}}, "defs/alerts/defs.yaml")
+        made = check_alerts({"channels": {"team": {"url": "TEAM_URL"}}}, "defs/alerts/defs.yaml")
         monkeypatch.setattr(readiness, "read_alerts", lambda: made)
         assert checks(connection, settings)["alerts"].what.startswith("no channel has been reached yet")
         note_call(connection, "team", "HTTP 404")

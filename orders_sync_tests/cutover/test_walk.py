@@ -5,14 +5,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from orders_sync.acts.by import By
-from orders_sync.cutover import moves
+from orders_sync.alerts.calls import note_call
+from orders_sync.config.alerts import check_alerts
+from orders_sync.cutover import comparison, moves, readiness
 from orders_sync.cutover.comparison import Comparison, compare_day
 from orders_sync.cutover.readiness import days_still_needed
 from orders_sync.cutover.v1_database import V1Database
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.authority import Phase, current_phase
 from orders_sync.stock.apply_events import apply_pending
-from orders_sync.stock.connection import StockConnection, stock_connection
+from orders_sync.stock.connection import StockConnection, StockSchema, stock_connection
 from orders_sync.stock.levels import import_levels
 from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.marketplace import sync
@@ -72,9 +74,19 @@ def a_day(both: Both, connection: Connection, **who: bool) -> None:
     compare(both, connection, both.marketplace.now() - timedelta(days=1))
 
 
-def test_the_whole_cutover(both: Both, connection: Connection) -> None:
-    import_levels(StockConnection(connection), {"IPHONE13-BLACK": 400, "PS5-BLUE": 400})
+def reach_somebody(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A channel of alerts is named, and was reached."""
+    alerts = check_alerts({"channels": {"team": {"url": "TEAM_URL"}}}, "defs/alerts/defs.yaml")
+    monkeypatch.setattr(readiness, "read_alerts", lambda: alerts)
+    note_call(connection, "team", None)
+
+
+def test_the_whole_cutover(both: Both, connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (readiness, comparison):
+        monkeypatch.setattr(module, "load_accounts", lambda: ({"shop": both.account}, {}))
     both.v2_runs()
+    skus = connection.execute("SELECT DISTINCT sku FROM order_items WHERE sku <> ''").fetchall()
+    import_levels(StockConnection(connection), {sku: 4000 for (sku,) in skus})
     apply_stock()
     accepted_before = len(both.marketplace.sandbox.writes)
     was_active = connection.execute("SELECT count(*) FROM stock_locks WHERE state IN ('locked', 'short')").fetchone()
@@ -89,7 +101,7 @@ def test_the_whole_cutover(both: Both, connection: Connection) -> None:
     both.v1_runs()
     levels = connection.execute("SELECT * FROM stock_levels ORDER BY 1").fetchall()
     acceptances = connection.execute("SELECT count(*) FROM acceptances").fetchone()
-    with pytest.raises(moves.NotReadyError, match=r"compared: 0 account days were compared"):
+    with pytest.raises(moves.NotReadyError, match=r"compared: shop: no order was compared"):
         moves.advance(connection, both.settings, By("a test", "too early"), force=False, switch_v1_off=switch_off)
     a_day(both, connection)
 
@@ -108,7 +120,7 @@ def test_the_whole_cutover(both: Both, connection: Connection) -> None:
         step(both, v2=False)
     a_day(both, connection)
 
-    # An order that only V1 has, and one that only V2 has: both are reported and counted, and prevent the move to live.
+    # An order that only V1 has, and one that only V2 has: both are reported, and the marketplace says that V2 is right.
     row = both.v1_connection.execute(
         "SELECT id, marketplace_order_id FROM orders WHERE ordered_at::date = %s ORDER BY id LIMIT 1",
         [both.marketplace.now().date() - timedelta(days=1)],
@@ -116,13 +128,24 @@ def test_the_whole_cutover(both: Both, connection: Connection) -> None:
     assert row is not None
     both.v1_connection.execute("UPDATE orders SET marketplace_order_id = 'ghost' WHERE id = %s", [row[0]])
     found = compare(both, connection, both.marketplace.now() - timedelta(days=1))
-    assert (found.only_in_v1, found.only_in_v2) == (1, 1)
-    assert found.agreement < 99.95
+    assert (found.only_in_v1, found.only_in_v2, found.missing_in_v2) == (1, 1, 0)
+    assert found.agreement < 99.95 <= found.correct
     assert "1 missing in V2, 1 missing in V1" in found.verdict
+    assert "The marketplace says: V2 right 2, V1 right 0, neither 0." in found.verdict
     kinds = connection.execute(
         "SELECT kind, order_id FROM migration_differences WHERE order_id IN ('ghost', %s) ORDER BY 1", [row[1]]
     ).fetchall()
     assert kinds == [("only in V1", "ghost"), ("only in V2", row[1])]
+
+    # A quantity that V2 has wrong prevents the move to live.
+    wrong = connection.execute(
+        "UPDATE order_items SET quantity = quantity + 7 WHERE item_id = (SELECT min(item_id) FROM order_items item "
+        "JOIN orders placed USING (account, order_id) WHERE item.status = 'shipped' AND placed.created_at::date = %s) "
+        "RETURNING item_id",
+        [both.marketplace.now().date() - timedelta(days=1)],
+    ).fetchone()
+    assert wrong is not None
+    assert compare(both, connection, both.marketplace.now() - timedelta(days=1)).v1_right == 1
     while datetime.now(UTC) - both.marketplace.now() > timedelta(hours=HOURS_A_STEP):
         before = both.marketplace.now().date()
         step(both)
@@ -131,25 +154,35 @@ def test_the_whole_cutover(both: Both, connection: Connection) -> None:
     both.v1_runs()
     both.v2_runs()
     apply_stock()
-    with pytest.raises(moves.NotReadyError, match=r"nothing missing: shop \S+: 1") as refused:
+    with pytest.raises(moves.NotReadyError, match=r"agreement: shop \S+: \d+") as refused:
         moves.advance(connection, both.settings, By("a test", "not yet"), force=False, switch_v1_off=switch_off)
-    assert not next(check for check in refused.value.checks if check.name == "agreement").passed
+    assert next(check for check in refused.value.checks if check.name == "nothing missing").passed
     assert days_still_needed(connection, both.settings, datetime.now(UTC).date()) > 0
 
     # Mended, and every one of the last seven days compared again: now it agrees.
     mend(both, row)
+    connection.execute("UPDATE order_items SET quantity = quantity - 7 WHERE item_id = %s", [*wrong])
     today = datetime.now(UTC)
     for back in range(7, 0, -1):
         made = compare(both, connection, today - timedelta(days=back))
-        counted = made.differences[~made.differences["in_flight"].astype(bool)]
-        assert made.agreement >= 99.95, counted.to_string()
-        assert made.locks_differing == 0, counted.to_string()
+        assert made.agreement >= 99.95, made.counted
+        assert made.locks_differing == 0, made.counted
     assert days_still_needed(connection, both.settings, today.date()) == 0
 
     # All the while V2 wrote nothing outside its own tables.
     assert connection.execute("SELECT count(*) FROM acceptances").fetchone() == acceptances
     assert connection.execute("SELECT * FROM stock_levels ORDER BY 1").fetchall() == levels
     assert len(both.marketplace.sandbox.writes) > accepted_before, "V1 has accepted meanwhile"
+
+    # Only the calendar, the alerts, and SKUs that were sold since the stock was counted are in the way.
+    with pytest.raises(moves.NotReadyError) as refused:
+        moves.advance(connection, both.settings, By("a test", "too early"), force=False, switch_v1_off=switch_off)
+    assert {check.name for check in refused.value.checks if not check.passed} == {"phase", "alerts", "stock list"}
+    connection.execute("UPDATE migration_moves SET moved_at = moved_at - interval '8 days'")
+    reach_somebody(connection, monkeypatch)
+    skus = connection.execute("SELECT DISTINCT sku FROM order_items WHERE sku <> ''").fetchall()
+    import_levels(StockConnection(connection, StockSchema.SHADOW), {sku: 4000 for (sku,) in skus})
+    apply_stock()
 
     # Going live is refused while V1's schedules stay on.
     with pytest.raises(moves.CutoverError, match="V1's schedules do not stay off: refresh_new_schedule still on"):

@@ -109,13 +109,20 @@ def test_the_runbook(both: Deployment) -> None:
     assert "Phase parallel: V1 and V2 run side by side" in status
     assert "good days in a row are still needed" in status
     assert "0 differences" in output_of(both, "orders-sync cutover differences")
-    assert "Moved from parallel to monitor" in output_of(both, "orders-sync cutover advance")
+    too_early = both.cli(*"cutover advance".split())
+    assert too_early.returncode == 1
+    assert "no phase: the phase parallel lasts since" in " ".join(too_early.stderr.split())
+    assert "orders-sync cutover advance\n" in RUNBOOK
+    line = 'orders-sync cutover advance --force --reason "the one difference is known and harmless"'
+    assert "Moved from parallel to monitor" in output_of(both, line)
 
     # Phase 2: a difference shows in the CSV, and stands in the way.
     ours, v1 = both.connect(), both.connect("v1")
     v1.execute("UPDATE orders SET updated_at = updated_at - interval '40 minutes'")  # else it counts as in flight
     ours.execute("UPDATE order_items SET quantity = 7 WHERE order_id = '3'")
-    assert "1 differ" in output_of(both, "orders-sync cutover compare")
+    compared = output_of(both, "orders-sync cutover compare")
+    assert "1 differ" in compared
+    assert "V2 right 0, V1 right 1, neither 0." in compared
     output_of(both, "orders-sync cutover differences --csv differences.csv")
     with (both.folder / "differences.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -22,6 +22,11 @@ def upgrade() -> None:
             "migration_comparisons",
             sa.Column(name, type_, nullable=default is None, server_default=default, comment=comment),
         )
+    # What was compared before counted so.
+    op.execute(
+        "UPDATE migration_comparisons SET missing_in_v2 = only_in_v1, correct = agreement, "
+        "compared_orders = greatest(orders_v1, orders_v2)"
+    )
     op.alter_column("migration_comparisons", "day", comment=_DAY)
     op.alter_column("migration_differences", "day", comment=_DAY)
     op.alter_column(
@@ -76,6 +81,8 @@ _TABLE = (
 )
 _FIGURES = (
     ("compared_orders", sa.Integer, "0", "Number of orders that were compared, with those of an earlier day."),
+    ("missing_in_v2", sa.Integer, "0",
+     "Number of orders that only V1 has, but for those that the marketplace does not have either."),
     ("is_whole_day", sa.Boolean, "true", "Whether the day was over when it was compared."),
     ("v1_ran", sa.Boolean, "true", "Whether V1 wrote orders on the day."),
     ("v2_ran", sa.Boolean, "true", "Whether each lane of V2 has fetched everything until the end of the day."),
