@@ -73,6 +73,18 @@ class MarketplaceRows(NamedTuple):
     """Of those that `where` leaves, the ones that were ordered in the time that was asked for."""
 
 
+class StoredOrder(NamedTuple):
+    """An order as V1 stores it."""
+
+    order_id: str
+    marketplace: str
+    ordered_at: datetime | None
+    """Mostly without a zone."""
+    seen_at: datetime | None
+    currency: str | None
+    """A code, or an id."""
+
+
 def v1_url(settings: CutoverSettings) -> str:
     """The SQLAlchemy URL of V1's database, from the environment; that of the stand-in where the variable is not set."""
     configured = os.environ.get(settings.database)
@@ -87,7 +99,8 @@ class V1Database:
     has in a column never raises: what is odd counts as none, and is one of `findings`.
     """
 
-    def __init__(self, settings: CutoverSettings) -> None:
+    def __init__(self, settings: CutoverSettings, statement_seconds: int | None = None) -> None:
+        """`statement_seconds`: after so many seconds V1's server ends a statement; None: it does not."""
         self.settings = settings
         url = make_url(v1_url(settings))
         backend = url.get_backend_name()
@@ -99,7 +112,11 @@ class V1Database:
             url = url.set(drivername=_DRIVERS[backend])
         self.shown = url.render_as_string(hide_password=True)
         self.engine = create_engine(url, pool_pre_ping=True)
-        event.listen(self.engine, "connect", lambda connection, _: _make_read_only(connection, _READ_ONLY[backend]))
+        statements = [
+            (_READ_ONLY[backend],),
+            *([_time_limits(backend, statement_seconds)] if statement_seconds else []),
+        ]
+        event.listen(self.engine, "connect", lambda connection, _: _prepare(connection, statements))
         self.zone = ZoneInfo(settings.timezone)
         try:
             self.sources = find_sources(self.engine, settings)
@@ -209,21 +226,13 @@ class V1Database:
             for name, rows in whole.most_common()
         ]  # fmt: skip
 
-    def stored_times(self, account: str, order_ids: Iterable[str]) -> dict[str, tuple[datetime, datetime | None]]:
-        """Of these orders the times as V1 stores them, mostly without a zone: when it was ordered, and first seen."""
-        found: dict[str, tuple[datetime, datetime | None]] = {}
-        for _, row in self._order_rows(account, order_ids):
-            ordered, order_id = stored_time(row["ordered_at"]), id_text(row["order_id"])
-            if ordered is not None and order_id is not None:
-                found[order_id] = (ordered, stored_time(row["seen_at"]))
-        return found
-
-    def stored_currencies(self, account: str, order_ids: Iterable[str]) -> dict[str, str]:
-        """Of these orders the currency as V1 stores it, which may be an id."""
-        found = (
-            (id_text(row["order_id"]), id_text(row["currency"])) for _, row in self._order_rows(account, order_ids)
-        )
-        return {order_id: currency for order_id, currency in found if order_id and currency}
+    def stored(self, account: str, order_ids: Iterable[str]) -> Iterator[StoredOrder]:
+        """These orders as V1 stores them, so that the mapping itself can be checked."""
+        for marketplace, row in self._order_rows(account, order_ids):
+            order_id = id_text(row["order_id"])
+            if order_id is not None:
+                ordered_at, seen_at = stored_time(row["ordered_at"]), stored_time(row["seen_at"])
+                yield StoredOrder(order_id, marketplace, ordered_at, seen_at, id_text(row["currency"]))
 
     def ids_of_marketplace(self, marketplace: str, limit: int) -> list[str]:
         """Some ids of the newest orders of one of V1's marketplaces, which need not be mapped."""
@@ -241,15 +250,15 @@ class V1Database:
 
     def orders_of(self, account: str, start: datetime, end: datetime) -> "pd.DataFrame":
         """V1's orders of an account that were created from `start` to before `end`; the columns are ORDERS."""
-        return self.orders(account, self._ordered(account, start, end))[ORDERS]
+        return self.orders(account, self.ordered(account, start, end))[ORDERS]
 
     def items_of(self, account: str, start: datetime, end: datetime) -> "pd.DataFrame":
         """The items of these orders; the columns are ITEMS."""
-        return self.items(account, self._ordered(account, start, end))[ITEMS]
+        return self.items(account, self.ordered(account, start, end))[ITEMS]
 
     def locks_of(self, account: str, start: datetime, end: datetime) -> "pd.DataFrame":
         """The locks of these orders' items, each `locked`, `consumed` or `released`; the columns are LOCKS."""
-        return self.locks(account, self._ordered(account, start, end))
+        return self.locks(account, self.ordered(account, start, end))
 
     def all_locks(self) -> list[V1Lock]:
         """What V1 holds or has consumed for the items of all accounts: what V2 takes over.
@@ -286,7 +295,8 @@ class V1Database:
     def _reader(self, odd: Oddities | None = None) -> Reader:
         return Reader(self.zone, odd or Oddities(), datetime.now(UTC))
 
-    def _ordered(self, account: str, start: datetime, end: datetime) -> set[str]:
+    def ordered(self, account: str, start: datetime, end: datetime) -> set[str]:
+        """The marketplace's ids of V1's orders that were ordered from `start` to before `end`."""
         return self._touched(account, start, end, ("ordered_at",), with_items_and_locks=False)
 
     def _touched(
@@ -628,8 +638,25 @@ def _is_set(time: Any) -> bool:
     return time is not None and stored_time(time) is not None
 
 
-def _make_read_only(connection: Any, statement: str) -> None:
-    cursor = connection.cursor()
-    cursor.execute(statement)
-    cursor.close()
-    connection.commit()
+def _time_limits(backend: str, seconds: int) -> tuple[str, ...]:
+    """Statements of which the server knows one: MariaDB counts in seconds, MySQL in milliseconds."""
+    if backend == "postgresql":
+        return (f"SET statement_timeout = {seconds * 1000}",)
+    return (f"SET SESSION max_statement_time = {seconds}", f"SET SESSION max_execution_time = {seconds * 1000}")
+
+
+def _prepare(connection: Any, statements: Sequence[Sequence[str]]) -> None:
+    """Runs one of each group of statements on a new connection: the first that the server knows."""
+    for group in statements:
+        for place, statement in enumerate(group, start=1):
+            cursor = connection.cursor()
+            try:
+                cursor.execute(statement)
+                break
+            except Exception:
+                connection.rollback()
+                if place == len(group):
+                    raise
+            finally:
+                cursor.close()
+        connection.commit()

@@ -201,15 +201,16 @@ def _kinds(engine: Engine, setting: str, query: str) -> dict[str, Kind]:
     try:
         with engine.connect() as connection:
             result = connection.execute(_text(f"SELECT * FROM (\n{query}\n) v1_tried LIMIT 0"))  # noqa: S608
-            described = [(str(each[0]), cast_type(int, each[1])) for each in result.cursor.description or ()]
+            cursor = result.cursor
+            described = cursor.description if cursor is not None else None
     except SQLAlchemyError as error:
-        reason = _reason(error)
-        raise CutoverError(f"{setting}: V1's database can't run it: {reason}") from None
+        raise CutoverError(f"{setting}: V1's database can't run it: {reason_of(error)}") from None
     codes = _POSTGRESQL if engine.dialect.name == "postgresql" else _MYSQL
-    return {name: codes.get(code, Kind.OTHER) for name, code in described}
+    return {str(each[0]): codes.get(cast_type(int, each[1]), Kind.OTHER) for each in described or ()}
 
 
-def _reason(error: SQLAlchemyError) -> str:
+def reason_of(error: SQLAlchemyError) -> str:
+    """What V1's database says, in one line."""
     original = getattr(error, "orig", None)
     arguments = getattr(original, "args", ())
     reason = arguments[1] if len(arguments) > 1 else original or error  # PyMySQL: number and text
