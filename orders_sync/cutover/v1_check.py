@@ -6,12 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import LiteralString, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
-from sqlalchemy.exc import SQLAlchemyError
-
-from orders_sync.config.v1 import CutoverSettings
+from orders_sync.config.v1 import CutoverError, CutoverSettings
 from orders_sync.config.yaml_files import did_you_mean
 from orders_sync.cutover.v1_database import MarketplaceRows, StoredOrder, V1Database
-from orders_sync.cutover.v1_source import reason_of
 from orders_sync.cutover.v1_values import MAX_EXAMPLES, Odd, V1Finding, instant
 from orders_sync.database.engine import Connection
 
@@ -287,8 +284,8 @@ class _Check:
         self.progress(what)
         try:
             return read()
-        except SQLAlchemyError as error:
-            self.problems.append(f"V1's database {self.v1.shown}: {what} could not be read: {reason_of(error)}")
+        except CutoverError as error:
+            self.problems.append(f"{what}: {error}")
             return None
 
     def _wrong(self, key: str, what: str) -> None:

@@ -1,14 +1,18 @@
 """A real V1 is read by its preset, whatever is in its rows: on PostgreSQL and on MariaDB."""
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
+import pandas as pd
 import pytest
+import yaml
 from sqlalchemy import Engine, create_engine, text
 
+from orders_sync.config.environment import PROJECT_ROOT
 from orders_sync.config.v1 import CutoverError, CutoverSettings, check_cutover_settings
 from orders_sync.cutover.stock_handover import V1Lock
 from orders_sync.cutover.v1_database import V1Database
@@ -42,6 +46,10 @@ def origin(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
         for name in ("marketplace_stock", "marketplace_stock_locks", "order_items", "variation", "orders"):
             connection.execute(text(f"DROP TABLE {name}"))
     engine.dispose()
+
+
+def by(frame: pd.DataFrame, key: str) -> dict[str, dict[Any, Any]]:
+    return {str(row[key]): row for row in frame.to_dict("records")}
 
 
 def found(findings: list[V1Finding]) -> dict[str, tuple[int, tuple[str, ...]]]:
@@ -82,10 +90,10 @@ def test_the_preset_needs_the_marketplaces_alone(origin: Engine) -> None:
         ]  # fmt: skip
         assert all(type(quantity) is int for quantity in items["quantity"])
         assert items["statuses"].tolist()[1] == [Status.CANCELLED, Status.REMOVED]
-        of_refurbed = v1.items("refurbed", ["r-1"]).set_index("item_id")
-        assert of_refurbed.loc["l-1", ["sku", "quantity"]].tolist() == ["CASE", 2]
-        assert Status.SHIPPED in of_refurbed.loc["l-1", "statuses"]
-        assert Status.CANCELLED in of_refurbed.loc["l-2", "statuses"]
+        of_refurbed = by(v1.items("refurbed", ["r-1"]), "item_id")
+        assert (of_refurbed["l-1"]["sku"], of_refurbed["l-1"]["quantity"]) == ("CASE", 2)
+        assert Status.SHIPPED in of_refurbed["l-1"]["statuses"]
+        assert Status.CANCELLED in of_refurbed["l-2"]["statuses"]
         assert v1.locks("bm", ["501"]).values.tolist() == [["501", "9001", 1, "consumed", None]]
         assert v1.levels() is None
 
@@ -117,6 +125,18 @@ def test_what_is_beside_the_preset_overrides_it(origin: Engine) -> None:
         levels = v1.levels()
         assert levels is not None
         assert levels.values.tolist() == [["CASE", 4], ["PHONE", 2]]
+
+
+def test_the_examples_of_the_runbook_work(origin: Engine) -> None:
+    page = (PROJECT_ROOT / "docs" / "cutover.md").read_text()
+    examples = [yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```", page, re.DOTALL | re.MULTILINE)]
+    whole, tables = examples
+    add(origin, [order(1, "501", 4, reference="r-1", status=5, currency=2), item(10, 1, "l-1")])
+    for document in (whole, whole | tables):
+        with V1Database(check_cutover_settings(document, "v1.yaml")) as v1:
+            assert v1.items("refurbed_eu", ["r-1"])["sku"].tolist() == ["PHONE"]
+            (row,) = v1.orders("refurbed_eu", ["r-1"]).to_dict("records")
+    assert (row["currency"], row["statuses"]) == ("GBP", [Status.CANCELLED, Status.UNPAID])
 
 
 def test_of_duplicates_the_last_updated_one_counts(origin: Engine) -> None:
@@ -187,14 +207,14 @@ def test_odd_values_are_none_and_found(origin: Engine) -> None:
     )  # fmt: skip
     with V1Database(settings()) as v1:
         ids = [f"50{number}" for number in range(1, 9)]
-        orders = v1.orders("bm", ids).set_index("order_id")
-        assert orders.loc["501", ["status", "currency", "statuses"]].tolist() == [99, None, []]
-        assert orders.loc["502", ["status", "statuses"]].tolist() == [None, []]
-        assert orders.loc[["504", "505", "507", "508"], "ordered_at"].tolist() == [None] * 4
-        assert orders.loc["506", "ordered_at"] == datetime(2089, 12, 31, 23, tzinfo=UTC)
-        items = v1.items("bm", ["501"]).set_index("item_id")
-        assert items.loc[["1", "2", "3", "4"], "quantity"].tolist() == [None, -1, Decimal("1.50"), None]
-        assert items.loc[["5", "6", "7"], "price"].tolist() == [None, None, None]
+        orders = by(v1.orders("bm", ids), "order_id")
+        assert [orders["501"][name] for name in ("status", "currency", "statuses")] == [99, None, []]
+        assert [orders["502"][name] for name in ("status", "statuses")] == [None, []]
+        assert [orders[key]["ordered_at"] for key in ("504", "505", "507", "508")] == [None] * 4
+        assert orders["506"]["ordered_at"] == datetime(2089, 12, 31, 23, tzinfo=UTC)
+        items = by(v1.items("bm", ["501"]), "item_id")
+        assert [items[key]["quantity"] for key in "1234"] == [None, -1, Decimal("1.50"), None]
+        assert [items[key]["price"] for key in "567"] == [None, None, None]
         assert v1.locks("bm", ["501"]).set_index("item_id")["state"].to_dict() == {"1": "released", "2": "locked"}
         odd = found(v1.findings("bm", *JUNE))
         assert odd["unmapped statuses of orders"] == (3, ("99: 2 rows", "empty: 1 rows"))
