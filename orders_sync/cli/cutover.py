@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from orders_sync.cli.names import ACCOUNT
-from orders_sync.cli.output import EXIT_FAILED, beside, console, print_error, print_warning, yes_or_no
-from orders_sync.cli.rows import json_option, print_json, print_rows, write_csv
+from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, beside, console, print_error, print_warning, yes_or_no
+from orders_sync.cli.rows import cell_text, json_option, print_json, print_rows, write_csv
 from orders_sync.cli.tables import table
 from orders_sync.cli.user import by_user
+from orders_sync.config.bounds import V1_CHECK_DAYS
 from orders_sync.database.opened import orders_database
 from orders_sync.model.errors import UserFacingError
 from orders_sync.model.time_words import moment
@@ -21,11 +22,14 @@ if TYPE_CHECKING:
     from orders_sync.config.v1 import CutoverSettings
     from orders_sync.cutover.phases import Move
     from orders_sync.cutover.readiness import Check
+    from orders_sync.cutover.v1_check import V1Check
     from orders_sync.database.engine import Connection
 
 APPLICATION = "orders_sync cutover"
 MAX_DIFFERENCES = 200
 """So many differences are shown at most; a file has all."""
+V1_STATEMENT_SECONDS = 20
+"""After so many seconds V1's server ends a statement of the check."""
 
 
 @click.group()
@@ -270,6 +274,97 @@ def differences(file: Path | None, day: datetime | None, in_flight: bool, as_jso
     print_rows(f"{len(rows)} differences", columns, shown, as_json=as_json, as_csv=False)
     if len(shown) < len(rows):
         print_warning(f"Only the first {len(shown)} are shown; --csv FILE writes all.")
+
+
+@cutover.command()
+@click.option(
+    "--days", type=click.IntRange(*V1_CHECK_DAYS), default=7, show_default=True, help="Orders of so many days."
+)
+@json_option
+def check(days: int, as_json: bool) -> None:
+    """Check that V1 is read as v1.yaml says.
+
+    Reads V1's database, changes nothing, and shows which of its orders count, whether zone and clock are right, what is
+    odd, and what can't be compared. The exit code is 1 where something must be corrected.
+    """
+    from rich.text import Text
+
+    from orders_sync.config.v1 import load_cutover_settings
+    from orders_sync.cutover.v1_check import check_v1
+    from orders_sync.cutover.v1_database import V1Database
+    from orders_sync.marketplaces.kit.accounts import account_names
+
+    settings = load_cutover_settings()
+    end = datetime.now(UTC)
+    with (
+        beside.status("") as progress,
+        V1Database(settings, statement_seconds=V1_STATEMENT_SECONDS) as v1,
+        orders_database(APPLICATION) as connection,
+    ):
+        made = check_v1(
+            v1, connection, account_names(), end - timedelta(days=days), end,
+            lambda what: progress.update(Text(f"V1: {what}")),
+        )  # fmt: skip
+    if as_json:
+        print_json(made)
+    else:
+        _show_check(made)
+    sys.exit(EXIT_FAILED if made.problems else EXIT_DONE)
+
+
+def _show_check(made: "V1Check") -> None:
+    from orders_sync.cutover.v1_check import utc_offset
+
+    shown = table(
+        "V1's orders", "marketplace", "account", "rows", "left out by where", "without id", "recent", "also in V2",
+        "times", optional=("times", "without id"),
+    )  # fmt: skip
+    for each in made.marketplaces:
+        shown.add_row(
+            each.marketplace, each.account or "not mapped", str(each.rows), str(each.left_out_by_where),
+            str(each.without_id), str(each.recent), cell_text(each.in_v2), utc_offset(each.offset),
+        )  # fmt: skip
+    console.print(shown)
+    zone = made.zone
+    if zone.measured.pairs == 0:
+        console.print(
+            f"Zone: {zone.configured}; V2 has none of these orders yet, so it can't be measured.", markup=False
+        )
+    else:
+        console.print(
+            f"Zone: {zone.configured} is right for {zone.right} of {zone.measured.pairs} orders; most are at "
+            f"{utc_offset(zone.measured.offset)}.",
+            markup=False,
+        )
+    if (clock := made.clock) is not None:
+        console.print(
+            f"Clock: V1's server is {clock.seconds:+.1f} s from ours (within {clock.uncertain_seconds:.1f} s); "
+            f"{clock.seen_before_ordered} of {clock.seen} orders were seen before they were ordered.",
+            markup=False,
+        )
+    if made.odd:
+        odd = table("Odd rows", "account", "what", "rows", "examples", "meaning", optional=("examples",))
+        for account, finding in made.odd:
+            examples = "; ".join(finding.examples)
+            odd.add_row(account or "-", finding.kind, str(finding.count), examples, finding.what)
+        console.print(odd)
+    if made.not_compared:
+        missing = table("Not compared", "what", "why")
+        for each in made.not_compared:
+            missing.add_row(each.what, each.why)
+        console.print(missing)
+    if made.unmapped_marketplaces:
+        console.print(
+            f"Not mapped, so not compared: V1's marketplaces {', '.join(made.unmapped_marketplaces)}.", markup=False
+        )
+    if made.accounts_without_v1:
+        console.print(f"Accounts without a marketplace of V1: {', '.join(made.accounts_without_v1)}.", markup=False)
+    if made.overridden:
+        console.print(f"v1.yaml overrides its preset at: {', '.join(made.overridden)}.", markup=False)
+    for problem in made.problems:
+        print_error(problem)
+    if not made.problems:
+        console.print("V1 can be read as v1.yaml says.")
 
 
 def _move(move_phase: "Callable[[Connection, CutoverSettings], Move]") -> None:

@@ -37,6 +37,7 @@ PERCENT = Bounds(0, 100)
 ROW_ID = Bounds(1, 2**63 - 1)
 """The running number of a row: PostgreSQL's bigint."""
 READINESS_DAYS = Bounds(1, 60)
+V1_CHECK_DAYS = Bounds(1, 366)
 IN_FLIGHT_MINUTES = Bounds(1, 24 * 60)
 IN_FLIGHT_HOURS = Bounds(1, 7 * 24)
 QUESTIONS = Bounds(0, 10_000)

@@ -3,15 +3,12 @@
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple, TypeVar
+from typing import LiteralString, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
-from sqlalchemy.exc import SQLAlchemyError
-
-from orders_sync.config.v1 import CutoverSettings
+from orders_sync.config.v1 import CutoverError, CutoverSettings
 from orders_sync.config.yaml_files import did_you_mean
 from orders_sync.cutover.v1_database import MarketplaceRows, StoredOrder, V1Database
-from orders_sync.cutover.v1_source import reason_of
 from orders_sync.cutover.v1_values import MAX_EXAMPLES, Odd, V1Finding, instant
 from orders_sync.database.engine import Connection
 
@@ -180,8 +177,8 @@ def clock_skew(
 ) -> ClockSkew:
     """How wrong the clock of V1's server is.
 
-    `server`: its time, which we asked for at `asked` and had at `answered` by our clock. `seen`: of orders, the id, when
-    V1 first saw it, and when it was ordered.
+    `server`: its time, which we asked for at `asked` and had at `answered` by our clock. `seen`: of orders, the id,
+    when V1 first saw it, and when it was ordered.
     """
     middle = asked + (answered - asked) / 2
     count, early = 0, list[str]()
@@ -287,8 +284,8 @@ class _Check:
         self.progress(what)
         try:
             return read()
-        except SQLAlchemyError as error:
-            self.problems.append(f"V1's database {self.v1.shown}: {what} could not be read: {reason_of(error)}")
+        except CutoverError as error:
+            self.problems.append(f"{what}: {error}")
             return None
 
     def _wrong(self, key: str, what: str) -> None:
@@ -344,8 +341,8 @@ class _Check:
             self._wrong(
                 "timezone",
                 f"{zone.configured} is not the zone of V1's times: they are right for {zone.right} of {len(pairs)} "
-                f"orders. Write `timezone: {zone.suggested}`, or another zone that is {utc_offset(zone.measured.offset)} "
-                "in these days.",
+                f"orders. Write `timezone: {zone.suggested}`, or another zone that is "
+                f"{utc_offset(zone.measured.offset)} in these days.",
             )
         elif 2 * zone.right < len(pairs):
             self._wrong(
@@ -384,8 +381,8 @@ class _Check:
             self._wrong(
                 "tables.orders.seen_at",
                 f"V1 has {skew.seen_before_ordered} of {skew.seen} orders from before the buyer ordered (e.g. "
-                f"{skew.examples[0]}): its clock goes wrong, or this is no column of the time when V1 stored the order. "
-                "Where V1 has none, write null.",
+                f"{skew.examples[0]}): its clock goes wrong, or this is no column of the time when V1 stored the "
+                "order. Where V1 has none, write null.",
             )
         return skew
 
@@ -427,10 +424,7 @@ class _Check:
                 continue
             found.append(name)
             ids = self._part(f"V1's marketplace {name}", lambda name=name: self.v1.ids_of_marketplace(name, LOOKED_UP))
-            known = self.connection.execute(
-                "SELECT account, count(*) FROM orders WHERE order_id = ANY(%s) GROUP BY account ORDER BY 2 DESC LIMIT 1",
-                [ids or []],
-            ).fetchone()
+            known = self.connection.execute(_ACCOUNT_OF_MOST, [ids or []]).fetchone()
             if ids and known is not None and 2 * known[1] >= len(ids):
                 self._wrong(
                     "marketplaces",
@@ -464,9 +458,14 @@ class _Check:
                     recent,
                     None if account is None else len(known),
                     None if name is None else self._offset_of(name, both).offset,
-                )  # fmt: skip
+                )
             )
         return found
+
+
+_ACCOUNT_OF_MOST: LiteralString = """
+SELECT account, count(*) FROM orders WHERE order_id = ANY(%s) GROUP BY account ORDER BY 2 DESC, account LIMIT 1
+"""
 
 
 def utc_offset(offset: timedelta | None) -> str:

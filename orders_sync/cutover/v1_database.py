@@ -3,13 +3,14 @@
 import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import String, and_, cast, create_engine, event, exists, func, or_, select, text
+from sqlalchemy import Connection, String, and_, cast, create_engine, event, exists, func, or_, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.sql import ColumnElement
@@ -17,7 +18,7 @@ from sqlalchemy.sql import ColumnElement
 from orders_sync.config.v1 import CutoverError, CutoverSettings
 from orders_sync.config.v1_tables import ItemsTable, OrdersTable
 from orders_sync.cutover.stock_handover import V1Lock
-from orders_sync.cutover.v1_source import Source, find_sources, refers
+from orders_sync.cutover.v1_source import Source, find_sources, reason_of, refers
 from orders_sync.cutover.v1_values import (
     Odd,
     Oddities,
@@ -95,8 +96,8 @@ def v1_url(settings: CutoverSettings) -> str:
 class V1Database:
     """V1's database, read through the mapping of v1.yaml; a context manager that closes it at the end of the block.
 
-    Raises CutoverError where the database does not answer, or where its tables are not those of the mapping. What a row
-    has in a column never raises: what is odd counts as none, and is one of `findings`.
+    Raises CutoverError where the database does not answer, or where its tables are not those of the mapping; so does
+    each method. What a row has in a column never raises: what is odd counts as none, and is one of `findings`.
     """
 
     def __init__(self, settings: CutoverSettings, statement_seconds: int | None = None) -> None:
@@ -122,8 +123,7 @@ class V1Database:
             self.sources = find_sources(self.engine, settings)
         except SQLAlchemyError as error:
             self.close()
-            reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-            raise CutoverError(f"V1's database {self.shown} can't be read: {reason}") from None
+            raise CutoverError(f"V1's database {self.shown} can't be read: {reason_of(error)}") from None
         except CutoverError:
             self.close()
             raise
@@ -199,7 +199,7 @@ class V1Database:
     def clock(self) -> datetime:
         """The server's present time, in UTC."""
         is_postgresql = self.engine.dialect.name == "postgresql"
-        with self.engine.connect() as connection:
+        with self._connected() as connection:
             now = connection.execute(
                 text("SELECT clock_timestamp()" if is_postgresql else "SELECT UTC_TIMESTAMP(6)")
             ).scalar_one()
@@ -231,8 +231,8 @@ class V1Database:
         for marketplace, row in self._order_rows(account, order_ids):
             order_id = id_text(row["order_id"])
             if order_id is not None:
-                times = (stored_time(row[name]) for name in ("ordered_at", "seen_at"))
-                yield StoredOrder(order_id, marketplace, *times, id_text(row["currency"]))
+                ordered_at, seen_at = stored_time(row["ordered_at"]), stored_time(row["seen_at"])
+                yield StoredOrder(order_id, marketplace, ordered_at, seen_at, id_text(row["currency"]))
 
     def ids_of_marketplace(self, marketplace: str, limit: int) -> list[str]:
         """Some ids of the newest orders of one of V1's marketplaces, which need not be mapped."""
@@ -243,7 +243,7 @@ class V1Database:
             .order_by(source.rows.c[names.id].desc())
             .limit(limit)
         )
-        with self.engine.connect() as connection:
+        with self._connected() as connection:
             return [found for value in connection.execute(query).scalars() if (found := id_text(value)) is not None]
 
     # -- as the comparison by days reads V1
@@ -287,7 +287,7 @@ class V1Database:
         names, source = self.settings.tables.orders, self.sources.orders
         written = source.rows.c[names.updated_at or names.seen_at or names.ordered_at]
         after = source.since(written.name, moment, self.zone)
-        with self.engine.connect() as connection:
+        with self._connected() as connection:
             return int(connection.execute(select(func.count()).select_from(source.rows).where(after)).scalar_one())
 
     # -- rows
@@ -511,7 +511,7 @@ class V1Database:
     def _note_orders_without_id(self, marketplace: str, odd: Oddities) -> None:
         source, names = self.sources.orders, self.settings.tables.orders
         where = self._without_id(marketplace)
-        with self.engine.connect() as connection:
+        with self._connected() as connection:
             rows = connection.execute(select(source.rows.c[names.id]).where(where).limit(5)).scalars().all()
         count = self._count(where)
         for place, each in enumerate(rows):
@@ -539,7 +539,7 @@ class V1Database:
             self._note_rows(odd, Odd.LOCK_WITHOUT_ITEM, locks, of_locks.item, no_item)
 
     def _note_rows(self, odd: Oddities, kind: Odd, source: Source, name: str, where: ColumnElement[bool]) -> None:
-        with self.engine.connect() as connection:
+        with self._connected() as connection:
             count = connection.execute(select(func.count()).select_from(source.rows).where(where)).scalar_one()
             some = connection.execute(select(source.rows.c[name]).where(where).limit(5)).scalars().all()
         for place, each in enumerate(some):
@@ -547,6 +547,15 @@ class V1Database:
             odd.note(kind, f"{what} {id_text(each) or 'none'}", count - len(some) + 1 if place == 0 else 1)
 
     # -- statements
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        """A connection; what fails on it is a CutoverError."""
+        try:
+            with self.engine.connect() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise CutoverError(f"V1's database {self.shown} can't be read: {reason_of(error)}") from None
 
     def _names(self, marketplace: str) -> tuple[OrdersTable, ItemsTable]:
         tables = self.settings.tables
@@ -557,13 +566,13 @@ class V1Database:
         return and_(source.among(names.marketplace, [marketplace]), source.among(names.order_id, order_ids))
 
     def _count(self, where: ColumnElement[bool]) -> int:
-        with self.engine.connect() as connection:
+        with self._connected() as connection:
             query = select(func.count()).select_from(self.sources.orders.rows).where(where)
             return int(connection.execute(query).scalar_one())
 
     def _counts(self, column: Any, where: ColumnElement[bool] | None = None) -> "Counter[str | None]":
         query = select(column, func.count()).group_by(column)
-        with self.engine.connect() as connection:
+        with self._connected() as connection:
             rows = connection.execute(query if where is None else query.where(where)).all()
         found = Counter[str | None]()
         for value, count in rows:
@@ -583,7 +592,7 @@ class V1Database:
         absent = {name: None for name, column in columns.items() if column is None}
         labelled = [column.label(name) for name, column in columns.items() if column is not None]
         query = select(*labelled).select_from(source)
-        with self.engine.connect() as connection:
+        with self._connected() as connection:
             result = connection.execution_options(yield_per=BATCH).execute(
                 query if where is None else query.where(where)
             )

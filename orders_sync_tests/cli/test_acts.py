@@ -68,7 +68,7 @@ OTHERS = {
     "schedule list", "status", "log", "doctor", "rejected list", "flaws", "drift fields", "errors list", "changes",
     "acts", "db shell", "db status", "db url", "documents list", "devices missing", "devices duplicates",
     "acceptance waiting", "stock levels", "explain",
-    "alerts list", "alerts test", "init", "accounts add", "stock available", "stock events", "stock explain", "stock received", "stock skus list", "accounts list", "accounts check", "sandbox", "up", "daemon", "watch", "web", "db upgrade", "db roles", "db backup", "db restore", "cutover status", "cutover differences",
+    "alerts list", "alerts test", "init", "accounts add", "stock available", "stock events", "stock explain", "stock received", "stock skus list", "accounts list", "accounts check", "sandbox", "up", "daemon", "watch", "web", "db upgrade", "db roles", "db backup", "db restore", "cutover status", "cutover differences", "cutover check",
     "metrics", "subscriptions list", "subscriptions waiting", "subscriptions event", "subscriptions deliver", "subscriptions secret",
 }  # fmt: skip
 #: A scheduler runs it, as V1's `schedule:run`; and those whose acts their own tests see: the cutover, held and

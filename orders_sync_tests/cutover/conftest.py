@@ -16,6 +16,8 @@ from orders_sync.stock.connection import StockConnection, StockSchema
 from orders_sync.stock.levels import import_levels
 from orders_sync.testing.databases import a_database
 from orders_sync.testing.marketplace import Marketplace, sandbox_account, sync
+from orders_sync_tests.cutover.v1_servers import mariadb_server
+from orders_sync_tests.debian_postgresql import debian_server
 from orders_sync_tests.stock.stored_orders import at
 
 
@@ -36,6 +38,18 @@ class Both:
     def v2_runs(self, *sync_types: str) -> None:
         for sync_type in sync_types or ("new", "modified", "care", "incomplete"):
             sync(self.account, sync_type)
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[str]:
+    with mariadb_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    with debian_server() as url:
+        yield f"{url}/postgres"
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """A project without a V1: Dagster shows nothing of the cutover, and its commands say in one line what to do."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,14 +16,15 @@ from orders_sync.config.v1 import CutoverConfigError, NoV1Error, has_v1, load_cu
 from orders_sync.cutover import moves
 from orders_sync.database.engine import Connection
 from orders_sync.definitions import defs
-from orders_sync.health.examinations import EXAMINATIONS
+from orders_sync.health.examinations import EXAMINATIONS, findings
+from orders_sync.testing.deployment import copy_project, environment, v1_file_of
+from orders_sync.testing.waiting import limit
 from orders_sync_tests.cli.command_line import run
 
 WITHOUT: Mapping[str, dict[str, Any] | None] = {
     "no file": None,
     "no marketplaces": {},
     "an empty mapping": {"marketplaces": {}},
-    "an account that there is not": {"marketplaces": {"back_market": "of_another_project"}},
 }
 """What the file of V1's settings has where there is no V1; None: there is no file."""
 Write = Callable[[dict[str, Any] | None], Path]
@@ -78,8 +81,69 @@ def test_a_file_with_a_mistake_may_be_that_of_a_v1(write: Write) -> None:
         load_cutover_settings()
 
 
+@pytest.fixture
+def shop_and_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A project with two accounts."""
+    for name in ("shop", "store"):
+        (tmp_path / "accounts" / name).mkdir(parents=True)
+    monkeypatch.setattr(v1, "accounts_folder", lambda: tmp_path / "accounts")
+
+
+@pytest.mark.usefixtures("shop_and_store")
+def test_an_account_that_there_is_not_is_refused_with_what_was_meant(write: Write) -> None:
+    file = write({"marketplaces": {"back_market": "shpo", 4: "store", "ebay": "of_another_project"}})
+    with pytest.raises(CutoverConfigError) as problem:
+        load_cutover_settings()
+    assert not isinstance(problem.value, NoV1Error)
+    assert str(problem.value).splitlines() == [
+        f"{file}: marketplaces.back_market: there is no account shpo; did you mean shop? Without a V1, write "
+        "`marketplaces: {}`.",
+        f"{file}: marketplaces.ebay: there is no account of_another_project; allowed are shop, store. Without a V1, "
+        "write `marketplaces: {}`.",
+    ]
+    assert has_v1()
+    found = [finding.what for finding in findings(EXAMINATIONS["cutover"])]
+    assert found == [str(problem.value).splitlines()[0]]
+
+
+@pytest.mark.usefixtures("shop_and_store")
+def test_the_file_as_it_comes_is_no_mistake_once_the_sandbox_is_deleted(write: Write) -> None:
+    write({"marketplaces": {"back_market": "back_market_sandbox"}})
+    assert not has_v1()
+    write({"marketplaces": {"back_market": "back_market_sandbox", "refurbed": "store"}})
+    assert has_v1()
+    with pytest.raises(CutoverConfigError, match="there is no account back_market_sandbox"):
+        load_cutover_settings()
+
+
+def test_a_file_that_is_refused_hides_nothing_without_a_word(tmp_path: Path) -> None:
+    """Its jobs stay, and what can't be loaded is an asset that says why."""
+    project = copy_project(tmp_path)
+    v1_file_of(project).write_text("marketplaces: {back_market: back_market_sandbx}\n")
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD], cwd=project, env=environment(PYTHONPATH=str(project)),
+        capture_output=True, text=True, timeout=limit(120), check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    jobs, unusable = done.stdout.splitlines()
+    assert "compare_v1_and_v2" in jobs.split()
+    reason = " ".join(unusable.replace("\\n", " ").split())
+    assert "there is no account back_market_sandbx; did you mean back_market_sandbox?" in reason
+
+
+LOAD = """
+from orders_sync.definitions import defs
+repository = defs().get_repository_def()
+repository.load_all_definitions()
+print(*(job.name for job in repository.get_all_jobs()))
+graph = repository.asset_graph
+print(*(repr(graph.get(key).description) for key in graph.get_all_asset_keys() if key.path[0] == "unusable_settings"))
+"""
+
+
 COMMANDS = (
     ("status",), ("begin",), ("advance",), ("back", "--reason", "a test"), ("compare",), ("differences",),
+    ("check",),
 )  # fmt: skip
 
 

@@ -1,12 +1,8 @@
 """V1 is read from real servers of both kinds, never written, and a wrong mapping is reported with what was found."""
 
-import os
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -16,9 +12,7 @@ from orders_sync.config.v1 import CutoverError, check_cutover_settings, load_cut
 from orders_sync.cutover.stock_handover import V1Lock
 from orders_sync.cutover.v1_database import V1Database
 from orders_sync.testing.deployment import free_port
-from orders_sync.testing.waiting import limit, wait_for
-from orders_sync_tests import debian_packages
-from orders_sync_tests.debian_postgresql import debian_server
+from orders_sync_tests.cutover.v1_servers import SERVERS
 
 DDL = [
     "CREATE TABLE orders (id INT PRIMARY KEY, marketplace VARCHAR(50), marketplace_order_id VARCHAR(50), status INT, "
@@ -40,59 +34,6 @@ DDL = [
 
 #: One worker: a server each is enough.
 pytestmark = pytest.mark.xdist_group("v1")
-
-
-@pytest.fixture(scope="module")
-def mariadb() -> Iterator[str]:
-    program = debian_packages.find("mariadbd")
-    assert program is not None
-    port = free_port()
-    as_user = ["--user=mysql"] if os.geteuid() == 0 else []
-    with tempfile.TemporaryDirectory(prefix="osmy-") as folder:
-        Path(folder).chmod(0o777)
-        # Native asynchronous writes are counted for the whole machine, and may be used up by others.
-        common = ["--no-defaults", f"--datadir={folder}/data", "--innodb-use-native-aio=0", *as_user]
-        made = subprocess.run(
-            ["mariadb-install-db", *common, "--skip-test-db", "--auth-root-authentication-method=normal"],
-            capture_output=True, text=True, timeout=limit(120), check=False,
-        )  # fmt: skip
-        assert made.returncode == 0, made.stdout[-2000:] + made.stderr[-2000:]
-        process = subprocess.Popen(
-            [program, *common, f"--socket={folder}/s", f"--port={port}", "--bind-address=127.0.0.1",
-             f"--pid-file={folder}/pid"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        url = f"mysql+pymysql://root@127.0.0.1:{port}"
-
-        def answers() -> bool:
-            engine = create_engine(f"{url}/mysql")
-            try:
-                with engine.connect() as connection:
-                    connection.execute(text("CREATE DATABASE IF NOT EXISTS laravel"))
-                return True
-            except DBAPIError:
-                return False
-            finally:
-                engine.dispose()
-
-        try:
-            wait_for(answers, seconds=60, what="MariaDB")
-            yield f"{url}/laravel"
-        finally:
-            process.kill()
-            process.wait(limit(10))
-
-
-@pytest.fixture(scope="module")
-def postgresql() -> Iterator[str]:
-    with debian_server() as url:
-        yield f"{url}/postgres"
-
-
-SERVERS = [
-    pytest.param("mariadb", marks=pytest.mark.needs("mariadbd")),
-    pytest.param("postgresql", marks=pytest.mark.needs("postgresql")),
-]
 
 
 @pytest.fixture(params=SERVERS)

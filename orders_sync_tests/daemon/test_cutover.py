@@ -104,6 +104,9 @@ def test_the_runbook(both: Deployment) -> None:
     assert "Moved from live to parallel" in output_of(both, 'orders-sync cutover begin --reason "V2 is installed"')
     for job in ("refresh_orders", "refresh_new", "refresh_latest"):
         assert run_job(both, job) == "SUCCESS"
+    checked = output_of(both, "orders-sync cutover check")
+    assert "Zone: UTC is right for 40 of 40 orders" in checked
+    assert "V1 can be read as v1.yaml says." in checked
     assert "All 40 orders agree" in output_of(both, "orders-sync cutover compare")
     status = output_of(both, "orders-sync cutover status")
     assert "Phase parallel: V1 and V2 run side by side" in status
