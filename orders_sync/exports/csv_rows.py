@@ -8,6 +8,7 @@ import csv
 import io
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, BinaryIO
 
 from orders_sync.exports.columns import Column
@@ -49,5 +50,7 @@ def _cell(value: Any) -> Any:
             return "true" if value else "false"
         case datetime():
             return value.astimezone(UTC).isoformat()
+        case Decimal():
+            return format(value, "f")  # a small one has an exponent else
         case _:
             return value

@@ -84,7 +84,7 @@ class ParquetRows:
 
 
 def _pyarrow() -> Any:
-    """pyarrow, which has no types. It is imported here alone: the other commands do without its 50 MB."""
+    """pyarrow, which has no types. It is imported here alone: the other commands do without it."""
     try:
         return import_module("pyarrow")
     except ImportError:
