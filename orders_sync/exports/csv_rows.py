@@ -6,13 +6,17 @@ spreadsheet runs no text of it (orders_sync/model/csv_cells.py).
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, BinaryIO
 
-from orders_sync.exports.columns import Column
+from orders_sync.exports.columns import Column, ColumnType
 from orders_sync.model.csv_cells import csv_cell
+
+_REMEMBERED_TEXTS = 10_000
+"""Most texts are the same again: accounts, statuses, SKUs."""
 
 
 class CsvRows:
@@ -20,14 +24,21 @@ class CsvRows:
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
+        self._forms: Sequence[Callable[[Any], object]] = ()
 
     def begin(self, columns: Sequence[Column]) -> None:
         """Writes the header."""
+        self._forms = [_FORMS[column.type] for column in columns]
         self._write([[column.name for column in columns]])
 
     def write(self, rows: Sequence[Sequence[Any]]) -> None:
         """Writes some rows."""
-        self._write([[_cell(value) for value in row] for row in rows])
+        self._write(
+            [
+                [None if value is None else form(value) for form, value in zip(self._forms, row, strict=True)]
+                for row in rows
+            ]
+        )
 
     def end(self) -> None:
         """Nothing follows the last row."""
@@ -36,21 +47,29 @@ class CsvRows:
     def give_up(self) -> None:
         """Nothing is kept open."""
 
-    def _write(self, rows: Sequence[Sequence[Any]]) -> None:
+    def _write(self, rows: Sequence[Sequence[object]]) -> None:
         text = io.StringIO(newline="")
         csv.writer(text, lineterminator="\r\n").writerows(rows)
         self._stream.write(text.getvalue().encode())
 
 
-def _cell(value: Any) -> Any:
-    match value:
-        case str():
-            return csv_cell(value)
-        case bool():
-            return "true" if value else "false"
-        case datetime():
-            return value.astimezone(UTC).isoformat()
-        case Decimal():
-            return format(value, "f")  # a small one has an exponent else
-        case _:
-            return value
+def _time(value: datetime) -> str:
+    return value.astimezone(UTC).isoformat()
+
+
+def _decimal(value: Decimal) -> str:
+    return format(value, "f")  # a small one has an exponent else
+
+
+def _yes_or_no(value: bool) -> str:
+    return "true" if value else "false"
+
+
+_FORMS: Mapping[ColumnType, Callable[[Any], object]] = {
+    ColumnType.TEXT: lru_cache(_REMEMBERED_TEXTS)(csv_cell),
+    ColumnType.WHOLE_NUMBER: str,
+    ColumnType.LARGE_WHOLE_NUMBER: str,
+    ColumnType.DECIMAL: _decimal,
+    ColumnType.TIME: _time,
+    ColumnType.YES_OR_NO: _yes_or_no,
+}

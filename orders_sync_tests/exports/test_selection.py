@@ -133,17 +133,24 @@ def test_rows_come_in_batches(connection: Connection) -> None:
 
 @pytest.mark.usefixtures("three_orders")
 def test_all_rows_are_of_one_moment(connection: Connection, database_url: str) -> None:
-    """An order that is deleted after the first batch was read is there in the second."""
+    """Orders that are deleted when the reading has begun are there until its end, whatever else it asks."""
 
     class Deleting(Collected):
+        seen_at_the_end = 0
+
         def begin(self, columns: Sequence[Column]) -> None:
             super().begin(columns)
             with psycopg.connect(database_url, autocommit=True) as another:
                 another.execute("DELETE FROM order_items")
                 another.execute("DELETE FROM orders")
 
+        def end(self) -> None:
+            super().end()
+            ((self.seen_at_the_end,),) = connection.execute("SELECT count(*) FROM orders")
+
     writer = Deleting()
     assert stream(connection, query_of(connection, Export.ORDERS, Selection()), writer) == 3
+    assert writer.seen_at_the_end == 3
     assert connection.execute("SELECT count(*) FROM orders").fetchone() == (0,)
 
 
