@@ -84,7 +84,9 @@ def _without_sku(what: str, instead: str) -> Callable[[Callable[..., Any]], Call
         if value is not None:
             raise click.UsageError(f"--sku does not apply to {what}: they have no SKU. {instead}", context)
 
-    return click.option("--sku", hidden=True, expose_value=False, callback=refuse)
+    return click.option(
+        "--sku", hidden=True, expose_value=False, callback=refuse, help="Does not apply: the rows have no SKU."
+    )
 
 
 @export.command("orders")
