@@ -12,8 +12,8 @@ from starlette.routing import BaseRoute, Route
 
 from orders_sync.acts.by import By
 from orders_sync.config.bounds import ROW_ID
-from orders_sync.config.pages import SUBSCRIPTION_PAGE, SUBSCRIPTIONS_PAGE
-from orders_sync.config.subscriptions import SubscriptionSettings, load_subscriptions
+from orders_sync.config.pages import STOCK_PAGE, SUBSCRIPTION_PAGE, SUBSCRIPTIONS_PAGE
+from orders_sync.config.subscriptions import STOCK, SubscriptionSettings, load_subscriptions
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.history import accounts_with_lanes
 from orders_sync.marketplaces.kit.accounts import account_names
@@ -81,7 +81,7 @@ class SubscriptionPages:
         return self._frame.page(
             request, "subscriptions.html", of_stock=of_stock, problems=problems.values(),
             found=[_shown(each, usable, has_file=each.subscription in problems, now=now) for each in found],
-            unknown=sorted(usable.keys() - known), removed=text_of(request.query_params, "removed"),
+            unknown=sorted(usable.keys() - known), is_removed=request.query_params.get("done") == "removed",
         )  # fmt: skip
 
     def subscription(self, request: Request) -> Response:
@@ -90,6 +90,8 @@ class SubscriptionPages:
         name = text_of(query, "name")
         if not name:
             return RedirectResponse(SUBSCRIPTIONS_PAGE, 303)
+        if name == STOCK:
+            return RedirectResponse(STOCK_PAGE, 303)
         usable, problems = load_subscriptions()
         now = datetime.now(UTC)
         after = {which: _number(query.get(f"{which}_after", "")) or 0 for which in ("waiting", "given_up")}
@@ -138,7 +140,7 @@ class SubscriptionPages:
             name = text_of(form, "name")
             count = await run_in_threadpool(_do, act, name, form, by)
             if done == "removed":
-                return url(SUBSCRIPTIONS_PAGE, removed=name)
+                return url(SUBSCRIPTIONS_PAGE, done=done)
             return url(SUBSCRIPTION_PAGE, name=name, done=done, **({} if count is None else {"count": str(count)}))
 
         return await self._frame.form_answer(request, done_by)

@@ -91,6 +91,7 @@ def test_the_stock_job_is_listed_where_nobody_has_subscribed(browser: httpx.Clie
     assert "does not know the subscription erp yet" in browser.get(ERP).text
     assert "There is no subscription &lt;b&gt;" in browser.get(f"{PAGE}/one?name=<b>").text
     assert browser.get(f"{PAGE}/one").headers["location"] == PAGE
+    assert browser.get(f"{PAGE}/one?name=stock").headers["location"] == "/operations/stock"
 
 
 def test_each_subscription_shows_how_far_it_is(browser: httpx.Client, folder: Path, connection: Connection) -> None:
@@ -206,6 +207,8 @@ def test_the_page_of_one_says_why_each_event_waits(browser: httpx.Client, connec
         f"it waits for the event {second} of its order",
     ]
     assert reasons[3].startswith("its consumer has it until ")
+    connection.execute("UPDATE event_deliveries SET due_at = now() WHERE is_claimed")
+    assert "its consumer took too long; due again" in browser.get(ERP).text
     assert third < fourth
     assert "never" in page.partition("tried no more")[2]
     key = subscription_key("erp").path
@@ -322,8 +325,8 @@ def test_a_subscription_without_a_file_is_removed(browser: httpx.Client, folder:
     shutil.rmtree(folder / "erp")
     assert ">Remove<" in browser.get(ERP).text
     done = send(browser, "remove")
-    assert done.headers["location"] == f"{PAGE}?removed=erp"
-    assert "The subscription erp is forgotten" in browser.get(done.headers["location"]).text
+    assert done.headers["location"] == f"{PAGE}?done=removed"
+    assert "The subscription is forgotten" in browser.get(done.headers["location"]).text
     assert connection.execute("SELECT FROM event_deliveries").rowcount == 0
     assert [each[:3] for each in acts(connection)] == [
         ("remove_subscription", "subscription erp", "1 events were waiting")
