@@ -1,7 +1,9 @@
 """Measures how long the operator's pages take beside many stored orders: `make bench-pages`.
 
 The tables are filled with SQL: three months of orders of two items each, of which one in twenty waits for shipment and
-one in fifty for stock, 1,000 rejected records and 4,000 flaws. Each page is requested over real HTTP.
+one in fifty for stock, 1,000 rejected records and 4,000 flaws, and four subscriptions with 50,000 deliveries each: of
+one they were made within the last day, of the others they wait, fail, or were given up. Each page is requested over
+real HTTP.
 """
 
 import argparse
@@ -43,8 +45,19 @@ FILL = (
     "FROM generate_series(1, 1000) n",
     "INSERT INTO record_flaws (account, kind, record_id, field, found, stored) SELECT %(account)s, 'order', n::text, "
     "'items[' || n %% 3 || '].fee', 'is ' || n %% 50, 'nothing' FROM generate_series(1, 4000) n",
+    "INSERT INTO subscriptions (subscription, kinds, consumer) "
+    "SELECT name, '{OrderCreated}', 'sql' FROM unnest(%(subscriptions)s::text[]) name",
+    "INSERT INTO event_deliveries (subscription, event_id, account, order_id, waiting_since, attempts, problem, "
+    "ended_at, outcome) SELECT name, event_id, account, order_id, recorded_at, 1, "
+    "CASE WHEN name IN ('failing', 'given_up') THEN 'HTTP 500' END, "
+    "CASE WHEN name IN ('delivered', 'given_up') THEN recorded_at END, "
+    "CASE WHEN name IN ('delivered', 'given_up') THEN name END "
+    "FROM order_events, unnest(%(subscriptions)s::text[]) name WHERE event_id <= %(delivered)s",
     "ANALYZE",
 )
+DELIVERIES = 50_000
+"""So many deliveries each subscription has."""
+SUBSCRIPTIONS = ("delivered", "failing", "given_up", "waiting")
 PATHS = {
     "start page": "", "search by an id": "/orders?text=101", "search by a SKU": "/orders?text=SKU7",
     "search by account and status": "/orders?account={account}&status=accepted",
@@ -52,7 +65,8 @@ PATHS = {
     "rejected records by reason": "/rejected",
     "the records of a reason": "/rejected/records?account={account}&why=items%5B%5D.quantity%3A+is+7",
     "shortages and late orders": "/stock", "stock of a SKU": "/stock/sku?sku=SKU7", "waiting lines": "/waiting",
-    "documents of an order": "/documents?order=101",
+    "documents of an order": "/documents?order=101", "subscriptions": "/subscriptions",
+    **{f"subscription: all {name.replace('_', ' ')}": f"/subscriptions/one?name={name}" for name in SUBSCRIPTIONS},
 }  # fmt: skip
 
 
@@ -82,8 +96,12 @@ def measure(orders: int, repetitions: int) -> list[str]:
     try:
         with orders_database() as url:
             with psycopg.connect(url, autocommit=True) as connection:
+                values = {
+                    "account": account, "orders": orders, "skus": SKUS, "subscriptions": list(SUBSCRIPTIONS),
+                    "delivered": DELIVERIES,
+                }  # fmt: skip
                 for statement in FILL:
-                    connection.execute(statement.encode(), {"account": account, "orders": orders, "skus": SKUS})
+                    connection.execute(statement.encode(), values)
             with (
                 served(web_app(Starlette(), WebSettings())) as address,
                 httpx.Client(trust_env=False, timeout=60) as client,
@@ -109,8 +127,9 @@ def main() -> None:
         os.environ["ORDERS_SYNC_STATE"] = folder
         lines = measure(options.orders, options.runs)
     what = (
-        f"The operator's pages beside {options.orders:,} orders, 1,000 rejected records and 4,000 flaws, "
-        f"{options.runs} requests each; the aim is {LIMIT_MILLISECONDS} ms:"
+        f"The operator's pages beside {options.orders:,} orders, 1,000 rejected records, 4,000 flaws and "
+        f"{DELIVERIES * len(SUBSCRIPTIONS):,} deliveries, {options.runs} requests each; "
+        f"the aim is {LIMIT_MILLISECONDS} ms:"
     )
     if options.write:
         write_part(PAGES_HEADING, [what, "", *lines])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from docs.generate.command_line import command_line_page
 from docs.generate.contract import SCHEMA_FILE, asyncapi_file, schema_file
-from docs.generate.documents import document_access_table
+from docs.generate.documents import document_access_table, document_states_table
 from docs.generate.events import events_page
 from docs.generate.grafana import dashboard_file, rules_file
 from docs.generate.layers import layers_picture
@@ -38,7 +38,7 @@ PAGES: dict[str, Callable[[], str]] = {
 #: Parts of hand-written pages, between `<!-- generated: NAME -->` and `<!-- /generated -->`.
 PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "operation.md": {"document access": document_access_table},
-    "data.md": {"tables": tables_picture, "views": views_part},
+    "data.md": {"document states": document_states_table, "tables": tables_picture, "views": views_part},
     "stock.md": {"lock actions": lock_actions_table, "lock states": lock_states_table},
 }
 

@@ -1,6 +1,7 @@
 """The table in docs/operation.md: what the URLs of each marketplace's documents need to open."""
 
-from docs.generate.markdown import table
+from docs.generate.markdown import code, table
+from orders_sync.documents.all_documents import STATES
 from orders_sync.marketplaces.kit.registry import find_marketplace, marketplace_names
 
 
@@ -17,3 +18,8 @@ def document_access_table() -> str:
         for kind, access in marketplace.document_access.items()
     ]
     return table(("marketplace", "document", "its URL", "source"), rows)
+
+
+def document_states_table() -> str:
+    """What the states of the exported documents mean."""
+    return table(("state", "meaning"), ((code(state), meaning) for state, meaning in STATES.items()))

@@ -1,5 +1,6 @@
 """docs/reference/settings.md: every setting of every YAML file, from the pydantic models that check them."""
 
+from datetime import timedelta
 from typing import Any, cast
 
 from pydantic import BaseModel
@@ -15,6 +16,7 @@ from orders_sync.marketplaces.kit.registry import find_marketplace, marketplace_
 
 HEAD = ("setting", "type", "default", "meaning")
 
+_UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
 REQUIRED = object()
 """The default of a setting that has none."""
 
@@ -128,6 +130,8 @@ def _type(field: dict[str, Any], shared: dict[str, Any]) -> str:
 def _as_yaml(value: Any) -> str:
     if value is None:
         return "null"
+    if isinstance(value, timedelta):
+        return _duration(value)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple) and len(cast(tuple[Any, ...], value)) == 1:  # a single value is written as it is
@@ -135,3 +139,9 @@ def _as_yaml(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(_as_yaml(part) for part in cast(list[Any], value))}]"
     return str(value)
+
+
+def _duration(value: timedelta) -> str:
+    """As a file writes it: in the largest unit of which it is a whole number."""
+    unit, length = next(each for each in _UNITS.items() if not value % each[1])
+    return f"{value // length}{unit}"

@@ -56,6 +56,7 @@ class Act(StrEnum):
     READ_DOCUMENTS = "read_documents"
     READ_RECORD = "read_record"
     LIST_DEVICES = "list_devices"
+    EXPORT_DOCUMENTS = "export_documents"
     PRUNE_HISTORY = "prune_history"
     PAUSE_SUBSCRIPTION = "pause_subscription"
     RESUME_SUBSCRIPTION = "resume_subscription"

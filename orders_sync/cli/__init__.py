@@ -18,8 +18,8 @@ RENAMED = {"migrate": "db upgrade", "migration": "cutover"}
 """The present names of the commands that were renamed in 0.2, by their old names. The old names end with 0.3."""
 COMMANDS = (
     "acceptance", "accounts", "acts", "alerts", "buyer", "changes", "cutover", "daemon", "db", "devices", "doctor",
-    "documents", "drift", "errors", "explain", "flaws", "init", "lanes", "log", "metrics", "redecode", "rejected",
-    "sandbox", "schedule", "status", "stock", "subscriptions", "sync", "up", "watch", "web",
+    "documents", "drift", "errors", "explain", "export", "flaws", "init", "lanes", "log", "metrics", "redecode",
+    "rejected", "sandbox", "schedule", "status", "stock", "subscriptions", "sync", "up", "watch", "web",
 )  # fmt: skip
 """Each is a module of this package, with a command of the same name."""
 

@@ -7,6 +7,7 @@ from click.shell_completion import CompletionItem
 
 from orders_sync.cli.ends import note_account
 from orders_sync.model.lane import Lane, SyncType
+from orders_sync.model.statuses import Status
 
 MAX_COMPLETIONS = 100
 
@@ -42,6 +43,24 @@ class LaneName(click.ParamType[Lane]):
         """The lanes of the accounts that have a file."""
         lanes = (f"{account}/{sync_type}" for account in _accounts() for sync_type in SyncType)
         return [CompletionItem(lane) for lane in lanes if lane.startswith(incomplete)]
+
+
+class StatusName(click.ParamType[Status]):
+    """A status of orders and items, in the project's vocabulary."""
+
+    name = "status"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Status:
+        if value not in list(Status):
+            from orders_sync.config.yaml_files import did_you_mean
+
+            meant = did_you_mean(value, Status)
+            self.fail(f"{value!r} is no status{meant}; allowed are {', '.join(Status)}.", param, ctx)
+        return Status(str(value))
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """All of them."""
+        return [CompletionItem(str(status)) for status in Status if status.startswith(incomplete)]
 
 
 class RejectedId(click.ParamType[str]):
@@ -88,6 +107,7 @@ class SubscriptionName(click.ParamType[str]):
 _SUBSCRIPTIONS = "SELECT subscription FROM subscriptions WHERE starts_with(subscription, %s) ORDER BY 1"
 
 ACCOUNT, LANE, REJECTED_ID, SUBSCRIPTION = AccountName(), LaneName(), RejectedId(), SubscriptionName()
+STATUS = StatusName()
 
 
 def _accounts() -> list[str]:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import click
 
-from orders_sync.model.times import EARLIEST, why_out_of_range
+from orders_sync.model.times import ALLOWED_PAST, why_out_of_range
 
 
 class PastTime(click.DateTime):
@@ -15,5 +15,5 @@ class PastTime(click.DateTime):
         at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
         problem = why_out_of_range(at, datetime.now(UTC))
         if problem is not None:
-            self.fail(f"{value} {problem}; allowed is a time (UTC) from {EARLIEST:%Y-%m-%d} up to now.", param, ctx)
+            self.fail(f"{value} {problem}; allowed is {ALLOWED_PAST}.", param, ctx)
         return at

@@ -2,7 +2,7 @@
 
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -15,9 +15,6 @@ from orders_sync.cli.user import by_user
 from orders_sync.config.bounds import ROW_ID, ROWS_SHOWN
 from orders_sync.database.opened import orders_database
 from orders_sync.model.errors import UserFacingError
-
-if TYPE_CHECKING:
-    from orders_sync.subscriptions.deliveries import Position
 
 APPLICATION = "orders_sync subscriptions"
 DELIVER_SECONDS = 25.0
@@ -56,13 +53,14 @@ def list_subscriptions(as_json: bool, as_csv: bool) -> None:
         found = positions(connection)
     with read_stock_database(APPLICATION) as stock:
         of_stock = stock_position(stock)
+    now = datetime.now(UTC)
     consumers = {name: settings.consumer for name, settings in configured.items()}
     rows: list[list[Any]] = [
         [STOCK, "stock job", "", of_stock.waiting, of_stock.waiting_since, of_stock.failing, None, of_stock.given_up]
     ]
     rows += [
         [
-            each.subscription, consumers.get(each.subscription, "none: it has no file"), _state(each), each.waiting,
+            each.subscription, consumers.get(each.subscription, "none: it has no file"), each.state(now), each.waiting,
             each.waiting_since, each.failing, each.delivered, each.given_up,
         ]
         for each in found
@@ -103,7 +101,7 @@ def waiting(name: str, given_up: bool, limit: int, as_json: bool, as_csv: bool) 
     with orders_database(APPLICATION) as connection:
         found = deliveries(connection, name, given_up=given_up, limit=limit)
     names = ["event", "kind", "account", "order", "recorded_at", "attempts", "due_at", "problem"]
-    rows = [list(each[:-1]) for each in found]
+    rows = [list(each[: len(names)]) for each in found]
     what = "given up" if given_up else "waiting"
     print_rows(f"{len(rows)} events {what}", names, rows, as_json=as_json, as_csv=as_csv, optional=["recorded_at"])
 
@@ -193,12 +191,8 @@ def remove(name: str, reason: str) -> None:
 
     What waits for it is forgotten, too.
     """
-    from orders_sync.config.subscriptions import load_subscriptions
     from orders_sync.subscriptions import by_hand
 
-    usable, problems = load_subscriptions()
-    if name in usable or name in problems:
-        raise UserFacingError(f"The subscription {name} still has a file: delete its folder first.")
     with orders_database(APPLICATION) as connection:
         count = by_hand.remove(connection, name, by_user(reason))
     console.print(f"{name} is forgotten; {count} events were waiting for it.", markup=False)
@@ -233,11 +227,3 @@ def secret() -> None:
     from orders_sync.subscriptions.webhooks.signatures import make_secret
 
     print_as_it_is(f"{make_secret()}\n")
-
-
-def _state(position: "Position") -> str:
-    if position.is_paused:
-        return "paused"
-    if position.resting_until is not None and position.resting_until > datetime.now(UTC):
-        return "receiver rests"
-    return "receiver fails" if position.problem is not None else ""

@@ -25,6 +25,8 @@ COMPONENT_TYPE = "orders_sync.components.subscription.Subscription"
 FILE_NAME = "defs.yaml"
 STOCK = "stock"
 """The subscription that is always there: the stock job."""
+ALERT_AFTER = timedelta(minutes=30)
+"""After how long a waiting event is reported, where the file says nothing else."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,49}")
 _CONSUMER = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
 _ROLE = r"^[^\x00-\x1f\x7f\"]{1,63}$"
@@ -125,7 +127,7 @@ class SubscriptionSettings(BaseModel):
         "`beginning`.",
     )
     alert_after: Duration = Field(
-        default=timedelta(minutes=30),
+        default=ALERT_AFTER,
         description="After how long a waiting event is reported, e.g. 30m.",
     )
     dagster: DagsterConsumer | None = Field(default=None, description="A Python function that a Dagster job calls.")

@@ -9,6 +9,7 @@ import dagster as dg
 
 from orders_sync.config.subscriptions import SubscriptionSettings
 from orders_sync.subscriptions.deliveries import Position
+from orders_sync.subscriptions.matching import matching_text
 
 GROUP = "subscriptions"
 OWNERS = ("team:orders",)
@@ -21,6 +22,7 @@ def subscription_key(name: str) -> dg.AssetKey:
 
 def subscription_spec(name: str, settings: SubscriptionSettings) -> dg.AssetSpec:
     """The asset of a subscription, whoever consumes its events."""
+    gets = matching_text(settings.kinds, settings.accounts, settings.statuses)
     return dg.AssetSpec(
         subscription_key(name),
         deps=[dg.AssetKey("order_events")],
@@ -28,7 +30,7 @@ def subscription_spec(name: str, settings: SubscriptionSettings) -> dg.AssetSpec
         owners=list(OWNERS),
         kinds={_kind(settings)},
         description=(
-            f"Gets {_filters(settings)}: {_consumer(settings)}. Its plots show how many events were delivered in the "
+            f"Gets {gets}: {_consumer(settings)}. Its plots show how many events were delivered in the "
             "last 24 hours, how many wait and for how long, how many fail, and how many were given up."
         ),
     )
@@ -62,12 +64,6 @@ def observations(found: Sequence[Position], cursor: str | None) -> tuple[list[dg
 
 def _kind(settings: SubscriptionSettings) -> str:
     return "python" if settings.dagster is not None else "http" if settings.webhook is not None else "postgres"
-
-
-def _filters(settings: SubscriptionSettings) -> str:
-    accounts = f" of {', '.join(settings.accounts)}" if settings.accounts is not None else ""
-    statuses = f" that lead to {' or '.join(settings.statuses)}" if settings.statuses is not None else ""
-    return f"{', '.join(settings.kinds)}{accounts}{statuses}"
 
 
 def _consumer(settings: SubscriptionSettings) -> str:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 ALLOWED = "a time from 2000 to 2099"
+ALLOWED_PAST = f"a time (UTC) from {EARLIEST:%Y-%m-%d} up to now"
 
 
 def why_out_of_range(at: datetime, now: datetime) -> str | None:

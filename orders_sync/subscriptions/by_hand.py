@@ -6,6 +6,7 @@ from typing import LiteralString, NamedTuple
 
 from orders_sync.acts.by import By
 from orders_sync.acts.manual_acts import Act, On, note_act
+from orders_sync.config.subscriptions import load_subscriptions
 from orders_sync.database.engine import Connection
 from orders_sync.database.rows import rows_as
 from orders_sync.model.errors import UserFacingError
@@ -21,16 +22,25 @@ class Delivery(NamedTuple):
 
     event_id: int
     kind: str
+    """'': somebody has deleted the event from the database."""
     account: str
     order_id: str
-    recorded_at: datetime
-    """When the event was stored, by our clock."""
+    recorded_at: datetime | None
+    """When the event was stored, by our clock; None: it was deleted."""
     attempts: int
     due_at: datetime
     """From when it may be delivered, or delivered again, by our clock."""
     problem: str | None
     outcome: str | None
     """delivered, skipped or given_up; None: it waits."""
+    waiting_since: datetime
+    """When it was written, or last replayed, by our clock."""
+    ended_at: datetime | None
+    """When it was given up, by our clock; None: it waits."""
+    is_claimed: bool
+    """Whether a consumer has it until due_at."""
+    behind: int | None
+    """The number of the earlier event of its order that it waits for; None: none."""
 
 
 def pause(connection: Connection, subscription: str, by: By) -> None:
@@ -70,7 +80,9 @@ def replay_since(connection: Connection, subscription: str, since: datetime, by:
 
 
 def replay_order(connection: Connection, subscription: str, account: str, order_id: str, by: By) -> int:
-    """Delivers all events of an order again; returns how many."""
+    """Delivers all events of an order again; returns how many. Raises SubscriptionError if the order has none."""
+    if connection.execute(_HAS_EVENTS, [account, order_id]).fetchone() is None:
+        raise SubscriptionError(f"There is no event of an order {order_id} in the account {account}.")
     values = {"account": account, "order": order_id}
     return _replay(connection, subscription, by, _OF_ORDER, values, f"order {account}/{order_id}")
 
@@ -81,7 +93,12 @@ def replay_given_up(connection: Connection, subscription: str, by: By) -> int:
 
 
 def remove(connection: Connection, subscription: str, by: By) -> int:
-    """Forgets a subscription with its deliveries; returns how many events were waiting."""
+    """Forgets a subscription with its deliveries; returns how many events were waiting.
+
+    Raises SubscriptionError if it still has a file, which would add it again.
+    """
+    if has_file(subscription):
+        raise SubscriptionError(f"The subscription {subscription} still has a file: delete its folder first.")
     with connection.transaction():
         _check(connection, subscription)
         ((waiting,),) = connection.execute(_WAITING, [subscription])
@@ -91,11 +108,19 @@ def remove(connection: Connection, subscription: str, by: By) -> int:
     return int(waiting)
 
 
-def deliveries(connection: Connection, subscription: str, *, given_up: bool, limit: int) -> list[Delivery]:
-    """The events that wait, the oldest first; or those that were given up."""
+def has_file(subscription: str) -> bool:
+    """Whether a subscription has a file, which may have an error."""
+    usable, problems = load_subscriptions()
+    return subscription in usable or subscription in problems
+
+
+def deliveries(
+    connection: Connection, subscription: str, *, given_up: bool, limit: int, after: int = 0
+) -> list[Delivery]:
+    """The events that wait, the oldest first; or those that were given up. `after`: those with a greater number."""
     _check(connection, subscription)
-    values = {"subscription": subscription, "given_up": given_up, "limit": limit}
-    return rows_as(connection, Delivery, _DELIVERIES, values)
+    values = {"subscription": subscription, "after": after, "limit": limit}
+    return rows_as(connection, Delivery, _GIVEN_UP_DELIVERIES if given_up else _WAITING_DELIVERIES, values)
 
 
 def _replay(
@@ -158,11 +183,25 @@ ON CONFLICT (subscription, event_id) DO UPDATE SET due_at = now(), ended_at = NU
   first_tried_at = CASE WHEN known.ended_at IS NULL THEN known.first_tried_at END
 WHERE known.ended_at IS NOT NULL OR known.problem IS NOT NULL
 """
-_DELIVERIES: LiteralString = """
-SELECT delivery.event_id, event.kind, delivery.account, delivery.order_id, event.recorded_at, delivery.attempts,
-  delivery.due_at, delivery.problem, delivery.outcome
-FROM event_deliveries delivery JOIN order_events event USING (event_id)
-WHERE delivery.subscription = %(subscription)s AND CASE WHEN %(given_up)s
-  THEN delivery.outcome = 'given_up' ELSE delivery.ended_at IS NULL END
-ORDER BY delivery.event_id LIMIT %(limit)s
+_HAS_EVENTS: LiteralString = "SELECT FROM order_events WHERE account = %s AND order_id = %s LIMIT 1"
+_LISTED: LiteralString = """
+SELECT listed.event_id, coalesce(event.kind, '') AS kind, listed.account, listed.order_id, event.recorded_at,
+  listed.attempts, listed.due_at, listed.problem, listed.outcome, listed.waiting_since, listed.ended_at,
+  listed.is_claimed, (
+    SELECT max(earlier.event_id) FROM event_deliveries earlier
+    WHERE earlier.subscription = listed.subscription AND earlier.account = listed.account
+      AND earlier.order_id = listed.order_id AND earlier.event_id < listed.event_id AND earlier.ended_at IS NULL
+      AND listed.ended_at IS NULL) AS behind
+FROM listed LEFT JOIN order_events event USING (event_id) ORDER BY listed.event_id
 """
+# `+ 0`: the planner would walk the primary key past all that was delivered, to find the few that it is about. The
+# numbers alone are sorted: there may be many.
+_NUMBERS: LiteralString = """
+WITH listed AS MATERIALIZED (SELECT delivery.* FROM (
+  SELECT event_id FROM event_deliveries WHERE subscription = %(subscription)s AND event_id > %(after)s"""
+_PAGE: LiteralString = """
+  ORDER BY event_id + 0 LIMIT %(limit)s) numbers
+  JOIN event_deliveries delivery ON delivery.subscription = %(subscription)s AND delivery.event_id = numbers.event_id)
+"""
+_WAITING_DELIVERIES: LiteralString = _NUMBERS + " AND ended_at IS NULL" + _PAGE + _LISTED
+_GIVEN_UP_DELIVERIES: LiteralString = _NUMBERS + " AND outcome = 'given_up'" + _PAGE + _LISTED

@@ -15,6 +15,7 @@ from orders_sync.web.pages.operations import OperationsPages, handlers
 from orders_sync.web.pages.orders import OrderPages
 from orders_sync.web.pages.rejected import RejectedPages
 from orders_sync.web.pages.stock import StockPages
+from orders_sync.web.pages.subscriptions import SubscriptionPages
 from orders_sync.web.sessions import Attempts, Sessions
 from orders_sync.web.settings import WebSettings
 from orders_sync.web.users import ProxyUsers
@@ -26,7 +27,8 @@ def web_app(dagster: ASGIApp, settings: WebSettings) -> ASGIApp:
     frame, launcher = Frame(sessions, has_login=settings.password is not None), Launcher(dagster)
     pages = OperationsPages(frame)
     others = (
-        OrderPages(frame, launcher), LanePages(frame, launcher), RejectedPages(frame, launcher), StockPages(frame)
+        OrderPages(frame, launcher), LanePages(frame, launcher), RejectedPages(frame, launcher), StockPages(frame),
+        SubscriptionPages(frame),
     )  # fmt: skip
     routes: list[BaseRoute] = [*pages.routes(), *(route for each in others for route in each.routes())]
     if settings.password is not None:

@@ -48,6 +48,7 @@ ACTS: list[tuple[tuple[str, ...], str, dict[str, str]]] = [
     (("documents", "save", "1", "--to", "saved"), "read_documents", {"account": "shop", "order_id": "1"}),
     (("documents", "print", "1"), "read_documents", {"account": "shop", "order_id": "1"}),
     (("devices", "list", "--order", "1"), "list_devices", {"order_id": "1", "detail": "1 items"}),
+    (("export", "documents", "--account", "shop"), "export_documents", {"account": "shop"}),
     (("stock", "import", "levels.csv"), "import_stock", {}),
     (("stock", "skus", "import", "skus.csv"), "import_skus", {}),
     (("stock", "buffer", "--account", "shop", "--sku", "PHONE", "--pieces", "1"), "set_buffer", {"sku": "PHONE"}),
@@ -70,6 +71,7 @@ OTHERS = {
     "acceptance waiting", "stock levels", "explain",
     "alerts list", "alerts test", "init", "accounts add", "stock available", "stock events", "stock explain", "stock received", "stock skus list", "accounts list", "accounts check", "sandbox", "up", "daemon", "watch", "web", "db upgrade", "db roles", "db backup", "db restore", "cutover status", "cutover differences", "cutover check",
     "metrics", "subscriptions list", "subscriptions waiting", "subscriptions event", "subscriptions deliver", "subscriptions secret",
+    "export orders", "export items", "export pick-list",
 }  # fmt: skip
 #: A scheduler runs it, as V1's `schedule:run`; and those whose acts their own tests see: the cutover, held and
 #: received pieces, subscriptions.

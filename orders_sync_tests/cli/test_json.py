@@ -38,6 +38,9 @@ WITHOUT: dict[str, str] = {
     "metrics": "it prints Prometheus's format",
     "subscriptions event": "it prints JSON anyway",
     "subscriptions secret": "it prints one secret",
+    **dict.fromkeys(
+        ("export orders", "export items", "export pick-list", "export documents"), "it writes CSV or Parquet"
+    ),
     "documents save": "it writes files, and names them",
     "documents print": "it writes a PDF",
     "rejected show": "it prints the record as it was received",

@@ -22,7 +22,8 @@ MISSPELLED: list[tuple[str, ...]] = [
     ("documents", "list", "1", "--account", "shpo"), ("documents", "refresh", "1", "--account", "shpo"),
     ("documents", "save", "1", "--to", "x", "--account", "shpo"), ("documents", "print", "1", "--account", "shpo"),
     ("drift", "--account", "shpo"), ("drift", "seen", "shpo"), ("drift", "fields", "shpo"),
-    ("errors", "list", "--account", "shpo"), ("flaws", "--account", "shpo"), ("lanes", "rewind", "shpo/new", "--to", "2026-01-01", *WHY),
+    ("errors", "list", "--account", "shpo"), ("export", "orders", "--account", "shpo"), ("export", "items", "--account", "shpo"),
+    ("export", "pick-list", "--account", "shop", "--account", "shpo"), ("export", "documents", "--account", "shpo"), ("flaws", "--account", "shpo"), ("lanes", "rewind", "shpo/new", "--to", "2026-01-01", *WHY),
     ("redecode", "--account", "shpo"), ("rejected", "--account", "shpo"), ("rejected", "list", "--account", "shpo"),
     ("rejected", "show", "shpo", "1"), ("rejected", "retry", "shpo"), ("rejected", "dismiss", "shpo", "1", *WHY),
     ("stock", "available", "--account", "shpo"), ("stock", "buffer", "--account", "shpo"),
@@ -75,6 +76,9 @@ def test_a_shell_completes_accounts_lanes_and_types_of_syncs(tmp_path: Path) -> 
     assert completed("lanes", "rewind", "shop/n") == ["shop/new"]
     assert completed("sync", "--type", "in") == ["incomplete"]
     assert completed("sta") == ["status"]
+    assert completed("export", "orders", "--status", "refunded") == [
+        "refunded_before_shipping", "refunded_after_shipping",
+    ]  # fmt: skip
 
 
 @pytest.mark.usefixtures("shop")

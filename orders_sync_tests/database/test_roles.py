@@ -37,6 +37,7 @@ from orders_sync_tests.cli.command_line import run
 from orders_sync_tests.debian_postgresql import DebianServer, prepared_server
 from orders_sync_tests.marketplaces.medusa_shop import MedusaShop, medusa_account
 from orders_sync_tests.marketplaces.scripted_shop import an_order_at
+from orders_sync_tests.stock.stored_orders import StoredItem, StoredOrder, store_order
 from orders_sync_tests.subscriptions.conftest import an_event, settings
 
 pytestmark = pytest.mark.needs("postgresql")
@@ -236,6 +237,22 @@ def test_a_subscriber_consumes_its_own_subscription_and_nothing_else(admin: str)
     with connect(url_of(ROLES.writer, admin)) as writer:
         assert claim(writer, "erp", 10) == []
         assert writer.execute("SELECT order_event(1)").fetchone() is not None
+
+
+def test_the_reader_exports_orders_and_items_and_nothing_that_leads_to_a_buyer(
+    admin: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with connect(admin) as connection:
+        store_order(connection, StoredOrder("1", [StoredItem("10")]))
+    monkeypatch.setenv("ORDERS_DATABASE_URL", url_of(ROLES.reader, admin))
+    for what, first in (("orders", "shop,1,accepted,"), ("items", "shop,1,10,PHONE,")):
+        result = run("export", what, "--account", "shop")
+        assert result.exit_code == 0, result.output
+        assert result.stdout.splitlines()[1].startswith(first)
+    for what in ("documents", "pick-list"):
+        result = run("export", what)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr.startswith("Error: The user of the orders database lacks a right: ")
 
 
 def test_no_column_with_a_buyers_data_is_among_the_readers() -> None:

@@ -114,7 +114,7 @@ def shell(project: Path, marketplace: Marketplace, database_url: str) -> dict[st
     )
 
 
-@pytest.mark.parametrize("page", ["docs/operation.md", "docs/accounts.md"])
+@pytest.mark.parametrize("page", ["docs/operation.md", "docs/accounts.md", "docs/data.md"])
 def test_the_commands_of_a_page_run(page: str, project: Path, shell: dict[str, str]) -> None:
     run = 0
     for line in commands_in_blocks(page):

@@ -1,12 +1,16 @@
 """The generated pages of docs/ say what the code says, and generators find what is missing in the code."""
 
+import re
+
 import pytest
 from sqlalchemy import Column, MetaData, Table, Text
 
 from docs.generate.__main__ import DOCS, contents, outdated
 from docs.generate.layers import layers
+from docs.generate.settings import settings_table
 from docs.generate.tables import columns_table
 from orders_sync.config.environment import ENVIRONMENT_VARIABLES, PROJECT_ROOT
+from orders_sync.config.subscriptions import DagsterConsumer, SubscriptionSettings
 from orders_sync.database.tables import metadata
 from orders_sync.marketplaces.kit.registry import find_marketplace, marketplace_names
 from orders_sync.model.statuses import Status
@@ -28,6 +32,11 @@ def test_every_setting_table_and_state_is_in_the_reference() -> None:
         assert f"| `{variable}` |" in pages["reference/settings.md"]
     for status in Status:
         assert f"| `{status}` |" in pages["reference/states.md"]
+
+
+def test_a_default_is_written_as_a_file_writes_it() -> None:
+    assert re.search(r"\| `alert_after` \|.*\| `30m` \|", settings_table(SubscriptionSettings))
+    assert re.search(r"\| `lease` \|.*\| `10m` \|", settings_table(DagsterConsumer))
 
 
 def test_a_column_without_meaning_is_an_error() -> None:

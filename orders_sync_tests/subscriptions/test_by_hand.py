@@ -108,6 +108,35 @@ def test_what_waits_and_what_was_given_up_is_listed(connection: Connection, subs
     assert deliveries(connection, "erp", given_up=True, limit=5) == []
 
 
+def test_an_event_that_somebody_has_deleted_is_listed_too(connection: Connection, subscribe: Subscribe) -> None:
+    subscribe()
+    an_event(connection)
+    connection.execute("DELETE FROM order_events")
+    (waiting,) = deliveries(connection, "erp", given_up=False, limit=5)
+    assert (waiting.kind, waiting.order_id, waiting.recorded_at) == ("", "1", None)
+    skip(connection, "erp", waiting.event_id, BY)
+    assert deliveries(connection, "erp", given_up=False, limit=5) == []
+
+
+def test_a_list_goes_on_after_a_number(connection: Connection, subscribe: Subscribe) -> None:
+    subscribe()
+    for order in ("1", "2", "3"):
+        an_event(connection, order)
+    first, second, third = event_ids(connection)
+    acknowledge(connection, "erp", [second])
+    found = deliveries(connection, "erp", given_up=False, limit=5, after=first)
+    assert [each.event_id for each in found] == [third]
+    assert [each.event_id for each in deliveries(connection, "erp", given_up=False, limit=1)] == [first]
+
+
+def test_an_order_without_events_is_not_delivered_again(connection: Connection, subscribe: Subscribe) -> None:
+    subscribe()
+    an_event(connection)
+    with pytest.raises(SubscriptionError, match="There is no event of an order 9 in the account shop"):
+        replay_order(connection, "erp", "shop", "9", BY)
+    assert acts(connection) == []
+
+
 def test_a_removed_subscription_is_forgotten(connection: Connection, subscribe: Subscribe) -> None:
     subscribe()
     an_event(connection)

@@ -53,6 +53,7 @@ def test_a_reader_sees_what_the_others_see(reader: httpx.Client) -> None:
         "/operations/documents",
         "/operations/orders",
         "/operations/lanes",
+        "/operations/subscriptions",
     ):
         assert reader.get(path).status_code == 200, path
 

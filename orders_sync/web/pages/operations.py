@@ -36,6 +36,7 @@ from orders_sync.passes.waiting_lines import count_waiting_lines, hold_back
 from orders_sync.stock.connection import stock_connection
 from orders_sync.stock.queries import short_locks
 from orders_sync.stock.stored_available import store_available
+from orders_sync.subscriptions.deliveries import in_trouble
 from orders_sync.sync.rejected_records import rejected_count
 from orders_sync.web.pages.connections import APPLICATION, PAGE_SECONDS, page_connection, page_stock_reader
 from orders_sync.web.pages.contents import document_answer, pdf_answer
@@ -81,12 +82,13 @@ class OperationsPages:
                 for state in lane_states(connection, lanes_on(accounts))
             ]
             pauses = paused_accounts(connection).values()
-            rejected = rejected_count(connection)
+            rejected, troubled = rejected_count(connection), in_trouble(connection)
         quiet = (ActivityKind.IDLE, ActivityKind.PAUSED)
         at_work = [(lane, doing) for lane, doing in lanes if doing.kind not in quiet]
         return self._frame.page(
-            request, "start.html", waiting=waiting, at_work=at_work, pauses=pauses, rejected=rejected, short=short
-        )
+            request, "start.html", waiting=waiting, at_work=at_work, pauses=pauses, rejected=rejected, short=short,
+            in_trouble=troubled,
+        )  # fmt: skip
 
     def waiting(self, request: Request) -> Response:
         """The waiting orderlines, those that run out first come first."""

@@ -17,12 +17,16 @@ from orders_sync.lanes.history import accounts_with_lanes
 from orders_sync.marketplaces.kit.accounts import account_names, find_account
 from orders_sync.model.statuses import Status
 from orders_sync.model.times import EARLIEST, LATEST
+from orders_sync.subscriptions.deliveries import deliveries_of_order
 from orders_sync.web.launches import Launch, Launcher
 from orders_sync.web.pages.connections import page_connection, page_stock_reader
 from orders_sync.web.pages.frame import Frame, name_of_user, text_of
 from orders_sync.web.pages.rendering import url
 from orders_sync.web.pages.texts import indented
 from orders_sync.web.users import user_of
+
+MAX_EVENTS = 50
+"""So many events of an order are shown with their deliveries: the latest ones."""
 
 
 class OrderPages:
@@ -67,13 +71,14 @@ class OrderPages:
         with page_stock_reader() as stock:
             facts = facts_of(stock, account, order_id)
             entries = timeline(stock, account, order_id)
+            deliveries = deliveries_of_order(stock.connection, account, order_id, MAX_EVENTS)
         if facts is None and not entries:
             text = f"There is no order {order_id} in the account {account}."
             return self._frame.page(request, "message.html", 404, title="No such order", text=text)
         order, items = facts if facts is not None else (None, [])
         return self._frame.page(
             request, "order.html", account=account, order_id=order_id, order=order, items=items, entries=entries,
-            may_read_record=order is not None and not user_of(request.scope).reads_only,
+            deliveries=deliveries, may_read_record=order is not None and not user_of(request.scope).reads_only,
         )  # fmt: skip
 
     async def reread(self, request: Request) -> Response:
