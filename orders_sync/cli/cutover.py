@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from rich.text import Text
 
 from orders_sync.cli.names import ACCOUNT
 from orders_sync.cli.output import EXIT_DONE, EXIT_FAILED, beside, console, print_error, print_warning, yes_or_no
@@ -94,7 +95,7 @@ def status(as_json: bool) -> None:
     if made:
         shown = table("Moves", "at (UTC)", "from", "to", "by", "forced", "reason")
         for move in made:
-            forced = "yes" if move.forced else ""
+            forced = Text("yes", style="bold red") if move.forced else ""
             shown.add_row(moment(move.moved_at), move.from_phase, move.to_phase, move.moved_by, forced, move.reason)
         console.print(shown)
 

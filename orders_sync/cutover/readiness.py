@@ -141,8 +141,9 @@ def _compared_days(connection: Connection, days: Sequence[date]) -> list[Compare
 
 
 _COMPARED: LiteralString = """
-SELECT DISTINCT ON (account, day) account, day, compared_orders, correct, missing_in_v2, locks_differing, levels_differing,
-  calls_v2, too_many_requests_v2, is_whole_day, v1_ran, v2_ran, zone_offset_minutes, clock_skew_seconds
+SELECT DISTINCT ON (account, day) account, day, compared_orders, correct, missing_in_v2, locks_differing,
+  levels_differing, calls_v2, too_many_requests_v2, is_whole_day, v1_ran, v2_ran, zone_offset_minutes,
+  clock_skew_seconds
 FROM migration_comparisons WHERE day = ANY(%s) ORDER BY account, day, comparison_id DESC
 """
 

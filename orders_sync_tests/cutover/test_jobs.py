@@ -158,7 +158,11 @@ def test_a_comparison_that_a_person_starts_is_an_act(
     assert job.execute_in_process(partition_key=day, tags={"user": "ann@shop.example"}).success
     (act,) = stored_acts(connection, Selection())
     assert (act.actor, act.act) == ("ann@shop.example", "compare_v1_and_v2")
-    assert (act.account, act.object, act.detail) == ("back_market_sandbox", f"day {day}", "No orders on this day.")
+    assert (act.account, act.object, act.detail) == (
+        "back_market_sandbox",
+        f"day {day}",
+        "No order was compared: neither side touched one.",
+    )
     assert run_command("cutover", "compare", "--day", day).exit_code == 0
     assert stored_acts(connection, Selection())[-1].via == "orders-sync cutover compare"
 

@@ -144,7 +144,7 @@ class Planter:
             "SELECT placed.order_id, item.item_id FROM orders placed JOIN order_items item USING (account, order_id) "
             "LEFT JOIN shadow.stock_locks lock USING (account, item_id) "
             f"WHERE placed.order_id <> ALL(%s) AND ({where}) ORDER BY placed.created_at::date <> %s, placed.order_id "
-            "LIMIT 1".replace("placed.created_at::date", "(placed.created_at AT TIME ZONE 'UTC')::date"),
+            "LIMIT 1".replace("placed.created_at::date", "(placed.created_at AT TIME ZONE 'UTC')::date").encode(),
             [list(self._taken), day],
         ).fetchone()
         assert row is not None, where
@@ -152,10 +152,10 @@ class Planter:
         return row[0], row[1]
 
     def v1(self, sql: str, **values: Any) -> None:
-        assert self.pair.v1.execute(sql, values).rowcount >= 1, sql
+        assert self.pair.v1.execute(sql.encode(), values).rowcount >= 1, sql
 
     def v2(self, sql: str, **values: Any) -> None:
-        assert self.pair.connection.execute(sql, values).rowcount >= 1, sql
+        assert self.pair.connection.execute(sql.encode(), values).rowcount >= 1, sql
 
     def expect(self, order_id: str, item_id: str, kind: str, name: str, right: str) -> None:
         self.pair.expected[order_id, item_id, kind, name] = right
@@ -290,11 +290,12 @@ def test_thirty_kinds_of_differences_are_found_and_none_is_invented(pair: Pair) 
     assert len(pair.expected) >= 30
     found: dict[tuple[str, str, str, str], str] = {}
     findings: dict[str, int] = {}
-    for day in pair.last_days():
-        made = pair.compare(day)
+    runs = [pair.compare(day) for day in pair.last_days()]
+    for made in runs:
         found |= found_in(made)
         findings |= {finding.kind: finding.count for finding in made.findings}
     assert found == pair.expected
+    made = runs[-1]
     verdict = made.verdict
     counts = {right: list(pair.expected.values()).count(right) for right in ("V2", "V1", "neither")}
     assert f"V2 right {counts['V2']}, V1 right {counts['V1']}, neither 1." in verdict, "what differed stays in view"

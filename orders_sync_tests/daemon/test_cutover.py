@@ -112,7 +112,7 @@ def test_the_runbook(both: Deployment) -> None:
     assert "Phase parallel: V1 and V2 run side by side" in status
     assert "good days in a row are still needed" in status
     assert "0 differences" in output_of(both, "orders-sync cutover differences")
-    too_early = both.cli(*"cutover advance".split())
+    too_early = both.cli("cutover", "advance")
     assert too_early.returncode == 1
     assert "no phase: the phase parallel lasts since" in " ".join(too_early.stderr.split())
     assert "orders-sync cutover advance\n" in RUNBOOK
