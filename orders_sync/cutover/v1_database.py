@@ -602,15 +602,16 @@ class V1Database:
 
     def _read(self, columns: Mapping[str, Any], source: Any, where: Any) -> Iterator[Mapping[str, Any]]:
         """The rows of a statement, some at a time; a column that V1 does not have is None."""
-        absent = {name: None for name, column in columns.items() if column is None}
+        absent = dict.fromkeys(name for name, column in columns.items() if column is None)
+        present = [name for name in columns if name not in absent]
         labelled = [column.label(name) for name, column in columns.items() if column is not None]
         query = select(*labelled).select_from(source)
         with self._connected() as connection:
             result = connection.execution_options(yield_per=BATCH).execute(
                 query if where is None else query.where(where)
             )
-            for row in result.mappings():
-                yield {**absent, **row}
+            for row in result:
+                yield absent | dict(zip(present, row, strict=True))
 
     @staticmethod
     def _frame(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> "pd.DataFrame":
