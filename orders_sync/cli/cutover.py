@@ -283,7 +283,7 @@ def differences(file: Path | None, day: datetime | None, in_flight: bool, as_jso
 )
 @json_option
 def check(days: int, as_json: bool) -> None:
-    """Check that V1 is read as v1.yaml says.
+    """Check the mapping of V1 and its rows.
 
     Reads V1's database, changes nothing, and shows which of its orders count, whether zone and clock are right, what is
     odd, and what can't be compared. The exit code is 1 where something must be corrected.

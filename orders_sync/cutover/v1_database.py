@@ -18,7 +18,7 @@ from sqlalchemy.sql import ColumnElement
 from orders_sync.config.v1 import CutoverError, CutoverSettings
 from orders_sync.config.v1_tables import ItemsTable, OrdersTable
 from orders_sync.cutover.stock_handover import V1Lock
-from orders_sync.cutover.v1_source import Source, find_sources, reason_of, refers
+from orders_sync.cutover.v1_source import Kind, Source, find_sources, reason_of, refers
 from orders_sync.cutover.v1_values import (
     Odd,
     Oddities,
@@ -119,6 +119,7 @@ class V1Database:
         ]
         event.listen(self.engine, "connect", lambda connection, _: _prepare(connection, statements))
         self.zone = ZoneInfo(settings.timezone)
+        self._spaces: dict[str, bool] = {}
         try:
             self.sources = find_sources(self.engine, settings)
         except SQLAlchemyError as error:
@@ -369,10 +370,7 @@ class V1Database:
             for marketplace in self.settings.marketplaces_of(account):
                 names = self.settings.tables.orders.of_marketplace(marketplace)
                 columns = {name: source.readable(getattr(names, name)) for name in ("id", *ORDERS, "ordered_at")}
-                where = and_(
-                    source.among(names.marketplace, [marketplace]), source.among(names.order_id, batch)
-                )  # fmt: skip
-                for row in self._read(columns, source.rows, where):
+                for row in self._read(columns, source.rows, self._is_one_of(marketplace, batch)):
                     yield marketplace, row
 
     def _orders(self, account: str, order_ids: Iterable[str], reader: Reader) -> list[dict[str, Any]]:
@@ -563,7 +561,22 @@ class V1Database:
 
     def _is_one_of(self, marketplace: str, order_ids: Collection[str]) -> ColumnElement[bool]:
         source, names = self.sources.orders, self.settings.tables.orders.of_marketplace(marketplace)
-        return and_(source.among(names.marketplace, [marketplace]), source.among(names.order_id, order_ids))
+        has_id = source.among(names.order_id, order_ids)
+        if self._has_spaces(marketplace):  # no index serves this
+            has_id = func.trim(source.rows.c[names.order_id]).in_(order_ids)
+        return and_(source.among(names.marketplace, [marketplace]), has_id)
+
+    def _has_spaces(self, marketplace: str) -> bool:
+        """Whether V1 has ids of a marketplace with spaces around them; looked up once."""
+        if marketplace not in self._spaces:
+            source, names = self.sources.orders, self.settings.tables.orders.of_marketplace(marketplace)
+            column = source.rows.c[names.order_id]
+            padded = and_(
+                source.among(names.marketplace, [marketplace]), func.length(func.trim(column)) < func.length(column)
+            )
+            is_text = source.kinds[names.order_id] is Kind.TEXT
+            self._spaces[marketplace] = is_text and self._count(padded) > 0
+        return self._spaces[marketplace]
 
     def _count(self, where: ColumnElement[bool]) -> int:
         with self._connected() as connection:
@@ -589,15 +602,16 @@ class V1Database:
 
     def _read(self, columns: Mapping[str, Any], source: Any, where: Any) -> Iterator[Mapping[str, Any]]:
         """The rows of a statement, some at a time; a column that V1 does not have is None."""
-        absent = {name: None for name, column in columns.items() if column is None}
+        absent = dict.fromkeys(name for name, column in columns.items() if column is None)
+        present = [name for name in columns if name not in absent]
         labelled = [column.label(name) for name, column in columns.items() if column is not None]
         query = select(*labelled).select_from(source)
         with self._connected() as connection:
             result = connection.execution_options(yield_per=BATCH).execute(
                 query if where is None else query.where(where)
             )
-            for row in result.mappings():
-                yield {**absent, **row}
+            for row in result:
+                yield absent | dict(zip(present, row, strict=True))
 
     @staticmethod
     def _frame(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> "pd.DataFrame":

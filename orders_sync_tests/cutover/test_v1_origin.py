@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
@@ -334,3 +334,49 @@ def test_what_v1_cannot_run_is_reported_with_its_setting(origin: Engine) -> None
 def test_the_server_says_its_time(origin: Engine) -> None:
     with V1Database(settings(), statement_seconds=30) as v1:
         assert abs((v1.clock() - datetime.now(UTC)).total_seconds()) < 5
+
+
+def test_ids_with_spaces_around_them_are_those_without(origin: Engine) -> None:
+    add(origin, [order(1, " 501 "), order(2, "502"), item(10, 1, " 1 "), lock(1, 10, " locked ")])
+    with V1Database(settings()) as v1:
+        assert v1.touched("bm", *JUNE) == {"501", "502"}
+        assert sorted(v1.orders("bm", ["501", "502"])["order_id"]) == ["501", "502"]
+        assert v1.items("bm", ["501"])["item_id"].tolist() == ["1"]
+        assert v1.locks("bm", ["501"])["state"].tolist() == ["locked"]
+
+
+TIMES = {
+    "text": {"postgresql": "to_char(created_at, 'YYYY-MM-DD HH24:MI:SS')", "mysql": "CAST(created_at AS CHAR)"},
+    "seconds since 1970": {
+        "postgresql": "CAST(extract(epoch FROM created_at AT TIME ZONE 'Europe/Berlin') AS bigint)",
+        "mysql": "TIMESTAMPDIFF(SECOND, '1970-01-01', created_at) - 7200",
+    },
+    "with a zone": {"postgresql": "created_at AT TIME ZONE 'Europe/Berlin'", "mysql": "created_at"},
+    "a day": {"postgresql": "CAST(created_at AS date)", "mysql": "CAST(created_at AS date)"},
+}
+
+
+@pytest.mark.parametrize("kind", TIMES)
+def test_times_of_any_type_are_read(origin: Engine, kind: str) -> None:
+    add(origin, [order(1, "501"), order(2, "502", at="2026-06-03 12:00:00")])
+    written = TIMES[kind][origin.dialect.name.replace("mariadb", "mysql")]
+    tables = {"orders": {"query": f"SELECT orders.*, {written} AS at_ FROM orders", "ordered_at": "at_"}}
+    tables["orders"]["updated_at"] = "at_"
+    with V1Database(settings(tables=tables)) as v1:
+        day = (JUNE[0] - timedelta(hours=3), JUNE[1])
+        assert v1.touched("bm", *day) == {"501"}
+        (at,) = v1.orders("bm", ["501"])["ordered_at"]
+        assert at == datetime(2026, 6, 1, 10, tzinfo=UTC) - timedelta(hours=12 if kind == "a day" else 0)
+        assert found(v1.findings("bm", *day)).keys() == {"currencies without a code"}
+
+
+def test_a_database_that_fails_later_is_reported_as_well(origin: Engine) -> None:
+    with V1Database(settings()) as v1:
+        with origin.begin() as connection:
+            connection.execute(text("ALTER TABLE orders RENAME TO gone"))
+        try:
+            with pytest.raises(CutoverError, match=r"V1's database .* can't be read: "):
+                v1.touched("bm", *JUNE)
+        finally:
+            with origin.begin() as connection:
+                connection.execute(text("ALTER TABLE gone RENAME TO orders"))
