@@ -23,9 +23,18 @@ def reporting_views() -> dict[str, Any]:
     """All views by name: what the revisions make, the newest of each."""
     found: dict[str, Any] = {}
     for path in sorted((REVISIONS / "versions").glob("[0-9]*.py")):
-        if "\nVIEWS = " in path.read_text():
+        text = path.read_text()
+        if "\nVIEWS = " in text:
             found |= vars(_module(path.stem))["VIEWS"]
+        if "\nVIEW_COMMENTS = " in text:
+            for (name, column), comment in vars(_module(path.stem))["VIEW_COMMENTS"].items():
+                found[name] = _with_comment(found[name], column, comment)
     return found
+
+
+def _with_comment(view: Any, column: str, comment: str) -> Any:
+    """A view with another comment: its own, or one of a column."""
+    return view._replace(columns={**view.columns, column: comment}) if column else view._replace(comment=comment)
 
 
 def _module(name: str) -> ModuleType:

@@ -23,8 +23,8 @@ FUNCTIONS = ("claim_events", "ack_events", "nack_events")
 """The functions by which events are consumed. They run with the rights of their owner, and check who calls them."""
 OWNED_FUNCTIONS = (
     *FUNCTIONS, "check_subscriber", "order_event", "order_event_without_details", "buyer_of_order", "utc_text",
-    "fan_out_order_events", "is_event_wanted", "note_order_changed", "note_event", "note_document",
-    "note_offered_document", "note_new_documents", "note_changed_documents", "note_documents_of_new_orders",
+    "fan_out_order_events", "is_event_wanted", "note_order_changed", "note_event", "note_documents",
+    "note_new_documents", "note_changed_documents", "note_documents_of_new_orders",
     "note_documents_of_order", "care_details", "note_linked_care", "note_changed_care", "note_lock", "note_new_locks",
     "note_changed_locks",
 )  # fmt: skip
@@ -41,7 +41,8 @@ READABLE = (
 HIDDEN = frozenset([
     "raw", "fingerprint", "sha256",  # the marketplace's record, and hashes by which a guess of it could be proved
     "url", "delivery_note_url", "label_url", "tracking_url", "tracking_number",  # they lead to a buyer's address
-    "request", "answer", "previous", "fields", "items",  # JSON and texts that follow the marketplace's form
+    "request", "answer", "previous", "fields", "items", "details",  # JSON and texts that follow the marketplace's form
+    "document_key",  # may be a tracking number
     "reason", "dismissed_reason", "detail",  # what people typed
     "made_by", "changed_by", "dismissed_by",  # who works here
 ])  # fmt: skip

@@ -91,6 +91,15 @@ UPDATE acceptances SET answer = NULL
 WHERE account = %(account)s AND order_id = ANY(%(orders)s) AND answer IS NOT NULL
 """),
     SQL("""
+UPDATE order_events SET details = details - 'mark'
+WHERE account = %(account)s AND order_id = ANY(%(orders)s) AND details ? 'mark'
+"""),
+    SQL("""
+UPDATE event_deliveries delivery SET problem = NULL FROM order_events event, subscriptions known
+WHERE event.account = %(account)s AND event.order_id = ANY(%(orders)s) AND known.subscription = delivery.subscription
+  AND delivery.event_id = event.event_id AND delivery.problem IS NOT NULL
+"""),
+    SQL("""
 UPDATE migration_differences SET v1 = NULL, v2 = NULL
 WHERE account = %(account)s AND order_id = ANY(%(orders)s) AND field IN ('delivery_note_url', 'label_url')
 """),

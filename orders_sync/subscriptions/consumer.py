@@ -127,7 +127,7 @@ def _consume_each(
         try:
             _check_ran(function(event_from(each.content)))
         except (Exception, SystemExit) as error:  # whatever a user's function raises concerns this event alone
-            problem = text_of(error)
+            problem = _problem_of(error, [each])
             refuse(connection, subscription, each.event_id, problem)
         else:
             done += acknowledge(connection, subscription, [each.event_id])
@@ -148,12 +148,19 @@ def _consume_many(
             ids = {str(each) for each in cast(Collection[str], returned)}
             taken = {event_id for event_id in taken if str(event_id) in ids}
     except (Exception, SystemExit) as error:  # as above
-        taken, problem = set[int](), text_of(error)
+        taken, problem = set[int](), _problem_of(error, claimed)
     done = acknowledge(connection, subscription, taken)
     left = [each.event_id for each in claimed if each.event_id not in taken]
     for event_id in left:
         refuse(connection, subscription, event_id, problem)
     return done, problem if left else ""
+
+
+def _problem_of(error: BaseException, events: Sequence[Claimed]) -> str:
+    """Why a consumer failed, in one line. Its text may quote the buyer: then it is left to the consumer's own log."""
+    if any(each.content.get("buyer") is not None for each in events):
+        return f"{type(error).__name__} (its text is not kept, since the event has a buyer's data)"
+    return text_of(error)
 
 
 def _check_ran(returned: object) -> None:

@@ -90,8 +90,8 @@ class EventDocument(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: str
     """delivery_note or label."""
-    key: str
-    """Distinguishes the documents of one kind of the order, e.g. its parcels' labels."""
+    number: int
+    """Counts the order's documents of the kind from 1, e.g. the labels of its parcels."""
     carrier: str | None
     """The carrier of the parcel; null: the marketplace does not say."""
     item_ids: list[str]

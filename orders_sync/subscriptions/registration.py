@@ -27,11 +27,14 @@ class Registered(NamedTuple):
 
 
 def register(connection: Connection, configured: Mapping[str, SubscriptionSettings]) -> Registered:
-    """Makes the orders database know these subscriptions. Those without a file stay: nothing of theirs is lost.
+    """Makes the orders database know these subscriptions.
+
+    Those without a file stay: nothing of theirs is lost, but they get no buyers' data any more.
 
     A new one gets each event whose transaction commits from now on, and those stored before if it starts at the
     beginning.
     """
+    connection.execute(_SHARE_NO_MORE, [list(configured)])
     known = {name: tuple(rest) for name, *rest in connection.execute(_KNOWN)}
     added, changed, put_off = list[str](), list[str](), list[str]()
     for name in sorted(configured.keys() & known.keys()):
@@ -90,6 +93,10 @@ def accounts_that_share(settings: SubscriptionSettings) -> list[str]:
 
 _KNOWN: LiteralString = """
 SELECT subscription, kinds, accounts, statuses, role, consumer, buyer_accounts FROM subscriptions
+"""
+# Nobody says any more that it may have them: its file is gone, or can't be used.
+_SHARE_NO_MORE: LiteralString = """
+UPDATE subscriptions SET buyer_accounts = '{}' WHERE subscription <> ALL (%s) AND buyer_accounts <> '{}'
 """
 # What the former consumer could not do says nothing about the present one.
 _CHANGE: LiteralString = """

@@ -77,6 +77,8 @@ SELECT order_id, status, modified_at, fingerprint, buyer_data_blanked_at IS NOT 
 WHERE account = %s AND order_id = ANY(%s) ORDER BY order_id FOR UPDATE
 """
 ITEM_STATUSES = "SELECT order_id, item_id, status FROM order_items WHERE account = %s AND order_id = ANY(%s)"
+#: An order that somebody deleted by hand begins again: the events of its former life are in the way of the new ones.
+FORGET_EVENTS = "DELETE FROM order_events WHERE account = %s AND order_id = ANY(%s)"
 #: Which of these items the order once had and lost to another order: the last event says that it is removed.
 LOST_ITEMS = """
 SELECT DISTINCT event.order_id, event.item_id FROM order_events event

@@ -47,6 +47,8 @@ def write_changed(
         erased = erased_records(connection, account, "order", decoded)
         _blank_staged(cursor, [decoded[order_id] for order_id in sorted(erased)], kept)
         created = _insert_orders(cursor)
+        if created:
+            cursor.execute(staging.FORGET_EVENTS, [account, created])
         if again := [order_id for order_id in created if order_id in erased]:
             cursor.execute(staging.NOTE_BLANKED, [account, again])
         stored = _lock_orders(cursor, account, decoded.keys() - set(created))

@@ -31,7 +31,9 @@ def web_app(dagster: ASGIApp, settings: WebSettings) -> ASGIApp:
         SubscriptionPages(frame),
     )  # fmt: skip
     routes: list[BaseRoute] = [*pages.routes(), *(route for each in others for route in each.routes())]
+    scrapers = None
     if settings.password is not None:
+        scrapers = Attempts(settings.password, settings.reader_password)
         login = LoginPages(sessions, Attempts(settings.password, settings.reader_password))
         routes += [
             Route(LOGIN_PATH, login.login, methods=["GET", "POST"]),
@@ -41,7 +43,7 @@ def web_app(dagster: ASGIApp, settings: WebSettings) -> ASGIApp:
     proxy = None
     if settings.proxy_password is not None:
         proxy = ProxyUsers(settings.proxy_password, settings.editors)
-    app = Login(app, None if settings.password is None else sessions, proxy)
+    app = Login(app, None if settings.password is None else sessions, proxy, scrapers)
     return DisconnectsAreQuiet(Guard(app, settings.allowed_hosts))
 
 

@@ -11,12 +11,12 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from orders_sync.config.pages import START_PAGE
+from orders_sync.config.pages import METRICS_PAGE, START_PAGE
 from orders_sync.dagster_instance.attribution import acting_user
 from orders_sync.web.guard import GRAPHQL_PATH, POLICY_VIOLATION
 from orders_sync.web.pages.rendering import NOT_STORED, form_of, page
 from orders_sync.web.sessions import READER, Attempts, Sessions, role_of
-from orders_sync.web.users import ProxyUsers, User, with_user
+from orders_sync.web.users import ProxyUsers, User, basic_credentials, with_user
 
 LOGIN_PATH = f"{START_PAGE}/login"
 LOGOUT_PATH = f"{START_PAGE}/logout"
@@ -35,20 +35,32 @@ class Login:
     is refused then.
     """
 
-    def __init__(self, app: ASGIApp, sessions: Sessions | None, proxy: ProxyUsers | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        sessions: Sessions | None,
+        proxy: ProxyUsers | None = None,
+        scrapers: Attempts | None = None,
+    ) -> None:
         """`sessions`: those that the login page begins; None: there is no such page. `proxy`: the users of a proxy.
+        `scrapers`: the passwords with which a program gets the metrics, which can't fill in a form; they have a limit
+        of their own, so that a scraper with a wrong one locks nobody out.
 
-        Where there is neither, nobody has to log in.
+        Where there is no session and no proxy, nobody has to log in.
         """
         self._app = app
         self._sessions = sessions
         self._proxy = proxy
+        self._scrapers = scrapers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        user = self._user(Headers(scope=scope))
+        headers = Headers(scope=scope)
+        user = self._user(headers)
+        if user is None and scope["path"] == METRICS_PAGE:
+            user = self._scraper(headers)
         # For what Dagster stores without its request. Each request has a context of its own.
         acting_user.set(None if user is None else user.name)
         if user is not None:
@@ -72,6 +84,13 @@ class Login:
         session = self._sessions and self._sessions.of(headers)
         role = session and role_of(session)
         return User(reads_only=role == READER) if role else None
+
+    def _scraper(self, headers: Headers) -> User | None:
+        """The program that sends a password by HTTP basic authentication, whatever its name."""
+        found = basic_credentials(headers)
+        if found is None or self._scrapers is None or self._scrapers.seconds_to_wait():
+            return None
+        return User(reads_only=True) if self._scrapers.role(found[1].decode(errors="replace")) else None
 
     def _answer_without_login(self, request: Request) -> Response:
         if self._sessions is None:

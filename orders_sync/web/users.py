@@ -41,6 +41,18 @@ def user_of(scope: Scope) -> User:
     return scope.get(_KEY) or User()
 
 
+def basic_credentials(headers: Headers) -> tuple[str, bytes] | None:
+    """The name and the password of HTTP basic authentication (RFC 7617); None: none that can be read."""
+    scheme, _, credentials = headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        name, _, password = base64.b64decode(credentials.strip(), validate=True).partition(b":")
+        return name.decode(), password
+    except ValueError:  # no base64, or no UTF-8
+        return None
+
+
 class ProxyUsers:
     """The users that a proxy has logged in: it names them by HTTP basic authentication (RFC 7617).
 
@@ -54,14 +66,10 @@ class ProxyUsers:
 
     def of(self, headers: Headers) -> User | None:
         """The user whom the proxy names; None: the request does not come from the proxy."""
-        scheme, _, credentials = headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "basic":
+        found = basic_credentials(headers)
+        if found is None:
             return None
-        try:
-            name, _, password = base64.b64decode(credentials.strip(), validate=True).partition(b":")
-            known_as = name.decode()
-        except ValueError:  # no base64, or no UTF-8
-            return None
+        known_as, password = found
         if not hmac.compare_digest(password, self._password):
             return None
         if not known_as.strip() or not known_as.isprintable() or len(known_as) > MAX_NAME_LENGTH:

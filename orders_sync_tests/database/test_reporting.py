@@ -123,3 +123,26 @@ def test_the_picture_shows_what_belongs_to_an_order() -> None:
     for child in ("order_items", "order_changes", "order_events", "stock_locks"):
         assert f'orders ||--o{{ {child} : "account, order_id"' in picture
     assert 'order_items ||--o{ stock_locks : "account, item_id"' in picture
+
+
+def test_numbers_that_are_too_large_for_a_view_stop_no_query(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
+) -> None:
+    an_order(marketplace, 1, skus=("PHONE", "CASE"))
+    sync(account)
+    connection.execute("UPDATE order_items SET quantity = 2000000000")
+    assert connection.execute("SELECT pieces FROM reporting.orders").fetchall() == [(2**31 - 1,)]
+
+
+def test_an_item_without_a_time_is_as_old_as_its_order(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
+) -> None:
+    """Refurbed gives its items none."""
+    an_order(marketplace, 1)
+    sync(account)
+    connection.execute("UPDATE order_items SET created_at = NULL")
+    rows = connection.execute(
+        "SELECT item.created_at = placed.created_at FROM reporting.order_items item "
+        "JOIN reporting.orders placed USING (account, order_id)"
+    )
+    assert rows.fetchall() == [(True,)]

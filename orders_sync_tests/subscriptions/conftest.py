@@ -24,10 +24,12 @@ def settings(**values: Any) -> SubscriptionSettings:
 def subscribe(connection: Connection) -> Subscribe:
     """Registers a subscription: `erp`, unless it is named."""
 
+    configured: dict[str, SubscriptionSettings] = {}
+
     def registered(name: str = "erp", **values: Any) -> SubscriptionSettings:
-        made = settings(**values)
-        register(connection, {name: made})
-        return made
+        configured[name] = settings(**values)
+        register(connection, configured)
+        return configured[name]
 
     return registered
 

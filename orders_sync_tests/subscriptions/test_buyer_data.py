@@ -8,12 +8,13 @@ import pytest
 
 from docs.generate.contract import event_schema
 from orders_sync.acts.by import By
-from orders_sync.config.subscriptions import Webhook
+from orders_sync.config.subscriptions import DagsterConsumer, Webhook
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit import accounts
 from orders_sync.privacy.buyers import Buyer, find_records
 from orders_sync.privacy.erase import erase
 from orders_sync.privacy.export import exported
+from orders_sync.subscriptions.consumer import OrderEventConsumer, consume
 from orders_sync.subscriptions.deliveries import acknowledge, claim
 from orders_sync.subscriptions.event import OrderEvent, event_from
 from orders_sync.subscriptions.registration import register
@@ -86,6 +87,32 @@ def test_an_account_may_end_it(
     asking = settings(buyer_data=True)
     assert register(connection, {"erp": asking}).changed == ["erp"]
     assert [event.buyer for event in claimed(connection)] == [None]
+
+
+def test_a_subscription_whose_file_is_gone_gets_them_no_more(
+    shops: Path, marketplace: Marketplace, connection: Connection, subscribe: Subscribe
+) -> None:
+    """Its consumer in SQL may go on."""
+    subscribe(buyer_data=True)
+    synced(marketplace, 1)
+    register(connection, {})
+    assert [event.buyer for event in claimed(connection)] == [None]
+
+
+@pytest.mark.parametrize("is_batch", [False, True])
+def test_what_a_failing_consumer_says_of_the_buyer_is_not_kept(
+    shops: Path, marketplace: Marketplace, connection: Connection, subscribe: Subscribe, is_batch: bool
+) -> None:
+    def fails(given: Any) -> None:
+        event = given[0] if is_batch else given
+        raise ValueError(f"the ERP refuses {event.buyer.shipping_address.last_name}")
+
+    subscribe(buyer_data=True)
+    synced(marketplace, 1)
+    consumer = OrderEventConsumer(fails, is_batch)
+    made = consume(connection, "erp", consumer, DagsterConsumer(function="erp:deliver"), 5)
+    (kept,) = connection.execute("SELECT problem FROM event_deliveries").fetchone() or ("",)
+    assert made.problem == kept == "ValueError (its text is not kept, since the event has a buyer's data)"
 
 
 def test_an_account_whose_file_can_not_be_used_shares_nothing(

@@ -7,21 +7,26 @@ import jsonschema
 import pytest
 
 from docs.generate.contract import event_schema
+from orders_sync.acts.by import By
 from orders_sync.config.account import SellerAccount
 from orders_sync.cutover.stock_handover import hand_back
-from orders_sync.database.engine import Connection
+from orders_sync.database.engine import Connection, connect
 from orders_sync.documents.store import Choice, add_offered_documents
 from orders_sync.model.records import Document, DocumentKind
 from orders_sync.model.statuses import Status
+from orders_sync.privacy.buyers import Buyer, find_records
+from orders_sync.privacy.erase import erase
 from orders_sync.sandbox.formats import iso
 from orders_sync.stock.apply_events import apply_pending
 from orders_sync.stock.connection import StockConnection, StockSchema
 from orders_sync.stock.levels import import_levels
+from orders_sync.subscriptions.deliveries import claim, refuse
 from orders_sync.subscriptions.event import OrderEvent, event_from
 from orders_sync.sync.documents import store_documents
 from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.marketplace import Marketplace, an_order, sync
 from orders_sync_tests.cutover.handed_over import go_live
+from orders_sync_tests.privacy.test_erase import kept_of
 from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrder, store_order
 from orders_sync_tests.subscriptions.conftest import Subscribe
 
@@ -36,9 +41,9 @@ def events(connection: Connection, *kinds: str) -> list[OrderEvent]:
     return [event for (content,) in rows if (event := event_from(content)).kind in (kinds or FURTHER)]
 
 
-def documents(connection: Connection) -> list[tuple[str, str]]:
+def documents(connection: Connection) -> list[tuple[str, int]]:
     found = [event.document for event in events(connection, "DocumentAvailable")]
-    return [(document.kind, document.key) for document in found if document is not None]
+    return [(document.kind, document.number) for document in found if document is not None]
 
 
 class TestDocuments:
@@ -53,13 +58,13 @@ class TestDocuments:
         label = {"order": 1, "shipmentId": 7, "orderlines": [100], "labelUrl": "/l/7.pdf", "carrierName": "DHL"}
         marketplace.change(1, _deliveries=[label], delivery_note=NOTE)
         sync(account, "incomplete")
-        marketplace.change(1, _deliveries=[label, {**label, "shipmentId": 8, "orderlines": [101]}])
-        sync(account, "incomplete")
-        sync(account, "incomplete")
-        assert Counter(documents(connection)) == Counter(
-            [("delivery_note", "delivery_note"), ("label", "7"), ("label", "8")]
+        marketplace.change(
+            1, _deliveries=[label, {**label, "shipmentId": 8, "orderlines": [101], "labelUrl": "/l/8.pdf"}]
         )
-        first = next(event for event in events(connection) if event.document and event.document.key == "7")
+        sync(account, "incomplete")
+        sync(account, "incomplete")
+        assert Counter(documents(connection)) == Counter([("delivery_note", 1), ("label", 1), ("label", 2)])
+        first = next(event for event in events(connection) if event.document and event.document.kind == "label")
         assert first.document is not None
         assert (first.document.carrier, first.document.item_ids) == ("DHL", ["100"])
         assert (first.old_status, first.new_status, first.item_id) == (Status.ACCEPTED, Status.ACCEPTED, None)
@@ -104,8 +109,9 @@ class TestDocuments:
                 Document("note", DocumentKind.DELIVERY_NOTE, f"https://x.example.com/{number}"),
                 Document("label", DocumentKind.LABEL, f"https://x.example.com/l{number}", expires_at=expires),
             ]
-            store_documents(connection, account.name, {"1": found})
-        assert Counter(documents(connection)) == {("delivery_note", "note"): 2, ("label", "label"): 1}
+            with connection.transaction():
+                store_documents(connection, account.name, {"1": found})
+        assert Counter(documents(connection)) == {("delivery_note", 1): 2, ("label", 1): 1}
 
     def test_one_that_comes_back_after_it_was_cancelled_is_announced_again(
         self, marketplace: Marketplace, account: SellerAccount, connection: Connection, subscribe: Subscribe
@@ -116,8 +122,9 @@ class TestDocuments:
         label = Document("7", DocumentKind.LABEL, "https://x.example.com/7")
         for keys in ("7", "8", "78"):
             found = [Document(key, label.kind, f"https://x.example.com/{key}") for key in keys]
-            store_documents(connection, account.name, {"1": found})
-        assert documents(connection) == [("label", "7"), ("label", "8"), ("label", "7")]
+            with connection.transaction():
+                store_documents(connection, account.name, {"1": found})
+        assert documents(connection) == [("label", 1), ("label", 2), ("label", 1)]
 
     def test_a_document_without_a_url_is_none(
         self, marketplace: Marketplace, account: SellerAccount, connection: Connection, subscribe: Subscribe
@@ -131,14 +138,68 @@ class TestDocuments:
     def test_an_event_does_not_say_where_a_document_is(
         self, marketplace: Marketplace, account: SellerAccount, connection: Connection, subscribe: Subscribe
     ) -> None:
+        """An adapter may have nothing but a tracking number, or the URL itself, to know a label by."""
         subscribe(kinds=["DocumentAvailable"])
         an_order(marketplace, 1, delivery_note=NOTE)
         sync(account)
-        (content,) = connection.execute(
-            "SELECT order_event(event_id)::text || coalesce(details::text, '') FROM order_events "
-            "WHERE kind = 'DocumentAvailable'"
+        url = "https://labels.example.com/x?sig=SECRET"
+        labels = [
+            Document("1Z999", DocumentKind.LABEL, f"{url}1", "UPS", "1Z999"),
+            Document(url, DocumentKind.LABEL, url),
+        ]
+        store_documents(connection, account.name, {"1": labels})
+        rows = connection.execute(
+            "SELECT order_event(event_id)::text, details::text FROM order_events WHERE kind = 'DocumentAvailable'"
         ).fetchall()
-        assert "documents.example.com" not in content[0]
+        assert len(rows) == 3
+        for content, details in rows:
+            assert "mark" not in content
+            for secret in ("example.com", "1Z999", "SECRET"):
+                assert secret not in content
+                assert secret not in details
+
+    def test_nothing_of_an_erased_buyers_documents_stays_in_their_events(
+        self, marketplace: Marketplace, account: SellerAccount, connection: Connection, subscribe: Subscribe
+    ) -> None:
+        subscribe(kinds=["DocumentAvailable"])
+        an_order(marketplace, 1, delivery_note=NOTE)
+        sync(account)
+        refuse(connection, "erp", claim(connection, "erp", 1)[0].event_id, "no printer at Victor Hugo's")
+        records = find_records(connection, Buyer(order=("shop", "1")))
+        erase(connection, records, kept_of, By("ann@desk", "asked for it", "orders-sync buyer erase"), "order")
+        assert connection.execute("SELECT count(*) FROM order_events WHERE details ? 'mark'").fetchone() == (0,)
+        assert connection.execute("SELECT problem FROM event_deliveries").fetchall() == [(None,)]
+
+    def test_a_note_of_the_orders_own_record_that_is_replaced_is_announced_again(
+        self, marketplace: Marketplace, account: SellerAccount, connection: Connection, subscribe: Subscribe
+    ) -> None:
+        subscribe(kinds=["DocumentAvailable"])
+        an_order(marketplace, 1, delivery_note=NOTE)
+        sync(account)
+        for note in (NOTE.replace("secret", "another"), "https://documents.example.com/second.pdf"):
+            marketplace.pass_time(minutes=5)
+            marketplace.change(1, delivery_note=note)
+            sync(account, "modified")
+            sync(account, "incomplete")
+            choice = Choice(datetime.now(UTC), datetime(2020, 1, 1, tzinfo=UTC), None, ["1"])
+            add_offered_documents(connection, account.name, choice)
+        assert documents(connection) == [("delivery_note", 1)] * 2, "another signature is no other document"
+
+    def test_a_subscription_that_begins_while_documents_are_stored_misses_none(
+        self,
+        marketplace: Marketplace,
+        account: SellerAccount,
+        connection: Connection,
+        database_url: str,
+        subscribe: Subscribe,
+    ) -> None:
+        an_order(marketplace, 1)
+        sync(account)
+        labels = [Document(key, DocumentKind.LABEL, f"https://x.example.com/{key}") for key in ("7", "8")]
+        with connect(database_url, application="test") as other, other.transaction():
+            store_documents(other, account.name, {"1": labels})
+            subscribe(kinds=["DocumentAvailable"])
+        assert documents(connection) == [("label", 1), ("label", 2)]
 
 
 class TestCare:

@@ -19,7 +19,7 @@ from orders_sync.stock.levels import import_levels
 from orders_sync.sync.batch import BatchResult, Origin
 from orders_sync.sync.merge import MAX_TRIES, OrderMerger
 from orders_sync.testing.invariants import check_invariants
-from orders_sync.testing.marketplace import Marketplace, an_order
+from orders_sync.testing.marketplace import Marketplace, an_order, sync
 from orders_sync.testing.row_faults import reject_row
 
 NO_ITEMS = "are none, and the order is still to be shipped"
@@ -320,4 +320,21 @@ def test_a_version_that_only_postgresql_rejects_takes_the_place_of_no_older_one(
     rows = connection.execute("SELECT tracking_number FROM orders WHERE order_id = '1'").fetchall()
     assert rows == [("T-2",)]
     assert connection.execute("SELECT record_id FROM rejected_records WHERE resolved_at IS NULL").fetchall() == [("1",)]
+    check_invariants(connection)
+
+
+def test_an_order_that_somebody_deleted_by_hand_begins_again(
+    marketplace: Marketplace, account: SellerAccount, connection: Connection
+) -> None:
+    for number in (1, 2):
+        an_order(marketplace, number)
+    sync(account)
+    connection.execute("DELETE FROM order_items WHERE order_id = '2'")
+    connection.execute("DELETE FROM orders WHERE order_id = '2'")
+    marketplace.pass_time(minutes=5)
+    marketplace.set_states(1, 9, 3)
+    summary = sync(account, "modified", reread=True)
+    assert (summary.created, summary.changed) == (1, 1)
+    created = connection.execute("SELECT count(*), count(applied_at) FROM order_events WHERE order_id = '2'").fetchall()
+    assert created == [(1, 0)], "stock locks for it anew"
     check_invariants(connection)

@@ -16,7 +16,7 @@ from orders_sync.testing.waiting import limit
 from orders_sync.web import sessions
 from orders_sync.web.login import local_target
 from orders_sync.web.sessions import MAX_FAILURES, OPERATOR, Attempts, Sessions
-from orders_sync_tests.web.conftest import PASSWORD, web_server
+from orders_sync_tests.web.conftest import PASSWORD, READER_PASSWORD, web_server
 from orders_sync_tests.web.dagster_assets import report
 
 PAGE = {"Accept": "text/html"}
@@ -196,3 +196,20 @@ def test_the_limit_holds_for_forms_of_any_size(browser: httpx.Client) -> None:
 
 def test_a_restart_ends_all_sessions() -> None:
     assert Sessions(3000).form_token("a") != Sessions(3000).form_token("a")
+
+
+@pytest.mark.parametrize("password", [PASSWORD, READER_PASSWORD])
+def test_a_scraper_gets_the_metrics_by_its_password_and_nothing_else(guarded: str, password: str) -> None:
+    with httpx.Client(base_url=guarded, auth=("prometheus", password), trust_env=False) as scraper:
+        assert scraper.get("/operations/metrics").status_code == 200
+        assert scraper.get("/operations/lanes").status_code == 401
+        assert scraper.post("/operations/metrics").status_code in (403, 405)
+
+
+def test_a_scraper_with_a_wrong_password_locks_nobody_out(guarded: str, browser: httpx.Client) -> None:
+    with httpx.Client(base_url=guarded, auth=("prometheus", "wrong"), trust_env=False) as scraper:
+        for _ in range(12):
+            assert scraper.get("/operations/metrics").status_code == 401
+        scraper.auth = httpx.BasicAuth("prometheus", PASSWORD)
+        assert scraper.get("/operations/metrics").status_code == 401, "no more passwords are compared for a while"
+    assert log_in(browser).status_code == 303

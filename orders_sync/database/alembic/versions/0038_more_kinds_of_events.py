@@ -34,56 +34,61 @@ SELECT stored.account, stored.order_id, of_kind, stored.revision, stored.status,
 FROM public.orders stored WHERE stored.account = of_account AND stored.order_id = of_order
 $$;
 """
-# The URL of an order's only document may come with the order's own record, or with the list of its documents, or with
-# both: whichever is stored first writes the event.
+# A document is known by its URL without the query, which a signature changes each time; one that expires by its key.
+# The mark is what is kept of that in an event, and no consumer gets it: the URL leads to the buyer, and a key may be a
+# tracking number. The URL of an order's only document may come with the order's own record, with the list of its
+# documents, or with both: `has_own` says that the order's own are told as well. While the list is being stored, they are
+# those of before.
 _NOTE_DOCUMENTS = """
-CREATE FUNCTION note_document(document public.order_documents) RETURNS void LANGUAGE sql AS $$
-SELECT public.note_event(document.account, document.order_id, 'DocumentAvailable', jsonb_build_object(
-  'document', jsonb_build_object('kind', document.kind, 'key', document.document_key, 'carrier', document.carrier,
-    'item_ids', document.item_ids)))
-WHERE NOT EXISTS (
-  SELECT FROM public.orders offering JOIN public.order_events event USING (account, order_id)
-  WHERE offering.account = document.account AND offering.order_id = document.order_id
-    AND CASE document.kind WHEN 'label' THEN label_url ELSE delivery_note_url END = document.url
-    AND event.kind = 'DocumentAvailable' AND event.details->'document'->>'kind' = document.kind
-    AND event.details->'document'->>'key' = document.kind)
+CREATE FUNCTION note_documents(of_account text, of_order text, has_own boolean, again text[] DEFAULT '{}')
+RETURNS void LANGUAGE sql AS $$
+WITH listed AS (
+  SELECT kind, document_key, url, split_part(url, '?', 1) AS file, carrier, item_ids, cancelled_at, expires_at,
+    row_number() OVER (PARTITION BY kind ORDER BY first_stored_at, document_key) AS number
+  FROM public.order_documents WHERE account = of_account AND order_id = of_order),
+available AS (
+  SELECT kind, number, carrier, item_ids, document_key = ANY (again) AS is_back,
+    md5(CASE WHEN expires_at IS NULL THEN file ELSE document_key END) AS mark
+  FROM listed WHERE url IS NOT NULL AND cancelled_at IS NULL
+  UNION ALL
+  SELECT own.kind, 1, NULL, '[]', false, md5(split_part(own.url, '?', 1))
+  FROM public.orders placed
+  CROSS JOIN LATERAL (VALUES ('delivery_note', delivery_note_url), ('label', label_url)) own (kind, url)
+  WHERE has_own AND placed.account = of_account AND placed.order_id = of_order AND own.url IS NOT NULL
+    AND NOT EXISTS (SELECT FROM listed WHERE listed.kind = own.kind AND file = split_part(own.url, '?', 1)))
+SELECT public.note_event(of_account, of_order, 'DocumentAvailable', jsonb_build_object(
+  'document', jsonb_build_object('kind', kind, 'number', number, 'carrier', carrier, 'item_ids', item_ids),
+  'mark', mark))
+FROM available
+WHERE is_back OR NOT EXISTS (
+  SELECT FROM public.order_events event
+  WHERE event.account = of_account AND event.order_id = of_order AND event.kind = 'DocumentAvailable'
+    AND event.details->>'mark' = mark AND event.details->'document'->>'kind' = available.kind)
+ORDER BY kind, number
 $$;
 CREATE FUNCTION note_new_documents() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF public.is_event_wanted('DocumentAvailable') THEN
-    PERFORM public.note_document(ROW(added.*)::public.order_documents) FROM new_documents added
-    WHERE added.url IS NOT NULL AND added.cancelled_at IS NULL;
+    PERFORM public.note_documents(account, order_id, false)
+    FROM (SELECT DISTINCT account, order_id FROM new_documents ORDER BY 1, 2) changed;
   END IF;
   RETURN NULL;
 END $$;
 CREATE FUNCTION note_changed_documents() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF public.is_event_wanted('DocumentAvailable') THEN
-    PERFORM public.note_document(ROW(now.*)::public.order_documents) FROM new_documents now
-    JOIN old_documents before USING (account, order_id, kind, document_key)
-    WHERE now.url IS NOT NULL AND now.cancelled_at IS NULL AND (before.url IS NULL OR before.cancelled_at IS NOT NULL
-      -- One that expires has another URL each time it is read; of another one, it was replaced.
-      OR now.expires_at IS NULL AND before.expires_at IS NULL AND now.url <> before.url);
+    PERFORM public.note_documents(account, order_id, false, back)
+    FROM (
+      SELECT account, order_id, array_agg(document_key) FILTER (WHERE before.cancelled_at IS NOT NULL) AS back
+      FROM new_documents JOIN old_documents before USING (account, order_id, kind, document_key)
+      GROUP BY 1, 2 ORDER BY 1, 2) changed;
   END IF;
   RETURN NULL;
 END $$;
-CREATE FUNCTION note_offered_document(of_account text, of_order text, of_kind text, of_url text) RETURNS void
-LANGUAGE sql AS $$
-SELECT public.note_event(of_account, of_order, 'DocumentAvailable', jsonb_build_object(
-  'document', jsonb_build_object('kind', of_kind, 'key', of_kind, 'carrier', NULL, 'item_ids', '[]'::jsonb)))
-WHERE of_url IS NOT NULL AND NOT EXISTS (
-  SELECT FROM public.order_events event LEFT JOIN public.order_documents listed
-    ON listed.account = event.account AND listed.order_id = event.order_id AND listed.kind = of_kind
-    AND listed.document_key = event.details->'document'->>'key'
-  WHERE event.account = of_account AND event.order_id = of_order AND event.kind = 'DocumentAvailable'
-    AND event.details->'document'->>'kind' = of_kind
-    AND (listed.url = of_url OR event.details->'document'->>'key' = of_kind))
-$$;
 CREATE FUNCTION note_documents_of_new_orders() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF EXISTS (SELECT FROM new_events WHERE kind = 'OrderCreated') AND public.is_event_wanted('DocumentAvailable') THEN
-    PERFORM public.note_offered_document(account, order_id, 'delivery_note', delivery_note_url),
-      public.note_offered_document(account, order_id, 'label', label_url)
+    PERFORM public.note_documents(account, order_id, true)
     FROM new_events JOIN public.orders USING (account, order_id)
     WHERE kind = 'OrderCreated' AND (delivery_note_url IS NOT NULL OR label_url IS NOT NULL);
   END IF;
@@ -92,12 +97,7 @@ END $$;
 CREATE FUNCTION note_documents_of_order() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF public.is_event_wanted('DocumentAvailable') THEN
-    IF old.delivery_note_url IS NULL THEN
-      PERFORM public.note_offered_document(new.account, new.order_id, 'delivery_note', new.delivery_note_url);
-    END IF;
-    IF old.label_url IS NULL THEN
-      PERFORM public.note_offered_document(new.account, new.order_id, 'label', new.label_url);
-    END IF;
+    PERFORM public.note_documents(new.account, new.order_id, true);
   END IF;
   RETURN NULL;
 END $$;
@@ -110,8 +110,8 @@ CREATE TRIGGER note_documents AFTER INSERT ON order_events REFERENCING NEW TABLE
 FOR EACH STATEMENT EXECUTE FUNCTION note_documents_of_new_orders();
 -- At the end of the transaction: the events of the order's own change come first.
 CREATE CONSTRAINT TRIGGER note_documents AFTER UPDATE ON orders DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
-WHEN (old.delivery_note_url IS NULL AND new.delivery_note_url IS NOT NULL
-  OR old.label_url IS NULL AND new.label_url IS NOT NULL)
+WHEN (new.delivery_note_url IS NOT NULL AND new.delivery_note_url IS DISTINCT FROM old.delivery_note_url
+  OR new.label_url IS NOT NULL AND new.label_url IS DISTINCT FROM old.label_url)
 EXECUTE FUNCTION note_documents_of_order();
 """
 # A case belongs to the orders of its items, once these are stored.
@@ -219,7 +219,7 @@ ALTER FUNCTION order_event(bigint) RENAME TO order_event_without_details;
 CREATE FUNCTION order_event(wanted bigint) RETURNS jsonb LANGUAGE sql STABLE AS $$
 SELECT public.order_event_without_details(wanted)
   || jsonb_build_object('document', NULL, 'care', NULL, 'lock', NULL, 'buyer', NULL)
-  || CASE WHEN details IS NULL THEN '{}' ELSE details || '{"changed": {"order": [], "items": {}}}' END
+  || CASE WHEN details IS NULL THEN '{}' ELSE details - 'mark' || '{"changed": {"order": [], "items": {}}}' END
 FROM public.order_events WHERE event_id = wanted
 $$;
 """
@@ -261,6 +261,63 @@ BEGIN
   FROM claimed ORDER BY claimed.event_id;
 END $$;
 """
+#: What the views of 0037 show otherwise now: a sum that is no integer is shown as the largest one, and an item that the
+#: marketplace gives no time is as old as its order.
+QUERIES = {
+    "orders": """
+SELECT placed.account, placed.order_id, placed.status, placed.created_at, placed.modified_at, placed.paid_at,
+  placed.shipped_at, placed.dispatch_due_at, placed.currency, placed.items_total, placed.shipping_total,
+  placed.sales_taxes, placed.country_code, placed.payment_method, placed.carrier, items.lines, items.pieces,
+  placed.delivery_note_url IS NOT NULL AS has_delivery_note, placed.label_url IS NOT NULL AS has_label,
+  round(extract(epoch FROM placed.shipped_at - placed.created_at) / 3600, 2) AS hours_to_ship,
+  placed.revision, placed.first_stored_at, placed.stored_at
+FROM public.orders placed CROSS JOIN LATERAL (
+  SELECT count(*)::integer AS lines, least(coalesce(sum(quantity), 0), 2147483647)::integer AS pieces
+  FROM public.order_items item
+  WHERE item.account = placed.account AND item.order_id = placed.order_id AND item.status <> 'removed') items
+""",
+    "order_items": """
+SELECT item.account, item.order_id, item.item_id, item.sku, item.kind, item.status, item.quantity, item.cancelled,
+  item.shipped, item.refunded, item.returned, item.currency, item.price, item.shipping_price, item.fee, item.product,
+  item.listing_id, item.care_id, coalesce(item.created_at, placed.created_at) AS created_at, locks.locked, locks.short,
+  item.first_stored_at, item.stored_at
+FROM public.order_items item LEFT JOIN public.orders placed USING (account, order_id) LEFT JOIN LATERAL (
+  SELECT least(sum(lock.locked), 2147483647)::integer AS locked, least(sum(lock.short), 2147483647)::integer AS short
+  FROM public.stock_locks lock WHERE lock.account = item.account AND lock.item_id = item.item_id) locks ON true
+""",
+    "care_records": """
+SELECT care.account, care.care_id, care.kind, care.state, care.opened_at, care.modified_at, care.closed_at,
+  care.received, about.items, about.pieces, about.order_ids,
+  round(extract(epoch FROM care.closed_at - care.opened_at) / 3600, 2) AS hours_open
+FROM public.care_records care CROSS JOIN LATERAL (
+  SELECT count(*)::integer AS items, least(sum(part.quantity), 2147483647)::integer AS pieces,
+    array_agg(DISTINCT item.order_id ORDER BY item.order_id) FILTER (WHERE item.order_id IS NOT NULL) AS order_ids
+  FROM public.care_record_items part LEFT JOIN public.order_items item USING (account, item_id)
+  WHERE part.account = care.account AND part.care_id = care.care_id) about
+""",
+    "stock": """
+SELECT level.sku, level.on_hand, level.reserved, level.on_hand - level.reserved AS available,
+  least(coalesce(locks.short, 0), 2147483647)::integer AS short,
+  least(coalesce(locks.held, 0), 2147483647)::integer AS held, level.counted_at
+FROM public.stock_levels level LEFT JOIN LATERAL (
+  SELECT sum(lock.short) AS short, sum(lock.held) AS held FROM public.stock_locks lock
+  WHERE lock.sku = level.sku AND lock.state IN ('locked', 'short', 'held')) locks ON true
+""",
+    "late_orders": """
+SELECT placed.account, placed.order_id, placed.status, placed.created_at, placed.dispatch_due_at,
+  round(extract(epoch FROM now() - placed.dispatch_due_at) / 3600, 2) AS hours_late
+FROM public.orders placed
+WHERE placed.status IN ('pending', 'accepted') AND placed.dispatch_due_at < now()
+  AND coalesce(placed.created_at, placed.first_stored_at) >= now() - interval '92 days'
+""",
+}
+VIEW_COMMENTS = {
+    (
+        "late_orders",
+        "",
+    ): "One row per order of the last 92 days that is not shipped though the marketplace expects that by now.",
+    ("order_items", "created_at"): "When the item was ordered, by the marketplace's clock.",
+}
 
 
 def upgrade() -> None:
@@ -288,10 +345,24 @@ def upgrade() -> None:
     for statements in (_ONCE, _ASKED_FOR, _NOTE_EVENT, _NOTE_DOCUMENTS, _NOTE_CARE, _NOTE_LOCKS, _BUYER, _CONTENT,
                        _CLAIM.replace("{with_buyer}", _WITH_BUYER)):  # fmt: skip
         op.execute(sa.text(statements.replace(":", r"\:")))
+    for name, query in QUERIES.items():
+        op.execute(sa.text(f"CREATE OR REPLACE VIEW reporting.{name} AS {query}".replace(":", r"\:")))
+    for (name, column), comment in VIEW_COMMENTS.items():
+        what = f"COLUMN reporting.{name}.{column}" if column else f"VIEW reporting.{name}"
+        op.execute(f"COMMENT ON {what} IS '{comment.replace(chr(39), chr(39) * 2)}'")
 
 
 def downgrade() -> None:
+    """The views stay as they are: they have the same columns."""
+    op.execute(
+        "DELETE FROM event_deliveries USING order_events event WHERE event.event_id = event_deliveries.event_id "
+        "AND details IS NOT NULL"
+    )
     op.execute("DELETE FROM order_events WHERE details IS NOT NULL")
+    op.execute(
+        "UPDATE subscriptions SET kinds = ARRAY(SELECT kind FROM unnest(kinds) kind WHERE kind IN "
+        "('OrderCreated', 'OrderStatusChanged', 'OrderChanged'))"
+    )
     for table, trigger in (
         ("order_documents", "note_new"), ("order_documents", "note_changed"), ("order_events", "note_documents"),
         ("orders", "note_documents"), ("care_record_items", "note_linked"), ("care_records", "note_changed"),
@@ -303,8 +374,7 @@ def downgrade() -> None:
     op.execute("ALTER FUNCTION order_event_without_details(bigint) RENAME TO order_event")
     for name in (
         "note_new_documents", "note_changed_documents", "note_documents_of_new_orders", "note_documents_of_order",
-        "note_linked_care", "note_changed_care", "note_new_locks", "note_changed_locks", "note_document",
-        "note_offered_document", "note_lock", "care_details", "buyer_of_order", "note_event", "is_event_wanted",
+        "note_linked_care", "note_changed_care", "note_new_locks", "note_changed_locks", "note_documents", "note_lock", "care_details", "buyer_of_order", "note_event", "is_event_wanted",
     ):  # fmt: skip
         op.execute(f"DROP FUNCTION {name}")
     op.execute(_ONCE_BEFORE)
