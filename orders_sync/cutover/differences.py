@@ -47,18 +47,20 @@ def differences_of(v1: Side, v2: Side, settings: CutoverSettings) -> Iterator[Di
         else:
             yield from _of_order(order_id, theirs, ours, settings)
     shared = v1.orders.keys() & v2.orders.keys()
-    yield from _of_items(_of_orders(v1.items, shared), _of_orders(v2.items, shared), settings)
+    marketplaces = {order_id: v1.orders[order_id].marketplace for order_id in shared}
+    yield from _of_items(_of_orders(v1.items, shared), _of_orders(v2.items, shared), settings, marketplaces)
     if settings.tables.locks is not None:
         yield from _of_locks(_of_orders(v1.locks, shared), _of_orders(v2.locks, shared))
 
 
 def _of_order(order_id: str, v1: OrderSide, v2: OrderSide, settings: CutoverSettings) -> Iterator[Difference]:
-    names = settings.tables.orders
+    names = settings.tables.orders.of_marketplace(v1.marketplace)
     if not set(v1.statuses) & set(v2.statuses):
         yield Difference(order_id, "", DIFFERS, "status", v1.shown_status, v2.shown_status)
     if names.total and not same_amount(v1.total, v2.total):
         yield Difference(order_id, "", DIFFERS, "total", _text(v1.total), _text(v2.total))
-    if names.currency and _text(v1.currency).upper() != _text(v2.currency).upper():
+    is_known = v1.currency is not None or not names.currencies  # V1's id may have no code in v1.yaml
+    if names.currency and is_known and _text(v1.currency).upper() != _text(v2.currency).upper():
         yield Difference(order_id, "", DIFFERS, "currency", v1.currency, v2.currency)
     for name, due in DOCUMENTS.items():
         if getattr(names, name) and not v2.is_blanked and set(v2.statuses) & set(due):
@@ -67,9 +69,12 @@ def _of_order(order_id: str, v1: OrderSide, v2: OrderSide, settings: CutoverSett
                 yield Difference(order_id, "", DIFFERS, name, _shown_url(one), two)
 
 
-def _of_items(v1: Mapping[ItemId, Any], v2: Mapping[ItemId, Any], settings: CutoverSettings) -> Iterator[Difference]:
-    names = settings.tables.items
+def _of_items(
+    v1: Mapping[ItemId, Any], v2: Mapping[ItemId, Any], settings: CutoverSettings, marketplaces: Mapping[str, str]
+) -> Iterator[Difference]:
+    """`marketplaces`: V1's name of the marketplace of each order."""
     for key in sorted(v1.keys() | v2.keys()):
+        names = settings.tables.items.of_marketplace(marketplaces[key[0]])
         one, two = v1.get(key), v2.get(key)
         if one is None or two is None:
             if two is None or two.statuses != (Status.REMOVED,):

@@ -35,6 +35,8 @@ class OrderSide(NamedTuple):
     """V1: when it last wrote the order. V2: when the order last changed at the marketplace."""
     delivery_note_url: str | None
     label_url: str | None
+    marketplace: str = ""
+    """V1's name of the marketplace; '' of V2."""
     is_blanked: bool = False
     """Whether V2 has blanked the buyer's data, and so the URLs."""
 
@@ -77,7 +79,7 @@ def v1_side(v1: "V1Database", account: str, order_ids: Collection[str]) -> Side:
             statuses=tuple(row["statuses"]), shown_status=_text(row["status"]), currency=_or_none(row["currency"]),
             total=_value(row["total"]), created_at=_value(row["ordered_at"]), seen_at=_value(row["seen_at"]),
             changed_at=_value(row["updated_at"]), delivery_note_url=_or_none(row["delivery_note_url"]),
-            label_url=_or_none(row["label_url"]),
+            label_url=_or_none(row["label_url"]), marketplace=str(row["marketplace"]),
         )
         for row in _rows(v1.orders(account, sorted(order_ids)))
     }  # fmt: skip

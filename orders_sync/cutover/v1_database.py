@@ -249,18 +249,6 @@ class V1Database:
 
     # -- as the comparison by days reads V1
 
-    def orders_of(self, account: str, start: datetime, end: datetime) -> "pd.DataFrame":
-        """V1's orders of an account that were created from `start` to before `end`; the columns are ORDERS."""
-        return self.orders(account, self.ordered(account, start, end))[ORDERS]
-
-    def items_of(self, account: str, start: datetime, end: datetime) -> "pd.DataFrame":
-        """The items of these orders; the columns are ITEMS."""
-        return self.items(account, self.ordered(account, start, end))[ITEMS]
-
-    def locks_of(self, account: str, start: datetime, end: datetime) -> "pd.DataFrame":
-        """The locks of these orders' items, each `locked`, `consumed` or `released`; the columns are LOCKS."""
-        return self.locks(account, self.ordered(account, start, end))
-
     def all_locks(self) -> list[V1Lock]:
         """What V1 holds or has consumed for the items of all accounts: what V2 takes over.
 
@@ -268,7 +256,7 @@ class V1Database:
         """
         found: list[V1Lock] = []
         for account in dict.fromkeys(self.settings.marketplaces.values()):
-            frame = self.locks_of(account, *EVER)
+            frame = self.locks(account, self.ordered(account, *EVER))
             for item_id, rows in frame[frame["state"] != "released"].groupby("item_id"):
                 # V1 may have locked an item twice: no more pieces count as consumed than the item has.
                 consumed = rows[rows["state"] == "consumed"]

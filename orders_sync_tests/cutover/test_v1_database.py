@@ -55,15 +55,16 @@ def test_orders_items_and_locks_are_read(laravel: str) -> None:
     settings = load_cutover_settings().model_copy(update={"timezone": "Europe/Berlin"})
     v1 = V1Database(settings)
     day = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC)
-    orders = v1.orders_of("back_market_sandbox", *day)
+    ids = v1.ordered("back_market_sandbox", *day)
+    orders = v1.orders("back_market_sandbox", ids)
     assert orders["order_id"].tolist() == ["501"]  # not ebay's, whose id is the same
     order = orders.iloc[0]
     assert (order["total"], order["currency"], order["status"]) == (Decimal("129.90"), "EUR", 2)
     assert order["seen_at"] == datetime(2026, 3, 1, 22, 40, tzinfo=UTC)  # Berlin's time, as stored
     assert (order["delivery_note_url"], order["label_url"]) == (None, "https://l.example.com/1")
-    items = v1.items_of("back_market_sandbox", *day)
+    items = v1.items("back_market_sandbox", ids)
     assert items[["item_id", "sku", "quantity"]].values.tolist() == [["9001", "PHONE", 1], ["9002", "CASE", 2]]
-    locks = v1.locks_of("back_market_sandbox", *day)
+    locks = v1.locks("back_market_sandbox", ids)
     assert sorted(locks[["item_id", "state"]].values.tolist()) == [["9001", "locked"], ["9002", "released"]]
     assert v1.all_locks() == [V1Lock("back_market_sandbox", "9001")]
     assert v1.written_since(datetime(2026, 3, 2, 6, 59, tzinfo=UTC)) == 1
