@@ -333,11 +333,11 @@ def test_many_records_that_are_rejected_within_an_hour_are_a_burst(connection: C
 def test_a_day_of_the_cutover_that_is_not_good_is_found(connection: Connection) -> None:
     assert list(EXAMINATIONS["cutover"]()) == []
     connection.execute(
-        "INSERT INTO migration_comparisons (account, day, orders_v1, orders_v2, only_in_v1, only_in_v2, differing, "
-        "in_flight, agreement, locks_v1, locks_v2, locks_differing, first_in_v1, first_in_v2, calls_v2, "
-        "too_many_requests_v2, verdict) "
-        "SELECT account, (now() AT TIME ZONE 'UTC')::date - 1, 9, 8, missing, 0, 0, 0, 100, 1, 1, 0, 0, 0, 1, 0, 'text' "
-        "FROM (VALUES ('good', 0), ('bad', 1)) AS days (account, missing)"
+        "INSERT INTO migration_comparisons (account, day, orders_v1, orders_v2, only_in_v1, missing_in_v2, only_in_v2, "
+        "differing, in_flight, agreement, locks_v1, locks_v2, locks_differing, first_in_v1, first_in_v2, calls_v2, "
+        "too_many_requests_v2, verdict, compared_orders) "
+        "SELECT account, (now() AT TIME ZONE 'UTC')::date - 1, 9, 8, missing, missing, 0, 0, 0, 100, 1, 1, 0, 0, 0, 1, 0, "
+        "'text', 9 FROM (VALUES ('good', 0), ('bad', 1)) AS days (account, missing)"
     )
     (found,) = EXAMINATIONS["cutover"]()
     assert re.fullmatch(r"bad: \d{4}-\d\d-\d\d is not a good day of the cutover: text", found.text)
