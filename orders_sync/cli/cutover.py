@@ -128,7 +128,7 @@ def advance(force: bool, reason: str) -> None:
     """
     from orders_sync.cutover.moves import NotReadyError
     from orders_sync.cutover.moves import advance as run
-    from orders_sync.dagster_instance.automation import switch_v1_off
+    from orders_sync.dagster_instance.automation import v1_off
     from orders_sync.dagster_instance.instance import open_instance
 
     if force and not reason:
@@ -138,7 +138,7 @@ def advance(force: bool, reason: str) -> None:
         with open_instance() as instance:
             return run(
                 connection, settings, by_user(reason or "the checks pass"), force=force,
-                switch_v1_off=lambda: switch_v1_off(instance),
+                v1_off=lambda: v1_off(instance),
             )  # fmt: skip
 
     try:

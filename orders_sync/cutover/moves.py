@@ -1,6 +1,7 @@
 """Moving the cutover from phase to phase: forward when the checks pass, and back at any time."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 
 from orders_sync.acts.by import By
@@ -56,13 +57,14 @@ def advance(
     by: By,
     *,
     force: bool,
-    switch_v1_off: Callable[[], Sequence[str]],
+    v1_off: Callable[[], AbstractContextManager[Sequence[str]]],
     now: datetime | None = None,
     wait_seconds: float = MOVE_WAIT_SECONDS,
 ) -> Move:
     """Moves one phase forward, if the checks pass or `force` is set. The move is stored with `by` and `force`.
 
-    To go live, it first switches V1's schedules off; `switch_v1_off` returns those that are still on. In one
+    To go live, it first switches V1's schedules off, by entering `v1_off`, which yields those that are still on, and
+    switches them on again where the move fails. In one
     transaction it then waits at most `wait_seconds` for what acts outside, V1's runs included, takes V1's locks over,
     and moves. Raises NotReadyError, StillActingError, or CutoverError.
     """
@@ -79,16 +81,16 @@ def advance(
                 connection, Phase.MONITOR, by, before=phase, forced=force, checks=results,
                 wait_seconds=wait_seconds,
             )  # fmt: skip
-    still_on = switch_v1_off()
-    if still_on:
-        raise CutoverError(f"V1's schedules do not stay off: {', '.join(still_on)} still on. The phase has not moved.")
-    with connection.transaction():
-        move = note_move(
-            connection, Phase.LIVE, by, before=phase, forced=force, checks=results,
-            wait_seconds=wait_seconds,
-        )  # fmt: skip
-        # V1's locks are read only now that V1 has stopped.
-        take_over(connection, _v1_locks(settings), overselling_accounts())
+    with v1_off() as still_on:
+        if still_on:
+            names = ", ".join(still_on)
+            raise CutoverError(f"V1's schedules do not stay off: {names} still on. The phase has not moved.")
+        with connection.transaction():
+            move = note_move(
+                connection, Phase.LIVE, by, before=phase, forced=force, checks=results, wait_seconds=wait_seconds
+            )
+            # V1's locks are read only now that V1 has stopped.
+            take_over(connection, _v1_locks(settings), overselling_accounts())
     return move
 
 

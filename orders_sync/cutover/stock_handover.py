@@ -11,6 +11,7 @@ from typing import NamedTuple
 from psycopg.sql import SQL, Identifier
 
 from orders_sync.database.engine import Connection
+from orders_sync.stock.actions import LOCK_ACTIONS, LockAction
 from orders_sync.stock.connection import StockConnection, StockSchema
 from orders_sync.stock.decision import LAST, Cause, Lock, LockKey, Settled
 from orders_sync.stock.needs import ItemKey
@@ -63,6 +64,8 @@ def take_over(connection: Connection, v1_locks: Sequence[V1Lock], oversell: froz
 def _take_over(
     public: StockConnection, connection: Connection, v1_locks: Sequence[V1Lock], oversell: frozenset[str]
 ) -> StockResult:
+    # Read first: the index of what the shadow has not applied serves it, and the events count as applied afterwards.
+    open_items = _open_items(connection, v1_locks)
     connection.execute("DROP INDEX IF EXISTS order_events_shadow_pending")
     public.execute("UPDATE {events} SET applied_at = now(), problem = NULL WHERE applied_at IS NULL")
     _replace(connection, StockSchema.PUBLIC, by=StockSchema.SHADOW)
@@ -74,14 +77,28 @@ def _take_over(
             some = consumed[start : start + ITEMS_AT_ONCE]
             causes = {(lock.account, lock.item_id): FROM_V1 for lock in some}
             result += reconcile(public, causes, oversell)
-    stored = connection.execute(_ITEMS).fetchall()
-    for start in range(0, len(stored), ITEMS_AT_ONCE):
+    for start in range(0, len(open_items), ITEMS_AT_ONCE):
         causes = {
             (account, item_id): FROM_V1 if (account, item_id) in held_by_v1 else Cause(f"going live: {status}")
-            for account, item_id, status in stored[start : start + ITEMS_AT_ONCE]
+            for account, item_id, status in open_items[start : start + ITEMS_AT_ONCE]
         }
         result += reconcile(public, causes, oversell, had_lock=held_by_v1)
     return result + _keep_promises(public, held_by_v1, oversell)
+
+
+def _open_items(connection: Connection, v1_locks: Sequence[V1Lock]) -> list[tuple[str, str, str]]:
+    """The items whose lock may change, with what their status is: (account, item id, status).
+
+    Those that need a lock or may keep one, that the shadow has one for or has not looked at yet, and those of V1's
+    locks. All others have what the shadow gave them: the history of years is not walked while stock stands still.
+    """
+    of_v1 = sorted({(lock.account, lock.item_id) for lock in v1_locks})
+    parameters = {
+        "open": [str(status) for status, meaning in LOCK_ACTIONS.items() if meaning.action in _NEEDING],
+        "accounts": [account for account, _ in of_v1],
+        "items": [item_id for _, item_id in of_v1],
+    }
+    return connection.execute(_OPEN_ITEMS, parameters).fetchall()
 
 
 def _keep_promises(public: StockConnection, held_by_v1: Collection[ItemKey], oversell: frozenset[str]) -> StockResult:
@@ -170,9 +187,18 @@ _SHADOW_HAS_APPLIED = """
 UPDATE public.order_events
 SET shadow_applied_at = applied_at, shadow_attempts = attempts, shadow_problem = problem
 """
-_ITEMS = """
+_NEEDING = (LockAction.LOCK, LockAction.KEEP)
+_OPEN_ITEMS = """
+WITH open_items AS (
+  SELECT account, item_id FROM order_items WHERE status = ANY (%(open)s)
+  UNION SELECT account, item_id FROM shadow.stock_locks WHERE state IN ('locked', 'short', 'held')
+  UNION SELECT account, item_id FROM unnest(%(accounts)s::text[], %(items)s::text[]) AS of_v1 (account, item_id)
+  UNION SELECT account, item_id FROM stock_rechecks
+  UNION SELECT item.account, item.item_id FROM order_events event JOIN order_items item USING (account, order_id)
+  WHERE event.shadow_applied_at IS NULL)
 SELECT account, item_id, CASE WHEN item.status = 'unknown' THEN placed.status ELSE item.status END
-FROM order_items item JOIN orders placed USING (account, order_id) ORDER BY account, item_id
+FROM open_items JOIN order_items item USING (account, item_id) JOIN orders placed USING (account, order_id)
+ORDER BY account, item_id
 """
 _SHIPPED_BY_V1 = """
 INSERT INTO stock_decisions (account, item_id, decision, item_status, reason, made_by, pieces, left_at)

@@ -272,12 +272,12 @@ class V1Database:
         return found
 
     def written_since(self, moment: datetime) -> int:
-        """How many of V1's orders were written after a moment; 0 where V1 is off."""
-        names, source = self.settings.tables.orders, self.sources.orders
-        written = source.rows.c[names.updated_at or names.seen_at or names.ordered_at]
-        after = source.since(written.name, moment, self.zone)
-        with self._connected() as connection:
-            return int(connection.execute(select(func.count()).select_from(source.rows).where(after)).scalar_one())
+        """How many orders of the mapped marketplaces V1 has written since a moment, or their items or locks.
+
+        0 where V1 is off.
+        """
+        accounts = dict.fromkeys(self.settings.marketplaces.values())
+        return sum(len(self.touched(account, moment, EVER[1])) for account in accounts)
 
     # -- rows
 

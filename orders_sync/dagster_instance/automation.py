@@ -1,5 +1,8 @@
 """Schedules and sensors that somebody has switched on or off in the Dagster UI; V1's schedules among them."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
+
 import dagster as dg
 
 from orders_sync.config.v1 import COMMANDS
@@ -29,11 +32,21 @@ def v1_schedules_on(instance: dg.DagsterInstance) -> list[str]:
     return sorted(state.instigator_name for state in _running_v1_schedules(instance))
 
 
-def switch_v1_off(instance: dg.DagsterInstance) -> list[str]:
-    """Switches V1's schedules off; returns those that are still on."""
-    for state in _running_v1_schedules(instance):
-        instance.update_instigator_state(state.with_status(InstigatorStatus.STOPPED))
-    return v1_schedules_on(instance)
+@contextmanager
+def v1_off(instance: dg.DagsterInstance) -> Generator[list[str]]:
+    """Switches V1's schedules off; yields those that are still on.
+
+    If the block raises, those that were on are switched on again: a move that fails leaves V1 as it was.
+    """
+    were_on = _running_v1_schedules(instance)
+    try:
+        for state in were_on:
+            instance.update_instigator_state(state.with_status(InstigatorStatus.STOPPED))
+        yield v1_schedules_on(instance)
+    except BaseException:
+        for state in were_on:
+            instance.update_instigator_state(state)
+        raise
 
 
 def _running_v1_schedules(instance: dg.DagsterInstance) -> list[InstigatorState]:

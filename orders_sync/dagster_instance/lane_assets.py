@@ -20,6 +20,10 @@ ACCOUNT_TAG = "orders_sync/account"
 SYNC_TYPE_TAG = "orders_sync/sync_type"
 MARKETPLACE_TAG = "orders_sync/marketplace"
 """On runs of schedules and sensors. dagster.yaml limits how many runs of one marketplace execute at once."""
+IN_TURN_TAG = "orders_sync/in_turn"
+"""On runs of `care` and `incomplete`, with the account: dagster.yaml lets them run one after the other. Both tick at
+4:00, and `care` is queued first: a tick of several schedules takes them by name."""
+IN_TURN = (SyncType.CARE, SyncType.INCOMPLETE)
 FROM_WATERMARK_TAG = ".dagster/orders_sync_from"
 """`watermark` on runs of schedules and sensors: they start at the watermark, `modified` three months ago. Their
 partitions are the days since the watermark. The UI does not show tags that begin with `.dagster/`: this one says

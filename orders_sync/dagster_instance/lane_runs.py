@@ -10,6 +10,8 @@ from orders_sync.dagster_instance.first_day import FIRST_PASS_DAYS
 from orders_sync.dagster_instance.lane_assets import (
     ACCOUNT_TAG,
     FROM_WATERMARK_TAG,
+    IN_TURN,
+    IN_TURN_TAG,
     MARKETPLACE_TAG,
     RANGE_END_TAG,
     RANGE_START_TAG,
@@ -42,6 +44,8 @@ def lane_run(connection: Connection, lane: Lane, marketplace: str, settings: Sch
         MARKETPLACE_TAG: marketplace,
         FROM_WATERMARK_TAG: "watermark",
     }
+    if lane.sync_type in IN_TURN:
+        tags[IN_TURN_TAG] = lane.account
     if is_partitioned(lane.sync_type):
         first, last = _partitions(connection, lane, settings)
         tags |= {RANGE_START_TAG: first, RANGE_END_TAG: last}

@@ -135,13 +135,25 @@ def test_a_v1_that_still_writes_once_v2_is_live_is_shown(
     with psycopg.connect(v1_url, autocommit=True) as v1, open_instance() as instance:
         v1.execute(TABLES)
         now = datetime.now(UTC).replace(tzinfo=None)
-        v1.execute("INSERT INTO orders (marketplace_order_id, updated_at) VALUES ('1', %s)", [now - timedelta(hours=1)])
+        v1.execute(
+            "INSERT INTO orders (marketplace, marketplace_order_id, updated_at) SELECT marketplace, '1', %s "
+            "FROM unnest(ARRAY['back_market', 'ebay']) AS marketplace",
+            [now - timedelta(hours=1)],
+        )
         moves.begin(connection, By("a test", "a test"))
         assert stays_off(instance)
         with connection.transaction():
             note_move(connection, Phase.LIVE, By("a test", "a test"), before=Phase.PARALLEL)
         assert stays_off(instance)
-        v1.execute("UPDATE orders SET updated_at = %s", [now + timedelta(minutes=5)])
+        later = now + timedelta(minutes=5)
+        v1.execute("UPDATE orders SET updated_at = %s WHERE marketplace = 'ebay'", [later])
+        assert stays_off(instance), "V2 has not taken that over"
+        v1.execute("INSERT INTO order_items (id, order_id, orderline_id) VALUES (1, 1, '10')")
+        v1.execute("INSERT INTO stock_locks (order_item_id, released_at) VALUES (1, %s)", [later])
+        assert not stays_off(instance), "V1 has changed a lock"
+        v1.execute("DELETE FROM stock_locks")
+        assert stays_off(instance)
+        v1.execute("UPDATE orders SET updated_at = %s", [later])
         assert not stays_off(instance)
 
 

@@ -1,5 +1,6 @@
 """The whole cutover, in fast time, on the sandbox: side by side, faults on both sides, V1 off, and a way back."""
 
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -62,8 +63,8 @@ def mend(both: Both, ghost: tuple[object, ...]) -> None:
     v1.execute("DELETE FROM orders WHERE id = %s", [ghost_id])
 
 
-def switch_off() -> list[str]:
-    return []
+def switched_off() -> AbstractContextManager[list[str]]:
+    return nullcontext([])
 
 
 def a_day(both: Both, connection: Connection, **who: bool) -> None:
@@ -102,13 +103,11 @@ def test_the_whole_cutover(both: Both, connection: Connection, monkeypatch: pyte
     levels = connection.execute("SELECT * FROM stock_levels ORDER BY 1").fetchall()
     acceptances = connection.execute("SELECT count(*) FROM acceptances").fetchone()
     with pytest.raises(moves.NotReadyError, match=r"compared: shop: no order was compared"):
-        moves.advance(connection, both.settings, By("a test", "too early"), force=False, switch_v1_off=switch_off)
+        moves.advance(connection, both.settings, By("a test", "too early"), force=False, v1_off=switched_off)
     a_day(both, connection)
 
     # Phase 2. Days are counted.
-    moves.advance(
-        connection, both.settings, By("a test", "a day has been compared"), force=True, switch_v1_off=switch_off
-    )
+    moves.advance(connection, both.settings, By("a test", "a day has been compared"), force=True, v1_off=switched_off)
     assert current_phase(connection) is Phase.MONITOR
     a_day(both, connection)
 
@@ -155,7 +154,7 @@ def test_the_whole_cutover(both: Both, connection: Connection, monkeypatch: pyte
     both.v2_runs()
     apply_stock()
     with pytest.raises(moves.NotReadyError, match=r"agreement: shop \S+: \d+") as refused:
-        moves.advance(connection, both.settings, By("a test", "not yet"), force=False, switch_v1_off=switch_off)
+        moves.advance(connection, both.settings, By("a test", "not yet"), force=False, v1_off=switched_off)
     assert next(check for check in refused.value.checks if check.name == "nothing missing").passed
     assert days_still_needed(connection, both.settings, datetime.now(UTC).date()) > 0
 
@@ -176,7 +175,7 @@ def test_the_whole_cutover(both: Both, connection: Connection, monkeypatch: pyte
 
     # Only the calendar, the alerts, and SKUs that were sold since the stock was counted are in the way.
     with pytest.raises(moves.NotReadyError) as refused:
-        moves.advance(connection, both.settings, By("a test", "too early"), force=False, switch_v1_off=switch_off)
+        moves.advance(connection, both.settings, By("a test", "too early"), force=False, v1_off=switched_off)
     assert {check.name for check in refused.value.checks if not check.passed} == {"phase", "alerts", "stock list"}
     connection.execute("UPDATE migration_moves SET moved_at = moved_at - interval '8 days'")
     reach_somebody(connection, monkeypatch)
@@ -187,7 +186,11 @@ def test_the_whole_cutover(both: Both, connection: Connection, monkeypatch: pyte
     # Going live is refused while V1's schedules stay on.
     with pytest.raises(moves.CutoverError, match="V1's schedules do not stay off: refresh_new_schedule still on"):
         moves.advance(
-            connection, both.settings, By("a test", "go"), force=False, switch_v1_off=lambda: ["refresh_new_schedule"]
+            connection,
+            both.settings,
+            By("a test", "go"),
+            force=False,
+            v1_off=lambda: nullcontext(["refresh_new_schedule"]),
         )
     assert current_phase(connection) is Phase.MONITOR
 
@@ -195,7 +198,7 @@ def test_the_whole_cutover(both: Both, connection: Connection, monkeypatch: pyte
     v1 = V1Database(both.settings)
     held = {lock.item_id for lock in v1.all_locks() if not lock.consumed}
     v1.close()
-    move = moves.advance(connection, both.settings, By("a test", "it agrees"), force=False, switch_v1_off=switch_off)
+    move = moves.advance(connection, both.settings, By("a test", "it agrees"), force=False, v1_off=switched_off)
     assert (move.to_phase, move.forced) == (Phase.LIVE, False)
     assert not has_shadow_index(connection)
     ours = {i for (i,) in connection.execute("SELECT item_id FROM stock_locks WHERE state IN ('locked', 'short')")}
@@ -220,7 +223,7 @@ def test_the_whole_cutover(both: Both, connection: Connection, monkeypatch: pyte
     assert connection.execute("SELECT count(*) FROM stock_locks WHERE state = 'locked'").fetchone() == (0,)
     both.v1_runs()
     for _ in range(2):
-        moves.advance(connection, both.settings, By("a test", "on again"), force=True, switch_v1_off=switch_off)
+        moves.advance(connection, both.settings, By("a test", "on again"), force=True, v1_off=switched_off)
     assert current_phase(connection) is Phase.LIVE
     check_invariants(connection)
     phases = [(m.from_phase.value, m.to_phase.value, m.forced) for m in moves_made(connection)]

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -315,6 +316,19 @@ def test_a_run_whose_worker_is_killed_is_run_again_in_its_lane(deployment: Deplo
     assert tags.items() <= kept.items()
     assert retry["assetSelection"] == [{"path": [ACCOUNT, "care_records"]}]
     assert passes_at_once(deployment) == []
+
+
+def test_incomplete_waits_for_care_of_the_same_account(deployment: Deployment) -> None:
+    """Both tick at 4:00."""
+    tags = {"orders_sync/account": ACCOUNT, "orders_sync/marketplace": "back_market", "orders_sync/in_turn": ACCOUNT}
+    with deployment.marketplace.closed_gate("/ws/sav") as gate:
+        care = deployment.materialize("care_records", today(deployment), tags)
+        wait_for(lambda: gate.reached, seconds=60, what="the first call of care")
+        incomplete = deployment.materialize("incomplete_orders", None, tags)
+        wait_for(lambda: deployment.status_of(incomplete) == "QUEUED", seconds=30, what="incomplete in the queue")
+        time.sleep(5)
+        assert deployment.status_of(incomplete) == "QUEUED"
+    assert deployment.wait_for_run(care) == deployment.wait_for_run(incomplete) == "SUCCESS"
 
 
 def test_a_run_that_a_person_terminates_says_so_on_its_lane_and_loses_nothing(deployment: Deployment) -> None:

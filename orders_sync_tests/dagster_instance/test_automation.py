@@ -9,7 +9,7 @@ import pytest
 from orders_sync.dagster_instance.automation import (
     V1_SCHEDULES,
     stopped_instigators,
-    switch_v1_off,
+    v1_off,
     v1_schedule_name,
     v1_schedules_on,
 )
@@ -61,7 +61,22 @@ def test_v1s_schedules_go_off_and_no_others(instance: dg.DagsterInstance) -> Non
     switch(instance, SCHEDULE, "refresh_orders_schedule", OFF)
     switch(instance, SCHEDULE, "sync_new_orders_schedule", ON)
     assert v1_schedules_on(instance) == ["refresh_latest_schedule", "refresh_new_schedule"]
-    assert switch_v1_off(instance) == []
+    with v1_off(instance) as still_on:
+        assert still_on == []
     assert v1_schedules_on(instance) == []
     states = {s.instigator_name: s.status for s in instance.all_instigator_state(instigator_type=SCHEDULE)}
     assert states == {**dict.fromkeys(V1_SCHEDULES, OFF), "sync_new_orders_schedule": ON}
+
+
+def test_a_move_that_fails_leaves_v1s_schedules_as_they_were(instance: dg.DagsterInstance) -> None:
+    switch(instance, SCHEDULE, "refresh_new_schedule", ON)
+    switch(instance, SCHEDULE, "refresh_orders_schedule", OFF)
+
+    def fails() -> None:
+        with v1_off(instance):
+            assert v1_schedules_on(instance) == []
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fails()
+    assert v1_schedules_on(instance) == ["refresh_new_schedule"]

@@ -5,10 +5,12 @@ from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 import pytest
+import yaml
 
+from orders_sync.config.environment import PROJECT_ROOT
 from orders_sync.config.schedules import ScheduleSettings
 from orders_sync.dagster_instance.first_day import FIRST_PASS_DAYS
-from orders_sync.dagster_instance.lane_assets import FROM_WATERMARK_TAG
+from orders_sync.dagster_instance.lane_assets import FROM_WATERMARK_TAG, IN_TURN_TAG, schedule_name
 from orders_sync.dagster_support.run_requests import TickRequests, request_of, requests_of_tick
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.history import started
@@ -115,3 +117,19 @@ def test_incomplete_has_no_days(connection: Connection) -> None:
     request = request_of(connection, Lane("shop", SyncType.INCOMPLETE), "back_market", SETTINGS, "a key")
     assert request.run_key == "a key"
     assert not {START, END} & set(request.tags)
+
+
+def test_care_and_incomplete_of_an_account_run_in_turn_care_first(connection: Connection) -> None:
+    """The brief lets both tick at 4:00. The scheduler takes the schedules of a tick by name, the queue the first one."""
+    in_turn = {
+        sync_type: request_of(connection, Lane("shop", sync_type), "back_market", SETTINGS, None).tags.get(IN_TURN_TAG)
+        for sync_type in SyncType
+    }
+    assert in_turn == {
+        SyncType.NEW: None, SyncType.MODIFIED: None, SyncType.CARE: "shop", SyncType.INCOMPLETE: "shop",
+    }  # fmt: skip
+    assert schedule_name(SyncType.CARE) < schedule_name(SyncType.INCOMPLETE)
+    limits = yaml.safe_load((PROJECT_ROOT / "dagster.yaml").read_text())["concurrency"]["runs"][
+        "tag_concurrency_limits"
+    ]
+    assert {"key": IN_TURN_TAG, "value": {"applyLimitPerUniqueValue": True}, "limit": 1} in limits
