@@ -217,11 +217,11 @@ def _locks_agree(compared: list[ComparedDay]) -> Check:
 def _levels_agree(compared: list[ComparedDay], settings: CutoverSettings) -> Check:
     if settings.tables.levels is None:
         return Check("stock levels", True, f"not compared: {settings.file} maps no `tables.levels`")
-    latest = compared[-1:] if compared else []
+    newest = max((each.day for each in compared), default=None)
     failed = [
         f"{day}: " + ("not compared" if day.levels_differing is None else f"{day.levels_differing} SKUs")
-        for day in latest
-        if day.levels_differing != 0
+        for day in compared
+        if day.day == newest and day.levels_differing != 0
     ]
     return _check("stock levels", failed, "no SKU has other pieces on hand in V1", compared)
 

@@ -9,6 +9,7 @@ import pytest
 from orders_sync.acts.by import By
 from orders_sync.alerts.calls import note_call
 from orders_sync.config.v1 import CutoverSettings, Readiness, Tables
+from orders_sync.config.v1_tables import LevelsTable
 from orders_sync.cutover import readiness
 from orders_sync.cutover.moves import begin
 from orders_sync.cutover.readiness import Check, checks_to_live, checks_to_monitor, days_still_needed
@@ -139,6 +140,18 @@ def test_one_bad_figure_fails_its_check_only(
     found = checks(connection, settings)
     assert found[name] == Check(name, False, finding)
     assert all(found[other].passed for other in OF_COMPARISONS - {name})
+
+
+@pytest.mark.parametrize(("differing", "what"), [(None, "not compared"), (2, "2 SKUs"), (0, "")])
+def test_stock_levels_must_agree_where_v1_has_some(
+    connection: Connection, settings: CutoverSettings, differing: int | None, what: str
+) -> None:
+    mapped = settings.model_copy(update={"tables": Tables(levels=LevelsTable(table="shelf"))})
+    all_good(connection)
+    compared(connection, 1, figures={"levels_differing": 0})
+    compared(connection, 1, "store", figures={"levels_differing": differing})
+    found = checks(connection, mapped)["stock levels"]
+    assert (found.passed, found.what.startswith(f"store 2026-03-09: {what}")) == (not what, bool(what))
 
 
 def test_a_later_comparison_of_a_day_counts_and_the_earlier_one_stays(

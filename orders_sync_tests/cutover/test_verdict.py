@@ -14,6 +14,7 @@ import pytest
 from orders_sync.acts.by import By
 from orders_sync.config.account import SellerAccount
 from orders_sync.config.v1 import CutoverSettings
+from orders_sync.config.v1_tables import LevelsTable
 from orders_sync.cutover import comparison as comparisons
 from orders_sync.cutover.comparison import Comparison, Found, compare_day
 from orders_sync.cutover.moves import begin
@@ -404,6 +405,18 @@ def test_each_run_is_a_row_and_what_differed_is_compared_until_it_agrees(pair: P
     assert pair.compare(day).found == []
     rows = pair.connection.execute("SELECT day, differing FROM migration_comparisons ORDER BY comparison_id").fetchall()
     assert rows == [(day, 1), (day + timedelta(days=1), 1), (day, 0)]
+
+
+def test_stock_levels_are_compared_where_v1_has_some(pair: Pair) -> None:
+    day = pair.today - timedelta(days=1)
+    assert pair.compare(day).levels_differing is None
+    pair.v1.execute("CREATE TABLE shelf (sku text, on_hand int)")
+    for row in pair.connection.execute("SELECT sku, on_hand FROM shadow.stock_levels").fetchall():
+        pair.v1.execute("INSERT INTO shelf VALUES (%s, %s)", row)
+    tables = pair.settings.tables.model_copy(update={"levels": LevelsTable(table="shelf")})
+    assert pair.compare(day, tables=tables).levels_differing == 0
+    pair.v1.execute("UPDATE shelf SET on_hand = on_hand - 1 WHERE sku = (SELECT min(sku) FROM shelf)")
+    assert pair.compare(day, tables=tables).levels_differing == 1
 
 
 def test_a_marketplace_that_is_down_leaves_the_verdict_open(pair: Pair) -> None:
