@@ -186,8 +186,8 @@ def compare(days: tuple[datetime, ...], names: tuple[str, ...], as_json: bool) -
     another one for each day. The marketplace is asked who is right.
     """
     from orders_sync.config.environment import v1_file
-    from orders_sync.config.v1 import load_cutover_settings
-    from orders_sync.cutover.comparison import compare_day
+    from orders_sync.config.v1 import CutoverError, load_cutover_settings
+    from orders_sync.cutover.comparison import STATEMENT_SECONDS, Comparison, compare_day
     from orders_sync.cutover.v1_database import V1Database
     from orders_sync.marketplaces.kit.accounts import check_account_name
 
@@ -198,12 +198,15 @@ def compare(days: tuple[datetime, ...], names: tuple[str, ...], as_json: bool) -
         check_account_name(name)
         if name not in of_v1:
             raise UserFacingError(f"V1 has no account {name}; those of {v1_file()} are {', '.join(sorted(of_v1))}.")
-    with V1Database(settings) as v1, orders_database("orders_sync comparison") as connection:
-        made = [
-            compare_day(connection, v1, settings, account, day, by=by_user())
-            for account in names or sorted(of_v1)
-            for day in chosen
-        ]
+    made: list[Comparison] = []
+    problems: list[str] = []
+    with V1Database(settings, STATEMENT_SECONDS) as v1, orders_database("orders_sync comparison") as connection:
+        for account in names or sorted(of_v1):
+            for day in chosen:
+                try:
+                    made.append(compare_day(connection, v1, settings, account, day, by=by_user()))
+                except CutoverError as problem:
+                    problems.append(f"{account} {day}: {problem}")
     columns = [
         "account",
         "day",
@@ -227,6 +230,10 @@ def compare(days: tuple[datetime, ...], names: tuple[str, ...], as_json: bool) -
             print_warning(f"{one.account}: {finding.count} × {finding.kind}: {finding.what}")
         if one.not_asked:
             print_warning(f"{one.account}: the marketplace was not asked about all differences: {one.not_asked}")
+    for problem in problems:
+        print_error(problem)
+    if problems:
+        sys.exit(EXIT_FAILED)
 
 
 @cutover.command()

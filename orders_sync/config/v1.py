@@ -169,6 +169,10 @@ class CutoverSettings(SettingsModel):
         "have the same account. There is no V1 while this is empty.",
     )
     tables: Tables = Field(default_factory=Tables, description="V1's tables and columns.")
+    accounts_without_v1: list[str] = Field(
+        default_factory=list[str],
+        description="The accounts of the project that V1 never had: nothing is compared for them.",
+    )
     order_statuses: dict[int, list[Status]] = Field(
         default_factory=dict[int, list[Status]],
         description="The statuses that each number of an order's status in V1 may mean.",

@@ -7,6 +7,7 @@ another one each night, so that each order is compared again while it lives. The
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
 from typing import Any, LiteralString, NamedTuple
 
 from psycopg.types.json import Jsonb
@@ -14,8 +15,17 @@ from psycopg.types.json import Jsonb
 from orders_sync.acts.by import By
 from orders_sync.acts.manual_acts import Act, On, note_act
 from orders_sync.config.account import SellerAccount
-from orders_sync.config.v1 import CutoverSettings
-from orders_sync.cutover.differences import DOCUMENTS, ONLY_V1, ONLY_V2, Difference, changed_at, differences_of
+from orders_sync.config.schedules import load_schedules
+from orders_sync.config.v1 import CutoverError, CutoverSettings
+from orders_sync.cutover.differences import (
+    DOCUMENTS,
+    ONLY_V1,
+    ONLY_V2,
+    Difference,
+    changed_at,
+    differences_of,
+    stale_locks,
+)
 from orders_sync.cutover.in_flight import Patience, Sight
 from orders_sync.cutover.marketplace_word import Right, Word, ask_marketplace
 from orders_sync.cutover.sides import Side, created_in_v2, touched_in_v2, v1_side, v2_side
@@ -29,12 +39,23 @@ from orders_sync.marketplaces.kit.accounts import load_accounts
 from orders_sync.model.lane import Lane, SyncType
 from orders_sync.stock.connection import StockConnection, StockSchema
 
+STATEMENT_SECONDS = 300
+"""After so long V1's server ends a statement of a comparison."""
 SAMPLED_DAYS = 92
 """So many earlier days are compared again, one each night."""
 LOOKED_AT_AGAIN = timedelta(days=30)
 """An order that differed is compared again for so long."""
 FOUND_AGAIN = timedelta(days=3)
 """A difference is the same one if it was found so recently."""
+NIGHTLY = (SyncType.MODIFIED, SyncType.CARE)
+"""These run after the end of the day, before it is compared."""
+ENDS_BEFORE_ITS_TICK = timedelta(hours=1)
+"""A marketplace shows a change late: the window of a pass ends before its tick."""
+
+
+def sampled_day(day: date) -> date:
+    """The earlier day whose orders are compared again on a day: each one once in SAMPLED_DAYS days."""
+    return day - timedelta(days=2 + 2 * day.toordinal() % SAMPLED_DAYS)
 
 
 class Found(NamedTuple):
@@ -60,6 +81,7 @@ class Comparison:
     orders_v1: int
     orders_v2: int
     compared_orders: int
+    orders_in_both: int
     only_in_v1: int
     only_in_v2: int
     missing_in_v2: int
@@ -143,6 +165,8 @@ class _Day:
 
     def compared(self) -> Comparison:
         """Everything that is found; nothing is stored."""
+        # First: what a pass brings meanwhile counts as what it could not have brought.
+        self._watermarks = {each: watermark(self.connection, Lane(self.account, each)) for each in SyncType}
         written_by_v1 = self.v1.touched(self.account, self.start, self.end)
         order_ids = written_by_v1 | self._touched_or_due()
         ours = v2_side(self.stock, self.account, order_ids)
@@ -151,8 +175,10 @@ class _Day:
         theirs = _corrected(theirs, beside or skew)
         differences = list(differences_of(theirs, ours, self.settings))
         dated = [(each, *self._in_flight(each, theirs, ours)) for each in differences]
-        word = self._ask([each for each, in_flight, _ in dated if not in_flight], theirs, ours)
-        found = [Found(each, in_flight, first, word.right.get(each)) for each, in_flight, first in dated]
+        known = {**self._known_right, **dict.fromkeys(stale_locks(differences, theirs, ours), Right.V2)}
+        word = self._ask([each for each, in_flight, _ in dated if not in_flight and each not in known], theirs, ours)
+        right = {**known, **word.right}
+        found = [Found(each, in_flight, first, right.get(each)) for each, in_flight, first in dated]
         return self._summed_up(theirs, ours, found, word, beside, skew, is_v1_writing=bool(written_by_v1))
 
     def _skew(self) -> timedelta:
@@ -163,7 +189,7 @@ class _Day:
 
     def _touched_or_due(self) -> set[str]:
         """What V2 touched on the day, what differed before, and what either side has of an earlier day."""
-        earlier = self.start - timedelta(days=2 + self.day.toordinal() % SAMPLED_DAYS)
+        earlier = datetime.combine(sampled_day(self.day), time(), UTC)
         until = earlier + timedelta(days=1)
         rows = self.connection.execute(_DIFFERED, [self.account, self.now - LOOKED_AT_AGAIN])
         return (
@@ -175,7 +201,7 @@ class _Day:
 
     def _in_flight(self, difference: Difference, v1: Side, v2: Side) -> tuple[bool, datetime]:
         """Whether it does not count yet, and when it was first found."""
-        first = self._first_found.get(difference)
+        first, _ = self._found_before.get(difference, (None, None))
         one, two = changed_at(v1.orders.get(difference.order_id), v2.orders.get(difference.order_id))
         readiness = self.settings.readiness
         by_modified = difference.kind != ONLY_V2 and difference.field not in DOCUMENTS
@@ -184,12 +210,16 @@ class _Day:
         looked = self._looked_until(difference)
         return patience.is_in_flight(Sight(one, two, looked, first)), first or self.now
 
+    @cached_property
+    def _found_before(self) -> Mapping[Difference, tuple[datetime, Right | None]]:
+        """What earlier comparisons have found: when first, and who was right."""
+        rows = self.connection.execute(_FOUND_BEFORE, [self.account, self.now - FOUND_AGAIN])
+        return {Difference(*key): (at, right and Right(right)) for *key, at, right in rows}
+
     @property
-    def _first_found(self) -> Mapping[Difference, datetime]:
-        if not hasattr(self, "_first"):
-            rows = self.connection.execute(_FIRST_FOUND, [self.account, self.now - FOUND_AGAIN])
-            self._first = {Difference(*key): at for *key, at in rows}
-        return self._first
+    def _known_right(self) -> dict[Difference, Right]:
+        """What the marketplace has said of the same differences: they are not asked about every morning."""
+        return {each: right for each, (_, right) in self._found_before.items() if right is not None}
 
     def _looked_until(self, difference: Difference) -> datetime | None:
         """Up to when V2's lanes that bring it have looked.
@@ -206,12 +236,9 @@ class _Day:
             if difference.field == "care_id"
             else (SyncType.MODIFIED,)
         )
-        reached = [self._watermark(sync_type) for sync_type in lanes]
+        reached = [self._watermarks[sync_type] for sync_type in lanes]
         known = [each for each in reached if each is not None]
         return min(known) if len(known) == len(reached) else None
-
-    def _watermark(self, sync_type: SyncType) -> datetime | None:
-        return watermark(self.connection, Lane(self.account, sync_type))
 
     def _ask(self, counted: Sequence[Difference], v1: Side, v2: Side) -> Word:
         account = self._seller_account()
@@ -223,11 +250,20 @@ class _Day:
         return load_accounts()[0].get(self.account)
 
     def _has_v2_run(self) -> bool:
-        """Whether each lane that runs by itself has fetched everything until the end of the day."""
+        """Whether each lane that runs by itself has had the passes of the day, and the nightly ones see to its end."""
         account = self._seller_account()
-        lanes = [each for each in SyncType if account is not None and account.has_on(each)]
-        reached = [self._watermark(each) for each in lanes]
-        return bool(lanes) and all(each is not None and each >= min(self.end, self.now) for each in reached)
+        if account is None:
+            return False
+        schedules = load_schedules().for_account(account.settings.schedules)
+        end = min(self.end, self.now)
+        lanes = [each for each in SyncType if account.has_on(each)]
+
+        def has_run(lane: SyncType) -> bool:
+            reached = self._watermarks[lane]
+            until = end if lane in NIGHTLY else schedules.last_tick(lane, end) - ENDS_BEFORE_ITS_TICK
+            return reached is not None and reached >= until
+
+        return bool(lanes) and all(map(has_run, lanes))
 
     def _summed_up(
         self,
@@ -251,7 +287,8 @@ class _Day:
         calls_v2, too_many_requests_v2 = _calls_v2(self.connection, self.account, self.day)
         counts = _Counts(
             len(compared), len(only_in_v1), len(only_in_v2), len(differing),
-            sum(each.difference.is_of_lock for each in counted), sum(each.in_flight for each in found),
+            sum(each.difference.is_of_lock and each.right is not Right.V2 for each in counted),
+            sum(each.in_flight for each in found),
         )  # fmt: skip
         return Comparison(
             account=self.account,
@@ -275,6 +312,7 @@ class _Day:
             locks_v1=len(v1.locks),
             locks_v2=len(v2.locks),
             locks_differing=counts.locks_differing,
+            orders_in_both=len(v1.orders.keys() & v2.orders.keys()),
             levels_differing=self._levels_differing(),
             first_in_v1=sum(each > 0 for each in later),
             first_in_v2=sum(each < 0 for each in later),
@@ -286,20 +324,26 @@ class _Day:
             v2_ran=self._has_v2_run(),
             zone_offset_minutes=None if beside is None else round(beside.total_seconds() / 60),
             clock_skew_seconds=round(skew.total_seconds(), 3),
-            findings=self.v1.findings(self.account, self.start, self.end),
+            findings=self._findings(),
             not_asked=word.problem,
             verdict=counts.verdict(counted),
             found=found,
         )
 
+    def _findings(self) -> Sequence[V1Finding]:
+        try:
+            return self.v1.findings(self.account, self.start, self.end)
+        except CutoverError as problem:
+            return [V1Finding("rows that could not be looked at", 1, (), str(problem))]
+
     def _levels_differing(self) -> int | None:
-        """How many SKUs have other pieces on hand; None: V1's stock is not mapped, or V2 has no stock list."""
+        """How many SKUs have other pieces on hand; None: V1's stock is not mapped, or one side has none."""
         levels = self.v1.levels()
-        if levels is None:
-            return None
+        theirs = {} if levels is None else {str(row["sku"]): row["on_hand"] for row in levels.to_dict("records")}
         ours = dict(self.stock.execute("SELECT sku, on_hand FROM {levels}").fetchall())
-        theirs = {str(row["sku"]): row["on_hand"] for row in levels.to_dict("records")}
-        return sum(ours.get(sku) != on_hand for sku, on_hand in theirs.items()) if ours else None
+        if not theirs or not ours:
+            return None
+        return sum((theirs.get(sku) or 0) != (ours.get(sku) or 0) for sku in theirs.keys() | ours.keys())
 
 
 def _is_missing(difference: Difference, kind: str) -> bool:
@@ -443,8 +487,9 @@ SELECT DISTINCT order_id FROM migration_differences JOIN migration_comparisons m
 WHERE made.account = %s AND compared_at >= %s
 """
 # One that ended and came back later is another one.
-_FIRST_FOUND: LiteralString = """
-SELECT order_id, item_id, kind, field, v1, v2, min(first_found_at)
+_FOUND_BEFORE: LiteralString = """
+SELECT order_id, item_id, kind, field, v1, v2, min(first_found_at),
+  (array_agg(right_side ORDER BY comparison_id DESC) FILTER (WHERE right_side IS NOT NULL))[1]
 FROM migration_differences JOIN migration_comparisons made USING (comparison_id)
 WHERE made.account = %s AND compared_at >= %s GROUP BY 1, 2, 3, 4, 5, 6
 """

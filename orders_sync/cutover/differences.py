@@ -1,6 +1,6 @@
 """What differs between V1 and V2 in the same orders: missing rows, fields, documents, care cases and locks."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from orders_sync.config.v1 import CutoverSettings
 from orders_sync.cutover.sides import ItemId, LockSide, OrderSide, Side
 from orders_sync.model.statuses import DELIVERY_NOTE_DUE, LABEL_DUE, Status
+from orders_sync.stock.actions import LOCK_ACTIONS, LockAction
 from orders_sync.sync.rules import wrong_url
 
 ONLY_V1, ONLY_V2, DIFFERS = "only in V1", "only in V2", "differs"
@@ -92,13 +93,29 @@ def _of_items(
             yield Difference(*key, DIFFERS, "status", one.shown_status, two.shown_status)
 
 
+def stale_locks(differences: Iterable[Difference], v1: Side, v2: Side) -> Iterator[Difference]:
+    """The locks that only V1 has, of items that both say need none: V1 has forgotten to release or consume them."""
+    for each in differences:
+        key = each.order_id, each.item_id
+        one, two = v1.items.get(key), v2.items.get(key)
+        if each.kind == LOCK_ONLY_V1 and one is not None and two is not None and set(one.statuses) & set(two.statuses):
+            (status,) = two.statuses
+            if LOCK_ACTIONS[status].action in (LockAction.RELEASE, LockAction.CONSUME):
+                yield each
+
+
 def _of_locks(v1: Mapping[ItemId, LockSide], v2: Mapping[ItemId, LockSide]) -> Iterator[Difference]:
     for key in sorted(v1.keys() | v2.keys()):
         one, two = v1.get(key), v2.get(key)
         is_same = one is not None and two is not None and one.state == two.state
-        if not (is_same and one is not None and two is not None and same_amount(one.quantity, two.quantity)):
+        if not (is_same and one is not None and two is not None and _same_pieces(one, two)):
             kind = LOCK_ONLY_V2 if one is None else LOCK_ONLY_V1 if two is None else LOCK_DIFFERS
             yield Difference(*key, kind, "lock", _shown_lock(one), _shown_lock(two))
+
+
+def _same_pieces(v1: LockSide, v2: LockSide) -> bool:
+    """V1 does not say which SKU of a bundle a lock has: of these, the state is compared alone."""
+    return v2.quantity is None or same_amount(v1.quantity, v2.quantity)
 
 
 def _of_orders(rows: Mapping[ItemId, Any], order_ids: "set[str]") -> dict[ItemId, Any]:
@@ -125,7 +142,7 @@ def _without_query(url: str | None) -> str:
         parts = urlsplit(url or "")
     except ValueError:
         return url or ""
-    return f"{parts.netloc}{parts.path}".casefold()
+    return f"{parts.netloc.casefold()}{parts.path}"
 
 
 def _shown_url(url: str | None) -> str | None:

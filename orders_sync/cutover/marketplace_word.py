@@ -1,5 +1,6 @@
 """Who is right where V1 and V2 differ: the marketplace is asked for the order, as it is now."""
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -16,6 +17,8 @@ from orders_sync.model.statuses import Status
 from orders_sync.sync.check_records import order_decoder
 from orders_sync.sync.put_off import SingleFetches, fetch_order
 
+MAX_SECONDS = 600.0
+"""So long a comparison asks at most: a marketplace may be slow."""
 _KINDS = {"delivery_note_url": DocumentKind.DELIVERY_NOTE, "label_url": DocumentKind.LABEL}
 
 
@@ -55,8 +58,11 @@ def ask_marketplace(
         return Word(right, problem)
     try:
         with opened_adapter(account) as adapter:
-            fetches = SingleFetches()
-            for order_id, of_order in asked:
+            fetches, ends = SingleFetches(), time.monotonic() + MAX_SECONDS
+            for number, (order_id, of_order) in enumerate(asked):
+                if time.monotonic() > ends:
+                    problem = f"{len(asked) - number} orders are left after {MAX_SECONDS / 60:g} minutes"
+                    break
                 try:
                     right |= _decided(adapter, order_id, of_order, v1, v2)
                     fetches.note_success()
@@ -120,11 +126,12 @@ def _of_order(
 
 
 def _of_item(difference: Difference, items: Mapping[str, OrderItem] | None, v1: Side, v2: Side) -> Right | None:
-    item = None if items is None else items.get(difference.item_id)
-    if item is None:
-        return None if items is None else Right.NEITHER
     key = difference.order_id, difference.item_id
     one, two = v1.items[key], v2.items[key]
+    item = None if items is None else items.get(difference.item_id)
+    if item is None:
+        is_gone = items is not None
+        return (Right.V2 if two.statuses == (Status.REMOVED,) else Right.NEITHER) if is_gone else None
     if difference.field == "status":
         return _of_status(item.status, one.statuses, two.statuses)
     if difference.field == "sku":

@@ -14,6 +14,9 @@ from orders_sync.database.engine import Connection
 from orders_sync.lanes.authority import MOVE_WAIT_SECONDS, Phase, current_phase
 from orders_sync.marketplaces.kit.accounts import overselling_accounts
 
+LOCKS_SECONDS = 60
+"""Stock stands still while V1's locks are read: a statement of V1's server may take so long at most."""
+
 
 class NotReadyError(CutoverError):
     """Some checks do not pass; `checks` are all of them."""
@@ -95,7 +98,7 @@ def advance(
 
 
 def _v1_locks(settings: CutoverSettings) -> list[V1Lock]:
-    with V1Database(settings) as v1:
+    with V1Database(settings, LOCKS_SECONDS) as v1:
         return v1.all_locks()
 
 

@@ -5,7 +5,7 @@ Nothing passes for want of looking: no orders, no lanes, no account, no comparis
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import LiteralString, NamedTuple
 
@@ -26,6 +26,10 @@ from orders_sync.stock.connection import StockConnection, StockSchema
 
 LATE = timedelta(hours=3)
 """A lane is not fresh when it has not succeeded this long after its tick."""
+LEAST_IN_BOTH = 0.8
+"""With fewer of the orders in both systems, they may be those of different accounts, or have other ids."""
+COMPARED_WITHIN = timedelta(hours=36)
+"""A day that is compared later shows what has become of it, and not how the two agreed."""
 MAX_SKEW_SECONDS = 60
 """V1's clock may be off by so much."""
 
@@ -45,6 +49,9 @@ class ComparedDay:
     account: str
     day: date
     compared_orders: int
+    orders_v1: int
+    orders_v2: int
+    orders_in_both: int
     correct: Decimal
     """Per cent of the orders on which both agree, or V2 is right."""
     missing_in_v2: int
@@ -57,6 +64,8 @@ class ComparedDay:
     v2_ran: bool
     zone_offset_minutes: int | None
     clock_skew_seconds: Decimal | None
+    first_compared_at: datetime
+    """When the day was first compared after its end; when it was compared, if it never was."""
 
     def __str__(self) -> str:
         return f"{self.account} {self.day}"
@@ -68,6 +77,11 @@ class ComparedDay:
             return "it was compared before its end"
         if not self.compared_orders:
             return "no order was compared"
+        if self.orders_in_both < LEAST_IN_BOTH * max(self.orders_v1, self.orders_v2):
+            return f"only {self.orders_in_both} of its orders are in both: the mapping may be wrong"
+        end = datetime.combine(self.day, time(), UTC) + timedelta(days=1)
+        if self.first_compared_at > end + COMPARED_WITHIN:
+            return "it was not compared within 36 hours of its end"
         if not self.v1_ran:
             return "V1 wrote no order"
         return "" if self.v2_ran else "V2 has not fetched everything until its end"
@@ -98,13 +112,13 @@ def checks_to_live(connection: Connection, settings: CutoverSettings, now: datet
     """What must hold before V1 is switched off."""
     now = now or datetime.now(UTC)
     days = [now.date() - timedelta(days=back) for back in range(settings.readiness.days, 0, -1)]
-    compared = _compared_days(connection, days)
+    compared = _compared_days(connection, days, accounts_of(settings))
     return [
         _phase_has_lasted(connection, settings.readiness.days, now),
         _all_days_are_compared(compared, days, accounts_of(settings)),
         _orders_agree(compared, settings.readiness.agreement),
         _nothing_is_missing(compared),
-        _locks_agree(compared),
+        _locks_agree(compared, settings),
         _levels_agree(compared, settings),
         _v1_clock_is_right(compared),
         _calls_are_within_budget(compared, settings.readiness.calls_per_day),
@@ -126,7 +140,7 @@ def days_still_needed(connection: Connection, settings: CutoverSettings, today: 
     """How many more good days in a row are needed until V2 is ready, if every day from `today` on is good."""
     readiness, accounts = settings.readiness, accounts_of(settings)
     earlier = [today - timedelta(days=back) for back in range(1, readiness.days + 1)]
-    compared = {(each.account, each.day): each for each in _compared_days(connection, earlier)}
+    compared = {(each.account, each.day): each for each in _compared_days(connection, earlier, accounts)}
     run = 0
     for day in earlier:
         of_day = [compared.get((account, day)) for account in accounts]
@@ -136,15 +150,17 @@ def days_still_needed(connection: Connection, settings: CutoverSettings, today: 
     return readiness.days - run
 
 
-def _compared_days(connection: Connection, days: Sequence[date]) -> list[ComparedDay]:
-    return rows_as(connection, ComparedDay, _COMPARED, [list(days)])
+def _compared_days(connection: Connection, days: Sequence[date], accounts: Sequence[str]) -> list[ComparedDay]:
+    return rows_as(connection, ComparedDay, _COMPARED, [list(days), list(accounts)])
 
 
 _COMPARED: LiteralString = """
-SELECT DISTINCT ON (account, day) account, day, compared_orders, correct, missing_in_v2, locks_differing,
-  levels_differing, calls_v2, too_many_requests_v2, is_whole_day, v1_ran, v2_ran, zone_offset_minutes,
-  clock_skew_seconds
-FROM migration_comparisons WHERE day = ANY(%s) ORDER BY account, day, comparison_id DESC
+SELECT DISTINCT ON (account, day) account, day, compared_orders, orders_v1, orders_v2, orders_in_both, correct,
+  missing_in_v2, locks_differing, levels_differing, calls_v2, too_many_requests_v2, is_whole_day, v1_ran, v2_ran,
+  zone_offset_minutes, clock_skew_seconds,
+  coalesce(min(compared_at) FILTER (WHERE is_whole_day) OVER (PARTITION BY account, day), compared_at)
+    AS first_compared_at
+FROM migration_comparisons WHERE day = ANY(%s) AND account = ANY(%s) ORDER BY account, day, comparison_id DESC
 """
 
 
@@ -159,7 +175,10 @@ def _phase_has_lasted(connection: Connection, days: int, now: datetime) -> Check
 
 
 def _accounts_are_known(settings: CutoverSettings) -> Check:
-    """Each account that is to be compared has a file that can be used: else it is compared with nothing."""
+    """Each account that is to be compared has a file that can be used, and each that has one is to be compared.
+
+    V2 accepts nothing of any account until it is live: one that V1 never had must be named as such.
+    """
     usable, problems = load_accounts()
     wrong = [
         f"{name}: {str(problems[name]).splitlines()[0] if name in problems else 'there is no such account'}"
@@ -168,7 +187,12 @@ def _accounts_are_known(settings: CutoverSettings) -> Check:
     ]
     if not settings.marketplaces:
         wrong = [f"{settings.file} names no account under `marketplaces`"]
-    return _check("accounts", wrong, f"each account of {settings.file} can be used")
+    wrong += [
+        f"{name} is no account of V1's marketplaces: add it to `marketplaces`, or to `accounts_without_v1`"
+        for name in sorted(usable)
+        if name not in accounts_of(settings) and name not in settings.accounts_without_v1
+    ]
+    return _check("accounts", wrong, f"each account of {settings.file} can be used, and none is left out")
 
 
 def _each_account_is_compared(connection: Connection, settings: CutoverSettings) -> Check:
@@ -209,9 +233,11 @@ def _nothing_is_missing(compared: list[ComparedDay]) -> Check:
     return _check("nothing missing", failed, "V2 has each order that V1 and the marketplace have", compared)
 
 
-def _locks_agree(compared: list[ComparedDay]) -> Check:
+def _locks_agree(compared: list[ComparedDay], settings: CutoverSettings) -> Check:
+    if settings.tables.locks is None:
+        return Check("locks", True, f"not compared: {settings.file} maps no `tables.locks`")
     failed = [f"{day}: {day.locks_differing}" for day in compared if day.locks_differing]
-    return _check("locks", failed, "no stock lock differs", compared)
+    return _check("locks", failed, "no stock lock differs, but for those that V1 has forgotten to release", compared)
 
 
 def _levels_agree(compared: list[ComparedDay], settings: CutoverSettings) -> Check:
@@ -228,7 +254,7 @@ def _levels_agree(compared: list[ComparedDay], settings: CutoverSettings) -> Che
 
 def _v1_clock_is_right(compared: list[ComparedDay]) -> Check:
     zones = [
-        f"{day}: V1's times lie {day.zone_offset_minutes / 60:+g} h beside the time zone of v1.yaml"
+        f"{day}: V1's times are {day.zone_offset_minutes / 60:+g} h off for the time zone of v1.yaml"
         for day in compared
         if day.zone_offset_minutes
     ]
@@ -237,7 +263,10 @@ def _v1_clock_is_right(compared: list[ComparedDay]) -> Check:
         for day in compared
         if day.clock_skew_seconds is not None and abs(day.clock_skew_seconds) > MAX_SKEW_SECONDS
     ]
-    return _check("V1's clock", [*zones, *clocks], "V1's times are those of its time zone", compared)
+    unknown = ["no day has enough orders in both to tell V1's time zone"]
+    is_known = any(day.zone_offset_minutes is not None for day in compared)
+    failed = [*zones, *clocks] if is_known or not compared else unknown
+    return _check("V1's clock", failed, "V1's times are those of its time zone", compared)
 
 
 def _calls_are_within_budget(compared: list[ComparedDay], calls_per_day: int) -> Check:
@@ -276,8 +305,6 @@ def _v1_is_readable(settings: CutoverSettings) -> Check:
 
 def _stock_list_fits(connection: Connection, settings: CutoverSettings) -> Check:
     """Without a stock list that fits, every lock would be short the moment V2 takes over."""
-    if settings.tables.locks is None:
-        return Check("stock list", True, f"not needed: {settings.file} maps no `tables.locks`, so V1 locks no stock")
     stock = StockConnection(connection, StockSchema.of(current_authority(connection)))
     ((skus,),) = stock.execute("SELECT count(*) FROM {levels}")
     if not skus:

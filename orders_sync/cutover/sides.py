@@ -58,6 +58,7 @@ class LockSide(NamedTuple):
     state: str
     """locked or consumed."""
     quantity: Any
+    """None: of several SKUs, those of a bundle."""
 
 
 ItemId = tuple[str, str]
@@ -132,7 +133,7 @@ def v2_side(stock: StockConnection, account: str, order_ids: Collection[str]) ->
 
 
 def touched_in_v2(stock: StockConnection, account: str, start: datetime, end: datetime) -> set[str]:
-    """The orders that were created, stored, changed, cared for, papered or locked in V2 from `start` to `end`."""
+    """The orders that V2 has created, changed or locked from `start` to `end`, with care cases or documents."""
     parameters = {"account": account, "start": start, "end": end}
     return {order_id for (order_id,) in stock.execute(_TOUCHED, parameters)}
 
@@ -201,11 +202,11 @@ WHERE account = %s AND order_id = ANY(%s)
 """
 # V1 waits for no pieces, and holds none: it releases what is cancelled after the label.
 _LOCKS: LiteralString = """
-SELECT DISTINCT ON (order_id, item_id) order_id, item_id, quantity,
-  CASE state WHEN 'short' THEN 'locked'
-    WHEN 'held' THEN CASE WHEN consumed > 0 THEN 'consumed' ELSE 'released' END ELSE state END AS state
-FROM {locks} WHERE account = %s AND order_id = ANY(%s)
-ORDER BY order_id, item_id, state IN ('released', 'held'), sku
+SELECT order_id, item_id, CASE count(*) WHEN 1 THEN min(quantity) END AS quantity,
+  CASE WHEN bool_or(state IN ('locked', 'short')) THEN 'locked' WHEN bool_or(consumed > 0) THEN 'consumed'
+    ELSE 'released' END AS state
+FROM {locks} WHERE account = %s AND order_id = ANY(%s) AND (state <> 'released' OR consumed > 0)
+GROUP BY order_id, item_id
 """
 _TOUCHED: LiteralString = """
 SELECT order_id FROM public.orders WHERE account = %(account)s AND (

@@ -256,7 +256,8 @@ class V1Database:
         """
         found: list[V1Lock] = []
         for account in dict.fromkeys(self.settings.marketplaces.values()):
-            frame = self.locks(account, self.ordered(account, *EVER))
+            ids = self.ordered(account, *EVER) | self._at_odd_times(account, datetime.now(UTC))
+            frame = self.locks(account, ids)
             for item_id, rows in frame[frame["state"] != "released"].groupby("item_id"):
                 # V1 may have locked an item twice: no more pieces count as consumed than the item has.
                 consumed = rows[rows["state"] == "consumed"]
@@ -277,7 +278,9 @@ class V1Database:
         0 where V1 is off.
         """
         accounts = dict.fromkeys(self.settings.marketplaces.values())
-        return sum(len(self.touched(account, moment, EVER[1])) for account in accounts)
+        # A row of a far future is no news.
+        until = datetime.now(UTC) + timedelta(minutes=10)
+        return sum(len(self.touched(account, moment, until)) for account in accounts)
 
     # -- rows
 

@@ -247,8 +247,9 @@ def id_text(value: Any) -> str | None:
 
 
 def plain_text(value: Any) -> str:
-    """A value as a text, whatever its bytes are."""
-    return value.decode("utf-8", "replace") if isinstance(value, bytes | bytearray) else str(value)
+    """A value as a text, whatever its bytes are. PostgreSQL stores no NUL, which MariaDB may have."""
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes | bytearray) else str(value)
+    return text.replace("\x00", "\ufffd")
 
 
 def _short(number: Decimal) -> str:

@@ -1,7 +1,7 @@
 """Readiness: what each check says about the stored comparisons, without running one. Nothing passes on nothing."""
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 import pytest
@@ -45,9 +45,11 @@ def compared(
     connection: Connection, days_ago: int, account: str = "shop", figures: Mapping[str, object] = NO_FIGURES
 ) -> None:
     """A good comparison, but for these figures; it is the latest one of its day."""
+    day = TODAY - timedelta(days=days_ago)
+    morning = datetime.combine(day + timedelta(days=1), time(6), UTC)
     row: dict[str, object] = {
-        "account": account, "day": TODAY - timedelta(days=days_ago), "compared_at": NOW, "orders_v1": 10,
-        "orders_v2": 10, "compared_orders": 10, "only_in_v1": 0, "only_in_v2": 0, "differing": 0, "in_flight": 0,
+        "account": account, "day": day, "compared_at": morning, "orders_v1": 10, "orders_v2": 10, "orders_in_both": 10,
+        "compared_orders": 10, "zone_offset_minutes": 0, "is_whole_day": True, "v1_ran": True, "v2_ran": True, "only_in_v1": 0, "only_in_v2": 0, "differing": 0, "in_flight": 0,
         "agreement": 100, "correct": 100, "locks_v1": 0, "locks_v2": 0, "locks_differing": 0, "first_in_v1": 0,
         "first_in_v2": 10, "calls_v2": 1000, "too_many_requests_v2": 0, "verdict": "", **figures,
     }  # fmt: skip
@@ -105,6 +107,7 @@ def test_days_that_are_missing_are_named_and_counted(connection: Connection, set
         ({"is_whole_day": False}, "it was compared before its end"),
         ({"v1_ran": False}, "V1 wrote no order"),
         ({"v2_ran": False}, "V2 has not fetched everything until its end"),
+        ({"orders_in_both": 7}, "only 7 of its orders are in both: the mapping may be wrong"),
     ],
 )
 def test_a_day_on_which_nothing_is_proved_does_not_count(
@@ -127,7 +130,7 @@ def test_a_day_on_which_nothing_is_proved_does_not_count(
         (
             {"zone_offset_minutes": 120},
             "V1's clock",
-            "shop 2026-03-08: V1's times lie +2 h beside the time zone of v1.yaml",
+            "shop 2026-03-08: V1's times are +2 h off for the time zone of v1.yaml",
         ),
         ({"clock_skew_seconds": -90}, "V1's clock", "shop 2026-03-08: V1's clock is -90 s off"),
     ],
@@ -140,6 +143,31 @@ def test_one_bad_figure_fails_its_check_only(
     found = checks(connection, settings)
     assert found[name] == Check(name, False, finding)
     assert all(found[other].passed for other in OF_COMPARISONS - {name})
+
+
+def test_a_day_that_was_first_compared_long_afterwards_proves_nothing(
+    connection: Connection, settings: CutoverSettings
+) -> None:
+    """All has converged by then. A day that was compared in time may be compared again."""
+    all_good(connection)
+    long_afterwards = {"compared_at": NOW + timedelta(days=2)}
+    compared(connection, 2, figures=long_afterwards)
+    assert checks(connection, settings)["days compared"].passed
+    connection.execute("DELETE FROM migration_comparisons WHERE account = 'shop' AND day = '2026-03-08'")
+    compared(connection, 2, figures=long_afterwards)
+    what = checks(connection, settings)["days compared"].what
+    assert what.endswith("shop 2026-03-08 (it was not compared within 36 hours of its end)")
+
+
+def test_a_zone_that_no_day_can_tell_is_not_taken_for_granted(
+    connection: Connection, settings: CutoverSettings
+) -> None:
+    for account in ("shop", "store"):
+        for days_ago in range(1, DAYS + 1):
+            compared(connection, days_ago, account, {"zone_offset_minutes": None})
+    assert not checks(connection, settings)["V1's clock"].passed
+    compared(connection, 1)
+    assert checks(connection, settings)["V1's clock"].passed
 
 
 @pytest.mark.parametrize(("differing", "what"), [(None, "not compared"), (2, "2 SKUs"), (0, "")])
@@ -254,7 +282,8 @@ class TestBeforeLive:
         assert checks(connection, shops)["accounts"].passed
         misspelled = shops.model_copy(update={"marketplaces": {"back_market": "shpo"}})
         found = checks(connection, misspelled)
-        assert found["accounts"] == Check("accounts", False, "shpo: there is no such account")
+        assert not found["accounts"].passed
+        assert found["accounts"].what.startswith("shpo: there is no such account; shop is no account of V1's")
         assert not found["lanes"].passed
         assert not found["credentials"].passed
 
@@ -290,9 +319,22 @@ class TestBeforeLive:
         apply_pending(shadow)
         assert checks(connection, settings)["stock list"].passed
 
-    def test_a_v1_that_locks_no_stock_needs_no_list(self, connection: Connection, settings: CutoverSettings) -> None:
+    def test_a_v1_that_locks_no_stock_needs_a_list_as_well(
+        self, connection: Connection, settings: CutoverSettings
+    ) -> None:
+        """V2 locks."""
         without = settings.model_copy(update={"tables": Tables(locks=None)})
-        assert checks(connection, without)["stock list"].passed
+        assert not checks(connection, without)["stock list"].passed
+        assert checks(connection, without)["locks"].what.startswith("not compared")
+
+    def test_an_account_that_v1_never_had_must_be_named_as_such(
+        self, connection: Connection, shops: CutoverSettings
+    ) -> None:
+        """V2 accepts nothing of it until it is live."""
+        one = shops.model_copy(update={"marketplaces": {"back_market": "shop"}})
+        what = "store is no account of V1's marketplaces: add it to `marketplaces`, or to `accounts_without_v1`"
+        assert checks(connection, one)["accounts"] == Check("accounts", False, what)
+        assert checks(connection, one.model_copy(update={"accounts_without_v1": ["store"]}))["accounts"].passed
 
     def test_alerts_must_have_reached_somebody(
         self, connection: Connection, settings: CutoverSettings, monkeypatch: pytest.MonkeyPatch

@@ -16,9 +16,10 @@ from orders_sync.config.account import SellerAccount
 from orders_sync.config.v1 import CutoverSettings
 from orders_sync.config.v1_tables import LevelsTable
 from orders_sync.cutover import comparison as comparisons
-from orders_sync.cutover.comparison import Comparison, Found, compare_day
+from orders_sync.cutover.comparison import Comparison, Found, compare_day, sampled_day
 from orders_sync.cutover.moves import begin
 from orders_sync.cutover.v1_database import V1Database
+from orders_sync.cutover.v1_values import plain_text
 from orders_sync.database.engine import Connection
 from orders_sync.model.statuses import Status
 from orders_sync.sandbox.v1 import TABLES
@@ -407,6 +408,67 @@ def test_each_run_is_a_row_and_what_differed_is_compared_until_it_agrees(pair: P
     assert rows == [(day, 1), (day + timedelta(days=1), 1), (day, 0)]
 
 
+def test_each_earlier_day_is_compared_again_within_three_months() -> None:
+    mornings = [date(2026, 3, 1) + timedelta(days=number) for number in range(200)]
+    sampled = [sampled_day(morning) for morning in mornings]
+    assert all(timedelta(2) <= morning - day <= timedelta(94) for morning, day in zip(mornings, sampled, strict=True))
+    for start in range(100):
+        assert len(set(sampled[start : start + 92])) == 92
+
+
+def test_orders_of_another_account_are_no_agreement(pair: Pair) -> None:
+    """The marketplace says that V2 is right about each of them."""
+    pair.v1.execute("UPDATE orders SET marketplace_order_id = 'of-another-' || id")
+    made = pair.compare(pair.today - timedelta(days=1))
+    assert (made.orders_in_both, made.agreement) == (0, 0.0)
+    assert made.orders_v1 > 10
+
+
+def test_a_lock_that_v1_has_forgotten_is_no_difference_of_v2(pair: Pair) -> None:
+    _, item_id = Planter(pair).pick(_SHIPPED)
+    day = pair.today - timedelta(days=1)
+    ((order_id,),) = pair.connection.execute(
+        "SELECT order_id FROM order_items WHERE item_id = %s", [item_id]
+    ).fetchall()
+    pair.connection.execute("DELETE FROM shadow.stock_locks WHERE item_id = %s", [item_id])
+    pair.v1.execute("UPDATE orders SET updated_at = %s WHERE marketplace_order_id = %s", [day, order_id])
+    pair.connection.execute("UPDATE orders SET modified_at = %s WHERE order_id = %s", [day, order_id])
+    made = pair.compare(day)
+    found = only(made)
+    assert (found.difference.kind, found.right, made.locks_differing) == ("lock only in V1", "V2", 0)
+
+
+def test_what_the_marketplace_has_said_is_not_asked_again(pair: Pair) -> None:
+    _, day = a_difference(pair)
+    assert pair.compare(day).v2_right == 1
+    calls = pair.marketplace.calls()
+    assert pair.compare(day).v2_right == 1
+    assert pair.marketplace.calls() == calls
+
+
+def test_a_row_with_a_character_that_no_text_has_stops_no_day(pair: Pair) -> None:
+    assert plain_text("a\x00b") == "a\ufffdb", "MariaDB stores it"
+
+
+def test_v2_has_run_at_the_crons_of_the_brief(pair: Pair) -> None:
+    """`new` ends at 22:00, and the comparison is at 5:30."""
+    day = pair.today - timedelta(days=2)
+    morning = datetime.combine(day + timedelta(days=1), datetime.min.time(), UTC) + timedelta(hours=5, minutes=30)
+    reached = {"new": -7.6, "modified": -3.6, "care": -1.6, "incomplete": -1.6}
+
+    def set_watermarks(**hours: float) -> None:
+        for sync_type, ago in {**reached, **hours}.items():
+            pair.connection.execute(
+                "UPDATE lanes SET watermark = %s WHERE sync_type = %s", [morning + timedelta(hours=ago), sync_type]
+            )
+
+    set_watermarks()
+    assert pair.compare(day, morning).v2_ran
+    for lane, hours in (("new", -12), ("modified", -6), ("care", -6), ("incomplete", -12)):
+        set_watermarks(**{lane: hours})
+        assert not pair.compare(day, morning).v2_ran, lane
+
+
 def test_stock_levels_are_compared_where_v1_has_some(pair: Pair) -> None:
     day = pair.today - timedelta(days=1)
     assert pair.compare(day).levels_differing is None
@@ -417,6 +479,10 @@ def test_stock_levels_are_compared_where_v1_has_some(pair: Pair) -> None:
     assert pair.compare(day, tables=tables).levels_differing == 0
     pair.v1.execute("UPDATE shelf SET on_hand = on_hand - 1 WHERE sku = (SELECT min(sku) FROM shelf)")
     assert pair.compare(day, tables=tables).levels_differing == 1
+    pair.v1.execute("DELETE FROM shelf WHERE sku = (SELECT max(sku) FROM shelf)")
+    assert pair.compare(day, tables=tables).levels_differing == 2, "one that only V2 has"
+    pair.v1.execute("DELETE FROM shelf")
+    assert pair.compare(day, tables=tables).levels_differing is None, "nothing was compared"
 
 
 def test_a_marketplace_that_is_down_leaves_the_verdict_open(pair: Pair) -> None:

@@ -61,6 +61,10 @@ migration_comparisons = Table(
         comment="Number of orders that were compared, with those of an earlier day.",
     ),
     Column(
+        "orders_in_both", Integer, nullable=False, server_default="0",
+        comment="Number of compared orders that both systems have.",
+    ),
+    Column(
         "missing_in_v2", Integer, nullable=False, server_default="0",
         comment="Number of orders that only V1 has, but for those that the marketplace does not have either.",
     ),

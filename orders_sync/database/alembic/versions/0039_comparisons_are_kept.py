@@ -22,10 +22,11 @@ def upgrade() -> None:
             "migration_comparisons",
             sa.Column(name, type_, nullable=default is None, server_default=default, comment=comment),
         )
-    # What was compared before counted so.
+    # What was compared before proves nothing: of an order, its first day alone was compared.
     op.execute(
         "UPDATE migration_comparisons SET missing_in_v2 = only_in_v1, correct = agreement, "
-        "compared_orders = greatest(orders_v1, orders_v2)"
+        "compared_orders = greatest(orders_v1, orders_v2), orders_in_both = orders_v1 - only_in_v1, "
+        "is_whole_day = false, v1_ran = false, v2_ran = false"
     )
     op.alter_column("migration_comparisons", "day", comment=_DAY)
     op.alter_column("migration_differences", "day", comment=_DAY)
@@ -81,6 +82,7 @@ _TABLE = (
 )
 _FIGURES = (
     ("compared_orders", sa.Integer, "0", "Number of orders that were compared, with those of an earlier day."),
+    ("orders_in_both", sa.Integer, "0", "Number of compared orders that both systems have."),
     ("missing_in_v2", sa.Integer, "0",
      "Number of orders that only V1 has, but for those that the marketplace does not have either."),
     ("is_whole_day", sa.Boolean, "true", "Whether the day was over when it was compared."),
