@@ -138,10 +138,10 @@ def test_the_whole_cutover(both: Both, connection: Connection, monkeypatch: pyte
 
     # A quantity that V2 has wrong prevents the move to live.
     wrong = connection.execute(
-        "UPDATE order_items SET quantity = quantity + 7 WHERE item_id = (SELECT min(item_id) FROM order_items item "
-        "JOIN orders placed USING (account, order_id) WHERE item.status = 'shipped' AND placed.created_at::date = %s) "
-        "RETURNING item_id",
-        [both.marketplace.now().date() - timedelta(days=1)],
+        "UPDATE order_items SET quantity = quantity + 7 WHERE item_id = (SELECT item_id FROM order_items item "
+        "JOIN orders placed USING (account, order_id) WHERE item.status = 'shipped' AND order_id <> %s "
+        "AND (placed.created_at AT TIME ZONE 'UTC')::date = %s ORDER BY placed.modified_at LIMIT 1) RETURNING item_id",
+        [row[1], both.marketplace.now().date() - timedelta(days=1)],
     ).fetchone()
     assert wrong is not None
     assert compare(both, connection, both.marketplace.now() - timedelta(days=1)).v1_right == 1
