@@ -1,5 +1,6 @@
 """Installs npm packages that some tests need, each set into a folder of its own, which git ignores."""
 
+import fcntl
 import json
 import shutil
 import subprocess
@@ -10,9 +11,18 @@ from orders_sync.testing.waiting import limit
 
 
 def install(folder: Path, dependencies: Mapping[str, str], *, program: str | None = None) -> None:
-    """Installs the packages, unless they are there. `program`: the one that shows that they are."""
+    """Installs the packages, unless they are there. `program`: the one that shows that they are.
+
+    Tests in other processes that need the same folder wait until it is whole.
+    """
     assert shutil.which("npm"), "npm is needed, which comes with Node.js 20.19 or newer."
     folder.mkdir(exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _install(folder, dependencies, program)
+
+
+def _install(folder: Path, dependencies: Mapping[str, str], program: str | None) -> None:
     package = folder / "package.json"
     required = json.dumps({"name": "orders-sync-tests", "private": True, "dependencies": dependencies}, indent=2)
     modules = folder / "node_modules"
