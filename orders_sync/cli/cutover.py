@@ -183,7 +183,7 @@ def compare(days: tuple[datetime, ...], names: tuple[str, ...], as_json: bool) -
     """Compare V1 and V2 now.
 
     Compared are the orders that either touched on a day, those that differed before, and those of an earlier day,
-    another one for each day. The marketplace is asked who is right.
+    another one for each day. What differs is verified against the marketplace.
     """
     from orders_sync.config.environment import v1_file
     from orders_sync.config.v1 import CutoverError, load_cutover_settings
@@ -228,8 +228,8 @@ def compare(days: tuple[datetime, ...], names: tuple[str, ...], as_json: bool) -
     for one in made:
         for finding in one.findings:
             print_warning(f"{one.account}: {finding.count} × {finding.kind}: {finding.what}")
-        if one.not_asked:
-            print_warning(f"{one.account}: the marketplace was not asked about all differences: {one.not_asked}")
+        if one.not_verified:
+            print_warning(f"{one.account}: not all differences were verified: {one.not_verified}")
     for problem in problems:
         print_error(problem)
     if problems:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self, cast
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from orders_sync.config.account_files import account_entries
-from orders_sync.config.bounds import CALLS_PER_DAY, IN_FLIGHT_HOURS, IN_FLIGHT_MINUTES, QUESTIONS, READINESS_DAYS
+from orders_sync.config.bounds import CALLS_PER_DAY, IN_FLIGHT_HOURS, IN_FLIGHT_MINUTES, READINESS_DAYS, VERIFIED_ORDERS
 from orders_sync.config.environment import accounts_folder, v1_file
 from orders_sync.config.field_types import ENVIRONMENT_NAME, TimeZone, checked_cron
 from orders_sync.config.v1_presets import PRESETS, overridden, with_preset
@@ -136,10 +136,10 @@ class Readiness(SettingsModel):
     parallel_days: int = Field(
         default=1, **READINESS_DAYS.of_field(), description="How long the phase `parallel` lasts at least."
     )
-    marketplace_questions: int = Field(
+    verified_orders: int = Field(
         default=100,
-        **QUESTIONS.of_field(),
-        description="For how many differing orders of a comparison the marketplace is asked who is right.",
+        **VERIFIED_ORDERS.of_field(),
+        description="How many differing orders of a comparison are verified against the marketplace.",
     )
     calls_per_day: int = Field(
         default=20_000,

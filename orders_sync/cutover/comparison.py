@@ -1,16 +1,13 @@
 """Compares V1 and V2 for an account and a day, and stores the result: all orders that either side touched on the day.
 
 With them go the orders that differed before, so that no difference is lost sight of, and the orders of an earlier day,
-another one each night, so that each order is compared again while it lives. The marketplace says who is right.
+another one each night, so that each order is compared again while it lives. What
+differs is verified against the marketplace.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cached_property
-from typing import Any, LiteralString, NamedTuple
-
-from psycopg.types.json import Jsonb
+from typing import NamedTuple
 
 from orders_sync.acts.by import By
 from orders_sync.acts.manual_acts import Act, On, note_act
@@ -19,19 +16,27 @@ from orders_sync.config.schedules import load_schedules
 from orders_sync.config.v1 import CutoverError, CutoverSettings
 from orders_sync.cutover.differences import (
     DOCUMENTS,
+    FORGOTTEN_LOCK,
     ONLY_V1,
     ONLY_V2,
     Difference,
     changed_at,
     differences_of,
-    stale_locks,
 )
 from orders_sync.cutover.in_flight import Patience, Sight
-from orders_sync.cutover.marketplace_word import Right, Word, ask_marketplace
 from orders_sync.cutover.sides import Side, created_in_v2, touched_in_v2, v1_side, v2_side
+from orders_sync.cutover.stored_comparisons import (
+    Comparison,
+    Found,
+    Verified,
+    found_before,
+    orders_that_differed,
+    store,
+)
 from orders_sync.cutover.v1_check import LEAST_PAIRS, clock_skew, measured_zone_offset
 from orders_sync.cutover.v1_database import V1Database, v1_url
 from orders_sync.cutover.v1_values import V1Finding
+from orders_sync.cutover.verification import Right, Verification, verify_differences
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.authority import current_authority
 from orders_sync.lanes.watermark import watermark
@@ -43,10 +48,7 @@ STATEMENT_SECONDS = 300
 """After so long V1's server ends a statement of a comparison."""
 SAMPLED_DAYS = 92
 """So many earlier days are compared again, one each night."""
-LOOKED_AT_AGAIN = timedelta(days=30)
-"""An order that differed is compared again for so long."""
-FOUND_AGAIN = timedelta(days=3)
-"""A difference is the same one if it was found so recently."""
+_NEVER = datetime.min.replace(tzinfo=UTC)
 NIGHTLY = (SyncType.MODIFIED, SyncType.CARE)
 """These run after the end of the day, before it is compared."""
 ENDS_BEFORE_ITS_TICK = timedelta(hours=1)
@@ -56,71 +58,6 @@ ENDS_BEFORE_ITS_TICK = timedelta(hours=1)
 def sampled_day(day: date) -> date:
     """The earlier day whose orders are compared again on a day: each one once in SAMPLED_DAYS days."""
     return day - timedelta(days=2 + 2 * day.toordinal() % SAMPLED_DAYS)
-
-
-class Found(NamedTuple):
-    """A difference, and what is known of it."""
-
-    difference: Difference
-    in_flight: bool
-    """Whether it does not count yet."""
-    first_found_at: datetime
-    """When a comparison first found it."""
-    right: Right | None
-    """Who is right; None: the marketplace was not asked, or can't say."""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """V1 and V2 compared for one account and one UTC day; its fields are columns of migration_comparisons."""
-
-    account: str
-    day: date
-    compared_at: datetime
-    is_whole_day: bool
-    orders_v1: int
-    orders_v2: int
-    compared_orders: int
-    orders_in_both: int
-    only_in_v1: int
-    only_in_v2: int
-    missing_in_v2: int
-    """Orders that only V1 has, but for those that the marketplace does not have either."""
-    differing: int
-    in_flight: int
-    agreement: float
-    """Per cent of the compared orders on which both agree."""
-    correct: float
-    """Per cent of the compared orders on which both agree, or V2 is right by the marketplace's word."""
-    v1_right: int
-    v2_right: int
-    neither_right: int
-    undecided: int
-    locks_v1: int
-    locks_v2: int
-    locks_differing: int
-    levels_differing: int | None
-    first_in_v1: int
-    first_in_v2: int
-    v2_later_seconds: float | None
-    """The median of the seconds by which V2 stored an order later than V1."""
-    calls_v1: int | None
-    calls_v2: int
-    too_many_requests_v2: int
-    v1_ran: bool
-    v2_ran: bool
-    zone_offset_minutes: int | None
-    clock_skew_seconds: float | None
-    findings: Sequence[V1Finding]
-    not_asked: str
-    verdict: str
-    found: Sequence[Found]
-    """Each difference."""
-
-    @property
-    def counted(self) -> list[Found]:
-        """The differences that count: those that are not in flight."""
-        return [each for each in self.found if not each.in_flight]
 
 
 def compare_day(
@@ -139,7 +76,7 @@ def compare_day(
     """
     made = _Day(connection, v1, settings, account, day, now or datetime.now(UTC)).compared()
     with connection.transaction():
-        _store(connection, made)
+        store(connection, made)
         if by is not None:
             note_act(connection, by, Act.COMPARE_V1_AND_V2, On(account, other=f"day {day}"), made.verdict)
     return made
@@ -162,11 +99,12 @@ class _Day:
         self.start = datetime.combine(day, time(), UTC)
         self.end = self.start + timedelta(days=1)
         self.stock = StockConnection(connection, StockSchema.of(current_authority(connection)))
+        # Before the rows are read: what a pass brings meanwhile counts as what it could not have brought.
+        self.watermarks = {each: watermark(connection, Lane(account, each)) for each in SyncType}
+        self.found_before = found_before(connection, account, now)
 
     def compared(self) -> Comparison:
         """Everything that is found; nothing is stored."""
-        # First: what a pass brings meanwhile counts as what it could not have brought.
-        self._watermarks = {each: watermark(self.connection, Lane(self.account, each)) for each in SyncType}
         written_by_v1 = self.v1.touched(self.account, self.start, self.end)
         order_ids = written_by_v1 | self._touched_or_due()
         ours = v2_side(self.stock, self.account, order_ids)
@@ -175,10 +113,12 @@ class _Day:
         theirs = _corrected(theirs, beside or skew)
         differences = list(differences_of(theirs, ours, self.settings))
         dated = [(each, *self._in_flight(each, theirs, ours)) for each in differences]
-        known = {**self._known_right, **dict.fromkeys(stale_locks(differences, theirs, ours), Right.V2)}
-        word = self._ask([each for each, in_flight, _ in dated if not in_flight and each not in known], theirs, ours)
-        right = {**known, **word.right}
-        found = [Found(each, in_flight, first, right.get(each)) for each, in_flight, first in dated]
+        counted = [each for each, in_flight, _ in dated if not in_flight]
+        word = self._verify(sorted(counted, key=self._last_verified), theirs, ours)
+        verified = {each: before.verified for each, before in self.found_before.items()} | {
+            each: Verified(right, self.now) for each, right in word.right.items()
+        }
+        found = [Found(each, in_flight, first, verified.get(each)) for each, in_flight, first in dated]
         return self._summed_up(theirs, ours, found, word, beside, skew, is_v1_writing=bool(written_by_v1))
 
     def _skew(self) -> timedelta:
@@ -191,17 +131,17 @@ class _Day:
         """What V2 touched on the day, what differed before, and what either side has of an earlier day."""
         earlier = datetime.combine(sampled_day(self.day), time(), UTC)
         until = earlier + timedelta(days=1)
-        rows = self.connection.execute(_DIFFERED, [self.account, self.now - LOOKED_AT_AGAIN])
         return (
             touched_in_v2(self.stock, self.account, self.start, self.end)
-            | {order_id for (order_id,) in rows}
+            | orders_that_differed(self.connection, self.account, self.now)
             | created_in_v2(self.connection, self.account, earlier, until)
             | self.v1.touched(self.account, earlier, until)
         )
 
     def _in_flight(self, difference: Difference, v1: Side, v2: Side) -> tuple[bool, datetime]:
         """Whether it does not count yet, and when it was first found."""
-        first, _ = self._found_before.get(difference, (None, None))
+        before = self.found_before.get(difference)
+        first = None if before is None else before.first_found_at
         one, two = changed_at(v1.orders.get(difference.order_id), v2.orders.get(difference.order_id))
         readiness = self.settings.readiness
         by_modified = difference.kind != ONLY_V2 and difference.field not in DOCUMENTS
@@ -210,16 +150,10 @@ class _Day:
         looked = self._looked_until(difference)
         return patience.is_in_flight(Sight(one, two, looked, first)), first or self.now
 
-    @cached_property
-    def _found_before(self) -> Mapping[Difference, tuple[datetime, Right | None]]:
-        """What earlier comparisons have found: when first, and who was right."""
-        rows = self.connection.execute(_FOUND_BEFORE, [self.account, self.now - FOUND_AGAIN])
-        return {Difference(*key): (at, right and Right(right)) for *key, at, right in rows}
-
-    @property
-    def _known_right(self) -> dict[Difference, Right]:
-        """What the marketplace has said of the same differences: they are not asked about every morning."""
-        return {each: right for each, (_, right) in self._found_before.items() if right is not None}
+    def _last_verified(self, difference: Difference) -> datetime:
+        """When it was last verified; what never was comes first."""
+        before = self.found_before.get(difference)
+        return before.verified.verified_at if before is not None and before.verified is not None else _NEVER
 
     def _looked_until(self, difference: Difference) -> datetime | None:
         """Up to when V2's lanes that bring it have looked.
@@ -236,15 +170,15 @@ class _Day:
             if difference.field == "care_id"
             else (SyncType.MODIFIED,)
         )
-        reached = [self._watermarks[sync_type] for sync_type in lanes]
+        reached = [self.watermarks[sync_type] for sync_type in lanes]
         known = [each for each in reached if each is not None]
         return min(known) if len(known) == len(reached) else None
 
-    def _ask(self, counted: Sequence[Difference], v1: Side, v2: Side) -> Word:
+    def _verify(self, counted: Sequence[Difference], v1: Side, v2: Side) -> Verification:
         account = self._seller_account()
         if account is None:
-            return Word({}, f"account {self.account} can't be used" if counted else "")
-        return ask_marketplace(account, counted, v1, v2, self.settings.readiness.marketplace_questions)
+            return Verification({}, f"account {self.account} can't be used" if counted else "")
+        return verify_differences(account, counted, v1, v2, self.settings.readiness.verified_orders)
 
     def _seller_account(self) -> SellerAccount | None:
         return load_accounts()[0].get(self.account)
@@ -259,7 +193,7 @@ class _Day:
         lanes = [each for each in SyncType if account.has_on(each)]
 
         def has_run(lane: SyncType) -> bool:
-            reached = self._watermarks[lane]
+            reached = self.watermarks[lane]
             until = end if lane in NIGHTLY else schedules.last_tick(lane, end) - ENDS_BEFORE_ITS_TICK
             return reached is not None and reached >= until
 
@@ -270,7 +204,7 @@ class _Day:
         v1: Side,
         v2: Side,
         found: Sequence[Found],
-        word: Word,
+        word: Verification,
         beside: timedelta | None,
         skew: timedelta,
         *,
@@ -287,7 +221,7 @@ class _Day:
         calls_v2, too_many_requests_v2 = _calls_v2(self.connection, self.account, self.day)
         counts = _Counts(
             len(compared), len(only_in_v1), len(only_in_v2), len(differing),
-            sum(each.difference.is_of_lock and each.right is not Right.V2 for each in counted),
+            sum(each.difference.is_of_lock and each.difference.kind != FORGOTTEN_LOCK for each in counted),
             sum(each.in_flight for each in found),
         )  # fmt: skip
         return Comparison(
@@ -325,7 +259,7 @@ class _Day:
             zone_offset_minutes=None if beside is None else round(beside.total_seconds() / 60),
             clock_skew_seconds=round(skew.total_seconds(), 3),
             findings=self._findings(),
-            not_asked=word.problem,
+            not_verified=word.problem,
             verdict=counts.verdict(counted),
             found=found,
         )
@@ -446,50 +380,3 @@ def _calls_v1(settings: CutoverSettings, day: date) -> int | None:
             "SELECT coalesce(sum(calls), 0) FROM command_runs WHERE started_at::date = %s", [day]
         ).fetchone()
     return int(row[0]) if row else 0
-
-
-_NO_COLUMNS = ("found", "findings")
-
-
-def _store(connection: Connection, made: Comparison) -> None:
-    values: dict[str, Any] = {name: value for name, value in vars(made).items() if name not in _NO_COLUMNS}
-    values["findings"] = Jsonb([finding._asdict() for finding in made.findings])
-    columns, places = ", ".join(values), ", ".join(f"%({name})s" for name in values)
-    ((comparison_id,),) = connection.execute(
-        f"INSERT INTO migration_comparisons ({columns}) VALUES ({places}) RETURNING comparison_id".encode(),  # noqa: S608 - names of columns
-        values,
-    )
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            _STORE_DIFFERENCE,
-            [
-                [
-                    comparison_id,
-                    made.account,
-                    made.day,
-                    *each.difference,
-                    each.in_flight,
-                    each.first_found_at,
-                    each.right,
-                ]
-                for each in made.found
-            ],
-        )
-
-
-_STORE_DIFFERENCE: LiteralString = """
-INSERT INTO migration_differences (
-  comparison_id, account, day, order_id, item_id, kind, field, v1, v2, in_flight, first_found_at, right_side)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-"""
-_DIFFERED: LiteralString = """
-SELECT DISTINCT order_id FROM migration_differences JOIN migration_comparisons made USING (comparison_id)
-WHERE made.account = %s AND compared_at >= %s
-"""
-# One that ended and came back later is another one.
-_FOUND_BEFORE: LiteralString = """
-SELECT order_id, item_id, kind, field, v1, v2, min(first_found_at),
-  (array_agg(right_side ORDER BY comparison_id DESC) FILTER (WHERE right_side IS NOT NULL))[1]
-FROM migration_differences JOIN migration_comparisons made USING (comparison_id)
-WHERE made.account = %s AND compared_at >= %s GROUP BY 1, 2, 3, 4, 5, 6
-"""

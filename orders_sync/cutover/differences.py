@@ -1,20 +1,22 @@
 """What differs between V1 and V2 in the same orders: missing rows, fields, documents, care cases and locks."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from orders_sync.config.v1 import CutoverSettings
-from orders_sync.cutover.sides import ItemId, LockSide, OrderSide, Side
+from orders_sync.cutover.sides import ItemId, ItemSide, LockSide, OrderSide, Side
 from orders_sync.model.statuses import DELIVERY_NOTE_DUE, LABEL_DUE, Status
 from orders_sync.stock.actions import LOCK_ACTIONS, LockAction
 from orders_sync.sync.rules import wrong_url
 
 ONLY_V1, ONLY_V2, DIFFERS = "only in V1", "only in V2", "differs"
 LOCK_ONLY_V1, LOCK_ONLY_V2, LOCK_DIFFERS = "lock only in V1", "lock only in V2", "lock differs"
-LOCK_KINDS = (LOCK_ONLY_V1, LOCK_ONLY_V2, LOCK_DIFFERS)
+FORGOTTEN_LOCK = "lock forgotten in V1"
+"""V1 has a lock of an item that needs none, as both systems say: going live releases it."""
+LOCK_KINDS = (LOCK_ONLY_V1, LOCK_ONLY_V2, LOCK_DIFFERS, FORGOTTEN_LOCK)
 DOCUMENTS = {"delivery_note_url": DELIVERY_NOTE_DUE, "label_url": LABEL_DUE}
 """The columns of documents, with the statuses whose orders need them: others are in nobody's way."""
 
@@ -51,7 +53,7 @@ def differences_of(v1: Side, v2: Side, settings: CutoverSettings) -> Iterator[Di
     marketplaces = {order_id: v1.orders[order_id].marketplace for order_id in shared}
     yield from _of_items(_of_orders(v1.items, shared), _of_orders(v2.items, shared), settings, marketplaces)
     if settings.tables.locks is not None:
-        yield from _of_locks(_of_orders(v1.locks, shared), _of_orders(v2.locks, shared))
+        yield from _of_locks(v1, v2, shared)
 
 
 def _of_order(order_id: str, v1: OrderSide, v2: OrderSide, settings: CutoverSettings) -> Iterator[Difference]:
@@ -93,24 +95,24 @@ def _of_items(
             yield Difference(*key, DIFFERS, "status", one.shown_status, two.shown_status)
 
 
-def stale_locks(differences: Iterable[Difference], v1: Side, v2: Side) -> Iterator[Difference]:
-    """The locks that only V1 has, of items that both say need none: V1 has forgotten to release or consume them."""
-    for each in differences:
-        key = each.order_id, each.item_id
-        one, two = v1.items.get(key), v2.items.get(key)
-        if each.kind == LOCK_ONLY_V1 and one is not None and two is not None and set(one.statuses) & set(two.statuses):
-            (status,) = two.statuses
-            if LOCK_ACTIONS[status].action in (LockAction.RELEASE, LockAction.CONSUME):
-                yield each
+def _of_locks(v1: Side, v2: Side, shared: Collection[str]) -> Iterator[Difference]:
+    of_v1, of_v2 = _of_orders(v1.locks, shared), _of_orders(v2.locks, shared)
+    for key in sorted(of_v1.keys() | of_v2.keys()):
+        one, two = of_v1.get(key), of_v2.get(key)
+        if one is None:
+            yield Difference(*key, LOCK_ONLY_V2, "lock", None, _shown_lock(two))
+        elif two is None:
+            kind = FORGOTTEN_LOCK if _need_none(v1.items.get(key), v2.items.get(key)) else LOCK_ONLY_V1
+            yield Difference(*key, kind, "lock", _shown_lock(one), None)
+        elif one.state != two.state or not _same_pieces(one, two):
+            yield Difference(*key, LOCK_DIFFERS, "lock", _shown_lock(one), _shown_lock(two))
 
 
-def _of_locks(v1: Mapping[ItemId, LockSide], v2: Mapping[ItemId, LockSide]) -> Iterator[Difference]:
-    for key in sorted(v1.keys() | v2.keys()):
-        one, two = v1.get(key), v2.get(key)
-        is_same = one is not None and two is not None and one.state == two.state
-        if not (is_same and one is not None and two is not None and _same_pieces(one, two)):
-            kind = LOCK_ONLY_V2 if one is None else LOCK_ONLY_V1 if two is None else LOCK_DIFFERS
-            yield Difference(*key, kind, "lock", _shown_lock(one), _shown_lock(two))
+def _need_none(v1: ItemSide | None, v2: ItemSide | None) -> bool:
+    """Whether both say of an item that it needs no lock."""
+    if v1 is None or v2 is None or not set(v1.statuses) & set(v2.statuses):
+        return False
+    return all(LOCK_ACTIONS[status].action in (LockAction.RELEASE, LockAction.CONSUME) for status in v2.statuses)
 
 
 def _same_pieces(v1: LockSide, v2: LockSide) -> bool:
@@ -118,7 +120,7 @@ def _same_pieces(v1: LockSide, v2: LockSide) -> bool:
     return v2.quantity is None or same_amount(v1.quantity, v2.quantity)
 
 
-def _of_orders(rows: Mapping[ItemId, Any], order_ids: "set[str]") -> dict[ItemId, Any]:
+def _of_orders(rows: Mapping[ItemId, Any], order_ids: Collection[str]) -> dict[ItemId, Any]:
     return {key: row for key, row in rows.items() if key[0] in order_ids}
 
 

@@ -170,7 +170,8 @@ def _phase_has_lasted(connection: Connection, days: int, now: datetime) -> Check
         return Check("phase", False, "no cutover has begun; `orders-sync cutover begin` begins one")
     phase, since = row
     until = since + timedelta(days=days)
-    what = f"the phase {phase} lasts since {since:%Y-%m-%d %H:%M} UTC; at least {days} days are needed"
+    needed = "1 day is needed" if days == 1 else f"{days} days are needed"
+    what = f"the phase {phase} has lasted since {since:%Y-%m-%d %H:%M} UTC; at least {needed}"
     return Check("phase", now >= until, what if now >= until else f"{what}, until {until:%Y-%m-%d %H:%M} UTC")
 
 

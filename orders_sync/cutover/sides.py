@@ -1,6 +1,6 @@
 """What V1 and V2 have of the same orders: read by their ids, whenever they were created."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
 
@@ -75,6 +75,18 @@ class Side(NamedTuple):
 
 def v1_side(v1: "V1Database", account: str, order_ids: Collection[str]) -> Side:
     """What V1 has of these orders."""
+    orders: dict[str, OrderSide] = {}
+    items: dict[ItemId, ItemSide] = {}
+    locks: dict[ItemId, LockSide] = {}
+    for batch in _batches(order_ids):
+        part = _v1_batch(v1, account, batch)
+        orders |= part.orders
+        items |= part.items
+        locks |= part.locks
+    return Side(orders, items, locks)
+
+
+def _v1_batch(v1: "V1Database", account: str, order_ids: Sequence[str]) -> Side:
     orders = {
         str(row["order_id"]): OrderSide(
             statuses=tuple(row["statuses"]), shown_status=_text(row["status"]), currency=_or_none(row["currency"]),
@@ -82,17 +94,17 @@ def v1_side(v1: "V1Database", account: str, order_ids: Collection[str]) -> Side:
             changed_at=_value(row["updated_at"]), delivery_note_url=_or_none(row["delivery_note_url"]),
             label_url=_or_none(row["label_url"]), marketplace=str(row["marketplace"]),
         )
-        for row in _rows(v1.orders(account, sorted(order_ids)))
+        for row in _rows(v1.orders(account, order_ids))
     }  # fmt: skip
     items = {
         (str(row["order_id"]), str(row["item_id"])): ItemSide(
             statuses=tuple(row["statuses"]), shown_status=_text(row["status"]), sku=_or_none(row["sku"]),
             quantity=_value(row["quantity"]), price=_value(row["price"]), care_id=_or_none(row["care_id"]),
         )
-        for row in _rows(v1.items(account, sorted(order_ids)))
+        for row in _rows(v1.items(account, order_ids))
     }  # fmt: skip
     locks: dict[ItemId, LockSide] = {}
-    for row in _rows(v1.locks(account, sorted(order_ids))):
+    for row in _rows(v1.locks(account, order_ids)):
         if row["state"] != "released":
             key = str(row["order_id"]), str(row["item_id"])
             before = locks.get(key)
@@ -107,9 +119,8 @@ def v2_side(stock: StockConnection, account: str, order_ids: Collection[str]) ->
     orders: dict[str, OrderSide] = {}
     items: dict[ItemId, ItemSide] = {}
     locks: dict[ItemId, LockSide] = {}
-    ids = sorted(order_ids)
-    for start in range(0, len(ids), ORDERS_AT_ONCE):
-        key = [account, ids[start : start + ORDERS_AT_ONCE]]
+    for batch in _batches(order_ids):
+        key = [account, batch]
         orders |= {
             row.order_id: OrderSide(
                 statuses=(Status(row.status),), shown_status=row.status, currency=row.currency, total=row.total,
@@ -130,6 +141,12 @@ def v2_side(stock: StockConnection, account: str, order_ids: Collection[str]) ->
             if state != "released"
         }
     return Side(orders, items, locks)
+
+
+def _batches(order_ids: Collection[str]) -> Iterator[list[str]]:
+    ids = sorted(order_ids)
+    for start in range(0, len(ids), ORDERS_AT_ONCE):
+        yield ids[start : start + ORDERS_AT_ONCE]
 
 
 def touched_in_v2(stock: StockConnection, account: str, start: datetime, end: datetime) -> set[str]:

@@ -17,7 +17,7 @@ QUARTER = timedelta(minutes=15)
 TOLERANCE = timedelta(minutes=1)
 """Times that differ by less are the same: V1 stores whole seconds."""
 MAX_SKEW_SECONDS = 60.0
-"""More is wrong: what is in flight and what is late can't be told any more."""
+"""With more, differences in flight can't be distinguished from late ones."""
 SAMPLE = 2000
 """So many orders of an account are looked up at V2."""
 LOOKED_UP = 200
@@ -177,7 +177,7 @@ def clock_skew(
 ) -> ClockSkew:
     """How wrong the clock of V1's server is.
 
-    `server`: its time, which we asked for at `asked` and had at `answered` by our clock. `seen`: of orders, the id,
+    `server`: its time; by our clock, it was requested at `asked` and came at `answered`. `seen`: of orders, the id,
     when V1 first saw it, and when it was ordered.
     """
     middle = asked + (answered - asked) / 2
@@ -226,7 +226,7 @@ def check_v1(
 ) -> V1Check:
     """Checks the mapping by the orders from `start` to before `end`; V2's orders are those of `connection`.
 
-    `accounts`: those of the project. `progress` is told what is read now. Statements of V1 that take too long, or fail,
+    `accounts`: those of the project. `progress` gets what is being read. Statements of V1 that take too long, or fail,
     are problems; the rest is checked all the same.
     """
     return _Check(v1, connection, accounts, start, end, progress).run()
@@ -375,7 +375,7 @@ class _Check:
             direction = "ahead of" if skew.seconds > 0 else "behind"
             self.problems.append(
                 f"V1's database {self.v1.shown}: its clock is {abs(skew.seconds):.0f} s {direction} ours. Set both "
-                "machines by NTP: what is late and what is in flight can't be told apart."
+                "machines by NTP: what is late and what is in flight can't be distinguished."
             )
         if skew.seen_before_ordered * 20 > skew.seen:
             self._wrong(

@@ -71,7 +71,7 @@ class MarketplaceRows(NamedTuple):
     without_id: int
     """Of those that `where` leaves; 0 where the marketplace is not mapped."""
     recent: int
-    """Of those that `where` leaves, the ones that were ordered in the time that was asked for."""
+    """Of those that `where` leaves, the ones that were ordered in the requested time."""
 
 
 class StoredOrder(NamedTuple):

@@ -127,6 +127,10 @@ def find_sources(engine: Engine, settings: CutoverSettings) -> Sources:
     """The tables, views and queries of the mapping. Raises CutoverError, which says what was found instead."""
     inspector = inspect(engine)
     present = sorted({*inspector.get_table_names(), *inspector.get_view_names(), *_materialized(engine)})
+    if settings.is_stand_in and not present:
+        raise CutoverError(
+            "V1's stand-in has never run, so it has no tables: `python -m orders_sync.sandbox.v1 refresh:orders` runs it."
+        )
     found: dict[str, Source] = {}
     problems: list[str] = []
     for key in ("orders", "items", "locks", "levels"):

@@ -94,7 +94,7 @@ def test_the_command_sees_no_credential_of_ours(
 def test_an_address_is_called_and_its_failure_is_reported(launch: Launch) -> None:
     requested: list[str] = []
 
-    class Answer(BaseHTTPRequestHandler):
+    class Verified(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             requested.append(self.path)
             self.send_response(204 if self.path == "/run/refresh:new" else 500)
@@ -103,7 +103,7 @@ def test_an_address_is_called_and_its_failure_is_reported(launch: Launch) -> Non
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+    with HTTPServer(("127.0.0.1", 0), Verified) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}"
         assert launch(Run(kind="url", url=f"{address}/run/{{command}}")).success

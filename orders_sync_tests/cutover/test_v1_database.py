@@ -9,6 +9,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
 from orders_sync.config.v1 import CutoverError, check_cutover_settings, load_cutover_settings
+from orders_sync.cutover import v1_database
 from orders_sync.cutover.stock_handover import V1Lock
 from orders_sync.cutover.v1_database import V1Database
 from orders_sync.testing.deployment import free_port
@@ -140,3 +141,10 @@ def test_a_wrong_setting_is_reported_with_file_key_and_reason(document: dict[str
     with pytest.raises(CutoverError) as problem:
         check_cutover_settings(document, "v1.yaml")
     assert reason in str(problem.value)
+
+
+def test_a_stand_in_that_has_never_run_says_how_to_run_it(v1_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(v1_database, "v1_url", lambda _: v1_url.replace("postgresql://", "postgresql+psycopg://", 1))
+    monkeypatch.delenv("V1_DATABASE_URL")
+    with pytest.raises(CutoverError, match=r"never run.*`python -m orders_sync.sandbox.v1 refresh:orders`"):
+        V1Database(load_cutover_settings())

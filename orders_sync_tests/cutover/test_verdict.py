@@ -434,19 +434,44 @@ def test_a_lock_that_v1_has_forgotten_is_no_difference_of_v2(pair: Pair) -> None
     pair.v1.execute("UPDATE orders SET updated_at = %s WHERE marketplace_order_id = %s", [day, order_id])
     pair.connection.execute("UPDATE orders SET modified_at = %s WHERE order_id = %s", [day, order_id])
     made = pair.compare(day)
-    found = only(made)
-    assert (found.difference.kind, found.right, made.locks_differing) == ("lock only in V1", "V2", 0)
+    assert (only(made).difference.kind, made.locks_differing) == ("lock forgotten in V1", 0)
+    assert (made.v2_right, made.agreement) == (0, 100.0), "the marketplace says nothing of locks"
 
 
-def test_what_the_marketplace_has_said_is_not_asked_again(pair: Pair) -> None:
-    _, day = a_difference(pair)
-    assert pair.compare(day).v2_right == 1
+def test_what_the_marketplace_was_never_asked_about_comes_first(pair: Pair) -> None:
+    planter = Planter(pair)
+    for _ in range(3):
+        planter._number = DAYS - 2
+        order_id, _ = planter.pick(_SHIPPED)
+        planter.v1(_V1_ORDER.format("status = 2"), order=order_id)
+    day, now = pair.today - timedelta(days=1), datetime.now(UTC)
+    two = pair.settings.readiness.model_copy(update={"verified_orders": 2})
+    assert pair.compare(day, now, readiness=two).v2_right == 2
     calls = pair.marketplace.calls()
-    assert pair.compare(day).v2_right == 1
-    assert pair.marketplace.calls() == calls
+    later = pair.compare(day, now + timedelta(days=1), readiness=two)
+    assert (later.v2_right, later.undecided) == (3, 0), "with what is known of the others"
+    assert pair.marketplace.calls() == calls + 2
+    none = pair.settings.readiness.model_copy(update={"verified_orders": 0})
+    kept = pair.compare(day, now + timedelta(days=2), readiness=none)
+    assert (kept.v2_right, kept.undecided) == (3, 0)
+    old = pair.compare(day, now + timedelta(days=4, hours=1), readiness=none)
+    assert (old.v2_right, old.undecided) == (0, 3), "the marketplace may say something else by now"
 
 
-def test_a_row_with_a_character_that_no_text_has_stops_no_day(pair: Pair) -> None:
+def test_a_v2_that_stands_still_is_not_right_for_ever(pair: Pair) -> None:
+    """The marketplace agrees with V2 one day, and goes on the next day, as V1 has said all along."""
+    planter = Planter(pair)
+    planter._number = DAYS - 2
+    order_id, _ = planter.pick(_ACCEPTED)
+    planter.v1(_V1_ORDER.format("status = 3"), order=order_id)
+    day = pair.today - timedelta(days=1)
+    assert [str(each.right) for each in pair.compare(day).counted] == ["V2"]
+    order = next(each for each in pair.marketplace.listed() if str(each["order_id"]) == order_id)
+    pair.marketplace.put({**order, "state": 9, "orderlines": [{**line, "state": 3} for line in order["orderlines"]]})
+    assert [str(each.right) for each in pair.compare(day).counted] == ["V1"]
+
+
+def test_a_character_that_postgresql_does_not_store_stops_no_day() -> None:
     assert plain_text("a\x00b") == "a\ufffdb", "MariaDB stores it"
 
 
@@ -490,7 +515,7 @@ def test_a_marketplace_that_is_down_leaves_the_verdict_open(pair: Pair) -> None:
     pair.marketplace.fault("status", status=503, times=1000)
     made = pair.compare(day)
     assert (only(made).right, made.undecided) == (None, 1)
-    assert made.not_asked
+    assert made.not_verified
     assert made.correct < 100
 
 
@@ -500,9 +525,9 @@ def test_no_more_orders_are_asked_for_than_the_settings_allow(pair: Pair) -> Non
             "UPDATE orders SET status = 2 WHERE id = (SELECT min(id) FROM orders WHERE status = 3 AND ordered_at::date = %s)",
             [pair.today - timedelta(days=1)],
         )
-    readiness = pair.settings.readiness.model_copy(update={"marketplace_questions": 2})
+    readiness = pair.settings.readiness.model_copy(update={"verified_orders": 2})
     calls = pair.marketplace.calls()
     made = pair.compare(pair.today - timedelta(days=1), readiness=readiness)
     assert (made.v2_right, made.undecided) == (2, 1)
     assert pair.marketplace.calls() - calls == 2
-    assert made.not_asked == "1 more orders differ than readiness.marketplace_questions (2) allows"
+    assert made.not_verified == "1 more orders differ than readiness.verified_orders (2) allows"

@@ -98,7 +98,7 @@ migration_comparisons = Table(
     ),
     Column(
         "undecided", Integer, nullable=False, server_default="0",
-        comment="Number of differences that the marketplace was not asked about, or can't decide, e.g. of locks.",
+        comment="Number of differences that were not verified, or that no order decides, e.g. of locks.",
     ),
     Column("levels_differing", Integer, comment="Number of SKUs whose stock differs; empty: it was not compared."),
     Column(
@@ -113,8 +113,8 @@ migration_comparisons = Table(
         comment="What is odd in V1's rows, e.g. duplicates: a list of {kind, count, examples, what}.",
     ),
     Column(
-        "not_asked", Text, nullable=False, server_default="",
-        comment="Why the marketplace was not asked about all differences, in one line; empty: it was.",
+        "not_verified", Text, nullable=False, server_default="",
+        comment="Why not all differences were verified against the marketplace, in one line; empty: all were.",
     ),
     comment="V1 and V2 compared, one row per comparison of an account and a day. The latest of a day counts; the "
     "others stay.",
@@ -137,7 +137,7 @@ migration_differences = Table(
     ),
     Column(
         "kind", Text, nullable=False,
-        comment="only in V1, only in V2, differs, lock only in V1, lock only in V2, or lock differs.",
+        comment="only in V1, only in V2, differs; lock only in V1, only in V2, differs, or forgotten in V1.",
     ),
     Column("field", Text, nullable=False, server_default="", comment="The field that differs; '': the whole row."),
     Column("v1", Text, comment="V1's value; empty: none."),
@@ -150,8 +150,9 @@ migration_differences = Table(
     moment("first_found_at", "When a comparison first found the same difference, by our clock.", now=True),
     Column(
         "right_side", Text,
-        comment="Who is right, as the marketplace says: V1, V2 or neither; empty: it was not asked, or can't say.",
+        comment="Who is right, by the marketplace's order: V1, V2 or neither; empty: not verified.",
     ),
+    moment("verified_at", "When it was verified against the marketplace, by our clock; empty: never."),
     comment="What differs between V1 and V2, one row per field.",
 )  # fmt: skip
 Index("migration_differences_order", migration_differences.c.account, migration_differences.c.order_id)

@@ -37,7 +37,7 @@ $$;
 # A document is known by its URL without the query, which a signature changes each time; one that expires by its key.
 # The mark is what is kept of that in an event, and no consumer gets it: the URL leads to the buyer, and a key may be a
 # tracking number. The URL of an order's only document may come with the order's own record, with the list of its
-# documents, or with both: `has_own` says that the order's own are told as well. While the list is being stored, they are
+# documents, or with both: `has_own`: the order's own get their event as well. While the list is being stored, they are
 # those of before.
 _NOTE_DOCUMENTS = """
 CREATE FUNCTION note_documents(of_account text, of_order text, has_own boolean, again text[] DEFAULT '{}')

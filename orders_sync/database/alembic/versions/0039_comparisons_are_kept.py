@@ -49,8 +49,19 @@ def upgrade() -> None:
         "migration_differences",
         sa.Column(
             "right_side", sa.Text,
-            comment="Who is right, as the marketplace says: V1, V2 or neither; empty: it was not asked, or can't say.",
+            comment="Who is right, by the marketplace's order: V1, V2 or neither; empty: not verified.",
         ),
+    )  # fmt: skip
+    op.add_column(
+        "migration_differences",
+        sa.Column(
+            "verified_at", sa.DateTime(timezone=True),
+            comment="When it was verified against the marketplace, by our clock; empty: never.",
+        ),
+    )  # fmt: skip
+    op.alter_column(
+        "migration_differences", "kind",
+        comment="only in V1, only in V2, differs; lock only in V1, only in V2, differs, or forgotten in V1.",
     )  # fmt: skip
     op.create_index("migration_differences_order", "migration_differences", ["account", "order_id"])
     op.create_index("migration_differences_comparison", "migration_differences", ["comparison_id"])
@@ -59,7 +70,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     for name in ("migration_differences_order", "migration_differences_comparison"):
         op.drop_index(name, "migration_differences")
-    for name in ("comparison_id", "first_found_at", "right_side"):
+    for name in ("comparison_id", "first_found_at", "right_side", "verified_at"):
         op.drop_column("migration_differences", name)
     op.execute(
         "DELETE FROM migration_comparisons earlier USING migration_comparisons later WHERE later.account = "
@@ -94,12 +105,12 @@ _FIGURES = (
     ("v2_right", sa.Integer, "0", "Number of differences in which the marketplace says what V2 says."),
     ("neither_right", sa.Integer, "0", "Number of differences in which the marketplace says something else."),
     ("undecided", sa.Integer, "0",
-     "Number of differences that the marketplace was not asked about, or can't decide, e.g. of locks."),
+     "Number of differences that were not verified, or that no order decides, e.g. of locks."),
     ("levels_differing", sa.Integer, None, "Number of SKUs whose stock differs; empty: it was not compared."),
     ("zone_offset_minutes", sa.Integer, None,
      "By how many minutes V1's times lie beside the configured time zone; empty: too few orders to tell."),
     ("clock_skew_seconds", sa.Numeric, None, "By how many seconds V1's clock is ahead of ours; empty: not measured."),
     ("findings", JSONB, "[]",
      "What is odd in V1's rows, e.g. duplicates: a list of {kind, count, examples, what}."),
-    ("not_asked", sa.Text, "", "Why the marketplace was not asked about all differences, in one line; empty: it was."),
+    ("not_verified", sa.Text, "", "Why not all differences were verified against the marketplace, in one line; empty: all were."),
 )  # fmt: skip

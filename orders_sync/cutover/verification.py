@@ -1,4 +1,4 @@
-"""Who is right where V1 and V2 differ: the marketplace is asked for the order, as it is now."""
+"""Verifies differences between V1 and V2 against the marketplace: fetches each order, as it is now."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ from orders_sync.sync.check_records import order_decoder
 from orders_sync.sync.put_off import SingleFetches, fetch_order
 
 MAX_SECONDS = 600.0
-"""So long a comparison asks at most: a marketplace may be slow."""
+"""The verification of a comparison ends after this time: a marketplace may be slow."""
 _KINDS = {"delivery_note_url": DocumentKind.DELIVERY_NOTE, "label_url": DocumentKind.LABEL}
 
 
@@ -30,38 +30,38 @@ class Right(StrEnum):
     NEITHER = "neither"
 
 
-class Word(NamedTuple):
-    """What came of asking."""
+class Verification(NamedTuple):
+    """What the marketplace's orders have shown."""
 
     right: Mapping[Difference, Right]
-    """Those that the marketplace has decided; the others it can't, or it was not asked."""
+    """The differences that the marketplace's order decides."""
     problem: str
-    """Why it was not asked for all of them, in one line; '' if it was."""
+    """Why not all orders were fetched, in one line; '' if all were."""
 
 
-def ask_marketplace(
+def verify_differences(
     account: SellerAccount, differences: Sequence[Difference], v1: Side, v2: Side, most_orders: int
-) -> Word:
-    """Asks the marketplace for the orders that differ, within the account's rate limits: `most_orders` of them.
+) -> Verification:
+    """Fetches the orders that differ, within the account's rate limits: the first `most_orders` of them.
 
-    What it does not know, such as locks, is not asked. Never raises for what the marketplace does.
+    A lock or a care case is in no order: it stays undecided. Never raises for what the marketplace does.
     """
     by_order: dict[str, list[Difference]] = {}
     for each in differences:
         if not each.is_of_lock and each.field != "care_id":
             by_order.setdefault(each.order_id, []).append(each)
-    asked = list(by_order.items())[:most_orders]
-    left = len(by_order) - len(asked)
-    problem = f"{left} more orders differ than readiness.marketplace_questions ({most_orders}) allows" if left else ""
+    chosen = list(by_order.items())[:most_orders]
+    left = len(by_order) - len(chosen)
+    problem = f"{left} more orders differ than readiness.verified_orders ({most_orders}) allows" if left else ""
     right: dict[Difference, Right] = {}
-    if not asked:
-        return Word(right, problem)
+    if not chosen:
+        return Verification(right, problem)
     try:
         with opened_adapter(account) as adapter:
             fetches, ends = SingleFetches(), time.monotonic() + MAX_SECONDS
-            for number, (order_id, of_order) in enumerate(asked):
+            for number, (order_id, of_order) in enumerate(chosen):
                 if time.monotonic() > ends:
-                    problem = f"{len(asked) - number} orders are left after {MAX_SECONDS / 60:g} minutes"
+                    problem = f"{len(chosen) - number} orders are left after {MAX_SECONDS / 60:g} minutes"
                     break
                 try:
                     right |= _decided(adapter, order_id, of_order, v1, v2)
@@ -76,7 +76,7 @@ def ask_marketplace(
         problem = str(error)
     except Exception as error:  # an adapter that a user wrote may raise anything: the comparison goes on without it
         problem = text_of(error)
-    return Word(right, problem)
+    return Verification(right, problem)
 
 
 def _decided(
