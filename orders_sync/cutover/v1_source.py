@@ -129,7 +129,7 @@ def find_sources(engine: Engine, settings: CutoverSettings) -> Sources:
     present = sorted({*inspector.get_table_names(), *inspector.get_view_names(), *_materialized(engine)})
     if settings.is_stand_in and not present:
         raise CutoverError(
-            "V1's stand-in has never run: `python -m orders_sync.sandbox.v1 refresh:orders` runs it, and makes its tables."
+            "V1's stand-in has never run. Run it once: `python -m orders_sync.sandbox.v1 refresh:orders`."
         )
     found: dict[str, Source] = {}
     problems: list[str] = []
