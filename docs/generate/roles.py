@@ -10,8 +10,7 @@ INTRODUCTION = f"""\
 `orders-sync db roles` makes these roles on a server of your own: see
 [Operation](../operation.md#roles-of-the-orders-database). `{_ROLES.owner}` owns all tables, and changes their schema.
 `{_ROLES.writer}` works with the rows; *all* is {", ".join(ROWS)}. `{_ROLES.reader}` reads the columns that are named
-here, in no table more, and everything in the schema `{SCHEMA_OF_REPORTS}`. The tables of the schema `shadow` are the
-writer's alone.
+here, in no table more, and everything in the schema `{SCHEMA_OF_REPORTS}`.
 """
 
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 from rich.text import Text
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from orders_sync.cutover.readiness import Check
     from orders_sync.cutover.v1_check import V1Check
     from orders_sync.database.engine import Connection
+    from orders_sync.lanes.authority import Phase
 
 APPLICATION = "orders_sync cutover"
 MAX_DIFFERENCES = 200
@@ -44,23 +45,17 @@ def cutover() -> None:
 @cutover.command()
 @json_option
 def status(as_json: bool) -> None:
-    """Show the phase, its checks, and the comparisons.
+    """Show the phases, their checks, and comparisons.
 
-    Shows also how many good days are still needed.
+    Shows also how many good days each account still needs.
     """
     from orders_sync.config.v1 import load_cutover_settings
     from orders_sync.cutover.phases import MEANING, moves
-    from orders_sync.cutover.readiness import checks_to_live, checks_to_monitor, days_still_needed
-    from orders_sync.lanes.authority import Phase, current_phase
 
     settings = load_cutover_settings()
-    checks: Sequence[Check] = ()
-    needed: int | None = None
     with orders_database(APPLICATION) as connection:
-        phase = current_phase(connection)
-        if phase is not Phase.LIVE:
-            checks = (checks_to_monitor if phase is Phase.PARALLEL else checks_to_live)(connection, settings)
-            needed = days_still_needed(connection, settings, datetime.now(UTC).date())
+        accounts = _states(connection, settings)
+        checks = _checks_by_phase(connection, settings, accounts)
         comparisons = connection.execute(
             "SELECT account, day, compared_at, compared_orders, agreement, correct, v2_later_seconds, calls_v1, "
             "calls_v2, verdict FROM migration_comparisons ORDER BY day DESC, account, comparison_id DESC LIMIT 14"
@@ -69,18 +64,27 @@ def status(as_json: bool) -> None:
     if as_json:
         print_json(
             {
-                "phase": phase, "checks": checks, "good_days_needed": needed,
-                "comparisons": [dict(zip(_COMPARED, row, strict=True)) for row in comparisons], "moves": made,
+                "accounts": accounts,
+                "checks": [
+                    {"phase": phase, "accounts": names, **check._asdict()}
+                    for phase, names, of_phase in checks
+                    for check in of_phase
+                ],
+                "comparisons": [dict(zip(_COMPARED, row, strict=True)) for row in comparisons],
+                "moves": made,
             }
-        )  # fmt: skip
+        )
         return
-    console.print(f"Phase [bold]{phase}[/bold]: {MEANING[phase]}.", markup=True)
-    if needed is not None:
-        shown = table("Checks before the next phase", "check", "passed", "finding")
-        for check in checks:
+    shown = table("Accounts of V1", "account", "phase", "since (UTC)", "good days needed", "meaning")
+    for each in accounts:
+        since = moment(each.since) if each.since else "always"
+        shown.add_row(each.account, each.phase, since, cell_text(each.good_days_needed), MEANING[each.phase])
+    console.print(shown)
+    for phase, names, of_phase in checks:
+        shown = table(f"{', '.join(names)}: checks before the phase after {phase}", "check", "passed", "finding")
+        for check in of_phase:
             shown.add_row(check.name, yes_or_no(check.passed), check.what)
         console.print(shown)
-        console.print(f"{needed} good days in a row are still needed before V1 can be switched off.", markup=False)
     if comparisons:
         shown = table(
             "Comparisons", "account", "day", "compared (UTC)", "agreement", "agree or V2 right", "V2 later", "calls V1",
@@ -93,11 +97,52 @@ def status(as_json: bool) -> None:
             shown.add_row(account, str(day), moment(at), *per_cents, lag, calls, str(calls_v2), verdict)
         console.print(shown)
     if made:
-        shown = table("Moves", "at (UTC)", "from", "to", "by", "forced", "reason")
+        shown = table("Moves", "at (UTC)", "account", "from", "to", "by", "forced", "reason")
         for move in made:
             forced = Text("yes", style="bold red") if move.forced else ""
-            shown.add_row(moment(move.moved_at), move.from_phase, move.to_phase, move.moved_by, forced, move.reason)
+            shown.add_row(
+                moment(move.moved_at), move.account or "all", move.from_phase, move.to_phase, move.moved_by, forced,
+                move.reason,
+            )  # fmt: skip
         console.print(shown)
+
+
+class _State(NamedTuple):
+    """Where an account of V1 is in its cutover."""
+
+    account: str
+    phase: "Phase"
+    since: datetime | None
+    """None: it has never moved."""
+    good_days_needed: int | None
+    """None: V2 has the authority."""
+
+
+def _states(connection: "Connection", settings: "CutoverSettings") -> list[_State]:
+    from orders_sync.cutover.readiness import accounts_of, days_still_needed
+    from orders_sync.lanes.authority import Phase, current_authority
+
+    authority, today = current_authority(connection), datetime.now(UTC).date()
+    states: list[_State] = []
+    for account in accounts_of(settings):
+        phase, since = authority.of(account).phase, authority.of(account).since
+        needed = None if phase is Phase.LIVE else days_still_needed(connection, settings, [account], today)
+        states.append(_State(account, phase, since, needed))
+    return states
+
+
+def _checks_by_phase(
+    connection: "Connection", settings: "CutoverSettings", states: Sequence[_State]
+) -> list[tuple["Phase", list[str], Sequence["Check"]]]:
+    """The checks of the accounts that are in a phase, for each phase before live."""
+    from orders_sync.cutover.readiness import checks_to_live, checks_to_monitor
+    from orders_sync.lanes.authority import Phase
+
+    found: list[tuple[Phase, list[str], Sequence[Check]]] = []
+    for phase, checks in ((Phase.PARALLEL, checks_to_monitor), (Phase.MONITOR, checks_to_live)):
+        if names := [state.account for state in states if state.phase is phase]:
+            found.append((phase, names, checks(connection, settings, names)))
+    return found
 
 
 _COMPARED = (
@@ -105,40 +150,53 @@ _COMPARED = (
     "calls_v1", "calls_v2", "verdict",
 )  # fmt: skip
 
+accounts_option = click.option(
+    "--account",
+    "names",
+    type=ACCOUNT,
+    multiple=True,
+    help="Move this account; by default all of V1's accounts that are in a cutover. May be repeated.",
+)
+
 
 @cutover.command()
+@click.option(
+    "--account", "names", type=ACCOUNT, multiple=True, help="An account of V1; by default all. May be repeated."
+)
 @click.option("--reason", default="V1 and V2 side by side", show_default=True, help="Reason, recorded with the move.")
-def begin(reason: str) -> None:
+def begin(names: tuple[str, ...], reason: str) -> None:
     """Begin a cutover.
 
-    V1 has the authority; V2 acts on nothing outside its own tables.
+    V1 has the authority over the accounts. V2 goes on with all others, and acts for these on nothing outside its own
+    tables.
     """
     from orders_sync.cutover.moves import begin as run
 
-    _move(lambda connection, _: run(connection, by_user(reason)))
+    _move(lambda connection, settings: run(connection, settings, by_user(reason), names))
 
 
 @cutover.command()
+@accounts_option
 @click.option("--force", is_flag=True, help="Move although checks do not pass; needs --reason.")
 @click.option("--reason", default="", help="Reason, recorded with the move.")
-def advance(force: bool, reason: str) -> None:
+def advance(names: tuple[str, ...], force: bool, reason: str) -> None:
     """Move to the next phase, if its checks pass.
 
-    The move to live switches V1's schedules off and takes over V1's stock locks.
+    The move to live takes over V1's stock locks. With the last account it switches V1's schedules off.
     """
-    from orders_sync.cutover.moves import NotReadyError
+    from orders_sync.cutover.moves import NotReadyError, accounts_in
     from orders_sync.cutover.moves import advance as run
-    from orders_sync.dagster_instance.automation import v1_off
+    from orders_sync.dagster_instance.automation import v1_off, v1_schedules_on
     from orders_sync.dagster_instance.instance import open_instance
 
     if force and not reason:
         raise click.UsageError("--force needs --reason, which is recorded with the move.")
 
-    def forward(connection: "Connection", settings: "CutoverSettings") -> "Move":
+    def forward(connection: "Connection", settings: "CutoverSettings") -> "list[Move]":
         with open_instance() as instance:
             return run(
-                connection, settings, by_user(reason or "the checks pass"), force=force,
-                v1_off=lambda: v1_off(instance),
+                connection, settings, accounts_in(connection, settings, names), by_user(reason or "the checks pass"),
+                force=force, v1_off=lambda: v1_off(instance), v1_schedules_on=lambda: v1_schedules_on(instance),
             )  # fmt: skip
 
     try:
@@ -151,16 +209,22 @@ def advance(force: bool, reason: str) -> None:
 
 
 @cutover.command()
+@accounts_option
 @click.option("--reason", required=True, help="Reason, recorded with the move.")
-def back(reason: str) -> None:
-    """Move one phase back, at any time.
+def back(names: tuple[str, ...], reason: str) -> None:
+    """Move back to the first phase, at any time.
 
-    The move back from live releases V2's stock locks; V1 has the authority again.
+    V1 has the authority over the accounts again.
     """
+    from orders_sync.cutover.moves import accounts_to_move_back
     from orders_sync.cutover.moves import back as run
 
-    _move(lambda connection, _: run(connection, by_user(reason)))
-    console.print("V1's schedules are still off. If Dagster runs V1's commands, switch them on in the UI, Automation.")
+    _move(
+        lambda connection, settings: run(
+            connection, accounts_to_move_back(connection, settings, names), by_user(reason)
+        )
+    )
+    console.print("If Dagster runs V1's commands, see in the UI under Automation that their schedules are on.")
 
 
 @cutover.command()
@@ -375,28 +439,33 @@ def _show_check(made: "V1Check") -> None:
         console.print("V1 can be read as v1.yaml says.")
 
 
-def _move(move_phase: "Callable[[Connection, CutoverSettings], Move]") -> None:
-    """Moves the cutover, prints the move, and reports it as an event of the asset migration_phase."""
-    import dagster as dg
-
+def _move(move_phase: "Callable[[Connection, CutoverSettings], list[Move]]") -> None:
+    """Moves accounts, prints the moves, and reports them as events of the assets."""
     from orders_sync.config.v1 import load_cutover_settings
     from orders_sync.cutover.phases import MEANING
+    from orders_sync.dagster_instance.cutover_assets import events_of
     from orders_sync.dagster_instance.instance import open_instance
 
     settings = load_cutover_settings()
     with orders_database(APPLICATION) as connection:
-        move = move_phase(connection, settings)
-    console.print(
-        f"Moved from {move.from_phase} to [bold]{move.to_phase}[/bold]: {MEANING[move.to_phase]}.", markup=True
-    )
+        made = move_phase(connection, settings)
+    for move in made:
+        console.print(
+            f"{move.account} moved from {move.from_phase} to {move.to_phase}: {MEANING[move.to_phase]}.", markup=False
+        )
+        _show_not_taken(move)
     with open_instance() as instance:
-        instance.report_runless_asset_event(
-            dg.AssetMaterialization(
-                "migration_phase",
-                description=f"From {move.from_phase} to {move.to_phase}",
-                metadata={
-                    "from": move.from_phase.value, "to": move.to_phase.value, "by": move.moved_by,
-                    "forced": move.forced, "reason": move.reason,
-                },
-            )
-        )  # fmt: skip
+        for event in events_of(made):
+            instance.report_runless_asset_event(event)
+
+
+def _show_not_taken(move: "Move") -> None:
+    if not move.not_taken:
+        return
+    shown = table(
+        f"{move.account}: {len(move.not_taken)} locks of V1 were not taken over: these items need none",
+        "order", "item", "status in V2",
+    )  # fmt: skip
+    for lock in move.not_taken[:MAX_DIFFERENCES]:
+        shown.add_row(lock["order_id"], lock["item_id"], lock["status"])
+    console.print(shown)

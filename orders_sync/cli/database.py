@@ -10,7 +10,7 @@ if TYPE_CHECKING:  # imported only by the commands that need it
 
 @contextmanager
 def stock_database(application: str) -> Generator["StockConnection"]:
-    """As `orders_database`, to change stock: the shadow's while V1 has the authority, the real one when V2 has it.
+    """As `orders_database`, to change stock. A move of the cutover waits for it.
 
     Then stock_available has the numbers that the block led to.
     """

@@ -3,9 +3,10 @@
 import os
 import re
 import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
+from urllib.parse import quote
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
@@ -47,6 +48,13 @@ class NoV1Error(CutoverConfigError):
     """No V1 is configured: there is no file of its settings, or it names no account of the project."""
 
 
+_MARKETPLACES = "{marketplaces}"
+
+
+def _filled(text: str, command: str, marketplaces: Sequence[str]) -> str:
+    return text.replace("{command}", command).replace(_MARKETPLACES, ",".join(marketplaces))
+
+
 class Run(SettingsModel):
     """How the jobs refresh_* run V1's commands."""
 
@@ -55,15 +63,18 @@ class Run(SettingsModel):
     )
     command: str | None = Field(
         default=None,
-        description="The program and its arguments, in quotes where one has spaces; {command} is V1's command. No "
-        "shell reads it: who needs one writes sh -c '…'.",
+        description="The program and its arguments, in quotes where one has spaces; {command} is V1's command, and "
+        "{marketplaces} those of V1's marketplaces that V2 has not taken over, with commas. No shell reads it: who "
+        "needs one writes sh -c '…'.",
     )
     environment: list[Annotated[str, Field(pattern=VARIABLE)]] = Field(
         default_factory=list[str],
         description="NAMES of further environment variables that the command gets. By default it gets PATH, HOME, "
         "LANG, LC_* and TZ alone.",
     )
-    url: str | None = Field(default=None, description="The http or https URL; {command} is V1's command.")
+    url: str | None = Field(
+        default=None, description="The http or https URL, with the same {command} and {marketplaces}."
+    )
 
     @field_validator("command")
     @classmethod
@@ -90,9 +101,18 @@ class Run(SettingsModel):
             raise ValueError(f"kind {self.kind} needs run.{self.kind}")
         return self
 
-    def arguments(self, command: str) -> list[str]:
-        """The command line of one of V1's commands, which stands in one argument whatever it holds."""
-        return [part.replace("{command}", command) for part in shlex.split(self.command or "")]
+    @property
+    def can_leave_out(self) -> bool:
+        """Whether V1's commands are told which marketplaces are left to V1."""
+        return self.kind == "stand_in" or _MARKETPLACES in f"{self.command if self.kind == 'command' else self.url}"
+
+    def arguments(self, command: str, marketplaces: Sequence[str]) -> list[str]:
+        """The command line of one of V1's commands, each part in one argument whatever the values hold."""
+        return [_filled(part, command, marketplaces) for part in shlex.split(self.command or "")]
+
+    def address(self, command: str, marketplaces: Sequence[str]) -> str:
+        """The URL that runs one of V1's commands."""
+        return _filled(self.url or "", command, [quote(each) for each in marketplaces])
 
     def variables(self, ours: Mapping[str, str]) -> dict[str, str]:
         """The environment of the command: of `ours`, what every program needs and what the settings name."""

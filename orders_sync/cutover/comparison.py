@@ -38,11 +38,10 @@ from orders_sync.cutover.v1_database import V1Database, v1_url
 from orders_sync.cutover.v1_values import V1Finding
 from orders_sync.cutover.verification import Right, Verification, verify_differences
 from orders_sync.database.engine import Connection
-from orders_sync.lanes.authority import current_authority
 from orders_sync.lanes.watermark import watermark
 from orders_sync.marketplaces.kit.accounts import load_accounts
 from orders_sync.model.lane import Lane, SyncType
-from orders_sync.stock.connection import StockConnection, StockSchema
+from orders_sync.stock.connection import StockConnection
 
 STATEMENT_SECONDS = 300
 """After so long V1's server ends a statement of a comparison."""
@@ -98,7 +97,7 @@ class _Day:
         self.now = now
         self.start = datetime.combine(day, time(), UTC)
         self.end = self.start + timedelta(days=1)
-        self.stock = StockConnection(connection, StockSchema.of(current_authority(connection)))
+        self.stock = StockConnection(connection)
         # Before the rows are read: what a pass brings meanwhile counts as what it could not have brought.
         self.watermarks = {each: watermark(connection, Lane(account, each)) for each in SyncType}
         self.found_before = found_before(connection, account, now)
@@ -274,7 +273,7 @@ class _Day:
         """How many SKUs have other pieces on hand; None: V1's stock is not mapped, or one side has none."""
         levels = self.v1.levels()
         theirs = {} if levels is None else {str(row["sku"]): row["on_hand"] for row in levels.to_dict("records")}
-        ours = dict(self.stock.execute("SELECT sku, on_hand FROM {levels}").fetchall())
+        ours = dict(self.stock.execute("SELECT sku, on_hand FROM stock_levels").fetchall())
         if not theirs or not ours:
             return None
         return sum((theirs.get(sku) or 0) != (ours.get(sku) or 0) for sku in theirs.keys() | ours.keys())

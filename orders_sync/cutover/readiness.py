@@ -22,7 +22,6 @@ from orders_sync.lanes.refusals import refusal_of
 from orders_sync.marketplaces.kit.accounts import lanes_on, load_accounts
 from orders_sync.marketplaces.kit.registry import find_marketplace
 from orders_sync.model.lane import SyncType
-from orders_sync.stock.connection import StockConnection, StockSchema
 
 LATE = timedelta(hours=3)
 """A lane is not fresh when it has not succeeded this long after its tick."""
@@ -96,49 +95,59 @@ class ComparedDay:
         )
 
 
-def checks_to_monitor(connection: Connection, settings: CutoverSettings, now: datetime | None = None) -> list[Check]:
+def checks_to_monitor(
+    connection: Connection, settings: CutoverSettings, accounts: Sequence[str], now: datetime | None = None
+) -> list[Check]:
     """What must hold before days of agreement are counted: V1 can be read, V2's lanes run, a day was compared."""
     now = now or datetime.now(UTC)
     return [
         _v1_is_readable(settings),
         _accounts_are_known(settings),
-        _lanes_are_fresh(connection, settings, now),
-        _each_account_is_compared(connection, settings),
-        _phase_has_lasted(connection, settings.readiness.parallel_days, now),
+        _lanes_are_fresh(connection, accounts, now),
+        _each_account_is_compared(connection, accounts),
+        _phase_has_lasted(connection, accounts, settings.readiness.parallel_days, now),
     ]
 
 
-def checks_to_live(connection: Connection, settings: CutoverSettings, now: datetime | None = None) -> list[Check]:
-    """What must hold before V1 is switched off."""
+def checks_to_live(
+    connection: Connection, settings: CutoverSettings, accounts: Sequence[str], now: datetime | None = None
+) -> list[Check]:
+    """What must hold before V1 is switched off for these accounts."""
     now = now or datetime.now(UTC)
     days = [now.date() - timedelta(days=back) for back in range(settings.readiness.days, 0, -1)]
-    compared = _compared_days(connection, days, accounts_of(settings))
+    compared = _compared_days(connection, days, accounts)
     return [
-        _phase_has_lasted(connection, settings.readiness.days, now),
-        _all_days_are_compared(compared, days, accounts_of(settings)),
+        _phase_has_lasted(connection, accounts, settings.readiness.days, now),
+        _all_days_are_compared(compared, days, accounts),
         _orders_agree(compared, settings.readiness.agreement),
         _nothing_is_missing(compared),
         _locks_agree(compared, settings),
         _levels_agree(compared, settings),
         _v1_clock_is_right(compared),
         _calls_are_within_budget(compared, settings.readiness.calls_per_day),
-        _lanes_are_fresh(connection, settings, now),
+        _lanes_are_fresh(connection, accounts, now),
         _v1_is_readable(settings),
         _accounts_are_known(settings),
-        _stock_list_fits(connection, settings),
-        _credentials_are_accepted(connection, settings),
+        _stock_list_fits(connection, accounts),
+        _credentials_are_accepted(connection, accounts),
         _alerts_reach_somebody(connection),
     ]
 
 
 def accounts_of(settings: CutoverSettings) -> list[str]:
-    """The accounts that are compared."""
+    """The accounts that V1 has."""
     return sorted(set(settings.marketplaces.values()))
 
 
-def days_still_needed(connection: Connection, settings: CutoverSettings, today: date) -> int:
-    """How many more good days in a row are needed until V2 is ready, if every day from `today` on is good."""
-    readiness, accounts = settings.readiness, accounts_of(settings)
+def unnamed_accounts(settings: CutoverSettings) -> list[str]:
+    """The accounts of the project of which the settings do not say whether V1 has them."""
+    usable, _ = load_accounts()
+    return sorted(usable.keys() - set(accounts_of(settings)) - set(settings.accounts_without_v1))
+
+
+def days_still_needed(connection: Connection, settings: CutoverSettings, accounts: Sequence[str], today: date) -> int:
+    """How many more good days in a row accounts need until V2 is ready, if every day from `today` on is good."""
+    readiness = settings.readiness
     earlier = [today - timedelta(days=back) for back in range(1, readiness.days + 1)]
     compared = {(each.account, each.day): each for each in _compared_days(connection, earlier, accounts)}
     run = 0
@@ -164,21 +173,23 @@ FROM migration_comparisons WHERE day = ANY(%s) AND account = ANY(%s) ORDER BY ac
 """
 
 
-def _phase_has_lasted(connection: Connection, days: int, now: datetime) -> Check:
-    row = connection.execute("SELECT to_phase, moved_at FROM migration_moves ORDER BY move_id DESC LIMIT 1").fetchone()
-    if row is None or row[0] == Phase.LIVE:
+def _phase_has_lasted(connection: Connection, accounts: Sequence[str], days: int, now: datetime) -> Check:
+    authority = current_authority(connection)
+    phases = [(account, authority.of(account)) for account in accounts]
+    begun = [(account, of.phase, of.since) for account, of in phases if of.since and of.phase is not Phase.LIVE]
+    if len(begun) < len(accounts) or not begun:
         return Check("phase", False, "no cutover has begun; `orders-sync cutover begin` begins one")
-    phase, since = row
+    account, phase, since = max(begun, key=lambda each: each[2])
     until = since + timedelta(days=days)
     needed = "1 day is needed" if days == 1 else f"{days} days are needed"
-    what = f"the phase {phase} has lasted since {since:%Y-%m-%d %H:%M} UTC; at least {needed}"
+    what = f"{account}: the phase {phase} has lasted since {since:%Y-%m-%d %H:%M} UTC; at least {needed}"
     return Check("phase", now >= until, what if now >= until else f"{what}, until {until:%Y-%m-%d %H:%M} UTC")
 
 
 def _accounts_are_known(settings: CutoverSettings) -> Check:
     """Each account that is to be compared has a file that can be used, and each that has one is to be compared.
 
-    V2 accepts nothing of any account until it is live: one that V1 never had must be named as such.
+    V2 acts for one that V1 never had: it must be named as such.
     """
     usable, problems = load_accounts()
     wrong = [
@@ -190,23 +201,28 @@ def _accounts_are_known(settings: CutoverSettings) -> Check:
         wrong = [f"{settings.file} names no account under `marketplaces`"]
     wrong += [
         f"{name} is no account of V1's marketplaces: add it to `marketplaces`, or to `accounts_without_v1`"
-        for name in sorted(usable)
-        if name not in accounts_of(settings) and name not in settings.accounts_without_v1
+        for name in unnamed_accounts(settings)
     ]
     return _check("accounts", wrong, f"each account of {settings.file} can be used, and none is left out")
 
 
-def _each_account_is_compared(connection: Connection, settings: CutoverSettings) -> Check:
-    rows = connection.execute(
-        "SELECT account, max(compared_orders) FROM migration_comparisons WHERE compared_at >= coalesce("
-        "(SELECT max(moved_at) FROM migration_moves), '-infinity') GROUP BY 1"
-    ).fetchall()
-    orders = dict(rows)
-    missing = [f"{account}: no order was compared" for account in accounts_of(settings) if not orders.get(account)]
-    if missing or not settings.marketplaces:
+def _each_account_is_compared(connection: Connection, accounts: Sequence[str]) -> Check:
+    authority = current_authority(connection)
+    since = [authority.of(account).since for account in accounts]
+    rows = connection.execute(_COMPARED_SINCE, [list(accounts), since]).fetchall()
+    missing = [f"{account}: no order was compared" for account, orders in rows if not orders]
+    if missing or not accounts:
         what = _first_texts(missing) if missing else "no account is to be compared"
         return Check("compared", False, f"{what}; run `orders-sync cutover compare`")
-    return Check("compared", True, f"orders of {', '.join(accounts_of(settings))} were compared in this phase")
+    return Check("compared", True, f"orders of {', '.join(accounts)} were compared in this phase")
+
+
+_COMPARED_SINCE: LiteralString = """
+SELECT account, (
+  SELECT max(compared_orders) FROM migration_comparisons made
+  WHERE made.account = asked.account AND made.compared_at >= coalesce(asked.since, '-infinity'))
+FROM unnest(%s::text[], %s::timestamptz[]) AS asked (account, since)
+"""
 
 
 def _all_days_are_compared(compared: list[ComparedDay], days: Sequence[date], accounts: Sequence[str]) -> Check:
@@ -277,10 +293,10 @@ def _calls_are_within_budget(compared: list[ComparedDay], calls_per_day: int) ->
     return _check("API budget", failed, good, compared)
 
 
-def _lanes_are_fresh(connection: Connection, settings: CutoverSettings, now: datetime) -> Check:
+def _lanes_are_fresh(connection: Connection, names: Sequence[str], now: datetime) -> Check:
     schedules = load_schedules()
     usable, _ = load_accounts()
-    accounts = {name: usable[name] for name in accounts_of(settings) if name in usable}
+    accounts = {name: usable[name] for name in names if name in usable}
     states = lane_states(connection, lanes_on(accounts))
     late = [
         str(state.lane)
@@ -304,24 +320,24 @@ def _v1_is_readable(settings: CutoverSettings) -> Check:
         return Check("V1", False, str(problem))
 
 
-def _stock_list_fits(connection: Connection, settings: CutoverSettings) -> Check:
+def _stock_list_fits(connection: Connection, accounts: Sequence[str]) -> Check:
     """Without a stock list that fits, every lock would be short the moment V2 takes over."""
-    stock = StockConnection(connection, StockSchema.of(current_authority(connection)))
-    ((skus,),) = stock.execute("SELECT count(*) FROM {levels}")
+    ((skus,),) = connection.execute("SELECT count(*) FROM stock_levels")
     if not skus:
         return Check("stock list", False, "no stock list was imported; `orders-sync stock import FILE` imports one")
-    short = stock.execute(
-        "SELECT sku, sum(short) FROM {locks} WHERE state = 'short' AND account = ANY(%s) GROUP BY 1 ORDER BY 2 DESC",
-        [accounts_of(settings)],
+    short = connection.execute(
+        "SELECT sku, sum(short) FROM stock_locks WHERE state = 'short' AND account = ANY(%s) GROUP BY 1 "
+        "ORDER BY 2 DESC",
+        [list(accounts)],
     ).fetchall()
     failed = [f"{sku}: {pieces} pieces are missing" for sku, pieces in short]
     return _check("stock list", failed, f"the stock list of {skus} SKUs has the pieces of every lock")
 
 
-def _credentials_are_accepted(connection: Connection, settings: CutoverSettings) -> Check:
+def _credentials_are_accepted(connection: Connection, accounts: Sequence[str]) -> Check:
     usable, _ = load_accounts()
     failed: list[str] = []
-    for name in accounts_of(settings):
+    for name in accounts:
         account = usable.get(name)
         if account is None:
             failed.append(f"{name} can't be used")

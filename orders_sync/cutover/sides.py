@@ -222,7 +222,7 @@ _LOCKS: LiteralString = """
 SELECT order_id, item_id, CASE count(*) WHEN 1 THEN min(quantity) END AS quantity,
   CASE WHEN bool_or(state IN ('locked', 'short')) THEN 'locked' WHEN bool_or(consumed > 0) THEN 'consumed'
     ELSE 'released' END AS state
-FROM {locks} WHERE account = %s AND order_id = ANY(%s) AND (state <> 'released' OR consumed > 0)
+FROM stock_locks WHERE account = %s AND order_id = ANY(%s) AND (state <> 'released' OR consumed > 0)
 GROUP BY order_id, item_id
 """
 _TOUCHED: LiteralString = """
@@ -238,6 +238,6 @@ UNION SELECT item.order_id FROM public.care_records care
 JOIN public.care_record_items about USING (account, care_id) JOIN public.order_items item USING (account, item_id)
 WHERE care.account = %(account)s AND (care.stored_at >= %(start)s AND care.stored_at < %(end)s
   OR care.modified_at >= %(start)s AND care.modified_at < %(end)s)
-UNION SELECT lock.order_id FROM {locks} lock JOIN {history} entry USING (account, item_id, sku)
+UNION SELECT lock.order_id FROM stock_locks lock JOIN stock_lock_history entry USING (account, item_id, sku)
 WHERE lock.account = %(account)s AND entry.at >= %(start)s AND entry.at < %(end)s
 """

@@ -1,21 +1,20 @@
-"""Handing the authority over stock back to V1, and taking it over from V1.
+"""Taking V1's locks over, before V2 gets the authority over the stock of some accounts.
 
-While V1 has the authority, V2 keeps its locks in the schema `shadow` (see orders_sync/stock/connection.py).
+Until then V2 keeps the locks of these accounts as they would be. They differ from V1's in few items, so that few change
+when V2 takes over, however many orders there are.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from itertools import groupby
-from typing import NamedTuple
-
-from psycopg.sql import SQL, Identifier
+from itertools import groupby, starmap
+from typing import Any, LiteralString, NamedTuple
 
 from orders_sync.database.engine import Connection
-from orders_sync.stock.actions import LOCK_ACTIONS, LockAction
-from orders_sync.stock.connection import StockConnection, StockSchema
+from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.decision import LAST, Cause, Lock, LockKey, Settled
 from orders_sync.stock.needs import ItemKey
-from orders_sync.stock.reconcile import StockResult, finish, reconcile, release_all
+from orders_sync.stock.reconcile import StockResult, finish, reconcile
 from orders_sync.stock.share_out import age
 from orders_sync.stock.store import active_locks, load_levels
 from orders_sync.stock.unreadable_accounts import check_taken_back
@@ -35,99 +34,93 @@ class V1Lock(NamedTuple):
     """When V1 consumed them; None: not known."""
 
 
-def hand_back(connection: Connection) -> StockResult:
-    """Releases V2's locks before V1 gets the authority; the shadow starts as a copy of what they were.
+class NotTaken(NamedTuple):
+    """A lock of V1 that V2 does not take over, since the item needs none: V1 has forgotten to release it."""
 
-    Call it in the move's transaction.
+    account: str
+    order_id: str
+    item_id: str
+    status: str
+    """Of the item, in V2."""
+
+
+class TakenOver(NamedTuple):
+    """What the locks became when V2 took over."""
+
+    result: StockResult
+    not_taken: Sequence[NotTaken]
+
+
+def take_over(
+    connection: Connection,
+    v1_locks: Sequence[V1Lock],
+    oversell: frozenset[str],
+    still_v1: Collection[str] = frozenset(),
+) -> TakenOver:
+    """Takes V1's locks over before V2 gets the authority over their accounts.
+
+    An item that V1 holds pieces for gets a lock where its status needs one or keeps one. Pieces that V1 has consumed
+    count as shipped when V1 consumed them, where the marketplace has not reported it yet. `oversell`: the accounts that
+    may lock stock below zero. `still_v1`: the accounts that V1 goes on with, whose locks stay as they are. Call it in
+    the move's transaction, once V1 has stopped.
     """
-    public = StockConnection(connection, StockSchema.PUBLIC)
-    _replace(connection, StockSchema.SHADOW, by=StockSchema.PUBLIC)
-    connection.execute(_SHADOW_HAS_APPLIED)
-    connection.execute(_CREATE_SHADOW_INDEX)
-    with public.changing():
-        return release_all(public, Cause("handed back to V1"))
-
-
-def take_over(connection: Connection, v1_locks: Sequence[V1Lock], oversell: frozenset[str]) -> StockResult:
-    """Takes V1's locks over before V2 gets the authority, then gives every other item the lock that it needs.
-
-    So nothing is locked twice, and a lock is released only where the item's status says so. A status that keeps a lock
-    keeps the one that V1 or the shadow has. All stored events count as applied. Pieces that V1 has consumed count as
-    shipped when V1 consumed them, where the marketplace has not reported it yet. `oversell`: the accounts that may lock
-    stock below zero. Call it in the move's transaction, once V1 has stopped.
-    """
-    public = StockConnection(connection, StockSchema.PUBLIC)
-    with public.changing():
-        return _take_over(public, connection, v1_locks, oversell)
-
-
-def _take_over(
-    public: StockConnection, connection: Connection, v1_locks: Sequence[V1Lock], oversell: frozenset[str]
-) -> StockResult:
-    # Read first: the index of what the shadow has not applied serves it, and the events count as applied afterwards.
-    open_items = _open_items(connection, v1_locks)
-    connection.execute("DROP INDEX IF EXISTS order_events_shadow_pending")
-    public.execute("UPDATE {events} SET applied_at = now(), problem = NULL WHERE applied_at IS NULL")
-    _replace(connection, StockSchema.PUBLIC, by=StockSchema.SHADOW)
+    stock = StockConnection(connection)
     held_by_v1 = {(lock.account, lock.item_id) for lock in v1_locks if not lock.consumed}
+    left = _not_left_yet(connection, v1_locks)
+    with stock.changing():
+        result = StockResult()
+        for consumed in _one_after_the_other(left):
+            connection.execute(_SHIPPED_BY_V1, _columns(consumed))
+            result += _reconcile(stock, [(lock.account, lock.item_id) for lock in consumed], oversell)
+        # What the stock job has yet to look at comes first: pieces that are held then are not given away.
+        open_items = {*stock.execute(_PENDING).fetchall(), *_without_lock(connection, held_by_v1)}
+        result += _reconcile(stock, sorted(open_items), oversell, held_by_v1)
+        result += _keep_promises(stock, held_by_v1, oversell, still_v1)
+    return TakenOver(result, list(starmap(NotTaken, _without_lock(connection, held_by_v1, _NOT_TAKEN))))
+
+
+def _reconcile(
+    stock: StockConnection, items: Sequence[ItemKey], oversell: frozenset[str], had_lock: Collection[ItemKey] = ()
+) -> StockResult:
     result = StockResult()
-    for consumed in _one_after_the_other(v1_locks):
-        connection.execute(_SHIPPED_BY_V1, [list(column) for column in zip(*consumed, strict=True)])
-        for start in range(0, len(consumed), ITEMS_AT_ONCE):
-            some = consumed[start : start + ITEMS_AT_ONCE]
-            causes = {(lock.account, lock.item_id): FROM_V1 for lock in some}
-            result += reconcile(public, causes, oversell)
-    for start in range(0, len(open_items), ITEMS_AT_ONCE):
-        causes = {
-            (account, item_id): FROM_V1 if (account, item_id) in held_by_v1 else Cause(f"going live: {status}")
-            for account, item_id, status in open_items[start : start + ITEMS_AT_ONCE]
-        }
-        result += reconcile(public, causes, oversell, had_lock=held_by_v1)
-    return result + _keep_promises(public, held_by_v1, oversell)
+    for start in range(0, len(items), ITEMS_AT_ONCE):
+        causes = dict.fromkeys(items[start : start + ITEMS_AT_ONCE], FROM_V1)
+        result += reconcile(stock, causes, oversell, had_lock=had_lock)
+    return result
 
 
-def _open_items(connection: Connection, v1_locks: Sequence[V1Lock]) -> list[tuple[str, str, str]]:
-    """The items whose lock may change, with what their status is: (account, item id, status).
+def _keep_promises(
+    stock: StockConnection, held_by_v1: Collection[ItemKey], oversell: frozenset[str], still_v1: Collection[str]
+) -> StockResult:
+    """Gives the pieces that V1 holds for an item to it, from those of V2's newest other orders.
 
-    Those that need a lock or may keep one, that the shadow has one for or has not looked at yet, and those of V1's
-    locks. All others have what the shadow gave them: the history of years is not walked while stock stands still.
+    By the age of the orders alone, V2 may have given them to others.
     """
-    of_v1 = sorted({(lock.account, lock.item_id) for lock in v1_locks})
-    parameters = {
-        "open": [str(status) for status, meaning in LOCK_ACTIONS.items() if meaning.action in _NEEDING],
-        "accounts": [account for account, _ in of_v1],
-        "items": [item_id for _, item_id in of_v1],
-    }
-    return connection.execute(_OPEN_ITEMS, parameters).fetchall()
-
-
-def _keep_promises(public: StockConnection, held_by_v1: Collection[ItemKey], oversell: frozenset[str]) -> StockResult:
-    """Gives the pieces that V1 holds for an item to it, from those of the newest other orders.
-
-    By the age of the orders alone, the shadow may have given them to others.
-    """
-    waiting = public.execute("SELECT sku, account, item_id FROM {locks} WHERE state = 'short'")
+    waiting = stock.execute("SELECT sku, account, item_id FROM stock_locks WHERE state = 'short'")
     skus = sorted({sku for sku, *key in waiting if tuple(key) in held_by_v1})
-    active = sorted(active_locks(public, skus), key=lambda lock: (lock.sku, age(lock)))
-    levels = load_levels(public, skus)
+    active = sorted(active_locks(stock, skus), key=lambda lock: (lock.sku, age(lock)))
+    levels = load_levels(stock, skus)
     changed: dict[LockKey, Lock] = {
         lock.key: lock
         for _, locks in groupby(active, key=lambda lock: lock.sku)
-        for lock in _shared_anew(list(locks), held_by_v1, oversell)
+        for lock in _shared_anew(list(locks), held_by_v1, oversell.union(still_v1))
     }
     before = {lock.key: lock for lock in active}
     check_taken_back(before, before | changed)
     causes = {key: FROM_V1 if key[:2] in held_by_v1 else Cause("V1 holds the pieces for others") for key in changed}
-    return finish(public, active, levels, Settled(changed, levels, [], causes, frozenset()), oversell)
+    return finish(stock, active, levels, Settled(changed, levels, [], causes, frozenset()), oversell)
 
 
-def _shared_anew(locks: Sequence[Lock], held_by_v1: Collection[ItemKey], oversell: frozenset[str]) -> Iterable[Lock]:
-    """Those of the locks of a SKU that get pieces, or lose some. `locks`: the oldest order's is the first."""
+def _shared_anew(locks: Sequence[Lock], held_by_v1: Collection[ItemKey], keeping: Collection[str]) -> Iterable[Lock]:
+    """Those of the locks of a SKU that get pieces, or lose some. `locks`: the oldest order's is the first.
+
+    `keeping`: the accounts whose locks lose none.
+    """
     promised = [lock for lock in locks if lock.short and lock.key[:2] in held_by_v1]
     waited_for = sum(lock.short for lock in promised)
     taken = 0
     for lock in reversed(locks):
-        if lock.key[:2] not in held_by_v1 and lock.account not in oversell:
+        if lock.key[:2] not in held_by_v1 and lock.account not in keeping:
             pieces = min(lock.locked, waited_for - taken)
             taken += pieces
             if pieces:
@@ -155,50 +148,50 @@ def _one_after_the_other(v1_locks: Sequence[V1Lock]) -> list[list[V1Lock]]:
     return steps
 
 
-def _replace(connection: Connection, tables: StockSchema, *, by: StockSchema) -> None:
-    """Makes the stock tables of a schema equal to those of the other one; their running numbers go on from there.
-
-    No lock is new by that: none of them becomes an event (the trigger `note_new`, revision 0038).
-    """
-    connection.execute("SET LOCAL orders_sync.replaces_stock TO 'on'")
-    for table, key in (
-        ("stock_levels", None),
-        ("stock_locks", None),
-        ("stock_lock_history", "entry_id"),
-        ("stock_movements", "movement_id"),
-    ):
-        to, source = Identifier(tables, table), Identifier(by, table)
-        connection.execute(SQL("DELETE FROM {}").format(to))  # TRUNCATE would stop all readers until the move is done
-        connection.execute(SQL("INSERT INTO {} OVERRIDING SYSTEM VALUE SELECT * FROM {}").format(to, source))
-        if key is not None:
-            number = f"{table}_{key}_seq"
-            connection.execute(
-                "SELECT setval(%s::regclass, nextval(%s::regclass))", [f"{tables}.{number}", f"{by}.{number}"]
-            )
-    connection.execute("SET LOCAL orders_sync.replaces_stock TO 'off'")
+def _not_left_yet(connection: Connection, v1_locks: Sequence[V1Lock]) -> list[V1Lock]:
+    """What V1 has consumed of the items of which V2 has seen fewer pieces leave: years of shipments are no news."""
+    consumed = [lock for lock in v1_locks if lock.consumed]
+    pieces = Counter[ItemKey]()
+    for lock in consumed:
+        pieces[lock.account, lock.item_id] += lock.consumed
+    asked = _columns([(*key, count) for key, count in pieces.items()]) or [[], [], []]
+    news = {(account, item_id) for account, item_id in connection.execute(_LEFT_LESS, asked)}
+    return [lock for lock in consumed if (lock.account, lock.item_id) in news]
 
 
-# Only during a cutover: at any other time the index would cost every order and serve nothing.
-_CREATE_SHADOW_INDEX = """
-CREATE INDEX IF NOT EXISTS order_events_shadow_pending ON public.order_events (event_id)
-WHERE shadow_applied_at IS NULL
+def _without_lock(
+    connection: Connection, items: Collection[ItemKey], columns: LiteralString = "item.account, item.item_id"
+) -> list[Any]:
+    """Those of the items, as far as V2 has them, that no lock is active for."""
+    asked = _columns(sorted(items)) or [[], []]
+    return connection.execute(_WITHOUT_LOCK.replace("{columns}", columns), asked).fetchall()
+
+
+def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+_NOT_TAKEN: LiteralString = "item.account, item.order_id, item.item_id, item.status"
+_WITHOUT_LOCK: LiteralString = """
+SELECT {columns} FROM order_items item JOIN unnest(%s::text[], %s::text[]) AS of_v1 (account, item_id)
+  USING (account, item_id)
+WHERE NOT EXISTS (
+  SELECT FROM stock_locks lock WHERE lock.account = item.account AND lock.item_id = item.item_id
+    AND lock.state IN ('locked', 'short', 'held'))
+ORDER BY item.account, item.item_id
 """
-_SHADOW_HAS_APPLIED = """
-UPDATE public.order_events
-SET shadow_applied_at = applied_at, shadow_attempts = attempts, shadow_problem = problem
+_PENDING = """
+SELECT item.account, item.item_id FROM order_events JOIN order_items item USING (account, order_id) WHERE {due}
+UNION SELECT account, item_id FROM stock_rechecks JOIN order_items USING (account, item_id)
 """
-_NEEDING = (LockAction.LOCK, LockAction.KEEP)
-_OPEN_ITEMS = """
-WITH open_items AS (
-  SELECT account, item_id FROM order_items WHERE status = ANY (%(open)s)
-  UNION SELECT account, item_id FROM shadow.stock_locks WHERE state IN ('locked', 'short', 'held')
-  UNION SELECT account, item_id FROM unnest(%(accounts)s::text[], %(items)s::text[]) AS of_v1 (account, item_id)
-  UNION SELECT account, item_id FROM stock_rechecks
-  UNION SELECT item.account, item.item_id FROM order_events event JOIN order_items item USING (account, order_id)
-  WHERE event.shadow_applied_at IS NULL)
-SELECT account, item_id, CASE WHEN item.status = 'unknown' THEN placed.status ELSE item.status END
-FROM open_items JOIN order_items item USING (account, item_id) JOIN orders placed USING (account, order_id)
-ORDER BY account, item_id
+_LEFT_LESS = """
+SELECT account, item_id FROM unnest(%s::text[], %s::text[], %s::int[]) AS of_v1 (account, item_id, pieces)
+LEFT JOIN (
+  SELECT account, item_id,
+    sum(CASE kind WHEN 'shipped' THEN abs(item_pieces) WHEN 'not_shipped' THEN -abs(item_pieces) ELSE 0 END) AS pieces
+  FROM stock_movements WHERE item_id <> '' GROUP BY 1, 2
+) gone USING (account, item_id)
+WHERE coalesce(gone.pieces, 0) < of_v1.pieces
 """
 _SHIPPED_BY_V1 = """
 INSERT INTO stock_decisions (account, item_id, decision, item_status, reason, made_by, pieces, left_at)

@@ -249,13 +249,13 @@ class V1Database:
 
     # -- as the comparison by days reads V1
 
-    def all_locks(self) -> list[V1Lock]:
-        """What V1 holds or has consumed for the items of all accounts: what V2 takes over.
+    def locks_to_take(self, accounts: Collection[str]) -> list[V1Lock]:
+        """What V1 holds or has consumed for the items of accounts: what V2 takes over.
 
         Of an item, one for each time at which V1 has consumed pieces, and one if V1 holds some.
         """
         found: list[V1Lock] = []
-        for account in dict.fromkeys(self.settings.marketplaces.values()):
+        for account in accounts:
             ids = self.ordered(account, *EVER) | self._at_odd_times(account, datetime.now(UTC))
             frame = self.locks(account, ids)
             for item_id, rows in frame[frame["state"] != "released"].groupby("item_id"):
@@ -272,15 +272,11 @@ class V1Database:
                     found.append(V1Lock(account, str(item_id)))
         return found
 
-    def written_since(self, moment: datetime) -> int:
-        """How many orders of the mapped marketplaces V1 has written since a moment, or their items or locks.
-
-        0 where V1 is off.
-        """
-        accounts = dict.fromkeys(self.settings.marketplaces.values())
+    def written_since(self, account: str, moment: datetime) -> int:
+        """How many orders of an account V1 has written since a moment, or their items or locks; 0 where V1 is off."""
         # A row of a far future is no news.
         until = datetime.now(UTC) + timedelta(minutes=10)
-        return sum(len(self.touched(account, moment, until)) for account in accounts)
+        return len(self.touched(account, moment, until))
 
     # -- rows
 

@@ -65,7 +65,7 @@ class OrdersDatabase(dg.ConfigurableResource["OrdersDatabase"]):
         return connection
 
     def connect_to_stock(self, purpose: str) -> AbstractContextManager[StockConnection]:
-        """A connection that changes stock: the shadow's while V1 has the authority, the real one when V2 has it."""
+        """A connection that changes stock. A move of the cutover waits for it."""
         return stock_connection(self._application(purpose))
 
     def read_stock(self, purpose: str) -> AbstractContextManager[StockConnection]:

@@ -80,6 +80,12 @@ def lock(connection: Connection, name: str) -> None:
     connection.execute(f"SELECT pg_advisory_lock({_KEY})", [name])
 
 
+def unlock(connection: Connection, name: str) -> None:
+    """Releases a lock that the connection has taken with `lock` or `try_lock`."""
+    with contextlib.suppress(psycopg.OperationalError):  # a broken connection holds no lock any more
+        connection.execute(f"SELECT pg_advisory_unlock({_KEY})", [name])
+
+
 @contextmanager
 def shared_lock(connection: Connection, name: str) -> Generator[None]:
     """Waits for the lock and shares it with others that share it, for the length of the block."""

@@ -26,7 +26,7 @@ OWNED_FUNCTIONS = (
     "fan_out_order_events", "is_event_wanted", "note_order_changed", "note_event", "note_documents",
     "note_new_documents", "note_changed_documents", "note_documents_of_new_orders",
     "note_documents_of_order", "care_details", "note_linked_care", "note_changed_care", "note_lock", "note_new_locks",
-    "note_changed_locks",
+    "note_changed_locks", "is_account_live",
 )  # fmt: skip
 """All functions of the schema."""
 

@@ -130,7 +130,7 @@ def _writer(roles: Roles, database: str) -> list[str]:
         for rights, names in by_right.items()
     ]
     rows = ", ".join(ROWS)
-    analyzed = "public.orders, public.order_items, public.order_events, public.stock_locks, shadow.stock_locks"
+    analyzed = "public.orders, public.order_items, public.order_events, public.stock_locks"
     return [
         f"GRANT CONNECT, TEMPORARY ON DATABASE {_quoted(database)} TO {roles.writer}",
         f"GRANT USAGE ON SCHEMA public, shadow TO {roles.writer}",

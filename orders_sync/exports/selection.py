@@ -9,8 +9,7 @@ from psycopg.sql import SQL, Composed
 
 from orders_sync.database.engine import Connection
 from orders_sync.documents.all_documents import DOCUMENTS, parameters_of_documents
-from orders_sync.lanes.authority import current_authority
-from orders_sync.stock.connection import StockSchema
+from orders_sync.stock.connection import stock_sql
 from orders_sync.stock.pick_list import BY_ORDER, BY_SKU, STATUSES, parameters_of_pick_list
 
 
@@ -65,9 +64,8 @@ def query_of(connection: Connection, export: Export, selection: Selection) -> Qu
         case Export.DOCUMENTS:
             return Query(SQL(DOCUMENTS).format(), {**chosen, **parameters_of_documents()})
         case Export.PICK_LIST | Export.PICK_LIST_BY_ORDER:
-            schema = StockSchema.of(current_authority(connection))
             picked = [str(status) for status in selection.statuses or STATUSES]
-            statement = schema.sql(BY_SKU if export is Export.PICK_LIST else BY_ORDER)
+            statement = stock_sql(BY_SKU if export is Export.PICK_LIST else BY_ORDER)
             return Query(statement, {**chosen, **parameters_of_pick_list(), "picked": picked})
 
 

@@ -7,6 +7,7 @@ from typing import LiteralString
 from orders_sync.database.opened import orders_database
 from orders_sync.health.database import APPLICATION
 from orders_sync.health.finding import Finding, Level
+from orders_sync.marketplaces.kit.accounts import account_names
 
 
 def examine_cutover() -> Iterator[Finding]:
@@ -14,23 +15,35 @@ def examine_cutover() -> Iterator[Finding]:
     if find_spec("orders_sync.cutover") is None:  # a project that has left V1 behind may delete it
         return
     from orders_sync.config.v1 import NoV1Error, load_cutover_settings
-    from orders_sync.lanes.authority import Phase, current_phase
+    from orders_sync.lanes.authority import current_authority
 
     try:
         settings = load_cutover_settings()
     except NoV1Error as problem:
         with orders_database(APPLICATION) as connection:
-            phase = current_phase(connection)
-        if phase is not Phase.LIVE:
+            authority = current_authority(connection)
+        for account in account_names():
+            if authority.is_live(account):
+                continue
             yield Finding(
                 False,
-                f"V1 has the authority (phase {phase}), so V2 locks no stock. {problem}",
+                f"V1 has the authority (phase {authority.of(account).phase}), so V2 accepts no orderlines. {problem}",
                 "Write the file again as it was: `orders-sync cutover advance` then ends V1's authority.",
+                account,
                 kind="no V1",
             )
         return
     with orders_database(APPLICATION) as connection:
         bad = connection.execute(_BAD_DAYS, [settings.readiness.agreement]).fetchall()
+        written = connection.execute(_V1_WRITES).fetchall()
+    for account, orders in written:
+        yield Finding(
+            False,
+            f"V1 has written {orders} orders since V2 has the account: both may accept and lock",
+            "Switch V1 off for this account, or give it back: `orders-sync cutover back`.",
+            account,
+            kind="V1 writes",
+        )
     for account, day, verdict in bad:
         yield Finding(
             False,
@@ -42,6 +55,10 @@ def examine_cutover() -> Iterator[Finding]:
         )
 
 
+_V1_WRITES = """
+SELECT account, orders FROM migration_v1_writes
+WHERE orders > 0 AND is_account_live(account) AND looked_at > now() - interval '1 day' ORDER BY account
+"""
 _BAD_DAYS: LiteralString = """
 SELECT account, day, verdict FROM (
   SELECT DISTINCT ON (account) * FROM migration_comparisons

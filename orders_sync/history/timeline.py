@@ -256,7 +256,7 @@ _ITEMS: LiteralString = """
 SELECT item_id, sku, product, quantity, kind, status, care_id, (
   SELECT string_agg(
     concat(state, ' ', CASE state WHEN 'consumed' THEN consumed ELSE locked END, ' of ', quantity), ', ' ORDER BY sku)
-  FROM {locks} lock WHERE (lock.account, lock.item_id) = (item.account, item.item_id))
+  FROM stock_locks lock WHERE (lock.account, lock.item_id) = (item.account, item.item_id))
 FROM order_items item WHERE account = %s AND order_id = %s ORDER BY item_id
 """
 _EVENTS: LiteralString = """
@@ -264,15 +264,15 @@ SELECT recorded_at, kind, item_id, old_status, new_status, applied_at, attempts,
   SELECT string_agg(subscription || ' ' || coalesce(delivery.outcome, 'waiting'), ', ' ORDER BY subscription)
   FROM public.event_deliveries delivery WHERE delivery.event_id = event.event_id
     AND delivery.subscription IN (SELECT subscription FROM public.subscriptions)) AS deliveries
-FROM {events} event WHERE account = %s AND order_id = %s ORDER BY event_id DESC LIMIT %s
+FROM order_events event WHERE account = %s AND order_id = %s ORDER BY event_id DESC LIMIT %s
 """
 _HISTORY: LiteralString = """
-SELECT at, item_id, sku, cause, from_state, to_state, quantity, locked, short, consumed, held FROM {history}
+SELECT at, item_id, sku, cause, from_state, to_state, quantity, locked, short, consumed, held FROM stock_lock_history
 WHERE (account, item_id) IN (SELECT account, item_id FROM order_items WHERE account = %s AND order_id = %s)
 ORDER BY entry_id DESC LIMIT %s
 """
 _SHORT: LiteralString = """
-SELECT item_id, sku FROM {locks} WHERE account = %s AND order_id = %s AND state = 'short'
+SELECT item_id, sku FROM stock_locks WHERE account = %s AND order_id = %s AND state = 'short'
 """
 _ACCEPTANCES: LiteralString = """
 SELECT requested_at, decision, state, sku, item_id, answer_status, reason FROM acceptances

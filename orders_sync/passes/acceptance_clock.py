@@ -112,7 +112,7 @@ def _outlooks(
 
 def _why_no_pass(connection: Connection, account: SellerAccount) -> str:
     """Why no pass of `new` is going to answer any line of an account; empty if passes do."""
-    if not current_authority(connection).may_accept_orderlines:
+    if not current_authority(connection).is_live(account.name):
         return "V1 answers it until V2 is live"
     if not account.has_on(SyncType.NEW):
         return "the sync `new` is switched off in the account's file, so that no pass answers it"

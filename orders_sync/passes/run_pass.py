@@ -148,7 +148,7 @@ def _act_outside(pass_: RunningPass, waiting: list[str]) -> None:
         _report_missing_refusal(pass_, has_stock_list=True)
         return
     with hold_authority(pass_.connection) as authority:
-        if not authority.may_accept_orderlines:
+        if not authority.is_live(pass_.lane.account):
             return
         order_ids = orders_to_accept(pass_, waiting)
         if not order_ids:

@@ -118,7 +118,8 @@ CROSS JOIN LATERAL (SELECT greatest(placed.paid_at, placed.created_at) AS at) pa
 LEFT JOIN LATERAL (
   SELECT bool_and(state = 'locked') AS is_held, max(since) FILTER (WHERE state = 'short') AS short_since,
     string_agg(problem, '; ') FILTER (WHERE state = 'short') AS problem
-  FROM {locks} WHERE account = item.account AND item_id = item.item_id AND state IN ('locked', 'short')) lock ON true
+  FROM stock_locks
+  WHERE account = item.account AND item_id = item.item_id AND state IN ('locked', 'short')) lock ON true
 LEFT JOIN LATERAL (
   SELECT holds, reason FROM refusal_holds
   WHERE account = item.account AND order_id = item.order_id ORDER BY hold_id DESC LIMIT 1) hold ON true

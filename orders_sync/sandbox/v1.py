@@ -283,15 +283,18 @@ def _naive(at: datetime) -> datetime:
     return at.astimezone(UTC).replace(tzinfo=None)
 
 
-def run_stand_in(settings: CutoverSettings, command: str) -> CommandRun:
-    """Runs one command of the stand-in, for the first account in `marketplaces` of v1.yaml.
+def run_stand_in(settings: CutoverSettings, command: str, marketplace: str | None = None) -> CommandRun:
+    """Runs one command of the stand-in, for one of the `marketplaces` of v1.yaml, by default the first.
 
     Raises StandInError if the marketplace or V1's database does not answer as it should, and CutoverError or
     AccountConfigError for wrong settings.
     """
     if not settings.marketplaces:
         raise StandInError("defs/cutover/v1.yaml: marketplaces: is empty; V1's stand-in needs one account.")
-    marketplace, name = next(iter(settings.marketplaces.items()))
+    marketplace = marketplace or next(iter(settings.marketplaces))
+    if marketplace not in settings.marketplaces:
+        raise StandInError(f"defs/cutover/v1.yaml: marketplaces: has no {marketplace}.")
+    name = settings.marketplaces[marketplace]
     account = find_account(name)
     url = v1_url(settings).replace("postgresql+psycopg://", "postgresql://", 1)
     try:
@@ -320,13 +323,17 @@ def main() -> None:
     """
     parser = argparse.ArgumentParser(prog="python -m orders_sync.sandbox.v1", description="Run a command of V1.")
     parser.add_argument("command", choices=sorted(COMMANDS.values()))
-    command = parser.parse_args().command
+    parser.add_argument("--marketplaces", help="Those of V1's marketplaces to run it for, with commas.")
+    arguments = parser.parse_args()
+    command: str = arguments.command
+    marketplaces: list[str | None] = arguments.marketplaces.split(",") if arguments.marketplaces else [None]
     provide_sandbox_credentials()
-    try:
-        done = run_stand_in(load_cutover_settings(), command)
-    except UserFacingError as error:
-        raise SystemExit(f"{command} failed: {error}") from None
-    print(f"{command}: {done.orders} orders, {done.calls} API calls, {done.too_many_requests} of them throttled")
+    for marketplace in marketplaces:
+        try:
+            done = run_stand_in(load_cutover_settings(), command, marketplace)
+        except UserFacingError as error:
+            raise SystemExit(f"{command} failed: {error}") from None
+        print(f"{command}: {done.orders} orders, {done.calls} API calls, {done.too_many_requests} of them throttled")
 
 
 if __name__ == "__main__":

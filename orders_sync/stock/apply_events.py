@@ -246,23 +246,23 @@ def _items_without_status(stock: StockConnection, events: list[_Event]) -> dict[
 
 _PENDING_EVENTS = """
 SELECT event_id, account, order_id, item_id, kind, new_status, items::text
-FROM {events} WHERE {due} AND event_id > %(after)s AND attempts < %(max_attempts)s
+FROM order_events WHERE {due} AND event_id > %(after)s AND attempts < %(max_attempts)s
 ORDER BY event_id LIMIT %(size)s
 """
 _PENDING_EVENTS_OF_ORDERS = """
 SELECT event_id, account, order_id, item_id, kind, new_status, items::text
-FROM {events} WHERE account = %s AND order_id = ANY(%s) AND {due}
+FROM order_events WHERE account = %s AND order_id = ANY(%s) AND {due}
 ORDER BY event_id
 """
 _HAS_NEWS = """
 SELECT EXISTS (
-    SELECT FROM {events} WHERE account = %(account)s AND order_id = %(order)s AND {due})
+    SELECT FROM order_events WHERE account = %(account)s AND order_id = %(order)s AND {due})
   OR EXISTS (
     SELECT FROM stock_rechecks JOIN order_items item USING (account, item_id)
     WHERE item.account = %(account)s AND item.order_id = %(order)s)
 """
 _PENDING = """
-SELECT (SELECT count(*) FROM {events} WHERE {due})
+SELECT (SELECT count(*) FROM order_events WHERE {due})
   + (SELECT count(*) FROM stock_rechecks) + (SELECT count(*) FROM stock_returns WHERE handled_at IS NULL)
 """
 _TAKE_RECHECKS = """
@@ -272,17 +272,17 @@ RETURNING account, item_id
 """
 _ITEMS_OF_ORDERS = "SELECT item_id FROM order_items WHERE account = %s AND order_id = ANY(%s)"
 _APPLIED = """
-UPDATE {events} SET applied_at = now(), attempts = attempts + 1, problem = NULL WHERE event_id = ANY(%s::bigint[])
+UPDATE order_events SET applied_at = now(), attempts = attempts + 1, problem = NULL WHERE event_id = ANY(%s::bigint[])
 """
 _TRY_ONCE_MORE = """
-UPDATE {events} failed SET attempts = %(attempts)s - 1
-FROM {events} applied
+UPDATE order_events failed SET attempts = %(attempts)s - 1
+FROM order_events applied
 WHERE applied.event_id = ANY(%(applied)s::bigint[])
   AND (failed.account, failed.order_id) = (applied.account, applied.order_id)
   AND failed.applied_at IS NULL AND failed.attempts >= %(attempts)s
 """
 _FAILED = """
-UPDATE {events} SET attempts = attempts + 1, problem = %s WHERE event_id = ANY(%s) AND applied_at IS NULL
+UPDATE order_events SET attempts = attempts + 1, problem = %s WHERE event_id = ANY(%s) AND applied_at IS NULL
 RETURNING event_id, account, order_id, attempts, problem
 """
 _UNKNOWN_ITEMS = """

@@ -85,15 +85,15 @@ WHERE (stored.pieces, stored.percent) <> (excluded.pieces, excluded.percent)
 """
 _REMOVE_BUFFER = "DELETE FROM stock_buffers WHERE account = %(account)s AND sku = %(sku)s"
 _IS_LISTED = """
-SELECT EXISTS (SELECT FROM {levels} WHERE on_hand IS NOT NULL AND %(sku)s IN (sku, ''))
+SELECT EXISTS (SELECT FROM stock_levels WHERE on_hand IS NOT NULL AND %(sku)s IN (sku, ''))
 """
 # Sums of locks are bigint: they may be larger than what one lock can have.
 _AVAILABLE: LiteralString = """
 WITH accounts AS (SELECT unnest(%(accounts)s::text[]) AS account),
 levels AS (
   SELECT level.sku, level.on_hand, level.reserved, coalesce(waiting.short, 0) AS short
-  FROM {levels} level LEFT JOIN (
-    SELECT sku, sum(short) AS short FROM {locks} WHERE state = 'short' {and_part} GROUP BY sku) waiting USING (sku)
+  FROM stock_levels level LEFT JOIN (
+    SELECT sku, sum(short) AS short FROM stock_locks WHERE state = 'short' {and_part} GROUP BY sku) waiting USING (sku)
   WHERE level.on_hand IS NOT NULL {and_part}
 ), named AS (
   SELECT accounts.account, alias.sku, alias.stock_sku, alias.pieces

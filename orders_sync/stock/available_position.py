@@ -16,7 +16,7 @@ class Position(NamedTuple):
     """The last changes that the numbers follow, and for whom they were computed."""
 
     schema_name: str | None
-    """Of the stock tables; None: everything has to be recomputed."""
+    """Always `public`, as the release before writes it; None: everything has to be recomputed."""
     entry_id: int
     movement_id: int
     accounts: Sequence[str]
@@ -37,7 +37,7 @@ def lock_position(stock: StockConnection) -> Position:
 def position_now(stock: StockConnection, accounts: Sequence[str]) -> Position:
     """The position of what is committed now."""
     entry_id, movement_id = stock.execute(_NOW).fetchone() or (0, 0)
-    return Position(stock.schema, entry_id, movement_id, accounts)
+    return Position("public", entry_id, movement_id, accounts)
 
 
 def store_position(stock: StockConnection, position: Position) -> None:
@@ -72,12 +72,13 @@ _RECOMPUTE = """
 INSERT INTO stock_available_position (position_id) VALUES (1) ON CONFLICT (position_id) DO UPDATE SET schema_name = NULL
 """
 _NOW = """
-SELECT coalesce((SELECT max(entry_id) FROM {history}), 0), coalesce((SELECT max(movement_id) FROM {movements}), 0)
+SELECT coalesce((SELECT max(entry_id) FROM stock_lock_history), 0),
+  coalesce((SELECT max(movement_id) FROM stock_movements), 0)
 """
 _STORE = "UPDATE stock_available_position SET schema_name = %s, entry_id = %s, movement_id = %s, accounts = %s"
 _CHANGED = """
-SELECT sku FROM {history} WHERE entry_id > %s UNION SELECT sku FROM {movements} WHERE movement_id > %s
+SELECT sku FROM stock_lock_history WHERE entry_id > %s UNION SELECT sku FROM stock_movements WHERE movement_id > %s
 """
 _HAS_NUMBERS = """
-SELECT EXISTS (SELECT FROM stock_available) OR EXISTS (SELECT FROM {levels} WHERE on_hand IS NOT NULL)
+SELECT EXISTS (SELECT FROM stock_available) OR EXISTS (SELECT FROM stock_levels WHERE on_hand IS NOT NULL)
 """

@@ -69,7 +69,7 @@ def adjust(stock: StockConnection, sku: str, pieces: int, by: By, oversell: froz
         movement = Movement(sku, "adjusted", pieces, pieces, on_hand, "", "", by.reason, by.user)
         note_act(stock.connection, by, Act.ADJUST_STOCK, On(sku=sku), f"{pieces:+d} pieces, {on_hand} on hand")
         if before[sku].counted_at is None:
-            stock.execute("UPDATE {levels} SET counted_at = now() WHERE sku = %s", [sku])
+            stock.execute("UPDATE stock_levels SET counted_at = now() WHERE sku = %s", [sku])
         applied = move(stock, before, [movement], Cause(f"stock adjusted by {by.user}: {by.reason}"), oversell)
         return Adjustment(sku, on_hand, before[sku].on_hand is None, applied)
 

@@ -1,62 +1,33 @@
-"""A connection that knows its stock tables: those in use, or the shadow's while V1 has the authority over stock.
+"""A connection that changes or reads stock.
 
-Each schema of StockSchema has tables for levels, their movements, locks and their history, and a relation
-`order_events`. In `shadow` the latter is a view of `public.order_events` with columns of its own for what was applied,
-attempted and failed. So the same code applies the same events in both.
+There is one stock, that of all accounts. A lock of an account that V1 has is V1's: V2 keeps it as it would be, so that
+it knows what is left for the other accounts (docs/cutover.md).
 """
 
 import functools
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, LiteralString
 
 from psycopg import Cursor, Transaction
-from psycopg.sql import SQL, Composed, Identifier, Literal
+from psycopg.sql import SQL, Composed, Literal
 
 from orders_sync.database.advisory_locks import lock_for_transaction
 from orders_sync.database.copy import copy_into, to_copy_text
 from orders_sync.database.engine import Connection, connect
 from orders_sync.database.rows import Row, rows_as
-from orders_sync.lanes.authority import Authority, current_authority, hold_authority
+from orders_sync.lanes.authority import hold_authority
 from orders_sync.stock.sku_case import SKU_FORM
 
 
-class StockSchema(StrEnum):
-    """A schema that has stock tables."""
-
-    PUBLIC = "public"
-    """The locks that count: V2 has the authority over stock."""
-    SHADOW = "shadow"
-    """What the locks would be while V1 has the authority."""
-
-    @classmethod
-    def of(cls, authority: Authority) -> "StockSchema":
-        """The schema that V2 uses with this authority."""
-        return cls.PUBLIC if authority.may_lock_stock else cls.SHADOW
-
-    def sql(self, statement: LiteralString) -> Composed:
-        """A statement with the schema's relations for `{levels}`, `{locks}`, `{history}`, `{movements}`, `{events}`.
-
-        And with the form of the column `sku` for `{sku_form}`, the condition that a lock is active for `{active}`, and
-        the condition that the stock job applies an event for `{due}`.
-        """
-        return _with_relations(self, statement)
-
-
 @functools.cache
-def _with_relations(schema: StockSchema, statement: LiteralString) -> Composed:
-    return SQL(statement).format(
-        levels=Identifier(schema.value, "stock_levels"),
-        locks=Identifier(schema.value, "stock_locks"),
-        history=Identifier(schema.value, "stock_lock_history"),
-        movements=Identifier(schema.value, "stock_movements"),
-        events=Identifier(schema.value, "order_events"),
-        sku_form=SKU_FORM,
-        active=_ACTIVE,
-        due=_DUE,
-    )
+def stock_sql(statement: LiteralString) -> Composed:
+    """A statement with the form of the column `sku` for `{sku_form}`, and conditions for `{active}` and `{due}`.
+
+    `{active}`: the lock is active. `{due}`: the stock job applies the event.
+    """
+    return SQL(statement).format(sku_form=SKU_FORM, active=_ACTIVE, due=_DUE)
 
 
 _ACTIVE = SQL("state IN ('locked', 'short', 'held')")
@@ -69,22 +40,21 @@ _DUE = SQL("applied_at IS NULL AND attempts < {}").format(Literal(MAX_ATTEMPTS))
 
 @dataclass(frozen=True)
 class StockConnection:
-    """A connection and the schema of its stock tables."""
+    """A connection, and what statements about stock share."""
 
     connection: Connection
-    schema: StockSchema = StockSchema.PUBLIC
 
     def execute(
         self, statement: LiteralString, parameters: Sequence[Any] | Mapping[str, Any] | None = None
     ) -> Cursor[tuple[Any, ...]]:
-        """Runs a statement that names the stock relations as StockSchema.sql says."""
-        return self.connection.execute(self.schema.sql(statement), parameters)
+        """Runs a statement, completed by `stock_sql`."""
+        return self.connection.execute(stock_sql(statement), parameters)
 
-    def copy(self, relation: LiteralString, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-        """Inserts rows into a stock relation, which is named as StockSchema.sql says, e.g. `{locks}`."""
+    def copy(self, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+        """Inserts rows into a table."""
         texts = [[None if value is None else str(value) for value in column] for column in zip(*rows, strict=True)]
         with self.connection.cursor() as cursor:
-            copy_into(cursor, self.schema.sql(relation), columns, to_copy_text(texts))
+            copy_into(cursor, table, columns, to_copy_text(texts))
 
     def rows_as(
         self,
@@ -93,16 +63,16 @@ class StockConnection:
         parameters: Sequence[Any] | Mapping[str, Any] | None = None,
     ) -> list[Row]:
         """The rows of a query as objects of `row_type`, whose attributes are the columns, by name."""
-        return rows_as(self.connection, row_type, self.schema.sql(statement), parameters)
+        return rows_as(self.connection, row_type, stock_sql(statement), parameters)
 
     @contextmanager
     def changing(self) -> Generator[Transaction]:
-        """A transaction that may change stock, for the length of the block: one at a time in each schema.
+        """A transaction that may change stock, for the length of the block: one at a time.
 
         Short transactions one after the other lose no update, never wait in a circle, and need no lock on a row.
         """
         with self.connection.transaction() as transaction:
-            lock_for_transaction(self.connection, f"stock {self.schema}")
+            lock_for_transaction(self.connection, "stock public")
             self.look_up_by_keys()
             yield transaction
 
@@ -133,17 +103,17 @@ FROM unnest('{enable_seqscan,enable_bitmapscan,enable_hashjoin,enable_mergejoin,
 
 @contextmanager
 def stock_connection(application: str) -> Generator[StockConnection]:
-    """A connection that changes the stock of the current phase. A move of the cutover waits for its block."""
-    with connect(application=application) as connection, hold_authority(connection) as authority:
-        yield StockConnection(connection, StockSchema.of(authority))
+    """A connection that changes stock. A move of the cutover waits for its block."""
+    with connect(application=application) as connection, hold_authority(connection):
+        yield StockConnection(connection)
 
 
 @contextmanager
 def stock_reader(application: str, *, statement_seconds: int | None = None) -> Generator[StockConnection]:
-    """A connection that only reads the stock of the current phase. No move of the cutover waits for it.
+    """A connection that only reads stock. No move of the cutover waits for it.
 
     `statement_seconds`: how long one statement may take; None: as long as any.
     """
     with connect(application=application, statement_seconds=statement_seconds) as connection:
         connection.execute("SET default_transaction_read_only = on")
-        yield StockConnection(connection, StockSchema.of(current_authority(connection)))
+        yield StockConnection(connection)

@@ -154,7 +154,7 @@ SELECT account, item_id FROM order_items
 WHERE item_id = %(subject)s OR order_id = %(subject)s
    OR (account = %(account)s AND (item_id = %(id)s OR order_id = %(id)s))
 UNION
-SELECT account, item_id FROM {locks} WHERE item_id = %(subject)s OR (account = %(account)s AND item_id = %(id)s)
+SELECT account, item_id FROM stock_locks WHERE item_id = %(subject)s OR (account = %(account)s AND item_id = %(id)s)
 """
 _PARTS_OF_SKU = "SELECT DISTINCT stock_sku FROM stock_skus WHERE sku = %s ORDER BY stock_sku"
 _SKUS_WITH_PARTS = "SELECT DISTINCT sku FROM stock_skus WHERE stock_sku = ANY(%s) ORDER BY sku"
@@ -171,7 +171,7 @@ _PARTS_OF_ITEM: LiteralString = """(
 """What `item` takes of the stock list, as orders_sync.stock.needs.parts_of says."""
 _OF_SKU: LiteralString = """(item.form = ANY(%(ordered)s)
   AND EXISTS (SELECT FROM {parts_of_item} part WHERE part.stock_sku = ANY(%(skus)s))
-  OR EXISTS (SELECT FROM {locks} lock WHERE lock.account = item.account AND lock.item_id = item.item_id
+  OR EXISTS (SELECT FROM stock_locks lock WHERE lock.account = item.account AND lock.item_id = item.item_id
     AND lock.sku = ANY(%(skus)s)))"""
 """Whether `item` takes one of the SKUs, or has a lock of one, e.g. from before its alias changed."""
 
@@ -191,7 +191,7 @@ def _sql(statement: LiteralString) -> LiteralString:
 
 
 _SKUS_OF_ITEMS = _sql("""
-SELECT sku FROM {locks} WHERE {named}
+SELECT sku FROM stock_locks WHERE {named}
 UNION
 SELECT part.stock_sku FROM {item} CROSS JOIN LATERAL {parts_of_item} part WHERE {named}
 """)
@@ -207,7 +207,7 @@ ORDER BY sku, account, stock_sku LIMIT %(limit)s
 _PENDING = _sql("""
 SELECT account, order_id, item_id, sku, status, min(recorded_at) AS waits_since
 FROM (
-  SELECT item.*, event.recorded_at FROM {events} event JOIN {item} USING (account, order_id)
+  SELECT item.*, event.recorded_at FROM order_events event JOIN {item} USING (account, order_id)
   WHERE event.applied_at IS NULL
   UNION ALL
   SELECT item.*, recheck.recorded_at FROM stock_rechecks recheck JOIN {item} USING (account, item_id)
@@ -221,7 +221,7 @@ WHERE entry.sku = ANY(%(skus)s) OR (entry.account, entry.item_id) IN (
 ORDER BY entry.entry_id DESC LIMIT %(limit)s
 """
 _MOVEMENTS = _sql("""
-SELECT at, sku, kind, pieces, on_hand, account, item_id, reason, made_by FROM {movements}
+SELECT at, sku, kind, pieces, on_hand, account, item_id, reason, made_by FROM stock_movements
 WHERE sku = ANY(%(skus)s) OR {named} ORDER BY movement_id DESC LIMIT %(limit)s
 """)
 _DECISIONS = _sql("""

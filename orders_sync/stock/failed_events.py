@@ -57,12 +57,12 @@ def _no_such_event(event_id: int) -> FailedEventError:
 
 
 _RETRY = """
-UPDATE {events} SET attempts = 0
+UPDATE order_events SET attempts = 0
 WHERE applied_at IS NULL AND attempts > 0 AND (%(event)s::bigint IS NULL OR event_id = %(event)s)
 RETURNING account, order_id, item_id, event_id
 """
 _SKIP = """
-UPDATE {events} SET applied_at = now(),
+UPDATE order_events SET applied_at = now(),
   problem = format('skipped by %%s: %%s (%%s)', %(by)s::text, %(reason)s::text, problem)
 WHERE applied_at IS NULL AND attempts > 0 AND event_id = %(event)s
 RETURNING account, order_id, item_id, event_id

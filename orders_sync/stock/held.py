@@ -145,19 +145,19 @@ def _look_at(stock: StockConnection, key: ItemKey, pieces: int | None, oversell:
 _RELEASED = """
 SELECT account, lock.order_id, item_id, lock.sku, 0, item.status, lock.since
 FROM unnest(%s::text[], %s::text[], %s::text[]) AS requested (account, item_id, sku)
-JOIN {locks} lock USING (account, item_id, sku) JOIN order_items item USING (account, item_id)
+JOIN stock_locks lock USING (account, item_id, sku) JOIN order_items item USING (account, item_id)
 ORDER BY lock.since, account, item_id, lock.sku
 """
 # Held since the last change before which none was.
 _HELD = """
 SELECT lock.account, lock.order_id, lock.item_id, lock.sku, lock.held, coalesce(item.status, '') AS status, (
-  SELECT min(entry.at) FROM {history} entry
+  SELECT min(entry.at) FROM stock_lock_history entry
   WHERE (entry.account, entry.item_id, entry.sku) = (lock.account, lock.item_id, lock.sku)
     AND entry.entry_id > coalesce((
-      SELECT max(none.entry_id) FROM {history} none
+      SELECT max(none.entry_id) FROM stock_lock_history none
       WHERE (none.account, none.item_id, none.sku) = (lock.account, lock.item_id, lock.sku)
         AND none.held = 0), 0)) AS since
-FROM {locks} lock LEFT JOIN order_items item USING (account, item_id)
+FROM stock_locks lock LEFT JOIN order_items item USING (account, item_id)
 WHERE {active} AND lock.held > 0
 ORDER BY since, lock.account, lock.item_id, lock.sku
 """

@@ -76,11 +76,11 @@ _OF_REQUESTED: LiteralString = """
 SELECT lock.account, lock.item_id, lock.sku, had.pieces
 FROM {requested} JOIN order_items item USING (account, item_id)
 CROSS JOIN LATERAL (
-  SELECT max(since) AS released_at, bool_and(state = 'released') AS is_released FROM {locks} own
+  SELECT max(since) AS released_at, bool_and(state = 'released') AS is_released FROM stock_locks own
   WHERE own.account = item.account AND own.item_id = item.item_id) empty
-JOIN {locks} lock ON lock.account = item.account AND lock.item_id = item.item_id AND lock.since = empty.released_at
+JOIN stock_locks lock ON lock.account = item.account AND lock.item_id = item.item_id AND lock.since = empty.released_at
 CROSS JOIN LATERAL (
-  SELECT entry.locked + entry.held AS pieces FROM {history} entry
+  SELECT entry.locked + entry.held AS pieces FROM stock_lock_history entry
   WHERE entry.account = lock.account AND entry.item_id = lock.item_id AND entry.sku = lock.sku
     AND entry.to_state <> 'released'
   ORDER BY entry.entry_id DESC LIMIT 1) had

@@ -156,10 +156,10 @@ def _moved_since(stock: StockConnection, times: Mapping[str, datetime]) -> dict[
 
 _MOVED_SINCE = """
 SELECT moved.sku, sum(moved.pieces)::int FROM unnest(%s::text[], %s::timestamptz[]) AS counted (sku, at)
-JOIN {movements} moved ON moved.sku = counted.sku AND coalesce(moved.moved_at, moved.at) > counted.at
+JOIN stock_movements moved ON moved.sku = counted.sku AND coalesce(moved.moved_at, moved.at) > counted.at
 WHERE moved.kind NOT IN ('counted', 'received', 'scrapped') GROUP BY moved.sku
 """
 _SET_COUNTED = """
-UPDATE {levels} stored SET imported_at = now(), counted_at = counted.counted_at
+UPDATE stock_levels stored SET imported_at = now(), counted_at = counted.counted_at
 FROM unnest(%s::text[], %s::timestamptz[]) AS counted (sku, counted_at) WHERE stored.sku = counted.sku
 """

@@ -37,7 +37,7 @@ def check_that_skus_can_merge(stock: StockConnection) -> None:
 
 
 def _check_levels(stock: StockConnection) -> None:
-    on_hand = dict(stock.execute("SELECT sku, on_hand FROM {levels} WHERE on_hand > 0 ORDER BY sku").fetchall())
+    on_hand = dict(stock.execute("SELECT sku, on_hand FROM stock_levels WHERE on_hand > 0 ORDER BY sku").fetchall())
     spellings = SkuCase.IGNORE.spellings(on_hand).values()
     if several := [", ".join(f"{sku} ({on_hand[sku]} pieces)" for sku in skus) for skus in spellings if len(skus) > 1]:
         raise SkuMergeError(
@@ -74,7 +74,7 @@ def _check_new_aliases(stock: StockConnection) -> None:
         if form(locked) in lost:  # any other lock is one that the stock job has yet to look at
             raise _new_alias(sku, after, f"orders of {account} hold pieces of it")
     stood_for, stand_for = ({part.sku for parts in each.values() for part in parts} for each in (now.parts, merged))
-    for (sku,) in stock.execute("SELECT sku FROM {levels} WHERE on_hand > 0 ORDER BY sku"):
+    for (sku,) in stock.execute("SELECT sku FROM stock_levels WHERE on_hand > 0 ORDER BY sku"):
         after = merged.get(("", form(sku)))
         if after is not None and form(sku) not in stand_for and (("", sku) not in now.parts or sku in stood_for):
             raise _new_alias(sku, after, "it has pieces on hand")
@@ -157,19 +157,19 @@ def _after_moves(level: StockLevel, pieces: int) -> StockLevel:
 
 
 _LOCKED_SKUS = """
-SELECT DISTINCT account, item.sku, lock.sku FROM {locks} lock JOIN order_items item USING (account, item_id)
+SELECT DISTINCT account, item.sku, lock.sku FROM stock_locks lock JOIN order_items item USING (account, item_id)
 WHERE lock.locked > 0 ORDER BY 1, 2, 3
 """
 _LEVELS_TO_MERGE = """
-SELECT {sku_form}, array_agg(sku ORDER BY sku) FROM {levels} GROUP BY 1 HAVING count(*) > 1 ORDER BY 1
+SELECT {sku_form}, array_agg(sku ORDER BY sku) FROM stock_levels GROUP BY 1 HAVING count(*) > 1 ORDER BY 1
 """
 # The level of the spelling that has pieces is the one that counts; of none, the one that was counted last.
 _MERGE_LEVELS = """
-INSERT INTO {levels} AS stored (sku, on_hand, reserved, missing, imported_at, counted_at)
+INSERT INTO stock_levels AS stored (sku, on_hand, reserved, missing, imported_at, counted_at)
 SELECT {sku_form}, sum(on_hand), sum(reserved), (array_agg(missing ORDER BY on_hand > 0 DESC NULLS LAST,
     counted_at DESC NULLS LAST, sku))[1], max(imported_at),
   (array_agg(counted_at ORDER BY on_hand > 0 DESC NULLS LAST, counted_at DESC NULLS LAST, sku))[1]
-FROM {levels} GROUP BY 1 HAVING bool_or(sku <> {sku_form})
+FROM stock_levels GROUP BY 1 HAVING bool_or(sku <> {sku_form})
 ON CONFLICT (sku) DO UPDATE SET on_hand = excluded.on_hand, reserved = excluded.reserved,
   missing = excluded.missing, imported_at = excluded.imported_at, counted_at = excluded.counted_at
 """
@@ -177,23 +177,23 @@ ON CONFLICT (sku) DO UPDATE SET on_hand = excluded.on_hand, reserved = excluded.
 _MOVED_UNDER_OTHER_SPELLINGS = """
 SELECT counted.form, sum(moved.pieces - moved.on_hand_change)::int
 FROM (
-  SELECT DISTINCT ON ({sku_form}) {sku_form} AS form, sku, counted_at FROM {levels}
+  SELECT DISTINCT ON ({sku_form}) {sku_form} AS form, sku, counted_at FROM stock_levels
   ORDER BY {sku_form}, on_hand > 0 DESC NULLS LAST, counted_at DESC NULLS LAST, sku
 ) counted
-JOIN (SELECT *, {sku_form} AS form FROM {movements}
+JOIN (SELECT *, {sku_form} AS form FROM stock_movements
   WHERE kind IN ('shipped', 'not_shipped', 'returned', 'shelved')) moved
   ON moved.form = counted.form AND moved.sku <> counted.sku
   AND coalesce(moved.moved_at, moved.at) > counted.counted_at
 GROUP BY 1
 """
-_DELETE_LEVELS = "DELETE FROM {levels} WHERE sku <> {sku_form}"
-_RENAME_MOVEMENTS = "UPDATE {movements} SET sku = {sku_form} WHERE sku <> {sku_form}"
+_DELETE_LEVELS = "DELETE FROM stock_levels WHERE sku <> {sku_form}"
+_RENAME_MOVEMENTS = "UPDATE stock_movements SET sku = {sku_form} WHERE sku <> {sku_form}"
 _LOCKS_TO_MERGE = """
-SELECT account, item_id, {sku_form} FROM {locks} GROUP BY 1, 2, 3 HAVING count(*) > 1
+SELECT account, item_id, {sku_form} FROM stock_locks GROUP BY 1, 2, 3 HAVING count(*) > 1
 """
 _MERGE_LOCKS = """
-INSERT INTO {locks} AS stored (account, item_id, sku, order_id, quantity, locked, short, consumed, item_pieces, held,
-  state, problem, ordered_at, since)
+INSERT INTO stock_locks AS stored (account, item_id, sku, order_id, quantity, locked, short, consumed, item_pieces,
+  held, state, problem, ordered_at, since)
 SELECT account, item_id, sku, order_id, quantity, locked, short, consumed, item_pieces, held,
   CASE WHEN short > 0 THEN 'short' WHEN locked > 0 THEN 'locked' WHEN held > 0 THEN 'held'
     WHEN consumed > 0 THEN 'consumed' ELSE 'released' END,
@@ -205,31 +205,32 @@ FROM (
     sum(held) AS held,
     (array_agg(problem ORDER BY locked + short > 0 DESC, since DESC))[1] AS problem, min(ordered_at) AS ordered_at,
     max(since) AS since
-  FROM {locks} GROUP BY account, item_id, 3 HAVING bool_or(sku <> {sku_form})
+  FROM stock_locks GROUP BY account, item_id, 3 HAVING bool_or(sku <> {sku_form})
 ) merged
 ON CONFLICT (account, item_id, sku) DO UPDATE SET order_id = excluded.order_id, quantity = excluded.quantity,
   locked = excluded.locked, short = excluded.short, consumed = excluded.consumed, item_pieces = excluded.item_pieces,
   held = excluded.held, state = excluded.state,
   problem = excluded.problem, ordered_at = excluded.ordered_at, since = excluded.since
 """
-_DELETE_LOCKS = "DELETE FROM {locks} WHERE sku <> {sku_form}"
-_RENAME_HISTORY = "UPDATE {history} SET sku = {sku_form} WHERE sku <> {sku_form}"
+_DELETE_LOCKS = "DELETE FROM stock_locks WHERE sku <> {sku_form}"
+_RENAME_HISTORY = "UPDATE stock_lock_history SET sku = {sku_form} WHERE sku <> {sku_form}"
 _CHAIN_HISTORY = """
-UPDATE {history} entry SET from_state = chain.from_state
+UPDATE stock_lock_history entry SET from_state = chain.from_state
 FROM (
   SELECT entry_id, lag(to_state) OVER (PARTITION BY account, item_id, sku ORDER BY entry_id) AS from_state
-  FROM {history} JOIN unnest(%s::text[], %s::text[], %s::text[]) AS merged (account, item_id, sku)
+  FROM stock_lock_history JOIN unnest(%s::text[], %s::text[], %s::text[]) AS merged (account, item_id, sku)
     USING (account, item_id, sku)
 ) chain WHERE entry.entry_id = chain.entry_id AND entry.from_state IS DISTINCT FROM chain.from_state
 """
 _NOTE_LOCKS = """
-INSERT INTO {history} (account, item_id, sku, cause, from_state, to_state, quantity, locked, short, consumed, held)
+INSERT INTO stock_lock_history
+  (account, item_id, sku, cause, from_state, to_state, quantity, locked, short, consumed, held)
 SELECT lock.account, lock.item_id, lock.sku, %s, last.to_state, lock.state, lock.quantity, lock.locked, lock.short,
   lock.consumed, lock.held
 FROM unnest(%s::text[], %s::text[], %s::text[]) AS merged (account, item_id, sku)
-JOIN {locks} lock USING (account, item_id, sku)
+JOIN stock_locks lock USING (account, item_id, sku)
 LEFT JOIN LATERAL (
-  SELECT to_state FROM {history} entry
+  SELECT to_state FROM stock_lock_history entry
   WHERE entry.account = lock.account AND entry.item_id = lock.item_id AND entry.sku = lock.sku
   ORDER BY entry_id DESC LIMIT 1) last ON true
 """

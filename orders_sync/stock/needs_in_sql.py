@@ -67,7 +67,7 @@ WITH candidates AS (
   {corrections}{decided}
   LEFT JOIN LATERAL (
     SELECT bool_or(locked + short > 0) AS has_lock, bool_or(lock.held > 0) AS has_rest,
-      sum(item_pieces) AS left_before FROM {locks} lock
+      sum(item_pieces) AS left_before FROM stock_locks lock
     WHERE lock.account = item.account AND lock.item_id = item.item_id) held ON true
 ), reported AS (
   SELECT *, CASE WHEN shipped IS NULL AND action = 'consume' THEN to_ship ELSE coalesce(shipped, 0) END AS reported

@@ -36,7 +36,7 @@ _LINES: LiteralString = """{needs}, lines AS (
   JOIN orders placed ON placed.account = needs.account AND placed.order_id = needs.order_id
   JOIN order_items item ON item.account = needs.account AND item.item_id = needs.item_id
   CROSS JOIN LATERAL ({parts}) part
-  LEFT JOIN {locks} lock ON lock.account = needs.account AND lock.item_id = needs.item_id AND lock.sku = part.sku
+  LEFT JOIN stock_locks lock ON lock.account = needs.account AND lock.item_id = needs.item_id AND lock.sku = part.sku
   WHERE needs.hold > 0 AND needs.counted_status = ANY(%(picked)s::text[])
     AND (%(since)s::timestamptz IS NULL OR coalesce(placed.created_at, placed.first_stored_at) >= %(since)s)
     AND (%(until)s::timestamptz IS NULL OR coalesce(placed.created_at, placed.first_stored_at) < %(until)s)
@@ -51,7 +51,7 @@ FROM (
   SELECT sku, sum(pieces)::bigint AS pieces, count(DISTINCT (account, order_id)) AS orders,
     min(dispatch_due_at) AS dispatch_due_at, sum(refunded)::bigint AS refunded, sum(locked)::bigint AS locked
   FROM lines GROUP BY sku) line
-LEFT JOIN {levels} level ON level.sku = line.sku
+LEFT JOIN stock_levels level ON level.sku = line.sku
 ORDER BY line.sku
 """.replace("{lines}", _LINES)
 """One row per SKU of the stock list: `pieces` to pick, of so many `orders`, the earliest `dispatch_due_at` of these;

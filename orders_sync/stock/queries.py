@@ -10,7 +10,7 @@ HISTORY = """
 SELECT entry.at, entry.account, coalesce(lock.order_id, '') AS order_id, entry.item_id, entry.sku, entry.quantity,
        entry.locked, entry.short, entry.held, entry.consumed, entry.from_state, entry.to_state, entry.cause,
        entry.event_id
-FROM {history} entry LEFT JOIN {locks} lock USING (account, item_id, sku)
+FROM stock_lock_history entry LEFT JOIN stock_locks lock USING (account, item_id, sku)
 """
 """The start of a query whose rows are StoredTransition."""
 
@@ -153,8 +153,8 @@ def holders(stock: StockConnection, skus: Sequence[str], limit: int | None = Non
         """
         SELECT lock.sku, lock.account, lock.order_id, lock.item_id, coalesce(item.sku, '') AS ordered_sku, lock.locked,
           lock.short, lock.held, lock.since, lock.ordered_at, coalesce(entry.cause, '') AS why
-        FROM {locks} lock LEFT JOIN order_items item USING (account, item_id) LEFT JOIN LATERAL (
-          SELECT cause FROM {history} entry
+        FROM stock_locks lock LEFT JOIN order_items item USING (account, item_id) LEFT JOIN LATERAL (
+          SELECT cause FROM stock_lock_history entry
           WHERE entry.account = lock.account AND entry.item_id = lock.item_id AND entry.sku = lock.sku
           ORDER BY entry_id DESC LIMIT 1) entry ON true
         WHERE {active} AND lock.sku = ANY(%s)
@@ -166,12 +166,12 @@ def holders(stock: StockConnection, skus: Sequence[str], limit: int | None = Non
 
 def has_stock_list(stock: StockConnection) -> bool:
     """Whether a stock list was ever imported. A return, or an adjustment of one SKU, makes no stock list."""
-    return stock.execute("SELECT EXISTS (SELECT FROM {levels} WHERE imported_at IS NOT NULL)").fetchone() == (True,)
+    return stock.execute("SELECT EXISTS (SELECT FROM stock_levels WHERE imported_at IS NOT NULL)").fetchone() == (True,)
 
 
 def locks_by_state(stock: StockConnection) -> dict[str, int]:
     """How many locks are in each state."""
-    return dict(stock.execute("SELECT state, count(*) FROM {locks} GROUP BY state ORDER BY state").fetchall())
+    return dict(stock.execute("SELECT state, count(*) FROM stock_locks GROUP BY state ORDER BY state").fetchall())
 
 
 def stock_position(stock: StockConnection) -> StockPosition:
@@ -183,13 +183,13 @@ def stock_position(stock: StockConnection) -> StockPosition:
 _POSITION: LiteralString = """
 SELECT count(*) AS waiting, min(recorded_at) AS waiting_since, count(problem) AS failing,
   count(*) FILTER (WHERE attempts >= %s) AS given_up
-FROM {events} WHERE applied_at IS NULL
+FROM order_events WHERE applied_at IS NULL
 """
 
 
 def short_locks(stock: StockConnection) -> int:
     """How many locks wait for stock."""
-    ((count,),) = stock.execute("SELECT count(*) FROM {locks} WHERE state = 'short'")
+    ((count,),) = stock.execute("SELECT count(*) FROM stock_locks WHERE state = 'short'")
     return int(count)
 
 
@@ -205,7 +205,7 @@ def shortages(stock: StockConnection, limit: int | None = None) -> list[Shortage
         """
         SELECT lock.account, lock.order_id, lock.item_id, lock.sku, lock.short, lock.locked, lock.problem,
           lock.since
-        FROM {locks} lock WHERE lock.state = 'short' ORDER BY lock.ordered_at, lock.account, lock.item_id LIMIT %s
+        FROM stock_locks lock WHERE lock.state = 'short' ORDER BY lock.ordered_at, lock.account, lock.item_id LIMIT %s
         """,
         [limit],
     )
@@ -217,8 +217,8 @@ def reserved_mismatches(stock: StockConnection) -> list[ReservedMismatch]:
         ReservedMismatch,
         """
         SELECT level.sku, level.reserved, coalesce(active.pieces, 0) AS locked_and_held
-        FROM {levels} level LEFT JOIN (
-          SELECT sku, sum(locked + held) AS pieces FROM {locks} WHERE {active} GROUP BY sku
+        FROM stock_levels level LEFT JOIN (
+          SELECT sku, sum(locked + held) AS pieces FROM stock_locks WHERE {active} GROUP BY sku
         ) active USING (sku)
         WHERE level.reserved <> coalesce(active.pieces, 0)
         """,
@@ -231,8 +231,8 @@ def on_hand_mismatches(stock: StockConnection) -> list[OnHandMismatch]:
         OnHandMismatch,
         """
         SELECT level.sku, coalesce(level.on_hand, 0) AS on_hand, coalesce(moved.pieces, 0) AS moved
-        FROM {levels} level
-        LEFT JOIN (SELECT sku, sum(on_hand_change) AS pieces FROM {movements} GROUP BY sku) moved USING (sku)
+        FROM stock_levels level
+        LEFT JOIN (SELECT sku, sum(on_hand_change) AS pieces FROM stock_movements GROUP BY sku) moved USING (sku)
         WHERE coalesce(level.on_hand, 0) <> coalesce(moved.pieces, 0)
         """,
     )
@@ -245,10 +245,10 @@ def failed_events(stock: StockConnection) -> list[FailedEvent]:
         """
         SELECT event_id, account, order_id, kind, problem, attempts, NOT ({due}) AS is_given_up,
           nullif(min(event_id) OVER (PARTITION BY account, order_id), event_id) AS behind,
-          (SELECT count(*) FROM {events} later WHERE later.account = failed.account
+          (SELECT count(*) FROM order_events later WHERE later.account = failed.account
              AND later.order_id = failed.order_id AND later.event_id > failed.event_id
              AND later.applied_at IS NOT NULL) AS later_applied
-        FROM {events} failed WHERE applied_at IS NULL AND attempts > 0 ORDER BY event_id
+        FROM order_events failed WHERE applied_at IS NULL AND attempts > 0 ORDER BY event_id
         """,
     )
 
@@ -256,8 +256,8 @@ def failed_events(stock: StockConnection) -> list[FailedEvent]:
 _LEVELS = """
 SELECT level.sku, level.on_hand, level.reserved, coalesce(sum(lock.short), 0) AS short,
   coalesce(sum(lock.held), 0) AS held, {quarantine} AS quarantine, level.counted_at
-FROM {levels} level
-LEFT JOIN {locks} lock ON lock.sku = level.sku AND {active}
+FROM stock_levels level
+LEFT JOIN stock_locks lock ON lock.sku = level.sku AND {active}
 WHERE %(skus)s::text[] IS NULL OR level.sku = ANY(%(skus)s::text[])
 GROUP BY level.sku HAVING NOT %(only_short)s OR coalesce(sum(lock.short), 0) > 0 ORDER BY level.sku
 """.replace("{quarantine}", QUARANTINE)

@@ -22,10 +22,7 @@ from orders_sync.stock.departures import Departure
 from orders_sync.stock.needs import ItemKey
 from orders_sync.stock.share_out import share_out
 from orders_sync.stock.store import (
-    active_locks,
-    active_skus,
     load,
-    load_levels,
     note_corrections,
     other_active_locks,
     store,
@@ -119,20 +116,6 @@ def reconcile_each(
         total += result
         failed |= failed_key
     return total, failed
-
-
-def release_all(stock: StockConnection, cause: Cause) -> StockResult:
-    """Releases all active locks, whatever their items need. Call it within a transaction."""
-    levels = load_levels(stock, active_skus(stock))
-    held = active_locks(stock, list(levels))
-    settled = Settled(
-        locks={lock.key: lock._replace(locked=0, short=0, held=0, problem=None) for lock in held},
-        levels={sku: level._replace(reserved=0) for sku, level in levels.items()},
-        movements=[],
-        causes={lock.key: cause for lock in held},
-        overdrawn=frozenset(),
-    )
-    return finish(stock, held, levels, settled)
 
 
 def move(

@@ -98,6 +98,6 @@ ON CONFLICT (settings_id) DO UPDATE SET sku_case = excluded.sku_case, changed_by
 _RECHECK = """
 INSERT INTO stock_rechecks (account, item_id)
 SELECT account, item_id FROM order_items WHERE status IN ('pending', 'accepted', 'unknown')
-UNION SELECT account, item_id FROM {locks} WHERE {active}
+UNION SELECT account, item_id FROM stock_locks WHERE {active}
 UNION SELECT account, item_id FROM stock_decisions WHERE decision = 'lock'
 """

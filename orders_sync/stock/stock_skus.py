@@ -80,7 +80,7 @@ def import_stock_skus(stock: StockConnection, skus: list[StockSku], by: By | Non
         stock.execute(_RECHECK, [changed])
         if by is not None:
             note_act(stock.connection, by, Act.IMPORT_SKUS, detail=f"{len(skus)} lines, {len(changed)} SKUs changed")
-        listed = stock.execute("SELECT sku FROM {levels} WHERE on_hand > 0 AND sku = ANY(%s)", [changed]).fetchall()
+        listed = stock.execute("SELECT sku FROM stock_levels WHERE on_hand > 0 AND sku = ANY(%s)", [changed]).fetchall()
         return list(_parts_of_aliases(stock, [sku for (sku,) in listed]))
 
 
@@ -130,7 +130,7 @@ _RECHECK = """
 INSERT INTO stock_rechecks (account, item_id)
 SELECT account, item_id FROM order_items item
 WHERE {sku_form} = ANY(%s) AND (status IN ('pending', 'accepted', 'unknown')
-  OR (account, item_id) IN (SELECT account, item_id FROM {locks} WHERE {active})
+  OR (account, item_id) IN (SELECT account, item_id FROM stock_locks WHERE {active})
   OR (account, item_id) IN (SELECT account, item_id FROM stock_decisions WHERE decision = 'lock'))
 """
 # An account's own aliases count instead of those of every account; but what another line stands for has pieces.

@@ -54,8 +54,8 @@ def collect_missing_statistics(stock: StockConnection) -> None:
 
     Without them, PostgreSQL takes an index on the account alone for as good as the primary key.
     """
-    for schema, table in stock.execute(_WITHOUT_STATISTICS, [stock.schema]).fetchall():
-        stock.connection.execute(SQL("ANALYZE {}").format(Identifier(schema, table)))
+    for (table,) in stock.execute(_WITHOUT_STATISTICS).fetchall():
+        stock.connection.execute(SQL("ANALYZE {}").format(Identifier("public", table)))
 
 
 def load(stock: StockConnection, keys: Collection[ItemKey]) -> Loaded:
@@ -172,7 +172,7 @@ def load_levels(stock: StockConnection, skus: Iterable[str]) -> dict[str, StockL
     requested = sorted(set(skus))
     levels = {sku: StockLevel(*level) for sku, *level in stock.execute(_LEVELS, [array_text(requested)]).fetchall()}
     if missing := [sku for sku in requested if sku not in levels]:
-        stock.execute("INSERT INTO {levels} (sku) SELECT unnest(%s::text[])", [array_text(missing)])
+        stock.execute("INSERT INTO stock_levels (sku) SELECT unnest(%s::text[])", [array_text(missing)])
         levels |= dict.fromkeys(missing, StockLevel(None, 0, None))
     return levels
 
@@ -197,7 +197,7 @@ def active_locks(stock: StockConnection, skus: Sequence[str]) -> list[Lock]:
 
 def active_skus(stock: StockConnection) -> list[str]:
     """The SKUs that have active locks."""
-    return [sku for (sku,) in stock.execute("SELECT DISTINCT sku FROM {locks} WHERE {active}")]
+    return [sku for (sku,) in stock.execute("SELECT DISTINCT sku FROM stock_locks WHERE {active}")]
 
 
 class Transition(NamedTuple):
@@ -233,10 +233,10 @@ def store(
         if stored is None or (lock.pieces(), lock.held) != (stored.pieces(), stored.held)
     ]
     new = [(*lock, lock.state) for _, stored, lock in changed if stored is None]
-    stock.copy("{locks}", (*Lock._fields, "state"), new)
+    stock.copy("stock_locks", (*Lock._fields, "state"), new)
     if changed_before := [(*lock, lock.state) for _, stored, lock in changed if stored is not None]:
         stock.execute(_UPDATE_LOCKS, _columns(changed_before, len(Lock._fields) + 1))
-    stock.copy("{history}", Transition._fields, transitions)
+    stock.copy("stock_lock_history", Transition._fields, transitions)
     store_levels(stock, levels, after.levels)
     store_movements(stock, after.movements)
     return transitions
@@ -256,7 +256,7 @@ def store_levels(stock: StockConnection, before: Mapping[str, StockLevel], after
 
 def store_movements(stock: StockConnection, movements: Sequence[Movement]) -> None:
     """Stores changes of the pieces on hand."""
-    stock.copy("{movements}", Movement._fields, movements)
+    stock.copy("stock_movements", Movement._fields, movements)
 
 
 def _transition(before: Lock | None, after: Lock, cause: Cause) -> Transition:
@@ -271,11 +271,9 @@ def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[str]:
 
 
 _WITHOUT_STATISTICS = """
-SELECT requested.schema, requested.name
-FROM (VALUES ('public', 'orders'), ('public', 'order_items'), ('public', 'order_events'), (%s::text, 'stock_locks'))
-  AS requested (schema, name)
+SELECT name FROM (VALUES ('orders'), ('order_items'), ('order_events'), ('stock_locks')) AS requested (name)
 WHERE NOT EXISTS (
-  SELECT FROM pg_stats WHERE schemaname = requested.schema AND tablename = requested.name AND attname = 'account')
+  SELECT FROM pg_stats WHERE schemaname = 'public' AND tablename = requested.name AND attname = 'account')
 """
 _STATUSES_OF_WHAT_LEFT: LiteralString = "('shipped', 'refunded_after_shipping', 'returned')"
 _SEEN_GONE: LiteralString = """coalesce((
@@ -358,27 +356,29 @@ JOIN orders placed ON placed.account = item.account AND placed.order_id = item.o
     + """ AS in_force) decision
 """
 )
-_LEVELS = "SELECT sku, on_hand, reserved, counted_at, imported_at, missing FROM {levels} WHERE sku = ANY(%s::text[])"
+_LEVELS = (
+    "SELECT sku, on_hand, reserved, counted_at, imported_at, missing FROM stock_levels WHERE sku = ANY(%s::text[])"
+)
 _LOCKS = """
 SELECT account, item_id, sku, order_id, quantity, locked, short, consumed, item_pieces, problem, ordered_at,
   held
-FROM {locks}
+FROM stock_locks
 JOIN unnest(%s::text[], %s::text[]) AS requested (account, item_id) USING (account, item_id)
 """
 _WAITING = """
 SELECT lock.* FROM unnest(%s::text[], %s::int[]) AS level (sku, takers) CROSS JOIN LATERAL (
   SELECT account, item_id, sku, order_id, quantity, locked, short, consumed, item_pieces, problem, ordered_at,
     held
-  FROM {locks} waiting WHERE waiting.state = 'short' AND waiting.sku = level.sku
+  FROM stock_locks waiting WHERE waiting.state = 'short' AND waiting.sku = level.sku
   ORDER BY ordered_at, account COLLATE "C", item_id COLLATE "C" LIMIT level.takers) lock
 """
 _ACTIVE = """
 SELECT account, item_id, sku, order_id, quantity, locked, short, consumed, item_pieces, problem, ordered_at,
   held
-FROM {locks} WHERE {active} AND sku = ANY(%s)
+FROM stock_locks WHERE {active} AND sku = ANY(%s)
 """
 _UPDATE_LOCKS = """
-UPDATE {locks} stored SET
+UPDATE stock_locks stored SET
   order_id = changed.order_id, quantity = changed.quantity, locked = changed.locked, short = changed.short,
   consumed = changed.consumed, item_pieces = changed.item_pieces, problem = changed.problem,
   ordered_at = changed.ordered_at, held = changed.held, state = changed.state,
@@ -392,7 +392,7 @@ WHERE stored.account = changed.account AND stored.item_id = changed.item_id AND 
 # Its first condition lets PostgreSQL use the index of items.
 _MOVEMENTS = """
 SELECT movement_id, account, item_id, kind, sku, pieces, on_hand_change, item_pieces, moved_at, at
-FROM {movements} JOIN unnest(%s::text[], %s::text[]) AS requested (account, item_id) USING (account, item_id)
+FROM stock_movements JOIN unnest(%s::text[], %s::text[]) AS requested (account, item_id) USING (account, item_id)
 WHERE item_id <> '' AND kind IN ('shipped', 'not_shipped', 'returned', 'received')
 """
 _NOTE_OVER_REPORT = """
@@ -404,7 +404,7 @@ INSERT INTO stock_unreported (account, item_id, pieces, expected) VALUES (%s, %s
 ON CONFLICT (account, item_id) DO UPDATE SET pieces = excluded.pieces, expected = excluded.expected
 """
 _STORE_LEVELS = """
-UPDATE {levels} stored SET on_hand = changed.on_hand, reserved = changed.reserved,
+UPDATE stock_levels stored SET on_hand = changed.on_hand, reserved = changed.reserved,
   missing = changed.missing
 FROM unnest(%s::text[], %s::int[], %s::int[], %s::int[]) AS changed (sku, on_hand, reserved, missing)
 WHERE stored.sku = changed.sku

@@ -109,6 +109,6 @@ SELECT count(*) AS numbers, coalesce(sum(available), 0) AS pieces,
 FROM stock_available
 """
 _SCARCEST = """
-SELECT stored.account, stored.sku FROM stock_available stored JOIN {levels} level ON level.sku = stored.sku
+SELECT stored.account, stored.sku FROM stock_available stored JOIN stock_levels level ON level.sku = stored.sku
 WHERE level.on_hand > 0 ORDER BY stored.available, stored.account, stored.sku LIMIT %s
 """

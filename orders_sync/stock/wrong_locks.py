@@ -70,13 +70,13 @@ def repair(stock: StockConnection, oversell: frozenset[str] = frozenset(), by: B
 
 _CANDIDATES: LiteralString = """
   SELECT account, item_id FROM order_items WHERE status IN ('pending', 'accepted', 'unknown')
-  UNION SELECT account, item_id FROM {locks} WHERE {active}
+  UNION SELECT account, item_id FROM stock_locks WHERE {active}
   UNION SELECT account, item_id FROM stock_decisions
   UNION SELECT account, item_id FROM stock_unreported
   UNION SELECT account, item_id FROM order_items item
   WHERE (status = ANY(%(consuming)s) OR shipped > 0) AND kind = 'goods'
     AND coalesce(shipped, quantity - coalesce(cancelled, 0)) > 0
-    AND NOT EXISTS (SELECT FROM {locks} lock WHERE lock.account = item.account AND lock.item_id = item.item_id
+    AND NOT EXISTS (SELECT FROM stock_locks lock WHERE lock.account = item.account AND lock.item_id = item.item_id
       AND lock.item_pieces >= coalesce(item.shipped, item.quantity - coalesce(item.cancelled, 0)))
 """
 _WRONG: LiteralString = (
@@ -98,16 +98,16 @@ FROM needs CROSS JOIN LATERAL (
   FROM (
     SELECT one.sku, needs.hold::bigint * one.pieces AS needed, 0 AS pieces, 0 AS short, 0 AS held FROM ({parts}) one
     UNION ALL
-    SELECT lock.sku, 0, lock.locked + lock.short, lock.short, lock.held FROM {locks} lock
+    SELECT lock.sku, 0, lock.locked + lock.short, lock.short, lock.held FROM stock_locks lock
     WHERE lock.account = needs.account AND lock.item_id = needs.item_id
   ) part GROUP BY sku
 ) compared
-LEFT JOIN {levels} level ON level.sku = compared.sku
+LEFT JOIN stock_levels level ON level.sku = compared.sku
 WHERE (compared.pieces <> compared.needed OR needs.moves IS NOT NULL
     OR compared.held > 0 AND NOT needs.is_rest_held
     OR compared.short > 0 AND (needs.account = ANY(%(oversell)s) OR level.on_hand > level.reserved))
   AND NOT EXISTS (
-    SELECT FROM {events} event
+    SELECT FROM order_events event
     WHERE event.account = needs.account AND event.order_id = needs.order_id AND {due})
   AND NOT EXISTS (
     SELECT FROM stock_rechecks recheck WHERE recheck.account = needs.account AND recheck.item_id = needs.item_id)

@@ -69,14 +69,11 @@ _OFFERS = {
 """The statements that let orders offer their documents, by kind."""
 
 
-#: What is held because of a label, in either schema of stock, is looked at again once the labels of its order change.
+#: What is held because of a label is looked at again once the labels of its order change.
 #: So is what was released before a label was stored.
 _RECHECK_HELD = """
 INSERT INTO stock_rechecks (account, item_id)
-SELECT DISTINCT account, item_id FROM order_items JOIN (
-  SELECT account, item_id, held, state, since FROM public.stock_locks
-  UNION ALL SELECT account, item_id, held, state, since FROM shadow.stock_locks
-) lock USING (account, item_id)
+SELECT DISTINCT account, item_id FROM order_items JOIN stock_locks lock USING (account, item_id)
 WHERE account = %s AND order_items.order_id = ANY(%s) AND (lock.held > 0 OR lock.state = 'released' AND EXISTS (
   SELECT FROM order_documents label
   WHERE label.account = order_items.account AND label.order_id = order_items.order_id AND label.kind = 'label'

@@ -44,9 +44,7 @@ WITH expiring AS (
     AND EXISTS (
       SELECT FROM order_events event
       JOIN order_items item USING (account, order_id, item_id)
-      JOIN (
-        SELECT account, item_id FROM public.stock_locks UNION ALL SELECT account, item_id FROM shadow.stock_locks
-      ) lock USING (account, item_id)
+      JOIN stock_locks lock USING (account, item_id)
       WHERE event.account = orders.account AND event.order_id = orders.order_id
         AND event.revision > coalesce(late_label_revision, 0)
         AND event.old_status = ANY(%(label_due)s) AND item.status = ANY(%(cancelled)s))

@@ -16,7 +16,7 @@ from orders_sync.passes.waiting_lines import hold_back
 from orders_sync.stock.apply_events import apply_pending, lock_orders
 from orders_sync.stock.available import Buffer, set_buffer
 from orders_sync.stock.by_hand import StockActError, adjust, decide, return_to_stock, undo_shipment
-from orders_sync.stock.connection import StockConnection, StockSchema
+from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.explain import explain
 from orders_sync.stock.failed_events import retry_failed
 from orders_sync.stock.input import MAX_PIECES
@@ -200,7 +200,7 @@ def test_pieces_that_come_back_are_an_act_for_each_item(connection: Connection, 
 
 
 def test_acts_while_v1_has_the_authority_are_in_the_same_table(connection: Connection) -> None:
-    adjust(StockConnection(connection, StockSchema.SHADOW), "PHONE", 1, ANN)
+    adjust(StockConnection(connection), "PHONE", 1, ANN)
     assert what(acts(connection)) == [("adjust_stock", "+1 pieces, 1 on hand")]
 
 

@@ -9,10 +9,10 @@ import pytest
 
 from orders_sync.config.account import SellerAccount
 from orders_sync.config.v1 import CutoverSettings, load_cutover_settings
-from orders_sync.cutover.stock_handover import hand_back
 from orders_sync.database.engine import Connection
+from orders_sync.marketplaces.kit.accounts import account_names
 from orders_sync.sandbox.v1 import V1StandIn
-from orders_sync.stock.connection import StockConnection, StockSchema
+from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.levels import import_levels
 from orders_sync.testing.databases import a_database
 from orders_sync.testing.marketplace import Marketplace, sandbox_account, sync
@@ -63,8 +63,9 @@ def v1_url(template: str, database_url: str, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture
 def settings() -> CutoverSettings:
-    """Those of v1.yaml, for the account `shop`."""
-    return load_cutover_settings().model_copy(update={"marketplaces": {"back_market": "shop"}})
+    """Those of v1.yaml, for the account `shop`; V1 never had the project's own accounts."""
+    others = {"marketplaces": {"back_market": "shop"}, "accounts_without_v1": account_names()}
+    return load_cutover_settings().model_copy(update=others)
 
 
 @pytest.fixture
@@ -81,15 +82,8 @@ def both(v1_url: str, settings: CutoverSettings, connection: Connection) -> Iter
 
 
 @pytest.fixture
-def public(connection: Connection) -> StockConnection:
-    """Ten phones were counted, before V1 got the authority."""
-    public = StockConnection(connection)
-    import_levels(public, {"PHONE": 10}, counted_at=at(0))
-    return public
-
-
-@pytest.fixture
-def shadow(public: StockConnection) -> StockConnection:
-    with public.connection.transaction():
-        hand_back(public.connection)
-    return StockConnection(public.connection, StockSchema.SHADOW)
+def stock(connection: Connection) -> StockConnection:
+    """Ten phones were counted, before V2 gets the authority."""
+    stock = StockConnection(connection)
+    import_levels(stock, {"PHONE": 10}, counted_at=at(0))
+    return stock

@@ -1,13 +1,13 @@
-"""Any stock, handed back to V1 and taken over twice: what holds whatever has happened meanwhile."""
+"""Any stock, taken over from V1 twice: what holds whatever has happened meanwhile."""
 
 from random import Random
 
 import pytest
 
-from orders_sync.cutover.stock_handover import V1Lock, hand_back, take_over
+from orders_sync.cutover.stock_handover import V1Lock, take_over
 from orders_sync.database.engine import Connection
 from orders_sync.stock.apply_events import apply_pending
-from orders_sync.stock.connection import StockConnection, StockSchema
+from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.held import held
 from orders_sync.stock.levels import import_levels
 from orders_sync.stock.stock_skus import StockSku, import_stock_skus
@@ -18,7 +18,7 @@ from orders_sync_tests.stock.stored_orders import ACCOUNT, StoredItem, StoredOrd
 SKUS = ("PHONE", "CASE")
 SET = [StockSku("", "SET", "PHONE", 1), StockSku("", "SET", "CASE", 2)]
 LOCKS = (
-    "SELECT account, item_id, sku, locked, short, consumed, held, item_pieces, state, since FROM {locks} "
+    "SELECT account, item_id, sku, locked, short, consumed, held, item_pieces, state, since FROM stock_locks "
     "ORDER BY account, item_id, sku"
 )
 
@@ -86,30 +86,25 @@ class Marketplace:
 @pytest.mark.parametrize("is_in_v1", [True, False])
 @pytest.mark.parametrize("seed", range(5))
 def test_going_live(connection: Connection, seed: int, *, is_in_v1: bool) -> None:
-    """Without V1's locks, they are those of the shadow. What V1 holds waits only if nobody else has a piece of it."""
+    """Without V1's locks, the locks stay as they are. What V1 holds waits only if nobody else has a piece of it."""
     marketplace = Marketplace(connection, Random(seed))
-    public, shadow = StockConnection(connection), StockConnection(connection, StockSchema.SHADOW)
-    import_stock_skus(public, SET)
-    import_levels(public, {"PHONE": 8, "CASE": 12}, counted_at=at(0))
+    stock = StockConnection(connection)
+    import_stock_skus(stock, SET)
+    import_levels(stock, {"PHONE": 8, "CASE": 12}, counted_at=at(0))
     for _ in range(2):
-        for _ in range(10):
-            marketplace.step(public)
-        apply_pending(public)
-        with connection.transaction():
-            hand_back(connection)
-        for _ in range(12):
-            marketplace.step(shadow)
+        for _ in range(22):
+            marketplace.step(stock)
         v1_locks = marketplace.locks_of_v1() if is_in_v1 else []
         if not is_in_v1:
-            apply_pending(shadow)
-        before = shadow.execute(LOCKS).fetchall(), held(shadow)
+            apply_pending(stock)
+        before = stock.execute(LOCKS).fetchall(), held(stock)
         with connection.transaction():
             take_over(connection, v1_locks, frozenset())
-        locks = public.execute(LOCKS).fetchall()
-        assert is_in_v1 or (locks, held(public)) == before
+        locks = stock.execute(LOCKS).fetchall()
+        assert is_in_v1 or (locks, held(stock)) == before
         held_by_v1 = {lock.item_id for lock in v1_locks if not lock.consumed}
         waiting = {sku for _, item_id, sku, _, short, *_ in locks if short and item_id in held_by_v1}
         having = {sku for _, item_id, sku, locked, *_ in locks if locked and item_id not in held_by_v1}
         assert waiting & having == set()
-        assert wrong_locks(public) == []
+        assert wrong_locks(stock) == []
         check_invariants(connection)

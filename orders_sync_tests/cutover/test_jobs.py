@@ -11,23 +11,23 @@ import dagster as dg
 import psycopg
 import pytest
 
-from orders_sync.acts.by import By
 from orders_sync.acts.manual_acts import Selection, stored_acts
 from orders_sync.config.v1 import CutoverError, CutoverSettings, Run
 from orders_sync.cutover import moves
-from orders_sync.cutover.phases import note_move
+from orders_sync.cutover.phases import hold_phase, note_moves
 from orders_sync.dagster_instance.instance import open_instance
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.database import advisory_locks
 from orders_sync.database.engine import Connection, connect
 from orders_sync.defs.cutover import jobs
-from orders_sync.lanes.authority import Phase, StillActingError, current_authority, current_phase
+from orders_sync.lanes.authority import Phase, StillActingError, current_authority, keep_v1_stopped
 from orders_sync.sandbox.v1 import TABLES
 from orders_sync.stock.connection import stock_connection, stock_reader
 from orders_sync.stock.levels import import_levels
 from orders_sync.stock.queries import sku_levels
 from orders_sync.testing.waiting import limit, wait_for
 from orders_sync_tests.cli.command_line import run as run_command
+from orders_sync_tests.cutover.moved import BY, begin
 
 Launch = Callable[[Run], dg.ExecuteInProcessResult]
 
@@ -35,7 +35,7 @@ Launch = Callable[[Run], dg.ExecuteInProcessResult]
 @pytest.fixture
 def launch(connection: Connection, settings: CutoverSettings, monkeypatch: pytest.MonkeyPatch) -> Launch:
     """Runs the job refresh_new as v1.yaml would say, in phase parallel."""
-    moves.begin(connection, By("a test", "a test"))
+    begin(connection, settings)
 
     def run(how: Run) -> dg.ExecuteInProcessResult:
         monkeypatch.setattr(jobs, "load_cutover_settings", lambda: settings.model_copy(update={"run": how}))
@@ -115,7 +115,7 @@ def test_an_address_is_called_and_its_failure_is_reported(launch: Launch) -> Non
 
 def test_once_v2_is_live_v1_does_not_run(launch: Launch, connection: Connection) -> None:
     with connection.transaction():
-        note_move(connection, Phase.LIVE, By("a test", "a test"), before=Phase.PARALLEL)
+        note_moves(connection, ["shop"], Phase.PARALLEL, Phase.LIVE, BY)
     failed = launch(Run(kind="command", command="true"))
     assert not failed.success
     assert "V2 is live: V1 is switched off." in failure(failed)
@@ -125,6 +125,7 @@ def test_a_v1_that_still_writes_once_v2_is_live_is_shown(
     definitions: dg.Definitions, connection: Connection, v1_url: str
 ) -> None:
     """The check `v1_stays_off`, every hour."""
+    sandbox = ["back_market_sandbox"]
     job = definitions.resolve_job_def("check_orders")
 
     def stays_off(instance: dg.DagsterInstance) -> bool:
@@ -140,10 +141,9 @@ def test_a_v1_that_still_writes_once_v2_is_live_is_shown(
             "FROM unnest(ARRAY['back_market', 'ebay']) AS marketplace",
             [now - timedelta(hours=1)],
         )
-        moves.begin(connection, By("a test", "a test"))
+        note_moves(connection, sandbox, Phase.LIVE, Phase.PARALLEL, BY)
         assert stays_off(instance)
-        with connection.transaction():
-            note_move(connection, Phase.LIVE, By("a test", "a test"), before=Phase.PARALLEL)
+        note_moves(connection, sandbox, Phase.PARALLEL, Phase.LIVE, BY)
         assert stays_off(instance)
         later = now + timedelta(minutes=5)
         v1.execute("UPDATE orders SET updated_at = %s WHERE marketplace = 'ebay'", [later])
@@ -179,36 +179,24 @@ def test_a_comparison_that_a_person_starts_is_an_act(
     assert stored_acts(connection, Selection())[-1].via == "orders-sync cutover compare"
 
 
-def test_a_move_waits_for_what_acts_outside(connection: Connection, database_url: str) -> None:
+def test_a_move_waits_for_what_acts_outside(
+    connection: Connection, settings: CutoverSettings, database_url: str
+) -> None:
     """A stock job that began while V2 had the authority does not go on once V1 has it."""
     with connect(database_url) as other, stock_connection("a stock job"):
         with pytest.raises(StillActingError, match=r"a stock job did not finish within 1 s\. The phase has not moved"):
-            moves.begin(other, By("a test", "too early"), wait_seconds=1)
-        assert current_phase(other) is Phase.LIVE
-    moves.begin(connection, By("a test", "the stock job is done"))
+            moves.begin(other, settings, BY, wait_seconds=1)
+        assert current_authority(other).is_live("shop")
+    moves.begin(connection, settings, BY)
+    assert not current_authority(connection).is_live("shop")
 
 
-def test_a_move_does_not_wait_for_what_only_reads_stock(connection: Connection) -> None:
+def test_a_move_does_not_wait_for_what_only_reads_stock(connection: Connection, settings: CutoverSettings) -> None:
     with stock_reader("a sensor") as stock:
-        moves.begin(connection, By("a test", "a test"), wait_seconds=1)
+        moves.begin(connection, settings, BY, wait_seconds=1)
         assert sku_levels(stock) == []
         with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
             import_levels(stock, {"PHONE": 1})
-
-
-def test_the_authority_says_who_may_act(connection: Connection) -> None:
-    def may_act() -> tuple[bool, bool, bool]:
-        authority = current_authority(connection)
-        return authority.may_accept_orderlines, authority.may_lock_stock, authority.v1_may_run
-
-    assert may_act() == (True, True, True)  # without a cutover, nothing keeps V1's stand-in from running
-    moves.begin(connection, By("a test", "a test"))
-    assert may_act() == (False, False, True)
-    for before, to in ((Phase.PARALLEL, Phase.MONITOR), (Phase.MONITOR, Phase.LIVE)):
-        assert may_act() == (False, False, True)
-        with connection.transaction():
-            note_move(connection, to, By("a test", "a test"), before=before)
-    assert may_act() == (True, True, False)
 
 
 WAITS_FOR_LOCK = (
@@ -217,54 +205,59 @@ WAITS_FOR_LOCK = (
 )
 
 
-def test_a_move_waits_for_v1s_runs(launch: Launch, connection: Connection, database_url: str, tmp_path: Path) -> None:
+def test_going_live_waits_for_v1s_runs_before_stock_stands_still(
+    launch: Launch, connection: Connection, database_url: str, tmp_path: Path
+) -> None:
     """However they were launched: else V1 would go on once V2 has the authority."""
     done = tmp_path / "done"
     until_done = Run(kind="command", command=f"sh -c 'while [ ! -e {done} ]; do sleep 0.1; done'")
     run = threading.Thread(target=launch, args=[until_done])
     run.start()
-    wait_for(lambda: advisory_locks.holders(connection, "orders_sync migration phase"), seconds=30, what="V1's run")
+    wait_for(lambda: advisory_locks.holders(connection, "orders_sync runs of V1"), seconds=30, what="V1's run")
     with (
         pytest.raises(StillActingError, match=r"orders_sync V1 .* did not finish within 1 s"),
-        connection.transaction(),
+        keep_v1_stopped(connection, wait_seconds=1),
     ):
-        note_move(connection, Phase.MONITOR, By("a test", "too early"), before=Phase.PARALLEL, wait_seconds=1)
+        pytest.fail("V1 runs")
+    assert connection.execute("SHOW lock_timeout").fetchone() == ("1min",)
 
     def end_v1s_run_once_the_move_waits() -> None:
         with connect(database_url) as watching:
             wait_for(lambda: watching.execute(WAITS_FOR_LOCK).fetchone(), what="the move that waits")
-        done.touch()
+            with stock_connection("a stock job"):
+                done.touch()
 
     watcher = threading.Thread(target=end_v1s_run_once_the_move_waits)
     watcher.start()
-    with connection.transaction():
-        note_move(connection, Phase.MONITOR, By("a test", "V1 is done"), before=Phase.PARALLEL,
-            wait_seconds=limit(60),
-        )  # fmt: skip
-    assert done.exists()
+    with keep_v1_stopped(connection, wait_seconds=limit(60)):
+        assert done.exists()
     watcher.join()
     run.join()
+    assert not advisory_locks.is_held(connection, "orders_sync runs of V1")
 
 
-def test_of_two_who_move_at_once_one_gets_an_error(connection: Connection, database_url: str) -> None:
-    """Handing back twice would empty the shadow, taking over twice take V1's locks twice."""
+def test_of_two_who_move_at_once_one_gets_an_error(
+    connection: Connection, settings: CutoverSettings, database_url: str
+) -> None:
+    """Taking over twice would take V1's locks twice."""
     refused: list[CutoverError] = []
 
     def begin_too() -> None:
         with connect(database_url) as other:
             try:
-                moves.begin(other, By("a test", "me too"))
+                moves.begin(other, settings, BY)
             except CutoverError as problem:
                 refused.append(problem)
 
     second = threading.Thread(target=begin_too)
     with connect(database_url) as watching:
         with connection.transaction():
-            note_move(connection, Phase.PARALLEL, By("a test", "me first"), before=Phase.LIVE)
+            hold_phase(connection, ["shop"], Phase.LIVE, 1)
+            note_moves(connection, ["shop"], Phase.LIVE, Phase.PARALLEL, BY)
             second.start()
             wait_for(lambda: watching.execute(WAITS_FOR_LOCK).fetchone(), seconds=10, what="the second move")
         second.join()
         assert [str(problem) for problem in refused] == [
-            "Somebody else has moved the cutover meanwhile. The phase is parallel now."
+            "Somebody else has moved the cutover meanwhile. The phase of shop is parallel now."
         ]
         assert watching.execute("SELECT count(*) FROM migration_moves").fetchone() == (1,)

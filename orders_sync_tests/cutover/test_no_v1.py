@@ -13,10 +13,11 @@ import yaml
 from orders_sync.acts.by import By
 from orders_sync.config import v1
 from orders_sync.config.v1 import CutoverConfigError, NoV1Error, has_v1, load_cutover_settings
-from orders_sync.cutover import moves
+from orders_sync.cutover.phases import note_moves
 from orders_sync.database.engine import Connection
 from orders_sync.definitions import defs
 from orders_sync.health.examinations import EXAMINATIONS, findings
+from orders_sync.lanes.authority import Phase
 from orders_sync.testing.deployment import copy_project, environment, v1_file_of
 from orders_sync.testing.waiting import limit
 from orders_sync_tests.cli.command_line import run
@@ -64,11 +65,12 @@ def test_without_a_v1_dagster_shows_nothing_of_the_cutover(
     definitions: dg.Definitions, write: Write, document: dict[str, Any] | None
 ) -> None:
     write(document)
-    jobs = {"compare_v1_and_v2", "refresh_latest", "refresh_new", "refresh_orders"}
-    schedules = {f"{job}_schedule" for job in jobs}
+    scheduled = {"compare_v1_and_v2", "refresh_latest", "refresh_new", "refresh_orders"}
+    schedules = {f"{job}_schedule" for job in scheduled}
+    jobs = scheduled | {"cutover_begin", "cutover_advance", "cutover_back"}
     without, whole = names(defs()), names(definitions)
     left_out = {name for name in whole - without if ":" not in name}  # less the checks of its assets
-    assert left_out == jobs | schedules | {"migration_phase", "v1_v2_comparison"}
+    assert left_out == jobs | schedules | {"migration_phase", "back_market_sandbox/v1_v2_comparison"}
     assert without <= whole, "nothing stands in for it: nothing is wrong"
 
 
@@ -117,7 +119,7 @@ def test_the_file_as_it_comes_is_no_mistake_once_the_sandbox_is_deleted(write: W
 
 
 def test_a_file_that_is_refused_hides_nothing_without_a_word(tmp_path: Path) -> None:
-    """Its jobs stay, and what can't be loaded is an asset that says why."""
+    """Those of its jobs stay that need no account, and what can't be loaded is an asset that says why."""
     project = copy_project(tmp_path)
     v1_file_of(project).write_text("marketplaces: {back_market: back_market_sandbx}\n")
     done = subprocess.run(
@@ -126,7 +128,7 @@ def test_a_file_that_is_refused_hides_nothing_without_a_word(tmp_path: Path) -> 
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     jobs, unusable = done.stdout.splitlines()
-    assert "compare_v1_and_v2" in jobs.split()
+    assert {"refresh_new", "cutover_back"} <= set(jobs.split())
     reason = " ".join(unusable.replace("\\n", " ").split())
     assert "there is no account back_market_sandbx; did you mean back_market_sandbox?" in reason
 
@@ -169,8 +171,11 @@ def test_the_doctor_finds_a_v1_that_has_the_authority_and_is_not_configured(
     """Its file was deleted in the middle of the cutover: V2 waits for a V1 that nobody can compare it with."""
     write(None)
     assert list(EXAMINATIONS["cutover"]()) == []
-    moves.begin(connection, By("a test", "a test"))
+    note_moves(connection, ["back_market_sandbox"], Phase.LIVE, Phase.PARALLEL, By("a test", "a test"))
     (found,) = EXAMINATIONS["cutover"]()
-    assert found.what.startswith("V1 has the authority (phase parallel), so V2 locks no stock. No V1 is configured")
+    assert found.about == "back_market_sandbox"
+    assert found.what.startswith(
+        "V1 has the authority (phase parallel), so V2 accepts no orderlines. No V1 is configured"
+    )
     with pytest.raises(NoV1Error):
         load_cutover_settings()

@@ -9,24 +9,23 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import Engine, create_engine, text
 
-from orders_sync.acts.by import By
 from orders_sync.config.v1 import CutoverSettings, check_cutover_settings
 from orders_sync.cutover import comparison, moves
 from orders_sync.cutover.comparison import Comparison, compare_day
 from orders_sync.cutover.v1_database import V1Database
 from orders_sync.database.engine import Connection
-from orders_sync.lanes.authority import Phase
+from orders_sync.lanes.authority import current_authority
 from orders_sync.stock.apply_events import apply_pending
-from orders_sync.stock.connection import StockConnection, StockSchema
+from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.levels import import_levels
 from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.marketplace import Marketplace, sandbox_account, sync
+from orders_sync_tests.cutover.moved import BY, begin
 from orders_sync_tests.cutover.origin import TABLES, add, build, item, lock, order, variation
 from orders_sync_tests.cutover.v1_servers import SERVERS
 
 pytestmark = pytest.mark.xdist_group("v1")
 BERLIN = ZoneInfo("Europe/Berlin")
-BY = By("ann@desk", "a test")
 STATUS = {"pending": 1, "accepted": 2, "shipped": 3, "cancelled": 4}
 ITEM_STATUS = {"pending": 1, "accepted": 2, "shipped": 3, "cancelled": 4}
 Row = tuple[str, dict[str, object]]
@@ -34,16 +33,16 @@ Row = tuple[str, dict[str, object]]
 
 @pytest.fixture
 def shop(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> Iterator[Marketplace]:
-    """V2 has its orders, and keeps their locks in the shadow."""
+    """V2 has its orders, and keeps their locks in the stock."""
     with Marketplace(orders=60, days=4) as marketplace:
         account = sandbox_account(marketplace, accept_orderlines=True)
         monkeypatch.setattr(comparison, "load_accounts", lambda: ({"shop": account}, {}))
-        moves.begin(connection, BY)
+        begin(connection, settings())
         for sync_type in ("new", "modified", "care", "incomplete", "modified"):
             sync(account, sync_type)
-        shadow = StockConnection(connection, StockSchema.SHADOW)
-        import_levels(shadow, {sku: 1000 for (sku,) in connection.execute("SELECT DISTINCT sku FROM order_items")})
-        apply_pending(shadow)
+        stock = StockConnection(connection)
+        import_levels(stock, {sku: 1000 for (sku,) in connection.execute("SELECT DISTINCT sku FROM order_items")})
+        apply_pending(stock)
         yield marketplace
 
 
@@ -88,7 +87,7 @@ def rows_of(connection: Connection) -> Sequence[Row]:
             price=str(price), status=ITEM_STATUS[status], care=care_id,
         )  # fmt: skip
         rows += [made, item(10_000 + items[item_id], orders[order_id], item_id, quantity="9", deleted="2026-01-01")]
-    for item_id, quantity, state in connection.execute("SELECT item_id, quantity, state FROM shadow.stock_locks"):
+    for item_id, quantity, state in connection.execute("SELECT item_id, quantity, state FROM stock_locks"):
         rows.append(lock(items[item_id], items[item_id], "locked" if state == "short" else state, quantity=quantity))
     return rows
 
@@ -127,7 +126,7 @@ def test_the_origin_is_compared_and_its_locks_are_taken_over(origin: Engine, con
 
     # A wrong status, a lost lock, a duplicate and a row without an id.
     ((shipped,),) = connection.execute("SELECT min(order_id) FROM orders WHERE status = 'shipped'").fetchall()
-    ((locked,),) = connection.execute("SELECT min(item_id) FROM shadow.stock_locks WHERE state = 'locked'").fetchall()
+    ((locked,),) = connection.execute("SELECT min(item_id) FROM stock_locks WHERE state = 'locked'").fetchall()
     with origin.begin() as v1:
         v1.execute(text("UPDATE orders SET status = 2 WHERE reference_id = :id AND order_type_id = 3"), {"id": shipped})
         v1.execute(
@@ -144,12 +143,14 @@ def test_the_origin_is_compared_and_its_locks_are_taken_over(origin: Engine, con
     assert found == {("differs", "status"): "V2", ("lock only in V2", "lock"): "None"}
     assert {finding.kind for run in runs for finding in run.findings} >= {"orders without an id", "duplicate orders"}
     with V1Database(settings()) as v1:
-        held = {each.item_id for each in v1.all_locks() if not each.consumed}
+        held = {each.item_id for each in v1.locks_to_take(["shop"]) if not each.consumed}
 
     # V2 takes over what V1 holds, each once.
     for _ in range(2):
-        moves.advance(connection, settings(), BY, force=True, v1_off=lambda: nullcontext([]))
-    assert moves.current_phase(connection) is Phase.LIVE
+        moves.advance(
+            connection, settings(), ["shop"], BY, force=True, v1_off=lambda: nullcontext([]), v1_schedules_on=list
+        )
+    assert current_authority(connection).is_live("shop")
     ours = {
         each for (each,) in connection.execute("SELECT item_id FROM stock_locks WHERE state IN ('locked', 'short')")
     }

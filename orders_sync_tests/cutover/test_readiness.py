@@ -6,20 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from orders_sync.acts.by import By
 from orders_sync.alerts.calls import note_call
 from orders_sync.config.v1 import CutoverSettings, Readiness, Tables
 from orders_sync.config.v1_tables import LevelsTable
 from orders_sync.cutover import readiness
-from orders_sync.cutover.moves import begin
-from orders_sync.cutover.readiness import Check, checks_to_live, checks_to_monitor, days_still_needed
+from orders_sync.cutover.readiness import Check, accounts_of, checks_to_live, checks_to_monitor, days_still_needed
 from orders_sync.database.engine import Connection
 from orders_sync.marketplaces.kit import accounts
 from orders_sync.stock.apply_events import apply_pending
-from orders_sync.stock.connection import StockConnection, StockSchema
+from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.levels import import_levels
 from orders_sync.testing.marketplace import Marketplace
 from orders_sync_tests.cli.command_line import add_account
+from orders_sync_tests.cutover.moved import begin
 from orders_sync_tests.stock.stored_orders import StoredItem, StoredOrder, store_order
 
 TODAY = date(2026, 3, 10)
@@ -64,7 +63,7 @@ def all_good(connection: Connection) -> None:
 
 
 def checks(connection: Connection, settings: CutoverSettings, now: datetime = NOW) -> dict[str, Check]:
-    return {check.name: check for check in checks_to_live(connection, settings, now)}
+    return {check.name: check for check in checks_to_live(connection, settings, accounts_of(settings), now)}
 
 
 def test_good_comparisons_of_every_account_and_day_pass(connection: Connection, settings: CutoverSettings) -> None:
@@ -76,7 +75,9 @@ def test_no_check_of_either_list_passes_on_nothing(connection: Connection, setti
     """Nothing was compared, no account has a file, V1 can't be read, nobody is alerted."""
     allowed = {"stock levels"}  # the file says that V1 has none to compare
     for found in (checks_to_monitor, checks_to_live):
-        assert {check.name for check in found(connection, settings, NOW) if check.passed} <= allowed
+        assert {
+            check.name for check in found(connection, settings, accounts_of(settings), NOW) if check.passed
+        } <= allowed
 
 
 def test_settings_that_name_no_account_pass_no_check(connection: Connection, settings: CutoverSettings) -> None:
@@ -85,7 +86,7 @@ def test_settings_that_name_no_account_pass_no_check(connection: Connection, set
     found = checks(connection, nothing)
     assert not found["days compared"].passed
     assert not found["accounts"].passed
-    assert days_still_needed(connection, nothing, TODAY) == DAYS
+    assert days_still_needed(connection, nothing, accounts_of(nothing), TODAY) == DAYS
 
 
 def test_days_that_are_missing_are_named_and_counted(connection: Connection, settings: CutoverSettings) -> None:
@@ -117,7 +118,7 @@ def test_a_day_on_which_nothing_is_proved_does_not_count(
     compared(connection, 2, figures=figures)
     found = checks(connection, settings)["days compared"]
     assert found.what == f"1 of 6 account days are still needed: shop 2026-03-08 ({why})"
-    assert days_still_needed(connection, settings, TODAY) == 2
+    assert days_still_needed(connection, settings, accounts_of(settings), TODAY) == 2
 
 
 @pytest.mark.parametrize(
@@ -219,13 +220,13 @@ def test_the_days_still_needed_follow_the_last_bad_day(
     all_good(connection)
     for days_ago in bad_days_ago:
         compared(connection, days_ago, figures={"missing_in_v2": 1})
-    assert days_still_needed(connection, settings, TODAY) == needed
+    assert days_still_needed(connection, settings, accounts_of(settings), TODAY) == needed
 
 
 def test_a_day_counts_only_once_every_account_is_compared(connection: Connection, settings: CutoverSettings) -> None:
     for days_ago in range(1, DAYS + 1):
         compared(connection, days_ago, "shop")
-    assert days_still_needed(connection, settings, TODAY) == DAYS
+    assert days_still_needed(connection, settings, accounts_of(settings), TODAY) == DAYS
 
 
 class TestPhases:
@@ -234,8 +235,8 @@ class TestPhases:
     def test_comparisons_of_the_past_do_not_shorten_a_phase(
         self, connection: Connection, settings: CutoverSettings
     ) -> None:
-        begin(connection, By("ann@desk", "V2 is installed"))
-        ((began,),) = connection.execute("SELECT moved_at FROM migration_moves").fetchall()
+        begin(connection, settings)
+        ((began,),) = connection.execute("SELECT max(moved_at) FROM migration_moves").fetchall()
         all_good(connection)
         for after, passed in ((timedelta(days=DAYS, minutes=-1), False), (timedelta(days=DAYS), True)):
             check = checks(connection, settings, began + after)["phase"]
@@ -245,25 +246,28 @@ class TestPhases:
     def test_one_day_side_by_side_is_needed_before_days_are_counted(
         self, connection: Connection, settings: CutoverSettings
     ) -> None:
-        begin(connection, By("ann@desk", "V2 is installed"))
-        ((began,),) = connection.execute("SELECT moved_at FROM migration_moves").fetchall()
+        begin(connection, settings)
+        ((began,),) = connection.execute("SELECT max(moved_at) FROM migration_moves").fetchall()
         for hours, passed in ((23, False), (25, True)):
-            found = {c.name: c for c in checks_to_monitor(connection, settings, began + timedelta(hours=hours))}
-            assert found["phase"].passed == passed
+            at = began + timedelta(hours=hours)
+            found = checks_to_monitor(connection, settings, accounts_of(settings), at)
+            assert {check.name: check for check in found}["phase"].passed == passed
 
     def test_each_account_must_have_been_compared_in_this_phase(
         self, connection: Connection, settings: CutoverSettings
     ) -> None:
         compared(connection, 1)
-        begin(connection, By("ann@desk", "V2 is installed"))
+        begin(connection, settings)
         later = {"compared_at": datetime.now(UTC) + timedelta(minutes=1)}
         compared(connection, 1, "store", figures=later)
-        found = {check.name: check for check in checks_to_monitor(connection, settings)}
+        found = {check.name: check for check in checks_to_monitor(connection, settings, accounts_of(settings))}
         assert found["compared"].what == "shop: no order was compared; run `orders-sync cutover compare`"
         compared(connection, 1, figures={**later, "compared_orders": 0})
-        assert not {c.name: c for c in checks_to_monitor(connection, settings)}["compared"].passed
+        assert not {c.name: c for c in checks_to_monitor(connection, settings, accounts_of(settings))}[
+            "compared"
+        ].passed
         compared(connection, 1, figures=later)
-        assert {c.name: c for c in checks_to_monitor(connection, settings)}["compared"].passed
+        assert {c.name: c for c in checks_to_monitor(connection, settings, accounts_of(settings))}["compared"].passed
 
 
 class TestBeforeLive:
@@ -306,17 +310,17 @@ class TestBeforeLive:
     def test_a_stock_list_must_be_there_and_have_the_pieces_of_each_lock(
         self, connection: Connection, settings: CutoverSettings
     ) -> None:
-        begin(connection, By("ann@desk", "V2 is installed"))
-        shadow = StockConnection(connection, StockSchema.SHADOW)
+        begin(connection, settings)
+        stock = StockConnection(connection)
         missing = "no stock list was imported; `orders-sync stock import FILE` imports one"
         assert checks(connection, settings)["stock list"] == Check("stock list", False, missing)
-        import_levels(shadow, {"PHONE": 1})
+        import_levels(stock, {"PHONE": 1})
         store_order(connection, StoredOrder("1", [StoredItem("1", quantity=3)]))
-        apply_pending(shadow)
+        apply_pending(stock)
         found = checks(connection, settings)["stock list"]
         assert found == Check("stock list", False, "PHONE: 2 pieces are missing")
-        import_levels(shadow, {"PHONE": 3})
-        apply_pending(shadow)
+        import_levels(stock, {"PHONE": 3})
+        apply_pending(stock)
         assert checks(connection, settings)["stock list"].passed
 
     def test_a_v1_that_locks_no_stock_needs_a_list_as_well(

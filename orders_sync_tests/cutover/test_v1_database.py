@@ -67,9 +67,9 @@ def test_orders_items_and_locks_are_read(laravel: str) -> None:
     assert items[["item_id", "sku", "quantity"]].values.tolist() == [["9001", "PHONE", 1], ["9002", "CASE", 2]]
     locks = v1.locks("back_market_sandbox", ids)
     assert sorted(locks[["item_id", "state"]].values.tolist()) == [["9001", "locked"], ["9002", "released"]]
-    assert v1.all_locks() == [V1Lock("back_market_sandbox", "9001")]
-    assert v1.written_since(datetime(2026, 3, 2, 6, 59, tzinfo=UTC)) == 1
-    assert v1.written_since(datetime(2026, 3, 2, 7, 1, tzinfo=UTC)) == 0
+    assert v1.locks_to_take(["back_market_sandbox"]) == [V1Lock("back_market_sandbox", "9001")]
+    assert v1.written_since("back_market_sandbox", datetime(2026, 3, 2, 6, 59, tzinfo=UTC)) == 1
+    assert v1.written_since("back_market_sandbox", datetime(2026, 3, 2, 7, 1, tzinfo=UTC)) == 0
     v1.close()
 
 
@@ -88,7 +88,7 @@ def test_what_v1_has_consumed_is_read_with_its_pieces_and_their_times(laravel: s
     engine.dispose()
     settings = load_cutover_settings().model_copy(update={"timezone": "Europe/Berlin"})
     with V1Database(settings) as v1:
-        assert v1.all_locks() == [
+        assert v1.locks_to_take(["back_market_sandbox"]) == [
             V1Lock("back_market_sandbox", "9001"),
             V1Lock("back_market_sandbox", "9003", 1, datetime(2026, 3, 2, 8, tzinfo=UTC)),
             V1Lock("back_market_sandbox", "9003", 1, datetime(2026, 3, 2, 10, tzinfo=UTC)),

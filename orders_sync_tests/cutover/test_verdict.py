@@ -11,22 +11,21 @@ from typing import Any
 import psycopg
 import pytest
 
-from orders_sync.acts.by import By
 from orders_sync.config.account import SellerAccount
 from orders_sync.config.v1 import CutoverSettings
 from orders_sync.config.v1_tables import LevelsTable
 from orders_sync.cutover import comparison as comparisons
 from orders_sync.cutover.comparison import Comparison, Found, compare_day, sampled_day
-from orders_sync.cutover.moves import begin
 from orders_sync.cutover.v1_database import V1Database
 from orders_sync.cutover.v1_values import plain_text
 from orders_sync.database.engine import Connection
 from orders_sync.model.statuses import Status
 from orders_sync.sandbox.v1 import TABLES
 from orders_sync.stock.apply_events import apply_pending
-from orders_sync.stock.connection import StockConnection, StockSchema
+from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.levels import import_levels
 from orders_sync.testing.marketplace import Marketplace, sandbox_account, sync
+from orders_sync_tests.cutover.moved import begin
 
 ORDERS = 10_000
 FEW = 300
@@ -70,8 +69,8 @@ def pair(
     ):
         account = sandbox_account(marketplace, days_back=DAYS + 1)
         monkeypatch.setattr(comparisons, "load_accounts", lambda: ({"shop": account}, {}))
-        begin(connection, By("ann@desk", "V2 is installed"))
-        stock = StockConnection(connection, StockSchema.SHADOW)
+        begin(connection, settings)
+        stock = StockConnection(connection)
         for sync_type in ("new", "modified", "care", "incomplete"):
             sync(account, sync_type)
         skus = connection.execute("SELECT DISTINCT sku FROM order_items WHERE sku <> ''").fetchall()
@@ -85,7 +84,7 @@ def pair(
         )
         connection.execute("UPDATE order_documents SET first_stored_at = first_stored_at - interval '100 days'")
         connection.execute("UPDATE care_records SET stored_at = stored_at - interval '100 days'")
-        connection.execute("UPDATE shadow.stock_lock_history SET at = at - interval '100 days'")
+        connection.execute("UPDATE stock_lock_history SET at = at - interval '100 days'")
         yield Pair(marketplace, account, connection, v1, settings, datetime.now(UTC).date())
 
 
@@ -124,7 +123,7 @@ def copy_to_v1(connection: Connection, v1: psycopg.Connection[tuple[Any, ...]], 
         "COPY stock_locks (order_item_id, sku, quantity, created_at, consumed_at) FROM STDIN"
     ) as copy:
         for item_id, sku, quantity, state in connection.execute(
-            "SELECT item_id, sku, quantity, state FROM shadow.stock_locks WHERE state IN ('locked', 'short', 'consumed')"
+            "SELECT item_id, sku, quantity, state FROM stock_locks WHERE state IN ('locked', 'short', 'consumed')"
         ):
             consumed_at = datetime(2026, 1, 1) if state == "consumed" else None
             copy.write_row([items[item_id], sku, quantity, datetime(2026, 1, 1), consumed_at])
@@ -144,7 +143,7 @@ class Planter:
         day = self.pair.last_days()[self._number % DAYS]
         row = self.pair.connection.execute(
             "SELECT placed.order_id, item.item_id FROM orders placed JOIN order_items item USING (account, order_id) "
-            "LEFT JOIN shadow.stock_locks lock USING (account, item_id) "
+            "LEFT JOIN stock_locks lock USING (account, item_id) "
             f"WHERE placed.order_id <> ALL(%s) AND ({where}) ORDER BY placed.created_at::date <> %s, placed.order_id "
             "LIMIT 1".replace("placed.created_at::date", "(placed.created_at AT TIME ZONE 'UTC')::date").encode(),
             [list(self._taken), day],
@@ -256,7 +255,7 @@ def plant(pair: Pair) -> None:
     planter.v1(_V1_LOCK.format("UPDATE stock_locks SET released_at = now()"), item=item_id)
     planter.expect(order_id, item_id, "lock only in V2", "lock", "")
     order_id, item_id = planter.pick(locked)
-    planter.v2("DELETE FROM shadow.stock_locks WHERE item_id = %(item)s", item=item_id)
+    planter.v2("DELETE FROM stock_locks WHERE item_id = %(item)s", item=item_id)
     planter.expect(order_id, item_id, "lock only in V1", "lock", "")
 
     # What makes no difference: a duplicate, rows without an id, a signature, a fraction of a second, 1.00 for 1.
@@ -430,7 +429,7 @@ def test_a_lock_that_v1_has_forgotten_is_no_difference_of_v2(pair: Pair) -> None
     ((order_id,),) = pair.connection.execute(
         "SELECT order_id FROM order_items WHERE item_id = %s", [item_id]
     ).fetchall()
-    pair.connection.execute("DELETE FROM shadow.stock_locks WHERE item_id = %s", [item_id])
+    pair.connection.execute("DELETE FROM stock_locks WHERE item_id = %s", [item_id])
     pair.v1.execute("UPDATE orders SET updated_at = %s WHERE marketplace_order_id = %s", [day, order_id])
     pair.connection.execute("UPDATE orders SET modified_at = %s WHERE order_id = %s", [day, order_id])
     made = pair.compare(day)
@@ -498,7 +497,7 @@ def test_stock_levels_are_compared_where_v1_has_some(pair: Pair) -> None:
     day = pair.today - timedelta(days=1)
     assert pair.compare(day).levels_differing is None
     pair.v1.execute("CREATE TABLE shelf (sku text, on_hand int)")
-    for row in pair.connection.execute("SELECT sku, on_hand FROM shadow.stock_levels").fetchall():
+    for row in pair.connection.execute("SELECT sku, on_hand FROM stock_levels").fetchall():
         pair.v1.execute("INSERT INTO shelf VALUES (%s, %s)", row)
     tables = pair.settings.tables.model_copy(update={"levels": LevelsTable(table="shelf")})
     assert pair.compare(day, tables=tables).levels_differing == 0

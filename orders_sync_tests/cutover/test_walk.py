@@ -1,11 +1,11 @@
 """The whole cutover, in fast time, on the sandbox: side by side, faults on both sides, V1 off, and a way back."""
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orders_sync.acts.by import By
 from orders_sync.alerts.calls import note_call
 from orders_sync.config.alerts import check_alerts
 from orders_sync.cutover import comparison, moves, readiness
@@ -13,13 +13,14 @@ from orders_sync.cutover.comparison import Comparison, compare_day
 from orders_sync.cutover.readiness import days_still_needed
 from orders_sync.cutover.v1_database import V1Database
 from orders_sync.database.engine import Connection
-from orders_sync.lanes.authority import Phase, current_phase
+from orders_sync.lanes.authority import Phase, current_authority
 from orders_sync.stock.apply_events import apply_pending
-from orders_sync.stock.connection import StockConnection, StockSchema, stock_connection
+from orders_sync.stock.connection import StockConnection, stock_connection
 from orders_sync.stock.levels import import_levels
 from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.marketplace import sync
 from orders_sync_tests.cutover.conftest import Both
+from orders_sync_tests.cutover.moved import BY
 
 HOURS_A_STEP = 2
 
@@ -63,8 +64,17 @@ def mend(both: Both, ghost: tuple[object, ...]) -> None:
     v1.execute("DELETE FROM orders WHERE id = %s", [ghost_id])
 
 
-def switched_off() -> AbstractContextManager[list[str]]:
-    return nullcontext([])
+def advance(both: Both, connection: Connection, *, force: bool, still_on: Sequence[str] = ()) -> moves.Move:
+    """Moves the shop forward. `still_on`: V1's schedules that can't be switched off."""
+    (move,) = moves.advance(
+        connection, both.settings, ["shop"], BY, force=force, v1_off=lambda: nullcontext(list(still_on)),
+        v1_schedules_on=list,
+    )  # fmt: skip
+    return move
+
+
+def phase(connection: Connection) -> Phase:
+    return current_authority(connection).of("shop").phase
 
 
 def a_day(both: Both, connection: Connection, **who: bool) -> None:
@@ -82,6 +92,9 @@ def reach_somebody(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> N
     note_call(connection, "team", None)
 
 
+ACTIVE = "SELECT count(*) FROM stock_locks WHERE state IN ('locked', 'short')"
+
+
 def test_the_whole_cutover(both: Both, connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (readiness, comparison):
         monkeypatch.setattr(module, "load_accounts", lambda: ({"shop": both.account}, {}))
@@ -90,25 +103,22 @@ def test_the_whole_cutover(both: Both, connection: Connection, monkeypatch: pyte
     import_levels(StockConnection(connection), {sku: 4000 for (sku,) in skus})
     apply_stock()
     accepted_before = len(both.marketplace.sandbox.writes)
-    was_active = connection.execute("SELECT count(*) FROM stock_locks WHERE state IN ('locked', 'short')").fetchone()
+    was_active = connection.execute(ACTIVE).fetchone()
     assert was_active != (0,)
 
-    # Phase 1. V1 has the authority: V2's own locks are gone, and it acts on nothing outside.
-    moves.begin(connection, By("a test", "a test"))
-    assert current_phase(connection) is Phase.PARALLEL
-    assert has_shadow_index(connection)
-    assert connection.execute("SELECT count(*) FROM stock_locks WHERE state = 'locked'").fetchone() == (0,)
-    assert connection.execute("SELECT coalesce(sum(reserved), 0) FROM stock_levels").fetchone() == (0,)
+    # Phase 1. V1 has the authority: V2 acts on nothing outside, and keeps the locks as they would be.
+    moves.begin(connection, both.settings, BY)
+    assert phase(connection) is Phase.PARALLEL
+    assert connection.execute(ACTIVE).fetchone() == was_active
     both.v1_runs()
-    levels = connection.execute("SELECT * FROM stock_levels ORDER BY 1").fetchall()
     acceptances = connection.execute("SELECT count(*) FROM acceptances").fetchone()
     with pytest.raises(moves.NotReadyError, match=r"compared: shop: no order was compared"):
-        moves.advance(connection, both.settings, By("a test", "too early"), force=False, v1_off=switched_off)
+        advance(both, connection, force=False)
     a_day(both, connection)
 
     # Phase 2. Days are counted.
-    moves.advance(connection, both.settings, By("a test", "a day has been compared"), force=True, v1_off=switched_off)
-    assert current_phase(connection) is Phase.MONITOR
+    advance(both, connection, force=True)
+    assert phase(connection) is Phase.MONITOR
     a_day(both, connection)
 
     # An outage of V1, then one of V2: each catches up, and no order is missing in the end.
@@ -154,9 +164,9 @@ def test_the_whole_cutover(both: Both, connection: Connection, monkeypatch: pyte
     both.v2_runs()
     apply_stock()
     with pytest.raises(moves.NotReadyError, match=r"agreement: shop \S+: \d+") as refused:
-        moves.advance(connection, both.settings, By("a test", "not yet"), force=False, v1_off=switched_off)
+        advance(both, connection, force=False)
     assert next(check for check in refused.value.checks if check.name == "nothing missing").passed
-    assert days_still_needed(connection, both.settings, datetime.now(UTC).date()) > 0
+    assert days_still_needed(connection, both.settings, ["shop"], datetime.now(UTC).date()) > 0
 
     # Mended, and every one of the last seven days compared again: now it agrees.
     mend(both, row)
@@ -166,41 +176,33 @@ def test_the_whole_cutover(both: Both, connection: Connection, monkeypatch: pyte
         made = compare(both, connection, today - timedelta(days=back))
         assert made.agreement >= 99.95, made.counted
         assert made.locks_differing == 0, made.counted
-    assert days_still_needed(connection, both.settings, today.date()) == 0
+    assert days_still_needed(connection, both.settings, ["shop"], today.date()) == 0
 
     # All the while V2 wrote nothing outside its own tables.
     assert connection.execute("SELECT count(*) FROM acceptances").fetchone() == acceptances
-    assert connection.execute("SELECT * FROM stock_levels ORDER BY 1").fetchall() == levels
     assert len(both.marketplace.sandbox.writes) > accepted_before, "V1 has accepted meanwhile"
 
     # Only the calendar, the alerts, and SKUs that were sold since the stock was counted are in the way.
     with pytest.raises(moves.NotReadyError) as refused:
-        moves.advance(connection, both.settings, By("a test", "too early"), force=False, v1_off=switched_off)
+        advance(both, connection, force=False)
     assert {check.name for check in refused.value.checks if not check.passed} == {"phase", "alerts", "stock list"}
     connection.execute("UPDATE migration_moves SET moved_at = moved_at - interval '8 days'")
     reach_somebody(connection, monkeypatch)
     skus = connection.execute("SELECT DISTINCT sku FROM order_items WHERE sku <> ''").fetchall()
-    import_levels(StockConnection(connection, StockSchema.SHADOW), {sku: 4000 for (sku,) in skus})
+    import_levels(StockConnection(connection), {sku: 4000 for (sku,) in skus})
     apply_stock()
 
     # Going live is refused while V1's schedules stay on.
     with pytest.raises(moves.CutoverError, match="V1's schedules do not stay off: refresh_new_schedule still on"):
-        moves.advance(
-            connection,
-            both.settings,
-            By("a test", "go"),
-            force=False,
-            v1_off=lambda: nullcontext(["refresh_new_schedule"]),
-        )
-    assert current_phase(connection) is Phase.MONITOR
+        advance(both, connection, force=False, still_on=["refresh_new_schedule"])
+    assert phase(connection) is Phase.MONITOR
 
     # Phase 3. V1's locks are V2's now: each once, none lost, none released by mistake.
     v1 = V1Database(both.settings)
-    held = {lock.item_id for lock in v1.all_locks() if not lock.consumed}
+    held = {lock.item_id for lock in v1.locks_to_take(["shop"]) if not lock.consumed}
     v1.close()
-    move = moves.advance(connection, both.settings, By("a test", "it agrees"), force=False, v1_off=switched_off)
+    move = advance(both, connection, force=False)
     assert (move.to_phase, move.forced) == (Phase.LIVE, False)
-    assert not has_shadow_index(connection)
     ours = {i for (i,) in connection.execute("SELECT item_id FROM stock_locks WHERE state IN ('locked', 'short')")}
     assert ours == held
     double = connection.execute("SELECT account, item_id, count(*) FROM stock_locks GROUP BY 1, 2 HAVING count(*) > 1")
@@ -208,7 +210,7 @@ def test_the_whole_cutover(both: Both, connection: Connection, monkeypatch: pyte
     assert connection.execute("SELECT count(*) FROM order_events WHERE applied_at IS NULL").fetchone() == (0,)
     check_invariants(connection)
     cause = connection.execute("SELECT cause FROM stock_lock_history WHERE item_id = %s ORDER BY entry_id", [min(held)])
-    assert str((cause.fetchone() or ("",))[0]).startswith("OrderCreated"), "as in the shadow"
+    assert str((cause.fetchone() or ("",))[0]).startswith("OrderCreated"), "as before"
 
     # V2 has the authority: it accepts, locks and releases.
     both.marketplace.pass_time(hours=3)
@@ -217,25 +219,19 @@ def test_the_whole_cutover(both: Both, connection: Connection, monkeypatch: pyte
     apply_stock()
     check_invariants(connection)
 
-    # And back: V2's locks are released, V1 has the authority again; forward again, nothing is doubled.
-    moves.back(connection, By("a test", "second thoughts"))
-    assert current_phase(connection) is Phase.PARALLEL
-    assert connection.execute("SELECT count(*) FROM stock_locks WHERE state = 'locked'").fetchone() == (0,)
+    # And back: V1 has the authority again; forward again, nothing is doubled.
+    moves.back(connection, ["shop"], BY)
+    assert phase(connection) is Phase.PARALLEL
     both.v1_runs()
     for _ in range(2):
-        moves.advance(connection, both.settings, By("a test", "on again"), force=True, v1_off=switched_off)
-    assert current_phase(connection) is Phase.LIVE
+        advance(both, connection, force=True)
+    assert phase(connection) is Phase.LIVE
     check_invariants(connection)
     phases = [(m.from_phase.value, m.to_phase.value, m.forced) for m in moves_made(connection)]
     assert phases == [
         ("live", "parallel", False), ("parallel", "monitor", True), ("monitor", "live", False),
         ("live", "parallel", False), ("parallel", "monitor", True), ("monitor", "live", True),
     ]  # fmt: skip
-
-
-def has_shadow_index(connection: Connection) -> bool:
-    """Whether the events that wait to be applied in shadow have their index: it costs every order."""
-    return connection.execute("SELECT to_regclass('order_events_shadow_pending')").fetchone() != (None,)
 
 
 def moves_made(connection: Connection) -> list[moves.Move]:

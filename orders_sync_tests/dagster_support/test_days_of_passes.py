@@ -72,8 +72,9 @@ def test_no_day_before_the_first_partition_is_marked(passed: Connection) -> None
 def test_a_day_of_new_orders_shows_how_many_are_stored_of_it(
     connection: Connection, account: SellerAccount, marketplace: Marketplace
 ) -> None:
+    since_midnight = datetime.now(UTC) - MIDNIGHT  # a day and more, if midnight has passed meanwhile
     for number, days in ((1, 0), (2, 2), (3, 2), (4, 5)):
-        an_order(marketplace, number, age=timedelta(days=days))
+        an_order(marketplace, number, age=since_midnight + timedelta(days=days))
     sync(account)
     (created,) = connection.execute("SELECT max(created_at) FROM orders").fetchone() or (None,)
     assert created is not None

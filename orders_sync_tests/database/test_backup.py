@@ -60,7 +60,7 @@ def test_the_next_passes_close_the_gap_after_a_restore(
     marketplace.pass_time(minutes=10)
     everything_works(connection, marketplace)
     before = connection.execute(STATE).fetchall()
-    levels = StockConnection(connection).execute("SELECT * FROM {levels} ORDER BY 1").fetchall()
+    levels = StockConnection(connection).execute("SELECT * FROM stock_levels ORDER BY 1").fetchall()
 
     url = request.getfixturevalue(target)
     restore(tmp_path / "orders.dump", url)
@@ -69,7 +69,7 @@ def test_the_next_passes_close_the_gap_after_a_restore(
         assert restored.execute("SELECT count(*) FROM orders").fetchone() == (3,)
         everything_works(restored, marketplace)
         assert restored.execute(STATE).fetchall() == before
-        assert [row[:4] for row in StockConnection(restored).execute("SELECT * FROM {levels} ORDER BY 1")] == [
+        assert [row[:4] for row in StockConnection(restored).execute("SELECT * FROM stock_levels ORDER BY 1")] == [
             row[:4] for row in levels
         ]
 

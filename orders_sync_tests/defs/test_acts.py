@@ -27,6 +27,9 @@ ACTS = {
     "blank_old_buyer_data": Act.BLANK_BUYERS_DATA,
     "prune_old_history": Act.PRUNE_HISTORY,
     "compare_v1_and_v2": Act.COMPARE_V1_AND_V2,
+    "cutover_begin": Act.MOVE_CUTOVER,
+    "cutover_advance": Act.MOVE_CUTOVER,
+    "cutover_back": Act.MOVE_CUTOVER,
 }
 OTHERS = {
     "check_orders": "It only reads.",

@@ -107,19 +107,6 @@ def test_the_accounts_without_orders_are_named(connection: Connection) -> None:
     assert accounts_without_orders(connection, ["shop", "typo", "other"]) == ["typo"]
 
 
-@pytest.mark.usefixtures("three_orders")
-def test_the_pick_list_of_the_shadow_is_that_of_the_phase(connection: Connection) -> None:
-    connection.execute(
-        "INSERT INTO shadow.stock_levels (sku, on_hand, imported_at) VALUES ('PHONE', 7, now())"
-    )  # what V2 computes while V1 owns the stock
-    assert [row["on_hand"] for row in exported(connection, Export.PICK_LIST)] == [None, None]
-    connection.execute(
-        "INSERT INTO migration_moves (from_phase, to_phase, moved_by, forced, reason, checks) "
-        "VALUES ('live', 'parallel', 'ann', false, 'test', '{}')"
-    )
-    assert [row["on_hand"] for row in exported(connection, Export.PICK_LIST)] == [None, 7]
-
-
 def many(count: int) -> Query:
     return Query(SQL("SELECT n FROM generate_series(1, %(count)s::int) n").format(), {"count": count})
 

@@ -36,14 +36,14 @@ def cancel(stock: StockConnection, item: StoredItem = THREE) -> None:
 
 def lock(stock: StockConnection, sku: str = "PHONE") -> tuple[str, int, int, int]:
     """(state, locked, held, consumed)."""
-    row = stock.execute("SELECT state, locked, held, consumed FROM {locks} WHERE sku = %s", [sku]).fetchone()
+    row = stock.execute("SELECT state, locked, held, consumed FROM stock_locks WHERE sku = %s", [sku]).fetchone()
     assert row is not None
     return row
 
 
 def level(stock: StockConnection, sku: str = "PHONE") -> tuple[int | None, int]:
     """(on hand, reserved)."""
-    row = stock.execute("SELECT on_hand, reserved FROM {levels} WHERE sku = %s", [sku]).fetchone()
+    row = stock.execute("SELECT on_hand, reserved FROM stock_levels WHERE sku = %s", [sku]).fetchone()
     assert row is not None
     return row
 

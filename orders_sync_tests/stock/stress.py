@@ -162,9 +162,9 @@ def _wrong_skus(stock: StockConnection, counted: dict[str, int]) -> list[str]:
 
 
 _WRONG_SKUS = """
-SELECT sku FROM {levels} level JOIN unnest(%s::text[], %s::int[]) AS counted (sku, pieces) USING (sku)
+SELECT sku FROM stock_levels level JOIN unnest(%s::text[], %s::int[]) AS counted (sku, pieces) USING (sku)
 WHERE level.on_hand - level.missing <> counted.pieces + (
-  SELECT coalesce(sum(moved.pieces), 0) FROM {movements} moved WHERE moved.sku = level.sku
+  SELECT coalesce(sum(moved.pieces), 0) FROM stock_movements moved WHERE moved.sku = level.sku
     AND moved.kind <> 'counted' AND coalesce(moved.moved_at, moved.at) > level.counted_at)
 ORDER BY sku
 """

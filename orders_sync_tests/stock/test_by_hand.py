@@ -36,7 +36,7 @@ def store_item(
 
 def level(stock: StockConnection, sku: str = "PHONE") -> tuple[int | None, int]:
     """(on hand, reserved)."""
-    row = stock.execute("SELECT on_hand, reserved FROM {levels} WHERE sku = %s", [sku]).fetchone()
+    row = stock.execute("SELECT on_hand, reserved FROM stock_levels WHERE sku = %s", [sku]).fetchone()
     assert row is not None
     return row
 
@@ -44,7 +44,7 @@ def level(stock: StockConnection, sku: str = "PHONE") -> tuple[int | None, int]:
 def lock(stock: StockConnection, item_id: str = "100", sku: str = "PHONE") -> tuple[int, int, int]:
     """(locked, short, consumed)."""
     row = stock.execute(
-        "SELECT locked, short, consumed FROM {locks} WHERE item_id = %s AND sku = %s", [item_id, sku]
+        "SELECT locked, short, consumed FROM stock_locks WHERE item_id = %s AND sku = %s", [item_id, sku]
     ).fetchone()
     assert row is not None
     return row
@@ -53,7 +53,7 @@ def lock(stock: StockConnection, item_id: str = "100", sku: str = "PHONE") -> tu
 def movements(stock: StockConnection) -> list[tuple[str, int, int, str, str]]:
     """(kind, pieces, on hand, reason, made by), without imports."""
     return stock.execute(
-        "SELECT kind, pieces, on_hand, reason, made_by FROM {movements} WHERE kind <> 'counted' ORDER BY movement_id"
+        "SELECT kind, pieces, on_hand, reason, made_by FROM stock_movements WHERE kind <> 'counted' ORDER BY movement_id"
     ).fetchall()
 
 
@@ -82,7 +82,7 @@ class TestAdjust:
         assert lock(stock, sku="CASE") == (0, 1, 0)
         adjust(stock, "CASE", 1, ANN)
         assert lock(stock, sku="CASE") == (1, 0, 0)
-        cause = stock.execute("SELECT cause FROM {history} ORDER BY entry_id DESC LIMIT 1").fetchone()
+        cause = stock.execute("SELECT cause FROM stock_lock_history ORDER BY entry_id DESC LIMIT 1").fetchone()
         assert cause == ("stock adjusted by ann@desk: says so",)
         check_invariants(stock.connection)
 
@@ -147,7 +147,9 @@ class TestDecide:
     def test_it_is_on_record_with_its_reason(self, stock: StockConnection) -> None:
         store_item(stock, StoredItem("100"))
         decide(stock, ITEM, Decision.RELEASE, ANN)
-        cause = stock.execute("SELECT cause, event_id FROM {history} ORDER BY entry_id DESC LIMIT 1").fetchone()
+        cause = stock.execute(
+            "SELECT cause, event_id FROM stock_lock_history ORDER BY entry_id DESC LIMIT 1"
+        ).fetchone()
         assert cause == ("released by ann@desk: says so", None)
         decision = stock.execute("SELECT decision, item_status, reason, made_by FROM stock_decisions").fetchone()
         assert decision == ("release", "accepted", "says so", "ann@desk")

@@ -43,7 +43,7 @@ def ships(stock: StockConnection, item_id: str = "100", minutes: float = 0, sku:
 
 
 def on_hand(stock: StockConnection, sku: str = "PHONE") -> int | None:
-    row = stock.execute("SELECT on_hand FROM {levels} WHERE sku = %s", [sku]).fetchone()
+    row = stock.execute("SELECT on_hand FROM stock_levels WHERE sku = %s", [sku]).fetchone()
     return row[0] if row else None
 
 
@@ -268,7 +268,7 @@ class TestUndoingAShipment:
     @staticmethod
     def pieces(stock: StockConnection) -> tuple[int, int]:
         """(on hand, reserved)."""
-        rows = stock.execute("SELECT on_hand, reserved FROM {levels} WHERE sku = 'PHONE'").fetchall()
+        rows = stock.execute("SELECT on_hand, reserved FROM stock_levels WHERE sku = 'PHONE'").fetchall()
         return rows[0]
 
     def test_one_of_two_pieces(self, stock: StockConnection) -> None:
@@ -368,7 +368,7 @@ class TestUndoingAShipment:
         store(stock, StoredItem("100"), 3, created_at=at(-50))
         undo_shipment(stock, ITEM, None, ANN)
         check_invariants(stock.connection)
-        rows = stock.execute("SELECT item_id, locked, short FROM {locks} ORDER BY item_id").fetchall()
+        rows = stock.execute("SELECT item_id, locked, short FROM stock_locks ORDER BY item_id").fetchall()
         assert rows == [("100", 1, 0), ("200", 0, 1)]
 
     def test_pieces_that_came_back_before_are_not_added_and_can_come_back_again(self, stock: StockConnection) -> None:
@@ -420,7 +420,7 @@ def test_what_shipped_and_was_never_taken_is_found_and_repaired(stock: StockConn
     """An event was skipped, or the stock tables are older than the orders."""
     import_levels(stock, {"PHONE": 10}, counted_at=at(-100))
     store_order(stock.connection, StoredOrder("1", [StoredItem("100", status="shipped")]))
-    stock.execute("UPDATE {events} SET applied_at = now()")
+    stock.execute("UPDATE order_events SET applied_at = now()")
     assert [each.problem for each in wrong_locks(stock)] == ["1 of 1 pieces that left were not taken"]
     repair(stock)
     assert on_hand(stock) == 9

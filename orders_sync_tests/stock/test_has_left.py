@@ -158,6 +158,6 @@ class TestAShipmentIsUndoneWhileAPieceIsHeld:
     def test_if_an_older_order_gets_the_piece_the_held_one_is_locked(self, reported: StockConnection) -> None:
         store(reported, StoredItem("200", quantity=9), order_id="2", created_at=at(-5))
         undo_shipment(reported, ITEM, 1, ANN)
-        locks = reported.execute("SELECT item_id, locked, short, held FROM {locks} ORDER BY item_id").fetchall()
+        locks = reported.execute("SELECT item_id, locked, short, held FROM stock_locks ORDER BY item_id").fetchall()
         assert (locks, level(reported)) == ([("100", 1, 0, 0), ("200", 9, 0, 0)], (10, 10))
         check(reported)

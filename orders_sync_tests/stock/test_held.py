@@ -11,17 +11,14 @@ from orders_sync.model.records import Document, DocumentKind
 from orders_sync.stock.apply_events import apply_pending, pending_events
 from orders_sync.stock.by_hand import StockActError, decide, undo_shipment
 from orders_sync.stock.connection import StockConnection
-from orders_sync.stock.decision import Cause
 from orders_sync.stock.explain import explain
 from orders_sync.stock.held import HeldPieces, has_left, held, still_here
 from orders_sync.stock.levels import import_levels
 from orders_sync.stock.needs import Decision
 from orders_sync.stock.queries import sku_levels
-from orders_sync.stock.reconcile import release_all
 from orders_sync.stock.wrong_locks import repair, wrong_locks
 from orders_sync.sync.documents import store_documents
 from orders_sync.testing.deployment import write_account
-from orders_sync.testing.invariants import check_invariants
 from orders_sync_tests.stock.labelled_item import (
     ANN,
     ITEM,
@@ -287,14 +284,6 @@ def test_an_account_can_release_at_once(
     store(stock, THREE._replace(status="cancelled"), 9)
     assert (lock(stock), held(stock)) == (("released", 0, 0, 0), [])
     check(stock)
-
-
-def test_all_locks_are_released_when_v1_takes_over_again(stock: StockConnection) -> None:
-    cancel(stock)
-    with stock.changing():
-        release_all(stock, Cause("V1 has the authority"))
-    assert (held(stock), level(stock)) == ([], (10, 0))
-    check_invariants(stock.connection)
 
 
 def test_since_is_when_pieces_were_first_held(stock: StockConnection) -> None:

@@ -137,7 +137,7 @@ def test_a_piece_that_becomes_available_then_is_for_the_order_that_waits(stock: 
     store(stock, StoredItem("300"), order_id="3", minutes=2)
     store_order(stock.connection, StoredOrder("2", [StoredItem("050", quantity=9)], modified_at=at(3)))
     label(stock)
-    locks = stock.execute("SELECT item_id, locked, held FROM {locks} ORDER BY item_id").fetchall()
+    locks = stock.execute("SELECT item_id, locked, held FROM stock_locks ORDER BY item_id").fetchall()
     assert locks == [("050", 9, 0), ("100", 0, 0), ("300", 1, 0)]
     check(stock)
 

@@ -108,9 +108,9 @@ def test_a_count_takes_back_what_was_oversold_once_the_account_may_not_oversell_
     store_order(stock.connection, StoredOrder("1", [StoredItem("100", quantity=5)]))
     apply_pending(stock, frozenset({ACCOUNT}))
     import_levels(stock, {"PHONE": on_hand}, frozenset({ACCOUNT}))
-    assert stock.execute("SELECT locked, short FROM {locks}").fetchall() == [(5, 0)]
+    assert stock.execute("SELECT locked, short FROM stock_locks").fetchall() == [(5, 0)]
     import_levels(stock, {"PHONE": on_hand})
-    assert stock.execute("SELECT locked, short FROM {locks}").fetchall() == [(locked, 5 - locked)]
+    assert stock.execute("SELECT locked, short FROM stock_locks").fetchall() == [(locked, 5 - locked)]
     check_invariants(stock.connection)
 
 

@@ -35,14 +35,14 @@ class Life:
 
     def level(self, sku: str = "PHONE") -> tuple[int | None, int]:
         """(on hand, reserved)."""
-        row = self.stock.execute("SELECT on_hand, reserved FROM {levels} WHERE sku = %s", [sku]).fetchone()
+        row = self.stock.execute("SELECT on_hand, reserved FROM stock_levels WHERE sku = %s", [sku]).fetchone()
         assert row is not None
         return row
 
     def lock(self, item_id: str) -> tuple[str, int, int, int]:
         """(state, locked, short, consumed)."""
         row = self.stock.execute(
-            "SELECT state, locked, short, consumed FROM {locks} WHERE item_id = %s", [item_id]
+            "SELECT state, locked, short, consumed FROM stock_locks WHERE item_id = %s", [item_id]
         ).fetchone()
         assert row is not None
         return row

@@ -60,7 +60,7 @@ def test_a_stored_shipment_counts_before_the_stock_job_has_looked_at_it(
     with pytest.raises(StockActError, match="is shipped: its pieces have left"):
         decide(stock, ITEM, decision, ANN)
     apply_pending(stock)
-    assert stock.execute("SELECT on_hand, reserved FROM {levels}").fetchone() == (9, 0)
+    assert stock.execute("SELECT on_hand, reserved FROM stock_levels").fetchone() == (9, 0)
     check_invariants(stock.connection)
 
 
@@ -75,7 +75,7 @@ def test_what_was_set_to_shipped_by_a_decision_is_neither_locked_nor_released(st
 def test_of_pieces_that_are_cancelled_in_part_the_others_are_locked(stock: StockConnection) -> None:
     store(stock, StoredItem("100", quantity=3, status="awaiting_payment", cancelled=1))
     decide(stock, ITEM, Decision.LOCK, ANN)
-    assert stock.execute("SELECT locked, short FROM {locks}").fetchall() == [(2, 0)]
+    assert stock.execute("SELECT locked, short FROM stock_locks").fetchall() == [(2, 0)]
     check_invariants(stock.connection)
 
 
@@ -92,6 +92,6 @@ class TestRecord:
         store(stock, StoredItem("100", status="awaiting_payment"))
         for decision, locked in ((Decision.LOCK, 1), (Decision.RELEASE, 0), (Decision.LOCK, 1)):
             decide(stock, ITEM, decision, ANN)
-            assert stock.execute("SELECT sum(locked) FROM {locks}").fetchone() == (locked,)
+            assert stock.execute("SELECT sum(locked) FROM stock_locks").fetchone() == (locked,)
             check_invariants(stock.connection)
         assert [each.decision for each in explain(stock, "100").decisions] == ["lock", "release", "lock"]

@@ -52,7 +52,7 @@ def close(stock: StockConnection, care_id: str, pieces: int | None, item_id: str
 
 
 def on_hand(stock: StockConnection, sku: str = "PHONE") -> int | None:
-    row = stock.execute("SELECT on_hand FROM {levels} WHERE sku = %s", [sku]).fetchone()
+    row = stock.execute("SELECT on_hand FROM stock_levels WHERE sku = %s", [sku]).fetchone()
     assert row is not None
     return row[0]
 

@@ -6,7 +6,7 @@ from orders_sync.database.engine import Connection
 from orders_sync.stock.apply_events import apply_pending, pending_events
 from orders_sync.stock.available import Buffer, available_to_sell, set_buffer, stored_buffers
 from orders_sync.stock.by_hand import By, adjust, return_to_stock, undo_shipment
-from orders_sync.stock.connection import StockConnection, StockSchema
+from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.explain import explain
 from orders_sync.stock.input import StockInputError
 from orders_sync.stock.levels import import_levels
@@ -29,8 +29,8 @@ from orders_sync_tests.stock.stored_orders import (
 )
 
 ANN = By("ann@desk", "why")
-LEVELS = "SELECT sku, on_hand, reserved FROM {levels} ORDER BY sku"
-LOCKS = "SELECT item_id, sku, locked, short, consumed FROM {locks} ORDER BY item_id, sku"
+LEVELS = "SELECT sku, on_hand, reserved FROM stock_levels ORDER BY sku"
+LOCKS = "SELECT item_id, sku, locked, short, consumed FROM stock_locks ORDER BY item_id, sku"
 
 
 def one_order(connection: Connection, number: int, sku: str, status: str = "accepted", quantity: int = 1) -> None:
@@ -291,7 +291,7 @@ def test_held_pieces_are_looked_at_again(connection: Connection, stock: StockCon
     assert change is not None
     assert change.rechecked == 1
     apply_pending(stock)
-    assert stock.execute("SELECT sku, held FROM {locks}").fetchall() == [("PHONE", 2)]
+    assert stock.execute("SELECT sku, held FROM stock_locks").fetchall() == [("PHONE", 2)]
     check_invariants(connection)
 
 
@@ -341,23 +341,6 @@ def test_counts_that_are_one_by_the_rule_are_an_error(stock: StockConnection) ->
         import_levels(stock, {"phone": 1, "PHONE": 2})
 
 
-@pytest.mark.parametrize("used", StockSchema)
-def test_the_tables_of_the_schema_in_use_are_merged_and_the_others_can_refuse_nothing(
-    connection: Connection, used: StockSchema
-) -> None:
-    """A move of the cutover replaces the others."""
-    (unused,) = set(StockSchema) - {used}
-    stock = StockConnection(connection, used)
-    import_levels(stock, {"phone": 2, "PHONE": 0})
-    import_levels(StockConnection(connection, unused), {"phone": 2, "PHONE": 3})
-    one_order(connection, 1, "phone")
-    apply_pending(stock)
-    set_sku_case(stock, SkuCase.IGNORE, ANN)
-    assert stock.execute(LEVELS).fetchall() == [("PHONE", 2, 1)]
-    assert stock.execute(LOCKS).fetchall() == [("100", "PHONE", 1, 0, 0)]
-    assert (on_hand_mismatches(stock), reserved_mismatches(stock)) == ([], [])
-
-
 def test_the_time_to_merge_grows_with_the_number_of_locks_only(connection: Connection, stock: StockConnection) -> None:
     """4,000 items with a lock under both spellings: one statement once took 10 s for them, now 0.2 s."""
     connection.execute("INSERT INTO stock_levels (sku) VALUES ('phone'), ('PHONE')")
@@ -372,4 +355,6 @@ def test_the_time_to_merge_grows_with_the_number_of_locks_only(connection: Conne
     )
     connection.execute("SET statement_timeout = '5s'")
     set_sku_case(stock, SkuCase.IGNORE, ANN)
-    assert stock.execute("SELECT sku, short, count(*) FROM {locks} GROUP BY 1, 2").fetchall() == [("PHONE", 1, 4_000)]
+    assert stock.execute("SELECT sku, short, count(*) FROM stock_locks GROUP BY 1, 2").fetchall() == [
+        ("PHONE", 1, 4_000)
+    ]

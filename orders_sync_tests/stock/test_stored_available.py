@@ -15,7 +15,7 @@ from orders_sync.stock.available_position import (
     skus_changed_since,
 )
 from orders_sync.stock.by_hand import By, adjust, decide, return_to_stock
-from orders_sync.stock.connection import StockConnection, StockSchema
+from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.levels import import_levels
 from orders_sync.stock.needs import Decision
 from orders_sync.stock.settings import set_sku_case
@@ -118,18 +118,6 @@ def test_another_account_gets_its_numbers_and_one_that_is_gone_loses_them(offere
     store_available(offered, ["other", "third"])
     assert {account for account, _ in stored(offered)} == {"other", "third"}
     assert latest(offered)[ACCOUNT, "PHONE"] == 0
-
-
-def test_the_stock_of_another_schema_counts_from_the_move_on(offered: StockConnection) -> None:
-    shadow = StockConnection(offered.connection, StockSchema.SHADOW)
-    import_levels(shadow, {"PHONE": 1})
-    assert is_behind(shadow)
-    store_available(shadow, ACCOUNTS)
-    assert stored(shadow) == {
-        (ACCOUNT, "PHONE"): 1, ("other", "PHONE"): 1, (ACCOUNT, "PHONE-FR"): 1, ("other", "PHONE-FR"): 1,
-        (ACCOUNT, "SET"): 0,
-    }  # fmt: skip
-    assert is_behind(offered)
 
 
 def test_the_stock_job_shows_totals_and_what_is_scarce(offered: StockConnection) -> None:

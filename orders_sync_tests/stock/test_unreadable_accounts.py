@@ -43,7 +43,7 @@ def test_nothing_is_taken_back_until_the_file_is_mended(
         import_levels(stock, {"PHONE": 0, "CASE": 2})
     with pytest.raises(UnreadableAccountError, match=message):
         adjust(stock, "PHONE", -1, ANN)
-    assert stock.execute("SELECT sku, on_hand FROM {levels} ORDER BY sku").fetchall() == [("CASE", 3), ("PHONE", 1)]
+    assert stock.execute("SELECT sku, on_hand FROM stock_levels ORDER BY sku").fetchall() == [("CASE", 3), ("PHONE", 1)]
     adjust(stock, "CASE", -3, ANN)  # nobody holds one
     assert stock.execute(LOCKS).fetchall() == [("100", 1, 0, 0), ("200", 1, 0, 0)]
     broken_file.write_text(broken_file.read_text().replace("acept_orderlines", "accept_orderlines"))

@@ -9,16 +9,18 @@ import pytest
 from docs.generate.contract import event_schema
 from orders_sync.acts.by import By
 from orders_sync.config.account import SellerAccount
-from orders_sync.cutover.stock_handover import hand_back
+from orders_sync.cutover.phases import note_moves
+from orders_sync.cutover.stock_handover import V1Lock
 from orders_sync.database.engine import Connection, connect
 from orders_sync.documents.store import Choice, add_offered_documents
+from orders_sync.lanes.authority import Phase
 from orders_sync.model.records import Document, DocumentKind
 from orders_sync.model.statuses import Status
 from orders_sync.privacy.buyers import Buyer, find_records
 from orders_sync.privacy.erase import erase
 from orders_sync.sandbox.formats import iso
 from orders_sync.stock.apply_events import apply_pending
-from orders_sync.stock.connection import StockConnection, StockSchema
+from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.levels import import_levels
 from orders_sync.subscriptions.deliveries import claim, refuse
 from orders_sync.subscriptions.event import OrderEvent, event_from
@@ -293,21 +295,35 @@ class TestLocks:
         assert [event.kind for event in events(connection)] == ["StockShort"]
         assert apply_pending(stock).events == 0
 
-    def test_the_locks_of_the_shadow_are_none_nor_those_that_the_move_copies(
+    def test_the_locks_of_an_account_that_v1_has_are_none_nor_those_that_v2_takes_over(
         self, connection: Connection, subscribe: Subscribe
     ) -> None:
-        public = StockConnection(connection)
-        import_levels(public, {"PHONE": 5})
-        with connection.transaction():
-            hand_back(connection)
+        stock = StockConnection(connection)
+        import_levels(stock, {"PHONE": 5})
+        note_moves(connection, ["shop"], Phase.LIVE, Phase.MONITOR, By("ann@desk", "V2 is installed"))
         subscribe(kinds=["StockLocked", "StockShort"])
         store_order(connection, StoredOrder("1", [StoredItem("1")]))
-        apply_pending(StockConnection(connection, StockSchema.SHADOW))
-        go_live(public)
+        store_order(connection, StoredOrder("2", [StoredItem("2", quantity=9)]))
+        store_order(connection, StoredOrder("3", [StoredItem("3", status="unknown")], "unknown"))
+        apply_pending(stock)
+        import_levels(stock, {"PHONE": 20})
+        go_live(stock, V1Lock("shop", "3"))
+        note_moves(connection, ["shop"], Phase.MONITOR, Phase.LIVE, By("ann@desk", "they agree"))
         assert events(connection) == []
-        store_order(connection, StoredOrder("2", [StoredItem("2")]))
-        apply_pending(public)
-        assert [(event.kind, event.order_id) for event in events(connection)] == [("StockLocked", "2")]
+        store_order(connection, StoredOrder("4", [StoredItem("4")]))
+        apply_pending(stock)
+        assert [(event.kind, event.order_id) for event in events(connection)] == [("StockLocked", "4")]
+
+    def test_they_go_on_for_an_account_that_is_in_no_cutover(
+        self, connection: Connection, subscribe: Subscribe
+    ) -> None:
+        stock = StockConnection(connection)
+        import_levels(stock, {"PHONE": 5})
+        note_moves(connection, ["canary"], Phase.LIVE, Phase.MONITOR, By("ann@desk", "V2 is installed"))
+        subscribe(kinds=["StockLocked", "StockShort"])
+        store_order(connection, StoredOrder("1", [StoredItem("1")]))
+        apply_pending(stock)
+        assert [(event.kind, event.order_id) for event in events(connection)] == [("StockLocked", "1")]
 
 
 def test_nobody_who_did_not_ask_gets_one_and_none_is_written_where_nobody_asks(

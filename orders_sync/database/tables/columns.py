@@ -39,6 +39,7 @@ BLANKED_AT = (
     "When the buyer's data was blanked, by the account's retention or by `buyer erase`; empty: it was not. The year "
     "1970: by an older version, which left more; the next retention blanks it anew."
 )
+UNUSED = "Unused since revision 0040; a later one drops it."
 FIRST_STORED_AT = "When we stored the row first, by our clock."
 STORED_AT = "When we stored its latest change, by our clock."
 

@@ -11,6 +11,10 @@ migration_moves = Table(
     "migration_moves",
     metadata,
     Column("move_id", BigInteger, Identity(), primary_key=True, comment="Running number of the move."),
+    Column(
+        "account", Text, nullable=False, server_default="",
+        comment="Name of the seller account that moved; '': all accounts, before revision 0040.",
+    ),
     Column("from_phase", Text, nullable=False, comment="Phase before the move: parallel, monitor or live."),
     Column("to_phase", Text, nullable=False, comment="Phase after the move: parallel, monitor or live."),
     moment("moved_at", "When the cutover moved, by our clock.", now=True),
@@ -20,8 +24,25 @@ migration_moves = Table(
     Column(
         "checks", JSONB, nullable=False, comment="The checks at the time of the move: a list of {name, passed, what}."
     ),
-    comment="One row per move between phases of the cutover from V1 to V2.",
-)
+    Column(
+        "not_taken", JSONB, nullable=False, server_default=text("'[]'"),
+        comment="V1's locks that V2 did not take over, since their items need none: a list of {order_id, item_id, "
+        "status}.",
+    ),
+    comment="One row per move of an account between phases of the cutover from V1 to V2.",
+)  # fmt: skip
+
+migration_v1_writes = Table(
+    "migration_v1_writes",
+    metadata,
+    Column("account", Text, primary_key=True, comment=ACCOUNT),
+    Column(
+        "orders", Integer, nullable=False,
+        comment="Number of the account's orders that V1 has written since V2 has taken the account over.",
+    ),
+    moment("looked_at", "When V1 was looked at last, by our clock.", now=True),
+    comment="Whether V1 stays off, one row per account that V2 has taken over: the check v1_stays_off looks each hour.",
+)  # fmt: skip
 
 migration_comparisons = Table(
     "migration_comparisons",

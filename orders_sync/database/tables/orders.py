@@ -27,6 +27,7 @@ from orders_sync.database.tables.columns import (
     SKU,
     STATUS,
     STORED_AT,
+    UNUSED,
     address_columns,
     metadata,
     moment,
@@ -290,12 +291,9 @@ order_events = Table(
     ),
     Column("attempts", Integer, nullable=False, server_default="0", comment="Number of attempts to apply the event."),
     Column("problem", Text, comment="Why the last attempt failed; empty: it did not."),
-    moment("shadow_applied_at", "When the event was applied to the shadow stock (V1 has the authority), by our clock."),
-    Column(
-        "shadow_attempts", Integer, nullable=False, server_default="0",
-        comment="Number of attempts to apply the event to the shadow stock.",
-    ),
-    Column("shadow_problem", Text, comment="Why the last attempt on the shadow stock failed; empty: it did not."),
+    moment("shadow_applied_at", UNUSED),
+    Column("shadow_attempts", Integer, nullable=False, server_default="0", comment=UNUSED),
+    Column("shadow_problem", Text, comment=UNUSED),
     Column(
         "details", JSONB,
         comment="The document, the care case or the lock that the event is about; empty: it is about the order's own "

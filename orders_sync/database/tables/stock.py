@@ -367,7 +367,7 @@ stock_available_position = Table(
     "stock_available_position",
     metadata,
     Column("position_id", Integer, primary_key=True, autoincrement=False, comment="Always 1."),
-    Column("schema_name", Text, comment="public or shadow: whose stock it is; empty: all numbers are computed anew."),
+    Column("schema_name", Text, comment="public; empty: all numbers are computed anew."),
     Column("entry_id", BigInteger, nullable=False, server_default="0", comment="Last row of stock_lock_history."),
     Column("movement_id", BigInteger, nullable=False, server_default="0", comment="Last row of stock_movements."),
     Column("accounts", ARRAY(Text), nullable=False, server_default="{}", comment="The accounts that have numbers."),

@@ -1,4 +1,4 @@
-"""When V1 and V2 are compared; V1's own schedules, which are off by default."""
+"""The job that compares V1 and V2, and when it runs; V1's own schedules, which are off by default."""
 
 from datetime import UTC, timedelta
 
@@ -6,10 +6,19 @@ import dagster as dg
 
 from orders_sync.config import crons
 from orders_sync.config.v1 import load_cutover_settings
+from orders_sync.cutover.readiness import accounts_of
 from orders_sync.dagster_instance.automation import v1_schedule_name
+from orders_sync.dagster_instance.cutover_assets import comparison_key
 from orders_sync.dagster_support.orders_database import OrdersDatabase
-from orders_sync.defs.cutover.jobs import TAGS, compare_v1_and_v2, refresh_latest, refresh_new, refresh_orders
-from orders_sync.lanes.authority import Phase, current_phase
+from orders_sync.defs.cutover.jobs import TAGS, refresh_latest, refresh_new, refresh_orders
+from orders_sync.lanes.authority import current_authority
+
+compare_v1_and_v2 = dg.define_asset_job(
+    "compare_v1_and_v2",
+    selection=dg.AssetSelection.assets(*map(comparison_key, accounts_of(load_cutover_settings()))),
+    description="Compares V1 and V2 for a day, for each account of V1.",
+    executor_def=dg.in_process_executor,
+)
 
 
 @dg.schedule(
@@ -21,12 +30,15 @@ from orders_sync.lanes.authority import Phase, current_phase
 def compare_v1_and_v2_schedule(
     context: dg.ScheduleEvaluationContext, orders_database: OrdersDatabase
 ) -> dg.RunRequest | dg.SkipReason:
-    """Requests the comparison of the UTC day before the tick. Skips once V2 is live."""
+    """Requests the comparison of the UTC day before the tick, for the accounts that V1 has. Skips if it has none."""
     with orders_database.connect("schedule") as connection:
-        if current_phase(connection) is Phase.LIVE:
-            return dg.SkipReason("V2 is live, or there never was a V1: there is nothing to compare.")
+        authority = current_authority(connection)
+    of_v1 = [name for name in accounts_of(load_cutover_settings()) if not authority.is_live(name)]
+    if not of_v1:
+        return dg.SkipReason("V2 is live, or there never was a V1: there is nothing to compare.")
     yesterday = context.scheduled_execution_time.astimezone(UTC).date() - timedelta(days=1)
-    return dg.RunRequest(run_key=str(yesterday), partition_key=str(yesterday))
+    keys = list(map(comparison_key, of_v1))
+    return dg.RunRequest(run_key=str(yesterday), partition_key=str(yesterday), asset_selection=keys)
 
 
 _v1_crons = crons.V1 | load_cutover_settings().schedules

@@ -1,0 +1,310 @@
+"""The cutover account by account: a move is about the accounts that it names, and no other account notices it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import yaml
+
+from orders_sync.config.environment import v1_file
+from orders_sync.config.v1 import CutoverError, CutoverSettings, Run, check_cutover_settings
+from orders_sync.cutover import moves
+from orders_sync.cutover.moves import accounts_in, accounts_to_move_back
+from orders_sync.cutover.phases import Move
+from orders_sync.cutover.phases import moves as moves_made
+from orders_sync.database.engine import Connection
+from orders_sync.lanes.authority import Phase, current_authority
+from orders_sync.marketplaces.kit import accounts as account_files
+from orders_sync.sandbox.v1 import TABLES
+from orders_sync.stock.apply_events import apply_pending
+from orders_sync.stock.connection import StockConnection
+from orders_sync.stock.levels import import_levels
+from orders_sync.testing.invariants import check_invariants
+from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
+from orders_sync_tests.cli.command_line import add_account
+from orders_sync_tests.cutover.moved import BY
+from orders_sync_tests.stock.stored_orders import StoredItem, StoredOrder, at, store_order
+
+ACCOUNTS = ("canary", "large", "small")
+ALONE = "without_v1"
+"""V1 never had it."""
+
+
+@pytest.fixture
+def settings(tmp_path: Path, marketplace: Marketplace, monkeypatch: pytest.MonkeyPatch) -> CutoverSettings:
+    """V1 has three accounts of four; its commands are told which are left to it."""
+    monkeypatch.setattr(account_files, "accounts_folder", lambda: tmp_path)
+    for name in (*ACCOUNTS, ALONE):
+        add_account(tmp_path, marketplace, name, accept_orderlines=True)
+    differing = {
+        "marketplaces": {f"v1 {name}": name for name in ACCOUNTS}, "accounts_without_v1": [ALONE],
+        "run": {"kind": "command", "command": "v1 {command} {marketplaces}"},
+    }  # fmt: skip
+    return check_cutover_settings(yaml.safe_load(v1_file().read_text()) | differing, "v1.yaml")
+
+
+class V1:
+    """V1's database, in which a test makes locks."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self.connection = connection
+        connection.execute(TABLES)
+
+    def holds(self, account: str, item_id: str) -> None:
+        """V1 has an order with this item, and a lock for it."""
+        now = datetime.now(UTC).replace(tzinfo=None)
+        ((order,),) = self.connection.execute(
+            "INSERT INTO orders (marketplace, marketplace_order_id, status, ordered_at, created_at, updated_at) "
+            "VALUES (%s, %s, 2, %s, %s, %s) RETURNING id",
+            [f"v1 {account}", item_id, now, now, now],
+        ).fetchall()
+        ((item,),) = self.connection.execute(
+            "INSERT INTO order_items (order_id, orderline_id, sku, quantity, status) VALUES (%s, %s, 'PHONE', 1, 2) "
+            "RETURNING id",
+            [order, item_id],
+        ).fetchall()
+        self.connection.execute(
+            "INSERT INTO stock_locks (order_item_id, sku, quantity, created_at) VALUES (%s, 'PHONE', 1, %s)",
+            [item, now],
+        )
+
+
+@pytest.fixture
+def v1(v1_url: str) -> Iterator[V1]:
+    with psycopg.connect(v1_url, autocommit=True) as connection:
+        yield V1(connection)
+
+
+def advance(
+    connection: Connection, settings: CutoverSettings, *accounts: str, times: int = 1, **options: Any
+) -> list[Move]:
+    """Moves accounts forward, in spite of the checks."""
+    made: list[Move] = []
+    for _ in range(times):
+        made = moves.advance(
+            connection, settings, accounts_in(connection, settings, accounts), BY, force=True,
+            **{"v1_off": lambda: nullcontext([]), "v1_schedules_on": list, **options},
+        )  # fmt: skip
+    return made
+
+
+def phases(connection: Connection) -> dict[str, Phase]:
+    authority = current_authority(connection)
+    return {account: authority.of(account).phase for account in (*ACCOUNTS, ALONE)}
+
+
+@pytest.mark.usefixtures("v1")
+class TestWhichAccountsMove:
+    """Those that are named, or else all that the move can be about."""
+
+    def test_begin_is_about_v1s_accounts_and_no_other(self, connection: Connection, settings: CutoverSettings) -> None:
+        made = moves.begin(connection, settings, BY)
+        assert [(move.account, move.from_phase, move.to_phase) for move in made] == [
+            (account, Phase.LIVE, Phase.PARALLEL) for account in ACCOUNTS
+        ]
+        assert phases(connection) == {**dict.fromkeys(ACCOUNTS, Phase.PARALLEL), ALONE: Phase.LIVE}
+
+    def test_begin_names_accounts_and_the_others_go_on_live(
+        self, connection: Connection, settings: CutoverSettings
+    ) -> None:
+        moves.begin(connection, settings, BY, ["small"])
+        assert {name for name, phase in phases(connection).items() if phase is not Phase.LIVE} == {"small"}
+        with pytest.raises(CutoverError, match=r"begun already \(small: parallel\)"):
+            moves.begin(connection, settings, BY)
+        moves.begin(connection, settings, BY, ["canary", "large"])
+        assert phases(connection) == {**dict.fromkeys(ACCOUNTS, Phase.PARALLEL), ALONE: Phase.LIVE}
+
+    def test_nothing_begins_while_nobody_has_said_whether_v1_has_an_account(
+        self, connection: Connection, settings: CutoverSettings
+    ) -> None:
+        """V2 would go on accepting its orders beside V1."""
+        forgotten = settings.model_copy(update={"accounts_without_v1": []})
+        with pytest.raises(CutoverError, match=r"accepting orders of without_v1, which .* does not name"):
+            moves.begin(connection, forgotten, BY)
+        assert moves_made(connection) == []
+
+    def test_an_account_that_v1_does_not_have_is_named(self, connection: Connection, settings: CutoverSettings) -> None:
+        for account in (ALONE, "canry"):
+            with pytest.raises(
+                CutoverError, match=f"V1 has no account {account}; those of .* are canary, large, small"
+            ):
+                moves.begin(connection, settings, BY, [account])
+
+    def test_accounts_in_different_phases_move_by_their_names(
+        self, connection: Connection, settings: CutoverSettings
+    ) -> None:
+        moves.begin(connection, settings, BY)
+        advance(connection, settings, "canary")
+        with pytest.raises(
+            CutoverError, match=r"different phases \(canary: monitor, large: parallel, small: parallel\)"
+        ):
+            accounts_in(connection, settings)
+        advance(connection, settings, "canary")
+        assert phases(connection) == {
+            "canary": Phase.LIVE, "large": Phase.PARALLEL, "small": Phase.PARALLEL, ALONE: Phase.LIVE,
+        }  # fmt: skip
+        assert accounts_in(connection, settings) == ["large", "small"], "those that are left"
+        advance(connection, settings, times=2)
+        assert set(phases(connection).values()) == {Phase.LIVE}
+        with pytest.raises(CutoverError, match="No account is in a cutover"):
+            advance(connection, settings)
+
+    def test_back_is_about_those_that_have_moved_on(self, connection: Connection, settings: CutoverSettings) -> None:
+        moves.begin(connection, settings, BY, ["canary", "large"])
+        advance(connection, settings, "canary", times=2)
+        with pytest.raises(CutoverError, match="different phases"):
+            accounts_to_move_back(connection, settings, [])
+        moves.back(connection, ["canary"], BY)
+        assert phases(connection)["canary"] is Phase.PARALLEL
+        with pytest.raises(CutoverError, match="first phase"):
+            moves.back(connection, accounts_to_move_back(connection, settings, []), BY)
+
+
+@pytest.mark.usefixtures("v1")
+class TestV1sSchedules:
+    """They are V1's for all of its accounts: they go off with the last one."""
+
+    @pytest.fixture(autouse=True)
+    def monitored(self, connection: Connection, settings: CutoverSettings) -> None:
+        moves.begin(connection, settings, BY)
+        advance(connection, settings)
+
+    def test_they_go_off_with_the_last_account_alone(self, connection: Connection, settings: CutoverSettings) -> None:
+        switched: list[str] = []
+
+        @contextmanager
+        def off() -> Iterator[list[str]]:
+            switched.append("off")
+            yield []
+
+        advance(connection, settings, "canary", v1_off=off)
+        advance(connection, settings, "large", v1_off=off)
+        assert switched == []
+        advance(connection, settings, "small", v1_off=off)
+        assert switched == ["off"]
+
+    def test_an_account_does_not_move_while_dagster_runs_v1_for_it(
+        self, connection: Connection, settings: CutoverSettings
+    ) -> None:
+        deaf = settings.model_copy(update={"run": Run(kind="command", command="v1 {command}")})
+        with pytest.raises(
+            CutoverError, match=r"refresh_new_schedule would go on with canary: .* Write \{marketplaces\}"
+        ):
+            advance(connection, deaf, "canary", v1_schedules_on=lambda: ["refresh_new_schedule"])
+        assert phases(connection)["canary"] is Phase.MONITOR
+        advance(connection, deaf, "canary", v1_schedules_on=list)
+        advance(connection, settings, "large", v1_schedules_on=lambda: ["refresh_new_schedule"])
+        assert phases(connection)["small"] is Phase.MONITOR
+
+
+def shop(connection: Connection, *orders: StoredOrder) -> StockConnection:
+    """Three phones, and orders of them."""
+    stock = StockConnection(connection)
+    import_levels(stock, {"PHONE": 3}, counted_at=at(0))
+    for order in orders:
+        store_order(connection, order)
+    apply_pending(stock)
+    return stock
+
+
+def locks(stock: StockConnection) -> dict[str, tuple[int, int]]:
+    """(locked, short) by item."""
+    rows = stock.execute("SELECT account || '/' || item_id, locked, short FROM stock_locks WHERE state <> 'released'")
+    return {item: (locked, short) for item, locked, short in rows}
+
+
+class TestOneStock:
+    """All accounts share it, whoever has the authority over them."""
+
+    def of(self, account: str, number: int, status: str = "accepted", quantity: int = 1) -> StoredOrder:
+        item = StoredItem(str(number), quantity=quantity, status=status)
+        return StoredOrder(str(number), [item], status, created_at=at(number), account=account)
+
+    def test_a_move_changes_no_lock_that_both_have(
+        self, connection: Connection, settings: CutoverSettings, v1: V1
+    ) -> None:
+        stock = shop(connection, self.of("canary", 1), self.of("large", 2))
+        v1.holds("canary", "1")
+        v1.holds("large", "2")
+        before = locks(stock), stock.execute("SELECT count(*) FROM stock_lock_history").fetchone()
+        moves.begin(connection, settings, BY)
+        advance(connection, settings, "canary", times=2)
+        moves.back(connection, ["canary"], BY)
+        assert (locks(stock), stock.execute("SELECT count(*) FROM stock_lock_history").fetchone()) == before
+
+    def test_what_v1_holds_for_its_other_accounts_is_not_taken(
+        self, connection: Connection, settings: CutoverSettings, v1: V1
+    ) -> None:
+        """V1 has promised a piece to each of them."""
+        stock = shop(
+            connection, self.of("canary", 1, quantity=2), self.of("large", 2), self.of("canary", 3),
+            self.of(ALONE, 4, quantity=9),
+        )  # fmt: skip
+        assert locks(stock) == {"canary/1": (2, 0), "large/2": (1, 0), "canary/3": (0, 1), "without_v1/4": (0, 9)}
+        v1.holds("canary", "3")
+        v1.holds("large", "2")
+        moves.begin(connection, settings, BY)
+        advance(connection, settings, "canary", times=2)
+        assert locks(stock) == {"canary/1": (1, 1), "large/2": (1, 0), "canary/3": (1, 0), "without_v1/4": (0, 9)}
+        check_invariants(connection)
+
+    def test_locks_that_v1_has_forgotten_are_listed_and_not_taken(
+        self, connection: Connection, settings: CutoverSettings, v1: V1
+    ) -> None:
+        stock = shop(
+            connection,
+            self.of("canary", 1, "refunded_before_shipping"),
+            self.of("canary", 2),
+            self.of("large", 3, "cancelled"),
+        )
+        for account, item_id in (("canary", "1"), ("canary", "2"), ("large", "3"), ("canary", "unknown")):
+            v1.holds(account, item_id)
+        moves.begin(connection, settings, BY)
+        (move,) = advance(connection, settings, "canary", times=2)
+        assert move.not_taken == [{"order_id": "1", "item_id": "1", "status": "refunded_before_shipping"}]
+        assert moves_made(connection)[-1].not_taken == move.not_taken
+        assert locks(stock) == {"canary/2": (1, 0)}
+
+    def test_a_move_that_fails_leaves_everything_as_it_was(
+        self,
+        connection: Connection,
+        settings: CutoverSettings,
+        v1: V1,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        stock = shop(connection, self.of("canary", 1, "unknown"))
+        v1.holds("canary", "1")
+        moves.begin(connection, settings, BY)
+        advance(connection, settings)
+
+        def fails(*_: object, **__: object) -> None:
+            raise ValueError("the disk is full")
+
+        monkeypatch.setattr(moves, "note_moves", fails)
+        with pytest.raises(ValueError, match="the disk is full"):
+            advance(connection, settings, "canary")
+        assert locks(stock) == {}
+        assert phases(connection)["canary"] is Phase.MONITOR
+
+
+def test_v2_accepts_for_the_accounts_that_it_has(
+    connection: Connection, settings: CutoverSettings, marketplace: Marketplace
+) -> None:
+    an_order(marketplace, 1, state=1, line_state=1)
+    moves.begin(connection, settings, BY, ["canary"])
+    sync(sandbox_account(marketplace, name="canary", accept_orderlines=True))
+    assert marketplace.sandbox.writes == []
+    sync(sandbox_account(marketplace, name="large", accept_orderlines=True))
+    assert len(marketplace.sandbox.writes) == 1
+
+
+def test_v1s_command_gets_the_marketplaces_that_are_left_to_it(settings: CutoverSettings) -> None:
+    assert settings.run.arguments("refresh:new", ["1", "a b"]) == ["v1", "refresh:new", "1,a b"]
+    by_url = Run(kind="url", url="https://v1.example/{command}?m={marketplaces}")
+    assert by_url.can_leave_out
+    assert by_url.address("refresh:new", ["1", "a b"]) == "https://v1.example/refresh:new?m=1,a%20b"
+    assert not Run(kind="url", url="https://v1.example/{command}", command="{marketplaces}").can_leave_out
