@@ -179,10 +179,10 @@ def undo_the_newest_revision(admin: str) -> None:
     pool.dispose()
 
 
-def test_what_needs_the_owner_says_so_in_one_line(as_writer: str) -> None:
-    result = run("cutover", "begin", "--reason", "a test")
-    assert result.exit_code == 1
-    assert f"Run it as {ROLES.owner}" in " ".join(result.output.split())
+def test_the_writer_moves_the_cutover(as_writer: str) -> None:
+    assert run("cutover", "begin", "--reason", "a test").exit_code == 0
+    with connect(as_writer) as connection:
+        assert connection.execute("SELECT to_phase FROM migration_moves").fetchall() == [("parallel",)]
 
 
 def test_tables_of_later_upgrades_are_open_to_the_writer_and_closed_to_the_reader(admin: str) -> None:

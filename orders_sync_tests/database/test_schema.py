@@ -12,6 +12,7 @@ from orders_sync.database.schema import newest_revision
 from orders_sync.database.schema_upgrade import upgrade_schema
 from orders_sync.database.tables import metadata
 from orders_sync.database.tables.columns import BLANKED_COLUMNS, DEVICE_COLUMNS
+from orders_sync.lanes.authority import current_authority
 from orders_sync.testing.databases import a_database
 
 SHADOW_TABLES = ("stock_levels", "stock_lock_history", "stock_locks", "stock_movements")
@@ -162,12 +163,28 @@ def test_a_second_upgrade_changes_nothing(database_url: str) -> None:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == (newest_revision(),)
 
 
-@pytest.mark.parametrize(("phase", "kept"), [("parallel", True), ("live", False), (None, False)])
-def test_an_upgrade_keeps_the_index_of_the_shadow_events_during_a_cutover(
-    template: str, phase: str | None, kept: bool
-) -> None:
+@pytest.mark.parametrize(("phase", "used"), [("parallel", "shadow"), ("live", "public"), (None, "public")])
+def test_an_upgrade_keeps_the_stock_that_the_phase_used(template: str, phase: str | None, used: str) -> None:
+    """Until revision 0039 the schema `shadow` had it while V1 had the authority over the whole project."""
     with a_database(template, f"t_upgraded_{phase}".lower()) as url, connect(url) as connection:
-        upgrade_schema(url, "0002")
+        upgrade_schema(url, "0039")
+        for schema, pieces in (("public", 1), ("shadow", 2)):
+            for statement in (
+                "INSERT INTO {}.stock_levels (sku, on_hand) VALUES ('PHONE', %(pieces)s)",
+                "INSERT INTO {}.stock_locks (account, item_id, sku, order_id, quantity, locked, short, consumed, "
+                "state) VALUES ('shop', '1', 'PHONE', '1', %(pieces)s, %(pieces)s, 0, 0, 'locked')",
+                "INSERT INTO {}.stock_lock_history (account, item_id, sku, cause, to_state, quantity, locked, "
+                "short, consumed) SELECT 'shop', '1', 'PHONE', 'a test', 'locked', 1, 1, 0, 0 FROM generate_series(1, %(pieces)s)",
+            ):
+                connection.execute(statement.format(schema).encode(), {"pieces": pieces})
+        connection.execute(
+            "INSERT INTO orders (account, order_id, status, raw, fingerprint) VALUES ('shop', '1', 'accepted', '{}', '')"
+        )
+        connection.execute(
+            "INSERT INTO order_events (account, order_id, kind, revision, applied_at, shadow_applied_at, "
+            "shadow_problem) VALUES ('shop', '1', 'OrderCreated', 1, NULL, now(), 'no such SKU')"
+        )
+        connection.execute("INSERT INTO stock_available_position (position_id, schema_name) VALUES (1, 'shadow')")
         if phase is not None:
             connection.execute(
                 "INSERT INTO migration_moves (from_phase, to_phase, moved_by, forced, reason, checks) "
@@ -175,9 +192,20 @@ def test_an_upgrade_keeps_the_index_of_the_shadow_events_during_a_cutover(
                 [phase],
             )
         upgrade_schema(url)
-        index = connection.execute("SELECT to_regclass('order_events_shadow_pending')").fetchone()
-        assert (index != (None,)) is kept
-        assert connection.execute("SELECT to_regclass('orders_lacking_papers')").fetchone() == (None,)
+        pieces = {"public": 1, "shadow": 2}[used]
+        assert connection.execute("SELECT on_hand FROM stock_levels").fetchall() == [(pieces,)]
+        assert connection.execute("SELECT locked FROM stock_locks").fetchall() == [(pieces,)]
+        assert connection.execute("SELECT count(*) FROM stock_lock_history").fetchone() == (pieces,)
+        connection.execute(
+            "INSERT INTO stock_lock_history (account, item_id, sku, cause, to_state, quantity, locked, short, "
+            "consumed) VALUES ('shop', '1', 'PHONE', 'its number is new', 'locked', 1, 1, 0, 0)"
+        )
+        event = connection.execute("SELECT applied_at IS NOT NULL, problem FROM order_events").fetchone()
+        assert event == ((True, "no such SKU") if used == "shadow" else (False, None))
+        authority = current_authority(connection)
+        assert authority.of("shop").phase == (phase or "live")
+        left = connection.execute("SELECT to_regclass('shadow.stock_locks') IS NOT NULL").fetchone()
+        assert left == (used == "public",), "the release before must not take an empty stock over"
 
 
 def test_an_upgrade_notes_what_has_left_before_departures_were_on_record(template: str) -> None:
