@@ -101,7 +101,7 @@ def test_the_runbook(both: Deployment) -> None:
         assert schedule_status(both, job) == "STOPPED"
 
     # Phase 1.
-    assert "Moved from live to parallel" in output_of(both, 'orders-sync cutover begin --reason "V2 is installed"')
+    assert "shop moved from live to parallel" in output_of(both, 'orders-sync cutover begin --reason "V2 is installed"')
     for job in ("refresh_orders", "refresh_new", "refresh_latest"):
         assert run_job(both, job) == "SUCCESS"
     checked = output_of(both, "orders-sync cutover check")
@@ -109,15 +109,15 @@ def test_the_runbook(both: Deployment) -> None:
     assert "V1 can be read as v1.yaml says." in checked
     assert "All 40 orders agree" in output_of(both, "orders-sync cutover compare")
     status = output_of(both, "orders-sync cutover status")
-    assert "Phase parallel: V1 and V2 run side by side" in status
-    assert "good days in a row are still needed" in status
+    assert "checks before the phase after parallel" in status
+    assert "good days needed" in status
     assert "0 differences" in output_of(both, "orders-sync cutover differences")
     too_early = both.cli("cutover", "advance")
     assert too_early.returncode == 1
     assert "no phase: the phase parallel has lasted since" in " ".join(too_early.stderr.split())
     assert "orders-sync cutover advance\n" in RUNBOOK
     line = 'orders-sync cutover advance --force --reason "the one difference is known and harmless"'
-    assert "Moved from parallel to monitor" in output_of(both, line)
+    assert "shop moved from parallel to monitor" in output_of(both, line)
 
     # Phase 2: a difference shows in the CSV, and stands in the way.
     ours, v1 = both.connect(), both.connect("v1")
@@ -130,7 +130,8 @@ def test_the_runbook(both: Deployment) -> None:
     assert [(row["order_id"], row["field"], row["v1"], row["v2"], row["right"]) for row in rows] == [
         ("3", "quantity", "1", "7", "V1")
     ]
-    not_ready = both.cli("cutover", "advance")
+    assert "orders-sync cutover advance --account back_market_sandbox\n" in RUNBOOK
+    not_ready = both.cli("cutover", "advance", "--account", ACCOUNT)
     assert not_ready.returncode == 1
     assert "no days compared: 6 of 7 account days are still needed" in " ".join(not_ready.stderr.split())
     assert "Not ready; nothing was moved." in not_ready.stderr
@@ -141,7 +142,7 @@ def test_the_runbook(both: Deployment) -> None:
     both.switch_on("refresh_new_schedule")
     assert schedule_status(both, "refresh_new") == "RUNNING"
     line = 'orders-sync cutover advance --force --reason "the one difference is known and harmless"'
-    assert "Moved from monitor to live" in output_of(both, line)
+    assert "shop moved from monitor to live" in output_of(both, line)
     assert schedule_status(both, "refresh_new") == "STOPPED"
     assert "ok   schedules: no schedule or sensor is switched off" in both.cli("doctor").stdout  # V1's are meant to be
     assert "V2 is live: V1 is switched off." in run_job(both, "refresh_new")
@@ -155,16 +156,16 @@ def test_the_runbook(both: Deployment) -> None:
         assetMaterializations(limit: 1) {description metadataEntries {label ... on TextMetadataEntry {text}}}}}}""",
         key={"path": ["migration_phase"]},
     )["assetNodeOrError"]["assetMaterializations"][0]
-    assert moved["description"] == "From monitor to live"
+    assert moved["description"] == "shop: from monitor to live"
     entries: dict[str, Any] = {entry["label"]: entry.get("text") for entry in moved["metadataEntries"]}
     assert entries["reason"] == "the one difference is known and harmless"
 
     # And back.
     line = 'orders-sync cutover back --reason "a doubt about the locks"'
-    assert "Moved from live to parallel" in output_of(both, line)
-    assert ours.execute("SELECT count(*) FROM stock_locks WHERE state = 'locked'").fetchone() == (0,)
+    assert "shop moved from live to parallel" in output_of(both, line)
+    assert ours.execute("SELECT count(*) FROM stock_locks WHERE state IN ('locked', 'short')").fetchone() == taken
     status = output_of(both, "orders-sync cutover status")
-    assert "Phase parallel" in status
+    assert "checks before the phase after parallel" in status
     assert "a doubt about the locks" in status
 
 
@@ -186,7 +187,7 @@ def test_the_comparison_in_the_ui_shows_its_plot_and_its_checks(both: Deployment
         assetMaterializations(limit: 1) {metadataEntries {label ... on MarkdownMetadataEntry {mdStr}
         ... on TableMetadataEntry {table {records}}}}
         assetChecksOrError {... on AssetChecks {checks {name}}}}}}""",
-        key={"path": ["v1_v2_comparison"]},
+        key={"path": [ACCOUNT, "v1_v2_comparison"]},
     )["assetNodeOrError"]
     entries = {entry["label"]: entry for entry in made["assetMaterializations"][0]["metadataEntries"]}
     assert "data:image/png;base64," in entries["plot"]["mdStr"]

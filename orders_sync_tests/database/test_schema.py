@@ -181,8 +181,8 @@ def test_an_upgrade_keeps_the_stock_that_the_phase_used(template: str, phase: st
             "INSERT INTO orders (account, order_id, status, raw, fingerprint) VALUES ('shop', '1', 'accepted', '{}', '')"
         )
         connection.execute(
-            "INSERT INTO order_events (account, order_id, kind, revision, applied_at, shadow_applied_at, "
-            "shadow_problem) VALUES ('shop', '1', 'OrderCreated', 1, NULL, now(), 'no such SKU')"
+            "INSERT INTO order_events (account, order_id, kind, revision, new_status, applied_at, shadow_applied_at, "
+            "shadow_problem) VALUES ('shop', '1', 'OrderCreated', 1, 'accepted', NULL, now(), 'no such SKU')"
         )
         connection.execute("INSERT INTO stock_available_position (position_id, schema_name) VALUES (1, 'shadow')")
         if phase is not None:
