@@ -9,6 +9,8 @@ LOAD_HEADING = "## Many accounts at once"
 """The heading of the part that `make bench-load` writes."""
 PAGES_HEADING = "## The operator's pages"
 """The heading of the part that `make bench-pages` writes."""
+REST_HEADING = "## At rest"
+"""The heading of the part that `make bench-rest` writes."""
 SUBSCRIPTIONS_HEADING = "## Order events for others"
 """The heading of the part that `make bench-subscriptions` writes."""
 
@@ -16,7 +18,7 @@ SUBSCRIPTIONS_HEADING = "## Order events for others"
 def parts_of_others() -> str:
     """The text of bench/README.md that `make bench` does not write: from the first of these headings on."""
     readme = README.read_text()
-    headings = (CUTOVER_HEADING, LOAD_HEADING, PAGES_HEADING, SUBSCRIPTIONS_HEADING)
+    headings = (CUTOVER_HEADING, LOAD_HEADING, PAGES_HEADING, REST_HEADING, SUBSCRIPTIONS_HEADING)
     places = [place for heading in headings if (place := readme.find(heading)) >= 0]
     return readme[min(places) :] if places else ""
 

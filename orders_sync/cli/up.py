@@ -35,6 +35,10 @@ APPLICATION = "orders_sync up"
 LOOPBACK = "127.0.0.1"
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+QUIET_AFTER_SECONDS = 60.0
+QUIET_LOOK_SECONDS = 5.0
+"""So often the progress is looked at once nothing has changed for QUIET_AFTER_SECONDS; before, each second."""
+
 
 @click.command()
 @click.option("--port", type=PORT, default=3000, show_default=True, help="Port of the Dagster UI.")
@@ -160,7 +164,8 @@ def _report_progress(supervisor: Supervisor, report: TimedReport, *, until_synce
         instance = stack.enter_context(open_instance())
         watchdog = Watchdog(instance)
         while True:
-            if connection := supervisor.look():
+            connection = supervisor.look()
+            if connection and progress.is_due():
                 with said_if_frozen(report.error, report.line):
                     is_done, what = progress.report(connection), watchdog.look()
                 if is_done and until_synced:
@@ -170,7 +175,7 @@ def _report_progress(supervisor: Supervisor, report: TimedReport, *, until_synce
                     replace_what_is_silent(supervisor, report, what)
                 for change in [*watchdog.changes(), *settings.look()]:
                     (report.error if change.is_wrong else report.line)(change.text)
-            else:
+            elif not connection:
                 watchdog.wait_for_start()
             time.sleep(LOOK_SECONDS)
 
@@ -192,14 +197,26 @@ class _Progress:
         self._runs: dict[str, tuple[datetime | None, str | None]] = {}
         self._locks: list[tuple[str, int]] = []
         self._problem: str | None = None
+        self._looked_at = self._changed_at = time.monotonic()
+
+    def is_due(self) -> bool:
+        """Whether to look now: less often once nothing has changed for a while."""
+        now = time.monotonic()
+        if now - self._changed_at > QUIET_AFTER_SECONDS and now - self._looked_at < QUIET_LOOK_SECONDS:
+            return False
+        self._looked_at = now
+        return True
 
     def report(self, connection: Connection) -> bool:
         """Reports what has changed. Returns whether all lanes have succeeded and the stock job has run.
 
         What the database refuses is reported once, and ends nothing.
         """
+        before = (dict(self._runs), self._locks)
         try:
             done, self._problem = self._report_changes(connection), None
+            if before != (self._runs, self._locks):
+                self._changed_at = time.monotonic()
             return done
         except psycopg.OperationalError:  # the next look finds out that the connection is lost, and reports it
             return False

@@ -36,19 +36,29 @@ START_SECONDS = 60.0
 ORPHAN_SECONDS = 30.0
 """How long the processes of a killed server may take to end. They notice its death at once, unless they are frozen."""
 
+TRUSTED_SECONDS = 30.0
+"""How long the URL of a server is good without asking it, for who connects often. Asking costs two connections."""
+
+_seen: dict[tuple[Path, str], tuple[str, float]] = {}
+"""The pid file of the server when a database last answered, and when (monotonic clock), by folder and database."""
+
 _leases: dict[Path, IO[str]] = {}
 """The open lease file of this process for each state folder; open means locked."""
 
 
-def embedded_url(database: str, folder: Path | None = None) -> str:
+def embedded_url(database: str, folder: Path | None = None, *, trusted_seconds: float = 0.0) -> str:
     """The URL (`postgresql://…`) of a database of the embedded server.
 
     Starts the server when it does not run, also after it was killed, and makes the database when it does not exist.
-    The server runs at least until this process ends or calls `stop_if_last`.
+    The server runs at least until this process ends or calls `stop_if_last`. `trusted_seconds`: for so long after it
+    has answered, it is not asked again while its main process lives.
     Raises EmbeddedServerError when the server does not start, and OpenToOthersError when other users may open its
     folder and this can't be mended.
     """
     folder = _state_folder(folder)
+    known = _known_socket(folder, database, trusted_seconds)
+    if known is not None:
+        return _url(database, known)
     with _exclusive(folder / "postgres.lock"):
         socket = _running_socket(folder)
         if socket is None:
@@ -63,7 +73,40 @@ def embedded_url(database: str, folder: Path | None = None) -> str:
             _take_lease(folder)
             _renew_access_rules(folder, socket)
         _create_database(socket, database)
+        _seen[folder, database] = (_pid_file(folder), time.monotonic())
+    return _url(database, socket)
+
+
+def _url(database: str, socket: str) -> str:
     return f"postgresql://postgres@/{database}?host={socket}"
+
+
+def _known_socket(folder: Path, database: str, seconds: float) -> str | None:
+    """The socket of a server that this process has seen answer a moment ago, and whose main process still lives."""
+    pid_file, at = _seen.get((folder, database), ("", 0.0))
+    if folder not in _leases or time.monotonic() - at > seconds or not pid_file:
+        return None
+    if _pid_file(folder) != pid_file:
+        return None
+    lines = pid_file.splitlines()
+    return lines[4].strip() if _is_server(int(lines[0])) else None
+
+
+def _is_server(pid: int) -> bool:
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        return process.name() == "postgres" and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _pid_file(folder: Path) -> str:
+    try:
+        return (data_folder(folder) / "postmaster.pid").read_text()
+    except OSError:
+        return ""
 
 
 def stop_if_last(folder: Path | None = None) -> bool:

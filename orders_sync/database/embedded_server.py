@@ -59,7 +59,10 @@ def start(folder: Path, seconds: float) -> None:
         user.run(program("initdb"), *options, "--pgdata", str(data), seconds=INIT_SECONDS)
     write_access_rules(folder)
     sockets = _socket_folder(folder, user)
-    settings = ["-h", "", "-k", str(sockets), "-c", "unix_socket_permissions=0700"]
+    # After each checkpoint, a page that changes is written whole to the WAL once. Few checkpoints and compressed pages
+    # keep small what is written at rest, and by a pass that changes some orders.
+    quiet = ["-c", "checkpoint_timeout=30min", "-c", "wal_compression=on"]
+    settings = ["-h", "", "-k", str(sockets), "-c", "unix_socket_permissions=0700", *quiet]
     log = data / "log"
     try:
         user.run(

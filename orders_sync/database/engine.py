@@ -8,7 +8,7 @@ import psycopg
 from psycopg.errors import InvalidParameterValue
 
 from orders_sync.config.environment import ORDERS_DATABASE_URL
-from orders_sync.database.embedded import ORDERS_DATABASE, embedded_url
+from orders_sync.database.embedded import ORDERS_DATABASE, TRUSTED_SECONDS, embedded_url
 from orders_sync.database.poolers import PoolerError, backend_of, shares_sessions
 from orders_sync.database.refused_connections import reason
 from orders_sync.database.server_url import ServerUrlError, server_url
@@ -47,7 +47,7 @@ def database_url() -> str:
     """
     configured = os.environ.get(ORDERS_DATABASE_URL)
     if not configured:
-        return embedded_url(ORDERS_DATABASE)
+        return embedded_url(ORDERS_DATABASE, trusted_seconds=TRUSTED_SECONDS)
     note_password_of(configured)
     try:
         return server_url(configured)

@@ -114,7 +114,7 @@ def test_the_runbook(both: Deployment) -> None:
     assert "0 differences" in output_of(both, "orders-sync cutover differences")
     too_early = both.cli("cutover", "advance")
     assert too_early.returncode == 1
-    assert "no phase: the phase parallel has lasted since" in " ".join(too_early.stderr.split())
+    assert "no phase: shop: the phase parallel has lasted since" in " ".join(too_early.stderr.split())
     assert "orders-sync cutover advance\n" in RUNBOOK
     line = 'orders-sync cutover advance --force --reason "the one difference is known and harmless"'
     assert "shop moved from parallel to monitor" in output_of(both, line)
