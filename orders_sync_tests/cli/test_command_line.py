@@ -8,9 +8,11 @@ from pathlib import Path
 
 import click
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from orders_sync.cli import RENAMED, OrdersSyncGroup, main
+from orders_sync.config import v1
 from orders_sync.database.engine import Connection
 from orders_sync.database.schema import newest_revision
 from orders_sync.lanes.lock import hold
@@ -297,12 +299,22 @@ def test_a_database_that_does_not_answer_is_reported_without_its_password(
     assert "secret" not in result.output
 
 
-def test_a_cutover_begins_shows_its_checks_and_does_not_advance_without_them(shop: Marketplace) -> None:
+@pytest.mark.usefixtures("shop")
+def test_a_cutover_begins_shows_its_checks_and_does_not_advance_without_them(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = run("cutover", "begin")
+    assert refused.exit_code == 1
+    assert "accepting orders of shop, which" in refused.stderr
+    settings = yaml.safe_load(v1.v1_file().read_text()) | {"accounts_without_v1": ["shop"]}
+    file = tmp_path_factory.mktemp("v1") / "v1.yaml"
+    file.write_text(yaml.safe_dump(settings))
+    monkeypatch.setattr(v1, "v1_file", lambda: file)
     begun = run("cutover", "begin", "--reason", "a test")
     assert begun.exit_code == 0, begun.output
-    assert "Moved from live to parallel" in begun.stdout
+    assert " moved from live to parallel" in begun.stdout
     status = run("cutover", "status").stdout
-    assert "Phase parallel" in status
+    assert "checks before the phase after parallel" in status
     assert re.search(r"│ no +│", status), status
     assert "a test" in status  # the move with its reason
     advanced = run("cutover", "advance")
@@ -338,7 +350,7 @@ def test_a_busy_lane_is_exit_code_3_in_every_command(database_url: str) -> None:
     ("old", "new", "part"),
     [
         (["migrate"], ["db", "upgrade"], "The orders database is at revision"),
-        (["migration", "status"], ["cutover", "status"], "Phase live"),
+        (["migration", "status"], ["cutover", "status"], "Accounts of V1"),
         (["migration", "differences"], ["cutover", "differences"], "0 differences"),
         (["migration", "advance", "--force"], ["cutover", "advance", "--force"], ""),  # wrong usage
         (["migration", "advance"], ["cutover", "advance"], ""),  # fails: V2 is live already
