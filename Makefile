@@ -4,7 +4,7 @@ BIN := .venv/bin
 PORT ?= 3000
 SANDBOX_PORT ?= 8765
 
-.PHONY: run test test-fast test-long test-medusa test-contracts lint types commits audit sbom licences coverage reference docs lock lock-upgrade bench bench-passes bench-cutover bench-load bench-pages bench-rest bench-stock bench-subscriptions fuzz stress week chaos chaos-deployment clean
+.PHONY: run test test-fast test-long test-medusa test-contracts lint types commits audit sbom licences coverage reference docs lock lock-upgrade bench bench-passes bench-cutover bench-load bench-pages bench-rest bench-stock bench-subscriptions bench-take-over fuzz stress week chaos chaos-deployment clean
 
 run: .venv/installed ## set everything up and run the main job: sandbox, Dagster UI and daemon, first syncs
 	$(BIN)/orders-sync up --port $(PORT) --sandbox-port $(SANDBOX_PORT)
@@ -94,6 +94,9 @@ bench-rest: .venv/installed-dev ## measure what the project costs while nothing 
 
 bench-subscriptions: .venv/installed-dev ## measure what an event costs its subscriptions, into bench/README.md
 	$(BIN)/python -m bench.subscriptions --write
+
+bench-take-over: .venv/installed-dev ## measure how V2 takes over the locks of 100,000 orders, into bench/README.md
+	$(BIN)/python -m bench.take_over
 
 bench-stock: .venv/installed-dev ## measure how events are applied to stock; CHECKOUT=<folder> compares with another checkout
 	$(BIN)/python -m bench.stock $(if $(CHECKOUT),--checkout $(CHECKOUT))

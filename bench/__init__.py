@@ -14,11 +14,14 @@ REST_HEADING = "## At rest"
 SUBSCRIPTIONS_HEADING = "## Order events for others"
 """The heading of the part that `make bench-subscriptions` writes."""
 
+TAKE_OVER_HEADING = "## Taking V1's locks over"
+"""The heading of the part that `make bench-take-over` writes."""
+
 
 def parts_of_others() -> str:
     """The text of bench/README.md that `make bench` does not write: from the first of these headings on."""
     readme = README.read_text()
-    headings = (CUTOVER_HEADING, LOAD_HEADING, PAGES_HEADING, REST_HEADING, SUBSCRIPTIONS_HEADING)
+    headings = (CUTOVER_HEADING, LOAD_HEADING, PAGES_HEADING, REST_HEADING, SUBSCRIPTIONS_HEADING, TAKE_OVER_HEADING)
     places = [place for heading in headings if (place := readme.find(heading)) >= 0]
     return readme[min(places) :] if places else ""
 
