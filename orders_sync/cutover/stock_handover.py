@@ -72,11 +72,15 @@ def take_over(
         for consumed in _one_after_the_other(left):
             connection.execute(_SHIPPED_BY_V1, _columns(consumed))
             result += _reconcile(stock, [(lock.account, lock.item_id) for lock in consumed], oversell)
+        stock.read_whole_tables()
         # What the stock job has yet to look at comes first: pieces that are held then are not given away.
         open_items = {*stock.execute(_PENDING).fetchall(), *_without_lock(connection, held_by_v1)}
+        stock.look_up_by_keys()
         result += _reconcile(stock, sorted(open_items), oversell, held_by_v1)
         result += _keep_promises(stock, held_by_v1, oversell, still_v1)
-    return TakenOver(result, list(starmap(NotTaken, _without_lock(connection, held_by_v1, _NOT_TAKEN))))
+        stock.read_whole_tables()
+        not_taken = list(starmap(NotTaken, _without_lock(connection, held_by_v1, _NOT_TAKEN)))
+    return TakenOver(result, not_taken)
 
 
 def _reconcile(

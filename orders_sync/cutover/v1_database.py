@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from itertools import islice
+from itertools import islice, starmap
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
@@ -254,23 +254,22 @@ class V1Database:
 
         Of an item, one for each time at which V1 has consumed pieces, and one if V1 holds some.
         """
-        found: list[V1Lock] = []
+        reader = self._reader()
+        consumed: dict[tuple[str, str, datetime | None], int] = {}
+        held: dict[tuple[str, str], None] = {}
         for account in accounts:
-            ids = self.ordered(account, *EVER) | self._at_odd_times(account, datetime.now(UTC))
-            frame = self.locks(account, ids)
-            for item_id, rows in frame[frame["state"] != "released"].groupby("item_id"):
-                # V1 may have locked an item twice: no more pieces count as consumed than the item has.
-                consumed = rows[rows["state"] == "consumed"]
-                pieces = Counter[datetime | None]()
-                for quantity, consumed_at in zip(consumed["quantity"], consumed["consumed_at"], strict=True):
-                    pieces[consumed_at] += int(quantity or 0)
-                found += [
-                    V1Lock(account, str(item_id), count, consumed_at)
-                    for consumed_at, count in sorted(pieces.items(), key=lambda each: each[0] or EVER[0])
-                ]
-                if (rows["state"] == "locked").any():
-                    found.append(V1Lock(account, str(item_id)))
-        return found
+            ids = self.ordered(account, *EVER) | self._at_odd_times(account, reader.now)
+            for row in self._locks(account, ids, reader):
+                if row["state"] == "locked":
+                    held[account, row["item_id"]] = None
+                elif row["state"] == "consumed":
+                    # V1 may have locked an item twice: no more pieces count as consumed than the item has.
+                    key = (account, row["item_id"], row["consumed_at"])
+                    consumed[key] = consumed.get(key, 0) + int(row["quantity"] or 0)
+        of_items = sorted(consumed.items(), key=lambda each: (*each[0][:2], each[0][2] or EVER[0]))
+        return [V1Lock(account, item, pieces, at) for (account, item, at), pieces in of_items] + list(
+            starmap(V1Lock, held)
+        )
 
     def written_since(self, account: str, moment: datetime) -> int:
         """How many orders of an account V1 has written since a moment, or their items or locks; 0 where V1 is off."""
