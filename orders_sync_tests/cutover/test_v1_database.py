@@ -89,9 +89,9 @@ def test_what_v1_has_consumed_is_read_with_its_pieces_and_their_times(laravel: s
     settings = load_cutover_settings().model_copy(update={"timezone": "Europe/Berlin"})
     with V1Database(settings) as v1:
         assert v1.locks_to_take(["back_market_sandbox"]) == [
-            V1Lock("back_market_sandbox", "9001"),
             V1Lock("back_market_sandbox", "9003", 1, datetime(2026, 3, 2, 8, tzinfo=UTC)),
             V1Lock("back_market_sandbox", "9003", 1, datetime(2026, 3, 2, 10, tzinfo=UTC)),
+            V1Lock("back_market_sandbox", "9001"),
             V1Lock("back_market_sandbox", "9003"),
         ]
 
