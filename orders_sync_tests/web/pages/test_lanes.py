@@ -38,14 +38,14 @@ def test_the_start_page_shows_the_lanes_at_work_and_those_whose_run_died(web: st
 def test_the_page_of_the_lanes_shows_where_each_is_and_when_it_runs_next(web: str, connection: Connection) -> None:
     connection.execute(
         "INSERT INTO rate_limits (account, bucket, next_slot, day, day_calls) "
-        "VALUES ('shop', 'edge', now() + interval '9 seconds', (now() AT TIME ZONE 'UTC')::date, 17), "
+        "VALUES ('shop', 'edge', now() + interval '60 seconds', (now() AT TIME ZONE 'UTC')::date, 17), "
         "('shop', 'care_list', now(), (now() AT TIME ZONE 'UTC')::date, 1234), ('shop', 'own', now(), NULL, 5)"
     )
     page = httpx.get(f"{web}/operations/lanes", trust_env=False).text
     assert page.count('<td data-label="Sync"') == 4
     assert page.count('<td data-label="Last success (UTC)">never</td>') == 3
     assert "care_list 1,234 of 4,000, at most 520 in 60 s; " in page
-    assert "edge 17, at most 200 in 10 s, next call in 9 s; own 0</p>" in page
+    assert re.search(r"edge 17, at most 200 in 10 s, next call in (5[0-9]|60) s; own 0</p>", page)
     connection.execute("UPDATE lanes SET last_outcome = 'failed', last_problem = 'HTTP <500>'")
     assert "the last pass failed: HTTP &lt;500&gt;" in httpx.get(f"{web}/operations/lanes", trust_env=False).text
 
