@@ -61,6 +61,8 @@ class ManagedProcess:
         self.log.touch(mode=0o600)
         self._command = command
         self._sessions: list[int] = []
+        self._child: psutil.Process | None = None
+        """The child that lived at the last look."""
         self._ends = 0
         self._start_again_at: float | None = None
         self._process = self._start()
@@ -81,6 +83,7 @@ class ManagedProcess:
         self.started_at = time.monotonic()
         """By `time.monotonic`, when it was started last."""
         self._start_again_at = None
+        self._child = None
         return process
 
     def keep_running(self) -> str | None:
@@ -123,12 +126,19 @@ class ManagedProcess:
             )  # fmt: skip
 
     def _kill_if_idle(self, now: float) -> None:
-        if not self._needs_child or not self.is_alive() or _has_child(self._process.pid):
+        if not self._needs_child or not self.is_alive() or self._has_child():
             self._idle_since = None
         elif self._idle_since is None:
             self._idle_since = now
         elif now - self._idle_since >= IDLE_SECONDS:
             self.kill()
+
+    def _has_child(self) -> bool:
+        """Whether a child of the process lives. To find one, all processes of the machine are read."""
+        if self._child is not None and _lives(self._child):
+            return True
+        self._child = next(filter(_lives, _children(self._process.pid)), None)
+        return self._child is not None
 
     def kill(self) -> None:
         """Ends the process, with the child that it needs; `keep_running` starts it again. All other processes go on."""
@@ -179,12 +189,11 @@ def _signal_session(session: int, sign: int) -> bool:
     return True
 
 
-def _has_child(pid: int) -> bool:
-    """Whether a child of a process lives."""
+def _lives(process: psutil.Process) -> bool:
     try:
-        return any(child.status() != psutil.STATUS_ZOMBIE for child in psutil.Process(pid).children())
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
-        return True  # one has just ended: the next look shows what is left
+        return False
 
 
 def _children(pid: int) -> list[psutil.Process]:

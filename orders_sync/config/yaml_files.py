@@ -7,8 +7,9 @@ file are several lines of one error.
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast, get_origin
 
@@ -111,6 +112,11 @@ def _exists(path: Path) -> bool:
 
 
 def _document(text: str) -> Any:
+    return deepcopy(_parsed(text))
+
+
+@lru_cache(maxsize=512)  # sensors and `up` read all files again and again, and they seldom change
+def _parsed(text: str) -> Any:
     loader = _SettingsLoader(text)
     try:
         return loader.get_single_data()  # pyright: ignore[reportUnknownMemberType]  PyYAML has few types

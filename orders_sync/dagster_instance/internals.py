@@ -3,6 +3,7 @@
 An upgrade of Dagster can move or change them without notice: look here first when it breaks.
 """
 
+from dagster._core.definitions import freshness
 from dagster._core.execution.backfill import PartitionBackfill
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteInstigatorOrigin, RemoteRepositoryOrigin
@@ -49,6 +50,7 @@ __all__ = [
     "SerializableErrorInfo",
     "TickData",  # tests store what the daemon stores
     "TickStatus",
+    "freshness",  # what computes the shortest interval of a cron
     "get_library_json_enriched_defs",  # the description of all types of components, for the UI, as metadata
     "is_component_loader",  # whether @dg.component_instance made a function
     "serialize_value",  # an instance as an argument of the daemon and the code server

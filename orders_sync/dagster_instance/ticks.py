@@ -15,6 +15,7 @@ from orders_sync.dagster_instance.internals import (
     SerializableErrorInfo,
     TickStatus,
 )
+from orders_sync.dagster_instance.tick_waits import PATIENT_SENSORS, WAIT_SECONDS
 from orders_sync.model.errors import UserFacingError
 
 _UNREACHABLE = ("DagsterUserCodeUnreachableError", "DagsterCodeLocationLoadError")
@@ -36,7 +37,7 @@ class Evaluations(NamedTuple):
     one that is missing shows nothing.
     """
     interval: float | None
-    """How often one is due at least, in seconds; None: no sensor is switched on, or none was seen by a daemon yet."""
+    """How often one ends at least, in seconds; None: no sensor is switched on, or none was seen by a daemon yet."""
 
     failures: Mapping[str, str]
     """The schedules and sensors whose last tick failed by itself, with the first line of its error."""
@@ -73,7 +74,7 @@ def evaluations(instance: dg.DagsterInstance) -> Evaluations:
     except (SQLAlchemyError, DagsterPostgresException) as error:
         raise StorageUnreachableError(error) from error
     intervals = [
-        state.instigator_data.min_interval
+        state.instigator_data.min_interval + (WAIT_SECONDS if state.instigator_name in PATIENT_SENSORS else 0)
         for state in sensors
         if state.status != InstigatorStatus.STOPPED
         and isinstance(state.instigator_data, SensorInstigatorData)

@@ -1,8 +1,8 @@
 """Dagster's own web app as an ASGI application.
 
-Besides `dagster_instance/internals.py`, which run workers import too, the only module with private parts of Dagster.
-It does what the command `dagster-webserver` does before it serves (dagster_webserver/cli.py): look there first when an
-upgrade of Dagster breaks it.
+Besides `dagster_instance/internals.py`, which run workers import too, and `dagster_instance/pace.py` the only module
+with private parts of Dagster. It does what the command `dagster-webserver` does before it serves
+(dagster_webserver/cli.py): look there first when an upgrade of Dagster breaks it.
 """
 
 from collections.abc import Generator
@@ -23,6 +23,7 @@ from dagster_webserver.cli import (
 from dagster_webserver.version import __version__
 from starlette.types import ASGIApp
 
+from orders_sync.dagster_instance.pace import look_less_often
 from orders_sync.web.users import user_of
 
 LIVE_DATA_MILLISECONDS = 2000
@@ -48,6 +49,7 @@ class _ByRole(WorkspaceProcessContext):
 def dagster_app(instance: dg.DagsterInstance, workspace: Path) -> Generator[ASGIApp]:
     """Dagster's web app for the length of the block. `workspace`: the file that names the code location."""
     instance.optimize_for_webserver(DEFAULT_DB_STATEMENT_TIMEOUT, DEFAULT_POOL_RECYCLE, DEFAULT_POOL_MAX_OVERFLOW)
+    look_less_often()
     target = WorkspaceFileTarget([str(workspace)])
     with _ByRole(instance, target, version=__version__) as context:
         yield create_app_from_workspace_process_context(context, live_data_poll_rate=LIVE_DATA_MILLISECONDS)

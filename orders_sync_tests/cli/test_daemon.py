@@ -65,6 +65,21 @@ def ticking():
 
 defs = dg.Definitions(jobs=[works], sensors=[ticking])
 """
+WAITING = """
+import dagster as dg
+from orders_sync.dagster_support import patient_ticks
+from orders_sync.database.engine import connect
+
+patient_ticks.WAIT_SECONDS = 900.0
+
+@dg.sensor(name="missing_passes", minimum_interval_seconds=1, default_status=dg.DefaultSensorStatus.RUNNING)
+def waiting(context):
+    with connect() as connection:
+        patient_ticks.look_until(context, connection, lambda: False, bool, 1.0)
+    return dg.SkipReason("nothing to do")
+
+defs = dg.Definitions(sensors=[waiting])
+"""
 WORKS = "This daemon works on the database now."
 DAGSTER = "Instance is configured with the following daemons"
 
@@ -169,6 +184,36 @@ def test_a_second_daemon_waits_and_takes_over_when_the_first_dies(tmp_path: Path
     finally:
         for daemon in started:
             daemon.kill()
+
+
+@pytest.mark.usefixtures("connection")
+def test_a_daemon_ends_at_once_though_a_tick_waits_and_the_tick_does_not_fail(
+    tmp_path: Path, dagster_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS", "1000")
+    server = CodeServer(tmp_path, "server", WAITING)
+    daemon = Daemon(tmp_path, "daemon", dagster_url, server)
+
+    def waiting() -> bool:
+        """Whether a tick has been under way for longer than one that looks once takes."""
+        with connect(dagster_url) as connection:
+            found = connection.execute(
+                "SELECT FROM job_ticks WHERE status = 'STARTED' "
+                "AND create_timestamp < (now() AT TIME ZONE 'UTC') - interval '4 seconds'"
+            ).fetchone()
+        return found is not None
+
+    try:
+        wait_for(lambda: daemon.says(DAGSTER), seconds=60, what="the daemon")
+        wait_for(waiting, seconds=60, what="a tick that waits")
+        daemon.process.send_signal(signal.SIGINT)
+        daemon.process.wait(limit(40))
+        with connect(dagster_url) as connection:
+            ended = connection.execute("SELECT status FROM job_ticks ORDER BY id").fetchall()
+        assert set(ended) == {("SKIPPED",)}
+    finally:
+        daemon.kill()
+        server.kill()
 
 
 def test_a_daemon_that_loses_its_connection_ends_so_that_there_are_never_two(tmp_path: Path, dagster_url: str) -> None:

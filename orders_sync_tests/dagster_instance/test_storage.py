@@ -44,6 +44,22 @@ def test_many_instances_open_no_further_connection(opened: list[object]) -> None
     assert len(opened) <= POOL_SIZE
 
 
+def test_tables_and_migrations_are_looked_for_once() -> None:
+    """Dagster reads the whole catalog several times with each tick."""
+    look()
+    statements: list[str] = []
+    engine = pooled_engine(dagster_database_url())
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        statements.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    look()
+    event.remove(engine, "before_cursor_execute", note)
+    assert statements
+    assert not [each for each in statements if "pg_catalog" in each or "secondary_indexes" in each]
+
+
 def test_connections_that_were_cut_are_replaced_unnoticed(opened: list[object]) -> None:
     """As by a restart of the server, or a proxy."""
     for _ in range(3):
