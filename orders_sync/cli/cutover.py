@@ -51,9 +51,12 @@ def status(as_json: bool) -> None:
     """
     from orders_sync.config.v1 import load_cutover_settings
     from orders_sync.cutover.phases import MEANING, moves
+    from orders_sync.cutover.readiness import left_out_accounts
+    from orders_sync.lanes.authority import current_authority
 
     settings = load_cutover_settings()
     with orders_database(APPLICATION) as connection:
+        left_out = left_out_accounts(settings, current_authority(connection))
         accounts = _states(connection, settings)
         checks = _checks_by_phase(connection, settings, accounts)
         comparisons = connection.execute(
@@ -65,6 +68,7 @@ def status(as_json: bool) -> None:
         print_json(
             {
                 "accounts": accounts,
+                "left_out": left_out,
                 "checks": [
                     {"phase": phase, "accounts": names, **check._asdict()}
                     for phase, names, of_phase in checks
@@ -80,6 +84,11 @@ def status(as_json: bool) -> None:
         since = moment(each.since) if each.since else "always"
         shown.add_row(each.account, each.phase, since, cell_text(each.good_days_needed), MEANING[each.phase])
     console.print(shown)
+    for account in left_out:
+        print_warning(
+            f"V1 has the authority over {account}, so V2 accepts no orderlines, but {settings.file} names no "
+            "marketplace of V1 for it. Write it under `marketplaces` again, and move it on."
+        )
     for phase, names, of_phase in checks:
         shown = table(f"{', '.join(names)}: checks before the phase after {phase}", "check", "passed", "finding")
         for check in of_phase:
@@ -463,9 +472,9 @@ def _show_not_taken(move: "Move") -> None:
     if not move.not_taken:
         return
     shown = table(
-        f"{move.account}: {len(move.not_taken)} locks of V1 were not taken over: these items need none",
+        f"{move.account}: {len(move.not_taken)} locks of V1 were not taken over: the items need none, or V2 lacks them",
         "order", "item", "status in V2",
     )  # fmt: skip
     for lock in move.not_taken[:MAX_DIFFERENCES]:
-        shown.add_row(lock["order_id"], lock["item_id"], lock["status"])
+        shown.add_row(lock["order_id"] or "-", lock["item_id"], lock["status"])
     console.print(shown)

@@ -35,7 +35,7 @@ class Move(NamedTuple):
     forced: bool
     reason: str
     not_taken: Sequence[dict[str, str]] = ()
-    """V1's locks that V2 did not take over, since their items need none: {order_id, item_id, status}."""
+    """V1's locks that V2 did not take over: {order_id, item_id, status}, as `stock_handover.NotTaken` has them."""
 
 
 def moves(connection: Connection) -> list[Move]:

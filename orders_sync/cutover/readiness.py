@@ -16,10 +16,10 @@ from orders_sync.config.v1 import CutoverError, CutoverSettings
 from orders_sync.cutover.v1_database import V1Database
 from orders_sync.database.engine import Connection
 from orders_sync.database.rows import rows_as
-from orders_sync.lanes.authority import Phase, current_authority
+from orders_sync.lanes.authority import Authority, Phase, current_authority
 from orders_sync.lanes.history import lane_states
 from orders_sync.lanes.refusals import refusal_of
-from orders_sync.marketplaces.kit.accounts import lanes_on, load_accounts
+from orders_sync.marketplaces.kit.accounts import account_names, lanes_on, load_accounts
 from orders_sync.marketplaces.kit.registry import find_marketplace
 from orders_sync.model.lane import SyncType
 
@@ -137,6 +137,15 @@ def checks_to_live(
 def accounts_of(settings: CutoverSettings) -> list[str]:
     """The accounts that V1 has."""
     return sorted(set(settings.marketplaces.values()))
+
+
+def left_out_accounts(settings: CutoverSettings, authority: Authority) -> list[str]:
+    """The accounts of the project over which V1 has the authority though the settings do not say that V1 has them.
+
+    V2 accepts nothing for them, and no move is about them.
+    """
+    of_v1 = accounts_of(settings)
+    return sorted(name for name in account_names() if not authority.is_live(name) and name not in of_v1)
 
 
 def unnamed_accounts(settings: CutoverSettings) -> list[str]:

@@ -34,14 +34,21 @@ class V1Lock(NamedTuple):
     """When V1 consumed them; None: not known."""
 
 
+NOT_IN_V2 = "not in V2"
+
+
 class NotTaken(NamedTuple):
-    """A lock of V1 that V2 does not take over, since the item needs none: V1 has forgotten to release it."""
+    """A lock of V1 that V2 does not take over.
+
+    Either the item needs none, so that V1 has forgotten to release it, or V2 does not have the item.
+    """
 
     account: str
     order_id: str
+    """Empty where V2 does not have the item."""
     item_id: str
     status: str
-    """Of the item, in V2."""
+    """Of the item in V2, or NOT_IN_V2."""
 
 
 class TakenOver(NamedTuple):
@@ -80,6 +87,9 @@ def take_over(
         result += _keep_promises(stock, held_by_v1, oversell, still_v1)
         stock.read_whole_tables()
         not_taken = list(starmap(NotTaken, _without_lock(connection, held_by_v1, _NOT_TAKEN)))
+        not_taken += [
+            NotTaken(account, "", item_id, NOT_IN_V2) for account, item_id in _not_in_v2(connection, v1_locks)
+        ]
     return TakenOver(result, not_taken)
 
 
@@ -171,6 +181,12 @@ def _without_lock(
     return connection.execute(_WITHOUT_LOCK.replace("{columns}", columns), asked).fetchall()
 
 
+def _not_in_v2(connection: Connection, v1_locks: Sequence[V1Lock]) -> list[ItemKey]:
+    """The items that V1 holds pieces for and V2 does not have."""
+    held = sorted({(lock.account, lock.item_id) for lock in v1_locks if not lock.consumed})
+    return connection.execute(_NOT_IN_V2, _columns(held) or [[], []]).fetchall()
+
+
 def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
@@ -183,6 +199,11 @@ WHERE NOT EXISTS (
   SELECT FROM stock_locks lock WHERE lock.account = item.account AND lock.item_id = item.item_id
     AND lock.state IN ('locked', 'short', 'held'))
 ORDER BY item.account, item.item_id
+"""
+_NOT_IN_V2: LiteralString = """
+SELECT account, item_id FROM unnest(%s::text[], %s::text[]) AS of_v1 (account, item_id)
+LEFT JOIN order_items item USING (account, item_id) WHERE item.order_id IS NULL
+ORDER BY account, item_id
 """
 _PENDING = """
 SELECT item.account, item.item_id FROM order_events JOIN order_items item USING (account, order_id) WHERE {due}

@@ -15,6 +15,7 @@ def examine_cutover() -> Iterator[Finding]:
     if find_spec("orders_sync.cutover") is None:  # a project that has left V1 behind may delete it
         return
     from orders_sync.config.v1 import NoV1Error, load_cutover_settings
+    from orders_sync.cutover.readiness import left_out_accounts
     from orders_sync.lanes.authority import current_authority
 
     try:
@@ -34,8 +35,19 @@ def examine_cutover() -> Iterator[Finding]:
             )
         return
     with orders_database(APPLICATION) as connection:
+        authority = current_authority(connection)
         bad = connection.execute(_BAD_DAYS, [settings.readiness.agreement]).fetchall()
         written = connection.execute(_V1_WRITES).fetchall()
+    for account in left_out_accounts(settings, authority):
+        yield Finding(
+            False,
+            f"V1 has the authority (phase {authority.of(account).phase}), so V2 accepts no orderlines, but "
+            f"{settings.file} names no marketplace of V1 for this account",
+            f"Write it under `marketplaces` again: `orders-sync cutover advance --account {account}` then ends V1's "
+            "authority.",
+            account,
+            kind="no V1",
+        )
     for account, orders in written:
         yield Finding(
             False,

@@ -1,5 +1,6 @@
 """The cutover account by account: a move is about the accounts that it names, and no other account notices it."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ import psycopg
 import pytest
 import yaml
 
+from orders_sync.config import v1 as v1_settings
 from orders_sync.config.environment import v1_file
 from orders_sync.config.v1 import CutoverError, CutoverSettings, Run, check_cutover_settings
 from orders_sync.cutover import moves
@@ -17,6 +19,7 @@ from orders_sync.cutover.moves import accounts_in, accounts_to_move_back
 from orders_sync.cutover.phases import Move
 from orders_sync.cutover.phases import moves as moves_made
 from orders_sync.database.engine import Connection
+from orders_sync.health.examinations import EXAMINATIONS
 from orders_sync.lanes.authority import Phase, current_authority
 from orders_sync.marketplaces.kit import accounts as account_files
 from orders_sync.sandbox.v1 import TABLES
@@ -25,7 +28,7 @@ from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.levels import import_levels
 from orders_sync.testing.invariants import check_invariants
 from orders_sync.testing.marketplace import Marketplace, an_order, sandbox_account, sync
-from orders_sync_tests.cli.command_line import add_account
+from orders_sync_tests.cli.command_line import add_account, run
 from orders_sync_tests.cutover.moved import BY
 from orders_sync_tests.stock.stored_orders import StoredItem, StoredOrder, at, store_order
 
@@ -265,7 +268,10 @@ class TestOneStock:
             v1.holds(account, item_id)
         moves.begin(connection, settings, BY)
         (move,) = advance(connection, settings, "canary", times=2)
-        assert move.not_taken == [{"order_id": "1", "item_id": "1", "status": "refunded_before_shipping"}]
+        assert move.not_taken == [
+            {"order_id": "1", "item_id": "1", "status": "refunded_before_shipping"},
+            {"order_id": "", "item_id": "unknown", "status": "not in V2"},
+        ]
         assert moves_made(connection)[-1].not_taken == move.not_taken
         assert locks(stock) == {"canary/2": (1, 0)}
 
@@ -308,3 +314,21 @@ def test_v1s_command_gets_the_marketplaces_that_are_left_to_it(settings: Cutover
     assert by_url.can_leave_out
     assert by_url.address("refresh:new", ["1", "a b"]) == "https://v1.example/refresh:new?m=1,a%20b"
     assert not Run(kind="url", url="https://v1.example/{command}", command="{marketplaces}").can_leave_out
+
+
+@pytest.mark.usefixtures("v1")
+def test_an_account_that_the_settings_lose_while_v1_has_it_is_found(
+    connection: Connection, settings: CutoverSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else V2 would accept nothing for it, and nobody would know."""
+    moves.begin(connection, settings, BY)
+    fewer = settings.model_copy(update={"marketplaces": {"v1 large": "large", "v1 small": "small"}})
+    monkeypatch.setattr(v1_settings, "load_cutover_settings", lambda: fewer)
+    (found,) = (each for each in EXAMINATIONS["cutover"]() if not each.ok)
+    assert (found.about, found.kind) == ("canary", "no V1")
+    assert "v1.yaml names no marketplace of V1 for this account" in found.what
+    status = run("cutover", "status")
+    assert "V1 has the authority over canary, so V2 accepts no orderlines" in " ".join(status.output.split())
+    assert json.loads(run("cutover", "status", "--json").output)["left_out"] == ["canary"]
+    monkeypatch.setattr(v1_settings, "load_cutover_settings", lambda: settings)
+    assert [each for each in EXAMINATIONS["cutover"]() if not each.ok] == []

@@ -86,11 +86,13 @@ def _move(
     for each in made:
         context.log.info(f"{each.account}: from {each.from_phase} to {each.to_phase}: {MEANING[each.to_phase]}.")
     left = [
-        (each.account, lock["order_id"], lock["item_id"], lock["status"]) for each in made for lock in each.not_taken
+        (each.account, lock["order_id"] or "-", lock["item_id"], lock["status"])
+        for each in made
+        for lock in each.not_taken
     ]
     if left:
         table = rows_table(["account", "order", "item", "status in V2"], left)
-        context.add_output_metadata({"locks of V1 that were not taken over, since the items need none": table})
+        context.add_output_metadata({"locks of V1 that were not taken over": table})
 
 
 @dg.job(
