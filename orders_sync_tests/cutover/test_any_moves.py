@@ -11,6 +11,9 @@ from orders_sync.lanes.authority import Phase, current_authority
 from orders_sync.stock.apply_events import apply_pending
 from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.levels import import_levels
+from orders_sync.stock.settings import set_sku_case
+from orders_sync.stock.sku_case import SkuCase
+from orders_sync.stock.stock_skus import StockSku, import_stock_skus
 from orders_sync.stock.wrong_locks import wrong_locks
 from orders_sync.testing.invariants import check_invariants
 from orders_sync_tests.cutover.moved import BY
@@ -23,8 +26,8 @@ STATUSES = ("accepted", "pending", "unknown", "awaiting_payment", "shipped", "ca
 class Shop:
     """Orders of phones in three accounts, of which V1 knows some."""
 
-    def __init__(self, connection: Connection, random: Random) -> None:
-        self.connection, self.random = connection, random
+    def __init__(self, connection: Connection, random: Random, skus: tuple[str, ...] = ("PHONE",)) -> None:
+        self.connection, self.random, self.skus = connection, random, skus
         self.stock = StockConnection(connection)
         self.orders: list[StoredOrder] = []
 
@@ -34,7 +37,7 @@ class Shop:
     def step(self) -> None:
         match self.random.choice(["place", "place", "change", "change", "count", "move"]):
             case "count":
-                import_levels(self.stock, {"PHONE": self.random.randint(0, 12)})
+                import_levels(self.stock, {"PHONE": self.random.randint(0, 12), "CASE": self.random.randint(0, 12)})
             case "move":
                 self.move(self.random.choice(ACCOUNTS))
             case "change" if self.orders:
@@ -45,9 +48,10 @@ class Shop:
                 store_order(self.connection, self.orders[number])
             case _:
                 number, status = str(len(self.orders) + 1), self.random.choice(STATUSES)
+                sku = self.random.choice(self.skus)
                 self.orders.append(
                     StoredOrder(
-                        number, [StoredItem(number, "PHONE", self.random.randint(1, 3), status)], status,
+                        number, [StoredItem(number, sku, self.random.randint(1, 3), status)], status,
                         created_at=at(self.random.randint(-90, 90)), account=self.random.choice(ACCOUNTS),
                     )
                 )  # fmt: skip
@@ -74,12 +78,16 @@ class Shop:
             note_moves(self.connection, [account], before, Phase.LIVE, BY)
         after = self.locks()
         for key, (locked, _) in locks.items():
-            if key[0] in still_v1 and key not in pending:
+            if key[0] in still_v1 and key[:2] not in pending:
                 assert after[key][0] >= locked, "V1 has promised these pieces to its other account"
-        waiting = any(short for key, (_, short) in after.items() if key in held)
-        givers = any(locked for key, (locked, _) in after.items() if key not in held and key[0] not in still_v1)
-        assert not (waiting and givers), "what V1 holds waits only if nobody of V2's has a piece"
-        active = {key for key, pieces in after.items() if any(pieces)}
+        for sku in {key[2] for key in after}:
+            of_sku = {key: pieces for key, pieces in after.items() if key[2] == sku}
+            waiting = any(short for key, (_, short) in of_sku.items() if key[:2] in held)
+            givers = any(
+                locked for key, (locked, _) in of_sku.items() if key[:2] not in held and key[0] not in still_v1
+            )
+            assert not (waiting and givers), "what V1 holds waits only if nobody of V2's has a piece"
+        active = {key[:2] for key, pieces in after.items() if any(pieces)}
         assert not active & {(each.account, each.item_id) for each in taken.not_taken}
         assert wrong_locks(self.stock) == []
         check_invariants(self.connection)
@@ -91,12 +99,13 @@ class Shop:
         )
         return [((account, item_id),) for account, item_id in rows]
 
-    def locks(self) -> dict[tuple[str, str], tuple[int, int]]:
-        """(locked, short) of active locks by item."""
+    def locks(self) -> dict[tuple[str, str, str], tuple[int, int]]:
+        """(locked, short) of active locks by item and SKU."""
         rows = self.connection.execute(
-            "SELECT account, item_id, locked + held, short FROM stock_locks WHERE state IN ('locked', 'short', 'held')"
+            "SELECT account, item_id, sku, locked + held, short FROM stock_locks "
+            "WHERE state IN ('locked', 'short', 'held')"
         )
-        return {(account, item_id): (locked, short) for account, item_id, locked, short in rows}
+        return {(account, item_id, sku): (locked, short) for account, item_id, sku, locked, short in rows}
 
     def locks_of_v1(self, account: str) -> list[V1Lock]:
         found: list[V1Lock] = []
@@ -111,10 +120,21 @@ class Shop:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_any_moves(connection: Connection, seed: int) -> None:
-    shop = Shop(connection, Random(seed))
-    import_levels(shop.stock, {"PHONE": 8}, counted_at=at(0))
+    any_moves(Shop(connection, Random(seed)))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_any_moves_with_bundles_and_several_spellings_of_a_sku(connection: Connection, seed: int) -> None:
+    shop = Shop(connection, Random(seed), skus=("PHONE", "phone ", "CASE", "Set"))
+    set_sku_case(shop.stock, SkuCase.IGNORE, BY)
+    import_stock_skus(shop.stock, [StockSku("", "SET", "PHONE", 1), StockSku("", "SET", "CASE", 2)])
+    any_moves(shop)
+
+
+def any_moves(shop: Shop) -> None:
+    import_levels(shop.stock, {"PHONE": 8, "CASE": 8}, counted_at=at(0))
     for _ in range(40):
         shop.step()
     apply_pending(shop.stock)
     assert wrong_locks(shop.stock) == []
-    check_invariants(connection)
+    check_invariants(shop.connection)
