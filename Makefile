@@ -4,7 +4,7 @@ BIN := .venv/bin
 PORT ?= 3000
 SANDBOX_PORT ?= 8765
 
-.PHONY: run test test-fast test-long test-medusa test-contracts lint types commits audit sbom licences coverage reference docs lock lock-upgrade bench bench-passes bench-cutover bench-load bench-pages bench-rest bench-stock bench-subscriptions bench-take-over fuzz stress week chaos chaos-deployment clean
+.PHONY: run test test-fast test-long test-medusa test-contracts lint types commits audit sbom licences coverage reference docs lock lock-upgrade bench bench-passes bench-cutover bench-load bench-pages bench-rest bench-run bench-stock bench-subscriptions bench-take-over fuzz stress week chaos chaos-deployment clean
 
 run: .venv/installed ## set everything up and run the main job: sandbox, Dagster UI and daemon, first syncs
 	$(BIN)/orders-sync up --port $(PORT) --sandbox-port $(SANDBOX_PORT)
@@ -88,6 +88,9 @@ bench-load: .venv/installed-dev ## measure ACCOUNTS=<number> accounts that are d
 
 bench-pages: .venv/installed-dev ## measure the operator's pages beside many orders, into bench/README.md
 	$(BIN)/python -m bench.pages --write
+
+bench-run: .venv/installed-dev ## measure what a run costs beside one of a bare Dagster project
+	$(BIN)/python -m bench.run_cost
 
 bench-rest: .venv/installed-dev ## measure what the project costs while nothing is due; CHECKOUT=<folder> compares
 	$(BIN)/python -m bench.rest $(if $(CHECKOUT),--checkout $(CHECKOUT))

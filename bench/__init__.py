@@ -11,6 +11,8 @@ PAGES_HEADING = "## The operator's pages"
 """The heading of the part that `make bench-pages` writes."""
 REST_HEADING = "## At rest"
 """The heading of the part that `make bench-rest` writes."""
+RUN_HEADING = "## A run"
+"""The heading of the part that `make bench-run` writes."""
 SUBSCRIPTIONS_HEADING = "## Order events for others"
 """The heading of the part that `make bench-subscriptions` writes."""
 
@@ -21,7 +23,10 @@ TAKE_OVER_HEADING = "## Taking V1's locks over"
 def parts_of_others() -> str:
     """The text of bench/README.md that `make bench` does not write: from the first of these headings on."""
     readme = README.read_text()
-    headings = (CUTOVER_HEADING, LOAD_HEADING, PAGES_HEADING, REST_HEADING, SUBSCRIPTIONS_HEADING, TAKE_OVER_HEADING)
+    headings = (
+        CUTOVER_HEADING, LOAD_HEADING, PAGES_HEADING, REST_HEADING, RUN_HEADING, SUBSCRIPTIONS_HEADING,
+        TAKE_OVER_HEADING,
+    )  # fmt: skip
     places = [place for heading in headings if (place := readme.find(heading)) >= 0]
     return readme[min(places) :] if places else ""
 

@@ -62,8 +62,10 @@ class Rest:
 class Running:
     """`orders-sync up` of a checkout."""
 
-    def __init__(self, checkout: Path, state: Path, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, checkout: Path, state: Path, process: subprocess.Popen[bytes], port: int) -> None:
+        """`port`: of the UI."""
         self.checkout = checkout
+        self.port = port
         self.state = state
         self.process = process
 
@@ -105,14 +107,14 @@ def running(checkout: Path) -> Iterator[Running]:
     with tempfile.TemporaryDirectory(prefix="osrest-") as folder:
         state = Path(folder) / "state"
         environment = os.environ | {"ORDERS_SYNC_STATE": str(state), "PYTHONPATH": str(checkout)}
+        port = free_port()
         command = [
-            sys.executable, "-m", "orders_sync.cli", "up", "--port", str(free_port()), "--sandbox-port",
-            str(free_port()),
+            sys.executable, "-m", "orders_sync.cli", "up", "--port", str(port), "--sandbox-port", str(free_port()),
         ]  # fmt: skip
         with (Path(folder) / "output.log").open("wb") as log:
             process = subprocess.Popen(command, cwd=checkout, env=environment, stdout=log, stderr=log)
         try:
-            yield Running(checkout, state, process)
+            yield Running(checkout, state, process, port)
         finally:
             process.send_signal(signal.SIGINT)
             with suppress(subprocess.TimeoutExpired):
@@ -151,11 +153,12 @@ def _cpu(project: Running) -> dict[str, float]:
     for process in project.processes():
         with suppress(psutil.Error):
             times = process.cpu_times()
-            found[_role(process)] += times.user + times.system + times.children_user + times.children_system
+            found[role_of(process)] += times.user + times.system + times.children_user + times.children_system
     return found
 
 
-def _role(process: psutil.Process) -> str:
+def role_of(process: psutil.Process) -> str:
+    """What a process is for, by its command line."""
     line = " ".join([process.name(), *process.cmdline()])
     return next((role for role, words in ROLES.items() if any(word in line for word in words)), OTHERS)
 

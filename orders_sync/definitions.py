@@ -16,6 +16,7 @@ from orders_sync.config.code_location import note_code_location
 from orders_sync.config.environment import PROJECT_ROOT
 from orders_sync.config.sandbox_credentials import provide_sandbox_credentials
 from orders_sync.config.v1 import has_v1
+from orders_sync.dagster_instance.warm_workers import fork_workers
 from orders_sync.dagster_support.orders_database import OrdersDatabase
 
 # Each load, run and tick would log dozens of lines about parameters that we use knowingly; those about what is
@@ -23,6 +24,8 @@ from orders_sync.dagster_support.orders_database import OrdersDatabase
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 
+
+fork_workers([__name__])
 
 OWN = ("cutover", "operations", "orders", "reports", "stock")
 """Our own folders of defs/; everything else in it is a user's."""
