@@ -32,11 +32,11 @@ SETTLE_SECONDS = 45.0
 """After the first runs: their workers end, and PostgreSQL writes what they left."""
 ROLES = {
     "up": ("orders_sync.cli up",),
-    "PostgreSQL": ("postgres",),
+    "PostgreSQL": (),  # by their name: the command lines of others name Dagster's library for it
     "sandbox": ("sandbox",),
     "daemon": ("daemon",),
     "web": ("webserver", "orders_sync.cli web"),
-    "code server": ("grpc", "code-server"),
+    "code server": ("grpc", "code-server", "multiprocessing"),
 }
 """The roles of processes, by what their command lines have."""
 OTHERS = "others"
@@ -159,7 +159,9 @@ def _cpu(project: Running) -> dict[str, float]:
 
 def role_of(process: psutil.Process) -> str:
     """What a process is for, by its command line."""
-    line = " ".join([process.name(), *process.cmdline()])
+    if process.name() == "postgres":
+        return "PostgreSQL"
+    line = " ".join(process.cmdline())
     return next((role for role, words in ROLES.items() if any(word in line for word in words)), OTHERS)
 
 

@@ -41,7 +41,7 @@ import dagster as dg
 def nothing():
     pass
 
-@dg.job
+@dg.job(executor_def=dg.in_process_executor)
 def empty():
     nothing()
 
@@ -55,7 +55,7 @@ run_coordinator:
   config: {{dequeue_interval_seconds: 1}}
 telemetry: {{enabled: false}}
 """
-"""A queue as fast as the project's."""
+"""A queue as fast as the project's, whose runs are one process each, too."""
 LAUNCH = """
 mutation Launch($params: ExecutionParams!) {
   launchPipelineExecution(executionParams: $params) {

@@ -51,6 +51,13 @@ def test_the_first_passes_run_at_once_and_everything_is_materialised(deployment:
         check_invariants(connection)
 
 
+def test_its_runs_are_forked_from_one_process_with_all_imports_done(deployment: Deployment) -> None:
+    """Else each run would spend seconds of CPU on imports."""
+    lines = [" ".join(process.cmdline()) for process in deployment.own_processes()]
+    (forking,) = [line for line in lines if "multiprocessing.forkserver" in line]
+    assert "orders_sync.definitions" in forking
+
+
 def test_the_doctor_is_content_and_says_what_is_wrong(deployment: Deployment) -> None:
     short = deployment.cli("doctor")
     assert short.returncode == 1
