@@ -16,6 +16,7 @@ from orders_sync.cutover.v1_database import V1Database
 from orders_sync.database.engine import Connection
 from orders_sync.lanes.authority import MOVE_WAIT_SECONDS, Phase, current_authority, keep_v1_stopped
 from orders_sync.marketplaces.kit.accounts import overselling_accounts
+from orders_sync.stock.needs import ItemKey
 
 LOCKS_SECONDS = 60
 """A statement of V1's server may take so long at most while its locks are read."""
@@ -94,10 +95,15 @@ def back(
 ) -> list[Move]:
     """Moves accounts to the first phase, at any time: V1 has the authority.
 
-    Raises CutoverError if they are there, and StillActingError when something that acts outside does not finish within
-    `wait_seconds`.
+    Raises CutoverError if they are there, or have not begun, and StillActingError when something that acts outside does
+    not finish within `wait_seconds`.
     """
     phase = _phase_of(connection, accounts)
+    authority = current_authority(connection)
+    if new := [name for name in accounts if authority.of(name).since is None]:
+        raise CutoverError(
+            f"The cutover of {', '.join(new)} has not begun; `orders-sync cutover begin` puts V1 and V2 side by side."
+        )
     if phase is Phase.PARALLEL:
         raise CutoverError("The cutover is in its first phase; there is no phase before it.")
     return _to_parallel(connection, accounts, phase, by, wait_seconds)
@@ -132,9 +138,9 @@ def advance(
     if phase is Phase.PARALLEL:
         with connection.transaction():
             hold_phase(connection, accounts, phase, wait_seconds)
-            return note_moves(connection, accounts, phase, Phase.MONITOR, by, forced=force, checks=results)
-    authority = current_authority(connection)
-    still_v1 = [name for name in accounts_of(settings) if name not in accounts and not authority.is_live(name)]
+            made = note_moves(connection, accounts, phase, Phase.MONITOR, by, forced=force, checks=results)
+            return made + _free_accounts_without_v1(connection, settings, by)
+    still_v1 = _left_to_v1(connection, settings, accounts)
     if still_v1:
         _check_v1_can_leave_out(settings, accounts, v1_schedules_on())
         return _to_live(connection, settings, accounts, still_v1, by, force, results, wait_seconds)
@@ -158,9 +164,14 @@ def _to_live(
     # V1's locks are read only once V1 has stopped, and before stock stands still.
     with keep_v1_stopped(connection, wait_seconds=wait_seconds):
         v1_locks = _v1_locks(settings, accounts)
+        promised = _promised_before(connection, settings, accounts)
         with connection.transaction():
             hold_phase(connection, accounts, Phase.MONITOR, wait_seconds)
-            taken = take_over(connection, v1_locks, overselling_accounts(), frozenset(still_v1))
+            if _left_to_v1(connection, settings, accounts) != still_v1:
+                raise CutoverError(
+                    "Somebody else has moved another account of V1 meanwhile. Nothing has moved; try again."
+                )
+            taken = take_over(connection, v1_locks, overselling_accounts(), frozenset(still_v1), promised)
             not_taken = {
                 account: [
                     {"order_id": lock.order_id, "item_id": lock.item_id, "status": lock.status}
@@ -169,9 +180,35 @@ def _to_live(
                 ]
                 for account in accounts
             }
-            return note_moves(
+            made = note_moves(
                 connection, accounts, Phase.MONITOR, Phase.LIVE, by, forced=force, checks=checks, not_taken=not_taken
             )
+            return made + _free_accounts_without_v1(connection, settings, by)
+
+
+def _left_to_v1(connection: Connection, settings: CutoverSettings, accounts: Collection[str]) -> list[str]:
+    """The other accounts of V1 for which V1's commands go on, also of those whose cutover has not begun."""
+    authority = current_authority(connection)
+    return [name for name in accounts_of(settings) if name not in accounts and authority.is_left_to_v1(name)]
+
+
+def _free_accounts_without_v1(connection: Connection, settings: CutoverSettings, by: By) -> list[Move]:
+    """Ends V1's authority over accounts that V1 never had. Before revision 0040, a move was about all accounts."""
+    authority = current_authority(connection)
+    made: list[Move] = []
+    for name in settings.accounts_without_v1:
+        if not authority.is_live(name):
+            made += note_moves(connection, [name], authority.of(name).phase, Phase.LIVE, by)
+    return made
+
+
+def _promised_before(connection: Connection, settings: CutoverSettings, accounts: Collection[str]) -> set[ItemKey]:
+    """The items of accounts that have moved before for which V1 held pieces, as V1's database still says."""
+    left = _left_to_v1(connection, settings, accounts)
+    moved = [name for name in accounts_of(settings) if name not in accounts and name not in left]
+    return (
+        {(lock.account, lock.item_id) for lock in _v1_locks(settings, moved) if not lock.consumed} if moved else set()
+    )
 
 
 def _check_v1_can_leave_out(settings: CutoverSettings, accounts: Collection[str], schedules_on: Sequence[str]) -> None:

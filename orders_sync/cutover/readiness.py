@@ -63,6 +63,8 @@ class ComparedDay:
     v2_ran: bool
     zone_offset_minutes: int | None
     clock_skew_seconds: Decimal | None
+    verdict: str
+    """In words."""
     first_compared_at: datetime
     """When the day was first compared after its end; when it was compared, if it never was."""
 
@@ -115,7 +117,7 @@ def checks_to_live(
     """What must hold before V1 is switched off for these accounts."""
     now = now or datetime.now(UTC)
     days = [now.date() - timedelta(days=back) for back in range(settings.readiness.days, 0, -1)]
-    compared = _compared_days(connection, days, accounts)
+    compared = compared_days(connection, days, accounts)
     return [
         _phase_has_lasted(connection, accounts, settings.readiness.days, now),
         _all_days_are_compared(compared, days, accounts),
@@ -150,15 +152,14 @@ def left_out_accounts(settings: CutoverSettings, authority: Authority) -> list[s
 
 def unnamed_accounts(settings: CutoverSettings) -> list[str]:
     """The accounts of the project of which the settings do not say whether V1 has them."""
-    usable, _ = load_accounts()
-    return sorted(usable.keys() - set(accounts_of(settings)) - set(settings.accounts_without_v1))
+    return sorted(set(account_names()) - set(accounts_of(settings)) - set(settings.accounts_without_v1))
 
 
 def days_still_needed(connection: Connection, settings: CutoverSettings, accounts: Sequence[str], today: date) -> int:
     """How many more good days in a row accounts need until V2 is ready, if every day from `today` on is good."""
     readiness = settings.readiness
     earlier = [today - timedelta(days=back) for back in range(1, readiness.days + 1)]
-    compared = {(each.account, each.day): each for each in _compared_days(connection, earlier, accounts)}
+    compared = {(each.account, each.day): each for each in compared_days(connection, earlier, accounts)}
     run = 0
     for day in earlier:
         of_day = [compared.get((account, day)) for account in accounts]
@@ -168,14 +169,15 @@ def days_still_needed(connection: Connection, settings: CutoverSettings, account
     return readiness.days - run
 
 
-def _compared_days(connection: Connection, days: Sequence[date], accounts: Sequence[str]) -> list[ComparedDay]:
+def compared_days(connection: Connection, days: Sequence[date], accounts: Sequence[str]) -> list[ComparedDay]:
+    """The latest comparison of each of these days and accounts that was compared."""
     return rows_as(connection, ComparedDay, _COMPARED, [list(days), list(accounts)])
 
 
 _COMPARED: LiteralString = """
 SELECT DISTINCT ON (account, day) account, day, compared_orders, orders_v1, orders_v2, orders_in_both, correct,
   missing_in_v2, locks_differing, levels_differing, calls_v2, too_many_requests_v2, is_whole_day, v1_ran, v2_ran,
-  zone_offset_minutes, clock_skew_seconds,
+  zone_offset_minutes, clock_skew_seconds, verdict,
   coalesce(min(compared_at) FILTER (WHERE is_whole_day) OVER (PARTITION BY account, day), compared_at)
     AS first_compared_at
 FROM migration_comparisons WHERE day = ANY(%s) AND account = ANY(%s) ORDER BY account, day, comparison_id DESC

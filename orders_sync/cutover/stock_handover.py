@@ -63,12 +63,14 @@ def take_over(
     v1_locks: Sequence[V1Lock],
     oversell: frozenset[str],
     still_v1: Collection[str] = frozenset(),
+    promised_before: Collection[ItemKey] = frozenset(),
 ) -> TakenOver:
     """Takes V1's locks over before V2 gets the authority over their accounts.
 
     An item that V1 holds pieces for gets a lock where its status needs one or keeps one. Pieces that V1 has consumed
     count as shipped when V1 consumed them, where the marketplace has not reported it yet. `oversell`: the accounts that
-    may lock stock below zero. `still_v1`: the accounts that V1 goes on with, whose locks stay as they are. Call it in
+    may lock stock below zero. `still_v1`: the accounts that V1 goes on with, whose locks stay as they are.
+    `promised_before`: items of accounts that have moved before, for which V1 held pieces: they keep them. Call it in
     the move's transaction, once V1 has stopped.
     """
     stock = StockConnection(connection)
@@ -84,7 +86,7 @@ def take_over(
         open_items = {*stock.execute(_PENDING).fetchall(), *_without_lock(connection, held_by_v1)}
         stock.look_up_by_keys()
         result += _reconcile(stock, sorted(open_items), oversell, held_by_v1)
-        result += _keep_promises(stock, held_by_v1, oversell, still_v1)
+        result += _keep_promises(stock, held_by_v1, oversell, still_v1, promised_before)
         stock.read_whole_tables()
         not_taken = list(starmap(NotTaken, _without_lock(connection, held_by_v1, _NOT_TAKEN)))
         not_taken += [
@@ -104,7 +106,11 @@ def _reconcile(
 
 
 def _keep_promises(
-    stock: StockConnection, held_by_v1: Collection[ItemKey], oversell: frozenset[str], still_v1: Collection[str]
+    stock: StockConnection,
+    held_by_v1: Collection[ItemKey],
+    oversell: frozenset[str],
+    still_v1: Collection[str],
+    promised_before: Collection[ItemKey],
 ) -> StockResult:
     """Gives the pieces that V1 holds for an item to it, from those of V2's newest other orders.
 
@@ -117,7 +123,7 @@ def _keep_promises(
     changed: dict[LockKey, Lock] = {
         lock.key: lock
         for _, locks in groupby(active, key=lambda lock: lock.sku)
-        for lock in _shared_anew(list(locks), held_by_v1, oversell.union(still_v1))
+        for lock in _shared_anew(list(locks), held_by_v1, oversell.union(still_v1), promised_before)
     }
     before = {lock.key: lock for lock in active}
     check_taken_back(before, before | changed)
@@ -125,16 +131,22 @@ def _keep_promises(
     return finish(stock, active, levels, Settled(changed, levels, [], causes, frozenset()), oversell)
 
 
-def _shared_anew(locks: Sequence[Lock], held_by_v1: Collection[ItemKey], keeping: Collection[str]) -> Iterable[Lock]:
+def _shared_anew(
+    locks: Sequence[Lock],
+    held_by_v1: Collection[ItemKey],
+    keeping: Collection[str],
+    promised_before: Collection[ItemKey],
+) -> Iterable[Lock]:
     """Those of the locks of a SKU that get pieces, or lose some. `locks`: the oldest order's is the first.
 
-    `keeping`: the accounts whose locks lose none.
+    `keeping`, `promised_before`: the accounts and items whose locks lose none.
     """
+    keep = {*held_by_v1, *promised_before}
     promised = [lock for lock in locks if lock.short and lock.key[:2] in held_by_v1]
     waited_for = sum(lock.short for lock in promised)
     taken = 0
     for lock in reversed(locks):
-        if lock.key[:2] not in held_by_v1 and lock.account not in keeping:
+        if lock.key[:2] not in keep and lock.account not in keeping:
             pieces = min(lock.locked, waited_for - taken)
             taken += pieces
             if pieces:

@@ -14,9 +14,8 @@ import dagster as dg
 from orders_sync.dagster_instance.tick_waits import ENDS_CHANNEL, PATIENT_SENSORS, WAIT_SECONDS
 from orders_sync.database.engine import Connection
 
-_GIVEN_UP = "DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS"
-"""After so many seconds Dagster gives a tick up: 60, if the environment does not say otherwise."""
 _MARGIN_SECONDS = 10.0
+"""A tick ends so long before Dagster gives it up."""
 
 Found = TypeVar("Found")
 
@@ -57,7 +56,7 @@ def _patience(context: dg.SensorEvaluationContext) -> float:
     if not context.instance.get_sensor_settings().get("use_threads"):
         return 0.0
     try:
-        given_up = float(os.environ.get(_GIVEN_UP, ""))
+        given_up = float(os.environ.get("DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS", ""))
     except ValueError:
         return WAIT_SECONDS
     return min(WAIT_SECONDS, given_up - _MARGIN_SECONDS)

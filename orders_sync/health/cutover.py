@@ -1,13 +1,18 @@
 """Whether the last compared day of the cutover from V1 was good, and V1 is configured while it has the authority."""
 
 from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
 from importlib.util import find_spec
-from typing import LiteralString
+from typing import TYPE_CHECKING
 
 from orders_sync.database.opened import orders_database
 from orders_sync.health.database import APPLICATION
 from orders_sync.health.finding import Finding, Level
 from orders_sync.marketplaces.kit.accounts import account_names
+
+if TYPE_CHECKING:
+    from orders_sync.config.v1 import CutoverSettings
+    from orders_sync.lanes.authority import Authority
 
 
 def examine_cutover() -> Iterator[Finding]:
@@ -36,7 +41,6 @@ def examine_cutover() -> Iterator[Finding]:
         return
     with orders_database(APPLICATION) as connection:
         authority = current_authority(connection)
-        bad = connection.execute(_BAD_DAYS, [settings.readiness.agreement]).fetchall()
         written = connection.execute(_V1_WRITES).fetchall()
     for account in left_out_accounts(settings, authority):
         yield Finding(
@@ -56,26 +60,42 @@ def examine_cutover() -> Iterator[Finding]:
             account,
             kind="V1 writes",
         )
-    for account, day, verdict in bad:
-        yield Finding(
-            False,
-            f"{day} is not a good day of the cutover: {verdict}",
-            "`orders-sync cutover status` shows what V2 lacks.",
-            account,
-            kind=f"cutover day {day}",
-            level=Level.WARNING,
-        )
+    yield from _days(settings, authority)
+
+
+def _days(settings: "CutoverSettings", authority: "Authority") -> Iterator[Finding]:
+    """Of the accounts that V1 has: whether yesterday was a good day, and whether the day before was compared at all."""
+    from orders_sync.cutover.readiness import accounts_of, compared_days
+
+    accounts = [name for name in accounts_of(settings) if not authority.is_live(name)]
+    today = datetime.now(UTC).date()
+    yesterday, before = today - timedelta(days=1), today - timedelta(days=2)
+    with orders_database(APPLICATION) as connection:
+        compared = {(each.account, each.day): each for each in compared_days(connection, [yesterday, before], accounts)}
+    for account in accounts:
+        of_yesterday = compared.get((account, yesterday))
+        if of_yesterday is not None and not of_yesterday.is_good(settings.readiness.agreement):
+            why = of_yesterday.why_it_does_not_count
+            yield _bad_day(account, yesterday, f"does not count: {why}" if why else of_yesterday.verdict)
+        since = authority.of(account).since
+        if since is not None and since.astimezone(UTC).date() < before and (account, before) not in compared:
+            yield _bad_day(account, before, "V1 and V2 were not compared")
+
+
+def _bad_day(account: str, day: date, why: str) -> Finding:
+    return Finding(
+        False,
+        f"{day} is not a good day of the cutover: {why}",
+        "`orders-sync cutover status` shows what V2 lacks.",
+        account,
+        kind=f"cutover day {day}",
+        level=Level.WARNING,
+    )
 
 
 _V1_WRITES = """
-SELECT account, orders FROM migration_v1_writes
-WHERE orders > 0 AND is_account_live(account) AND looked_at > now() - interval '1 day' ORDER BY account
-"""
-_BAD_DAYS: LiteralString = """
-SELECT account, day, verdict FROM (
-  SELECT DISTINCT ON (account) * FROM migration_comparisons
-  WHERE day = (now() AT TIME ZONE 'UTC')::date - 1 AND compared_at > now() - interval '2 days'
-  ORDER BY account, comparison_id DESC) latest
-WHERE NOT (correct >= %s AND missing_in_v2 = 0 AND locks_differing = 0) OR compared_orders = 0
+SELECT account, orders FROM migration_v1_writes written
+WHERE orders > 0 AND is_account_live(account) AND looked_at > now() - interval '1 day'
+  AND looked_at > (SELECT max(moved_at) FROM migration_moves move WHERE move.account IN (written.account, ''))
 ORDER BY account
 """

@@ -59,6 +59,8 @@ def test_the_size_of_the_logs_can_be_set(monkeypatch: pytest.MonkeyPatch) -> Non
 
 NOT_OURS = {
     "DAGSTER_HOME",  # Dagster reads it; `orders-sync` sets it where it is not set
+    "DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS",  # Dagster's own
+    "BEFORE",  # between the code server and the process that forks its workers (dagster_instance/forked_workers.py)
 }
 
 

@@ -16,9 +16,12 @@ from orders_sync.stock.connection import StockConnection
 from orders_sync.stock.levels import import_levels
 from orders_sync.testing.databases import a_database
 from orders_sync.testing.marketplace import Marketplace, sandbox_account, sync
+from orders_sync_tests.cutover.three_accounts import settings_of_three, v1
 from orders_sync_tests.cutover.v1_servers import mariadb_server
 from orders_sync_tests.debian_postgresql import debian_server
 from orders_sync_tests.stock.stored_orders import at
+
+__all__ = ["settings_of_three", "v1"]
 
 
 @dataclass

@@ -17,11 +17,13 @@ from orders_sync.cli import main
 from orders_sync.config import code_location
 from orders_sync.config.account import SellerAccount
 from orders_sync.config.schedules import ScheduleSettings, check_schedules
+from orders_sync.cutover.phases import note_moves
 from orders_sync.dagster_instance.instance import open_instance
 from orders_sync.database.engine import Connection
 from orders_sync.health.examinations import EXAMINATIONS
 from orders_sync.health.finding import Level
 from orders_sync.health.lanes import examine_lane
+from orders_sync.lanes.authority import Phase
 from orders_sync.lanes.history import LaneState
 from orders_sync.marketplaces.kit.accounts import find_account
 from orders_sync.model.lane import Lane, SyncType
@@ -29,6 +31,7 @@ from orders_sync.passes.waiting_lines import MAX_REQUESTS
 from orders_sync.testing.deployment import write_account
 from orders_sync.testing.marketplace import Marketplace, an_order, sync
 from orders_sync_tests.cli.command_line import add_account
+from orders_sync_tests.cutover.moved import BY
 from orders_sync_tests.dagster_instance.dagster_sensors import store_sensor
 from orders_sync_tests.stock.stored_orders import StoredItem, StoredOrder, store_order
 
@@ -331,16 +334,22 @@ def test_many_records_that_are_rejected_within_an_hour_are_a_burst(connection: C
 
 
 def test_a_day_of_the_cutover_that_is_not_good_is_found(connection: Connection) -> None:
+    of_v1 = "back_market_sandbox"
     assert list(EXAMINATIONS["cutover"]()) == []
-    connection.execute(
-        "INSERT INTO migration_comparisons (account, day, orders_v1, orders_v2, only_in_v1, missing_in_v2, only_in_v2, "
-        "differing, in_flight, agreement, locks_v1, locks_v2, locks_differing, first_in_v1, first_in_v2, calls_v2, "
-        "too_many_requests_v2, verdict, compared_orders) "
-        "SELECT account, (now() AT TIME ZONE 'UTC')::date - 1, 9, 8, missing, missing, 0, 0, 0, 100, 1, 1, 0, 0, 0, 1, 0, "
-        "'text', 9 FROM (VALUES ('good', 0), ('bad', 1)) AS days (account, missing)"
-    )
-    (found,) = EXAMINATIONS["cutover"]()
-    assert re.fullmatch(r"bad: \d{4}-\d\d-\d\d is not a good day of the cutover: text", found.text)
+    note_moves(connection, [of_v1], Phase.LIVE, Phase.PARALLEL, BY)
+    for missing, good in ((0, True), (1, False)):
+        connection.execute(
+            "INSERT INTO migration_comparisons (account, day, orders_v1, orders_v2, orders_in_both, only_in_v1, "
+            "missing_in_v2, only_in_v2, differing, in_flight, agreement, correct, locks_v1, locks_v2, locks_differing, "
+            "first_in_v1, first_in_v2, calls_v2, too_many_requests_v2, verdict, compared_orders, is_whole_day) "
+            "VALUES (%s, (now() AT TIME ZONE 'UTC')::date - 1, 9, 9, 9, 0, %s, 0, 0, 0, 100, 100, 1, 1, 0, 0, 0, 1, 0, "
+            "'text', 9, true)",
+            [of_v1, missing],
+        )
+        found = list(EXAMINATIONS["cutover"]())
+        assert (found == []) is good
+    (bad,) = EXAMINATIONS["cutover"]()
+    assert re.fullmatch(rf"{of_v1}: \d{{4}}-\d\d-\d\d is not a good day of the cutover: text", bad.text)
 
 
 def test_lines_that_run_out_before_the_next_pass_are_found(

@@ -28,6 +28,14 @@ def _v1_job(name: str, command: str) -> dg.JobDefinition:
         with orders_database.connect("V1") as connection, hold_authority_of_v1(connection) as authority:
             if not authority.v1_may_run(accounts):
                 raise dg.Failure("V2 is live: V1 is switched off.", allow_retries=False)
+            taken = sorted({account for account in accounts if not authority.is_left_to_v1(account)})
+            if taken and not settings.run.can_leave_out:
+                raise dg.Failure(
+                    f"V2 has {', '.join(taken)}, and {settings.file} hands V1's commands no marketplaces, so V1 would "
+                    "work for them, too. Write {marketplaces} where `run.command` or `run.url` takes them, or let V1's "
+                    "own scheduler run the others.",
+                    allow_retries=False,
+                )
             theirs = [name for name, account in settings.marketplaces.items() if authority.is_left_to_v1(account)]
             _run(context, settings, command, theirs)
 
