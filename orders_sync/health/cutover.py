@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -14,13 +15,15 @@ if TYPE_CHECKING:
     from orders_sync.config.v1 import CutoverSettings
     from orders_sync.lanes.authority import Authority
 
+_READINESS = "orders_sync.cutover.readiness"
+"""Imported by its name: a project that has left V1 behind may delete it, and `examine_cutover` then ends before."""
+
 
 def examine_cutover() -> Iterator[Finding]:
     """The comparisons of yesterday, while V1 is compared with V2; nothing where there is no V1."""
     if find_spec("orders_sync.cutover") is None:  # a project that has left V1 behind may delete it
         return
     from orders_sync.config.v1 import NoV1Error, load_cutover_settings
-    from orders_sync.cutover.readiness import left_out_accounts
     from orders_sync.lanes.authority import current_authority
 
     try:
@@ -42,7 +45,8 @@ def examine_cutover() -> Iterator[Finding]:
     with orders_database(APPLICATION) as connection:
         authority = current_authority(connection)
         written = connection.execute(_V1_WRITES).fetchall()
-    for account in left_out_accounts(settings, authority):
+    readiness = import_module(_READINESS)
+    for account in readiness.left_out_accounts(settings, authority):
         yield Finding(
             False,
             f"V1 has the authority (phase {authority.of(account).phase}), so V2 accepts no orderlines, but "
@@ -65,13 +69,15 @@ def examine_cutover() -> Iterator[Finding]:
 
 def _days(settings: "CutoverSettings", authority: "Authority") -> Iterator[Finding]:
     """Of the accounts that V1 has: whether yesterday was a good day, and whether the day before was compared at all."""
-    from orders_sync.cutover.readiness import accounts_of, compared_days
-
-    accounts = [name for name in accounts_of(settings) if not authority.is_live(name)]
+    readiness = import_module(_READINESS)
+    accounts = [name for name in readiness.accounts_of(settings) if not authority.is_live(name)]
     today = datetime.now(UTC).date()
     yesterday, before = today - timedelta(days=1), today - timedelta(days=2)
     with orders_database(APPLICATION) as connection:
-        compared = {(each.account, each.day): each for each in compared_days(connection, [yesterday, before], accounts)}
+        compared = {
+            (each.account, each.day): each
+            for each in readiness.compared_days(connection, [yesterday, before], accounts)
+        }
     for account in accounts:
         of_yesterday = compared.get((account, yesterday))
         if of_yesterday is not None and not of_yesterday.is_good(settings.readiness.agreement):
