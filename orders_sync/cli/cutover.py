@@ -61,7 +61,9 @@ def status(as_json: bool) -> None:
         checks = _checks_by_phase(connection, settings, accounts)
         comparisons = connection.execute(
             "SELECT account, day, compared_at, compared_orders, agreement, correct, v2_later_seconds, calls_v1, "
-            "calls_v2, verdict FROM migration_comparisons ORDER BY day DESC, account, comparison_id DESC LIMIT 14"
+            "calls_v2, verdict FROM (SELECT *, row_number() OVER (PARTITION BY account ORDER BY day DESC, "
+            "comparison_id DESC) AS number FROM migration_comparisons) latest WHERE number <= 7 "
+            "ORDER BY day DESC, account, comparison_id DESC"
         ).fetchall()
         made = moves(connection)
     if as_json:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from orders_sync.cli.names import ACCOUNT, STATUS
-from orders_sync.cli.output import console
+from orders_sync.cli.output import console, print_warning
 from orders_sync.cli.past_time import PastTime
 from orders_sync.cli.user import by_user
 from orders_sync.database.engine import Connection
@@ -139,6 +139,22 @@ def export_pick_list(file: Path, format_: str | None, by_order: bool, **filters:
             f"{allowed}."
         )
     _write(Export.PICK_LIST_BY_ORDER if by_order else Export.PICK_LIST, selection, file, format_)
+    _say_what_v1_picks(selection)
+
+
+def _say_what_v1_picks(selection: "Selection") -> None:
+    """Warns of the accounts in the list that V1 still has: the warehouse would send their orders twice."""
+    from orders_sync.lanes.authority import current_authority
+    from orders_sync.marketplaces.kit.accounts import account_names
+
+    with _database(may_be_reader=False) as connection:
+        authority = current_authority(connection)
+    theirs = [name for name in selection.accounts or account_names() if not authority.is_live(name)]
+    if theirs:
+        print_warning(
+            f"V1 still has {', '.join(theirs)}: its own list has these orders, too. Choose accounts with --account, so "
+            "that nothing is sent twice."
+        )
 
 
 @export.command("documents")

@@ -56,6 +56,8 @@ def examine_cutover() -> Iterator[Finding]:
             account,
             kind="no V1",
         )
+    if authority.moved:
+        yield from _beside_v1(settings, authority)
     for account, orders in written:
         yield Finding(
             False,
@@ -65,6 +67,31 @@ def examine_cutover() -> Iterator[Finding]:
             kind="V1 writes",
         )
     yield from _days(settings, authority)
+
+
+def _beside_v1(settings: "CutoverSettings", authority: "Authority") -> Iterator[Finding]:
+    """The accounts for which V2 acts while others are in a cutover, and V1 may act as well."""
+    readiness = import_module(_READINESS)
+    for account in readiness.unnamed_accounts(settings):
+        if authority.is_live(account):
+            yield Finding(
+                False,
+                f"V2 accepts its orderlines, and {settings.file} does not say whether V1 has it",
+                "Add it to `marketplaces` if V1 has it, or else to `accounts_without_v1`.",
+                account,
+                kind="not named for the cutover",
+                level=Level.WARNING,
+            )
+    for account in readiness.accounts_of(settings):
+        if authority.of(account).since is None:
+            yield Finding(
+                False,
+                "its cutover has not begun, so V2 accepts its orderlines, and so may V1",
+                f"`orders-sync cutover begin --account {account}` leaves it to V1 until you move it.",
+                account,
+                kind="cutover not begun",
+                level=Level.WARNING,
+            )
 
 
 def _days(settings: "CutoverSettings", authority: "Authority") -> Iterator[Finding]:

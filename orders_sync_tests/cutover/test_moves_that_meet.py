@@ -1,15 +1,17 @@
 """Moves of accounts that meet others: of other accounts, of before, and of V1's own doing."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
 from orders_sync.config import v1 as v1_settings
-from orders_sync.config.v1 import CutoverError, CutoverSettings
+from orders_sync.config.v1 import CutoverError, CutoverSettings, Run
 from orders_sync.cutover import moves
 from orders_sync.cutover.moves import accounts_to_move_back
 from orders_sync.cutover.phases import moves as moves_made
@@ -262,3 +264,81 @@ def test_locks_not_taken_over_have_odd_ids(
     done = run("cutover", "advance", "--account", "canary", "--force", "--reason", "a test")
     print(done.output, done.exception)
     assert done.exit_code == 0, done.output
+
+
+def test_the_pick_list_does_not_send_out_what_v1_sends_out(
+    connection: Connection, settings: CutoverSettings, v1: V1, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While V1 has an account, the warehouse packs its orders from V1's list: here they are listed again, unmarked."""
+    monkeypatch.setattr(v1_settings, "load_cutover_settings", lambda: settings)
+    shop(connection, of("canary", 1), of(ALONE, 2))
+    moves.begin(connection, settings, BY)
+    done = run("export", "pick-list", "--by-order", "--to", str(tmp_path / "list.csv"))
+    assert done.exit_code == 0, done.output
+    listed = (tmp_path / "list.csv").read_text()
+    print(done.output, done.stderr, listed)
+    assert "without_v1" in listed
+    assert "canary" not in listed or "V1" in listed + done.output + done.stderr
+
+
+def test_an_account_that_is_renamed_in_mid_cutover_is_shown(
+    connection: Connection, settings: CutoverSettings, v1: V1, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder and v1.yaml get the new name: V2 accepts for it at once, beside V1."""
+    moves.begin(connection, settings, BY)
+    folder = account_files.accounts_folder()
+    (folder / "canary").rename(folder / "canary2")
+    renamed = settings.model_copy(
+        update={"marketplaces": {"v1 canary": "canary2", "v1 large": "large", "v1 small": "small"}}
+    )
+    assert current_authority(connection).is_live("canary2")
+    assert found(monkeypatch, renamed)
+
+
+def test_an_account_that_is_added_in_mid_cutover_and_not_named_is_shown(
+    connection: Connection, settings: CutoverSettings, v1: V1, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moves.begin(connection, settings, BY)
+    forgotten = settings.model_copy(update={"accounts_without_v1": []})
+    assert found(monkeypatch, forgotten), "V2 accepts for without_v1, and nobody has said whether V1 has it"
+
+
+def test_the_status_has_the_days_of_each_account(
+    connection: Connection, settings: CutoverSettings, v1: V1, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seven days are needed, of each of three accounts; 14 comparisons are shown in all."""
+    monkeypatch.setattr(v1_settings, "load_cutover_settings", lambda: settings)
+    moves.begin(connection, settings, BY)
+    today = datetime.now(UTC).date()
+    for account in ACCOUNTS:
+        for back in range(1, 8):
+            compared(connection, account, day=today - timedelta(days=back))
+    state = json.loads(run("cutover", "status", "--json").output)
+    shown = {(each["account"], each["day"]) for each in state["comparisons"]}
+    assert len(shown) == 21
+
+
+def test_bad_days_of_a_live_account_are_over(
+    connection: Connection, settings: CutoverSettings, v1: V1, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moves.begin(connection, settings, BY)
+    compared(connection, "canary", correct=50)
+    advance(connection, settings, "canary", times=2)
+    assert not found(monkeypatch, settings)
+
+
+def test_v1s_command_is_not_run_for_an_account_that_v2_has(
+    connection: Connection, settings: CutoverSettings, v1: V1, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The schedules were off at the move, and are switched on afterwards; the command takes no {marketplaces}."""
+    from orders_sync.defs.cutover import jobs
+
+    said = tmp_path / "said"
+    deaf = settings.model_copy(update={"run": Run(kind="command", command=f"sh -c 'echo {{command}} >> {said}'")})
+    moves.begin(connection, deaf, BY)
+    advance(connection, deaf, "canary", times=2)
+    monkeypatch.setattr(jobs, "load_cutover_settings", lambda: deaf)
+    from orders_sync.dagster_support.orders_database import OrdersDatabase
+
+    result = jobs.refresh_new.execute_in_process(raise_on_error=False, resources={"orders_database": OrdersDatabase()})
+    assert not (result.success or said.exists()), "V1 ran for canary as well, which V2 has"
