@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import psycopg
 import pytest
 
@@ -15,8 +16,11 @@ from orders_sync.config.v1 import CutoverError, CutoverSettings, Run
 from orders_sync.cutover import moves
 from orders_sync.cutover.moves import accounts_to_move_back
 from orders_sync.cutover.phases import moves as moves_made
-from orders_sync.cutover.phases import note_v1_writes
+from orders_sync.cutover.phases import note_moves, note_v1_writes
+from orders_sync.dagster_instance.instance import open_instance
+from orders_sync.dagster_support.orders_database import OrdersDatabase
 from orders_sync.database.engine import Connection
+from orders_sync.defs.cutover import checks, jobs
 from orders_sync.health.examinations import EXAMINATIONS
 from orders_sync.lanes.authority import Phase, current_authority
 from orders_sync.marketplaces.kit import accounts as account_files
@@ -331,14 +335,33 @@ def test_v1s_command_is_not_run_for_an_account_that_v2_has(
     connection: Connection, settings: CutoverSettings, v1: V1, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The schedules were off at the move, and are switched on afterwards; the command takes no {marketplaces}."""
-    from orders_sync.defs.cutover import jobs
 
     said = tmp_path / "said"
     deaf = settings.model_copy(update={"run": Run(kind="command", command=f"sh -c 'echo {{command}} >> {said}'")})
     moves.begin(connection, deaf, BY)
     advance(connection, deaf, "canary", times=2)
     monkeypatch.setattr(jobs, "load_cutover_settings", lambda: deaf)
-    from orders_sync.dagster_support.orders_database import OrdersDatabase
 
     result = jobs.refresh_new.execute_in_process(raise_on_error=False, resources={"orders_database": OrdersDatabase()})
     assert not (result.success or said.exists()), "V1 ran for canary as well, which V2 has"
+
+
+def test_v1_that_can_not_be_read_is_not_green_while_it_has_an_account(
+    connection: Connection, settings: CutoverSettings, v1: V1, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So it is not gone, and nobody knows what it writes. Once V2 has all accounts, V1 may be gone."""
+    moves.begin(connection, settings, BY)
+    advance(connection, settings, "canary", times=2)
+    monkeypatch.setattr(checks, "load_cutover_settings", lambda: settings)
+
+    def stays_off() -> bool:
+        with open_instance() as instance:
+            context = dg.build_asset_check_context(instance=instance)
+            found = checks.v1_stays_off(context, orders_database=OrdersDatabase())
+        assert isinstance(found, dg.AssetCheckResult)
+        return found.passed
+
+    monkeypatch.setenv("V1_DATABASE_URL", "postgresql://nobody@127.0.0.1:9/nothing")
+    assert not stays_off()
+    note_moves(connection, ["large", "small"], Phase.PARALLEL, Phase.LIVE, BY)
+    assert stays_off()

@@ -35,7 +35,7 @@ def v1_stays_off(context: dg.AssetCheckExecutionContext, orders_database: Orders
         with V1Database(settings) as v1:
             written = {name: v1.written_since(name, since) for name, since in taken_over.items()}
     except CutoverError as problem:
-        return dg.AssetCheckResult(passed=not running, metadata={"result": f"V1 can no longer be read: {problem}"})
+        return dg.AssetCheckResult(passed=is_over and not running, metadata={"result": f"V1 can't be read: {problem}"})
     with orders_database.connect("check") as connection:
         note_v1_writes(connection, written)
     orders = ", ".join(f"{name}: {count}" for name, count in written.items() if count) or "none"
