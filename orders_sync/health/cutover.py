@@ -56,7 +56,7 @@ def examine_cutover() -> Iterator[Finding]:
             account,
             kind="no V1",
         )
-    if authority.moved:
+    if not all(map(authority.is_live, authority.moved)):  # else V1 is gone for all of them
         yield from _beside_v1(settings, authority)
     for account, orders in written:
         yield Finding(
