@@ -17,11 +17,8 @@ from dagster._core.scheduler.instigation import (
     TickData,
     TickStatus,
 )
-from dagster._core.storage.event_log import EventLogStorage
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._core.storage.root import LocalArtifactStorage
-from dagster._core.storage.runs import RunStorage
-from dagster._core.storage.schedules import ScheduleStorage
 from dagster._serdes import ConfigurableClassData, serialize_value
 from dagster.components.component.component_loader import is_component_loader
 from dagster.components.core.load_defs import get_library_json_enriched_defs
@@ -30,7 +27,6 @@ from dagster_shared.error import SerializableErrorInfo
 
 __all__ = [
     "ConfigurableClassData",  # the class that an entry of dagster.yaml names
-    "EventLogStorage",  # what shares its connections with RunStorage
     "InstanceRef",  # an instance whose dagster.yaml is not in its own folder
     "InstigatorState",  # a schedule or sensor that somebody has switched on or off
     "InstigatorStatus",
@@ -43,9 +39,7 @@ __all__ = [
     "RegisteredCodeLocationOrigin",  # this one and the following: tests store what the UI's switch stores
     "RemoteInstigatorOrigin",
     "RemoteRepositoryOrigin",
-    "RunStorage",  # what AttributingRunStorage is to Dagster
     "ScheduleInstigatorData",
-    "ScheduleStorage",
     "SensorInstigatorData",
     "SerializableErrorInfo",
     "TickData",  # tests store what the daemon stores

@@ -6,32 +6,28 @@ history between starts.
 
 import os
 import sys
-from collections.abc import Callable
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 from dagster_postgres import (
     DagsterPostgresStorage,
-    PostgresEventLogStorage,
-    PostgresRunStorage,
-    PostgresScheduleStorage,
 )
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Engine, create_engine
 
 from orders_sync.config.environment import DAGSTER_POSTGRES_URL, EnvironmentVariableError, state_folder
 from orders_sync.config.private_files import private_folder
-from orders_sync.dagster_instance.attribution import USER_TAG, acting_user
 from orders_sync.dagster_instance.cron_intervals import compute_cron_intervals_once
 from orders_sync.dagster_instance.internals import (
     ConfigurableClassData,
-    EventLogStorage,
     LocalArtifactStorage,
     LocalComputeLogManager,
-    PartitionBackfill,
-    RunStorage,
-    ScheduleStorage,
+)
+from orders_sync.dagster_instance.storage_parts import (
+    AttributingRunStorage,
+    RememberingEventLogStorage,
+    RememberingScheduleStorage,
 )
 from orders_sync.database.embedded import DAGSTER_DATABASE, TRUSTED_SECONDS, embedded_url
 from orders_sync.database.server_url import ServerUrlError, server_url
@@ -57,67 +53,6 @@ def dagster_database_url() -> str:
     return with_settings(dagster_server_url()).replace("postgresql://", "postgresql+psycopg2://", 1)
 
 
-_found: set[tuple[str, str]] = set()
-"""The tables, and the migrations that were made, which this process has found in a database: none ever goes away."""
-
-
-def _is_found(url: str, what: str, look: Callable[[], bool]) -> bool:
-    """Looks until it is found once. Dagster looks again with each query, and reads the whole catalog for it."""
-    if (url, what) not in _found:
-        if not look():
-            return False
-        _found.add((url, what))
-    return True
-
-
-class AttributingRunStorage(PostgresRunStorage):
-    """Stores with a backfill who has launched it, if a login shows it: its runs get the backfill's tags."""
-
-    def has_built_index(self, migration_name: str) -> bool:
-        look = super().has_built_index
-        return _is_found(self.postgres_url, f"runs {migration_name}", lambda: look(migration_name))
-
-    def has_run_stats_index_cols(self) -> bool:
-        return _is_found(self.postgres_url, "columns of runs", super().has_run_stats_index_cols)
-
-    def add_backfill(self, partition_backfill: PartitionBackfill) -> None:
-        user = acting_user.get()
-        if user is not None:
-            partition_backfill = partition_backfill._replace(tags={**partition_backfill.tags, USER_TAG: user})
-        super().add_backfill(partition_backfill)
-
-
-class RememberingEventLogStorage(PostgresEventLogStorage):
-    """Looks for its tables and columns once, in place of with each event of an asset."""
-
-    def has_table(self, table_name: str) -> bool:
-        look = super().has_table
-        return _is_found(self.postgres_url, f"table {table_name}", lambda: look(table_name))
-
-    def has_secondary_index(self, name: str) -> bool:
-        look = super().has_secondary_index
-        return _is_found(self.postgres_url, f"events {name}", lambda: look(name))
-
-    def _has_asset_key_col_on_connection(self, conn: Connection, column_name: str) -> bool:
-        look = super()._has_asset_key_col_on_connection
-        return _is_found(self.postgres_url, f"column {column_name}", lambda: look(conn, column_name))
-
-
-class RememberingScheduleStorage(PostgresScheduleStorage):
-    """Looks for its tables once, in place of several times with each tick."""
-
-    def has_instigators_table(self) -> bool:
-        return _is_found(self.postgres_url, "instigators", super().has_instigators_table)
-
-    def _has_instigators_table(self, conn: Connection) -> bool:
-        look = super()._has_instigators_table
-        return _is_found(self.postgres_url, "instigators", lambda: look(conn))
-
-    def has_built_index(self, migration_name: str) -> bool:
-        look = super().has_built_index
-        return _is_found(self.postgres_url, f"ticks {migration_name}", lambda: look(migration_name))
-
-
 POOL_SIZE = 2
 """Connections that a process keeps open while it does nothing; it opens as many more as it needs at once."""
 
@@ -133,11 +68,6 @@ def pooled_engine(url: str) -> Engine:
     )
     os.register_at_fork(after_in_child=lambda: engine.dispose(close=False))
     return engine
-
-
-def _share(storage: RunStorage | EventLogStorage | ScheduleStorage, pooled: Engine) -> None:
-    """Lets a storage of dagster-postgres use an engine, in place of its own, which keeps no connection open."""
-    storage._engine = pooled  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _suit_the_daemon() -> None:
@@ -162,8 +92,12 @@ class OrdersSyncStorage(DagsterPostgresStorage):
         _suit_the_daemon()
         super().__init__(postgres_url, should_autocreate_tables=postgres_url not in _prepared, inst_data=inst_data)
         _prepared.add(postgres_url)
-        for storage in (self.run_storage, self.event_log_storage, self.schedule_storage):
-            _share(storage, pooled_engine(postgres_url))
+        self._run_storage = AttributingRunStorage(postgres_url, should_autocreate_tables=False)
+        self._event_log_storage = RememberingEventLogStorage(postgres_url, should_autocreate_tables=False)
+        self._schedule_storage = RememberingScheduleStorage(postgres_url, should_autocreate_tables=False)
+        for storage in (self._run_storage, self._event_log_storage, self._schedule_storage):
+            # In place of an engine of its own, which keeps no connection open.
+            storage._engine = pooled_engine(postgres_url)  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
 
     @classmethod
     def config_type(cls) -> Any:
@@ -172,30 +106,6 @@ class OrdersSyncStorage(DagsterPostgresStorage):
     @classmethod
     def from_config_value(cls, inst_data: Any, config_value: Any) -> "OrdersSyncStorage":
         return cls(postgres_url=dagster_database_url(), inst_data=inst_data)
-
-    @property
-    def run_storage(self) -> RunStorage:
-        return self._own_run_storage
-
-    @cached_property
-    def _own_run_storage(self) -> RunStorage:
-        return AttributingRunStorage(self.postgres_url, self.should_autocreate_tables)
-
-    @property
-    def event_log_storage(self) -> EventLogStorage:
-        return self._own_event_log_storage
-
-    @cached_property
-    def _own_event_log_storage(self) -> EventLogStorage:
-        return RememberingEventLogStorage(self.postgres_url, self.should_autocreate_tables)
-
-    @property
-    def schedule_storage(self) -> ScheduleStorage:
-        return self._own_schedule_storage
-
-    @cached_property
-    def _own_schedule_storage(self) -> ScheduleStorage:
-        return RememberingScheduleStorage(self.postgres_url, self.should_autocreate_tables)
 
     def _part(self, of: type) -> ConfigurableClassData:
         return ConfigurableClassData(of.__module__, of.__name__, yaml.safe_dump({"postgres_url": self.postgres_url}))
