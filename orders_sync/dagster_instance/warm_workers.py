@@ -16,11 +16,15 @@ from multiprocessing.context import ForkServerProcess
 from multiprocessing.popen_forkserver import Popen
 from multiprocessing.process import BaseProcess
 
+import psutil
+
 from orders_sync.config.code_location import is_code_server
 from orders_sync.dagster_instance.forked_workers import BEFORE, restore_environment
 
 _OF_EACH_RUN = ("dagster._cli", "dagster._grpc.impl", "dagster_postgres")
 """What each run of Dagster imports, whatever the project."""
+_FORKED_NO_MORE = 255
+"""The exit code that multiprocessing gives a worker when the process that forked it has ended."""
 _LAST = "orders_sync.dagster_instance.forked_workers"
 
 
@@ -39,7 +43,25 @@ class _Worker(ForkServerProcess):
     def _Popen(process_obj: BaseProcess) -> Popen:  # multiprocessing calls it so
         with _same_paths():
             forkserver.ensure_running()
-        return Popen(process_obj)
+        return _Forked(process_obj)
+
+
+class _Forked(Popen):
+    """What the code server knows of a worker: also that it lives on if the process that forked it is killed."""
+
+    def __init__(self, process_obj: BaseProcess) -> None:
+        super().__init__(process_obj)
+        try:
+            self._process = psutil.Process(self.pid)
+        except psutil.NoSuchProcess:
+            self._process = None
+
+    def poll(self, flag: int = os.WNOHANG) -> int | None:
+        """The exit code, or None while the worker lives."""
+        code = super().poll(flag)
+        if code == _FORKED_NO_MORE and self._process is not None and self._process.is_running():
+            self.returncode = None
+        return self.returncode
 
 
 @contextmanager

@@ -36,20 +36,53 @@ if __name__ == "__main__":
     }))
 """
 """What a code server does when it starts a run, but for the run."""
+KILLED = """
+import multiprocessing, os, signal, sys, time
+from multiprocessing import forkserver
+
+def worker(end):
+    end.wait(120)
+
+if __name__ == "__main__":
+    import orders_sync.definitions
+    context = multiprocessing.get_context("spawn")
+    ends, process = [context.Event(), context.Event()], []
+    for end in ends:
+        process.append(context.Process(target=worker, args=[end]))
+        process[-1].start()
+    os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)
+    time.sleep(1)
+    assert all(each.is_alive() for each in process), "both work on"
+    ends[0].set()
+    while process[0].is_alive():
+        time.sleep(0.1)
+    assert process[1].is_alive()
+    ends[1].set()
+    third = context.Process(target=worker, args=[ends[0]])
+    third.start()
+    third.join(120)
+    assert third.exitcode == 0, "another process forks it"
+"""
+"""The process that forks workers is killed, e.g. since the machine has no memory left."""
 OWN = str(PROJECT_ROOT / "orders_sync" / "__init__.py")
 
 
-def started(folder: Path, *arguments: str, **environment: str) -> dict[str, Any]:
-    """How a process with these arguments, in a folder, starts a worker."""
+def output_of(text: str, folder: Path, *arguments: str, **environment: str) -> str:
+    """What a program prints as a process with these arguments, in a folder."""
     program = folder / "bin" / "code_server.py"
     program.parent.mkdir()
-    program.write_text(CODE_SERVER)
+    program.write_text(text)
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     done = subprocess.run(
         [sys.executable, str(program), *arguments], cwd=folder, env=clean | environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
+    return done.stdout
+
+
+def started(folder: Path, *arguments: str, **environment: str) -> dict[str, Any]:
+    """How such a process starts a worker."""
+    found: dict[str, Any] = json.loads(output_of(CODE_SERVER, folder, *arguments, **environment))
     return found
 
 
@@ -71,3 +104,8 @@ def test_a_run_never_uses_another_copy_of_the_project_than_its_code_server(tmp_p
 def test_other_processes_start_what_they_start_as_ever(tmp_path: Path) -> None:
     found = started(tmp_path, "job", "execute")
     assert (found["has_imported"], found["is_frozen"]) == (False, False)
+
+
+def test_workers_go_on_when_the_process_that_forked_them_is_killed(tmp_path: Path) -> None:
+    """Dagster would call them failed, and run them again beside themselves."""
+    output_of(KILLED, tmp_path, "api", "grpc")
