@@ -15,6 +15,7 @@ from orders_sync.cli.output import console
 from orders_sync.config.environment import project_folder, state_folder
 from orders_sync.config.private_files import private_folder
 from orders_sync.model.errors import UserFacingError
+from orders_sync.model.processes import lives
 
 log = logging.getLogger("orders_sync.up")
 
@@ -135,9 +136,9 @@ class ManagedProcess:
 
     def _has_child(self) -> bool:
         """Whether a child of the process lives. To find one, all processes of the machine are read."""
-        if self._child is not None and _lives(self._child):
+        if self._child is not None and lives(self._child):
             return True
-        self._child = next(filter(_lives, _children(self._process.pid)), None)
+        self._child = next(filter(lives, _children(self._process.pid)), None)
         return self._child is not None
 
     def kill(self) -> None:
@@ -187,13 +188,6 @@ def _signal_session(session: int, sign: int) -> bool:
     except (ProcessLookupError, PermissionError):
         return False
     return True
-
-
-def _lives(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def _children(pid: int) -> list[psutil.Process]:

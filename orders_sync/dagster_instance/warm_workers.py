@@ -20,6 +20,7 @@ import psutil
 
 from orders_sync.config.code_location import is_code_server
 from orders_sync.dagster_instance.forked_workers import BEFORE, restore_environment
+from orders_sync.model.processes import lives
 
 _OF_EACH_RUN = ("dagster._cli", "dagster._grpc.impl", "dagster_postgres")
 """What each run of Dagster imports, whatever the project."""
@@ -59,7 +60,7 @@ class _Forked(Popen):
     def poll(self, flag: int = os.WNOHANG) -> int | None:
         """The exit code, or None while the worker lives."""
         code = super().poll(flag)
-        if code == _FORKED_NO_MORE and self._process is not None and self._process.is_running():
+        if code == _FORKED_NO_MORE and self._process is not None and lives(self._process):
             self.returncode = None
         return self.returncode
 

@@ -34,7 +34,7 @@ ALONE = "without_v1"
 
 @pytest.fixture
 def settings_of_three(tmp_path: Path, marketplace: Marketplace, monkeypatch: pytest.MonkeyPatch) -> CutoverSettings:
-    """V1 has three accounts of four; its commands are told which are left to it."""
+    """V1 has three of four accounts, and its commands get the names of those that are left to it."""
     monkeypatch.setattr(account_files, "accounts_folder", lambda: tmp_path)
     for name in (*ACCOUNTS, ALONE):
         add_account(tmp_path, marketplace, name, accept_orderlines=True)
