@@ -31,6 +31,13 @@ def parts_of_others() -> str:
     return readme[min(places) :] if places else ""
 
 
+def show_part(heading: str, lines: list[str], *, dry_run: bool) -> None:
+    """Prints a part of bench/README.md, and writes it, but in a dry run."""
+    print("\n".join(lines))
+    if not dry_run:
+        write_part(heading, lines)
+
+
 def write_part(heading: str, lines: list[str]) -> None:
     """Puts a part into bench/README.md, in place of the one with the same heading, else at its end."""
     before, found, rest = README.read_text().partition(heading + "\n")

@@ -26,7 +26,7 @@ from unittest.mock import patch
 
 import psycopg
 
-from bench import CUTOVER_HEADING, write_part
+from bench import CUTOVER_HEADING, show_part
 from orders_sync.config.account import SellerAccount
 from orders_sync.database.embedded import embedded_url, stop_if_last
 from orders_sync.database.engine import Connection, connect
@@ -347,9 +347,7 @@ def main() -> None:
         "acceptance per day, and each system killed once per day while it stores an order. V1 is its stand-in.", "",
         *table(results, chosen.days), "", *NOTES,
     ]  # fmt: skip
-    print("\n".join(text))
-    if not chosen.dry_run:
-        write_part(CUTOVER_HEADING, text)
+    show_part(CUTOVER_HEADING, text, dry_run=chosen.dry_run)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import psutil
 
-from bench import LOAD_HEADING, write_part
+from bench import LOAD_HEADING, show_part
 from orders_sync.model.lane import SyncType
 from orders_sync.testing.deployment import ENDED, Deployment, account_at, edit_yaml, schedules_of
 from orders_sync.testing.marketplace import Marketplace, an_order
@@ -103,9 +103,7 @@ def main() -> None:
         "", *table(scenes),
         f"* The machine's load average over the last 15 minutes was {os.getloadavg()[2]:.0f}, this included.",
     ]  # fmt: skip
-    print("\n".join(text))
-    if not chosen.dry_run:
-        write_part(LOAD_HEADING, text)
+    show_part(LOAD_HEADING, text, dry_run=chosen.dry_run)
 
 
 def measured(name: str, accounts: int, *, has_slow: bool) -> Scene:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ from pathlib import Path
 import psutil
 import psycopg
 
-from bench import REST_HEADING, write_part
+from bench import REST_HEADING, show_part
 from orders_sync.config.environment import PROJECT_ROOT
 from orders_sync.testing.deployment import free_port
 from orders_sync.testing.waiting import wait_for
@@ -129,10 +129,10 @@ def measured(checkout: Path, name: str, minutes: float) -> Rest:
         time.sleep(SETTLE_SECONDS)
         wait_for(project.is_idle, seconds=300, every=1, what="the end of the first runs")
         with project.connect("orders") as connection:
-            before, began = _cpu(project), time.monotonic()
+            before, began = cpu_of(project.processes()), time.monotonic()
             figures_before = _figures(connection)
             time.sleep(minutes * 60)
-            figures, after = _figures(connection), _cpu(project)
+            figures, after = _figures(connection), cpu_of(project.processes())
             passed = (time.monotonic() - began) / 60
         with project.connect("dagster") as dagster:
             ((runs,),) = dagster.execute(
@@ -147,10 +147,10 @@ def measured(checkout: Path, name: str, minutes: float) -> Rest:
     return rest
 
 
-def _cpu(project: Running) -> dict[str, float]:
+def cpu_of(processes: Iterable[psutil.Process]) -> dict[str, float]:
     """CPU seconds until now, by role; those of ended processes count for their parents."""
     found = dict.fromkeys([*ROLES, OTHERS], 0.0)
-    for process in project.processes():
+    for process in processes:
         with suppress(psutil.Error):
             times = process.cpu_times()
             found[role_of(process)] += times.user + times.system + times.children_user + times.children_system
@@ -215,9 +215,7 @@ def main() -> None:
         "processes.",
         "", *table(found),
     ]  # fmt: skip
-    print("\n".join(text))
-    if not chosen.dry_run:
-        write_part(REST_HEADING, text)
+    show_part(REST_HEADING, text, dry_run=chosen.dry_run)
 
 
 if __name__ == "__main__":

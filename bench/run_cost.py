@@ -15,20 +15,21 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 
-from bench import RUN_HEADING, write_part
-from bench.rest import OTHERS, ROLES, SETTLE_SECONDS, Running, role_of, running
+from bench import RUN_HEADING, show_part
+from bench.rest import OTHERS, ROLES, SETTLE_SECONDS, Running, cpu_of, running
 from orders_sync.config.environment import PROJECT_ROOT
-from orders_sync.testing.deployment import ENDED, REPOSITORY, free_port
+from orders_sync.testing.deployment import ENDED, REPOSITORY, answer_of, free_port, launch
 from orders_sync.testing.waiting import wait_for
 
 REST_SECONDS = 45.0
@@ -56,13 +57,6 @@ run_coordinator:
 telemetry: {{enabled: false}}
 """
 """A queue as fast as the project's, whose runs are one process each, too."""
-LAUNCH = """
-mutation Launch($params: ExecutionParams!) {
-  launchPipelineExecution(executionParams: $params) {
-    __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message }
-  }
-}
-"""
 
 
 @dataclass
@@ -82,16 +76,6 @@ class Scene:
     """Bytes."""
     at_rest: dict[str, float] = field(default_factory=dict[str, float])
     """CPU seconds a second, by role."""
-
-
-def cpu_of(processes: list[psutil.Process]) -> dict[str, float]:
-    """CPU seconds until now, by role; those of ended processes count for their parents."""
-    found = dict.fromkeys([*ROLES, OTHERS], 0.0)
-    for process in processes:
-        with suppress(psutil.Error):
-            times = process.cpu_times()
-            found[role_of(process)] += times.user + times.system + times.children_user + times.children_system
-    return found
 
 
 def measure_rest(scene: Scene) -> None:
@@ -127,25 +111,17 @@ def measure_run(scene: Scene, project: Running) -> None:
     scene.event_log.append(int(str(size)))
 
 
-def launcher(port: int, job: str, asset: list[str] | None = None, repository: dict[str, str] = REPOSITORY) -> str:
-    """Launches a run by the UI's interface; of an asset with days, that of today."""
-    selector: dict[str, Any] = {**repository, "jobName": job}
-    tags: list[dict[str, str]] = []
-    if asset is not None:
-        selector["assetSelection"] = [{"path": asset}]
-        tags = [{"key": "dagster/partition", "value": f"{datetime.now(UTC):%Y-%m-%d}"}]
-    params = {"selector": selector, "executionMetadata": {"tags": tags}, "runConfigData": {}}
-    answer = httpx.post(
-        f"http://127.0.0.1:{port}/graphql",
-        json={"query": LAUNCH, "variables": {"params": params}},
-        headers={"Origin": f"http://127.0.0.1:{port}"},
-        timeout=60,
-        trust_env=False,
-    ).json()
-    launched = answer["data"]["launchPipelineExecution"]
-    if "run" not in launched:
-        raise SystemExit(f"{job} can't be launched: {launched}")
-    return str(launched["run"]["runId"])
+def launched(port: int, selector: Mapping[str, Any], tags: Mapping[str, str]) -> str:
+    """Launches a run by the UI on a port; returns its id."""
+    url = f"http://127.0.0.1:{port}"
+    with httpx.Client(headers={"Origin": url}, timeout=60, trust_env=False) as client:
+        return launch(partial(answer_of, client, url), selector, tags)
+
+
+def launched_asset(port: int, *path: str) -> str:
+    """Launches the run of today of an asset with days."""
+    selector = {**REPOSITORY, "pipelineName": "__ASSET_JOB", "assetSelection": [{"path": path}]}
+    return launched(port, selector, {"dagster/partition": f"{datetime.now(UTC):%Y-%m-%d}"})
 
 
 @contextmanager
@@ -249,15 +225,15 @@ def main() -> None:
                 postgres = psutil.Process(server)
                 return [root, *root.children(recursive=True), postgres, *postgres.children(recursive=True)]
 
-            of_bare = {"repositoryLocationName": "bare.py", "repositoryName": "__repository__"}
+            empty = {"repositoryLocationName": "bare.py", "repositoryName": "__repository__", "pipelineName": "empty"}
             scenes = [
-                Scene("an empty job of a bare project", lambda: launcher(bare_port, "empty", None, of_bare),
+                Scene("an empty job of a bare project", lambda: launched(bare_port, empty, {}),
                       lambda: tree(bare), "bare"),
                 Scene("`new` of an account, nothing new",
-                      lambda: launcher(project.port, "__ASSET_JOB", ["refurbed_sandbox", "new_orders"]),
+                      lambda: launched_asset(project.port, "refurbed_sandbox", "new_orders"),
                       project.processes, "dagster"),
                 Scene("`modified` of an account, nothing changed",
-                      lambda: launcher(project.port, "__ASSET_JOB", ["refurbed_sandbox", "modified_orders"]),
+                      lambda: launched_asset(project.port, "refurbed_sandbox", "modified_orders"),
                       project.processes, "dagster"),
             ]  # fmt: skip
             time.sleep(SETTLE_SECONDS)
@@ -273,9 +249,7 @@ def main() -> None:
         f"{chosen.runs} runs of each kind, one after the other on one machine, with the same PostgreSQL.",
         "", *table(scenes, to_lock),
     ]  # fmt: skip
-    print("\n".join(text))
-    if not chosen.dry_run:
-        write_part(RUN_HEADING, text)
+    show_part(RUN_HEADING, text, dry_run=chosen.dry_run)
 
 
 if __name__ == "__main__":

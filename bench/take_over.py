@@ -18,7 +18,7 @@ from typing import Any
 
 import psycopg
 
-from bench import TAKE_OVER_HEADING, write_part
+from bench import TAKE_OVER_HEADING, show_part
 
 ACCOUNT = "back_market_sandbox"
 OPEN_SHARE = 0.05
@@ -143,9 +143,7 @@ def main() -> None:
         "|---:|---:|---:|---:|",
         f"| {' | '.join(measured(chosen.orders))} |",
     ]
-    print("\n".join(text))
-    if not chosen.dry_run:
-        write_part(TAKE_OVER_HEADING, text)
+    show_part(TAKE_OVER_HEADING, text, dry_run=chosen.dry_run)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,9 @@ from typing import NamedTuple
 
 import yaml
 
+CODE_SERVER_THREADS = {"DAGSTER_CODE_SERVER_MAX_WORKERS": "16", "DAGSTER_GRPC_MAX_WORKERS": "16"}
+"""Environment variables of Dagster: how many calls the code server and its proxy answer at once. Ticks that wait occupy
+some; by default a machine with two cores has six."""
 LOCATION = {"module_name": "orders_sync.definitions", "location_name": "orders_sync"}
 """As in workspace.yaml: Dagster stores the states of schedules under the name of the location."""
 

@@ -1,5 +1,6 @@
 """`orders-sync up`: the whole project on a laptop, with the sandbox as its marketplace."""
 
+import os
 import signal
 import sys
 import tempfile
@@ -14,7 +15,7 @@ import httpx
 import psycopg
 
 from orders_sync.alerts.watch import AlertWatch
-from orders_sync.cli.dagster_processes import dagster_processes
+from orders_sync.cli.dagster_processes import CODE_SERVER_THREADS, dagster_processes
 from orders_sync.cli.frozen_databases import said_if_frozen
 from orders_sync.cli.kept_databases import KeptDatabases
 from orders_sync.cli.left_processes import end_left_processes
@@ -123,6 +124,8 @@ def _fill_stock(supervisor: Supervisor, sandbox: ManagedProcess, report: TimedRe
 
 def _start_dagster(supervisor: Supervisor, report: TimedReport, folder: Path, port: int) -> None:
     parts = dagster_processes(folder, port)
+    for name, threads in CODE_SERVER_THREADS.items():
+        os.environ.setdefault(name, threads)
     # After SIGINT it would wait a minute for its runs to end. They end with it, and their lanes continue later. It
     # passes calls on to a process of its own, and does not start that one again.
     code_server = supervisor.start("code_server", parts.code_server, stop_seconds=0, needs_child=True)

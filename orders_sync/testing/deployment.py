@@ -133,6 +133,29 @@ def account_at(marketplace: Marketplace) -> dict[str, Any]:
     return {"marketplace": name, "base_url": marketplace.url, "token": TOKEN_NAMES[name]}
 
 
+def launch(graphql: Callable[..., dict[str, Any]], selector: Mapping[str, Any], tags: Mapping[str, str]) -> str:
+    """Launches a run, as the UI does; returns its id. `graphql`: as `Deployment.graphql`. `selector`: what is run."""
+    data = graphql(
+        """mutation($params: ExecutionParams!) {launchPipelineExecution(executionParams: $params) {
+        __typename ... on LaunchRunSuccess {run {runId}} ... on PythonError {message}}}""",
+        params={
+            "selector": selector, "mode": "default", "runConfigData": {},
+            "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in tags.items()]},
+        },
+    )["launchPipelineExecution"]  # fmt: skip
+    assert data["__typename"] == "LaunchRunSuccess", data
+    return str(data["run"]["runId"])
+
+
+def answer_of(client: httpx.Client, url: str, query: str, **variables: Any) -> dict[str, Any]:
+    """The answer of the web server at a URL to a query or mutation of the UI. An error in it fails the test."""
+    answer = client.post(f"{url}/graphql", json={"query": query, "variables": variables})
+    answer.raise_for_status()
+    document = answer.json()
+    assert "errors" not in document, document["errors"]
+    return document["data"]
+
+
 class Deployment:
     """`dagster dev` on a copy of the project, whose accounts are at marketplaces of ours: by default one.
 
@@ -258,11 +281,7 @@ class Deployment:
 
     def graphql(self, query: str, **variables: Any) -> dict[str, Any]:
         """The web server's answer to a query or mutation of the UI. An error in it fails the test."""
-        answer = self._client.post(f"{self.url}/graphql", json={"query": query, "variables": variables})
-        answer.raise_for_status()
-        document = answer.json()
-        assert "errors" not in document, document["errors"]
-        return document["data"]
+        return answer_of(self._client, self.url, query, **variables)
 
     def runs(self) -> list[dict[str, Any]]:
         """All runs, newest first."""
@@ -309,20 +328,10 @@ class Deployment:
 
     def materialize(self, asset: str, partition: str | None = None, tags: Mapping[str, str] | None = None) -> str:
         """Launches a run, as the UI's button "Materialize" does; returns the run's id. `tags`: further ones."""
-        tags = {**(tags or {}), **({"dagster/partition": partition} if partition else {})}
-        data = self.graphql(
-            """mutation($params: ExecutionParams!) {launchPipelineExecution(executionParams: $params) {
-            __typename ... on LaunchRunSuccess {run {runId}} ... on PythonError {message}}}""",
-            params={
-                "selector": {
-                    **REPOSITORY, "pipelineName": "__ASSET_JOB", "assetSelection": [{"path": [ACCOUNT, asset]}],
-                },
-                "mode": "default", "runConfigData": {},
-                "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in tags.items()]},
-            },
-        )["launchPipelineExecution"]  # fmt: skip
-        assert data["__typename"] == "LaunchRunSuccess", data
-        return str(data["run"]["runId"])
+        selector = {**REPOSITORY, "pipelineName": "__ASSET_JOB", "assetSelection": [{"path": [ACCOUNT, asset]}]}
+        return launch(
+            self.graphql, selector, {**(tags or {}), **({"dagster/partition": partition} if partition else {})}
+        )
 
     def status_of(self, run_id: str) -> str:
         """The status of a run, e.g. `STARTED`. Raises KeyError where there is no such run."""

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import psycopg
 import pytest
 
 from orders_sync.config import v1 as v1_settings
@@ -19,7 +18,7 @@ from orders_sync.cutover.phases import moves as moves_made
 from orders_sync.cutover.phases import note_moves, note_v1_writes
 from orders_sync.dagster_instance.instance import open_instance
 from orders_sync.dagster_support.orders_database import OrdersDatabase
-from orders_sync.database.engine import Connection
+from orders_sync.database.engine import Connection, connect
 from orders_sync.defs.cutover import checks, jobs
 from orders_sync.health.examinations import EXAMINATIONS
 from orders_sync.lanes.authority import Phase, current_authority
@@ -40,8 +39,8 @@ def settings(settings_of_three: CutoverSettings) -> CutoverSettings:
 @pytest.fixture
 def other(database_url: str) -> Iterator[Connection]:
     """A second session."""
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        yield connection  # type: ignore[misc]
+    with connect(database_url) as connection:
+        yield connection
 
 
 def test_the_last_account_goes_live_while_another_goes_back(

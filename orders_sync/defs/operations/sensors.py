@@ -35,7 +35,8 @@ LOOK_SECONDS = 10.0
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
         "Requests passes that are missing: of a new account at once, `new` first; of a lane whose last run did not "
-        "succeed 1, 5, 15 and then 60 minutes after each failure in a row. A lane whose credential is refused pauses."
+        "succeed 1, 5, 15 and then 60 minutes after each failure in a row. A lane whose credential is refused pauses. "
+        "A tick looks every 10 seconds, for up to 50."
     ),
 )
 def missing_passes_sensor(
@@ -64,7 +65,7 @@ def missing_passes_sensor(
     description=(
         "Fails runs whose process has died, so that they do not keep their lane busy: the process of a live run holds "
         "a database lock with the id of the run. Ends passes that make no progress, also those of the command line, "
-        "and frozen commands that hold a lane."
+        "and frozen commands that hold a lane. A tick looks every 10 seconds, for up to 50."
     ),
 )
 def dead_runs(context: dg.SensorEvaluationContext, orders_database: OrdersDatabase) -> dg.SkipReason:

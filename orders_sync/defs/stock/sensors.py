@@ -28,7 +28,7 @@ nothing, and costs seconds of CPU time. Whatever made it fail, stock works again
     description=(
         "Starts the stock job when order events are pending, or when stock_available lacks a change of stock, e.g. by "
         "a pass that accepts lines. The job finds the events itself: a cursor here could skip events, since they are "
-        "not committed in the order of their ids."
+        "not committed in the order of their ids. A tick looks each second, for up to 50 seconds."
     ),
 )
 def order_events_sensor(
